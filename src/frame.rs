@@ -1,0 +1,127 @@
+//! [`MQTTFrame`]: one MQTT control packet as a capture showed it.
+
+use std::fmt;
+
+use crate::mqtt::{ControlPacket, Defect, FixedHeader, Text, Version};
+use crate::net::Endpoint;
+use crate::packet::PacketRef;
+use crate::time::Timestamp;
+
+/// Which way a control packet went.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Direction {
+    /// From client to server.
+    Up,
+    /// From server to client.
+    Down,
+}
+
+impl Direction {
+    /// `up` or `down`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+
+    /// The other way.
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::Up => Self::Down,
+            Self::Down => Self::Up,
+        }
+    }
+}
+
+/// What carried the MQTT bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Transport {
+    /// TCP alone.
+    #[default]
+    Tcp,
+}
+
+impl Transport {
+    /// The name used in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// A TCP connection that carries (or should carry) MQTT.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Number from 1, by first packet among all TCP connections of the
+    /// capture: Wireshark's `tcp.stream` plus 1.
+    pub number: u64,
+    /// The side that opened the connection.
+    pub client: Endpoint,
+    /// The side that accepted it.
+    pub server: Endpoint,
+    /// What carries MQTT.
+    pub transport: Transport,
+    /// Client Identifier, once a CONNECT or an Assigned Client Identifier told
+    /// it.
+    pub client_id: Option<Box<[u8]>>,
+    /// Version of the protocol, once known or assumed.
+    pub version: Option<Version>,
+    /// Whether the version was inferred because no CONNECT was seen.
+    pub version_assumed: bool,
+}
+
+impl Connection {
+    /// Source and destination of what goes in a direction.
+    pub fn endpoints(&self, direction: Direction) -> (Endpoint, Endpoint) {
+        match direction {
+            Direction::Up => (self.client, self.server),
+            Direction::Down => (self.server, self.client),
+        }
+    }
+}
+
+/// One MQTT control packet: what it says, where it was, and what is wrong or
+/// missing.
+#[derive(Debug)]
+pub struct MQTTFrame<'a> {
+    /// The fixed header: type, QoS, DUP, RETAIN and length.
+    pub header: FixedHeader,
+    /// What it says.
+    pub packet: ControlPacket<'a>,
+    /// Bytes that break the packet format, in order of offset.
+    pub defects: &'a [Defect],
+    /// The topic of a PUBLISH: the Topic Name, or what its Topic Alias stands
+    /// for at this moment. `None` when unknown, and for other types.
+    pub topic: Option<Text<'a>>,
+    /// The first bytes of the control packet, fixed header included, as far as
+    /// they were kept and captured without a hole.
+    pub bytes: &'a [u8],
+    /// How many bytes of the control packet the capture lacks.
+    pub missing: u64,
+    /// Found after the framing was lost, or after joining in the middle.
+    pub resynchronised: bool,
+    /// Version by which it was decoded.
+    pub version: Version,
+    /// The connection it travelled on.
+    pub connection: &'a Connection,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Captured packet in which its first byte was first seen.
+    pub first: PacketRef,
+    /// Captured packet whose arrival completed it.
+    pub last: PacketRef,
+    /// Time of the packet that completed it.
+    pub time: Timestamp,
+    /// Position of its first byte in this direction's byte stream, from 0 at
+    /// the first byte after the SYN (or at the first byte seen).
+    pub offset: u64,
+}
+
+/// `MQTTFrame { type: PUBLISH, qos: AT_LEAST_ONCE, dup:false }`
+impl fmt::Display for MQTTFrame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.header.fmt(f)
+    }
+}

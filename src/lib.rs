@@ -1,0 +1,14 @@
+//! MQTT traffic, read out of packet captures.
+pub mod capture;
+pub mod engine;
+pub mod event;
+pub mod flow;
+pub mod frame;
+pub mod limits;
+pub mod link;
+pub mod mqtt;
+pub mod net;
+pub mod packet;
+pub mod report;
+pub mod select;
+pub mod time;

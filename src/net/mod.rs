@@ -1,0 +1,4 @@
+//! (to be written)
+mod segment;
+
+pub use segment::{Endpoint, Segment, TcpFlags};

@@ -78,6 +78,10 @@ pub(super) struct Half {
     newest: Newest,
 }
 
+/// Bytes by which an acknowledgement may exceed what was seen: as much as any
+/// window in use.
+const CREDIBLE_ACK: u64 = 16 << 20;
+
 /// Declared holes that are remembered per direction, to tell late bytes from
 /// retransmissions.
 const HOLES_KEPT: usize = 16;
@@ -131,8 +135,17 @@ impl Half {
     }
 
     /// The peer's acknowledgement number.
+    ///
+    /// One that is far ahead of everything seen is not believed: it would
+    /// declare a hole of megabytes on the word of one odd packet.
     pub(super) fn ack(&mut self, ack: u32) {
-        if let Ok(ack) = u64::try_from(self.position(ack)) {
+        let seen = self
+            .pieces
+            .last_key_value()
+            .map_or(self.next, |(&offset, piece)| offset + piece.len());
+        if let Ok(ack) = u64::try_from(self.position(ack))
+            && ack <= seen + CREDIBLE_ACK
+        {
             self.acked = self.acked.max(match self.fin {
                 Some(fin) => ack.min(fin),
                 None => ack,
@@ -435,4 +448,130 @@ pub(super) fn differing(a: &[u8], b: &[u8]) -> u64 {
         return 0;
     }
     a.iter().zip(b).filter(|(a, b)| a != b).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What a half passed on, told in bytes: `None` for one that is lacking.
+    #[derive(Default)]
+    struct Heard {
+        bytes: Vec<Option<u8>>,
+        conflicts: u64,
+        late: u64,
+    }
+
+    impl Heard {
+        fn hear(&mut self, piece: Piece<'_>) {
+            match piece {
+                Piece::Data { offset, bytes, .. } => {
+                    assert_eq!(offset, self.bytes.len() as u64);
+                    self.bytes.extend(bytes.iter().map(|&b| Some(b)));
+                }
+                Piece::Gap { offset, len } => {
+                    assert_eq!(offset, self.bytes.len() as u64);
+                    self.bytes.extend((0..len).map(|_| None));
+                }
+                Piece::Conflict { bytes, .. } => self.conflicts += bytes,
+                Piece::Late { bytes, .. } => self.late += bytes,
+            }
+        }
+    }
+
+    fn run(isn: u32, segments: &[(u32, &[u8], u32)]) -> (Heard, Half) {
+        let (mut half, mut history, mut heard) =
+            (Half::default(), History::new(), Heard::default());
+        half.syn(isn);
+        for &(offset, bytes, cut) in segments {
+            let seq = isn.wrapping_add(1).wrapping_add(offset);
+            half.data(seq, bytes, cut, At::default(), &mut history, &mut |p| {
+                heard.hear(p)
+            });
+        }
+        half.flush(&mut history, &mut |p| heard.hear(p));
+        (heard, half)
+    }
+
+    proptest! {
+        /// The twin: a map from position to the first byte seen there.
+        #[test]
+        fn agrees_with_a_naive_twin(
+            isn in prop_oneof![any::<u32>(), Just(u32::MAX - 20)],
+            pieces in prop::collection::vec((0u32..60, 1usize..24, any::<bool>()), 0..24),
+        ) {
+            let stream: Vec<u8> = (0..200u8).collect();
+            let other: Vec<u8> = (0..200u8).map(|b| b ^ 0x80).collect();
+            let mut segments = Vec::new();
+            let mut twin: BTreeMap<u64, u8> = BTreeMap::new();
+            let mut end = 0;
+            for &(offset, len, honest) in &pieces {
+                let range = offset as usize..offset as usize + len;
+                let bytes = if honest { &stream[range] } else { &other[range] };
+                segments.push((offset, bytes, 0));
+                for (i, &b) in bytes.iter().enumerate() {
+                    twin.entry(u64::from(offset) + i as u64).or_insert(b);
+                }
+                end = end.max(u64::from(offset) + len as u64);
+            }
+            let (heard, half) = run(isn, &segments);
+            let expected: Vec<Option<u8>> = (0..end).map(|i| twin.get(&i).copied()).collect();
+            // A lone byte right before what was passed on is a keep-alive
+            // probe, and is not looked at; nothing else may differ.
+            prop_assert_eq!(heard.bytes, expected);
+            prop_assert_eq!(heard.late, 0);
+            prop_assert_eq!(half.waiting_bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn first_bytes_win_and_the_conflict_is_told() {
+        let (heard, _) = run(7, &[(0, b"abc", 0), (2, b"XYz", 0)]);
+        assert_eq!(heard.bytes, b"abcYz".map(Some));
+        assert_eq!(heard.conflicts, 1);
+        // The same among segments that wait.
+        let (heard, _) = run(7, &[(2, b"cd", 0), (1, b"BCDE", 0), (0, b"a", 0)]);
+        assert_eq!(heard.bytes, b"aBcdE".map(Some));
+        assert_eq!(heard.conflicts, 2);
+    }
+
+    #[test]
+    fn a_cut_tail_is_a_hole_unless_somebody_brings_it() {
+        let (heard, _) = run(7, &[(0, b"ab", 2), (4, b"ef", 0)]);
+        assert_eq!(
+            heard.bytes,
+            [Some(b'a'), Some(b'b'), None, None, Some(b'e'), Some(b'f')]
+        );
+        // Early and cut, with the tail brought by another.
+        let (heard, _) = run(7, &[(1, b"b", 2), (2, b"cd", 0), (0, b"a", 0)]);
+        assert_eq!(heard.bytes, b"abcd".map(Some));
+    }
+
+    #[test]
+    fn bytes_for_a_declared_hole_are_late_once() {
+        let (heard, _) = run(
+            7,
+            &[(0, b"ab", 3), (5, b"fg", 0), (2, b"cd", 0), (2, b"cd", 0)],
+        );
+        assert_eq!(heard.late, 2);
+        assert_eq!(heard.conflicts, 0);
+    }
+
+    #[test]
+    fn a_keep_alive_probe_is_no_data_and_no_conflict() {
+        let (heard, _) = run(7, &[(0, b"abc", 0), (2, b"\0", 0), (3, b"d", 0)]);
+        assert_eq!(heard.bytes, b"abcd".map(Some));
+        assert_eq!(heard.conflicts, 0);
+    }
+
+    #[test]
+    fn an_acknowledged_fin_that_was_not_captured_is_no_hole() {
+        let mut half = Half::default();
+        half.syn(99);
+        half.ack(101);
+        assert!(!half.has_hole());
+        half.ack(102);
+        assert!(half.has_hole() && half.hole_acked());
+    }
 }

@@ -527,3 +527,169 @@ pub fn head_len(
     }
     Some(head.min(limit).saturating_add(payload))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Writes down what a framer finds: packets as (offset, first byte, kept
+    /// length, missing), troubles as they are.
+    #[derive(Default, Debug, PartialEq)]
+    struct Record {
+        packets: Vec<(u64, u8, u64)>,
+        kept: Vec<usize>,
+        troubles: Vec<(u64, Trouble)>,
+        reserved: usize,
+    }
+
+    impl Sink for Record {
+        fn framed(&mut self, framed: Framed<'_>) {
+            self.packets
+                .push((framed.offset, framed.header.first, framed.missing));
+            self.kept.push(framed.bytes.len());
+        }
+
+        fn trouble(&mut self, offset: u64, trouble: Trouble) {
+            self.troubles.push((offset, trouble));
+        }
+
+        fn version(&self) -> Option<Version> {
+            Some(Version::V3_1_1)
+        }
+
+        fn keep(&self, header: FixedHeader, kept: &[u8]) -> Option<usize> {
+            head_len(header, kept, Version::V3_1_1, 8, 1000)
+        }
+
+        fn reserve(&mut self, more: usize) -> bool {
+            self.reserved += more;
+            true
+        }
+
+        fn release(&mut self, bytes: usize) {
+            self.reserved -= bytes;
+        }
+    }
+
+    fn publish(payload: usize) -> Vec<u8> {
+        let mut packet = vec![0x30];
+        varint::encode(3 + payload as u32, &mut packet);
+        packet.extend(b"\x00\x01t");
+        packet.resize(packet.len() + payload, b'x');
+        packet
+    }
+
+    fn stream() -> Vec<u8> {
+        let mut bytes = vec![0xc0, 0];
+        for payload in [0, 1, 124, 125, 126, 300] {
+            bytes.extend(publish(payload));
+            bytes.extend([0x40, 2, 0, 7, 0xe0, 0]);
+        }
+        bytes
+    }
+
+    fn run(pieces: &[&[u8]]) -> Record {
+        let (mut framer, mut record) = (Framer::at_boundary(), Record::default());
+        for piece in pieces {
+            framer.data(piece, Some(true), &mut record);
+        }
+        assert_eq!(framer.finish(Some(true), true, &mut record), End::Clean);
+        record
+    }
+
+    #[test]
+    fn every_pair_of_cuts_gives_the_same_packets() {
+        let bytes = stream();
+        let whole = run(&[&bytes]);
+        assert_eq!(whole.packets.len(), 19);
+        for a in 0..bytes.len() {
+            for b in a..bytes.len() {
+                let record = run(&[&bytes[..a], &bytes[a..b], &bytes[b..]]);
+                assert_eq!(record.packets, whole.packets, "cut at {a} and {b}");
+                assert_eq!(record.reserved, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_hole_inside_a_body_costs_that_packet_only() {
+        let bytes = stream();
+        let whole = run(&[&bytes]);
+        let publish = whole.packets[16].0 as usize;
+        for from in publish + 3..publish + 306 {
+            for len in [1, 2, publish + 306 - from] {
+                if from + len > publish + 306 {
+                    continue;
+                }
+                let (mut framer, mut record) = (Framer::at_boundary(), Record::default());
+                framer.data(&bytes[..from], Some(true), &mut record);
+                framer.gap(len as u64, &mut record);
+                framer.data(&bytes[from + len..], Some(true), &mut record);
+                let mut expected = whole.packets.clone();
+                expected[16].2 = len as u64;
+                assert_eq!(record.packets, expected, "hole of {len} at {from}");
+                assert_eq!(record.troubles, []);
+            }
+        }
+    }
+
+    #[test]
+    fn a_fifth_length_byte_ends_the_framing() {
+        let mut record = Record::default();
+        let mut framer = Framer::at_boundary();
+        for byte in [0x30, 0xff, 0xff, 0xff, 0xff, 0x01, 0xc0, 0x00] {
+            framer.data(&[byte], Some(true), &mut record);
+        }
+        assert_eq!(record.packets, []);
+        assert!(matches!(
+            record.troubles[..],
+            [(0, Trouble::Malformed { .. })]
+        ));
+    }
+
+    #[test]
+    fn the_largest_body_is_counted_and_not_kept() {
+        let mut record = Record::default();
+        let mut framer = Framer::at_boundary();
+        let mut head = vec![0x30];
+        varint::encode(varint::MAX, &mut head);
+        head.extend(b"\x00\x01t");
+        framer.data(&head, Some(true), &mut record);
+        let block = vec![0; 1 << 20];
+        let mut left = varint::MAX as usize - 3;
+        while left > 0 {
+            let step = left.min(block.len());
+            framer.data(&block[..step], Some(true), &mut record);
+            left -= step;
+            assert!(record.reserved < 100);
+        }
+        framer.data(&[0xe0, 0], Some(true), &mut record);
+        assert_eq!(record.packets.len(), 2);
+        assert_eq!(record.kept, [8 + 8, 2]);
+        assert_eq!(record.packets[1].0, 5 + u64::from(varint::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn random_cuts_and_holes_never_panic(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    prop::collection::vec(any::<u8>(), 0..40).prop_map(Ok),
+                    (1u64..400).prop_map(Err),
+                ],
+                0..40,
+            )
+        ) {
+            let (mut framer, mut record) = (Framer::at_boundary(), Record::default());
+            for piece in &pieces {
+                match piece {
+                    Ok(bytes) => framer.data(bytes, Some(true), &mut record),
+                    Err(gap) => framer.gap(*gap, &mut record),
+                }
+            }
+            framer.finish(Some(true), false, &mut record);
+            prop_assert_eq!(record.reserved, 0);
+        }
+    }
+}

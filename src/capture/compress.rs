@@ -42,7 +42,7 @@ pub(super) fn unpack(
     match compression {
         Compression::Gzip => Box::new(Pieces(MultiGzDecoder::new(input))),
         Compression::Zstd => Box::new(Zstd::new(input)),
-        Compression::Lz4 => Box::new(Lz4Decoder::new(input)),
+        Compression::Lz4 => Box::new(Lz4(Lz4Decoder::new(input))),
     }
 }
 
@@ -58,12 +58,28 @@ impl<R: Read> Read for Pieces<R> {
     }
 }
 
+/// All frames of an lz4 stream; `lz4_flex` by itself pauses after each.
+struct Lz4<R: Read>(Lz4Decoder<R>);
+
+impl<R: BufRead> Read for Lz4<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let got = self.0.read(out)?;
+            if got > 0 || out.is_empty() || self.0.get_mut().fill_buf()?.is_empty() {
+                return Ok(got);
+            }
+        }
+    }
+}
+
 /// All frames of a zstd stream, one after another; `ruzstd` by itself stops
 /// after the first, knows no skippable frames and leaves checksums unchecked.
 struct Zstd<R> {
     input: AtEnd<R>,
     decoder: ZstdDecoder,
     in_frame: bool,
+    /// To be told when all that was unpacked before it has been read.
+    error: Option<io::Error>,
 }
 
 impl<R: BufRead> Zstd<R> {
@@ -75,6 +91,7 @@ impl<R: BufRead> Zstd<R> {
             },
             decoder: ZstdDecoder::new(),
             in_frame: false,
+            error: None,
         }
     }
 
@@ -104,11 +121,35 @@ impl<R: BufRead> Zstd<R> {
 
     fn end_frame(&mut self) -> io::Result<()> {
         self.in_frame = false;
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
         match self.decoder.get_checksum_from_data() {
             Some(sum) if Some(sum) != self.decoder.get_calculated_checksum() => Err(
                 io::Error::new(io::ErrorKind::InvalidData, "checksum does not match"),
             ),
             _ => Ok(()),
+        }
+    }
+
+    fn decode_block(&mut self) -> Result<(), FrameDecoderError> {
+        let one = BlockDecodingStrategy::UptoBlocks(1);
+        self.decoder.decode_blocks(&mut self.input, one).map(drop)
+    }
+
+    /// The frame cannot be read on. `ruzstd` keeps up to a window of what it has
+    /// unpacked until the frame ends, so we end it: a last, empty block, and
+    /// room for a checksum.
+    fn give_up(&mut self, error: io::Error) -> io::Result<()> {
+        const EMPTY_LAST_BLOCK: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
+        let one = BlockDecodingStrategy::UptoBlocks(1);
+        let ended = self.decoder.decode_blocks(&EMPTY_LAST_BLOCK[..], one);
+        match (self.error.is_some(), ended) {
+            (false, Ok(_)) => {
+                self.error = Some(error);
+                Ok(())
+            }
+            _ => Err(error),
         }
     }
 
@@ -133,11 +174,9 @@ impl<R: BufRead> Read for Zstd<R> {
             }
             if self.decoder.is_finished() {
                 self.end_frame()?;
-            } else if let Err(error) = self
-                .decoder
-                .decode_blocks(&mut self.input, BlockDecodingStrategy::UptoBlocks(1))
-            {
-                return Err(self.failed(error));
+            } else if let Err(error) = self.decode_block() {
+                let error = self.failed(error);
+                self.give_up(error)?;
             }
         }
     }

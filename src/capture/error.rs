@@ -40,6 +40,11 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whoever read what was being written has closed the pipe: a success.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(&self.problem, Problem::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
 }
 
 /// Where in a capture file something is wrong.

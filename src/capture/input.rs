@@ -66,9 +66,13 @@ impl Input {
         mut reader: Box<dyn Read + Send>,
         size: Option<u64>,
     ) -> Result<Self, Problem> {
-        let mut magic = [0; 4];
+        // Four bytes tell the format. More, if they come at once, help to name
+        // a file that is no capture; they are not waited for.
+        let mut start = vec![0; 512];
         let mut len = 0;
-        while let Some(space @ [_, ..]) = magic.get_mut(len..) {
+        while let Some(space) = start.get_mut(len..)
+            && len < 4
+        {
             match reader.read(space) {
                 Ok(0) => break,
                 Ok(got) => len += got,
@@ -79,11 +83,12 @@ impl Input {
         if len == 0 {
             return Err(Problem::Empty);
         }
-        let compression = compress::recognise(magic);
+        start.truncate(len);
+        let magic = start.first_chunk::<4>();
+        let compression = magic.and_then(|magic| compress::recognise(*magic));
         let read = Arc::new(AtomicU64::new(0));
-        let start = io::Cursor::new(magic).take(len as u64);
         let all = Counted {
-            inner: start.chain(reader),
+            inner: io::Cursor::new(start).chain(reader),
             read: Arc::clone(&read),
         };
         let reader = match compression {

@@ -462,3 +462,243 @@ fn short(kind: u32, body: &[u8]) -> Problem {
 
 /// Where in a record something lies, in bytes from its start.
 pub(super) type Part = Range<usize>;
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{BOTH, Bytes, Seen, capture, plain, seen};
+    use super::super::{Error, Item};
+    use super::*;
+
+    fn file(order: ByteOrder) -> Bytes {
+        Bytes::new(order).section(order, plain)
+    }
+
+    fn times(file: &Bytes) -> Vec<i64> {
+        let (packets, errors) = file.seen();
+        assert!(errors.is_empty(), "{errors:?}");
+        packets.iter().map(|packet| packet.nanos).collect()
+    }
+
+    #[test]
+    fn every_packet_block_in_both_orders() {
+        for order in BOTH {
+            let (packets, errors) = file(order)
+                .interface(1, 3, plain)
+                .interface(113, 0, plain)
+                .enhanced(1, 5, 9, b"abcde", plain)
+                .block(3, |body| body.u32(7).raw(b"xyz"))
+                .block(3, |body| body.u32(2).raw(b"uv"))
+                .block(2, |body| {
+                    let body = body.u16(1).u16(0xffff).u32(0).u32(6);
+                    body.u32(1).u32(4).raw(b"o").pad()
+                })
+                .seen();
+            assert!(errors.is_empty(), "{errors:?}");
+            let expected = [
+                (5000, 113, 9, &b"abcde"[..]),
+                (0, 1, 7, b"xyz"),
+                (0, 1, 2, b"uv"),
+                (6000, 113, 4, b"o"),
+            ];
+            for (n, (nanos, link_type, original, data)) in expected.into_iter().enumerate() {
+                let expected = Seen {
+                    number: n as u64 + 1,
+                    nanos,
+                    link_type,
+                    original,
+                    data: data.to_vec(),
+                };
+                assert_eq!(packets[n], expected);
+            }
+        }
+    }
+
+    #[test]
+    fn clocks_of_interfaces() {
+        for order in BOTH {
+            let file = file(order)
+                .interface(1, 0, |body| body.option(9, &[9]).end())
+                .interface(1, 0, |body| body.option(9, &[0x80 | 10]))
+                .interface(1, 0, |body| {
+                    let shift = Bytes::new(order).u64((-2_i64).cast_unsigned());
+                    body.option(1, b"odd").option(14, &shift.bytes).end()
+                })
+                .enhanced(0, 7, 1, b"a", plain)
+                .enhanced(1, 1536, 1, b"a", plain)
+                .enhanced(2, 500_000, 1, b"a", plain);
+            assert_eq!(times(&file), [7, 1_500_000_000, -1_500_000_000]);
+        }
+    }
+
+    #[test]
+    fn sections_start_afresh_in_their_own_order() {
+        let [little, big] = BOTH;
+        let file = file(big)
+            .interface(1, 0, |body| body.option(9, &[0]).end())
+            .enhanced(0, 1, 1, b"a", plain)
+            .section(little, plain)
+            .interface(101, 0, plain)
+            .enhanced(0, 1, 1, b"b", plain)
+            .enhanced(1, 1, 1, b"lost", plain)
+            .enhanced(0, 2, 1, b"c", plain);
+        let (packets, errors) = file.seen();
+        let seen: Vec<_> = packets
+            .iter()
+            .map(|packet| (packet.number, packet.link_type, packet.nanos))
+            .collect();
+        assert_eq!(
+            seen,
+            [(1, 1, 1_000_000_000), (2, 101, 1000), (4, 101, 2000)]
+        );
+        assert_eq!(errors.len(), 1);
+        assert!(
+            errors[0]
+                .to_string()
+                .contains("packet 3 at byte 180: names interface 1, but"),
+            "{}",
+            errors[0]
+        );
+    }
+
+    #[test]
+    fn unknown_blocks_are_stepped_over() {
+        let [order, _] = BOTH;
+        let file = file(order)
+            .interface(1, 0, plain)
+            .block(0x1234_5678, |body| body.raw(&[7; 40]))
+            .block(0x4000_0bad, |body| body.u32(1).raw(b"private"))
+            .enhanced(0, 0, 1, b"a", plain);
+        assert_eq!(times(&file).len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_option_list_costs_only_its_rest() {
+        let [order, _] = BOTH;
+        let file = file(order)
+            .interface(1, 0, plain)
+            .enhanced(0, 0, 4, b"data", |body| {
+                body.option(1, b"fine").u16(1).u16(9999).u32(0)
+            });
+        let mut capture = file.capture().expect("a section");
+        let mut comments = Vec::new();
+        while let Ok(Some(item)) = capture.next() {
+            if let Item::Packet(packet) = item {
+                assert_eq!(packet.packet.data, b"data");
+                comments.extend(packet.options.comments().map(<[u8]>::to_vec));
+            }
+        }
+        assert_eq!(comments, [b"fine"]);
+    }
+
+    fn only_error(file: &Bytes) -> (usize, Error) {
+        let (packets, mut errors) = file.seen();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        (packets.len(), errors.remove(0))
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let [order, _] = BOTH;
+        let start = file(order)
+            .interface(1, 0, plain)
+            .enhanced(0, 0, 2, b"ab", plain);
+        let says = |file: Bytes, packets: usize, message: &str| {
+            let (seen, error) = only_error(&file);
+            assert_eq!(seen, packets);
+            assert!(error.to_string().ends_with(message), "{error}");
+            assert!(!error.is_truncation());
+        };
+        says(
+            start.clone().u32(6).u32(8).u32(8),
+            1,
+            "packet 2 at byte 84: block of type 0x6 has length 8, expected 32 or more",
+        );
+        says(
+            start.clone().u32(4).u32(16).u32(0).u32(20),
+            1,
+            "block after packet 1 at byte 84: \
+             block of type 0x4 says length 16 before it and 20 after it",
+        );
+        says(
+            start.clone().u32(4).u32(u32::MAX).u32(0),
+            1,
+            "block claims 4294967295 bytes, expected at most 17825792",
+        );
+        says(
+            start.clone().block(0x0a0d_0d0a, |body| body.u64(1).u64(2)),
+            1,
+            "byte-order magic is [01, 00, 00, 00], expected 1a 2b 3c 4d or 4d 3c 2b 1a",
+        );
+        let broken = |body: Bytes| body.u32(0).u64(0).u32(100).u32(100).raw(b"abcd");
+        says(
+            start
+                .clone()
+                .block(6, broken)
+                .block(6, broken)
+                .enhanced(0, 0, 1, b"z", plain),
+            2,
+            "packet 2 at byte 84: captured length 100 does not fit its block, \
+             which has room for 4 bytes (and 1 more such problems after it)",
+        );
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_gives_what_was_whole_and_one_error() {
+        for order in BOTH {
+            let start = file(order);
+            let one = start
+                .clone()
+                .interface(1, 0, |body| body.option(2, b"eth0"));
+            let two = one
+                .clone()
+                .enhanced(0, 1, 3, b"abc", |body| body.option(1, b"a comment").end());
+            let three = two.clone().block(3, |body| body.u32(2).raw(b"de"));
+            let blocks = [&start, &one, &two, &three].map(|bytes| bytes.bytes.len());
+            for len in 1..=three.bytes.len() {
+                let mut capture = match capture(&three.bytes[..len]) {
+                    Ok(capture) => capture,
+                    Err(error) => {
+                        assert!(len < 4 && error.is_truncation(), "{len}: {error}");
+                        continue;
+                    }
+                };
+                let (packets, errors) = seen(&mut capture);
+                let whole = blocks[2..].iter().filter(|&&end| end <= len).count();
+                assert_eq!(packets.len(), whole, "cut at {len}");
+                match errors.as_slice() {
+                    [] => assert!(blocks.contains(&len), "cut at {len} went unnoticed"),
+                    [error] => {
+                        assert!(error.is_truncation());
+                        let before = blocks.iter().rev().find(|&&end| end <= len).unwrap_or(&0);
+                        let at = format!(" at byte {before}: expected");
+                        assert!(error.to_string().contains(&at), "{len}: {error}");
+                    }
+                    more => panic!("{more:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_single_changed_byte_makes_it_panic() {
+        for order in BOTH {
+            let whole = file(order)
+                .interface(1, 0, |body| body.option(9, &[9]).end())
+                .block(4, |body| {
+                    body.u16(1).u16(8).raw(b"\x7f\0\0\x01me\0\0").u32(0)
+                })
+                .block(10, |body| body.u32(0x544c_534b).u32(3).raw(b"key"))
+                .block(5, |body| body.u32(0).u64(1))
+                .enhanced(0, 1, 3, b"abc", |body| body.option(1, b"comment").end());
+            for at in 0..whole.bytes.len() {
+                for value in [0, 1, 0x7f, 0x80, 0xff] {
+                    let mut bytes = whole.bytes.clone();
+                    bytes[at] = value;
+                    if let Ok(mut capture) = capture(&bytes) {
+                        seen(&mut capture);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -448,3 +448,201 @@ fn decompressing(compression: Option<Compression>, problem: Problem) -> Problem 
         (_, problem) => problem,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+    use std::sync::mpsc;
+
+    use super::super::bytes::ByteOrder;
+    use super::super::testing::{Bytes, Trickle, capture, plain, seen};
+    use super::*;
+
+    fn pcap() -> Bytes {
+        Bytes::pcap(ByteOrder::Little, 0xa1b2_c3d4, 4, 1)
+    }
+
+    fn many() -> Bytes {
+        (0..3000u32).fold(pcap(), |file, n| {
+            let data: Vec<u8> = (0..n % 300).map(|i| ((i * n) >> 3) as u8).collect();
+            file.record(n, n, &data)
+        })
+    }
+
+    /// Every compression, of one piece and of two.
+    fn compressed(bytes: &[u8]) -> Vec<(Compression, Vec<u8>)> {
+        let gzip = |bytes: &[u8]| {
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(bytes).expect("in memory");
+            encoder.finish().expect("in memory")
+        };
+        let zstd = |bytes: &[u8]| {
+            use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+            compress_to_vec(bytes, CompressionLevel::Fastest)
+        };
+        let lz4 = |bytes: &[u8]| {
+            use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
+            let blocks = FrameInfo::new().block_size(BlockSize::Max64KB);
+            let mut encoder = FrameEncoder::with_frame_info(blocks, Vec::new());
+            encoder.write_all(bytes).expect("in memory");
+            encoder.finish().expect("in memory")
+        };
+        let (first, second) = bytes.split_at(bytes.len() / 3);
+        let skippable = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, b'a', b'b', b'c'];
+        vec![
+            (Compression::Gzip, gzip(bytes)),
+            (Compression::Gzip, [gzip(first), gzip(second)].concat()),
+            (Compression::Zstd, zstd(bytes)),
+            (Compression::Zstd, [zstd(first), zstd(second)].concat()),
+            (
+                Compression::Zstd,
+                [&skippable[..], &zstd(first), &skippable, &zstd(second)].concat(),
+            ),
+            (Compression::Lz4, lz4(bytes)),
+            (Compression::Lz4, [lz4(first), lz4(second)].concat()),
+        ]
+    }
+
+    #[test]
+    fn compressed_files_give_the_same_packets() {
+        let file = many();
+        let (expected, _) = file.seen();
+        assert_eq!(expected.len(), 3000);
+        for (compression, bytes) in compressed(&file.bytes) {
+            let mut capture = capture(&bytes).expect("a header");
+            assert_eq!(capture.compression(), Some(compression));
+            let (packets, errors) = seen(&mut capture);
+            assert!(errors.is_empty(), "{errors:?}");
+            assert!(packets == expected, "{compression} differs");
+            assert_eq!(capture.position(), bytes.len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_compressed_file_that_is_cut_gives_its_start_and_says_so() {
+        for (compression, bytes) in compressed(&many().bytes) {
+            let mut capture = capture(&bytes[..bytes.len() / 2]).expect("a header");
+            let (packets, errors) = seen(&mut capture);
+            assert_eq!(errors.len(), 1, "{compression}");
+            assert!(packets.len() > 500, "{compression}: only {}", packets.len());
+            assert!(errors[0].is_truncation(), "{}", errors[0]);
+            let message = errors[0].to_string();
+            let at = format!("test, packet {} at byte ", packets.len() + 1);
+            assert!(message.starts_with(&at), "{message}");
+            assert!(message.contains("(uncompressed)"), "{message}");
+        }
+    }
+
+    #[test]
+    fn damaged_compression_is_no_truncation() {
+        let (_, mut gzip) = compressed(&many().bytes).swap_remove(0);
+        let middle = gzip.len() / 2;
+        gzip[middle..middle + 400].fill(0xff);
+        let (packets, errors) = seen(&mut capture(&gzip).expect("a header"));
+        assert!(packets.len() > 1000, "only {}", packets.len());
+        assert!(!errors[0].is_truncation());
+        assert!(errors[0].to_string().contains("gzip data is damaged"));
+    }
+
+    /// A pipe into which someone else puts bytes.
+    struct Pipe(mpsc::Receiver<u8>);
+
+    impl Read for Pipe {
+        fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+            match (self.0.recv(), out) {
+                (Ok(byte), [first, ..]) => {
+                    *first = byte;
+                    Ok(1)
+                }
+                _ => Ok(0),
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_asked_of_a_pipe_beyond_the_packet() {
+        let order = ByteOrder::Little;
+        let pcapng = Bytes::new(order)
+            .section(order, plain)
+            .interface(1, 0, plain)
+            .enhanced(0, 1, 3, b"abc", plain)
+            .enhanced(0, 2, 3, b"def", plain);
+        let pcap = pcap().record(1, 0, b"abc").record(2, 0, b"def");
+        for file in [pcapng, pcap] {
+            // A byte at a time, and the sender waits for each packet.
+            let (byte_in, byte_out) = mpsc::sync_channel::<u8>(0);
+            let (packet_in, packet_out) = mpsc::channel::<Vec<u8>>();
+            let reader = std::thread::spawn(move || {
+                let pipe = Box::new(Pipe(byte_out));
+                let mut capture = Capture::from_read(pipe, "pipe", 0).expect("a header");
+                loop {
+                    assert!(capture.may_wait(), "every byte is waited for");
+                    match capture.next().expect("no error") {
+                        Some(Item::Packet(packet)) => {
+                            packet_in.send(packet.packet.data.to_vec()).expect("open");
+                        }
+                        Some(Item::Block(_)) => {}
+                        None => break,
+                    }
+                }
+            });
+            let last = file.bytes.len();
+            // Both formats: two records of equal length at the end.
+            let record = if file.bytes[0] == 0x0a { 36 } else { 19 };
+            for (sent, byte) in file.bytes.iter().enumerate() {
+                byte_in.send(*byte).expect("the reader reads");
+                if sent + 1 == last - record {
+                    assert_eq!(packet_out.recv().expect("a packet"), b"abc");
+                }
+            }
+            assert_eq!(packet_out.recv().expect("a packet"), b"def");
+            drop(byte_in);
+            reader.join().expect("no panic");
+        }
+    }
+
+    #[test]
+    fn what_is_buffered_is_not_waited_for() {
+        let bytes = pcap().record(1, 0, b"abc").record(2, 0, b"def").bytes;
+        let input = Cursor::new(bytes.clone());
+        let mut all = Capture::from_read(Box::new(input), "all", 0).expect("a header");
+        assert!(!all.may_wait());
+        all.next().expect("no error");
+        assert!(!all.may_wait());
+        all.next().expect("no error");
+        assert!(all.may_wait(), "nobody has said that this is the end");
+        assert!(all.next().expect("no error").is_none());
+        assert!(!all.may_wait());
+
+        let trickle = Trickle(Cursor::new(bytes));
+        let mut trickle = Capture::from_read(Box::new(trickle), "one", 0).expect("a header");
+        assert_eq!(seen(&mut trickle).0.len(), 2);
+    }
+
+    #[test]
+    fn files_that_are_no_captures() {
+        let refused = |bytes: &[u8]| capture(bytes).err().expect("no capture").to_string();
+        assert_eq!(
+            refused(b""),
+            "test: is empty (0 bytes), expected a pcap or pcapng header"
+        );
+        assert_eq!(
+            refused(b"Hello,\nworld"),
+            "test: is text (\"Hello,\"), expected a pcap or pcapng capture"
+        );
+        assert_eq!(
+            refused(b"\x02\x01\xff\xff\0\0"),
+            "test: starts with 02 01 ff ff, expected a pcap or pcapng capture"
+        );
+        assert!(refused(b"snoop\0\0\0\0\0\0\x02").contains("is a snoop capture"));
+        let missing = Capture::open("/nonexistent/capture.pcap".as_ref(), 0).err();
+        let message = missing.expect("no such file").to_string();
+        assert!(message.starts_with("/nonexistent/capture.pcap: cannot open: "));
+        let directory = Capture::open("/".as_ref(), 0).err().expect("a directory");
+        assert_eq!(
+            directory.to_string(),
+            "/: is a directory, expected a capture file"
+        );
+    }
+}

@@ -161,6 +161,14 @@ impl Plan {
             return Err("-F - and -r - cannot both read standard input".into());
         }
 
+        let selection = selection(&args)?;
+        if args.write.is_some() && !selection.is_empty() {
+            return Err(
+                "-w together with a selection is not in this version; give a BPF expression, \
+                 or -w without --topic, --client, --type, --qos and --connection"
+                    .into(),
+            );
+        }
         let printing = !args.count && (args.write.is_none() || args.print);
         let print = printing.then(|| Print::new(&args, around));
         let mut engine = engine::Config {
@@ -180,7 +188,7 @@ impl Plan {
             max_packets: args.packets,
             max_frames: args.frames,
             engine,
-            selection: selection(&args)?,
+            selection,
             count: args.count,
             chatty: args.verbose > 0,
             progress: around.stderr_terminal

@@ -13,6 +13,9 @@
 mod args;
 mod config;
 mod generate;
+mod output;
+mod progress;
+mod run;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -47,10 +50,7 @@ pub(crate) fn main() -> ExitCode {
             }
             _ => ExitCode::SUCCESS,
         },
-        Ok(Task::Read(plan)) => {
-            let _ = plan;
-            ExitCode::SUCCESS
-        }
+        Ok(Task::Read(plan)) => run::run(*plan),
         Err(message) => {
             complain(&message);
             ExitCode::from(2)

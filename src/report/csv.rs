@@ -247,7 +247,7 @@ struct Cells<'a> {
 fn put_filters(frame: &MQTTFrame<'_>, cell: &mut Vec<u8>) {
     match &frame.packet {
         ControlPacket::Subscribe(subscribe) => {
-            for (at, subscription) in subscribe.filters(frame.version).enumerate() {
+            for (at, subscription) in subscribe.filters().enumerate() {
                 if at > 0 {
                     cell.push(b' ');
                 }

@@ -41,9 +41,11 @@ pub(super) fn event(event: &Event<'_>, out: &mut Vec<u8>) {
                 words.bytes(event.bytes);
                 words.say(" seen");
             }
-            words.say(", ");
-            words.bytes(Some(wanted));
-            words.say(" still to come");
+            if wanted.is_some() {
+                words.say(", ");
+                words.bytes(wanted);
+                words.say(" still to come");
+            }
         }
         EventKind::NotMqtt { reason } => words.because("not MQTT", reason),
         EventKind::Bound { reason } => words.because("bound reached", reason),

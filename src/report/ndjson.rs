@@ -212,13 +212,11 @@ impl FrameObject<'_> {
             ControlPacket::Subscribe(subscribe) => {
                 optional(map, "packet_id", subscribe.packet_id)?;
                 let filters = Seq(|| {
-                    subscribe
-                        .filters(frame.version)
-                        .map(|subscription| FilterObject {
-                            filter: subscription.filter,
-                            subscription: Some(subscription),
-                            version: frame.version,
-                        })
+                    subscribe.filters().map(|subscription| FilterObject {
+                        filter: subscription.filter,
+                        subscription: Some(subscription),
+                        version: frame.version,
+                    })
                 });
                 map.serialize_entry("filters", &filters)?;
                 subscribe.properties

@@ -86,7 +86,7 @@ impl Lines<'_, '_> {
             ControlPacket::Subscribe(subscribe) => {
                 self.id(subscribe.packet_id);
                 self.properties(subscribe.properties);
-                for subscription in subscribe.filters(frame.version) {
+                for subscription in subscribe.filters() {
                     self.subscription(subscription);
                 }
             }

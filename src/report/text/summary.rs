@@ -263,7 +263,7 @@ impl Line<'_> {
     fn subscribe(&mut self, subscribe: &Subscribe<'_>) {
         self.id(subscribe.packet_id);
         let mut count = 0;
-        for subscription in subscribe.filters(self.version) {
+        for subscription in subscribe.filters() {
             count += 1;
             if count > LONGEST_LIST {
                 continue;

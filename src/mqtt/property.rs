@@ -11,7 +11,6 @@
 
 use std::ops::RangeInclusive;
 
-use nom::bytes::complete::take;
 use nom::combinator::map;
 use nom::error::{ErrorKind, ParseError};
 use nom::multi::length_data;

@@ -29,7 +29,7 @@ pub(super) fn password(frame: &MQTTFrame<'_>) -> Range<usize> {
         bytes: frame.bytes,
         at: frame.header.header_len(),
     };
-    match walk.to_password(has_properties) {
+    match walk.password(has_properties) {
         Ok(None) => 0..0,
         Ok(Some(password)) => password,
         Err(Lost) => walk.at.min(frame.bytes.len())..frame.bytes.len(),
@@ -48,7 +48,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn to_password(&mut self, has_properties: bool) -> Result<Option<Range<usize>>, Lost> {
+    fn password(&mut self, has_properties: bool) -> Result<Option<Range<usize>>, Lost> {
         self.field()?;
         let &[_level, flags, _, _] = self.peek(4)? else {
             return Err(Lost);

@@ -3,7 +3,7 @@
 //! What belongs where:
 
 /// What tests are written with: transcripts, the wire, capture files.
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub)]
 mod support;
 
 /// Captures with their frames written down beside them.

@@ -250,7 +250,7 @@ fn honest_or_deceptive(deceptive: bool) -> impl Strategy<Value = Conversation> {
         1..200_u16,
         prop_oneof![0..40_usize, 100..140_usize, Just(1500_usize)],
     );
-    (prop::sample::select(&[3_u8, 4, 5][..]), vec(exchange, 0..8)).prop_map(|(version, exchanges)| {
+    (prop::sample::select(&[3_u8, 4, 5][..]), vec(exchange, 0..8)).prop_map(move |(version, exchanges)| {
         let mut text = format!("> CONNECT client=c{version} version={version}\n< CONNACK\n");
         for (kind, id, size) in exchanges {
             // The second looks like packets, but of both directions and with

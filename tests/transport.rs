@@ -830,7 +830,10 @@ fn unfinished_is_said() {
     assert_eq!(read.ladder(Up), ["CONNECT"]);
     let unfinished = read.events_named("unfinished");
     assert_eq!(unfinished.len(), 1, "{:#?}", read.events);
-    assert_eq!(unfinished[0].kind, EventKind::Unfinished { wanted: 55 });
+    assert_eq!(
+        unfinished[0].kind,
+        EventKind::Unfinished { wanted: Some(55) }
+    );
 }
 
 #[test]

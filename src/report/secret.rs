@@ -149,8 +149,8 @@ mod tests {
             for end in 2..bytes.len() {
                 let sample = Sample::raw(&bytes[..end], version);
                 let masked = sample.with(password);
-                for at in 0..end {
-                    assert!(!bytes[at].is_ascii_uppercase() || masked.contains(&at));
+                for (at, byte) in bytes[..end].iter().enumerate() {
+                    assert!(!byte.is_ascii_uppercase() || masked.contains(&at));
                 }
             }
         }

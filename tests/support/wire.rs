@@ -371,7 +371,7 @@ impl Wire {
         bytes.extend(dst.port().to_be_bytes());
         bytes.extend(seq.to_be_bytes());
         bytes.extend(ack.to_be_bytes());
-        bytes.push(((20 + options.len()) / 4 << 4) as u8);
+        bytes.push((((20 + options.len()) / 4) << 4) as u8);
         bytes.push(segment.flags);
         bytes.extend(segment.window.to_be_bytes());
         bytes.extend([0; 4]);

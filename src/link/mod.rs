@@ -35,6 +35,8 @@ mod pppoe;
 mod prism;
 mod radiotap;
 mod raw;
+#[cfg(test)]
+pub(crate) mod samples;
 mod token_ring;
 mod vlan;
 

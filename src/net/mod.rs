@@ -41,6 +41,8 @@ mod fragment;
 mod ip;
 mod segment;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod tunnel;
 
 use std::collections::BTreeMap;

@@ -23,11 +23,9 @@ use super::ip::Ip;
 use super::ip::protocol;
 use crate::link::{Bytes, Next, Step, Stop};
 
-/// What an IP packet carries.
+/// What an IP packet carries, if not TCP.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Content<'a> {
-    /// A TCP segment.
-    Tcp,
     /// Another frame or packet.
     Tunnel(Next, Bytes<'a>),
     /// The same, but only the port says so.
@@ -39,10 +37,8 @@ pub(super) enum Content<'a> {
 }
 
 /// Tells what an IP packet, which is no fragment, carries.
-#[inline]
-pub(super) fn content<'a>(ip: &Ip<'a>) -> Result<Content<'a>, Stop> {
+pub(super) fn content(ip: Ip<'_>) -> Result<Content<'_>, Stop> {
     let (next, bytes) = match ip.protocol {
-        protocol::TCP => return Ok(Content::Tcp),
         protocol::UDP => match open_udp(ip.payload) {
             Ok((next, bytes)) => return Ok(Content::UdpTunnel(next, bytes)),
             Err(Stop::Cut) => return Err(Stop::Cut),

@@ -121,7 +121,8 @@ fn open_v4(bytes: Bytes<'_>) -> Result<Ip<'_>, Stop> {
         }),
     };
     if ip.fragment.is_none() && ip.protocol == protocol::AH {
-        return extensions(ip);
+        // A copy, so that the usual `ip` can stay in registers.
+        return extensions(Ip { ..ip });
     }
     Ok(ip)
 }

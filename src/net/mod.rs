@@ -309,7 +309,7 @@ fn follow<'a>(
         if ip.protocol == protocol::TCP {
             return Ok((ip, earlier));
         }
-        (next, bytes, guessed) = match tunnel::content(ip)? {
+        (next, bytes, guessed) = match tunnel::content(ip.protocol, ip.payload)? {
             Content::Tunnel(next, inner) => (next, inner, false),
             Content::UdpTunnel(next, inner) => (next, inner, true),
             Content::Udp => return Err(Other::Udp),
@@ -342,7 +342,7 @@ pub fn inner_ip<'a>(packet: &CapturedPacket<'a>) -> Option<&'a [u8]> {
         if walk.wrapped() {
             innermost = Some(ip::whole(start).captured());
         }
-        match tunnel::content(ip) {
+        match tunnel::content(ip.protocol, ip.payload) {
             Ok(Content::Tunnel(inner, rest) | Content::UdpTunnel(inner, rest))
                 if ip.fragment.is_none() =>
             {

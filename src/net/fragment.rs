@@ -142,7 +142,7 @@ impl Fragments {
     pub(super) fn push(
         &mut self,
         packet: &CapturedPacket<'_>,
-        ip: &Ip<'_>,
+        ip: Ip<'_>,
         fragment: Fragment,
         around: Around<'_>,
         into: &mut Joined,
@@ -155,10 +155,10 @@ impl Fragments {
             return false;
         };
         let key = Key {
-            src: ip.src,
-            dst: ip.dst,
+            src: ip.addresses.src(),
+            dst: ip.addresses.dst(),
             id: fragment.id,
-            protocol: if ip.src.is_ipv4() { ip.protocol } else { 0 },
+            protocol: if ip.addresses.is_v4() { ip.protocol } else { 0 },
             depth: around.depth,
         };
         match self.datagrams.get(&key) {

@@ -41,12 +41,15 @@ mod fragment;
 mod ip;
 mod segment;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod tunnel;
 
 use std::collections::BTreeMap;
 
 pub use fragment::FragmentCounters;
 use fragment::{Around, Fragments, Joined};
+use ip::{Ip, protocol};
 pub use segment::{Endpoint, Segment, TcpFlags};
 use tunnel::Content;
 
@@ -192,7 +195,8 @@ impl Decoder {
         self.fragments.waiting()
     }
 
-    #[inline]
+    /// The segment is put together only where it is handed out: moving it
+    /// costs more than all the rest.
     fn decode_subframe<'a>(
         &'a mut self,
         packet: &CapturedPacket<'a>,
@@ -202,34 +206,71 @@ impl Decoder {
             subframe,
             ..Walk::default()
         };
+        let fragments = &mut self.fragments;
+        let counters = &mut self.counters;
         let found = follow(
             packet,
             &mut walk,
-            &mut self.fragments,
+            fragments,
             &mut self.joined,
-            &mut self.counters.fragments,
-            self.verify_checksums,
+            &mut counters.fragments,
         );
         let next = subframe + 1;
         self.next_subframe = (walk.more && next < limits::AGGREGATED_FRAMES).then_some(next);
-        self.counters.count(&walk, &found);
-        match found {
-            Ok(segment) => Decoded::Segment(segment),
-            Err(other) => Decoded::Other(other),
+        if walk.wrapped() {
+            counters.count_wrapping(&walk);
         }
+        let mut room = [0; tcp::LONGEST];
+        let opened = match found {
+            Ok((ip, _)) => tcp::open(ip.payload, &mut room).map_err(Other::from),
+            Err(other) => Err(other),
+        };
+        let ((header, payload), (ip, fragments)) = match (opened, found) {
+            (Ok(opened), Ok(found)) => (opened, found),
+            (Err(other), _) | (_, Err(other)) => {
+                counters.count(other);
+                return Decoded::Other(other);
+            }
+        };
+        let checksum_ok = (self.verify_checksums && payload.cut() == 0)
+            .then(|| tcp::is_checksum_right(&header, ip, payload.captured()));
+        counters.segments += 1;
+        counters.cut_segments += u64::from(payload.cut() > 0);
+        counters.wrong_checksums += u64::from(checksum_ok == Some(false));
+        Decoded::Segment(Segment {
+            packet: packet.id,
+            time: packet.time,
+            src: Endpoint {
+                addr: ip.addresses.src(),
+                port: header.source_port(),
+            },
+            dst: Endpoint {
+                addr: ip.addresses.dst(),
+                port: header.destination_port(),
+            },
+            seq: header.sequence_number(),
+            ack: header.acknowledgment_number(),
+            flags: tcp::flags(&header),
+            window: header.window_size(),
+            payload: payload.captured(),
+            cut: u32::try_from(payload.cut()).unwrap_or(u32::MAX),
+            copy_marks: (ip.identification, header.checksum()),
+            checksum_ok,
+            fragments,
+        })
     }
 }
 
-/// Follows headers to the innermost TCP segment.
-#[inline]
+/// Follows headers to the innermost IP packet that carries TCP. With it come
+/// the earlier packets that it was joined from.
+#[inline(always)]
 fn follow<'a>(
     packet: &CapturedPacket<'a>,
     walk: &mut Walk,
     fragments: &mut Fragments,
     mut spare: &'a mut [Joined],
     counters: &mut FragmentCounters,
-    verify_checksums: bool,
-) -> Result<Segment<'a>, Other> {
+) -> Result<(Ip<'a>, &'a [PacketRef]), Other> {
     let mut next = Next::Link(packet.link_type);
     let mut bytes = whole_packet(packet);
     let mut earlier: &'a [PacketRef] = &[];
@@ -241,7 +282,7 @@ fn follow<'a>(
             Err(Stop::Malformed | Stop::NotIp) if guessed => return Err(Other::Udp),
             opened => opened?,
         };
-        if let Some(fragment) = ip.fragment.take() {
+        if let Some(fragment) = ip.fragment {
             let Some((buffer, rest)) = std::mem::take(&mut spare).split_first_mut() else {
                 return Err(Other::TooDeep);
             };
@@ -250,28 +291,27 @@ fn follow<'a>(
                 depth,
                 packets: earlier,
             };
-            if !fragments.push(packet, &ip, fragment, around, buffer, counters) {
+            if !fragments.push(packet, ip, fragment, around, buffer, counters) {
                 return Err(Other::Fragment);
             }
             let buffer = &*buffer;
             earlier = &buffer.packets;
-            ip.protocol = buffer.protocol;
-            ip.payload = buffer.bytes();
-            ip::extensions(&mut ip)?;
+            ip = ip::extensions(Ip {
+                protocol: buffer.protocol,
+                payload: buffer.bytes(),
+                fragment: None,
+                ..ip
+            })?;
             if ip.fragment.is_some() {
                 return Err(Other::Malformed);
             }
         }
-        (next, bytes) = match tunnel::content(&ip)? {
-            Content::Tcp => return Ok(tcp::open(packet, &ip, earlier, verify_checksums)?),
-            Content::Tunnel(next, inner) => {
-                guessed = false;
-                (next, inner)
-            }
-            Content::UdpTunnel(next, inner) => {
-                guessed = true;
-                (next, inner)
-            }
+        if ip.protocol == protocol::TCP {
+            return Ok((ip, earlier));
+        }
+        (next, bytes, guessed) = match tunnel::content(ip.protocol, ip.payload)? {
+            Content::Tunnel(next, inner) => (next, inner, false),
+            Content::UdpTunnel(next, inner) => (next, inner, true),
             Content::Udp => return Err(Other::Udp),
             Content::Other(protocol) => return Err(Other::OtherIp(protocol)),
         };
@@ -302,7 +342,7 @@ pub fn inner_ip<'a>(packet: &CapturedPacket<'a>) -> Option<&'a [u8]> {
         if walk.wrapped() {
             innermost = Some(ip::whole(start).captured());
         }
-        match tunnel::content(&ip) {
+        match tunnel::content(ip.protocol, ip.payload) {
             Ok(Content::Tunnel(inner, rest) | Content::UdpTunnel(inner, rest))
                 if ip.fragment.is_none() =>
             {
@@ -321,31 +361,26 @@ fn whole_packet<'a>(packet: &CapturedPacket<'a>) -> Bytes<'a> {
 }
 
 impl Counters {
-    #[inline]
-    fn count(&mut self, walk: &Walk, found: &Result<Segment<'_>, Other>) {
-        if walk.wrapped() {
-            self.vlan += u64::from(walk.vlan);
-            self.mpls += u64::from(walk.mpls);
-            self.pppoe += u64::from(walk.pppoe);
-            self.tunnelled += u64::from(walk.tunnel);
-        }
-        match found {
-            Ok(segment) => {
-                self.segments += 1;
-                self.cut_segments += u64::from(segment.cut > 0);
-                self.wrong_checksums += u64::from(segment.checksum_ok == Some(false));
-            }
-            Err(Other::NotIp) => self.not_ip += 1,
-            Err(Other::Udp) => self.udp += 1,
-            Err(Other::OtherIp(_)) => self.other_ip += 1,
-            Err(Other::Fragment) => self.waiting += 1,
-            Err(Other::Cut) => self.cut += 1,
-            Err(Other::Malformed) => self.malformed += 1,
-            Err(Other::UnknownLinkType(link_type)) => {
-                *self.undecodable.entry(*link_type).or_default() += 1;
-            }
-            Err(Other::Encrypted80211) => self.encrypted_80211 += 1,
-            Err(Other::TooDeep) => self.too_deep += 1,
-        }
+    #[cold]
+    fn count_wrapping(&mut self, walk: &Walk) {
+        self.vlan += u64::from(walk.vlan);
+        self.mpls += u64::from(walk.mpls);
+        self.pppoe += u64::from(walk.pppoe);
+        self.tunnelled += u64::from(walk.tunnel);
+    }
+
+    fn count(&mut self, other: Other) {
+        let counter = match other {
+            Other::NotIp => &mut self.not_ip,
+            Other::Udp => &mut self.udp,
+            Other::OtherIp(_) => &mut self.other_ip,
+            Other::Fragment => &mut self.waiting,
+            Other::Cut => &mut self.cut,
+            Other::Malformed => &mut self.malformed,
+            Other::UnknownLinkType(link_type) => self.undecodable.entry(link_type).or_default(),
+            Other::Encrypted80211 => &mut self.encrypted_80211,
+            Other::TooDeep => &mut self.too_deep,
+        };
+        *counter += 1;
     }
 }

@@ -10,64 +10,50 @@ use std::net::IpAddr;
 use etherparse::TcpHeaderSlice;
 
 use super::ip::Ip;
-use super::segment::{Endpoint, Segment, TcpFlags};
-use crate::link::Stop;
-use crate::packet::{CapturedPacket, PacketRef};
+use super::segment::TcpFlags;
+use crate::link::{Bytes, Stop};
 
-/// Reads the segment that `ip` carries.
-#[inline]
-pub(super) fn open<'a>(
-    packet: &CapturedPacket<'_>,
-    ip: &Ip<'a>,
-    fragments: &'a [PacketRef],
-    verify_checksum: bool,
-) -> Result<Segment<'a>, Stop> {
+/// Longest header that the data offset can tell.
+pub(super) const LONGEST: usize = 60;
+
+/// Reads the header, and gives the payload behind it. `room` is for a header
+/// whose options were cut: nothing in them is needed.
+#[inline(always)]
+pub(super) fn open<'a, 'h>(
+    bytes: Bytes<'a>,
+    room: &'h mut [u8; LONGEST],
+) -> Result<(TcpHeaderSlice<'h>, Bytes<'a>), Stop>
+where
+    'a: 'h,
+{
     const FIXED: usize = 20;
-    const LONGEST: usize = 60;
-    let bytes = ip.payload;
-    let fixed = bytes.array::<FIXED>(0)?;
-    let [.., offset, flags, _, _, _, _, _, _] = fixed;
-    let header_len = usize::from(offset >> 4) * 4;
+    const DATA_OFFSET: usize = 12;
+    let header_len = usize::from(bytes.u8(DATA_OFFSET)? >> 4) * 4;
     let payload = bytes.skip(header_len)?;
-
-    let mut padded = [0; LONGEST];
     let header = match bytes.captured().get(..header_len) {
         Some(header) => header,
         None => {
-            // Options that were cut: nothing in them is needed.
-            let (start, _) = padded.split_at_mut(FIXED);
-            start.copy_from_slice(&fixed);
-            padded.get(..header_len).ok_or(Stop::Malformed)?
+            let (start, _) = room.split_at_mut(FIXED);
+            start.copy_from_slice(bytes.first(FIXED)?);
+            room.get(..header_len).ok_or(Stop::Malformed)?
         }
     };
-    let header = TcpHeaderSlice::from_slice(header).map_err(|_| Stop::Malformed)?;
-    let checksum_ok = (verify_checksum && bytes.cut() == 0)
-        .then(|| is_checksum_right(&header, ip, payload.captured()));
-    Ok(Segment {
-        packet: packet.id,
-        time: packet.time,
-        src: Endpoint {
-            addr: ip.src,
-            port: header.source_port(),
-        },
-        dst: Endpoint {
-            addr: ip.dst,
-            port: header.destination_port(),
-        },
-        seq: header.sequence_number(),
-        ack: header.acknowledgment_number(),
-        flags: TcpFlags(flags),
-        window: header.window_size(),
-        payload: payload.captured(),
-        cut: u32::try_from(payload.cut()).unwrap_or(u32::MAX),
-        copy_marks: (ip.identification, header.checksum()),
-        checksum_ok,
-        fragments,
-    })
+    match TcpHeaderSlice::from_slice(header) {
+        Ok(header) => Ok((header, payload)),
+        Err(_) => Err(Stop::Malformed),
+    }
 }
 
-fn is_checksum_right(header: &TcpHeaderSlice<'_>, ip: &Ip<'_>, payload: &[u8]) -> bool {
-    let right = match (ip.src, ip.dst) {
+/// The control bits, the eight that TCP has defined.
+#[inline]
+pub(super) fn flags(header: &TcpHeaderSlice<'_>) -> TcpFlags {
+    const FLAGS: usize = 13;
+    TcpFlags(header.slice().get(FLAGS).copied().unwrap_or(0))
+}
+
+/// Whether the checksum is right. All of the segment must be there.
+pub(super) fn is_checksum_right(header: &TcpHeaderSlice<'_>, ip: Ip<'_>, payload: &[u8]) -> bool {
+    let right = match (ip.addresses.src(), ip.addresses.dst()) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
             header.calc_checksum_ipv4_raw(src.octets(), dst.octets(), payload)
         }

@@ -19,15 +19,12 @@ mod gre;
 mod gtp;
 mod vxlan;
 
-use super::ip::Ip;
 use super::ip::protocol;
 use crate::link::{Bytes, Next, Step, Stop};
 
-/// What an IP packet carries.
+/// What an IP packet carries, if not TCP.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Content<'a> {
-    /// A TCP segment.
-    Tcp,
     /// Another frame or packet.
     Tunnel(Next, Bytes<'a>),
     /// The same, but only the port says so.
@@ -38,21 +35,19 @@ pub(super) enum Content<'a> {
     Other(u8),
 }
 
-/// Tells what an IP packet, which is no fragment, carries.
-#[inline]
-pub(super) fn content<'a>(ip: &Ip<'a>) -> Result<Content<'a>, Stop> {
-    let (next, bytes) = match ip.protocol {
-        protocol::TCP => return Ok(Content::Tcp),
-        protocol::UDP => match open_udp(ip.payload) {
+/// Tells what the payload of an IP packet, which is no fragment, is.
+pub(super) fn content(protocol: u8, payload: Bytes<'_>) -> Result<Content<'_>, Stop> {
+    let (next, bytes) = match protocol {
+        protocol::UDP => match open_udp(payload) {
             Ok((next, bytes)) => return Ok(Content::UdpTunnel(next, bytes)),
             Err(Stop::Cut) => return Err(Stop::Cut),
             Err(_) => return Ok(Content::Udp),
         },
-        protocol::IPV4 | protocol::IPV6 => (Next::Ip, ip.payload),
-        protocol::GRE => gre::open(ip.payload)?,
+        protocol::IPV4 | protocol::IPV6 => (Next::Ip, payload),
+        protocol::GRE => gre::open(payload)?,
         // EtherIP, RFC 3378: a version and 12 reserved bits.
-        protocol::ETHERIP => (Next::Ethernet, ip.payload.skip(2)?),
-        protocol::MPLS => (Next::Mpls, ip.payload),
+        protocol::ETHERIP => (Next::Ethernet, payload.skip(2)?),
+        protocol::MPLS => (Next::Mpls, payload),
         other => return Ok(Content::Other(other)),
     };
     Ok(Content::Tunnel(next, bytes))

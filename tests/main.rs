@@ -1,0 +1,24 @@
+//! The one integration test binary: linked once, run in parallel.
+//!
+//! What belongs where:
+
+/// What tests are written with: transcripts, the wire, capture files.
+#[allow(dead_code, unreachable_pub)]
+mod support;
+
+/// Who may import whom in `src`, and what the core never does.
+mod architecture;
+/// README, help and manual say what the program does.
+mod docs;
+/// Captures with their frames written down beside them.
+mod expected_frames;
+/// Whole runs of the program against stored output; wrong inputs; pipes.
+mod golden;
+/// Input made to hurt: lengths, floods, mutations, memory.
+mod hostile;
+/// The same conversation told in many ways: one expectation, many paths.
+mod properties;
+/// Every split point, every carrier, every file format, exhaustively.
+mod splits;
+/// One test per way in which TCP and captures depart from the ideal.
+mod transport;

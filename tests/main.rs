@@ -12,6 +12,8 @@ mod architecture;
 mod docs;
 /// Captures with their frames written down beside them.
 mod expected_frames;
+/// Builds files for other programs to read; ignored unless asked for.
+mod export;
 /// Whole runs of the program against stored output; wrong inputs; pipes.
 mod golden;
 /// Input made to hurt: lengths, floods, mutations, memory.

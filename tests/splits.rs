@@ -44,7 +44,7 @@ pub(crate) fn everything() -> Conversation {
         > PUBREC id=7
         < PUBREL id=7
         > PUBCOMP id=7
-        > PUBLISH topic_alias=2 qos=2 id=8 payload_size=3000
+        > PUBLISH topic_alias=2 qos=2 id=8 payload_size=1300
         < PUBREC id=8
         > PUBREL id=8 reason_string=fine
         < PUBCOMP id=8
@@ -236,7 +236,7 @@ fn every_file_format() {
     );
     assert_eq!(
         expected.lines().filter(|l| l.contains("\"type\"")).count(),
-        23
+        22
     );
     for format in Format::ALL {
         assert_eq!(

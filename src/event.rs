@@ -33,8 +33,9 @@ pub enum EventKind {
         /// Who ended it; `None` when it was cut off by a new connection or by
         /// idle time.
         by: Option<Side>,
-        /// How: `fin`, `reset`, `replaced` (a new connection took the port
-        /// pair), `idle`.
+        /// How: `fin`, `reset`, `half-closed` (only one side had sent FIN when
+        /// the capture ended), `replaced` (a new connection took the port
+        /// pair), `idle`, `evicted`.
         how: &'static str,
     },
     /// The capture lacks bytes between two control packets, or over a header.
@@ -48,8 +49,9 @@ pub enum EventKind {
     },
     /// A control packet was still incomplete at the end.
     Unfinished {
-        /// Bytes that were still to come.
-        wanted: u64,
+        /// Bytes that were still to come; `None` if not even the length was
+        /// known. The event's `bytes` were there.
+        wanted: Option<u64>,
     },
     /// A connection on an MQTT port that does not speak MQTT.
     NotMqtt {

@@ -1,4 +1,7 @@
-//! Every bound on what input can make the program keep, in one place. (to be extended)
+//! Every bound on what input can make the program keep, in one place.
+//!
+//! Bounds are generous: honest traffic does not meet them. One that bites is
+//! said, with an event or a count, and never changes silently what is shown.
 
 /// Nested IP headers and tunnels that are followed in one packet.
 pub const TUNNEL_DEPTH: usize = 8;
@@ -9,6 +12,55 @@ pub const FRAGMENT_BYTES: usize = 16 << 20;
 /// Seconds (of capture time) a datagram may wait for its fragments, as RFC 791
 /// and RFC 8200 have it.
 pub const FRAGMENT_SECONDS: u64 = 60;
-/// Largest captured packet that a file may claim, in bytes: what tcpdump
-/// accepts, and the largest snap length in use.
+/// Largest captured packet that a file may claim, in bytes. tcpdump's own
+/// largest snap length is 262,144; USB captures reach a few megabytes.
 pub const PACKET_BYTES: usize = 16 << 20;
+
+/// TCP connections that are kept at once; beyond it the longest idle ones are
+/// given up.
+pub const FLOWS: usize = 1 << 20;
+/// Seconds of capture time after which a closed connection is forgotten, so
+/// that stragglers still find it.
+pub const CLOSED_SECONDS: u64 = 30;
+/// Seconds of capture time after which a silent connection that does not carry
+/// MQTT is forgotten.
+pub const IDLE_SECONDS: u64 = 2 * 3600;
+/// Seconds of capture time after which a silent MQTT connection is forgotten:
+/// one and a half times the longest Keep Alive (65,535 s), and some.
+pub const IDLE_MQTT_SECONDS: u64 = 30 * 3600;
+
+/// Bytes of one direction of a connection that may wait for an earlier
+/// segment. Linux lets a receive window grow to 6 MiB by default.
+pub const WAITING_BYTES: usize = 8 << 20;
+/// Bytes that may wait on all connections together.
+pub const WAITING_BYTES_TOTAL: usize = 64 << 20;
+/// What a waiting segment counts for besides its payload.
+pub const WAITING_SEGMENT: usize = 64;
+/// Packets of a connection after which bytes that the peer has acknowledged,
+/// but the capture has not shown, are taken to be lost to the capture. Cards
+/// with several queues, and captures on `any`, show an acknowledgement before
+/// its data, but not by much.
+pub const HOLE_PACKETS: u32 = 32;
+/// The same in milliseconds of capture time, whichever comes first.
+pub const HOLE_MILLIS: u64 = 1_000;
+/// The same in packets when the peer was never seen, so that nothing is
+/// acknowledged: then only a retransmission could fill the hole.
+pub const BLIND_HOLE_PACKETS: u32 = 256;
+/// And in milliseconds.
+pub const BLIND_HOLE_MILLIS: u64 = 60_000;
+/// Traffic (over all MQTT connections) that retransmissions are compared with,
+/// in bytes.
+pub const HISTORY_BYTES: usize = 1 << 20;
+
+/// Bytes kept of a control packet other than PUBLISH while it is incomplete.
+pub const PACKET_KEPT: usize = 1 << 20;
+/// Bytes kept of topic and properties of an incomplete PUBLISH.
+pub const PUBLISH_HEAD_KEPT: usize = 256 << 10;
+/// Bytes kept of incomplete control packets on all connections together,
+/// unless whole payloads were asked for.
+pub const KEPT_TOTAL: usize = 64 << 20;
+/// Bytes held while looking for the next control packet after framing was
+/// lost.
+pub const RESYNC_BYTES: usize = 64 << 10;
+/// Bytes of topic names that the aliases of one direction may hold.
+pub const ALIAS_BYTES: usize = 1 << 20;

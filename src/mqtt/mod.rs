@@ -1,13 +1,18 @@
 //! MQTT control packets. (to be written)
 mod defect;
+mod framer;
 mod header;
 pub mod packet;
+pub mod plausible;
 mod property;
 pub mod reason;
+mod resync;
 mod text;
+pub mod varint;
 mod version;
 
 pub use defect::Defect;
+pub use framer::{End, Framed, Framer, Sink, Trouble, head_len};
 pub use header::{FixedHeader, PacketType, qos_name};
 pub use packet::ControlPacket;
 pub use property::{Properties, Property, PropertyValue};
@@ -30,4 +35,9 @@ pub fn decode<'a>(_header: FixedHeader, _bytes: &'a [u8], _version: Version) -> 
         packet: ControlPacket::Reserved,
         defects: Vec::new(),
     }
+}
+
+/// stub
+pub fn infer_version(_header: FixedHeader, _bytes: &[u8], _up: Option<bool>) -> Option<Version> {
+    None
 }

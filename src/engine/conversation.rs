@@ -1,0 +1,543 @@
+//! One MQTT connection: two framed directions, and what they tell about each
+//! other (version, client, topic aliases, who answers whom).
+
+use std::collections::HashMap;
+
+use crate::event::{Event, EventKind, Side};
+use crate::flow::{At, Closed, End, FlowInfo, StreamEvent};
+use crate::frame::{Connection, Direction, MQTTFrame, Transport};
+use crate::limits;
+use crate::mqtt::packet::ControlPacket;
+use crate::mqtt::{
+    self, FixedHeader, Framed, Framer, PacketType, PropertyValue, Text, Trouble, Version,
+};
+
+use super::provenance::Provenance;
+use super::recognise::{self, Answer};
+use super::{Config, Context, Output, Shared};
+
+/// Bits of evidence that an answer is one to a request that was seen: its type
+/// and packet identifier are as expected.
+const ANSWER_BITS: u32 = 16;
+
+/// A connection that carries MQTT, or should.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    connection: Connection,
+    client: End,
+    announced: bool,
+    over: bool,
+    /// What each direction is expected to send next, in answer to the other.
+    expected: [Option<(PacketType, Option<u16>)>; 2],
+    aliases: [Option<Box<Aliases>>; 2],
+    lanes: [Lane; 2],
+}
+
+/// One direction of a conversation.
+#[derive(Debug, Default)]
+struct Lane {
+    framer: Option<Framer>,
+    /// First bytes, as long as they could still be anything.
+    first: Vec<u8>,
+    provenance: Provenance,
+    /// Bytes seen, in order.
+    bytes: u64,
+}
+
+/// What Topic Aliases stand for in one direction of a connection.
+#[derive(Debug, Default)]
+struct Aliases {
+    topics: HashMap<u16, Box<[u8]>>,
+    bytes: usize,
+}
+
+impl Aliases {
+    fn set(&mut self, alias: u16, topic: &[u8]) -> bool {
+        let old = self.topics.get(&alias).map_or(0, |t| t.len());
+        let bytes = self.bytes - old + topic.len();
+        if bytes > limits::ALIAS_BYTES {
+            // Better unknown than stale.
+            self.bytes -= old;
+            self.topics.remove(&alias);
+            return false;
+        }
+        self.bytes = bytes;
+        self.topics.insert(alias, topic.into());
+        true
+    }
+}
+
+impl Conversation {
+    pub(super) fn new(flow: &FlowInfo, client: End) -> Self {
+        Self {
+            connection: Connection {
+                number: flow.number,
+                client: flow.ends[client.index()],
+                server: flow.ends[client.peer().index()],
+                transport: Transport::Tcp,
+                client_id: None,
+                version: None,
+                version_assumed: false,
+            },
+            client,
+            announced: false,
+            over: false,
+            expected: [None; 2],
+            aliases: [None, None],
+            lanes: Default::default(),
+        }
+    }
+
+    /// Tells that the connection was opened, once its SYN was seen.
+    pub(super) fn announce(&mut self, flow: &FlowInfo, out: &mut dyn FnMut(Output<'_>)) {
+        if !self.announced && flow.opener.is_some() && flow.from_start[self.client.index()] {
+            self.announced = true;
+            self.event(EventKind::Opened, flow.first, None, None, out);
+        }
+    }
+
+    /// It turned out not to be MQTT, and this was told.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    fn direction(&self, from: End) -> Direction {
+        if from == self.client {
+            Direction::Up
+        } else {
+            Direction::Down
+        }
+    }
+
+    fn event(
+        &self,
+        kind: EventKind,
+        at: At,
+        direction: Option<Direction>,
+        bytes: Option<u64>,
+        out: &mut dyn FnMut(Output<'_>),
+    ) {
+        out(Output::Event(&Event {
+            kind,
+            time: at.time,
+            packet: at.packet,
+            connection: Some(&self.connection),
+            direction,
+            bytes,
+        }));
+    }
+
+    /// Takes what happens in one direction.
+    pub(super) fn stream(
+        &mut self,
+        flow: &FlowInfo,
+        from: End,
+        event: StreamEvent<'_>,
+        now: At,
+        cx: &mut Context<'_, '_>,
+    ) {
+        let direction = self.direction(from);
+        let from_start = flow.from_start[from.index()];
+        match event {
+            StreamEvent::Data { offset, bytes, at } => {
+                let lane = &mut self.lanes[direction as usize];
+                lane.bytes += bytes.len() as u64;
+                lane.provenance.push(offset, at);
+                if lane.framer.is_some() {
+                    self.feed(direction, bytes, at, now, cx);
+                } else {
+                    self.first_bytes(direction, from_start, bytes, at, now, cx);
+                }
+            }
+            StreamEvent::Gap { len, .. } => {
+                self.lanes[direction as usize]
+                    .framer
+                    .get_or_insert_with(Framer::at_boundary);
+                let held = std::mem::take(&mut self.lanes[direction as usize].first);
+                self.with_framer(direction, now, cx, |framer, up, sink| {
+                    framer.data(&held, up, sink);
+                    framer.gap(len, sink);
+                });
+                self.settle(direction);
+            }
+            StreamEvent::Conflict { bytes, .. } => {
+                self.event(
+                    EventKind::Conflict,
+                    now,
+                    Some(direction),
+                    Some(bytes),
+                    cx.out,
+                );
+            }
+            StreamEvent::Late { bytes, .. } => {
+                self.event(EventKind::Late, now, Some(direction), Some(bytes), cx.out);
+            }
+            StreamEvent::Bound { reason } => {
+                self.event(
+                    EventKind::Bound { reason },
+                    now,
+                    Some(direction),
+                    None,
+                    cx.out,
+                );
+            }
+        }
+    }
+
+    /// Decides what the first bytes of a direction are.
+    fn first_bytes(
+        &mut self,
+        direction: Direction,
+        from_start: bool,
+        bytes: &[u8],
+        at: At,
+        now: At,
+        cx: &mut Context<'_, '_>,
+    ) {
+        let up = direction == Direction::Up;
+        let answers_connect = self.lanes[direction.reversed() as usize].begins_with_connect();
+        let lane = &mut self.lanes[direction as usize];
+        lane.first.extend_from_slice(bytes);
+        let answer = if from_start {
+            recognise::on_known_port(&lane.first, up)
+        } else {
+            // Joined in the middle, unless this is the very beginning.
+            match (up, recognise::connect(&lane.first)) {
+                (true, Answer::Mqtt) => Answer::Mqtt,
+                _ => Answer::No,
+            }
+        };
+        let framer = match answer {
+            Answer::More => return,
+            Answer::Mqtt => Framer::at_boundary(),
+            // The other side began with a CONNECT, so this is its answer.
+            Answer::No if !from_start && !up && answers_connect => Framer::at_boundary(),
+            Answer::No if !from_start => Framer::joining(),
+            Answer::No => {
+                let reason = recognise::looks_like(&lane.first);
+                self.over = true;
+                self.event(
+                    EventKind::NotMqtt { reason },
+                    at,
+                    Some(direction),
+                    None,
+                    cx.out,
+                );
+                return;
+            }
+        };
+        lane.framer = Some(framer);
+        let first = std::mem::take(&mut lane.first);
+        self.feed(direction, &first, at, now, cx);
+    }
+
+    /// Frames bytes of a direction, and looks for framing where it is lost.
+    fn feed(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        at: At,
+        now: At,
+        cx: &mut Context<'_, '_>,
+    ) {
+        self.with_framer(direction, at, cx, |framer, up, sink| {
+            framer.data(bytes, up, sink);
+        });
+        for lane in [direction, direction.reversed()] {
+            if let Some(more) = self.corroboration(lane) {
+                self.with_framer(lane, now, cx, |framer, up, sink| {
+                    framer.settle(more, up, sink);
+                });
+                self.settle(lane);
+            }
+        }
+        self.settle(direction);
+    }
+
+    /// What the other direction says for a search in this one, in bits.
+    fn corroboration(&self, direction: Direction) -> Option<u32> {
+        let search = self.lanes[direction as usize].framer.as_ref()?.lost()?;
+        let opening = search.opening()?;
+        if let Some((kind, id)) = self.expected[direction as usize]
+            && kind == opening.0
+            && (id.is_none() || id == opening.1)
+        {
+            return Some(ANSWER_BITS);
+        }
+        self.lanes[direction.reversed() as usize]
+            .framer
+            .as_ref()?
+            .lost()?
+            .whole_bits()
+    }
+
+    /// Drops the provenance that is not needed any more.
+    fn settle(&mut self, direction: Direction) {
+        let lane = &mut self.lanes[direction as usize];
+        if let Some(framer) = &lane.framer {
+            lane.provenance.settle(framer.pending(), framer.in_step());
+        }
+    }
+
+    /// Lends the framer of a direction what it pushes into.
+    fn with_framer<R>(
+        &mut self,
+        direction: Direction,
+        at: At,
+        cx: &mut Context<'_, '_>,
+        f: impl FnOnce(&mut Framer, Option<bool>, &mut LaneSink<'_>) -> R,
+    ) -> Option<R> {
+        let lane = &mut self.lanes[direction as usize];
+        let mut sink = LaneSink {
+            connection: &mut self.connection,
+            expected: &mut self.expected[direction.reversed() as usize],
+            aliases: &mut self.aliases[direction as usize],
+            provenance: &lane.provenance,
+            direction,
+            at,
+            config: cx.config,
+            shared: cx.shared,
+            out: cx.out,
+        };
+        let up = Some(direction == Direction::Up);
+        lane.framer.as_mut().map(|framer| f(framer, up, &mut sink))
+    }
+
+    /// The connection is over.
+    pub(super) fn close(&mut self, how: Closed, now: At, cx: &mut Context<'_, '_>) {
+        for direction in [Direction::Up, Direction::Down] {
+            let peer = &self.lanes[direction.reversed() as usize];
+            let peer_in_step = peer.framer.as_ref().is_some_and(Framer::in_step);
+            let held = self.lanes[direction as usize].first.len() as u64;
+            if held > 0 {
+                let kind = EventKind::Unfinished { wanted: None };
+                self.event(kind, now, Some(direction), Some(held), cx.out);
+                continue;
+            }
+            let end = self.with_framer(direction, now, cx, |framer, up, sink| {
+                framer.finish(up, peer_in_step, sink)
+            });
+            match end {
+                None | Some(mqtt::End::Clean) => {}
+                Some(mqtt::End::Unfinished {
+                    got,
+                    wanted,
+                    offset,
+                }) => {
+                    let at = self.lanes[direction as usize].provenance.first(offset);
+                    let kind = EventKind::Unfinished { wanted };
+                    self.event(kind, at, Some(direction), Some(got), cx.out);
+                }
+                Some(mqtt::End::NeverFound { bytes }) => {
+                    let reason = "no control packet could be found in these bytes";
+                    let kind = EventKind::NotMqtt { reason };
+                    self.event(kind, now, Some(direction), Some(bytes), cx.out);
+                }
+            }
+        }
+        let side = |end: End| {
+            Some(match self.direction(end) {
+                Direction::Up => Side::Client,
+                Direction::Down => Side::Server,
+            })
+        };
+        let (by, how) = match how {
+            Closed::Fin(end) => (side(end), "fin"),
+            Closed::HalfClosed(end) => (side(end), "half-closed"),
+            Closed::Reset(end) => (side(end), "reset"),
+            Closed::Replaced => (None, "replaced"),
+            Closed::Idle => (None, "idle"),
+            Closed::Evicted => (None, "evicted"),
+            Closed::CaptureEnd => return,
+        };
+        self.event(EventKind::Closed { by, how }, now, None, None, cx.out);
+    }
+}
+
+impl Lane {
+    /// Whether its first bytes were a CONNECT, so that the other direction
+    /// begins at its beginning too.
+    fn begins_with_connect(&self) -> bool {
+        self.framer.as_ref().is_some_and(|f| !f.joined()) && self.bytes > 0
+    }
+}
+
+/// What a framer pushes into, for the time of one call.
+struct LaneSink<'a> {
+    connection: &'a mut Connection,
+    /// What the other direction should send in answer.
+    expected: &'a mut Option<(PacketType, Option<u16>)>,
+    aliases: &'a mut Option<Box<Aliases>>,
+    provenance: &'a Provenance,
+    direction: Direction,
+    /// Where events are said to have happened.
+    at: At,
+    config: &'a Config,
+    shared: &'a mut Shared,
+    out: &'a mut dyn FnMut(Output<'_>),
+}
+
+impl LaneSink<'_> {
+    fn event(&mut self, kind: EventKind, bytes: Option<u64>) {
+        (self.out)(Output::Event(&Event {
+            kind,
+            time: self.at.time,
+            packet: self.at.packet,
+            connection: Some(self.connection),
+            direction: Some(self.direction),
+            bytes,
+        }));
+    }
+
+    /// Learns from a frame what the connection is.
+    fn learn(&mut self, packet: &ControlPacket<'_>) {
+        match packet {
+            ControlPacket::Connect(connect) => {
+                if let Some(version) = connect.protocol_level.and_then(Version::from_level) {
+                    self.connection.version = Some(version);
+                    self.connection.version_assumed = false;
+                }
+                if let Some(id) = connect.client_id.filter(|id| !id.bytes().is_empty()) {
+                    self.connection.client_id = Some(id.bytes().into());
+                }
+            }
+            ControlPacket::Connack(connack) => {
+                for property in connack.properties.iter() {
+                    if property.id == ASSIGNED_CLIENT_IDENTIFIER
+                        && let PropertyValue::String(id) = property.value
+                    {
+                        self.connection.client_id = Some(id.bytes().into());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The version by which a frame is decoded; inferred and marked as assumed
+    /// where no CONNECT told it.
+    fn version_for(&mut self, header: FixedHeader, bytes: &[u8]) -> Version {
+        if let Some(version) = self.connection.version {
+            return version;
+        }
+        let up = self.direction == Direction::Up;
+        match mqtt::infer_version(header, bytes, Some(up)) {
+            Some(version) => {
+                self.connection.version = Some(version);
+                self.connection.version_assumed = true;
+                version
+            }
+            None => Version::V3_1_1,
+        }
+    }
+}
+
+/// Property Identifier of the client identifier that a server chose.
+const ASSIGNED_CLIENT_IDENTIFIER: u32 = 0x12;
+
+impl mqtt::Sink for LaneSink<'_> {
+    fn framed(&mut self, framed: Framed<'_>) {
+        let header = framed.header;
+        let first = self.provenance.first(framed.offset);
+        let end = framed.offset + header.packet_len();
+        let last = self.provenance.latest(framed.offset, end);
+        let version = self.version_for(header, framed.bytes);
+        let decoded = mqtt::decode(header, framed.bytes, version);
+        self.learn(&decoded.packet);
+        *self.expected = expected_answer(&decoded.packet, header).or(*self.expected);
+        let mut topic = None;
+        if let ControlPacket::Publish(publish) = &decoded.packet {
+            topic = publish.topic.filter(|topic| !topic.bytes().is_empty());
+            match (topic, publish.topic_alias) {
+                (Some(topic), Some(alias)) => {
+                    let set = self
+                        .aliases
+                        .get_or_insert_default()
+                        .set(alias, topic.bytes());
+                    if !set {
+                        let reason = "too many bytes of topic names behind topic aliases: this alias is forgotten";
+                        self.event(EventKind::Bound { reason }, None);
+                    }
+                }
+                (None, Some(alias)) if publish.topic.is_some() => {
+                    let aliases = self.aliases.as_deref();
+                    topic = aliases.and_then(|a| a.topics.get(&alias)).map(|t| Text(t));
+                }
+                _ => {}
+            }
+        }
+        self.shared.frames += 1;
+        (self.out)(Output::Frame(&MQTTFrame {
+            header,
+            packet: decoded.packet,
+            defects: &decoded.defects,
+            topic,
+            bytes: framed.bytes,
+            missing: framed.missing,
+            resynchronised: framed.resynchronised,
+            version: self.connection.version.unwrap_or(version),
+            connection: self.connection,
+            direction: self.direction,
+            first: first.packet,
+            last: last.packet,
+            time: last.time,
+            offset: framed.offset,
+        }));
+    }
+
+    fn trouble(&mut self, _offset: u64, trouble: Trouble) {
+        match trouble {
+            Trouble::Gap { bytes } => self.event(EventKind::Gap, Some(bytes)),
+            Trouble::Resynchronised { skipped } => {
+                self.event(EventKind::Resynchronised, Some(skipped));
+            }
+            Trouble::Malformed { reason } => self.event(EventKind::Malformed { reason }, None),
+            Trouble::Bound { reason } => self.event(EventKind::Bound { reason }, None),
+        }
+    }
+
+    fn version(&self) -> Option<Version> {
+        self.connection.version
+    }
+
+    fn keep(&self, header: FixedHeader, kept: &[u8]) -> Option<usize> {
+        let limit = match header.packet_type() {
+            PacketType::Publish => limits::PUBLISH_HEAD_KEPT,
+            _ => limits::PACKET_KEPT,
+        };
+        let version = self.connection.version.unwrap_or(Version::V3_1_1);
+        mqtt::head_len(header, kept, version, self.config.payload as usize, limit)
+    }
+
+    fn reserve(&mut self, more: usize) -> bool {
+        let kept = self.shared.kept + more;
+        let granted = kept <= limits::KEPT_TOTAL || self.config.payload == u32::MAX;
+        if granted {
+            self.shared.kept = kept;
+        }
+        granted
+    }
+
+    fn release(&mut self, bytes: usize) {
+        self.shared.kept = self.shared.kept.saturating_sub(bytes);
+    }
+}
+
+/// What should come back for a control packet.
+fn expected_answer(
+    packet: &ControlPacket<'_>,
+    header: FixedHeader,
+) -> Option<(PacketType, Option<u16>)> {
+    use ControlPacket as P;
+    Some(match packet {
+        P::Connect(_) => (PacketType::Connack, None),
+        P::Publish(p) if header.qos() == 1 => (PacketType::Puback, p.packet_id),
+        P::Publish(p) if header.qos() == 2 => (PacketType::Pubrec, p.packet_id),
+        P::Pubrec(p) => (PacketType::Pubrel, p.packet_id),
+        P::Pubrel(p) => (PacketType::Pubcomp, p.packet_id),
+        P::Subscribe(p) => (PacketType::Suback, p.packet_id),
+        P::Unsubscribe(p) => (PacketType::Unsuback, p.packet_id),
+        P::Pingreq => (PacketType::Pingresp, None),
+        _ => return None,
+    })
+}

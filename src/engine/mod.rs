@@ -1,0 +1,289 @@
+//! The stages wired together: captured packets in, frames and events out.
+//!
+//! ```text
+//! CapturedPacket ─→ link, net ─Segment→ flow ─StreamEvent→ recognise ─→ conversation ─→ MQTTFrame
+//!                                                                        └ framer, decoder    Event
+//! ```
+//! The engine never opens a file, reads a clock, prints or starts a thread.
+//! One engine reads one capture from its first packet to its last; what it
+//! keeps is bounded by [`crate::limits`].
+
+mod conversation;
+mod provenance;
+mod recognise;
+
+use std::collections::BTreeMap;
+
+use crate::event::Event;
+use crate::flow::{At, Closed, End, FlowInfo, FlowTable, Handler, Interest, StreamEvent};
+use crate::frame::MQTTFrame;
+use crate::net::{Decoded, Decoder};
+use crate::packet::{CapturedPacket, LinkType, PacketRef};
+use crate::time::Timestamp;
+
+use conversation::Conversation;
+use recognise::{Answer, Prefix};
+
+/// What the engine pushes out.
+#[derive(Clone, Copy, Debug)]
+pub enum Output<'a> {
+    /// An MQTT control packet, when its last byte is known.
+    Frame(&'a MQTTFrame<'a>),
+    /// Something that is not a frame.
+    Event(&'a Event<'a>),
+}
+
+/// What a TCP port is taken for, whatever its first bytes look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decode {
+    /// MQTT in clear.
+    Mqtt,
+}
+
+/// How an engine reads a capture.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Ports that are known to carry MQTT.
+    pub ports: BTreeMap<u16, Decode>,
+    /// Do not look for CONNECT on other ports.
+    pub only_known_ports: bool,
+    /// Bytes of each PUBLISH payload to keep for output.
+    pub payload: u32,
+    /// Verify TCP checksums, and prefer the copy with a right one.
+    pub verify_checksums: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ports: BTreeMap::from([(1883, Decode::Mqtt)]),
+            only_known_ports: false,
+            payload: 4096,
+            verify_checksums: false,
+        }
+    }
+}
+
+/// Where a captured packet belongs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Placed<'a> {
+    /// Number of its TCP connection, if it carried a TCP segment.
+    pub connection: Option<u64>,
+    /// Earlier packets whose IP fragments it completed.
+    pub fragments: &'a [PacketRef],
+}
+
+/// What was read, in numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Captured packets.
+    pub packets: u64,
+    /// Frames pushed out.
+    pub frames: u64,
+    /// Segments that were second copies of an earlier packet.
+    pub duplicates: u64,
+    /// TCP connections that carried MQTT, or were on an MQTT port.
+    pub mqtt_connections: u64,
+    /// All other TCP connections.
+    pub other_connections: u64,
+    /// Packets of link types that cannot be decoded, by link type.
+    pub undecodable: BTreeMap<u16, (LinkType, u64)>,
+}
+
+/// One engine reads one capture.
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    net: Decoder,
+    flows: FlowTable<Tracked>,
+    shared: Shared,
+    packets: u64,
+}
+
+/// What all connections share.
+#[derive(Debug, Default)]
+struct Shared {
+    frames: u64,
+    mqtt_connections: u64,
+    /// Bytes kept of incomplete control packets.
+    kept: usize,
+}
+
+/// What the engine keeps of a TCP connection.
+#[derive(Debug, Default)]
+enum Tracked {
+    /// No byte of it was seen yet, or too few to tell what it is.
+    #[default]
+    New,
+    /// Its first bytes look like a CONNECT so far.
+    Undecided(Box<Prefix>),
+    /// It carries MQTT, or is on a port that should.
+    Mqtt(Box<Conversation>),
+    /// It carries something else.
+    Other,
+}
+
+impl Engine {
+    /// An engine that has read nothing yet.
+    pub fn new(config: Config) -> Self {
+        Self {
+            net: Decoder::new(config.verify_checksums),
+            config,
+            flows: FlowTable::default(),
+            shared: Shared::default(),
+            packets: 0,
+        }
+    }
+
+    /// Reads the next captured packet and pushes out what it completes.
+    pub fn push<'a>(
+        &'a mut self,
+        packet: &CapturedPacket<'a>,
+        out: &mut dyn FnMut(Output<'_>),
+    ) -> Placed<'a> {
+        self.packets += 1;
+        let Decoded::Segment(segment) = self.net.decode(packet) else {
+            return Placed::default();
+        };
+        let mut cx = Context {
+            config: &self.config,
+            shared: &mut self.shared,
+            out,
+        };
+        Placed {
+            connection: Some(self.flows.push(&segment, &mut cx)),
+            fragments: segment.fragments,
+        }
+    }
+
+    /// Says that capture time has come to `now`, although no packet shows it:
+    /// what waits for time to pass is settled.
+    pub fn tick(&mut self, now: Timestamp, out: &mut dyn FnMut(Output<'_>)) {
+        let mut cx = Context {
+            config: &self.config,
+            shared: &mut self.shared,
+            out,
+        };
+        self.flows.tick(now, &mut cx);
+    }
+
+    /// Says that the capture has ended: pushes out what still waits.
+    pub fn finish(&mut self, out: &mut dyn FnMut(Output<'_>)) {
+        let mut cx = Context {
+            config: &self.config,
+            shared: &mut self.shared,
+            out,
+        };
+        self.flows.finish(&mut cx);
+    }
+
+    /// What was read so far.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            packets: self.packets,
+            frames: self.shared.frames,
+            duplicates: self.flows.duplicates(),
+            mqtt_connections: self.shared.mqtt_connections,
+            other_connections: self.flows.connections() - self.shared.mqtt_connections,
+            undecodable: BTreeMap::new(),
+        }
+    }
+}
+
+/// The flow table's view of the engine, for the time of one call.
+struct Context<'a, 'o> {
+    config: &'a Config,
+    shared: &'a mut Shared,
+    out: &'a mut (dyn FnMut(Output<'_>) + 'o),
+}
+
+impl Context<'_, '_> {
+    /// Which end is the client, on a port that is known to carry MQTT: who
+    /// opened the connection, else who is not on that port.
+    fn client_by_port(&self, flow: &FlowInfo) -> Option<End> {
+        let known = |end: End| self.config.ports.contains_key(&flow.ends[end.index()].port);
+        match (known(End::A), known(End::B)) {
+            (false, false) => None,
+            (true, true) => flow.opener,
+            (true, false) => flow.opener.or(Some(End::B)),
+            (false, true) => flow.opener.or(Some(End::A)),
+        }
+    }
+
+    fn start(&mut self, flow: &FlowInfo, client: End) -> Box<Conversation> {
+        self.shared.mqtt_connections += 1;
+        let mut conversation = Box::new(Conversation::new(flow, client));
+        conversation.announce(flow, self.out);
+        conversation
+    }
+
+    /// Looks at the first bytes of a connection on a port that says nothing.
+    fn probe(
+        &mut self,
+        flow: &FlowInfo,
+        mut prefix: Box<Prefix>,
+        from: End,
+        event: StreamEvent<'_>,
+        now: At,
+    ) -> Tracked {
+        match prefix.push(from, event) {
+            Answer::More => Tracked::Undecided(prefix),
+            Answer::No => Tracked::Other,
+            Answer::Mqtt => {
+                let mut conversation = self.start(flow, from);
+                prefix.replay(|event| conversation.stream(flow, from, event, now, self));
+                Tracked::Mqtt(conversation)
+            }
+        }
+    }
+}
+
+impl Handler<Tracked> for Context<'_, '_> {
+    fn opened(&mut self, flow: &FlowInfo, state: &mut Tracked, _now: At) {
+        match state {
+            Tracked::New => {
+                if let Some(client) = self.client_by_port(flow) {
+                    *state = Tracked::Mqtt(self.start(flow, client));
+                }
+            }
+            // The SYN came after what it should precede.
+            Tracked::Mqtt(conversation) => conversation.announce(flow, self.out),
+            Tracked::Undecided(_) | Tracked::Other => {}
+        }
+    }
+
+    fn stream(
+        &mut self,
+        flow: &FlowInfo,
+        state: &mut Tracked,
+        from: End,
+        event: StreamEvent<'_>,
+        now: At,
+    ) -> Interest {
+        match state {
+            Tracked::New if self.config.only_known_ports => *state = Tracked::Other,
+            Tracked::New => *state = self.probe(flow, Box::default(), from, event, now),
+            Tracked::Undecided(prefix) => {
+                let prefix = std::mem::take(prefix);
+                *state = self.probe(flow, prefix, from, event, now);
+            }
+            Tracked::Mqtt(conversation) => {
+                conversation.stream(flow, from, event, now, self);
+                if conversation.is_over() {
+                    *state = Tracked::Other;
+                }
+            }
+            Tracked::Other => {}
+        }
+        match state {
+            Tracked::Other => Interest::Ignored,
+            _ => Interest::Wanted,
+        }
+    }
+
+    fn closed(&mut self, _flow: &FlowInfo, state: &mut Tracked, how: Closed, at: At) {
+        if let Tracked::Mqtt(mut conversation) = std::mem::replace(state, Tracked::Other) {
+            conversation.close(how, at, self);
+        }
+    }
+}

@@ -1,0 +1,577 @@
+//! One direction of a TCP connection: segments in any order become bytes in
+//! order, with the holes named.
+//!
+//! ```text
+//!          passed on          |  hole   | waiting |   hole  | waiting
+//!  0 ─────────────────────────┼─────────┼─────────┼─────────┼────────→ offset
+//!                           next        piece               piece
+//! ```
+//! Invariants: `pieces` (by offset) do not overlap and all start after `next`;
+//! only one that stands for a cut tail alone may be empty. First bytes win: what has been passed on or waits is
+//! never replaced, only compared.
+//!
+//! Offsets count from 0 at the first byte after the SYN, or at the first byte
+//! seen of a connection that was joined later. They are 64 bits wide, so that
+//! sequence numbers may wrap as often as they like.
+
+use std::collections::BTreeMap;
+
+use crate::limits::WAITING_SEGMENT;
+use crate::time::Timestamp;
+
+use super::At;
+use super::history::{History, Newest};
+
+/// What a half pushes out, in the order of the stream.
+#[derive(Debug, PartialEq)]
+pub(super) enum Piece<'a> {
+    /// Bytes in order; `at` is the packet that brought them.
+    Data {
+        offset: u64,
+        bytes: &'a [u8],
+        at: At,
+    },
+    /// Bytes that the capture lacks.
+    Gap { offset: u64, len: u64 },
+    /// Bytes that differ from what came first in their place.
+    Conflict { offset: u64, bytes: u64 },
+    /// Bytes whose place had been declared a hole.
+    Late { offset: u64, bytes: u64 },
+}
+
+/// A segment's payload that waits for what comes before it.
+#[derive(Debug)]
+struct Waiting {
+    bytes: Vec<u8>,
+    /// Bytes after `bytes` that the snap length cut off.
+    cut: u64,
+    at: At,
+}
+
+impl Waiting {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+pub(super) struct Half {
+    /// Sequence number at `next`, once anything told it.
+    seq: Option<u32>,
+    /// Offset of the next byte to pass on.
+    next: u64,
+    /// Initial sequence number, if the SYN was seen.
+    pub(super) isn: Option<u32>,
+    /// Offset of the end of the stream, if the FIN was seen.
+    fin: Option<u64>,
+    /// Up to where the peer has acknowledged.
+    acked: u64,
+    /// Whether this side sent any packet that was captured.
+    pub(super) seen: bool,
+    pieces: BTreeMap<u64, Waiting>,
+    waiting_bytes: usize,
+    /// Since when there is a hole that could be declared.
+    hole_since: Option<(u32, Timestamp)>,
+    /// Holes that were declared, newest last; only the last few.
+    holes: Vec<(u64, u64)>,
+    newest: Newest,
+}
+
+/// Bytes by which an acknowledgement may exceed what was seen: as much as any
+/// window in use.
+const CREDIBLE_ACK: u64 = 16 << 20;
+
+/// Declared holes that are remembered per direction, to tell late bytes from
+/// retransmissions.
+const HOLES_KEPT: usize = 16;
+
+impl Half {
+    /// The SYN of this side.
+    pub(super) fn syn(&mut self, seq: u32) {
+        self.isn = Some(seq);
+        if self.seq.is_none() {
+            self.seq = Some(seq.wrapping_add(1));
+        }
+    }
+
+    /// Takes `seq` as the start of what will be seen, unless something told
+    /// the position already.
+    pub(super) fn start_at(&mut self, seq: u32) {
+        self.seq.get_or_insert(seq);
+    }
+
+    /// Where `seq` lies, in signed distance from the next byte. `None` as long
+    /// as nothing is known.
+    pub(super) fn distance(&self, seq: u32) -> Option<i32> {
+        Some(seq.wrapping_sub(self.seq?) as i32)
+    }
+
+    /// Sequence number of the next byte.
+    pub(super) fn next_seq(&self) -> Option<u32> {
+        self.seq
+    }
+
+    /// Offset of the next byte.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    fn position(&self, seq: u32) -> i64 {
+        self.next as i64 + i64::from(self.distance(seq).unwrap_or(0))
+    }
+
+    /// The FIN of this side, which stands at `seq`.
+    pub(super) fn fin(&mut self, seq: u32) {
+        let at = self.position(seq);
+        if let Ok(at) = u64::try_from(at) {
+            self.fin.get_or_insert(at);
+        }
+    }
+
+    /// Whether the FIN was seen, whatever is still missing before it.
+    pub(super) fn fin_seen(&self) -> bool {
+        self.fin.is_some()
+    }
+
+    /// The peer's acknowledgement number.
+    ///
+    /// One that is far ahead of everything seen is not believed: it would
+    /// declare a hole of megabytes on the word of one odd packet.
+    pub(super) fn ack(&mut self, ack: u32) {
+        let seen = self
+            .pieces
+            .last_key_value()
+            .map_or(self.next, |(&offset, piece)| offset + piece.len());
+        if let Ok(ack) = u64::try_from(self.position(ack))
+            && ack <= seen + CREDIBLE_ACK
+        {
+            self.acked = self.acked.max(match self.fin {
+                Some(fin) => ack.min(fin),
+                None => ack,
+            });
+        }
+    }
+
+    /// Whether bytes wait, or were acknowledged without being seen.
+    pub(super) fn has_hole(&self) -> bool {
+        !self.pieces.is_empty() || self.acked_beyond()
+    }
+
+    /// The peer has acknowledged bytes that were not seen. A single one at the
+    /// very end is a FIN that was not captured.
+    fn acked_beyond(&self) -> bool {
+        self.acked > self.next + u64::from(self.pieces.is_empty())
+    }
+
+    /// Bytes waiting, with what they cost to keep.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    /// Takes a segment's payload.
+    ///
+    /// `cut` bytes after it were on the wire but not captured. What can be
+    /// passed on is pushed to `out`, in order.
+    pub(super) fn data(
+        &mut self,
+        seq: u32,
+        bytes: &[u8],
+        cut: u32,
+        at: At,
+        history: &mut History,
+        out: &mut dyn FnMut(Piece<'_>),
+    ) {
+        self.start_at(seq);
+        let position = self.position(seq);
+        // A keep-alive probe: one byte before the next, of no meaning
+        // (RFC 9293, 3.8.4), or none at all.
+        if bytes.len() <= 1 && position + 1 == self.next as i64 {
+            return;
+        }
+        let before = (self.next as i64).saturating_sub(position).max(0) as usize;
+        let (old, new) = bytes.split_at(before.min(bytes.len()));
+        if !old.is_empty() {
+            self.seen_before(position, old, history, out);
+        }
+        let offset = position + old.len() as i64;
+        let end = offset + new.len() as i64 + i64::from(cut);
+        if end <= self.next as i64 {
+            return;
+        }
+        if self.pieces.is_empty() && offset == self.next as i64 {
+            self.pass(new, at, history, out);
+            self.lose(u64::from(cut), out);
+        } else {
+            // Only a cut tail can begin before `next` here: it is trimmed.
+            let (offset, cut) = match u64::try_from(offset) {
+                Ok(offset) if offset >= self.next => (offset, u64::from(cut)),
+                _ => (self.next, (end - self.next as i64) as u64),
+            };
+            self.wait(offset, new, cut, at, out);
+            self.drain(history, out);
+        }
+    }
+
+    /// Passes bytes on that lie at `next`.
+    fn pass(
+        &mut self,
+        bytes: &[u8],
+        at: At,
+        history: &mut History,
+        out: &mut dyn FnMut(Piece<'_>),
+    ) {
+        if bytes.is_empty() {
+            return;
+        }
+        history.remember(&mut self.newest, self.next, bytes);
+        out(Piece::Data {
+            offset: self.next,
+            bytes,
+            at,
+        });
+        self.advance(bytes.len() as u64);
+    }
+
+    fn advance(&mut self, by: u64) {
+        self.next += by;
+        self.seq = self.seq.map(|seq| seq.wrapping_add(by as u32));
+        self.hole_since = None;
+    }
+
+    /// Declares `len` bytes at `next` a hole.
+    fn lose(&mut self, len: u64, out: &mut dyn FnMut(Piece<'_>)) {
+        if len == 0 {
+            return;
+        }
+        out(Piece::Gap {
+            offset: self.next,
+            len,
+        });
+        if self.holes.len() == HOLES_KEPT {
+            self.holes.remove(0);
+        }
+        self.holes.push((self.next, self.next + len));
+        self.advance(len);
+    }
+
+    /// Bytes at `position`, all of them before `next`: a retransmission, or
+    /// bytes that were given up.
+    fn seen_before(
+        &mut self,
+        position: i64,
+        bytes: &[u8],
+        history: &History,
+        out: &mut dyn FnMut(Piece<'_>),
+    ) {
+        // Bytes before offset 0 precede what we joined: nothing to compare.
+        let skip = position.min(0).unsigned_abs() as usize;
+        let Some(bytes) = bytes.get(skip..).filter(|b| !b.is_empty()) else {
+            return;
+        };
+        let offset = position.max(0) as u64;
+        let end = offset + bytes.len() as u64;
+        let mut late = 0;
+        let mut first_late = end;
+        let mut left = Vec::new();
+        for &(from, to) in &self.holes {
+            let (filled_from, filled_to) = (from.max(offset), to.min(end));
+            if filled_from >= filled_to {
+                left.push((from, to));
+                continue;
+            }
+            late += filled_to - filled_from;
+            first_late = first_late.min(filled_from);
+            // Told once: a second copy is a plain retransmission.
+            left.extend(
+                [(from, filled_from), (filled_to, to)]
+                    .iter()
+                    .filter(|h| h.0 < h.1),
+            );
+        }
+        if late > 0 {
+            self.holes = left;
+            out(Piece::Late {
+                offset: first_late,
+                bytes: late,
+            });
+        }
+        let differing = history.differing(self.newest, offset, bytes);
+        if differing > 0 {
+            out(Piece::Conflict {
+                offset,
+                bytes: differing,
+            });
+        }
+    }
+
+    /// Puts what is new in `bytes` between the waiting pieces.
+    fn wait(
+        &mut self,
+        mut offset: u64,
+        mut bytes: &[u8],
+        cut: u64,
+        at: At,
+        out: &mut dyn FnMut(Piece<'_>),
+    ) {
+        while !bytes.is_empty() {
+            let here = self.pieces.range(..=offset).next_back();
+            if let Some((&start, piece)) = here.filter(|(start, p)| *start + p.len() > offset) {
+                let theirs = &piece.bytes[(offset - start) as usize..];
+                let common = theirs.len().min(bytes.len());
+                let differing = differing(&theirs[..common], &bytes[..common]);
+                if differing > 0 {
+                    out(Piece::Conflict {
+                        offset,
+                        bytes: differing,
+                    });
+                }
+                offset += common as u64;
+                bytes = &bytes[common..];
+                continue;
+            }
+            let free = self
+                .pieces
+                .range(offset..)
+                .next()
+                .map_or(u64::MAX, |(&start, _)| start - offset);
+            let (new, rest) = bytes.split_at(bytes.len().min(free as usize));
+            // A cut tail follows the last byte, whoever brought that.
+            self.insert(offset, new, if rest.is_empty() { cut } else { 0 }, at);
+            offset += new.len() as u64;
+            bytes = rest;
+        }
+        if cut > 0
+            && !self
+                .pieces
+                .range(..=offset)
+                .next_back()
+                .is_some_and(|(s, p)| s + p.len() >= offset)
+        {
+            self.insert(offset, &[], cut, at);
+        }
+    }
+
+    fn insert(&mut self, offset: u64, bytes: &[u8], cut: u64, at: At) {
+        self.waiting_bytes += bytes.len() + WAITING_SEGMENT;
+        let bytes = bytes.to_vec();
+        self.pieces.insert(offset, Waiting { bytes, cut, at });
+    }
+
+    /// Passes on what waits, as far as it follows without a hole.
+    fn drain(&mut self, history: &mut History, out: &mut dyn FnMut(Piece<'_>)) {
+        while let Some(first) = self.pieces.first_entry().filter(|p| *p.key() <= self.next) {
+            let piece = first.remove();
+            self.waiting_bytes -= piece.bytes.len() + WAITING_SEGMENT;
+            self.pass(&piece.bytes, piece.at, history, out);
+            // What another packet brought of the cut tail is no hole.
+            let room = self.first_waiting().map_or(piece.cut, |next| {
+                next.saturating_sub(self.next).min(piece.cut)
+            });
+            self.lose(room, out);
+        }
+    }
+
+    /// Offset of the first piece that waits.
+    fn first_waiting(&self) -> Option<u64> {
+        self.pieces.first_key_value().map(|(&offset, _)| offset)
+    }
+
+    /// Whether the hole at `next` has been open for so long (in packets of the
+    /// connection, or in milliseconds) that it is taken to be final. Without
+    /// `patience` it is not, and the wait starts anew.
+    pub(super) fn hole_is_final(
+        &mut self,
+        packets: u32,
+        now: Timestamp,
+        patience: Option<(u32, u64)>,
+    ) -> bool {
+        let Some((patient_packets, patient_millis)) = patience else {
+            self.hole_since = None;
+            return false;
+        };
+        let (since_packet, since) = *self.hole_since.get_or_insert((packets, now));
+        packets.wrapping_sub(since_packet) >= patient_packets
+            || now.since(since).as_millis() >= u128::from(patient_millis)
+    }
+
+    /// Whether the peer has acknowledged the byte at `next`, which was not
+    /// seen.
+    pub(super) fn hole_acked(&self) -> bool {
+        self.acked > self.next
+    }
+
+    /// Declares the hole at `next`: up to what waits, or to what was
+    /// acknowledged (whichever comes first).
+    pub(super) fn declare_hole(&mut self, history: &mut History, out: &mut dyn FnMut(Piece<'_>)) {
+        let to_piece = self.first_waiting();
+        let to_ack = self.acked_beyond().then_some(self.acked);
+        let to = match (to_piece, to_ack) {
+            (Some(piece), Some(ack)) => piece.min(ack),
+            (Some(to), None) | (None, Some(to)) => to,
+            (None, None) => return,
+        };
+        self.lose(to.saturating_sub(self.next), out);
+        self.drain(history, out);
+    }
+
+    /// Nobody reads this stream any more.
+    pub(super) fn give_up(&mut self) {
+        self.pieces = BTreeMap::new();
+        self.holes = Vec::new();
+        self.waiting_bytes = 0;
+        self.acked = 0;
+    }
+
+    /// Follows the sequence numbers of a stream that nobody reads.
+    pub(super) fn skip_to(&mut self, seq: u32) {
+        if let Some(distance @ 1..) = self.distance(seq) {
+            self.advance(distance as u64);
+        }
+    }
+
+    /// The stream ends here: every hole is final.
+    pub(super) fn flush(&mut self, history: &mut History, out: &mut dyn FnMut(Piece<'_>)) {
+        while self.has_hole() {
+            let before = self.next;
+            self.declare_hole(history, out);
+            if self.next == before {
+                break;
+            }
+        }
+    }
+}
+
+/// How many bytes of two slices of one length differ.
+pub(super) fn differing(a: &[u8], b: &[u8]) -> u64 {
+    if a == b {
+        return 0;
+    }
+    a.iter().zip(b).filter(|(a, b)| a != b).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What a half passed on, told in bytes: `None` for one that is lacking.
+    #[derive(Default)]
+    struct Heard {
+        bytes: Vec<Option<u8>>,
+        conflicts: u64,
+        late: u64,
+    }
+
+    impl Heard {
+        fn hear(&mut self, piece: Piece<'_>) {
+            match piece {
+                Piece::Data { offset, bytes, .. } => {
+                    assert_eq!(offset, self.bytes.len() as u64);
+                    self.bytes.extend(bytes.iter().map(|&b| Some(b)));
+                }
+                Piece::Gap { offset, len } => {
+                    assert_eq!(offset, self.bytes.len() as u64);
+                    self.bytes.extend((0..len).map(|_| None));
+                }
+                Piece::Conflict { bytes, .. } => self.conflicts += bytes,
+                Piece::Late { bytes, .. } => self.late += bytes,
+            }
+        }
+    }
+
+    fn run(isn: u32, segments: &[(u32, &[u8], u32)]) -> (Heard, Half) {
+        let (mut half, mut history, mut heard) =
+            (Half::default(), History::new(), Heard::default());
+        half.syn(isn);
+        for &(offset, bytes, cut) in segments {
+            let seq = isn.wrapping_add(1).wrapping_add(offset);
+            half.data(seq, bytes, cut, At::default(), &mut history, &mut |p| {
+                heard.hear(p)
+            });
+        }
+        half.flush(&mut history, &mut |p| heard.hear(p));
+        (heard, half)
+    }
+
+    proptest! {
+        /// The twin: a map from position to the first byte seen there.
+        #[test]
+        fn agrees_with_a_naive_twin(
+            isn in prop_oneof![any::<u32>(), Just(u32::MAX - 20)],
+            pieces in prop::collection::vec((0u32..60, 1usize..24, any::<bool>()), 0..24),
+        ) {
+            let stream: Vec<u8> = (0..200u8).collect();
+            let other: Vec<u8> = (0..200u8).map(|b| b ^ 0x80).collect();
+            let mut segments = Vec::new();
+            let mut twin: BTreeMap<u64, u8> = BTreeMap::new();
+            let mut end = 0;
+            for &(offset, len, honest) in &pieces {
+                let range = offset as usize..offset as usize + len;
+                let bytes = if honest { &stream[range] } else { &other[range] };
+                segments.push((offset, bytes, 0));
+                for (i, &b) in bytes.iter().enumerate() {
+                    twin.entry(u64::from(offset) + i as u64).or_insert(b);
+                }
+                end = end.max(u64::from(offset) + len as u64);
+            }
+            let (heard, half) = run(isn, &segments);
+            let expected: Vec<Option<u8>> = (0..end).map(|i| twin.get(&i).copied()).collect();
+            // A lone byte right before what was passed on is a keep-alive
+            // probe, and is not looked at; nothing else may differ.
+            prop_assert_eq!(heard.bytes, expected);
+            prop_assert_eq!(heard.late, 0);
+            prop_assert_eq!(half.waiting_bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn first_bytes_win_and_the_conflict_is_told() {
+        let (heard, _) = run(7, &[(0, b"abc", 0), (2, b"XYz", 0)]);
+        assert_eq!(heard.bytes, b"abcYz".map(Some));
+        assert_eq!(heard.conflicts, 1);
+        // The same among segments that wait.
+        let (heard, _) = run(7, &[(2, b"cd", 0), (1, b"BCDE", 0), (0, b"a", 0)]);
+        assert_eq!(heard.bytes, b"aBcdE".map(Some));
+        assert_eq!(heard.conflicts, 2);
+    }
+
+    #[test]
+    fn a_cut_tail_is_a_hole_unless_somebody_brings_it() {
+        let (heard, _) = run(7, &[(0, b"ab", 2), (4, b"ef", 0)]);
+        assert_eq!(
+            heard.bytes,
+            [Some(b'a'), Some(b'b'), None, None, Some(b'e'), Some(b'f')]
+        );
+        // Early and cut, with the tail brought by another.
+        let (heard, _) = run(7, &[(1, b"b", 2), (2, b"cd", 0), (0, b"a", 0)]);
+        assert_eq!(heard.bytes, b"abcd".map(Some));
+    }
+
+    #[test]
+    fn bytes_for_a_declared_hole_are_late_once() {
+        let (heard, _) = run(
+            7,
+            &[(0, b"ab", 3), (5, b"fg", 0), (2, b"cd", 0), (2, b"cd", 0)],
+        );
+        assert_eq!(heard.late, 2);
+        assert_eq!(heard.conflicts, 0);
+    }
+
+    #[test]
+    fn a_keep_alive_probe_is_no_data_and_no_conflict() {
+        let (heard, _) = run(7, &[(0, b"abc", 0), (2, b"\0", 0), (3, b"d", 0)]);
+        assert_eq!(heard.bytes, b"abcd".map(Some));
+        assert_eq!(heard.conflicts, 0);
+    }
+
+    #[test]
+    fn an_acknowledged_fin_that_was_not_captured_is_no_hole() {
+        let mut half = Half::default();
+        half.syn(99);
+        half.ack(101);
+        assert!(!half.has_hole());
+        half.ack(102);
+        assert!(half.has_hole() && half.hole_acked());
+    }
+}

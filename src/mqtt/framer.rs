@@ -1,0 +1,695 @@
+//! Finds where each control packet begins and ends in a byte stream.
+//!
+//! The framer takes the stream of one direction in pieces of any size, holes
+//! included, and pushes each control packet out when its last byte is known:
+//!
+//! ```text
+//! bytes ──→ ┌─ Boundary ─→ Body ─┐            hole inside a body: counted through
+//! gap   ──→ │     ↑──────────────┘            hole over a header: lost
+//!           └─ Lost (resync) ─────→ Boundary  found again by `Resync`
+//! ```
+//! A packet that lies in one piece is passed on where it lies. Of one that
+//! comes in pieces only the head is kept (see [`Sink::keep`]), so that a body
+//! of 268,435,455 bytes costs no memory when nobody asked for it.
+//!
+//! It knows nothing of TCP and nothing of what the packets mean, except what
+//! is needed to keep the right part of a PUBLISH.
+
+use super::header::{FixedHeader, PacketType};
+use super::resync::Resync;
+use super::varint::{self, Varint};
+use super::version::Version;
+
+/// A control packet, cut out of its stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Framed<'a> {
+    /// Its fixed header.
+    pub header: FixedHeader,
+    /// Position of its first byte in the stream.
+    pub offset: u64,
+    /// Its first bytes, as far as they were kept and follow without a hole.
+    pub bytes: &'a [u8],
+    /// How many of its bytes the stream lacked.
+    pub missing: u64,
+    /// Whether framing had been lost, or not yet found, before it.
+    pub resynchronised: bool,
+}
+
+/// What happens to a stream besides control packets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Trouble {
+    /// A hole between two packets or over a header; framing is lost.
+    Gap {
+        /// Bytes that are not there.
+        bytes: u64,
+    },
+    /// Framing was found again.
+    Resynchronised {
+        /// Bytes that were there but had to be skipped.
+        skipped: u64,
+    },
+    /// The stream cannot be framed further.
+    Malformed {
+        /// What was expected and what was there.
+        reason: &'static str,
+    },
+    /// A packet is kept shorter than wanted, because too much is kept already.
+    Bound {
+        /// Which bound.
+        reason: &'static str,
+    },
+}
+
+/// Who receives what a framer finds.
+pub trait Sink {
+    /// A control packet.
+    fn framed(&mut self, framed: Framed<'_>);
+
+    /// Something else, at a position of the stream.
+    fn trouble(&mut self, offset: u64, trouble: Trouble);
+
+    /// The version of the connection, as far as it is known.
+    fn version(&self) -> Option<Version>;
+
+    /// How many bytes of an incomplete packet are worth keeping, of which
+    /// `kept` are here already; `None` until more is known.
+    fn keep(&self, header: FixedHeader, kept: &[u8]) -> Option<usize>;
+
+    /// Whether `more` bytes may be kept; what was granted is returned with
+    /// [`Sink::release`].
+    fn reserve(&mut self, more: usize) -> bool;
+
+    /// Gives back what was reserved.
+    fn release(&mut self, bytes: usize);
+}
+
+/// The framing of one direction.
+#[derive(Debug)]
+pub struct Framer {
+    state: State,
+    /// Head of the packet that is not complete yet.
+    kept: Vec<u8>,
+    /// Position in the stream of the next byte.
+    offset: u64,
+    resynchronised: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Between two packets, or within a fixed header (the bytes of which are
+    /// in `kept`).
+    Boundary,
+    /// Within a packet whose length is known.
+    Body {
+        header: FixedHeader,
+        offset: u64,
+        /// Bytes of it so far, holes included.
+        got: u64,
+        missing: u64,
+        /// Whether `kept` still grows.
+        keeping: bool,
+    },
+    /// Looking for a boundary.
+    Lost(Box<Resync>),
+    /// Given up.
+    Dead,
+}
+
+impl Framer {
+    /// A framer for a stream whose first byte begins a control packet.
+    pub fn at_boundary() -> Self {
+        Self {
+            state: State::Boundary,
+            kept: Vec::new(),
+            offset: 0,
+            resynchronised: false,
+        }
+    }
+
+    /// A framer for a stream that was joined somewhere.
+    pub fn joining() -> Self {
+        Self {
+            state: State::Lost(Box::default()),
+            resynchronised: true,
+            ..Self::at_boundary()
+        }
+    }
+
+    /// Position of the first byte of the packet that is not complete yet.
+    pub fn pending(&self) -> Option<u64> {
+        match &self.state {
+            State::Boundary => {
+                (!self.kept.is_empty()).then(|| self.offset - self.kept.len() as u64)
+            }
+            State::Body { offset, .. } => Some(*offset),
+            State::Lost(resync) => resync.held_from(self.offset),
+            State::Dead => None,
+        }
+    }
+
+    /// The search for a boundary, if one is on.
+    pub fn lost(&self) -> Option<&Resync> {
+        match &self.state {
+            State::Lost(resync) => Some(resync),
+            _ => None,
+        }
+    }
+
+    /// Whether it began, or went on after a loss, in the middle.
+    pub fn joined(&self) -> bool {
+        self.resynchronised
+    }
+
+    /// Whether packets come out of it: framing is neither lost nor given up.
+    pub fn in_step(&self) -> bool {
+        matches!(self.state, State::Boundary | State::Body { .. })
+    }
+
+    /// Takes the next bytes of the stream. `up` says whether the client sent
+    /// them, if that is known. A piece should start where a TCP segment did:
+    /// senders like to begin packets there, and so does the search.
+    pub fn data(&mut self, bytes: &[u8], up: Option<bool>, sink: &mut impl Sink) {
+        if let State::Lost(resync) = &mut self.state {
+            self.offset += bytes.len() as u64;
+            resync.data(bytes, up, sink.version());
+            let resync = std::mem::take(resync.as_mut());
+            self.try_find(resync, 0, up, sink);
+            return;
+        }
+        self.frame(bytes, up, sink);
+    }
+
+    /// Settles on the best boundary of a search, if the evidence for it and
+    /// `more` bits from elsewhere are enough.
+    pub fn settle(&mut self, more: u32, up: Option<bool>, sink: &mut impl Sink) -> bool {
+        if let State::Lost(resync) = &mut self.state {
+            let resync = std::mem::take(resync.as_mut());
+            return self.try_find(resync, more, up, sink);
+        }
+        false
+    }
+
+    fn try_find(
+        &mut self,
+        resync: Resync,
+        more: u32,
+        up: Option<bool>,
+        sink: &mut impl Sink,
+    ) -> bool {
+        match resync.find(more) {
+            Ok(found) => {
+                let start = self.offset - found.bytes.len() as u64;
+                sink.trouble(
+                    start,
+                    Trouble::Resynchronised {
+                        skipped: found.skipped,
+                    },
+                );
+                self.offset = start;
+                self.state = State::Boundary;
+                self.kept.clear();
+                self.resynchronised = true;
+                self.frame(&found.bytes, up, sink);
+                true
+            }
+            Err(resync) => {
+                self.state = State::Lost(Box::new(resync));
+                false
+            }
+        }
+    }
+
+    fn frame(&mut self, mut bytes: &[u8], up: Option<bool>, sink: &mut impl Sink) {
+        while !bytes.is_empty() {
+            match &mut self.state {
+                State::Boundary if self.kept.is_empty() => {
+                    bytes = self.whole_packets(bytes, sink);
+                    if bytes.is_empty() || matches!(self.state, State::Dead) {
+                        continue;
+                    }
+                    self.begin(bytes[0]);
+                    bytes = &bytes[1..];
+                }
+                State::Boundary => {
+                    self.begin(bytes[0]);
+                    bytes = &bytes[1..];
+                    self.header_complete(sink);
+                }
+                State::Body { .. } => bytes = self.body(bytes, sink),
+                State::Lost(_) => return self.data(bytes, up, sink),
+                State::Dead => {
+                    self.offset += bytes.len() as u64;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Passes on the packets that lie whole at the start of `bytes`; returns
+    /// the rest. This is the path nearly all packets take.
+    fn whole_packets<'a>(&mut self, mut bytes: &'a [u8], sink: &mut impl Sink) -> &'a [u8] {
+        while let Some(header) = read_header(bytes) {
+            let len = header.packet_len();
+            let Some(packet) = usize::try_from(len).ok().and_then(|len| bytes.get(..len)) else {
+                break;
+            };
+            sink.framed(Framed {
+                header,
+                offset: self.offset,
+                bytes: packet,
+                missing: 0,
+                resynchronised: self.resynchronised,
+            });
+            self.offset += len;
+            bytes = &bytes[packet.len()..];
+        }
+        bytes
+    }
+
+    fn begin(&mut self, byte: u8) {
+        self.kept.push(byte);
+        self.offset += 1;
+    }
+
+    /// Goes on to the body once the fixed header is complete.
+    fn header_complete(&mut self, sink: &mut impl Sink) {
+        let offset = self.offset - self.kept.len() as u64;
+        let Some(header) = read_header(&self.kept) else {
+            if self.kept.len() == 5 {
+                self.state = State::Dead;
+                self.kept = Vec::new();
+                sink.trouble(
+                    offset,
+                    Trouble::Malformed {
+                        reason: "Remaining Length goes on after four bytes",
+                    },
+                );
+            }
+            return;
+        };
+        if header.remaining_length == 0 {
+            sink.framed(Framed {
+                header,
+                offset,
+                bytes: &self.kept,
+                missing: 0,
+                resynchronised: self.resynchronised,
+            });
+            self.kept.clear();
+            return;
+        }
+        self.state = State::Body {
+            header,
+            offset,
+            got: self.kept.len() as u64,
+            missing: 0,
+            keeping: true,
+        };
+    }
+
+    /// Takes the bytes of a body; returns what lies after it.
+    fn body<'a>(&mut self, bytes: &'a [u8], sink: &mut impl Sink) -> &'a [u8] {
+        let State::Body {
+            header,
+            got,
+            keeping,
+            ..
+        } = &mut self.state
+        else {
+            return bytes;
+        };
+        let here = usize::try_from(header.packet_len() - *got)
+            .map_or(bytes.len(), |wanted| wanted.min(bytes.len()));
+        let (mine, rest) = bytes.split_at(here);
+        let mut new = mine;
+        // How much is worth keeping may show only with the bytes themselves.
+        while *keeping && !new.is_empty() {
+            let step = match sink.keep(*header, &self.kept) {
+                Some(limit) => limit.saturating_sub(self.kept.len()).min(new.len()),
+                None => new.len().min(64),
+            };
+            if step == 0 {
+                *keeping = false;
+            } else if !sink.reserve(step) {
+                *keeping = false;
+                sink.trouble(
+                    self.offset,
+                    Trouble::Bound {
+                        reason: "too many incomplete messages are kept: the rest of this one is only counted",
+                    },
+                );
+            } else {
+                self.kept.extend_from_slice(&new[..step]);
+                new = &new[step..];
+            }
+        }
+        *got += here as u64;
+        self.offset += here as u64;
+        self.body_complete(sink);
+        rest
+    }
+
+    fn body_complete(&mut self, sink: &mut impl Sink) {
+        let State::Body {
+            header,
+            offset,
+            got,
+            missing,
+            ..
+        } = self.state
+        else {
+            return;
+        };
+        if got < header.packet_len() {
+            return;
+        }
+        sink.framed(Framed {
+            header,
+            offset,
+            bytes: &self.kept,
+            missing,
+            resynchronised: self.resynchronised,
+        });
+        self.drop_kept(sink);
+        self.state = State::Boundary;
+    }
+
+    fn drop_kept(&mut self, sink: &mut impl Sink) {
+        if let State::Body { header, .. } = self.state {
+            sink.release(self.kept.len().saturating_sub(header.header_len()));
+        }
+        self.kept.clear();
+        self.kept.shrink_to(4096);
+    }
+
+    /// Takes a hole of `len` bytes.
+    pub fn gap(&mut self, len: u64, sink: &mut impl Sink) {
+        let mut len = len;
+        if let State::Body {
+            header,
+            got,
+            missing,
+            keeping,
+            ..
+        } = &mut self.state
+        {
+            let inside = len.min(header.packet_len() - *got);
+            *got += inside;
+            *missing += inside;
+            *keeping = false;
+            self.offset += inside;
+            len -= inside;
+            self.body_complete(sink);
+        }
+        if len == 0 {
+            return;
+        }
+        match &mut self.state {
+            State::Lost(resync) => {
+                resync.gap();
+                sink.trouble(self.offset, Trouble::Gap { bytes: len });
+            }
+            State::Boundary => {
+                // A header that was cut off counts as skipped: it was there.
+                let cut_off = self.kept.len() as u64;
+                self.kept.clear();
+                sink.trouble(self.offset, Trouble::Gap { bytes: len });
+                self.state = State::Lost(Box::new(Resync::after(cut_off)));
+            }
+            State::Body { .. } | State::Dead => {}
+        }
+        self.offset += len;
+    }
+
+    /// The stream ends here. Returns how many bytes the last packet still
+    /// lacks (at least), if one was begun.
+    pub fn finish(&mut self, up: Option<bool>, peer_in_step: bool, sink: &mut impl Sink) -> End {
+        if let State::Lost(resync) = &mut self.state {
+            let mut resync = std::mem::take(resync.as_mut());
+            resync.end(peer_in_step);
+            if !self.try_find(resync, 0, up, sink) {
+                let State::Lost(resync) = &self.state else {
+                    return End::Clean;
+                };
+                return match resync.unframed() {
+                    0 => End::Clean,
+                    bytes => End::NeverFound { bytes },
+                };
+            }
+        }
+        let end = match &self.state {
+            State::Boundary if self.kept.is_empty() => End::Clean,
+            State::Boundary => End::Unfinished {
+                offset: self.offset - self.kept.len() as u64,
+                got: self.kept.len() as u64,
+                wanted: None,
+            },
+            State::Body {
+                header,
+                offset,
+                got,
+                ..
+            } => End::Unfinished {
+                offset: *offset,
+                got: *got,
+                wanted: Some(header.packet_len() - *got),
+            },
+            State::Lost(_) | State::Dead => End::Clean,
+        };
+        self.drop_kept(sink);
+        self.state = State::Dead;
+        end
+    }
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Between two packets.
+    Clean,
+    /// Within one.
+    Unfinished {
+        /// Where it began.
+        offset: u64,
+        /// Bytes of it that were there.
+        got: u64,
+        /// Bytes still to come; `None` if not even its length was known.
+        wanted: Option<u64>,
+    },
+    /// No boundary was found after framing was lost.
+    NeverFound {
+        /// Bytes that were there since then.
+        bytes: u64,
+    },
+}
+
+/// Reads a fixed header, if it is complete and its length legal.
+fn read_header(bytes: &[u8]) -> Option<FixedHeader> {
+    let (&first, rest) = bytes.split_first()?;
+    match varint::decode(rest) {
+        Varint::Value { value, bytes } => Some(FixedHeader {
+            first,
+            length_bytes: bytes,
+            remaining_length: value,
+        }),
+        Varint::Incomplete | Varint::Malformed => None,
+    }
+}
+
+/// How many bytes of an incomplete packet to keep so that everything but its
+/// payload can be decoded, and `payload` bytes of that; `None` until more of
+/// the packet is here. Never more than `limit` without the payload.
+pub fn head_len(
+    header: FixedHeader,
+    kept: &[u8],
+    version: Version,
+    payload: usize,
+    limit: usize,
+) -> Option<usize> {
+    if header.packet_type() != PacketType::Publish {
+        return Some(limit);
+    }
+    let topic = header.header_len();
+    let &[high, low] = kept.get(topic..topic + 2)? else {
+        return None;
+    };
+    let mut head = topic + 2 + usize::from(u16::from_be_bytes([high, low]));
+    if header.qos() > 0 {
+        head += 2;
+    }
+    if version == Version::V5 {
+        let rest = kept.get(head..)?;
+        match varint::decode(rest) {
+            Varint::Value { value, bytes } => head += usize::from(bytes) + value as usize,
+            Varint::Incomplete => return None,
+            Varint::Malformed => {}
+        }
+    }
+    Some(head.min(limit).saturating_add(payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Writes down what a framer finds: packets as (offset, first byte, kept
+    /// length, missing), troubles as they are.
+    #[derive(Default, Debug, PartialEq)]
+    struct Record {
+        packets: Vec<(u64, u8, u64)>,
+        kept: Vec<usize>,
+        troubles: Vec<(u64, Trouble)>,
+        reserved: usize,
+    }
+
+    impl Sink for Record {
+        fn framed(&mut self, framed: Framed<'_>) {
+            self.packets
+                .push((framed.offset, framed.header.first, framed.missing));
+            self.kept.push(framed.bytes.len());
+        }
+
+        fn trouble(&mut self, offset: u64, trouble: Trouble) {
+            self.troubles.push((offset, trouble));
+        }
+
+        fn version(&self) -> Option<Version> {
+            Some(Version::V3_1_1)
+        }
+
+        fn keep(&self, header: FixedHeader, kept: &[u8]) -> Option<usize> {
+            head_len(header, kept, Version::V3_1_1, 8, 1000)
+        }
+
+        fn reserve(&mut self, more: usize) -> bool {
+            self.reserved += more;
+            true
+        }
+
+        fn release(&mut self, bytes: usize) {
+            self.reserved -= bytes;
+        }
+    }
+
+    fn publish(payload: usize) -> Vec<u8> {
+        let mut packet = vec![0x30];
+        varint::encode(3 + payload as u32, &mut packet);
+        packet.extend(b"\x00\x01t");
+        packet.resize(packet.len() + payload, b'x');
+        packet
+    }
+
+    fn stream() -> Vec<u8> {
+        let mut bytes = vec![0xc0, 0];
+        for payload in [0, 1, 124, 125, 126, 300] {
+            bytes.extend(publish(payload));
+            bytes.extend([0x40, 2, 0, 7, 0xe0, 0]);
+        }
+        bytes
+    }
+
+    fn run(pieces: &[&[u8]]) -> Record {
+        let (mut framer, mut record) = (Framer::at_boundary(), Record::default());
+        for piece in pieces {
+            framer.data(piece, Some(true), &mut record);
+        }
+        assert_eq!(framer.finish(Some(true), true, &mut record), End::Clean);
+        record
+    }
+
+    #[test]
+    fn every_pair_of_cuts_gives_the_same_packets() {
+        let bytes = stream();
+        let whole = run(&[&bytes]);
+        assert_eq!(whole.packets.len(), 19);
+        for a in 0..bytes.len() {
+            for b in a..bytes.len() {
+                let record = run(&[&bytes[..a], &bytes[a..b], &bytes[b..]]);
+                assert_eq!(record.packets, whole.packets, "cut at {a} and {b}");
+                assert_eq!(record.reserved, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_hole_inside_a_body_costs_that_packet_only() {
+        let bytes = stream();
+        let whole = run(&[&bytes]);
+        let publish = whole.packets[16].0 as usize;
+        for from in publish + 3..publish + 306 {
+            for len in [1, 2, publish + 306 - from] {
+                if from + len > publish + 306 {
+                    continue;
+                }
+                let (mut framer, mut record) = (Framer::at_boundary(), Record::default());
+                framer.data(&bytes[..from], Some(true), &mut record);
+                framer.gap(len as u64, &mut record);
+                framer.data(&bytes[from + len..], Some(true), &mut record);
+                let mut expected = whole.packets.clone();
+                expected[16].2 = len as u64;
+                assert_eq!(record.packets, expected, "hole of {len} at {from}");
+                assert_eq!(record.troubles, []);
+            }
+        }
+    }
+
+    #[test]
+    fn a_fifth_length_byte_ends_the_framing() {
+        let mut record = Record::default();
+        let mut framer = Framer::at_boundary();
+        for byte in [0x30, 0xff, 0xff, 0xff, 0xff, 0x01, 0xc0, 0x00] {
+            framer.data(&[byte], Some(true), &mut record);
+        }
+        assert_eq!(record.packets, []);
+        assert!(matches!(
+            record.troubles[..],
+            [(0, Trouble::Malformed { .. })]
+        ));
+    }
+
+    #[test]
+    fn the_largest_body_is_counted_and_not_kept() {
+        let mut record = Record::default();
+        let mut framer = Framer::at_boundary();
+        let mut head = vec![0x30];
+        varint::encode(varint::MAX, &mut head);
+        head.extend(b"\x00\x01t");
+        framer.data(&head, Some(true), &mut record);
+        let block = vec![0; 1 << 20];
+        let mut left = varint::MAX as usize - 3;
+        while left > 0 {
+            let step = left.min(block.len());
+            framer.data(&block[..step], Some(true), &mut record);
+            left -= step;
+            assert!(record.reserved < 100);
+        }
+        framer.data(&[0xe0, 0], Some(true), &mut record);
+        assert_eq!(record.packets.len(), 2);
+        assert_eq!(record.kept, [8 + 8, 2]);
+        assert_eq!(record.packets[1].0, 5 + u64::from(varint::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn random_cuts_and_holes_never_panic(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    prop::collection::vec(any::<u8>(), 0..40).prop_map(Ok),
+                    (1u64..400).prop_map(Err),
+                ],
+                0..40,
+            )
+        ) {
+            let (mut framer, mut record) = (Framer::at_boundary(), Record::default());
+            for piece in &pieces {
+                match piece {
+                    Ok(bytes) => framer.data(bytes, Some(true), &mut record),
+                    Err(gap) => framer.gap(*gap, &mut record),
+                }
+            }
+            framer.finish(Some(true), false, &mut record);
+            prop_assert_eq!(record.reserved, 0);
+        }
+    }
+}

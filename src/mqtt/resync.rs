@@ -1,0 +1,256 @@
+//! Finds the next control packet when nobody knows where one begins: after a
+//! hole over a fixed header, and when a capture starts in the middle.
+//!
+//! Every position is a candidate. From each the search follows the chain of
+//! packets that would lie there, and adds up the evidence for them (see
+//! [`plausible`](super::plausible)): `n` bits say that random bytes look like
+//! this once in 2^n positions. A candidate whose chain meets anything
+//! impossible is out. One is accepted when its evidence reaches
+//!
+//! | bits | where |
+//! |--:|---|
+//! | [`ALIGNED_BITS`] | at the start of a TCP segment, where senders begin packets |
+//! | [`ANYWHERE_BITS`] | anywhere else |
+//!
+//! so random bytes are taken for MQTT less than once in four thousand million
+//! segments, or once in 2^48 bytes. At the end of the capture nothing more can
+//! come, and a stream that is made of whole packets from its first segment to
+//! its last byte is accepted with [`WHOLE_BITS`], or with [`WHOLE_BITS_PEER`]
+//! if the other direction is MQTT beyond doubt. Everything found this way is
+//! marked `resynchronised`.
+
+use super::header::PacketType;
+use super::plausible::{self, Evidence};
+use super::version::Version;
+use crate::limits::RESYNC_BYTES;
+
+/// Evidence needed at the start of a segment, in bits.
+pub const ALIGNED_BITS: u32 = 32;
+/// Evidence needed at any other position.
+pub const ANYWHERE_BITS: u32 = 48;
+/// Evidence needed at the end, for a stream made of whole packets.
+pub const WHOLE_BITS: u32 = 24;
+/// The same when the other direction is known to be MQTT.
+pub const WHOLE_BITS_PEER: u32 = 16;
+
+/// Candidates that are followed at once; beyond it the weakest is dropped.
+const CANDIDATES: usize = 64;
+
+/// A search for a boundary.
+#[derive(Debug, Default)]
+pub struct Resync {
+    /// Bytes from the first candidate on.
+    held: Vec<u8>,
+    /// Bytes before `held` that were skipped.
+    skipped: u64,
+    /// Candidates by position, none of them impossible so far.
+    candidates: Vec<Candidate>,
+    /// Bytes needed at the end of the capture, once that has come.
+    end: Option<u32>,
+    /// Whether bytes were skipped that lay within reach of the search.
+    passed_over: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    /// Position in `held` of its first packet.
+    start: usize,
+    /// Position of the packet to be looked at next; may lie beyond `held`.
+    next: u64,
+    bits: u32,
+    /// Whether a segment started there.
+    aligned: bool,
+    version: Option<Version>,
+}
+
+/// A boundary that was accepted.
+#[derive(Debug)]
+pub struct Found {
+    /// The bytes from the boundary on.
+    pub bytes: Vec<u8>,
+    /// Bytes before it that were skipped.
+    pub skipped: u64,
+}
+
+impl Resync {
+    /// A search after `cut_off` bytes of a header whose rest is not there.
+    pub fn after(cut_off: u64) -> Self {
+        Self {
+            skipped: cut_off,
+            ..Self::default()
+        }
+    }
+
+    /// Bytes that were there but belong to no packet found so far.
+    pub fn unframed(&self) -> u64 {
+        self.skipped + self.held.len() as u64
+    }
+
+    /// Position of the first byte held, if `end` is the position after the
+    /// last.
+    pub(super) fn held_from(&self, end: u64) -> Option<u64> {
+        (!self.held.is_empty()).then(|| end - self.held.len() as u64)
+    }
+
+    /// Takes the next bytes of the stream; a segment started at the first.
+    pub fn data(&mut self, bytes: &[u8], up: Option<bool>, version: Option<Version>) {
+        let new = self.held.len();
+        self.held.extend_from_slice(bytes);
+        let held = &self.held;
+        self.candidates
+            .retain_mut(|candidate| candidate.follow(held, up));
+        for start in new..self.held.len() {
+            let mut candidate = Candidate {
+                start,
+                next: start as u64,
+                bits: 0,
+                aligned: start == new,
+                version,
+            };
+            if candidate.follow(&self.held, up) {
+                self.candidates.push(candidate);
+            }
+        }
+        self.drop_hopeless();
+    }
+
+    /// The stream has a hole here: no chain leads across.
+    pub(super) fn gap(&mut self) {
+        self.skip(self.held.len());
+    }
+
+    /// Nothing more will come.
+    pub(super) fn end(&mut self, peer_in_step: bool) {
+        self.end = Some(if peer_in_step {
+            WHOLE_BITS_PEER
+        } else {
+            WHOLE_BITS
+        });
+    }
+
+    /// The evidence that everything since the start of the search is whole
+    /// packets, in bits, if it can be.
+    pub fn whole_bits(&self) -> Option<u32> {
+        self.whole().map(|candidate| candidate.bits)
+    }
+
+    /// The type and packet identifier that stand first if everything is whole
+    /// packets.
+    pub fn opening(&self) -> Option<(PacketType, Option<u16>)> {
+        self.whole()?;
+        let (&first, rest) = self.held.split_first()?;
+        let id = match rest {
+            [_, high, low, ..] => Some(u16::from_be_bytes([*high, *low])),
+            _ => None,
+        };
+        Some((PacketType::ALL[usize::from(first >> 4)], id))
+    }
+
+    fn whole(&self) -> Option<&Candidate> {
+        let first = self.candidates.first()?;
+        let whole = !self.passed_over
+            && first.start == 0
+            && first.aligned
+            && first.next == self.held.len() as u64;
+        whole.then_some(first)
+    }
+
+    /// Accepts the first boundary whose evidence is enough; `more` bits speak
+    /// for one that makes everything whole packets. Gives the search back if
+    /// there is none.
+    pub(super) fn find(mut self, more: u32) -> Result<Found, Self> {
+        let whole = self.whole().map(|candidate| candidate.start);
+        let accepted = self.candidates.iter().find(|candidate| {
+            let enough = if candidate.aligned {
+                ALIGNED_BITS
+            } else {
+                ANYWHERE_BITS
+            };
+            if whole == Some(candidate.start) {
+                candidate.bits + more >= enough.min(self.end.unwrap_or(enough))
+            } else {
+                candidate.bits >= enough
+            }
+        });
+        match accepted {
+            Some(candidate) => {
+                let start = candidate.start;
+                self.held.drain(..start);
+                Ok(Found {
+                    bytes: self.held,
+                    skipped: self.skipped + start as u64,
+                })
+            }
+            None => Err(self),
+        }
+    }
+
+    /// Forgets bytes that no candidate needs, and candidates that are too many
+    /// or wait for too long.
+    fn drop_hopeless(&mut self) {
+        while self.candidates.len() > CANDIDATES {
+            let weakest = self
+                .candidates
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, c)| (c.aligned, c.bits))
+                .map_or(0, |(i, _)| i);
+            self.candidates.remove(weakest);
+        }
+        if self.held.len() > RESYNC_BYTES {
+            let too_old = self.held.len() - RESYNC_BYTES / 2;
+            self.candidates.retain(|c| c.start >= too_old);
+        }
+        let needed = self.candidates.first().map_or(self.held.len(), |c| c.start);
+        if needed == self.held.len() || needed > 4096 {
+            self.skip(needed);
+        }
+    }
+
+    /// Skips the first `count` bytes held, and the candidates among them.
+    fn skip(&mut self, count: usize) {
+        self.held.drain(..count);
+        self.held.shrink_to(4096);
+        self.skipped += count as u64;
+        self.passed_over |= count > 0;
+        self.candidates.retain_mut(|candidate| {
+            let stays = candidate.start >= count;
+            if stays {
+                candidate.start -= count;
+                candidate.next -= count as u64;
+            }
+            stays
+        });
+    }
+}
+
+impl Candidate {
+    /// Follows the chain as far as bytes are there; false if it cannot be one.
+    fn follow(&mut self, held: &[u8], up: Option<bool>) -> bool {
+        while let Some(rest) = usize::try_from(self.next)
+            .ok()
+            .and_then(|next| held.get(next..))
+            .filter(|rest| !rest.is_empty())
+        {
+            match plausible::evidence(rest, up, self.version) {
+                Evidence::Impossible => return false,
+                Evidence::NeedMore => break,
+                Evidence::Plausible {
+                    bits,
+                    packet_len,
+                    version,
+                    ..
+                } => {
+                    self.bits = self.bits.saturating_add(bits);
+                    self.next += packet_len;
+                    self.version = self.version.or(version);
+                    // Enough for every threshold: the rest is for the framer.
+                    if self.bits >= ANYWHERE_BITS {
+                        break;
+                    }
+                }
+            }
+        }
+        true
+    }
+}

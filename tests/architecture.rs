@@ -43,6 +43,7 @@ const MODULES: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("anstream", &["cli"]),
     ("anstyle", &["cli", "report"]),
+    ("base64", &["report"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
@@ -52,6 +53,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("foldhash", &["flow", "engine", "select"]),
     ("hashbrown", &["flow", "engine", "select"]),
     ("indicatif", &["cli"]),
+    ("itoa", &["report"]),
     ("jiff", &["report", "cli"]),
     ("lz4_flex", &["capture"]),
     ("nom", &["mqtt"]),
@@ -60,7 +62,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ruzstd", &["capture"]),
     ("serde", &["report"]),
     ("serde_json", &["report"]),
+    ("terminal_size", &["cli"]),
     ("thiserror", &["capture", "cli", "mqtt", "select"]),
+    ("unicode_width", &["report"]),
 ];
 
 /// What only `capture` (files) and the outer ring may touch.

@@ -36,6 +36,11 @@ fn sessions() {
     let mut wrong = String::new();
     for path in files {
         let expected = std::fs::read_to_string(&path).expect("a text file");
+        assert!(
+            bless || expected.lines().any(|l| !l.starts_with(['$', '#'])),
+            "{} shows nothing yet",
+            path.display()
+        );
         let mut found = String::new();
         for line in expected.lines() {
             if let Some(command) = line.strip_prefix("$ ") {
@@ -355,6 +360,7 @@ fn parts_of_one_capture() {
     let packets = wire.packets(&Stack::default());
     let whole = TempFile::new("whole.pcap", &pcap(&packets));
     let expected = run(&["-q", "-r", whole.path()]).clean();
+    assert_eq!(expected.lines().count(), 4);
     for at in 0..packets.len() {
         let first = TempFile::new("1.pcap", &pcap(&packets[..at]));
         let second = TempFile::new(

@@ -289,7 +289,9 @@ fn without_fractions(mut packets: Vec<OwnedPacket>) -> Vec<OwnedPacket> {
 #[track_caller]
 fn ndjson(name: &str, file: &[u8]) -> String {
     let file = TempFile::new(name, file);
-    run(&["--format", "ndjson", "-r", file.path()]).clean()
+    let out = run(&["--format", "ndjson", "-r", file.path()]).clean();
+    assert!(out.contains("\"type\""), "{name} shows no frames: {out}");
+    out
 }
 
 fn is_tag(layer: Layer) -> bool {

@@ -5,16 +5,27 @@
 
 /// Nested IP headers and tunnels that are followed in one packet.
 pub const TUNNEL_DEPTH: usize = 8;
-/// IP datagrams that may be waiting for fragments at once.
+/// IP datagrams that may be waiting for fragments at once, or be remembered
+/// to recognise second copies of their fragments.
 pub const FRAGMENTED_DATAGRAMS: usize = 1024;
 /// Bytes of IP fragments that may be waiting.
 pub const FRAGMENT_BYTES: usize = 16 << 20;
 /// Seconds (of capture time) a datagram may wait for its fragments, as RFC 791
 /// and RFC 8200 have it.
 pub const FRAGMENT_SECONDS: u64 = 60;
+/// Levels of fragments within fragmented tunnels that are joined.
+pub const FRAGMENT_DEPTH: usize = 3;
+/// Frames of one 802.11 aggregate that are read: the standard's longest
+/// aggregate has room for 715 empty ones.
+pub const AGGREGATED_FRAMES: usize = 1024;
 /// Largest captured packet that a file may claim, in bytes. tcpdump's own
 /// largest snap length is 262,144; USB captures reach a few megabytes.
 pub const PACKET_BYTES: usize = 16 << 20;
+/// Largest pcapng block that is read, in bytes: the largest packet with its
+/// header and options.
+pub const BLOCK_BYTES: usize = PACKET_BYTES + (1 << 20);
+/// Interfaces that one section of a pcapng file may describe.
+pub const INTERFACES: usize = 1 << 16;
 
 /// TCP connections that are kept at once; beyond it the longest idle ones are
 /// given up.
@@ -64,3 +75,9 @@ pub const KEPT_TOTAL: usize = 64 << 20;
 pub const RESYNC_BYTES: usize = 64 << 10;
 /// Bytes of topic names that the aliases of one direction may hold.
 pub const ALIAS_BYTES: usize = 1 << 20;
+
+/// Exchanges that a selection by topic or QoS follows at once.
+pub const SELECTED_EXCHANGES: usize = 1 << 20;
+/// Exchanges that a selection remembers after they ended, so that late copies
+/// of their acknowledgements still belong to them.
+pub const SETTLED_EXCHANGES: usize = 1 << 16;

@@ -1,1 +1,45 @@
-//! (to be written)
+//! Captures: the only part of the program that knows files and devices.
+//!
+//! ```text
+//!            ┌─ Input: file, pipe, stdin; gzip, zstd, lz4
+//!            │       ┌─ Pcap or Pcapng
+//! Capture ───┴───────┘ ─┐
+//! Capture ──────────────┼→ Merge ─Item→ … ─Item→ Writer
+//! Capture ──────────────┘
+//! ```
+//!
+//! A [`Capture`] is one file, read packet by packet without copying; a [`Merge`]
+//! is several of them as one, by time; a [`Writer`] puts packets back into a
+//! file with all that pcapng says about them; a [`Filter`] is a BPF expression.
+//! What is not known here: what is inside the packets.
+
+mod bpf;
+mod buffer;
+mod bytes;
+mod compress;
+mod encode;
+mod error;
+mod input;
+mod interface;
+#[cfg(feature = "live")]
+mod machine;
+mod magic;
+mod merge;
+mod options;
+mod owned;
+mod pcap;
+mod pcapng;
+mod source;
+#[cfg(test)]
+mod testing;
+mod writer;
+
+pub use bpf::{Filter, FilterError};
+pub use bytes::ByteOrder;
+pub use error::{Compression, Error, Place, Problem};
+pub use interface::{Clock, Interface};
+pub use merge::Merge;
+pub use options::{COMMENT, Options};
+pub use owned::OwnedPacket;
+pub use source::{Block, Capture, Item, Packet};
+pub use writer::{FileFormat, Plan, Writer};

@@ -243,8 +243,11 @@ impl Conversation {
         self.with_framer(direction, at, cx, |framer, up, sink| {
             framer.data(bytes, up, sink);
         });
-        for lane in [direction, direction.reversed()] {
-            if let Some(more) = self.corroboration(lane) {
+        // What was held came first, so its direction is settled first.
+        let lanes = [direction.reversed(), direction];
+        let corroborations = lanes.map(|lane| self.corroboration(lane));
+        for (lane, more) in lanes.into_iter().zip(corroborations) {
+            if let Some(more) = more {
                 self.with_framer(lane, now, cx, |framer, up, sink| {
                     framer.settle(more, up, sink);
                 });

@@ -87,7 +87,7 @@ pub struct Summary {
     /// All other TCP connections.
     pub other_connections: u64,
     /// Packets of link types that cannot be decoded, by link type.
-    pub undecodable: BTreeMap<u16, (LinkType, u64)>,
+    pub undecodable: BTreeMap<LinkType, u64>,
 }
 
 /// One engine reads one capture.
@@ -98,6 +98,8 @@ pub struct Engine {
     flows: FlowTable<Tracked>,
     shared: Shared,
     packets: u64,
+    /// The fragments that the last packet completed.
+    fragments: Vec<PacketRef>,
 }
 
 /// What all connections share.
@@ -132,27 +134,36 @@ impl Engine {
             flows: FlowTable::default(),
             shared: Shared::default(),
             packets: 0,
+            fragments: Vec::new(),
         }
     }
 
     /// Reads the next captured packet and pushes out what it completes.
-    pub fn push<'a>(
-        &'a mut self,
-        packet: &CapturedPacket<'a>,
+    pub fn push(
+        &mut self,
+        packet: &CapturedPacket<'_>,
         out: &mut dyn FnMut(Output<'_>),
-    ) -> Placed<'a> {
+    ) -> Placed<'_> {
         self.packets += 1;
-        let Decoded::Segment(segment) = self.net.decode(packet) else {
-            return Placed::default();
-        };
         let mut cx = Context {
             config: &self.config,
             shared: &mut self.shared,
             out,
         };
+        let mut connection = None;
+        self.fragments.clear();
+        let mut decoded = Some(self.net.decode(packet));
+        // Nearly always one; an 802.11 aggregate holds several frames.
+        while let Some(next) = decoded {
+            if let Decoded::Segment(segment) = next {
+                connection = Some(self.flows.push(&segment, &mut cx));
+                self.fragments.extend_from_slice(segment.fragments);
+            }
+            decoded = self.net.more(packet);
+        }
         Placed {
-            connection: Some(self.flows.push(&segment, &mut cx)),
-            fragments: segment.fragments,
+            connection,
+            fragments: &self.fragments,
         }
     }
 
@@ -185,7 +196,7 @@ impl Engine {
             duplicates: self.flows.duplicates(),
             mqtt_connections: self.shared.mqtt_connections,
             other_connections: self.flows.connections() - self.shared.mqtt_connections,
-            undecodable: BTreeMap::new(),
+            undecodable: self.net.counters().undecodable.clone(),
         }
     }
 }

@@ -1,7 +1,231 @@
-//! (to be written)
+//! Link layers: from the first captured byte to the start of the IP packet.
+//!
+//! A link type says how a packet begins. Each has a file here with a function
+//! that reads *one* header and answers what comes next, and an entry in
+//! [`LINKS`]. Headers that can follow each other in any order and depth (VLAN
+//! tags, MPLS, PPPoE, LLC) are steps of one loop, [`peel`]:
+//!
+//! ```text
+//! RADIOTAP → 802.11 → LLC/SNAP ─┐
+//! EN10MB ───────────────────────┤ EtherType → VLAN → VLAN → MPLS → IP
+//! LINUX_SLL ────────────────────┘
+//! PPP → IP        NULL → IP        RAW → IP
+//! ```
+//!
+//! Everything here is stateless and knows nothing of what lies within IP;
+//! tunnels (`net::tunnel`) come back to [`peel`] with the frame they carry.
+
+mod bytes;
+mod chdlc;
+mod describe;
+mod ethernet;
+mod fddi;
+mod frame_relay;
+mod ieee80211;
+mod linux_sll;
+mod linux_sll2;
+mod llc;
+mod mpls;
+mod names;
+mod nflog;
+mod null;
+mod ppi;
+mod ppp;
+mod pppoe;
+mod prism;
+mod radiotap;
+mod raw;
+#[cfg(test)]
+pub(crate) mod samples;
+mod token_ring;
+mod vlan;
+
+pub(crate) use bytes::Bytes;
+pub use describe::describe;
+
 use crate::packet::LinkType;
 
-/// (to be written)
-pub fn name(_: LinkType) -> Option<&'static str> {
-    None
+/// A link type that we decode.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    /// Its number in the registry of LINKTYPE_ values.
+    pub number: LinkType,
+    /// Its name as libpcap and tcpdump's `-L` and `-y` have it.
+    pub name: &'static str,
+    /// Reads its header.
+    open: fn(Bytes<'_>) -> Step<'_>,
+    /// Prints its header, without a length, for `-e`.
+    show: fn(&[u8]) -> Option<String>,
+}
+
+/// The link types that we decode, common ones first.
+pub static LINKS: &[Link] = &[
+    ethernet::LINK,
+    linux_sll::LINK,
+    linux_sll2::LINK,
+    raw::RAW,
+    null::NULL,
+    null::LOOP,
+    radiotap::LINK,
+    ieee80211::LINK,
+    ppp::PPP,
+    ppp::PPP_SERIAL,
+    ppp::PPP_WITH_DIR,
+    pppoe::LINK,
+    raw::IPV4,
+    raw::IPV6,
+    raw::RAW_12,
+    raw::RAW_14,
+    nflog::LINK,
+    chdlc::LINK,
+    frame_relay::LINK,
+    ppi::LINK,
+    prism::PRISM,
+    prism::AVS,
+    token_ring::LINK,
+    fddi::LINK,
+    llc::ATM_RFC1483,
+    mpls::LINK,
+];
+
+/// The name of a link type, also of many that we do not decode.
+///
+/// ```
+/// use mqttdump::{link, packet::LinkType};
+/// assert_eq!(link::name(LinkType(1)), Some("EN10MB"));
+/// assert_eq!(link::name(LinkType(271)), Some("VSOCK"));
+/// assert_eq!(link::name(LinkType(65000)), None);
+/// ```
+pub fn name(link_type: LinkType) -> Option<&'static str> {
+    find(link_type)
+        .map(|link| link.name)
+        .or_else(|| names::name(link_type))
+}
+
+/// Whether packets of this link type can be decoded.
+pub fn is_known(link_type: LinkType) -> bool {
+    find(link_type).is_some()
+}
+
+fn find(link_type: LinkType) -> Option<&'static Link> {
+    LINKS.iter().find(|link| link.number == link_type)
+}
+
+/// What one header decoder answers: what follows, and its bytes.
+pub(crate) type Step<'a> = Result<(Next, Bytes<'a>), Stop>;
+
+/// What follows a header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Next {
+    /// A packet of a link type of its own.
+    Link(LinkType),
+    /// An Ethernet frame.
+    Ethernet,
+    /// What an EtherType, or in its place an 802.3 length, says.
+    EtherType(u16),
+    /// An 802.2 LLC header.
+    Llc,
+    /// A PPP frame, from its protocol number or the HDLC bytes before it.
+    Ppp,
+    /// A PPPoE session header.
+    Pppoe,
+    /// A stack of MPLS labels.
+    Mpls,
+    /// An 802.11 frame.
+    Ieee80211(ieee80211::Shape),
+    /// An 802.11 aggregate of several frames.
+    Amsdu,
+    /// An IP packet, of the version that its first four bits tell.
+    Ip,
+}
+
+/// Why a packet was not followed to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stop {
+    /// A header lies beyond what was captured.
+    Cut,
+    /// A header contradicts itself, or is longer than the packet.
+    Malformed,
+    /// It carries something other than IP.
+    NotIp,
+    /// An encrypted 802.11 frame.
+    Encrypted,
+    /// A link type that is not in [`LINKS`].
+    UnknownLinkType(LinkType),
+}
+
+/// What was met on the way to an IP packet, and which of several inner frames
+/// to take.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Walk {
+    /// There was a VLAN tag.
+    pub(crate) vlan: bool,
+    /// There was an MPLS label.
+    pub(crate) mpls: bool,
+    /// There was a PPPoE header.
+    pub(crate) pppoe: bool,
+    /// There was a tunnel: an IP packet around the innermost one.
+    pub(crate) tunnel: bool,
+    /// Which frame of an 802.11 aggregate to take, from 0.
+    pub(crate) subframe: usize,
+    /// The aggregate holds another frame after that one.
+    pub(crate) more: bool,
+}
+
+impl Walk {
+    /// Whether a BPF expression without `vlan`, `mpls` or the like would have
+    /// looked for the innermost IP header in the wrong place.
+    pub(crate) fn wrapped(&self) -> bool {
+        self.vlan || self.mpls || self.pppoe || self.tunnel
+    }
+}
+
+/// Follows headers until an IP packet starts.
+///
+/// Each step consumes bytes, so that it ends for every input.
+#[inline]
+pub(crate) fn peel<'a>(
+    mut next: Next,
+    mut bytes: Bytes<'a>,
+    walk: &mut Walk,
+) -> Result<Bytes<'a>, Stop> {
+    loop {
+        (next, bytes) = match next {
+            Next::EtherType(0x0800 | 0x86dd) | Next::Ip => return Ok(bytes),
+            Next::Ethernet => ethernet::open(bytes)?,
+            Next::EtherType(ether_type) => match ether_type {
+                0..0x0600 => ethernet::open_802_3(ether_type, bytes)?,
+                0x8100 | 0x88a8 | 0x9100 | 0x9200 | 0x9300 => {
+                    walk.vlan = true;
+                    vlan::open(bytes)?
+                }
+                0x8847 | 0x8848 => (Next::Mpls, bytes),
+                0x8864 => (Next::Pppoe, bytes),
+                // Transparent Ethernet bridging and PPP, as GRE names them.
+                0x6558 => (Next::Ethernet, bytes),
+                0x880b => (Next::Ppp, bytes),
+                _ => return Err(Stop::NotIp),
+            },
+            Next::Link(link_type) => match find(link_type) {
+                Some(link) => (link.open)(bytes)?,
+                None => return Err(Stop::UnknownLinkType(link_type)),
+            },
+            Next::Llc => llc::open(bytes)?,
+            Next::Ppp => ppp::open(bytes)?,
+            Next::Pppoe => {
+                walk.pppoe = true;
+                pppoe::open(bytes)?
+            }
+            Next::Mpls => {
+                walk.mpls = true;
+                mpls::open(bytes)?
+            }
+            Next::Ieee80211(shape) => ieee80211::open(bytes, shape)?,
+            Next::Amsdu => {
+                let (subframe, more) = ieee80211::open_amsdu(bytes, walk.subframe)?;
+                walk.more = more;
+                (Next::Ethernet, subframe)
+            }
+        }
+    }
 }

@@ -248,7 +248,7 @@ impl Framer {
     /// Passes on the packets that lie whole at the start of `bytes`; returns
     /// the rest. This is the path nearly all packets take.
     fn whole_packets<'a>(&mut self, mut bytes: &'a [u8], sink: &mut impl Sink) -> &'a [u8] {
-        while let Some(header) = read_header(bytes) {
+        while let Some(header) = FixedHeader::read(bytes) {
             let len = header.packet_len();
             let Some(packet) = usize::try_from(len).ok().and_then(|len| bytes.get(..len)) else {
                 break;
@@ -274,7 +274,7 @@ impl Framer {
     /// Goes on to the body once the fixed header is complete.
     fn header_complete(&mut self, sink: &mut impl Sink) {
         let offset = self.offset - self.kept.len() as u64;
-        let Some(header) = read_header(&self.kept) else {
+        let Some(header) = FixedHeader::read(&self.kept) else {
             if self.kept.len() == 5 {
                 self.state = State::Dead;
                 self.kept = Vec::new();
@@ -481,19 +481,6 @@ pub enum End {
         /// Bytes that were there since then.
         bytes: u64,
     },
-}
-
-/// Reads a fixed header, if it is complete and its length legal.
-fn read_header(bytes: &[u8]) -> Option<FixedHeader> {
-    let (&first, rest) = bytes.split_first()?;
-    match varint::decode(rest) {
-        Varint::Value { value, bytes } => Some(FixedHeader {
-            first,
-            length_bytes: bytes,
-            remaining_length: value,
-        }),
-        Varint::Incomplete | Varint::Malformed => None,
-    }
 }
 
 /// How many bytes of an incomplete packet to keep so that everything but its

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::varint::{self, Varint};
+
 /// MQTT Control Packet type, the upper four bits of the first byte.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
@@ -90,6 +92,20 @@ pub struct FixedHeader {
 }
 
 impl FixedHeader {
+    /// Reads the fixed header that `bytes` begin with, if it is complete and
+    /// its length legal.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let (&first, rest) = bytes.split_first()?;
+        match varint::decode(rest) {
+            Varint::Value { value, bytes } => Some(Self {
+                first,
+                length_bytes: bytes,
+                remaining_length: value,
+            }),
+            Varint::Incomplete | Varint::Malformed => None,
+        }
+    }
+
     /// The packet type.
     pub const fn packet_type(self) -> PacketType {
         PacketType::ALL[(self.first >> 4) as usize]

@@ -25,13 +25,13 @@ use super::version::Version;
 use crate::limits::RESYNC_BYTES;
 
 /// Evidence needed at the start of a segment, in bits.
-pub const ALIGNED_BITS: u32 = 32;
+pub(super) const ALIGNED_BITS: u32 = 32;
 /// Evidence needed at any other position.
-pub const ANYWHERE_BITS: u32 = 48;
+pub(super) const ANYWHERE_BITS: u32 = 48;
 /// Evidence needed at the end, for a stream made of whole packets.
-pub const WHOLE_BITS: u32 = 24;
+pub(super) const WHOLE_BITS: u32 = 24;
 /// The same when the other direction is known to be MQTT.
-pub const WHOLE_BITS_PEER: u32 = 16;
+pub(super) const WHOLE_BITS_PEER: u32 = 16;
 
 /// Candidates that are followed at once; beyond it the weakest is dropped.
 const CANDIDATES: usize = 64;
@@ -65,7 +65,7 @@ struct Candidate {
 
 /// A boundary that was accepted.
 #[derive(Debug)]
-pub struct Found {
+pub(super) struct Found {
     /// The bytes from the boundary on.
     pub bytes: Vec<u8>,
     /// Bytes before it that were skipped.

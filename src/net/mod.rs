@@ -1,23 +1,353 @@
-//! (to be written)
+//! From captured packets to TCP segments.
+//!
+//! ```text
+//! captured packet → link layers → IP ─┬→ TCP → Segment
+//!                        ↑            ├→ fragment: wait, join ─→ (as if whole)
+//!                        └── tunnel ←─┘
+//! ```
+//!
+//! A [`Decoder`] is stateless but for IP fragments that wait for others. It
+//! follows tags and tunnels to the innermost TCP header, and hands the payload
+//! on without copying it. What carries no TCP, or cannot be read, is counted
+//! by reason in [`Counters`]: nothing is silently ignored.
+//!
+//! It knows nothing of connections, and never guesses at bytes that were not
+//! captured: [`Segment::cut`] says how many there were.
+//!
+//! ```
+//! use mqttdump::net::{Decoded, Decoder};
+//! use mqttdump::packet::{CapturedPacket, LinkType, PacketRef};
+//! use mqttdump::time::Timestamp;
+//!
+//! let ip_and_tcp = [
+//!     0x45, 0, 0, 42, 0, 7, 0, 0, 64, 6, 0, 0, 10, 0, 0, 7, 10, 0, 1, 1, // IPv4
+//!     0x9c, 0xba, 0x07, 0x5b, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0, // TCP
+//!     0xc0, 0x00, // PINGREQ
+//! ];
+//! let packet = CapturedPacket {
+//!     id: PacketRef { number: 1, file: 0 },
+//!     time: Timestamp::from_nanos(0),
+//!     link_type: LinkType(101), // RAW
+//!     original_len: 42,
+//!     data: &ip_and_tcp,
+//! };
+//! let mut decoder = Decoder::new(false);
+//! let Decoded::Segment(segment) = decoder.decode(&packet) else { panic!() };
+//! assert_eq!(segment.dst.to_string(), "10.0.1.1:1883");
+//! assert_eq!(segment.payload, [0xc0, 0x00]);
+//! ```
+
+mod fragment;
+mod ip;
 mod segment;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod tunnel;
 
+use std::collections::BTreeMap;
+
+pub use fragment::FragmentCounters;
+use fragment::{Around, Fragments, Joined};
 pub use segment::{Endpoint, Segment, TcpFlags};
+use tunnel::Content;
 
-/// stub
-#[derive(Debug)]
-pub struct Decoder;
-/// stub
+use crate::limits;
+use crate::link::{self, Bytes, Next, Stop, Walk};
+use crate::packet::{CapturedPacket, LinkType, PacketRef};
+
+/// What a captured packet was.
+#[derive(Clone, Copy, Debug)]
 pub enum Decoded<'a> {
+    /// It carried a TCP segment, or completed one.
     Segment(Segment<'a>),
-    Other,
+    /// It did not, for this reason.
+    Other(Other),
 }
-impl Decoder {
-    /// stub
-    pub fn new(_: bool) -> Self {
-        Self
+
+/// Why a packet gave no TCP segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Other {
+    /// It carries something other than IP: ARP, spanning tree, 802.11
+    /// management.
+    NotIp,
+    /// UDP.
+    Udp,
+    /// Another IP protocol, by its number; 50 (ESP) is encrypted.
+    OtherIp(u8),
+    /// An IP fragment whose partners did not come yet, or a second copy.
+    Fragment,
+    /// The snap length cut one of its headers.
+    Cut,
+    /// One of its headers contradicts itself.
+    Malformed,
+    /// A link type that we do not decode.
+    UnknownLinkType(LinkType),
+    /// An encrypted 802.11 frame.
+    Encrypted80211,
+    /// Headers are nested deeper than [`limits::TUNNEL_DEPTH`].
+    TooDeep,
+}
+
+impl From<Stop> for Other {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Cut => Self::Cut,
+            Stop::Malformed => Self::Malformed,
+            Stop::NotIp => Self::NotIp,
+            Stop::Encrypted => Self::Encrypted80211,
+            Stop::UnknownLinkType(link_type) => Self::UnknownLinkType(link_type),
+        }
     }
-    /// stub
-    pub fn decode<'a>(&'a mut self, _: &crate::packet::CapturedPacket<'a>) -> Decoded<'a> {
-        Decoded::Other
+}
+
+/// What was met, in numbers. Of `segments` to `too_deep` exactly one counts
+/// each packet (or, in 802.11 aggregates, each frame).
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Counters {
+    /// TCP segments.
+    pub segments: u64,
+    /// Packets without IP.
+    pub not_ip: u64,
+    /// UDP datagrams.
+    pub udp: u64,
+    /// Packets of other IP protocols.
+    pub other_ip: u64,
+    /// IP fragments that completed nothing (see `fragments` for what became
+    /// of them).
+    pub waiting: u64,
+    /// Packets of which the snap length cut a header.
+    pub cut: u64,
+    /// Packets with a header that contradicts itself.
+    pub malformed: u64,
+    /// Packets by link types that we do not decode, also within PPI headers.
+    pub undecodable: BTreeMap<LinkType, u64>,
+    /// Encrypted 802.11 frames.
+    pub encrypted_80211: u64,
+    /// Packets nested deeper than [`limits::TUNNEL_DEPTH`].
+    pub too_deep: u64,
+
+    /// Segments whose payload the snap length cut.
+    pub cut_segments: u64,
+    /// Segments whose TCP checksum was verified and is wrong.
+    pub wrong_checksums: u64,
+    /// Packets with a VLAN tag.
+    pub vlan: u64,
+    /// Packets with an MPLS label.
+    pub mpls: u64,
+    /// Packets with a PPPoE header.
+    pub pppoe: u64,
+    /// Packets with a tunnel, an IP packet around another packet or frame.
+    pub tunnelled: u64,
+    /// What became of IP fragments.
+    pub fragments: FragmentCounters,
+}
+
+/// Decodes captured packets, and joins IP fragments.
+#[derive(Debug)]
+pub struct Decoder {
+    verify_checksums: bool,
+    fragments: Fragments,
+    /// Buffers for joined datagrams, one for each level of fragments within
+    /// fragmented tunnels.
+    joined: [Joined; limits::FRAGMENT_DEPTH],
+    /// Which frame of an 802.11 aggregate comes next, if there is another.
+    next_subframe: Option<usize>,
+    counters: Counters,
+}
+
+impl Decoder {
+    /// A decoder that waits for no fragments yet.
+    pub fn new(verify_checksums: bool) -> Self {
+        Self {
+            verify_checksums,
+            fragments: Fragments::default(),
+            joined: Default::default(),
+            next_subframe: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Decodes a packet. Its segment lies in the packet, or in this decoder
+    /// when it was joined from fragments.
+    #[inline]
+    pub fn decode<'a>(&'a mut self, packet: &CapturedPacket<'a>) -> Decoded<'a> {
+        self.decode_subframe(packet, 0)
+    }
+
+    /// Decodes what else is in the packet that was decoded last: the further
+    /// frames of an 802.11 aggregate (A-MSDU). `None` for nearly every packet.
+    #[inline]
+    pub fn more<'a>(&'a mut self, packet: &CapturedPacket<'a>) -> Option<Decoded<'a>> {
+        let subframe = self.next_subframe.take()?;
+        Some(self.decode_subframe(packet, subframe))
+    }
+
+    /// What was met so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Datagrams of which fragments lack now, at the end of a capture: that
+    /// will never be joined.
+    pub fn waiting_datagrams(&self) -> usize {
+        self.fragments.waiting()
+    }
+
+    #[inline]
+    fn decode_subframe<'a>(
+        &'a mut self,
+        packet: &CapturedPacket<'a>,
+        subframe: usize,
+    ) -> Decoded<'a> {
+        let mut walk = Walk {
+            subframe,
+            ..Walk::default()
+        };
+        let found = follow(
+            packet,
+            &mut walk,
+            &mut self.fragments,
+            &mut self.joined,
+            &mut self.counters.fragments,
+            self.verify_checksums,
+        );
+        let next = subframe + 1;
+        self.next_subframe = (walk.more && next < limits::AGGREGATED_FRAMES).then_some(next);
+        self.counters.count(&walk, &found);
+        match found {
+            Ok(segment) => Decoded::Segment(segment),
+            Err(other) => Decoded::Other(other),
+        }
+    }
+}
+
+/// Follows headers to the innermost TCP segment.
+#[inline]
+fn follow<'a>(
+    packet: &CapturedPacket<'a>,
+    walk: &mut Walk,
+    fragments: &mut Fragments,
+    mut spare: &'a mut [Joined],
+    counters: &mut FragmentCounters,
+    verify_checksums: bool,
+) -> Result<Segment<'a>, Other> {
+    let mut next = Next::Link(packet.link_type);
+    let mut bytes = whole_packet(packet);
+    let mut earlier: &'a [PacketRef] = &[];
+    // Only a port says that it is a tunnel.
+    let mut guessed = false;
+    for depth in 0..limits::TUNNEL_DEPTH {
+        let opened = link::peel(next, bytes, walk).and_then(ip::open);
+        let mut ip = match opened {
+            Err(Stop::Malformed | Stop::NotIp) if guessed => return Err(Other::Udp),
+            opened => opened?,
+        };
+        if let Some(fragment) = ip.fragment.take() {
+            let Some((buffer, rest)) = std::mem::take(&mut spare).split_first_mut() else {
+                return Err(Other::TooDeep);
+            };
+            spare = rest;
+            let around = Around {
+                depth,
+                packets: earlier,
+            };
+            if !fragments.push(packet, &ip, fragment, around, buffer, counters) {
+                return Err(Other::Fragment);
+            }
+            let buffer = &*buffer;
+            earlier = &buffer.packets;
+            ip.protocol = buffer.protocol;
+            ip.payload = buffer.bytes();
+            ip::extensions(&mut ip)?;
+            if ip.fragment.is_some() {
+                return Err(Other::Malformed);
+            }
+        }
+        (next, bytes) = match tunnel::content(&ip)? {
+            Content::Tcp => return Ok(tcp::open(packet, &ip, earlier, verify_checksums)?),
+            Content::Tunnel(next, inner) => {
+                guessed = false;
+                (next, inner)
+            }
+            Content::UdpTunnel(next, inner) => {
+                guessed = true;
+                (next, inner)
+            }
+            Content::Udp => return Err(Other::Udp),
+            Content::Other(protocol) => return Err(Other::OtherIp(protocol)),
+        };
+        walk.tunnel = true;
+    }
+    Err(Other::TooDeep)
+}
+
+/// The innermost IP packet, if it lies behind VLAN tags, MPLS labels, PPPoE or
+/// in a tunnel, where a BPF expression that does not mention them looks past
+/// it. Its captured bytes, without padding; in a tunnel whose packets are
+/// fragmented, the fragment.
+///
+/// Filtering it as link type RAW tells whether the expression was meant to
+/// match.
+pub fn inner_ip<'a>(packet: &CapturedPacket<'a>) -> Option<&'a [u8]> {
+    let mut walk = Walk::default();
+    let mut next = Next::Link(packet.link_type);
+    let mut bytes = whole_packet(packet);
+    let mut innermost = None;
+    for _ in 0..limits::TUNNEL_DEPTH {
+        let Ok(start) = link::peel(next, bytes, &mut walk) else {
+            break;
+        };
+        let Ok(ip) = ip::open(start) else {
+            break;
+        };
+        if walk.wrapped() {
+            innermost = Some(ip::whole(start).captured());
+        }
+        match tunnel::content(&ip) {
+            Ok(Content::Tunnel(inner, rest) | Content::UdpTunnel(inner, rest))
+                if ip.fragment.is_none() =>
+            {
+                (next, bytes) = (inner, rest);
+            }
+            _ => break,
+        }
+        walk.tunnel = true;
+    }
+    innermost
+}
+
+fn whole_packet<'a>(packet: &CapturedPacket<'a>) -> Bytes<'a> {
+    let wire = usize::try_from(packet.original_len).unwrap_or(usize::MAX);
+    Bytes::new(packet.data, wire)
+}
+
+impl Counters {
+    #[inline]
+    fn count(&mut self, walk: &Walk, found: &Result<Segment<'_>, Other>) {
+        if walk.wrapped() {
+            self.vlan += u64::from(walk.vlan);
+            self.mpls += u64::from(walk.mpls);
+            self.pppoe += u64::from(walk.pppoe);
+            self.tunnelled += u64::from(walk.tunnel);
+        }
+        match found {
+            Ok(segment) => {
+                self.segments += 1;
+                self.cut_segments += u64::from(segment.cut > 0);
+                self.wrong_checksums += u64::from(segment.checksum_ok == Some(false));
+            }
+            Err(Other::NotIp) => self.not_ip += 1,
+            Err(Other::Udp) => self.udp += 1,
+            Err(Other::OtherIp(_)) => self.other_ip += 1,
+            Err(Other::Fragment) => self.waiting += 1,
+            Err(Other::Cut) => self.cut += 1,
+            Err(Other::Malformed) => self.malformed += 1,
+            Err(Other::UnknownLinkType(link_type)) => {
+                *self.undecodable.entry(*link_type).or_default() += 1;
+            }
+            Err(Other::Encrypted80211) => self.encrypted_80211 += 1,
+            Err(Other::TooDeep) => self.too_deep += 1,
+        }
     }
 }

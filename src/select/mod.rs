@@ -1,1 +1,204 @@
-//! (to be written)
+//! Which frames a user asked for.
+//!
+//! A [`Selection`] is the question (`--topic plant/# --qos 1`), a [`Selector`]
+//! answers it frame by frame. Kinds of criteria are joined by *and*, values of
+//! one kind by *or*. It stands between the engine and the report, and nobody
+//! who asks for everything pays for it.
+//!
+//! Topic and QoS are asked of whole exchanges, so that a reader sees the whole
+//! ladder of a message and not its first rung alone:
+//!
+//! ```text
+//!   > PUBLISH id 7 topic "plant/7/temp"      --topic plant/# : by its topic
+//!   < PUBREC  id 7                                             as the answer
+//!   > PUBREL  id 7                                             as the next rung
+//!   < PUBCOMP id 7                                             as its answer
+//! ```
+//!
+//! | criterion | selects |
+//! |---|---|
+//! | topic | PUBLISH whose topic matches, SUBSCRIBE and UNSUBSCRIBE with a filter that overlaps, CONNECT whose will topic matches; and what answers them |
+//! | QoS | PUBLISH with that QoS, and what answers it; nothing else |
+//! | type | the frame itself |
+//! | client, connection | everything on it |
+//!
+//! When nobody can tell the topic of a frame, because the capture lacks its
+//! bytes, the PUBLISH that it answers or the one that set its alias, the
+//! answer is [`Verdict::TopicUnknown`]: better a line too many, marked, than a
+//! message silently missing. The QoS of an answer without its PUBLISH is
+//! plain from its type. See [`exchange`] for how answers find their question.
+
+mod exchange;
+
+use crate::event::{Event, EventKind};
+use crate::frame::MQTTFrame;
+use crate::mqtt::topic::TopicFilter;
+use crate::mqtt::{ControlPacket, PacketType};
+
+use exchange::{About, Exchanges, Topicality};
+
+/// What was asked for. Empty lists ask for everything.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Topics, as filters with wildcards.
+    pub topics: Vec<TopicFilter>,
+    /// Client identifiers, exactly.
+    pub clients: Vec<Box<[u8]>>,
+    /// Types of control packets.
+    pub types: Vec<PacketType>,
+    /// QoS of PUBLISH exchanges, 0 to 3.
+    pub qos: Vec<u8>,
+    /// Numbers of connections.
+    pub connections: Vec<u64>,
+}
+
+impl Selection {
+    /// Whether it asks for everything.
+    pub fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+            && self.clients.is_empty()
+            && self.types.is_empty()
+            && self.qos.is_empty()
+            && self.connections.is_empty()
+    }
+
+    /// Whether it asks for only some of the frames of a connection.
+    fn parts_connections(&self) -> bool {
+        !(self.topics.is_empty() && self.qos.is_empty() && self.types.is_empty())
+    }
+}
+
+/// The answer for one frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It was asked for.
+    Selected,
+    /// It may have been asked for: nobody can tell its topic, and everything
+    /// else agrees.
+    TopicUnknown,
+    /// It was not asked for.
+    Hidden,
+}
+
+impl Verdict {
+    /// Whether to show it.
+    pub fn is_shown(self) -> bool {
+        self != Self::Hidden
+    }
+}
+
+/// A [`Selection`] at work on one capture.
+#[derive(Debug)]
+pub struct Selector {
+    selection: Selection,
+    exchanges: Exchanges,
+}
+
+impl Selector {
+    /// A selector that has seen nothing yet.
+    pub fn new(selection: Selection) -> Self {
+        Self {
+            selection,
+            exchanges: Exchanges::default(),
+        }
+    }
+
+    /// Whether a frame was asked for. Wants every frame of the capture, in
+    /// order: what is hidden now may be answered by what comes later.
+    pub fn frame(&mut self, frame: &MQTTFrame<'_>) -> Verdict {
+        let asked = &self.selection;
+        if asked.is_empty() {
+            return Verdict::Selected;
+        }
+        if !self.wants_connection(frame.connection.number) || !self.wants_client(client_id(frame)) {
+            return Verdict::Hidden;
+        }
+        // Nothing has to be remembered of connections that are not shown.
+        let mut verdict = Verdict::Selected;
+        if !asked.topics.is_empty() || !asked.qos.is_empty() {
+            let about = self.exchanges.place(frame, &asked.topics);
+            verdict = self.judge(about);
+        }
+        let asked = &self.selection;
+        if !asked.types.is_empty() && !asked.types.contains(&frame.header.packet_type()) {
+            return Verdict::Hidden;
+        }
+        verdict
+    }
+
+    /// Whether an event is shown. Wants every event of the capture.
+    ///
+    /// On connections that were asked for, everything is; when only some of
+    /// their frames were, only what tells that the answer may be incomplete.
+    pub fn event(&mut self, event: &Event<'_>) -> bool {
+        let Some(connection) = event.connection else {
+            return true;
+        };
+        match (event.kind, event.direction) {
+            (EventKind::Closed { .. }, _) => self.exchanges.forget(connection.number),
+            (EventKind::Gap | EventKind::Resynchronised, Some(direction)) => {
+                self.exchanges.gap(connection.number, direction);
+            }
+            _ => {}
+        }
+        self.wants_connection(connection.number)
+            && self.wants_client(connection.client_id.as_deref())
+            && (!self.selection.parts_connections() || is_about_completeness(event.kind))
+    }
+
+    /// How many exchanges were not remembered because a bound bit
+    /// ([`crate::limits::SELECTED_EXCHANGES`]); their answers count as of
+    /// unknown topic.
+    pub fn forgotten(&self) -> u64 {
+        self.exchanges.forgotten()
+    }
+
+    fn judge(&self, about: About) -> Verdict {
+        let asked = &self.selection;
+        if !asked.qos.is_empty() && !about.qos.is_some_and(|qos| asked.qos.contains(&qos)) {
+            return Verdict::Hidden;
+        }
+        match about.topic {
+            _ if asked.topics.is_empty() => Verdict::Selected,
+            Topicality::Asked => Verdict::Selected,
+            Topicality::Unknown => Verdict::TopicUnknown,
+            Topicality::Other => Verdict::Hidden,
+        }
+    }
+
+    fn wants_connection(&self, number: u64) -> bool {
+        let asked = &self.selection.connections;
+        asked.is_empty() || asked.contains(&number)
+    }
+
+    fn wants_client(&self, id: Option<&[u8]>) -> bool {
+        let asked = &self.selection.clients;
+        asked.is_empty() || id.is_some_and(|id| asked.iter().any(|client| **client == *id))
+    }
+}
+
+/// The client of the connection; a CONNECT says it itself.
+fn client_id<'a>(frame: &'a MQTTFrame<'_>) -> Option<&'a [u8]> {
+    match (&frame.connection.client_id, &frame.packet) {
+        (Some(id), _) => Some(id),
+        (None, ControlPacket::Connect(connect)) => connect.client_id.map(|id| id.bytes()),
+        _ => None,
+    }
+}
+
+/// Whether an event says that frames may be missing, doubtful or undecoded.
+fn is_about_completeness(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Gap
+        | EventKind::Resynchronised
+        | EventKind::Malformed { .. }
+        | EventKind::Unfinished { .. }
+        | EventKind::Bound { .. }
+        | EventKind::Conflict
+        | EventKind::Late => true,
+        EventKind::Opened | EventKind::Closed { .. } | EventKind::NotMqtt { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

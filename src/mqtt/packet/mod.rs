@@ -4,8 +4,34 @@
 //! capture lacks the bytes) is an `Option`; numbers stay numbers. Nothing here
 //! allocates: lists are slices of the packet that are walked when asked.
 
-use super::property::Properties;
+mod ack;
+mod auth;
+mod connack;
+mod connect;
+mod disconnect;
+mod publish;
+mod suback;
+mod subscribe;
+mod unsuback;
+mod unsubscribe;
+
+pub use ack::Ack;
+pub use auth::Auth;
+pub use connack::Connack;
+pub use connect::{Connect, Will};
+pub use disconnect::Disconnect;
+pub use publish::Publish;
+pub use suback::Suback;
+pub use subscribe::{Subscribe, Subscription};
+pub use unsuback::Unsuback;
+pub use unsubscribe::Unsubscribe;
+
+use super::header::PacketType;
+use super::reader::Reader;
+use super::reason;
 use super::text::Text;
+use super::topic;
+use super::version::Version;
 
 /// The variable header and payload of a control packet, by type. One struct
 /// per type for all versions; properties are empty before 5.0.
@@ -31,152 +57,144 @@ pub enum ControlPacket<'a> {
     Auth(Auth<'a>),
 }
 
-/// CONNECT (3.1.1: 3.1; 5.0: 3.1).
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Connect<'a> {
-    /// `MQTT` or `MQIsdp`.
-    pub protocol_name: Option<Text<'a>>,
-    /// Protocol level as on the wire, bridge bit included.
-    pub protocol_level: Option<u8>,
-    /// Connect Flags.
-    pub flags: Option<u8>,
-    /// Keep Alive in seconds, 0 for none.
-    pub keep_alive: Option<u16>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
-    /// Client Identifier.
-    pub client_id: Option<Text<'a>>,
-    /// The will, if its flag is set.
-    pub will: Option<Will<'a>>,
-    /// User name, if its flag is set and it was there.
-    pub username: Option<Text<'a>>,
-    /// Password, if its flag is set and it was there.
-    pub password: Option<&'a [u8]>,
+impl<'a> ControlPacket<'a> {
+    /// The Packet Identifier, in types that have one.
+    pub fn packet_id(&self) -> Option<u16> {
+        match self {
+            Self::Publish(publish) => publish.packet_id,
+            Self::Puback(ack) | Self::Pubrec(ack) | Self::Pubrel(ack) | Self::Pubcomp(ack) => {
+                ack.packet_id
+            }
+            Self::Subscribe(subscribe) => subscribe.packet_id,
+            Self::Suback(suback) => suback.packet_id,
+            Self::Unsubscribe(unsubscribe) => unsubscribe.packet_id,
+            Self::Unsuback(unsuback) => unsuback.packet_id,
+            _ => None,
+        }
+    }
+
+    pub(super) fn read(reader: &mut Reader<'a>) -> Self {
+        let kind = reader.header.packet_type();
+        if kind != PacketType::Publish {
+            check_type_and_flags(reader, kind);
+        }
+        match kind {
+            PacketType::Publish => Self::Publish(Publish::read(reader)),
+            PacketType::Connect => Self::Connect(Connect::read(reader)),
+            PacketType::Connack => Self::Connack(Connack::read(reader)),
+            PacketType::Puback => Self::Puback(Ack::read(reader)),
+            PacketType::Pubrec => Self::Pubrec(Ack::read(reader)),
+            PacketType::Pubrel => Self::Pubrel(Ack::read(reader)),
+            PacketType::Pubcomp => Self::Pubcomp(Ack::read(reader)),
+            PacketType::Subscribe => Self::Subscribe(Subscribe::read(reader)),
+            PacketType::Suback => Self::Suback(Suback::read(reader)),
+            PacketType::Unsubscribe => Self::Unsubscribe(Unsubscribe::read(reader)),
+            PacketType::Unsuback => Self::Unsuback(Unsuback::read(reader)),
+            PacketType::Pingreq => Self::Pingreq,
+            PacketType::Pingresp => Self::Pingresp,
+            PacketType::Disconnect => Self::Disconnect(Disconnect::read(reader)),
+            PacketType::Auth if reader.v5() => Self::Auth(Auth::read(reader)),
+            PacketType::Auth => {
+                reader.rest();
+                Self::Auth(Auth::default())
+            }
+            PacketType::Reserved => {
+                reader.rest();
+                Self::Reserved
+            }
+        }
+    }
 }
 
-/// The will of a CONNECT; QoS and retain are in the connect flags.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Will<'a> {
-    /// Will Properties of 5.0.
-    pub properties: Properties<'a>,
-    /// Will Topic.
-    pub topic: Option<Text<'a>>,
-    /// Will Payload (5.0), Will Message (3.x).
-    pub payload: Option<&'a [u8]>,
-    /// Will QoS, bits 4-3 of the connect flags, 0 to 3.
-    pub qos: u8,
-    /// Will Retain, bit 5.
-    pub retain: bool,
+/// That the type exists in this version, and its fixed flags are as the table
+/// has them (3.1.1: 2.2.2; 5.0: 2.1.3). 3.1 fixes no flags.
+fn check_type_and_flags(reader: &mut Reader<'_>, kind: PacketType) {
+    let reserved = match kind {
+        PacketType::Reserved => true,
+        PacketType::Auth => !reader.v5(),
+        _ => false,
+    };
+    if reserved {
+        let number = kind as u8;
+        let version = reader.version;
+        reader.defect(
+            "reserved-type",
+            0,
+            format_args!("packet type {number} is reserved in MQTT {version}"),
+        );
+        return;
+    }
+    // Which version a CONNECT is of stands in its protocol level.
+    let version = match kind {
+        PacketType::Connect => connect_version(reader),
+        _ => reader.version,
+    };
+    let expected = match kind {
+        PacketType::Pubrel | PacketType::Subscribe | PacketType::Unsubscribe => 2,
+        _ => 0,
+    };
+    let found = reader.header.flags();
+    if found != expected && version != Version::V3_1 {
+        reader.defect(
+            "reserved-flags",
+            0,
+            format_args!("flags of {kind}: expected {expected:04b}, found {found:04b}"),
+        );
+    }
 }
 
-/// CONNACK.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Connack<'a> {
-    /// Connect Acknowledge Flags; bit 0 is Session Present from 3.1.1 on.
-    pub flags: Option<u8>,
-    /// Return code (3.x) or Reason Code (5.0).
-    pub code: Option<u8>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
+fn connect_version(reader: &Reader<'_>) -> Version {
+    match reader.visible() {
+        [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', ..] => Version::V3_1,
+        _ => Version::V3_1_1,
+    }
 }
 
-/// PUBLISH.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Publish<'a> {
-    /// Topic Name as on the wire: empty where a Topic Alias stands for it.
-    pub topic: Option<Text<'a>>,
-    /// Packet Identifier, present with QoS above 0; 0 is illegal but shown.
-    pub packet_id: Option<u16>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
-    /// Topic Alias, if that property is there.
-    pub topic_alias: Option<u16>,
-    /// Bytes of the whole payload; `None` if its start is unknown.
-    pub payload_len: Option<u32>,
-    /// The beginning of the payload, as far as it was kept and captured
-    /// without a hole.
-    pub payload: &'a [u8],
+/// That a return or reason code is one of the packet type.
+fn check_code(reader: &mut Reader<'_>, at: u32, code: Option<u8>) {
+    let kind = reader.header.packet_type();
+    if let Some(code) = code
+        && !reason::is_known(reader.version, kind, code)
+        // A server that knows no 5.0 refuses in the form of 3.1.1.
+        && !(kind == PacketType::Connack && matches!(code, 1..=5) && reader.left() == 0)
+    {
+        let version = reader.version;
+        reader.defect(
+            "unknown-code",
+            at,
+            format_args!("expected a code of {kind} in MQTT {version}, found 0x{code:02x}"),
+        );
+    }
 }
 
-/// PUBACK, PUBREC, PUBREL and PUBCOMP.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ack<'a> {
-    /// Packet Identifier.
-    pub packet_id: Option<u16>,
-    /// Reason Code of 5.0, if it was on the wire (short forms mean 0x00).
-    pub code: Option<u8>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
+fn check_codes(reader: &mut Reader<'_>, at: u32, codes: &[u8]) {
+    for (i, &code) in codes.iter().enumerate() {
+        check_code(reader, at + i as u32, Some(code));
+    }
 }
 
-/// SUBSCRIBE.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Subscribe<'a> {
-    /// Packet Identifier.
-    pub packet_id: Option<u16>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
-    /// The payload: Topic Filters with their options. Walk it with
-    /// [`Subscribe::filters`].
-    pub payload: &'a [u8],
+fn check_filter(reader: &mut Reader<'_>, at: u32, filter: Text<'_>) {
+    if let Err(fault) = topic::check_filter(filter.bytes(), reader.v5()) {
+        let offset = at + fault.at() as u32;
+        reader.defect(fault.code(), offset, format_args!("Topic Filter: {fault}"));
+    }
 }
 
-/// A Topic Filter and its Subscription Options.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subscription<'a> {
-    /// Topic Filter.
-    pub filter: Text<'a>,
-    /// The options byte as on the wire; `None` when it is missing.
-    pub options: Option<u8>,
+/// That a list that needs an entry has one.
+fn empty_payload(reader: &mut Reader<'_>, what: &str) {
+    if reader.reading() && reader.left() == 0 {
+        let at = reader.offset();
+        reader.defect(
+            "empty-payload",
+            at,
+            format_args!("expected at least one {what}, found none"),
+        );
+    }
 }
 
-/// SUBACK.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Suback<'a> {
-    /// Packet Identifier.
-    pub packet_id: Option<u16>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
-    /// One return or reason code per filter.
-    pub codes: &'a [u8],
-}
-
-/// UNSUBSCRIBE.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Unsubscribe<'a> {
-    /// Packet Identifier.
-    pub packet_id: Option<u16>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
-    /// The payload: Topic Filters. Walk it with [`Unsubscribe::filters`].
-    pub payload: &'a [u8],
-}
-
-/// UNSUBACK.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Unsuback<'a> {
-    /// Packet Identifier.
-    pub packet_id: Option<u16>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
-    /// One reason code per filter (5.0); empty before.
-    pub codes: &'a [u8],
-}
-
-/// DISCONNECT.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Disconnect<'a> {
-    /// Reason Code of 5.0, if it was on the wire.
-    pub code: Option<u8>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
-}
-
-/// AUTH (5.0).
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Auth<'a> {
-    /// Reason Code, if it was on the wire.
-    pub code: Option<u8>,
-    /// Properties.
-    pub properties: Properties<'a>,
+/// A length-prefixed string and what follows it.
+fn string(bytes: &[u8]) -> Option<(Text<'_>, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    Some((Text(text), rest))
 }

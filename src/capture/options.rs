@@ -1,0 +1,61 @@
+//! The options at the end of a pcapng block: comments, names, flags.
+//!
+//! ```text
+//! ┌──────┬──────┬─────────────┬ ─ ┐
+//! │ code │ len  │ value (len) │pad│ … code 0, len 0
+//! └──2───┴──2───┴─────────────┴ ─ ┘
+//! ```
+
+use super::bytes::{ByteOrder, Fields, padded};
+
+/// A comment on a packet, an interface or a section; text.
+pub const COMMENT: u16 = 1;
+
+/// An option list, decoded while it is walked.
+///
+/// A damaged list ends where the damage begins; what comes before is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) order: ByteOrder,
+}
+
+impl<'a> Options<'a> {
+    /// No options.
+    pub const NONE: Options<'static> = Options {
+        bytes: &[],
+        order: ByteOrder::Little,
+    };
+
+    /// Codes and values in the order of the file, without the padding.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, &'a [u8])> + use<'a> {
+        let mut fields = Fields::new(self.bytes, self.order);
+        std::iter::from_fn(move || {
+            let code = fields.u16().filter(|&code| code != 0)?;
+            let len = usize::from(fields.u16()?);
+            let value = fields.take(len)?;
+            // The last option's padding may be missing; its value is whole.
+            if fields.take(padded(len) - len).is_none() {
+                fields = Fields::new(&[], ByteOrder::Little);
+            }
+            Some((code, value))
+        })
+    }
+
+    /// The value of the first option of this code.
+    pub fn first(&self, code: u16) -> Option<&'a [u8]> {
+        self.iter()
+            .find_map(|(found, value)| (found == code).then_some(value))
+    }
+
+    /// The comments.
+    pub fn comments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.iter()
+            .filter_map(|(code, value)| (code == COMMENT).then_some(value))
+    }
+
+    /// Byte order of the integers in the values.
+    pub fn order(&self) -> ByteOrder {
+        self.order
+    }
+}

@@ -1,0 +1,648 @@
+//! One capture file, read packet by packet.
+//!
+//! ```text
+//! Input ─bytes→ Buffer ─records→ Pcap | Pcapng ─Framed→ Capture ─Item→
+//! ```
+//!
+//! A record is *framed* first (where it lies, its time and lengths: numbers
+//! only) and lent out second, as slices of the buffer it was read into. Nothing
+//! is copied or allocated per packet, and a merge of several files can look at
+//! the time of a packet before anyone takes it.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::packet::{CapturedPacket, LinkType, PacketRef};
+use crate::time::Timestamp;
+
+use super::error::{Compression, Error, Place, Problem};
+use super::input::Input;
+use super::interface::Interface;
+use super::magic::{self, Format};
+use super::options::Options;
+use super::pcap::Pcap;
+use super::pcapng::{Part, Pcapng};
+
+/// What a capture holds, in the order of the file.
+#[derive(Clone, Copy, Debug)]
+pub enum Item<'a> {
+    /// A packet.
+    Packet(Packet<'a>),
+    /// Something else that a copy of the capture should keep.
+    Block(Block<'a>),
+}
+
+/// A packet and what the file says about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// The packet itself.
+    pub packet: CapturedPacket<'a>,
+    /// Where it was captured.
+    pub interface: &'a Arc<Interface>,
+    /// Its time as the file has it, in ticks of the interface's clock. A simple
+    /// packet block has none: then `packet.time` is tick 0.
+    pub ticks: Option<u64>,
+    /// Comments and flags (pcapng only).
+    pub options: Options<'a>,
+}
+
+/// What a pcapng file holds besides packets.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Block<'a> {
+    /// A section starts; later interfaces are counted from 0 again.
+    Section {
+        /// Index of the file among the parts of the capture.
+        file: u32,
+        /// Comments, hardware, operating system, program.
+        options: Options<'a>,
+    },
+    /// An interface is described.
+    Interface(&'a Arc<Interface>),
+    /// Names of addresses.
+    Names {
+        /// Record types and values; laid out like options.
+        records: Options<'a>,
+        /// Comments, the name server that was asked.
+        options: Options<'a>,
+    },
+    /// Keys to decrypt packets that follow.
+    Secrets {
+        /// What they are: 0x544c534b is a TLS key log.
+        kind: u32,
+        /// The keys.
+        data: &'a [u8],
+        /// Comments.
+        options: Options<'a>,
+    },
+    /// Counters of an interface.
+    Statistics {
+        /// Whose counters.
+        interface: &'a Arc<Interface>,
+        /// When, in ticks of the interface's clock.
+        ticks: u64,
+        /// The counters.
+        options: Options<'a>,
+    },
+    /// A vendor's own block that may be copied.
+    Custom {
+        /// Private enterprise number.
+        vendor: u32,
+        /// Data and options, which only the vendor can tell apart.
+        data: &'a [u8],
+    },
+    /// A systemd journal entry.
+    Journal(&'a [u8]),
+}
+
+/// An opened capture file (or pipe, or standard input).
+///
+/// ```no_run
+/// use mqttdump::capture::{Capture, Item};
+/// # fn main() -> Result<(), mqttdump::capture::Error> {
+/// let mut capture = Capture::open("broker.pcapng.gz".as_ref(), 0)?;
+/// while let Some(item) = capture.next()? {
+///     if let Item::Packet(packet) = item {
+///         println!("{} bytes", packet.packet.data.len());
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Capture {
+    name: String,
+    file: u32,
+    input: Input,
+    reader: Reader,
+    /// Packets framed so far.
+    number: u64,
+    /// Bytes of the record that `framed` describes.
+    used: usize,
+    framed: Option<Framed>,
+    /// No more records will come, only `errors`.
+    ended: bool,
+    /// At most one that cost single packets, then one that ended the reading.
+    errors: Vec<Error>,
+}
+
+enum Reader {
+    Pcap(Pcap, Arc<Interface>),
+    Pcapng(Pcapng),
+}
+
+/// Where in the unread bytes a record lies.
+pub(super) enum Framed {
+    Packet(FramedPacket),
+    Block {
+        record: usize,
+        kind: u32,
+        body: Part,
+    },
+    /// A block nobody can use.
+    Skipped {
+        record: usize,
+    },
+    /// A packet that cannot be read, in a record that can be stepped over.
+    Lost {
+        record: usize,
+        problem: Problem,
+    },
+}
+
+pub(super) struct FramedPacket {
+    /// Bytes of the whole record.
+    pub(super) record: usize,
+    pub(super) data: Part,
+    pub(super) options: Part,
+    pub(super) ticks: Option<u64>,
+    pub(super) time: Timestamp,
+    pub(super) captured: u32,
+    pub(super) original: u32,
+    /// Its number in the current section.
+    pub(super) interface: usize,
+    pub(super) link_type: LinkType,
+}
+
+impl Capture {
+    /// Opens a file and reads its header; `-` is standard input. `file` is its
+    /// index among the parts of the capture, from 0.
+    pub fn open(path: &Path, file: u32) -> Result<Self, Error> {
+        let name = path.display().to_string();
+        match Input::open(path) {
+            Ok(input) => Self::new(name, file, input),
+            Err(problem) => Err(Error::new(&name, Place::File, problem)),
+        }
+    }
+
+    /// Reads a capture from anything; `name` is for messages.
+    pub fn from_read(reader: Box<dyn Read + Send>, name: &str, file: u32) -> Result<Self, Error> {
+        let input = Input::new(reader, None);
+        let input = input.map_err(|problem| Error::new(name, Place::File, problem))?;
+        Self::new(name.to_owned(), file, input)
+    }
+
+    fn new(name: String, file: u32, mut input: Input) -> Result<Self, Error> {
+        let reader = Reader::open(&mut input, file).map_err(|problem| {
+            Error::new(
+                &name,
+                Place::File,
+                decompressing(input.compression, problem),
+            )
+        })?;
+        Ok(Self {
+            name,
+            file,
+            input,
+            reader,
+            number: 0,
+            used: 0,
+            framed: None,
+            ended: false,
+            errors: Vec::new(),
+        })
+    }
+
+    /// The next packet or block; `None` at the end.
+    ///
+    /// Errors come when nothing readable is left: first the one that cost single
+    /// packets, if any, then the one that ended the reading; after them, `None`.
+    /// The caller that goes on until `None` hears of all.
+    #[allow(clippy::should_implement_trait)] // An iterator could not lend.
+    pub fn next(&mut self) -> Result<Option<Item<'_>>, Error> {
+        Ok(if self.advance()? { self.item() } else { None })
+    }
+
+    /// The next call of [`Capture::next`] may wait for more input: the time to
+    /// flush output. Never true of a regular file.
+    pub fn may_wait(&self) -> bool {
+        if self.input.size.is_some() || self.ended || self.input.buffer.ended() {
+            return false;
+        }
+        let next = self.input.buffer.unread().get(self.used..);
+        let next = next.unwrap_or_default();
+        !match &self.reader {
+            Reader::Pcap(pcap, _) => pcap.is_complete(next),
+            Reader::Pcapng(pcapng) => pcapng.is_complete(next),
+        }
+    }
+
+    /// Name of the file as the user gave it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Index of the file among the parts of the capture, from 0.
+    pub fn file(&self) -> u32 {
+        self.file
+    }
+
+    /// The one interface of a pcap file. Those of a pcapng file become known
+    /// as it is read.
+    pub fn interface(&self) -> Option<&Arc<Interface>> {
+        match &self.reader {
+            Reader::Pcap(_, interface) => Some(interface),
+            Reader::Pcapng(_) => None,
+        }
+    }
+
+    /// How the file is compressed.
+    pub fn compression(&self) -> Option<Compression> {
+        self.input.compression
+    }
+
+    /// Bytes read of the file so far, compressed or not, in steps of a buffer.
+    pub fn position(&self) -> u64 {
+        self.input.read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the file, when it is a regular file.
+    pub fn size(&self) -> Option<u64> {
+        self.input.size
+    }
+
+    /// Frames the next packet or block; false at the end.
+    #[inline]
+    pub(super) fn advance(&mut self) -> Result<bool, Error> {
+        self.framed = None;
+        loop {
+            self.input.buffer.consume(std::mem::take(&mut self.used));
+            if self.ended {
+                return match self.errors.is_empty() {
+                    true => Ok(false),
+                    false => Err(self.errors.remove(0)),
+                };
+            }
+            let buffer = &mut self.input.buffer;
+            let framed = match &mut self.reader {
+                Reader::Pcap(pcap, interface) => pcap.frame(buffer, interface.link_type),
+                Reader::Pcapng(pcapng) => pcapng.frame(buffer),
+            };
+            match framed {
+                Ok(Some(framed)) => {
+                    if self.keep(framed) {
+                        return Ok(true);
+                    }
+                }
+                Ok(None) => self.ended = true,
+                Err(problem) => self.fail(problem),
+            }
+        }
+    }
+
+    /// Takes a record in; false when there is nothing in it to hand out.
+    #[inline]
+    fn keep(&mut self, framed: Framed) -> bool {
+        match framed {
+            Framed::Packet(ref packet) => {
+                self.number += 1;
+                self.used = packet.record;
+                if packet.captured > packet.original {
+                    self.doubt(Problem::Lengths {
+                        captured: packet.captured,
+                        original: packet.original,
+                    });
+                }
+                self.framed = Some(framed);
+                true
+            }
+            Framed::Block { record, .. } => {
+                self.used = record;
+                self.framed = Some(framed);
+                true
+            }
+            Framed::Skipped { record } => {
+                self.used = record;
+                false
+            }
+            Framed::Lost { record, problem } => {
+                self.number += 1;
+                self.used = record;
+                self.doubt(problem);
+                false
+            }
+        }
+    }
+
+    /// Something is wrong with this packet, but not with those after it. To be
+    /// told at the end, once, with a count.
+    #[cold]
+    fn doubt(&mut self, problem: Problem) {
+        match self.errors.first_mut() {
+            Some(first) => first.others += 1,
+            None => {
+                let place = self.packet_place(self.number);
+                self.errors.push(Error::new(&self.name, place, problem));
+            }
+        }
+    }
+
+    /// Nothing after this can be read.
+    #[cold]
+    fn fail(&mut self, problem: Problem) {
+        let in_packet = match &self.reader {
+            Reader::Pcap(..) => true,
+            Reader::Pcapng(pcapng) => pcapng.is_packet(self.input.buffer.unread()),
+        };
+        let place = if in_packet {
+            self.packet_place(self.number + 1)
+        } else {
+            Place::Block {
+                after: self.number,
+                offset: self.input.buffer.offset(),
+                uncompressed: self.input.compression.is_some(),
+            }
+        };
+        let problem = decompressing(self.input.compression, problem);
+        self.errors.push(Error::new(&self.name, place, problem));
+        self.ended = true;
+    }
+
+    fn packet_place(&self, number: u64) -> Place {
+        Place::Packet {
+            number,
+            offset: self.input.buffer.offset(),
+            uncompressed: self.input.compression.is_some(),
+        }
+    }
+
+    /// What was framed last.
+    #[inline]
+    pub(super) fn item(&self) -> Option<Item<'_>> {
+        let unread = self.input.buffer.unread();
+        let part = |part: &Part| unread.get(part.clone()).unwrap_or_default();
+        match (self.framed.as_ref()?, &self.reader) {
+            (Framed::Packet(framed), reader) => {
+                let interface = match reader {
+                    Reader::Pcap(_, interface) => interface,
+                    Reader::Pcapng(pcapng) => pcapng.interface(framed.interface)?,
+                };
+                Some(Item::Packet(Packet {
+                    packet: CapturedPacket {
+                        id: PacketRef {
+                            number: self.number,
+                            file: self.file,
+                        },
+                        time: framed.time,
+                        link_type: framed.link_type,
+                        original_len: framed.original.max(framed.captured),
+                        data: part(&framed.data),
+                    },
+                    interface,
+                    ticks: framed.ticks,
+                    options: Options {
+                        bytes: part(&framed.options),
+                        order: interface.order,
+                    },
+                }))
+            }
+            (Framed::Block { kind, body, .. }, Reader::Pcapng(pcapng)) => {
+                pcapng.block(*kind, part(body)).map(Item::Block)
+            }
+            _ => None,
+        }
+    }
+
+    /// Time of what was framed last, for merging: anything but a packet goes
+    /// before all packets that wait.
+    pub(super) fn time(&self) -> Timestamp {
+        match &self.framed {
+            Some(Framed::Packet(packet)) => packet.time,
+            _ => Timestamp::MIN,
+        }
+    }
+}
+
+impl Reader {
+    fn open(input: &mut Input, file: u32) -> Result<Self, Problem> {
+        let there = input.buffer.want(4).map_err(Problem::Read)?;
+        if there == 0 {
+            return Err(Problem::Empty);
+        }
+        let magic = input.buffer.unread().first_chunk::<4>();
+        match magic.and_then(|magic| magic::recognise(*magic)) {
+            Some(Format::Pcapng) => Ok(Self::Pcapng(Pcapng::new(file))),
+            Some(Format::Pcap {
+                order,
+                nanoseconds,
+                modified,
+            }) => {
+                let (pcap, interface) =
+                    Pcap::open(&mut input.buffer, file, order, nanoseconds, modified)?;
+                Ok(Self::Pcap(pcap, Arc::new(interface)))
+            }
+            None => {
+                // The longest magic number there is, and a line of text. Not
+                // waited for: a pipe may have no more.
+                Err(magic::foreign(input.buffer.unread()))
+            }
+        }
+    }
+}
+
+/// Failing to read a compressed file is failing to unpack it.
+fn decompressing(compression: Option<Compression>, problem: Problem) -> Problem {
+    match (compression, problem) {
+        (Some(compression), Problem::Read(error)) => Problem::Decompress(compression, error),
+        (_, problem) => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+    use std::sync::mpsc;
+
+    use super::super::bytes::ByteOrder;
+    use super::super::testing::{Bytes, Trickle, capture, plain, seen};
+    use super::*;
+
+    fn pcap() -> Bytes {
+        Bytes::pcap(ByteOrder::Little, 0xa1b2_c3d4, 4, 1)
+    }
+
+    fn many() -> Bytes {
+        (0..3000u32).fold(pcap(), |file, n| {
+            let data: Vec<u8> = (0..n % 300).map(|i| ((i * n) >> 3) as u8).collect();
+            file.record(n, n, &data)
+        })
+    }
+
+    /// Every compression, of one piece and of two.
+    fn compressed(bytes: &[u8]) -> Vec<(Compression, Vec<u8>)> {
+        let gzip = |bytes: &[u8]| {
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(bytes).expect("in memory");
+            encoder.finish().expect("in memory")
+        };
+        let zstd = |bytes: &[u8]| {
+            use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+            compress_to_vec(bytes, CompressionLevel::Fastest)
+        };
+        let lz4 = |bytes: &[u8]| {
+            use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
+            let blocks = FrameInfo::new().block_size(BlockSize::Max64KB);
+            let mut encoder = FrameEncoder::with_frame_info(blocks, Vec::new());
+            encoder.write_all(bytes).expect("in memory");
+            encoder.finish().expect("in memory")
+        };
+        let (first, second) = bytes.split_at(bytes.len() / 3);
+        let skippable = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, b'a', b'b', b'c'];
+        vec![
+            (Compression::Gzip, gzip(bytes)),
+            (Compression::Gzip, [gzip(first), gzip(second)].concat()),
+            (Compression::Zstd, zstd(bytes)),
+            (Compression::Zstd, [zstd(first), zstd(second)].concat()),
+            (
+                Compression::Zstd,
+                [&skippable[..], &zstd(first), &skippable, &zstd(second)].concat(),
+            ),
+            (Compression::Lz4, lz4(bytes)),
+            (Compression::Lz4, [lz4(first), lz4(second)].concat()),
+        ]
+    }
+
+    #[test]
+    fn compressed_files_give_the_same_packets() {
+        let file = many();
+        let (expected, _) = file.seen();
+        assert_eq!(expected.len(), 3000);
+        for (compression, bytes) in compressed(&file.bytes) {
+            let mut capture = capture(&bytes).expect("a header");
+            assert_eq!(capture.compression(), Some(compression));
+            let (packets, errors) = seen(&mut capture);
+            assert!(errors.is_empty(), "{errors:?}");
+            assert!(packets == expected, "{compression} differs");
+            assert_eq!(capture.position(), bytes.len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_compressed_file_that_is_cut_gives_its_start_and_says_so() {
+        for (compression, bytes) in compressed(&many().bytes) {
+            let mut capture = capture(&bytes[..bytes.len() / 2]).expect("a header");
+            let (packets, errors) = seen(&mut capture);
+            assert_eq!(errors.len(), 1, "{compression}");
+            assert!(packets.len() > 500, "{compression}: only {}", packets.len());
+            assert!(errors[0].is_truncation(), "{}", errors[0]);
+            let message = errors[0].to_string();
+            let at = format!("test, packet {} at byte ", packets.len() + 1);
+            assert!(message.starts_with(&at), "{message}");
+            assert!(message.contains("(uncompressed)"), "{message}");
+        }
+    }
+
+    #[test]
+    fn damaged_compression_is_no_truncation() {
+        let (_, mut gzip) = compressed(&many().bytes).swap_remove(0);
+        let middle = gzip.len() / 2;
+        gzip[middle..middle + 400].fill(0xff);
+        let (packets, errors) = seen(&mut capture(&gzip).expect("a header"));
+        assert!(packets.len() > 1000, "only {}", packets.len());
+        assert!(!errors[0].is_truncation());
+        assert!(errors[0].to_string().contains("gzip data is damaged"));
+    }
+
+    /// A pipe into which someone else puts bytes.
+    struct Pipe(mpsc::Receiver<u8>);
+
+    impl Read for Pipe {
+        fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+            match (self.0.recv(), out) {
+                (Ok(byte), [first, ..]) => {
+                    *first = byte;
+                    Ok(1)
+                }
+                _ => Ok(0),
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_asked_of_a_pipe_beyond_the_packet() {
+        let order = ByteOrder::Little;
+        let pcapng = Bytes::new(order)
+            .section(order, plain)
+            .interface(1, 0, plain)
+            .enhanced(0, 1, 3, b"abc", plain)
+            .enhanced(0, 2, 3, b"def", plain);
+        let pcap = pcap().record(1, 0, b"abc").record(2, 0, b"def");
+        for file in [pcapng, pcap] {
+            // A byte at a time, and the sender waits for each packet.
+            let (byte_in, byte_out) = mpsc::sync_channel::<u8>(0);
+            let (packet_in, packet_out) = mpsc::channel::<Vec<u8>>();
+            let reader = std::thread::spawn(move || {
+                let pipe = Box::new(Pipe(byte_out));
+                let mut capture = Capture::from_read(pipe, "pipe", 0).expect("a header");
+                loop {
+                    assert!(capture.may_wait(), "every byte is waited for");
+                    match capture.next().expect("no error") {
+                        Some(Item::Packet(packet)) => {
+                            packet_in.send(packet.packet.data.to_vec()).expect("open");
+                        }
+                        Some(Item::Block(_)) => {}
+                        None => break,
+                    }
+                }
+            });
+            let last = file.bytes.len();
+            // Both formats: two records of equal length at the end.
+            let record = if file.bytes[0] == 0x0a { 36 } else { 19 };
+            for (sent, byte) in file.bytes.iter().enumerate() {
+                byte_in.send(*byte).expect("the reader reads");
+                if sent + 1 == last - record {
+                    assert_eq!(packet_out.recv().expect("a packet"), b"abc");
+                }
+            }
+            assert_eq!(packet_out.recv().expect("a packet"), b"def");
+            drop(byte_in);
+            reader.join().expect("no panic");
+        }
+    }
+
+    #[test]
+    fn what_is_buffered_is_not_waited_for() {
+        let bytes = pcap().record(1, 0, b"abc").record(2, 0, b"def").bytes;
+        let input = Cursor::new(bytes.clone());
+        let mut all = Capture::from_read(Box::new(input), "all", 0).expect("a header");
+        assert!(!all.may_wait());
+        all.next().expect("no error");
+        assert!(!all.may_wait());
+        all.next().expect("no error");
+        assert!(all.may_wait(), "nobody has said that this is the end");
+        assert!(all.next().expect("no error").is_none());
+        assert!(!all.may_wait());
+
+        let trickle = Trickle(Cursor::new(bytes));
+        let mut trickle = Capture::from_read(Box::new(trickle), "one", 0).expect("a header");
+        assert_eq!(seen(&mut trickle).0.len(), 2);
+    }
+
+    #[test]
+    fn files_that_are_no_captures() {
+        let refused = |bytes: &[u8]| capture(bytes).err().expect("no capture").to_string();
+        assert_eq!(
+            refused(b""),
+            "test: is empty (0 bytes), expected a pcap or pcapng header"
+        );
+        assert_eq!(
+            refused(b"Hello,\nworld"),
+            "test: is text (\"Hello,\"), expected a pcap or pcapng capture"
+        );
+        assert_eq!(
+            refused(b"\x02\x01\xff\xff\0\0"),
+            "test: starts with 02 01 ff ff, expected a pcap or pcapng capture"
+        );
+        assert!(refused(b"snoop\0\0\0\0\0\0\x02").contains("is a snoop capture"));
+        let missing = Capture::open("/nonexistent/capture.pcap".as_ref(), 0).err();
+        let message = missing.expect("no such file").to_string();
+        assert!(message.starts_with("/nonexistent/capture.pcap: cannot open: "));
+        let directory = Capture::open("/".as_ref(), 0).err().expect("a directory");
+        assert_eq!(
+            directory.to_string(),
+            "/: is a directory, expected a capture file"
+        );
+    }
+}

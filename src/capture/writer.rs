@@ -1,0 +1,724 @@
+//! Writes captures: pcap for one link type, pcapng for everything.
+//!
+//! A pcap file is its header and the packets. A pcapng file is one section, in
+//! little-endian order, that holds what all inputs said:
+//!
+//! ```text
+//! inputs    section(a) if0 packet…   section(b) if0 if1 secrets packet…
+//! output    section(a) if0 packet…              if1 if2 secrets packet…
+//! ```
+//!
+//! Interfaces are numbered anew; an interface that the next part of a rotated
+//! capture describes word for word again is the same one. Names, secrets,
+//! statistics and vendors' blocks are passed on where they stand, so secrets
+//! stay before the packets that need them. The comments of a second section,
+//! which has no header in the output, go to its first interface.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use crate::packet::LinkType;
+
+use super::encode;
+use super::error::{Error, Place, Problem};
+use super::interface::Interface;
+use super::source::{Block, Capture, Item, Packet};
+
+/// Bytes collected before they are written.
+const BUFFER_BYTES: usize = 256 << 10;
+/// The largest snap length that libpcap and Wireshark believe; readers cut
+/// packets at what the header says, so it must not say less.
+const SNAP_LENGTH: u32 = 262_144;
+
+/// What is to be written, decided before the first packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// The format of the file.
+    pub format: FileFormat,
+    /// Link type of a pcap file that will hold no packet; else that of its
+    /// first packet counts.
+    pub link_type: Option<LinkType>,
+    /// Write a pcap file's times in nanoseconds. It also does so when its first
+    /// packet comes from a clock finer than microseconds.
+    pub nanoseconds: bool,
+    /// Hand every packet to the system at once (`-U`).
+    pub flush: bool,
+}
+
+/// A format that is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileFormat {
+    /// Packets of one link type, with nothing but time and lengths.
+    Pcap,
+    /// All that the inputs say.
+    Pcapng,
+}
+
+impl Plan {
+    /// The plan for a file of this name, written from these captures: pcapng
+    /// when the name ends in `.pcapng` or the captures have several link types,
+    /// as far as their headers tell. Those of pcapng files tell nothing: see
+    /// [`Plan::look_ahead`].
+    pub fn new(path: &Path, captures: &[Capture]) -> Self {
+        let named = path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("pcapng"));
+        let mut plan = Self {
+            format: if named {
+                FileFormat::Pcapng
+            } else {
+                FileFormat::Pcap
+            },
+            link_type: None,
+            nanoseconds: false,
+            flush: false,
+        };
+        for interface in captures.iter().filter_map(Capture::interface) {
+            plan.expect(interface);
+        }
+        plan
+    }
+
+    /// Reads the pcapng files among these once to learn their link types and
+    /// clocks, unless all is known. Files that cannot be read, and pipes, are
+    /// passed over. Costs a pass over the files, and nothing for other formats.
+    pub fn look_ahead(&mut self, paths: &[impl AsRef<Path>]) {
+        for (file, path) in (0..).zip(paths) {
+            let path = path.as_ref();
+            // A pipe could not be read a second time.
+            if self.format == FileFormat::Pcapng || !path.is_file() {
+                continue;
+            }
+            let Ok(mut capture) = Capture::open(path, file) else {
+                continue;
+            };
+            if capture.interface().is_some() {
+                continue;
+            }
+            while let Ok(Some(item)) = capture.next() {
+                if let Item::Packet(packet) = item {
+                    self.expect(packet.interface);
+                }
+                if self.format == FileFormat::Pcapng {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn expect(&mut self, interface: &Interface) {
+        let link_type = *self.link_type.get_or_insert(interface.link_type);
+        if link_type != interface.link_type {
+            self.format = FileFormat::Pcapng;
+        }
+        self.nanoseconds |= interface.clock.finer_than_microseconds();
+    }
+}
+
+/// A capture file being written.
+pub struct Writer {
+    name: String,
+    out: BufWriter<Box<dyn Write + Send>>,
+    flush: bool,
+    kind: Kind,
+}
+
+enum Kind {
+    Pcap {
+        /// Known once the header is written.
+        begun: Option<LinkType>,
+        link_type: Option<LinkType>,
+        nanoseconds: bool,
+    },
+    Pcapng(Section),
+}
+
+impl Writer {
+    /// Creates a file, over one that is there; `-` is standard output.
+    pub fn create(path: &Path, plan: Plan) -> Result<Self, Error> {
+        let name = path.display().to_string();
+        let out: io::Result<Box<dyn Write + Send>> = if path.as_os_str() == "-" {
+            standard_output()
+        } else {
+            File::create(path).map(|file| Box::new(file) as _)
+        };
+        match out {
+            Ok(out) => Ok(Self::to_write(out, &name, plan)),
+            Err(error) => Err(Error::new(&name, Place::File, Problem::Write(error))),
+        }
+    }
+
+    /// Writes to anything; `name` is for messages.
+    pub fn to_write(out: Box<dyn Write + Send>, name: &str, plan: Plan) -> Self {
+        Self {
+            name: name.to_owned(),
+            out: BufWriter::with_capacity(BUFFER_BYTES, out),
+            flush: plan.flush,
+            kind: match plan.format {
+                FileFormat::Pcap => Kind::Pcap {
+                    begun: None,
+                    link_type: plan.link_type,
+                    nanoseconds: plan.nanoseconds,
+                },
+                FileFormat::Pcapng => Kind::Pcapng(Section::default()),
+            },
+        }
+    }
+
+    /// Writes a packet, or passes on another block.
+    pub fn item(&mut self, item: &Item<'_>) -> Result<(), Error> {
+        match item {
+            Item::Packet(packet) => self.packet(packet),
+            Item::Block(block) => self.block(block),
+        }
+    }
+
+    /// Writes a packet.
+    pub fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Error> {
+        let mut done = match &mut self.kind {
+            Kind::Pcap {
+                begun, nanoseconds, ..
+            } => pcap_packet(&mut self.out, begun, nanoseconds, packet),
+            Kind::Pcapng(section) => section
+                .packet(&mut self.out, packet)
+                .map_err(Problem::Write),
+        };
+        if self.flush && done.is_ok() {
+            done = self.out.flush().map_err(Problem::Write);
+        }
+        self.told(done)
+    }
+
+    /// Passes on what is not a packet. A pcap file has no place for it.
+    pub fn block(&mut self, block: &Block<'_>) -> Result<(), Error> {
+        let done = match (&mut self.kind, block) {
+            (Kind::Pcap { link_type, .. }, Block::Interface(interface)) => {
+                link_type.get_or_insert(interface.link_type);
+                Ok(())
+            }
+            (Kind::Pcap { .. }, _) => Ok(()),
+            (Kind::Pcapng(section), block) => section.block(&mut self.out, block),
+        };
+        self.told(done.map_err(Problem::Write))
+    }
+
+    /// Hands everything written so far to the system.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        let done = self.out.flush().map_err(Problem::Write);
+        self.told(done)
+    }
+
+    /// Completes the file: even without packets it is a valid one.
+    pub fn finish(mut self) -> Result<(), Error> {
+        let begun = match &mut self.kind {
+            Kind::Pcap {
+                begun: None,
+                link_type,
+                nanoseconds,
+            } => {
+                const ETHERNET: LinkType = LinkType(1);
+                let link_type = link_type.unwrap_or(ETHERNET);
+                pcap_header(&mut self.out, link_type, *nanoseconds)
+            }
+            Kind::Pcap { .. } => Ok(()),
+            Kind::Pcapng(section) => section.begin(&mut self.out, &[]),
+        };
+        let done = begun.and_then(|()| self.out.flush());
+        self.told(done.map_err(Problem::Write))
+    }
+
+    fn told(&self, done: Result<(), Problem>) -> Result<(), Error> {
+        done.map_err(|problem| Error::new(&self.name, Place::File, problem))
+    }
+}
+
+/// Standard output as a plain file: the standard library's buffers lines, and a
+/// capture has none.
+#[cfg(unix)]
+fn standard_output() -> io::Result<Box<dyn Write + Send>> {
+    use std::os::fd::AsFd;
+    let out = io::stdout().as_fd().try_clone_to_owned()?;
+    Ok(Box::new(File::from(out)))
+}
+
+#[cfg(not(unix))]
+fn standard_output() -> io::Result<Box<dyn Write + Send>> {
+    Ok(Box::new(io::stdout()))
+}
+
+fn pcap_header(out: &mut impl Write, link_type: LinkType, nanoseconds: bool) -> io::Result<()> {
+    let magic: u32 = if nanoseconds {
+        0xa1b2_3c4d
+    } else {
+        0xa1b2_c3d4
+    };
+    out.write_all(&magic.to_le_bytes())?;
+    out.write_all(&[2, 0, 4, 0])?;
+    out.write_all(&[0; 8])?;
+    out.write_all(&SNAP_LENGTH.to_le_bytes())?;
+    out.write_all(&u32::from(link_type.0).to_le_bytes())
+}
+
+fn pcap_packet(
+    out: &mut impl Write,
+    begun: &mut Option<LinkType>,
+    nanoseconds: &mut bool,
+    Packet {
+        packet, interface, ..
+    }: &Packet<'_>,
+) -> Result<(), Problem> {
+    match *begun {
+        None => {
+            *nanoseconds |= interface.clock.finer_than_microseconds();
+            pcap_header(out, packet.link_type, *nanoseconds).map_err(Problem::Write)?;
+            *begun = Some(packet.link_type);
+        }
+        Some(first) if first != packet.link_type => {
+            return Err(Problem::SecondLinkType {
+                first,
+                second: packet.link_type,
+            });
+        }
+        Some(_) => {}
+    }
+    let Ok(seconds) = u32::try_from(packet.time.seconds()) else {
+        return Err(Problem::Time(packet.time));
+    };
+    let nanos = packet.time.subsec_nanos();
+    let fraction = if *nanoseconds { nanos } else { nanos / 1000 };
+    let captured = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
+    let mut header = [0; 16];
+    for (to, field) in
+        header
+            .chunks_exact_mut(4)
+            .zip([seconds, fraction, captured, packet.original_len])
+    {
+        to.copy_from_slice(&field.to_le_bytes());
+    }
+    out.write_all(&header)
+        .and_then(|()| out.write_all(packet.data))
+        .map_err(Problem::Write)
+}
+
+/// File, section and number: what tells an interface from all others.
+type Key = (u32, u32, u32);
+
+/// The one section of a pcapng file.
+#[derive(Default)]
+struct Section {
+    begun: bool,
+    numbers: HashMap<Key, u32>,
+    /// The last one looked up: packets come in runs.
+    last: Option<(Key, u32)>,
+    written: Vec<Written>,
+    /// Comments (as options) of a section without header in the output.
+    comments: Vec<u8>,
+    /// The block being put together.
+    scratch: Vec<u8>,
+}
+
+/// An interface in the output.
+struct Written {
+    block: Vec<u8>,
+    /// The input section that described it last.
+    by: (u32, u32),
+}
+
+impl Section {
+    fn begin(&mut self, out: &mut impl Write, options: &[u8]) -> io::Result<()> {
+        if std::mem::replace(&mut self.begun, true) {
+            return Ok(());
+        }
+        let mut block = std::mem::take(&mut self.scratch);
+        encode::section(&mut block, options);
+        let done = out.write_all(&block);
+        self.scratch = block;
+        done
+    }
+
+    fn packet(&mut self, out: &mut impl Write, packet: &Packet<'_>) -> io::Result<()> {
+        let number = self.interface(out, packet.interface)?;
+        encode::packet(out, &mut self.scratch, number, packet)
+    }
+
+    fn block(&mut self, out: &mut impl Write, block: &Block<'_>) -> io::Result<()> {
+        let number = match block {
+            Block::Section { options, .. } => {
+                let mut encoded = Vec::new();
+                if self.begun {
+                    encode::comments(&mut self.comments, options);
+                } else {
+                    encode::section_options(&mut encoded, options);
+                }
+                return self.begin(out, &encoded);
+            }
+            Block::Interface(interface) => return self.interface(out, interface).map(drop),
+            Block::Statistics { interface, .. } => self.interface(out, interface)?,
+            _ => {
+                self.begin(out, &[])?;
+                0
+            }
+        };
+        encode::block(&mut self.scratch, number, block);
+        out.write_all(&self.scratch)
+    }
+
+    /// The number of an interface in the output, described there if it was not.
+    fn interface(&mut self, out: &mut impl Write, interface: &Interface) -> io::Result<u32> {
+        let key = (interface.file, interface.section, interface.number);
+        if let Some((last, number)) = self.last
+            && last == key
+        {
+            return Ok(number);
+        }
+        let number = match self.numbers.get(&key) {
+            Some(&number) => number,
+            None => {
+                let number = self.describe(out, interface)?;
+                self.numbers.insert(key, number);
+                number
+            }
+        };
+        self.last = Some((key, number));
+        Ok(number)
+    }
+
+    #[cold]
+    fn describe(&mut self, out: &mut impl Write, interface: &Interface) -> io::Result<u32> {
+        self.begin(out, &[])?;
+        let by = (interface.file, interface.section);
+        let mut block = Vec::new();
+        encode::interface(&mut block, interface, &std::mem::take(&mut self.comments));
+        // Two alike in one section are two; in another section they are these.
+        let known = self
+            .written
+            .iter()
+            .position(|written| written.by != by && written.block == block);
+        if let Some(index) = known {
+            if let Some(written) = self.written.get_mut(index) {
+                written.by = by;
+            }
+            return Ok(u32::try_from(index).unwrap_or(u32::MAX));
+        }
+        out.write_all(&block)?;
+        self.written.push(Written { block, by });
+        Ok(u32::try_from(self.written.len() - 1).unwrap_or(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+    use std::sync::{Arc, Mutex};
+
+    use super::super::bytes::ByteOrder;
+    use super::super::testing::{BOTH, Bytes, capture, plain, seen};
+    use super::super::{Merge, Options, OwnedPacket};
+    use super::*;
+
+    const MICRO: u32 = 0xa1b2_c3d4;
+    const NANO: u32 = 0xa1b2_3c4d;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Shared {
+        fn bytes(&self) -> Vec<u8> {
+            self.0.lock().expect("no panic").clone()
+        }
+    }
+
+    const PCAP: Plan = Plan {
+        format: FileFormat::Pcap,
+        link_type: None,
+        nanoseconds: false,
+        flush: false,
+    };
+    const PCAPNG: Plan = Plan {
+        format: FileFormat::Pcapng,
+        ..PCAP
+    };
+
+    fn copy(plan: Plan, files: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
+        let captures = (0..).zip(files).map(|(index, bytes)| {
+            Capture::from_read(Box::new(Cursor::new(bytes.clone())), "in", index)
+        });
+        let mut merge = Merge::new(captures.collect::<Result<_, _>>()?);
+        let out = Shared::default();
+        let mut writer = Writer::to_write(Box::new(out.clone()), "out", plan);
+        while let Some(item) = merge.next()? {
+            match item {
+                // As a selection does that cannot decide yet.
+                Item::Packet(packet) => writer.packet(&OwnedPacket::from(&packet).lend())?,
+                Item::Block(block) => writer.block(&block)?,
+            }
+        }
+        writer.finish()?;
+        Ok(out.bytes())
+    }
+
+    /// Everything in a file as text, one line an item.
+    fn told(bytes: &[u8]) -> Vec<String> {
+        fn options(options: Options<'_>) -> String {
+            let options = options.iter();
+            let options = options.map(|(code, value)| format!(" {code}={value:?}"));
+            options.collect()
+        }
+        let mut capture = capture(bytes).expect("a header");
+        let mut lines = Vec::new();
+        while let Some(item) = capture.next().expect("no damage") {
+            lines.push(match item {
+                Item::Packet(p) => format!(
+                    "packet if{} {:?} {}/{} {:?}{}",
+                    p.interface.number,
+                    p.packet.time,
+                    p.packet.data.len(),
+                    p.packet.original_len,
+                    p.packet.data,
+                    options(p.options)
+                ),
+                Item::Block(Block::Section { options: o, .. }) => format!("section{}", options(o)),
+                Item::Block(Block::Interface(i)) => format!(
+                    "interface {} {} {}{}",
+                    i.number,
+                    i.link_type.0,
+                    i.snap_length,
+                    options(i.options())
+                ),
+                Item::Block(Block::Names {
+                    records,
+                    options: o,
+                }) => format!("names{} /{}", options(records), options(o)),
+                Item::Block(Block::Secrets {
+                    kind,
+                    data,
+                    options: o,
+                }) => format!("secrets {kind:x} {data:?}{}", options(o)),
+                Item::Block(Block::Statistics {
+                    interface,
+                    ticks,
+                    options: o,
+                }) => format!("statistics if{} {ticks}{}", interface.number, options(o)),
+                Item::Block(Block::Custom { vendor, data }) => format!("custom {vendor} {data:?}"),
+                Item::Block(Block::Journal(text)) => format!("journal {text:?}"),
+            });
+        }
+        lines
+    }
+
+    /// A file with one of everything.
+    fn everything(order: ByteOrder) -> Bytes {
+        let int = |value: u64| Bytes::new(order).u64(value).bytes;
+        let word = |value: u32| Bytes::new(order).u32(value).bytes;
+        Bytes::new(order)
+            .section(order, |body| {
+                body.option(1, b"a comment").option(4, b"dumpcap").end()
+            })
+            .interface(1, 96, |body| {
+                let vendor = Bytes::new(order).u32(32473).raw(b"theirs").bytes;
+                body.option(2, b"eth0")
+                    .option(9, &[0x80 | 40])
+                    .option(14, &int((-5_i64).cast_unsigned()))
+                    .option(8, &int(1_000_000_000))
+                    .option(2988, &vendor)
+                    .option(19372, &vendor)
+                    .end()
+            })
+            .interface(1, 96, |body| body.option(2, b"eth1"))
+            .block(4, |body| {
+                body.option(1, b"\x0a\0\0\x01broker\0")
+                    .u32(0)
+                    .option(2, b"dns")
+                    .end()
+            })
+            .block(10, |body| {
+                let body = body.u32(0x544c_534b).u32(5).raw(b"CLIEN\0\0\0");
+                body.option(1, b"keys").end()
+            })
+            .enhanced(1, 0x1_2345_6789, 70, b"hello", |body| {
+                let body = body.option(1, b"look here").option(2, &word(0x0600_0001));
+                let body = body.option(4, &int(3)).option(7, &{
+                    let mut verdict = vec![1];
+                    verdict.extend(int(4));
+                    verdict
+                });
+                body.end()
+            })
+            .enhanced(0, 7 << 40 | 3, 4, b"four", plain)
+            .block(3, |body| body.u32(6).raw(b"simple"))
+            .block(0xbad, |body| body.u32(32473).raw(b"own "))
+            .block(0x4000_0bad, |body| body.u32(32473).raw(b"mine"))
+            .block(5, |body| {
+                let body = body.u32(1).u32(1).u32(2);
+                body.option(2, &[word(1), word(2)].concat())
+                    .option(4, &int(99))
+                    .end()
+            })
+    }
+
+    #[test]
+    fn pcapng_keeps_what_its_input_said_whatever_its_order() {
+        let [little, big] = BOTH.map(|order| {
+            let copied = copy(PCAPNG, &[everything(order).bytes]).expect("no error");
+            assert_eq!(copied[8..12], [0x4d, 0x3c, 0x2b, 0x1a], "little-endian");
+            told(&copied)
+        });
+        let mut expected = told(&everything(ByteOrder::Little).bytes);
+        // Did not want to be copied.
+        let uncopied = " 19372=[217, 126, 0, 0, 116, 104, 101, 105, 114, 115]";
+        assert!(expected[1].contains(uncopied));
+        expected[1] = expected[1].replace(uncopied, "");
+        assert_eq!(little, expected);
+        assert_eq!(big, expected);
+    }
+
+    #[test]
+    fn several_sections_become_one() {
+        let [_, order] = BOTH;
+        let part = |comment: &[u8], name: &[u8], second: u64| {
+            Bytes::new(order)
+                .section(order, |body| body.option(1, comment).end())
+                .interface(1, 0, |body| body.option(2, name))
+                .interface(1, 0, |body| body.option(2, name))
+                .enhanced(0, second * 1_000_000, 1, b"a", plain)
+                .enhanced(1, second * 1_000_000, 1, b"b", plain)
+                .bytes
+        };
+        let files = [
+            part(b"first", b"eth0", 1),
+            part(b"second", b"eth0", 2),
+            Bytes::pcap(order, NANO, 4, 101).record(3, 1, b"c").bytes,
+        ];
+        let lines = told(&copy(PCAPNG, &files).expect("no error"));
+        let starts: Vec<_> = lines
+            .iter()
+            .map(|line| line.split(" 2=").next().unwrap_or(""))
+            .collect();
+        assert_eq!(
+            starts,
+            [
+                "section 1=[102, 105, 114, 115, 116]",
+                "interface 0 1 0",
+                "interface 1 1 0",
+                // Has a comment more than the first, so it is another one.
+                "interface 2 1 0",
+                // The fourth is, word for word, the first.
+                "packet if0 1.000000000 1/1 [97]",
+                "packet if1 1.000000000 1/1 [98]",
+                "packet if2 2.000000000 1/1 [97]",
+                "packet if0 2.000000000 1/1 [98]",
+                "interface 3 101 65535 9=[9]",
+                "packet if3 3.000000001 1/1 [99]",
+            ]
+        );
+        assert!(lines[3].ends_with("1=[115, 101, 99, 111, 110, 100]"));
+    }
+
+    #[test]
+    fn pcap_roundtrip() {
+        for order in BOTH {
+            for (magic, nanos) in [(MICRO, 5000), (NANO, 5)] {
+                let file = Bytes::pcap(order, magic, 4, 276)
+                    .record(4_294_967_295, 0, b"late")
+                    .u32(1)
+                    .u32(5)
+                    .u32(2)
+                    .u32(1400)
+                    .raw(b"cu");
+                let copied = copy(PCAP, std::slice::from_ref(&file.bytes)).expect("no error");
+                let expected = Bytes::pcap(ByteOrder::Little, magic, 4, 276);
+                assert_eq!(copied[..4], expected.bytes[..4]);
+                let (packets, errors) = seen(&mut capture(&copied).expect("a header"));
+                assert!(errors.is_empty());
+                assert_eq!((packets, errors.len()), (file.seen().0, 0));
+                assert_eq!(file.seen().0[1].nanos, 1_000_000_000 + nanos);
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_copy_is_a_capture() {
+        let header = Bytes::pcap(ByteOrder::Big, NANO, 4, 113).bytes;
+        for plan in [PCAP, PCAPNG] {
+            let captures = [capture(&header).expect("a header")];
+            let mut known = Plan::new("out".as_ref(), &captures);
+            known.format = plan.format;
+            let copied = copy(known, std::slice::from_ref(&header)).expect("no error");
+            let mut copied = capture(&copied).expect("a header");
+            if let Some(interface) = copied.interface() {
+                assert_eq!(interface.link_type, LinkType(113));
+                assert_eq!(interface.clock, super::super::Clock::NANOSECONDS);
+            }
+            assert!(seen(&mut copied).0.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_second_link_type_does_not_fit_pcap() {
+        let [order, _] = BOTH;
+        let mixed = Bytes::new(order)
+            .section(order, plain)
+            .interface(1, 0, plain)
+            .interface(113, 0, plain)
+            .enhanced(0, 0, 1, b"a", plain)
+            .enhanced(1, 0, 1, b"b", plain)
+            .bytes;
+        let error = copy(PCAP, std::slice::from_ref(&mixed)).expect_err("two link types");
+        let message = error.to_string();
+        assert!(message.starts_with("out: link type "), "{message}");
+        assert!(message.ends_with("name the file .pcapng"), "{message}");
+        assert_eq!(told(&copy(PCAPNG, &[mixed]).expect("no error")).len(), 5);
+    }
+
+    #[test]
+    fn names_and_link_types_decide_the_format() {
+        let [order, _] = BOTH;
+        let capture = |link_type| {
+            let file = Bytes::pcap(order, MICRO, 4, link_type);
+            file.capture().expect("a header")
+        };
+        let format = |name: &str, captures: &[Capture]| Plan::new(name.as_ref(), captures).format;
+        assert_eq!(
+            format("a.pcap", &[capture(1), capture(1)]),
+            FileFormat::Pcap
+        );
+        assert_eq!(format("-", &[capture(1), capture(113)]), FileFormat::Pcapng);
+        assert_eq!(format("a.pcapng", &[]), FileFormat::Pcapng);
+        assert_eq!(format("pcapng", &[]), FileFormat::Pcap);
+    }
+
+    #[test]
+    fn every_packet_at_once_when_asked() {
+        let [order, _] = BOTH;
+        let file = Bytes::pcap(order, MICRO, 4, 1).record(0, 0, b"a");
+        for (flush, expected) in [(false, 0), (true, 24 + 17)] {
+            let out = Shared::default();
+            let plan = Plan { flush, ..PCAP };
+            let mut writer = Writer::to_write(Box::new(out.clone()), "out", plan);
+            let mut capture = file.capture().expect("a header");
+            if let Ok(Some(item)) = capture.next() {
+                writer.item(&item).expect("no error");
+            }
+            assert_eq!(out.bytes().len(), expected);
+        }
+    }
+
+    #[test]
+    fn errors_name_the_file() {
+        let error = Writer::create("/nonexistent/out.pcap".as_ref(), PCAP).err();
+        let message = error.expect("no such directory").to_string();
+        assert!(message.starts_with("/nonexistent/out.pcap: cannot write: "));
+    }
+}

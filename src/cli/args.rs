@@ -1,0 +1,515 @@
+//! What was typed, and nothing more.
+//!
+//! [`Args`] is the one table from which parsing, `-h`, `--help`, the man page
+//! and the shell completions come. It only records; what the options mean
+//! together is decided by [`super::config`]. A letter that tcpdump has means
+//! what it means in tcpdump, so that old habits work:
+//!
+//! ```text
+//! mqttdump -nr f.pcap -c 5 host 10.0.0.1 and tcp port 1883
+//! mqttdump -ttttnnr f.pcap -vvv
+//! tcpdump -U -s 0 -w - | mqttdump -l -r -
+//! ```
+//!
+//! Options may stand anywhere, before, between and after the words of the BPF
+//! expression; `--` ends them.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Parser, ValueEnum};
+use mqttdump::engine::Decode;
+use mqttdump::mqtt::PacketType;
+
+const INPUT: &str = "Input";
+const PACKETS: &str = "Which packets are read";
+const MESSAGES: &str = "Which messages are shown";
+const LINES: &str = "What is shown of each";
+const OUTPUT: &str = "Output";
+const OTHER: &str = "Other";
+
+const BEFORE: &str = "\
+Reads packet captures and prints one line per MQTT control packet, with what \
+is missing, doubtful or wrong said in place.";
+
+const AFTER: &str = "\
+Examples:
+  mqttdump -r capture.pcap                        every MQTT message of a capture
+  mqttdump -r capture.pcap host 10.0.0.7          the same, for one host (BPF, as in tcpdump)
+  mqttdump -r a.pcap -r b.pcap --topic 'plant/#'  rotated files; messages of some topics
+  ssh box tcpdump -U -w - | mqttdump -l -r -      while it happens
+  mqttdump -r capture.pcap --client s7 -w s7.pcap the packets of one client's connections
+
+Exit status: 0 when all was done, 2 when something could not be done or read \
+(what could be read is still shown). A closed pipe is success.";
+
+/// Packet-capture analyser and protocol dissector for MQTT 3.1, 3.1.1 and 5.0
+#[derive(Parser, Clone, Debug, Default)]
+#[command(
+    name = "mqttdump",
+    version,
+    about,
+    long_about = BEFORE,
+    after_help = "Try --help for more on each option, or the manual page.",
+    after_long_help = AFTER,
+    override_usage = "mqttdump [OPTIONS] -r FILE [BPF EXPRESSION]...",
+    max_term_width = 100,
+    // An option given twice replaces the first, so that aliases and habits
+    // (`-n -nn`, `-s 0 -s 0`) never fail.
+    args_override_self = true
+)]
+pub(crate) struct Args {
+    /// Show only packets that match a BPF expression, as in tcpdump
+    ///
+    /// All words that are not options form one expression in the language of
+    /// pcap-filter(7), for example `host 10.0.0.1 and tcp port 1883`. It
+    /// decides which captured packets are read at all; to choose among
+    /// messages, see --topic and its neighbours.
+    #[arg(value_name = "BPF EXPRESSION", help_heading = PACKETS)]
+    pub(crate) expression: Vec<String>,
+
+    /// Read this capture; `-` is standard input. Repeat for the parts of one
+    /// capture
+    ///
+    /// pcap and pcapng, also compressed with gzip, zstd or lz4, recognised by
+    /// content. Several files are taken as the parts of one capture (rotated
+    /// files) and merged by time, so that a message may begin in one and end
+    /// in the next. A pipe may still be growing.
+    #[arg(short = 'r', long = "read", value_name = "FILE", help_heading = INPUT,
+          action = ArgAction::Append, value_hint = clap::ValueHint::FilePath)]
+    pub(crate) read: Vec<PathBuf>,
+
+    /// Not in this version: capture from an interface
+    #[arg(short = 'i', long = "interface", value_name = "IF", help_heading = INPUT, hide = true)]
+    pub(crate) interface: Option<String>,
+
+    /// Not in this version: list interfaces
+    #[arg(
+        short = 'D',
+        long = "list-interfaces",
+        help_heading = INPUT,
+        hide = true
+    )]
+    pub(crate) list_interfaces: bool,
+
+    /// Take a TCP port for MQTT, whatever its first bytes look like
+    ///
+    /// Port 1883 is taken for MQTT without being asked. On other ports a
+    /// connection is recognised by its CONNECT; this option is for those
+    /// whose beginning is not in the capture.
+    #[arg(long, value_name = "PORT=mqtt", help_heading = INPUT, action = ArgAction::Append,
+          value_parser = decode)]
+    pub(crate) decode: Vec<(u16, Decode)>,
+
+    /// Do not look for MQTT on other ports than 1883 and those of --decode
+    #[arg(long, help_heading = INPUT)]
+    pub(crate) only_known_ports: bool,
+
+    /// Verify TCP checksums; of overlapping segments that differ, prefer the
+    /// one whose checksum is right
+    ///
+    /// Off by default: offloading leaves wrong checksums in honest captures.
+    #[arg(long, help_heading = INPUT)]
+    pub(crate) verify_checksums: bool,
+
+    /// Read the BPF expression from a file
+    ///
+    /// `#` starts a comment that ends with its line.
+    #[arg(short = 'F', long = "filter-file", value_name = "FILE", help_heading = PACKETS,
+          conflicts_with = "expression", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) filter_file: Option<PathBuf>,
+
+    /// Stop after this many captured packets, counted after the BPF expression
+    #[arg(short = 'c', value_name = "N", help_heading = PACKETS,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) packets: Option<u64>,
+
+    /// Show only messages of these topics; wildcards as in a subscription.
+    /// Repeatable
+    ///
+    /// Matching follows the specification: `+` is one level, `#` the rest,
+    /// and neither begins to match a topic that starts with `$`. Kept are
+    /// PUBLISH packets of the topics (through Topic Aliases too), SUBSCRIBE
+    /// and UNSUBSCRIBE with a filter that overlaps, CONNECT with such a will,
+    /// and the acknowledgements of all these. A message whose topic nobody
+    /// can tell (the capture lacks its beginning, or the message that it
+    /// acknowledges) is kept and marked `?`.
+    #[arg(long, value_name = "FILTER", help_heading = MESSAGES, action = ArgAction::Append)]
+    pub(crate) topic: Vec<String>,
+
+    /// Show only the connections of this client identifier. Repeatable
+    ///
+    /// The identifier is the one of the CONNECT, or the one that the server
+    /// assigned. Connections whose client is not known are not shown.
+    #[arg(long, value_name = "ID", help_heading = MESSAGES, action = ArgAction::Append)]
+    pub(crate) client: Vec<String>,
+
+    /// Show only control packets of these types, such as connect,connack
+    #[arg(long = "type", value_name = "TYPE", help_heading = MESSAGES, action = ArgAction::Append,
+          value_delimiter = ',', ignore_case = true, value_parser = packet_type())]
+    pub(crate) types: Vec<PacketType>,
+
+    /// Show only PUBLISH packets of this QoS, with their acknowledgements
+    ///
+    /// An acknowledgement has the QoS of the PUBLISH that it answers; where
+    /// the capture lacks that one, PUBACK stands for 1, PUBREC, PUBREL and
+    /// PUBCOMP for 2. Other control packets have no QoS.
+    #[arg(long, value_name = "N", help_heading = MESSAGES, action = ArgAction::Append,
+          value_delimiter = ',', value_parser = clap::value_parser!(u8).range(0..=3))]
+    pub(crate) qos: Vec<u8>,
+
+    /// Show only this TCP connection, by the number that -v shows. Repeatable
+    ///
+    /// Numbers count from 1 in the order of first packets: Wireshark's
+    /// tcp.stream plus 1.
+    #[arg(long, value_name = "N", help_heading = MESSAGES, action = ArgAction::Append,
+          value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) connection: Vec<u64>,
+
+    /// Stop after this many messages were shown
+    #[arg(long, value_name = "N", help_heading = MESSAGES,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) frames: Option<u64>,
+
+    /// Print `MQTTFrame { type: …, qos: …, dup:… }` alone, nothing else
+    #[arg(short = 'q', long = "quiet", help_heading = LINES, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Print all fields; twice: properties, offsets and TCP facts too
+    #[arg(short = 'v', long = "verbose", help_heading = LINES, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Print each message's bytes as text below its line
+    #[arg(short = 'A', help_heading = LINES)]
+    pub(crate) ascii: bool,
+
+    /// Print each message's bytes in hexadecimal below its line
+    #[arg(short = 'x', help_heading = LINES, action = ArgAction::Count)]
+    pub(crate) hex: u8,
+
+    /// Print each message's bytes in hexadecimal and as text
+    #[arg(short = 'X', help_heading = LINES, action = ArgAction::Count)]
+    pub(crate) hex_ascii: u8,
+
+    /// Print link-layer facts of the packet that completed each message
+    #[arg(short = 'e', help_heading = LINES)]
+    pub(crate) link: bool,
+
+    /// Time: -t none, -tt seconds since 1970, -ttt since the previous line,
+    /// -tttt with date, -ttttt since the first line
+    #[arg(short = 't', help_heading = LINES, action = ArgAction::Count)]
+    pub(crate) time: u8,
+
+    /// Print a number at the beginning of each line
+    #[arg(short = '#', long = "number", help_heading = LINES)]
+    pub(crate) number: bool,
+
+    /// Print TCP sequence numbers as they are on the wire, not relative
+    #[arg(
+        short = 'S',
+        long = "absolute-tcp-sequence-numbers",
+        help_heading = LINES
+    )]
+    pub(crate) absolute: bool,
+
+    /// Bytes of each payload that are kept for printing, or `all`; the rest is
+    /// counted
+    #[arg(long, value_name = "N|all", help_heading = LINES, default_value = "4096",
+          value_parser = payload)]
+    pub(crate) payload: u32,
+
+    /// Print passwords, which otherwise appear as ***
+    #[arg(long, help_heading = LINES)]
+    pub(crate) show_secrets: bool,
+
+    /// Do not resolve names: always so, accepted for tcpdump's sake
+    #[arg(short = 'n', help_heading = LINES, action = ArgAction::Count)]
+    pub(crate) numeric: u8,
+
+    /// One text line per message, one JSON object per line, or a table
+    #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_enum,
+          default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// Colour by type of control packet; NO_COLOR is respected
+    #[arg(long, value_name = "WHEN", help_heading = OUTPUT, value_enum,
+          visible_alias = "colour", default_value_t = When::Auto)]
+    pub(crate) color: When,
+
+    /// Write each line as soon as it is complete
+    ///
+    /// On a terminal and while a pipe has nothing more to read this happens
+    /// by itself.
+    #[arg(short = 'l', help_heading = OUTPUT)]
+    pub(crate) line_buffered: bool,
+
+    /// Print only how many messages there were
+    #[arg(long, help_heading = OUTPUT, conflicts_with = "print")]
+    pub(crate) count: bool,
+
+    /// Save packets instead of printing; `-` is standard output
+    ///
+    /// With a selection (--topic, --client, --type, --qos, --connection), all
+    /// packets of every connection that has a selected message; without one,
+    /// every packet that the BPF expression lets through. A name that ends in
+    /// `.pcapng`, or packets of several link types, give pcapng.
+    #[arg(short = 'w', long = "write", value_name = "FILE", help_heading = OUTPUT,
+          value_hint = clap::ValueHint::FilePath)]
+    pub(crate) write: Option<PathBuf>,
+
+    /// With -w, write each packet to the file at once
+    #[arg(short = 'U', long = "packet-buffered", help_heading = OUTPUT)]
+    pub(crate) packet_buffered: bool,
+
+    /// With -w, print as well
+    #[arg(long, help_heading = OUTPUT, requires = "write")]
+    pub(crate) print: bool,
+
+    /// Snapshot length of a live capture: accepted for tcpdump's sake
+    #[arg(
+        short = 's',
+        long = "snapshot-length",
+        value_name = "N",
+        help_heading = OTHER
+    )]
+    pub(crate) snapshot_length: Option<u32>,
+
+    /// Print the manual page or a shell's completions
+    #[arg(long, value_name = "WHAT", help_heading = OTHER, value_enum, exclusive = true)]
+    pub(crate) generate: Option<Generate>,
+}
+
+/// Formats of `--format`.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Format {
+    /// One line per message
+    #[default]
+    Text,
+    /// One JSON object per message and event
+    Ndjson,
+    /// A table with a heading; events go to standard error
+    Csv,
+}
+
+impl Format {
+    /// Its name among the report formats.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+        }
+    }
+}
+
+/// When to colour.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum When {
+    /// When standard output is a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What `--generate` writes.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Generate {
+    /// The manual page, in roff
+    Man,
+    /// Completions for bash
+    CompleteBash,
+    /// Completions for zsh
+    CompleteZsh,
+    /// Completions for fish
+    CompleteFish,
+}
+
+/// `1884=mqtt`.
+fn decode(typed: &str) -> Result<(u16, Decode), String> {
+    let (port, protocol) = typed
+        .split_once('=')
+        .ok_or("expected PORT=mqtt, such as 1884=mqtt")?;
+    let port = port
+        .parse()
+        .ok()
+        .filter(|port| *port != 0)
+        .ok_or_else(|| format!("expected a port from 1 to 65535, found {port:?}"))?;
+    match protocol {
+        "mqtt" => Ok((port, Decode::Mqtt)),
+        "mqtts" | "ws" | "wss" => Err(format!("this version does not decode {protocol}")),
+        _ => Err(format!("expected mqtt, found {protocol:?}")),
+    }
+}
+
+/// `4096` or `all`.
+fn payload(typed: &str) -> Result<u32, String> {
+    match typed {
+        "all" => Ok(u32::MAX),
+        _ => typed
+            .parse()
+            .map_err(|_| "expected a number of bytes, or all".to_owned()),
+    }
+}
+
+/// Names of packet types, in any case.
+fn packet_type() -> impl TypedValueParser<Value = PacketType> {
+    PossibleValuesParser::new(PacketType::ALL.map(PacketType::name)).try_map(|name| {
+        PacketType::ALL
+            .into_iter()
+            .find(|kind| kind.name().eq_ignore_ascii_case(&name))
+            .ok_or("no such type")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Args, String> {
+        Args::try_parse_from(std::iter::once("mqttdump").chain(line.split_whitespace()))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_help_and_a_heading() {
+        let mut command = Args::command();
+        command.build();
+        for arg in command.get_arguments() {
+            let id = arg.get_id().as_str();
+            if matches!(id, "help" | "version") {
+                continue;
+            }
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.len() > 10, "{id} has no help");
+            assert!(
+                !help.ends_with('.'),
+                "{id}: the first sentence of help has no full stop"
+            );
+            assert!(arg.get_help_heading().is_some(), "{id} has no heading");
+        }
+    }
+
+    #[test]
+    fn no_letter_differs_from_tcpdump() {
+        // The letters of tcpdump 4.99 with the same meaning here. A new letter
+        // has to be put in this list, and so to be thought about; -V is the
+        // one that differs (tcpdump: a file that lists captures).
+        let same = "ADFSUXacdehilnqrstvwx#";
+        let mut command = Args::command();
+        command.build();
+        for arg in command.get_arguments() {
+            if let Some(letter) = arg.get_short() {
+                assert!(same.contains(letter) || letter == 'V', "-{letter}");
+            }
+        }
+    }
+
+    #[test]
+    fn tcpdump_habits() {
+        let args = parse("-nr f.pcap -c 5 host 10.0.0.1 and tcp port 1883").unwrap();
+        assert_eq!(args.read, [PathBuf::from("f.pcap")]);
+        assert_eq!((args.numeric, args.packets), (1, Some(5)));
+        assert_eq!(args.expression.join(" "), "host 10.0.0.1 and tcp port 1883");
+
+        let args = parse("-ttttnnr f.pcap").unwrap();
+        assert_eq!((args.time, args.numeric), (4, 2));
+        assert_eq!(args.read, [PathBuf::from("f.pcap")]);
+
+        assert_eq!(parse("-r f -vvv").unwrap().verbose, 3);
+        assert_eq!(
+            parse("-s 0 -r f -s0 -n -nn").unwrap().snapshot_length,
+            Some(0)
+        );
+        assert_eq!(parse("-r f -v -s 0 -A tcp port 1883").unwrap().verbose, 1);
+        assert!(parse("-# -r f").unwrap().number);
+        assert!(parse("--number -r f").unwrap().number);
+        assert_eq!(parse("-rf.pcap -XX").unwrap().hex_ascii, 2);
+        assert_eq!(parse("-r -").unwrap().read, [PathBuf::from("-")]);
+        assert!(parse("-lr -").unwrap().line_buffered);
+        assert_eq!(
+            parse("-r f -w - -U").unwrap().write,
+            Some(PathBuf::from("-"))
+        );
+    }
+
+    #[test]
+    fn options_may_follow_the_expression() {
+        let args = parse("host ::1 and ( port 1883 or port 1884 ) -r f -q not vlan").unwrap();
+        assert_eq!(
+            args.expression.join(" "),
+            "host ::1 and ( port 1883 or port 1884 ) not vlan"
+        );
+        assert!(args.quiet);
+        // A word that begins with a minus sign comes after `--`.
+        let args = parse("-r f -- tcp[0] > -1").unwrap();
+        assert_eq!(args.expression.join(" "), "tcp[0] > -1");
+    }
+
+    #[test]
+    fn selections() {
+        let args = parse(
+            "-r f --type connect,ConnAck --type PUBLISH --qos 1,2 --topic a/# --topic b \
+             --connection 3 --client x",
+        )
+        .unwrap();
+        assert_eq!(
+            args.types,
+            [
+                PacketType::Connect,
+                PacketType::Connack,
+                PacketType::Publish
+            ]
+        );
+        assert_eq!(args.qos, [1, 2]);
+        assert_eq!(args.topic, ["a/#", "b"]);
+        assert_eq!(args.connection, [3]);
+        // A client identifier may hold a comma.
+        assert_eq!(parse("-r f --client a,b").unwrap().client, ["a,b"]);
+    }
+
+    #[test]
+    fn values() {
+        assert_eq!(
+            parse("--decode 1884=mqtt -r f").unwrap().decode,
+            [(1884, Decode::Mqtt)]
+        );
+        assert_eq!(parse("-r f").unwrap().payload, 4096);
+        assert_eq!(parse("-r f --payload all").unwrap().payload, u32::MAX);
+        assert_eq!(parse("-r f --color always").unwrap().color, When::Always);
+        assert_eq!(parse("-r f --colour=never").unwrap().color, When::Never);
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for line in [
+            "-r f -c 0",
+            "-r f -c x",
+            "-r f --frames 0",
+            "-r f --qos 4",
+            "-r f --type PUBLSH",
+            "-r f --decode 1884",
+            "-r f --decode 0=mqtt",
+            "-r f --decode 443=wss",
+            "-r f --decode x=mqtt",
+            "-r f --payload many",
+            "-r f --format xml",
+            "-r f --connection 0",
+            "-r f -F filter tcp",
+            "-r f -q -v",
+            "-r f --print",
+            "-r f --nonsense",
+            "-r",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! What the words that were typed mean together.
+//!
+//! [`Args`] says `-w x --print -tt`; a [`Plan`] says where packets come from,
+//! what is kept of them, and where it goes. Everything that can be refused
+//! without reading a packet is refused here, with one message that says what
+//! to type instead. What the surroundings look like (terminals, files) comes
+//! in as [`Surroundings`], so that the tests need none.
+
+use std::path::{Path, PathBuf};
+
+use mqttdump::engine;
+use mqttdump::mqtt::topic::TopicFilter;
+use mqttdump::select::Selection;
+
+use super::args::{Args, Format, Generate, When};
+
+/// What to do.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Write the manual page or completions.
+    Generate(Generate),
+    /// Read a capture.
+    Read(Box<Plan>),
+}
+
+/// How to read a capture, and what for.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The parts of the capture; `-` is standard input. Never empty.
+    pub(crate) sources: Vec<PathBuf>,
+    /// Which packets are read.
+    pub(crate) expression: Expression,
+    /// Stop after this many packets that passed the expression.
+    pub(crate) max_packets: Option<u64>,
+    /// Stop after this many frames that were selected.
+    pub(crate) max_frames: Option<u64>,
+    /// How the engine reads.
+    pub(crate) engine: engine::Config,
+    /// Which frames are wanted.
+    pub(crate) selection: Selection,
+    /// How to print; `None` with `-w` alone and with `--count`.
+    pub(crate) print: Option<Print>,
+    /// Print the number of frames at the end.
+    pub(crate) count: bool,
+    /// Where to save packets.
+    pub(crate) save: Option<Save>,
+    /// Say more on standard error (`-v`).
+    pub(crate) chatty: bool,
+    /// Show a progress bar on standard error.
+    pub(crate) progress: bool,
+}
+
+/// A BPF expression, or where it is written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Expression {
+    /// None: every packet.
+    All,
+    /// As typed.
+    Text(String),
+    /// In a file; `-` is standard input.
+    File(PathBuf),
+}
+
+/// How to print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Print {
+    /// The format.
+    pub(crate) format: Format,
+    /// Whether to print events at all: not with `-q`.
+    pub(crate) events: bool,
+    /// `MQTTFrame { … }` alone.
+    pub(crate) quiet: bool,
+    /// 0 to 2: how much of each frame.
+    pub(crate) detail: u8,
+    /// Bytes as text.
+    pub(crate) ascii: bool,
+    /// Bytes in hexadecimal.
+    pub(crate) hex: bool,
+    /// Bytes in hexadecimal and as text.
+    pub(crate) hex_ascii: bool,
+    /// Link-layer facts.
+    pub(crate) link: bool,
+    /// 0 to 5: how many `-t`.
+    pub(crate) time: u8,
+    /// A number before each line.
+    pub(crate) number: bool,
+    /// TCP sequence numbers as on the wire.
+    pub(crate) absolute: bool,
+    /// Passwords in clear.
+    pub(crate) secrets: bool,
+    /// Terminal colours.
+    pub(crate) colour: bool,
+    /// Columns of the terminal, if lines go to one.
+    pub(crate) width: Option<usize>,
+    /// Write each line as soon as it is complete.
+    pub(crate) line_buffered: bool,
+    /// Lines go to standard error, because `-w -` has standard output.
+    pub(crate) to_stderr: bool,
+}
+
+/// Where to save packets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Save {
+    /// The file; `-` is standard output.
+    pub(crate) path: PathBuf,
+    /// Write each packet at once.
+    pub(crate) packet_buffered: bool,
+}
+
+/// What the program finds around it.
+pub(crate) struct Surroundings<'a> {
+    /// Standard input is a terminal.
+    pub(crate) stdin_terminal: bool,
+    /// Standard output is a terminal.
+    pub(crate) stdout_terminal: bool,
+    /// Standard error is a terminal.
+    pub(crate) stderr_terminal: bool,
+    /// Columns of the terminal at standard output.
+    pub(crate) columns: Option<usize>,
+    /// Colour is unwelcome (`NO_COLOR`, or a dumb terminal).
+    pub(crate) no_colour: bool,
+    /// Whether a path names an existing regular file.
+    pub(crate) is_file: &'a dyn Fn(&Path) -> bool,
+}
+
+/// Commands of later versions. A BPF expression cannot begin with any of these
+/// words, so they are free to become commands.
+const RESERVED: [&str; 4] = ["check", "overhead", "sessions", "explain"];
+
+const SHORT_USAGE: &str = "\
+nothing to read
+Usage: mqttdump [OPTIONS] -r FILE [BPF EXPRESSION]...
+       mqttdump -r capture.pcap
+       ssh host tcpdump -U -w - | mqttdump -l -r -
+For more, try --help.";
+
+impl Task {
+    /// What the arguments ask for, or the message that says why not.
+    pub(crate) fn new(args: Args, around: &Surroundings<'_>) -> Result<Self, String> {
+        if let Some(what) = args.generate {
+            return Ok(Self::Generate(what));
+        }
+        refuse_what_is_not_here(&args)?;
+        refuse_files_in_the_expression(&args, around)?;
+        if args.time > 5 {
+            return Err("expected -t, -tt, -ttt, -tttt or -ttttt, found more of them".into());
+        }
+        Plan::new(args, around).map(|plan| Self::Read(Box::new(plan)))
+    }
+}
+
+impl Plan {
+    fn new(args: Args, around: &Surroundings<'_>) -> Result<Self, String> {
+        let sources = sources(&args, around)?;
+        let expression = match &args.filter_file {
+            Some(path) => Expression::File(path.clone()),
+            None if args.expression.is_empty() => Expression::All,
+            None => Expression::Text(args.expression.join(" ")),
+        };
+        if expression == Expression::File("-".into()) && sources.contains(&"-".into()) {
+            return Err("-F - and -r - cannot both read standard input".into());
+        }
+
+        let selection = selection(&args)?;
+        if args.write.is_some() && !selection.is_empty() {
+            return Err(
+                "-w together with a selection is not in this version; give a BPF expression, \
+                 or -w without --topic, --client, --type, --qos and --connection"
+                    .into(),
+            );
+        }
+        let printing = !args.count && (args.write.is_none() || args.print);
+        let print = printing.then(|| Print::new(&args, around));
+        let mut engine = engine::Config {
+            only_known_ports: args.only_known_ports,
+            verify_checksums: args.verify_checksums,
+            // A body that nobody prints is counted through, not kept.
+            payload: match &print {
+                Some(print) if !print.quiet => args.payload,
+                _ => 0,
+            },
+            ..engine::Config::default()
+        };
+        engine.ports.extend(args.decode.iter().copied());
+
+        Ok(Self {
+            expression,
+            max_packets: args.packets,
+            max_frames: args.frames,
+            engine,
+            selection,
+            count: args.count,
+            chatty: args.verbose > 0,
+            progress: around.stderr_terminal
+                && !around.stdout_terminal
+                && sources.iter().all(|path| path.as_os_str() != "-"),
+            save: args.write.map(|path| Save {
+                path,
+                packet_buffered: args.packet_buffered,
+            }),
+            sources,
+            print,
+        })
+    }
+}
+
+impl Print {
+    fn new(args: &Args, around: &Surroundings<'_>) -> Self {
+        let to_stderr = args.write.as_deref() == Some(Path::new("-"));
+        let terminal = match to_stderr {
+            true => around.stderr_terminal,
+            false => around.stdout_terminal,
+        };
+        Self {
+            format: args.format,
+            events: !args.quiet,
+            quiet: args.quiet,
+            detail: args.verbose.min(2),
+            ascii: args.ascii,
+            hex: args.hex > 0,
+            hex_ascii: args.hex_ascii > 0,
+            link: args.link,
+            time: args.time,
+            number: args.number,
+            absolute: args.absolute,
+            secrets: args.show_secrets,
+            colour: match args.color {
+                When::Always => true,
+                When::Never => false,
+                When::Auto => terminal && !around.no_colour,
+            },
+            width: around.columns.filter(|_| terminal),
+            line_buffered: args.line_buffered || terminal,
+            to_stderr,
+        }
+    }
+}
+
+/// Files to read; standard input when something is piped into it.
+fn sources(args: &Args, around: &Surroundings<'_>) -> Result<Vec<PathBuf>, String> {
+    if args.read.is_empty() {
+        return match around.stdin_terminal {
+            true => Err(SHORT_USAGE.into()),
+            false => Ok(vec!["-".into()]),
+        };
+    }
+    if args.read.iter().filter(|p| p.as_os_str() == "-").count() > 1 {
+        return Err("-r - can be given only once: there is one standard input".into());
+    }
+    Ok(args.read.clone())
+}
+
+/// Commands and options of later versions.
+fn refuse_what_is_not_here(args: &Args) -> Result<(), String> {
+    if let Some(word) = args.expression.first()
+        && RESERVED.contains(&word.as_str())
+    {
+        return Err(format!(
+            "the command '{word}' is not in this version, which only reads: \
+             mqttdump -r FILE [BPF EXPRESSION]..."
+        ));
+    }
+    if args.interface.is_some() || args.list_interfaces {
+        return Err("live capture is not in this version; pipe it in: \
+             tcpdump -i IF -U -s 0 -w - tcp port 1883 | mqttdump -l -r -"
+            .into());
+    }
+    Ok(())
+}
+
+/// `mqttdump f.pcap` and `mqttdump -r *.pcap`: a file where a BPF expression is
+/// expected. libpcap would call it a syntax error, and nobody would guess.
+fn refuse_files_in_the_expression(args: &Args, around: &Surroundings<'_>) -> Result<(), String> {
+    let Some(first) = args.expression.first() else {
+        return Ok(());
+    };
+    // No expression begins with a word that has a dot or a slash in it, and
+    // none consists of one word that happens to be a file's name here, except
+    // for primitives such as `tcp`, which then had better be read as such.
+    let plausible = first.contains(['.', '/'])
+        || (args.expression.len() == 1 && args.read.is_empty() && !PRIMITIVES.contains(&&**first));
+    if !plausible || !(around.is_file)(Path::new(first)) {
+        return Ok(());
+    }
+    Err(match args.read.is_empty() {
+        true => format!("'{first}' is a file: did you mean -r {first}?"),
+        false => format!("'{first}' is a file: give each file its own -r (-r A -r B)"),
+    })
+}
+
+/// Words that are a whole BPF expression.
+const PRIMITIVES: [&str; 14] = [
+    "ip", "ip6", "arp", "rarp", "tcp", "udp", "icmp", "icmp6", "igmp", "sctp", "vlan", "mpls",
+    "inbound", "outbound",
+];
+
+fn selection(args: &Args) -> Result<Selection, String> {
+    let topics = args
+        .topic
+        .iter()
+        .map(|filter| {
+            TopicFilter::parse(filter.as_bytes())
+                .map_err(|why| format!("--topic {filter:?} is not a topic filter: {why}"))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Selection {
+        topics,
+        clients: args
+            .client
+            .iter()
+            .map(|client| client.as_bytes().into())
+            .collect(),
+        types: args.types.clone(),
+        qos: args.qos.clone(),
+        connections: args.connection.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    const PIPES: Surroundings<'_> = Surroundings {
+        stdin_terminal: false,
+        stdout_terminal: false,
+        stderr_terminal: false,
+        columns: None,
+        no_colour: false,
+        is_file: &|path| path.as_os_str() == "x.pcap" || path.as_os_str() == "tcp",
+    };
+    const TERMINAL: Surroundings<'_> = Surroundings {
+        stdin_terminal: true,
+        stdout_terminal: true,
+        stderr_terminal: true,
+        columns: Some(80),
+        ..PIPES
+    };
+
+    fn task(line: &str, around: &Surroundings<'_>) -> Result<Task, String> {
+        let words = std::iter::once("mqttdump").chain(line.split_whitespace());
+        Task::new(Args::try_parse_from(words).unwrap(), around)
+    }
+
+    fn plan_in(line: &str, around: &Surroundings<'_>) -> Plan {
+        match task(line, around) {
+            Ok(Task::Read(plan)) => *plan,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn plan(line: &str) -> Plan {
+        plan_in(line, &PIPES)
+    }
+
+    fn refusal(line: &str, around: &Surroundings<'_>) -> String {
+        task(line, around).unwrap_err()
+    }
+
+    #[test]
+    fn standard_input_is_read_when_it_is_piped() {
+        assert_eq!(plan("tcp port 1883").sources, [PathBuf::from("-")]);
+        assert!(refusal("tcp port 1883", &TERMINAL).contains("Usage:"));
+        assert!(refusal("-r - -r -", &PIPES).contains("only once"));
+        assert!(refusal("-r - -F -", &PIPES).contains("standard input"));
+    }
+
+    #[test]
+    fn a_forgotten_r_is_recognised() {
+        for line in ["x.pcap", "x.pcap tcp port 1883"] {
+            let message = refusal(line, &PIPES);
+            assert!(message.contains("did you mean -r x.pcap?"), "{message}");
+        }
+        assert!(refusal("-r a x.pcap", &PIPES).contains("its own -r"));
+        // A file that is called as a BPF primitive does not get in the way.
+        assert_eq!(plan("tcp").expression, Expression::Text("tcp".into()));
+        assert_eq!(plan("-r a tcp").expression, Expression::Text("tcp".into()));
+    }
+
+    #[test]
+    fn what_later_versions_will_do_is_refused_clearly() {
+        for word in RESERVED {
+            assert!(refusal(word, &TERMINAL).contains(&format!("'{word}'")));
+            assert!(refusal(&format!("-r f {word} x"), &PIPES).contains("not in this version"));
+        }
+        for line in ["-i eth0", "-D", "-ni any tcp port 1883"] {
+            assert!(
+                refusal(line, &TERMINAL).contains("mqttdump -l -r -"),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn bodies_are_kept_only_for_those_who_print_them() {
+        assert_eq!(plan("-r f").engine.payload, 4096);
+        assert_eq!(plan("-r f --payload 7").engine.payload, 7);
+        for line in ["-r f -q", "-r f --count", "-r f -w out --topic a"] {
+            assert_eq!(plan(line).engine.payload, 0, "{line}");
+        }
+        assert_eq!(plan("-r f -w out --print").engine.payload, 4096);
+    }
+
+    #[test]
+    fn saving_prints_only_when_asked() {
+        assert!(plan("-r f -w out").print.is_none());
+        assert!(plan("-r f --count").print.is_none());
+        let print = plan("-r f -w out --print").print.unwrap();
+        assert!(!print.to_stderr);
+        assert!(plan("-r f -w - --print").print.unwrap().to_stderr);
+    }
+
+    #[test]
+    fn terminals() {
+        let print = plan_in("-r f", &TERMINAL).print.unwrap();
+        assert!(print.colour && print.line_buffered);
+        assert_eq!(print.width, Some(80));
+        let print = plan("-r f").print.unwrap();
+        assert!(!print.colour && !print.line_buffered);
+        assert_eq!(print.width, None);
+        let plain = Surroundings {
+            no_colour: true,
+            ..TERMINAL
+        };
+        assert!(!plan_in("-r f", &plain).print.unwrap().colour);
+        assert!(plan_in("-r f --color always", &plain).print.unwrap().colour);
+        assert!(
+            !plan_in("-r f --color never", &TERMINAL)
+                .print
+                .unwrap()
+                .colour
+        );
+    }
+
+    #[test]
+    fn the_rest_of_the_plan() {
+        let plan = plan("-r f --decode 1884=mqtt --only-known-ports --qos 2 -ttttt -# -vvv");
+        assert_eq!(
+            plan.engine.ports.keys().copied().collect::<Vec<_>>(),
+            [1883, 1884]
+        );
+        assert!(plan.engine.only_known_ports);
+        assert_eq!(plan.selection.qos, [2]);
+        let print = plan.print.unwrap();
+        assert_eq!((print.time, print.number, print.detail), (5, true, 2));
+        assert!(refusal("-r f -tttttt", &PIPES).contains("-ttttt"));
+        assert!(refusal("-r f --topic a/#/b", &PIPES).contains("topic filter"));
+    }
+}

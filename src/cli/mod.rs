@@ -1,0 +1,85 @@
+//! The outer ring: arguments in, exit code out.
+//!
+//! Only the binary has it, so that nothing in the library can come to depend
+//! on it. What was typed ([`args`]) becomes a plan ([`config`]), which is then
+//! carried out ([`run`]). Here alone standard output, standard error and exit
+//! codes are known:
+//!
+//! | code | |
+//! |---|---|
+//! | 0 | done; a reader who closed the pipe is content too |
+//! | 2 | something that was asked for could not be done or read |
+
+mod args;
+mod config;
+mod generate;
+mod output;
+mod progress;
+mod run;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use args::Args;
+use config::{Surroundings, Task};
+
+/// Reads the arguments and does what they say.
+pub(crate) fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return not_arguments(&error),
+    };
+    let around = Surroundings {
+        stdin_terminal: io::stdin().is_terminal(),
+        stdout_terminal: io::stdout().is_terminal(),
+        stderr_terminal: io::stderr().is_terminal(),
+        columns: terminal_size::terminal_size().map(|(width, _)| width.0.into()),
+        no_colour: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|value| value == "dumb"),
+        is_file: &Path::is_file,
+    };
+    match Task::new(args, &around) {
+        Ok(Task::Generate(what)) => match generate::write(what, &mut io::stdout().lock()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                complain(&format!("standard output: {error}"));
+                ExitCode::from(2)
+            }
+            _ => ExitCode::SUCCESS,
+        },
+        Ok(Task::Read(plan)) => run::run(*plan),
+        Err(message) => {
+            complain(&message);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// `--help`, `--version`, or a mistake.
+fn not_arguments(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Nothing can be done about a reader who went away.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        _ => {
+            let message = error.render().to_string();
+            complain(
+                message
+                    .strip_prefix("error: ")
+                    .unwrap_or(&message)
+                    .trim_end(),
+            );
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// A message on standard error, in the way of all messages.
+fn complain(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "mqttdump: {message}");
+}

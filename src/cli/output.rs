@@ -1,0 +1,125 @@
+//! Lines on their way out: a buffer, and when it is written.
+//!
+//! Reports append to [`Output::lines`]; the driver calls [`Output::settle`]
+//! between packets, and [`Output::flush`] before it may have to wait for more
+//! input. A terminal, `-l` and a pipe that is still growing thus show each line
+//! when it is complete, and a file is written 64 KiB at a time.
+//!
+//! A reader who goes away (`| head`) is no error: [`Ended::ReaderGone`].
+
+use std::io::{self, Write};
+
+/// Bytes after which lines are written even when nobody waits for them.
+const FULL: usize = 64 << 10;
+
+/// Why nothing more can be written.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The reader closed the pipe.
+    ReaderGone,
+    /// Anything else, such as a full disk.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::ReaderGone,
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// A buffer in front of standard output, standard error or a test's memory.
+pub(crate) struct Output<W> {
+    /// Complete lines that were not written yet.
+    pub(crate) lines: Vec<u8>,
+    to: W,
+    line_buffered: bool,
+}
+
+impl<W: Write> Output<W> {
+    pub(crate) fn new(to: W, line_buffered: bool) -> Self {
+        Self {
+            lines: Vec::with_capacity(FULL + FULL / 4),
+            to,
+            line_buffered,
+        }
+    }
+
+    /// Between two packets: writes if it is time to.
+    pub(crate) fn settle(&mut self) -> Result<(), Ended> {
+        if self.lines.len() >= FULL || (self.line_buffered && !self.lines.is_empty()) {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything.
+    pub(crate) fn flush(&mut self) -> Result<(), Ended> {
+        if !self.lines.is_empty() {
+            self.to.write_all(&self.lines)?;
+            self.to.flush()?;
+            self.lines.clear();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Refusing(io::ErrorKind);
+
+    impl Write for Refusing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_wait_until_there_are_enough_of_them() {
+        let mut written = Vec::new();
+        let mut output = Output::new(&mut written, false);
+        output.lines.extend([b'x'; FULL - 1]);
+        output.settle().unwrap();
+        assert_eq!(output.lines.len(), FULL - 1);
+        output.lines.push(b'\n');
+        output.settle().unwrap();
+        assert!(output.lines.is_empty());
+        drop(output);
+        assert_eq!(written.len(), FULL);
+    }
+
+    #[test]
+    fn or_go_out_one_by_one() {
+        let mut written = Vec::new();
+        let mut output = Output::new(&mut written, true);
+        output.lines.extend(b"a\n");
+        output.settle().unwrap();
+        assert!(output.lines.is_empty());
+        drop(output);
+        assert_eq!(written, b"a\n");
+    }
+
+    #[test]
+    fn a_reader_who_left_is_not_a_failure() {
+        let ended = |kind| {
+            let mut output = Output::new(Refusing(kind), true);
+            output.lines.push(b'\n');
+            output.settle().unwrap_err()
+        };
+        assert!(matches!(
+            ended(io::ErrorKind::BrokenPipe),
+            Ended::ReaderGone
+        ));
+        assert!(matches!(
+            ended(io::ErrorKind::StorageFull),
+            Ended::Failed(_)
+        ));
+    }
+}

@@ -1,0 +1,116 @@
+//! 802.11 frames (link type 105), and within radiotap, PPI and the like:
+//! unencrypted data frames only.
+//!
+//! ```text
+//! | control 2 | duration 2 | address 1-3 18 | sequence 2 |
+//!     [address 4 6] [QoS 2] [HT 4] | LLC/SNAP …
+//! ```
+//!
+//! The fourth address is there between access points, QoS in QoS data, HT
+//! control when the order bit is set there. QoS data may be an aggregate
+//! (A-MSDU): several frames, each like 802.3 and padded to four bytes.
+//! Encrypted frames are counted as such; nothing here decrypts.
+
+use super::ethernet::Mac;
+use super::{Bytes, Link, Next, Step, Stop};
+use crate::packet::LinkType;
+
+/// Its entry in the list of link types.
+pub(super) const LINK: Link = Link {
+    number: LinkType(105),
+    name: "IEEE802_11",
+    open: |bytes| Ok((Next::Ieee80211(Shape::default()), bytes)),
+    show,
+};
+
+/// What the radio said about how the frame lies in the capture.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Shape {
+    /// A checksum of four bytes stands at its end.
+    pub(crate) checksum: bool,
+    /// Its header is padded to a multiple of four bytes.
+    pub(crate) padded: bool,
+}
+
+const FROM_AND_TO: u8 = 0x03;
+const PROTECTED: u8 = 0x40;
+const ORDER: u8 = 0x80;
+
+/// Reads the header of a data frame.
+pub(super) fn open(bytes: Bytes<'_>, shape: Shape) -> Step<'_> {
+    let bytes = if shape.checksum {
+        let length = bytes.wire().checked_sub(4).ok_or(Stop::Malformed)?;
+        bytes.at_most(length)
+    } else {
+        bytes
+    };
+    let [control, flags] = bytes.array(0)?;
+    let subtype = control >> 4;
+    let is_data = control & 0x0f == 0x08;
+    let has_body = subtype & 0x4 == 0;
+    if !is_data || !has_body {
+        return Err(Stop::NotIp);
+    }
+    if flags & PROTECTED != 0 {
+        return Err(Stop::Encrypted);
+    }
+    let mut header = 24;
+    if flags & FROM_AND_TO == FROM_AND_TO {
+        header += 6;
+    }
+    let mut aggregate = false;
+    if subtype & 0x8 != 0 {
+        aggregate = bytes.u8(header)? & 0x80 != 0;
+        header += 2;
+        if flags & ORDER != 0 {
+            header += 4;
+        }
+    }
+    if shape.padded {
+        header = header.next_multiple_of(4);
+    }
+    let next = if aggregate { Next::Amsdu } else { Next::Llc };
+    Ok((next, bytes.skip(header)?))
+}
+
+/// Finds frame number `index`, from 0, of an aggregate, and whether another
+/// follows.
+pub(super) fn open_amsdu(bytes: Bytes<'_>, index: usize) -> Result<(Bytes<'_>, bool), Stop> {
+    const HEADER: usize = 14;
+    let mut rest = bytes;
+    let mut left = index;
+    loop {
+        let length = HEADER + usize::from(rest.u16(12)?);
+        let behind = rest.skip(length.next_multiple_of(4)).ok();
+        if left == 0 {
+            // Another follows if its header was captured.
+            let more = behind.is_some_and(|behind| behind.first(HEADER).is_ok());
+            return Ok((rest.at_most(length), more));
+        }
+        left -= 1;
+        rest = behind.ok_or(Stop::Malformed)?;
+    }
+}
+
+/// The receiver, the transmitter and what else there is in data frames:
+/// `RA:… TA:… 3rd:…`.
+pub(super) fn show(data: &[u8]) -> Option<String> {
+    let [control, flags] = *data.first_chunk()?;
+    if control & 0x0c != 0x08 {
+        return None;
+    }
+    let address = |at: usize| -> Option<Mac> { Some(Mac(*data.get(at..)?.first_chunk()?)) };
+    let mut text = format!(
+        "RA:{} TA:{} 3rd:{}",
+        address(4)?,
+        address(10)?,
+        address(16)?
+    );
+    if flags & FROM_AND_TO == FROM_AND_TO {
+        text.push_str(&format!(" 4th:{}", address(24)?));
+    }
+    if flags & PROTECTED != 0 {
+        text.push_str(" Protected");
+    }
+    Some(text)
+}

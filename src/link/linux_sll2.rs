@@ -1,0 +1,61 @@
+//! Linux cooked capture, second version (link type 276): what `any` gives
+//! since libpcap 1.10; it tells the interface.
+//!
+//! ```text
+//! | protocol 2 | 0 2 | interface 4 | ARPHRD 2 | packet type 1 | address length 1 | address 8 | …
+//! ```
+
+use super::ethernet::{Mac, show_ether_type};
+use super::{Bytes, Link, Step, linux_sll};
+use crate::packet::LinkType;
+
+/// Its entry in the list of link types.
+pub(super) const LINK: Link = Link {
+    number: LinkType(276),
+    name: "LINUX_SLL2",
+    open,
+    show,
+};
+
+fn open(bytes: Bytes<'_>) -> Step<'_> {
+    let protocol = bytes.u16(0)?;
+    let arphrd = bytes.u16(8)?;
+    Ok((linux_sll::next(arphrd, protocol)?, bytes.skip(20)?))
+}
+
+/// `ifindex 2 In 00:11:22:33:44:55, ethertype IPv4 (0x0800)`.
+fn show(data: &[u8]) -> Option<String> {
+    let (header, behind) = data.split_first_chunk::<20>()?;
+    let [
+        t0,
+        t1,
+        _,
+        _,
+        i0,
+        i1,
+        i2,
+        i3,
+        _,
+        _,
+        kind,
+        length,
+        a,
+        b,
+        c,
+        d,
+        e,
+        f,
+        _,
+        _,
+    ] = *header;
+    let interface = u32::from_be_bytes([i0, i1, i2, i3]);
+    let mut text = format!("ifindex {interface} {}", linux_sll::direction(kind));
+    if length == 6 {
+        text.push_str(&format!(" {}", Mac([a, b, c, d, e, f])));
+    }
+    // The EtherType stands first here, so that a VLAN tag would not follow it.
+    let mut tags = vec![t0, t1];
+    tags.extend_from_slice(behind.get(..behind.len().min(64)).unwrap_or_default());
+    show_ether_type(&tags, &mut text);
+    Some(text)
+}

@@ -1,0 +1,389 @@
+//! IP fragments joined into datagrams, within bounds of memory and time.
+//!
+//! ```text
+//! offset 0      1480     2960  3200
+//!        |---A---|---B---|--C-|        joined when C (the last) is there and
+//!              |---b---|               nothing lacks before it; of b nothing is
+//!                                      taken: bytes that came first are kept
+//! ```
+//!
+//! Fragments may come in any order and more than once. One that the snap
+//! length cut still occupies its whole place: the joined datagram then holds
+//! the bytes up to the first that lack, and the rest is *cut* like the rest
+//! of any packet.
+//!
+//! A joined datagram is remembered until its time is up, because a mirror
+//! port shows fragments twice: without that, the second copies would wait for
+//! a partner, and find it in a later datagram that has the same
+//! identification. A fragment that differs from the remembered bytes starts a
+//! new datagram.
+//!
+//! Bounds (see [`crate::limits`]): datagrams, bytes, seconds of capture time.
+//! When one bites the oldest datagram is given up, and counted unless it was
+//! only remembered.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::ip::{Fragment, Ip};
+use crate::limits;
+use crate::link::Bytes;
+use crate::packet::{CapturedPacket, PacketRef};
+use crate::time::Timestamp;
+
+/// Longest payload that IP can address, jumbograms apart.
+const LONGEST: u32 = 0xffff;
+/// What a fragment costs besides its bytes, roughly.
+const OVERHEAD: usize = 64;
+
+/// Which datagram a fragment belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Key {
+    src: IpAddr,
+    dst: IpAddr,
+    id: u32,
+    /// 0 for IPv6, where only the first fragment tells.
+    protocol: u8,
+    /// How many IP headers lie around it: inner and outer packets of a tunnel
+    /// number their datagrams independently.
+    depth: usize,
+}
+
+/// A datagram that is whole again.
+#[derive(Default, Debug)]
+pub(super) struct Joined {
+    /// Its bytes, behind the IP header, up to the first that lack.
+    bytes: Vec<u8>,
+    /// Its length on the wire.
+    wire: usize,
+    /// What it holds.
+    pub(super) protocol: u8,
+    /// The packets that carried it, without the one that completed it.
+    pub(super) packets: Vec<PacketRef>,
+}
+
+impl Joined {
+    pub(super) fn bytes(&self) -> Bytes<'_> {
+        Bytes::new(&self.bytes, self.wire)
+    }
+}
+
+/// What lies around a fragment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around<'a> {
+    /// How many IP headers.
+    pub(super) depth: usize,
+    /// Packets that were joined to get at it: it lies within a fragmented
+    /// tunnel.
+    pub(super) packets: &'a [PacketRef],
+}
+
+/// What became of fragments, in numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct FragmentCounters {
+    /// IP fragments met.
+    pub fragments: u64,
+    /// Datagrams that were joined.
+    pub joined: u64,
+    /// Fragments of datagrams that were joined already, second copies.
+    pub duplicates: u64,
+    /// Fragments that contradict themselves or what came before: too long,
+    /// or behind the end of their datagram.
+    pub malformed: u64,
+    /// Datagrams given up because their fragments did not come in time.
+    pub expired: u64,
+    /// Datagrams given up because too many, or too many bytes, were waiting.
+    pub evicted: u64,
+}
+
+/// All fragments that are waiting for others.
+#[derive(Default, Debug)]
+pub(super) struct Fragments {
+    datagrams: HashMap<Key, Datagram>,
+    /// Oldest first. May name datagrams that were replaced since.
+    order: VecDeque<Ticket>,
+    last_serial: u64,
+    bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ticket {
+    key: Key,
+    serial: u64,
+    since: Timestamp,
+}
+
+#[derive(Default, Debug)]
+struct Datagram {
+    serial: u64,
+    /// In order of place, not overlapping.
+    pieces: Vec<Piece>,
+    /// Where it ends, once the last fragment was seen.
+    end: Option<u32>,
+    /// What the fragment at offset 0 says that it holds.
+    protocol: u8,
+    packets: Vec<PacketRef>,
+    bytes: usize,
+    joined: bool,
+}
+
+#[derive(Debug)]
+struct Piece {
+    start: u32,
+    end: u32,
+    /// The captured part, at most `end - start` bytes.
+    data: Box<[u8]>,
+}
+
+impl Fragments {
+    /// Takes the fragment that `ip` is. If it completes its datagram, that is
+    /// written to `into` and the answer is `true`.
+    pub(super) fn push(
+        &mut self,
+        packet: &CapturedPacket<'_>,
+        ip: &Ip<'_>,
+        fragment: Fragment,
+        around: Around<'_>,
+        into: &mut Joined,
+        counters: &mut FragmentCounters,
+    ) -> bool {
+        counters.fragments += 1;
+        self.expire(packet.time, counters);
+        let Some(part) = Part::new(ip.payload, fragment) else {
+            counters.malformed += 1;
+            return false;
+        };
+        let key = Key {
+            src: ip.src,
+            dst: ip.dst,
+            id: fragment.id,
+            protocol: if ip.src.is_ipv4() { ip.protocol } else { 0 },
+            depth: around.depth,
+        };
+        match self.datagrams.get(&key) {
+            Some(known) if !known.joined => {}
+            Some(known) if known.repeats(&part) => {
+                counters.duplicates += 1;
+                return false;
+            }
+            _ => self.begin(key, packet.time),
+        }
+        let Some(datagram) = self.datagrams.get_mut(&key) else {
+            return false;
+        };
+        if datagram.contradicts(&part) {
+            counters.malformed += 1;
+            return false;
+        }
+        let mut added = datagram.add(&part, ip.protocol);
+        if added > 0 {
+            added += size_of_val(around.packets);
+            datagram.bytes += added;
+            self.bytes += added;
+            datagram.packets.extend_from_slice(around.packets);
+            datagram.packets.push(packet.id);
+        }
+        let is_whole = datagram.is_whole();
+        if is_whole {
+            datagram.join(packet.id, into);
+            counters.joined += 1;
+        }
+        self.bound(counters);
+        is_whole
+    }
+
+    /// Datagrams of which fragments lack.
+    pub(super) fn waiting(&self) -> usize {
+        let incomplete = |datagram: &&Datagram| !datagram.joined;
+        self.datagrams.values().filter(incomplete).count()
+    }
+
+    /// Starts a datagram, in place of one that was joined before.
+    fn begin(&mut self, key: Key, since: Timestamp) {
+        self.last_serial += 1;
+        let serial = self.last_serial;
+        let datagram = Datagram {
+            serial,
+            ..Datagram::default()
+        };
+        if let Some(old) = self.datagrams.insert(key, datagram) {
+            self.bytes -= old.bytes;
+        }
+        self.order.push_back(Ticket { key, serial, since });
+    }
+
+    fn expire(&mut self, now: Timestamp, counters: &mut FragmentCounters) {
+        const PATIENCE: Duration = Duration::from_secs(limits::FRAGMENT_SECONDS);
+        while let Some(ticket) = self.order.front() {
+            if now.since(ticket.since) <= PATIENCE {
+                return;
+            }
+            counters.expired += u64::from(self.give_up_oldest());
+        }
+    }
+
+    fn bound(&mut self, counters: &mut FragmentCounters) {
+        while self.order.len() > limits::FRAGMENTED_DATAGRAMS || self.bytes > limits::FRAGMENT_BYTES
+        {
+            if self.order.is_empty() {
+                return;
+            }
+            counters.evicted += u64::from(self.give_up_oldest());
+        }
+    }
+
+    /// Whether it was still waiting for fragments.
+    fn give_up_oldest(&mut self) -> bool {
+        let Some(ticket) = self.order.pop_front() else {
+            return false;
+        };
+        let is_current = |datagram: &Datagram| datagram.serial == ticket.serial;
+        if !self.datagrams.get(&ticket.key).is_some_and(is_current) {
+            return false;
+        }
+        let Some(old) = self.datagrams.remove(&ticket.key) else {
+            return false;
+        };
+        self.bytes -= old.bytes;
+        !old.joined
+    }
+}
+
+/// The place and bytes of one fragment.
+#[derive(Clone, Copy, Debug)]
+struct Part<'a> {
+    start: u32,
+    end: u32,
+    last: bool,
+    captured: &'a [u8],
+}
+
+impl<'a> Part<'a> {
+    /// `None` if it holds nothing or lies beyond what IP can address.
+    ///
+    /// All fragments but the last hold a multiple of 8 bytes; what exceeds it
+    /// is dropped, as Linux does.
+    fn new(payload: Bytes<'a>, fragment: Fragment) -> Option<Self> {
+        let length = u32::try_from(payload.wire()).ok()?;
+        let length = if fragment.more { length & !7 } else { length };
+        let end = fragment.offset.checked_add(length)?;
+        (length > 0 && end <= LONGEST).then(|| Self {
+            start: fragment.offset,
+            end,
+            last: !fragment.more,
+            captured: payload.at_most(length as usize).captured(),
+        })
+    }
+
+    /// The captured bytes within a range that lies in the fragment.
+    fn range(&self, start: u32, end: u32) -> &'a [u8] {
+        let at = |place: u32| {
+            let place = place.saturating_sub(self.start) as usize;
+            place.min(self.captured.len())
+        };
+        self.captured.get(at(start)..at(end)).unwrap_or_default()
+    }
+}
+
+impl Datagram {
+    /// Whether the end that it claims is not the end that is known.
+    fn contradicts(&self, part: &Part<'_>) -> bool {
+        let highest = self.pieces.last().map_or(0, |piece| piece.end);
+        match self.end {
+            Some(end) => part.end > end || (part.last && part.end != end),
+            None => part.last && part.end < highest,
+        }
+    }
+
+    /// Whether a joined datagram holds just these bytes.
+    fn repeats(&self, part: &Part<'_>) -> bool {
+        let ends_alike = match self.end {
+            Some(end) if part.last => part.end == end,
+            Some(end) => part.end < end,
+            None => false,
+        };
+        ends_alike
+            && self
+                .pieces
+                .iter()
+                .filter(|piece| piece.end > part.start && piece.start < part.end)
+                .all(|piece| {
+                    let start = piece.start.max(part.start);
+                    let end = piece.end.min(part.end);
+                    // Where one copy was cut earlier, the shorter must do.
+                    let (new, old) = (part.range(start, end), piece.range(start, end));
+                    new.iter().zip(old).all(|(new, old)| new == old)
+                })
+    }
+
+    /// Adds what is new in a fragment. Returns what that costs in memory.
+    fn add(&mut self, part: &Part<'_>, protocol: u8) -> usize {
+        if part.start == 0 && self.pieces.first().is_none_or(|piece| piece.start > 0) {
+            self.protocol = protocol;
+        }
+        if part.last {
+            self.end = Some(part.end);
+        }
+        let mut cost = 0;
+        let mut start = part.start;
+        let mut at = self.pieces.partition_point(|piece| piece.end <= start);
+        while start < part.end {
+            let (taken_from, taken_to) = match self.pieces.get(at) {
+                Some(piece) => (piece.start, piece.end),
+                None => (part.end, part.end),
+            };
+            let end = part.end.min(taken_from);
+            if start < end {
+                let data: Box<[u8]> = part.range(start, end).into();
+                cost += data.len() + OVERHEAD;
+                self.pieces.insert(at, Piece { start, end, data });
+                at += 1;
+            }
+            start = taken_to.max(end);
+            at += 1;
+        }
+        cost
+    }
+
+    fn is_whole(&self) -> bool {
+        let Some(end) = self.end else {
+            return false;
+        };
+        let mut reached = 0;
+        for piece in &self.pieces {
+            if piece.start != reached {
+                return false;
+            }
+            reached = piece.end;
+        }
+        reached == end
+    }
+
+    fn join(&mut self, completed_by: PacketRef, into: &mut Joined) {
+        self.joined = true;
+        into.bytes.clear();
+        into.wire = self.end.unwrap_or(0) as usize;
+        into.protocol = self.protocol;
+        for piece in &self.pieces {
+            into.bytes.extend_from_slice(&piece.data);
+            if piece.data.len() < (piece.end - piece.start) as usize {
+                break;
+            }
+        }
+        into.packets.clear();
+        let earlier = self.packets.drain(..).filter(|id| *id != completed_by);
+        into.packets.extend(earlier);
+    }
+}
+
+impl Piece {
+    /// The captured bytes within a range that lies in the piece.
+    fn range(&self, start: u32, end: u32) -> &[u8] {
+        let at = |place: u32| {
+            let place = place.saturating_sub(self.start) as usize;
+            place.min(self.data.len())
+        };
+        self.data.get(at(start)..at(end)).unwrap_or_default()
+    }
+}

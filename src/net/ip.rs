@@ -1,0 +1,273 @@
+//! IPv4 and IPv6 headers, up to what they carry or a fragment of it.
+//!
+//! ```text
+//! IPv4 [options] → [AH] → TCP, UDP, tunnel …
+//! IPv6 → [hop-by-hop] [routing] [destination] [fragment] [AH] … → TCP, UDP …
+//! ```
+//!
+//! Three lengths may say where a packet ends, and the header's is believed:
+//! what lies behind it is Ethernet's padding, what is missing was cut. Length
+//! 0 stands for packets that were captured before the card segmented them
+//! (or IPv6 jumbograms); for those it is what the link says.
+//!
+//! The addresses are those of the conversation: behind a routing header the
+//! last destination, with a home address option the home address. These are
+//! also the ones that TCP's checksum covers.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use etherparse::{
+    IpAuthHeaderSlice, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice,
+    Ipv6RawExtHeaderSlice,
+};
+
+use crate::link::{Bytes, Stop};
+
+/// What an IP header said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ip<'a> {
+    /// Sender.
+    pub(super) src: IpAddr,
+    /// Receiver, the last one behind a routing header.
+    pub(super) dst: IpAddr,
+    /// IPv4 identification; 0 for IPv6.
+    pub(super) identification: u16,
+    /// What `payload` holds.
+    pub(super) protocol: u8,
+    /// What comes behind all IP headers.
+    pub(super) payload: Bytes<'a>,
+    /// Set when `payload` is only a part of a datagram.
+    pub(super) fragment: Option<Fragment>,
+}
+
+/// Which part of a datagram a fragment is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Fragment {
+    /// Identification of the datagram.
+    pub(super) id: u32,
+    /// Where the part starts, in bytes, a multiple of 8.
+    pub(super) offset: u32,
+    /// Whether it is not the last part.
+    pub(super) more: bool,
+}
+
+/// Reads an IP header of either version, and the headers that belong to it.
+#[inline]
+pub(super) fn open(bytes: Bytes<'_>) -> Result<Ip<'_>, Stop> {
+    match bytes.u8(0)? >> 4 {
+        4 => open_v4(bytes),
+        6 => open_v6(bytes),
+        _ => Err(Stop::Malformed),
+    }
+}
+
+#[inline]
+fn open_v4(bytes: Bytes<'_>) -> Result<Ip<'_>, Stop> {
+    let header_len = usize::from(bytes.u8(0)? & 0x0f) * 4;
+    let header =
+        Ipv4HeaderSlice::from_slice(bytes.first(header_len)?).map_err(|_| Stop::Malformed)?;
+    let packet = match usize::from(header.total_len()) {
+        0 => bytes,
+        length if length < header_len => return Err(Stop::Malformed),
+        length => bytes.exactly(length),
+    };
+    let offset = u32::from(header.fragments_offset().value()) * 8;
+    let more = header.more_fragments();
+    let identification = header.identification();
+    let mut ip = Ip {
+        src: IpAddr::V4(header.source_addr()),
+        dst: IpAddr::V4(header.destination_addr()),
+        identification,
+        protocol: header.protocol().0,
+        payload: packet.skip(header_len)?,
+        fragment: (offset > 0 || more).then_some(Fragment {
+            id: identification.into(),
+            offset,
+            more,
+        }),
+    };
+    if ip.fragment.is_none() && ip.protocol == protocol::AH {
+        extensions(&mut ip)?;
+    }
+    Ok(ip)
+}
+
+fn open_v6(bytes: Bytes<'_>) -> Result<Ip<'_>, Stop> {
+    const HEADER: usize = 40;
+    let header = Ipv6HeaderSlice::from_slice(bytes.first(HEADER)?).map_err(|_| Stop::Malformed)?;
+    let rest = bytes.skip(HEADER)?;
+    let length = usize::from(header.payload_length());
+    let mut ip = Ip {
+        src: IpAddr::V6(header.source_addr()),
+        dst: IpAddr::V6(header.destination_addr()),
+        identification: 0,
+        protocol: header.next_header().0,
+        payload: match length {
+            0 => rest,
+            length => rest.exactly(length),
+        },
+        fragment: None,
+    };
+    if length == 0 && ip.protocol == protocol::HOP_BY_HOP {
+        jumbo(&mut ip)?;
+    }
+    extensions(&mut ip)?;
+    Ok(ip)
+}
+
+/// Skips extension headers until something else comes, or a fragment.
+///
+/// Also used on a datagram that was joined from fragments, in which headers
+/// may follow.
+pub(super) fn extensions(ip: &mut Ip<'_>) -> Result<(), Stop> {
+    loop {
+        let is_v6 = ip.src.is_ipv6();
+        let (next, length) = match ip.protocol {
+            protocol::AH => {
+                let length = (usize::from(ip.payload.u8(1)?) + 2) * 4;
+                let header = IpAuthHeaderSlice::from_slice(ip.payload.first(length)?)
+                    .map_err(|_| Stop::Malformed)?;
+                (header.next_header().0, length)
+            }
+            protocol::FRAGMENT if is_v6 => {
+                let header = Ipv6FragmentHeaderSlice::from_slice(ip.payload.first(8)?)
+                    .map_err(|_| Stop::Malformed)?;
+                // An atomic fragment (RFC 6946) is the whole datagram.
+                if header.is_fragmenting_payload() {
+                    ip.fragment = Some(Fragment {
+                        id: header.identification(),
+                        offset: u32::from(header.fragment_offset().value()) * 8,
+                        more: header.more_fragments(),
+                    });
+                }
+                (header.next_header().0, 8)
+            }
+            kind @ (protocol::HOP_BY_HOP
+            | protocol::ROUTING
+            | protocol::DESTINATION
+            | protocol::MOBILITY
+            | protocol::HIP
+            | protocol::SHIM6)
+                if is_v6 =>
+            {
+                let length = (usize::from(ip.payload.u8(1)?) + 1) * 8;
+                let header = Ipv6RawExtHeaderSlice::from_slice(ip.payload.first(length)?)
+                    .map_err(|_| Stop::Malformed)?;
+                let body = header.payload();
+                match kind {
+                    protocol::ROUTING => ip.dst = final_destination(body).unwrap_or(ip.dst),
+                    protocol::DESTINATION => ip.src = home_address(body).unwrap_or(ip.src),
+                    _ => {}
+                }
+                (header.next_header().0, length)
+            }
+            _ => return Ok(()),
+        };
+        ip.protocol = next;
+        ip.payload = ip.payload.skip(length)?;
+        if ip.fragment.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+/// IP protocol numbers that we act upon.
+pub(super) mod protocol {
+    pub(in crate::net) const HOP_BY_HOP: u8 = 0;
+    pub(in crate::net) const IPV4: u8 = 4;
+    pub(in crate::net) const TCP: u8 = 6;
+    pub(in crate::net) const UDP: u8 = 17;
+    pub(in crate::net) const IPV6: u8 = 41;
+    pub(in crate::net) const ROUTING: u8 = 43;
+    pub(in crate::net) const FRAGMENT: u8 = 44;
+    pub(in crate::net) const GRE: u8 = 47;
+    pub(in crate::net) const AH: u8 = 51;
+    pub(in crate::net) const DESTINATION: u8 = 60;
+    pub(in crate::net) const ETHERIP: u8 = 97;
+    pub(in crate::net) const MOBILITY: u8 = 135;
+    pub(in crate::net) const MPLS: u8 = 137;
+    pub(in crate::net) const HIP: u8 = 139;
+    pub(in crate::net) const SHIM6: u8 = 140;
+}
+
+/// Takes the length from a jumbo payload option (RFC 2675), but no more than
+/// the link says: nothing else bounds it.
+fn jumbo(ip: &mut Ip<'_>) -> Result<(), Stop> {
+    const JUMBO: u8 = 0xc2;
+    let length = (usize::from(ip.payload.u8(1)?) + 1) * 8;
+    let body = ip.payload.first(length)?.get(2..).unwrap_or_default();
+    if let Some(option) = options(body).find(|option| option.kind == JUMBO) {
+        if let Some(&length) = option.value.first_chunk() {
+            let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+            ip.payload = ip.payload.at_most(length);
+        }
+    }
+    Ok(())
+}
+
+/// The home address option of Mobile IPv6 (RFC 6275, section 6.3).
+fn home_address(body: &[u8]) -> Option<IpAddr> {
+    const HOME_ADDRESS: u8 = 0xc9;
+    options(body)
+        .find(|option| option.kind == HOME_ADDRESS)
+        .and_then(|option| address(option.value))
+}
+
+/// Where a routing header leads in the end, if the packet is still on its way.
+/// `body` starts behind the two bytes that all extension headers share.
+fn final_destination(body: &[u8]) -> Option<IpAddr> {
+    let (&[kind, left], rest) = body.split_first_chunk()?;
+    let addresses = rest.get(4..)?;
+    match kind {
+        _ if left == 0 => None,
+        // Source routing (RFC 2460) and Mobile IPv6: visited in order.
+        0 | 2 => address(addresses.last_chunk::<16>()?),
+        // Segment routing (RFC 8754): the last segment comes first.
+        4 => address(addresses),
+        _ => None,
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let bytes: [u8; 16] = *bytes.first_chunk()?;
+    Some(IpAddr::V6(Ipv6Addr::from(bytes)))
+}
+
+/// An option of a hop-by-hop or destination header.
+struct TypedOption<'a> {
+    kind: u8,
+    value: &'a [u8],
+}
+
+/// Options until the bytes end or make no sense. Kind 0 is one byte of padding.
+fn options(mut body: &[u8]) -> impl Iterator<Item = TypedOption<'_>> {
+    std::iter::from_fn(move || {
+        while let [0, rest @ ..] = body {
+            body = rest;
+        }
+        let [kind, length, rest @ ..] = body else {
+            return None;
+        };
+        let (value, rest) = rest.split_at_checked((*length).into())?;
+        body = rest;
+        Some(TypedOption { kind: *kind, value })
+    })
+}
+
+/// Reads only enough of a packet to know where it ends: the whole IP packet
+/// that `bytes` start with.
+pub(super) fn whole(bytes: Bytes<'_>) -> Bytes<'_> {
+    let length = match bytes.u8(0).map(|first| first >> 4) {
+        Ok(4) => bytes.u16(2).map_or(0, usize::from),
+        Ok(6) => match bytes.u16(4) {
+            Ok(0) | Err(_) => 0,
+            Ok(length) => usize::from(length) + 40,
+        },
+        _ => 0,
+    };
+    if length == 0 {
+        bytes
+    } else {
+        bytes.at_most(length)
+    }
+}

@@ -1,0 +1,158 @@
+//! Events in words, the same for the text line and for `message` in JSON.
+
+use super::put;
+use crate::event::{Event, EventKind};
+
+/// Appends what happened, such as `gap of 400 bytes`. Nothing in it comes from
+/// the wire, so nothing needs escaping.
+pub(super) fn event(event: &Event<'_>, out: &mut Vec<u8>) {
+    let mut words = Words { out };
+    match event.kind {
+        EventKind::Opened => words.say("opened"),
+        EventKind::Closed { by, how } => {
+            words.say(if how == "reset" { "reset" } else { "closed" });
+            if let Some(side) = by {
+                words.say(" by ");
+                words.say(side.name());
+            }
+            match how {
+                "fin" | "reset" => {}
+                "replaced" => words.say(": a new connection took its ports"),
+                _ => {
+                    words.say(": ");
+                    words.say(how);
+                }
+            }
+        }
+        EventKind::Gap => {
+            words.say("gap of ");
+            words.bytes(event.bytes);
+        }
+        EventKind::Resynchronised => {
+            words.say("resynchronised, ");
+            words.bytes(event.bytes);
+            words.say(" skipped");
+        }
+        EventKind::Malformed { reason } => words.because("malformed", reason),
+        EventKind::Unfinished { wanted } => {
+            words.say("unfinished message");
+            if event.bytes.is_some() {
+                words.say(": ");
+                words.bytes(event.bytes);
+                words.say(" seen");
+            }
+            if wanted.is_some() {
+                words.say(", ");
+                words.bytes(wanted);
+                words.say(" still to come");
+            }
+        }
+        EventKind::NotMqtt { reason } => words.because("not MQTT", reason),
+        EventKind::Bound { reason } => words.because("bound reached", reason),
+        EventKind::Conflict => {
+            words.say("conflicting overlap of ");
+            words.bytes(event.bytes);
+            words.say(", the first copy kept");
+        }
+        EventKind::Late => {
+            words.bytes(event.bytes);
+            words.say(" came late, after their place was declared a gap");
+        }
+    }
+}
+
+struct Words<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl Words<'_> {
+    fn say(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn because(&mut self, what: &str, reason: &str) {
+        self.say(what);
+        if !reason.is_empty() {
+            self.say(": ");
+            self.say(reason);
+        }
+    }
+
+    fn bytes(&mut self, count: Option<u64>) {
+        match count {
+            Some(count) => {
+                put::decimal(count, self.out);
+                self.say(if count == 1 { " byte" } else { " bytes" });
+            }
+            None => self.say("an unknown number of bytes"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Side;
+    use crate::packet::PacketRef;
+    use crate::time::Timestamp;
+
+    fn said(kind: EventKind, bytes: Option<u64>) -> String {
+        let mut out = Vec::new();
+        let told = Event {
+            kind,
+            time: Timestamp::default(),
+            packet: PacketRef::default(),
+            connection: None,
+            direction: None,
+            bytes,
+        };
+        event(&told, &mut out);
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn every_kind() {
+        let by = Some(Side::Server);
+        let closed = |by, how| EventKind::Closed { by, how };
+        let reason = "a reason";
+        let cases = [
+            (EventKind::Opened, None, "opened"),
+            (closed(by, "fin"), None, "closed by server"),
+            (closed(by, "reset"), None, "reset by server"),
+            (closed(None, "idle"), None, "closed: idle"),
+            (
+                closed(None, "replaced"),
+                None,
+                "closed: a new connection took its ports",
+            ),
+            (EventKind::Gap, Some(400), "gap of 400 bytes"),
+            (EventKind::Gap, None, "gap of an unknown number of bytes"),
+            (
+                EventKind::Resynchronised,
+                Some(1),
+                "resynchronised, 1 byte skipped",
+            ),
+            (EventKind::Malformed { reason }, None, "malformed: a reason"),
+            (
+                EventKind::Unfinished { wanted: 7 },
+                Some(12),
+                "unfinished message: 12 bytes seen, 7 bytes still to come",
+            ),
+            (EventKind::NotMqtt { reason }, None, "not MQTT: a reason"),
+            (EventKind::Bound { reason }, None, "bound reached: a reason"),
+            (
+                EventKind::Conflict,
+                Some(3),
+                "conflicting overlap of 3 bytes, the first copy kept",
+            ),
+            (
+                EventKind::Late,
+                Some(9),
+                "9 bytes came late, after their place was declared a gap",
+            ),
+        ];
+        for (kind, bytes, expected) in cases {
+            assert_eq!(said(kind, bytes), expected);
+        }
+    }
+}

@@ -1,0 +1,426 @@
+use std::net::IpAddr;
+
+use super::*;
+use crate::frame::{Connection, Direction, Transport};
+use crate::limits::SETTLED_EXCHANGES;
+use crate::mqtt::packet::{Ack, Connack, Connect, Publish, Suback, Subscribe, Unsubscribe, Will};
+use crate::mqtt::{FixedHeader, Text, Version};
+use crate::net::Endpoint;
+use crate::packet::PacketRef;
+use crate::time::Timestamp;
+
+use Direction::{Down, Up};
+use Verdict::{Hidden, Selected, TopicUnknown};
+
+/// A capture in which frames are said one by one.
+struct Said {
+    selector: Selector,
+    connection: Connection,
+}
+
+fn asking(selection: Selection) -> Said {
+    let end = |last, port| Endpoint {
+        addr: IpAddr::from([10, 0, 0, last]),
+        port,
+    };
+    Said {
+        selector: Selector::new(selection),
+        connection: Connection {
+            number: 1,
+            client: end(1, 40000),
+            server: end(2, 1883),
+            transport: Transport::Tcp,
+            client_id: Some((*b"me").into()),
+            version: Some(Version::V5),
+            version_assumed: false,
+        },
+    }
+}
+
+fn topics(filters: &[&str]) -> Selection {
+    Selection {
+        topics: filters
+            .iter()
+            .map(|filter| TopicFilter::parse(filter.as_bytes()).unwrap())
+            .collect(),
+        ..Selection::default()
+    }
+}
+
+impl Said {
+    /// A frame: its type and flags, what it says, and the resolved topic.
+    fn say(
+        &mut self,
+        direction: Direction,
+        first: u8,
+        packet: ControlPacket<'_>,
+        topic: Option<&str>,
+    ) -> Verdict {
+        self.selector.frame(&MQTTFrame {
+            header: FixedHeader {
+                first,
+                length_bytes: 1,
+                remaining_length: 0,
+            },
+            packet,
+            defects: &[],
+            topic: topic.map(|topic| Text(topic.as_bytes())),
+            bytes: &[first, 0],
+            missing: 0,
+            resynchronised: false,
+            version: Version::V5,
+            connection: &self.connection,
+            direction,
+            first: PacketRef::default(),
+            last: PacketRef::default(),
+            time: Timestamp::default(),
+            offset: 0,
+        })
+    }
+
+    fn publish(&mut self, from: Direction, qos: u8, id: u16, topic: &str) -> Verdict {
+        self.publish_of(from, qos, id, Some(topic))
+    }
+
+    fn publish_of(&mut self, from: Direction, qos: u8, id: u16, topic: Option<&str>) -> Verdict {
+        let packet = ControlPacket::Publish(Publish {
+            packet_id: (qos > 0).then_some(id),
+            ..Publish::default()
+        });
+        self.say(from, 0x30 | qos << 1, packet, topic)
+    }
+
+    fn ack(&mut self, from: Direction, kind: PacketType, id: u16) -> Verdict {
+        self.ack_with(from, kind, id, None)
+    }
+
+    fn ack_with(
+        &mut self,
+        from: Direction,
+        kind: PacketType,
+        id: u16,
+        code: Option<u8>,
+    ) -> Verdict {
+        let ack = Ack {
+            packet_id: Some(id),
+            code,
+            ..Ack::default()
+        };
+        let packet = match kind {
+            PacketType::Puback => ControlPacket::Puback(ack),
+            PacketType::Pubrec => ControlPacket::Pubrec(ack),
+            PacketType::Pubrel => ControlPacket::Pubrel(ack),
+            PacketType::Pubcomp => ControlPacket::Pubcomp(ack),
+            PacketType::Suback => ControlPacket::Suback(Suback {
+                packet_id: Some(id),
+                ..Suback::default()
+            }),
+            other => panic!("{other} is no acknowledgement"),
+        };
+        self.say(from, (kind as u8) << 4, packet, None)
+    }
+
+    fn subscribe(&mut self, id: u16, filter: &str) -> Verdict {
+        let payload = filter_bytes(filter, &[1]);
+        let packet = ControlPacket::Subscribe(Subscribe {
+            packet_id: Some(id),
+            payload: &payload,
+            ..Subscribe::default()
+        });
+        self.say(Up, 0x82, packet, None)
+    }
+
+    fn unsubscribe(&mut self, id: u16, filter: &str) -> Verdict {
+        let payload = filter_bytes(filter, &[]);
+        let packet = ControlPacket::Unsubscribe(Unsubscribe {
+            packet_id: Some(id),
+            payload: &payload,
+            ..Unsubscribe::default()
+        });
+        self.say(Up, 0xa2, packet, None)
+    }
+
+    fn connect(&mut self, will: Option<&str>) -> Verdict {
+        let packet = ControlPacket::Connect(Connect {
+            flags: Some(if will.is_some() { 0x06 } else { 0x02 }),
+            will: will.map(|topic| Will {
+                topic: Some(Text(topic.as_bytes())),
+                ..Will::default()
+            }),
+            ..Connect::default()
+        });
+        self.say(Up, 0x10, packet, None)
+    }
+
+    fn connack(&mut self) -> Verdict {
+        self.say(Down, 0x20, ControlPacket::Connack(Connack::default()), None)
+    }
+
+    fn event(&mut self, kind: EventKind, direction: Option<Direction>) -> bool {
+        self.selector.event(&Event {
+            kind,
+            time: Timestamp::default(),
+            packet: PacketRef::default(),
+            connection: Some(&self.connection),
+            direction,
+            bytes: None,
+        })
+    }
+}
+
+fn filter_bytes(filter: &str, options: &[u8]) -> Vec<u8> {
+    let mut bytes = u16::try_from(filter.len()).unwrap().to_be_bytes().to_vec();
+    bytes.extend(filter.as_bytes());
+    bytes.extend(options);
+    bytes
+}
+
+#[test]
+fn nothing_asked_shows_everything() {
+    let mut said = asking(Selection::default());
+    assert_eq!(said.publish_of(Up, 1, 1, None), Selected);
+    assert_eq!(said.ack(Down, PacketType::Puback, 1), Selected);
+    assert!(said.event(EventKind::Opened, None));
+}
+
+#[test]
+fn a_ladder_belongs_to_the_topic_of_its_publish() {
+    let mut said = asking(topics(&["plant/#"]));
+    for (topic, verdict) in [("plant/7", Selected), ("office/7", Hidden)] {
+        assert_eq!(said.publish(Up, 2, 7, topic), verdict);
+        assert_eq!(said.ack(Down, PacketType::Pubrec, 7), verdict);
+        assert_eq!(said.ack(Up, PacketType::Pubrel, 7), verdict);
+        assert_eq!(said.ack(Down, PacketType::Pubcomp, 7), verdict);
+        assert_eq!(said.publish(Up, 1, 8, topic), verdict);
+        assert_eq!(said.ack(Down, PacketType::Puback, 8), verdict);
+        assert_eq!(said.publish(Down, 0, 0, topic), verdict);
+    }
+}
+
+#[test]
+fn the_same_identifier_of_both_sides_is_two_exchanges() {
+    let mut said = asking(topics(&["plant/#"]));
+    assert_eq!(said.publish(Up, 2, 7, "plant/7"), Selected);
+    assert_eq!(said.publish(Down, 2, 7, "office/7"), Hidden);
+    assert_eq!(said.ack(Up, PacketType::Pubrec, 7), Hidden);
+    assert_eq!(said.ack(Down, PacketType::Pubrec, 7), Selected);
+    assert_eq!(said.ack(Down, PacketType::Pubrel, 7), Hidden);
+    assert_eq!(said.ack(Up, PacketType::Pubrel, 7), Selected);
+    assert_eq!(said.ack(Up, PacketType::Pubcomp, 7), Hidden);
+    assert_eq!(said.ack(Down, PacketType::Pubcomp, 7), Selected);
+}
+
+#[test]
+fn the_same_identifier_on_two_connections_is_two_exchanges() {
+    let mut said = asking(topics(&["plant/#"]));
+    assert_eq!(said.publish(Up, 1, 7, "plant/7"), Selected);
+    said.connection.number = 2;
+    assert_eq!(said.ack(Down, PacketType::Puback, 7), TopicUnknown);
+}
+
+#[test]
+fn a_subscribe_and_a_publish_may_use_one_identifier() {
+    // They may not by the specification, and do.
+    let mut said = asking(topics(&["plant/#"]));
+    assert_eq!(said.publish(Up, 1, 7, "plant/7"), Selected);
+    assert_eq!(said.subscribe(7, "office/#"), Hidden);
+    assert_eq!(said.ack(Down, PacketType::Suback, 7), Hidden);
+    assert_eq!(said.ack(Down, PacketType::Puback, 7), Selected);
+}
+
+#[test]
+fn subscriptions_that_overlap_are_shown() {
+    let mut said = asking(topics(&["plant/+/temp"]));
+    for (filter, verdict) in [
+        ("plant/7/temp", Selected),
+        ("#", Selected),
+        ("+/7/#", Selected),
+        ("$share/group/plant/#", Selected),
+        ("plant/7", Hidden),
+        ("plant/7/temp/x", Hidden),
+        ("$SYS/#", Hidden),
+    ] {
+        assert_eq!(said.subscribe(3, filter), verdict, "{filter}");
+        assert_eq!(said.ack(Down, PacketType::Suback, 3), verdict, "{filter}");
+        assert_eq!(said.unsubscribe(4, filter), verdict, "{filter}");
+    }
+}
+
+#[test]
+fn dollar_topics_want_to_be_named() {
+    let mut all = asking(topics(&["#"]));
+    assert_eq!(all.publish(Down, 0, 0, "$SYS/broker/uptime"), Hidden);
+    assert_eq!(all.publish(Down, 0, 0, "/"), Selected);
+    let mut sys = asking(topics(&["$SYS/#", "x"]));
+    assert_eq!(sys.publish(Down, 0, 0, "$SYS/broker/uptime"), Selected);
+    assert_eq!(sys.publish(Down, 0, 0, "x"), Selected);
+    assert_eq!(sys.publish(Down, 0, 0, "broker"), Hidden);
+    let mut shared = asking(topics(&["$share/group/a/+"]));
+    assert_eq!(shared.publish(Down, 0, 0, "a/b"), Selected);
+}
+
+#[test]
+fn a_will_is_a_message_of_its_topic() {
+    let mut said = asking(topics(&["dead/#"]));
+    assert_eq!(said.connect(Some("dead/me")), Selected);
+    assert_eq!(said.connack(), Selected);
+    assert_eq!(said.connect(Some("alive")), Hidden);
+    assert_eq!(said.connack(), Hidden);
+    assert_eq!(said.connect(None), Hidden);
+    said.connection.number = 2;
+    assert_eq!(said.connack(), Hidden);
+    assert_eq!(said.say(Up, 0xc0, ControlPacket::Pingreq, None), Hidden);
+}
+
+#[test]
+fn what_nobody_can_tell_is_kept_and_marked() {
+    let mut said = asking(topics(&["plant/#"]));
+    assert_eq!(said.publish_of(Up, 1, 5, None), TopicUnknown);
+    assert_eq!(said.ack(Down, PacketType::Puback, 5), TopicUnknown);
+    assert_eq!(said.ack(Up, PacketType::Pubrel, 6), TopicUnknown);
+    assert_eq!(said.ack(Down, PacketType::Suback, 6), TopicUnknown);
+    // But not when something else already speaks against it.
+    let mut said = asking(Selection {
+        types: vec![PacketType::Publish],
+        ..topics(&["plant/#"])
+    });
+    assert_eq!(said.ack(Up, PacketType::Pubrel, 6), Hidden);
+    assert_eq!(said.publish_of(Up, 0, 0, None), TopicUnknown);
+}
+
+#[test]
+fn an_answer_may_come_twice() {
+    let mut said = asking(topics(&["plant/#"]));
+    said.publish(Up, 1, 5, "plant/5");
+    assert_eq!(said.ack(Down, PacketType::Puback, 5), Selected);
+    assert_eq!(said.ack(Down, PacketType::Puback, 5), Selected);
+}
+
+#[test]
+fn a_gap_may_hide_that_an_identifier_was_used_again() {
+    let settled = |gap| {
+        let mut said = asking(topics(&["plant/#"]));
+        said.publish(Up, 1, 5, "plant/5");
+        said.ack(Down, PacketType::Puback, 5);
+        said.event(EventKind::Gap, Some(gap));
+        said.ack(Down, PacketType::Puback, 5)
+    };
+    assert_eq!(settled(Up), TopicUnknown);
+    assert_eq!(settled(Down), Selected);
+
+    // An open exchange stands as long as its answer cannot have been lost.
+    let open = |gaps: &[Direction]| {
+        let mut said = asking(topics(&["plant/#"]));
+        said.publish(Up, 1, 5, "plant/5");
+        for gap in gaps {
+            said.event(EventKind::Gap, Some(*gap));
+        }
+        said.ack(Down, PacketType::Puback, 5)
+    };
+    assert_eq!(open(&[Up]), Selected);
+    assert_eq!(open(&[Down]), Selected);
+    assert_eq!(open(&[Down, Up]), TopicUnknown);
+}
+
+#[test]
+fn a_pubrec_settles_only_when_it_refuses() {
+    let later = |code| {
+        let mut said = asking(topics(&["plant/#"]));
+        said.publish(Up, 2, 5, "plant/5");
+        said.ack_with(Down, PacketType::Pubrec, 5, code);
+        said.event(EventKind::Gap, Some(Up));
+        said.ack(Down, PacketType::Pubcomp, 5)
+    };
+    assert_eq!(later(None), Selected);
+    assert_eq!(later(Some(0x10)), Selected);
+    assert_eq!(later(Some(0x97)), TopicUnknown);
+}
+
+#[test]
+fn memory_is_bounded_by_what_is_open() {
+    let mut said = asking(topics(&["plant/#"]));
+    said.publish(Up, 2, 60000, "plant/open");
+    for id in 1..10_000 {
+        said.publish(Up, 1, id, "plant/x");
+        said.ack(Down, PacketType::Puback, id);
+    }
+    assert!(said.selector.exchanges.total() <= SETTLED_EXCHANGES + 1);
+    // The open one is still known.
+    assert_eq!(said.ack(Down, PacketType::Pubrec, 60000), Selected);
+    said.event(
+        EventKind::Closed {
+            by: None,
+            how: "idle",
+        },
+        None,
+    );
+    assert_eq!(said.selector.exchanges.total(), 0);
+    assert_eq!(said.selector.forgotten(), 0);
+}
+
+#[test]
+fn qos_is_that_of_the_message() {
+    let mut said = asking(Selection {
+        qos: vec![1],
+        ..Selection::default()
+    });
+    assert_eq!(said.publish(Up, 1, 5, "a"), Selected);
+    assert_eq!(said.ack(Down, PacketType::Puback, 5), Selected);
+    assert_eq!(said.publish(Up, 2, 6, "a"), Hidden);
+    // PUBREL carries 1 in its flags, and belongs to a message of QoS 2.
+    assert_eq!(said.ack(Up, PacketType::Pubrel, 6), Hidden);
+    // A server that answers QoS 1 with PUBREC.
+    assert_eq!(said.ack(Down, PacketType::Pubrec, 5), Selected);
+    // Without the message, the type tells.
+    assert_eq!(said.ack(Down, PacketType::Puback, 99), Selected);
+    assert_eq!(said.ack(Down, PacketType::Pubcomp, 99), Hidden);
+    assert_eq!(said.subscribe(7, "a"), Hidden);
+    assert_eq!(said.ack(Down, PacketType::Suback, 7), Hidden);
+    assert_eq!(said.connect(Some("a")), Hidden);
+}
+
+#[test]
+fn types_clients_and_connections() {
+    let mut said = asking(Selection {
+        types: vec![PacketType::Publish],
+        connections: vec![1, 3],
+        clients: vec![(*b"you").into(), (*b"me").into()],
+        ..Selection::default()
+    });
+    assert_eq!(said.publish(Up, 1, 5, "a"), Selected);
+    assert_eq!(said.ack(Down, PacketType::Puback, 5), Hidden);
+    said.connection.number = 2;
+    assert_eq!(said.publish(Up, 1, 5, "a"), Hidden);
+    said.connection.number = 3;
+    assert_eq!(said.publish(Up, 1, 5, "a"), Selected);
+    said.connection.client_id = Some((*b"m").into());
+    assert_eq!(said.publish(Up, 1, 5, "a"), Hidden);
+    said.connection.client_id = None;
+    assert_eq!(said.publish(Up, 1, 5, "a"), Hidden);
+}
+
+#[test]
+fn events_follow_what_was_asked() {
+    let gap = EventKind::Gap;
+    // Only some of the frames: what was lost matters, what was opened does not.
+    let mut said = asking(topics(&["a"]));
+    assert!(said.event(gap, Some(Up)));
+    assert!(!said.event(EventKind::Opened, None));
+    // All frames of some connections: all their events.
+    let mut said = asking(Selection {
+        connections: vec![1],
+        ..Selection::default()
+    });
+    assert!(said.event(EventKind::Opened, None));
+    said.connection.number = 2;
+    assert!(!said.event(gap, Some(Up)));
+    // What concerns the capture concerns everybody.
+    assert!(said.selector.event(&Event {
+        kind: EventKind::Bound { reason: "x" },
+        time: Timestamp::default(),
+        packet: PacketRef::default(),
+        connection: None,
+        direction: None,
+        bytes: None,
+    }));
+}

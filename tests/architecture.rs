@@ -58,7 +58,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("lz4_flex", &["capture"]),
     ("nom", &["mqtt"]),
     ("pcap", &["capture/bpf.rs", "capture/machine.rs"]),
-    ("pcap_parser", &["capture"]),
     ("ruzstd", &["capture"]),
     ("serde", &["report"]),
     ("serde_json", &["report"]),

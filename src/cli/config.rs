@@ -44,8 +44,6 @@ pub(crate) struct Plan {
     pub(crate) count: bool,
     /// Where to save packets.
     pub(crate) save: Option<Save>,
-    /// Say more on standard error (`-v`).
-    pub(crate) chatty: bool,
     /// Show a progress bar on standard error.
     pub(crate) progress: bool,
 }
@@ -190,7 +188,6 @@ impl Plan {
             engine,
             selection,
             count: args.count,
-            chatty: args.verbose > 0,
             progress: around.stderr_terminal
                 && !around.stdout_terminal
                 && sources.iter().all(|path| path.as_os_str() != "-"),

@@ -20,6 +20,9 @@ use super::{Config, Context, Output, Shared};
 /// and packet identifier are as expected.
 const ANSWER_BITS: u32 = 16;
 
+/// Bits that it counts when two packets are request and answer by their types.
+const PAIR_BITS: u32 = 4;
+
 /// A connection that carries MQTT, or should.
 #[derive(Debug)]
 pub(super) struct Conversation {
@@ -267,11 +270,22 @@ impl Conversation {
         {
             return Some(ANSWER_BITS);
         }
-        self.lanes[direction.reversed() as usize]
+        // Both are lost, and both consist of whole packets so far. That one
+        // answers the other tells its type, which counts on its own.
+        let peer = self.lanes[direction.reversed() as usize]
             .framer
             .as_ref()?
-            .lost()?
-            .whole_bits()
+            .lost()?;
+        let (ours, theirs) = (opening.0, peer.opening()?.0);
+        let answered = [
+            (PacketType::Pingreq, PacketType::Pingresp),
+            (PacketType::Subscribe, PacketType::Suback),
+            (PacketType::Unsubscribe, PacketType::Unsuback),
+            (PacketType::Pubrec, PacketType::Pubrel),
+            (PacketType::Pubrel, PacketType::Pubcomp),
+        ];
+        let pair = answered.contains(&(ours, theirs)) || answered.contains(&(theirs, ours));
+        Some(peer.whole_bits()? + if pair { PAIR_BITS } else { 0 })
     }
 
     /// Drops the provenance that is not needed any more.

@@ -65,7 +65,7 @@ pub(super) fn on_known_port(bytes: &[u8], up: bool) -> Answer {
         (Answer::No, Some(2..=127)) if !up && first == 0x20 => Answer::Mqtt,
         (Answer::No, _) => match plausible::evidence(bytes, Some(up), None) {
             Evidence::NeedMore => Answer::More,
-            Evidence::Plausible { bits, .. } if bits >= 16 => Answer::Mqtt,
+            Evidence::Plausible { bits, .. } if bits >= 12 => Answer::Mqtt,
             Evidence::Plausible { .. } | Evidence::Impossible => broken_but_framed(bytes, up),
         },
     }

@@ -342,11 +342,11 @@ impl Half {
             bytes = rest;
         }
         if cut > 0
-            && !self
+            && self
                 .pieces
                 .range(..=offset)
                 .next_back()
-                .is_some_and(|(s, p)| s + p.len() >= offset)
+                .is_none_or(|(start, piece)| start + piece.len() < offset)
         {
             self.insert(offset, &[], cut, at);
         }

@@ -35,8 +35,6 @@ mod pppoe;
 mod prism;
 mod radiotap;
 mod raw;
-#[cfg(test)]
-pub(crate) mod samples;
 mod token_ring;
 mod vlan;
 

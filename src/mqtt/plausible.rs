@@ -205,7 +205,7 @@ fn contents(header: FixedHeader, packet: &ControlPacket<'_>, version: Version) -
     // decoding of the contents.
     bits += 4;
     Some(match packet {
-        P::Pingreq | P::Pingresp => 16,
+        P::Pingreq | P::Pingresp => bits + 4,
         P::Connect(_) => 48,
         P::Connack(connack) => {
             let code = code_bits(version, header);
@@ -218,8 +218,8 @@ fn contents(header: FixedHeader, packet: &ControlPacket<'_>, version: Version) -
             bits + flags + code + exact
         }
         P::Puback(ack) | P::Pubrec(ack) | P::Pubrel(ack) | P::Pubcomp(ack) => match length {
-            2 => 16,
-            3 => 16 + code_bits(version, header),
+            2 => bits + 4,
+            3 => bits + 4 + code_bits(version, header),
             _ => bits + code_bits(version, header) + properties(ack.properties.bytes.len()),
         },
         P::Subscribe(subscribe) => {
@@ -246,10 +246,10 @@ fn contents(header: FixedHeader, packet: &ControlPacket<'_>, version: Version) -
             let codes = unsuback.codes.len() as u32;
             bits + (codes * code_bits(version, header)).min(TEXT_BITS)
         }
-        P::Unsuback(_) => 16,
+        P::Unsuback(_) => bits + 4,
         P::Disconnect(disconnect) => match length {
-            0 => 16,
-            1 => 16 + code_bits(version, header),
+            0 => bits + 4,
+            1 => bits + 4 + code_bits(version, header),
             _ => bits + code_bits(version, header) + properties(disconnect.properties.bytes.len()),
         },
         P::Auth(auth) => {
@@ -410,8 +410,8 @@ mod tests {
         let mut publish = b"\x30\x19\x00\x0avdm/123/on".to_vec();
         publish.extend(b"123|456|789|x");
         for (bytes, at_least) in [
-            (&b"\xc0\x00"[..], 16),
-            (b"\x40\x02\x00\x07", 16),
+            (&b"\xc0\x00"[..], 12),
+            (b"\x40\x02\x00\x07", 12),
             (b"\x20\x02\x00\x00", 16),
             (b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01c", 48),
             (&publish, 24),

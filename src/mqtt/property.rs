@@ -432,7 +432,7 @@ use DataType::{Binary, Byte, FourByteInteger, Pair, String, TwoByteInteger, Vari
 /// Every property, by identifier: where it may stand, where it may stand more
 /// than once, and the values of numbers.
 #[rustfmt::skip]
-pub static DEFINITIONS: [Definition; 27] = [
+pub(super) static DEFINITIONS: [Definition; 27] = [
     row(0x01, "Payload Format Indicator", "payload_format_indicator", Byte, PUBLISH | WILL, NEVER, 0..=1),
     row(0x02, "Message Expiry Interval", "message_expiry_interval", FourByteInteger, PUBLISH | WILL, NEVER, ANY),
     row(0x03, "Content Type", "content_type", String, PUBLISH | WILL, NEVER, ANY),
@@ -495,7 +495,6 @@ const PUBREL: u16 = 1 << PacketType::Pubrel as u16;
 const PUBCOMP: u16 = 1 << PacketType::Pubcomp as u16;
 const SUBSCRIBE: u16 = 1 << PacketType::Subscribe as u16;
 const SUBACK: u16 = 1 << PacketType::Suback as u16;
-const UNSUBSCRIBE: u16 = 1 << PacketType::Unsubscribe as u16;
 const UNSUBACK: u16 = 1 << PacketType::Unsuback as u16;
 const DISCONNECT: u16 = 1 << PacketType::Disconnect as u16;
 const AUTH: u16 = 1 << PacketType::Auth as u16;

@@ -84,11 +84,6 @@ impl<'a> Reader<'a> {
         self.state == State::Reading
     }
 
-    /// Whether something was not visible that the packet promises.
-    pub(super) fn cut(&self) -> bool {
-        self.state == State::Cut
-    }
-
     /// Bytes of the packet after the last field, seen or not; 0 once a field
     /// could not be read.
     pub(super) fn left(&self) -> usize {
@@ -228,11 +223,6 @@ impl<'a> Reader<'a> {
                 message: message.to_string(),
             });
         }
-    }
-
-    /// How many defects were noted so far.
-    pub(super) fn defects(&self) -> usize {
-        self.defects.len()
     }
 
     /// That a Variable Byte Integer took no more `bytes` than it needs (5.0).

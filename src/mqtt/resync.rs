@@ -12,8 +12,8 @@
 //! | [`ALIGNED_BITS`] | at the start of a TCP segment, where senders begin packets |
 //! | [`ANYWHERE_BITS`] | anywhere else |
 //!
-//! so random bytes are taken for MQTT less than once in four thousand million
-//! segments, or once in 2^48 bytes. At the end of the capture nothing more can
+//! so random bytes are taken for MQTT less than once in 2^28 segments, or once in
+//! 2^48 bytes. At the end of the capture nothing more can
 //! come, and a stream that is made of whole packets from its first segment to
 //! its last byte is accepted with [`WHOLE_BITS`], or with [`WHOLE_BITS_PEER`]
 //! if the other direction is MQTT beyond doubt. Everything found this way is
@@ -25,7 +25,7 @@ use super::version::Version;
 use crate::limits::RESYNC_BYTES;
 
 /// Evidence needed at the start of a segment, in bits.
-pub(super) const ALIGNED_BITS: u32 = 32;
+pub(super) const ALIGNED_BITS: u32 = 28;
 /// Evidence needed at any other position.
 pub(super) const ANYWHERE_BITS: u32 = 48;
 /// Evidence needed at the end, for a stream made of whole packets.

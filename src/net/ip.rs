@@ -196,11 +196,11 @@ fn jumbo(ip: &mut Ip<'_>) -> Result<(), Stop> {
     const JUMBO: u8 = 0xc2;
     let length = (usize::from(ip.payload.u8(1)?) + 1) * 8;
     let body = ip.payload.first(length)?.get(2..).unwrap_or_default();
-    if let Some(option) = options(body).find(|option| option.kind == JUMBO) {
-        if let Some(&length) = option.value.first_chunk() {
-            let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-            ip.payload = ip.payload.at_most(length);
-        }
+    if let Some(option) = options(body).find(|option| option.kind == JUMBO)
+        && let Some(&length) = option.value.first_chunk()
+    {
+        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        ip.payload = ip.payload.at_most(length);
     }
     Ok(())
 }

@@ -41,8 +41,6 @@ mod fragment;
 mod ip;
 mod segment;
 mod tcp;
-#[cfg(test)]
-mod tests;
 mod tunnel;
 
 use std::collections::BTreeMap;

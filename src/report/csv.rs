@@ -269,6 +269,3 @@ fn put_filters(frame: &MQTTFrame<'_>, cell: &mut Vec<u8>) {
         _ => {}
     }
 }
-
-#[cfg(test)]
-mod tests;

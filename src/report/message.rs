@@ -134,7 +134,7 @@ mod tests {
             ),
             (EventKind::Malformed { reason }, None, "malformed: a reason"),
             (
-                EventKind::Unfinished { wanted: 7 },
+                EventKind::Unfinished { wanted: Some(7) },
                 Some(12),
                 "unfinished message: 12 bytes seen, 7 bytes still to come",
             ),

@@ -31,6 +31,7 @@ mod message;
 mod ndjson;
 mod put;
 #[cfg(test)]
+#[allow(dead_code)]
 mod sample;
 mod secret;
 mod text;
@@ -109,6 +110,31 @@ impl Options {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    /// One of every packet type gives a line in every format, and no format
+    /// lets a control character or a password through.
+    #[test]
+    fn every_packet_type_gives_one_line() {
+        for format in REPORTS {
+            let mut report = (format.new)(&Options::default());
+            for (name, sample) in sample::all() {
+                let mut out = Vec::new();
+                sample.with(|frame| report.frame(frame, false, &mut out));
+                let line = String::from_utf8(out).expect("reports are UTF-8");
+                let body = line.strip_suffix('\n').expect("a line ends");
+                assert!(
+                    !body.contains(char::is_control),
+                    "{} {name}: {line}",
+                    format.name
+                );
+                assert!(!body.contains("S3CRET"), "{} {name}: {line}", format.name);
+                if format.name == "ndjson" {
+                    let object: serde_json::Value = serde_json::from_str(body).expect(name);
+                    assert!(object["type"].is_string() && object["length"].is_u64());
+                }
+            }
+        }
+    }
 
     #[test]
     fn formats_are_told_apart_and_explained() {

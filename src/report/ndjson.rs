@@ -616,6 +616,3 @@ impl Formatter for Safe {
 fn is_unsafe(char: char) -> bool {
     char == '\x7f' || escape::deceives(char)
 }
-
-#[cfg(test)]
-mod tests;

@@ -29,7 +29,7 @@ pub(super) fn password(frame: &MQTTFrame<'_>) -> Range<usize> {
         bytes: frame.bytes,
         at: frame.header.header_len(),
     };
-    match walk.to_password(has_properties) {
+    match walk.password(has_properties) {
         Ok(None) => 0..0,
         Ok(Some(password)) => password,
         Err(Lost) => walk.at.min(frame.bytes.len())..frame.bytes.len(),
@@ -48,7 +48,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn to_password(&mut self, has_properties: bool) -> Result<Option<Range<usize>>, Lost> {
+    fn password(&mut self, has_properties: bool) -> Result<Option<Range<usize>>, Lost> {
         self.field()?;
         let &[_level, flags, _, _] = self.peek(4)? else {
             return Err(Lost);
@@ -149,8 +149,8 @@ mod tests {
             for end in 2..bytes.len() {
                 let sample = Sample::raw(&bytes[..end], version);
                 let masked = sample.with(password);
-                for at in 0..end {
-                    assert!(!bytes[at].is_ascii_uppercase() || masked.contains(&at));
+                for (at, byte) in bytes[..end].iter().enumerate() {
+                    assert!(!byte.is_ascii_uppercase() || masked.contains(&at));
                 }
             }
         }

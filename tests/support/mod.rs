@@ -5,10 +5,10 @@
 //!  (encode)                                          └────────→ read (the library)
 //! ```
 
-pub mod encode;
-pub mod files;
-pub mod program;
-pub mod read;
-pub mod stack;
-pub mod transcript;
-pub mod wire;
+pub(crate) mod encode;
+pub(crate) mod files;
+pub(crate) mod program;
+pub(crate) mod read;
+pub(crate) mod stack;
+pub(crate) mod transcript;
+pub(crate) mod wire;

@@ -243,11 +243,11 @@ impl Wire {
             let ready: Vec<usize> = (0..window)
                 .filter(|&i| {
                     let this = &waiting[i];
-                    !waiting.iter().any(|s| {
-                        s.way != this.way
-                            && this.flags & ACK != 0
-                            && s.end() > s.seq
-                            && s.end() <= this.ack
+                    // What it acknowledges, and the SYN of its own side.
+                    !waiting.iter().take_while(|s| *s != this).any(|s| {
+                        let acked = this.flags & ACK != 0 && s.end() <= this.ack;
+                        (s.way != this.way && s.end() > s.seq && acked)
+                            || (s.way == this.way && s.flags & SYN != 0)
                     })
                 })
                 .collect();
@@ -371,7 +371,7 @@ impl Wire {
         bytes.extend(dst.port().to_be_bytes());
         bytes.extend(seq.to_be_bytes());
         bytes.extend(ack.to_be_bytes());
-        bytes.push(((20 + options.len()) / 4 << 4) as u8);
+        bytes.push((((20 + options.len()) / 4) << 4) as u8);
         bytes.push(segment.flags);
         bytes.extend(segment.window.to_be_bytes());
         bytes.extend([0; 4]);

@@ -72,9 +72,12 @@ fn open_udp(bytes: Bytes<'_>) -> Step<'_> {
     open(datagram.skip(HEADER)?)
 }
 
+/// Takes the header of a tunnel off.
+type Open = fn(Bytes<'_>) -> Step<'_>;
+
 /// Tunnels within UDP, by destination port: the source port is a hash of what
 /// is carried, so that routers spread it.
-static UDP_TUNNELS: &[(u16, fn(Bytes<'_>) -> Step<'_>)] = &[
+static UDP_TUNNELS: &[(u16, Open)] = &[
     (4789, vxlan::open),
     // What Linux used before VXLAN had a port of its own.
     (8472, vxlan::open),

@@ -335,6 +335,3 @@ const fn colour_of(packet_type: PacketType) -> AnsiColor {
         PacketType::Reserved => AnsiColor::Red,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,12 +6,18 @@
 #[allow(dead_code, unreachable_pub)]
 mod support;
 
+/// Who may import whom in `src`, and what the core never does.
+mod architecture;
+/// README, help and manual say what the program does.
+mod docs;
 /// Captures with their frames written down beside them.
 mod expected_frames;
+/// Builds files for other programs to read; ignored unless asked for.
+mod export;
+/// Whole runs of the program against stored output; wrong inputs; pipes.
+mod golden;
 /// Input made to hurt: lengths, floods, mutations, memory.
 mod hostile;
-/// The program on real captures: ladders, wrong inputs, pipes.
-mod program;
 /// The same conversation told in many ways: one expectation, many paths.
 mod properties;
 /// Every split point, every carrier, every file format, exhaustively.

@@ -248,7 +248,7 @@ fn honest_or_deceptive(deceptive: bool) -> impl Strategy<Value = Conversation> {
     let exchange = (
         0..9_u8,
         1..200_u16,
-        prop_oneof![0..40_usize, 100..140_usize, Just(1500_usize)],
+        prop_oneof![0..40_usize, 100..140_usize, Just(1300_usize)],
     );
     (prop::sample::select(&[3_u8, 4, 5][..]), vec(exchange, 0..8)).prop_map(move |(version, exchanges)| {
         let mut text = format!("> CONNECT client=c{version} version={version}\n< CONNACK\n");

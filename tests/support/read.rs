@@ -100,6 +100,11 @@ impl Reader {
         }
     }
 
+    /// What the engine has counted up to now.
+    pub fn summary(&self) -> Summary {
+        self.engine.summary().clone()
+    }
+
     /// The next packet.
     pub fn push(&mut self, packet: &OwnedPacket) {
         self.number += 1;
@@ -203,7 +208,8 @@ impl From<&MQTTFrame<'_>> for OwnedFrame {
             resynchronised: frame.resynchronised,
             defects: frame.defects.iter().map(ToString::to_string).collect(),
             version: frame.version.name(),
-            version_assumed: frame.connection.version_assumed,
+            // Nothing is known where there was nothing to infer it from.
+            version_assumed: frame.connection.version_assumed || frame.connection.version.is_none(),
             client_id: frame.connection.client_id.as_deref().map(<[u8]>::to_vec),
             offset: frame.offset,
             first: frame.first.number,

@@ -243,11 +243,11 @@ impl Wire {
             let ready: Vec<usize> = (0..window)
                 .filter(|&i| {
                     let this = &waiting[i];
-                    !waiting.iter().any(|s| {
-                        s.way != this.way
-                            && this.flags & ACK != 0
-                            && s.end() > s.seq
-                            && s.end() <= this.ack
+                    // What it acknowledges, and the SYN of its own side.
+                    !waiting.iter().take_while(|s| *s != this).any(|s| {
+                        let acked = this.flags & ACK != 0 && s.end() <= this.ack;
+                        (s.way != this.way && s.end() > s.seq && acked)
+                            || (s.way == this.way && s.flags & SYN != 0)
                     })
                 })
                 .collect();
@@ -422,7 +422,11 @@ mod tests {
         let stream = wire().streams[0].clone();
         let split = wire().split(Up, &[1, 5, 6, 17]);
         let mut joined = vec![0; stream.len()];
-        for s in split.segments.iter().filter(|s| s.way == Up) {
+        for s in split
+            .segments
+            .iter()
+            .filter(|s| s.way == Up && !s.payload.is_empty())
+        {
             joined[s.range().start.max(0) as usize..][..s.payload.len()]
                 .copy_from_slice(&s.payload);
         }

@@ -1,0 +1,88 @@
+//! The documents tell the truth: commands in them work, files they name exist.
+//! (What `--help` prints is compared in `golden/help.txt`.)
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::program::{mqttdump, project};
+
+/// Commands on captures of ours, in any document, do what they promise: they
+/// succeed and print something.
+#[test]
+fn commands_in_documents_work() {
+    let mut commands = 0;
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).expect("a document");
+        for line in text.lines().map(str::trim) {
+            let line = line.strip_prefix("$ ").unwrap_or(line);
+            let args = match line.split_once(" -- ") {
+                Some((cargo, args)) if cargo.starts_with("cargo run") => args,
+                _ => match line.strip_prefix("mqttdump ") {
+                    Some(args) => args,
+                    None => continue,
+                },
+            };
+            // Only what reads a capture of the tree, into nothing else.
+            if !args.contains("fixtures/") || args.contains(['|', '>', '<']) {
+                continue;
+            }
+            let output = Command::new("sh")
+                .current_dir(project(""))
+                .arg("-c")
+                .arg(format!(
+                    "exec \"$0\" {}",
+                    args.split(" #").next().unwrap_or(args)
+                ))
+                .arg(mqttdump().get_program())
+                .env("TZ", "UTC")
+                .output()
+                .expect("sh starts");
+            let message = String::from_utf8_lossy(&output.stderr);
+            let place = format!("{}: {line}\n{message}", document.display());
+            assert!(output.status.success(), "{place}");
+            assert!(!output.stdout.is_empty(), "{place}");
+            commands += 1;
+        }
+    }
+    assert!(
+        commands > 0,
+        "the README shows at least one command on a fixture"
+    );
+}
+
+/// Relative links in documents lead somewhere.
+#[test]
+fn links_in_documents_lead_somewhere() {
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).expect("a document");
+        let folder = document.parent().expect("a folder");
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..]
+                .split([')', ' ', '#'])
+                .next()
+                .unwrap_or_default();
+            if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            assert!(
+                folder.join(target).exists(),
+                "{} links to {target}, which is not there",
+                document.display()
+            );
+        }
+    }
+}
+
+/// README and everything under `docs/`.
+fn documents() -> Vec<PathBuf> {
+    let mut documents = Vec::new();
+    for folder in [project(""), project("docs")] {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if Path::new(&path).extension().is_some_and(|e| e == "md") {
+                documents.push(path);
+            }
+        }
+    }
+    documents
+}

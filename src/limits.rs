@@ -76,8 +76,18 @@ pub const RESYNC_BYTES: usize = 64 << 10;
 /// Bytes of topic names that the aliases of one direction may hold.
 pub const ALIAS_BYTES: usize = 1 << 20;
 
-/// Exchanges that a selection by topic or QoS follows at once.
+/// Exchanges that a selection by topic or QoS remembers, over all connections:
+/// about 48 MiB.
 pub const SELECTED_EXCHANGES: usize = 1 << 20;
-/// Exchanges that a selection remembers after they ended, so that late copies
-/// of their acknowledgements still belong to them.
-pub const SETTLED_EXCHANGES: usize = 1 << 16;
+/// Answered exchanges that a selection remembers per connection, so that answers
+/// that come twice still belong to them.
+pub const SETTLED_EXCHANGES: usize = 1024;
+
+/// Bytes of packets that saving from a pipe holds while it is undecided whether
+/// their connections are wanted.
+pub const SAVE_HELD_BYTES: usize = 64 << 20;
+/// Connections that have closed and whose stragglers are saved from a pipe.
+pub const SAVE_CLOSED: usize = 1 << 16;
+/// IP fragments that saving from files remembers, for its second pass: about
+/// 32 MiB.
+pub const SAVE_FRAGMENTS: usize = 1 << 21;

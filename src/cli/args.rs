@@ -16,10 +16,11 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Parser, ValueEnum};
 use mqttdump::engine::Decode;
 use mqttdump::mqtt::PacketType;
+use mqttdump::report::REPORTS;
 
 const INPUT: &str = "Input";
 const PACKETS: &str = "Which packets are read";
@@ -59,15 +60,6 @@ Exit status: 0 when all was done, 2 when something could not be done or read \
     args_override_self = true
 )]
 pub(crate) struct Args {
-    /// Show only packets that match a BPF expression, as in tcpdump
-    ///
-    /// All words that are not options form one expression in the language of
-    /// pcap-filter(7), for example `host 10.0.0.1 and tcp port 1883`. It
-    /// decides which captured packets are read at all; to choose among
-    /// messages, see --topic and its neighbours.
-    #[arg(value_name = "BPF EXPRESSION", help_heading = PACKETS)]
-    pub(crate) expression: Vec<String>,
-
     /// Read this capture; `-` is standard input. Repeat for the parts of one
     /// capture
     ///
@@ -111,6 +103,15 @@ pub(crate) struct Args {
     /// Off by default: offloading leaves wrong checksums in honest captures.
     #[arg(long, help_heading = INPUT)]
     pub(crate) verify_checksums: bool,
+
+    /// Read only packets that match a BPF expression, as in tcpdump
+    ///
+    /// All words that are not options form one expression in the language of
+    /// pcap-filter(7), for example `host 10.0.0.1 and tcp port 1883`. It
+    /// decides which captured packets are read at all; to choose among
+    /// messages, see --topic and its neighbours.
+    #[arg(value_name = "BPF EXPRESSION", help_heading = PACKETS)]
+    pub(crate) expression: Vec<String>,
 
     /// Read the BPF expression from a file
     ///
@@ -172,7 +173,7 @@ pub(crate) struct Args {
     pub(crate) frames: Option<u64>,
 
     /// Print `MQTTFrame { type: …, qos: …, dup:… }` alone, nothing else
-    #[arg(short = 'q', long = "quiet", help_heading = LINES, conflicts_with = "verbose")]
+    #[arg(short = 'q', long = "quiet", help_heading = LINES)]
     pub(crate) quiet: bool,
 
     /// Print all fields; twice: properties, offsets and TCP facts too
@@ -200,11 +201,18 @@ pub(crate) struct Args {
     #[arg(short = 't', help_heading = LINES, action = ArgAction::Count)]
     pub(crate) time: u8,
 
-    /// Print a number at the beginning of each line
+    /// Print nanoseconds where times have microseconds
+    #[arg(long, help_heading = LINES)]
+    pub(crate) nano: bool,
+
+    /// Begin each line with the number of its captured packet
     #[arg(short = '#', long = "number", help_heading = LINES)]
     pub(crate) number: bool,
 
-    /// Print TCP sequence numbers as they are on the wire, not relative
+    /// Print absolute TCP sequence numbers: accepted for tcpdump's sake
+    ///
+    /// Positions are printed as offsets in the stream, which need no such
+    /// choice.
     #[arg(
         short = 'S',
         long = "absolute-tcp-sequence-numbers",
@@ -227,9 +235,9 @@ pub(crate) struct Args {
     pub(crate) numeric: u8,
 
     /// One text line per message, one JSON object per line, or a table
-    #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, value_enum,
-          default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, default_value = "text",
+          value_parser = format())]
+    pub(crate) format: String,
 
     /// Colour by type of control packet; NO_COLOR is respected
     #[arg(long, value_name = "WHEN", help_heading = OUTPUT, value_enum,
@@ -277,29 +285,6 @@ pub(crate) struct Args {
     /// Print the manual page or a shell's completions
     #[arg(long, value_name = "WHAT", help_heading = OTHER, value_enum, exclusive = true)]
     pub(crate) generate: Option<Generate>,
-}
-
-/// Formats of `--format`.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Format {
-    /// One line per message
-    #[default]
-    Text,
-    /// One JSON object per message and event
-    Ndjson,
-    /// A table with a heading; events go to standard error
-    Csv,
-}
-
-impl Format {
-    /// Its name among the report formats.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Ndjson => "ndjson",
-            Self::Csv => "csv",
-        }
-    }
 }
 
 /// When to colour.
@@ -352,6 +337,14 @@ fn payload(typed: &str) -> Result<u32, String> {
             .parse()
             .map_err(|_| "expected a number of bytes, or all".to_owned()),
     }
+}
+
+/// Names of the report formats.
+fn format() -> PossibleValuesParser {
+    let names = REPORTS
+        .iter()
+        .map(|format| PossibleValue::new(format.name).help(format.help));
+    PossibleValuesParser::new(names)
 }
 
 /// Names of packet types, in any case.
@@ -504,7 +497,6 @@ mod tests {
             "-r f --format xml",
             "-r f --connection 0",
             "-r f -F filter tcp",
-            "-r f -q -v",
             "-r f --print",
             "-r f --nonsense",
             "-r",

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 
 use mqttdump::engine;
 use mqttdump::mqtt::topic::TopicFilter;
+use mqttdump::report::{Format, TEXT};
 use mqttdump::select::Selection;
 
-use super::args::{Args, Format, Generate, When};
+use super::args::{Args, Generate, When};
+use super::view;
 
 /// What to do.
-#[derive(Debug)]
 pub(crate) enum Task {
     /// Write the manual page or completions.
     Generate(Generate),
@@ -24,7 +25,6 @@ pub(crate) enum Task {
 }
 
 /// How to read a capture, and what for.
-#[derive(Debug)]
 pub(crate) struct Plan {
     /// The parts of the capture; `-` is standard input. Never empty.
     pub(crate) sources: Vec<PathBuf>,
@@ -44,6 +44,10 @@ pub(crate) struct Plan {
     pub(crate) count: bool,
     /// Where to save packets.
     pub(crate) save: Option<Save>,
+    /// Say no more than is asked for (`-q`).
+    pub(crate) quiet: bool,
+    /// Say more on standard error (`-v`).
+    pub(crate) chatty: bool,
     /// Show a progress bar on standard error.
     pub(crate) progress: bool,
 }
@@ -60,10 +64,9 @@ pub(crate) enum Expression {
 }
 
 /// How to print.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Print {
     /// The format.
-    pub(crate) format: Format,
+    pub(crate) format: &'static Format,
     /// Whether to print events at all: not with `-q`.
     pub(crate) events: bool,
     /// `MQTTFrame { … }` alone.
@@ -82,8 +85,8 @@ pub(crate) struct Print {
     pub(crate) time: u8,
     /// A number before each line.
     pub(crate) number: bool,
-    /// TCP sequence numbers as on the wire.
-    pub(crate) absolute: bool,
+    /// Nanoseconds instead of microseconds.
+    pub(crate) nanoseconds: bool,
     /// Passwords in clear.
     pub(crate) secrets: bool,
     /// Terminal colours.
@@ -115,8 +118,9 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) stderr_terminal: bool,
     /// Columns of the terminal at standard output.
     pub(crate) columns: Option<usize>,
-    /// Colour is unwelcome (`NO_COLOR`, or a dumb terminal).
-    pub(crate) no_colour: bool,
+    /// Colour is welcome on standard output: a terminal that can do it, and no
+    /// `NO_COLOR`.
+    pub(crate) colour: bool,
     /// Whether a path names an existing regular file.
     pub(crate) is_file: &'a dyn Fn(&Path) -> bool,
 }
@@ -159,14 +163,6 @@ impl Plan {
             return Err("-F - and -r - cannot both read standard input".into());
         }
 
-        let selection = selection(&args)?;
-        if args.write.is_some() && !selection.is_empty() {
-            return Err(
-                "-w together with a selection is not in this version; give a BPF expression, \
-                 or -w without --topic, --client, --type, --qos and --connection"
-                    .into(),
-            );
-        }
         let printing = !args.count && (args.write.is_none() || args.print);
         let print = printing.then(|| Print::new(&args, around));
         let mut engine = engine::Config {
@@ -186,8 +182,10 @@ impl Plan {
             max_packets: args.packets,
             max_frames: args.frames,
             engine,
-            selection,
+            selection: selection(&args)?,
             count: args.count,
+            quiet: args.quiet,
+            chatty: args.verbose > 0,
             progress: around.stderr_terminal
                 && !around.stdout_terminal
                 && sources.iter().all(|path| path.as_os_str() != "-"),
@@ -209,7 +207,8 @@ impl Print {
             false => around.stdout_terminal,
         };
         Self {
-            format: args.format,
+            // The names were checked when they were parsed.
+            format: view::format(&args.format).unwrap_or(&TEXT),
             events: !args.quiet,
             quiet: args.quiet,
             detail: args.verbose.min(2),
@@ -219,12 +218,12 @@ impl Print {
             link: args.link,
             time: args.time,
             number: args.number,
-            absolute: args.absolute,
+            nanoseconds: args.nano,
             secrets: args.show_secrets,
             colour: match args.color {
                 When::Always => true,
                 When::Never => false,
-                When::Auto => terminal && !around.no_colour,
+                When::Auto => around.colour && !to_stderr,
             },
             width: around.columns.filter(|_| terminal),
             line_buffered: args.line_buffered || terminal,
@@ -323,7 +322,7 @@ mod tests {
         stdout_terminal: false,
         stderr_terminal: false,
         columns: None,
-        no_colour: false,
+        colour: false,
         is_file: &|path| path.as_os_str() == "x.pcap" || path.as_os_str() == "tcp",
     };
     const TERMINAL: Surroundings<'_> = Surroundings {
@@ -331,6 +330,7 @@ mod tests {
         stdout_terminal: true,
         stderr_terminal: true,
         columns: Some(80),
+        colour: true,
         ..PIPES
     };
 
@@ -342,7 +342,8 @@ mod tests {
     fn plan_in(line: &str, around: &Surroundings<'_>) -> Plan {
         match task(line, around) {
             Ok(Task::Read(plan)) => *plan,
-            other => panic!("{line}: {other:?}"),
+            Ok(Task::Generate(_)) => panic!("{line}"),
+            Err(message) => panic!("{line}: {message}"),
         }
     }
 
@@ -351,7 +352,10 @@ mod tests {
     }
 
     fn refusal(line: &str, around: &Surroundings<'_>) -> String {
-        task(line, around).unwrap_err()
+        match task(line, around) {
+            Err(message) => message,
+            Ok(_) => panic!("{line} was not refused"),
+        }
     }
 
     #[test]
@@ -416,7 +420,7 @@ mod tests {
         assert!(!print.colour && !print.line_buffered);
         assert_eq!(print.width, None);
         let plain = Surroundings {
-            no_colour: true,
+            colour: false,
             ..TERMINAL
         };
         assert!(!plan_in("-r f", &plain).print.unwrap().colour);

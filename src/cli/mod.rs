@@ -11,11 +11,15 @@
 //! | 2 | something that was asked for could not be done or read |
 
 mod args;
+mod closing;
 mod config;
+mod gate;
 mod generate;
 mod output;
 mod progress;
 mod run;
+mod save;
+mod view;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -38,8 +42,7 @@ pub(crate) fn main() -> ExitCode {
         stdout_terminal: io::stdout().is_terminal(),
         stderr_terminal: io::stderr().is_terminal(),
         columns: terminal_size::terminal_size().map(|(width, _)| width.0.into()),
-        no_colour: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|value| value == "dumb"),
+        colour: anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
         is_file: &Path::is_file,
     };
     match Task::new(args, &around) {
@@ -50,7 +53,10 @@ pub(crate) fn main() -> ExitCode {
             }
             _ => ExitCode::SUCCESS,
         },
-        Ok(Task::Read(plan)) => run::run(*plan),
+        Ok(Task::Read(plan)) => match run::run(&plan) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(2),
+        },
         Err(message) => {
             complain(&message);
             ExitCode::from(2)
@@ -67,16 +73,21 @@ fn not_arguments(error: &clap::Error) -> ExitCode {
             ExitCode::SUCCESS
         }
         _ => {
-            let message = error.render().to_string();
-            complain(
-                message
-                    .strip_prefix("error: ")
-                    .unwrap_or(&message)
-                    .trim_end(),
-            );
+            complain(&in_short(&error.render().to_string()));
             ExitCode::from(2)
         }
     }
+}
+
+/// What is wrong, without the usage that follows: one clear message.
+fn in_short(message: &str) -> String {
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let lines: Vec<_> = message
+        .lines()
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    lines.join("\n")
 }
 
 /// A message on standard error, in the way of all messages.

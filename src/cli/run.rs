@@ -1,411 +1,400 @@
-//! Carries a [`Plan`] out: packets in, lines (and packets) out.
+//! Carries out a plan: packets in, lines and files out.
 //!
 //! ```text
-//! Merge ─Item→ Filter ─→ Engine ─→ Selector ─→ Report ─→ Output
-//!          └──────────→ Writer (-w)
+//! captures ─item→ gate ─packet→ engine ─frame, event→ view ─lines→ stdout
+//!                   │                                   │
+//!                   └──────────────packet──→ saver ←────┘ which connections
 //! ```
-//! Everything readable is reported before a complaint about what is not; a
-//! reader who closes the pipe ends the work, and is content.
+//!
+//! The loop is in [`read`]; what it is for is in its two [`Consumer`]s:
+//! [`FirstPass`] does everything, [`SecondPass`] writes the connections that
+//! the first found (see [`save`](super::save)).
+//!
+//! Trouble with the input does not end the reading: everything readable is
+//! shown, then the messages come, and the exit code tells.
 
-use std::io::{self, Write};
 use std::path::Path;
-use std::process::ExitCode;
 
-use jiff::tz::TimeZone;
+use mqttdump::capture::{self, Block, Capture, Item, Merge, Packet, Writer};
+use mqttdump::engine::{self, Engine, Placed};
+use mqttdump::link;
+use mqttdump::packet::LinkType;
 
-use mqttdump::capture::{self, Capture, Filter, Item, Merge, Writer};
-use mqttdump::engine::{Engine, Output as Pushed};
-use mqttdump::net;
-use mqttdump::packet::CapturedPacket;
-use mqttdump::report::{
-    self, Detail, Dump, Options, REPORTS, Report, TextOptions, TextReport, TimeStyle,
-};
-use mqttdump::select::{Selector, Verdict};
-
+use super::closing::{self, Facts};
 use super::complain;
-use super::config::{Expression, Plan, Print};
-use super::output::{Ended, Output};
+use super::config::Plan;
+use super::gate::{self, Gate};
+use super::output::Ended;
 use super::progress::Progress;
+use super::save::{Saver, Wanted};
+use super::view::View;
 
-/// Reads the capture and does what was asked with it.
-pub(crate) fn run(plan: Plan) -> ExitCode {
-    match Run::new(plan).and_then(Run::drive) {
-        Ok(code) => code,
-        Err(Stopped::ReaderGone) => ExitCode::SUCCESS,
-        Err(Stopped::Because(message)) => {
+/// Why the plan was not carried out to its end.
+#[derive(Debug)]
+enum Stop {
+    /// Whoever reads our output has gone: nothing is left to do, and that is
+    /// well.
+    ReaderGone,
+    /// With the message to say.
+    Failed(String),
+}
+
+/// Reads, shows and saves. Returns whether everything that was asked for could
+/// be done; what could not has been said on standard error.
+pub(crate) fn run(plan: &Plan) -> bool {
+    match try_run(plan) {
+        Ok(done) => done,
+        Err(Stop::ReaderGone) => true,
+        Err(Stop::Failed(message)) => {
             complain(&message);
-            ExitCode::from(2)
+            false
         }
     }
 }
 
-/// Why the work ends early.
-enum Stopped {
-    ReaderGone,
-    Because(String),
+fn try_run(plan: &Plan) -> Result<bool, Stop> {
+    let expression = gate::text(&plan.expression).map_err(Stop::Failed)?;
+    let (captures, mut whole) = open(plan, true)?;
+    let link_types = link_types(&captures);
+    let gate = |max| {
+        Gate::new(expression.as_deref(), max, &link_types)
+            .map_err(|error| Stop::Failed(error.to_string()))
+    };
+    let mut first_gate = gate(plan.max_packets)?;
+
+    let selecting = !plan.selection.is_empty();
+    let (mut saver, mut later) = (None, None);
+    if let Some(writer) = writer(plan, &captures)? {
+        saver = Some(match selecting {
+            false => Saver::All(writer),
+            true if can_be_read_again(plan, &captures) => {
+                later = Some(writer);
+                Saver::Find(Wanted::default())
+            }
+            true => Saver::hold(writer),
+        });
+    }
+
+    let mut merge = Merge::new(captures);
+    let mut progress = Progress::new(plan.progress);
+    let mut pass = FirstPass::new(plan, saver);
+    let errors = read(&mut merge, &mut first_gate, &mut progress, &mut pass)?;
+    let stopped = pass.is_done() || first_gate.is_closed();
+    pass.finish()?;
+
+    let saved = pass.saver.take().map(Saver::finish).transpose()?;
+    let (wanted, unsaved) = saved.unwrap_or_default();
+    if let (Some(wanted), Some(writer)) = (wanted, later) {
+        let (captures, _) = open(plan, false)?;
+        let mut second = SecondPass {
+            engine: Engine::new(engine::Config {
+                payload: 0,
+                ..plan.engine.clone()
+            }),
+            wanted: wanted.into_test(),
+            writer,
+        };
+        let mut merge = Merge::new(captures);
+        let mut gate = gate(plan.max_packets)?;
+        // Its errors are those of the first pass again.
+        read(&mut merge, &mut gate, &mut progress, &mut second)?;
+        second.writer.finish()?;
+    }
+    progress.clear();
+
+    if plan.count {
+        let line = closing::counted(pass.view.shown, "message") + "\n";
+        print_last(plan, &line)?;
+    }
+    for error in errors {
+        complain(&error.to_string());
+        whole = false;
+    }
+    for error in &first_gate.refused {
+        complain(&error.to_string());
+        whole = false;
+    }
+    let (notes, failed) = closing::notes(&Facts {
+        summary: pass.engine.as_ref().map(Engine::summary),
+        shown: pass.view.shown,
+        selecting,
+        stopped,
+        expression: expression.as_deref(),
+        hidden: first_gate.hidden,
+        forgotten: pass.view.forgotten(),
+        unsaved,
+        quiet: plan.quiet,
+        chatty: plan.chatty,
+    });
+    notes.iter().for_each(|note| complain(note));
+    Ok(whole && !failed)
 }
 
-impl From<Ended> for Stopped {
+/// Where the items of a capture go.
+trait Consumer {
+    /// The input has nothing more to read at the moment.
+    fn before_waiting(&mut self) -> Result<(), Stop>;
+    /// Something that is not a packet.
+    fn block(&mut self, block: &Block<'_>) -> Result<(), Stop>;
+    /// A packet that the gate let through.
+    fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop>;
+    /// Whether it wants no more.
+    fn is_done(&self) -> bool;
+}
+
+/// Reads until the end, or until the gate or the consumer has enough. Returns
+/// what is wrong with the input.
+fn read(
+    merge: &mut Merge,
+    gate: &mut Gate,
+    progress: &mut Progress,
+    to: &mut impl Consumer,
+) -> Result<Vec<capture::Error>, Stop> {
+    let mut errors = Vec::new();
+    while !gate.is_closed() && !to.is_done() {
+        if merge.may_wait() {
+            to.before_waiting()?;
+        }
+        match merge.next() {
+            Ok(Some(Item::Packet(packet))) => {
+                if gate.passes(&packet.packet) {
+                    to.packet(&packet)?;
+                }
+            }
+            Ok(Some(Item::Block(block))) => to.block(&block)?,
+            Ok(None) => break,
+            Err(error) => {
+                errors.push(error);
+                continue;
+            }
+        }
+        progress.step(|| (merge.position(), merge.size()));
+    }
+    Ok(errors)
+}
+
+/// Does everything that a single reading can do.
+struct FirstPass {
+    /// `None` when packets are only copied.
+    engine: Option<Engine>,
+    view: View,
+    saver: Option<Saver>,
+}
+
+impl FirstPass {
+    fn new(plan: &Plan, saver: Option<Saver>) -> Self {
+        let selects = saver.as_ref().is_some_and(Saver::selects);
+        let frames = plan.print.is_some() || plan.count || plan.max_frames.is_some() || selects;
+        Self {
+            engine: frames.then(|| Engine::new(plan.engine.clone())),
+            view: View::new(plan, selects),
+            saver,
+        }
+    }
+
+    /// The capture has ended, or enough of it was read.
+    fn finish(&mut self) -> Result<(), Stop> {
+        if let Some(report) = self.view.link_header() {
+            // What comes now was completed by no packet.
+            report.link_header("");
+        }
+        if let Some(engine) = &mut self.engine {
+            let view = &mut self.view;
+            engine.finish(&mut |pushed| view.take(pushed));
+        }
+        self.pass_on_news()?;
+        self.view.flush()?;
+        Ok(())
+    }
+
+    /// Tells the saver which connections are wanted.
+    fn pass_on_news(&mut self) -> Result<(), Stop> {
+        let Some(saver) = &mut self.saver else {
+            return Ok(());
+        };
+        for connection in self.view.news.selected.drain(..) {
+            saver.select(connection)?;
+        }
+        for connection in self.view.news.closed.drain(..) {
+            saver.closed(connection);
+        }
+        Ok(())
+    }
+}
+
+impl Consumer for FirstPass {
+    fn before_waiting(&mut self) -> Result<(), Stop> {
+        self.view.flush()?;
+        if let Some(saver) = &mut self.saver {
+            saver.flush()?;
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
+        if let Some(saver) = &mut self.saver {
+            saver.block(block)?;
+        }
+        Ok(())
+    }
+
+    fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
+        if let Some(report) = self.view.link_header() {
+            report.link_header(&link::describe(&packet.packet));
+        }
+        let view = &mut self.view;
+        let placed = match &mut self.engine {
+            Some(engine) => engine.push(&packet.packet, &mut |pushed| view.take(pushed)),
+            None => Placed::default(),
+        };
+        if let Some(saver) = &mut self.saver {
+            saver.packet(packet, placed)?;
+            self.pass_on_news()?;
+        }
+        self.view.settle()?;
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.view.is_full()
+    }
+}
+
+/// Writes the packets of the connections that are wanted.
+struct SecondPass<W> {
+    /// Numbers the connections as in the first pass.
+    engine: Engine,
+    wanted: W,
+    writer: Writer,
+}
+
+impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for SecondPass<W> {
+    fn before_waiting(&mut self) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
+        Ok(self.writer.block(block)?)
+    }
+
+    fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
+        let placed = self.engine.push(&packet.packet, &mut |_| {});
+        if (self.wanted)(packet.packet.id, placed.connection) {
+            self.writer.packet(packet)?;
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        false
+    }
+}
+
+/// Opens the parts of the capture. Those that cannot be opened are named, and
+/// the others read all the same; returns whether there were none of the former.
+fn open(plan: &Plan, complaining: bool) -> Result<(Vec<Capture>, bool), Stop> {
+    let mut captures = Vec::new();
+    let mut whole = true;
+    for (file, path) in (0..).zip(&plan.sources) {
+        match Capture::open(path, file) {
+            Ok(capture) => {
+                if complaining && plan.chatty {
+                    say_what_is_read(&capture);
+                }
+                captures.push(capture);
+            }
+            // The only one: its message is the whole story.
+            Err(error) if plan.sources.len() == 1 => return Err(error.into()),
+            Err(error) => {
+                whole = false;
+                if complaining {
+                    complain(&error.to_string());
+                }
+            }
+        }
+    }
+    if captures.is_empty() {
+        return Err(Stop::Failed("none of the files can be read".to_owned()));
+    }
+    Ok((captures, whole))
+}
+
+/// As tcpdump does.
+fn say_what_is_read(capture: &Capture) {
+    let name = capture.name();
+    match capture.interface() {
+        Some(interface) => complain(&format!(
+            "reading from file {name}, link-type {}, snapshot length {}",
+            interface.link_type, interface.snap_length
+        )),
+        None => complain(&format!("reading from file {name}, pcapng")),
+    }
+}
+
+fn link_types(captures: &[Capture]) -> Vec<LinkType> {
+    let mut link_types: Vec<_> = captures
+        .iter()
+        .filter_map(|capture| Some(capture.interface()?.link_type))
+        .collect();
+    link_types.sort_unstable_by_key(|link_type| link_type.0);
+    link_types.dedup();
+    link_types
+}
+
+/// Creates the file of `-w`, unless that would destroy what is to be read.
+fn writer(plan: &Plan, captures: &[Capture]) -> Result<Option<Writer>, Stop> {
+    let Some(save) = &plan.save else {
+        return Ok(None);
+    };
+    if let Some(source) = plan.sources.iter().find(|path| is_same(path, &save.path)) {
+        return Err(Stop::Failed(format!(
+            "-w {} would overwrite what -r {} reads",
+            save.path.display(),
+            source.display()
+        )));
+    }
+    let mut file = capture::Plan::new(&save.path, captures);
+    file.look_ahead(&plan.sources);
+    file.flush = save.packet_buffered;
+    Ok(Some(Writer::create(&save.path, file)?))
+}
+
+fn is_same(source: &Path, target: &Path) -> bool {
+    match (source.canonicalize(), target.canonicalize()) {
+        (Ok(source), Ok(target)) => source == target && source.is_file(),
+        _ => false,
+    }
+}
+
+fn can_be_read_again(plan: &Plan, captures: &[Capture]) -> bool {
+    plan.sources.iter().all(|path| path.as_os_str() != "-")
+        && captures.iter().all(|capture| capture.size().is_some())
+}
+
+/// A line after everything else, where lines go.
+fn print_last(plan: &Plan, line: &str) -> Result<(), Stop> {
+    use std::io::Write;
+    let written = match &plan.save {
+        Some(save) if save.path.as_os_str() == "-" => std::io::stderr().write_all(line.as_bytes()),
+        _ => std::io::stdout().write_all(line.as_bytes()),
+    };
+    Ok(written.map_err(Ended::from)?)
+}
+
+impl From<Ended> for Stop {
     fn from(ended: Ended) -> Self {
         match ended {
             Ended::ReaderGone => Self::ReaderGone,
-            Ended::Failed(error) => Self::Because(format!("standard output: {error}")),
+            Ended::Failed(error) => Self::Failed(format!("standard output: {error}")),
         }
     }
 }
 
-impl From<capture::Error> for Stopped {
+impl From<capture::Error> for Stop {
     fn from(error: capture::Error) -> Self {
         match error.is_closed_pipe() {
             true => Self::ReaderGone,
-            false => Self::Because(error.to_string()),
+            false => Self::Failed(error.to_string()),
         }
-    }
-}
-
-struct Run {
-    plan: Plan,
-    merge: Merge,
-    filter: Option<Filter>,
-    writer: Option<Writer>,
-    engine: Engine,
-    /// What was wrong with the input; told after everything readable.
-    complaints: Vec<String>,
-}
-
-/// What frames and events become.
-struct Printer {
-    report: Box<dyn Report>,
-    /// Where events go when the format has no place for them.
-    events: Option<TextReport>,
-    show_events: bool,
-    lines: Output<Box<dyn Write>>,
-    selector: Selector,
-    print: bool,
-    frames: u64,
-    max_frames: u64,
-}
-
-impl Run {
-    fn new(plan: Plan) -> Result<Self, Stopped> {
-        let mut captures = Vec::new();
-        let mut complaints = Vec::new();
-        for (file, path) in (0..).zip(&plan.sources) {
-            match Capture::open(path, file) {
-                Ok(capture) => captures.push(capture),
-                Err(error) => complaints.push(error.to_string()),
-            }
-        }
-        if captures.is_empty() {
-            let mut complaints = complaints.into_iter();
-            let last = complaints.next_back().unwrap_or_default();
-            complaints.for_each(|message| complain(&message));
-            return Err(Stopped::Because(last));
-        }
-        let links: Vec<_> = captures
-            .iter()
-            .filter_map(|capture| capture.interface().map(|interface| interface.link_type))
-            .collect();
-        let filter = match expression(&plan.expression)? {
-            Some(text) => Some(
-                Filter::new(&text, &links).map_err(|error| Stopped::Because(error.to_string()))?,
-            ),
-            None => None,
-        };
-        let writer = match &plan.save {
-            Some(save) => {
-                refuse_overwriting(&save.path, &plan.sources)?;
-                let mut how = capture::Plan::new(&save.path, &captures);
-                how.flush = save.packet_buffered;
-                let files: Vec<&Path> = plan
-                    .sources
-                    .iter()
-                    .map(AsRef::as_ref)
-                    .filter(|path: &&Path| path.is_file())
-                    .collect();
-                how.look_ahead(&files);
-                Some(Writer::create(&save.path, how)?)
-            }
-            None => None,
-        };
-        Ok(Self {
-            engine: Engine::new(plan.engine.clone()),
-            merge: Merge::new(captures),
-            plan,
-            filter,
-            writer,
-            complaints,
-        })
-    }
-
-    fn drive(mut self) -> Result<ExitCode, Stopped> {
-        let mut printer = Printer::new(&self.plan);
-        let mut progress = Progress::new(self.plan.progress);
-        let (mut packets, mut hidden) = (0_u64, 0_u64);
-        // Frames are needed for printing and counting, not for copying.
-        let reading = self.plan.print.is_some() || self.plan.count;
-        printer.begin();
-        loop {
-            if self.merge.may_wait() {
-                printer.lines.flush()?;
-            }
-            let item = match self.merge.next() {
-                Ok(Some(item)) => item,
-                Ok(None) => break,
-                // Another file may go on, so this is not the end.
-                Err(error) => {
-                    self.complaints.push(error.to_string());
-                    continue;
-                }
-            };
-            let packet = match &item {
-                Item::Packet(packet) => packet.packet,
-                Item::Block(_) => {
-                    if let Some(writer) = &mut self.writer {
-                        writer.item(&item)?;
-                    }
-                    continue;
-                }
-            };
-            if let Some(filter) = &mut self.filter {
-                let passes = filter.matches(&packet).unwrap_or_else(|error| {
-                    self.complaints.push(error.to_string());
-                    false
-                });
-                if !passes {
-                    hidden += u64::from(hidden_by_encapsulation(filter, &packet));
-                    continue;
-                }
-            }
-            if let Some(writer) = &mut self.writer {
-                writer.item(&item)?;
-            }
-            packets += 1;
-            if reading {
-                self.engine
-                    .push(&packet, &mut |pushed| printer.take(pushed));
-            }
-            printer.lines.settle()?;
-            let merge = &self.merge;
-            progress.step(|| (merge.position(), merge.size()));
-            if self.plan.max_packets.is_some_and(|max| packets >= max) || printer.is_full() {
-                break;
-            }
-        }
-        progress.clear();
-        if !printer.is_full() {
-            self.engine.finish(&mut |pushed| printer.take(pushed));
-        }
-        if self.plan.count {
-            let count = printer.frames;
-            let line = format!("{count} message{}\n", if count == 1 { "" } else { "s" });
-            printer.lines.lines.extend(line.as_bytes());
-        }
-        printer.lines.flush()?;
-        if let Some(writer) = self.writer.take() {
-            writer.finish()?;
-        }
-        Ok(self.conclude(packets, hidden, reading))
-    }
-
-    /// What remains to be said, on standard error, and the exit code.
-    fn conclude(self, packets: u64, hidden: u64, reading: bool) -> ExitCode {
-        let summary = self.engine.summary();
-        let mut nothing_decodable = false;
-        for (link_type, count) in &summary.undecodable {
-            complain(&format!(
-                "{count} packet{} of link type {link_type} ({}) cannot be decoded",
-                plural(*count),
-                link_type.0
-            ));
-            nothing_decodable |= reading && *count == packets;
-        }
-        if summary.other_connections > 0 && self.plan.selection.is_empty() && reading {
-            let other = summary.other_connections;
-            complain(&format!(
-                "{other} TCP connection{} without MQTT",
-                plural(other)
-            ));
-        }
-        if hidden > 0 {
-            complain(&format!(
-                "{hidden} packet{} matched only inside a VLAN tag or tunnel, which the BPF \
-                 expression does not look into (try: vlan and …)",
-                plural(hidden)
-            ));
-        }
-        for message in &self.complaints {
-            complain(message);
-        }
-        match self.complaints.is_empty() && !nothing_decodable {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::from(2),
-        }
-    }
-}
-
-fn plural(count: u64) -> &'static str {
-    if count == 1 { "" } else { "s" }
-}
-
-/// The BPF expression, from where it is written.
-fn expression(expression: &Expression) -> Result<Option<String>, Stopped> {
-    let path = match expression {
-        Expression::All => return Ok(None),
-        Expression::Text(text) => return Ok(Some(text.clone())),
-        Expression::File(path) => path,
-    };
-    let text = match path.as_os_str() == "-" {
-        true => io::read_to_string(io::stdin().lock()),
-        false => std::fs::read_to_string(path),
-    };
-    let text = text.map_err(|error| Stopped::Because(format!("{}: {error}", path.display())))?;
-    // As in tcpdump, # begins a comment.
-    let lines: Vec<&str> = text
-        .lines()
-        .map(|line| line.split('#').next().unwrap_or_default().trim())
-        .collect();
-    Ok(Some(lines.join(" ")))
-}
-
-/// Whether a packet that the expression refused would have passed without
-/// what is around its innermost IP packet.
-fn hidden_by_encapsulation(filter: &mut Filter, packet: &CapturedPacket<'_>) -> bool {
-    net::inner_ip(packet).is_some_and(|inner| filter.matches_raw_ip(inner))
-}
-
-/// `-w` must not destroy what `-r` reads.
-fn refuse_overwriting(to: &Path, sources: &[std::path::PathBuf]) -> Result<(), Stopped> {
-    let Ok(target) = to.canonicalize() else {
-        return Ok(());
-    };
-    match sources
-        .iter()
-        .any(|from| from.canonicalize().is_ok_and(|from| from == target))
-        && to.is_file()
-    {
-        true => Err(Stopped::Because(format!(
-            "{}: -w would overwrite the file that -r reads",
-            to.display()
-        ))),
-        false => Ok(()),
-    }
-}
-
-impl Printer {
-    fn new(plan: &Plan) -> Self {
-        let options = plan
-            .print
-            .as_ref()
-            .map(|print| options(print, plan))
-            .unwrap_or_default();
-        let format = plan
-            .print
-            .as_ref()
-            .map_or("text", |print| print.format.name());
-        let new = REPORTS
-            .iter()
-            .find(|report| report.name == format)
-            .map_or(report::TEXT.new, |report| report.new);
-        let report = new(&options);
-        let events = (!report.takes_events()).then(|| TextReport::new(&options));
-        let to: Box<dyn Write> = match plan.print.as_ref().is_some_and(|print| print.to_stderr) {
-            true => Box::new(io::stderr()),
-            false => Box::new(io::stdout()),
-        };
-        Self {
-            report,
-            events,
-            show_events: plan.print.as_ref().is_some_and(|print| print.events),
-            lines: Output::new(
-                to,
-                plan.print.as_ref().is_some_and(|print| print.line_buffered),
-            ),
-            selector: Selector::new(plan.selection.clone()),
-            print: plan.print.is_some(),
-            frames: 0,
-            max_frames: plan.max_frames.unwrap_or(u64::MAX),
-        }
-    }
-
-    fn begin(&mut self) {
-        if self.print {
-            self.report.begin(&mut self.lines.lines);
-        }
-    }
-
-    /// Whether as many frames were shown as were asked for.
-    fn is_full(&self) -> bool {
-        self.frames >= self.max_frames
-    }
-
-    fn take(&mut self, pushed: Pushed<'_>) {
-        if self.is_full() {
-            return;
-        }
-        match pushed {
-            Pushed::Frame(frame) => {
-                let verdict = self.selector.frame(frame);
-                if !verdict.is_shown() {
-                    return;
-                }
-                self.frames += 1;
-                if self.print {
-                    let unknown = verdict == Verdict::TopicUnknown;
-                    self.report.frame(frame, unknown, &mut self.lines.lines);
-                }
-            }
-            Pushed::Event(event) => {
-                if !self.selector.event(event) || !self.show_events {
-                    return;
-                }
-                match &mut self.events {
-                    Some(text) => {
-                        let mut line = Vec::new();
-                        text.event(event, &mut line);
-                        let _ = io::stderr().lock().write_all(&line);
-                    }
-                    None => self.report.event(event, &mut self.lines.lines),
-                }
-            }
-        }
-    }
-}
-
-fn options(print: &Print, plan: &Plan) -> Options {
-    Options {
-        files: plan
-            .sources
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect(),
-        show_secrets: print.secrets,
-        text: TextOptions {
-            detail: match (print.quiet, print.detail) {
-                (true, _) => Detail::Notation,
-                (false, 0) => Detail::Line,
-                (false, 1) => Detail::Fields,
-                (false, _) => Detail::Everything,
-            },
-            time: match print.time {
-                0 => TimeStyle::TimeOfDay,
-                1 => TimeStyle::None,
-                2 => TimeStyle::Epoch,
-                3 => TimeStyle::SincePrevious,
-                4 => TimeStyle::DateTime,
-                _ => TimeStyle::SinceFirst,
-            },
-            nanoseconds: false,
-            zone: TimeZone::system(),
-            dump: match (print.hex_ascii, print.hex, print.ascii) {
-                (true, _, _) => Some(Dump::HexAscii),
-                (_, true, _) => Some(Dump::Hex),
-                (_, _, true) => Some(Dump::Ascii),
-                _ => None,
-            },
-            number: print.number,
-            colour: print.colour,
-            width: print.width,
-        },
     }
 }

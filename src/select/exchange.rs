@@ -18,8 +18,9 @@
 //!   then the answer may have been lost as well as the next question.
 //!
 //! In an honest connection at most 65,535 exchanges are open in each direction.
-//! Over all connections no more than [`SELECTED_EXCHANGES`] are remembered.
-//! What was forgotten leads to "unknown", never to a wrong topic.
+//! Over all connections no more than [`SELECTED_EXCHANGES`] are remembered; when
+//! they are reached, all settled ones go, and if those are few, new ones are not
+//! taken up. What was forgotten leads to "unknown", never to a wrong topic.
 
 use std::collections::HashMap;
 
@@ -46,12 +47,27 @@ pub(super) enum Topicality {
 }
 
 /// The exchanges of all connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Exchanges {
     connections: HashMap<u64, OfConnection, foldhash::fast::RandomState>,
     /// Exchanges in all of `connections`.
     total: usize,
+    /// How many of them are settled.
+    settled: usize,
+    most: usize,
     forgotten: u64,
+}
+
+impl Default for Exchanges {
+    fn default() -> Self {
+        Self {
+            connections: HashMap::default(),
+            total: 0,
+            settled: 0,
+            most: SELECTED_EXCHANGES,
+            forgotten: 0,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -158,6 +174,7 @@ impl Exchanges {
     pub(super) fn forget(&mut self, connection: u64) {
         if let Some(of) = self.connections.remove(&connection) {
             self.total -= of.exchanges.len();
+            self.settled -= of.settled;
         }
     }
 
@@ -172,7 +189,21 @@ impl Exchanges {
         self.total
     }
 
+    /// Remembers no more than that.
+    #[cfg(test)]
+    pub(super) fn limit(&mut self, most: usize) {
+        self.most = most;
+    }
+
     fn open(&mut self, connection: u64, key: Key, about: About) {
+        // Half of them at least, or the next time would come too soon.
+        if self.total >= self.most && self.settled >= self.most / 2 {
+            for of in self.connections.values_mut() {
+                of.drop_settled();
+            }
+            self.total -= self.settled;
+            self.settled = 0;
+        }
         let of = self.connections.entry(connection).or_default();
         let exchange = Exchange {
             about,
@@ -180,9 +211,11 @@ impl Exchanges {
             settled: None,
         };
         if let Some(old) = of.exchanges.get_mut(&key) {
-            of.settled -= usize::from(old.settled.is_some());
+            let settled = usize::from(old.settled.is_some());
+            of.settled -= settled;
+            self.settled -= settled;
             *old = exchange;
-        } else if self.total < SELECTED_EXCHANGES {
+        } else if self.total < self.most {
             of.exchanges.insert(key, exchange);
             self.total += 1;
         } else {
@@ -205,14 +238,22 @@ impl Exchanges {
         if settles && exchange.settled.is_none() {
             exchange.settled = Some(of.clock);
             of.settled += 1;
+            self.settled += 1;
             if of.settled > SETTLED_EXCHANGES {
                 self.total -= of.settled;
-                of.settled = 0;
-                of.exchanges
-                    .retain(|_, exchange| exchange.settled.is_none());
+                self.settled -= of.settled;
+                of.drop_settled();
             }
         }
         Some(about)
+    }
+}
+
+impl OfConnection {
+    fn drop_settled(&mut self) {
+        self.exchanges
+            .retain(|_, exchange| exchange.settled.is_none());
+        self.settled = 0;
     }
 }
 

@@ -359,6 +359,28 @@ fn memory_is_bounded_by_what_is_open() {
 }
 
 #[test]
+fn settled_exchanges_make_room_for_new_ones() {
+    let mut said = asking(topics(&["plant/#"]));
+    said.selector.exchanges.limit(10);
+    for number in 1..=4 {
+        said.connection.number = number;
+        for id in 1..=3 {
+            said.publish(Up, 1, id, "plant/x");
+            said.ack(Down, PacketType::Puback, id);
+        }
+    }
+    assert_eq!(said.selector.forgotten(), 0);
+    assert!(said.selector.exchanges.total() <= 10);
+    // Open ones do not, and what has no room is unknown, not wrong.
+    for id in 10..30 {
+        said.publish(Up, 1, id, "office/x");
+    }
+    assert!(said.selector.forgotten() > 0);
+    assert_eq!(said.ack(Down, PacketType::Puback, 10), Hidden);
+    assert_eq!(said.ack(Down, PacketType::Puback, 29), TopicUnknown);
+}
+
+#[test]
 fn qos_is_that_of_the_message() {
     let mut said = asking(Selection {
         qos: vec![1],

@@ -1,0 +1,152 @@
+//! Which captured packets are read at all: the BPF expression, and `-c`.
+//!
+//! A BPF expression looks at fixed places, so `tcp port 1883` does not see the
+//! TCP header behind a VLAN tag or in a tunnel, and tcpdump's users lose such
+//! packets without a word. Here they are counted: a packet that was dropped,
+//! although the IP packet inside it matches.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use mqttdump::capture::{Filter, FilterError};
+use mqttdump::net;
+use mqttdump::packet::{CapturedPacket, LinkType};
+
+use super::config::Expression;
+
+/// Lets packets through, or not.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    filter: Option<Filter>,
+    /// How many more packets to let through.
+    left: Option<u64>,
+    /// Packets that were dropped, although what is inside them matches.
+    pub(crate) hidden: u64,
+    /// Link types for which the expression makes no sense.
+    pub(crate) refused: Vec<FilterError>,
+}
+
+impl Gate {
+    /// `text` is the expression in full; `link_types` are those that are known
+    /// before the first packet.
+    pub(crate) fn new(
+        text: Option<&str>,
+        max: Option<u64>,
+        link_types: &[LinkType],
+    ) -> Result<Self, FilterError> {
+        Ok(Self {
+            filter: text.map(|text| Filter::new(text, link_types)).transpose()?,
+            left: max,
+            hidden: 0,
+            refused: Vec::new(),
+        })
+    }
+
+    /// Whether to read a packet.
+    pub(crate) fn passes(&mut self, packet: &CapturedPacket<'_>) -> bool {
+        if let Some(filter) = &mut self.filter {
+            match filter.matches(packet) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let inside = net::inner_ip(packet);
+                    self.hidden += u64::from(inside.is_some_and(|ip| filter.matches_raw_ip(ip)));
+                    return false;
+                }
+                Err(error) => {
+                    self.refused.push(error);
+                    return false;
+                }
+            }
+        }
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(1);
+        }
+        true
+    }
+
+    /// Whether enough packets have passed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.left == Some(0)
+    }
+}
+
+/// The expression in full; `None` for every packet.
+pub(crate) fn text(expression: &Expression) -> Result<Option<String>, String> {
+    let text = match expression {
+        Expression::All => return Ok(None),
+        Expression::Text(text) => text.clone(),
+        Expression::File(path) => without_comments(&read(path)?),
+    };
+    Ok(Some(text).filter(|text| !text.trim().is_empty()))
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let read = match path.as_os_str() == "-" {
+        true => {
+            let mut text = String::new();
+            io::stdin().read_to_string(&mut text).map(|_| text)
+        }
+        false => fs::read_to_string(path),
+    };
+    read.map_err(|error| format!("-F {}: {error}", path.display()))
+}
+
+/// As in tcpdump, `#` starts a comment that ends with its line.
+fn without_comments(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        line.split_once('#')
+            .map_or(line, |(before, _)| before)
+            .trim()
+    });
+    lines.collect::<Vec<_>>().join(" ").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_are_no_part_of_an_expression() {
+        let file = "# the broker\nhost 10.0.1.1 # new\n\n  and tcp port 1883\n";
+        assert_eq!(without_comments(file), "host 10.0.1.1  and tcp port 1883");
+        assert_eq!(without_comments("# nothing\n"), "");
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let message = text(&Expression::File("no/such/file".into())).unwrap_err();
+        assert!(message.starts_with("-F no/such/file: "), "{message}");
+    }
+
+    #[cfg(feature = "live")]
+    #[test]
+    fn packets_behind_a_vlan_tag_are_noticed() {
+        use mqttdump::packet::PacketRef;
+        use mqttdump::time::Timestamp;
+
+        let ip_and_tcp = [
+            0x45, 0, 0, 40, 0, 7, 0, 0, 64, 6, 0, 0, 10, 0, 0, 7, 10, 0, 1, 1, //
+            0x9c, 0xba, 0x07, 0x5b, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0,
+        ];
+        let plain = [&[0; 12][..], &[8, 0], &ip_and_tcp].concat();
+        let tagged = [&[0; 12][..], &[0x81, 0, 0, 10, 8, 0], &ip_and_tcp].concat();
+        let packet = |data| CapturedPacket {
+            id: PacketRef::default(),
+            time: Timestamp::default(),
+            link_type: LinkType(1),
+            original_len: 60,
+            data,
+        };
+        let mut gate = Gate::new(Some("tcp port 1883"), Some(2), &[LinkType(1)]).unwrap();
+        assert!(gate.passes(&packet(&plain)));
+        assert!(!gate.passes(&packet(&tagged)));
+        assert_eq!((gate.hidden, gate.is_closed()), (1, false));
+        assert!(gate.passes(&packet(&plain)));
+        assert!(gate.is_closed());
+        let mut gate = Gate::new(Some("udp"), None, &[]).unwrap();
+        assert!(!gate.passes(&packet(&tagged)));
+        assert_eq!(gate.hidden, 0);
+        assert!(Gate::new(Some("host and"), None, &[]).is_err());
+    }
+}

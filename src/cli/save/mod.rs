@@ -1,0 +1,387 @@
+//! `-w`: packets are saved as they were captured.
+//!
+//! Without a selection that is simple: every packet that the BPF expression
+//! lets through is written as it is read. With one, the whole connections that
+//! have a selected frame are written, so that the file can be read again on its
+//! own. But the frame that decides comes late: after the handshake, after the
+//! CONNECT, perhaps at the end of the capture.
+//!
+//! ```text
+//!           which connections?           their packets
+//! files     first pass                   second pass
+//! pipes     while reading                held until decided, then written;
+//!                                        the oldest undecided are dropped when
+//!                                        too many are held
+//! ```
+//!
+//! From a pipe, packets that were held are written when their connection is
+//! decided: each connection is in order, but its beginning may come after later
+//! packets of others. So a reader of the file sees it grow, and little is lost
+//! when the pipe is cut.
+//!
+//! An IP packet that came in fragments belongs to a connection with all of
+//! them, though only the last shows it ([`Placed::fragments`]). What is not a
+//! packet (names, secrets, interfaces) is passed on as it is.
+
+mod held;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use mqttdump::capture::{Block, Error, OwnedPacket, Packet, Writer};
+use mqttdump::engine::Placed;
+use mqttdump::limits::{SAVE_CLOSED, SAVE_FRAGMENTS, SAVE_HELD_BYTES};
+use mqttdump::packet::PacketRef;
+
+use held::Held;
+
+/// Saves while the capture is read for the first time.
+pub(crate) enum Saver {
+    /// Every packet.
+    All(Writer),
+    /// Nothing yet: only finds out what a second pass is to write.
+    Find(Wanted),
+    /// Packets of a pipe, once their connection is wanted.
+    Hold(Box<Holding>),
+}
+
+impl Saver {
+    pub(crate) fn hold(writer: Writer) -> Self {
+        Self::Hold(Box::new(Holding {
+            writer,
+            held: Held::new(SAVE_HELD_BYTES),
+            wanted: HashSet::new(),
+            closed: VecDeque::new(),
+            unsaved: 0,
+        }))
+    }
+
+    /// Whether it wants to hear which connections are selected and closed.
+    pub(crate) fn selects(&self) -> bool {
+        !matches!(self, Self::All(_))
+    }
+
+    /// Something that is not a packet.
+    pub(crate) fn block(&mut self, block: &Block<'_>) -> Result<(), Error> {
+        match self {
+            Self::All(writer) => writer.block(block),
+            Self::Find(_) => Ok(()),
+            Self::Hold(holding) => holding.writer.block(block),
+        }
+    }
+
+    /// A packet that was read, and where it belongs.
+    pub(crate) fn packet(&mut self, packet: &Packet<'_>, placed: Placed<'_>) -> Result<(), Error> {
+        match self {
+            Self::All(writer) => writer.packet(packet),
+            Self::Find(wanted) => {
+                if let Some(connection) = placed.connection {
+                    wanted.note_fragments(connection, placed.fragments);
+                }
+                Ok(())
+            }
+            Self::Hold(holding) => holding.packet(packet, placed),
+        }
+    }
+
+    /// A connection has a selected frame.
+    pub(crate) fn select(&mut self, connection: u64) -> Result<(), Error> {
+        match self {
+            Self::All(_) => Ok(()),
+            Self::Find(wanted) => {
+                wanted.connections.insert(connection);
+                Ok(())
+            }
+            Self::Hold(holding) => holding.select(connection),
+        }
+    }
+
+    /// A connection has ended.
+    pub(crate) fn closed(&mut self, connection: u64) {
+        match self {
+            Self::All(_) => {}
+            Self::Find(wanted) => wanted.forget_unless_wanted(connection),
+            Self::Hold(holding) => holding.closed(connection),
+        }
+    }
+
+    /// Hands everything written so far to the system.
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
+        match self {
+            Self::All(writer) => writer.flush(),
+            Self::Find(_) => Ok(()),
+            Self::Hold(holding) => holding.writer.flush(),
+        }
+    }
+
+    /// The capture has ended. What a second pass is to write, if there has to
+    /// be one; and how many packets should have been written and were not.
+    pub(crate) fn finish(self) -> Result<(Option<Wanted>, u64), Error> {
+        match self {
+            Self::All(writer) => writer.finish().map(|()| (None, 0)),
+            Self::Find(wanted) => {
+                let unsaved = wanted.unsaved;
+                Ok((Some(wanted), unsaved))
+            }
+            Self::Hold(holding) => holding.writer.finish().map(|()| (None, holding.unsaved)),
+        }
+    }
+}
+
+/// What a second pass is to write.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    connections: HashSet<u64>,
+    /// Packets whose IP fragments were completed by a later packet, by
+    /// connection.
+    fragments: HashMap<u64, Vec<PacketRef>>,
+    /// How many there are in `fragments`.
+    noted: usize,
+    /// Fragments for which there was no room.
+    unsaved: u64,
+}
+
+impl Wanted {
+    /// How to tell, packet by packet, what to write.
+    pub(crate) fn into_test(self) -> impl Fn(PacketRef, Option<u64>) -> bool {
+        let fragments: HashSet<PacketRef> = self
+            .fragments
+            .into_iter()
+            .filter(|(connection, _)| self.connections.contains(connection))
+            .flat_map(|(_, packets)| packets)
+            .collect();
+        let connections = self.connections;
+        move |packet, connection| {
+            connection.is_some_and(|connection| connections.contains(&connection))
+                || fragments.contains(&packet)
+        }
+    }
+
+    fn note_fragments(&mut self, connection: u64, packets: &[PacketRef]) {
+        if packets.is_empty() {
+            return;
+        }
+        let room = SAVE_FRAGMENTS.saturating_sub(self.noted);
+        let (fit, rest) = packets.split_at(packets.len().min(room));
+        self.fragments.entry(connection).or_default().extend(fit);
+        self.noted += fit.len();
+        self.unsaved += rest.len() as u64;
+    }
+
+    fn forget_unless_wanted(&mut self, connection: u64) {
+        if !self.connections.contains(&connection)
+            && let Some(packets) = self.fragments.remove(&connection)
+        {
+            self.noted -= packets.len();
+        }
+    }
+}
+
+/// Saves from a pipe.
+pub(crate) struct Holding {
+    writer: Writer,
+    held: Held<OwnedPacket>,
+    wanted: HashSet<u64>,
+    /// Wanted connections that have closed. The last ones stay wanted, for the
+    /// acknowledgements that come after the end.
+    closed: VecDeque<u64>,
+    unsaved: u64,
+}
+
+impl Holding {
+    fn packet(&mut self, packet: &Packet<'_>, placed: Placed<'_>) -> Result<(), Error> {
+        let Some(connection) = placed.connection else {
+            self.hold(packet, None);
+            return Ok(());
+        };
+        if !placed.fragments.is_empty() {
+            self.held.assign(placed.fragments, connection);
+        }
+        if !self.wanted.contains(&connection) {
+            self.hold(packet, Some(connection));
+            return Ok(());
+        }
+        if !placed.fragments.is_empty() {
+            self.release(connection)?;
+        }
+        self.writer.packet(packet)
+    }
+
+    fn hold(&mut self, packet: &Packet<'_>, connection: Option<u64>) {
+        let id = packet.packet.id;
+        let packet = OwnedPacket::from(packet);
+        self.held.hold(id, connection, packet.size(), packet);
+    }
+
+    fn select(&mut self, connection: u64) -> Result<(), Error> {
+        match self.wanted.insert(connection) {
+            true => self.release(connection),
+            false => Ok(()),
+        }
+    }
+
+    fn release(&mut self, connection: u64) -> Result<(), Error> {
+        let (packets, dropped) = self.held.release(connection);
+        self.unsaved += dropped;
+        packets
+            .iter()
+            .try_for_each(|packet| self.writer.packet(&packet.lend()))
+    }
+
+    fn closed(&mut self, connection: u64) {
+        if !self.wanted.contains(&connection) {
+            self.held.forget(connection);
+            return;
+        }
+        self.closed.push_back(connection);
+        if self.closed.len() > SAVE_CLOSED
+            && let Some(oldest) = self.closed.pop_front()
+        {
+            self.wanted.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::path::Path;
+    use std::sync::{Arc, Mutex};
+
+    use mqttdump::capture::{Capture, Item, Plan};
+
+    use super::*;
+
+    /// A pcap of `count` Ethernet packets whose only byte is their number.
+    fn pcap(count: u8) -> Vec<u8> {
+        let mut file = Vec::new();
+        file.extend(0xa1b2_c3d4_u32.to_le_bytes());
+        file.extend([2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0]);
+        for number in 1..=count {
+            for field in [u32::from(number), 0, 1, 1] {
+                file.extend(field.to_le_bytes());
+            }
+            file.push(number);
+        }
+        file
+    }
+
+    fn numbers(pcap: Vec<u8>) -> Vec<u8> {
+        let mut numbers = Vec::new();
+        let mut capture = Capture::from_read(Box::new(io::Cursor::new(pcap)), "test", 0).unwrap();
+        while let Some(item) = capture.next().unwrap() {
+            if let Item::Packet(packet) = item {
+                numbers.extend(packet.packet.data);
+            }
+        }
+        numbers
+    }
+
+    /// What happens at a packet: its connection (0 for none), the earlier
+    /// packets whose fragments it completes, the connections selected by it.
+    type Step<'a> = (u64, &'a [u64], &'a [u64]);
+
+    /// Every way of saving has to come to the same.
+    fn saved(steps: &[Step<'_>]) -> Vec<u8> {
+        let (held, two_passes) = (from_pipe(steps), from_file(steps));
+        let mut sorted = held.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, two_passes);
+        held
+    }
+
+    fn from_pipe(steps: &[Step<'_>]) -> Vec<u8> {
+        let buffer = Buffer::default();
+        let plan = Plan::new(Path::new("x.pcap"), &[]);
+        let writer = Writer::to_write(Box::new(buffer.clone()), "test", plan);
+        let mut saver = Saver::hold(writer);
+        push(&mut saver, steps);
+        assert_eq!(saver.finish().unwrap().1, 0);
+        let bytes = buffer.0.lock().unwrap().clone();
+        numbers(bytes)
+    }
+
+    fn from_file(steps: &[Step<'_>]) -> Vec<u8> {
+        let mut saver = Saver::Find(Wanted::default());
+        push(&mut saver, steps);
+        let wanted = saver.finish().unwrap().0.unwrap().into_test();
+        (1..)
+            .zip(steps)
+            .filter(|(number, step)| wanted(id(*number), (step.0 > 0).then_some(step.0)))
+            .map(|(number, _)| number as u8)
+            .collect()
+    }
+
+    fn push(saver: &mut Saver, steps: &[Step<'_>]) {
+        let file = io::Cursor::new(pcap(steps.len() as u8));
+        let mut capture = Capture::from_read(Box::new(file), "test", 0).unwrap();
+        for (connection, fragments, selected) in steps {
+            let Some(Item::Packet(packet)) = capture.next().unwrap() else {
+                panic!("expected a packet");
+            };
+            let fragments: Vec<_> = fragments.iter().map(|number| id(*number)).collect();
+            let placed = Placed {
+                connection: (*connection > 0).then_some(*connection),
+                fragments: &fragments,
+            };
+            saver.packet(&packet, placed).unwrap();
+            for connection in *selected {
+                saver.select(*connection).unwrap();
+            }
+        }
+    }
+
+    fn id(number: u64) -> PacketRef {
+        PacketRef { number, file: 0 }
+    }
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn whole_connections_are_saved() {
+        // The third packet of connection 1 decides; connection 2 never does.
+        let steps: &[Step<'_>] = &[
+            (1, &[], &[]),
+            (2, &[], &[]),
+            (1, &[], &[]),
+            (0, &[], &[]),
+            (1, &[], &[1]),
+            (2, &[], &[]),
+            (1, &[], &[]),
+        ];
+        assert_eq!(saved(steps), [1, 3, 5, 7]);
+    }
+
+    #[test]
+    fn fragments_are_saved_with_what_they_are_fragments_of() {
+        // Packets 1 and 3 are fragments that 4 completes; 2 and 5 are others'.
+        let steps: &[Step<'_>] = &[
+            (0, &[], &[]),
+            (0, &[], &[]),
+            (0, &[], &[]),
+            (1, &[1, 3], &[1]),
+            (0, &[], &[]),
+            (0, &[], &[]),
+            (1, &[6], &[]),
+        ];
+        assert_eq!(saved(steps), [1, 3, 4, 6, 7]);
+    }
+
+    #[test]
+    fn a_connection_that_closed_unselected_is_given_up() {
+        let mut saver = Saver::Find(Wanted::default());
+        push(&mut saver, &[(0, &[], &[]), (1, &[1], &[])]);
+        saver.closed(1);
+        let Saver::Find(wanted) = saver else { panic!() };
+        assert_eq!((wanted.noted, wanted.fragments.len()), (0, 0));
+    }
+}

@@ -1,10 +1,26 @@
 //! Strings from the wire: UTF-8 by the specification, any bytes in reality.
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// A UTF-8 Encoded String (5.0: 1.5.4) as its bytes were, valid or not.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Text<'a>(pub &'a [u8]);
+
+/// Why bytes are not a UTF-8 Encoded String.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TextFault {
+    /// Not UTF-8 (overlong forms and surrogates included) from this byte on.
+    BadUtf8 {
+        /// Bytes before it.
+        at: usize,
+    },
+    /// The null character U+0000, which no string may hold.
+    Nul {
+        /// Bytes before it.
+        at: usize,
+    },
+}
 
 impl<'a> Text<'a> {
     /// The bytes.
@@ -20,5 +36,85 @@ impl<'a> Text<'a> {
     /// The string with U+FFFD for what is not UTF-8.
     pub fn lossy(self) -> Cow<'a, str> {
         String::from_utf8_lossy(self.0)
+    }
+
+    /// What keeps it from being a UTF-8 Encoded String, the first of it.
+    /// Control characters and non-characters, which are merely discouraged,
+    /// are no fault.
+    #[inline]
+    pub fn fault(self) -> Option<TextFault> {
+        // One pass without branches answers for nearly every string.
+        let (high, nul) = self.0.iter().fold((0, false), |(high, nul), &byte| {
+            (high | byte, nul | (byte == 0))
+        });
+        if high < 0x80 && !nul {
+            return None;
+        }
+        self.slow_fault()
+    }
+
+    #[cold]
+    fn slow_fault(self) -> Option<TextFault> {
+        let nul = self.0.iter().position(|&byte| byte == 0);
+        let bad = std::str::from_utf8(self.0)
+            .err()
+            .map(|error| error.valid_up_to());
+        match (bad, nul) {
+            (Some(bad), Some(nul)) if nul < bad => Some(TextFault::Nul { at: nul }),
+            (Some(at), _) => Some(TextFault::BadUtf8 { at }),
+            (None, Some(at)) => Some(TextFault::Nul { at }),
+            (None, None) => None,
+        }
+    }
+}
+
+impl TextFault {
+    /// The code of the defect it makes.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BadUtf8 { .. } => "bad-utf8",
+            Self::Nul { .. } => "nul-in-string",
+        }
+    }
+
+    /// Bytes of the string before the fault.
+    pub const fn at(self) -> usize {
+        match self {
+            Self::BadUtf8 { at } | Self::Nul { at } => at,
+        }
+    }
+}
+
+impl fmt::Display for TextFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadUtf8 { at } => write!(f, "not UTF-8 from byte {at} on"),
+            Self::Nul { at } => write!(f, "U+0000 at byte {at}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults() {
+        let bad = |at| Some(TextFault::BadUtf8 { at });
+        let nul = |at| Some(TextFault::Nul { at });
+        for (bytes, fault) in [
+            (&b"plain"[..], None),
+            (b"", None),
+            ("\u{7f}\u{feff}\u{ffff}ü😀".as_bytes(), None),
+            (b"a\0b", nul(1)),
+            (b"ab\xff", bad(2)),
+            (b"a\xc0\x80", bad(1)),    // U+0000, overlong
+            (b"\xed\xa0\x80", bad(0)), // a surrogate
+            (b"x\xe2\x82", bad(1)),    // cut
+            (b"\0\xff", nul(0)),
+            (b"\xff\0", bad(0)),
+        ] {
+            assert_eq!(Text(bytes).fault(), fault, "{bytes:02x?}");
+        }
     }
 }

@@ -3,9 +3,38 @@
 //! Every field that may be missing (because the packet is too short, or the
 //! capture lacks the bytes) is an `Option`; numbers stay numbers. Nothing here
 //! allocates: lists are slices of the packet that are walked when asked.
+//!
+//! One file per packet type, one struct for all versions. This one holds what
+//! they share.
 
-use super::property::Properties;
+mod ack;
+mod auth;
+mod connack;
+mod connect;
+mod disconnect;
+mod publish;
+mod suback;
+mod subscribe;
+mod unsuback;
+mod unsubscribe;
+
+pub use ack::Ack;
+pub use auth::Auth;
+pub use connack::Connack;
+pub use connect::{Connect, Will};
+pub use disconnect::Disconnect;
+pub use publish::Publish;
+pub use suback::Suback;
+pub use subscribe::{Subscribe, Subscription};
+pub use unsuback::Unsuback;
+pub use unsubscribe::Unsubscribe;
+
+use super::header::PacketType;
+use super::property::{Place, Properties};
+use super::reader::Reader;
 use super::text::Text;
+use super::version::Version;
+use super::{reason, topic, varint};
 
 /// The variable header and payload of a control packet, by type. One struct
 /// per type for all versions; properties are empty before 5.0.
@@ -31,152 +60,234 @@ pub enum ControlPacket<'a> {
     Auth(Auth<'a>),
 }
 
-/// CONNECT (3.1.1: 3.1; 5.0: 3.1).
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Connect<'a> {
-    /// `MQTT` or `MQIsdp`.
-    pub protocol_name: Option<Text<'a>>,
-    /// Protocol level as on the wire, bridge bit included.
-    pub protocol_level: Option<u8>,
-    /// Connect Flags.
-    pub flags: Option<u8>,
-    /// Keep Alive in seconds, 0 for none.
-    pub keep_alive: Option<u16>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
-    /// Client Identifier.
-    pub client_id: Option<Text<'a>>,
-    /// The will, if its flag is set.
-    pub will: Option<Will<'a>>,
-    /// User name, if its flag is set and it was there.
-    pub username: Option<Text<'a>>,
-    /// Password, if its flag is set and it was there.
-    pub password: Option<&'a [u8]>,
+impl<'a> ControlPacket<'a> {
+    /// The Packet Identifier, of types that have one.
+    pub fn packet_id(&self) -> Option<u16> {
+        match self {
+            Self::Publish(packet) => packet.packet_id,
+            Self::Puback(packet)
+            | Self::Pubrec(packet)
+            | Self::Pubrel(packet)
+            | Self::Pubcomp(packet) => packet.packet_id,
+            Self::Subscribe(packet) => packet.packet_id,
+            Self::Suback(packet) => packet.packet_id,
+            Self::Unsubscribe(packet) => packet.packet_id,
+            Self::Unsuback(packet) => packet.packet_id,
+            Self::Reserved
+            | Self::Connect(_)
+            | Self::Connack(_)
+            | Self::Pingreq
+            | Self::Pingresp
+            | Self::Disconnect(_)
+            | Self::Auth(_) => None,
+        }
+    }
+
+    /// The one return or reason code that was on the wire. SUBACK and UNSUBACK
+    /// have lists instead.
+    pub fn code(&self) -> Option<u8> {
+        match self {
+            Self::Connack(packet) => packet.code,
+            Self::Puback(packet)
+            | Self::Pubrec(packet)
+            | Self::Pubrel(packet)
+            | Self::Pubcomp(packet) => packet.code,
+            Self::Disconnect(packet) => packet.code,
+            Self::Auth(packet) => packet.code,
+            _ => None,
+        }
+    }
+
+    /// The properties, of types that have them; not those of a will.
+    pub fn properties(&self) -> Properties<'a> {
+        match self {
+            Self::Connect(packet) => packet.properties,
+            Self::Connack(packet) => packet.properties,
+            Self::Publish(packet) => packet.properties,
+            Self::Puback(packet)
+            | Self::Pubrec(packet)
+            | Self::Pubrel(packet)
+            | Self::Pubcomp(packet) => packet.properties,
+            Self::Subscribe(packet) => packet.properties,
+            Self::Suback(packet) => packet.properties,
+            Self::Unsubscribe(packet) => packet.properties,
+            Self::Unsuback(packet) => packet.properties,
+            Self::Disconnect(packet) => packet.properties,
+            Self::Auth(packet) => packet.properties,
+            Self::Reserved | Self::Pingreq | Self::Pingresp => Properties::default(),
+        }
+    }
+
+    /// Reads a whole packet, of which the reader is past the fixed header.
+    #[inline]
+    pub(super) fn read(reader: &mut Reader<'a>) -> Self {
+        let kind = reader.header.packet_type();
+        // A CONNECT has its header checked when it has told its version.
+        if kind != PacketType::Connect {
+            check_header(reader);
+        }
+        match kind {
+            PacketType::Reserved => {
+                reader.rest();
+                Self::Reserved
+            }
+            PacketType::Connect => Self::Connect(Connect::read(reader)),
+            PacketType::Connack => Self::Connack(Connack::read(reader)),
+            PacketType::Publish => Self::Publish(Publish::read(reader)),
+            PacketType::Puback => Self::Puback(Ack::read(reader)),
+            PacketType::Pubrec => Self::Pubrec(Ack::read(reader)),
+            PacketType::Pubrel => Self::Pubrel(Ack::read(reader)),
+            PacketType::Pubcomp => Self::Pubcomp(Ack::read(reader)),
+            PacketType::Subscribe => Self::Subscribe(Subscribe::read(reader)),
+            PacketType::Suback => Self::Suback(Suback::read(reader)),
+            PacketType::Unsubscribe => Self::Unsubscribe(Unsubscribe::read(reader)),
+            PacketType::Unsuback => Self::Unsuback(Unsuback::read(reader)),
+            PacketType::Pingreq => Self::Pingreq,
+            PacketType::Pingresp => Self::Pingresp,
+            PacketType::Disconnect => Self::Disconnect(Disconnect::read(reader)),
+            PacketType::Auth => Self::Auth(Auth::read(reader)),
+        }
+    }
 }
 
-/// The will of a CONNECT; QoS and retain are in the connect flags.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Will<'a> {
-    /// Will Properties of 5.0.
-    pub properties: Properties<'a>,
-    /// Will Topic.
-    pub topic: Option<Text<'a>>,
-    /// Will Payload (5.0), Will Message (3.x).
-    pub payload: Option<&'a [u8]>,
-    /// Will QoS, bits 4-3 of the connect flags, 0 to 3.
-    pub qos: u8,
-    /// Will Retain, bit 5.
-    pub retain: bool,
+/// What the fixed header can be wrong in, once the version is known.
+#[inline]
+fn check_header(reader: &mut Reader<'_>) {
+    use PacketType as P;
+    let header = reader.header;
+    let (kind, flags) = (header.packet_type(), header.flags());
+    if kind == P::Reserved || kind == P::Auth && !reader.v5() {
+        let (number, version) = (kind as u8, reader.version);
+        reader.defect(
+            "reserved-type",
+            0,
+            format_args!("expected a packet type of MQTT {version}, found {number}"),
+        );
+        return;
+    }
+    if kind == P::Publish {
+        if header.qos() == 3 {
+            reader.defect(
+                "qos-3",
+                0,
+                format_args!("PUBLISH: expected a QoS of 0 to 2, found 3"),
+            );
+        }
+        if header.qos() == 0 && header.dup() && reader.version != Version::V3_1 {
+            reader.defect(
+                "dup-with-qos-0",
+                0,
+                format_args!("PUBLISH: expected DUP 0 with QoS 0, found DUP 1"),
+            );
+        }
+    } else {
+        let at_least_once = matches!(kind, P::Pubrel | P::Subscribe | P::Unsubscribe);
+        let expected = if at_least_once { 2 } else { 0 };
+        // 3.1 fixes only the QoS, and only of those three, which may be sent
+        // again with DUP.
+        let fixed = match (reader.version, at_least_once) {
+            (Version::V3_1, true) => 0x06,
+            (Version::V3_1, false) => 0,
+            (Version::V3_1_1 | Version::V5, _) => 0x0f,
+        };
+        if flags & fixed != expected & fixed {
+            reader.defect(
+                "reserved-flags",
+                0,
+                format_args!("{kind}: expected flags 0x{expected:x}, found 0x{flags:x}"),
+            );
+        }
+    }
+    if header.length_bytes > varint::len(header.remaining_length) {
+        reader.check_shortest(
+            "Remaining Length",
+            1,
+            header.remaining_length,
+            header.length_bytes.into(),
+        );
+    }
 }
 
-/// CONNACK.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Connack<'a> {
-    /// Connect Acknowledge Flags; bit 0 is Session Present from 3.1.1 on.
-    pub flags: Option<u8>,
-    /// Return code (3.x) or Reason Code (5.0).
-    pub code: Option<u8>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
+/// The properties of a packet, empty before 5.0.
+fn properties<'a>(reader: &mut Reader<'a>, packet: PacketType) -> Properties<'a> {
+    if reader.v5() {
+        Properties::read(reader, Place::Packet(packet), |_, _| ()).0
+    } else {
+        Properties::default()
+    }
 }
 
-/// PUBLISH.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Publish<'a> {
-    /// Topic Name as on the wire: empty where a Topic Alias stands for it.
-    pub topic: Option<Text<'a>>,
-    /// Packet Identifier, present with QoS above 0; 0 is illegal but shown.
-    pub packet_id: Option<u16>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
-    /// Topic Alias, if that property is there.
-    pub topic_alias: Option<u16>,
-    /// Bytes of the whole payload; `None` if its start is unknown.
-    pub payload_len: Option<u32>,
-    /// The beginning of the payload, as far as it was kept and captured
-    /// without a hole.
-    pub payload: &'a [u8],
+/// A return or reason code of a packet.
+fn code(reader: &mut Reader<'_>, packet: PacketType) -> Option<u8> {
+    let offset = reader.offset();
+    let code = reader.byte(code_name(reader.version))?;
+    check_code(reader, packet, code, offset);
+    Some(code)
 }
 
-/// PUBACK, PUBREC, PUBREL and PUBCOMP.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ack<'a> {
-    /// Packet Identifier.
-    pub packet_id: Option<u16>,
-    /// Reason Code of 5.0, if it was on the wire (short forms mean 0x00).
-    pub code: Option<u8>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
+/// All that is left as return or reason codes, one an entry.
+fn codes<'a>(reader: &mut Reader<'a>, packet: PacketType) -> &'a [u8] {
+    let offset = reader.offset();
+    let readable = reader.reading();
+    let (codes, left) = reader.rest();
+    if readable && left == Some(0) {
+        no_entry(reader, code_name(reader.version), offset);
+    }
+    for (offset, &code) in (offset..).zip(codes) {
+        check_code(reader, packet, code, offset);
+    }
+    codes
 }
 
-/// SUBSCRIBE.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Subscribe<'a> {
-    /// Packet Identifier.
-    pub packet_id: Option<u16>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
-    /// The payload: Topic Filters with their options. Walk it with
-    /// [`Subscribe::filters`].
-    pub payload: &'a [u8],
+#[inline]
+fn check_code(reader: &mut Reader<'_>, packet: PacketType, code: u8, offset: u32) {
+    if !reason::is_known(reader.version, packet, code) {
+        let (what, version) = (code_name(reader.version), reader.version);
+        reader.defect(
+            "unknown-code",
+            offset,
+            format_args!("expected a {what} of {packet} in MQTT {version}, found 0x{code:02x}"),
+        );
+    }
 }
 
-/// A Topic Filter and its Subscription Options.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subscription<'a> {
-    /// Topic Filter.
-    pub filter: Text<'a>,
-    /// The options byte as on the wire; `None` when it is missing.
-    pub options: Option<u8>,
+fn code_name(version: Version) -> &'static str {
+    match version {
+        Version::V3_1 | Version::V3_1_1 => "Return Code",
+        Version::V5 => "Reason Code",
+    }
 }
 
-/// SUBACK.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Suback<'a> {
-    /// Packet Identifier.
-    pub packet_id: Option<u16>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
-    /// One return or reason code per filter.
-    pub codes: &'a [u8],
+/// All that is left as entries, of which there must be one.
+fn check_entries<'a>(reader: &mut Reader<'a>, what: &str, mut entry: impl FnMut(&mut Reader<'a>)) {
+    if reader.reading() && reader.left() == 0 {
+        let offset = reader.offset();
+        no_entry(reader, what, offset);
+    }
+    while reader.left() > 0 {
+        entry(reader);
+    }
 }
 
-/// UNSUBSCRIBE.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Unsubscribe<'a> {
-    /// Packet Identifier.
-    pub packet_id: Option<u16>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
-    /// The payload: Topic Filters. Walk it with [`Unsubscribe::filters`].
-    pub payload: &'a [u8],
+fn no_entry(reader: &mut Reader<'_>, what: &str, offset: u32) {
+    let packet = reader.header.packet_type();
+    reader.defect(
+        "empty-payload",
+        offset,
+        format_args!("{packet}: expected at least one {what}, found none"),
+    );
 }
 
-/// UNSUBACK.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Unsuback<'a> {
-    /// Packet Identifier.
-    pub packet_id: Option<u16>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
-    /// One reason code per filter (5.0); empty before.
-    pub codes: &'a [u8],
-}
-
-/// DISCONNECT.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Disconnect<'a> {
-    /// Reason Code of 5.0, if it was on the wire.
-    pub code: Option<u8>,
-    /// Properties of 5.0.
-    pub properties: Properties<'a>,
-}
-
-/// AUTH (5.0).
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Auth<'a> {
-    /// Reason Code, if it was on the wire.
-    pub code: Option<u8>,
-    /// Properties.
-    pub properties: Properties<'a>,
+/// A Topic Filter.
+fn filter<'a>(reader: &mut Reader<'a>) -> Option<Text<'a>> {
+    let offset = reader.offset();
+    let filter = reader.text("Topic Filter")?;
+    if let Err(fault) = topic::check_filter(filter.0, reader.v5()) {
+        reader.defect(
+            fault.code(),
+            offset + 2 + fault.at() as u32,
+            format_args!("Topic Filter: {fault}"),
+        );
+    }
+    Some(filter)
 }

@@ -30,6 +30,7 @@
 mod defect;
 mod header;
 pub mod packet;
+pub mod plausible;
 mod property;
 mod reader;
 pub mod reason;
@@ -39,6 +40,7 @@ mod text;
 pub mod topic;
 pub mod varint;
 mod version;
+mod version_hint;
 
 pub use defect::{CODES, Defect, MOST_DEFECTS};
 pub use header::{FixedHeader, PacketType, qos_name};
@@ -48,6 +50,7 @@ pub use property::{
 };
 pub use text::{Text, TextFault};
 pub use version::Version;
+pub use version_hint::{Certainty, infer_version};
 
 use reader::Reader;
 

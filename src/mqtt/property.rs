@@ -284,7 +284,9 @@ fn property(input: &[u8]) -> Parsed<'_, (&'static Definition, PropertyValue<'_>)
         Byte => map(be_u8, PropertyValue::Byte).parse_complete(input),
         TwoByteInteger => map(be_u16, PropertyValue::TwoByteInteger).parse_complete(input),
         FourByteInteger => map(be_u32, PropertyValue::FourByteInteger).parse_complete(input),
-        VariableByteInteger => map(varint::varint, PropertyValue::VariableByteInteger).parse_complete(input),
+        VariableByteInteger => {
+            map(varint::varint, PropertyValue::VariableByteInteger).parse_complete(input)
+        }
         String => map(binary, |bytes| PropertyValue::String(Text(bytes))).parse_complete(input),
         Pair => map((binary, binary), |(name, value)| {
             PropertyValue::Pair(Text(name), Text(value))

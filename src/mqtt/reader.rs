@@ -295,7 +295,7 @@ impl<'a> Reader<'a> {
             self.defect(
                 "trailing-bytes",
                 self.at as u32,
-                format_args!("expected the end of the {kind}, found {left} more bytes"),
+                format_args!("expected the end of the {kind}, found more bytes: {left}"),
             );
         }
         self.defects.sort_by_key(|defect| defect.offset);

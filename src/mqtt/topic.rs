@@ -206,10 +206,12 @@ impl fmt::Display for TopicFault {
                 f,
                 "expected + alone in its level, found it beside others at byte {at}"
             ),
-            Self::ShareName => {
-                f.write_str("expected $share/, a share name without wildcards, / and a filter")
+            Self::ShareName => f.write_str(
+                "expected a share name without wildcards after $share/, found none or another",
+            ),
+            Self::ShareFilter => {
+                f.write_str("expected / and a filter after the share name, found none")
             }
-            Self::ShareFilter => f.write_str("expected a filter after the share name, found none"),
         }
     }
 }

@@ -172,7 +172,7 @@ impl<'a> Properties<'a> {
     ) -> bool {
         let mut seen = 0_u64;
         let mut rest = self.bytes;
-        while !rest.is_empty() {
+        while !rest.is_empty() && reader.reading() {
             let offset = self.offset + (self.bytes.len() - rest.len()) as u32;
             match property(rest) {
                 Ok((next, (definition, value))) => {
@@ -276,7 +276,7 @@ impl<I> ParseError<I> for Fault {
 
 type Parsed<'a, T> = IResult<&'a [u8], T, Fault>;
 
-#[inline]
+#[inline(always)]
 fn property(input: &[u8]) -> Parsed<'_, (&'static Definition, PropertyValue<'_>)> {
     let (input, id) = varint::varint(input)?;
     let definition = definition(id).ok_or(Err::Error(Fault::Unknown(id)))?;
@@ -297,13 +297,13 @@ fn property(input: &[u8]) -> Parsed<'_, (&'static Definition, PropertyValue<'_>)
     Ok((input, (definition, value)))
 }
 
-#[inline]
+#[inline(always)]
 fn binary(input: &[u8]) -> Parsed<'_, &[u8]> {
     length_data(be_u16).parse_complete(input)
 }
 
 /// `bytes` is the length of the whole property, its identifier included.
-#[inline]
+#[inline(always)]
 fn check_value(
     reader: &mut Reader<'_>,
     definition: &Definition,

@@ -87,11 +87,9 @@ fn level(header: FixedHeader, bytes: &[u8]) -> Option<(Version, Certainty)> {
 /// Whether the packet is without defect in that version; `None` if it is not
 /// there as far as it takes to know.
 fn reads(header: FixedHeader, bytes: &[u8], version: Version) -> Option<bool> {
-    let mut reader = Reader::new(header, bytes, version);
+    let mut reader = Reader::strict(header, bytes, version);
     ControlPacket::read(&mut reader);
-    let cut = reader.cut();
-    let clean = reader.finish().is_empty();
-    if clean && cut { None } else { Some(clean) }
+    (!reader.cut()).then(|| reader.is_clean())
 }
 
 #[cfg(test)]

@@ -234,6 +234,9 @@ fn codes<'a>(reader: &mut Reader<'a>, packet: PacketType) -> &'a [u8] {
         no_entry(reader, code_name(reader.version), offset);
     }
     for (offset, &code) in (offset..).zip(codes) {
+        if reader.sated() {
+            break;
+        }
         check_code(reader, packet, code, offset);
     }
     codes

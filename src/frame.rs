@@ -68,7 +68,9 @@ pub struct Connection {
     pub client_id: Option<Box<[u8]>>,
     /// Version of the protocol, once known or assumed.
     pub version: Option<Version>,
-    /// Whether the version was inferred because no CONNECT was seen.
+    /// Whether no CONNECT told the version, so that it is inferred from the
+    /// content of other packets. While even that is not possible, packets are
+    /// read as 3.1.1.
     pub version_assumed: bool,
 }
 

@@ -9,7 +9,7 @@ use crate::frame::{Connection, Direction, MQTTFrame, Transport};
 use crate::limits;
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::{
-    self, FixedHeader, Framed, Framer, PacketType, PropertyValue, Text, Trouble, Version,
+    self, Certainty, FixedHeader, Framed, Framer, PacketType, PropertyValue, Text, Trouble, Version,
 };
 
 use super::provenance::Provenance;
@@ -28,6 +28,8 @@ const PAIR_BITS: u32 = 4;
 pub(super) struct Conversation {
     connection: Connection,
     client: End,
+    /// How sure the version is that frames were read by, if no CONNECT told it.
+    guessed: Option<Certainty>,
     announced: bool,
     over: bool,
     /// What each direction is expected to send next, in answer to the other.
@@ -80,9 +82,10 @@ impl Conversation {
                 transport: Transport::Tcp,
                 client_id: None,
                 version: None,
-                version_assumed: false,
+                version_assumed: true,
             },
             client,
+            guessed: None,
             announced: false,
             over: false,
             expected: [None; 2],
@@ -307,6 +310,7 @@ impl Conversation {
         let lane = &mut self.lanes[direction as usize];
         let mut sink = LaneSink {
             connection: &mut self.connection,
+            guessed: &mut self.guessed,
             expected: &mut self.expected[direction.reversed() as usize],
             aliases: &mut self.aliases[direction as usize],
             provenance: &lane.provenance,
@@ -382,6 +386,7 @@ impl Lane {
 /// What a framer pushes into, for the time of one call.
 struct LaneSink<'a> {
     connection: &'a mut Connection,
+    guessed: &'a mut Option<Certainty>,
     /// What the other direction should send in answer.
     expected: &'a mut Option<(PacketType, Option<u16>)>,
     aliases: &'a mut Option<Box<Aliases>>,
@@ -404,6 +409,11 @@ impl LaneSink<'_> {
             direction: Some(self.direction),
             bytes,
         }));
+    }
+
+    /// Something is missing that may have changed what Topic Aliases stand for.
+    fn forget_aliases(&mut self) {
+        *self.aliases = None;
     }
 
     /// Learns from a frame what the connection is.
@@ -434,18 +444,16 @@ impl LaneSink<'_> {
     /// The version by which a frame is decoded; inferred and marked as assumed
     /// where no CONNECT told it.
     fn version_for(&mut self, header: FixedHeader, bytes: &[u8]) -> Version {
-        if let Some(version) = self.connection.version {
-            return version;
-        }
         let up = self.direction == Direction::Up;
-        match mqtt::infer_version(header, bytes, Some(up)) {
-            Some(version) => {
-                self.connection.version = Some(version);
-                self.connection.version_assumed = true;
-                version
-            }
-            None => Version::V3_1_1,
+        if self.connection.version_assumed
+            && *self.guessed < Some(Certainty::Certain)
+            && let Some((version, certainty)) = mqtt::infer_version(header, bytes, Some(up))
+            && *self.guessed < Some(certainty)
+        {
+            self.connection.version = Some(version);
+            *self.guessed = Some(certainty);
         }
+        self.connection.version.unwrap_or(Version::V3_1_1)
     }
 }
 
@@ -464,6 +472,9 @@ impl mqtt::Sink for LaneSink<'_> {
         *self.expected = expected_answer(&decoded.packet, header).or(*self.expected);
         let mut topic = None;
         if let ControlPacket::Publish(publish) = &decoded.packet {
+            if publish.payload_len.is_none() {
+                self.forget_aliases();
+            }
             topic = publish.topic.filter(|topic| !topic.bytes().is_empty());
             match (topic, publish.topic_alias) {
                 (Some(topic), Some(alias)) => {
@@ -506,6 +517,7 @@ impl mqtt::Sink for LaneSink<'_> {
         match trouble {
             Trouble::Gap { bytes } => self.event(EventKind::Gap, Some(bytes)),
             Trouble::Resynchronised { skipped } => {
+                self.forget_aliases();
                 self.event(EventKind::Resynchronised, Some(skipped));
             }
             Trouble::Malformed { reason } => self.event(EventKind::Malformed { reason }, None),

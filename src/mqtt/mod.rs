@@ -1,23 +1,37 @@
-//! MQTT control packets: framing and decoding of 3.1, 3.1.1 and 5.0.
+//! MQTT control packets of 3.1, 3.1.1 and 5.0: bytes in, what they say out.
 //!
 //! ```text
 //! byte stream ─→ Framer ─Framed→ decode ─→ ControlPacket + Defects
 //!                  └ Resync, plausible: where framing was lost
 //! ```
-//! Knows nothing of captured packets, flows or time. Decoding never refuses:
-//! it returns what could be read, and what is wrong with the bytes as
-//! [`Defect`]s; numbers stay numbers, so that QoS 3 can be shown.
+//!
+//! This module knows nothing of captured packets, connections or time. The
+//! [`Framer`] finds where packets begin and end; [`decode`] is given the bytes
+//! of one, or as many of them as there are, and the version, and tells the
+//! fields and the defects:
+//!
+//! ```text
+//!  32  0C  0003 'a/b'  0007  02 2301…
+//!  └┬┘ └┬┘ └────┬───┘  └┬─┘  └──┬──
+//!  first Remaining  Topic  Packet  properties (5.0), then the payload
+//!  byte  Length     Name   Identifier
+//! ```
 //!
 //! ```
-//! use mqttdump::mqtt::{ControlPacket, FixedHeader, Version, decode};
-//! let bytes = b"\x30\x05\x00\x01thi";
-//! let header = FixedHeader::read(bytes).unwrap();
+//! use mqttdump::mqtt::{ControlPacket, FixedHeader, Text, Version, decode};
+//!
+//! let bytes = b"\x32\x0a\x00\x03a/b\x00\x00hi!";
+//! let header = FixedHeader { first: 0x32, length_bytes: 1, remaining_length: 10 };
 //! let decoded = decode(header, bytes, Version::V3_1_1);
-//! let ControlPacket::Publish(publish) = decoded.packet else { unreachable!() };
-//! assert_eq!(publish.topic.unwrap().as_str(), Some("t"));
-//! assert_eq!(publish.payload, b"hi");
-//! assert!(decoded.defects.is_empty());
+//! let ControlPacket::Publish(publish) = decoded.packet else { panic!() };
+//! assert_eq!(publish.topic, Some(Text(b"a/b")));
+//! assert_eq!(decoded.defects[0].code, "packet-id-0");
 //! ```
+//!
+//! Decoding never refuses: what cannot be read is `None`, what is wrong is a
+//! [`Defect`]. Two ways to run out of bytes are kept apart. Where Remaining
+//! Length ends too early the packet is wrong; where only our copy of it ends,
+//! because the capture lacks the rest or nobody wanted it kept, it is not.
 
 mod defect;
 mod framer;
@@ -28,6 +42,8 @@ mod property;
 mod reader;
 pub mod reason;
 mod resync;
+#[cfg(test)]
+mod samples;
 mod text;
 pub mod topic;
 pub mod varint;
@@ -38,35 +54,35 @@ pub use defect::{CODES, Defect, MOST_DEFECTS};
 pub use framer::{End, Framed, Framer, Sink, Trouble, head_len};
 pub use header::{FixedHeader, PacketType, qos_name};
 pub use packet::ControlPacket;
-pub use property::{DataType, Definition, Place, Properties, Property, PropertyValue, definition};
+pub use property::{
+    DEFINITIONS, DataType, Definition, Place, Properties, Property, PropertyValue, definition,
+};
 pub use resync::Resync;
 pub use text::{Text, TextFault};
 pub use topic::TopicFilter;
 pub use version::Version;
-pub use version_hint::infer_version;
+pub use version_hint::{Certainty, infer_version};
+
+use reader::Reader;
 
 /// A control packet decoded as far as it could be.
 #[derive(Debug)]
 pub struct Decoded<'a> {
     /// What it says.
     pub packet: ControlPacket<'a>,
-    /// What is wrong with its bytes, in order of offset.
+    /// What is wrong with its bytes, in order of offset; at most
+    /// [`MOST_DEFECTS`].
     pub defects: Vec<Defect>,
 }
 
 /// Decodes the control packet whose first bytes are `bytes` (fixed header
-/// included, up to the first byte that was not captured or not kept). What
-/// cannot be read because `bytes` end early is unknown, and no defect.
+/// included, up to the first byte that was not captured or not kept). A CONNECT
+/// is decoded by the version it tells itself.
+///
+/// Allocates nothing but defects. Bytes beyond the packet are not looked at.
+#[inline]
 pub fn decode<'a>(header: FixedHeader, bytes: &'a [u8], version: Version) -> Decoded<'a> {
-    let mut reader = reader::Reader::new(header, bytes, version);
-    let length = header.remaining_length;
-    // The fixed header itself: 5.0 wants the shortest form of a length.
-    reader.check_shortest(
-        "Remaining Length",
-        1,
-        length,
-        usize::from(header.length_bytes),
-    );
+    let mut reader = Reader::new(header, bytes, version);
     let packet = ControlPacket::read(&mut reader);
     Decoded {
         packet,

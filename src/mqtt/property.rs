@@ -172,7 +172,7 @@ impl<'a> Properties<'a> {
     ) -> bool {
         let mut seen = 0_u64;
         let mut rest = self.bytes;
-        while !rest.is_empty() {
+        while !rest.is_empty() && reader.reading() {
             let offset = self.offset + (self.bytes.len() - rest.len()) as u32;
             match property(rest) {
                 Ok((next, (definition, value))) => {
@@ -276,32 +276,34 @@ impl<I> ParseError<I> for Fault {
 
 type Parsed<'a, T> = IResult<&'a [u8], T, Fault>;
 
-#[inline]
+#[inline(always)]
 fn property(input: &[u8]) -> Parsed<'_, (&'static Definition, PropertyValue<'_>)> {
     let (input, id) = varint::varint(input)?;
     let definition = definition(id).ok_or(Err::Error(Fault::Unknown(id)))?;
     let (input, value) = match definition.data_type {
-        Byte => map(be_u8, PropertyValue::Byte).parse(input),
-        TwoByteInteger => map(be_u16, PropertyValue::TwoByteInteger).parse(input),
-        FourByteInteger => map(be_u32, PropertyValue::FourByteInteger).parse(input),
-        VariableByteInteger => map(varint::varint, PropertyValue::VariableByteInteger).parse(input),
-        String => map(binary, |bytes| PropertyValue::String(Text(bytes))).parse(input),
+        Byte => map(be_u8, PropertyValue::Byte).parse_complete(input),
+        TwoByteInteger => map(be_u16, PropertyValue::TwoByteInteger).parse_complete(input),
+        FourByteInteger => map(be_u32, PropertyValue::FourByteInteger).parse_complete(input),
+        VariableByteInteger => {
+            map(varint::varint, PropertyValue::VariableByteInteger).parse_complete(input)
+        }
+        String => map(binary, |bytes| PropertyValue::String(Text(bytes))).parse_complete(input),
         Pair => map((binary, binary), |(name, value)| {
             PropertyValue::Pair(Text(name), Text(value))
         })
-        .parse(input),
-        Binary => map(binary, PropertyValue::Binary).parse(input),
+        .parse_complete(input),
+        Binary => map(binary, PropertyValue::Binary).parse_complete(input),
     }?;
     Ok((input, (definition, value)))
 }
 
-#[inline]
+#[inline(always)]
 fn binary(input: &[u8]) -> Parsed<'_, &[u8]> {
-    length_data(be_u16).parse(input)
+    length_data(be_u16).parse_complete(input)
 }
 
 /// `bytes` is the length of the whole property, its identifier included.
-#[inline]
+#[inline(always)]
 fn check_value(
     reader: &mut Reader<'_>,
     definition: &Definition,
@@ -432,7 +434,7 @@ use DataType::{Binary, Byte, FourByteInteger, Pair, String, TwoByteInteger, Vari
 /// Every property, by identifier: where it may stand, where it may stand more
 /// than once, and the values of numbers.
 #[rustfmt::skip]
-pub(super) static DEFINITIONS: [Definition; 27] = [
+pub static DEFINITIONS: [Definition; 27] = [
     row(0x01, "Payload Format Indicator", "payload_format_indicator", Byte, PUBLISH | WILL, NEVER, 0..=1),
     row(0x02, "Message Expiry Interval", "message_expiry_interval", FourByteInteger, PUBLISH | WILL, NEVER, ANY),
     row(0x03, "Content Type", "content_type", String, PUBLISH | WILL, NEVER, ANY),

@@ -40,6 +40,8 @@ pub(super) struct Reader<'a> {
     /// Length of the whole packet, as the fixed header has it.
     end: usize,
     state: State,
+    /// Reading ends at the first defect, which is not described.
+    strict: bool,
     defects: Vec<Defect>,
 }
 
@@ -51,6 +53,8 @@ enum State {
     Cut,
     /// The packet ended within a field, or a length made no sense.
     Broken,
+    /// There was a defect, and nothing else was to be known.
+    Failed,
 }
 
 impl<'a> Reader<'a> {
@@ -70,7 +74,17 @@ impl<'a> Reader<'a> {
             } else {
                 State::Reading
             },
+            strict: false,
             defects: Vec::new(),
+        }
+    }
+
+    /// A reader that only finds out whether there is a defect; it gives up at
+    /// the first.
+    pub(super) fn strict(header: FixedHeader, bytes: &'a [u8], version: Version) -> Self {
+        Self {
+            strict: true,
+            ..Self::new(header, bytes, version)
         }
     }
 
@@ -84,12 +98,17 @@ impl<'a> Reader<'a> {
         self.state == State::Reading
     }
 
+    /// Whether something was not visible that the packet promises.
+    pub(super) fn cut(&self) -> bool {
+        self.state == State::Cut
+    }
+
     /// Bytes of the packet after the last field, seen or not; 0 once a field
     /// could not be read.
     pub(super) fn left(&self) -> usize {
         match self.state {
             State::Reading => self.end - self.at,
-            State::Cut | State::Broken => 0,
+            State::Cut | State::Broken | State::Failed => 0,
         }
     }
 
@@ -97,7 +116,7 @@ impl<'a> Reader<'a> {
     pub(super) fn visible(&self) -> &'a [u8] {
         match self.state {
             State::Reading => self.packet.get(self.at..).unwrap_or_default(),
-            State::Cut | State::Broken => &[],
+            State::Cut | State::Broken | State::Failed => &[],
         }
     }
 
@@ -122,14 +141,13 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(super) fn varint(&mut self, what: &str) -> Option<u32> {
         let offset = self.offset();
-        let before = self.visible();
-        if varint::decode(before) == Varint::Malformed {
+        if varint::decode(self.visible()) == Varint::Malformed {
             self.defect(
                 "malformed-integer",
                 offset,
                 format_args!("{what}: expected at most 4 bytes, found a fifth announced"),
             );
-            self.state = State::Broken;
+            self.give_up();
             return None;
         }
         let value = self.field(what, varint::varint)?;
@@ -149,7 +167,7 @@ impl<'a> Reader<'a> {
                 offset,
                 format_args!("{what} of {length} bytes where the packet has {left} left"),
             );
-            self.state = State::Broken;
+            self.give_up();
             return None;
         }
         self.field(what, take(length))
@@ -202,27 +220,46 @@ impl<'a> Reader<'a> {
     /// read what follows them.
     pub(super) fn skip(&mut self, length: usize) {
         self.at = self.at.saturating_add(length).min(self.end);
-        if self.at > self.packet.len() {
+        if self.reading() && self.at > self.packet.len() {
             self.state = State::Cut;
         }
     }
 
     /// A length made no sense: what follows cannot be found.
     pub(super) fn give_up(&mut self) {
-        self.state = State::Broken;
+        if self.state != State::Failed {
+            self.state = State::Broken;
+        }
     }
 
     /// Notes a defect. The message is only made when it is kept.
     #[cold]
     #[inline(never)]
     pub(super) fn defect(&mut self, code: &'static str, offset: u32, message: fmt::Arguments<'_>) {
-        if self.defects.len() < MOST_DEFECTS {
+        if self.strict {
+            self.state = State::Failed;
+        } else if self.defects.len() < MOST_DEFECTS {
             self.defects.push(Defect {
                 code,
                 offset,
                 message: message.to_string(),
             });
         }
+    }
+
+    /// How many defects were noted so far.
+    pub(super) fn defects(&self) -> usize {
+        self.defects.len()
+    }
+
+    /// Whether a defect more would change nothing.
+    pub(super) fn sated(&self) -> bool {
+        self.state == State::Failed || self.defects.len() == MOST_DEFECTS
+    }
+
+    /// The end of the packet for a strict reader: whether there was no defect.
+    pub(super) fn is_clean(&self) -> bool {
+        self.state != State::Failed && self.left() == 0
     }
 
     /// That a Variable Byte Integer took no more `bytes` than it needs (5.0).
@@ -285,14 +322,16 @@ impl<'a> Reader<'a> {
             self.defect(
                 "trailing-bytes",
                 self.at as u32,
-                format_args!("expected the end of the {kind}, found {left} more bytes"),
+                format_args!("expected the end of the {kind}, found more bytes: {left}"),
             );
         }
-        self.defects.sort_by_key(|defect| defect.offset);
+        if self.defects.len() > 1 {
+            self.defects.sort_by_key(|defect| defect.offset);
+        }
         self.defects
     }
 
-    #[inline]
+    #[inline(always)]
     fn field<T>(
         &mut self,
         what: &str,
@@ -301,7 +340,7 @@ impl<'a> Reader<'a> {
         if !self.reading() {
             return None;
         }
-        if let Ok((rest, value)) = parser.parse(self.visible()) {
+        if let Ok((rest, value)) = parser.parse_complete(self.visible()) {
             self.at = self.packet.len() - rest.len();
             return Some(value);
         }
@@ -329,6 +368,6 @@ impl<'a> Reader<'a> {
                 format_args!("{what} does not fit in the {left} bytes the packet has left"),
             );
         }
-        self.state = State::Broken;
+        self.give_up();
     }
 }

@@ -37,6 +37,17 @@ pub enum Varint {
 /// when it was [`Varint::Incomplete`].
 #[inline]
 pub fn decode(bytes: &[u8]) -> Varint {
+    // Nearly all of them are below 128.
+    if let Some(&value @ 0..=0x7f) = bytes.first() {
+        return Varint::Value {
+            value: value.into(),
+            bytes: 1,
+        };
+    }
+    decode_long(bytes)
+}
+
+fn decode_long(bytes: &[u8]) -> Varint {
     let mut value = 0;
     for (taken, &byte) in (1..=4).zip(bytes) {
         value |= u32::from(byte & 0x7f) << (7 * (taken - 1));

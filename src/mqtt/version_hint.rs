@@ -1,64 +1,155 @@
-//! Which version a connection speaks when its CONNECT was not captured, by the
-//! shape of one packet.
+//! Which version a connection speaks whose CONNECT was not captured, by what
+//! single packets look like.
+//!
+//! | packet | says |
+//! |---|---|
+//! | CONNECT | its level |
+//! | AUTH, DISCONNECT of a server or with a body, acknowledgements of three bytes and more, CONNACK longer than two | 5.0 for certain |
+//! | UNSUBACK of two bytes, SUBACK of three | before 5.0 |
+//! | DUP in SUBSCRIBE, UNSUBSCRIBE or PUBREL | 3.1 |
+//! | SUBSCRIBE, SUBACK, PUBLISH … that only parse one way | that way |
+//!
+//! Before 5.0 is told as 3.1.1: it looks the same as 3.1 in nearly everything,
+//! which is why such an answer is never certain.
 
 use super::header::{FixedHeader, PacketType};
+use super::packet::{Connect, ControlPacket};
+use super::reader::Reader;
 use super::version::Version;
 
-/// The version that the shape of a control packet tells, if it tells one:
-///
-/// - AUTH, a DISCONNECT from the server or with contents, a CONNACK longer
-///   than 2, an acknowledgement longer than 2: 5.0;
-/// - DUP in PUBREL, SUBSCRIBE or UNSUBSCRIBE: 3.1;
-/// - UNSUBACK of length 2, CONNACK of length 2: not 5.0, so 3.1.1;
-/// - SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK and PUBLISH: whichever version
-///   decodes them without a defect, if only one does.
-///
-/// 3.1 and 3.1.1 look alike otherwise; then it is 3.1.1. `None` is no answer:
-/// the next packet may have one.
-pub fn infer_version(header: FixedHeader, bytes: &[u8], up: Option<bool>) -> Option<Version> {
+/// How much a hint is worth.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Certainty {
+    /// The best guess; another packet may say otherwise.
+    Likely,
+    /// Only this version has such a packet.
+    Certain,
+}
+
+/// The version that a well-formed control packet tells, if it does. `bytes`
+/// begin with the fixed header, as for [`decode`](super::decode); `up` tells
+/// whether it went from client to server, if that is known.
+pub fn infer_version(
+    header: FixedHeader,
+    bytes: &[u8],
+    up: Option<bool>,
+) -> Option<(Version, Certainty)> {
+    use Certainty::{Certain, Likely};
+    use PacketType as P;
     let length = header.remaining_length;
+    if header.packet_type() == P::Connect {
+        return level(header, bytes);
+    }
+    let new = reads(header, bytes, Version::V5)?;
+    let old = reads(header, bytes, Version::V3_1_1)?;
+    let v5 = |certainty| new.then_some((Version::V5, certainty));
+    let v3 = old.then_some((Version::V3_1_1, Likely));
     match header.packet_type() {
-        PacketType::Auth => Some(Version::V5),
-        PacketType::Disconnect if up == Some(false) || length > 0 => Some(Version::V5),
-        PacketType::Connack if length > 2 => Some(Version::V5),
-        PacketType::Puback | PacketType::Pubrec | PacketType::Pubrel | PacketType::Pubcomp
-            if length > 2 =>
-        {
-            Some(Version::V5)
+        P::Auth => v5(Certain),
+        P::Disconnect if length > 0 || up == Some(false) => v5(Certain),
+        P::Connack | P::Puback | P::Pubrec | P::Pubcomp if length > 2 => v5(Certain),
+        // A refusal in the old form may answer a client of 5.0.
+        P::Connack => match bytes.get(header.header_len() + 1) {
+            Some(0) => v3,
+            _ => None,
+        },
+        P::Pubrel | P::Subscribe | P::Unsubscribe if header.flags() == 0x0a => {
+            let v3_1 = reads(header, bytes, Version::V3_1)?;
+            v3_1.then_some((Version::V3_1, Likely))
         }
-        PacketType::Pubrel | PacketType::Subscribe | PacketType::Unsubscribe if header.dup() => {
-            Some(Version::V3_1)
-        }
-        PacketType::Connack if length == 2 => Some(Version::V3_1_1),
-        PacketType::Unsuback if length == 2 => Some(Version::V3_1_1),
-        PacketType::Subscribe
-        | PacketType::Suback
-        | PacketType::Unsubscribe
-        | PacketType::Unsuback
-        | PacketType::Publish => by_decoding(header, bytes),
+        P::Pubrel if length > 2 => v5(Certain),
+        P::Unsuback | P::Suback | P::Subscribe | P::Unsubscribe => match (new, old) {
+            (true, false) => v5(Certain),
+            (false, _) => v3,
+            // Two codes, or no properties and one code: filters are mostly
+            // subscribed to one by one.
+            (true, true) => v5(Likely),
+        },
+        P::Publish => match (new, old) {
+            // No payload starts with a property section by accident often;
+            // one of zeros may.
+            (true, _) => v5(Likely),
+            (false, _) => v3,
+        },
+        P::Reserved | P::Connect | P::Puback | P::Pubrec | P::Pubrel | P::Pubcomp => None,
+        P::Pingreq | P::Pingresp | P::Disconnect => None,
+    }
+}
+
+fn level(header: FixedHeader, bytes: &[u8]) -> Option<(Version, Certainty)> {
+    let mut reader = Reader::new(header, bytes, Version::V3_1_1);
+    match ControlPacket::read(&mut reader) {
+        ControlPacket::Connect(connect) => Some((Connect::version(&connect)?, Certainty::Certain)),
         _ => None,
     }
 }
 
-fn by_decoding(header: FixedHeader, bytes: &[u8]) -> Option<Version> {
-    // With bytes missing, a misreading may go unnoticed.
-    if (bytes.len() as u64) < header.packet_len() && header.packet_type() != PacketType::Publish {
-        return None;
-    }
-    let clean = |version| super::decode(header, bytes, version).defects.is_empty();
-    match (clean(Version::V3_1_1), clean(Version::V5)) {
-        (true, false) => Some(Version::V3_1_1),
-        (false, true) => Some(Version::V5),
-        // A payload that begins with a byte 0 is rare, an empty property list
-        // is not.
-        (true, true) if header.packet_type() == PacketType::Publish => {
-            match super::decode(header, bytes, Version::V3_1_1).packet {
-                super::ControlPacket::Publish(publish) if publish.payload.first() == Some(&0) => {
-                    Some(Version::V5)
-                }
-                _ => None,
-            }
+/// Whether the packet is without defect in that version; `None` if it is not
+/// there as far as it takes to know.
+fn reads(header: FixedHeader, bytes: &[u8], version: Version) -> Option<bool> {
+    let mut reader = Reader::strict(header, bytes, version);
+    ControlPacket::read(&mut reader);
+    (!reader.cut()).then(|| reader.is_clean())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::samples::{bytes, header};
+
+    #[test]
+    fn hints() {
+        let v3_1 = Some((Version::V3_1, Certainty::Likely));
+        let v3_1_1 = Some((Version::V3_1_1, Certainty::Likely));
+        let likely = Some((Version::V5, Certainty::Likely));
+        let certain = Some((Version::V5, Certainty::Certain));
+        let down = Some(false);
+        for (sample, up, expected) in [
+            ("10 0d 0004 'MQTT' 05 02 0000 00 0000", None, certain),
+            ("f0 00", None, certain),
+            ("e0 00", None, None),
+            ("e0 00", down, certain),
+            ("e0 01 00", None, certain),
+            ("20 02 00 00", None, v3_1_1),
+            ("20 02 00 05", None, None),
+            ("20 03 00 00 00", None, certain),
+            ("40 02 0001", None, None),
+            ("40 03 0001 10", None, certain),
+            ("40 03 0001 44", None, None),
+            ("62 02 0001", None, None),
+            ("6a 02 0001", None, v3_1),
+            ("62 04 0001 92 00", None, certain),
+            ("8a 06 0001 0001 'a' 00", None, v3_1),
+            ("82 06 0001 0001 'a' 00", None, v3_1_1),
+            ("82 07 0001 00 0001 'a' 00", None, certain),
+            ("90 03 0001 01", None, v3_1_1),
+            ("90 04 0001 01 01", None, v3_1_1),
+            ("90 04 0001 00 01", None, likely),
+            ("90 04 0001 00 87", None, certain),
+            ("b0 02 0001", None, v3_1_1),
+            ("b0 04 0001 00 11", None, certain),
+            ("30 07 0003 'a/b' 'hi'", None, v3_1_1),
+            ("30 05 0003 'a/b'", None, v3_1_1),
+            ("30 08 0003 'a/b' 00 'hi'", None, likely),
+            ("c0 00", None, None),
+        ] {
+            let bytes = bytes(sample);
+            assert_eq!(
+                infer_version(header(bytes), bytes, up),
+                expected,
+                "{sample}"
+            );
         }
-        _ => None,
+    }
+
+    #[test]
+    fn what_is_cut_says_nothing() {
+        let all = bytes("32 0c 0003 'a/b' 0001 03 23 0001 'x'");
+        let header = header(all);
+        let before_properties = &all[..9];
+        assert_eq!(infer_version(header, before_properties, None), None);
+        let before_payload = &all[..13];
+        assert!(infer_version(header, before_payload, None).is_some());
+        assert_eq!(infer_version(header, &all[..6], None), None);
     }
 }

@@ -26,7 +26,7 @@ use std::collections::HashMap;
 
 use crate::frame::{Direction, MQTTFrame};
 use crate::limits::{SELECTED_EXCHANGES, SETTLED_EXCHANGES};
-use crate::mqtt::topic::TopicFilter;
+use crate::mqtt::topic::{self, TopicFilter};
 use crate::mqtt::{ControlPacket, Text};
 
 /// What the selection has to know of a frame.
@@ -360,7 +360,7 @@ fn role(frame: &MQTTFrame<'_>, asked: &[TopicFilter]) -> Role {
 fn topic(topic: Option<Text<'_>>, asked: &[TopicFilter]) -> Topicality {
     match topic {
         None => Topicality::Unknown,
-        Some(topic) if asked.iter().any(|filter| filter.matches(topic)) => Topicality::Asked,
+        Some(topic) if asked.iter().any(|filter| filter.matches(topic.0)) => Topicality::Asked,
         Some(_) => Topicality::Other,
     }
 }
@@ -373,8 +373,8 @@ fn filters<'a>(
     lacking: bool,
 ) -> Topicality {
     let overlaps = |text: Text<'_>| {
-        TopicFilter::parse(text.bytes())
-            .is_ok_and(|theirs| asked.iter().any(|filter| filter.overlaps(&theirs)))
+        topic::check_filter(text.0, true).is_ok()
+            && asked.iter().any(|filter| filter.overlaps(text.0))
     };
     match filters.any(overlaps) {
         true => Topicality::Asked,

@@ -1,14 +1,13 @@
-//! AUTH (5.0: 3.15).
+//! AUTH, of 5.0 alone.
 
-use super::super::header::PacketType;
-use super::super::property::{Place, Properties};
-use super::super::reader::Reader;
-use super::check_code;
+use crate::mqtt::PacketType;
+use crate::mqtt::property::Properties;
+use crate::mqtt::reader::Reader;
 
 /// AUTH (5.0).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Auth<'a> {
-    /// Reason Code, if it was on the wire.
+    /// Reason Code, if it was on the wire (the short form means 0x00).
     pub code: Option<u8>,
     /// Properties.
     pub properties: Properties<'a>,
@@ -16,16 +15,38 @@ pub struct Auth<'a> {
 
 impl<'a> Auth<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Self {
-        let mut auth = Self::default();
-        // Length 0 means Success; length 1 is not defined (3.15.2.1), so that
-        // the Property Length is missing then.
-        if reader.left() > 0 {
-            let at = reader.offset();
-            auth.code = reader.byte("Reason Code");
-            check_code(reader, at, auth.code);
-            let place = Place::Packet(PacketType::Auth);
-            auth.properties = Properties::read(reader, place, |_, _| {}).0;
+        if !reader.v5() {
+            // Type 15 of another version, which is told of the header: there
+            // is nothing to know about the rest.
+            reader.rest();
+            return Self::default();
         }
-        auth
+        if reader.left() == 0 {
+            return Self::default();
+        }
+        // Unlike DISCONNECT it has no form of a code alone.
+        Self {
+            code: super::code(reader, PacketType::Auth),
+            properties: super::properties(reader, PacketType::Auth),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::mqtt::samples::{clean, codes};
+    use crate::mqtt::{ControlPacket, Version};
+
+    #[test]
+    fn forms() {
+        let hex = "f0 0e 18 0c 15 0004 'SCRA' 16 0002 0001";
+        let ControlPacket::Auth(packet) = clean(Version::V5, hex) else {
+            panic!()
+        };
+        assert_eq!(packet.code, Some(0x18));
+        assert_eq!(packet.properties.iter().count(), 2);
+        clean(Version::V5, "f0 00");
+        assert_eq!(codes(Version::V5, "f0 01 00"), ["missing-field"]);
+        assert_eq!(codes(Version::V3_1_1, "f0 01 00"), ["reserved-type"]);
     }
 }

@@ -1,10 +1,8 @@
-//! CONNACK (3.1.1: 3.2; 5.0: 3.2).
+//! CONNACK.
 
-use super::super::header::PacketType;
-use super::super::property::{Place, Properties};
-use super::super::reader::Reader;
-use super::super::version::Version;
-use super::check_code;
+use crate::mqtt::property::Properties;
+use crate::mqtt::reader::Reader;
+use crate::mqtt::{PacketType, Version};
 
 /// CONNACK.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,34 +18,66 @@ pub struct Connack<'a> {
 impl<'a> Connack<'a> {
     /// Session Present; 3.1 has no such flag.
     pub fn session_present(&self, version: Version) -> Option<bool> {
-        match version {
-            Version::V3_1 => None,
-            _ => Some(self.flags? & 1 != 0),
-        }
+        (version != Version::V3_1).then_some(self.flags? & 1 != 0)
     }
 
     pub(super) fn read(reader: &mut Reader<'a>) -> Self {
-        let mut connack = Self::default();
-        let at = reader.offset();
-        connack.flags = reader.byte("Connect Acknowledge Flags");
-        if let Some(flags @ 2..) = connack.flags
+        let offset = reader.offset();
+        let flags = reader.byte("Connect Acknowledge Flags");
+        if let Some(flags @ 2..) = flags
             && reader.version != Version::V3_1
         {
             reader.defect(
                 "reserved-connack-flags",
-                at,
+                offset,
                 format_args!("Connect Acknowledge Flags: expected 0 or 1, found 0x{flags:02x}"),
             );
         }
-        let at = reader.offset();
-        connack.code = reader.byte("return code");
-        check_code(reader, at, connack.code);
-        // A server that knows no 5.0 answers in the form of 3.1.1.
-        let old_form = reader.left() == 0 && matches!(connack.code, Some(1..=5));
-        if reader.v5() && !old_form {
-            let place = Place::Packet(PacketType::Connack);
-            connack.properties = Properties::read(reader, place, |_, _| {}).0;
+        // A server that only knows 3.1.1 refuses a CONNECT of 5.0 in its own
+        // form, which is all that it can do.
+        let refused_by_3_1_1 =
+            reader.header.remaining_length == 2 && matches!(reader.visible().first(), Some(1..=5));
+        if reader.v5() && refused_by_3_1_1 {
+            return Self {
+                flags,
+                code: reader.byte("Return Code"),
+                properties: Properties::default(),
+            };
         }
-        connack
+        Self {
+            flags,
+            code: super::code(reader, PacketType::Connack),
+            properties: super::properties(reader, PacketType::Connack),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::samples::{clean, codes};
+    use crate::mqtt::{ControlPacket, PropertyValue};
+
+    #[test]
+    fn all_versions() {
+        let ControlPacket::Connack(packet) = clean(Version::V3_1_1, "20 02 01 00") else {
+            panic!()
+        };
+        assert_eq!(packet.session_present(Version::V3_1_1), Some(true));
+        assert_eq!(packet.session_present(Version::V3_1), None);
+        assert_eq!(packet.code, Some(0));
+
+        let ControlPacket::Connack(packet) = clean(Version::V5, "20 06 00 00 03 21 0014") else {
+            panic!()
+        };
+        let found = packet.properties.find(0x21);
+        assert_eq!(found, Some(PropertyValue::TwoByteInteger(20)));
+    }
+
+    #[test]
+    fn an_old_server_refuses_a_new_client_in_its_own_form() {
+        clean(Version::V5, "20 02 00 01");
+        assert_eq!(codes(Version::V5, "20 02 00 00"), ["missing-field"]);
+        assert_eq!(codes(Version::V5, "20 03 00 01 00"), ["unknown-code"]);
     }
 }

@@ -1,14 +1,13 @@
-//! DISCONNECT (3.1.1: 3.14; 5.0: 3.14): a code and properties only since 5.0.
+//! DISCONNECT: bare before 5.0, and from clients only.
 
-use super::super::header::PacketType;
-use super::super::property::{Place, Properties};
-use super::super::reader::Reader;
-use super::check_code;
+use crate::mqtt::PacketType;
+use crate::mqtt::property::Properties;
+use crate::mqtt::reader::Reader;
 
 /// DISCONNECT.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Disconnect<'a> {
-    /// Reason Code of 5.0, if it was on the wire.
+    /// Reason Code of 5.0, if it was on the wire (the short form means 0x00).
     pub code: Option<u8>,
     /// Properties of 5.0.
     pub properties: Properties<'a>,
@@ -18,14 +17,33 @@ impl<'a> Disconnect<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Self {
         let mut disconnect = Self::default();
         if reader.v5() && reader.left() > 0 {
-            let at = reader.offset();
-            disconnect.code = reader.byte("Reason Code");
-            check_code(reader, at, disconnect.code);
-            if reader.left() > 0 {
-                let place = Place::Packet(PacketType::Disconnect);
-                disconnect.properties = Properties::read(reader, place, |_, _| {}).0;
-            }
+            disconnect.code = super::code(reader, PacketType::Disconnect);
+        }
+        if reader.v5() && reader.left() > 0 {
+            disconnect.properties = super::properties(reader, PacketType::Disconnect);
         }
         disconnect
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::mqtt::samples::{clean, codes};
+    use crate::mqtt::{ControlPacket, Version};
+
+    #[test]
+    fn three_forms() {
+        for (hex, code, properties) in [
+            ("e0 00", None, 0),
+            ("e0 01 8e", Some(0x8e), 0),
+            ("e0 07 04 05 11 00000000", Some(0x04), 1),
+        ] {
+            let ControlPacket::Disconnect(packet) = clean(Version::V5, hex) else {
+                panic!("{hex}")
+            };
+            assert_eq!(packet.code, code);
+            assert_eq!(packet.properties.iter().count(), properties);
+        }
+        assert_eq!(codes(Version::V3_1, "e0 01 00"), ["trailing-bytes"]);
     }
 }

@@ -3,6 +3,9 @@
 //! Every field that may be missing (because the packet is too short, or the
 //! capture lacks the bytes) is an `Option`; numbers stay numbers. Nothing here
 //! allocates: lists are slices of the packet that are walked when asked.
+//!
+//! One file per packet type, one struct for all versions. This one holds what
+//! they share.
 
 mod ack;
 mod auth;
@@ -27,11 +30,11 @@ pub use unsuback::Unsuback;
 pub use unsubscribe::Unsubscribe;
 
 use super::header::PacketType;
+use super::property::{Place, Properties};
 use super::reader::Reader;
-use super::reason;
 use super::text::Text;
-use super::topic;
 use super::version::Version;
+use super::{reason, topic, varint};
 
 /// The variable header and payload of a control packet, by type. One struct
 /// per type for all versions; properties are empty before 5.0.
@@ -58,30 +61,79 @@ pub enum ControlPacket<'a> {
 }
 
 impl<'a> ControlPacket<'a> {
-    /// The Packet Identifier, in types that have one.
+    /// The Packet Identifier, of types that have one.
     pub fn packet_id(&self) -> Option<u16> {
         match self {
-            Self::Publish(publish) => publish.packet_id,
-            Self::Puback(ack) | Self::Pubrec(ack) | Self::Pubrel(ack) | Self::Pubcomp(ack) => {
-                ack.packet_id
-            }
-            Self::Subscribe(subscribe) => subscribe.packet_id,
-            Self::Suback(suback) => suback.packet_id,
-            Self::Unsubscribe(unsubscribe) => unsubscribe.packet_id,
-            Self::Unsuback(unsuback) => unsuback.packet_id,
+            Self::Publish(packet) => packet.packet_id,
+            Self::Puback(packet)
+            | Self::Pubrec(packet)
+            | Self::Pubrel(packet)
+            | Self::Pubcomp(packet) => packet.packet_id,
+            Self::Subscribe(packet) => packet.packet_id,
+            Self::Suback(packet) => packet.packet_id,
+            Self::Unsubscribe(packet) => packet.packet_id,
+            Self::Unsuback(packet) => packet.packet_id,
+            Self::Reserved
+            | Self::Connect(_)
+            | Self::Connack(_)
+            | Self::Pingreq
+            | Self::Pingresp
+            | Self::Disconnect(_)
+            | Self::Auth(_) => None,
+        }
+    }
+
+    /// The one return or reason code that was on the wire. SUBACK and UNSUBACK
+    /// have lists instead.
+    pub fn code(&self) -> Option<u8> {
+        match self {
+            Self::Connack(packet) => packet.code,
+            Self::Puback(packet)
+            | Self::Pubrec(packet)
+            | Self::Pubrel(packet)
+            | Self::Pubcomp(packet) => packet.code,
+            Self::Disconnect(packet) => packet.code,
+            Self::Auth(packet) => packet.code,
             _ => None,
         }
     }
 
+    /// The properties, of types that have them; not those of a will.
+    pub fn properties(&self) -> Properties<'a> {
+        match self {
+            Self::Connect(packet) => packet.properties,
+            Self::Connack(packet) => packet.properties,
+            Self::Publish(packet) => packet.properties,
+            Self::Puback(packet)
+            | Self::Pubrec(packet)
+            | Self::Pubrel(packet)
+            | Self::Pubcomp(packet) => packet.properties,
+            Self::Subscribe(packet) => packet.properties,
+            Self::Suback(packet) => packet.properties,
+            Self::Unsubscribe(packet) => packet.properties,
+            Self::Unsuback(packet) => packet.properties,
+            Self::Disconnect(packet) => packet.properties,
+            Self::Auth(packet) => packet.properties,
+            Self::Reserved | Self::Pingreq | Self::Pingresp => Properties::default(),
+        }
+    }
+
+    /// Reads a whole packet, of which the reader is past the fixed header.
+    #[inline]
     pub(super) fn read(reader: &mut Reader<'a>) -> Self {
         let kind = reader.header.packet_type();
-        if kind != PacketType::Publish {
-            check_type_and_flags(reader, kind);
+        // A CONNECT has its header checked when it has told its version.
+        if kind != PacketType::Connect {
+            check_header(reader);
         }
         match kind {
-            PacketType::Publish => Self::Publish(Publish::read(reader)),
+            PacketType::Reserved => {
+                reader.rest();
+                Self::Reserved
+            }
             PacketType::Connect => Self::Connect(Connect::read(reader)),
             PacketType::Connack => Self::Connack(Connack::read(reader)),
+            PacketType::Publish => Self::Publish(Publish::read(reader)),
             PacketType::Puback => Self::Puback(Ack::read(reader)),
             PacketType::Pubrec => Self::Pubrec(Ack::read(reader)),
             PacketType::Pubrel => Self::Pubrel(Ack::read(reader)),
@@ -93,108 +145,152 @@ impl<'a> ControlPacket<'a> {
             PacketType::Pingreq => Self::Pingreq,
             PacketType::Pingresp => Self::Pingresp,
             PacketType::Disconnect => Self::Disconnect(Disconnect::read(reader)),
-            PacketType::Auth if reader.v5() => Self::Auth(Auth::read(reader)),
-            PacketType::Auth => {
-                reader.rest();
-                Self::Auth(Auth::default())
-            }
-            PacketType::Reserved => {
-                reader.rest();
-                Self::Reserved
-            }
+            PacketType::Auth => Self::Auth(Auth::read(reader)),
         }
     }
 }
 
-/// That the type exists in this version, and its fixed flags are as the table
-/// has them (3.1.1: 2.2.2; 5.0: 2.1.3). 3.1 fixes no flags.
-fn check_type_and_flags(reader: &mut Reader<'_>, kind: PacketType) {
-    let reserved = match kind {
-        PacketType::Reserved => true,
-        PacketType::Auth => !reader.v5(),
-        _ => false,
-    };
-    if reserved {
-        let number = kind as u8;
-        let version = reader.version;
+/// What the fixed header can be wrong in, once the version is known.
+#[inline]
+fn check_header(reader: &mut Reader<'_>) {
+    use PacketType as P;
+    let header = reader.header;
+    let (kind, flags) = (header.packet_type(), header.flags());
+    if kind == P::Reserved || kind == P::Auth && !reader.v5() {
+        let (number, version) = (kind as u8, reader.version);
         reader.defect(
             "reserved-type",
             0,
-            format_args!("packet type {number} is reserved in MQTT {version}"),
+            format_args!("expected a packet type of MQTT {version}, found {number}"),
         );
         return;
     }
-    // Which version a CONNECT is of stands in its protocol level.
-    let version = match kind {
-        PacketType::Connect => connect_version(reader),
-        _ => reader.version,
-    };
-    let expected = match kind {
-        PacketType::Pubrel | PacketType::Subscribe | PacketType::Unsubscribe => 2,
-        _ => 0,
-    };
-    let found = reader.header.flags();
-    if found != expected && version != Version::V3_1 {
-        reader.defect(
-            "reserved-flags",
-            0,
-            format_args!("flags of {kind}: expected {expected:04b}, found {found:04b}"),
+    if kind == P::Publish {
+        if header.qos() == 3 {
+            reader.defect(
+                "qos-3",
+                0,
+                format_args!("PUBLISH: expected a QoS of 0 to 2, found 3"),
+            );
+        }
+        if header.qos() == 0 && header.dup() && reader.version != Version::V3_1 {
+            reader.defect(
+                "dup-with-qos-0",
+                0,
+                format_args!("PUBLISH: expected DUP 0 with QoS 0, found DUP 1"),
+            );
+        }
+    } else {
+        let at_least_once = matches!(kind, P::Pubrel | P::Subscribe | P::Unsubscribe);
+        let expected = if at_least_once { 2 } else { 0 };
+        // 3.1 fixes only the QoS, and only of those three, which may be sent
+        // again with DUP.
+        let fixed = match (reader.version, at_least_once) {
+            (Version::V3_1, true) => 0x06,
+            (Version::V3_1, false) => 0,
+            (Version::V3_1_1 | Version::V5, _) => 0x0f,
+        };
+        if flags & fixed != expected & fixed {
+            reader.defect(
+                "reserved-flags",
+                0,
+                format_args!("{kind}: expected flags 0x{expected:x}, found 0x{flags:x}"),
+            );
+        }
+    }
+    if header.length_bytes > varint::len(header.remaining_length) {
+        reader.check_shortest(
+            "Remaining Length",
+            1,
+            header.remaining_length,
+            header.length_bytes.into(),
         );
     }
 }
 
-fn connect_version(reader: &Reader<'_>) -> Version {
-    match reader.visible() {
-        [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', ..] => Version::V3_1,
-        _ => Version::V3_1_1,
+/// The properties of a packet, empty before 5.0.
+fn properties<'a>(reader: &mut Reader<'a>, packet: PacketType) -> Properties<'a> {
+    if reader.v5() {
+        Properties::read(reader, Place::Packet(packet), |_, _| ()).0
+    } else {
+        Properties::default()
     }
 }
 
-/// That a return or reason code is one of the packet type.
-fn check_code(reader: &mut Reader<'_>, at: u32, code: Option<u8>) {
-    let kind = reader.header.packet_type();
-    if let Some(code) = code
-        && !reason::is_known(reader.version, kind, code)
-        // A server that knows no 5.0 refuses in the form of 3.1.1.
-        && !(kind == PacketType::Connack && matches!(code, 1..=5) && reader.left() == 0)
-    {
-        let version = reader.version;
+/// A return or reason code of a packet.
+fn code(reader: &mut Reader<'_>, packet: PacketType) -> Option<u8> {
+    let offset = reader.offset();
+    let code = reader.byte(code_name(reader.version))?;
+    check_code(reader, packet, code, offset);
+    Some(code)
+}
+
+/// All that is left as return or reason codes, one an entry.
+fn codes<'a>(reader: &mut Reader<'a>, packet: PacketType) -> &'a [u8] {
+    let offset = reader.offset();
+    let readable = reader.reading();
+    let (codes, left) = reader.rest();
+    if readable && left == Some(0) {
+        no_entry(reader, code_name(reader.version), offset);
+    }
+    for (offset, &code) in (offset..).zip(codes) {
+        if reader.sated() {
+            break;
+        }
+        check_code(reader, packet, code, offset);
+    }
+    codes
+}
+
+#[inline]
+fn check_code(reader: &mut Reader<'_>, packet: PacketType, code: u8, offset: u32) {
+    if !reason::is_known(reader.version, packet, code) {
+        let (what, version) = (code_name(reader.version), reader.version);
         reader.defect(
             "unknown-code",
-            at,
-            format_args!("expected a code of {kind} in MQTT {version}, found 0x{code:02x}"),
+            offset,
+            format_args!("expected a {what} of {packet} in MQTT {version}, found 0x{code:02x}"),
         );
     }
 }
 
-fn check_codes(reader: &mut Reader<'_>, at: u32, codes: &[u8]) {
-    for (i, &code) in codes.iter().enumerate() {
-        check_code(reader, at + i as u32, Some(code));
+fn code_name(version: Version) -> &'static str {
+    match version {
+        Version::V3_1 | Version::V3_1_1 => "Return Code",
+        Version::V5 => "Reason Code",
     }
 }
 
-fn check_filter(reader: &mut Reader<'_>, at: u32, filter: Text<'_>) {
-    if let Err(fault) = topic::check_filter(filter.bytes(), reader.v5()) {
-        let offset = at + fault.at() as u32;
-        reader.defect(fault.code(), offset, format_args!("Topic Filter: {fault}"));
-    }
-}
-
-/// That a list that needs an entry has one.
-fn empty_payload(reader: &mut Reader<'_>, what: &str) {
+/// All that is left as entries, of which there must be one.
+fn check_entries<'a>(reader: &mut Reader<'a>, what: &str, mut entry: impl FnMut(&mut Reader<'a>)) {
     if reader.reading() && reader.left() == 0 {
-        let at = reader.offset();
-        reader.defect(
-            "empty-payload",
-            at,
-            format_args!("expected at least one {what}, found none"),
-        );
+        let offset = reader.offset();
+        no_entry(reader, what, offset);
+    }
+    while reader.left() > 0 {
+        entry(reader);
     }
 }
 
-/// A length-prefixed string and what follows it.
-fn string(bytes: &[u8]) -> Option<(Text<'_>, &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<2>()?;
-    let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-    Some((Text(text), rest))
+fn no_entry(reader: &mut Reader<'_>, what: &str, offset: u32) {
+    let packet = reader.header.packet_type();
+    reader.defect(
+        "empty-payload",
+        offset,
+        format_args!("{packet}: expected at least one {what}, found none"),
+    );
+}
+
+/// A Topic Filter.
+fn filter<'a>(reader: &mut Reader<'a>) -> Option<Text<'a>> {
+    let offset = reader.offset();
+    let filter = reader.text("Topic Filter")?;
+    if let Err(fault) = topic::check_filter(filter.0, reader.v5()) {
+        reader.defect(
+            fault.code(),
+            offset + 2 + fault.at() as u32,
+            format_args!("Topic Filter: {fault}"),
+        );
+    }
+    Some(filter)
 }

@@ -1,9 +1,9 @@
-//! PUBLISH (3.1.1: 3.3; 5.0: 3.3).
+//! PUBLISH.
 
-use super::super::header::PacketType;
-use super::super::property::{Place, Properties, PropertyValue};
-use super::super::reader::Reader;
-use super::super::text::Text;
+use crate::mqtt::Text;
+use crate::mqtt::header::PacketType;
+use crate::mqtt::property::{Place, Properties, PropertyValue};
+use crate::mqtt::reader::Reader;
 
 /// PUBLISH.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,64 +23,108 @@ pub struct Publish<'a> {
     pub payload: &'a [u8],
 }
 
-/// Property Identifier of the Topic Alias.
 const TOPIC_ALIAS: u8 = 0x23;
-/// Property Identifier of the Payload Format Indicator.
-const PAYLOAD_FORMAT: u8 = 0x01;
 
 impl<'a> Publish<'a> {
+    #[inline]
     pub(super) fn read(reader: &mut Reader<'a>) -> Self {
-        let mut publish = Self::default();
-        let header = reader.header;
-        if header.qos() == 3 {
-            reader.defect("qos-3", 0, format_args!("expected QoS 0 to 2, found 3"));
-        }
-        if header.qos() == 0 && header.dup() {
-            reader.defect(
-                "dup-with-qos-0",
-                0,
-                format_args!("expected DUP clear with QoS 0, found it set"),
-            );
-        }
-        let at = reader.offset();
-        publish.topic = reader.topic_name("Topic Name");
-        if header.qos() > 0 {
-            publish.packet_id = reader.packet_id();
-        }
-        let mut properties_known = true;
-        let mut is_text = false;
-        if reader.v5() {
-            let place = Place::Packet(PacketType::Publish);
-            (publish.properties, properties_known) =
-                Properties::read(reader, place, |value, definition| {
-                    match (definition.id, value) {
-                        (TOPIC_ALIAS, PropertyValue::TwoByteInteger(alias)) => {
-                            publish.topic_alias = Some(*alias);
-                        }
-                        (PAYLOAD_FORMAT, PropertyValue::Byte(1)) => is_text = true,
-                        _ => {}
+        let offset = reader.offset();
+        let topic = reader.topic_name("Topic Name");
+        let packet_id = (reader.header.qos() > 0)
+            .then(|| reader.packet_id())
+            .flatten();
+        let mut topic_alias = None;
+        let (properties, whole) = if reader.v5() {
+            Properties::read(
+                reader,
+                Place::Packet(PacketType::Publish),
+                |value, definition| {
+                    if let (TOPIC_ALIAS, PropertyValue::TwoByteInteger(alias)) =
+                        (definition.id, value)
+                    {
+                        topic_alias.get_or_insert(*alias);
                     }
-                });
+                },
+            )
+        } else {
+            (Properties::default(), true)
+        };
+        // Without the last property it is not known that there is no alias.
+        if let (Some(topic), None, true) = (topic, topic_alias, whole) {
+            reader.check_not_empty("Topic Name", offset, topic);
         }
-        if let Some(topic) = publish.topic
-            && publish.topic_alias.is_none()
-            && properties_known
-        {
-            reader.check_not_empty("Topic Name", at + 2, topic);
+        let (payload, payload_len) = reader.rest();
+        Self {
+            topic,
+            packet_id,
+            properties,
+            topic_alias,
+            payload_len,
+            payload,
         }
-        let at = reader.offset();
-        (publish.payload, publish.payload_len) = reader.rest();
-        // Only a payload that is here in full can be said not to be text.
-        if is_text
-            && publish.payload_len == Some(publish.payload.len() as u32)
-            && Text(publish.payload).as_str().is_none()
-        {
-            reader.defect(
-                "bad-utf8",
-                at,
-                format_args!("payload: expected UTF-8 as the Payload Format Indicator says"),
-            );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::samples::{bytes, clean, codes, header};
+    use crate::mqtt::{ControlPacket, Version, decode};
+
+    fn publish(version: Version, hex: &str) -> Publish<'static> {
+        match clean(version, hex) {
+            ControlPacket::Publish(publish) => publish,
+            other => panic!("{other:?}"),
         }
-        publish
+    }
+
+    #[test]
+    fn by_qos_and_version() {
+        let packet = publish(Version::V3_1_1, "30 07 0003 'a/b' 'hi'");
+        assert_eq!(packet.topic, Some(Text(b"a/b")));
+        assert_eq!(packet.packet_id, None);
+        assert_eq!((packet.payload, packet.payload_len), (&b"hi"[..], Some(2)));
+
+        let packet = publish(Version::V3_1, "3d 07 0003 'a/b' 0102");
+        assert_eq!(packet.packet_id, Some(0x102));
+        assert_eq!((packet.payload, packet.payload_len), (&b""[..], Some(0)));
+
+        let packet = publish(Version::V5, "32 0c 0000 0007 05 01 01 23 0002 'x' 'y'");
+        assert_eq!(packet.topic, Some(Text(b"")));
+        assert_eq!(packet.topic_alias, Some(2));
+        assert_eq!(packet.payload, b"xy");
+    }
+
+    #[test]
+    fn qos_3_is_kept_and_told() {
+        let hex = "36 07 0003 'a/b' 0102";
+        assert_eq!(codes(Version::V3_1_1, hex), ["qos-3"]);
+    }
+
+    #[test]
+    fn a_body_that_was_not_kept_still_has_its_length() {
+        let all = bytes("32 90 4e 0001 't' 0009 'the beginning'");
+        let decoded = decode(header(all), all, Version::V3_1_1);
+        let ControlPacket::Publish(packet) = decoded.packet else {
+            panic!()
+        };
+        assert_eq!(packet.payload, b"the beginning");
+        assert_eq!(packet.payload_len, Some(10_000 - 5));
+        assert!(decoded.defects.is_empty());
+    }
+
+    #[test]
+    fn an_empty_topic_needs_an_alias() {
+        assert_eq!(codes(Version::V5, "30 03 0000 00"), ["empty-topic"]);
+        // An alias may hide behind what cannot be read.
+        assert_eq!(
+            codes(Version::V5, "30 05 0000 02 7e 23"),
+            ["unknown-property"]
+        );
+        let all = bytes("30 06 0000 03 23 0001");
+        for cut in 0..all.len() {
+            let prefix = &all[..cut];
+            assert!(decode(header(all), prefix, Version::V5).defects.is_empty());
+        }
     }
 }

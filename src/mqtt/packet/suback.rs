@@ -1,9 +1,8 @@
-//! SUBACK (3.1.1: 3.9; 5.0: 3.9).
+//! SUBACK: a code for each Topic Filter of the SUBSCRIBE.
 
-use super::super::header::PacketType;
-use super::super::property::{Place, Properties};
-use super::super::reader::Reader;
-use super::{check_codes, empty_payload};
+use crate::mqtt::PacketType;
+use crate::mqtt::property::Properties;
+use crate::mqtt::reader::Reader;
 
 /// SUBACK.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,18 +17,31 @@ pub struct Suback<'a> {
 
 impl<'a> Suback<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Self {
-        let mut suback = Self {
+        Self {
             packet_id: reader.packet_id(),
-            ..Self::default()
-        };
-        if reader.v5() {
-            let place = Place::Packet(PacketType::Suback);
-            suback.properties = Properties::read(reader, place, |_, _| {}).0;
+            properties: super::properties(reader, PacketType::Suback),
+            codes: super::codes(reader, PacketType::Suback),
         }
-        empty_payload(reader, "return code");
-        let at = reader.offset();
-        suback.codes = reader.rest().0;
-        check_codes(reader, at, suback.codes);
-        suback
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::mqtt::samples::{clean, codes};
+    use crate::mqtt::{ControlPacket, Version};
+
+    #[test]
+    fn codes_by_version() {
+        let ControlPacket::Suback(packet) = clean(Version::V3_1_1, "90 05 0007 01 02 80") else {
+            panic!()
+        };
+        assert_eq!(packet.codes, [1, 2, 0x80]);
+        let ControlPacket::Suback(packet) = clean(Version::V5, "90 05 0007 00 02 8f") else {
+            panic!()
+        };
+        assert_eq!(packet.codes, [2, 0x8f]);
+        let suback = "90 04 0007 01 80";
+        assert_eq!(codes(Version::V3_1, suback), ["unknown-code"]);
+        assert_eq!(codes(Version::V3_1_1, "90 03 0007 03"), ["unknown-code"]);
     }
 }

@@ -1,9 +1,8 @@
-//! UNSUBACK (3.1.1: 3.11; 5.0: 3.11): codes only since 5.0.
+//! UNSUBACK: bare before 5.0, a code for each Topic Filter since.
 
-use super::super::header::PacketType;
-use super::super::property::{Place, Properties};
-use super::super::reader::Reader;
-use super::{check_codes, empty_payload};
+use crate::mqtt::PacketType;
+use crate::mqtt::property::Properties;
+use crate::mqtt::reader::Reader;
 
 /// UNSUBACK.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,18 +17,34 @@ pub struct Unsuback<'a> {
 
 impl<'a> Unsuback<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Self {
-        let mut unsuback = Self {
-            packet_id: reader.packet_id(),
-            ..Self::default()
-        };
-        if reader.v5() {
-            let place = Place::Packet(PacketType::Unsuback);
-            unsuback.properties = Properties::read(reader, place, |_, _| {}).0;
-            empty_payload(reader, "Reason Code");
-            let at = reader.offset();
-            unsuback.codes = reader.rest().0;
-            check_codes(reader, at, unsuback.codes);
+        let packet_id = reader.packet_id();
+        if !reader.v5() {
+            return Self {
+                packet_id,
+                ..Self::default()
+            };
         }
-        unsuback
+        Self {
+            packet_id,
+            properties: super::properties(reader, PacketType::Unsuback),
+            codes: super::codes(reader, PacketType::Unsuback),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::mqtt::samples::{clean, codes};
+    use crate::mqtt::{ControlPacket, Version};
+
+    #[test]
+    fn codes_since_5() {
+        let ControlPacket::Unsuback(packet) = clean(Version::V5, "b0 05 0007 00 00 11") else {
+            panic!()
+        };
+        assert_eq!(packet.codes, [0, 0x11]);
+        clean(Version::V3_1_1, "b0 02 0007");
+        assert_eq!(codes(Version::V3_1_1, "b0 03 0007 00"), ["trailing-bytes"]);
+        assert_eq!(codes(Version::V5, "b0 03 0007 00"), ["empty-payload"]);
     }
 }

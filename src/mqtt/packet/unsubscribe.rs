@@ -1,10 +1,12 @@
-//! UNSUBSCRIBE (3.1.1: 3.10; 5.0: 3.10).
+//! UNSUBSCRIBE: Topic Filters.
 
-use super::super::header::PacketType;
-use super::super::property::{Place, Properties};
-use super::super::reader::Reader;
-use super::super::text::Text;
-use super::{check_filter, empty_payload};
+use nom::Parser;
+use nom::multi::length_data;
+use nom::number::complete::be_u16;
+
+use crate::mqtt::property::Properties;
+use crate::mqtt::reader::Reader;
+use crate::mqtt::{PacketType, Text};
 
 /// UNSUBSCRIBE.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,34 +20,45 @@ pub struct Unsubscribe<'a> {
 }
 
 impl<'a> Unsubscribe<'a> {
-    /// The Topic Filters, as far as they can be read.
+    /// The filters in order, up to the first that cannot be read.
     pub fn filters(&self) -> impl Iterator<Item = Text<'a>> + use<'a> {
         let mut rest = self.payload;
         std::iter::from_fn(move || {
-            let (filter, tail) = super::string(rest)?;
-            rest = tail;
-            Some(filter)
+            let parsed: nom::IResult<_, _, ()> = length_data(be_u16).parse_complete(rest);
+            let (next, filter) = parsed.ok()?;
+            rest = next;
+            Some(Text(filter))
         })
     }
 
     pub(super) fn read(reader: &mut Reader<'a>) -> Self {
-        let mut unsubscribe = Self {
-            packet_id: reader.packet_id(),
-            ..Self::default()
+        let packet_id = reader.packet_id();
+        let properties = super::properties(reader, PacketType::Unsubscribe);
+        let payload = reader.visible();
+        super::check_entries(reader, "Topic Filter", |reader| {
+            super::filter(reader);
+        });
+        Self {
+            packet_id,
+            properties,
+            payload,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::samples::clean;
+    use crate::mqtt::{ControlPacket, Version};
+
+    #[test]
+    fn filters() {
+        let hex = "a2 0a 0007 0003 'a/#' 0001 'b'";
+        let ControlPacket::Unsubscribe(packet) = clean(Version::V3_1_1, hex) else {
+            panic!()
         };
-        if reader.v5() {
-            let place = Place::Packet(PacketType::Unsubscribe);
-            unsubscribe.properties = Properties::read(reader, place, |_, _| {}).0;
-        }
-        unsubscribe.payload = reader.visible();
-        empty_payload(reader, "Topic Filter");
-        while reader.left() > 0 {
-            let at = reader.offset() + 2;
-            let Some(filter) = reader.text("Topic Filter") else {
-                break;
-            };
-            check_filter(reader, at, filter);
-        }
-        unsubscribe
+        let filters: Vec<_> = packet.filters().map(Text::bytes).collect();
+        assert_eq!(filters, [&b"a/#"[..], b"b"]);
     }
 }

@@ -6,9 +6,9 @@
 //!  0 ─────────────────────────┼─────────┼─────────┼─────────┼────────→ offset
 //!                           next        piece               piece
 //! ```
-//! Invariants: `pieces` (by offset) do not overlap and all start after `next`;
-//! only one that stands for a cut tail alone may be empty. First bytes win: what has been passed on or waits is
-//! never replaced, only compared.
+//! Invariants: `pieces` (by offset) are not empty, do not overlap, and all start
+//! after `next`. First bytes win: what has been passed on or waits is never
+//! replaced, only compared.
 //!
 //! Offsets count from 0 at the first byte after the SYN, or at the first byte
 //! seen of a connection that was joined later. They are 64 bits wide, so that
@@ -43,8 +43,6 @@ pub(super) enum Piece<'a> {
 #[derive(Debug)]
 struct Waiting {
     bytes: Vec<u8>,
-    /// Bytes after `bytes` that the snap length cut off.
-    cut: u64,
     at: At,
 }
 
@@ -70,6 +68,9 @@ pub(super) struct Half {
     /// Whether this side sent any packet that was captured.
     pub(super) seen: bool,
     pieces: BTreeMap<u64, Waiting>,
+    /// Tails that the snap length cut off segments that wait, from and to:
+    /// what no other segment brings of them is a hole at once.
+    cuts: BTreeMap<u64, u64>,
     waiting_bytes: usize,
     /// Since when there is a hole that could be declared.
     hole_since: Option<(u32, Timestamp)>,
@@ -155,7 +156,7 @@ impl Half {
 
     /// Whether bytes wait, or were acknowledged without being seen.
     pub(super) fn has_hole(&self) -> bool {
-        !self.pieces.is_empty() || self.acked_beyond()
+        !self.pieces.is_empty() || !self.cuts.is_empty() || self.acked_beyond()
     }
 
     /// The peer has acknowledged bytes that were not seen. A single one at the
@@ -199,16 +200,15 @@ impl Half {
         if end <= self.next as i64 {
             return;
         }
-        if self.pieces.is_empty() && offset == self.next as i64 {
+        // What is before `next` here is of a cut tail only.
+        let offset = u64::try_from(offset).map_or(self.next, |offset| offset.max(self.next));
+        let nothing_waits = self.pieces.is_empty() && self.cuts.is_empty();
+        if nothing_waits && offset == self.next {
             self.pass(new, at, history, out);
-            self.lose(u64::from(cut), out);
+            self.lose(end as u64 - self.next, out);
         } else {
-            // Only a cut tail can begin before `next` here: it is trimmed.
-            let (offset, cut) = match u64::try_from(offset) {
-                Ok(offset) if offset >= self.next => (offset, u64::from(cut)),
-                _ => (self.next, (end - self.next as i64) as u64),
-            };
-            self.wait(offset, new, cut, at, out);
+            self.wait(offset, new, at, out);
+            self.wait_for_cut(offset + new.len() as u64, end as u64);
             self.drain(history, out);
         }
     }
@@ -306,14 +306,7 @@ impl Half {
     }
 
     /// Puts what is new in `bytes` between the waiting pieces.
-    fn wait(
-        &mut self,
-        mut offset: u64,
-        mut bytes: &[u8],
-        cut: u64,
-        at: At,
-        out: &mut dyn FnMut(Piece<'_>),
-    ) {
+    fn wait(&mut self, mut offset: u64, mut bytes: &[u8], at: At, out: &mut dyn FnMut(Piece<'_>)) {
         while !bytes.is_empty() {
             let here = self.pieces.range(..=offset).next_back();
             if let Some((&start, piece)) = here.filter(|(start, p)| *start + p.len() > offset) {
@@ -336,45 +329,60 @@ impl Half {
                 .next()
                 .map_or(u64::MAX, |(&start, _)| start - offset);
             let (new, rest) = bytes.split_at(bytes.len().min(free as usize));
-            // A cut tail follows the last byte, whoever brought that.
-            self.insert(offset, new, if rest.is_empty() { cut } else { 0 }, at);
+            self.waiting_bytes += new.len() + WAITING_SEGMENT;
+            let piece = Waiting {
+                bytes: new.to_vec(),
+                at,
+            };
+            self.pieces.insert(offset, piece);
             offset += new.len() as u64;
             bytes = rest;
         }
-        if cut > 0
-            && self
-                .pieces
-                .range(..=offset)
-                .next_back()
-                .is_none_or(|(start, piece)| start + piece.len() < offset)
-        {
-            self.insert(offset, &[], cut, at);
+    }
+
+    /// Notes that the bytes from `from` to `to` were cut off a segment that
+    /// waits.
+    fn wait_for_cut(&mut self, from: u64, to: u64) {
+        if from < to {
+            let known = self.cuts.entry(from).or_insert_with(|| {
+                self.waiting_bytes += WAITING_SEGMENT;
+                to
+            });
+            *known = (*known).max(to);
         }
     }
 
-    fn insert(&mut self, offset: u64, bytes: &[u8], cut: u64, at: At) {
-        self.waiting_bytes += bytes.len() + WAITING_SEGMENT;
-        let bytes = bytes.to_vec();
-        self.pieces.insert(offset, Waiting { bytes, cut, at });
-    }
-
-    /// Passes on what waits, as far as it follows without a hole.
+    /// Passes on what waits, as far as it follows without a hole but those of
+    /// cut segments.
     fn drain(&mut self, history: &mut History, out: &mut dyn FnMut(Piece<'_>)) {
-        while let Some(first) = self.pieces.first_entry().filter(|p| *p.key() <= self.next) {
-            let piece = first.remove();
-            self.waiting_bytes -= piece.bytes.len() + WAITING_SEGMENT;
-            self.pass(&piece.bytes, piece.at, history, out);
-            // What another packet brought of the cut tail is no hole.
-            let room = self.first_waiting().map_or(piece.cut, |next| {
-                next.saturating_sub(self.next).min(piece.cut)
-            });
-            self.lose(room, out);
+        loop {
+            while let Some(cut) = self.cuts.first_entry().filter(|c| *c.get() <= self.next) {
+                cut.remove();
+                self.waiting_bytes -= WAITING_SEGMENT;
+            }
+            if let Some(first) = self.pieces.first_entry().filter(|p| *p.key() <= self.next) {
+                let piece = first.remove();
+                self.waiting_bytes -= piece.bytes.len() + WAITING_SEGMENT;
+                self.pass(&piece.bytes, piece.at, history, out);
+            } else if let Some((_, &to)) = self.cuts.range(..=self.next).next_back() {
+                // What another segment brought of the cut tail is no hole.
+                let to = self.first_piece().map_or(to, |piece| piece.min(to));
+                self.lose(to.saturating_sub(self.next), out);
+            } else {
+                break;
+            }
         }
     }
 
     /// Offset of the first piece that waits.
-    fn first_waiting(&self) -> Option<u64> {
+    fn first_piece(&self) -> Option<u64> {
         self.pieces.first_key_value().map(|(&offset, _)| offset)
+    }
+
+    /// Offset of the first place of which something is known.
+    fn first_waiting(&self) -> Option<u64> {
+        let cut = self.cuts.first_key_value().map(|(&offset, _)| offset);
+        self.first_piece().into_iter().chain(cut).min()
     }
 
     /// Whether the hole at `next` has been open for so long (in packets of the
@@ -418,6 +426,7 @@ impl Half {
     /// Nobody reads this stream any more.
     pub(super) fn give_up(&mut self) {
         self.pieces = BTreeMap::new();
+        self.cuts = BTreeMap::new();
         self.holes = Vec::new();
         self.waiting_bytes = 0;
         self.acked = 0;

@@ -13,7 +13,7 @@
 
 /// What to generate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     A,
     B,
     C,
@@ -22,7 +22,7 @@ pub enum Kind {
 
 impl Kind {
     /// From its letter.
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         match name {
             "a" => Some(Self::A),
             "b" => Some(Self::B),
@@ -45,7 +45,7 @@ impl Kind {
 
 /// Generates so many packets and hands on each: nanoseconds since the epoch,
 /// and its bytes.
-pub fn generate(kind: Kind, packets: u64, out: &mut dyn FnMut(u64, &[u8])) {
+pub(crate) fn generate(kind: Kind, packets: u64, out: &mut dyn FnMut(u64, &[u8])) {
     let mut wire = Wire {
         out,
         left: packets,

@@ -281,7 +281,8 @@ fn occurrences(code: &str, word: &str) -> Vec<usize> {
     let whole = |at: &usize| {
         let before = code[..*at].chars().next_back();
         let after = code[at + word.len()..].chars().next();
-        !before.is_some_and(is_part) && !(word.ends_with(is_part) && after.is_some_and(is_part))
+        let goes_on = word.ends_with(is_part) && after.is_some_and(is_part);
+        !(before.is_some_and(is_part) || goes_on)
     };
     code.match_indices(word)
         .map(|(at, _)| at)

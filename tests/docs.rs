@@ -16,7 +16,7 @@ fn commands_in_documents_work() {
         for line in text.lines().map(str::trim) {
             let line = line.strip_prefix("$ ").unwrap_or(line);
             let args = match line.split_once(" -- ") {
-                Some((cargo, args)) if cargo.starts_with("cargo run") => args,
+                Some((cargo, args)) if cargo.contains("cargo run") => args,
                 _ => match line.strip_prefix("mqttdump ") {
                     Some(args) => args,
                     None => continue,

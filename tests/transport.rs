@@ -510,7 +510,10 @@ fn a_hole_at_the_end_of_the_capture() {
         read.ladder(Up),
         ["CONNECT", "PUBLISH:1", "PUBLISH:3", "PINGREQ"]
     );
-    assert_eq!(read.events_named("gap").len(), 1, "{:#?}", read.events);
+    // What the server sent is acknowledged, but not here: another gap.
+    let gaps = read.events_named("gap");
+    let up = gaps.iter().filter(|e| e.direction == Some(Up)).count();
+    assert_eq!(up, 1, "{gaps:#?}");
 }
 
 #[test]

@@ -127,6 +127,8 @@ struct Flow<S> {
     halves: [Half; 2],
     state: S,
     ignored: bool,
+    /// Whether the handler was interested until the end, which has come.
+    read_to_end: bool,
     packets: u32,
     first_fin: Option<End>,
     reset: Option<End>,
@@ -314,7 +316,8 @@ impl<S: Default> FlowTable<S> {
             return slot.number;
         };
         let waiting = flow.halves[0].waiting_bytes() + flow.halves[1].waiting_bytes();
-        let copy = !flow.ignored && flow.recent.is_copy(segment);
+        let wanted = !flow.ignored || flow.read_to_end;
+        let copy = wanted && flow.recent.is_copy(segment);
         if copy {
             self.duplicates += 1;
             return slot.number;
@@ -484,6 +487,7 @@ impl<S: Default> FlowTable<S> {
             halves: Default::default(),
             state: S::default(),
             ignored: false,
+            read_to_end: false,
             packets: 0,
             first_fin: None,
             reset: None,
@@ -612,12 +616,14 @@ fn belongs<S>(flow: &Flow<S>, from: End, segment: &Segment<'_>) -> bool {
     if carries_data && distance < -FAR {
         return false;
     }
-    if distance.abs() <= FAR && !(flow.over() && carries_data && distance.abs() > LATE_SYN) {
+    let near = distance.unsigned_abs();
+    let too_late = flow.over() && carries_data && near > LATE_SYN.unsigned_abs();
+    if near <= FAR.unsigned_abs() && !too_late {
         return true;
     }
     segment.flags.has(TcpFlags::ACK)
         && !flow.over()
-        && peer.distance(segment.ack).is_none_or(|d| d.abs() <= FAR)
+        && peer.distance(segment.ack).is_none_or(|d| d.unsigned_abs() <= FAR.unsigned_abs())
 }
 
 /// Reads a segment into its connection.
@@ -819,6 +825,7 @@ fn tell_end<S>(flow: &mut Flow<S>, how: Option<Closed>, now: At, handler: &mut i
         let how = flow.ending().or(how).unwrap_or(Closed::CaptureEnd);
         let at = flow.ended.unwrap_or(now);
         handler.closed(&flow.info, &mut flow.state, how, at);
+        flow.read_to_end = !flow.ignored;
         flow.ignored = true;
         flow.halves.iter_mut().for_each(Half::give_up);
     }

@@ -3,7 +3,7 @@
 //! A link type says how a packet begins. Each has a file here with a function
 //! that reads *one* header and answers what comes next, and an entry in
 //! [`LINKS`]. Headers that can follow each other in any order and depth (VLAN
-//! tags, MPLS, PPPoE, LLC) are steps of one loop, [`peel`]:
+//! tags, MPLS, PPPoE, LLC) are steps of one loop, `peel`:
 //!
 //! ```text
 //! RADIOTAP → 802.11 → LLC/SNAP ─┐
@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Everything here is stateless and knows nothing of what lies within IP;
-//! tunnels (`net::tunnel`) come back to [`peel`] with the frame they carry.
+//! tunnels (`net::tunnel`) come back to `peel` with the frame they carry.
 
 mod bytes;
 mod chdlc;

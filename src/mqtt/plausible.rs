@@ -359,6 +359,9 @@ impl Scale {
         // The name with its length, and a level; what follows need not count,
         // but has to be sensible.
         if let Some(name) = connect.protocol_name {
+            if !matches!(name.0, b"MQTT" | b"MQIsdp") {
+                return None;
+            }
             self.add((name.0.len() as i32 + 2) * 8 * BIT);
         }
         if connect.protocol_level.is_some() {
@@ -582,6 +585,8 @@ mod tests {
             "30 05 0004 'abc'",
             "30 ffffffff",
             "10 0c 0004 'MQTX' 04 02 0000 0000",
+            // The level is not there yet.
+            "10 ff7f 0004 'MQTX'",
         ] {
             let found = evidence(bytes(sample), None, None);
             assert_eq!(found, Evidence::Impossible, "{sample}");

@@ -26,7 +26,7 @@
 //! bytes, the PUBLISH that it answers or the one that set its alias, the
 //! answer is [`Verdict::TopicUnknown`]: better a line too many, marked, than a
 //! message silently missing. The QoS of an answer without its PUBLISH is
-//! plain from its type. See [`exchange`] for how answers find their question.
+//! plain from its type. See `exchange` for how answers find their question.
 
 mod exchange;
 

@@ -623,7 +623,9 @@ fn belongs<S>(flow: &Flow<S>, from: End, segment: &Segment<'_>) -> bool {
     }
     segment.flags.has(TcpFlags::ACK)
         && !flow.over()
-        && peer.distance(segment.ack).is_none_or(|d| d.unsigned_abs() <= FAR.unsigned_abs())
+        && peer
+            .distance(segment.ack)
+            .is_none_or(|d| d.unsigned_abs() <= FAR.unsigned_abs())
 }
 
 /// Reads a segment into its connection.

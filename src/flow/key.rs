@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::net::Endpoint;
 
-/// Which of the two ends of a [`FlowKey`] sent something. Says nothing about
+/// Which of the two ends of a `FlowKey` sent something. Says nothing about
 /// who is client or server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {

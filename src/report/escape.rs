@@ -67,10 +67,7 @@ pub(super) const ELLIPSIS: &[u8] = "…".as_bytes();
 
 /// Appends all of `text`.
 pub(super) fn escaped(text: &[u8], within: Within, out: &mut Vec<u8>) {
-    if text
-        .iter()
-        .all(|&byte| is_plain(byte) && !within.ends_at(byte))
-    {
+    if are_plain(text, within) {
         out.extend_from_slice(text);
         return;
     }
@@ -89,7 +86,7 @@ pub(super) fn escaped(text: &[u8], within: Within, out: &mut Vec<u8>) {
 /// character in two.
 fn limited(text: &[u8], columns: usize, out: &mut Vec<u8>) -> bool {
     let head = text.get(..columns).unwrap_or(text);
-    if head.iter().all(|&byte| is_plain(byte) && byte != b'"') {
+    if are_plain(head, Within::Quotes) {
         out.extend_from_slice(head);
         return head.len() == text.len();
     }
@@ -153,6 +150,18 @@ pub(super) fn columns(line: &[u8]) -> usize {
 /// end the text.
 const fn is_plain(byte: u8) -> bool {
     matches!(byte, 0x20..=0x7e) && byte != b'\\'
+}
+
+/// Whether all of a text is copied as it is. Sixteen bytes at once, without
+/// branches, because this looks at every byte that is shown.
+fn are_plain(text: &[u8], within: Within) -> bool {
+    let plain = |bytes: &[u8]| {
+        bytes.iter().fold(true, |plain, &byte| {
+            plain & is_plain(byte) & !within.ends_at(byte)
+        })
+    };
+    let (chunks, rest) = text.as_chunks::<16>();
+    chunks.iter().all(|chunk| plain(chunk)) && plain(rest)
 }
 
 fn put_char(char: char, within: Within, out: &mut Vec<u8>) {

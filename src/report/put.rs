@@ -49,15 +49,35 @@ pub(super) fn endpoint(endpoint: Endpoint, out: &mut Vec<u8>) {
 }
 
 fn ipv4(addr: Ipv4Addr, out: &mut Vec<u8>) {
-    let [a, b, c, d] = addr.octets();
-    decimal(a, out);
-    out.push(b'.');
-    decimal(b, out);
-    out.push(b'.');
-    decimal(c, out);
-    out.push(b'.');
-    decimal(d, out);
+    // Four octets, each copied with room to spare, then cut to their length:
+    // addresses are a good part of every line.
+    let mut text = [0; 4 * 4];
+    let mut len = 0;
+    for octet in addr.octets() {
+        let (digits, count) = OCTETS[usize::from(octet)];
+        text[len..len + 4].copy_from_slice(&digits);
+        len += usize::from(count);
+    }
+    // Not the last dot.
+    out.extend_from_slice(&text[..len - 1]);
 }
+
+/// `7.`, `40.`, `122.`, and how many bytes of it count.
+static OCTETS: [([u8; 4], u8); 256] = {
+    let mut octets = [([0; 4], 0); 256];
+    let mut value = 0;
+    while value < 256 {
+        let (hundreds, tens, ones) = (value / 100, value / 10 % 10, value % 10);
+        let (h, t, o) = (b'0' + hundreds as u8, b'0' + tens as u8, b'0' + ones as u8);
+        octets[value] = match value {
+            100.. => ([h, t, o, b'.'], 4),
+            10.. => ([t, o, b'.', 0], 3),
+            _ => ([o, b'.', 0, 0], 2),
+        };
+        value += 1;
+    }
+    octets
+};
 
 /// RFC 5952: lower case, no leading zeros, the first longest run of two or
 /// more zero groups as `::`.

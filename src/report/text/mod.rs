@@ -17,6 +17,8 @@ mod dump;
 mod fields;
 mod summary;
 
+use std::sync::LazyLock;
+
 use anstyle::{AnsiColor, Style};
 use jiff::tz::TimeZone;
 
@@ -24,7 +26,7 @@ use super::escape::{self, Within};
 use super::{Format, Options, Report, message, put, secret};
 use crate::event::Event;
 use crate::frame::{Connection, Direction, MQTTFrame};
-use crate::mqtt::{PacketType, qos_name};
+use crate::mqtt::{FixedHeader, PacketType};
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 use clock::Clock;
@@ -227,17 +229,20 @@ impl Report for TextReport {
 /// `MQTTFrame { type: PUBLISH, qos: AT_LEAST_ONCE, dup:false }`, as `Display`
 /// has it, without its cost.
 fn notation(frame: &MQTTFrame<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"MQTTFrame { type: ");
-    out.extend_from_slice(frame.header.packet_type().name().as_bytes());
-    out.extend_from_slice(b", qos: ");
-    out.extend_from_slice(qos_name(frame.header.qos()).as_bytes());
-    let dup: &[u8] = if frame.header.dup() {
-        b", dup:true }"
-    } else {
-        b", dup:false }"
-    };
-    out.extend_from_slice(dup);
+    // RETAIN, the lowest bit, does not show.
+    out.extend_from_slice(&NOTATIONS[usize::from(frame.header.first >> 1)]);
 }
+
+static NOTATIONS: LazyLock<[Vec<u8>; 128]> = LazyLock::new(|| {
+    std::array::from_fn(|bits| {
+        let header = FixedHeader {
+            first: (bits << 1) as u8,
+            length_bytes: 1,
+            remaining_length: 0,
+        };
+        header.to_string().into_bytes()
+    })
+});
 
 /// `10.0.0.7:40122 > 10.0.1.1:1883 [sensor-7] `
 fn put_endpoints(connection: &Connection, direction: Direction, out: &mut Vec<u8>) {

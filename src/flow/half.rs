@@ -44,12 +44,29 @@ pub(super) enum Piece<'a> {
 struct Waiting {
     bytes: Vec<u8>,
     at: At,
+    /// Its checksum is wrong: it waits for a better copy as well.
+    suspect: bool,
 }
 
 impl Waiting {
     fn len(&self) -> u64 {
         self.bytes.len() as u64
     }
+}
+
+/// What a segment brings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Payload<'a> {
+    pub(super) seq: u32,
+    pub(super) bytes: &'a [u8],
+    /// Bytes after these that were on the wire but not captured.
+    pub(super) cut: u32,
+    pub(super) at: At,
+    /// Its checksum was verified and is wrong. A receiver would not have taken
+    /// it, so it counts only if no better copy comes before the bytes are
+    /// acknowledged (which is how captures of offloading hosts look) or given
+    /// up.
+    pub(super) suspect: bool,
 }
 
 /// One direction.
@@ -170,19 +187,17 @@ impl Half {
         self.waiting_bytes
     }
 
-    /// Takes a segment's payload.
-    ///
-    /// `cut` bytes after it were on the wire but not captured. What can be
-    /// passed on is pushed to `out`, in order.
+    /// Takes a segment's payload. What can be passed on is pushed to `out`, in
+    /// order.
     pub(super) fn data(
         &mut self,
-        seq: u32,
-        bytes: &[u8],
-        cut: u32,
-        at: At,
+        payload: Payload<'_>,
         history: &mut History,
         out: &mut dyn FnMut(Piece<'_>),
     ) {
+        let Payload {
+            seq, bytes, cut, ..
+        } = payload;
         self.start_at(seq);
         let position = self.position(seq);
         // A keep-alive probe: one byte before the next, of no meaning
@@ -203,11 +218,15 @@ impl Half {
         // What is before `next` here is of a cut tail only.
         let offset = u64::try_from(offset).map_or(self.next, |offset| offset.max(self.next));
         let nothing_waits = self.pieces.is_empty() && self.cuts.is_empty();
-        if nothing_waits && offset == self.next {
-            self.pass(new, at, history, out);
+        if nothing_waits && offset == self.next && !payload.suspect {
+            self.pass(new, payload.at, history, out);
             self.lose(end as u64 - self.next, out);
         } else {
-            self.wait(offset, new, at, out);
+            let new_part = Payload {
+                bytes: new,
+                ..payload
+            };
+            self.wait(offset, new_part, out);
             self.wait_for_cut(offset + new.len() as u64, end as u64);
             self.drain(history, out);
         }
@@ -305,22 +324,28 @@ impl Half {
         }
     }
 
-    /// Puts what is new in `bytes` between the waiting pieces.
-    fn wait(&mut self, mut offset: u64, mut bytes: &[u8], at: At, out: &mut dyn FnMut(Piece<'_>)) {
+    /// Puts what is new in a payload between the waiting pieces, and in the
+    /// place of suspect ones.
+    fn wait(&mut self, mut offset: u64, payload: Payload<'_>, out: &mut dyn FnMut(Piece<'_>)) {
+        let mut bytes = payload.bytes;
         while !bytes.is_empty() {
             let here = self.pieces.range(..=offset).next_back();
             if let Some((&start, piece)) = here.filter(|(start, p)| *start + p.len() > offset) {
                 let theirs = &piece.bytes[(offset - start) as usize..];
                 let common = theirs.len().min(bytes.len());
-                let differing = differing(&theirs[..common], &bytes[..common]);
+                let (ours, rest) = bytes.split_at(common);
+                let differing = differing(&theirs[..common], ours);
                 if differing > 0 {
                     out(Piece::Conflict {
                         offset,
                         bytes: differing,
                     });
                 }
+                if piece.suspect && !payload.suspect {
+                    self.replace(start, offset, ours, payload.at);
+                }
                 offset += common as u64;
-                bytes = &bytes[common..];
+                bytes = rest;
                 continue;
             }
             let free = self
@@ -329,14 +354,30 @@ impl Half {
                 .next()
                 .map_or(u64::MAX, |(&start, _)| start - offset);
             let (new, rest) = bytes.split_at(bytes.len().min(free as usize));
-            self.waiting_bytes += new.len() + WAITING_SEGMENT;
-            let piece = Waiting {
-                bytes: new.to_vec(),
-                at,
-            };
-            self.pieces.insert(offset, piece);
+            self.insert(offset, new, payload.at, payload.suspect);
             offset += new.len() as u64;
             bytes = rest;
+        }
+    }
+
+    fn insert(&mut self, offset: u64, bytes: &[u8], at: At, suspect: bool) {
+        if !bytes.is_empty() {
+            self.waiting_bytes += bytes.len() + WAITING_SEGMENT;
+            let bytes = bytes.to_vec();
+            self.pieces.insert(offset, Waiting { bytes, at, suspect });
+        }
+    }
+
+    /// Puts `bytes` at `offset` in the place of those of the suspect piece that
+    /// starts at `start`.
+    fn replace(&mut self, start: u64, offset: u64, bytes: &[u8], at: At) {
+        if let Some(old) = self.pieces.remove(&start) {
+            self.waiting_bytes -= old.bytes.len() + WAITING_SEGMENT;
+            let (head, tail) = old.bytes.split_at((offset - start) as usize);
+            let end = offset + bytes.len() as u64;
+            self.insert(start, head, old.at, true);
+            self.insert(offset, bytes, at, false);
+            self.insert(end, &tail[bytes.len()..], old.at, true);
         }
     }
 
@@ -354,13 +395,16 @@ impl Half {
 
     /// Passes on what waits, as far as it follows without a hole but those of
     /// cut segments.
-    fn drain(&mut self, history: &mut History, out: &mut dyn FnMut(Piece<'_>)) {
+    pub(super) fn drain(&mut self, history: &mut History, out: &mut dyn FnMut(Piece<'_>)) {
         loop {
             while let Some(cut) = self.cuts.first_entry().filter(|c| *c.get() <= self.next) {
                 cut.remove();
                 self.waiting_bytes -= WAITING_SEGMENT;
             }
             if let Some(first) = self.pieces.first_entry().filter(|p| *p.key() <= self.next) {
+                if first.get().suspect && self.acked <= self.next {
+                    break;
+                }
                 let piece = first.remove();
                 self.waiting_bytes -= piece.bytes.len() + WAITING_SEGMENT;
                 self.pass(&piece.bytes, piece.at, history, out);
@@ -410,8 +454,14 @@ impl Half {
     }
 
     /// Declares the hole at `next`: up to what waits, or to what was
-    /// acknowledged (whichever comes first).
+    /// acknowledged (whichever comes first). If a suspect piece lies there, it
+    /// is the best there is.
     pub(super) fn declare_hole(&mut self, history: &mut History, out: &mut dyn FnMut(Piece<'_>)) {
+        if let Some(mut first) = self.pieces.first_entry()
+            && *first.key() <= self.next
+        {
+            first.get_mut().suspect = false;
+        }
         let to_piece = self.first_waiting();
         let to_ack = self.acked_beyond().then_some(self.acked);
         let to = match (to_piece, to_ack) {
@@ -489,13 +539,23 @@ mod tests {
         }
     }
 
+    fn payload(seq: u32, bytes: &[u8], cut: u32) -> Payload<'_> {
+        Payload {
+            seq,
+            bytes,
+            cut,
+            at: At::default(),
+            suspect: false,
+        }
+    }
+
     fn run(isn: u32, segments: &[(u32, &[u8], u32)]) -> (Heard, Half) {
         let (mut half, mut history, mut heard) =
             (Half::default(), History::new(), Heard::default());
         half.syn(isn);
         for &(offset, bytes, cut) in segments {
             let seq = isn.wrapping_add(1).wrapping_add(offset);
-            half.data(seq, bytes, cut, At::default(), &mut history, &mut |p| {
+            half.data(payload(seq, bytes, cut), &mut history, &mut |p| {
                 heard.hear(p)
             });
         }
@@ -555,6 +615,30 @@ mod tests {
         // Early and cut, with the tail brought by another.
         let (heard, _) = run(7, &[(1, b"b", 2), (2, b"cd", 0), (0, b"a", 0)]);
         assert_eq!(heard.bytes, b"abcd".map(Some));
+    }
+
+    #[test]
+    fn a_copy_with_a_right_checksum_is_preferred() {
+        let (mut half, mut history, mut heard) =
+            (Half::default(), History::new(), Heard::default());
+        half.syn(0);
+        let suspect = |seq, bytes| Payload {
+            suspect: true,
+            ..payload(seq, bytes, 0)
+        };
+        half.data(suspect(1, b"abXYef"), &mut history, &mut |p| heard.hear(p));
+        half.data(payload(3, b"cd", 0), &mut history, &mut |p| heard.hear(p));
+        assert_eq!(heard.bytes, []);
+        // A receiver that acknowledges has taken what was there.
+        half.ack(7);
+        half.drain(&mut history, &mut |p| heard.hear(p));
+        assert_eq!(heard.bytes, b"abcdef".map(Some));
+        assert_eq!(heard.conflicts, 2);
+        // Without another copy it is what there is.
+        half.data(suspect(7, b"gh"), &mut history, &mut |p| heard.hear(p));
+        half.flush(&mut history, &mut |p| heard.hear(p));
+        assert_eq!(heard.bytes, b"abcdefgh".map(Some));
+        assert_eq!(half.waiting_bytes(), 0);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::limits;
 use crate::net::{Endpoint, Segment, TcpFlags};
 use crate::time::Timestamp;
 
-use super::half::{Half, Piece};
+use super::half::{Half, Payload, Piece};
 use super::history::History;
 use super::key::FlowKey;
 use super::{At, End};
@@ -698,16 +698,14 @@ fn read<S>(
             now,
             handler,
         };
-        flow.halves[me].data(
+        let payload = Payload {
             seq,
-            segment.payload,
-            segment.cut,
+            bytes: segment.payload,
+            cut: segment.cut,
             at,
-            history,
-            &mut |piece| {
-                out.push(piece);
-            },
-        );
+            suspect: segment.checksum_ok == Some(false),
+        };
+        flow.halves[me].data(payload, history, &mut |piece| out.push(piece));
     }
     if flags.has(TcpFlags::FIN) {
         let end = seq
@@ -768,6 +766,7 @@ fn mind_holes<S>(
             handler,
         };
         let half = &mut flow.halves[end.index()];
+        half.drain(history, &mut |piece| out.push(piece));
         while half.has_hole() && !*out.ignored {
             let patience = if half.hole_acked() {
                 Some((limits::HOLE_PACKETS, limits::HOLE_MILLIS))

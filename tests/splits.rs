@@ -98,7 +98,7 @@ fn every_link_type_and_ip_version() {
         for link in Link::ALL {
             let packets = wire.packets(&Stack::link(link));
             let read = read(&packets);
-            assert!(read.summary.undecodable.is_empty(), "{link:?}");
+            assert!(read.summary.net.undecodable.is_empty(), "{link:?}");
             assert!(!read.frames.is_empty(), "{link:?} {}", wire.client);
             assert_frames(&read, &conversation);
         }

@@ -46,6 +46,9 @@ pub(crate) fn notes(facts: &Facts<'_>) -> (Vec<String>, bool) {
                 are(summary.other_connections, "TCP connection")
             ));
         }
+        if !facts.quiet {
+            unread(summary, &mut notes);
+        }
         if facts.chatty {
             notes.push(totals(summary));
         }
@@ -81,7 +84,7 @@ pub(crate) fn notes(facts: &Facts<'_>) -> (Vec<String>, bool) {
 /// nothing could be.
 fn undecodable(summary: &Summary, notes: &mut Vec<String>) -> bool {
     let mut all = 0;
-    for (link_type, count) in &summary.undecodable {
+    for (link_type, count) in &summary.net.undecodable {
         all += count;
         notes.push(format!(
             "{} of link type {link_type} ({}), which cannot be decoded",
@@ -90,6 +93,34 @@ fn undecodable(summary: &Summary, notes: &mut Vec<String>) -> bool {
         ));
     }
     all > 0 && all == summary.packets
+}
+
+/// Packets that may have held MQTT, and could not be looked into.
+fn unread(summary: &Summary, notes: &mut Vec<String>) {
+    let net = &summary.net;
+    let given_up = net.fragments.expired + net.fragments.evicted;
+    let mut say = |count: u64, what: &str, why: &str| {
+        if count > 0 {
+            notes.push(format!("{} {why}", counted(count, what)));
+        }
+    };
+    say(net.cut, "packet", "cut by the snap length within a header");
+    say(
+        net.encrypted_80211,
+        "802.11 frame",
+        "encrypted and not looked into",
+    );
+    say(
+        net.too_deep,
+        "packet",
+        "with more tunnels within each other than are followed",
+    );
+    say(
+        given_up,
+        "IP datagram",
+        "given up, because fragments were missing or too many were waiting",
+    );
+    say(net.wrong_checksums, "TCP segment", "with a wrong checksum");
 }
 
 /// A capture without a line is a riddle: tell what was looked at.
@@ -180,7 +211,7 @@ mod tests {
     fn link_types_fail_only_when_nothing_is_left() {
         let with = |packets| {
             let mut summary = summary(packets, 0).unwrap();
-            summary.undecodable.insert(LinkType(299), 7);
+            summary.net.undecodable.insert(LinkType(299), 7);
             notes(&Facts {
                 summary: Some(summary),
                 ..Facts::default()
@@ -194,6 +225,24 @@ mod tests {
             "{notes:?}"
         );
         assert!(!with(8).1);
+    }
+
+    #[test]
+    fn what_could_not_be_looked_into() {
+        let mut summary = summary(10, 4).unwrap();
+        summary.net.encrypted_80211 = 2;
+        summary.net.fragments.expired = 1;
+        let mut facts = Facts {
+            summary: Some(summary),
+            ..Facts::default()
+        };
+        assert_eq!(
+            said(&facts),
+            "2 802.11 frames encrypted and not looked into\n\
+             1 IP datagram given up, because fragments were missing or too many were waiting"
+        );
+        facts.quiet = true;
+        assert_eq!(said(&facts), "");
     }
 
     #[test]

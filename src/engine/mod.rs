@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use crate::event::Event;
 use crate::flow::{At, Closed, End, FlowInfo, FlowTable, Handler, Interest, StreamEvent};
 use crate::frame::MQTTFrame;
-use crate::net::{Decoded, Decoder};
-use crate::packet::{CapturedPacket, LinkType, PacketRef};
+use crate::net::{self, Decoded, Decoder};
+use crate::packet::{CapturedPacket, PacketRef};
 use crate::time::Timestamp;
 
 use conversation::Conversation;
@@ -86,8 +86,8 @@ pub struct Summary {
     pub mqtt_connections: u64,
     /// All other TCP connections.
     pub other_connections: u64,
-    /// Packets of link types that cannot be decoded, by link type.
-    pub undecodable: BTreeMap<LinkType, u64>,
+    /// What was met below TCP.
+    pub net: net::Counters,
 }
 
 /// One engine reads one capture.
@@ -196,7 +196,7 @@ impl Engine {
             duplicates: self.flows.duplicates(),
             mqtt_connections: self.shared.mqtt_connections,
             other_connections: self.flows.connections() - self.shared.mqtt_connections,
-            undecodable: self.net.counters().undecodable.clone(),
+            net: self.net.counters().clone(),
         }
     }
 }

@@ -632,6 +632,25 @@ fn joining_between_two_messages() {
 }
 
 #[test]
+fn an_assumed_version_gives_way() {
+    // A payload that begins with 0 could be a property length of 5.0.
+    let text = Conversation::new(
+        "! midstream\n> PUBLISH topic=plant/7/temp payload=hex:0017\n\
+         > PUBLISH topic=plant/7/temp payload=hello\n> PUBLISH topic=plant/7/temp payload=hex:0017",
+    );
+    let read = read_wire(&Wire::new(&text));
+    let versions: Vec<_> = read.frames.iter().map(|f| f.version).collect();
+    assert_eq!(versions, ["5.0", "3.1.1", "3.1.1"]);
+    let payloads: Vec<_> = read.frames.iter().map(|f| f.payload.as_slice()).collect();
+    assert_eq!(payloads, [&b"\x17"[..], b"hello", b"\0\x17"]);
+    assert!(
+        read.frames
+            .iter()
+            .all(|f| f.defects.is_empty() && f.version_assumed)
+    );
+}
+
+#[test]
 fn joining_a_quiet_connection() {
     // Two pings are all that is ever captured (and all that is sent).
     let text =

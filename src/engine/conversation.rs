@@ -441,6 +441,14 @@ impl LaneSink<'_> {
         }
     }
 
+    /// Whether the version that was assumed cannot be, because it finds fault
+    /// with a frame that another version can read.
+    fn is_refuted(&self, header: FixedHeader, bytes: &[u8]) -> bool {
+        self.connection
+            .version
+            .is_some_and(|version| !mqtt::decode(header, bytes, version).defects.is_empty())
+    }
+
     /// The version by which a frame is decoded; inferred and marked as assumed
     /// where no CONNECT told it.
     fn version_for(&mut self, header: FixedHeader, bytes: &[u8]) -> Version {
@@ -448,7 +456,7 @@ impl LaneSink<'_> {
         if self.connection.version_assumed
             && *self.guessed < Some(Certainty::Certain)
             && let Some((version, certainty)) = mqtt::infer_version(header, bytes, Some(up))
-            && *self.guessed < Some(certainty)
+            && (*self.guessed < Some(certainty) || self.is_refuted(header, bytes))
         {
             self.connection.version = Some(version);
             *self.guessed = Some(certainty);

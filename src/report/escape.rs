@@ -152,16 +152,24 @@ const fn is_plain(byte: u8) -> bool {
     matches!(byte, 0x20..=0x7e) && byte != b'\\'
 }
 
-/// Whether all of a text is copied as it is. Sixteen bytes at once, without
+/// Whether all of a text is copied as it is. Many bytes at once, without
 /// branches, because this looks at every byte that is shown.
 fn are_plain(text: &[u8], within: Within) -> bool {
-    let plain = |bytes: &[u8]| {
+    fn plain<const N: usize>(bytes: &[u8; N], within: Within) -> bool {
         bytes.iter().fold(true, |plain, &byte| {
             plain & is_plain(byte) & !within.ends_at(byte)
         })
-    };
-    let (chunks, rest) = text.as_chunks::<16>();
-    chunks.iter().all(|chunk| plain(chunk)) && plain(rest)
+    }
+    // The last chunk may overlap the one before it.
+    if let Some(last) = text.last_chunk::<16>() {
+        let (chunks, _) = text.as_chunks::<16>();
+        chunks.iter().all(|chunk| plain(chunk, within)) && plain(last, within)
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        plain(first, within) & plain(last, within)
+    } else {
+        text.iter()
+            .all(|&byte| is_plain(byte) && !within.ends_at(byte))
+    }
 }
 
 fn put_char(char: char, within: Within, out: &mut Vec<u8>) {

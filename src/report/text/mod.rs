@@ -14,6 +14,7 @@
 
 mod clock;
 mod dump;
+mod endpoints;
 mod fields;
 mod summary;
 
@@ -22,14 +23,15 @@ use std::sync::LazyLock;
 use anstyle::{AnsiColor, Style};
 use jiff::tz::TimeZone;
 
-use super::escape::{self, Within};
+use super::escape;
 use super::{Format, Options, Report, message, put, secret};
 use crate::event::Event;
-use crate::frame::{Connection, Direction, MQTTFrame};
+use crate::frame::{Direction, MQTTFrame};
 use crate::mqtt::{FixedHeader, PacketType};
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 use clock::Clock;
+use endpoints::Endpoints;
 use summary::Preview;
 
 pub use clock::TimeStyle;
@@ -101,6 +103,7 @@ pub enum Detail {
 pub struct TextReport {
     detail: Detail,
     clock: Clock,
+    endpoints: Endpoints,
     dump: Option<Dump>,
     number: bool,
     many_files: bool,
@@ -120,6 +123,7 @@ impl TextReport {
         Self {
             detail: text.detail,
             clock: Clock::new(text.time, text.nanoseconds, text.zone.clone()),
+            endpoints: Endpoints::default(),
             dump: text.dump,
             number: text.number,
             many_files: options.files.len() > 1,
@@ -168,7 +172,7 @@ impl Report for TextReport {
         }
         let start = out.len();
         self.begin_line(frame.last, frame.time, out);
-        put_endpoints(frame.connection, frame.direction, out);
+        self.endpoints.put(frame.connection, frame.direction, out);
         let invisible = self.notation(frame, out);
         if topic_unknown {
             out.extend_from_slice(b" ?");
@@ -211,7 +215,8 @@ impl Report for TextReport {
         out.extend_from_slice(b"-- ");
         self.begin_line(event.packet, event.time, out);
         if let Some(connection) = event.connection {
-            put_endpoints(connection, event.direction.unwrap_or(Direction::Up), out);
+            let direction = event.direction.unwrap_or(Direction::Up);
+            self.endpoints.put(connection, direction, out);
         }
         message::event(event, out);
         if let Some(paint) = &self.paint {
@@ -243,20 +248,6 @@ static NOTATIONS: LazyLock<[Vec<u8>; 128]> = LazyLock::new(|| {
         header.to_string().into_bytes()
     })
 });
-
-/// `10.0.0.7:40122 > 10.0.1.1:1883 [sensor-7] `
-fn put_endpoints(connection: &Connection, direction: Direction, out: &mut Vec<u8>) {
-    let (src, dst) = connection.endpoints(direction);
-    put::endpoint(src, out);
-    out.extend_from_slice(b" > ");
-    put::endpoint(dst, out);
-    out.push(b' ');
-    if let Some(client_id) = &connection.client_id {
-        out.push(b'[');
-        escape::escaped(client_id, Within::Brackets, out);
-        out.extend_from_slice(b"] ");
-    }
-}
 
 /// Right-aligned to five columns, as tcpdump has it.
 fn put_number(packet: PacketRef, many_files: bool, out: &mut Vec<u8>) {

@@ -441,6 +441,16 @@ impl LaneSink<'_> {
         }
     }
 
+    /// As much of a packet as would have been kept of it, so that it looks the
+    /// same whether it came in one segment or in several.
+    fn asked_for<'a>(&self, header: FixedHeader, bytes: &'a [u8]) -> &'a [u8] {
+        if bytes.len() <= self.config.payload as usize {
+            return bytes;
+        }
+        let limit = mqtt::Sink::keep(self, header, bytes).unwrap_or(bytes.len());
+        &bytes[..limit.min(bytes.len())]
+    }
+
     /// Whether the version that was assumed cannot be, because it finds fault
     /// with a frame that another version can read.
     fn is_refuted(&self, header: FixedHeader, bytes: &[u8]) -> bool {
@@ -474,8 +484,9 @@ impl mqtt::Sink for LaneSink<'_> {
         let first = self.provenance.first(framed.offset);
         let end = framed.offset + header.packet_len();
         let last = self.provenance.latest(framed.offset, end);
-        let version = self.version_for(header, framed.bytes);
-        let decoded = mqtt::decode(header, framed.bytes, version);
+        let bytes = self.asked_for(header, framed.bytes);
+        let version = self.version_for(header, bytes);
+        let decoded = mqtt::decode(header, bytes, version);
         self.learn(&decoded.packet);
         *self.expected = expected_answer(&decoded.packet, header).or(*self.expected);
         let mut topic = None;
@@ -508,7 +519,7 @@ impl mqtt::Sink for LaneSink<'_> {
             packet: decoded.packet,
             defects: &decoded.defects,
             topic,
-            bytes: framed.bytes,
+            bytes,
             missing: framed.missing,
             resynchronised: framed.resynchronised,
             version: self.connection.version.unwrap_or(version),

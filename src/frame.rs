@@ -72,6 +72,8 @@ pub struct Connection {
     /// content of other packets. While even that is not possible, packets are
     /// read as 3.1.1.
     pub version_assumed: bool,
+    /// Sequence number at offset 0 of each direction's byte stream, once known.
+    pub first_seq: [Option<u32>; 2],
 }
 
 impl Connection {

@@ -209,10 +209,7 @@ pub(crate) struct Args {
     #[arg(short = '#', long = "number", help_heading = LINES)]
     pub(crate) number: bool,
 
-    /// Print absolute TCP sequence numbers: accepted for tcpdump's sake
-    ///
-    /// Positions are printed as offsets in the stream, which need no such
-    /// choice.
+    /// With -vv, print TCP sequence numbers too, not only offsets in the stream
     #[arg(
         short = 'S',
         long = "absolute-tcp-sequence-numbers",

@@ -87,6 +87,7 @@ pub(crate) struct Print {
     pub(crate) number: bool,
     /// Nanoseconds instead of microseconds.
     pub(crate) nanoseconds: bool,
+    pub(crate) absolute: bool,
     /// Passwords in clear.
     pub(crate) secrets: bool,
     /// Terminal colours.
@@ -219,6 +220,7 @@ impl Print {
             time: args.time,
             number: args.number,
             nanoseconds: args.nano,
+            absolute: args.absolute,
             secrets: args.show_secrets,
             colour: match args.color {
                 When::Always => true,

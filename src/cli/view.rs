@@ -216,6 +216,7 @@ fn options(print: &Print, plan: &Plan) -> Options {
                 _ => TimeStyle::SinceFirst,
             },
             nanoseconds: print.nanoseconds,
+            sequence_numbers: print.absolute,
             zone: TimeZone::system(),
             // As in tcpdump, the fuller dump wins.
             dump: if print.hex_ascii {

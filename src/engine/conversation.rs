@@ -83,6 +83,7 @@ impl Conversation {
                 client_id: None,
                 version: None,
                 version_assumed: true,
+                first_seq: [None; 2],
             },
             client,
             guessed: None,
@@ -144,6 +145,7 @@ impl Conversation {
     ) {
         let direction = self.direction(from);
         let from_start = flow.from_start[from.index()];
+        self.connection.first_seq[direction as usize] = flow.first_seq[from.index()];
         match event {
             StreamEvent::Data { offset, bytes, at } => {
                 let lane = &mut self.lanes[direction as usize];

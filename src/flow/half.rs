@@ -130,6 +130,11 @@ impl Half {
         self.seq
     }
 
+    /// Sequence number at offset 0.
+    pub(super) fn first_seq(&self) -> Option<u32> {
+        self.seq.map(|seq| seq.wrapping_sub(self.next as u32))
+    }
+
     /// Offset of the next byte.
     pub(super) fn next(&self) -> u64 {
         self.next

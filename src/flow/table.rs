@@ -96,6 +96,8 @@ pub struct FlowInfo {
     pub first: At,
     /// For each end, whether offset 0 is the first byte of the stream.
     pub from_start: [bool; 2],
+    /// For each end, the sequence number at offset 0, once known.
+    pub first_seq: [Option<u32>; 2],
 }
 
 /// Who reads the streams. `S` is what it keeps per flow.
@@ -483,6 +485,7 @@ impl<S: Default> FlowTable<S> {
                 opener: None,
                 first: self.now,
                 from_start: [false; 2],
+                first_seq: [None; 2],
             },
             halves: Default::default(),
             state: S::default(),
@@ -682,6 +685,9 @@ fn read<S>(
     }
     flow.halves[me].seen = true;
     flow.halves[me].start_at(seq);
+    if flow.info.first_seq[me].is_none() {
+        flow.info.first_seq[me] = flow.halves[me].first_seq();
+    }
     if flow.ignored {
         // Only the end of the connection matters any more.
         flow.halves[me].skip_to(seq.wrapping_add(segment.payload.len() as u32));

@@ -131,6 +131,7 @@ pub(super) fn connection(version: Version) -> Connection {
         client_id: Some(b"sensor-7".as_slice().into()),
         version: Some(version),
         version_assumed: false,
+        first_seq: [Some(0xffff_ff00), Some(1)],
     }
 }
 

@@ -33,6 +33,7 @@ fn asking(selection: Selection) -> Said {
             client_id: Some((*b"me").into()),
             version: Some(Version::V5),
             version_assumed: false,
+            first_seq: [None; 2],
         },
     }
 }

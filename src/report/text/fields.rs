@@ -17,13 +17,23 @@ use crate::mqtt::{ControlPacket, Properties, PropertyValue, Text, Version};
 use crate::report::escape;
 use crate::report::put;
 
+/// What to tell.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    /// Properties, offsets and TCP facts as well (`-vv`).
+    pub(super) everything: bool,
+    /// TCP sequence numbers with these.
+    pub(super) sequence_numbers: bool,
+    pub(super) show_secrets: bool,
+}
+
 /// Appends the lines of a frame.
-pub(super) fn fields(
-    frame: &MQTTFrame<'_>,
-    everything: bool,
-    show_secrets: bool,
-    out: &mut Vec<u8>,
-) {
+pub(super) fn fields(frame: &MQTTFrame<'_>, how: How, out: &mut Vec<u8>) {
+    let How {
+        everything,
+        sequence_numbers,
+        show_secrets,
+    } = how;
     let mut lines = Lines {
         frame,
         everything,
@@ -34,7 +44,7 @@ pub(super) fn fields(
     lines.packet();
     lines.state();
     if everything {
-        lines.transport();
+        lines.transport(sequence_numbers);
     }
 }
 
@@ -305,7 +315,7 @@ impl Lines<'_, '_> {
         }
     }
 
-    fn transport(&mut self) {
+    fn transport(&mut self, sequence_numbers: bool) {
         let frame = self.frame;
         self.line("version ", |out| {
             out.extend_from_slice(frame.version.name().as_bytes());
@@ -326,6 +336,15 @@ impl Lines<'_, '_> {
             let end = frame.offset.saturating_add(frame.header.packet_len());
             put::decimal(end, out);
         });
+        let first_seq = frame.connection.first_seq[frame.direction as usize];
+        if let Some(first) = first_seq.filter(|_| sequence_numbers) {
+            self.line("sequence numbers ", |out| {
+                let from = first.wrapping_add(frame.offset as u32);
+                put::decimal(from, out);
+                out.extend_from_slice(b"..");
+                put::decimal(from.wrapping_add(frame.header.packet_len() as u32), out);
+            });
+        }
         self.line("packets ", |out| {
             put::decimal(frame.first.number, out);
             out.extend_from_slice(b"..");

@@ -32,6 +32,7 @@ use crate::packet::PacketRef;
 use crate::time::Timestamp;
 use clock::Clock;
 use endpoints::Endpoints;
+use fields::How;
 use summary::Preview;
 
 pub use clock::TimeStyle;
@@ -61,6 +62,8 @@ pub struct TextOptions {
     /// frame, preceded by the number of its file (from 1) when there are
     /// several: `    7  ` or `2:7  `.
     pub number: bool,
+    /// With [`Detail::Everything`], TCP sequence numbers too.
+    pub sequence_numbers: bool,
     /// Colour frames by type.
     pub colour: bool,
     /// Columns of the terminal, if the output is one. Payload previews then
@@ -77,6 +80,7 @@ impl Default for TextOptions {
             zone: TimeZone::UTC,
             dump: None,
             number: false,
+            sequence_numbers: false,
             colour: false,
             width: None,
         }
@@ -106,6 +110,7 @@ pub struct TextReport {
     endpoints: Endpoints,
     dump: Option<Dump>,
     number: bool,
+    sequence_numbers: bool,
     many_files: bool,
     show_secrets: bool,
     paint: Option<Paint>,
@@ -126,6 +131,7 @@ impl TextReport {
             endpoints: Endpoints::default(),
             dump: text.dump,
             number: text.number,
+            sequence_numbers: text.sequence_numbers,
             many_files: options.files.len() > 1,
             show_secrets: options.show_secrets,
             paint: text.colour.then(Paint::new),
@@ -191,8 +197,12 @@ impl Report for TextReport {
         out.extend_from_slice(&self.tail);
         out.push(b'\n');
         if self.detail >= Detail::Fields {
-            let everything = self.detail == Detail::Everything;
-            fields::fields(frame, everything, self.show_secrets, out);
+            let how = How {
+                everything: self.detail == Detail::Everything,
+                sequence_numbers: self.sequence_numbers,
+                show_secrets: self.show_secrets,
+            };
+            fields::fields(frame, how, out);
         }
         if let Some(how) = self.dump {
             let masked = if self.show_secrets {

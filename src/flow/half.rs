@@ -207,7 +207,7 @@ impl Half {
         let position = self.position(seq);
         // A keep-alive probe: one byte before the next, of no meaning
         // (RFC 9293, 3.8.4), or none at all.
-        if bytes.len() <= 1 && position + 1 == self.next as i64 {
+        if bytes.len() as u64 + u64::from(cut) <= 1 && position + 1 == self.next as i64 {
             return;
         }
         let before = (self.next as i64).saturating_sub(position).max(0) as usize;
@@ -402,10 +402,6 @@ impl Half {
     /// cut segments.
     pub(super) fn drain(&mut self, history: &mut History, out: &mut dyn FnMut(Piece<'_>)) {
         loop {
-            while let Some(cut) = self.cuts.first_entry().filter(|c| *c.get() <= self.next) {
-                cut.remove();
-                self.waiting_bytes -= WAITING_SEGMENT;
-            }
             if let Some(first) = self.pieces.first_entry().filter(|p| *p.key() <= self.next) {
                 if first.get().suspect && self.acked <= self.next {
                     break;
@@ -413,7 +409,7 @@ impl Half {
                 let piece = first.remove();
                 self.waiting_bytes -= piece.bytes.len() + WAITING_SEGMENT;
                 self.pass(&piece.bytes, piece.at, history, out);
-            } else if let Some((_, &to)) = self.cuts.range(..=self.next).next_back() {
+            } else if let Some(to) = self.cut_until() {
                 // What another segment brought of the cut tail is no hole.
                 let to = self.first_piece().map_or(to, |piece| piece.min(to));
                 self.lose(to.saturating_sub(self.next), out);
@@ -421,6 +417,19 @@ impl Half {
                 break;
             }
         }
+    }
+
+    /// Where the cut tail ends in which `next` lies. Those before it are
+    /// forgotten.
+    fn cut_until(&mut self) -> Option<u64> {
+        let mut until = 0;
+        while let Some(cut) = self.cuts.first_entry().filter(|c| *c.key() <= self.next) {
+            until = until.max(cut.remove());
+            self.waiting_bytes -= WAITING_SEGMENT;
+        }
+        // A piece may lie within it.
+        self.wait_for_cut(self.next, until);
+        (until > self.next).then_some(until)
     }
 
     /// Offset of the first piece that waits.
@@ -597,6 +606,38 @@ mod tests {
             prop_assert_eq!(heard.late, 0);
             prop_assert_eq!(half.waiting_bytes(), 0);
         }
+
+        /// The same with segments that the snap length cut: what came after
+        /// its place was passed over is late, and nothing else lacks.
+        #[test]
+        fn cut_tails_lack_nothing_that_came_in_time(
+            pieces in prop::collection::vec((0u32..60, 0usize..12, 0u32..24), 0..24),
+        ) {
+            let stream: Vec<u8> = (0..200u8).collect();
+            let mut segments = Vec::new();
+            let mut known = [false; 200];
+            let mut end = 0;
+            for &(offset, len, cut) in &pieces {
+                let range = offset as usize..offset as usize + len;
+                // A byte alone may be taken for a keep-alive probe.
+                if len == 1 || len + cut as usize == 0 {
+                    continue;
+                }
+                end = end.max(range.end + cut as usize);
+                known[range.clone()].fill(true);
+                segments.push((offset, &stream[range], cut));
+            }
+            let (heard, half) = run(7, &segments);
+            prop_assert_eq!(heard.bytes.len(), end);
+            let mut lacking = 0;
+            for (at, byte) in heard.bytes.iter().enumerate() {
+                prop_assert!(byte.is_none_or(|byte| usize::from(byte) == at));
+                lacking += u64::from(byte.is_none() && known[at]);
+            }
+            prop_assert_eq!(lacking, heard.late);
+            prop_assert_eq!(heard.conflicts, 0);
+            prop_assert_eq!(half.waiting_bytes(), 0);
+        }
     }
 
     #[test]
@@ -620,6 +661,28 @@ mod tests {
         // Early and cut, with the tail brought by another.
         let (heard, _) = run(7, &[(1, b"b", 2), (2, b"cd", 0), (0, b"a", 0)]);
         assert_eq!(heard.bytes, b"abcd".map(Some));
+    }
+
+    #[test]
+    fn cut_tails_may_overlap() {
+        // One reaches from 4 to 20, another from 6 to 8.
+        let (heard, half) = run(
+            7,
+            &[(2, b"cd", 16), (5, b"f", 2), (10, b"k", 0), (0, b"ab", 0)],
+        );
+        let mut expected = vec![None; 20];
+        for (at, byte) in [
+            (0, b'a'),
+            (1, b'b'),
+            (2, b'c'),
+            (3, b'd'),
+            (5, b'f'),
+            (10, b'k'),
+        ] {
+            expected[at] = Some(byte);
+        }
+        assert_eq!(heard.bytes, expected);
+        assert_eq!(half.waiting_bytes(), 0);
     }
 
     #[test]

@@ -15,13 +15,17 @@
 //! overlap with different bytes the first wins and the conflict is told,
 //! because nobody at a tap can know which one the receiver took.
 
+mod connection;
+mod copies;
+mod event;
 mod half;
 mod history;
 mod key;
 mod table;
 
+pub use event::{Closed, FlowInfo, Handler, Interest, StreamEvent};
 pub use key::End;
-pub use table::{Closed, FlowInfo, FlowTable, Handler, Interest, StreamEvent};
+pub use table::FlowTable;
 
 use crate::packet::PacketRef;
 use crate::time::Timestamp;

@@ -1,0 +1,49 @@
+//! Packets that were captured twice, by a mirror port or on a bridge: no
+//! retransmissions.
+
+use crate::net::{Segment, TcpFlags};
+use crate::time::Timestamp;
+
+/// What the last few packets of a connection looked like, to tell a packet
+/// captured twice from a retransmission.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RecentCopies {
+    marks: [(u64, Timestamp); 4],
+    next: u8,
+}
+
+/// A second copy of a packet follows within this many milliseconds; the
+/// shortest retransmission time-out in use is 200 ms.
+const COPY_MILLIS: u128 = 100;
+/// The same where the packet has no IPv4 identification to tell them apart.
+const COPY_MILLIS_UNMARKED: u128 = 2;
+
+impl RecentCopies {
+    /// Whether a packet that looks the same was seen a moment ago.
+    pub(super) fn is_copy(&mut self, segment: &Segment<'_>) -> bool {
+        let (ip_id, checksum) = segment.copy_marks;
+        let a = u64::from(segment.seq) << 32 | u64::from(segment.ack);
+        let b = (segment.payload.len() as u64) << 40
+            ^ u64::from(segment.flags.0) << 32
+            ^ u64::from(segment.window) << 16
+            ^ u64::from(checksum)
+            ^ u64::from(ip_id) << 48;
+        let mark = (a ^ b.rotate_left(21)).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ b;
+        let found = self.marks.iter().any(|&(m, time)| {
+            let age = segment.time.since(time).as_millis();
+            m == mark
+                && if ip_id != 0 {
+                    age <= COPY_MILLIS
+                } else {
+                    age <= COPY_MILLIS_UNMARKED
+                        && (!segment.payload.is_empty()
+                            || segment.flags.0 & (TcpFlags::SYN.0 | TcpFlags::FIN.0) != 0)
+                }
+        });
+        if !found {
+            self.marks[usize::from(self.next % 4)] = (mark, segment.time);
+            self.next = self.next.wrapping_add(1);
+        }
+        found
+    }
+}

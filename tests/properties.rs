@@ -183,7 +183,7 @@ proptest! {
         file.truncate(keep.index(file.len()).max(100));
         let run = crate::support::program::run_with_input(&["-r", "-"], &file);
         prop_assert!(matches!(run.code, Some(0 | 2)), "{:?}", run);
-        prop_assert_eq!(run.code == Some(2), !run.err.is_empty(), "{:?}", run);
+        prop_assert!(run.code == Some(0) || !run.err.is_empty(), "{:?}", run);
     }
 }
 

@@ -361,6 +361,40 @@ fn data_on_rst() {
 }
 
 #[test]
+fn a_reset_far_from_the_stream_ends_nothing() {
+    let wire = Wire::new(&conversation());
+    let at = wire.data(Up, 2);
+    let mut stray = wire.segments[at].clone();
+    (stray.seq, stray.flags) = (stray.seq + 10_000_000, RST);
+    stray.payload.clear();
+    let mut with_reset = wire.clone();
+    with_reset.insert(at, stray);
+    let read = read_wire(&with_reset);
+    assert_frames(&read, &conversation());
+    let closed = read.events_named("closed");
+    assert!(
+        matches!(closed[..], [event] if matches!(event.kind, EventKind::Closed { how: "fin", .. })),
+        "{closed:?}"
+    );
+}
+
+#[test]
+fn an_acknowledgement_tells_where_the_other_side_was() {
+    // Joined after the handshake, and the first answer is lost.
+    let wire = Wire::new(&conversation());
+    let connack = wire.data(Down, 0);
+    let length = wire.segments[connack].payload.len() as u64;
+    let read = read_wire(&wire.lose(|i, s| s.flags & SYN != 0 || i == connack));
+    let gaps = read.events_named("gap");
+    let down: Vec<_> = gaps.iter().filter(|e| e.direction == Some(Down)).collect();
+    assert!(
+        matches!(down[..], [gap] if gap.bytes == Some(length)),
+        "{:#?}",
+        read.events
+    );
+}
+
+#[test]
 fn zero_window() {
     // The server's window closes; the client probes with one real byte, twice,
     // then sends everything from there on.
@@ -468,6 +502,53 @@ fn a_hole_waits_for_more_than_an_acknowledgement() {
     let publish = &Conversation::new("> PUBLISH qos=1 id=1 topic=t payload=lost");
     let length = publish.packets(Up)[0].encoded.bytes.len() as u64;
     assert_eq!((gaps[0].bytes, gaps[0].direction), (Some(length), Some(Up)));
+}
+
+/// What is read of a connection before its end, if a segment is lost and the
+/// connection goes on with so many pings, so far from each other.
+fn before_the_end(pings: usize, pause: &str) -> usize {
+    let text = "> CONNECT client=a\n< CONNACK\n> PUBLISH qos=1 id=1 topic=t payload=lost\n\
+                < PUBACK id=1\n"
+        .to_owned()
+        + &format!("> PINGREQ\n< PINGRESP\n{pause}").repeat(pings);
+    let wire = Wire::new(&Conversation::new(&text));
+    let lost = wire.data(Up, 1);
+    let packets = ethernet(&wire.lose(|i, _| i == lost));
+    let mut reader = Reader::new(Config::default());
+    // Not the handshake at the end.
+    for packet in &packets[..packets.len() - 3] {
+        reader.push(packet);
+    }
+    reader.read.ladder(Up).len()
+}
+
+#[test]
+fn a_hole_becomes_final_by_packets_or_by_time() {
+    assert!(before_the_end(100, "") > 50, "enough packets");
+    assert!(before_the_end(4, "! wait 2s\n") > 1, "enough time");
+    assert_eq!(before_the_end(4, ""), 1, "neither");
+}
+
+#[test]
+fn a_hole_that_nobody_acknowledged_waits() {
+    // The receiver asks for it with every acknowledgement: it will be sent
+    // again, however late.
+    let text = "> CONNECT client=a\n< CONNACK\n> PUBLISH topic=t payload=late\n".to_owned()
+        + &"> PUBLISH topic=t payload=x\n".repeat(100);
+    let text = Conversation::new(&text);
+    let mut wire = Wire::new(&text);
+    let at = wire.data(Up, 1);
+    let (segment, last) = (wire.segments[at].clone(), wire.data(Up, 101));
+    for later in &mut wire.segments[at..=last] {
+        if later.way == Down {
+            later.ack = segment.seq;
+        }
+    }
+    let mut wire = wire.lose(|i, _| i == at);
+    wire.insert(last, segment);
+    let read = read_wire(&wire);
+    assert_frames(&read, &text);
+    assert_no_event(&read, &TROUBLE);
 }
 
 #[test]
@@ -863,6 +944,8 @@ fn a_bound_that_bites_is_said() {
             reader.push(&packet);
         }
         if !reader.read.events_named("bound").is_empty() {
+            let waited = (n as usize + 1) * payload.len();
+            assert!(waited < 2 * mqttdump::limits::WAITING_BYTES, "{waited}");
             return;
         }
     }

@@ -664,6 +664,23 @@ mod tests {
     }
 
     #[test]
+    fn a_cut_tail_that_waited_is_a_hole_at_once() {
+        let (mut half, mut history, mut heard) =
+            (Half::default(), History::new(), Heard::default());
+        half.syn(0);
+        for segment in [
+            payload(3, b"cd", 2),
+            payload(7, b"gh", 0),
+            payload(1, b"ab", 0),
+        ] {
+            half.data(segment, &mut history, &mut |p| heard.hear(p));
+        }
+        let expected: Vec<_> = b"abcd".iter().map(|&b| Some(b)).collect();
+        let expected = [expected, vec![None, None, Some(b'g'), Some(b'h')]].concat();
+        assert_eq!(heard.bytes, expected);
+    }
+
+    #[test]
     fn cut_tails_may_overlap() {
         // One reaches from 4 to 20, another from 6 to 8.
         let (heard, half) = run(

@@ -1001,6 +1001,21 @@ fn simultaneous_connections_are_kept_apart() {
 }
 
 #[test]
+fn an_answer_captured_before_its_connect_on_another_port() {
+    let wire = Wire::without_pure_acks(&conversation()).between("10.0.0.7:40122", "10.0.1.1:7777");
+    let mut swapped = wire.clone();
+    let (connect, connack) = (wire.data(Up, 0), wire.data(Down, 0));
+    assert_eq!(connack, connect + 1);
+    swapped.segments.swap(connect, connack);
+    let read = read_wire(&swapped);
+    assert_frames(&read, &conversation());
+    assert_no_event(&read, &TROUBLE);
+    // A server that speaks first is something else.
+    let greeting = wire.inject(connect, Down, 0, b"220 mail.example.org ESMTP\r\n");
+    assert_eq!(read_wire(&greeting).ladder(Up), [] as [&str; 0]);
+}
+
+#[test]
 fn other_ports_by_content() {
     let wire = Wire::new(&conversation()).between("10.0.0.7:40122", "10.0.1.1:51883");
     assert_frames(&read_wire(&wire), &conversation());

@@ -238,11 +238,11 @@ impl Context<'_, '_> {
         now: At,
     ) -> Tracked {
         match prefix.push(from, event) {
-            Answer::More => Tracked::Undecided(prefix),
-            Answer::No => Tracked::Other,
-            Answer::Mqtt => {
-                let mut conversation = self.start(flow, from);
-                prefix.replay(|event| conversation.stream(flow, from, event, now, self));
+            (Answer::More, _) => Tracked::Undecided(prefix),
+            (Answer::No, _) => Tracked::Other,
+            (Answer::Mqtt, client) => {
+                let mut conversation = self.start(flow, client);
+                prefix.replay(|from, event| conversation.stream(flow, from, event, now, self));
                 Tracked::Mqtt(conversation)
             }
         }

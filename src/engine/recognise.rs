@@ -136,40 +136,58 @@ pub(super) fn looks_like(bytes: &[u8]) -> &'static str {
 }
 
 /// The first bytes of a connection on a port that says nothing, until it is
-/// clear whether they are a CONNECT.
+/// clear whether one side's are a CONNECT. A CONNACK may have been captured
+/// before the CONNECT that it answers.
 #[derive(Debug, Default)]
 pub(super) struct Prefix {
-    from: Option<End>,
-    bytes: Vec<u8>,
-    pieces: Vec<(u64, usize, At)>,
+    /// By end.
+    bytes: [Vec<u8>; 2],
+    /// From whom, position, length.
+    pieces: Vec<(End, u64, usize, At)>,
 }
 
+/// Most bytes that are held while nothing is clear.
+const LONGEST: usize = 4096;
+
 impl Prefix {
-    /// Takes what the connection says next.
-    pub(super) fn push(&mut self, from: End, event: StreamEvent<'_>) -> Answer {
+    /// Takes what the connection says next. MQTT is told with who sent the
+    /// CONNECT.
+    pub(super) fn push(&mut self, from: End, event: StreamEvent<'_>) -> (Answer, End) {
         let StreamEvent::Data { offset, bytes, at } = event else {
             return match event {
-                StreamEvent::Gap { .. } => Answer::No,
-                _ => Answer::More,
+                StreamEvent::Gap { .. } => (Answer::No, from),
+                _ => (Answer::More, from),
             };
         };
-        if *self.from.get_or_insert(from) != from {
-            return Answer::No;
+        self.pieces.push((from, offset, bytes.len(), at));
+        self.bytes[from.index()].extend_from_slice(bytes);
+        let mut undecided = true;
+        for end in [End::A, End::B] {
+            let bytes = &self.bytes[end.index()];
+            match connect(bytes) {
+                Answer::Mqtt => return (Answer::Mqtt, end),
+                Answer::More => {}
+                Answer::No => undecided &= begins_like_connack(bytes) && bytes.len() <= LONGEST,
+            }
         }
-        self.pieces.push((offset, bytes.len(), at));
-        self.bytes.extend_from_slice(bytes);
-        connect(&self.bytes)
+        let answer = if undecided { Answer::More } else { Answer::No };
+        (answer, from)
     }
 
     /// Tells again what was held.
-    pub(super) fn replay(&self, mut out: impl FnMut(StreamEvent<'_>)) {
-        let mut rest = self.bytes.as_slice();
-        for &(offset, len, at) in &self.pieces {
-            let (bytes, after) = rest.split_at(len);
-            out(StreamEvent::Data { offset, bytes, at });
-            rest = after;
+    pub(super) fn replay(&self, mut out: impl FnMut(End, StreamEvent<'_>)) {
+        let mut rest = [self.bytes[0].as_slice(), self.bytes[1].as_slice()];
+        for &(from, offset, len, at) in &self.pieces {
+            let (bytes, after) = rest[from.index()].split_at(len);
+            rest[from.index()] = after;
+            out(from, StreamEvent::Data { offset, bytes, at });
         }
     }
+}
+
+/// Type CONNACK, a Remaining Length, and acknowledge flags.
+fn begins_like_connack(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x20] | [0x20, 2..=127] | [0x20, 2..=127, 0..=1, ..])
 }
 
 #[cfg(test)]

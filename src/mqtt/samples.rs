@@ -417,7 +417,10 @@ proptest! {
             walk(&whole.packet);
             let part = decode(header, &bytes[..cut.index(bytes.len())], version);
             walk(&part.packet);
-            for defect in &part.defects {
+            // Of a protocol level that nobody knows, how much is there decides
+            // which layout fits better.
+            let unknown = |defect: &Defect| defect.code == "unknown-protocol";
+            for defect in part.defects.iter().filter(|_| !whole.defects.iter().any(unknown)) {
                 prop_assert!(whole.defects.contains(defect), "{:02x?} {}", bytes, defect);
             }
             for defect in &whole.defects {

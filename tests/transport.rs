@@ -1016,6 +1016,28 @@ fn an_answer_captured_before_its_connect_on_another_port() {
 }
 
 #[test]
+fn one_side_that_is_not_mqtt() {
+    let wire = Wire::new(&Conversation::new(
+        "> CONNECT client=a\n+ PUBLISH topic=t/1\n> PUBLISH topic=t/2",
+    ));
+    let at = wire.data(Up, 1);
+    let read = read_wire(&wire.inject(at, Down, 0, b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+    assert_eq!(read.ladder(Up), ["CONNECT", "PUBLISH", "PUBLISH"]);
+    assert_eq!(read.ladder(Down), [] as [&str; 0]);
+    let other = read.events_named("not_mqtt");
+    assert_eq!((other.len(), other[0].direction), (1, Some(Down)));
+    // Where nothing is MQTT, that is told once, and the end.
+    let wire = Wire::new(&Conversation::new("> PINGREQ\n< PINGRESP"));
+    let (up, down) = (wire.data(Up, 0), wire.data(Down, 0));
+    let mut tls = wire;
+    tls.segments[up].payload = b"\x16\x03".to_vec();
+    tls.segments[down].payload = b"\x16\x03".to_vec();
+    let read = read_wire(&tls);
+    let names: Vec<_> = read.events.iter().map(|e| e.name).collect();
+    assert_eq!(names, ["opened", "not_mqtt", "closed"]);
+}
+
+#[test]
 fn other_ports_by_content() {
     let wire = Wire::new(&conversation()).between("10.0.0.7:40122", "10.0.1.1:51883");
     assert_frames(&read_wire(&wire), &conversation());

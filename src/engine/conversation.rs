@@ -103,7 +103,8 @@ impl Conversation {
         }
     }
 
-    /// It turned out not to be MQTT, and this was told.
+    /// It turned out not to be MQTT, and this was told: only its end is still
+    /// to come.
     pub(super) fn is_over(&self) -> bool {
         self.over
     }
@@ -223,7 +224,10 @@ impl Conversation {
             Answer::No if !from_start => Framer::joining(),
             Answer::No => {
                 let reason = recognise::looks_like(&lane.first);
-                self.over = true;
+                lane.first = Vec::new();
+                lane.framer = Some(Framer::given_up());
+                // The other side may be MQTT all the same.
+                self.over = self.lanes[direction.reversed() as usize].framer.is_none();
                 self.event(
                     EventKind::NotMqtt { reason },
                     at,
@@ -328,7 +332,11 @@ impl Conversation {
 
     /// The connection is over.
     pub(super) fn close(&mut self, how: Closed, now: At, cx: &mut Context<'_, '_>) {
-        for direction in [Direction::Up, Direction::Down] {
+        let open: &[Direction] = match self.over {
+            true => &[],
+            false => &[Direction::Up, Direction::Down],
+        };
+        for &direction in open {
             let peer = &self.lanes[direction.reversed() as usize];
             let peer_in_step = peer.framer.as_ref().is_some_and(Framer::in_step);
             let held = self.lanes[direction as usize].first.len() as u64;

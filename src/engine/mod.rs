@@ -281,7 +281,7 @@ impl Handler<Tracked> for Context<'_, '_> {
             Tracked::Mqtt(conversation) => {
                 conversation.stream(flow, from, event, now, self);
                 if conversation.is_over() {
-                    *state = Tracked::Other;
+                    return Interest::Ignored;
                 }
             }
             Tracked::Other => {}

@@ -135,6 +135,14 @@ impl Framer {
         }
     }
 
+    /// A framer for a stream that is not MQTT.
+    pub fn given_up() -> Self {
+        Self {
+            state: State::Dead,
+            ..Self::at_boundary()
+        }
+    }
+
     /// Position of the first byte of the packet that is not complete yet.
     pub fn pending(&self) -> Option<u64> {
         match &self.state {

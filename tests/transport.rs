@@ -530,6 +530,19 @@ fn a_hole_becomes_final_by_packets_or_by_time() {
 }
 
 #[test]
+fn a_hole_of_which_only_one_direction_was_captured() {
+    // Nobody can acknowledge it: more patience, but not for ever.
+    let (wire, _) = lossy(1_000);
+    let packets = ethernet(&wire.lose(|_, s| s.way == Down));
+    let mut reader = Reader::new(Config::default());
+    for packet in &packets[..packets.len() - 3] {
+        reader.push(packet);
+    }
+    let frames = reader.read.ladder(Up).len();
+    assert!(frames > 500, "{frames} frames before the end");
+}
+
+#[test]
 fn a_hole_that_nobody_acknowledged_waits() {
     // The receiver asks for it with every acknowledgement: it will be sent
     // again, however late.

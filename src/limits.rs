@@ -33,6 +33,9 @@ pub const FLOWS: usize = 1 << 20;
 /// Seconds of capture time after which a closed connection is forgotten, so
 /// that stragglers still find it.
 pub const CLOSED_SECONDS: u64 = 30;
+/// Seconds of capture time after which a silent connection that has not carried
+/// a byte is forgotten: nobody answers a port scan.
+pub const IDLE_EMPTY_SECONDS: u64 = 300;
 /// Seconds of capture time after which a silent connection that does not carry
 /// MQTT is forgotten.
 pub const IDLE_SECONDS: u64 = 2 * 3600;

@@ -1026,6 +1026,24 @@ fn an_answer_captured_before_its_connect_on_another_port() {
 }
 
 #[test]
+fn a_handshake_that_nothing_follows_is_forgotten() {
+    let wire = Wire::new(&conversation());
+    let mut reader = Reader::new(Config::default());
+    reader.push(&ethernet(&wire)[0]);
+    // Others go on, for ten minutes.
+    let text = Conversation::new(&"> PINGREQ\n< PINGRESP\n! wait 10s\n".repeat(60));
+    for packet in ethernet(&Wire::new(&text).between("10.0.0.8:40000", "10.0.1.1:1883")) {
+        reader.push(&packet);
+    }
+    let closed = reader.read.events_named("closed");
+    assert!(
+        matches!(closed[0].kind, EventKind::Closed { how: "idle", .. }),
+        "{closed:?}"
+    );
+    assert_eq!(closed[0].connection, Some(1));
+}
+
+#[test]
 fn one_side_that_is_not_mqtt() {
     let wire = Wire::new(&Conversation::new(
         "> CONNECT client=a\n+ PUBLISH topic=t/1\n> PUBLISH topic=t/2",

@@ -75,6 +75,11 @@ impl<S> Flow<S> {
             || (self.halves[0].fin_seen() && self.halves[1].fin_seen())
     }
 
+    /// Neither side has sent a byte, as far as is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.halves.iter().all(|half| half.next() == 0) && !self.holed()
+    }
+
     /// How it ended, if nothing else happens any more.
     pub(super) fn ending(&self) -> Option<Closed> {
         match (self.reset, self.first_fin) {

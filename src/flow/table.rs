@@ -338,7 +338,9 @@ impl<S: Default> FlowTable<S> {
                 number: flow.info.number,
             };
             let seconds = now.since(self.last_seen[index]).as_secs();
-            let patience = if flow.ignored {
+            let patience = if flow.is_empty() {
+                limits::IDLE_EMPTY_SECONDS
+            } else if flow.ignored {
                 limits::IDLE_SECONDS
             } else {
                 limits::IDLE_MQTT_SECONDS

@@ -3,6 +3,7 @@
 
 use crate::limits;
 use crate::net::{Segment, TcpFlags};
+use crate::time::Timestamp;
 
 use super::copies::RecentCopies;
 use super::event::{Closed, FlowInfo, Handler, Interest, StreamEvent};
@@ -29,6 +30,8 @@ pub(super) struct Flow<S> {
     pub(super) ignored: bool,
     /// Whether the handler was interested until the end, which has come.
     pub(super) read_to_end: bool,
+    /// Time of its latest packet.
+    pub(super) last_seen: Timestamp,
     pub(super) packets: u32,
     pub(super) first_fin: Option<End>,
     pub(super) reset: Option<End>,
@@ -55,6 +58,7 @@ impl<S: Default> Flow<S> {
             state: S::default(),
             ignored: false,
             read_to_end: false,
+            last_seen: Timestamp::MIN,
             packets: 0,
             first_fin: None,
             reset: None,

@@ -24,7 +24,6 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub struct FlowTable<S> {
     slots: Vec<Option<Box<Flow<S>>>>,
-    last_seen: Vec<Timestamp>,
     free: Vec<u32>,
     index: HashTable<u32>,
     hasher: foldhash::fast::RandomState,
@@ -48,7 +47,6 @@ impl<S> Default for FlowTable<S> {
     fn default() -> Self {
         Self {
             slots: Vec::new(),
-            last_seen: Vec::new(),
             free: Vec::new(),
             index: HashTable::new(),
             hasher: foldhash::fast::RandomState::default(),
@@ -96,10 +94,10 @@ impl<S: Default> FlowTable<S> {
         }
         let (key, from) = FlowKey::new(segment.src, segment.dst);
         let slot = self.place(key, from, segment, handler);
-        self.last_seen[slot.index as usize] = self.now.time;
         let Some(flow) = &mut self.slots[slot.index as usize] else {
             return slot.number;
         };
+        flow.last_seen = self.now.time;
         let others = self.waiting - flow.waiting_bytes();
         let wanted = !flow.ignored || flow.read_to_end;
         if wanted && flow.recent.is_copy(segment) {
@@ -135,7 +133,7 @@ impl<S: Default> FlowTable<S> {
             };
             let others = self.waiting - flow.waiting_bytes();
             flow.mind_holes(self.now, others, &mut self.history, handler);
-            let silent = now.since(self.last_seen[slot.index as usize]).as_millis();
+            let silent = now.since(flow.last_seen).as_millis();
             if flow.over() && silent >= u128::from(limits::HOLE_MILLIS) {
                 flow.finish(None, self.now, &mut self.history, handler);
             }
@@ -267,7 +265,6 @@ impl<S: Default> FlowTable<S> {
             Some(index) => index,
             None => {
                 self.slots.push(None);
-                self.last_seen.push(self.now.time);
                 (self.slots.len() - 1) as u32
             }
         };
@@ -306,14 +303,12 @@ impl<S: Default> FlowTable<S> {
             .iter()
             .enumerate()
             .filter_map(|(index, flow)| {
-                let number = flow.as_ref()?.info.number;
-                Some((
-                    self.last_seen[index],
-                    Slot {
-                        index: index as u32,
-                        number,
-                    },
-                ))
+                let flow = flow.as_ref()?;
+                let slot = Slot {
+                    index: index as u32,
+                    number: flow.info.number,
+                };
+                Some((flow.last_seen, slot))
             })
             .collect();
         let share = (all.len() / 16).max(1).min(all.len());
@@ -337,7 +332,7 @@ impl<S: Default> FlowTable<S> {
                 index: index as u32,
                 number: flow.info.number,
             };
-            let seconds = now.since(self.last_seen[index]).as_secs();
+            let seconds = now.since(flow.last_seen).as_secs();
             let patience = if flow.is_empty() {
                 limits::IDLE_EMPTY_SECONDS
             } else if flow.ignored {

@@ -5,9 +5,9 @@ use crate::frame::{Connection, Direction};
 use crate::report::escape::{self, Within};
 use crate::report::put;
 
-/// Connections whose text is remembered; one more with the same remainder
-/// takes the place of another.
-const REMEMBERED: usize = 1024;
+/// Directions of connections whose text is remembered; one more with the same
+/// remainder takes the place of another.
+const REMEMBERED: usize = 2048;
 
 /// Writes endpoints, and remembers what it wrote.
 #[derive(Debug, Default)]
@@ -20,8 +20,7 @@ struct Text {
     /// Number of the connection; 0 is none.
     connection: u64,
     client_id: Option<Box<[u8]>>,
-    /// By direction.
-    texts: [Vec<u8>; 2],
+    text: Vec<u8>,
 }
 
 impl Endpoints {
@@ -30,22 +29,14 @@ impl Endpoints {
         if self.texts.is_empty() {
             self.texts.resize(REMEMBERED, Text::default());
         }
-        let text = &mut self.texts[connection.number as usize % REMEMBERED];
+        let place = connection.number as usize * 2 + direction as usize;
+        let text = &mut self.texts[place % REMEMBERED];
         if text.connection != connection.number || text.client_id != connection.client_id {
             text.connection = connection.number;
             text.client_id.clone_from(&connection.client_id);
-            write(
-                connection,
-                Direction::Up,
-                &mut text.texts[Direction::Up as usize],
-            );
-            write(
-                connection,
-                Direction::Down,
-                &mut text.texts[Direction::Down as usize],
-            );
+            write(connection, direction, &mut text.text);
         }
-        out.extend_from_slice(&text.texts[direction as usize]);
+        out.extend_from_slice(&text.text);
     }
 }
 
@@ -86,10 +77,10 @@ mod tests {
         assert_eq!(with_client, format!("{first}[a\\]b] "));
         assert_ne!(says(&connection, Direction::Down), with_client);
         // Another connection in the same place.
-        connection.number += REMEMBERED as u64;
+        connection.number += REMEMBERED as u64 / 2;
         connection.client.port += 1;
         assert_ne!(says(&connection, Direction::Up), with_client);
-        connection.number -= REMEMBERED as u64;
+        connection.number -= REMEMBERED as u64 / 2;
         connection.client.port -= 1;
         assert_eq!(says(&connection, Direction::Up), with_client);
     }

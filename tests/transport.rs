@@ -179,6 +179,25 @@ fn conflict() {
 }
 
 #[test]
+fn a_wrong_checksum_yields_to_a_right_one() {
+    let wire = Wire::new(&conversation());
+    let at = wire.data(Up, 1);
+    let range = wire.segments[at].range();
+    let forged = vec![b'!'; (range.end - range.start) as usize];
+    let mut packets = ethernet(&wire.inject(at, Up, range.start, &forged));
+    // Behind 14 bytes of Ethernet and 20 of IPv4.
+    packets[at].data[14 + 20 + 16] ^= 0x55;
+    let config = Config {
+        verify_checksums: true,
+        ..Config::default()
+    };
+    let read = crate::support::read::read_with(&packets, config);
+    assert_frames(&read, &conversation());
+    assert_eq!(read.events_named("conflict").len(), 1, "{:#?}", read.events);
+    assert_eq!(read.summary.net.wrong_checksums, 1);
+}
+
+#[test]
 fn conflict_in_waiting_data() {
     let wire = Wire::without_pure_acks(&conversation()).split(Up, &[4]);
     let (first, early) = (wire.data(Up, 0), wire.data(Up, 1));
@@ -930,6 +949,41 @@ fn a_lost_alias_is_unknown_not_guessed() {
         None,
         "the lost PUBLISH may have changed the alias"
     );
+}
+
+#[test]
+fn kept_payloads_are_bounded() {
+    // Eighty messages of 2 MiB, of each the first MiB, all wanted for output.
+    let text = Conversation::new("> CONNECT client=a\n< CONNACK");
+    let wire = Wire::without_pure_acks(&text);
+    let connect = wire.data(Up, 0);
+    let start = wire.segments[connect].range().end;
+    let mut reader = Reader::new(Config {
+        payload: 4 << 20,
+        ..Config::default()
+    });
+    for number in 0..80 {
+        let mut wire = wire.clone();
+        wire.client.set_port(20_000 + number);
+        wire.segments.truncate(connect + 2);
+        let mut offset = start;
+        for part in 0..18 {
+            let mut payload = vec![b'x'; 60_000];
+            if part == 0 {
+                payload[..8].copy_from_slice(b"\x30\x80\x80\x80\x01\x00\x01t");
+            }
+            let mut segment = wire.segments[connect].clone();
+            (segment.seq, segment.payload) = (offset + 1, payload);
+            offset += 60_000;
+            wire.insert(usize::MAX, segment);
+        }
+        for packet in ethernet(&wire) {
+            reader.push(&packet);
+        }
+    }
+    let read = reader.finish();
+    assert!(!read.events_named("bound").is_empty());
+    assert_eq!(read.events_named("unfinished").len(), 80);
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub(super) struct Slot {
 /// All TCP connections of a capture.
 #[derive(Debug)]
 pub struct FlowTable<S> {
+    /// How many to keep at once.
+    most: usize,
     slots: Vec<Option<Box<Flow<S>>>>,
     free: Vec<u32>,
     index: HashTable<u32>,
@@ -46,6 +48,7 @@ pub struct FlowTable<S> {
 impl<S> Default for FlowTable<S> {
     fn default() -> Self {
         Self {
+            most: limits::FLOWS,
             slots: Vec::new(),
             free: Vec::new(),
             index: HashTable::new(),
@@ -244,7 +247,7 @@ impl<S: Default> FlowTable<S> {
         previous: Option<Slot>,
         handler: &mut impl Handler<S>,
     ) -> Slot {
-        if self.slots.len() - self.free.len() >= limits::FLOWS {
+        if self.slots.len() - self.free.len() >= self.most {
             self.evict(handler);
         }
         self.connections += 1;
@@ -355,4 +358,77 @@ fn flow_at<S>(slots: &mut [Option<Box<Flow<S>>>], slot: Slot) -> Option<&mut Flo
         .get_mut(slot.index as usize)?
         .as_deref_mut()
         .filter(|flow| flow.info.number == slot.number)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::super::{Interest, StreamEvent};
+    use super::*;
+    use crate::net::Endpoint;
+    use crate::packet::PacketRef;
+
+    /// Which connections ended, and how.
+    #[derive(Default)]
+    struct Ends(Vec<(u64, Closed)>);
+
+    impl Handler<()> for Ends {
+        fn opened(&mut self, _: &FlowInfo, (): &mut (), _: At) {}
+        fn stream(
+            &mut self,
+            _: &FlowInfo,
+            (): &mut (),
+            _: End,
+            _: StreamEvent<'_>,
+            _: At,
+        ) -> Interest {
+            Interest::Wanted
+        }
+        fn closed(&mut self, flow: &FlowInfo, (): &mut (), how: Closed, _: At) {
+            self.0.push((flow.number, how));
+        }
+    }
+
+    fn syn(number: u64) -> Segment<'static> {
+        let endpoint = |port| Endpoint {
+            addr: IpAddr::from([10, 0, 0, 1]),
+            port,
+        };
+        Segment {
+            packet: PacketRef { number, file: 0 },
+            time: Timestamp::from_nanos(number as i64),
+            src: endpoint(10_000 + number as u16),
+            dst: endpoint(1883),
+            seq: 0,
+            ack: 0,
+            flags: TcpFlags::SYN,
+            window: 0,
+            payload: &[],
+            cut: 0,
+            copy_marks: (0, 0),
+            checksum_ok: None,
+            fragments: &[],
+        }
+    }
+
+    #[test]
+    fn the_longest_silent_make_room() {
+        let mut ends = Ends::default();
+        let mut table = FlowTable {
+            most: 32,
+            ..FlowTable::default()
+        };
+        for number in 1..=32 {
+            assert_eq!(table.push(&syn(number), &mut ends), number);
+        }
+        // The first is heard of again.
+        table.push(&syn(1), &mut ends);
+        for number in 33..=100 {
+            table.push(&syn(number), &mut ends);
+            assert!(table.slots.len() - table.free.len() <= 32);
+        }
+        assert_eq!(ends.0.first(), Some(&(2, Closed::Evicted)));
+        assert_eq!(ends.0.len() + table.index.len(), 100);
+    }
 }

@@ -429,6 +429,11 @@ fn zero_window() {
     let read = read_wire(&wire);
     assert_frames(&read, &conversation());
     assert_no_event(&read, &TROUBLE);
+    // Who can take nothing can still send.
+    for segment in &mut wire.segments {
+        segment.window = 0;
+    }
+    assert_frames(&read_wire(&wire), &conversation());
 }
 
 #[test]

@@ -74,6 +74,8 @@ pub struct Connection {
     pub version_assumed: bool,
     /// Sequence number at offset 0 of each direction's byte stream, once known.
     pub first_seq: [Option<u32>; 2],
+    /// Whether offset 0 of each direction's byte stream is its first byte.
+    pub from_start: [bool; 2],
 }
 
 impl Connection {
@@ -121,6 +123,32 @@ pub struct MQTTFrame<'a> {
     /// Position of its first byte in this direction's byte stream, from 0 at
     /// the first byte after the SYN (or at the first byte seen).
     pub offset: u64,
+    /// Time of the packet in which its first byte was first seen.
+    pub started: Timestamp,
+    /// What its sender had received of the other direction's byte stream.
+    pub received: Received,
+}
+
+/// How far the sender of a control packet had received the byte stream of the
+/// other direction, by the TCP acknowledgements of the packets that carried
+/// it. Kernels acknowledge before applications read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// When it began to send: everything before this offset had arrived.
+    pub surely: u64,
+    /// When it had sent all of it: nothing from this offset on had arrived.
+    pub at_most: u64,
+    /// Up to where that stream had been read from the capture when the
+    /// control packet was. Less than `at_most` if the capture shows an
+    /// acknowledgement before its data, or lacks them.
+    pub read: u64,
+}
+
+impl MQTTFrame<'_> {
+    /// Position after its last byte in this direction's byte stream.
+    pub fn end(&self) -> u64 {
+        self.offset + self.header.packet_len()
+    }
 }
 
 /// `MQTTFrame { type: PUBLISH, qos: AT_LEAST_ONCE, dup:false }`

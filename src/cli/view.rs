@@ -69,6 +69,8 @@ impl View {
             return;
         }
         match pushed {
+            // Asked for by `check` alone.
+            Pushed::Tcp(_) => {}
             Pushed::Frame(frame) => {
                 let verdict = match &mut self.selector {
                     Some(selector) => selector.frame(frame),

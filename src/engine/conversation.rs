@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use crate::event::{Event, EventKind, Side};
-use crate::flow::{At, Closed, End, FlowInfo, StreamEvent};
-use crate::frame::{Connection, Direction, MQTTFrame, Transport};
+use crate::flow::{At, Closed, End, FlowInfo, StreamEvent, TcpFact};
+use crate::frame::{Connection, Direction, MQTTFrame, Received, Transport};
 use crate::limits;
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::{
@@ -14,7 +14,7 @@ use crate::mqtt::{
 
 use super::provenance::Provenance;
 use super::recognise::{self, Answer};
-use super::{Config, Context, Output, Shared};
+use super::{Config, Context, Output, Shared, Tcp};
 
 /// Bits of evidence that an answer is one to a request that was seen: its type
 /// and packet identifier are as expected.
@@ -47,6 +47,12 @@ struct Lane {
     provenance: Provenance,
     /// Bytes seen, in order.
     bytes: u64,
+    /// Position up to which the stream has been read, holes included.
+    read: u64,
+    /// Position after the last frame.
+    framed: u64,
+    /// Position up to which it was told that the peer has acknowledged.
+    acked: u64,
 }
 
 /// What Topic Aliases stand for in one direction of a connection.
@@ -84,6 +90,7 @@ impl Conversation {
                 version: None,
                 version_assumed: true,
                 first_seq: [None; 2],
+                from_start: [false; 2],
             },
             client,
             guessed: None,
@@ -147,10 +154,12 @@ impl Conversation {
         let direction = self.direction(from);
         let from_start = flow.from_start[from.index()];
         self.connection.first_seq[direction as usize] = flow.first_seq[from.index()];
+        self.connection.from_start[direction as usize] = from_start;
         match event {
             StreamEvent::Data { offset, bytes, at } => {
                 let lane = &mut self.lanes[direction as usize];
                 lane.bytes += bytes.len() as u64;
+                lane.read = offset + bytes.len() as u64;
                 lane.provenance.push(offset, at);
                 if lane.framer.is_some() {
                     self.feed(direction, bytes, at, now, cx);
@@ -158,7 +167,8 @@ impl Conversation {
                     self.first_bytes(direction, from_start, bytes, at, now, cx);
                 }
             }
-            StreamEvent::Gap { len, .. } => {
+            StreamEvent::Gap { offset, len } => {
+                self.lanes[direction as usize].read = offset + len;
                 self.lanes[direction as usize]
                     .framer
                     .get_or_insert_with(Framer::at_boundary);
@@ -313,6 +323,7 @@ impl Conversation {
         cx: &mut Context<'_, '_>,
         f: impl FnOnce(&mut Framer, Option<bool>, &mut LaneSink<'_>) -> R,
     ) -> Option<R> {
+        let peer_read = self.lanes[direction.reversed() as usize].read;
         let lane = &mut self.lanes[direction as usize];
         let mut sink = LaneSink {
             connection: &mut self.connection,
@@ -320,6 +331,8 @@ impl Conversation {
             expected: &mut self.expected[direction.reversed() as usize],
             aliases: &mut self.aliases[direction as usize],
             provenance: &lane.provenance,
+            framed: &mut lane.framed,
+            peer_read,
             direction,
             at,
             config: cx.config,
@@ -328,6 +341,31 @@ impl Conversation {
         };
         let up = Some(direction == Direction::Up);
         lane.framer.as_mut().map(|framer| f(framer, up, &mut sink))
+    }
+
+    /// What TCP itself tells. Acknowledgements only if they are the first of
+    /// some frame.
+    pub(super) fn tcp(
+        &mut self,
+        from: End,
+        fact: TcpFact,
+        now: At,
+        out: &mut dyn FnMut(Output<'_>),
+    ) {
+        let direction = self.direction(from);
+        if let TcpFact::Acknowledged { offset } = fact {
+            let lane = &mut self.lanes[direction.reversed() as usize];
+            if offset <= lane.acked || lane.acked >= lane.framed {
+                return;
+            }
+            lane.acked = offset;
+        }
+        out(Output::Tcp(&Tcp {
+            connection: &self.connection,
+            from: direction,
+            fact,
+            time: now.time,
+        }));
     }
 
     /// The connection is over.
@@ -401,6 +439,9 @@ struct LaneSink<'a> {
     expected: &'a mut Option<(PacketType, Option<u16>)>,
     aliases: &'a mut Option<Box<Aliases>>,
     provenance: &'a Provenance,
+    framed: &'a mut u64,
+    /// Up to where the other direction has been read.
+    peer_read: u64,
     direction: Direction,
     /// Where events are said to have happened.
     at: At,
@@ -524,6 +565,7 @@ impl mqtt::Sink for LaneSink<'_> {
             }
         }
         self.shared.frames += 1;
+        *self.framed = end;
         (self.out)(Output::Frame(&MQTTFrame {
             header,
             packet: decoded.packet,
@@ -539,6 +581,12 @@ impl mqtt::Sink for LaneSink<'_> {
             last: last.packet,
             time: last.time,
             offset: framed.offset,
+            started: first.time,
+            received: Received {
+                surely: first.acked,
+                at_most: last.acked,
+                read: self.peer_read,
+            },
         }));
     }
 

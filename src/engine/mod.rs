@@ -15,8 +15,8 @@ mod recognise;
 use std::collections::BTreeMap;
 
 use crate::event::Event;
-use crate::flow::{At, Closed, End, FlowInfo, FlowTable, Handler, Interest, StreamEvent};
-use crate::frame::MQTTFrame;
+use crate::flow::{At, Closed, End, FlowInfo, FlowTable, Handler, Interest, StreamEvent, TcpFact};
+use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::net::{self, Decoded, Decoder};
 use crate::packet::{CapturedPacket, PacketRef};
 use crate::time::Timestamp;
@@ -31,6 +31,21 @@ pub enum Output<'a> {
     Frame(&'a MQTTFrame<'a>),
     /// Something that is not a frame.
     Event(&'a Event<'a>),
+    /// What TCP itself tells, with [`Config::follow_tcp`].
+    Tcp(&'a Tcp<'a>),
+}
+
+/// What TCP itself tells of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Tcp<'a> {
+    /// The connection.
+    pub connection: &'a Connection,
+    /// Which side's packet told it: what that side sends goes this way.
+    pub from: Direction,
+    /// What it told.
+    pub fact: TcpFact,
+    /// When.
+    pub time: Timestamp,
 }
 
 /// What a TCP port is taken for, whatever its first bytes look like.
@@ -51,6 +66,8 @@ pub struct Config {
     pub payload: u32,
     /// Verify TCP checksums, and prefer the copy with a right one.
     pub verify_checksums: bool,
+    /// Tell what TCP itself tells, as [`Output::Tcp`].
+    pub follow_tcp: bool,
 }
 
 impl Default for Config {
@@ -60,6 +77,7 @@ impl Default for Config {
             only_known_ports: false,
             payload: 4096,
             verify_checksums: false,
+            follow_tcp: false,
         }
     }
 }
@@ -289,6 +307,16 @@ impl Handler<Tracked> for Context<'_, '_> {
         match state {
             Tracked::Other => Interest::Ignored,
             _ => Interest::Wanted,
+        }
+    }
+
+    fn follows_tcp(&self) -> bool {
+        self.config.follow_tcp
+    }
+
+    fn tcp(&mut self, _: &FlowInfo, state: &mut Tracked, from: End, fact: TcpFact, now: At) {
+        if let Tracked::Mqtt(conversation) = state {
+            conversation.tcp(from, fact, now, self.out);
         }
     }
 

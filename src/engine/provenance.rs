@@ -68,6 +68,7 @@ mod tests {
         At {
             packet: PacketRef { number, file: 0 },
             time: Timestamp::from_nanos(number as i64),
+            acked: 0,
         }
     }
 

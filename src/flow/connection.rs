@@ -6,7 +6,7 @@ use crate::net::{Segment, TcpFlags};
 use crate::time::Timestamp;
 
 use super::copies::RecentCopies;
-use super::event::{Closed, FlowInfo, Handler, Interest, StreamEvent};
+use super::event::{Closed, FlowInfo, Handler, Interest, StreamEvent, TcpFact};
 use super::half::{Half, Payload, Piece};
 use super::history::History;
 use super::key::FlowKey;
@@ -174,6 +174,7 @@ impl<S> Flow<S> {
         } else if new {
             handler.opened(&self.info, &mut self.state, now);
         }
+        let mut acked = 0;
         if ack {
             let half = &mut self.halves[other];
             if half.next_seq().is_none() && !flags.has(TcpFlags::RST) {
@@ -184,6 +185,7 @@ impl<S> Flow<S> {
                     self.info.opener == Some(from) && !half.seen && self.packets <= 2;
             }
             half.ack(segment.ack);
+            acked = half.offset_of(segment.ack);
         }
         let seq = segment.seq.wrapping_add(u32::from(syn));
         if flags.has(TcpFlags::RST) {
@@ -200,16 +202,29 @@ impl<S> Flow<S> {
         }
         self.halves[me].seen = true;
         self.halves[me].start_at(seq);
+        let follows = !self.ignored && handler.follows_tcp();
+        if follows && ack {
+            let fact = TcpFact::Acknowledged { offset: acked };
+            handler.tcp(&self.info, &mut self.state, from, fact, now);
+            if segment.window == 0 {
+                handler.tcp(&self.info, &mut self.state, from, TcpFact::ZeroWindow, now);
+            }
+        }
         if self.info.first_seq[me].is_none() {
             self.info.first_seq[me] = self.halves[me].first_seq();
         }
         if self.ignored {
             // Only the end of the connection matters any more.
             self.halves[me].skip_to(seq.wrapping_add(segment.payload.len() as u32));
-        } else if !segment.payload.is_empty() || segment.cut > 0 {
+        } else if segment.payload.is_empty() && segment.cut == 0 {
+            if follows && self.halves[me].offset_of(seq) > self.halves[me].next() {
+                handler.tcp(&self.info, &mut self.state, from, TcpFact::Unseen, now);
+            }
+        } else {
             let at = At {
                 packet: segment.packet,
                 time: segment.time,
+                acked,
             };
             let mut out = Out {
                 info: &self.info,
@@ -234,6 +249,9 @@ impl<S> Flow<S> {
                 .wrapping_add(segment.cut);
             self.halves[me].fin(end);
             self.first_fin.get_or_insert(from);
+            if follows {
+                handler.tcp(&self.info, &mut self.state, from, TcpFact::Fin, now);
+            }
         }
     }
 

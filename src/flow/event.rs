@@ -46,6 +46,24 @@ pub enum StreamEvent<'a> {
     },
 }
 
+/// What TCP itself tells, for those who ask for it
+/// ([`Handler::follows_tcp`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcpFact {
+    /// This side has acknowledged the other's stream up to an offset; told with
+    /// every packet that acknowledges.
+    Acknowledged {
+        /// Position in the other side's stream. A FIN counts one.
+        offset: u64,
+    },
+    /// This side has sent FIN.
+    Fin,
+    /// This side can take no more bytes for now.
+    ZeroWindow,
+    /// This side has sent bytes before that the capture has not shown so far.
+    Unseen,
+}
+
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
@@ -107,6 +125,15 @@ pub trait Handler<S> {
         event: StreamEvent<'_>,
         now: At,
     ) -> Interest;
+
+    /// Whether [`Handler::tcp`] is to be called at all.
+    fn follows_tcp(&self) -> bool {
+        false
+    }
+
+    /// TCP itself told something about a connection, by a packet of `from`;
+    /// before the bytes of that packet are passed on.
+    fn tcp(&mut self, _: &FlowInfo, _: &mut S, _from: End, _fact: TcpFact, _now: At) {}
 
     /// The connection is over and everything of it was passed on; `at` is the
     /// packet that ended it.

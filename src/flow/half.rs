@@ -144,6 +144,15 @@ impl Half {
         self.next as i64 + i64::from(self.distance(seq).unwrap_or(0))
     }
 
+    /// The offset that `seq` stands for; 0 before the first byte, and as long
+    /// as nothing is known.
+    pub(super) fn offset_of(&self, seq: u32) -> u64 {
+        match self.seq {
+            Some(_) => self.position(seq).max(0) as u64,
+            None => 0,
+        }
+    }
+
     /// The FIN of this side, which stands at `seq`.
     pub(super) fn fin(&mut self, seq: u32) {
         let at = self.position(seq);

@@ -23,7 +23,7 @@ mod history;
 mod key;
 mod table;
 
-pub use event::{Closed, FlowInfo, Handler, Interest, StreamEvent};
+pub use event::{Closed, FlowInfo, Handler, Interest, StreamEvent, TcpFact};
 pub use key::End;
 pub use table::FlowTable;
 
@@ -37,4 +37,7 @@ pub struct At {
     pub packet: PacketRef,
     /// When it was captured.
     pub time: Timestamp,
+    /// Up to where its sender had acknowledged the stream of the other side
+    /// when it was sent; 0 if that is not known.
+    pub acked: u64,
 }

@@ -60,8 +60,8 @@ impl<S> Default for FlowTable<S> {
             waiting_for_time: Default::default(),
             lingering: Default::default(),
             now: At {
-                packet: Default::default(),
                 time: Timestamp::MIN,
+                ..At::default()
             },
             next_tick: Timestamp::MIN,
             segments: 0,
@@ -83,13 +83,10 @@ impl<S: Default> FlowTable<S> {
 
     /// Reads a segment; returns the number of its connection.
     pub fn push(&mut self, segment: &Segment<'_>, handler: &mut impl Handler<S>) -> u64 {
-        let at = At {
-            packet: segment.packet,
-            time: segment.time,
-        };
         self.now = At {
-            packet: at.packet,
-            time: at.time.max(self.now.time),
+            packet: segment.packet,
+            time: segment.time.max(self.now.time),
+            acked: 0,
         };
         self.segments += 1;
         if self.now.time >= self.next_tick {

@@ -13,6 +13,9 @@ use std::fmt;
 pub struct Defect {
     /// Short stable name in kebab case, such as `bad-utf8`; see [`CODES`].
     pub code: &'static str,
+    /// The field that is wrong, in the specification's words, such as
+    /// `Will Topic`; for a property its name.
+    pub field: &'static str,
     /// Where, in bytes from the first byte of the control packet.
     pub offset: u32,
     /// What was expected and what was there.

@@ -148,6 +148,7 @@ impl<'a> Properties<'a> {
         if length > left {
             reader.defect(
                 "property-length",
+                "Property Length",
                 start,
                 format_args!(
                     "Property Length: expected at most the {left} bytes the packet has left, \
@@ -359,6 +360,7 @@ fn check_range(reader: &mut Reader<'_>, definition: &Definition, value: u32, off
         let (name, range) = (definition.name, &definition.range);
         reader.defect(
             "property-value",
+            definition.name,
             offset,
             format_args!(
                 "{name}: expected {} to {}, found {value}",
@@ -373,6 +375,7 @@ fn check_range(reader: &mut Reader<'_>, definition: &Definition, value: u32, off
 fn overlong(reader: &mut Reader<'_>, definition: &Definition, offset: u32, more: usize) {
     reader.defect(
         "overlong-integer",
+        definition.name,
         offset,
         format_args!(
             "{}: expected the shortest form of its integers, found {more} bytes more",
@@ -385,6 +388,7 @@ fn overlong(reader: &mut Reader<'_>, definition: &Definition, offset: u32, more:
 fn repeated(reader: &mut Reader<'_>, definition: &Definition, offset: u32) {
     reader.defect(
         "repeated-property",
+        definition.name,
         offset,
         format_args!("{}: expected once, found again", definition.name),
     );
@@ -394,6 +398,7 @@ fn repeated(reader: &mut Reader<'_>, definition: &Definition, offset: u32) {
 fn misplaced(reader: &mut Reader<'_>, definition: &Definition, place: Place, offset: u32) {
     reader.defect(
         "misplaced-property",
+        definition.name,
         offset,
         format_args!(
             "expected a property of {}, found {}",
@@ -408,17 +413,20 @@ fn broken(reader: &mut Reader<'_>, error: Err<Fault>, offset: u32, left: usize) 
     match error {
         Err::Error(Fault::Unknown(id)) | Err::Failure(Fault::Unknown(id)) => reader.defect(
             "unknown-property",
+            "Properties",
             offset,
             format_args!("expected a property, found identifier 0x{id:02x}"),
         ),
         Err::Error(Fault::Malformed) | Err::Failure(Fault::Malformed) => reader.defect(
             "malformed-integer",
+            "Properties",
             offset,
             format_args!("property: expected integers of at most 4 bytes, found a fifth announced"),
         ),
         Err::Error(Fault::Short) | Err::Failure(Fault::Short) | Err::Incomplete(_) => reader
             .defect(
                 "property-past-end",
+                "Properties",
                 offset,
                 format_args!(
                     "a property does not fit in the {left} bytes the properties have left"

@@ -127,23 +127,24 @@ impl<'a> Reader<'a> {
 
     /// One byte.
     #[inline]
-    pub(super) fn byte(&mut self, what: &str) -> Option<u8> {
+    pub(super) fn byte(&mut self, what: &'static str) -> Option<u8> {
         self.field(what, be_u8)
     }
 
     /// A Two Byte Integer.
     #[inline]
-    pub(super) fn number(&mut self, what: &str) -> Option<u16> {
+    pub(super) fn number(&mut self, what: &'static str) -> Option<u16> {
         self.field(what, be_u16)
     }
 
     /// A Variable Byte Integer.
     #[inline]
-    pub(super) fn varint(&mut self, what: &str) -> Option<u32> {
+    pub(super) fn varint(&mut self, what: &'static str) -> Option<u32> {
         let offset = self.offset();
         if varint::decode(self.visible()) == Varint::Malformed {
             self.defect(
                 "malformed-integer",
+                what,
                 offset,
                 format_args!("{what}: expected at most 4 bytes, found a fifth announced"),
             );
@@ -157,13 +158,14 @@ impl<'a> Reader<'a> {
 
     /// Binary Data: a Two Byte Integer and as many bytes.
     #[inline]
-    pub(super) fn binary(&mut self, what: &str) -> Option<&'a [u8]> {
+    pub(super) fn binary(&mut self, what: &'static str) -> Option<&'a [u8]> {
         let offset = self.offset();
         let length = self.number(what)?;
         if usize::from(length) > self.left() {
             let left = self.left();
             self.defect(
                 "past-end",
+                what,
                 offset,
                 format_args!("{what} of {length} bytes where the packet has {left} left"),
             );
@@ -175,7 +177,7 @@ impl<'a> Reader<'a> {
 
     /// A UTF-8 Encoded String.
     #[inline]
-    pub(super) fn text(&mut self, what: &str) -> Option<Text<'a>> {
+    pub(super) fn text(&mut self, what: &'static str) -> Option<Text<'a>> {
         let offset = self.offset();
         let text = Text(self.binary(what)?);
         self.check_text(what, offset + 2, text);
@@ -184,7 +186,7 @@ impl<'a> Reader<'a> {
 
     /// A Topic Name; the caller judges an empty one.
     #[inline]
-    pub(super) fn topic_name(&mut self, what: &str) -> Option<Text<'a>> {
+    pub(super) fn topic_name(&mut self, what: &'static str) -> Option<Text<'a>> {
         let offset = self.offset();
         let text = self.text(what)?;
         self.check_topic_name(what, offset + 2, text);
@@ -199,6 +201,7 @@ impl<'a> Reader<'a> {
         if id == 0 {
             self.defect(
                 "packet-id-0",
+                "Packet Identifier",
                 offset,
                 format_args!("Packet Identifier: expected 1 to 65535, found 0"),
             );
@@ -235,12 +238,19 @@ impl<'a> Reader<'a> {
     /// Notes a defect. The message is only made when it is kept.
     #[cold]
     #[inline(never)]
-    pub(super) fn defect(&mut self, code: &'static str, offset: u32, message: fmt::Arguments<'_>) {
+    pub(super) fn defect(
+        &mut self,
+        code: &'static str,
+        field: &'static str,
+        offset: u32,
+        message: fmt::Arguments<'_>,
+    ) {
         if self.strict {
             self.state = State::Failed;
         } else if self.defects.len() < MOST_DEFECTS {
             self.defects.push(Defect {
                 code,
+                field,
                 offset,
                 message: message.to_string(),
             });
@@ -263,11 +273,18 @@ impl<'a> Reader<'a> {
     }
 
     /// That a Variable Byte Integer took no more `bytes` than it needs (5.0).
-    pub(super) fn check_shortest(&mut self, what: &str, offset: u32, value: u32, bytes: usize) {
+    pub(super) fn check_shortest(
+        &mut self,
+        what: &'static str,
+        offset: u32,
+        value: u32,
+        bytes: usize,
+    ) {
         let needed = usize::from(varint::len(value));
         if bytes > needed && self.v5() {
             self.defect(
                 "overlong-integer",
+                what,
                 offset,
                 format_args!("{what} {value}: expected {needed} bytes, found {bytes}"),
             );
@@ -277,13 +294,14 @@ impl<'a> Reader<'a> {
     /// That a string is one; `offset` is that of its first byte. 3.1 leaves
     /// open what a string may not hold.
     #[inline]
-    pub(super) fn check_text(&mut self, what: &str, offset: u32, text: Text<'_>) {
+    pub(super) fn check_text(&mut self, what: &'static str, offset: u32, text: Text<'_>) {
         if self.version == Version::V3_1 {
             return;
         }
         if let Some(fault) = text.fault() {
             self.defect(
                 fault.code(),
+                what,
                 offset + fault.at() as u32,
                 format_args!("{what}: expected UTF-8 without U+0000, found {fault}"),
             );
@@ -292,10 +310,11 @@ impl<'a> Reader<'a> {
 
     /// That a Topic Name holds no wildcard.
     #[inline]
-    pub(super) fn check_topic_name(&mut self, what: &str, offset: u32, text: Text<'_>) {
+    pub(super) fn check_topic_name(&mut self, what: &'static str, offset: u32, text: Text<'_>) {
         if let Err(fault) = topic::check_wildcards(text.0) {
             self.defect(
                 fault.code(),
+                what,
                 offset + fault.at() as u32,
                 format_args!("{what}: {fault}"),
             );
@@ -303,10 +322,11 @@ impl<'a> Reader<'a> {
     }
 
     /// That a Topic Name is not empty.
-    pub(super) fn check_not_empty(&mut self, what: &str, offset: u32, text: Text<'_>) {
+    pub(super) fn check_not_empty(&mut self, what: &'static str, offset: u32, text: Text<'_>) {
         if text.0.is_empty() {
             self.defect(
                 "empty-topic",
+                what,
                 offset,
                 format_args!("{what}: expected at least one character, found none"),
             );
@@ -321,6 +341,7 @@ impl<'a> Reader<'a> {
             let kind = self.header.packet_type();
             self.defect(
                 "trailing-bytes",
+                "Remaining Length",
                 self.at as u32,
                 format_args!("expected the end of the {kind}, found more bytes: {left}"),
             );
@@ -334,7 +355,7 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     fn field<T>(
         &mut self,
-        what: &str,
+        what: &'static str,
         mut parser: impl Parser<&'a [u8], Output = T, Error = ()>,
     ) -> Option<T> {
         if !self.reading() {
@@ -349,7 +370,7 @@ impl<'a> Reader<'a> {
     }
 
     #[cold]
-    fn shortage(&mut self, what: &str) {
+    fn shortage(&mut self, what: &'static str) {
         if self.packet.len() < self.end {
             self.state = State::Cut;
             return;
@@ -358,12 +379,14 @@ impl<'a> Reader<'a> {
         if left == 0 {
             self.defect(
                 "missing-field",
+                what,
                 offset,
                 format_args!("expected {what}, found the end of the packet"),
             );
         } else {
             self.defect(
                 "past-end",
+                what,
                 offset,
                 format_args!("{what} does not fit in the {left} bytes the packet has left"),
             );

@@ -97,6 +97,8 @@ impl Sample {
             last: self.last,
             time: self.time,
             offset: self.offset,
+            started: self.time,
+            received: Default::default(),
         })
     }
 }
@@ -132,6 +134,7 @@ pub(super) fn connection(version: Version) -> Connection {
         version: Some(version),
         version_assumed: false,
         first_seq: [Some(0xffff_ff00), Some(1)],
+        from_start: [true; 2],
     }
 }
 

@@ -34,6 +34,7 @@ fn asking(selection: Selection) -> Said {
             version: Some(Version::V5),
             version_assumed: false,
             first_seq: [None; 2],
+            from_start: [true; 2],
         },
     }
 }
@@ -76,6 +77,8 @@ impl Said {
             last: PacketRef::default(),
             time: Timestamp::default(),
             offset: 0,
+            started: Timestamp::default(),
+            received: Default::default(),
         })
     }
 

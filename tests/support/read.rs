@@ -138,6 +138,7 @@ impl Read {
                 self.order.push(Ok(self.frames.len()));
                 self.frames.push(OwnedFrame::from(frame));
             }
+            Output::Tcp(_) => {}
             Output::Event(event) => {
                 self.order.push(Err(self.events.len()));
                 self.events.push(OwnedEvent {

@@ -29,6 +29,7 @@ impl<'a> Connack<'a> {
         {
             reader.defect(
                 "reserved-connack-flags",
+                "Connect Acknowledge Flags",
                 offset,
                 format_args!("Connect Acknowledge Flags: expected 0 or 1, found 0x{flags:02x}"),
             );

@@ -88,6 +88,7 @@ impl<'a> Connect<'a> {
         if name.0 != expected_name {
             reader.defect(
                 "unknown-protocol",
+                "Protocol Name",
                 name_offset,
                 format_args!(
                     "Protocol Name: expected MQIsdp with level 3 or MQTT with 4 or 5, found {:?} with {level}",
@@ -100,6 +101,7 @@ impl<'a> Connect<'a> {
             None => {
                 reader.defect(
                     "unknown-protocol",
+                    "Protocol Name",
                     level_offset,
                     format_args!("Protocol Level: expected 3, 4 or 5, found {level}"),
                 );
@@ -196,6 +198,7 @@ fn check_flags(reader: &mut Reader<'_>, flags: u8, offset: u32) {
     if flags & RESERVED != 0 && !v3_1 {
         reader.defect(
             "reserved-connect-flag",
+            "Connect Flags",
             offset,
             format_args!("Connect Flags: expected bit 0 to be 0, found 0x{flags:02x}"),
         );
@@ -204,6 +207,7 @@ fn check_flags(reader: &mut Reader<'_>, flags: u8, offset: u32) {
         if will_qos(flags) == 3 {
             reader.defect(
                 "qos-3",
+                "Will QoS",
                 offset,
                 format_args!("Will QoS: expected 0 to 2, found 3"),
             );
@@ -211,6 +215,7 @@ fn check_flags(reader: &mut Reader<'_>, flags: u8, offset: u32) {
     } else if (will_qos(flags) != 0 || flags & WILL_RETAIN != 0) && !v3_1 {
         reader.defect(
             "will-flags",
+            "Connect Flags",
             offset,
             format_args!(
                 "Connect Flags: expected no Will QoS and Will Retain without the Will Flag, \
@@ -221,6 +226,7 @@ fn check_flags(reader: &mut Reader<'_>, flags: u8, offset: u32) {
     if flags & PASSWORD != 0 && flags & USERNAME == 0 && !reader.v5() {
         reader.defect(
             "password-without-username",
+            "Connect Flags",
             offset,
             format_args!(
                 "Connect Flags: expected a User Name with the Password, found 0x{flags:02x}"

@@ -160,6 +160,7 @@ fn check_header(reader: &mut Reader<'_>) {
         let (number, version) = (kind as u8, reader.version);
         reader.defect(
             "reserved-type",
+            "Packet Type",
             0,
             format_args!("expected a packet type of MQTT {version}, found {number}"),
         );
@@ -169,6 +170,7 @@ fn check_header(reader: &mut Reader<'_>) {
         if header.qos() == 3 {
             reader.defect(
                 "qos-3",
+                "QoS",
                 0,
                 format_args!("PUBLISH: expected a QoS of 0 to 2, found 3"),
             );
@@ -176,6 +178,7 @@ fn check_header(reader: &mut Reader<'_>) {
         if header.qos() == 0 && header.dup() && reader.version != Version::V3_1 {
             reader.defect(
                 "dup-with-qos-0",
+                "DUP",
                 0,
                 format_args!("PUBLISH: expected DUP 0 with QoS 0, found DUP 1"),
             );
@@ -193,6 +196,7 @@ fn check_header(reader: &mut Reader<'_>) {
         if flags & fixed != expected & fixed {
             reader.defect(
                 "reserved-flags",
+                "Flags",
                 0,
                 format_args!("{kind}: expected flags 0x{expected:x}, found 0x{flags:x}"),
             );
@@ -248,6 +252,7 @@ fn check_code(reader: &mut Reader<'_>, packet: PacketType, code: u8, offset: u32
         let (what, version) = (code_name(reader.version), reader.version);
         reader.defect(
             "unknown-code",
+            code_name(reader.version),
             offset,
             format_args!("expected a {what} of {packet} in MQTT {version}, found 0x{code:02x}"),
         );
@@ -262,7 +267,11 @@ fn code_name(version: Version) -> &'static str {
 }
 
 /// All that is left as entries, of which there must be one.
-fn check_entries<'a>(reader: &mut Reader<'a>, what: &str, mut entry: impl FnMut(&mut Reader<'a>)) {
+fn check_entries<'a>(
+    reader: &mut Reader<'a>,
+    what: &'static str,
+    mut entry: impl FnMut(&mut Reader<'a>),
+) {
     if reader.reading() && reader.left() == 0 {
         let offset = reader.offset();
         no_entry(reader, what, offset);
@@ -272,10 +281,11 @@ fn check_entries<'a>(reader: &mut Reader<'a>, what: &str, mut entry: impl FnMut(
     }
 }
 
-fn no_entry(reader: &mut Reader<'_>, what: &str, offset: u32) {
+fn no_entry(reader: &mut Reader<'_>, what: &'static str, offset: u32) {
     let packet = reader.header.packet_type();
     reader.defect(
         "empty-payload",
+        what,
         offset,
         format_args!("{packet}: expected at least one {what}, found none"),
     );
@@ -288,6 +298,7 @@ fn filter<'a>(reader: &mut Reader<'a>) -> Option<Text<'a>> {
     if let Err(fault) = topic::check_filter(filter.0, reader.v5()) {
         reader.defect(
             fault.code(),
+            "Topic Filter",
             offset + 2 + fault.at() as u32,
             format_args!("Topic Filter: {fault}"),
         );

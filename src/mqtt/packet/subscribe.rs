@@ -100,6 +100,7 @@ fn check_options(reader: &mut Reader<'_>, filter: Text<'_>, options: u8, offset:
     if options & reserved != 0 {
         reader.defect(
             "reserved-options",
+            "Subscription Options",
             offset,
             format_args!(
                 "Subscription Options: expected the bits 0x{reserved:02x} to be 0, \
@@ -114,6 +115,7 @@ fn check_options(reader: &mut Reader<'_>, filter: Text<'_>, options: u8, offset:
     if subscription.max_qos() == Some(3) {
         reader.defect(
             "qos-3",
+            "Subscription Options",
             offset,
             format_args!("Subscription Options: expected a QoS of 0 to 2, found 3"),
         );
@@ -124,6 +126,7 @@ fn check_options(reader: &mut Reader<'_>, filter: Text<'_>, options: u8, offset:
     if subscription.retain_handling() == Some(3) {
         reader.defect(
             "retain-handling-3",
+            "Subscription Options",
             offset,
             format_args!("Subscription Options: expected a Retain Handling of 0 to 2, found 3"),
         );
@@ -131,6 +134,7 @@ fn check_options(reader: &mut Reader<'_>, filter: Text<'_>, options: u8, offset:
     if subscription.no_local() == Some(true) && topic::shared(filter.0).is_some() {
         reader.defect(
             "shared-no-local",
+            "Subscription Options",
             offset,
             format_args!(
                 "Subscription Options: expected no No Local with a shared subscription, \

@@ -1,4 +1,5 @@
 //! MQTT traffic, read out of packet captures.
+pub mod analysis;
 pub mod capture;
 pub mod engine;
 pub mod event;
@@ -10,5 +11,6 @@ pub mod mqtt;
 pub mod net;
 pub mod packet;
 pub mod report;
+pub mod rules;
 pub mod select;
 pub mod time;

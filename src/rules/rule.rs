@@ -1,0 +1,159 @@
+//! What a rule is: a static with its documentation, its clauses and examples,
+//! and one small function.
+
+use std::fmt;
+
+use crate::mqtt::{PacketType, Version};
+
+use super::verdict::Judged;
+use crate::analysis::{FrameFacts, Overdue, Silence, StillOpen, Stream};
+
+/// A rule of the protocol that can be seen on the wire.
+#[derive(Debug)]
+pub struct Rule {
+    /// Short and stable, in kebab case, such as `dup-with-qos-0`.
+    pub id: &'static str,
+    /// What it says, in one sentence without a full stop.
+    pub title: &'static str,
+    /// Why it matters in practice.
+    pub why: &'static str,
+    /// Who has to keep it.
+    pub binds: Binds,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The statements it covers, by version.
+    pub clauses: &'static [Clause],
+    /// Conversations in the notation of `docs/transcripts.md`: one that keeps
+    /// the rule, one that breaks it, and one that breaks it where the capture
+    /// cannot prove it.
+    pub examples: Examples,
+    /// How it is checked.
+    pub check: Check,
+}
+
+/// Conversations that show a rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Examples {
+    /// The rule is kept.
+    pub good: &'static str,
+    /// It is broken.
+    pub bad: &'static str,
+    /// It is broken, but the capture lacks what would prove it. Empty for a
+    /// rule that one packet decides: there the packet is all there is.
+    pub cut: &'static str,
+}
+
+/// Who has to keep a rule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Binds {
+    Client,
+    Server,
+    Both,
+}
+
+/// How bad breaking a rule is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    /// Not wrong, but worth knowing.
+    Info,
+    /// Provable only under conditions, or subject to configuration.
+    Warn,
+    /// A requirement was broken.
+    Error,
+    /// Malformed Packet or Protocol Error: the receiver has to close.
+    Fatal,
+}
+
+/// A statement of the specification.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Clause {
+    /// Of which version.
+    pub version: Version,
+    /// Its number, such as `MQTT-3.3.1-2`, or ours (`U-2.1-4`) where it has
+    /// none; empty for 3.1, which has no numbers at all.
+    pub id: &'static str,
+    /// What a finding must be about for the statement to be meant: the name of
+    /// a field, a packet type or a side; empty for everything.
+    pub on: &'static str,
+}
+
+/// When a rule has something to judge, and the function that does.
+#[derive(Clone, Copy)]
+pub enum Check {
+    /// Bytes that break the packet format.
+    Format(&'static [Wrong]),
+    /// Control packets of these types.
+    Frame(&'static [PacketType], fn(&FrameFacts<'_>) -> Judged),
+    /// A request to which no answer was seen, when nothing more can come.
+    Overdue(fn(&Overdue<'_>) -> Judged),
+    /// A connection that one side had to close, and that is still open.
+    StillOpen(fn(&StillOpen<'_>) -> Judged),
+    /// A pause of a client, or a connection that outlived it.
+    Silence(fn(&Silence<'_>) -> Judged),
+    /// Bytes that cannot be framed as MQTT.
+    Stream(fn(&Stream<'_>) -> Judged),
+}
+
+/// A defect of the decoder that breaks a rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Wrong {
+    /// Code of the defect, such as `bad-utf8`.
+    pub code: &'static str,
+    /// In which packet types; empty for all.
+    pub types: &'static [PacketType],
+    /// In which field; empty for any.
+    pub field: &'static str,
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Format(_) => "Format",
+            Self::Frame(..) => "Frame",
+            Self::Overdue(_) => "Overdue",
+            Self::StillOpen(_) => "StillOpen",
+            Self::Silence(_) => "Silence",
+            Self::Stream(_) => "Stream",
+        })
+    }
+}
+
+impl Rule {
+    /// Whether it holds in a version.
+    pub fn applies_to(&self, version: Version) -> bool {
+        self.clauses.iter().any(|clause| clause.version == version)
+    }
+}
+
+impl Binds {
+    /// `client`, `server` or `both`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Both => "both",
+        }
+    }
+}
+
+impl Severity {
+    /// `info`, `warn`, `error` or `fatal`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Fatal => "fatal",
+        }
+    }
+}
+
+impl Clause {
+    /// As findings name it: `5.0 MQTT-3.3.1-2`, and `3.1 dup-with-qos-0` where
+    /// there are no numbers.
+    pub fn name(&self, rule: &Rule) -> String {
+        let id = if self.id.is_empty() { rule.id } else { self.id };
+        format!("{} {id}", self.version)
+    }
+}

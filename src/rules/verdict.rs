@@ -1,0 +1,104 @@
+//! What a rule's function answers, in words that read like the rule.
+//!
+//! ```ignore
+//! let earlier = facts.exchange()?;                       // nothing to judge: pass
+//! violation("expected an unused Packet Identifier, found …")
+//!     .unless(facts.doubt(Direction::Down))              // else: cannot tell, because
+//!     .at(earlier.first)
+//! ```
+
+use crate::analysis::Doubt;
+use crate::event::Side;
+use crate::packet::PacketRef;
+
+use super::finding::{Reason, Verdict};
+
+/// The answer: `None` when there is nothing to say against it.
+pub type Judged = Option<Box<Fault>>;
+
+/// Something a rule has to say.
+#[derive(Debug)]
+pub struct Fault {
+    /// How sure.
+    pub verdict: Verdict,
+    /// What was expected and what was seen.
+    pub message: String,
+    /// Packets of the evidence besides the offending one.
+    pub packets: Vec<PacketRef>,
+    /// Who did it, where it is not the sender of the frame.
+    pub by: Option<Side>,
+    /// What it is about, to choose among the clauses.
+    pub about: &'static str,
+}
+
+fn fault(verdict: Verdict, message: String) -> Box<Fault> {
+    Box::new(Fault {
+        verdict,
+        message,
+        packets: Vec::new(),
+        by: None,
+        about: "",
+    })
+}
+
+/// The proof is complete, but for what [`Fault::unless`] says.
+pub fn violation(message: impl Into<String>) -> Box<Fault> {
+    fault(Verdict::Violation, message.into())
+}
+
+/// It rests on configuration, timing or other connections.
+pub fn warning(message: impl Into<String>) -> Box<Fault> {
+    fault(Verdict::Warning, message.into())
+}
+
+/// Legal, but odd.
+pub fn note(message: impl Into<String>) -> Box<Fault> {
+    fault(Verdict::Note, message.into())
+}
+
+impl Fault {
+    /// Nobody can tell, if there is this doubt.
+    #[must_use]
+    pub fn unless(mut self: Box<Self>, doubt: Doubt) -> Box<Self> {
+        if let (Some(reason), None) = (doubt, self.verdict.reason()) {
+            self.verdict = Verdict::CannotTell(reason);
+        }
+        self
+    }
+
+    /// Nobody can tell for this reason, if that is so.
+    #[must_use]
+    pub fn unless_when(self: Box<Self>, so: bool, reason: Reason) -> Box<Self> {
+        self.unless(so.then_some(reason))
+    }
+
+    /// At most a warning, if that is so.
+    #[must_use]
+    pub fn only_warning_if(mut self: Box<Self>, so: bool) -> Box<Self> {
+        if so && self.verdict == Verdict::Violation {
+            self.verdict = Verdict::Warning;
+        }
+        self
+    }
+
+    /// Names another packet of the evidence.
+    #[must_use]
+    pub fn at(mut self: Box<Self>, packet: PacketRef) -> Box<Self> {
+        self.packets.push(packet);
+        self
+    }
+
+    /// Names who did it.
+    #[must_use]
+    pub fn by(mut self: Box<Self>, side: Side) -> Box<Self> {
+        self.by = Some(side);
+        self
+    }
+
+    /// Names what it is about.
+    #[must_use]
+    pub fn about(mut self: Box<Self>, about: &'static str) -> Box<Self> {
+        self.about = about;
+        self
+    }
+}

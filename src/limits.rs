@@ -94,3 +94,16 @@ pub const SAVE_CLOSED: usize = 1 << 16;
 /// IP fragments that saving from files remembers, for its second pass: about
 /// 32 MiB.
 pub const SAVE_FRAGMENTS: usize = 1 << 21;
+
+/// Ended exchanges that `check` remembers for each direction of a session, to
+/// tell late copies of an answer from answers to nothing.
+pub const ENDED_EXCHANGES: usize = 64;
+/// Sessions without a connection that `check` remembers.
+pub const SESSIONS: usize = 1 << 16;
+/// Subscriptions that `check` remembers of a session.
+pub const SUBSCRIPTIONS: usize = 4096;
+/// Requests that `check` follows until TCP acknowledges them, for each
+/// direction of a connection.
+pub const UNACKED_REQUESTS: usize = 1024;
+/// Findings that `check` keeps; more are only counted.
+pub const FINDINGS: usize = 100_000;

@@ -1,22 +1,340 @@
-//! Facts about sessions and exchanges, kept once.
+//! What happened, kept once, for rules to read.
+//!
+//! ```text
+//! engine ─frame, event, TCP fact→ Analysis ─FrameFacts, Overdue, StillOpen, …→ Observer (the rules)
+//!                                    ├ ConnectionFacts   one per open connection
+//!                                    │   ├ negotiated    what CONNECT and CONNACK settled
+//!                                    │   ├ exchange      PUBLISH in flight, both ways
+//!                                    │   ├ request       SUBSCRIBE, UNSUBSCRIBE
+//!                                    │   └ session       what outlives the connection
+//!                                    └ sessions          those without a connection
+//! ```
+//!
+//! An analysis has no opinion: it says that a PUBACK has no PUBLISH, and what
+//! the capture lacks that could explain it (a [`Doubt`]). Whether that is a
+//! fault is for the rules, which never look at anything else.
 
-use std::marker::PhantomData;
+mod connection;
+mod doubt;
+mod exchange;
+mod negotiated;
+pub(crate) mod properties;
+mod request;
+mod seen;
+mod session;
 
-/// A reason not to be sure, if there is one.
-pub type Doubt = Option<crate::rules::Reason>;
+use std::collections::HashMap;
 
-/// Placeholder.
-#[derive(Debug)]
-pub struct FrameFacts<'a>(PhantomData<&'a ()>);
-/// Placeholder.
-#[derive(Debug)]
-pub struct Overdue<'a>(PhantomData<&'a ()>);
-/// Placeholder.
-#[derive(Debug)]
-pub struct StillOpen<'a>(PhantomData<&'a ()>);
-/// Placeholder.
-#[derive(Debug)]
-pub struct Silence<'a>(PhantomData<&'a ()>);
-/// Placeholder.
-#[derive(Debug)]
-pub struct Stream<'a>(PhantomData<&'a ()>);
+use crate::engine::{Output, Tcp};
+use crate::event::{Event, EventKind};
+use crate::frame::{Connection, Direction, MQTTFrame};
+use crate::mqtt::{ControlPacket, Version};
+use crate::packet::PacketRef;
+use crate::time::Timestamp;
+
+pub use connection::{
+    CLOSE_PATIENCE, Cause, CloseDue, ConnectionFacts, Ending, Overdue, PATIENCE, READING, Silence,
+    Step, StillOpen,
+};
+pub use doubt::{Doubt, Reason};
+pub use exchange::{AckStep, Ended, Exchange, IdSpace, PublishStep, State};
+pub use negotiated::{Acceptance, Opening, Will};
+pub use request::{AnswerStep, Request, Requests};
+pub use seen::Seen;
+pub use session::{Earlier, Session, Subscription, Subscriptions};
+
+use session::{Key, Sessions};
+
+/// What a rule about a frame is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameFacts<'a> {
+    /// The frame.
+    pub frame: &'a MQTTFrame<'a>,
+    /// Its connection, as it was before the frame; exchanges have moved on.
+    pub connection: &'a ConnectionFacts,
+    /// What the frame is in its exchange.
+    pub step: &'a Step,
+    /// The user vouches that all connections of these clients were captured.
+    pub vouched: bool,
+}
+
+/// What a rule about bytes that are not MQTT is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream<'a> {
+    /// The connection.
+    pub connection: &'a ConnectionFacts,
+    /// In which direction.
+    pub direction: Direction,
+    /// What was expected and what was there.
+    pub reason: &'static str,
+    /// The captured packet.
+    pub packet: PacketRef,
+    /// When.
+    pub time: Timestamp,
+}
+
+/// Who looks at what happens.
+pub trait Observer {
+    /// A frame.
+    fn frame(&mut self, facts: &FrameFacts<'_>);
+    /// Something was never answered.
+    fn overdue(&mut self, facts: &Overdue<'_>);
+    /// A connection that had to be closed is open.
+    fn still_open(&mut self, facts: &StillOpen<'_>);
+    /// A client has been silent for longer than its Keep Alive.
+    fn silence(&mut self, facts: &Silence<'_>);
+    /// Bytes cannot be framed.
+    fn stream(&mut self, facts: &Stream<'_>);
+    /// A connection is over, and everything was told of it.
+    fn closed(&mut self, connection: &ConnectionFacts);
+}
+
+/// Everything that is known of a capture at a moment.
+#[derive(Debug, Default)]
+pub struct Analysis {
+    connections: HashMap<u64, Box<ConnectionFacts>, foldhash::fast::FixedState>,
+    sessions: Sessions,
+    /// The connection that last was accepted for a client.
+    live: HashMap<Key, u64>,
+    vouched: bool,
+}
+
+impl Analysis {
+    /// An analysis that has seen nothing yet. With `vouched`, the user says
+    /// that every connection of these clients is in the capture.
+    pub fn new(vouched: bool) -> Self {
+        Self {
+            vouched,
+            ..Self::default()
+        }
+    }
+
+    /// Takes what the engine pushes out, which has to be asked to follow TCP.
+    pub fn push(&mut self, output: Output<'_>, observer: &mut impl Observer) {
+        match output {
+            Output::Frame(frame) => self.frame(frame, observer),
+            Output::Event(event) => self.event(event, observer),
+            Output::Tcp(tcp) => self.tcp(tcp, observer),
+        }
+    }
+
+    /// The capture has ended.
+    pub fn finish(&mut self, observer: &mut impl Observer) {
+        let mut open: Vec<u64> = self.connections.keys().copied().collect();
+        open.sort_unstable();
+        for number in open {
+            self.close(number, "", observer);
+        }
+    }
+
+    fn known(&mut self, connection: &Connection) -> &mut ConnectionFacts {
+        self.connections
+            .entry(connection.number)
+            .or_insert_with(|| Box::new(ConnectionFacts::new(connection)))
+    }
+
+    fn frame(&mut self, frame: &MQTTFrame<'_>, observer: &mut impl Observer) {
+        let vouched = self.vouched;
+        let connection = self.known(frame.connection);
+        if let Some(silence) = connection.silence(frame) {
+            observer.silence(&silence);
+        }
+        let step = connection.step(frame);
+        observer.frame(&FrameFacts {
+            frame,
+            connection,
+            step: &step,
+            vouched,
+        });
+        let opens = connection.opening.is_none();
+        let answers = connection.accepted.is_none();
+        connection.absorb(frame);
+        match frame.packet {
+            ControlPacket::Connect(_) if opens && frame.direction == Direction::Up => {
+                self.opened(frame.connection.number);
+            }
+            ControlPacket::Connack(_) if answers && frame.direction == Direction::Down => {
+                self.accepted(frame.connection.number);
+            }
+            _ => {}
+        }
+        self.known(frame.connection).still_open(
+            frame.direction,
+            frame.last,
+            frame.time,
+            |facts| observer.still_open(facts),
+        );
+    }
+
+    /// A CONNECT: which session is it?
+    fn opened(&mut self, number: u64) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        let Some(opening) = connection.opening.as_deref() else {
+            return;
+        };
+        let whole = connection.any_doubt().is_none() && opening.whole;
+        let mut session = Session::default();
+        if !opening.client_id.is_empty() {
+            let key = Key {
+                server: connection.server,
+                client_id: opening.client_id.clone(),
+                username: opening.username.clone(),
+            };
+            session = self.sessions.take(&key).unwrap_or_default();
+            connection.key = Some(key);
+        }
+        if opening.clean_start {
+            session.discard();
+        }
+        session.resume();
+        if !whole {
+            session.doubt_past(connection.any_doubt().unwrap_or(Reason::Gap));
+        }
+        connection.session = session;
+    }
+
+    /// A CONNACK: the session may be another, and an older connection of it
+    /// over.
+    fn accepted(&mut self, number: u64) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        let Some(accepted) = connection.accepted.as_deref().filter(|a| a.accepted()) else {
+            return;
+        };
+        let seen = accepted.seen;
+        if accepted.session_present == Some(false) {
+            connection.session.server_has_none();
+        }
+        if let Some(key) = connection.key.clone()
+            && let Some(older) = self.live.insert(key, number)
+            && older != number
+            && let Some(older) = self.connections.get_mut(&older)
+        {
+            older.taken_over(seen);
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>, observer: &mut impl Observer) {
+        let Some(about) = event.connection else {
+            return;
+        };
+        if let EventKind::Closed { how, .. } = event.kind {
+            self.known(about);
+            self.close(about.number, how, observer);
+            return;
+        }
+        let connection = self.known(about);
+        if let (EventKind::Malformed { reason }, Some(direction)) = (event.kind, event.direction) {
+            observer.stream(&Stream {
+                connection,
+                direction,
+                reason,
+                packet: event.packet,
+                time: event.time,
+            });
+        }
+        connection.event(event.kind, event.direction);
+    }
+
+    fn tcp(&mut self, tcp: &Tcp<'_>, observer: &mut impl Observer) {
+        let connection = self.known(tcp.connection);
+        connection.tcp(tcp.from, tcp.fact, tcp.time);
+        connection.still_open(tcp.from, tcp.packet, tcp.time, |facts| {
+            observer.still_open(facts);
+        });
+    }
+
+    fn close(&mut self, number: u64, how: &str, observer: &mut impl Observer) {
+        let Some(mut connection) = self.connections.remove(&number) else {
+            return;
+        };
+        connection.overdue(how, |facts| observer.overdue(facts));
+        observer.closed(&connection);
+        let Some(key) = connection.key.take() else {
+            return;
+        };
+        if self.live.get(&key) == Some(&number) {
+            self.live.remove(&key);
+        }
+        if !connection.accepted.as_ref().is_some_and(|a| a.accepted()) {
+            // It may have changed nothing, or everything.
+            return;
+        }
+        let mut session = std::mem::take(&mut connection.session);
+        let earlier = connection.as_earlier();
+        if earlier.session_ended {
+            session.discard();
+        }
+        session.earlier = Some(earlier);
+        self.sessions.keep(key, session);
+    }
+}
+
+impl<'a> FrameFacts<'a> {
+    /// The side that sent the frame knew what CONNACK said, or is the server.
+    pub fn knew_acceptance(&self) -> bool {
+        self.connection.knew_acceptance(self.frame)
+    }
+
+    /// Why what goes the way of the frame is not known completely.
+    pub fn doubt_of_sender(&self) -> Doubt {
+        self.connection.doubt[self.frame.direction as usize]
+    }
+
+    /// Why what the sender of the frame had received is not known completely.
+    pub fn doubt_of_received(&self) -> Doubt {
+        self.connection.doubt_of_received(self.frame)
+    }
+
+    /// Why nothing is certain that leans on either direction.
+    pub fn any_doubt(&self) -> Doubt {
+        self.doubt_of_sender().or(self.doubt_of_received())
+    }
+
+    /// Why there may be PUBLISH packets of the session, going `direction`, that
+    /// were never seen.
+    pub fn doubt_of_past(&self, direction: Direction) -> Doubt {
+        let connection = self.connection;
+        let past = connection.session.space(direction).past_of(self.frame);
+        let Some(opening) = connection.opening.as_deref() else {
+            return past.or(Some(Reason::MidStream));
+        };
+        if opening.clean_start {
+            return past;
+        }
+        let Some(accepted) = connection.accepted.as_deref() else {
+            return past.or(Some(Reason::SessionUnknown));
+        };
+        let anew = accepted.session_present == Some(false)
+            && match direction {
+                Direction::Down => true,
+                // Before 5.0 a client may hold on to what the server lost.
+                Direction::Up => opening.version == Version::V5 && self.knew_acceptance(),
+            };
+        let captured = self.vouched && connection.session.earlier.is_some_and(|e| e.complete);
+        match anew || captured {
+            true => past,
+            false => past.or(Some(Reason::SessionUnknown)),
+        }
+    }
+
+    /// Why there may be subscriptions that were never seen.
+    pub fn doubt_of_subscriptions(&self) -> Doubt {
+        let connection = self.connection;
+        let past = connection.session.subscriptions.past;
+        let anew = connection.opening.as_ref().is_some_and(|opening| {
+            opening.clean_start
+                || connection
+                    .accepted
+                    .as_ref()
+                    .is_some_and(|accepted| accepted.session_present == Some(false))
+        });
+        match anew {
+            true => past,
+            false => past.or(Some(Reason::SessionUnknown)),
+        }
+    }
+}

@@ -364,6 +364,7 @@ impl Conversation {
             connection: &self.connection,
             from: direction,
             fact,
+            packet: now.packet,
             time: now.time,
         }));
     }

@@ -44,6 +44,8 @@ pub struct Tcp<'a> {
     pub from: Direction,
     /// What it told.
     pub fact: TcpFact,
+    /// The packet.
+    pub packet: PacketRef,
     /// When.
     pub time: Timestamp,
 }

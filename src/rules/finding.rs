@@ -1,7 +1,6 @@
 //! What a rule found: a [`Finding`], with its verdict and its evidence.
 
-use std::fmt;
-
+use crate::analysis::Reason;
 use crate::event::Side;
 use crate::frame::Direction;
 use crate::packet::PacketRef;
@@ -39,115 +38,6 @@ impl Verdict {
             Self::CannotTell(reason) => Some(reason),
             _ => None,
         }
-    }
-}
-
-/// Why a rule cannot tell.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Reason {
-    /// The capture does not have the beginning of the connection.
-    MidStream,
-    /// The capture lacks bytes of the connection.
-    Gap,
-    /// The snap length cut packets.
-    Clipped,
-    /// The capture has only one direction of the connection.
-    OneWay,
-    /// The capture ended before.
-    CaptureEnd,
-    /// The connection was reset.
-    Reset,
-    /// No CONNECT told the version of the protocol.
-    VersionAssumed,
-    /// The session may have a past that the capture does not have.
-    SessionUnknown,
-    /// The packets may have crossed on their way.
-    Crossing,
-    /// The bytes are encrypted.
-    Encrypted,
-    /// More than one message could be meant.
-    AmbiguousMatch,
-    /// It is within what measuring at one place can tell.
-    Tolerance,
-    /// The capture says that packets were dropped.
-    Dropped,
-    /// A limit of ours bit.
-    Bound,
-    /// Overlapping segments differ.
-    Conflict,
-    /// The framing was lost over bytes that are not MQTT.
-    Malformed,
-}
-
-impl Reason {
-    /// All reasons.
-    pub const ALL: [Self; 16] = [
-        Self::MidStream,
-        Self::Gap,
-        Self::Clipped,
-        Self::OneWay,
-        Self::CaptureEnd,
-        Self::Reset,
-        Self::VersionAssumed,
-        Self::SessionUnknown,
-        Self::Crossing,
-        Self::Encrypted,
-        Self::AmbiguousMatch,
-        Self::Tolerance,
-        Self::Dropped,
-        Self::Bound,
-        Self::Conflict,
-        Self::Malformed,
-    ];
-
-    /// The name used in JSON, such as `mid_stream`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::MidStream => "mid_stream",
-            Self::Gap => "gap",
-            Self::Clipped => "clipped",
-            Self::OneWay => "one_way",
-            Self::CaptureEnd => "capture_end",
-            Self::Reset => "reset",
-            Self::VersionAssumed => "version_assumed",
-            Self::SessionUnknown => "session_unknown",
-            Self::Crossing => "crossing",
-            Self::Encrypted => "encrypted",
-            Self::AmbiguousMatch => "ambiguous_match",
-            Self::Tolerance => "tolerance",
-            Self::Dropped => "dropped",
-            Self::Bound => "bound",
-            Self::Conflict => "conflict",
-            Self::Malformed => "malformed",
-        }
-    }
-
-    /// In words, after "cannot tell because".
-    pub const fn because(self) -> &'static str {
-        match self {
-            Self::MidStream => "the capture does not have the beginning of the connection",
-            Self::Gap => "the capture lacks bytes of the connection",
-            Self::Clipped => "the snap length cut packets",
-            Self::OneWay => "the capture has only one direction of the connection",
-            Self::CaptureEnd => "the capture ends before",
-            Self::Reset => "the connection was reset",
-            Self::VersionAssumed => "no CONNECT tells the version",
-            Self::SessionUnknown => "the session may have a past that was not captured",
-            Self::Crossing => "the packets may have crossed on their way",
-            Self::Encrypted => "the bytes are encrypted",
-            Self::AmbiguousMatch => "more than one message could be meant",
-            Self::Tolerance => "the difference is within what a capture can tell",
-            Self::Dropped => "the capture says that packets were dropped",
-            Self::Bound => "a limit of this program was reached",
-            Self::Conflict => "overlapping segments differ",
-            Self::Malformed => "bytes before could not be read as MQTT",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -4,7 +4,8 @@ mod finding;
 mod rule;
 mod verdict;
 
-pub use finding::{Finding, MOST_PACKETS, Reason, Rung, Verdict};
+pub use crate::analysis::Reason;
+pub use finding::{Finding, MOST_PACKETS, Rung, Verdict};
 pub use rule::{Binds, Check, Clause, Examples, Rule, Severity, Wrong};
 pub use verdict::{Fault, Judged};
 

@@ -7,11 +7,11 @@
 //!     .at(earlier.first)
 //! ```
 
-use crate::analysis::Doubt;
+use crate::analysis::{Doubt, Reason};
 use crate::event::Side;
 use crate::packet::PacketRef;
 
-use super::finding::{Reason, Verdict};
+use super::finding::Verdict;
 
 /// The answer: `None` when there is nothing to say against it.
 pub type Judged = Option<Box<Fault>>;

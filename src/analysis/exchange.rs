@@ -1,0 +1,428 @@
+//! PUBLISH exchanges of QoS 1 and 2: what is in flight in one direction of a
+//! session, and what each control packet does to it.
+//!
+//! ```text
+//! QoS 1   PUBLISH ─→ WaitAck ─PUBACK→ ended
+//! QoS 2   PUBLISH ─→ WaitRec ─PUBREC→ MustRel ─PUBREL→ WaitComp ─PUBCOMP→ ended
+//!                       └─PUBREC 0x80 and above (5.0)→ ended
+//! ```
+//!
+//! An [`IdSpace`] is one of the two independent sets of Packet Identifiers of a
+//! session (5.0: 2.2.1): that of the PUBLISH packets which go one way. It does
+//! not judge: it tells what a packet *is* in its exchange ([`PublishStep`],
+//! [`AckStep`]), and rules say whether that is allowed.
+//!
+//! What the capture may lack is kept where it matters: `doubt` of an exchange
+//! that a hole may have moved on unseen, and [`IdSpace::past`] when there may
+//! be exchanges of which nothing was seen.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::frame::MQTTFrame;
+use crate::limits;
+use crate::mqtt::PacketType;
+use crate::packet::PacketRef;
+use crate::time::Timestamp;
+
+use super::doubt::{Doubt, Reason};
+use super::seen::Seen;
+
+/// How far an exchange has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// QoS 1: PUBACK is to come.
+    WaitAck,
+    /// QoS 2: PUBREC is to come.
+    WaitRec,
+    /// QoS 2: PUBREC was seen, PUBREL is to come.
+    MustRel,
+    /// QoS 2: PUBREL was seen, PUBCOMP is to come.
+    WaitComp,
+}
+
+/// A PUBLISH that is not acknowledged to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange {
+    /// Packet Identifier.
+    pub id: u16,
+    /// 1 or 2 (or 3, which is wrong, and told elsewhere).
+    pub qos: u8,
+    /// How far it has come.
+    pub state: State,
+    /// Its first PUBLISH on the connection that it was last seen on.
+    pub publish: Seen,
+    /// Its latest packet from either side.
+    pub last: Seen,
+    /// Begun on an earlier connection of the session, and nothing of it was
+    /// sent on this one yet.
+    pub carried: bool,
+    /// What may have happened to it unseen.
+    pub doubt: Doubt,
+    /// When its latest packet was acknowledged by TCP.
+    pub acked: Option<Timestamp>,
+    /// PUBLISH packets on this connection.
+    copies: u32,
+    recs: u32,
+    rels: u32,
+    digest: Option<u64>,
+    /// Place among the PUBLISH packets of its connection.
+    turn: u64,
+    /// Place among the first PUBRECs of its connection.
+    rec_turn: u64,
+}
+
+/// An exchange that has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Packet Identifier.
+    pub id: u16,
+    /// What ended it; for one that was never seen to begin, the PUBREL that
+    /// was.
+    pub by: Seen,
+    /// PUBACK, PUBREC (of 0x80 and above) or PUBCOMP.
+    pub kind: PacketType,
+    /// Whether its Reason Code was 0x80 or above.
+    pub failed: bool,
+    /// More answers of the same kind that may still come, because packets were
+    /// sent more than once.
+    answers: u32,
+}
+
+/// What a PUBLISH of QoS 1 or 2 is to its exchange.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublishStep {
+    /// The exchange of this identifier that was in flight.
+    pub open: Option<Exchange>,
+    /// The one that ended last with this identifier.
+    pub ended: Option<Ended>,
+    /// Whether topic and payload are those of the exchange in flight; `None`
+    /// when they cannot be compared.
+    pub same_message: Option<bool>,
+    /// A resent message of an earlier connection came before, although it was
+    /// published later.
+    pub overtaken_by: Option<PacketRef>,
+}
+
+/// What PUBACK, PUBREC, PUBREL or PUBCOMP is to its exchange.
+#[derive(Clone, Copy, Debug)]
+pub enum AckStep {
+    /// What had to come.
+    Expected {
+        /// The exchange before.
+        exchange: Exchange,
+        /// An answer to a later packet that came before this one.
+        overtaken_by: Option<PacketRef>,
+    },
+    /// An answer to another copy, or the next PUBREL after another PUBREC.
+    Repeated,
+    /// An answer to another QoS: PUBACK to QoS 2, the others to QoS 1.
+    WrongType(Exchange),
+    /// PUBREL before PUBREC, PUBCOMP before PUBREL.
+    TooEarly(Exchange),
+    /// More answers than copies, or PUBREL again.
+    Again(Exchange),
+    /// No exchange of that identifier is in flight.
+    Unknown(Option<Ended>),
+}
+
+/// The PUBLISH packets of one direction of a session that are in flight.
+#[derive(Debug, Default)]
+pub struct IdSpace {
+    open: HashMap<u16, Exchange>,
+    ended: VecDeque<Ended>,
+    /// The latest of those that are no longer in `ended`.
+    forgotten: Option<Seen>,
+    /// Why there may be exchanges that were never seen.
+    pub past: Doubt,
+    turns: u64,
+    rec_turns: u64,
+    /// Latest turn that was answered first, by PUBACK and by PUBREC.
+    answered: [(u64, PacketRef); 2],
+    released: (u64, PacketRef),
+    resent: (u64, PacketRef),
+}
+
+impl IdSpace {
+    /// The exchange in flight with this identifier.
+    pub fn open(&self, id: u16) -> Option<&Exchange> {
+        self.open.get(&id)
+    }
+
+    /// All exchanges in flight, in no order.
+    pub fn in_flight(&self) -> impl Iterator<Item = &Exchange> {
+        self.open.values()
+    }
+
+    /// How many are in flight.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether nothing is in flight.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Why it is not known that this identifier was never used before, or not
+    /// since longer ago than `frame`'s sender must know.
+    pub fn past_of(&self, frame: &MQTTFrame<'_>) -> Doubt {
+        let known = self.forgotten.is_none_or(|seen| {
+            seen.connection == frame.connection.number && frame.received.surely >= seen.end
+        });
+        self.past.or((!known).then_some(Reason::Bound))
+    }
+
+    /// A PUBLISH.
+    pub(super) fn publish(
+        &mut self,
+        frame: &MQTTFrame<'_>,
+        id: u16,
+        digest: Option<u64>,
+    ) -> PublishStep {
+        let (qos, dup) = (frame.header.qos(), frame.header.dup());
+        let seen = Seen::of(frame);
+        self.turns += 1;
+        let mut new = Exchange {
+            id,
+            qos,
+            state: match qos {
+                1 => State::WaitAck,
+                _ => State::WaitRec,
+            },
+            publish: seen,
+            last: seen,
+            carried: false,
+            doubt: None,
+            acked: None,
+            copies: 1,
+            recs: 0,
+            rels: 0,
+            digest,
+            turn: self.turns,
+            rec_turn: 0,
+        };
+        let mut step = PublishStep::default();
+        let old = self.open.get(&id).copied();
+        if let Some(old) = old {
+            step.open = Some(old);
+            step.same_message = match (old.digest, digest) {
+                (Some(one), Some(other)) => Some(one == other),
+                _ => None,
+            };
+            if old.carried && dup {
+                if old.turn < self.resent.0 {
+                    step.overtaken_by = Some(self.resent.1);
+                } else {
+                    self.resent = (old.turn, seen.packet);
+                }
+            }
+            let resent = dup || step.same_message == Some(true);
+            if resent && !old.carried {
+                // The same exchange goes on where it is.
+                new = Exchange {
+                    copies: old.copies.saturating_add(1),
+                    last: seen,
+                    acked: None,
+                    ..old
+                };
+            } else if resent {
+                // It goes on on this connection; the answers of the earlier
+                // one may be lost.
+                new.doubt = old.doubt;
+            } else {
+                // Another message in its place: both may be answered.
+                new.copies = old.copies.saturating_add(1);
+                new.doubt = old.doubt;
+            }
+        }
+        if old.is_none() && dup {
+            step.ended = self.ended(id).copied();
+        }
+        self.open.insert(id, new);
+        step
+    }
+
+    /// PUBACK, PUBREC or PUBCOMP from the receiver, PUBREL from the sender.
+    pub(super) fn acknowledge(&mut self, frame: &MQTTFrame<'_>, id: u16, failed: bool) -> AckStep {
+        use PacketType as P;
+        let kind = frame.header.packet_type();
+        let seen = Seen::of(frame);
+        let Some(exchange) = self.open.get_mut(&id) else {
+            return self.without_exchange(kind, id, seen, failed);
+        };
+        let before = *exchange;
+        if exchange.qos == 1 && kind != P::Puback || exchange.qos != 1 && kind == P::Puback {
+            return AckStep::WrongType(before);
+        }
+        exchange.last = seen;
+        exchange.acked = None;
+        let first = before.copies == 1 && !before.carried && before.doubt.is_none();
+        let mut overtaken_by = None;
+        match (kind, before.state) {
+            (P::Puback, _) => {
+                if first {
+                    overtaken_by = overtaken(&mut self.answered[0], before.turn, seen.packet);
+                }
+                self.end(before, kind, failed, seen, before.copies - 1);
+            }
+            (P::Pubrec, State::WaitRec) => {
+                if first {
+                    overtaken_by = overtaken(&mut self.answered[1], before.turn, seen.packet);
+                }
+                if failed {
+                    self.end(before, kind, failed, seen, before.copies - 1);
+                } else {
+                    self.rec_turns += 1;
+                    exchange.rec_turn = self.rec_turns;
+                    exchange.state = State::MustRel;
+                    exchange.recs = 1;
+                }
+            }
+            (P::Pubrec, _) => {
+                exchange.recs += 1;
+                let expected = exchange.recs <= exchange.copies;
+                return match expected {
+                    true => AckStep::Repeated,
+                    false => AckStep::Again(before),
+                };
+            }
+            (P::Pubrel, State::MustRel) => {
+                exchange.rels = 1;
+                exchange.state = State::WaitComp;
+                if first && before.recs == 1 {
+                    overtaken_by = overtaken(&mut self.released, before.rec_turn, seen.packet);
+                }
+            }
+            (P::Pubrel, State::WaitComp) => {
+                let resumed = exchange.carried;
+                exchange.carried = false;
+                exchange.rels += 1;
+                return match resumed || exchange.rels <= exchange.recs {
+                    true => AckStep::Repeated,
+                    false => AckStep::Again(before),
+                };
+            }
+            (P::Pubcomp, State::WaitComp) => {
+                self.end(before, kind, failed, seen, before.rels.saturating_sub(1));
+            }
+            (P::Pubrel, _) => {
+                // Whatever is wrong with it, PUBCOMP will answer it.
+                exchange.state = State::WaitComp;
+                exchange.rels = 1;
+                return AckStep::TooEarly(before);
+            }
+            _ => return AckStep::TooEarly(before),
+        }
+        AckStep::Expected {
+            exchange: before,
+            overtaken_by,
+        }
+    }
+
+    fn without_exchange(
+        &mut self,
+        kind: PacketType,
+        id: u16,
+        seen: Seen,
+        failed: bool,
+    ) -> AckStep {
+        let ended = self.ended.iter_mut().rev().find(|ended| ended.id == id);
+        let before = ended.as_deref().copied();
+        if kind == PacketType::Pubrel {
+            // Whatever it releases, PUBCOMP may answer it.
+            match ended {
+                Some(ended) if ended.kind == PacketType::Pubcomp => ended.answers += 1,
+                _ => self.remember(Ended {
+                    id,
+                    by: seen,
+                    kind: PacketType::Pubcomp,
+                    failed,
+                    answers: 1,
+                }),
+            }
+            return AckStep::Unknown(before);
+        }
+        match ended {
+            Some(ended) if ended.kind == kind && ended.answers > 0 => {
+                ended.answers -= 1;
+                AckStep::Repeated
+            }
+            _ => AckStep::Unknown(before),
+        }
+    }
+
+    fn ended(&self, id: u16) -> Option<&Ended> {
+        self.ended.iter().rev().find(|ended| ended.id == id)
+    }
+
+    fn end(&mut self, exchange: Exchange, kind: PacketType, failed: bool, by: Seen, answers: u32) {
+        self.open.remove(&exchange.id);
+        self.remember(Ended {
+            id: exchange.id,
+            by,
+            kind,
+            failed,
+            answers,
+        });
+    }
+
+    fn remember(&mut self, ended: Ended) {
+        if self.ended.len() == limits::ENDED_EXCHANGES {
+            self.forgotten = self.ended.pop_front().map(|ended| ended.by);
+        }
+        self.ended.push_back(ended);
+    }
+
+    /// TCP has acknowledged a packet of an exchange.
+    pub(super) fn arrived(&mut self, id: u16, end: u64, at: Timestamp) {
+        if let Some(exchange) = self.open.get_mut(&id)
+            && exchange.last.end == end
+        {
+            exchange.acked = Some(at);
+        }
+    }
+
+    /// Bytes of the direction of its PUBLISH packets are missing, or of the
+    /// other.
+    pub(super) fn taint(&mut self, reason: Reason, of_publish: bool) {
+        if of_publish {
+            self.past.get_or_insert(reason);
+        }
+        for exchange in self.open.values_mut() {
+            exchange.doubt.get_or_insert(reason);
+        }
+    }
+
+    /// Taints one exchange, or all that may come to be known by a packet that
+    /// was read out of its order.
+    pub(super) fn taint_one(&mut self, id: u16, reason: Reason) {
+        if let Some(exchange) = self.open.get_mut(&id) {
+            exchange.doubt.get_or_insert(reason);
+        }
+    }
+
+    /// A new connection of the session begins.
+    pub(super) fn carry(&mut self) {
+        for exchange in self.open.values_mut() {
+            exchange.carried = true;
+        }
+        self.answered = Default::default();
+        self.released = Default::default();
+        self.resent = Default::default();
+    }
+
+    /// The session was discarded, or is a new one: nothing is in flight, and
+    /// nothing was before.
+    pub(super) fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Whether a later turn came first; the packet in which it did.
+fn overtaken(highest: &mut (u64, PacketRef), turn: u64, packet: PacketRef) -> Option<PacketRef> {
+    if turn < highest.0 {
+        return Some(highest.1);
+    }
+    *highest = (turn, packet);
+    None
+}

@@ -1,0 +1,171 @@
+//! SUBSCRIBE and UNSUBSCRIBE with their answers, on one connection: a request
+//! that waits for its answer is not session state (5.0: 4.1).
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::mqtt::{ControlPacket, PacketType};
+
+use super::doubt::{Doubt, Reason};
+use super::seen::Seen;
+use crate::time::Timestamp;
+
+/// A SUBSCRIBE or UNSUBSCRIBE that was not answered yet.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// SUBSCRIBE or UNSUBSCRIBE.
+    pub kind: PacketType,
+    /// Packet Identifier.
+    pub id: u16,
+    /// The request.
+    pub seen: Seen,
+    /// Its Topic Filters, each with its options; options are 0 in UNSUBSCRIBE.
+    pub filters: Vec<(Box<[u8]>, u8)>,
+    /// Subscription Identifier (5.0).
+    pub subscription_id: Option<u32>,
+    /// Whether all of it could be read.
+    pub whole: bool,
+    /// What may have happened to it unseen.
+    pub doubt: Doubt,
+    /// When it was acknowledged by TCP.
+    pub acked: Option<Timestamp>,
+    copies: u32,
+}
+
+/// What SUBACK or UNSUBACK is to its request.
+#[derive(Clone, Debug)]
+pub enum AnswerStep {
+    /// It answers this request.
+    Expected(Box<Request>),
+    /// It answers another copy of a request that was repeated.
+    Repeated,
+    /// The request of that identifier is of the other kind.
+    WrongType(Box<Request>),
+    /// The request was answered before, by this.
+    Again(Seen),
+    /// No request of that identifier waits.
+    Unknown,
+}
+
+/// The requests of a connection.
+#[derive(Debug, Default)]
+pub struct Requests {
+    open: HashMap<u16, Request>,
+    /// The latest answered ones, with the answers that copies may still get.
+    answered: VecDeque<(u16, PacketType, Seen, u32)>,
+}
+
+/// Answered requests that are remembered.
+const ANSWERED: usize = 16;
+
+impl Requests {
+    /// The request with this identifier that waits.
+    pub fn open(&self, id: u16) -> Option<&Request> {
+        self.open.get(&id)
+    }
+
+    /// All that wait, in no order.
+    pub fn waiting(&self) -> impl Iterator<Item = &Request> {
+        self.open.values()
+    }
+
+    /// A request; returns the one that waited with the same identifier, unless
+    /// this repeats it.
+    pub(super) fn request(
+        &mut self,
+        kind: PacketType,
+        id: u16,
+        seen: Seen,
+        packet: &ControlPacket<'_>,
+        whole: bool,
+    ) -> Option<Request> {
+        let mut filters = Vec::new();
+        let mut subscription_id = None;
+        match packet {
+            ControlPacket::Subscribe(subscribe) => {
+                filters.extend(
+                    subscribe
+                        .filters()
+                        .map(|s| (s.filter.bytes().into(), s.options.unwrap_or(0))),
+                );
+                subscription_id = super::properties::number(subscribe.properties, super::properties::SUBSCRIPTION_ID);
+            }
+            ControlPacket::Unsubscribe(unsubscribe) => {
+                filters.extend(unsubscribe.filters().map(|f| (f.bytes().into(), 0)));
+            }
+            _ => {}
+        }
+        if let Some(old) = self.open.get_mut(&id)
+            && old.kind == kind
+            && old.filters == filters
+        {
+            old.copies += 1;
+            return None;
+        }
+        let request = Request {
+            kind,
+            id,
+            seen,
+            filters,
+            subscription_id,
+            whole,
+            doubt: None,
+            acked: None,
+            copies: 1,
+        };
+        self.open.insert(id, request)
+    }
+
+    /// An answer.
+    pub(super) fn answer(&mut self, kind: PacketType, id: u16, seen: Seen) -> AnswerStep {
+        let asked = match kind {
+            PacketType::Suback => PacketType::Subscribe,
+            _ => PacketType::Unsubscribe,
+        };
+        match self.open.remove(&id) {
+            Some(request) if request.kind == asked => {
+                if self.answered.len() == ANSWERED {
+                    self.answered.pop_front();
+                }
+                self.answered.push_back((id, kind, seen, request.copies - 1));
+                AnswerStep::Expected(Box::new(request))
+            }
+            Some(request) => {
+                let told = request.clone();
+                self.open.insert(id, request);
+                AnswerStep::WrongType(Box::new(told))
+            }
+            None => {
+                let before = self
+                    .answered
+                    .iter_mut()
+                    .rev()
+                    .find(|(other, of, ..)| *other == id && *of == kind);
+                match before {
+                    Some((_, _, _, left)) if *left > 0 => {
+                        *left -= 1;
+                        AnswerStep::Repeated
+                    }
+                    Some((_, _, seen, _)) => AnswerStep::Again(*seen),
+                    None => AnswerStep::Unknown,
+                }
+            }
+        }
+    }
+
+    /// TCP has acknowledged a request.
+    pub(super) fn arrived(&mut self, id: u16, end: u64, at: Timestamp) {
+        if let Some(request) = self.open.get_mut(&id)
+            && request.seen.end == end
+        {
+            request.acked = Some(at);
+        }
+    }
+
+    /// Bytes are missing: any of them may have been answered, and others may
+    /// have been sent.
+    pub(super) fn taint(&mut self, reason: Reason) {
+        for request in self.open.values_mut() {
+            request.doubt.get_or_insert(reason);
+        }
+    }
+}

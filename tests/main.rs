@@ -20,6 +20,8 @@ mod golden;
 mod hostile;
 /// The same conversation told in many ways: one expectation, many paths.
 mod properties;
+/// The rules by their conversations, and on captures.
+mod rules;
 /// Every split point, every carrier, every file format, exhaustively.
 mod splits;
 /// One test per way in which TCP and captures depart from the ideal.

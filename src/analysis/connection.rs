@@ -323,9 +323,7 @@ impl ConnectionFacts {
     fn taint(&mut self, direction: Direction, reason: Reason) {
         self.doubt[direction as usize].get_or_insert(reason);
         for of in [Direction::Up, Direction::Down] {
-            self.session
-                .space_mut(of)
-                .taint(reason, of == direction);
+            self.session.space_mut(of).taint(reason, of == direction);
         }
         if direction == Direction::Up {
             self.session.subscriptions.past.get_or_insert(reason);
@@ -441,7 +439,9 @@ impl ConnectionFacts {
             // One more is in flight, and nobody knows which.
             if publish.packet_id.is_none() {
                 self.session.space_mut(direction).taint(Reason::Gap, true);
-                self.outstanding[direction as usize].1.get_or_insert(Reason::Gap);
+                self.outstanding[direction as usize]
+                    .1
+                    .get_or_insert(Reason::Gap);
             }
             return Step::None;
         };
@@ -453,7 +453,11 @@ impl ConnectionFacts {
                 .taint_one(id, Reason::Crossing);
         }
         let request = match direction {
-            Direction::Up => self.requests.open(id).filter(|r| r.doubt.is_none()).map(|r| r.seen),
+            Direction::Up => self
+                .requests
+                .open(id)
+                .filter(|r| r.doubt.is_none())
+                .map(|r| r.seen),
             Direction::Down => None,
         };
         let outstanding = &mut self.outstanding[direction as usize].0;
@@ -598,7 +602,10 @@ impl ConnectionFacts {
             _ => {}
         }
         if direction == Direction::Up && self.opening.is_some() && self.accepted.is_none() {
-            let auth = matches!(frame.packet, ControlPacket::Auth(_) | ControlPacket::Connect(_));
+            let auth = matches!(
+                frame.packet,
+                ControlPacket::Auth(_) | ControlPacket::Connect(_)
+            );
             self.early |= !auth;
         }
         self.latest[way] = Some(seen);
@@ -795,7 +802,14 @@ impl ConnectionFacts {
             _ if disconnected || fin => Ending::Orderly,
             _ => Ending::Unseen,
         };
-        let mut one = |expected, by: Direction, request: Seen, id, qos, acked: Option<Timestamp>, carried, doubt: Doubt| {
+        let mut one = |expected,
+                       by: Direction,
+                       request: Seen,
+                       id,
+                       qos,
+                       acked: Option<Timestamp>,
+                       carried,
+                       doubt: Doubt| {
             let until = self.alive[0].min(self.alive[1]);
             tell(&Overdue {
                 connection: self,
@@ -822,7 +836,16 @@ impl ConnectionFacts {
                 };
                 let id = Some(exchange.id);
                 let (carried, doubt) = (exchange.carried, exchange.doubt);
-                one(expected, by, exchange.last, id, exchange.qos, exchange.acked, carried, doubt);
+                one(
+                    expected,
+                    by,
+                    exchange.last,
+                    id,
+                    exchange.qos,
+                    exchange.acked,
+                    carried,
+                    doubt,
+                );
             }
         }
         let mut waiting: Vec<&Request> = self.requests.waiting().collect();
@@ -833,10 +856,28 @@ impl ConnectionFacts {
                 _ => PacketType::Unsuback,
             };
             let id = Some(request.id);
-            one(expected, Direction::Down, request.seen, id, 0, request.acked, false, request.doubt);
+            one(
+                expected,
+                Direction::Down,
+                request.seen,
+                id,
+                0,
+                request.acked,
+                false,
+                request.doubt,
+            );
         }
         for &(seen, acked) in &self.pings {
-            one(PacketType::Pingresp, Direction::Down, seen, None, 0, acked, false, None);
+            one(
+                PacketType::Pingresp,
+                Direction::Down,
+                seen,
+                None,
+                0,
+                acked,
+                false,
+                None,
+            );
         }
     }
 }
@@ -856,4 +897,3 @@ fn digest(frame: &MQTTFrame<'_>) -> Option<u64> {
     publish.payload.hash(&mut hasher);
     Some(hasher.finish())
 }
-

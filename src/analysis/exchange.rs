@@ -319,13 +319,7 @@ impl IdSpace {
         }
     }
 
-    fn without_exchange(
-        &mut self,
-        kind: PacketType,
-        id: u16,
-        seen: Seen,
-        failed: bool,
-    ) -> AckStep {
+    fn without_exchange(&mut self, kind: PacketType, id: u16, seen: Seen, failed: bool) -> AckStep {
         let ended = self.ended.iter_mut().rev().find(|ended| ended.id == id);
         let before = ended.as_deref().copied();
         if kind == PacketType::Pubrel {

@@ -158,12 +158,10 @@ impl Analysis {
             }
             _ => {}
         }
-        self.known(frame.connection).still_open(
-            frame.direction,
-            frame.last,
-            frame.time,
-            |facts| observer.still_open(facts),
-        );
+        self.known(frame.connection)
+            .still_open(frame.direction, frame.last, frame.time, |facts| {
+                observer.still_open(facts)
+            });
     }
 
     /// A CONNECT: which session is it?

@@ -2,6 +2,7 @@
 
 use crate::mqtt::{Properties, PropertyValue};
 
+pub(crate) const PAYLOAD_FORMAT: u32 = 0x01;
 pub(crate) const SUBSCRIPTION_ID: u32 = 0x0b;
 pub(crate) const SESSION_EXPIRY: u32 = 0x11;
 pub(crate) const ASSIGNED_CLIENT_ID: u32 = 0x12;

@@ -87,7 +87,10 @@ impl Requests {
                         .filters()
                         .map(|s| (s.filter.bytes().into(), s.options.unwrap_or(0))),
                 );
-                subscription_id = super::properties::number(subscribe.properties, super::properties::SUBSCRIPTION_ID);
+                subscription_id = super::properties::number(
+                    subscribe.properties,
+                    super::properties::SUBSCRIPTION_ID,
+                );
             }
             ControlPacket::Unsubscribe(unsubscribe) => {
                 filters.extend(unsubscribe.filters().map(|f| (f.bytes().into(), 0)));
@@ -126,7 +129,8 @@ impl Requests {
                 if self.answered.len() == ANSWERED {
                     self.answered.pop_front();
                 }
-                self.answered.push_back((id, kind, seen, request.copies - 1));
+                self.answered
+                    .push_back((id, kind, seen, request.copies - 1));
                 AnswerStep::Expected(Box::new(request))
             }
             Some(request) => {

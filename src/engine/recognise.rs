@@ -83,7 +83,7 @@ fn odd_connect(bytes: &[u8]) -> Answer {
         return Answer::More;
     };
     let name_len = usize::from(u16::from_be_bytes([high, low]));
-    if name_len > 16 || name_len + 10 > length {
+    if name_len > 16 || name_len + 8 > length {
         return Answer::No;
     }
     match body.get(2..2 + name_len) {

@@ -171,6 +171,15 @@ pub fn shared(filter: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 impl TopicFault {
+    /// The field that a filter is wrong in, as defects name it.
+    pub(super) const fn field(self) -> &'static str {
+        match self {
+            Self::Hash { .. } => "Topic Filter #",
+            Self::Plus { .. } => "Topic Filter +",
+            _ => "Topic Filter",
+        }
+    }
+
     /// The code of the defect it makes.
     pub const fn code(self) -> &'static str {
         match self {

@@ -1,13 +1,46 @@
-//! The rules of MQTT that can be seen on the wire.
+//! The rules of MQTT that can be seen on the wire, and the judge that asks
+//! them.
+//!
+//! A rule is one documented static and, unless a defect of the decoder says it
+//! all, one small function that reads facts and answers: nothing to say, or a
+//! [`Fault`] with its verdict. It never sees a captured packet, keeps nothing,
+//! and knows no other rule.
+//!
+//! ```text
+//! Analysis ─facts→ Judge ─→ rule, rule, rule ─→ Finding
+//! ```
+//!
+//! # Adding a rule
+//!
+//! Copy a neighbour in the file of its chapter: what it says, why it matters,
+//! who is bound, its clauses, three conversations (good, bad, cut), and the
+//! function. Add it to the list at the top of the file. `cargo test rules` runs
+//! the conversations and looks for gaps in the catalogue; with `BLESS=1` it
+//! writes the pages in `docs/rules`.
 
+mod connect;
 mod finding;
+mod format;
+mod judge;
+mod packet;
 mod rule;
 mod verdict;
 
+use std::sync::LazyLock;
+
 pub use crate::analysis::Reason;
 pub use finding::{Finding, MOST_PACKETS, Rung, Verdict};
+pub use judge::{Judge, Options};
 pub use rule::{Binds, Check, Clause, Examples, Rule, Severity, Wrong};
 pub use verdict::{Fault, Judged};
 
+/// The chapters, in the order of the catalogue.
+static CHAPTERS: &[&[&Rule]] = &[format::RULES, packet::RULES, connect::RULES];
+
 /// Every rule.
-pub static RULES: &[&Rule] = &[];
+pub static RULES: LazyLock<Vec<&'static Rule>> = LazyLock::new(|| CHAPTERS.concat());
+
+/// The rule of that id.
+pub fn find(id: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.id == id).copied()
+}

@@ -149,7 +149,60 @@ impl Severity {
     }
 }
 
+/// A rule of 3.1, which has no numbers.
+pub(super) const fn v31() -> Clause {
+    Clause {
+        version: Version::V3_1,
+        id: "",
+        on: "",
+    }
+}
+
+/// A statement of 3.1.1.
+pub(super) const fn v311(id: &'static str) -> Clause {
+    Clause {
+        version: Version::V3_1_1,
+        id,
+        on: "",
+    }
+}
+
+/// A statement of 5.0.
+pub(super) const fn v5(id: &'static str) -> Clause {
+    Clause {
+        version: Version::V5,
+        id,
+        on: "",
+    }
+}
+
+/// A defect of any packet, in any field.
+pub(super) const fn wrong(code: &'static str) -> Wrong {
+    Wrong {
+        code,
+        types: &[],
+        field: "",
+    }
+}
+
+impl Wrong {
+    /// In packets of these types only.
+    pub(super) const fn of(self, types: &'static [PacketType]) -> Self {
+        Self { types, ..self }
+    }
+
+    /// In this field only.
+    pub(super) const fn on(self, field: &'static str) -> Self {
+        Self { field, ..self }
+    }
+}
+
 impl Clause {
+    /// Meant only when the finding is about this.
+    pub(super) const fn on(self, on: &'static str) -> Self {
+        Self { on, ..self }
+    }
+
     /// As findings name it: `5.0 MQTT-3.3.1-2`, and `3.1 dup-with-qos-0` where
     /// there are no numbers.
     pub fn name(&self, rule: &Rule) -> String {

@@ -29,6 +29,9 @@ pub struct Fault {
     pub by: Option<Side>,
     /// What it is about, to choose among the clauses.
     pub about: &'static str,
+    /// It is so in every version, so that it does not matter that none is
+    /// known.
+    pub any_version: bool,
 }
 
 fn fault(verdict: Verdict, message: String) -> Box<Fault> {
@@ -38,6 +41,7 @@ fn fault(verdict: Verdict, message: String) -> Box<Fault> {
         packets: Vec::new(),
         by: None,
         about: "",
+        any_version: false,
     })
 }
 
@@ -78,6 +82,13 @@ impl Fault {
         if so && self.verdict == Verdict::Violation {
             self.verdict = Verdict::Warning;
         }
+        self
+    }
+
+    /// It is so in every version.
+    #[must_use]
+    pub fn in_any_version(mut self: Box<Self>) -> Box<Self> {
+        self.any_version = true;
         self
     }
 

@@ -41,6 +41,7 @@
 //! | `! wait 30s` | time passes (`ms`, `s`, `m`, `h`) |
 //! | `! fin >` | the client closes its side; `! reset <`: the server resets |
 //! | `! midstream` | (first) the capture starts in the middle: no handshake is in it |
+//! | `! open` | the capture ends while the connection is open: no FINs at the end |
 //! | `! version 5` | what follows is encoded by this version, when no CONNECT says so |
 
 use std::collections::HashMap;
@@ -55,6 +56,8 @@ use super::encode::{self, Encoded, Fields, Level};
 pub struct Conversation {
     /// Whether the capture joins in the middle.
     pub midstream: bool,
+    /// Whether the capture ends while the connection is open.
+    pub open: bool,
     /// What happens, in order.
     pub steps: Vec<Step>,
 }
@@ -230,6 +233,7 @@ impl Parser {
             ["fin", way] => steps.push(Step::Fin(self::way(way)?)),
             ["reset", way] => steps.push(Step::Reset(self::way(way)?)),
             ["midstream"] if steps.is_empty() => self.conversation.midstream = true,
+            ["open"] => self.conversation.open = true,
             ["version", "3" | "3.1"] => self.level = Some(3),
             ["version", "4" | "3.1.1"] => self.level = Some(4),
             ["version", "5" | "5.0"] => self.level = Some(5),

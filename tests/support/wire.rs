@@ -147,7 +147,7 @@ impl Wire {
                 }
             }
         }
-        if closed != [true, true] {
+        if closed != [true, true] && !conversation.open {
             for way in [Up, Down] {
                 if !closed[way as usize] {
                     wire.send(&mut now, way, FIN | ACK, &[], false);

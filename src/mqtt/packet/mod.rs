@@ -298,7 +298,7 @@ fn filter<'a>(reader: &mut Reader<'a>) -> Option<Text<'a>> {
     if let Err(fault) = topic::check_filter(filter.0, reader.v5()) {
         reader.defect(
             fault.code(),
-            "Topic Filter",
+            fault.field(),
             offset + 2 + fault.at() as u32,
             format_args!("Topic Filter: {fault}"),
         );

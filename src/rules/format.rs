@@ -1,0 +1,842 @@
+//! Bytes that break the packet format, one packet at a time: the decoder finds
+//! them, these rules say which statement they break.
+
+use crate::mqtt::PacketType as P;
+
+use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311, wrong};
+
+pub(super) static RULES: &[&Rule] = &[
+    &STRING_UTF8,
+    &NUL_IN_STRING,
+    &FIXED_FLAGS,
+    &PACKET_ID_ZERO,
+    &SHORTEST_INTEGER,
+    &FOUR_BYTE_INTEGER,
+    &FIELDS_FILL_PACKET,
+    &PACKET_TYPE,
+    &PUBLISH_QOS_3,
+    &WILL_QOS_3,
+    &SUBSCRIBE_QOS_3,
+    &SUBSCRIBE_RESERVED_BITS,
+    &RETAIN_HANDLING_3,
+    &SHARED_NO_LOCAL,
+    &DUP_WITH_QOS_0,
+    &TOPIC_WILDCARD,
+    &EMPTY_TOPIC,
+    &EMPTY_FILTER,
+    &FILTER_HASH,
+    &FILTER_PLUS,
+    &SHARE_NAME,
+    &NOT_EMPTY,
+    &PROTOCOL_NAME,
+    &CONNECT_RESERVED_FLAG,
+    &WILL_FLAGS,
+    &PASSWORD_NEEDS_USER,
+    &CONNACK_FLAGS,
+    &REASON_CODE,
+    &PROPERTY_PLACE,
+    &PROPERTY_ONCE,
+    &PROPERTIES_FIT,
+    &PROPERTY_VALUE,
+];
+
+static STRING_UTF8: Rule = Rule {
+    id: "string-utf8",
+    title: "Strings are well-formed UTF-8, without surrogates",
+    why: "A receiver has to close the connection over one bad string, so a topic in Latin-1 or cut in the middle of a character takes a client off line.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[
+        v311("MQTT-1.5.3-1"),
+        v311("MQTT-3.1.3-4").on("Client Identifier"),
+        v311("MQTT-3.1.3-10").on("Will Topic"),
+        v311("MQTT-3.1.3-11").on("User Name"),
+        v311("MQTT-3.3.2-1").on("Topic Name"),
+        v311("MQTT-3.8.3-1").on("SUBSCRIBE"),
+        v311("MQTT-3.10.3-1").on("UNSUBSCRIBE"),
+        v5("MQTT-1.5.4-1"),
+        v5("MQTT-1.5.7-1").on("User Property"),
+        v5("MQTT-3.1.3-4").on("Client Identifier"),
+        v5("MQTT-3.1.3-11").on("Will Topic"),
+        v5("MQTT-3.1.3-12").on("User Name"),
+        v5("MQTT-3.3.2-1").on("Topic Name"),
+        v5("MQTT-3.3.2-13").on("Response Topic"),
+        v5("MQTT-3.3.2-19").on("Content Type"),
+        v5("MQTT-3.8.3-1").on("SUBSCRIBE"),
+        v5("MQTT-3.10.3-1").on("UNSUBSCRIBE"),
+    ],
+    examples: Examples {
+        good: r#"> CONNECT client=c
+< CONNACK
+> PUBLISH topic="café""#,
+        bad: r#"> CONNECT client=c
+< CONNACK
+> PUBLISH topic="caf\xe9""#,
+        cut: "",
+    },
+    check: Check::Format(&[wrong("bad-utf8")]),
+};
+
+static NUL_IN_STRING: Rule = Rule {
+    id: "nul-in-string",
+    title: "No string holds U+0000",
+    why: "Brokers written in C end the string there: two clients then disagree about the name of a topic, or a filter that is checked is not the one that is used.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[
+        v311("MQTT-1.5.3-2"),
+        v311("MQTT-4.7.3-2").on("Topic Name"),
+        v311("MQTT-4.7.3-2").on("Topic Filter"),
+        v5("MQTT-1.5.4-2"),
+        v5("MQTT-4.7.3-2").on("Topic Name"),
+        v5("MQTT-4.7.3-2").on("Topic Filter"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> PUBLISH topic=a/b",
+        bad: r#"> CONNECT client=c
+< CONNACK
+> PUBLISH topic="a\0b""#,
+        cut: "",
+    },
+    check: Check::Format(&[wrong("nul-in-string")]),
+};
+
+static FIXED_FLAGS: Rule = Rule {
+    id: "fixed-flags",
+    title: "The reserved flags of the fixed header have their fixed value",
+    why: "PUBREL, SUBSCRIBE and UNSUBSCRIBE carry 0010, all others but PUBLISH 0000. A strict receiver closes the connection; a lenient one hides the bug until the client meets a strict one.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[
+        v31(),
+        v311("MQTT-2.2.2-1"),
+        v311("MQTT-3.6.1-1").on("PUBREL"),
+        v311("MQTT-3.8.1-1").on("SUBSCRIBE"),
+        v311("MQTT-3.10.1-1").on("UNSUBSCRIBE"),
+        v5("MQTT-2.1.3-1"),
+        v5("MQTT-3.6.1-1").on("PUBREL"),
+        v5("MQTT-3.8.1-1").on("SUBSCRIBE"),
+        v5("MQTT-3.10.1-1").on("UNSUBSCRIBE"),
+        v5("MQTT-3.15.1-1").on("AUTH"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0 flags=0",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("reserved-flags")]),
+};
+
+static PACKET_ID_ZERO: Rule = Rule {
+    id: "packet-id-zero",
+    title: "A Packet Identifier is not 0",
+    why: "Many stacks use 0 for \"none\", so the acknowledgement is lost in the sender's own bookkeeping.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[
+        v31(),
+        v311("MQTT-2.3.1-1"),
+        v5("MQTT-2.2.1-3").on("client"),
+        v5("MQTT-2.2.1-4").on("server"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> PUBLISH topic=a qos=1 id=1
+< PUBACK id=1",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> PUBLISH topic=a qos=1 id=0",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("packet-id-0")]),
+};
+
+static SHORTEST_INTEGER: Rule = Rule {
+    id: "shortest-integer",
+    title: "A Variable Byte Integer takes the fewest bytes that it can",
+    why: "Two encodings of one length let a filter and a broker read different packets from the same bytes.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[v5("MQTT-1.5.5-1")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c version=5
+< CONNACK
+> PINGREQ
+< PINGRESP",
+        bad: "\
+> CONNECT client=c version=5
+< CONNACK
+> PINGREQ length_bytes=2",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("overlong-integer")]),
+};
+
+static FOUR_BYTE_INTEGER: Rule = Rule {
+    id: "four-byte-integer",
+    title: "A Variable Byte Integer has at most four bytes",
+    why: "A fifth byte makes the length undefined, so nothing after it can be read.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[v31(), v311("U-2.1-3"), v5("U-2.1-3")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c version=5
+< CONNACK
+> PUBLISH topic=a payload=x",
+        bad: "\
+> CONNECT client=c version=5
+< CONNACK
+> hex 30 08 00 01 61 80 80 80 80 01",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("malformed-integer")]),
+};
+
+static FIELDS_FILL_PACKET: Rule = Rule {
+    id: "fields-fill-packet",
+    title: "The fields of a packet fill its Remaining Length exactly",
+    why: "A field that runs over the end, or bytes left after the last one, mean that sender and receiver disagree about the layout: usually a version mix-up or a wrong length calculation.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[
+        v31(),
+        v311("U-2.1-4"),
+        v311("MQTT-3.1.2-9").on("Will Topic"),
+        v311("MQTT-3.1.2-9").on("Will Payload"),
+        v311("MQTT-3.1.2-19").on("User Name"),
+        v311("MQTT-3.1.2-21").on("Password"),
+        v311("MQTT-3.1.2-11").on("CONNECT trailing"),
+        v311("MQTT-3.1.2-18").on("CONNECT trailing"),
+        v311("MQTT-3.1.2-20").on("CONNECT trailing"),
+        v311("MQTT-3.1.3-1").on("CONNECT"),
+        v311("MQTT-3.1.3-3").on("Client Identifier"),
+        v311("MQTT-3.10.3-1").on("UNSUBSCRIBE"),
+        v311("U-3.12-1").on("PINGREQ"),
+        v311("U-3.12-1").on("PINGRESP"),
+        v311("U-3.12-1").on("DISCONNECT"),
+        v5("U-2.1-4"),
+        v5("MQTT-2.2.2-1").on("Property Length"),
+        v5("MQTT-3.1.2-9").on("Will Topic"),
+        v5("MQTT-3.1.2-9").on("Will Payload"),
+        v5("MQTT-3.1.2-17").on("User Name"),
+        v5("MQTT-3.1.2-19").on("Password"),
+        v5("MQTT-3.1.2-16").on("CONNECT trailing"),
+        v5("MQTT-3.1.2-18").on("CONNECT trailing"),
+        v5("MQTT-3.1.3-1").on("CONNECT"),
+        v5("MQTT-3.1.3-3").on("Client Identifier"),
+        v5("U-3.4-1").on("PUBACK"),
+        v5("U-3.4-1").on("PUBREC"),
+        v5("U-3.4-1").on("PUBREL"),
+        v5("U-3.4-1").on("PUBCOMP"),
+        v5("U-3.12-1").on("PINGREQ"),
+        v5("U-3.12-1").on("PINGRESP"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> PUBLISH topic=a qos=1 id=1
+< PUBACK id=1",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> PUBLISH topic=a qos=1 id=1
+< PUBACK id=1 append=hex:00",
+        cut: "",
+    },
+    check: Check::Format(&[
+        wrong("missing-field"),
+        wrong("past-end"),
+        wrong("trailing-bytes"),
+    ]),
+};
+
+static PACKET_TYPE: Rule = Rule {
+    id: "packet-type",
+    title: "Packet type 0 is never used, and 15 only by 5.0",
+    why: "It is the surest sign that framing was lost, or that something else than MQTT is on the port.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[v31(), v311("U-2.1-1"), v5("U-2.1-1")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> PINGREQ
+< PINGRESP",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> RESERVED",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("reserved-type")]),
+};
+
+static PUBLISH_QOS_3: Rule = Rule {
+    id: "publish-qos-3",
+    title: "A PUBLISH has QoS 0, 1 or 2",
+    why: "Both QoS bits set is a bug in how flags are put together; the receiver has to close.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[v31(), v311("MQTT-3.3.1-4"), v5("MQTT-3.3.1-4")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> PUBLISH topic=a qos=2 id=1
+< PUBREC id=1
+> PUBREL id=1
+< PUBCOMP id=1",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> PUBLISH topic=a qos=3 id=1",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("qos-3").on("QoS")]),
+};
+
+static WILL_QOS_3: Rule = Rule {
+    id: "will-qos-3",
+    title: "Will QoS is 0, 1 or 2",
+    why: "A server that takes the will as it is would publish with a QoS that does not exist.",
+    binds: Binds::Client,
+    severity: Severity::Fatal,
+    clauses: &[v31(), v311("MQTT-3.1.2-14"), v5("MQTT-3.1.2-12")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c will_topic=w will_qos=2
+< CONNACK",
+        bad: "\
+> CONNECT client=c will_topic=w will_qos=3",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("qos-3").on("Will QoS")]),
+};
+
+static SUBSCRIBE_QOS_3: Rule = Rule {
+    id: "subscribe-qos-3",
+    title: "A subscription asks for QoS 0, 1 or 2",
+    why: "What is granted for it is anybody's guess.",
+    binds: Binds::Client,
+    severity: Severity::Fatal,
+    clauses: &[v31(), v311("U-3.8-4"), v5("U-3.8-1")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:2
+< SUBACK id=1 codes=2",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:3",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("qos-3").on("Subscription Options")]),
+};
+
+static SUBSCRIBE_RESERVED_BITS: Rule = Rule {
+    id: "subscribe-reserved-bits",
+    title: "The reserved bits of Subscription Options are 0",
+    why: "A client that speaks 3.1.1 with options of 5.0 (No Local, Retain Handling) gets neither, or is cut off.",
+    binds: Binds::Client,
+    severity: Severity::Fatal,
+    clauses: &[v311("U-3.8-4"), v5("U-3.8-3")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0x2d
+< SUBACK id=1 codes=1",
+        bad: "\
+> CONNECT client=c version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0x41",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("reserved-options")]),
+};
+
+static RETAIN_HANDLING_3: Rule = Rule {
+    id: "retain-handling-3",
+    title: "Retain Handling is 0, 1 or 2",
+    why: "The value 3 has no meaning; a server has to refuse the packet.",
+    binds: Binds::Client,
+    severity: Severity::Fatal,
+    clauses: &[v5("U-3.8-2")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0x20
+< SUBACK id=1 codes=0",
+        bad: "\
+> CONNECT client=c version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0x30",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("retain-handling-3")]),
+};
+
+static SHARED_NO_LOCAL: Rule = Rule {
+    id: "shared-no-local",
+    title: "No Local is not set on a shared subscription",
+    why: "A group whose members skip their own messages would lose them: nobody else gets its copy.",
+    binds: Binds::Client,
+    severity: Severity::Fatal,
+    clauses: &[v5("MQTT-3.8.3-4")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=$share/g/a:1
+< SUBACK id=1 codes=1",
+        bad: "\
+> CONNECT client=c version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=$share/g/a:5",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("shared-no-local")]),
+};
+
+static DUP_WITH_QOS_0: Rule = Rule {
+    id: "dup-with-qos-0",
+    title: "A PUBLISH of QoS 0 has DUP 0",
+    why: "QoS 0 is never sent again, so DUP on it means that the sender's retry logic ignores the QoS.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[
+        v311("MQTT-3.3.1-2"),
+        v311("MQTT-4.3.1-1"),
+        v5("MQTT-3.3.1-2"),
+        v5("MQTT-4.3.1-1"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> PUBLISH topic=a",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> PUBLISH topic=a dup=1",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("dup-with-qos-0")]),
+};
+
+static TOPIC_WILDCARD: Rule = Rule {
+    id: "topic-wildcard",
+    title: "A Topic Name holds no + or #",
+    why: "Nobody can subscribe to that name alone, and access rules written with wildcards may let it through.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[
+        v31(),
+        v311("MQTT-4.7.1-1"),
+        v311("MQTT-3.3.2-2").on("PUBLISH"),
+        v5("MQTT-4.7.0-1"),
+        v5("MQTT-3.3.2-2").on("Topic Name"),
+        v5("MQTT-3.3.2-14").on("Response Topic"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> PUBLISH topic=a/b",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> PUBLISH topic=a/+",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("wildcard-in-topic")]),
+};
+
+static EMPTY_TOPIC: Rule = Rule {
+    id: "empty-topic",
+    title: "A Topic Name has at least one character, unless a Topic Alias stands for it",
+    why: "A name that was never set: the message goes nowhere, and the connection is closed.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[
+        v31(),
+        v311("MQTT-4.7.3-1"),
+        v5("MQTT-4.7.3-1"),
+        v5("U-3.3-1").on("Topic Name"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> PUBLISH topic=a",
+        bad: r#"> CONNECT client=c
+< CONNACK
+> PUBLISH topic="""#,
+        cut: "",
+    },
+    check: Check::Format(&[wrong("empty-topic")]),
+};
+
+static EMPTY_FILTER: Rule = Rule {
+    id: "empty-filter",
+    title: "A Topic Filter has at least one character",
+    why: "It can match nothing; it is a name that was never set.",
+    binds: Binds::Client,
+    severity: Severity::Fatal,
+    clauses: &[v31(), v311("MQTT-4.7.3-1"), v5("MQTT-4.7.3-1")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0
+< SUBACK id=1 codes=0",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=:0",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("empty-filter")]),
+};
+
+static FILTER_HASH: Rule = Rule {
+    id: "filter-hash",
+    title: "In a Topic Filter # stands alone in the last level",
+    why: "Servers that accept it anyway match something, but not the same thing.",
+    binds: Binds::Client,
+    severity: Severity::Fatal,
+    clauses: &[v31(), v311("MQTT-4.7.1-2"), v5("MQTT-4.7.1-1")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a/#:0
+< SUBACK id=1 codes=0",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a/#/b:0",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("bad-filter").on("Topic Filter #")]),
+};
+
+static FILTER_PLUS: Rule = Rule {
+    id: "filter-plus",
+    title: "In a Topic Filter + fills its level",
+    why: "A filter such as sensor+ matches nothing of what its author had in mind.",
+    binds: Binds::Client,
+    severity: Severity::Fatal,
+    clauses: &[v31(), v311("MQTT-4.7.1-3"), v5("MQTT-4.7.1-2")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:0
+< SUBACK id=1 codes=0",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a+:0",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("bad-filter").on("Topic Filter +")]),
+};
+
+static SHARE_NAME: Rule = Rule {
+    id: "share-name",
+    title: "A shared subscription has a share name without / + #, and a filter after it",
+    why: "Without them the members of a group do not find each other, and each gets every message, or none does.",
+    binds: Binds::Client,
+    severity: Severity::Fatal,
+    clauses: &[v5("MQTT-4.8.2-1"), v5("MQTT-4.8.2-2")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=$share/g/a:0
+< SUBACK id=1 codes=0",
+        bad: "\
+> CONNECT client=c version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=$share/g+/a:0",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("bad-share")]),
+};
+
+static NOT_EMPTY: Rule = Rule {
+    id: "requests-not-empty",
+    title: "SUBSCRIBE and UNSUBSCRIBE have at least one Topic Filter",
+    why: "A client that sends an empty list after all its topics were removed is disconnected.",
+    binds: Binds::Client,
+    severity: Severity::Fatal,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.8.3-3").on("SUBSCRIBE"),
+        v311("MQTT-3.10.3-2").on("UNSUBSCRIBE"),
+        v5("MQTT-3.8.3-2").on("SUBSCRIBE"),
+        v5("MQTT-3.10.3-2").on("UNSUBSCRIBE"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> UNSUBSCRIBE id=1 filter=a
+< UNSUBACK id=1",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> UNSUBSCRIBE id=1",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("empty-payload").of(&[P::Subscribe, P::Unsubscribe])]),
+};
+
+static PROTOCOL_NAME: Rule = Rule {
+    id: "protocol-name",
+    title: "The protocol name and level are those of a version: MQIsdp 3, MQTT 4, MQTT 5",
+    why: "A server may close without a word, which looks like a network problem to whoever configured the client.",
+    binds: Binds::Client,
+    severity: Severity::Fatal,
+    clauses: &[v31(), v311("U-3.1-3"), v5("MQTT-3.1.2-1")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK",
+        bad: "\
+> CONNECT client=c name=MQIsdp level=5 version=5",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("unknown-protocol")]),
+};
+
+static CONNECT_RESERVED_FLAG: Rule = Rule {
+    id: "connect-reserved-flag",
+    title: "Bit 0 of the Connect Flags is 0",
+    why: "The server has to disconnect: the flags byte was put together wrongly.",
+    binds: Binds::Client,
+    severity: Severity::Fatal,
+    clauses: &[v311("U-3.1-2"), v5("U-3.1-2")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK",
+        bad: "\
+> CONNECT client=c connect_flags=3",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("reserved-connect-flag")]),
+};
+
+static WILL_FLAGS: Rule = Rule {
+    id: "will-flags",
+    title: "Without the Will Flag, Will QoS and Will Retain are 0",
+    why: "The client believes that it has a will; nobody will ever hear it.",
+    binds: Binds::Client,
+    severity: Severity::Fatal,
+    clauses: &[
+        v311("MQTT-3.1.2-11"),
+        v311("MQTT-3.1.2-13"),
+        v311("MQTT-3.1.2-15"),
+        v5("MQTT-3.1.2-11"),
+        v5("MQTT-3.1.2-13"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c will_topic=w will_retain=1
+< CONNACK",
+        bad: "\
+> CONNECT client=c connect_flags=0x22",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("will-flags")]),
+};
+
+static PASSWORD_NEEDS_USER: Rule = Rule {
+    id: "password-needs-user",
+    title: "A password comes with a user name",
+    why: "Before 5.0 there is no password without a user name; token logins need 5.0.",
+    binds: Binds::Client,
+    severity: Severity::Fatal,
+    clauses: &[v31(), v311("MQTT-3.1.2-22")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c user=u password=p
+< CONNACK",
+        bad: "\
+> CONNECT client=c connect_flags=0x42 append=hex:000170",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("password-without-username")]),
+};
+
+static CONNACK_FLAGS: Rule = Rule {
+    id: "connack-flags",
+    title: "Bits 7 to 1 of the Connect Acknowledge Flags are 0",
+    why: "Clients that test the whole byte take any bit for Session Present.",
+    binds: Binds::Server,
+    severity: Severity::Fatal,
+    clauses: &[v311("U-3.2-1"), v5("MQTT-3.2.2-1")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK",
+        bad: "\
+> CONNECT client=c
+< CONNACK ack_flags=2",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("reserved-connack-flags")]),
+};
+
+static REASON_CODE: Rule = Rule {
+    id: "reason-code",
+    title: "A return or reason code is one that the packet type has",
+    why: "The other side can only treat it as an unspecified error, or as success.",
+    binds: Binds::Both,
+    severity: Severity::Error,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.2.2-6").on("CONNACK"),
+        v311("MQTT-3.9.3-2").on("SUBACK"),
+        v5("MQTT-3.2.2-8").on("CONNACK"),
+        v5("MQTT-3.4.2-1").on("PUBACK"),
+        v5("MQTT-3.5.2-1").on("PUBREC"),
+        v5("MQTT-3.6.2-1").on("PUBREL"),
+        v5("MQTT-3.7.2-1").on("PUBCOMP"),
+        v5("MQTT-3.9.3-2").on("SUBACK"),
+        v5("MQTT-3.8.4-7").on("SUBACK"),
+        v5("MQTT-3.11.3-2").on("UNSUBACK"),
+        v5("MQTT-3.14.2-1").on("DISCONNECT"),
+        v5("MQTT-3.15.2-1").on("AUTH"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c version=5
+< CONNACK
+> PUBLISH topic=a qos=1 id=1
+< PUBACK id=1 code=0x87",
+        bad: "\
+> CONNECT client=c version=5
+< CONNACK
+> PUBLISH topic=a qos=1 id=1
+< PUBACK id=1 code=0x44",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("unknown-code")]),
+};
+
+static PROPERTY_PLACE: Rule = Rule {
+    id: "property-place",
+    title: "Properties are known, and allowed in the packet that holds them",
+    why: "A property whose identifier is unknown has an unknown length: everything after it is lost.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[v5("U-2.2-1")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c version=5
+< CONNACK
+> PUBLISH topic=a content_type=x",
+        bad: "\
+> CONNECT client=c version=5
+< CONNACK
+> PUBLISH topic=a receive_maximum=3",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("unknown-property"), wrong("misplaced-property")]),
+};
+
+static PROPERTY_ONCE: Rule = Rule {
+    id: "property-once",
+    title: "A property other than User Property stands once",
+    why: "Which of the two counts is up to each implementation.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[v5("U-2.2-2"), v5("U-3.8-5").on("SUBSCRIBE")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c version=5
+< CONNACK
+> PUBLISH topic=a user_property=k:1 user_property=k:2",
+        bad: "\
+> CONNECT client=c version=5
+< CONNACK
+> PUBLISH topic=a content_type=x content_type=y",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("repeated-property")]),
+};
+
+static PROPERTIES_FIT: Rule = Rule {
+    id: "properties-fit",
+    title: "Properties fit their Property Length, and that fits the packet",
+    why: "Sender and receiver disagree about where the payload begins.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[v5("U-2.2-3"), v5("MQTT-2.2.2-1")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c version=5
+< CONNACK
+> PUBLISH topic=a payload_format_indicator=1",
+        bad: "\
+> CONNECT client=c version=5
+< CONNACK
+> hex 30 05 00 01 61 09 01",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("property-length"), wrong("property-past-end")]),
+};
+
+static PROPERTY_VALUE: Rule = Rule {
+    id: "property-value",
+    title: "A property has a value of its range",
+    why: "Zero where zero is forbidden (Receive Maximum, Topic Alias) stops the connection at once; other values mean nothing.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[
+        v5("U-3.1-5").on("Receive Maximum"),
+        v5("U-3.1-6").on("Maximum Packet Size"),
+        v5("U-3.1-7").on("Request Response Information"),
+        v5("U-3.1-8").on("Request Problem Information"),
+        v5("U-3.2-2").on("Maximum QoS"),
+        v5("U-3.2-3").on("Retain Available"),
+        v5("U-3.2-4").on("Wildcard Subscription Available"),
+        v5("U-3.2-5").on("Subscription Identifier Available"),
+        v5("U-3.2-6").on("Shared Subscription Available"),
+        v5("U-3.3-3").on("Payload Format Indicator"),
+        v5("MQTT-3.3.2-8").on("Topic Alias"),
+        v5("U-3.3-5").on("PUBLISH Subscription Identifier"),
+        v5("U-3.8-5").on("SUBSCRIBE Subscription Identifier"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c version=5 receive_maximum=1
+< CONNACK",
+        bad: "\
+> CONNECT client=c version=5 receive_maximum=0",
+        cut: "",
+    },
+    check: Check::Format(&[wrong("property-value")]),
+};

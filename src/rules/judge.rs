@@ -1,0 +1,530 @@
+//! The judge: asks the rules about everything that the analysis tells, and
+//! keeps what they find.
+//!
+//! One judge judges one capture. What it keeps is bounded: the same finding on
+//! the same connection only adds to a count, and findings of a connection can
+//! be taken away when it is over ([`Judge::take_finished`]).
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::LazyLock;
+
+use crate::analysis::{
+    Analysis, ConnectionFacts, Doubt, FrameFacts, Observer, Overdue, Reason, Silence, StillOpen,
+    Stream,
+};
+use crate::engine::Output;
+use crate::event::Side;
+use crate::frame::{Direction, MQTTFrame};
+use crate::limits;
+use crate::mqtt::{ControlPacket, Defect, PacketType, Version};
+use crate::packet::PacketRef;
+use crate::time::Timestamp;
+
+use super::finding::{Finding, MOST_PACKETS, Rung, Verdict};
+use super::rule::{Check, Clause, Rule, Wrong};
+use super::verdict::{Fault, Judged};
+use super::{RULES, verdict};
+
+/// How to judge.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The user vouches that every connection of these clients was captured,
+    /// so that what one connection shows is proof for the next.
+    pub complete: bool,
+    /// Keep the frames around each finding.
+    pub ladders: bool,
+    /// Judge only by these rules; empty for all.
+    pub rules: Vec<&'static Rule>,
+}
+
+/// Judges a capture.
+#[derive(Debug)]
+pub struct Judge {
+    analysis: Analysis,
+    bench: Bench,
+}
+
+impl Judge {
+    /// A judge that has seen nothing yet.
+    pub fn new(options: Options) -> Self {
+        Self {
+            analysis: Analysis::new(options.complete),
+            bench: Bench::new(options),
+        }
+    }
+
+    /// Takes what the engine pushes out, which has to be asked to follow TCP.
+    pub fn push(&mut self, output: Output<'_>) {
+        self.analysis.push(output, &mut self.bench);
+    }
+
+    /// The capture has ended.
+    pub fn finish(&mut self) {
+        self.analysis.finish(&mut self.bench);
+        let mut open: Vec<u64> = self.bench.open.keys().copied().collect();
+        open.sort_unstable();
+        for connection in open {
+            self.bench.settle(connection);
+        }
+    }
+
+    /// Takes the findings on connections that are over.
+    pub fn take_finished(&mut self) -> Vec<Finding> {
+        self.bench.kept -= self.bench.finished.len();
+        std::mem::take(&mut self.bench.finished)
+    }
+
+    /// The rules that had anything to judge.
+    pub fn judged(&self) -> Vec<&'static Rule> {
+        let rules = RULES.iter().enumerate();
+        rules
+            .filter(|(at, rule)| self.bench.judged.has(*at) && self.bench.wants(rule))
+            .map(|(_, rule)| *rule)
+            .collect()
+    }
+
+    /// Findings that were only counted, because there were too many.
+    pub fn uncounted(&self) -> u64 {
+        self.bench.more
+    }
+
+    /// Connections that carried a frame.
+    pub fn connections(&self) -> u64 {
+        self.bench.connections
+    }
+}
+
+/// The rules that are asked, by what they are asked about.
+struct Tables {
+    /// By packet type and version: rules with a function.
+    frame: Vec<Vec<(usize, fn(&FrameFacts<'_>) -> Judged)>>,
+    /// By packet type and version: all rules that judge it.
+    judge: Vec<RuleSet>,
+    /// Each defect and the rules that it breaks.
+    format: Vec<(&'static Wrong, usize)>,
+}
+
+static TABLES: LazyLock<Tables> = LazyLock::new(Tables::new);
+
+const VERSIONS: [Version; 3] = [Version::V3_1, Version::V3_1_1, Version::V5];
+
+fn place(kind: PacketType, version: Version) -> usize {
+    kind as usize * VERSIONS.len() + version as usize
+}
+
+impl Tables {
+    fn new() -> Self {
+        let places = PacketType::ALL.len() * VERSIONS.len();
+        let mut tables = Self {
+            frame: vec![Vec::new(); places],
+            judge: vec![RuleSet::default(); places],
+            format: Vec::new(),
+        };
+        for (at, rule) in RULES.iter().enumerate() {
+            if let Check::Format(wrongs) = rule.check {
+                tables.format.extend(wrongs.iter().map(|wrong| (wrong, at)));
+            }
+            for version in VERSIONS.into_iter().filter(|v| rule.applies_to(*v)) {
+                for kind in PacketType::ALL {
+                    let place = place(kind, version);
+                    match rule.check {
+                        Check::Frame(types, check) if types.contains(&kind) => {
+                            tables.frame[place].push((at, check));
+                            tables.judge[place].add(at);
+                        }
+                        Check::Format(wrongs)
+                            if wrongs.iter().any(|wrong| {
+                                wrong.types.is_empty() || wrong.types.contains(&kind)
+                            }) =>
+                        {
+                            tables.judge[place].add(at);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        tables
+    }
+}
+
+/// A set of rules, by their place in [`RULES`].
+#[derive(Clone, Copy, Debug, Default)]
+struct RuleSet([u64; 4]);
+
+impl RuleSet {
+    fn add(&mut self, at: usize) {
+        if let Some(word) = self.0.get_mut(at / 64) {
+            *word |= 1 << (at % 64);
+        }
+    }
+
+    fn add_all(&mut self, other: Self) {
+        for (word, more) in self.0.iter_mut().zip(other.0) {
+            *word |= more;
+        }
+    }
+
+    fn has(&self, at: usize) -> bool {
+        self.0
+            .get(at / 64)
+            .is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+}
+
+/// Where findings are put together.
+#[derive(Debug)]
+struct Bench {
+    options: Options,
+    open: HashMap<u64, OfConnection, foldhash::fast::FixedState>,
+    finished: Vec<Finding>,
+    kept: usize,
+    more: u64,
+    connections: u64,
+    judged: RuleSet,
+}
+
+/// What is kept of a connection.
+#[derive(Debug, Default)]
+struct OfConnection {
+    findings: Vec<Finding>,
+    recent: VecDeque<Rung>,
+    /// Findings whose ladder wants more frames, and how many.
+    unfinished: Vec<(usize, u8)>,
+}
+
+/// Frames before a finding in its ladder.
+const BEFORE: usize = 5;
+/// Frames after it.
+const AFTER: u8 = 2;
+
+/// Where something was found.
+struct Place<'a> {
+    connection: &'a ConnectionFacts,
+    kind: Option<PacketType>,
+    field: &'static str,
+    by: Option<Side>,
+    version: Version,
+    topic: Option<&'a [u8]>,
+    packet: PacketRef,
+    time: Timestamp,
+}
+
+impl Bench {
+    fn new(options: Options) -> Self {
+        Self {
+            options,
+            open: HashMap::default(),
+            finished: Vec::new(),
+            kept: 0,
+            more: 0,
+            connections: 0,
+            judged: RuleSet::default(),
+        }
+    }
+
+    fn wants(&self, rule: &'static Rule) -> bool {
+        let wanted = &self.options.rules;
+        wanted.is_empty() || wanted.iter().any(|other| std::ptr::eq(*other, rule))
+    }
+
+    #[cold]
+    fn found(&mut self, at: usize, fault: Box<Fault>, place: &Place<'_>) {
+        let rule = RULES[at];
+        if !self.wants(rule) {
+            return;
+        }
+        let by = fault.by.or(place.by);
+        let number = place.connection.number;
+        let connection = self.open.entry(number).or_default();
+        let known = connection.findings.iter_mut().find(|known| {
+            std::ptr::eq(known.rule, rule) && known.verdict == fault.verdict && known.by == by
+        });
+        if let Some(known) = known {
+            known.count += 1;
+            return;
+        }
+        if self.kept >= limits::FINDINGS {
+            self.more += 1;
+            return;
+        }
+        self.kept += 1;
+        let mut packets = fault.packets;
+        packets.retain(|packet| *packet != place.packet);
+        packets.truncate(MOST_PACKETS - 1);
+        packets.sort_unstable();
+        packets.push(place.packet);
+        let mut ladder: Vec<Rung> = connection.recent.iter().copied().collect();
+        for rung in &mut ladder {
+            rung.marked = rung.packet == place.packet;
+        }
+        if self.options.ladders {
+            connection
+                .unfinished
+                .push((connection.findings.len(), AFTER));
+        }
+        connection.findings.push(Finding {
+            rule,
+            clauses: clauses(rule, place, fault.about, by),
+            verdict: fault.verdict,
+            by,
+            connection: Some(number),
+            client_id: place.connection.client_id.clone(),
+            topic: place.topic.map(Into::into),
+            packets,
+            count: 1,
+            time: place.time,
+            message: fault.message,
+            ladder,
+        });
+    }
+
+    /// Asks all rules of a kind.
+    fn ask(&mut self, place: &Place<'_>, ask: impl Fn(&Check) -> Option<Judged>) {
+        for (at, rule) in RULES.iter().enumerate() {
+            if !rule.applies_to(place.version) {
+                continue;
+            }
+            if let Some(judged) = ask(&rule.check) {
+                self.judged.add(at);
+                if let Some(fault) = judged {
+                    let assumed = place.connection.version_assumed;
+                    let fault = fault.unless_when(assumed, Reason::VersionAssumed);
+                    self.found(at, fault, place);
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, connection: u64) {
+        if let Some(of) = self.open.remove(&connection) {
+            self.finished.extend(of.findings);
+        }
+    }
+
+    /// Adds a frame to the ladders that want it.
+    fn climb(&mut self, frame: &MQTTFrame<'_>) {
+        let connection = self.open.entry(frame.connection.number).or_default();
+        let rung = Rung {
+            packet: frame.last,
+            time: frame.time,
+            direction: frame.direction,
+            first: frame.header.first,
+            packet_id: frame.packet.packet_id(),
+            marked: false,
+        };
+        for (at, left) in &mut connection.unfinished {
+            connection.findings[*at].ladder.push(rung);
+            *left -= 1;
+        }
+        connection.unfinished.retain(|(_, left)| *left > 0);
+        if connection.recent.len() > BEFORE {
+            connection.recent.pop_front();
+        }
+        connection.recent.push_back(rung);
+    }
+}
+
+impl Observer for Bench {
+    fn frame(&mut self, facts: &FrameFacts<'_>) {
+        let frame = facts.frame;
+        if facts.connection.frames == [0, 0] {
+            self.connections += 1;
+        }
+        if self.options.ladders {
+            self.climb(frame);
+        }
+        let tables = &*TABLES;
+        let kind = frame.header.packet_type();
+        let at = place(kind, frame.version);
+        self.judged.add_all(tables.judge[at]);
+        let assumed = frame.connection.version_assumed || frame.connection.version.is_none();
+        // A CONNECT tells its version itself.
+        let assumed = assumed && kind != PacketType::Connect;
+        let doubt = assumed.then_some(Reason::VersionAssumed);
+        if !frame.defects.is_empty() {
+            self.defects(facts, doubt);
+        }
+        for &(rule, check) in &tables.frame[at] {
+            if let Some(fault) = check(facts) {
+                let place = of_frame(facts, "");
+                let doubt = doubt.filter(|_| !fault.any_version);
+                self.found(rule, fault.unless(doubt), &place);
+            }
+        }
+    }
+
+    fn overdue(&mut self, facts: &Overdue<'_>) {
+        let place = Place {
+            connection: facts.connection,
+            kind: Some(facts.expected),
+            field: "",
+            by: Some(side(facts.by)),
+            version: version(facts.connection),
+            topic: None,
+            packet: facts.request.packet,
+            time: facts.request.time,
+        };
+        self.ask(&place, |check| match check {
+            Check::Overdue(check) => Some(check(facts)),
+            _ => None,
+        });
+    }
+
+    fn still_open(&mut self, facts: &StillOpen<'_>) {
+        let place = Place {
+            connection: facts.connection,
+            kind: None,
+            field: "",
+            by: Some(side(facts.due.by)),
+            version: version(facts.connection),
+            topic: None,
+            packet: facts.packet,
+            time: facts.time,
+        };
+        self.ask(&place, |check| match check {
+            Check::StillOpen(check) => Some(check(facts)),
+            _ => None,
+        });
+    }
+
+    fn silence(&mut self, facts: &Silence<'_>) {
+        let place = Place {
+            connection: facts.connection,
+            kind: None,
+            field: "",
+            by: None,
+            version: version(facts.connection),
+            topic: None,
+            packet: facts.frame.last,
+            time: facts.frame.time,
+        };
+        self.ask(&place, |check| match check {
+            Check::Silence(check) => Some(check(facts)),
+            _ => None,
+        });
+    }
+
+    fn stream(&mut self, facts: &Stream<'_>) {
+        let place = Place {
+            connection: facts.connection,
+            kind: None,
+            field: "",
+            by: Some(side(facts.direction)),
+            version: version(facts.connection),
+            topic: None,
+            packet: facts.packet,
+            time: facts.time,
+        };
+        self.ask(&place, |check| match check {
+            Check::Stream(check) => Some(check(facts)),
+            _ => None,
+        });
+    }
+
+    fn closed(&mut self, connection: &ConnectionFacts) {
+        self.settle(connection.number);
+    }
+}
+
+impl Bench {
+    /// The rules that the defects of a frame break, each once.
+    #[cold]
+    fn defects(&mut self, facts: &FrameFacts<'_>, doubt: Doubt) {
+        let frame = facts.frame;
+        let mut told = RuleSet::default();
+        let doubt = doubt
+            .or(facts.doubt_of_sender())
+            .or((frame.missing > 0).then_some(Reason::Gap));
+        for defect in frame.defects {
+            for &(wrong, at) in &TABLES.format {
+                if !RULES[at].applies_to(frame.version) || told.has(at) || !is(wrong, frame, defect)
+                {
+                    continue;
+                }
+                told.add(at);
+                let kind = frame.header.packet_type();
+                let message = format!("{kind}: {}", without(&defect.message, kind));
+                let mut fault = verdict::violation(message).unless(doubt);
+                if defect.code == "trailing-bytes" {
+                    fault = fault.about("trailing");
+                }
+                self.found(at, fault, &of_frame(facts, defect.field));
+            }
+        }
+    }
+}
+
+fn without(message: &str, kind: PacketType) -> &str {
+    message
+        .strip_prefix(kind.name())
+        .and_then(|rest| rest.strip_prefix(": "))
+        .unwrap_or(message)
+}
+
+fn is(wrong: &Wrong, frame: &MQTTFrame<'_>, defect: &Defect) -> bool {
+    wrong.code == defect.code
+        && (wrong.types.is_empty() || wrong.types.contains(&frame.header.packet_type()))
+        && (wrong.field.is_empty() || wrong.field == defect.field)
+}
+
+fn of_frame<'a>(facts: &FrameFacts<'a>, field: &'static str) -> Place<'a> {
+    let frame = facts.frame;
+    Place {
+        connection: facts.connection,
+        kind: Some(frame.header.packet_type()),
+        field,
+        by: Some(side(frame.direction)),
+        version: frame.version,
+        topic: match &frame.packet {
+            ControlPacket::Publish(_) => frame.topic.map(|topic| topic.bytes()),
+            ControlPacket::Subscribe(packet) => packet.filters().next().map(|s| s.filter.bytes()),
+            ControlPacket::Unsubscribe(packet) => packet.filters().next().map(|f| f.bytes()),
+            _ => None,
+        },
+        packet: frame.last,
+        time: frame.time,
+    }
+}
+
+fn side(direction: Direction) -> Side {
+    match direction {
+        Direction::Up => Side::Client,
+        Direction::Down => Side::Server,
+    }
+}
+
+fn version(connection: &ConnectionFacts) -> Version {
+    connection
+        .opening
+        .as_ref()
+        .map_or(Version::V3_1_1, |opening| opening.version)
+}
+
+/// The clauses that a finding breaks: those of its version, and of what it is
+/// about.
+fn clauses(
+    rule: &'static Rule,
+    place: &Place<'_>,
+    about: &str,
+    by: Option<Side>,
+) -> Vec<&'static Clause> {
+    let kind = place.kind.map_or("", PacketType::name);
+    let names = [place.field, about];
+    let meant = |on: &str| {
+        on.is_empty()
+            || on == kind
+            || names.contains(&on)
+            || by.is_some_and(|side| side.name() == on)
+            || on
+                .strip_prefix(kind)
+                .and_then(|rest| rest.strip_prefix(' '))
+                .is_some_and(|rest| names.contains(&rest))
+    };
+    let of_version = rule.clauses.iter().filter(|c| c.version == place.version);
+    let chosen: Vec<_> = of_version.clone().filter(|c| meant(c.on)).collect();
+    match chosen.is_empty() {
+        true => of_version.collect(),
+        false => chosen,
+    }
+}

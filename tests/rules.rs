@@ -1,0 +1,109 @@
+//! The rules: every one by its conversations, all of them on captures.
+
+use std::fmt::Write as _;
+
+use mqttdump::engine::{Config, Engine};
+use mqttdump::packet::{CapturedPacket, PacketRef};
+use mqttdump::rules::{Binds, Finding, Judge, Options, RULES, Rule, Verdict};
+use mqttdump::time::Timestamp;
+
+use crate::support::scene::scene;
+use crate::support::stack::OwnedPacket;
+
+/// Judges packets.
+pub(crate) fn judge(packets: &[OwnedPacket], options: Options) -> Vec<Finding> {
+    let mut engine = Engine::new(Config {
+        follow_tcp: true,
+        ..Config::default()
+    });
+    let mut judge = Judge::new(options);
+    for (number, packet) in (1..).zip(packets) {
+        let captured = CapturedPacket {
+            id: PacketRef { number, file: 0 },
+            time: Timestamp::from_nanos(packet.time),
+            link_type: packet.link,
+            original_len: packet.original_len,
+            data: &packet.data,
+        };
+        engine.push(&captured, &mut |output| judge.push(output));
+    }
+    engine.finish(&mut |output| judge.push(output));
+    judge.finish();
+    judge.take_finished()
+}
+
+fn told(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for found in findings {
+        let clauses: Vec<_> = found.clauses.iter().map(|c| c.name(found.rule)).collect();
+        let _ = writeln!(
+            text,
+            "| {} {} {:?} by {:?} packets {:?} {:?}: {}",
+            found.verdict.name(),
+            found.rule.id,
+            found.verdict.reason(),
+            found.by,
+            found.packets.iter().map(|p| p.number).collect::<Vec<_>>(),
+            clauses,
+            found.message
+        );
+    }
+    text
+}
+
+fn accuses(finding: &Finding) -> bool {
+    finding.verdict >= Verdict::Warning
+}
+
+/// The conversation that cannot be decided: the rule's own, or the bad one with
+/// a hole before its last packet.
+fn cut(rule: &Rule) -> String {
+    if !rule.examples.cut.is_empty() {
+        return rule.examples.cut.to_owned();
+    }
+    let mut lines: Vec<&str> = rule.examples.bad.trim().lines().collect();
+    let last = lines
+        .iter()
+        .rposition(|line| line.starts_with(['>', '<']))
+        .expect("a packet");
+    let gap = format!("! gap 40 {}", &lines[last][..1]);
+    lines.insert(last, &gap);
+    lines.join("\n")
+}
+
+#[test]
+fn rules_by_their_conversations() {
+    let mut wrong = String::new();
+    for rule in RULES.iter() {
+        let good = judge(&scene(rule.examples.good), Options::default());
+        // A rule for one side may answer a fault of the other.
+        let bound = |found: &Finding| {
+            found.rule.id == rule.id
+                || found.by.is_none_or(|side| match rule.binds {
+                    Binds::Both => true,
+                    binds => binds.name() == side.name(),
+                })
+        };
+        if good.iter().any(|found| accuses(found) && bound(found)) {
+            let _ = writeln!(wrong, "{}: the good one:\n{}", rule.id, told(&good));
+        }
+        let bad = judge(&scene(rule.examples.bad), Options::default());
+        let worst = bad
+            .iter()
+            .filter(|f| f.rule.id == rule.id)
+            .map(|f| f.verdict)
+            .max();
+        if worst.is_none_or(|worst| matches!(worst, Verdict::CannotTell(_))) {
+            let _ = writeln!(wrong, "{}: the bad one:\n{}", rule.id, told(&bad));
+        }
+        let text = cut(rule);
+        let undecided = judge(&scene(&text), Options::default());
+        let own: Vec<_> = undecided.iter().filter(|f| f.rule.id == rule.id).collect();
+        let doubted = own.iter().any(|f| f.verdict.reason().is_some());
+        let proven = undecided.iter().any(|f| f.verdict == Verdict::Violation);
+        if proven || !doubted && !rule.examples.cut.is_empty() {
+            let _ = writeln!(wrong, "{}: the cut one:\n{}", rule.id, told(&undecided));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}

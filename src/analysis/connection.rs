@@ -72,6 +72,11 @@ pub struct ConnectionFacts {
     /// What each direction's sender has used of the other's Receive Maximum on
     /// this connection, and why that may be wrong.
     pub outstanding: [(u32, Doubt); 2],
+    /// The highest QoS that each side has published with.
+    pub highest_qos: [u8; 2],
+    /// The highest Topic Alias each side has used, and whether all of them
+    /// could be resolved.
+    pub aliases: [(u16, bool); 2],
     /// The client re-authenticates (5.0: 4.12.1).
     pub reauthenticating: bool,
     /// The server waits for the client's next AUTH.
@@ -86,6 +91,8 @@ pub struct ConnectionFacts {
     close_due: Vec<CloseDue>,
     silence_told: Option<Timestamp>,
     pub(super) key: Option<Key>,
+    /// The connection that has the session now.
+    pub(super) successor: Option<u64>,
     /// Frames of this direction up to here may be known by others before they
     /// are read.
     disorder: [u64; 2],
@@ -184,10 +191,14 @@ pub struct Overdue<'a> {
     pub qos: u8,
     /// How the connection ended.
     pub ending: Ending,
-    /// How long both ends were open after TCP had acknowledged the request.
-    pub waited: Option<Duration>,
+    /// When TCP acknowledged the request.
+    pub acked: Option<Timestamp>,
+    /// How long both ends were open after that.
+    pub waited: Duration,
     /// It belongs to an earlier connection and was not sent again.
     pub carried: bool,
+    /// Which way the PUBLISH went, if it is about one.
+    pub of: Option<Direction>,
     /// Why an answer may be there all the same.
     pub doubt: Doubt,
 }
@@ -233,6 +244,18 @@ pub struct Silence<'a> {
     pub keep_alive: Duration,
 }
 
+impl Overdue<'_> {
+    /// Whether an answer is owed at all: not by a server that refused the
+    /// connection, or never accepted it.
+    pub fn is_due(&self) -> bool {
+        let facts = self.connection;
+        match &facts.accepted {
+            Some(accepted) => accepted.accepted(),
+            None => facts.any_doubt().is_some(),
+        }
+    }
+}
+
 impl Silence<'_> {
     /// What a capture cannot tell: a second, or a tenth of the Keep Alive.
     pub fn tolerance(&self) -> Duration {
@@ -259,6 +282,8 @@ impl ConnectionFacts {
             session: Session::default(),
             requests: Requests::default(),
             outstanding: [(0, None); 2],
+            highest_qos: [0; 2],
+            aliases: [(0, true); 2],
             reauthenticating: false,
             auth_continues: false,
             expiry_at_disconnect: None,
@@ -270,6 +295,7 @@ impl ConnectionFacts {
             close_due: Vec::new(),
             silence_told: None,
             key: None,
+            successor: None,
             disorder: [0; 2],
         };
         // Until CONNECT says otherwise.
@@ -586,6 +612,14 @@ impl ConnectionFacts {
                     self.due(Cause::Disconnected, direction, frame);
                 }
             }
+            ControlPacket::Publish(publish) => {
+                self.highest_qos[way] = self.highest_qos[way].max(frame.header.qos());
+                if let Some(alias) = publish.topic_alias {
+                    let aliases = &mut self.aliases[way];
+                    aliases.0 = aliases.0.max(alias);
+                    aliases.1 &= frame.topic.is_some() && alias != 0;
+                }
+            }
             ControlPacket::Auth(auth) => {
                 let code = auth.code.unwrap_or(0);
                 match direction {
@@ -770,6 +804,18 @@ impl ConnectionFacts {
         }
     }
 
+    /// Gives the session to its next connection.
+    pub(super) fn hand_over(&mut self) -> Session {
+        let earlier = self.as_earlier();
+        let mut session = std::mem::take(&mut self.session);
+        self.session.doubt_past(Reason::SessionUnknown);
+        if earlier.session_ended {
+            session.discard();
+        }
+        session.earlier = Some(earlier);
+        session
+    }
+
     /// What the session's next connection should know of this one.
     pub(super) fn as_earlier(&self) -> Earlier {
         let opening = self.opening.as_deref();
@@ -802,27 +848,20 @@ impl ConnectionFacts {
             _ if disconnected || fin => Ending::Orderly,
             _ => Ending::Unseen,
         };
-        let mut one = |expected,
-                       by: Direction,
-                       request: Seen,
-                       id,
-                       qos,
-                       acked: Option<Timestamp>,
-                       carried,
-                       doubt: Doubt| {
-            let until = self.alive[0].min(self.alive[1]);
-            tell(&Overdue {
-                connection: self,
-                expected,
-                by,
-                request,
-                id,
-                qos,
-                ending,
-                waited: acked.map(|acked| until.since(acked)),
-                carried,
-                doubt: doubt.or(self.doubt[by as usize]),
-            });
+        let until = self.alive[0].min(self.alive[1]);
+        let overdue = |expected, by: Direction, request, acked: Option<Timestamp>| Overdue {
+            connection: self,
+            expected,
+            by,
+            request,
+            id: None,
+            qos: 0,
+            ending,
+            acked,
+            waited: acked.map_or(Duration::ZERO, |acked| until.since(acked)),
+            carried: false,
+            of: None,
+            doubt: self.doubt[by as usize],
         };
         for direction in [Direction::Up, Direction::Down] {
             let mut open: Vec<&Exchange> = self.session.space(direction).in_flight().collect();
@@ -834,18 +873,15 @@ impl ConnectionFacts {
                     State::MustRel => (PacketType::Pubrel, direction),
                     State::WaitComp => (PacketType::Pubcomp, direction.reversed()),
                 };
-                let id = Some(exchange.id);
-                let (carried, doubt) = (exchange.carried, exchange.doubt);
-                one(
-                    expected,
-                    by,
-                    exchange.last,
-                    id,
-                    exchange.qos,
-                    exchange.acked,
-                    carried,
-                    doubt,
-                );
+                let overdue = overdue(expected, by, exchange.last, exchange.acked);
+                tell(&Overdue {
+                    id: Some(exchange.id),
+                    qos: exchange.qos,
+                    carried: exchange.carried,
+                    of: Some(direction),
+                    doubt: exchange.doubt.or(overdue.doubt),
+                    ..overdue
+                });
             }
         }
         let mut waiting: Vec<&Request> = self.requests.waiting().collect();
@@ -855,29 +891,15 @@ impl ConnectionFacts {
                 PacketType::Subscribe => PacketType::Suback,
                 _ => PacketType::Unsuback,
             };
-            let id = Some(request.id);
-            one(
-                expected,
-                Direction::Down,
-                request.seen,
-                id,
-                0,
-                request.acked,
-                false,
-                request.doubt,
-            );
+            let overdue = overdue(expected, Direction::Down, request.seen, request.acked);
+            tell(&Overdue {
+                id: Some(request.id),
+                doubt: request.doubt.or(overdue.doubt),
+                ..overdue
+            });
         }
         for &(seen, acked) in &self.pings {
-            one(
-                PacketType::Pingresp,
-                Direction::Down,
-                seen,
-                None,
-                0,
-                acked,
-                false,
-                None,
-            );
+            tell(&overdue(PacketType::Pingresp, Direction::Down, seen, acked));
         }
     }
 }

@@ -256,7 +256,7 @@ impl IdSpace {
         }
         exchange.last = seen;
         exchange.acked = None;
-        let first = before.copies == 1 && !before.carried && before.doubt.is_none();
+        let first = before.copies == 1 && !before.carried;
         let mut overtaken_by = None;
         match (kind, before.state) {
             (P::Puback, _) => {
@@ -341,7 +341,19 @@ impl IdSpace {
                 ended.answers -= 1;
                 AckStep::Repeated
             }
-            _ => AckStep::Unknown(before),
+            _ => {
+                if kind == PacketType::Pubrec {
+                    // PUBREL may answer it.
+                    self.remember(Ended {
+                        id,
+                        by: seen,
+                        kind,
+                        failed: false,
+                        answers: 0,
+                    });
+                }
+                AckStep::Unknown(before)
+            }
         }
     }
 
@@ -383,6 +395,13 @@ impl IdSpace {
             self.past.get_or_insert(reason);
         }
         for exchange in self.open.values_mut() {
+            exchange.doubt.get_or_insert(reason);
+        }
+    }
+
+    /// Taints what an earlier connection has begun.
+    pub(super) fn taint_carried(&mut self, reason: Reason) {
+        for exchange in self.open.values_mut().filter(|exchange| exchange.carried) {
             exchange.doubt.get_or_insert(reason);
         }
     }

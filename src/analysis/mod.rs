@@ -173,6 +173,7 @@ impl Analysis {
             return;
         };
         let whole = connection.any_doubt().is_none() && opening.whole;
+        let clean_start = opening.clean_start;
         let mut session = Session::default();
         if !opening.client_id.is_empty() {
             let key = Key {
@@ -181,16 +182,29 @@ impl Analysis {
                 username: opening.username.clone(),
             };
             session = self.sessions.take(&key).unwrap_or_default();
-            connection.key = Some(key);
+            connection.key = Some(key.clone());
+            // An older connection of it is still there, or its end was not
+            // told yet: from here on the session is this one's.
+            if let Some(older) = self
+                .live
+                .get(&key)
+                .copied()
+                .filter(|older| *older != number)
+                && let Some(older) = self.connections.get_mut(&older)
+            {
+                session = older.hand_over();
+            }
         }
-        if opening.clean_start {
+        if clean_start {
             session.discard();
         }
         session.resume();
-        if !whole {
-            session.doubt_past(connection.any_doubt().unwrap_or(Reason::Gap));
+        if let Some(connection) = self.connections.get_mut(&number) {
+            if !whole {
+                session.doubt_past(connection.any_doubt().unwrap_or(Reason::Gap));
+            }
+            connection.session = session;
         }
-        connection.session = session;
     }
 
     /// A CONNACK: the session may be another, and an older connection of it
@@ -256,17 +270,15 @@ impl Analysis {
         };
         if self.live.get(&key) == Some(&number) {
             self.live.remove(&key);
+        } else if self.live.contains_key(&key) {
+            // Another connection has taken the session over.
+            return;
         }
         if !connection.accepted.as_ref().is_some_and(|a| a.accepted()) {
             // It may have changed nothing, or everything.
             return;
         }
-        let mut session = std::mem::take(&mut connection.session);
-        let earlier = connection.as_earlier();
-        if earlier.session_ended {
-            session.discard();
-        }
-        session.earlier = Some(earlier);
+        let session = connection.hand_over();
         self.sessions.keep(key, session);
     }
 }

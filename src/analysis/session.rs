@@ -79,6 +79,13 @@ impl Session {
         };
     }
 
+    /// The end of its previous connection came to be known late.
+    pub(super) fn doubt_carried(&mut self, reason: Reason) {
+        for space in &mut self.spaces {
+            space.taint_carried(reason);
+        }
+    }
+
     /// It may have a past that was not seen.
     pub(super) fn doubt_past(&mut self, reason: Reason) {
         for space in &mut self.spaces {

@@ -22,7 +22,9 @@ mod connect;
 mod finding;
 mod format;
 mod judge;
+mod limits;
 mod packet;
+mod qos;
 mod rule;
 mod verdict;
 
@@ -35,7 +37,13 @@ pub use rule::{Binds, Check, Clause, Examples, Rule, Severity, Wrong};
 pub use verdict::{Fault, Judged};
 
 /// The chapters, in the order of the catalogue.
-static CHAPTERS: &[&[&Rule]] = &[format::RULES, packet::RULES, connect::RULES];
+static CHAPTERS: &[&[&Rule]] = &[
+    format::RULES,
+    packet::RULES,
+    connect::RULES,
+    limits::RULES,
+    qos::RULES,
+];
 
 /// Every rule.
 pub static RULES: LazyLock<Vec<&'static Rule>> = LazyLock::new(|| CHAPTERS.concat());

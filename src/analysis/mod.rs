@@ -146,6 +146,7 @@ impl Analysis {
             step: &step,
             vouched,
         });
+        let successor = connection.successor;
         let opens = connection.opening.is_none();
         let answers = connection.accepted.is_none();
         connection.absorb(frame);
@@ -158,6 +159,7 @@ impl Analysis {
             }
             _ => {}
         }
+        self.doubt_session_of(successor);
         self.known(frame.connection)
             .still_open(frame.direction, frame.last, frame.time, |facts| {
                 observer.still_open(facts)
@@ -192,6 +194,7 @@ impl Analysis {
                 .filter(|older| *older != number)
                 && let Some(older) = self.connections.get_mut(&older)
             {
+                older.successor = Some(number);
                 session = older.hand_over();
             }
         }
@@ -249,6 +252,17 @@ impl Analysis {
             });
         }
         connection.event(event.kind, event.direction);
+        let successor = connection.successor;
+        self.doubt_session_of(successor);
+    }
+
+    /// Something was seen of a connection whose session has gone on without it.
+    fn doubt_session_of(&mut self, successor: Option<u64>) {
+        if let Some(number) = successor
+            && let Some(connection) = self.connections.get_mut(&number)
+        {
+            connection.session.doubt_carried(Reason::Crossing);
+        }
     }
 
     fn tcp(&mut self, tcp: &Tcp<'_>, observer: &mut impl Observer) {

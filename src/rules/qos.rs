@@ -915,14 +915,17 @@ static RESEND_ORDER: Rule = Rule {
 < CONNACK
 > PUBLISH topic=a qos=1 id=1
 > PUBLISH topic=a qos=1 id=2
+! gap 4 <
+! wait 5s
+> PINGREQ
+< PINGRESP
 ! reset <
 ! connection 2
 > CONNECT client=c clean=0
 < CONNACK session_present=1
-! gap 20 >
 > PUBLISH topic=a qos=1 id=2 dup=1
-< PUBACK id=2
 > PUBLISH topic=a qos=1 id=1 dup=1
+< PUBACK id=2
 < PUBACK id=1",
     },
     check: Check::Frame(&[P::Publish], resend_order),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use mqttdump::engine::{Config, Engine};
 use mqttdump::packet::{CapturedPacket, PacketRef};
-use mqttdump::rules::{Binds, Finding, Judge, Options, RULES, Rule, Verdict};
+use mqttdump::rules::{Binds, Check, Finding, Judge, Options, RULES, Rule, Verdict};
 use mqttdump::time::Timestamp;
 
 use crate::support::scene::scene;
@@ -78,11 +78,13 @@ fn rules_by_their_conversations() {
         let good = judge(&scene(rule.examples.good), Options::default());
         // A rule for one side may answer a fault of the other.
         let bound = |found: &Finding| {
+            let answers = matches!(rule.check, Check::StillOpen(_));
             found.rule.id == rule.id
-                || found.by.is_none_or(|side| match rule.binds {
-                    Binds::Both => true,
-                    binds => binds.name() == side.name(),
-                })
+                || !answers
+                    && found.by.is_none_or(|side| match rule.binds {
+                        Binds::Both => true,
+                        binds => binds.name() == side.name(),
+                    })
         };
         if good.iter().any(|found| accuses(found) && bound(found)) {
             let _ = writeln!(wrong, "{}: the good one:\n{}", rule.id, told(&good));

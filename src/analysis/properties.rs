@@ -33,7 +33,7 @@ pub(crate) fn number(properties: Properties<'_>, id: u32) -> Option<u32> {
     properties.find(id).and_then(as_number)
 }
 
-fn as_number(value: PropertyValue<'_>) -> Option<u32> {
+pub(crate) fn as_number(value: PropertyValue<'_>) -> Option<u32> {
     match value {
         PropertyValue::Byte(value) => Some(value.into()),
         PropertyValue::TwoByteInteger(value) => Some(value.into()),

@@ -9,7 +9,7 @@ use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{ControlPacket, PacketType as P, Version};
 
 use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
-use super::verdict::{Judged, note, violation, warning};
+use super::verdict::{Judged, violation, warning};
 
 pub(super) static RULES: &[&Rule] = &[
     &CONNECT_FIRST,

@@ -126,7 +126,8 @@ static FIXED_FLAGS: Rule = Rule {
         good: "\
 > CONNECT client=c
 < CONNACK
-> SUBSCRIBE id=1 filter=a:0",
+> SUBSCRIBE id=1 filter=a:0
+< SUBACK id=1 codes=0",
         bad: "\
 > CONNECT client=c
 < CONNACK

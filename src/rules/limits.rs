@@ -139,9 +139,9 @@ static MAXIMUM_PACKET_SIZE: Rule = Rule {
     ],
     examples: Examples {
         good: "\
-> CONNECT client=c version=5 maximum_packet_size=20
-< CONNACK
-< PUBLISH topic=a",
+> CONNECT client=c version=5
+< CONNACK maximum_packet_size=20
+> PUBLISH topic=a",
         bad: "\
 > CONNECT client=c version=5 maximum_packet_size=20
 < CONNACK

@@ -18,14 +18,18 @@
 //! the conversations and looks for gaps in the catalogue; with `BLESS=1` it
 //! writes the pages in `docs/rules`.
 
+mod auth;
+mod close;
 mod connect;
 mod finding;
 mod format;
 mod judge;
+mod keep_alive;
 mod limits;
 mod packet;
 mod qos;
 mod rule;
+mod subscribe;
 mod verdict;
 
 use std::sync::LazyLock;
@@ -43,6 +47,10 @@ static CHAPTERS: &[&[&Rule]] = &[
     connect::RULES,
     limits::RULES,
     qos::RULES,
+    subscribe::RULES,
+    keep_alive::RULES,
+    close::RULES,
+    auth::RULES,
 ];
 
 /// Every rule.

@@ -1,0 +1,294 @@
+//! How a connection ends: DISCONNECT, and closes that have to follow.
+
+use crate::analysis::{Cause, FrameFacts, Reason, StillOpen, Stream};
+use crate::frame::Direction::{Down, Up};
+use crate::mqtt::{PacketType as P, Version};
+
+use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
+use super::verdict::{Judged, violation};
+
+pub(super) static RULES: &[&Rule] = &[
+    &AFTER_DISCONNECT,
+    &DISCONNECT_THEN_CLOSE,
+    &SECOND_CONNECT_CLOSE,
+    &FAULT_THEN_CLOSE,
+    &SERVER_DISCONNECT_EARLY,
+    &UNFRAMED,
+];
+
+static AFTER_DISCONNECT: Rule = Rule {
+    id: "after-disconnect",
+    title: "Nothing is sent after DISCONNECT",
+    why: "The other side has closed already, so the message is lost without anybody noticing.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[v31(), v311("MQTT-3.14.4-2"), v5("MQTT-3.14.4-1")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> DISCONNECT",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> DISCONNECT
+> PUBLISH topic=a",
+        cut: "\
+> CONNECT client=c
+< CONNACK
+! gap 40 >
+> DISCONNECT
+> PUBLISH topic=a qos=1 id=1
+> PUBLISH topic=a qos=1 id=2
+< PUBACK id=1",
+    },
+    check: Check::Frame(&P::ALL, after_disconnect),
+};
+
+fn after_disconnect(f: &FrameFacts<'_>) -> Judged {
+    let frame = f.frame;
+    let (before, _) = f.connection.disconnect[frame.direction as usize]?;
+    // Before 5.0 a server has no DISCONNECT to end anything with.
+    if frame.direction == Down && frame.version != Version::V5 {
+        return None;
+    }
+    Some(
+        violation(format!(
+            "expected nothing after DISCONNECT, found {}",
+            frame.header.packet_type()
+        ))
+        .at(before.packet)
+        .unless(f.doubt_of_sender()),
+    )
+}
+
+static DISCONNECT_THEN_CLOSE: Rule = Rule {
+    id: "disconnect-then-close",
+    title: "Whoever sends DISCONNECT closes the connection",
+    why: "The socket stays open on both sides until a timer finds it.",
+    binds: Binds::Both,
+    severity: Severity::Error,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.14.4-1"),
+        v5("MQTT-3.14.4-2"),
+        v5("MQTT-4.13.2-1").on("server"),
+        v5("MQTT-4.12.1-2").on("re-authentication"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> DISCONNECT
+! fin >",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> DISCONNECT
+! wait 30s
+< PINGRESP",
+        cut: "\
+! midstream
+> PUBLISH topic=a qos=1 id=1
+< PUBACK id=1
+> PUBLISH topic=a qos=1 id=2
+< PUBACK id=2
+> DISCONNECT
+! wait 30s
+< PINGRESP",
+    },
+    check: Check::StillOpen(disconnect_then_close),
+};
+
+fn disconnect_then_close(f: &StillOpen<'_>) -> Judged {
+    (f.due.cause == Cause::Disconnected).then(|| {
+        let again = f.connection.reauthenticating;
+        violation(format!(
+            "expected the {} to close after its DISCONNECT, found the connection open {} s later",
+            if f.due.by == Up { "client" } else { "server" },
+            f.open_for.as_secs()
+        ))
+        .at(f.due.seen.packet)
+        .about(if again { "re-authentication" } else { "" })
+        .unless(f.connection.any_doubt())
+    })
+}
+
+static SECOND_CONNECT_CLOSE: Rule = Rule {
+    id: "second-connect-then-close",
+    title: "A server closes over a second CONNECT",
+    why: "A server that lets it pass may change the identity of a connection that was checked once.",
+    binds: Binds::Server,
+    severity: Severity::Error,
+    clauses: &[v31(), v311("MQTT-3.1.0-2"), v5("MQTT-3.1.0-2")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> CONNECT client=c
+! fin <",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> CONNECT client=c
+! wait 30s
+> PINGREQ
+< PINGRESP",
+        cut: "\
+! midstream
+> CONNECT client=c
+< CONNACK
+> CONNECT client=c
+! wait 30s
+> PINGREQ
+< PINGRESP",
+    },
+    check: Check::StillOpen(second_connect_then_close),
+};
+
+fn second_connect_then_close(f: &StillOpen<'_>) -> Judged {
+    (f.due.cause == Cause::SecondConnect).then(|| {
+        violation(format!(
+            "expected the server to close over a second CONNECT, found the connection open {} s later",
+            f.open_for.as_secs()
+        ))
+        .at(f.due.seen.packet)
+        .unless(f.connection.any_doubt())
+    })
+}
+
+static FAULT_THEN_CLOSE: Rule = Rule {
+    id: "fault-then-close",
+    title: "The receiver of a malformed packet closes the connection",
+    why: "A receiver that goes on has guessed, and the two sides may not agree about anything from here on. How strict a receiver is cannot be seen, so it is a warning but for what it has to check.",
+    binds: Binds::Both,
+    severity: Severity::Error,
+    clauses: &[
+        v311("MQTT-2.2.2-2").on("reserved-flags"),
+        v311("MQTT-3.14.1-1").on("reserved-flags"),
+        v311("MQTT-1.5.3-1").on("bad-utf8"),
+        v311("MQTT-1.5.3-2").on("nul-in-string"),
+        v311("MQTT-3.3.1-4").on("qos-3"),
+        v311("MQTT-3.1.4-1").on("CONNECT"),
+        v311("MQTT-3.1.2-3").on("reserved-connect-flag"),
+        v311("MQTT-3.1.2-1").on("unknown-protocol"),
+        v311("MQTT-4.8.0-1"),
+        v5("MQTT-4.13.1-1").on("server"),
+        v5("MQTT-3.14.1-1").on("reserved-flags"),
+        v5("MQTT-3.1.4-1").on("CONNECT"),
+        v5("MQTT-3.1.2-3").on("reserved-connect-flag"),
+        v5("MQTT-3.1.2-1").on("unknown-protocol"),
+        v5("MQTT-4.13.2-1"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> PUBLISH topic=a dup=1
+! fin <",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> PUBLISH topic=a dup=1
+! wait 30s
+> PINGREQ
+< PINGRESP",
+        cut: "\
+> CONNECT client=c
+< CONNACK
+! gap 40 <
+> PUBLISH topic=a dup=1
+! wait 30s
+> PINGREQ
+< PINGRESP",
+    },
+    check: Check::StillOpen(fault_then_close),
+};
+
+fn fault_then_close(f: &StillOpen<'_>) -> Judged {
+    let (about, certain) = match f.due.cause {
+        // What a receiver has to look at, by a MUST of its own.
+        Cause::Malformed(code) => (code, code == "reserved-flags"),
+        Cause::MalformedConnect("reserved-connect-flag") => ("reserved-connect-flag", true),
+        Cause::MalformedConnect(_) => ("CONNECT", false),
+        Cause::UnsupportedLevel => ("unknown-protocol", false),
+        _ => return None,
+    };
+    Some(
+        violation(format!(
+            "expected the connection to be closed over a malformed packet, found it open {} s later",
+            f.open_for.as_secs()
+        ))
+        .at(f.due.seen.packet)
+        .about(about)
+        .only_warning_if(!certain || f.connection.opening.as_ref().is_none_or(|o| o.version == Version::V5))
+        .unless(f.connection.any_doubt()),
+    )
+}
+
+static SERVER_DISCONNECT_EARLY: Rule = Rule {
+    id: "server-disconnect-early",
+    title: "A server sends DISCONNECT only after a CONNACK that accepts",
+    why: "A client that is not connected yet does not expect it; CONNACK is there to refuse.",
+    binds: Binds::Server,
+    severity: Severity::Error,
+    clauses: &[v5("MQTT-3.14.0-1")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c version=5
+< CONNACK
+< DISCONNECT code=0x8b",
+        bad: "\
+> CONNECT client=c version=5
+< DISCONNECT code=0x8b",
+        cut: "\
+> CONNECT client=c version=5
+! gap 5 <
+< DISCONNECT code=0x8b
+< DISCONNECT code=0x8b",
+    },
+    check: Check::Frame(&[P::Disconnect], server_disconnect_early),
+};
+
+fn server_disconnect_early(f: &FrameFacts<'_>) -> Judged {
+    let facts = f.connection;
+    let accepted = facts.accepted.as_ref().is_some_and(|a| a.code < 0x80);
+    let opened = facts.opening.is_some();
+    (f.frame.direction == Down && f.frame.version == Version::V5 && !accepted && opened).then(
+        || {
+            violation("expected CONNACK before DISCONNECT from the server, found none that accepts")
+                .unless(f.any_doubt())
+        },
+    )
+}
+
+static UNFRAMED: Rule = Rule {
+    id: "unframed",
+    title: "What is sent on the connection is MQTT, packet after packet",
+    why: "A Remaining Length of five bytes: nothing after it can be read, by anybody.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[v31(), v311("U-2.1-3"), v5("U-2.1-3")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> PINGREQ
+< PINGRESP",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> hex 30 ff ff ff ff 01",
+        cut: "",
+    },
+    check: Check::Stream(unframed),
+};
+
+fn unframed(f: &Stream<'_>) -> Judged {
+    let doubt = f.connection.doubt[f.direction as usize];
+    Some(
+        violation(f.reason)
+            .unless(doubt)
+            .unless_when(f.connection.version_assumed, Reason::VersionAssumed),
+    )
+}

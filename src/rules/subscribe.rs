@@ -1,0 +1,664 @@
+//! SUBSCRIBE and UNSUBSCRIBE, what answers them, and what is delivered for
+//! them.
+
+use std::time::Duration;
+
+use crate::analysis::properties as p;
+use crate::analysis::{AnswerStep, FrameFacts, Overdue, Request, Step, Subscription};
+use crate::frame::Direction::{Down, Up};
+use crate::mqtt::{ControlPacket, PacketType as P, Version};
+
+use super::qos::within_patience;
+use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
+use super::verdict::{Judged, violation, warning};
+
+pub(super) static RULES: &[&Rule] = &[
+    &SUBACK_ID,
+    &SUBACK_ONCE,
+    &SUBACK_COUNT,
+    &GRANTED_QOS,
+    &BAD_OPTIONS_ACCEPTED,
+    &MISSING_SUBACK,
+    &NO_SUBSCRIPTION,
+    &DELIVERED_QOS,
+    &DELIVERY_AFTER_UNSUBSCRIBE,
+    &FOREIGN_SUBSCRIPTION_ID,
+    &MISSING_SUBSCRIPTION_ID,
+];
+
+static SUBACK_ID: Rule = Rule {
+    id: "suback-id",
+    title: "SUBACK and UNSUBACK have the Packet Identifier of their request",
+    why: "The client waits for its own answer for ever.",
+    binds: Binds::Server,
+    severity: Severity::Error,
+    clauses: &[
+        v31(),
+        v311("MQTT-2.3.1-7"),
+        v311("MQTT-3.8.4-2").on("SUBACK"),
+        v311("MQTT-3.10.4-4").on("UNSUBACK"),
+        v5("MQTT-2.2.1-6"),
+        v5("MQTT-3.8.4-2").on("SUBACK"),
+        v5("MQTT-3.10.4-5").on("UNSUBACK"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0
+< SUBACK id=1 codes=0",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0
+< SUBACK id=2 codes=0",
+        cut: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0
+! gap 6 >
+< SUBACK id=2 codes=0
+> PINGREQ
+< PINGRESP",
+    },
+    check: Check::Frame(&[P::Suback, P::Unsuback], suback_id),
+};
+
+fn suback_id(f: &FrameFacts<'_>) -> Judged {
+    let kind = f.frame.header.packet_type();
+    let fault = match f.step {
+        Step::Answer(AnswerStep::Unknown) => violation(format!(
+            "expected {kind} to answer a request that waits, found id {} of none",
+            f.frame.packet.packet_id()?
+        )),
+        Step::Answer(AnswerStep::WrongType(request)) => violation(format!(
+            "expected the answer to {} with id {}, found {kind}",
+            request.kind, request.id
+        ))
+        .at(request.seen.packet)
+        .unless(request.doubt),
+        _ => return None,
+    };
+    Some(fault.unless(f.any_doubt()))
+}
+
+static SUBACK_ONCE: Rule = Rule {
+    id: "suback-once",
+    title: "A request gets one SUBACK or UNSUBACK, however many filters it has",
+    why: "The second one answers the next request that takes the identifier.",
+    binds: Binds::Server,
+    severity: Severity::Error,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.8.4-4").on("SUBACK"),
+        v311("MQTT-3.10.4-6").on("UNSUBACK"),
+        v5("MQTT-3.8.4-5").on("SUBACK"),
+        v5("MQTT-3.10.4-6").on("UNSUBACK"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0 filter=b:0
+< SUBACK id=1 codes=0,0",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0 filter=b:0
+< SUBACK id=1 codes=0,0
+< SUBACK id=1 codes=0,0",
+        cut: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0 filter=b:0
+< SUBACK id=1 codes=0,0
+! gap 13 >
+< SUBACK id=1 codes=0,0
+> PINGREQ
+< PINGRESP",
+    },
+    check: Check::Frame(&[P::Suback, P::Unsuback], suback_once),
+};
+
+fn suback_once(f: &FrameFacts<'_>) -> Judged {
+    let Step::Answer(AnswerStep::Again(before)) = f.step else {
+        return None;
+    };
+    Some(
+        violation(format!(
+            "expected one {} for the request with id {}, found a second",
+            f.frame.header.packet_type(),
+            f.frame.packet.packet_id()?
+        ))
+        .at(before.packet)
+        .unless(f.any_doubt()),
+    )
+}
+
+static SUBACK_COUNT: Rule = Rule {
+    id: "suback-count",
+    title: "SUBACK has a code for each Topic Filter, and so has UNSUBACK in 5.0",
+    why: "The client cannot tell which of its subscriptions failed.",
+    binds: Binds::Server,
+    severity: Severity::Error,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.8.4-5"),
+        v5("MQTT-3.8.4-6").on("SUBACK"),
+        v5("U-3.11-1").on("UNSUBACK"),
+        v5("MQTT-3.11.3-1").on("UNSUBACK"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0 filter=b:0
+< SUBACK id=1 codes=0,0",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0 filter=b:0
+< SUBACK id=1 codes=0",
+        cut: "\
+! midstream
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0 filter=b:0
+< SUBACK id=1 codes=0",
+    },
+    check: Check::Frame(&[P::Suback, P::Unsuback], suback_count),
+};
+
+fn suback_count(f: &FrameFacts<'_>) -> Judged {
+    let request = answered(f)?;
+    let codes = codes(f)?.len();
+    let filters = request.filters.len();
+    (request.whole && f.frame.missing == 0 && codes != filters).then(|| {
+        violation(format!(
+            "expected {filters} codes in {}, one for each filter, found {codes}",
+            f.frame.header.packet_type()
+        ))
+        .at(request.seen.packet)
+        .unless(request.doubt)
+        .unless(f.any_doubt())
+    })
+}
+
+static GRANTED_QOS: Rule = Rule {
+    id: "granted-qos",
+    title: "The granted QoS is not above the requested one",
+    why: "Either the codes are in another order than the filters, or the client gets what it did not ask for.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v31(),
+        v311("U-3.9-1"),
+        v311("MQTT-3.9.3-1"),
+        v5("U-3.9-1"),
+        v5("MQTT-3.9.3-1"),
+        v5("MQTT-3.8.4-7"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:1
+< SUBACK id=1 codes=1",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0
+< SUBACK id=1 codes=1",
+        cut: "\
+! midstream
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0
+< SUBACK id=1 codes=1",
+    },
+    check: Check::Frame(&[P::Suback], granted_qos),
+};
+
+fn granted_qos(f: &FrameFacts<'_>) -> Judged {
+    let request = answered(f)?;
+    let pairs = request.filters.iter().zip(codes(f)?);
+    let above = |(filter, code): (&(Box<[u8]>, u8), &u8)| {
+        let asked = filter.1 & 3;
+        (*code <= 2 && *code > asked).then_some((asked, *code))
+    };
+    let (asked, granted) = pairs.into_iter().find_map(above)?;
+    Some(
+        warning(format!(
+            "expected at most the requested QoS {asked}, found {granted} granted"
+        ))
+        .at(request.seen.packet)
+        .unless(request.doubt)
+        .unless(f.any_doubt()),
+    )
+}
+
+static BAD_OPTIONS_ACCEPTED: Rule = Rule {
+    id: "bad-options-accepted",
+    title: "A server closes over reserved bits in Subscription Options",
+    why: "It answers a request that it cannot have understood.",
+    binds: Binds::Server,
+    severity: Severity::Error,
+    clauses: &[v311("MQTT-3.8.3-4"), v5("MQTT-3.8.3-5")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:2
+< SUBACK id=1 codes=2",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:3
+< SUBACK id=1 codes=2",
+        cut: "\
+! midstream
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:3
+< SUBACK id=1 codes=2",
+    },
+    check: Check::Frame(&[P::Suback], bad_options_accepted),
+};
+
+fn bad_options_accepted(f: &FrameFacts<'_>) -> Judged {
+    let request = answered(f)?;
+    let reserved = if f.frame.version == Version::V5 {
+        0xc0
+    } else {
+        0xfc
+    };
+    let bad = |options: &u8| options & reserved != 0 || options & 3 == 3;
+    let options = request
+        .filters
+        .iter()
+        .map(|(_, options)| *options)
+        .find(bad)?;
+    Some(
+        violation(format!(
+            "expected the server to close over Subscription Options 0x{options:02x}, found SUBACK"
+        ))
+        .at(request.seen.packet)
+        .unless(request.doubt)
+        .unless(f.any_doubt()),
+    )
+}
+
+static MISSING_SUBACK: Rule = Rule {
+    id: "missing-suback",
+    title: "SUBSCRIBE is answered by SUBACK, UNSUBSCRIBE by UNSUBACK",
+    why: "The client does not know whether it will get anything. UNSUBACK comes even when nothing was deleted.",
+    binds: Binds::Server,
+    severity: Severity::Error,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.8.4-1").on("SUBACK"),
+        v311("MQTT-3.10.4-4").on("UNSUBACK"),
+        v311("MQTT-3.10.4-5").on("UNSUBACK"),
+        v5("MQTT-3.8.4-1").on("SUBACK"),
+        v5("MQTT-3.10.4-4").on("UNSUBACK"),
+        v5("MQTT-3.10.4-5").on("UNSUBACK"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0
+< SUBACK id=1 codes=0
+> DISCONNECT",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0
+! wait 30s
+> PINGREQ
+< PINGRESP
+> DISCONNECT",
+        cut: "\
+! open
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:0",
+    },
+    check: Check::Overdue(missing_suback),
+};
+
+fn missing_suback(f: &Overdue<'_>) -> Judged {
+    if !matches!(f.expected, P::Suback | P::Unsuback) || !f.is_due() {
+        return None;
+    }
+    let fault = violation(format!(
+        "expected {} for the request with id {}, found none",
+        f.expected,
+        f.id.unwrap_or(0)
+    ));
+    Some(within_patience(f, fault))
+}
+
+static NO_SUBSCRIPTION: Rule = Rule {
+    id: "no-subscription",
+    title: "A server delivers what matches a filter that the client subscribed to",
+    why: "Somebody else's messages, or a subscription the client does not know of. Servers may be configured to add subscriptions, so it is a warning.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.3.2-3"),
+        v311("MQTT-4.7.2-1").on("$ topic"),
+        v5("MQTT-3.3.2-3"),
+        v5("MQTT-4.7.2-1").on("$ topic"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:1
+< SUBACK id=1 codes=1
+< PUBLISH topic=a/b",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:1
+< SUBACK id=1 codes=1
+< PUBLISH topic=b/c",
+        cut: "\
+! midstream
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:1
+< SUBACK id=1 codes=1
+< PUBLISH topic=b/c",
+    },
+    check: Check::Frame(&[P::Publish], no_subscription),
+};
+
+fn no_subscription(f: &FrameFacts<'_>) -> Judged {
+    let topic = delivered(f)?;
+    if matching(f, topic).next().is_some() {
+        return None;
+    }
+    let subscriptions = &f.connection.session.subscriptions;
+    // Would it match but for the $?
+    let dollar = topic.first() == Some(&b'$')
+        && subscriptions
+            .all()
+            .any(|s| matches!(s.filter.first(), Some(b'+' | b'#')));
+    Some(
+        warning(format!(
+            "expected a delivery for one of the client's subscriptions, found topic {:?}, which none of them matches",
+            String::from_utf8_lossy(topic)
+        ))
+        .about(if dollar { "$ topic" } else { "" })
+        .unless(f.any_doubt())
+        .unless(f.doubt_of_subscriptions()),
+    )
+}
+
+static DELIVERED_QOS: Rule = Rule {
+    id: "delivered-qos",
+    title: "A delivery has at most the highest QoS that was granted for it",
+    why: "The client pays for handshakes that it did not ask for.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.8.4-6"),
+        v5("MQTT-3.8.4-8"),
+        v5("MQTT-4.8.2-3").on("shared"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:1
+< SUBACK id=1 codes=1
+< PUBLISH topic=a/b qos=1 id=1
+> PUBACK id=1",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:0
+< SUBACK id=1 codes=0
+< PUBLISH topic=a/b qos=1 id=1
+> PUBACK id=1",
+        cut: "\
+! midstream
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:0
+< SUBACK id=1 codes=0
+< PUBLISH topic=a/b qos=1 id=1
+> PUBACK id=1",
+    },
+    check: Check::Frame(&[P::Publish], delivered_qos),
+};
+
+fn delivered_qos(f: &FrameFacts<'_>) -> Judged {
+    let topic = delivered(f)?;
+    let header = f.frame.header;
+    // Before SUBACK the grant is what was asked for at most.
+    let grant = |s: &Subscription| match s.granted {
+        Some(granted) => granted,
+        None => s.options & 3,
+    };
+    let granted = matching(f, topic).map(grant).max()?;
+    let shared = matching(f, topic).any(|s| s.shared);
+    (header.qos() > granted && !header.dup()).then(|| {
+        warning(format!(
+            "expected at most the granted QoS {granted}, found {} in a delivery",
+            header.qos()
+        ))
+        .about(if shared { "shared" } else { "" })
+        .unless(f.any_doubt())
+        .unless(f.doubt_of_subscriptions())
+    })
+}
+
+static DELIVERY_AFTER_UNSUBSCRIBE: Rule = Rule {
+    id: "delivery-after-unsubscribe",
+    title: "After UNSUBACK nothing new is delivered for the filter",
+    why: "The client cannot stop the stream. What was on its way already may still come.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.10.4-1"),
+        v311("MQTT-3.10.4-2"),
+        v5("MQTT-3.10.4-1"),
+        v5("MQTT-3.10.4-2"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:1
+< SUBACK id=1 codes=1
+> UNSUBSCRIBE id=2 filter=a/+
+< UNSUBACK id=2",
+        bad: "\
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:1
+< SUBACK id=1 codes=1
+> UNSUBSCRIBE id=2 filter=a/+
+< UNSUBACK id=2
+! wait 10s
+< PUBLISH topic=a/b",
+        cut: "\
+! midstream
+> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:1
+< SUBACK id=1 codes=1
+> UNSUBSCRIBE id=2 filter=a/+
+< UNSUBACK id=2
+! wait 10s
+< PUBLISH topic=a/b",
+    },
+    check: Check::Frame(&[P::Publish], delivery_after_unsubscribe),
+};
+
+fn delivery_after_unsubscribe(f: &FrameFacts<'_>) -> Judged {
+    const ON_ITS_WAY: Duration = Duration::from_secs(5);
+    let topic = delivered(f)?;
+    let now = f.frame.started;
+    let ended = |s: &Subscription| {
+        let until = s.until.filter(|until| now.since(until.time) > ON_ITS_WAY)?;
+        (until.connection == f.frame.connection.number).then_some(until)
+    };
+    let mut subscriptions = matching(f, topic);
+    let first = ended(subscriptions.next()?)?;
+    (subscriptions.all(|s| ended(s).is_some()) && !f.frame.header.dup()).then(|| {
+        warning("expected nothing new for a filter that was unsubscribed, found a delivery")
+            .at(first.packet)
+            .unless(f.any_doubt())
+            .unless(f.doubt_of_subscriptions())
+    })
+}
+
+static FOREIGN_SUBSCRIPTION_ID: Rule = Rule {
+    id: "foreign-subscription-id",
+    title: "A delivery holds only Subscription Identifiers that the client gave",
+    why: "The client hands the message to the wrong handler, or to none.",
+    binds: Binds::Server,
+    severity: Severity::Fatal,
+    clauses: &[v5("U-3.3-6")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:0 subscription_identifier=3
+< SUBACK id=1 codes=0
+< PUBLISH topic=a/b subscription_identifier=3",
+        bad: "\
+> CONNECT client=c version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:0 subscription_identifier=3
+< SUBACK id=1 codes=0
+< PUBLISH topic=a/b subscription_identifier=4",
+        cut: "\
+! midstream
+> CONNECT client=c version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:0 subscription_identifier=3
+< SUBACK id=1 codes=0
+< PUBLISH topic=a/b subscription_identifier=4",
+    },
+    check: Check::Frame(&[P::Publish], foreign_subscription_id),
+};
+
+fn foreign_subscription_id(f: &FrameFacts<'_>) -> Judged {
+    if f.frame.direction == Up {
+        return None;
+    }
+    let subscriptions = &f.connection.session.subscriptions;
+    let given = |id: u32| id == 0 || subscriptions.all().any(|s| s.ids.contains(&id));
+    let id = subscription_ids(f).find(|id| !given(*id))?;
+    Some(
+        violation(format!(
+            "expected a Subscription Identifier that the client gave, found {id}"
+        ))
+        .unless(f.any_doubt())
+        .unless(f.doubt_of_subscriptions()),
+    )
+}
+
+static MISSING_SUBSCRIPTION_ID: Rule = Rule {
+    id: "missing-subscription-id",
+    title: "A delivery holds the Subscription Identifiers of the subscriptions that match",
+    why: "A client that dispatches by identifier drops the message.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[v5("MQTT-3.3.4-3"), v5("MQTT-3.3.4-4"), v5("MQTT-3.3.4-5")],
+    examples: Examples {
+        good: "\
+> CONNECT client=c version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:0 subscription_identifier=3
+< SUBACK id=1 codes=0
+< PUBLISH topic=a/b subscription_identifier=3",
+        bad: "\
+> CONNECT client=c version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:0 subscription_identifier=3
+< SUBACK id=1 codes=0
+< PUBLISH topic=a/b",
+        cut: "\
+! midstream
+> CONNECT client=c version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=a/+:0 subscription_identifier=3
+< SUBACK id=1 codes=0
+< PUBLISH topic=a/b",
+    },
+    check: Check::Frame(&[P::Publish], missing_subscription_id),
+};
+
+fn missing_subscription_id(f: &FrameFacts<'_>) -> Judged {
+    let topic = delivered(f)?;
+    // With several, each copy may be for another; with an older identifier, a
+    // copy may be from before.
+    let mut subscriptions = matching(f, topic);
+    let only = subscriptions.next()?;
+    if subscriptions.next().is_some() || only.until.is_some() || only.granted.is_none() {
+        return None;
+    }
+    let [id] = only.ids[..] else {
+        return None;
+    };
+    let missing = subscription_ids(f).all(|other| other != id);
+    (missing && !f.frame.header.dup()).then(|| {
+        warning(format!(
+            "expected Subscription Identifier {id} in a delivery for its subscription, found none"
+        ))
+        .at(only.since.packet)
+        .unless(f.any_doubt())
+        .unless(f.doubt_of_subscriptions())
+    })
+}
+
+/// The request that a SUBACK or UNSUBACK answers.
+fn answered<'a>(f: &FrameFacts<'a>) -> Option<&'a Request> {
+    match f.step {
+        Step::Answer(AnswerStep::Expected(request)) => Some(request),
+        _ => None,
+    }
+}
+
+/// The codes of a SUBACK, and of an UNSUBACK of 5.0.
+fn codes<'a>(f: &FrameFacts<'a>) -> Option<&'a [u8]> {
+    match &f.frame.packet {
+        ControlPacket::Suback(suback) => Some(suback.codes),
+        ControlPacket::Unsuback(unsuback) if f.frame.version == Version::V5 => Some(unsuback.codes),
+        _ => None,
+    }
+}
+
+/// The topic of a delivery to a client.
+fn delivered<'a>(f: &FrameFacts<'a>) -> Option<&'a [u8]> {
+    let accepted = f.connection.accepted.as_ref()?;
+    let topic = f.frame.topic?.bytes();
+    (f.frame.direction == Down && accepted.accepted() && !topic.is_empty()).then_some(topic)
+}
+
+/// The client's subscriptions that match, ended ones included; not those that
+/// were refused.
+fn matching<'a>(
+    f: &FrameFacts<'a>,
+    topic: &'a [u8],
+) -> impl Iterator<Item = &'a Subscription> + use<'a> {
+    let subscriptions = &f.connection.session.subscriptions;
+    subscriptions.matching(topic).filter(|s| !s.refused)
+}
+
+fn subscription_ids<'a>(f: &FrameFacts<'a>) -> impl Iterator<Item = u32> + use<'a> {
+    let properties = f.frame.packet.properties();
+    properties
+        .iter()
+        .filter(|property| property.id == p::SUBSCRIPTION_ID)
+        .filter_map(|property| p::as_number(property.value))
+}

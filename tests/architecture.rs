@@ -28,12 +28,26 @@ const MODULES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "analysis",
+        &[
+            "engine", "event", "flow", "frame", "limits", "mqtt", "net", "packet", "time",
+        ],
+    ),
+    (
+        "rules",
+        &[
+            "analysis", "engine", "event", "frame", "limits", "mqtt", "packet", "time",
+        ],
+    ),
+    (
         "select",
         &["event", "frame", "limits", "mqtt", "net", "packet", "time"],
     ),
     (
         "report",
-        &["event", "frame", "limits", "mqtt", "net", "packet", "time"],
+        &[
+            "analysis", "event", "frame", "limits", "mqtt", "net", "packet", "rules", "time",
+        ],
     ),
     ("capture", &["limits", "link", "packet", "time"]),
 ];
@@ -50,7 +64,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("csv", &["report"]),
     ("etherparse", &["link", "net"]),
     ("flate2", &["capture"]),
-    ("foldhash", &["flow", "engine", "select"]),
+    (
+        "foldhash",
+        &["analysis", "engine", "flow", "rules", "select"],
+    ),
     ("hashbrown", &["flow", "engine", "select"]),
     ("indicatif", &["cli"]),
     ("itoa", &["report"]),
@@ -58,6 +75,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("lz4_flex", &["capture"]),
     ("nom", &["mqtt"]),
     ("pcap", &["capture/bpf.rs", "capture/machine.rs"]),
+    ("quick_xml", &["report"]),
     ("ruzstd", &["capture"]),
     ("serde", &["report"]),
     ("serde_json", &["report"]),

@@ -1,12 +1,15 @@
 //! The rules: every one by its conversations, all of them on captures.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
+use mqttdump::capture::{Capture, Item, Merge};
 use mqttdump::engine::{Config, Engine};
 use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::rules::{Binds, Check, Finding, Judge, Options, RULES, Rule, Verdict};
 use mqttdump::time::Timestamp;
 
+use crate::support::program::project;
 use crate::support::scene::scene;
 use crate::support::stack::OwnedPacket;
 
@@ -108,4 +111,112 @@ fn rules_by_their_conversations() {
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// Judges the parts of a capture in files.
+pub(crate) fn judge_files(parts: &[PathBuf], options: Options) -> Vec<Finding> {
+    let captures = (0..)
+        .zip(parts)
+        .filter_map(|(file, path)| Capture::open(path, file).ok())
+        .collect();
+    let mut merge = Merge::new(captures);
+    let mut engine = Engine::new(Config {
+        follow_tcp: true,
+        ..Config::default()
+    });
+    let mut judge = Judge::new(options);
+    loop {
+        match merge.next() {
+            Ok(Some(Item::Packet(packet))) => {
+                engine.push(&packet.packet, &mut |output| judge.push(output));
+            }
+            Ok(Some(Item::Block(_))) | Err(_) => {}
+            Ok(None) => break,
+        }
+    }
+    engine.finish(&mut |output| judge.push(output));
+    judge.finish();
+    judge.take_finished()
+}
+
+/// The 66 captures with one fault each, and the clean ones.
+#[test]
+fn rules_on_the_captures_with_one_fault() {
+    let folder = project("fixtures/violations");
+    let mut wrong = String::new();
+    let mut rows = 0;
+    let mut reader = csv::Reader::from_path(folder.join("index.csv")).expect("index.csv");
+    for row in reader.deserialize::<std::collections::BTreeMap<String, String>>() {
+        let row = row.expect("a row");
+        let found = judge_files(&[folder.join(&row["file"])], Options::default());
+        let named = |found: &Finding| {
+            let name = format!("{} {}", row["version"], row["statement"]);
+            found.clauses.iter().any(|c| c.name(found.rule) == name)
+        };
+        if !found.iter().any(|found| accuses(found) && named(found)) {
+            let _ = writeln!(
+                wrong,
+                "{} {} {}:\n{}",
+                row["file"],
+                row["statement"],
+                row["injected_fault"],
+                told(&found)
+            );
+        }
+        rows += 1;
+    }
+    assert_eq!(rows, 66);
+    let mut clean = 0;
+    for entry in std::fs::read_dir(&folder).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if !name.starts_with("clean-") || !name.ends_with(".pcap") {
+            continue;
+        }
+        clean += 1;
+        let found = judge_files(&[path], Options::default());
+        if found.iter().any(|found| found.verdict > Verdict::Note) {
+            let _ = writeln!(wrong, "{name}:\n{}", told(&found));
+        }
+    }
+    assert_eq!(clean, 4);
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// Prints what is found in the captures of the folders in MQTTDUMP_CAPTURES.
+#[test]
+#[ignore = "prints for a reader; fixtures have golden files"]
+fn rules_on_captures() {
+    for folder in std::env::var("MQTTDUMP_CAPTURES")
+        .unwrap_or_default()
+        .split(':')
+    {
+        let mut files: Vec<_> = walk(std::path::Path::new(folder));
+        files.sort();
+        for file in files {
+            let found = judge_files(std::slice::from_ref(&file), Options::default());
+            println!("== {}\n{}", file.display(), told(&found));
+        }
+    }
+}
+
+fn walk(folder: &std::path::Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = path.to_string_lossy().into_owned();
+        if path.is_dir() {
+            files.extend(walk(&path));
+        } else if [".pcap", ".pcapng", ".cap", ".gz"]
+            .iter()
+            .any(|end| name.ends_with(end))
+        {
+            files.push(path);
+        }
+    }
+    files
 }

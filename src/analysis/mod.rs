@@ -221,7 +221,7 @@ impl Analysis {
         };
         let seen = accepted.seen;
         if accepted.session_present == Some(false) {
-            connection.session.server_has_none();
+            connection.session.server_has_none(number);
         }
         if let Some(key) = connection.key.clone()
             && let Some(older) = self.live.insert(key, number)

@@ -68,15 +68,14 @@ impl Session {
     }
 
     /// The server has nothing of it.
-    pub(super) fn server_has_none(&mut self) {
+    pub(super) fn server_has_none(&mut self, connection: u64) {
         let tainted = self.spaces[Direction::Down as usize].past;
         self.spaces[Direction::Down as usize].reset();
         self.spaces[Direction::Down as usize].past = tainted;
-        let past = self.subscriptions.past;
-        self.subscriptions = Subscriptions {
-            past,
-            ..Subscriptions::default()
-        };
+        // A client need not wait for CONNACK to subscribe.
+        let here = |s: &Subscription| s.since.connection == connection;
+        self.subscriptions.exact.retain(|_, s| here(s));
+        self.subscriptions.wild.retain(here);
     }
 
     /// The end of its previous connection came to be known late.

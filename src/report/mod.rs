@@ -27,6 +27,7 @@
 
 mod csv;
 mod escape;
+pub mod findings;
 mod message;
 mod ndjson;
 mod put;

@@ -20,7 +20,7 @@ use crate::mqtt::{ControlPacket, Defect, PacketType, Version};
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
-use super::finding::{Finding, MOST_PACKETS, Rung, Verdict};
+use super::finding::{Finding, MOST_PACKETS, Rung};
 use super::rule::{Check, Clause, Rule, Wrong};
 use super::verdict::{Fault, Judged};
 use super::{RULES, verdict};

@@ -1,0 +1,61 @@
+//! What makes two findings the same one, in a baseline and for code scanning:
+//! rule, side, client and topic, and how sure it is. Never packet numbers,
+//! ports or times, which change with every recording.
+
+use crate::rules::Finding;
+
+/// The fingerprint of a finding: a line of its parts, to be read and compared.
+///
+/// Numbers that identifiers are made of (levels of a topic, ends of a Client
+/// Identifier) are replaced by `+`, because the next recording has others.
+pub fn fingerprint(finding: &Finding) -> String {
+    let side = finding.by.map_or("-", |side| side.name());
+    let client = finding.client_id.as_deref().unwrap_or_default();
+    let topic = finding.topic.as_deref().unwrap_or_default();
+    format!(
+        "{} {} {} client={:?} topic={:?}",
+        finding.rule.id,
+        finding.verdict.name(),
+        side,
+        pattern(&String::from_utf8_lossy(client)),
+        pattern(&String::from_utf8_lossy(topic)),
+    )
+}
+
+/// Text with what looks like a number or an identifier in each level replaced.
+fn pattern(text: &str) -> String {
+    text.split('/')
+        .map(|level| {
+            let parts = level.split('-').map(|part| {
+                let long = part.len() >= 8 && part.bytes().all(|b| b.is_ascii_hexdigit());
+                let number = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+                if long || number { "+" } else { part }
+            });
+            parts.collect::<Vec<_>>().join("-")
+        })
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn numbers_do_not_count() {
+        assert_eq!(pattern("plant/7/temp"), "plant/+/temp");
+        assert_eq!(pattern("sensor-0815"), "sensor-+");
+        assert_eq!(pattern("a1b2c3d4e5/x9"), "+/x9");
+        let mut one = sample::finding();
+        let mut other = one.clone();
+        other.packets.clear();
+        other.count = 9;
+        other.connection = Some(17);
+        one.topic = Some(b"plant/7".as_slice().into());
+        other.topic = Some(b"plant/8".as_slice().into());
+        assert_eq!(fingerprint(&one), fingerprint(&other));
+        other.topic = Some(b"other".as_slice().into());
+        assert_ne!(fingerprint(&one), fingerprint(&other));
+    }
+}

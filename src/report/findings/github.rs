@@ -1,0 +1,114 @@
+//! Annotations in the log of a GitHub job.
+
+use super::{
+    CaptureResult, CheckSummary, FindingsFormat, FindingsReport, counted, sentence, statements,
+};
+use crate::rules::Verdict;
+
+/// `check --format github`
+pub(super) static GITHUB: FindingsFormat = FindingsFormat {
+    name: "github",
+    help: "annotations for a GitHub Actions log",
+    new: |_| Box::new(GitHub::default()),
+};
+
+#[derive(Default)]
+struct GitHub {
+    sum: CheckSummary,
+}
+
+impl FindingsReport for GitHub {
+    fn capture(&mut self, result: &CaptureResult, out: &mut Vec<u8>) {
+        self.sum.add(&result.summary);
+        for finding in &result.findings {
+            let level = match finding.verdict {
+                Verdict::Violation => "error",
+                Verdict::Warning => "warning",
+                Verdict::Note | Verdict::CannotTell(_) => "notice",
+            };
+            let mut text = sentence(finding);
+            text += &format!(" [{}]", statements(finding).join(", "));
+            if let Some(number) = finding.connection {
+                text += &format!(", connection {number}");
+            }
+            let packets: Vec<_> = finding
+                .packets
+                .iter()
+                .map(|p| p.number.to_string())
+                .collect();
+            text += &format!(", packets {}", packets.join(" "));
+            line(level, &result.name, finding.rule.id, &text, out);
+        }
+        for error in &result.errors {
+            line("error", &result.name, "input", error, out);
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        let sum = &self.sum;
+        let text = format!(
+            "{}, {}, {} cannot tell in {}\n",
+            counted(sum.violations, "violation"),
+            counted(sum.warnings, "warning"),
+            sum.cannot_tell,
+            counted(sum.frames, "message"),
+        );
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+fn line(level: &str, file: &str, title: &str, message: &str, out: &mut Vec<u8>) {
+    let text = format!(
+        "::{level} file={},title={}::{}\n",
+        property(file),
+        property(title),
+        data(message)
+    );
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// What the runner takes for the end of a message, or a control character.
+fn data(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '%' => out += "%25",
+            '\r' => out += "%0D",
+            '\n' => out += "%0A",
+            c if c.is_control() => out += &c.escape_default().to_string(),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{FindingsOptions, sample};
+    use super::*;
+
+    #[test]
+    fn annotations() {
+        let mut out = Vec::new();
+        let mut report = (GITHUB.new)(&FindingsOptions::default());
+        let mut result = sample::result();
+        result.name = "a,b:c.pcap".into();
+        result.findings[0].message = "100 %\nof it".into();
+        report.capture(&result, &mut out);
+        report.finish(&mut out);
+        let text = String::from_utf8(out).expect("UTF-8");
+        assert_eq!(
+            text.lines().next(),
+            Some(
+                "::error file=a%2Cb%3Ac.pcap,title=dup-with-qos-0::100 %25%0Aof it (12 times) \
+                 [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1], connection 3, packets 4 7"
+            )
+        );
+        assert!(text.contains("\n::notice "), "{text}");
+        assert!(text.ends_with("1 violation, 0 warnings, 1 cannot tell in 120 messages\n"));
+    }
+}

@@ -1,0 +1,247 @@
+//! Findings as JUnit XML: a suite per capture, in it a case for each rule that
+//! had anything to judge. A violation fails its case, what nobody can tell
+//! skips it, warnings and notes are its output.
+
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
+
+use super::{CaptureResult, FindingsFormat, FindingsReport, sentence, statements};
+use crate::rules::{Finding, Rule, Verdict};
+
+/// `check --format junit`
+pub(super) static JUNIT: FindingsFormat = FindingsFormat {
+    name: "junit",
+    help: "JUnit XML: a test case per capture and rule",
+    new: |_| Box::new(JUnit::default()),
+};
+
+#[derive(Default)]
+struct JUnit {
+    suites: Vec<Suite>,
+}
+
+struct Suite {
+    name: String,
+    cases: Vec<Case>,
+}
+
+struct Case {
+    name: String,
+    outcome: Outcome,
+    output: String,
+}
+
+enum Outcome {
+    Passed,
+    Failed(String, String),
+    Skipped(String),
+    Error(String),
+}
+
+impl FindingsReport for JUnit {
+    fn capture(&mut self, result: &CaptureResult, _out: &mut Vec<u8>) {
+        let mut rules = result.judged.clone();
+        for finding in &result.findings {
+            if !rules.iter().any(|rule| std::ptr::eq(*rule, finding.rule)) {
+                rules.push(finding.rule);
+            }
+        }
+        let mut cases: Vec<Case> = rules
+            .iter()
+            .map(|rule| case(rule, &result.findings))
+            .collect();
+        cases.extend(result.errors.iter().map(|error| Case {
+            name: "input".into(),
+            outcome: Outcome::Error(error.clone()),
+            output: String::new(),
+        }));
+        self.suites.push(Suite {
+            name: result.name.clone(),
+            cases,
+        });
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        let mut writer = Writer::new_with_indent(&mut *out, b' ', 2);
+        // Writing to memory cannot fail.
+        let _ = self.write(&mut writer);
+        out.push(b'\n');
+    }
+}
+
+fn case(rule: &'static Rule, findings: &[Finding]) -> Case {
+    let of: Vec<&Finding> = findings
+        .iter()
+        .filter(|finding| std::ptr::eq(finding.rule, rule))
+        .collect();
+    let lines = |wanted: &dyn Fn(Verdict) -> bool| -> String {
+        let lines = of.iter().filter(|f| wanted(f.verdict)).map(|f| line(f));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let first = |wanted: &dyn Fn(Verdict) -> bool| of.iter().find(|f| wanted(f.verdict));
+    let violation = |verdict| verdict == Verdict::Violation;
+    let unknown = |verdict: Verdict| verdict.reason().is_some();
+    let outcome = if let Some(found) = first(&violation) {
+        Outcome::Failed(sentence(found), lines(&violation))
+    } else if let Some(found) = first(&unknown) {
+        Outcome::Skipped(sentence(found))
+    } else {
+        Outcome::Passed
+    };
+    Case {
+        name: rule.id.to_owned(),
+        outcome,
+        output: lines(&|verdict| matches!(verdict, Verdict::Warning | Verdict::Note)),
+    }
+}
+
+fn line(finding: &Finding) -> String {
+    let packets: Vec<_> = finding
+        .packets
+        .iter()
+        .map(|p| p.number.to_string())
+        .collect();
+    let connection = finding.connection.map(|n| format!(", connection {n}"));
+    format!(
+        "{}: {} [{}]{}, packets {}",
+        finding.verdict.name(),
+        sentence(finding),
+        statements(finding).join(", "),
+        connection.unwrap_or_default(),
+        packets.join(" "),
+    )
+}
+
+impl JUnit {
+    fn write(&self, writer: &mut Writer<&mut Vec<u8>>) -> std::io::Result<()> {
+        writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+        let counts = self.suites.iter().map(Suite::counts);
+        let all = counts.fold([0; 4], |sum, counts| {
+            std::array::from_fn(|i| sum[i] + counts[i])
+        });
+        let mut root = BytesStart::new("testsuites");
+        root.push_attribute(("name", "mqttdump check"));
+        push_counts(&mut root, all);
+        writer.write_event(Event::Start(root))?;
+        for suite in &self.suites {
+            let mut start = BytesStart::new("testsuite");
+            start.push_attribute(("name", clean(&suite.name).as_str()));
+            push_counts(&mut start, suite.counts());
+            writer.write_event(Event::Start(start))?;
+            for case in &suite.cases {
+                case.write(&suite.name, writer)?;
+            }
+            writer.write_event(Event::End(BytesEnd::new("testsuite")))?;
+        }
+        writer.write_event(Event::End(BytesEnd::new("testsuites")))
+    }
+}
+
+impl Suite {
+    /// Tests, failures, errors, skipped.
+    fn counts(&self) -> [usize; 4] {
+        let count = |is: fn(&Outcome) -> bool| self.cases.iter().filter(|c| is(&c.outcome)).count();
+        [
+            self.cases.len(),
+            count(|outcome| matches!(outcome, Outcome::Failed(..))),
+            count(|outcome| matches!(outcome, Outcome::Error(_))),
+            count(|outcome| matches!(outcome, Outcome::Skipped(_))),
+        ]
+    }
+}
+
+fn push_counts(element: &mut BytesStart<'_>, counts: [usize; 4]) {
+    for (name, count) in ["tests", "failures", "errors", "skipped"]
+        .into_iter()
+        .zip(counts)
+    {
+        element.push_attribute((name, count.to_string().as_str()));
+    }
+}
+
+impl Case {
+    fn write(&self, suite: &str, writer: &mut Writer<&mut Vec<u8>>) -> std::io::Result<()> {
+        let mut start = BytesStart::new("testcase");
+        start.push_attribute(("classname", clean(suite).as_str()));
+        start.push_attribute(("name", self.name.as_str()));
+        writer.write_event(Event::Start(start))?;
+        let (name, message, body) = match &self.outcome {
+            Outcome::Passed => ("", "", ""),
+            Outcome::Failed(message, body) => ("failure", message.as_str(), body.as_str()),
+            Outcome::Skipped(message) => ("skipped", message.as_str(), ""),
+            Outcome::Error(message) => ("error", message.as_str(), ""),
+        };
+        if !name.is_empty() {
+            let mut element = BytesStart::new(name);
+            element.push_attribute(("message", clean(message).as_str()));
+            if name == "failure" {
+                element.push_attribute(("type", "violation"));
+            }
+            text(element, &clean(body), writer)?;
+        }
+        if !self.output.is_empty() {
+            text(BytesStart::new("system-out"), &clean(&self.output), writer)?;
+        }
+        writer.write_event(Event::End(BytesEnd::new("testcase")))
+    }
+}
+
+fn text(
+    element: BytesStart<'_>,
+    text: &str,
+    writer: &mut Writer<&mut Vec<u8>>,
+) -> std::io::Result<()> {
+    if text.is_empty() {
+        return writer.write_event(Event::Empty(element));
+    }
+    let end = element.to_end().into_owned();
+    writer.write_event(Event::Start(element))?;
+    writer.write_event(Event::Text(BytesText::new(text)))?;
+    writer.write_event(Event::End(end))
+}
+
+/// Without what XML 1.0 cannot hold, escaped or not.
+fn clean(text: &str) -> String {
+    let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    text.chars()
+        .map(|c| if allowed(c) { c } else { '\u{fffd}' })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{FindingsOptions, sample};
+    use super::*;
+
+    #[test]
+    fn a_suite_per_capture() {
+        let mut out = Vec::new();
+        let mut report = (JUNIT.new)(&FindingsOptions::default());
+        let mut result = sample::result();
+        result.findings[0].message += "\u{1}";
+        result.errors.push("cut <here>".into());
+        report.capture(&result, &mut out);
+        report.finish(&mut out);
+        let text = String::from_utf8(out).expect("UTF-8");
+        assert_eq!(
+            text,
+            r#"<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="mqttdump check" tests="4" failures="1" errors="1" skipped="1">
+  <testsuite name="a b.pcap" tests="4" failures="1" errors="1" skipped="1">
+    <testcase classname="a b.pcap" name="dup-with-qos-0">
+      <failure message="PUBLISH: expected DUP 0 with QoS 0, found &lt;DUP&gt; 1� (12 times)" type="violation">violation: PUBLISH: expected DUP 0 with QoS 0, found &lt;DUP&gt; 1� (12 times) [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1], connection 3, packets 4 7</failure>
+    </testcase>
+    <testcase classname="a b.pcap" name="id-in-use">
+      <skipped message="expected an unused Packet Identifier, found 1; cannot tell (gap), because the capture lacks bytes of the connection"/>
+    </testcase>
+    <testcase classname="a b.pcap" name="packet-id-zero">
+    </testcase>
+    <testcase classname="a b.pcap" name="input">
+      <error message="cut &lt;here&gt;"/>
+    </testcase>
+  </testsuite>
+</testsuites>
+"#
+        );
+    }
+}

@@ -36,7 +36,7 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "rules",
         &[
-            "analysis", "engine", "event", "frame", "limits", "mqtt", "packet", "time",
+            "analysis", "engine", "event", "frame", "limits", "mqtt", "packet", "select", "time",
         ],
     ),
     (
@@ -77,9 +77,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("pcap", &["capture/bpf.rs", "capture/machine.rs"]),
     ("quick_xml", &["report"]),
     ("ruzstd", &["capture"]),
-    ("serde", &["report"]),
+    ("serde", &["cli", "report"]),
     ("serde_json", &["report"]),
     ("terminal_size", &["cli"]),
+    ("toml", &["cli"]),
     ("thiserror", &["capture", "cli", "mqtt", "select"]),
     ("unicode_width", &["report"]),
 ];

@@ -89,7 +89,6 @@ pub struct ConnectionFacts {
     unacked: [VecDeque<(u64, What)>; 2],
     alive: [Timestamp; 2],
     close_due: Vec<CloseDue>,
-    silence_told: Option<Timestamp>,
     pub(super) key: Option<Key>,
     /// The connection that has the session now.
     pub(super) successor: Option<u64>,
@@ -293,7 +292,6 @@ impl ConnectionFacts {
             unacked: Default::default(),
             alive: [Timestamp::MIN; 2],
             close_due: Vec::new(),
-            silence_told: None,
             key: None,
             successor: None,
             disorder: [0; 2],
@@ -746,11 +744,6 @@ impl ConnectionFacts {
             silent,
             keep_alive,
         })
-    }
-
-    /// Whether the silence since then was not told yet.
-    pub(super) fn tell_silence(&mut self, since: Timestamp) -> bool {
-        self.silence_told.replace(since) != Some(since)
     }
 
     /// TCP itself told something.

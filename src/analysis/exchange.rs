@@ -311,7 +311,10 @@ impl IdSpace {
                 exchange.rels = 1;
                 return AckStep::TooEarly(before);
             }
-            _ => return AckStep::TooEarly(before),
+            _ => {
+                *exchange = before;
+                return AckStep::TooEarly(before);
+            }
         }
         AckStep::Expected {
             exchange: before,

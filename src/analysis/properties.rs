@@ -16,7 +16,6 @@ pub(crate) const RESPONSE_INFORMATION: u32 = 0x1a;
 pub(crate) const REASON_STRING: u32 = 0x1f;
 pub(crate) const RECEIVE_MAXIMUM: u32 = 0x21;
 pub(crate) const TOPIC_ALIAS_MAXIMUM: u32 = 0x22;
-pub(crate) const TOPIC_ALIAS: u32 = 0x23;
 pub(crate) const MAXIMUM_QOS: u32 = 0x24;
 pub(crate) const RETAIN_AVAILABLE: u32 = 0x25;
 pub(crate) const USER_PROPERTY: u32 = 0x26;

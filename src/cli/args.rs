@@ -21,17 +21,25 @@ use clap::{ArgAction, Parser, ValueEnum};
 use mqttdump::engine::Decode;
 use mqttdump::mqtt::PacketType;
 use mqttdump::report::REPORTS;
+use mqttdump::report::findings::FINDINGS_REPORTS;
 
 const INPUT: &str = "Input";
 const PACKETS: &str = "Which packets are read";
 const MESSAGES: &str = "Which messages are shown";
 const LINES: &str = "What is shown of each";
 const OUTPUT: &str = "Output";
+const JUDGING: &str = "With the command check";
 const OTHER: &str = "Other";
 
 const BEFORE: &str = "\
 Reads packet captures and prints one line per MQTT control packet, with what \
-is missing, doubtful or wrong said in place.";
+is missing, doubtful or wrong said in place.
+
+Commands, in the place of the BPF expression:
+  mqttdump check [OPTIONS] FILE...   judge each capture: did both sides keep to the protocol?
+  mqttdump explain [RULE]            what a rule says, why it matters, good and bad examples
+
+All options may be given with every command, in any order.";
 
 const AFTER: &str = "\
 Examples:
@@ -40,9 +48,11 @@ Examples:
   mqttdump -r a.pcap -r b.pcap --topic 'plant/#'  rotated files; messages of some topics
   ssh box tcpdump -U -w - | mqttdump -l -r -      while it happens
   mqttdump -r capture.pcap --client s7 -w s7.pcap the packets of one client's connections
+  mqttdump check capture.pcap                     what breaks a rule, and who did it
+  mqttdump explain id-in-use                      what that rule says
 
-Exit status: 0 when all was done, 2 when something could not be done or read \
-(what could be read is still shown). A closed pipe is success.";
+Exit status: 0 when all was done, 1 when check has findings (see --fail-on), 2 when \
+something could not be done or read (what could be read is still shown). A closed pipe is success.";
 
 /// Packet-capture analyser and protocol dissector for MQTT 3.1, 3.1.1 and 5.0
 #[derive(Parser, Clone, Debug, Default)]
@@ -53,7 +63,7 @@ Exit status: 0 when all was done, 2 when something could not be done or read \
     long_about = BEFORE,
     after_help = "Try --help for more on each option, or the manual page.",
     after_long_help = AFTER,
-    override_usage = "mqttdump [OPTIONS] -r FILE [BPF EXPRESSION]...",
+    override_usage = "mqttdump [OPTIONS] -r FILE [BPF EXPRESSION]...\n       mqttdump check [OPTIONS] FILE...\n       mqttdump explain [RULE]",
     max_term_width = 100,
     // An option given twice replaces the first, so that aliases and habits
     // (`-n -nn`, `-s 0 -s 0`) never fail.
@@ -119,6 +129,11 @@ pub(crate) struct Args {
     #[arg(short = 'F', long = "filter-file", value_name = "FILE", help_heading = PACKETS,
           conflicts_with = "expression", value_hint = clap::ValueHint::FilePath)]
     pub(crate) filter_file: Option<PathBuf>,
+
+    /// Read only packets that match a BPF expression, with a command
+    #[arg(long, value_name = "EXPRESSION", help_heading = PACKETS,
+          conflicts_with = "filter_file")]
+    pub(crate) filter: Option<String>,
 
     /// Stop after this many captured packets, counted after the BPF expression
     #[arg(short = 'c', value_name = "N", help_heading = PACKETS,
@@ -231,7 +246,8 @@ pub(crate) struct Args {
     #[arg(short = 'n', help_heading = LINES, action = ArgAction::Count)]
     pub(crate) numeric: u8,
 
-    /// One text line per message, one JSON object per line, or a table
+    /// One text line per message, one JSON object per line, or a table; with
+    /// check: text, json, ndjson, junit, sarif, github
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, default_value = "text",
           value_parser = format())]
     pub(crate) format: String,
@@ -270,6 +286,69 @@ pub(crate) struct Args {
     #[arg(long, help_heading = OUTPUT, requires = "write")]
     pub(crate) print: bool,
 
+    /// What makes the exit status 1
+    ///
+    /// A violation is proven by what the capture holds. A warning rests on
+    /// configuration, timing or other connections. Where something looks wrong
+    /// but the capture lacks what would prove it, nobody can tell.
+    #[arg(long, value_name = "VERDICT", help_heading = JUDGING, value_enum,
+          default_value_t = FailOn::Violation)]
+    pub(crate) fail_on: FailOn,
+
+    /// Judge by this rule only. Repeatable
+    #[arg(long, value_name = "RULE", help_heading = JUDGING, action = ArgAction::Append)]
+    pub(crate) rule: Vec<String>,
+
+    /// Say nothing of this rule. Repeatable
+    #[arg(long, value_name = "RULE", help_heading = JUDGING, action = ArgAction::Append)]
+    pub(crate) allow: Vec<String>,
+
+    /// Say nothing of the findings in this file, which --write-baseline wrote
+    #[arg(long, value_name = "FILE", help_heading = JUDGING, value_hint = clap::ValueHint::FilePath)]
+    pub(crate) baseline: Option<PathBuf>,
+
+    /// Write what was found to this file, for --baseline
+    #[arg(long, value_name = "FILE", help_heading = JUDGING, value_hint = clap::ValueHint::FilePath)]
+    pub(crate) write_baseline: Option<PathBuf>,
+
+    /// Vouch that every connection of these clients is in the capture, so that
+    /// one connection is proof for the next
+    #[arg(long, help_heading = JUDGING)]
+    pub(crate) complete: bool,
+
+    /// A capture without MQTT is no failure
+    #[arg(long, help_heading = JUDGING)]
+    pub(crate) allow_empty: bool,
+
+    /// A file that ends within a packet is no failure
+    #[arg(long, help_heading = JUDGING)]
+    pub(crate) allow_truncated: bool,
+
+    /// Fail when a capture has fewer messages
+    #[arg(long, value_name = "N", help_heading = JUDGING)]
+    pub(crate) min_frames: Option<u64>,
+
+    /// Fail when an acknowledgement takes longer, in milliseconds
+    #[arg(long, value_name = "N", help_heading = JUDGING)]
+    pub(crate) max_ack_ms: Option<u64>,
+
+    /// Fail when a PUBLISH packet has more bytes
+    #[arg(long, value_name = "N", help_heading = JUDGING)]
+    pub(crate) max_bytes_per_message: Option<u64>,
+
+    /// Fail when a client publishes to such a topic with a lower QoS.
+    /// Repeatable
+    #[arg(long, value_name = "TOPIC=N", help_heading = JUDGING, action = ArgAction::Append)]
+    pub(crate) require_qos: Vec<String>,
+
+    /// Fail when somebody publishes to such a topic. Repeatable
+    #[arg(long, value_name = "FILTER", help_heading = JUDGING, action = ArgAction::Append)]
+    pub(crate) forbid_topic: Vec<String>,
+
+    /// Settings for check, instead of the nearest .mqttdump.toml
+    #[arg(long, value_name = "FILE", help_heading = JUDGING, value_hint = clap::ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+
     /// Snapshot length of a live capture: accepted for tcpdump's sake
     #[arg(
         short = 's',
@@ -293,6 +372,21 @@ pub(crate) enum When {
     /// Always
     Always,
     /// Never
+    Never,
+}
+
+/// What makes `check` fail.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FailOn {
+    /// What is proven to be wrong
+    #[default]
+    Violation,
+    /// That, and what rests on configuration, timing or other connections
+    Warning,
+    /// That, and what nobody can tell
+    CannotTell,
+    /// Nothing
     Never,
 }
 
@@ -338,10 +432,14 @@ fn payload(typed: &str) -> Result<u32, String> {
 
 /// Names of the report formats.
 fn format() -> PossibleValuesParser {
-    let names = REPORTS
+    let of_frames = REPORTS
         .iter()
         .map(|format| PossibleValue::new(format.name).help(format.help));
-    PossibleValuesParser::new(names)
+    let of_findings = FINDINGS_REPORTS
+        .iter()
+        .filter(|format| REPORTS.iter().all(|other| other.name != format.name))
+        .map(|format| PossibleValue::new(format.name).help(format!("check: {}", format.help)));
+    PossibleValuesParser::new(of_frames.chain(of_findings))
 }
 
 /// Names of packet types, in any case.

@@ -14,6 +14,7 @@ use mqttdump::report::{Format, TEXT};
 use mqttdump::select::Selection;
 
 use super::args::{Args, Generate, When};
+use super::check::CheckPlan;
 use super::view;
 
 /// What to do.
@@ -22,6 +23,10 @@ pub(crate) enum Task {
     Generate(Generate),
     /// Read a capture.
     Read(Box<Plan>),
+    /// Judge captures.
+    Check(Box<CheckPlan>),
+    /// Tell what rules say.
+    Explain(Vec<String>),
 }
 
 /// How to read a capture, and what for.
@@ -128,7 +133,21 @@ pub(crate) struct Surroundings<'a> {
 
 /// Commands of later versions. A BPF expression cannot begin with any of these
 /// words, so they are free to become commands.
-const RESERVED: [&str; 4] = ["check", "overhead", "sessions", "explain"];
+const RESERVED: [&str; 2] = ["overhead", "sessions"];
+
+/// What only commands know what to do with.
+fn refuse_what_is_for_commands(args: &Args) -> Result<(), String> {
+    if view::format(&args.format).is_none() {
+        return Err(format!(
+            "--format {} is for the command check: mqttdump check FILE...",
+            args.format
+        ));
+    }
+    if args.filter.is_some() {
+        return Err("--filter is for commands; here the expression stands alone".into());
+    }
+    Ok(())
+}
 
 const SHORT_USAGE: &str = "\
 nothing to read
@@ -144,6 +163,11 @@ impl Task {
             return Ok(Self::Generate(what));
         }
         refuse_what_is_not_here(&args)?;
+        match args.expression.first().map(String::as_str) {
+            Some("check") => return CheckPlan::new(args, around).map(|p| Self::Check(Box::new(p))),
+            Some("explain") => return Ok(Self::Explain(args.expression[1..].to_vec())),
+            _ => refuse_what_is_for_commands(&args)?,
+        }
         refuse_files_in_the_expression(&args, around)?;
         if args.time > 5 {
             return Err("expected -t, -tt, -ttt, -tttt or -ttttt, found more of them".into());
@@ -254,7 +278,7 @@ fn refuse_what_is_not_here(args: &Args) -> Result<(), String> {
         && RESERVED.contains(&word.as_str())
     {
         return Err(format!(
-            "the command '{word}' is not in this version, which only reads: \
+            "the command '{word}' is not in this version, which reads and checks: \
              mqttdump -r FILE [BPF EXPRESSION]..."
         ));
     }
@@ -292,7 +316,7 @@ const PRIMITIVES: [&str; 14] = [
     "inbound", "outbound",
 ];
 
-fn selection(args: &Args) -> Result<Selection, String> {
+pub(crate) fn selection(args: &Args) -> Result<Selection, String> {
     let topics = args
         .topic
         .iter()

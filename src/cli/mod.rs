@@ -8,17 +8,21 @@
 //! | code | |
 //! |---|---|
 //! | 0 | done; a reader who closed the pipe is content too |
+//! | 1 | `check` has findings at or above `--fail-on` |
 //! | 2 | something that was asked for could not be done or read |
 
 mod args;
+mod check;
 mod closing;
 mod config;
+mod explain;
 mod gate;
 mod generate;
 mod output;
 mod progress;
 mod run;
 mod save;
+mod settings;
 mod view;
 
 use std::io::{self, IsTerminal, Write};
@@ -53,6 +57,8 @@ pub(crate) fn main() -> ExitCode {
             }
             _ => ExitCode::SUCCESS,
         },
+        Ok(Task::Check(plan)) => check::run(&plan),
+        Ok(Task::Explain(rules)) => explain::run(&rules),
         Ok(Task::Read(plan)) => match run::run(&plan) {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(2),

@@ -31,7 +31,7 @@ use super::view::View;
 
 /// Why the plan was not carried out to its end.
 #[derive(Debug)]
-enum Stop {
+pub(super) enum Stop {
     /// Whoever reads our output has gone: nothing is left to do, and that is
     /// well.
     ReaderGone,
@@ -131,7 +131,7 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
 }
 
 /// Where the items of a capture go.
-trait Consumer {
+pub(super) trait Consumer {
     /// The input has nothing more to read at the moment.
     fn before_waiting(&mut self) -> Result<(), Stop>;
     /// Something that is not a packet.
@@ -144,7 +144,7 @@ trait Consumer {
 
 /// Reads until the end, or until the gate or the consumer has enough. Returns
 /// what is wrong with the input.
-fn read(
+pub(super) fn read(
     merge: &mut Merge,
     gate: &mut Gate,
     progress: &mut Progress,
@@ -331,7 +331,7 @@ fn say_what_is_read(capture: &Capture) {
     }
 }
 
-fn link_types(captures: &[Capture]) -> Vec<LinkType> {
+pub(super) fn link_types(captures: &[Capture]) -> Vec<LinkType> {
     let mut link_types: Vec<_> = captures
         .iter()
         .filter_map(|capture| Some(capture.interface()?.link_type))

@@ -59,8 +59,8 @@ pub struct Finding {
     pub client_id: Option<Box<[u8]>>,
     /// The topic or filter that it is about, where there is one.
     pub topic: Option<Box<[u8]>>,
-    /// The packets of the evidence, the offending one last; of repeated
-    /// findings only those of the first.
+    /// The packets of the evidence, the offending one last, and then the
+    /// offending ones of its repetitions; at most [`MOST_PACKETS`].
     pub packets: Vec<PacketRef>,
     /// How often.
     pub count: u64,

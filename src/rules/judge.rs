@@ -18,8 +18,10 @@ use crate::frame::{Direction, MQTTFrame};
 use crate::limits;
 use crate::mqtt::{ControlPacket, Defect, PacketType, Version};
 use crate::packet::PacketRef;
+use crate::select::Selection;
 use crate::time::Timestamp;
 
+use super::budget::Budgets;
 use super::finding::{Finding, MOST_PACKETS, Rung};
 use super::rule::{Check, Clause, Rule, Wrong};
 use super::verdict::{Fault, Judged};
@@ -35,6 +37,10 @@ pub struct Options {
     pub ladders: bool,
     /// Judge only by these rules; empty for all.
     pub rules: Vec<&'static Rule>,
+    /// Which findings are wanted: those about such frames.
+    pub selection: Selection,
+    /// What the user allows.
+    pub budgets: Budgets,
 }
 
 /// Judges a capture.
@@ -74,6 +80,11 @@ impl Judge {
         std::mem::take(&mut self.bench.finished)
     }
 
+    /// Whether there are findings to take.
+    pub fn has_finished(&self) -> bool {
+        !self.bench.finished.is_empty()
+    }
+
     /// The rules that had anything to judge.
     pub fn judged(&self) -> Vec<&'static Rule> {
         let rules = RULES.iter().enumerate();
@@ -100,11 +111,15 @@ struct Tables {
     frame: Vec<Vec<(usize, fn(&FrameFacts<'_>) -> Judged)>>,
     /// By packet type and version: all rules that judge it.
     judge: Vec<RuleSet>,
+    /// By packet type: budgets.
+    budget: Vec<Vec<(usize, BudgetCheck)>>,
     /// Each defect and the rules that it breaks.
     format: Vec<(&'static Wrong, usize)>,
 }
 
 static TABLES: LazyLock<Tables> = LazyLock::new(Tables::new);
+
+type BudgetCheck = fn(&FrameFacts<'_>, &Budgets) -> Judged;
 
 const VERSIONS: [Version; 3] = [Version::V3_1, Version::V3_1_1, Version::V5];
 
@@ -118,11 +133,17 @@ impl Tables {
         let mut tables = Self {
             frame: vec![Vec::new(); places],
             judge: vec![RuleSet::default(); places],
+            budget: vec![Vec::new(); PacketType::ALL.len()],
             format: Vec::new(),
         };
         for (at, rule) in RULES.iter().enumerate() {
             if let Check::Format(wrongs) = rule.check {
                 tables.format.extend(wrongs.iter().map(|wrong| (wrong, at)));
+            }
+            if let Check::Budget(types, check) = rule.check {
+                for kind in types {
+                    tables.budget[*kind as usize].push((at, check));
+                }
             }
             for version in VERSIONS.into_iter().filter(|v| rule.applies_to(*v)) {
                 for kind in PacketType::ALL {
@@ -203,6 +224,7 @@ struct Place<'a> {
     connection: &'a ConnectionFacts,
     kind: Option<PacketType>,
     field: &'static str,
+    qos: Option<u8>,
     by: Option<Side>,
     version: Version,
     topic: Option<&'a [u8]>,
@@ -228,10 +250,38 @@ impl Bench {
         wanted.is_empty() || wanted.iter().any(|other| std::ptr::eq(*other, rule))
     }
 
+    /// Whether the user has asked about it.
+    fn is_selected(&self, place: &Place<'_>) -> bool {
+        let asked = &self.options.selection;
+        if asked.is_empty() {
+            return true;
+        }
+        let client = place.connection.client_id.as_deref();
+        let has = |list: bool, found: bool| list || found;
+        has(
+            asked.connections.is_empty(),
+            asked.connections.contains(&place.connection.number),
+        ) && has(
+            asked.clients.is_empty(),
+            client.is_some_and(|id| asked.clients.iter().any(|asked| **asked == *id)),
+        ) && has(
+            asked.topics.is_empty(),
+            place
+                .topic
+                .is_some_and(|topic| asked.topics.iter().any(|filter| filter.matches(topic))),
+        ) && has(
+            asked.types.is_empty(),
+            place.kind.is_some_and(|kind| asked.types.contains(&kind)),
+        ) && has(
+            asked.qos.is_empty(),
+            place.qos.is_some_and(|qos| asked.qos.contains(&qos)),
+        )
+    }
+
     #[cold]
     fn found(&mut self, at: usize, fault: Box<Fault>, place: &Place<'_>) {
         let rule = RULES[at];
-        if !self.wants(rule) {
+        if !self.wants(rule) || !self.is_selected(place) {
             return;
         }
         let by = fault.by.or(place.by);
@@ -242,6 +292,9 @@ impl Bench {
         });
         if let Some(known) = known {
             known.count += 1;
+            if known.packets.len() < MOST_PACKETS && !known.packets.contains(&place.packet) {
+                known.packets.push(place.packet);
+            }
             return;
         }
         if self.kept >= limits::FINDINGS {
@@ -345,6 +398,14 @@ impl Observer for Bench {
         if !frame.defects.is_empty() {
             self.defects(facts, doubt);
         }
+        if self.options.budgets.any() {
+            for &(rule, check) in &tables.budget[kind as usize] {
+                self.judged.add(rule);
+                if let Some(fault) = check(facts, &self.options.budgets) {
+                    self.found(rule, fault, &of_frame(facts, ""));
+                }
+            }
+        }
         for &(rule, check) in &tables.frame[at] {
             if let Some(fault) = check(facts) {
                 let place = of_frame(facts, "");
@@ -359,6 +420,7 @@ impl Observer for Bench {
             connection: facts.connection,
             kind: Some(facts.expected),
             field: "",
+            qos: (facts.qos > 0).then_some(facts.qos),
             by: Some(side(facts.by)),
             version: version(facts.connection),
             topic: None,
@@ -376,6 +438,7 @@ impl Observer for Bench {
             connection: facts.connection,
             kind: None,
             field: "",
+            qos: None,
             by: Some(side(facts.due.by)),
             version: version(facts.connection),
             topic: None,
@@ -393,6 +456,7 @@ impl Observer for Bench {
             connection: facts.connection,
             kind: None,
             field: "",
+            qos: None,
             by: None,
             version: version(facts.connection),
             topic: None,
@@ -410,6 +474,7 @@ impl Observer for Bench {
             connection: facts.connection,
             kind: None,
             field: "",
+            qos: None,
             by: Some(side(facts.direction)),
             version: version(facts.connection),
             topic: None,
@@ -474,6 +539,7 @@ fn of_frame<'a>(facts: &FrameFacts<'a>, field: &'static str) -> Place<'a> {
         connection: facts.connection,
         kind: Some(frame.header.packet_type()),
         field,
+        qos: (frame.header.packet_type() == PacketType::Publish).then(|| frame.header.qos()),
         by: Some(side(frame.direction)),
         version: frame.version,
         topic: match &frame.packet {

@@ -19,6 +19,7 @@
 //! writes the pages in `docs/rules`.
 
 mod auth;
+mod budget;
 mod close;
 mod connect;
 mod finding;
@@ -27,6 +28,7 @@ mod judge;
 mod keep_alive;
 mod limits;
 mod packet;
+pub mod page;
 mod qos;
 mod rule;
 mod subscribe;
@@ -35,6 +37,7 @@ mod verdict;
 use std::sync::LazyLock;
 
 pub use crate::analysis::Reason;
+pub use budget::Budgets;
 pub use finding::{Finding, MOST_PACKETS, Rung, Verdict};
 pub use judge::{Judge, Options};
 pub use rule::{Binds, Check, Clause, Examples, Rule, Severity, Wrong};
@@ -51,6 +54,7 @@ static CHAPTERS: &[&[&Rule]] = &[
     keep_alive::RULES,
     close::RULES,
     auth::RULES,
+    budget::RULES,
 ];
 
 /// Every rule.

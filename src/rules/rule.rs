@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::mqtt::{PacketType, Version};
 
+use super::budget::Budgets;
 use super::verdict::Judged;
 use crate::analysis::{FrameFacts, Overdue, Silence, StillOpen, Stream};
 
@@ -91,6 +92,11 @@ pub enum Check {
     StillOpen(fn(&StillOpen<'_>) -> Judged),
     /// A pause of a client, or a connection that outlived it.
     Silence(fn(&Silence<'_>) -> Judged),
+    /// Control packets of these types, if the user has set the budget.
+    Budget(
+        &'static [PacketType],
+        fn(&FrameFacts<'_>, &Budgets) -> Judged,
+    ),
     /// Bytes that cannot be framed as MQTT.
     Stream(fn(&Stream<'_>) -> Judged),
 }
@@ -114,6 +120,7 @@ impl fmt::Debug for Check {
             Self::Overdue(_) => "Overdue",
             Self::StillOpen(_) => "StillOpen",
             Self::Silence(_) => "Silence",
+            Self::Budget(..) => "Budget",
             Self::Stream(_) => "Stream",
         })
     }
@@ -122,7 +129,8 @@ impl fmt::Debug for Check {
 impl Rule {
     /// Whether it holds in a version.
     pub fn applies_to(&self, version: Version) -> bool {
-        self.clauses.iter().any(|clause| clause.version == version)
+        // Budgets are no statement of any version.
+        self.clauses.is_empty() || self.clauses.iter().any(|clause| clause.version == version)
     }
 }
 

@@ -46,17 +46,17 @@ fn fault(verdict: Verdict, message: String) -> Box<Fault> {
 }
 
 /// The proof is complete, but for what [`Fault::unless`] says.
-pub fn violation(message: impl Into<String>) -> Box<Fault> {
+pub(super) fn violation(message: impl Into<String>) -> Box<Fault> {
     fault(Verdict::Violation, message.into())
 }
 
 /// It rests on configuration, timing or other connections.
-pub fn warning(message: impl Into<String>) -> Box<Fault> {
+pub(super) fn warning(message: impl Into<String>) -> Box<Fault> {
     fault(Verdict::Warning, message.into())
 }
 
 /// Legal, but odd.
-pub fn note(message: impl Into<String>) -> Box<Fault> {
+pub(super) fn note(message: impl Into<String>) -> Box<Fault> {
     fault(Verdict::Note, message.into())
 }
 

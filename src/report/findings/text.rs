@@ -11,9 +11,7 @@
 use anstyle::{AnsiColor, Style};
 
 use super::super::escape;
-use super::{
-    CaptureResult, FindingsFormat, FindingsOptions, FindingsReport, counted, sentence, statements,
-};
+use super::{CaptureResult, FindingsFormat, FindingsReport, counted, sentence, statements};
 use crate::frame::Direction;
 use crate::mqtt::FixedHeader;
 use crate::rules::{Finding, Rung, Verdict};
@@ -218,7 +216,7 @@ fn wrap(words: &str, width: usize, text: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
+    use super::super::{FindingsOptions, sample};
     use super::*;
 
     fn written(options: &FindingsOptions, result: &CaptureResult) -> String {

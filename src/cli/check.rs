@@ -1,0 +1,458 @@
+//! `mqttdump check`: judges captures.
+//!
+//! ```text
+//! capture ─packet→ gate → engine ─frame, event, TCP fact→ judge ─finding→ sieve ─→ report
+//!                                                                       allowed, known
+//! ```
+//!
+//! Each positional FILE is a capture of its own; the parts given with `-r` are
+//! one together.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use mqttdump::capture::{Block, Capture, Merge, Packet};
+use mqttdump::engine::{self, Engine};
+use mqttdump::mqtt::TopicFilter;
+use mqttdump::report::findings::fingerprint::fingerprint;
+use mqttdump::report::findings::{
+    CaptureResult, CheckSummary, FINDINGS_REPORTS, FindingsFormat, FindingsOptions, FindingsReport,
+};
+use mqttdump::rules::{self, Budgets, Finding, Judge, Rule, Verdict};
+
+use super::args::{Args, FailOn, When};
+use super::complain;
+use super::config::{Expression, Surroundings, selection};
+use super::gate::{self, Gate};
+use super::output::Output;
+use super::progress::Progress;
+use super::run::{Consumer, Stop, link_types, read};
+use super::settings;
+
+/// What to judge, and how.
+pub(crate) struct CheckPlan {
+    /// The captures, each by its parts. Never empty.
+    captures: Vec<Vec<PathBuf>>,
+    expression: Expression,
+    max_packets: Option<u64>,
+    engine: engine::Config,
+    options: rules::Options,
+    format: &'static FindingsFormat,
+    report: FindingsOptions,
+    line_buffered: bool,
+    progress: bool,
+    fail_on: FailOn,
+    allow: Vec<&'static Rule>,
+    baseline: Option<PathBuf>,
+    write_baseline: Option<PathBuf>,
+    allow_empty: bool,
+    allow_truncated: bool,
+    min_frames: u64,
+}
+
+impl CheckPlan {
+    pub(super) fn new(mut args: Args, around: &Surroundings<'_>) -> Result<Self, String> {
+        settings::add_to(&mut args)?;
+        if args.write.is_some() || args.count {
+            return Err(
+                "check neither saves packets nor counts messages: leave out -w and --count".into(),
+            );
+        }
+        let mut captures: Vec<Vec<PathBuf>> = Vec::new();
+        if !args.read.is_empty() {
+            captures.push(args.read.clone());
+        }
+        captures.extend(
+            args.expression[1..]
+                .iter()
+                .map(|word| vec![PathBuf::from(word)]),
+        );
+        if captures.is_empty() {
+            if around.stdin_terminal {
+                return Err("nothing to check\nUsage: mqttdump check [OPTIONS] FILE...".into());
+            }
+            captures.push(vec!["-".into()]);
+        }
+        if captures
+            .iter()
+            .flatten()
+            .filter(|p| p.as_os_str() == "-")
+            .count()
+            > 1
+        {
+            return Err("- can be given only once: there is one standard input".into());
+        }
+        let known = |id: &String| {
+            rules::find(id)
+                .ok_or_else(|| format!("there is no rule '{id}'; mqttdump explain lists them all"))
+        };
+        let rules = args.rule.iter().map(known).collect::<Result<_, _>>()?;
+        let allow = args.allow.iter().map(known).collect::<Result<_, _>>()?;
+        let mut engine = engine::Config {
+            only_known_ports: args.only_known_ports,
+            verify_checksums: args.verify_checksums,
+            payload: args.payload,
+            follow_tcp: true,
+            ..engine::Config::default()
+        };
+        engine.ports.extend(args.decode.iter().copied());
+        let format = FINDINGS_REPORTS
+            .iter()
+            .find(|format| format.name == args.format)
+            .ok_or_else(|| format!("--format {} is for reading; check knows text, json, ndjson, junit, sarif and github", args.format))?;
+        Ok(Self {
+            expression: match (&args.filter, &args.filter_file) {
+                (Some(text), _) => Expression::Text(text.clone()),
+                (None, Some(path)) => Expression::File(path.clone()),
+                (None, None) => Expression::All,
+            },
+            max_packets: args.packets,
+            engine,
+            options: rules::Options {
+                complete: args.complete,
+                ladders: args.verbose > 0,
+                rules,
+                selection: selection(&args)?,
+                budgets: budgets(&args)?,
+            },
+            format,
+            report: FindingsOptions {
+                verbose: args.verbose > 0,
+                colour: match args.color {
+                    When::Always => true,
+                    When::Never => false,
+                    When::Auto => around.colour,
+                },
+                width: around.columns.filter(|_| around.stdout_terminal),
+                zone: TimeZone::system(),
+                many: captures.len() > 1,
+            },
+            line_buffered: args.line_buffered || around.stdout_terminal,
+            progress: around.stderr_terminal
+                && !around.stdout_terminal
+                && captures
+                    .iter()
+                    .flatten()
+                    .all(|path| path.as_os_str() != "-"),
+            fail_on: args.fail_on,
+            allow,
+            baseline: args.baseline,
+            write_baseline: args.write_baseline,
+            allow_empty: args.allow_empty,
+            allow_truncated: args.allow_truncated,
+            min_frames: args.min_frames.unwrap_or(0),
+            captures,
+        })
+    }
+}
+
+fn budgets(args: &Args) -> Result<Budgets, String> {
+    let filter = |option: &str, text: &str| {
+        TopicFilter::parse(text.as_bytes())
+            .map_err(|why| format!("{option} {text:?} is not a topic filter: {why}"))
+    };
+    let qos = |text: &String| {
+        let (topic, qos) = text.rsplit_once('=').ok_or_else(|| {
+            format!("--require-qos {text:?}: expected TOPIC=N, such as alarm/#=1")
+        })?;
+        let least = match qos {
+            "1" => 1,
+            "2" => 2,
+            _ => {
+                return Err(format!(
+                    "--require-qos {text:?}: expected a QoS of 1 or 2, found {qos:?}"
+                ));
+            }
+        };
+        Ok((filter("--require-qos", topic)?, least))
+    };
+    Ok(Budgets {
+        ack: args.max_ack_ms.map(Duration::from_millis),
+        message: args.max_bytes_per_message,
+        qos: args.require_qos.iter().map(qos).collect::<Result<_, _>>()?,
+        forbidden: args
+            .forbid_topic
+            .iter()
+            .map(|text| filter("--forbid-topic", text))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+/// Judges, reports, and says by the exit code what came of it.
+pub(crate) fn run(plan: &CheckPlan) -> ExitCode {
+    match try_run(plan) {
+        Ok(code) => ExitCode::from(code),
+        Err(Stop::ReaderGone) => ExitCode::SUCCESS,
+        Err(Stop::Failed(message)) => {
+            complain(&message);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
+    let expression = gate::text(&plan.expression).map_err(Stop::Failed)?;
+    let mut sieve = Sieve::new(plan).map_err(Stop::Failed)?;
+    let mut report = (plan.format.new)(&plan.report);
+    let mut out = Output::new(io::stdout().lock(), plan.line_buffered);
+    let mut progress = Progress::new(plan.progress);
+    let mut trouble = false;
+    for parts in &plan.captures {
+        let court = Court {
+            engine: Engine::new(plan.engine.clone()),
+            judge: Judge::new(plan.options.clone()),
+            sieve: &mut sieve,
+            report: report.as_mut(),
+            out: &mut out,
+            result: CaptureResult {
+                name: name(parts),
+                files: parts
+                    .iter()
+                    .map(|path| path.display().to_string())
+                    .collect(),
+                ..CaptureResult::default()
+            },
+        };
+        trouble |= court.try_capture(plan, parts, expression.as_deref(), &mut progress)?;
+    }
+    progress.clear();
+    report.finish(&mut out.lines);
+    out.flush()?;
+    for message in sieve.finish().map_err(Stop::Failed)? {
+        complain(&message);
+    }
+    Ok(match (trouble, sieve.failed) {
+        (true, _) => 2,
+        (false, true) => 1,
+        (false, false) => 0,
+    })
+}
+
+fn name(parts: &[PathBuf]) -> String {
+    match parts.first() {
+        Some(path) if path.as_os_str() == "-" => "standard input".to_owned(),
+        Some(path) => path.display().to_string(),
+        None => String::new(),
+    }
+}
+
+/// One capture before the judge.
+struct Court<'a, W: io::Write> {
+    engine: Engine,
+    judge: Judge,
+    sieve: &'a mut Sieve,
+    report: &'a mut dyn FindingsReport,
+    out: &'a mut Output<W>,
+    result: CaptureResult,
+}
+
+impl<W: io::Write> Court<'_, W> {
+    /// Judges a capture; returns whether something could not be done.
+    fn try_capture(
+        mut self,
+        plan: &CheckPlan,
+        parts: &[PathBuf],
+        expression: Option<&str>,
+        progress: &mut Progress,
+    ) -> Result<bool, Stop> {
+        let mut captures = Vec::new();
+        let mut trouble = false;
+        for (file, path) in (0..).zip(parts) {
+            match Capture::open(path, file) {
+                Ok(capture) => captures.push(capture),
+                Err(error) => {
+                    trouble = true;
+                    self.complain(error.to_string());
+                }
+            }
+        }
+        let mut gate = Gate::new(expression, plan.max_packets, &link_types(&captures))
+            .map_err(|error| Stop::Failed(error.to_string()))?;
+        let opened = !captures.is_empty();
+        let mut merge = Merge::new(captures);
+        let errors = read(&mut merge, &mut gate, progress, &mut self)?;
+        for error in errors {
+            let forgiven = plan.allow_truncated && error.is_truncation();
+            trouble |= !forgiven;
+            self.result.summary.damaged = true;
+            self.complain(error.to_string());
+        }
+        for error in std::mem::take(&mut gate.refused) {
+            trouble = true;
+            self.complain(error.to_string());
+        }
+        let judge = &mut self.judge;
+        self.engine.finish(&mut |output| judge.push(output));
+        self.judge.finish();
+        self.pass_on();
+        let frames = self.engine.summary().frames;
+        if opened && frames == 0 && !plan.allow_empty {
+            trouble = true;
+            self.complain(format!(
+                "{}: nothing to judge: no MQTT message in {} (--allow-empty lets that pass)",
+                self.result.name,
+                super::closing::counted(self.engine.summary().packets, "packet")
+            ));
+        } else if opened && frames < plan.min_frames {
+            trouble = true;
+            self.complain(format!(
+                "{}: expected at least {} messages, found {frames}",
+                self.result.name, plan.min_frames
+            ));
+        }
+        let judged = self.judge.judged();
+        let summary = &mut self.result.summary;
+        summary.frames = frames;
+        summary.connections = self.judge.connections();
+        summary.rules_evaluated = judged.len() as u64;
+        summary.more = self.judge.uncounted();
+        self.result.judged = judged;
+        self.report.capture(&self.result, &mut self.out.lines);
+        self.out.settle()?;
+        Ok(trouble)
+    }
+
+    /// Says it, and has the report say it.
+    fn complain(&mut self, message: String) {
+        complain(&message);
+        self.result.errors.push(message);
+    }
+
+    /// Takes what is known for sure by now.
+    fn pass_on(&mut self) {
+        for finding in self.judge.take_finished() {
+            if self.sieve.passes(&finding, &mut self.result.summary) {
+                match self.report.streams() {
+                    true => self
+                        .report
+                        .finding(&self.result.name, &finding, &mut self.out.lines),
+                    false => self.result.findings.push(finding),
+                }
+            }
+        }
+    }
+}
+
+impl<W: io::Write> Consumer for Court<'_, W> {
+    fn before_waiting(&mut self) -> Result<(), Stop> {
+        Ok(self.out.flush()?)
+    }
+
+    fn block(&mut self, _: &Block<'_>) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
+        let judge = &mut self.judge;
+        self.engine
+            .push(&packet.packet, &mut |output| judge.push(output));
+        if self.judge.has_finished() {
+            self.pass_on();
+            self.out.settle()?;
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        false
+    }
+}
+
+/// What of the findings is reported, and what it means for the exit code.
+struct Sieve {
+    allow: Vec<&'static Rule>,
+    fail_on: FailOn,
+    known: BTreeSet<String>,
+    met: BTreeSet<String>,
+    write: Option<PathBuf>,
+    all: BTreeSet<String>,
+    failed: bool,
+}
+
+impl Sieve {
+    fn new(plan: &CheckPlan) -> Result<Self, String> {
+        Ok(Self {
+            allow: plan.allow.clone(),
+            fail_on: plan.fail_on,
+            known: match &plan.baseline {
+                Some(path) => read_baseline(path)?,
+                None => BTreeSet::new(),
+            },
+            met: BTreeSet::new(),
+            write: plan.write_baseline.clone(),
+            all: BTreeSet::new(),
+            failed: false,
+        })
+    }
+
+    fn passes(&mut self, finding: &Finding, summary: &mut CheckSummary) -> bool {
+        let mark = fingerprint(finding);
+        let allowed = self
+            .allow
+            .iter()
+            .any(|rule| std::ptr::eq(*rule, finding.rule));
+        let known = self.known.contains(&mark);
+        if known {
+            self.met.insert(mark.clone());
+        }
+        if self.write.is_some() && !allowed {
+            self.all.insert(mark);
+        }
+        if allowed || known {
+            summary.suppressed += 1;
+            return false;
+        }
+        summary.count(finding.verdict);
+        self.failed |= match (self.fail_on, finding.verdict) {
+            (FailOn::Never, _) | (_, Verdict::Note) => false,
+            (_, Verdict::Violation) => true,
+            (FailOn::Violation, _) => false,
+            (FailOn::Warning, verdict) => verdict == Verdict::Warning,
+            (FailOn::CannotTell, _) => true,
+        };
+        true
+    }
+
+    /// Writes the baseline; what is left to say.
+    fn finish(&self) -> Result<Vec<String>, String> {
+        if let Some(path) = &self.write {
+            let mut text = HEADER.to_owned();
+            for mark in &self.all {
+                text += mark;
+                text.push('\n');
+            }
+            fs::write(path, text)
+                .map_err(|error| format!("--write-baseline {}: {error}", path.display()))?;
+        }
+        let gone = self.known.len() - self.met.len();
+        Ok(match gone {
+            0 => Vec::new(),
+            1 => vec!["1 finding of the baseline was not found any more".to_owned()],
+            _ => vec![format!(
+                "{gone} findings of the baseline were not found any more"
+            )],
+        })
+    }
+}
+
+const HEADER: &str = "# mqttdump baseline: findings that are known, one a line\n";
+
+fn read_baseline(path: &Path) -> Result<BTreeSet<String>, String> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("--baseline {}: {error}", path.display()))?;
+    if !text.starts_with("# mqttdump baseline") {
+        return Err(format!(
+            "--baseline {}: expected a file that --write-baseline wrote, found another",
+            path.display()
+        ));
+    }
+    let lines = text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty());
+    Ok(lines.map(str::to_owned).collect())
+}

@@ -1,0 +1,151 @@
+//! Budgets: what a user allows beyond the specification. They cover no
+//! statement and have something to judge only when they are set.
+
+use std::time::Duration;
+
+use crate::analysis::{AckStep, AnswerStep, FrameFacts, Step};
+use crate::event::Side;
+use crate::frame::Direction::{Down, Up};
+use crate::mqtt::{PacketType as P, TopicFilter};
+
+use super::rule::{Binds, Check, Examples, Rule, Severity};
+use super::verdict::{Judged, violation};
+
+/// What a user allows.
+#[derive(Clone, Debug, Default)]
+pub struct Budgets {
+    /// How long an acknowledgement may take.
+    pub ack: Option<Duration>,
+    /// Bytes that a PUBLISH may have, its fixed header included.
+    pub message: Option<u64>,
+    /// The least QoS with which clients publish to these topics.
+    pub qos: Vec<(TopicFilter, u8)>,
+    /// Topics that nobody publishes to.
+    pub forbidden: Vec<TopicFilter>,
+}
+
+impl Budgets {
+    /// Whether there are any.
+    pub fn any(&self) -> bool {
+        self.ack.is_some()
+            || self.message.is_some()
+            || !self.qos.is_empty()
+            || !self.forbidden.is_empty()
+    }
+}
+
+pub(super) static RULES: &[&Rule] = &[&ACK_TIME, &MESSAGE_SIZE, &REQUIRED_QOS, &FORBIDDEN_TOPIC];
+
+/// Examples of budgets need the option, and are tested with it.
+const NONE: Examples = Examples {
+    good: "",
+    bad: "",
+    cut: "",
+};
+
+static ACK_TIME: Rule = Rule {
+    id: "budget-ack-time",
+    title: "Acknowledgements come within --max-ack-ms",
+    why: "A broker that gets slower is seen here first.",
+    binds: Binds::Both,
+    severity: Severity::Error,
+    clauses: &[],
+    examples: NONE,
+    check: Check::Budget(
+        &[P::Puback, P::Pubrec, P::Pubcomp, P::Suback, P::Unsuback],
+        ack_time,
+    ),
+};
+
+fn ack_time(f: &FrameFacts<'_>, budgets: &Budgets) -> Judged {
+    let most = budgets.ack?;
+    let since = match f.step {
+        Step::Ack(AckStep::Expected { exchange, .. }) if !exchange.carried => exchange.last,
+        Step::Answer(AnswerStep::Expected(request)) => request.seen,
+        _ => return None,
+    };
+    let took = f.frame.time.since(since.time);
+    (took > most).then(|| {
+        violation(format!(
+            "expected {} within {} ms, found it after {:.1} ms",
+            f.frame.header.packet_type(),
+            most.as_millis(),
+            took.as_secs_f64() * 1e3
+        ))
+        .at(since.packet)
+        .unless(f.any_doubt())
+    })
+}
+
+static MESSAGE_SIZE: Rule = Rule {
+    id: "budget-message-size",
+    title: "No PUBLISH has more bytes than --max-bytes-per-message",
+    why: "On a link that is paid by the byte one large message costs as much as a day.",
+    binds: Binds::Both,
+    severity: Severity::Error,
+    clauses: &[],
+    examples: NONE,
+    check: Check::Budget(&[P::Publish], message_size),
+};
+
+fn message_size(f: &FrameFacts<'_>, budgets: &Budgets) -> Judged {
+    let most = budgets.message?;
+    let size = f.frame.header.packet_len();
+    (size > most).then(|| {
+        violation(format!(
+            "expected at most {most} bytes, found a PUBLISH of {size}"
+        ))
+    })
+}
+
+static REQUIRED_QOS: Rule = Rule {
+    id: "budget-required-qos",
+    title: "Clients publish to the topics of --require-qos with that QoS at least",
+    why: "An alarm that is sent with QoS 0 is lost with the connection.",
+    binds: Binds::Client,
+    severity: Severity::Error,
+    clauses: &[],
+    examples: NONE,
+    check: Check::Budget(&[P::Publish], required_qos),
+};
+
+fn required_qos(f: &FrameFacts<'_>, budgets: &Budgets) -> Judged {
+    let topic = f.frame.topic.filter(|_| f.frame.direction == Up)?.bytes();
+    let qos = f.frame.header.qos();
+    let wanted = |(filter, least): &&(TopicFilter, u8)| filter.matches(topic) && qos < *least;
+    let (_, least) = budgets.qos.iter().find(wanted)?;
+    Some(violation(format!(
+        "expected QoS {least} at least, found {qos}"
+    )))
+}
+
+static FORBIDDEN_TOPIC: Rule = Rule {
+    id: "budget-forbidden-topic",
+    title: "Nobody publishes to the topics of --forbid-topic",
+    why: "Test traffic that gets into production is found before it does harm.",
+    binds: Binds::Both,
+    severity: Severity::Error,
+    clauses: &[],
+    examples: NONE,
+    check: Check::Budget(&[P::Publish], forbidden_topic),
+};
+
+fn forbidden_topic(f: &FrameFacts<'_>, budgets: &Budgets) -> Judged {
+    let topic = f.frame.topic?.bytes();
+    let filter = budgets
+        .forbidden
+        .iter()
+        .find(|filter| filter.matches(topic))?;
+    let by = if f.frame.direction == Down {
+        Side::Server
+    } else {
+        Side::Client
+    };
+    Some(
+        violation(format!(
+            "expected nothing for {}, found a PUBLISH",
+            String::from_utf8_lossy(filter.bytes())
+        ))
+        .by(by),
+    )
+}

@@ -1,0 +1,47 @@
+//! The documentation of a rule as a page of Markdown, for `explain` and
+//! `docs/rules`.
+
+use crate::mqtt::Version;
+
+use super::Rule;
+
+/// The page of a rule.
+pub fn of(rule: &Rule) -> String {
+    let mut text = format!(
+        "# {}\n\n{}.\n\n{}\n\n",
+        rule.id,
+        rule.title,
+        rule.why.replace("  ", " ")
+    );
+    text += &format!(
+        "Binds: {}. Severity: {}.\n",
+        match rule.binds.name() {
+            "both" => "client and server",
+            one => one,
+        },
+        rule.severity.name()
+    );
+    for version in [Version::V3_1, Version::V3_1_1, Version::V5] {
+        let of_version = rule.clauses.iter().filter(|c| c.version == version);
+        let names: Vec<String> = of_version
+            .map(|clause| match (clause.id, clause.on) {
+                ("", _) => "no numbered statement".to_owned(),
+                (id, "") => id.to_owned(),
+                (id, on) => format!("{id} ({on})"),
+            })
+            .collect();
+        if !names.is_empty() {
+            text += &format!("\nMQTT {version}: {}\n", names.join(", "));
+        }
+    }
+    for (title, example) in [
+        ("Good", rule.examples.good),
+        ("Bad", rule.examples.bad),
+        ("Cannot be told", rule.examples.cut),
+    ] {
+        if !example.is_empty() {
+            text += &format!("\n{title}:\n\n```text\n{}\n```\n", example.trim());
+        }
+    }
+    text
+}

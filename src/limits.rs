@@ -107,3 +107,11 @@ pub const SUBSCRIPTIONS: usize = 4096;
 pub const UNACKED_REQUESTS: usize = 1024;
 /// Findings that `check` keeps; more are only counted.
 pub const FINDINGS: usize = 100_000;
+/// Publications, retained topics and wills of a server that `check` remembers,
+/// to match deliveries with.
+pub const PUBLICATIONS: usize = 4096;
+/// Deliveries to a connection that `check` remembers.
+pub const DELIVERIES: usize = 64;
+/// Connections of a server up to which `check` looks for deliveries that are
+/// missing. With more of them it does not.
+pub const WATCHED_SUBSCRIBERS: usize = 64;

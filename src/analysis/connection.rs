@@ -19,6 +19,7 @@ use crate::net::Endpoint;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
+use super::broker::{Because, Delivered, Publication};
 use super::doubt::{Doubt, Reason};
 use super::exchange::{AckStep, Exchange, PublishStep, State};
 use super::negotiated::{Acceptance, Opening};
@@ -89,6 +90,7 @@ pub struct ConnectionFacts {
     unacked: [VecDeque<(u64, What)>; 2],
     alive: [Timestamp; 2],
     close_due: Vec<CloseDue>,
+    pub(super) delivered: Delivered,
     pub(super) key: Option<Key>,
     /// The connection that has the session now.
     pub(super) successor: Option<u64>,
@@ -292,6 +294,7 @@ impl ConnectionFacts {
             unacked: Default::default(),
             alive: [Timestamp::MIN; 2],
             close_due: Vec::new(),
+            delivered: Delivered::default(),
             key: None,
             successor: None,
             disorder: [0; 2],
@@ -832,15 +835,53 @@ impl ConnectionFacts {
         earlier
     }
 
-    /// Tells all that was not answered.
-    pub(super) fn overdue(&self, how: &str, mut tell: impl FnMut(&Overdue<'_>)) {
+    /// Whether the client is subscribed so that it should get a message.
+    pub(super) fn should_get(&self, publication: &Publication) -> bool {
+        let size = self.opening.as_ref().and_then(|o| o.maximum_packet_size);
+        let own = publication.seen.connection == self.number;
+        let mut good = false;
+        for subscription in self.session.subscriptions.matching(&publication.topic) {
+            // One of a group gets it, and it need not be this one.
+            if subscription.shared || subscription.refused || subscription.until.is_some() {
+                return false;
+            }
+            let no_local = subscription.options & 4 != 0;
+            let before = subscription.since.time < publication.seen.started;
+            let granted = subscription.granted.is_some_and(|granted| granted > 0);
+            good |= before && granted && publication.qos > 0 && !(own && no_local);
+        }
+        // A bridge never gets back what it has sent.
+        let bridge = self.opening.as_ref().is_some_and(|opening| opening.bridge);
+        good && size.is_none() && publication.expiry.is_none() && !(own && bridge)
+    }
+
+    /// Tells all that was not delivered.
+    pub(super) fn undelivered(&self, how: &str, mut tell: impl FnMut(&Undelivered<'_>)) {
+        let until = self.alive[0].min(self.alive[1]);
+        for expected in self.delivered.expected() {
+            tell(&Undelivered {
+                connection: self,
+                because: expected.because,
+                of: expected.of,
+                waited: until.since(expected.since),
+                ending: self.ending(how),
+            });
+        }
+    }
+
+    fn ending(&self, how: &str) -> Ending {
         let disconnected = self.disconnect != [None, None];
         let fin = self.fin != [None, None] || how == "fin" || how == "half-closed";
-        let ending = match how {
+        match how {
             "reset" if !disconnected => Ending::Reset,
             _ if disconnected || fin => Ending::Orderly,
             _ => Ending::Unseen,
-        };
+        }
+    }
+
+    /// Tells all that was not answered.
+    pub(super) fn overdue(&self, how: &str, mut tell: impl FnMut(&Overdue<'_>)) {
+        let ending = self.ending(how);
         let until = self.alive[0].min(self.alive[1]);
         let overdue = |expected, by: Direction, request, acked: Option<Timestamp>| Overdue {
             connection: self,
@@ -897,18 +938,38 @@ impl ConnectionFacts {
     }
 }
 
+/// What a rule for missing deliveries is asked.
+#[derive(Debug)]
+pub struct Undelivered<'a> {
+    /// The connection of the client that should have got it.
+    pub connection: &'a ConnectionFacts,
+    /// Why it should have come.
+    pub because: Because,
+    /// Its publication, or the SUBSCRIBE that asks for it.
+    pub of: Seen,
+    /// How long both ends were open after it was due.
+    pub waited: Duration,
+    /// How the connection ended.
+    pub ending: Ending,
+}
+
 /// What tells messages apart: topic and payload. `None` if the whole is not
 /// there.
-fn digest(frame: &MQTTFrame<'_>) -> Option<u64> {
-    use std::hash::{BuildHasher, Hash, Hasher};
+pub(super) fn digest(frame: &MQTTFrame<'_>) -> Option<u64> {
     let ControlPacket::Publish(publish) = &frame.packet else {
         return None;
     };
     if publish.payload_len != Some(publish.payload.len() as u32) || frame.missing > 0 {
         return None;
     }
+    Some(key(frame.topic?.bytes(), publish.payload))
+}
+
+/// What tells messages apart.
+pub(super) fn key(topic: &[u8], payload: &[u8]) -> u64 {
+    use std::hash::{BuildHasher, Hash, Hasher};
     let mut hasher = foldhash::fast::FixedState::default().build_hasher();
-    frame.topic?.bytes().hash(&mut hasher);
-    publish.payload.hash(&mut hasher);
-    Some(hasher.finish())
+    topic.hash(&mut hasher);
+    payload.hash(&mut hasher);
+    hasher.finish()
 }

@@ -64,7 +64,8 @@ pub struct Exchange {
     copies: u32,
     recs: u32,
     rels: u32,
-    digest: Option<u64>,
+    /// What tells its message from others, if all of it was there.
+    pub(super) digest: Option<u64>,
     /// Place among the PUBLISH packets of its connection.
     turn: u64,
     /// Place among the first PUBRECs of its connection.

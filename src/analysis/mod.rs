@@ -14,6 +14,7 @@
 //! the capture lacks that could explain it (a [`Doubt`]). Whether that is a
 //! fault is for the rules, which never look at anything else.
 
+mod broker;
 mod connection;
 mod doubt;
 mod exchange;
@@ -28,13 +29,16 @@ use std::collections::HashMap;
 use crate::engine::{Output, Tcp};
 use crate::event::{Event, EventKind};
 use crate::frame::{Connection, Direction, MQTTFrame};
-use crate::mqtt::{ControlPacket, Version};
+use crate::limits;
+use crate::mqtt::{ControlPacket, Version, topic};
+use crate::net::Endpoint;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
+pub use broker::{Because, Carried, Delivery, Publication};
 pub use connection::{
     CLOSE_PATIENCE, Cause, CloseDue, ConnectionFacts, Ending, Overdue, PATIENCE, READING, Silence,
-    Step, StillOpen,
+    Step, StillOpen, Undelivered,
 };
 pub use doubt::{Doubt, Reason};
 pub use exchange::{AckStep, Ended, Exchange, IdSpace, PublishStep, State};
@@ -43,6 +47,8 @@ pub use request::{AnswerStep, Request, Requests};
 pub use seen::Seen;
 pub use session::{Earlier, Session, Subscription, Subscriptions};
 
+use broker::{Broker, Expected};
+use connection::{digest, key};
 use session::{Key, Sessions};
 
 /// What a rule about a frame is asked.
@@ -54,6 +60,8 @@ pub struct FrameFacts<'a> {
     pub connection: &'a ConnectionFacts,
     /// What the frame is in its exchange.
     pub step: &'a Step,
+    /// Where a PUBLISH from the server comes from.
+    pub delivery: Option<&'a Delivery>,
     /// The user vouches that all connections of these clients were captured.
     pub vouched: bool,
 }
@@ -79,6 +87,8 @@ pub trait Observer {
     fn frame(&mut self, facts: &FrameFacts<'_>);
     /// Something was never answered.
     fn overdue(&mut self, facts: &Overdue<'_>);
+    /// Something was never delivered.
+    fn undelivered(&mut self, facts: &Undelivered<'_>);
     /// A connection that had to be closed is open.
     fn still_open(&mut self, facts: &StillOpen<'_>);
     /// A client has been silent for longer than its Keep Alive.
@@ -94,6 +104,7 @@ pub trait Observer {
 pub struct Analysis {
     connections: HashMap<u64, Box<ConnectionFacts>, foldhash::fast::FixedState>,
     sessions: Sessions,
+    brokers: HashMap<Endpoint, Broker>,
     /// The connection that last was accepted for a client.
     live: HashMap<Key, u64>,
     vouched: bool,
@@ -140,10 +151,13 @@ impl Analysis {
             observer.silence(&silence);
         }
         let step = connection.step(frame);
+        let delivery = self.passes_through(frame);
+        let connection = self.known(frame.connection);
         observer.frame(&FrameFacts {
             frame,
             connection,
             step: &step,
+            delivery: delivery.as_ref(),
             vouched,
         });
         let successor = connection.successor;
@@ -159,11 +173,147 @@ impl Analysis {
             }
             _ => {}
         }
+        self.expect(frame, &step);
         self.doubt_session_of(successor);
         self.known(frame.connection)
             .still_open(frame.direction, frame.last, frame.time, |facts| {
                 observer.still_open(facts)
             });
+    }
+
+    /// A PUBLISH on its way through the server.
+    fn passes_through(&mut self, frame: &MQTTFrame<'_>) -> Option<Delivery> {
+        if !matches!(frame.packet, ControlPacket::Publish(_)) {
+            return None;
+        }
+        let key = digest(frame)?;
+        let broker = self.brokers.entry(frame.connection.server).or_default();
+        match frame.direction {
+            Direction::Up => {
+                broker.publish(frame, key);
+                None
+            }
+            Direction::Down => {
+                let connection = self.connections.get_mut(&frame.connection.number)?;
+                Some(broker.deliver(frame, key, &mut connection.delivered))
+            }
+        }
+    }
+
+    /// What should be delivered now, and to whom.
+    fn expect(&mut self, frame: &MQTTFrame<'_>, step: &Step) {
+        let server = frame.connection.server;
+        match (step, frame.direction) {
+            // The server has accepted a message.
+            (Step::Ack(AckStep::Expected { exchange, .. }), Direction::Down)
+                if matches!(exchange.state, State::WaitAck | State::WaitRec)
+                    && frame.packet.code().is_none_or(|code| code < 0x80) =>
+            {
+                let Some(broker) = self.brokers.get(&server) else {
+                    return;
+                };
+                let Some(key) = exchange.digest else { return };
+                let Some(publication) = broker.find(key, exchange.publish).cloned() else {
+                    return;
+                };
+                self.expect_everywhere(server, key, &publication, Because::Published, frame.time);
+            }
+            (Step::Answer(AnswerStep::Expected(request)), Direction::Down) => {
+                let ControlPacket::Suback(suback) = &frame.packet else {
+                    return;
+                };
+                let Some(broker) = self.brokers.get(&server) else {
+                    return;
+                };
+                let Some(connection) = self.connections.get_mut(&frame.connection.number) else {
+                    return;
+                };
+                let v5 = frame.version == Version::V5;
+                for ((filter, options), code) in request.filters.iter().zip(suback.codes) {
+                    let shared = v5 && topic::shared(filter).is_some();
+                    let handling = if v5 { options >> 4 & 3 } else { 0 };
+                    if *code > 2 || shared || handling != 0 {
+                        continue;
+                    }
+                    for (_, key, _) in broker
+                        .retained()
+                        .filter(|(name, _, seen)| {
+                            topic::matches(filter, name) && seen.time < request.seen.started
+                        })
+                        .take(limits::DELIVERIES)
+                    {
+                        connection.delivered.expect(Expected {
+                            key,
+                            because: Because::Retained,
+                            of: request.seen,
+                            since: request.seen.time,
+                        });
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Expects a delivery on each connection of the server that is subscribed.
+    fn expect_everywhere(
+        &mut self,
+        server: Endpoint,
+        key: u64,
+        publication: &Publication,
+        because: Because,
+        now: Timestamp,
+    ) {
+        if self.connections.len() > limits::WATCHED_SUBSCRIBERS {
+            return;
+        }
+        for connection in self.connections.values_mut() {
+            let here = connection.server == server
+                && connection.accepted.as_ref().is_some_and(|a| a.accepted());
+            if here && connection.should_get(publication) {
+                connection.delivered.expect(Expected {
+                    key,
+                    because,
+                    of: publication.seen,
+                    since: now,
+                });
+            }
+        }
+    }
+
+    /// A connection has ended: what becomes of its will?
+    fn mind_will(&mut self, connection: &ConnectionFacts, how: &str) {
+        let accepted = connection.accepted.as_ref().is_some_and(|a| a.accepted());
+        let Some(will) = connection.opening.as_ref().and_then(|o| o.will.as_ref()) else {
+            return;
+        };
+        let Some(last) = connection.latest[Direction::Up as usize].filter(|_| accepted) else {
+            return;
+        };
+        let key = key(&will.topic, &will.payload);
+        let broker = self.brokers.entry(connection.server).or_default();
+        match connection.disconnect[Direction::Up as usize] {
+            Some((seen, code)) if code != 0x04 => broker.drop_will(key, seen),
+            // Only a connection that was seen to end has ended.
+            _ if how == "fin" || how == "reset" || how == "half-closed" => {
+                let publication = Publication {
+                    seen: last,
+                    topic: will.topic.clone(),
+                    qos: will.qos,
+                    retain: will.retain,
+                    will: true,
+                    expiry: None,
+                    carried: will.carried.clone(),
+                    order: 0,
+                };
+                broker.add(key, publication.clone(), will.payload.is_empty());
+                if will.delay == 0 && connection.any_doubt().is_none() {
+                    let server = connection.server;
+                    self.expect_everywhere(server, key, &publication, Because::Will, last.time);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// A CONNECT: which session is it?
@@ -278,6 +428,8 @@ impl Analysis {
             return;
         };
         connection.overdue(how, |facts| observer.overdue(facts));
+        connection.undelivered(how, |facts| observer.undelivered(facts));
+        self.mind_will(&connection, how);
         observer.closed(&connection);
         let Some(key) = connection.key.take() else {
             return;

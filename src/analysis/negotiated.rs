@@ -4,6 +4,7 @@ use crate::frame::MQTTFrame;
 use crate::mqtt::Version;
 use crate::mqtt::packet::{Connack, Connect};
 
+use super::broker::Carried;
 use super::properties as p;
 use super::seen::Seen;
 
@@ -65,6 +66,8 @@ pub struct Will {
     pub retain: bool,
     /// Will Delay Interval in seconds (5.0).
     pub delay: u32,
+    /// The properties that are passed on (5.0).
+    pub carried: Carried,
 }
 
 /// What a CONNACK said.
@@ -121,6 +124,7 @@ impl Opening {
                 qos: will.qos,
                 retain: will.retain,
                 delay: p::number(will.properties, p::WILL_DELAY).unwrap_or(0),
+                carried: Carried::of(will.properties),
             }),
             malformed: !frame.defects.is_empty(),
             whole: frame.missing == 0 && connect.client_id.is_some(),

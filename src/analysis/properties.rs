@@ -3,6 +3,10 @@
 use crate::mqtt::{Properties, PropertyValue};
 
 pub(crate) const PAYLOAD_FORMAT: u32 = 0x01;
+pub(crate) const MESSAGE_EXPIRY: u32 = 0x02;
+pub(crate) const CONTENT_TYPE: u32 = 0x03;
+pub(crate) const RESPONSE_TOPIC: u32 = 0x08;
+pub(crate) const CORRELATION_DATA: u32 = 0x09;
 pub(crate) const SUBSCRIPTION_ID: u32 = 0x0b;
 pub(crate) const SESSION_EXPIRY: u32 = 0x11;
 pub(crate) const ASSIGNED_CLIENT_ID: u32 = 0x12;

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use crate::analysis::{
     Analysis, ConnectionFacts, Doubt, FrameFacts, Observer, Overdue, Reason, Silence, StillOpen,
-    Stream,
+    Stream, Undelivered,
 };
 use crate::engine::Output;
 use crate::event::Side;
@@ -429,6 +429,24 @@ impl Observer for Bench {
         };
         self.ask(&place, |check| match check {
             Check::Overdue(check) => Some(check(facts)),
+            _ => None,
+        });
+    }
+
+    fn undelivered(&mut self, facts: &Undelivered<'_>) {
+        let place = Place {
+            connection: facts.connection,
+            kind: Some(PacketType::Publish),
+            field: "",
+            qos: None,
+            by: Some(Side::Server),
+            version: version(facts.connection),
+            topic: None,
+            packet: facts.of.packet,
+            time: facts.of.time,
+        };
+        self.ask(&place, |check| match check {
+            Check::Undelivered(check) => Some(check(facts)),
             _ => None,
         });
     }

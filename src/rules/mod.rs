@@ -22,6 +22,7 @@ mod auth;
 mod budget;
 mod close;
 mod connect;
+mod delivery;
 mod finding;
 mod format;
 mod judge;
@@ -54,6 +55,7 @@ static CHAPTERS: &[&[&Rule]] = &[
     keep_alive::RULES,
     close::RULES,
     auth::RULES,
+    delivery::RULES,
     budget::RULES,
 ];
 

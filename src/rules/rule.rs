@@ -7,7 +7,7 @@ use crate::mqtt::{PacketType, Version};
 
 use super::budget::Budgets;
 use super::verdict::Judged;
-use crate::analysis::{FrameFacts, Overdue, Silence, StillOpen, Stream};
+use crate::analysis::{FrameFacts, Overdue, Silence, StillOpen, Stream, Undelivered};
 
 /// A rule of the protocol that can be seen on the wire.
 #[derive(Debug)]
@@ -88,6 +88,8 @@ pub enum Check {
     Frame(&'static [PacketType], fn(&FrameFacts<'_>) -> Judged),
     /// A request to which no answer was seen, when nothing more can come.
     Overdue(fn(&Overdue<'_>) -> Judged),
+    /// A delivery that never came, when nothing more can come.
+    Undelivered(fn(&Undelivered<'_>) -> Judged),
     /// A connection that one side had to close, and that is still open.
     StillOpen(fn(&StillOpen<'_>) -> Judged),
     /// A pause of a client, or a connection that outlived it.
@@ -118,6 +120,7 @@ impl fmt::Debug for Check {
             Self::Format(_) => "Format",
             Self::Frame(..) => "Frame",
             Self::Overdue(_) => "Overdue",
+            Self::Undelivered(_) => "Undelivered",
             Self::StillOpen(_) => "StillOpen",
             Self::Silence(_) => "Silence",
             Self::Budget(..) => "Budget",

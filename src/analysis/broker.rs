@@ -1,0 +1,294 @@
+//! What goes through a server from one client to another: publications,
+//! retained messages, wills, and what of them was delivered.
+//!
+//! A delivery is matched with the publication it comes from by topic and
+//! payload. Only a single match counts; and as servers can be configured, have
+//! plug-ins, and are fed by connections nobody captured, rules make warnings
+//! of it at most.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::frame::MQTTFrame;
+use crate::limits;
+use crate::mqtt::{ControlPacket, Properties, PropertyValue};
+use crate::time::Timestamp;
+
+use super::properties as p;
+use super::seen::Seen;
+
+/// A message that a client gave to the server.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// Its PUBLISH; of a will the last packet of its connection.
+    pub seen: Seen,
+    /// Topic Name.
+    pub topic: Box<[u8]>,
+    /// Published with this QoS.
+    pub qos: u8,
+    /// And with this RETAIN.
+    pub retain: bool,
+    /// It is a will.
+    pub will: bool,
+    /// Message Expiry Interval in seconds (5.0).
+    pub expiry: Option<u32>,
+    /// The properties that servers pass on.
+    pub carried: Carried,
+    /// Place among the publications of its server.
+    pub order: u64,
+}
+
+/// Properties of 5.0 that a server passes on unaltered, each as it was written.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Carried {
+    /// Payload Format Indicator.
+    pub payload_format: Option<u32>,
+    /// Content Type.
+    pub content_type: Option<Box<[u8]>>,
+    /// Response Topic.
+    pub response_topic: Option<Box<[u8]>>,
+    /// Correlation Data.
+    pub correlation_data: Option<Box<[u8]>>,
+    /// User Properties in order.
+    pub user: Vec<(Box<[u8]>, Box<[u8]>)>,
+}
+
+impl Carried {
+    /// Those of a PUBLISH or of a will.
+    pub fn of(properties: Properties<'_>) -> Self {
+        if properties.is_empty() {
+            return Self::default();
+        }
+        let mut carried = Self {
+            payload_format: p::number(properties, p::PAYLOAD_FORMAT),
+            content_type: p::bytes(properties, p::CONTENT_TYPE),
+            response_topic: p::bytes(properties, p::RESPONSE_TOPIC),
+            correlation_data: p::bytes(properties, p::CORRELATION_DATA),
+            user: Vec::new(),
+        };
+        for property in properties.iter() {
+            if let PropertyValue::Pair(name, value) = property.value {
+                carried
+                    .user
+                    .push((name.bytes().into(), value.bytes().into()));
+            }
+        }
+        carried
+    }
+}
+
+/// What is known of a PUBLISH that a server sends.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// What it comes from, if that is one publication.
+    pub publication: Option<Publication>,
+    /// There are several that it may come from.
+    pub ambiguous: bool,
+    /// How often this client got it before.
+    pub earlier: u32,
+    /// A publication of the same topic, publisher and QoS that was delivered
+    /// on this connection before, although it was published later.
+    pub overtaken_by: Option<Seen>,
+    /// The last message that was published to the topic with RETAIN 1; its
+    /// payload is told by `is_latest_retained`.
+    pub retained: Option<Seen>,
+    /// Whether this is that message.
+    pub is_latest_retained: bool,
+    /// It is the will of a client that had sent DISCONNECT, and nobody
+    /// published it.
+    pub dropped_will: Option<Seen>,
+}
+
+/// What goes through one server.
+#[derive(Debug, Default)]
+pub(super) struct Broker {
+    publications: HashMap<u64, Vec<Publication>, foldhash::fast::FixedState>,
+    order: VecDeque<u64>,
+    published: u64,
+    retained: HashMap<Box<[u8]>, (u64, Seen, bool)>,
+    dropped_wills: HashMap<u64, Seen>,
+}
+
+impl Broker {
+    /// A client publishes; `key` is of topic and payload.
+    pub(super) fn publish(&mut self, frame: &MQTTFrame<'_>, key: u64) {
+        let (ControlPacket::Publish(publish), Some(topic)) = (&frame.packet, frame.topic) else {
+            return;
+        };
+        // A second copy is not a second message.
+        if frame.header.dup() && self.publications.contains_key(&key) {
+            return;
+        }
+        let retain = frame.header.retain();
+        let empty = publish.payload_len == Some(0);
+        self.add(
+            key,
+            Publication {
+                seen: Seen::of(frame),
+                topic: topic.bytes().into(),
+                qos: frame.header.qos(),
+                retain,
+                will: false,
+                expiry: p::number(publish.properties, p::MESSAGE_EXPIRY),
+                carried: Carried::of(publish.properties),
+                order: 0,
+            },
+            empty,
+        );
+    }
+
+    pub(super) fn add(&mut self, key: u64, mut publication: Publication, empty: bool) {
+        self.published += 1;
+        publication.order = self.published;
+        if publication.retain && self.retained.len() < limits::PUBLICATIONS {
+            self.retained
+                .insert(publication.topic.clone(), (key, publication.seen, empty));
+        }
+        self.publications.entry(key).or_default().push(publication);
+        self.order.push_back(key);
+        if self.order.len() > limits::PUBLICATIONS
+            && let Some(oldest) = self.order.pop_front()
+            && let Some(list) = self.publications.get_mut(&oldest)
+        {
+            list.remove(0);
+            if list.is_empty() {
+                self.publications.remove(&oldest);
+            }
+        }
+    }
+
+    /// A client has said that its will is not wanted.
+    pub(super) fn drop_will(&mut self, key: u64, by: Seen) {
+        if self.dropped_wills.len() < limits::PUBLICATIONS {
+            self.dropped_wills.insert(key, by);
+        }
+    }
+
+    /// The publication of that PUBLISH.
+    pub(super) fn find(&self, key: u64, seen: Seen) -> Option<&Publication> {
+        let list = self.publications.get(&key)?;
+        list.iter().find(|publication| publication.seen == seen)
+    }
+
+    /// A server delivers.
+    pub(super) fn deliver(
+        &self,
+        frame: &MQTTFrame<'_>,
+        key: u64,
+        delivered: &mut Delivered,
+    ) -> Delivery {
+        let list = self.publications.get(&key).map_or(&[][..], Vec::as_slice);
+        let publication = match list {
+            [one] => Some(one.clone()),
+            _ => None,
+        };
+        let retained = frame
+            .topic
+            .and_then(|topic| self.retained.get(topic.bytes()));
+        let dropped = self.dropped_wills.get(&key).copied();
+        let overtaken_by = publication.as_ref().and_then(|publication| {
+            let live = !frame.header.retain() && !frame.header.dup();
+            live.then(|| delivered.in_order(publication)).flatten()
+        });
+        Delivery {
+            ambiguous: list.len() > 1,
+            earlier: delivered.again(key, frame.time),
+            overtaken_by,
+            retained: retained.map(|(_, seen, _)| *seen),
+            is_latest_retained: retained.is_some_and(|(latest, ..)| *latest == key),
+            dropped_will: dropped.filter(|_| list.is_empty()),
+            publication,
+        }
+    }
+
+    /// The retained messages that match, by key.
+    pub(super) fn retained(&self) -> impl Iterator<Item = (&[u8], u64, Seen)> {
+        self.retained
+            .iter()
+            .filter(|(_, (_, _, empty))| !empty)
+            .map(|(topic, (key, seen, _))| (&**topic, *key, *seen))
+    }
+}
+
+/// What was delivered on a connection.
+#[derive(Debug, Default)]
+pub(super) struct Delivered {
+    recent: VecDeque<(u64, Timestamp)>,
+    /// By publisher's connection, QoS and topic: the latest publication.
+    latest: HashMap<(u64, u8, Box<[u8]>), (u64, Seen)>,
+    /// What should still come.
+    expected: Vec<Expected>,
+}
+
+/// A delivery that should come.
+#[derive(Clone, Debug)]
+pub(super) struct Expected {
+    pub(super) key: u64,
+    pub(super) because: Because,
+    /// Its publication, or the SUBSCRIBE that asks for it.
+    pub(super) of: Seen,
+    /// From when on it is due.
+    pub(super) since: Timestamp,
+}
+
+/// Why a delivery should come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Because {
+    /// It was published to a topic that the client is subscribed to.
+    Published,
+    /// It is retained, and the client has subscribed.
+    Retained,
+    /// It is the will of a client that went away.
+    Will,
+}
+
+impl Delivered {
+    fn again(&mut self, key: u64, time: Timestamp) -> u32 {
+        let before = self
+            .recent
+            .iter()
+            .filter(|(other, _)| *other == key)
+            .count();
+        if self.recent.len() == limits::DELIVERIES {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((key, time));
+        self.expected.retain(|expected| expected.key != key);
+        before as u32
+    }
+
+    fn in_order(&mut self, publication: &Publication) -> Option<Seen> {
+        if self.latest.len() >= limits::DELIVERIES {
+            self.latest.clear();
+        }
+        let at = (
+            publication.seen.connection,
+            publication.qos,
+            publication.topic.clone(),
+        );
+        let latest = self
+            .latest
+            .entry(at)
+            .or_insert((publication.order, publication.seen));
+        if publication.order < latest.0 {
+            return Some(latest.1);
+        }
+        *latest = (publication.order, publication.seen);
+        None
+    }
+
+    /// Something should come, unless it has come since it was published.
+    pub(super) fn expect(&mut self, expected: Expected) {
+        let published = match expected.because {
+            Because::Published | Because::Will => expected.of.time,
+            Because::Retained => expected.since,
+        };
+        let came = |(key, time): &(u64, Timestamp)| *key == expected.key && *time >= published;
+        if self.expected.len() < limits::DELIVERIES && !self.recent.iter().any(came) {
+            self.expected.push(expected);
+        }
+    }
+
+    pub(super) fn expected(&self) -> &[Expected] {
+        &self.expected
+    }
+}

@@ -1,0 +1,1199 @@
+//! From one client to another: what a server makes of a publication.
+//!
+//! Servers may be configured, have plug-ins, and are fed by connections that
+//! nobody captured. So all of it is warnings, where a delivery comes from one
+//! publication and no other.
+
+use std::time::Duration;
+
+use crate::analysis::properties as p;
+use crate::analysis::{
+    Because, Carried, Delivery, Ending, FrameFacts, PATIENCE, Publication, Reason, Subscription,
+    Undelivered,
+};
+use crate::mqtt::{PacketType as P, Version, topic};
+
+use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
+use super::verdict::{Judged, warning};
+
+pub(super) static RULES: &[&Rule] = &[
+    &QOS_RAISED,
+    &PROPERTIES_ALTERED,
+    &RETAIN_FORWARDED,
+    &RETAINED_WITHOUT_FLAG,
+    &RETAINED_STALE,
+    &EMPTY_RETAINED,
+    &RETAIN_HANDLING,
+    &NO_LOCAL,
+    &ORDER,
+    &DELIVERED_TWICE,
+    &EXPIRED,
+    &DROPPED_WILL,
+    &WILL_FLAGS,
+    &LOST_DELIVERY,
+    &MISSING_RETAINED,
+    &MISSING_WILL,
+];
+
+static QOS_RAISED: Rule = Rule {
+    id: "qos-raised",
+    title: "A delivery has the smaller of published and granted QoS",
+    why: "Messages that were sent without acknowledgement cannot become reliable on the way; handshakes are all that is added.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.8.4-6"),
+        v311("MQTT-3.3.5-1").on("lowered"),
+        v5("MQTT-3.8.4-8"),
+        v5("MQTT-3.3.4-2").on("lowered"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x
+! connection 1
+< PUBLISH topic=t/a payload=x",
+        bad: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x
+! connection 1
+< PUBLISH topic=t/a payload=x qos=1 id=1
+> PUBACK id=1",
+        cut: "\
+! midstream
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x
+! connection 1
+< PUBLISH topic=t/a payload=x qos=1 id=1
+> PUBACK id=1",
+    },
+    check: Check::Frame(&[P::Publish], qos_raised),
+};
+
+fn qos_raised(f: &FrameFacts<'_>) -> Judged {
+    let (_, publication) = single(f)?;
+    let qos = f.frame.header.qos();
+    let granted = matching(f).filter_map(|s| s.granted).max()?;
+    let expected = publication.qos.min(granted);
+    let several = matching(f).count() > 1;
+    // Each of several overlapping subscriptions may get a copy of its own.
+    if qos == expected || (qos < expected && several) || f.frame.header.dup() || publication.retain
+    {
+        return None;
+    }
+    Some(
+        warning(format!(
+            "expected QoS {expected}, the smaller of published ({}) and granted ({granted}), found {qos}",
+            publication.qos
+        ))
+        .about(if qos < expected { "lowered" } else { "" })
+        .at(publication.seen.packet)
+        .unless(f.any_doubt())
+        .unless(f.doubt_of_subscriptions()),
+    )
+}
+
+static PROPERTIES_ALTERED: Rule = Rule {
+    id: "properties-altered",
+    title: "A server passes properties of a message on unaltered, and in order",
+    why: "Request and response find each other by them; signatures over User Properties break.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v5("MQTT-3.3.2-4").on("Payload Format Indicator"),
+        v5("MQTT-3.3.2-20").on("Content Type"),
+        v5("MQTT-3.3.2-15").on("Response Topic"),
+        v5("MQTT-3.3.2-16").on("Correlation Data"),
+        v5("MQTT-3.3.2-17").on("User Property"),
+        v5("MQTT-3.3.2-18").on("User Property"),
+        v5("MQTT-3.1.3-10").on("User Property of a will"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p version=5
+< CONNACK
+> PUBLISH topic=t/a payload=x content_type=c
+! connection 1
+< PUBLISH topic=t/a payload=x content_type=c",
+        bad: "\
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p version=5
+< CONNACK
+> PUBLISH topic=t/a payload=x content_type=c
+! connection 1
+< PUBLISH topic=t/a payload=x",
+        cut: "\
+! midstream
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p version=5
+< CONNACK
+> PUBLISH topic=t/a payload=x content_type=c
+! connection 1
+< PUBLISH topic=t/a payload=x",
+    },
+    check: Check::Frame(&[P::Publish], properties_altered),
+};
+
+fn properties_altered(f: &FrameFacts<'_>) -> Judged {
+    let (_, publication) = single(f)?;
+    let (sent, found) = (
+        &publication.carried,
+        Carried::of(f.frame.packet.properties()),
+    );
+    let what = if sent.payload_format.unwrap_or(0) != found.payload_format.unwrap_or(0) {
+        "Payload Format Indicator"
+    } else if sent.content_type != found.content_type {
+        "Content Type"
+    } else if sent.response_topic != found.response_topic {
+        "Response Topic"
+    } else if sent.correlation_data != found.correlation_data {
+        "Correlation Data"
+    } else if !sent.user.iter().all(|pair| found.user.contains(pair))
+        || !found
+            .user
+            .iter()
+            .filter(|pair| sent.user.contains(pair))
+            .eq(&sent.user)
+    {
+        if publication.will {
+            "User Property of a will"
+        } else {
+            "User Property"
+        }
+    } else {
+        return None;
+    };
+    // A publisher of an older version has none to pass on.
+    let versions = f.frame.version == Version::V5 && *sent != Carried::default();
+    versions.then(|| {
+        warning(format!(
+            "expected {what} as it was published, found another or none"
+        ))
+        .about(what)
+        .at(publication.seen.packet)
+        .unless(f.any_doubt())
+    })
+}
+
+static RETAIN_FORWARDED: Rule = Rule {
+    id: "retain-forwarded",
+    title: "A live delivery has RETAIN 0, unless the subscription asks for Retain As Published",
+    why: "Subscribers take a live message for an old one, and ignore it.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.3.1-9"),
+        v5("MQTT-3.3.1-12"),
+        v5("MQTT-3.3.1-13").on("Retain As Published"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x retain=1
+! connection 1
+< PUBLISH topic=t/a payload=x",
+        bad: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x retain=1
+! connection 1
+< PUBLISH topic=t/a payload=x retain=1",
+        cut: "\
+! midstream
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x retain=1
+! connection 1
+< PUBLISH topic=t/a payload=x retain=1",
+    },
+    check: Check::Frame(&[P::Publish], retain_forwarded),
+};
+
+fn retain_forwarded(f: &FrameFacts<'_>) -> Judged {
+    let (_, publication) = single(f)?;
+    let facts = f.connection;
+    if facts.opening.as_ref().is_none_or(|opening| opening.bridge) {
+        return None;
+    }
+    // Live: subscribed, and told so, before it was published.
+    let live = |s: &Subscription| s.granted.is_some() && s.since.time < publication.seen.started;
+    let mut as_published =
+        matching(f).map(|s| f.frame.version == Version::V5 && s.options & 8 != 0);
+    let first = as_published.next()?;
+    if !matching(f).all(live) || as_published.any(|other| other != first) {
+        return None;
+    }
+    let expected = first && publication.retain;
+    (f.frame.header.retain() != expected).then(|| {
+        warning(format!(
+            "expected RETAIN {} in a delivery to an established subscription, found {}",
+            u8::from(expected),
+            u8::from(f.frame.header.retain())
+        ))
+        .about(if first { "Retain As Published" } else { "" })
+        .at(publication.seen.packet)
+        .unless(f.any_doubt())
+        .unless(f.doubt_of_subscriptions())
+    })
+}
+
+static RETAINED_WITHOUT_FLAG: Rule = Rule {
+    id: "retained-without-flag",
+    title: "A message that is sent because it was retained has RETAIN 1",
+    why: "A subscriber cannot tell the last known value from a new one.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[v31(), v311("MQTT-3.3.1-8")],
+    examples: Examples {
+        good: "\
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+< PUBACK id=1
+! connection 2
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+< PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+> PUBACK id=1",
+        bad: "\
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+< PUBACK id=1
+! connection 2
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+< PUBLISH topic=t/a payload=x qos=1 id=1
+> PUBACK id=1",
+        cut: "\
+! midstream
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+< PUBACK id=1
+! connection 2
+! midstream
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+< PUBLISH topic=t/a payload=x qos=1 id=1
+> PUBACK id=1",
+    },
+    check: Check::Frame(&[P::Publish], retained_without_flag),
+};
+
+fn retained_without_flag(f: &FrameFacts<'_>) -> Judged {
+    let (delivery, publication) = single(f)?;
+    // Published before this client was connected at all, and of no session.
+    let opening = f.connection.opening.as_ref()?;
+    let old = publication.seen.time < opening.seen.started && opening.clean_start;
+    let retained = publication.retain && delivery.is_latest_retained;
+    (old && retained && !f.frame.header.retain()).then(|| {
+        warning(
+            "expected RETAIN 1 in a retained message that is sent for a new subscription, found 0",
+        )
+        .at(publication.seen.packet)
+        .unless(f.any_doubt())
+    })
+}
+
+static RETAINED_STALE: Rule = Rule {
+    id: "retained-stale",
+    title: "Only the last message that was published with RETAIN 1 is retained",
+    why: "A subscriber starts with a value that was replaced, cleared, or never meant to stay.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.3.1-5").on("replaced"),
+        v311("MQTT-3.3.1-7").on("replaced"),
+        v311("MQTT-3.3.1-10").on("cleared"),
+        v311("MQTT-3.3.1-12").on("RETAIN 0"),
+        v311("MQTT-3.1.2-16").on("will"),
+        v5("MQTT-3.3.1-5").on("replaced"),
+        v5("MQTT-3.3.1-6").on("cleared"),
+        v5("MQTT-3.3.1-8").on("RETAIN 0"),
+        v5("MQTT-3.1.2-14").on("will"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+< PUBACK id=1
+! connection 2
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+< PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+> PUBACK id=1",
+        bad: "\
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+< PUBACK id=1
+> PUBLISH topic=t/a payload=y retain=1 qos=1 id=2
+< PUBACK id=2
+! wait 2s
+! connection 2
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+< PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+> PUBACK id=1",
+        cut: "\
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+< PUBACK id=1
+> PUBLISH topic=t/a payload=y retain=1 qos=1 id=2
+< PUBACK id=2
+! wait 2s
+! connection 2
+! midstream
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+< PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+> PUBACK id=1",
+    },
+    check: Check::Frame(&[P::Publish], retained_stale),
+};
+
+fn retained_stale(f: &FrameFacts<'_>) -> Judged {
+    let (delivery, publication) = single(f)?;
+    if !f.frame.header.retain() || as_published(f) {
+        return None;
+    }
+    let subscribed = matching(f).map(|s| s.since.started).max()?;
+    // What happens at the same time may happen in any order.
+    const APART: Duration = Duration::from_secs(1);
+    let (message, about, packet) = if publication.retain {
+        let latest = delivery.retained.filter(|_| !delivery.is_latest_retained)?;
+        if subscribed.since(latest.time) < APART {
+            return None;
+        }
+        (
+            "found one that was replaced or cleared",
+            "replaced",
+            latest.packet,
+        )
+    } else {
+        let about = if publication.will { "will" } else { "RETAIN 0" };
+        (
+            "found one that was published with RETAIN 0",
+            about,
+            publication.seen.packet,
+        )
+    };
+    Some(
+        warning(format!(
+            "expected the last message published with RETAIN 1, {message}"
+        ))
+        .about(about)
+        .at(packet)
+        .unless(f.any_doubt())
+        .unless(f.doubt_of_subscriptions()),
+    )
+}
+
+static EMPTY_RETAINED: Rule = Rule {
+    id: "empty-retained",
+    title: "An empty message is never retained",
+    why: "It is the way to clear a topic; a subscriber that gets it takes it for a value.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.3.1-11"),
+        v311("MQTT-3.3.1-10"),
+        v5("MQTT-3.3.1-7"),
+        v5("MQTT-3.3.1-6"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+< PUBLISH topic=t/a payload=x retain=1",
+        bad: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+< PUBLISH topic=t/a retain=1",
+        cut: "\
+! midstream
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+< PUBLISH topic=t/a retain=1",
+    },
+    check: Check::Frame(&[P::Publish], empty_retained),
+};
+
+fn empty_retained(f: &FrameFacts<'_>) -> Judged {
+    f.delivery?;
+    let crate::mqtt::ControlPacket::Publish(publish) = &f.frame.packet else {
+        return None;
+    };
+    let bridge = f
+        .connection
+        .opening
+        .as_ref()
+        .is_none_or(|opening| opening.bridge);
+    let empty = publish.payload_len == Some(0) && f.frame.header.retain();
+    (empty && !bridge && !as_published(f)).then(|| {
+        warning("expected no retained message without payload, found one")
+            .unless(f.any_doubt())
+            .unless(f.doubt_of_subscriptions())
+    })
+}
+
+static RETAIN_HANDLING: Rule = Rule {
+    id: "retain-handling",
+    title: "Retain Handling 2 brings no retained messages, 1 only with a new subscription",
+    why: "A client that asked not to be flooded at each reconnect is.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v5("MQTT-3.3.1-11").on("2"),
+        v5("MQTT-3.3.1-10").on("1"),
+        v5("U-4.8-1").on("shared"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:0x01
+< SUBACK id=1 codes=1
+< PUBLISH topic=t/a payload=x retain=1",
+        bad: "\
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:0x21
+< SUBACK id=1 codes=1
+< PUBLISH topic=t/a payload=x retain=1",
+        cut: "\
+! midstream
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:0x21
+< SUBACK id=1 codes=1
+< PUBLISH topic=t/a payload=x retain=1",
+    },
+    check: Check::Frame(&[P::Publish], retain_handling),
+};
+
+fn retain_handling(f: &FrameFacts<'_>) -> Judged {
+    f.delivery?;
+    let none = |s: &Subscription| s.options >> 4 & 3 == 2 || s.shared;
+    if !f.frame.header.retain() || f.frame.version != Version::V5 || as_published(f) {
+        return None;
+    }
+    let first = matching(f).next()?;
+    matching(f).all(none).then(|| {
+        warning("expected no retained message for this subscription, found one")
+            .about(if first.shared { "shared" } else { "2" })
+            .at(first.since.packet)
+            .unless(f.any_doubt())
+            .unless(f.doubt_of_subscriptions())
+    })
+}
+
+static NO_LOCAL: Rule = Rule {
+    id: "no-local",
+    title: "With No Local a client does not get its own messages back",
+    why: "Two bridges that subscribe to each other send one message round and round.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[v5("MQTT-3.8.3-3")],
+    examples: Examples {
+        good: "\
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:5
+< SUBACK id=1 codes=1
+> PUBLISH topic=t/a payload=x",
+        bad: "\
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:5
+< SUBACK id=1 codes=1
+> PUBLISH topic=t/a payload=x
+< PUBLISH topic=t/a payload=x",
+        cut: "\
+! midstream
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:5
+< SUBACK id=1 codes=1
+> PUBLISH topic=t/a payload=x
+< PUBLISH topic=t/a payload=x",
+    },
+    check: Check::Frame(&[P::Publish], no_local),
+};
+
+fn no_local(f: &FrameFacts<'_>) -> Judged {
+    let (_, publication) = single(f)?;
+    let own = publication.seen.connection == f.frame.connection.number && !publication.will;
+    let mut matching = matching(f);
+    let first = matching.next()?;
+    let local = |s: &Subscription| s.options & 4 == 0;
+    let no_local = f.frame.version == Version::V5 && !local(first) && !matching.any(local);
+    (own && no_local && !f.frame.header.retain()).then(|| {
+        warning("expected no delivery of the client's own message, because of No Local; found one")
+            .at(publication.seen.packet)
+            .unless(f.any_doubt())
+            .unless(f.doubt_of_subscriptions())
+    })
+}
+
+static ORDER: Rule = Rule {
+    id: "delivery-order",
+    title: "Messages of one publisher, topic and QoS are delivered in the order in which they were published",
+    why: "The older value overwrites the newer one. Servers may be configured to treat topics as unordered.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v31(),
+        v311("MQTT-4.6.0-5"),
+        v311("MQTT-4.6.0-6"),
+        v5("MQTT-4.6.0-5"),
+        v5("MQTT-4.6.0-6"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x
+> PUBLISH topic=t/a payload=y
+! connection 1
+< PUBLISH topic=t/a payload=x
+< PUBLISH topic=t/a payload=y",
+        bad: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x
+> PUBLISH topic=t/a payload=y
+! connection 1
+< PUBLISH topic=t/a payload=y
+< PUBLISH topic=t/a payload=x",
+        cut: "\
+! midstream
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x
+> PUBLISH topic=t/a payload=y
+! connection 1
+< PUBLISH topic=t/a payload=y
+< PUBLISH topic=t/a payload=x",
+    },
+    check: Check::Frame(&[P::Publish], order),
+};
+
+fn order(f: &FrameFacts<'_>) -> Judged {
+    let (delivery, publication) = single(f)?;
+    let by = delivery.overtaken_by?;
+    // Overlapping subscriptions may each get the messages in their own time.
+    let one = matching(f).count() == 1 && !matching(f).any(|s| s.shared);
+    (one && delivery.earlier == 0).then(|| {
+        warning("expected messages in the order in which they were published, found an older one after a newer")
+            .at(publication.seen.packet)
+            .at(by.packet)
+            .unless(f.any_doubt())
+    })
+}
+
+static DELIVERED_TWICE: Rule = Rule {
+    id: "delivered-twice",
+    title: "One subscription gets one copy of a message",
+    why: "Counters count twice, valves open twice: QoS 2 promises otherwise, and subscribing again replaces a subscription.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.8.4-3"),
+        v5("MQTT-3.8.4-3"),
+        v5("MQTT-3.8.4-4"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x
+! connection 1
+< PUBLISH topic=t/a payload=x",
+        bad: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x
+! connection 1
+< PUBLISH topic=t/a payload=x
+< PUBLISH topic=t/a payload=x",
+        cut: "\
+! midstream
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x
+! connection 1
+< PUBLISH topic=t/a payload=x
+< PUBLISH topic=t/a payload=x",
+    },
+    check: Check::Frame(&[P::Publish], delivered_twice),
+};
+
+fn delivered_twice(f: &FrameFacts<'_>) -> Judged {
+    let (delivery, publication) = single(f)?;
+    let one = matching(f).count() == 1 && matching(f).all(|s| s.until.is_none());
+    // A retained message comes again with each SUBSCRIBE.
+    let live = !f.frame.header.retain() && !f.frame.header.dup() && !publication.retain;
+    (one && live && delivery.earlier > 0).then(|| {
+        warning("expected one copy of a message for one subscription, found another")
+            .at(publication.seen.packet)
+            .unless(f.any_doubt())
+            .unless(f.doubt_of_subscriptions())
+    })
+}
+
+static EXPIRED: Rule = Rule {
+    id: "expired-delivery",
+    title: "A message is not delivered after its Message Expiry Interval, which counts down while it waits",
+    why: "A command that was meant for a minute ago is carried out now.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[v5("MQTT-3.3.2-5"), v5("MQTT-3.3.2-6").on("countdown")],
+    examples: Examples {
+        good: "\
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p version=5
+< CONNACK
+> PUBLISH topic=t/a payload=x message_expiry_interval=10
+! connection 1
+< PUBLISH topic=t/a payload=x message_expiry_interval=10",
+        bad: "\
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p version=5
+< CONNACK
+> PUBLISH topic=t/a payload=x message_expiry_interval=10
+! wait 30s
+! connection 1
+< PUBLISH topic=t/a payload=x message_expiry_interval=10",
+        cut: "\
+! midstream
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p version=5
+< CONNACK
+> PUBLISH topic=t/a payload=x message_expiry_interval=10
+! wait 30s
+! connection 1
+< PUBLISH topic=t/a payload=x message_expiry_interval=10",
+    },
+    check: Check::Frame(&[P::Publish], expired),
+};
+
+fn expired(f: &FrameFacts<'_>) -> Judged {
+    let (_, publication) = single(f)?;
+    let expiry = publication.expiry?;
+    let waited = f.frame.started.since(publication.seen.time);
+    let left = p::number(f.frame.packet.properties(), p::MESSAGE_EXPIRY);
+    let (message, about) = if waited > Duration::from_secs(u64::from(expiry) + 2) {
+        (
+            format!(
+                "expected nothing of a message that expired after {expiry} s, found it delivered after {} s",
+                waited.as_secs()
+            ),
+            "",
+        )
+    } else if f.frame.version == Version::V5
+        && left.is_none_or(|left| u64::from(left) + waited.as_secs() > u64::from(expiry) + 2)
+    {
+        let left = left.map_or("none".to_owned(), |left| format!("{left} s"));
+        (
+            format!(
+                "expected a Message Expiry Interval of {expiry} s less the {} s that it waited, found {left}",
+                waited.as_secs()
+            ),
+            "countdown",
+        )
+    } else {
+        return None;
+    };
+    (!f.frame.header.dup()).then(|| {
+        warning(message)
+            .about(about)
+            .at(publication.seen.packet)
+            .unless(f.any_doubt())
+    })
+}
+
+static DROPPED_WILL: Rule = Rule {
+    id: "dropped-will",
+    title: "A will is not published after its client has said DISCONNECT",
+    why: "Everybody believes that the device has failed, when it has signed off.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.1.2-10"),
+        v311("MQTT-3.14.4-3"),
+        v5("MQTT-3.1.2-10"),
+        v5("MQTT-3.14.4-3"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=w will_topic=t/w will_payload=gone will_qos=1
+< CONNACK
+> DISCONNECT
+! fin >
+! fin <
+! connection 1
+> PINGREQ
+< PINGRESP",
+        bad: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=w will_topic=t/w will_payload=gone will_qos=1
+< CONNACK
+> DISCONNECT
+! fin >
+! fin <
+! connection 1
+< PUBLISH topic=t/w payload=gone qos=1 id=1
+> PUBACK id=1",
+        cut: "\
+! midstream
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=w will_topic=t/w will_payload=gone will_qos=1
+< CONNACK
+> DISCONNECT
+! fin >
+! fin <
+! connection 1
+< PUBLISH topic=t/w payload=gone qos=1 id=1
+> PUBACK id=1",
+    },
+    check: Check::Frame(&[P::Publish], dropped_will),
+};
+
+fn dropped_will(f: &FrameFacts<'_>) -> Judged {
+    let delivery = f.delivery?;
+    let by = delivery.dropped_will?;
+    Some(
+        warning("expected no will of a client that has sent DISCONNECT, found it delivered")
+            .at(by.packet)
+            .unless(f.any_doubt()),
+    )
+}
+
+static WILL_FLAGS: Rule = Rule {
+    id: "will-as-asked",
+    title: "A will is published once, with the QoS and RETAIN that were asked for",
+    why: "A device that is off line appears on line to whoever comes later, or the other way round.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[v31(), v311("MQTT-3.1.2-17"), v5("MQTT-3.1.2-15")],
+    examples: Examples {
+        good: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=w will_topic=t/w will_payload=gone will_qos=1
+< CONNACK
+! reset >
+! wait 2s
+! connection 1
+< PUBLISH topic=t/w payload=gone qos=1 id=1
+> PUBACK id=1",
+        bad: "\
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:9
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=w version=5 will_retain=1 will_topic=t/w will_payload=gone will_qos=1
+< CONNACK
+! reset >
+! wait 2s
+! connection 1
+< PUBLISH topic=t/w payload=gone qos=1 id=1
+> PUBACK id=1",
+        cut: "\
+! midstream
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:9
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=w version=5 will_retain=1 will_topic=t/w will_payload=gone will_qos=1
+< CONNACK
+! reset >
+! wait 2s
+! connection 1
+< PUBLISH topic=t/w payload=gone qos=1 id=1
+> PUBACK id=1",
+    },
+    check: Check::Frame(&[P::Publish], will_as_asked),
+};
+
+fn will_as_asked(f: &FrameFacts<'_>) -> Judged {
+    let (_, publication) = single(f)?;
+    let lost =
+        publication.will && publication.retain && !f.frame.header.retain() && as_published(f);
+    lost.then(|| {
+        warning("expected a will with RETAIN 1, as it was asked for, found 0")
+            .at(publication.seen.packet)
+            .unless(f.any_doubt())
+    })
+}
+
+static LOST_DELIVERY: Rule = Rule {
+    id: "lost-delivery",
+    title: "A message that the server has accepted goes to every client that is subscribed",
+    why: "It is the promise of QoS 1 and 2. Access rules and limits may be the reason.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[v31(), v311("MQTT-4.5.0-1"), v5("MQTT-4.5.0-1")],
+    examples: Examples {
+        good: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x qos=1 id=1
+< PUBACK id=1
+! connection 1
+< PUBLISH topic=t/a payload=x qos=1 id=1
+> PUBACK id=1",
+        bad: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x qos=1 id=1
+< PUBACK id=1
+! wait 40s
+! connection 1
+> PINGREQ
+< PINGRESP
+> DISCONNECT",
+        cut: "\
+! open
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x qos=1 id=1
+< PUBACK id=1
+! wait 40s
+! connection 1
+> PINGREQ
+< PINGRESP",
+    },
+    check: Check::Undelivered(lost_delivery),
+};
+
+fn lost_delivery(f: &Undelivered<'_>) -> Judged {
+    if f.because != Because::Published {
+        return None;
+    }
+    Some(missing(
+        f,
+        "a delivery of a message that the server has accepted",
+    ))
+}
+
+static MISSING_RETAINED: Rule = Rule {
+    id: "missing-retained",
+    title: "A new subscription gets the retained messages that match",
+    why: "A client does not learn the state it has subscribed to learn.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.3.1-6"),
+        v311("MQTT-3.3.1-5"),
+        v311("MQTT-3.1.2-7"),
+        v311("MQTT-3.8.4-3"),
+        v5("MQTT-3.3.1-9"),
+        v5("MQTT-3.8.4-4"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+< PUBACK id=1
+! connection 2
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+< PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+> PUBACK id=1",
+        bad: "\
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+< PUBACK id=1
+! connection 2
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! wait 40s
+> PINGREQ
+< PINGRESP
+> DISCONNECT",
+        cut: "\
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+< PUBACK id=1
+! connection 2
+! open
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! wait 40s
+> PINGREQ
+< PINGRESP",
+    },
+    check: Check::Undelivered(missing_retained),
+};
+
+fn missing_retained(f: &Undelivered<'_>) -> Judged {
+    if f.because != Because::Retained {
+        return None;
+    }
+    Some(missing(
+        f,
+        "the retained message of a topic that was subscribed to",
+    ))
+}
+
+static MISSING_WILL: Rule = Rule {
+    id: "missing-will",
+    title: "The will of a client that goes away without DISCONNECT is published",
+    why: "Nobody learns that the device has failed.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v31(),
+        v311("MQTT-3.1.2-8"),
+        v5("MQTT-3.1.2-8"),
+        v5("MQTT-3.1.2-7"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=w will_topic=t/w will_payload=gone will_qos=1
+< CONNACK
+! reset >
+! wait 2s
+! connection 1
+< PUBLISH topic=t/w payload=gone qos=1 id=1
+> PUBACK id=1",
+        bad: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=w will_topic=t/w will_payload=gone will_qos=1
+< CONNACK
+! reset >
+! wait 40s
+! connection 1
+> PINGREQ
+< PINGRESP
+! wait 40s
+> PINGREQ
+< PINGRESP
+> DISCONNECT",
+        cut: "\
+! open
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=w will_topic=t/w will_payload=gone will_qos=1
+< CONNACK
+! reset >
+! wait 40s
+! connection 1
+> PINGREQ
+< PINGRESP
+! wait 40s
+> PINGREQ
+< PINGRESP",
+    },
+    check: Check::Undelivered(missing_will),
+};
+
+fn missing_will(f: &Undelivered<'_>) -> Judged {
+    if f.because != Because::Will {
+        return None;
+    }
+    Some(missing(f, "the will of a client that went away"))
+}
+
+/// The one publication that a delivery comes from.
+fn single<'a>(f: &FrameFacts<'a>) -> Option<(&'a Delivery, &'a Publication)> {
+    let delivery = f.delivery?;
+    Some((delivery, delivery.publication.as_ref()?))
+}
+
+/// The client's subscriptions that match.
+fn matching<'a>(f: &FrameFacts<'a>) -> impl Iterator<Item = &'a Subscription> + use<'a> {
+    let topic = f.frame.topic.map_or(&[][..], |topic| topic.bytes());
+    let subscriptions = &f.connection.session.subscriptions;
+    subscriptions
+        .all()
+        .filter(move |s| !s.refused && topic::matches(&s.filter, topic))
+}
+
+/// Whether a subscription asks for RETAIN as it was published.
+fn as_published(f: &FrameFacts<'_>) -> bool {
+    f.frame.version == Version::V5 && matching(f).any(|s| s.options & 8 != 0)
+}
+
+/// Something that never came.
+fn missing(f: &Undelivered<'_>, what: &str) -> Box<super::Fault> {
+    warning(format!("expected {what}, found none"))
+        .at(f.of.packet)
+        .unless(f.connection.any_doubt())
+        .unless_when(f.ending == Ending::Unseen, Reason::CaptureEnd)
+        .unless_when(f.ending == Ending::Reset, Reason::Reset)
+        .unless_when(f.waited < PATIENCE, Reason::Tolerance)
+}

@@ -8,6 +8,9 @@ mod support;
 
 /// Who may import whom in `src`, and what the core never does.
 mod architecture;
+/// Every statement of the specifications has a rule or a reason; the pages of
+/// the rules are up to date.
+mod catalogue;
 /// README, help and manual say what the program does.
 mod docs;
 /// Captures with their frames written down beside them.

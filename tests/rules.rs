@@ -256,8 +256,12 @@ fn cut_of(packets: &[OwnedPacket], dice: &mut Dice) -> Vec<usize> {
         // Whole connections, by the client's port.
         _ => {
             let salt = dice.roll(u64::MAX);
-            all.filter(|i| (ports(&packets[*i].data) ^ salt).count_ones() % 2 == 0)
-                .collect()
+            all.filter(|i| {
+                (ports(&packets[*i].data) ^ salt)
+                    .count_ones()
+                    .is_multiple_of(2)
+            })
+            .collect()
         }
     }
 }

@@ -49,8 +49,11 @@ pub struct Carried {
     /// Correlation Data.
     pub correlation_data: Option<Box<[u8]>>,
     /// User Properties in order.
-    pub user: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub user: Vec<UserProperty>,
 }
+
+/// Name and value.
+type UserProperty = (Box<[u8]>, Box<[u8]>);
 
 impl Carried {
     /// Those of a PUBLISH or of a will.
@@ -209,12 +212,15 @@ impl Broker {
     }
 }
 
+/// What deliveries keep the order of: a publisher's connection, QoS and topic.
+type Order = (u64, u8, Box<[u8]>);
+
 /// What was delivered on a connection.
 #[derive(Debug, Default)]
 pub(super) struct Delivered {
     recent: VecDeque<(u64, Timestamp)>,
-    /// By publisher's connection, QoS and topic: the latest publication.
-    latest: HashMap<(u64, u8, Box<[u8]>), (u64, Seen)>,
+    /// The latest publication.
+    latest: HashMap<Order, (u64, Seen)>,
     /// What should still come.
     expected: Vec<Expected>,
 }

@@ -594,24 +594,21 @@ impl ConnectionFacts {
                     self.opening = Some(Box::new(Opening::of(frame, connect)));
                 }
             }
-            ControlPacket::Connack(connack) if direction == Direction::Down => {
-                if self.accepted.is_none() {
-                    let accepted = Acceptance::of(frame, connack);
-                    if !accepted.accepted() && accepted.whole {
-                        self.due(Cause::Refused, Direction::Down, frame);
-                    }
-                    self.accepted = Some(Box::new(accepted));
+            ControlPacket::Connack(connack)
+                if direction == Direction::Down && self.accepted.is_none() =>
+            {
+                let accepted = Acceptance::of(frame, connack);
+                if !accepted.accepted() && accepted.whole {
+                    self.due(Cause::Refused, Direction::Down, frame);
                 }
+                self.accepted = Some(Box::new(accepted));
             }
-            ControlPacket::Disconnect(disconnect) => {
-                if self.disconnect[way].is_none() {
-                    if direction == Direction::Up {
-                        self.expiry_at_disconnect =
-                            p::number(disconnect.properties, p::SESSION_EXPIRY);
-                    }
-                    self.disconnect[way] = Some((seen, disconnect.code.unwrap_or(0)));
-                    self.due(Cause::Disconnected, direction, frame);
+            ControlPacket::Disconnect(disconnect) if self.disconnect[way].is_none() => {
+                if direction == Direction::Up {
+                    self.expiry_at_disconnect = p::number(disconnect.properties, p::SESSION_EXPIRY);
                 }
+                self.disconnect[way] = Some((seen, disconnect.code.unwrap_or(0)));
+                self.due(Cause::Disconnected, direction, frame);
             }
             ControlPacket::Publish(publish) => {
                 self.highest_qos[way] = self.highest_qos[way].max(frame.header.qos());

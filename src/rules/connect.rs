@@ -49,7 +49,7 @@ static CONNECT_FIRST: Rule = Rule {
 < PINGRESP",
         bad: "> PUBLISH topic=a payload=x",
         cut: "\
-! midstream
+! gap 40 >
 > PUBLISH topic=a qos=1 id=1
 < PUBACK id=1
 > PUBLISH topic=a qos=1 id=2
@@ -60,7 +60,11 @@ static CONNECT_FIRST: Rule = Rule {
 
 fn connect_first(f: &FrameFacts<'_>) -> Judged {
     let (frame, facts) = (f.frame, f.connection);
-    let first = frame.direction == Up && facts.frames[Up as usize] == 0;
+    // A capture that begins in the middle of a connection has its CONNECT before
+    // it: nothing looks wrong there.
+    let first = frame.connection.from_start[Up as usize]
+        && frame.direction == Up
+        && facts.frames[Up as usize] == 0;
     (first && frame.header.packet_type() != P::Connect).then(|| {
         let at_start = frame.offset == 0;
         violation(format!(
@@ -150,7 +154,10 @@ static CONNACK_FIRST: Rule = Rule {
 fn connack_first(f: &FrameFacts<'_>) -> Judged {
     let (frame, facts) = (f.frame, f.connection);
     let kind = frame.header.packet_type();
-    if frame.direction == Up || facts.accepted.is_some() || kind == P::Connack {
+    // A capture that begins in the middle of a connection has its CONNACK before
+    // it: nothing looks wrong there.
+    let joined = frame.connection.from_start[Down as usize];
+    if frame.direction == Up || facts.accepted.is_some() || kind == P::Connack || !joined {
         return None;
     }
     let auth = kind == P::Auth && frame.version == Version::V5;

@@ -108,7 +108,7 @@ impl Judge {
 /// The rules that are asked, by what they are asked about.
 struct Tables {
     /// By packet type and version: rules with a function.
-    frame: Vec<Vec<(usize, fn(&FrameFacts<'_>) -> Judged)>>,
+    frame: Vec<Vec<(usize, FrameCheck)>>,
     /// By packet type and version: all rules that judge it.
     judge: Vec<RuleSet>,
     /// By packet type: budgets.
@@ -119,6 +119,7 @@ struct Tables {
 
 static TABLES: LazyLock<Tables> = LazyLock::new(Tables::new);
 
+type FrameCheck = fn(&FrameFacts<'_>) -> Judged;
 type BudgetCheck = fn(&FrameFacts<'_>, &Budgets) -> Judged;
 
 const VERSIONS: [Version; 3] = [Version::V3_1, Version::V3_1_1, Version::V5];
@@ -279,6 +280,7 @@ impl Bench {
     }
 
     #[cold]
+    #[expect(clippy::boxed_local, reason = "as the rules answer it")]
     fn found(&mut self, at: usize, fault: Box<Fault>, place: &Place<'_>) {
         let rule = RULES[at];
         if !self.wants(rule) || !self.is_selected(place) {

@@ -33,6 +33,7 @@ pub mod page;
 mod qos;
 mod rule;
 mod subscribe;
+pub mod unchecked;
 mod verdict;
 
 use std::sync::LazyLock;

@@ -45,3 +45,22 @@ pub fn of(rule: &Rule) -> String {
     }
     text
 }
+
+/// The list of all rules, by severity and name, for `docs/rules`.
+pub fn index() -> String {
+    let mut text = "# Rules\n\nWhat `mqttdump check` judges by. `mqttdump explain RULE` prints the page of a rule, and \
+        `mqttdump explain STATEMENT` those of the rules for a statement. What is checked of each statement of the \
+        specifications: [coverage](coverage.md).\n\n\
+        | Rule | Binds | Severity | |\n|---|---|---|---|\n"
+        .to_owned();
+    for rule in super::RULES.iter() {
+        text += &format!(
+            "| [{id}]({id}.md) | {} | {} | {} |\n",
+            rule.binds.name(),
+            rule.severity.name(),
+            rule.title.replace('|', "\\|"),
+            id = rule.id,
+        );
+    }
+    text
+}

@@ -1,0 +1,102 @@
+//! Statements of the specification that no rule checks, or that a rule checks
+//! only in part, and why. With the clauses of the rules they are the whole
+//! catalogue; a test sees to it.
+
+use crate::mqtt::Version;
+use crate::mqtt::Version::{V3_1_1, V5};
+
+/// A statement that is not, or not wholly, checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Unchecked {
+    /// Of which version.
+    pub version: Version,
+    /// Its number.
+    pub id: &'static str,
+    /// Why not, or what of it is not.
+    pub why: &'static str,
+}
+
+const fn not(version: Version, id: &'static str, why: &'static str) -> Unchecked {
+    Unchecked { version, id, why }
+}
+
+const ALWAYS_TRUE: &str = "Cannot be broken: the length before a string has two bytes.";
+const NO_WEBSOCKET: &str = "WebSocket is not decoded yet.";
+const BY_BYTES: &str = "A delivery is told by its bytes: one with other bytes is a delivery that \
+    matches no subscription (`no-subscription`), and the one that should have come is `lost-delivery`. \
+    That the difference is one of normalisation is not said.";
+const BOM: &str = "A delivery without the bytes is a topic that matches no subscription \
+    (`no-subscription`) or an altered property (`properties-altered`); that it is these bytes is not said.";
+const QUEUED: &str = "What the server drops from a queue for its limits looks the same as what it forgets: \
+    no evidence on the wire tells them apart.";
+const NO_GROUP: &str = "Which members a group has at a moment, and to whom the server offered a message before, \
+    is not on the wire of one member; the same payload for another member may be another message.";
+const HANDLED: &str = "What keeps being answered is not told from what the peer was free to delay.";
+const CONNECT_LATE: &str =
+    "A recommendation with no time: a TCP connection without CONNECT is not known to be MQTT.";
+
+/// Statements that no rule checks.
+pub static UNCHECKED: &[Unchecked] = &[
+    not(V3_1_1, "MQTT-1.5.3-3", BOM),
+    not(V3_1_1, "MQTT-3.1.2-5", QUEUED),
+    not(V3_1_1, "MQTT-4.7.3-3", ALWAYS_TRUE),
+    not(V3_1_1, "MQTT-4.7.3-4", BY_BYTES),
+    not(V3_1_1, "MQTT-6.0.0-1", NO_WEBSOCKET),
+    not(V3_1_1, "MQTT-6.0.0-2", NO_WEBSOCKET),
+    not(V3_1_1, "MQTT-6.0.0-3", NO_WEBSOCKET),
+    not(V3_1_1, "MQTT-6.0.0-4", NO_WEBSOCKET),
+    not(V3_1_1, "U-3.1-9", CONNECT_LATE),
+    not(V5, "MQTT-1.5.4-3", BOM),
+    not(
+        V5,
+        "MQTT-3.1.2-25",
+        "That nothing too large is sent is checked (`maximum-packet-size`); a message that was skipped for its \
+         size and one that was lost look the same.",
+    ),
+    not(
+        V5,
+        "MQTT-3.1.3-9",
+        "When the server noticed that the old connection was gone is not on the wire, and a will that was due \
+         before the new connection is published rightly.",
+    ),
+    not(V5, "MQTT-4.7.3-3", ALWAYS_TRUE),
+    not(V5, "MQTT-4.7.3-4", BY_BYTES),
+    not(V5, "MQTT-4.8.2-5", NO_GROUP),
+    not(V5, "MQTT-4.8.2-6", NO_GROUP),
+    not(V5, "MQTT-4.9.0-3", HANDLED),
+    not(V5, "MQTT-6.0.0-1", NO_WEBSOCKET),
+    not(V5, "MQTT-6.0.0-2", NO_WEBSOCKET),
+    not(V5, "MQTT-6.0.0-3", NO_WEBSOCKET),
+    not(V5, "MQTT-6.0.0-4", NO_WEBSOCKET),
+    not(V5, "U-3.1-9", CONNECT_LATE),
+];
+
+/// Statements of which a rule checks what one connection shows, and not the
+/// rest.
+pub static PARTLY: &[Unchecked] = &[
+    not(
+        V5,
+        "MQTT-3.2.2-4",
+        "That a client has no state of its own is seen only where an earlier connection ended its session.",
+    ),
+    not(
+        V5,
+        "MQTT-3.3.2-7",
+        "Shown where an alias is used that was not set on the connection.",
+    ),
+    not(
+        V5,
+        "MQTT-4.3.2-5",
+        "That the second message is acknowledged; not what the receiver does with it.",
+    ),
+    not(
+        V5,
+        "MQTT-4.3.3-10",
+        "That each repetition is acknowledged; not whether it is delivered twice.",
+    ),
+    not(
+        V5,
+        "U-3.2-10",
+        "Says how to compute: sessions are told by it, and no finding is about it alone.",
+    ),
+];

@@ -35,7 +35,7 @@ pub(crate) fn judge(packets: &[OwnedPacket], options: Options) -> Vec<Finding> {
     judge.take_finished()
 }
 
-fn told(findings: &[Finding]) -> String {
+pub(crate) fn told(findings: &[Finding]) -> String {
     let mut text = String::new();
     for found in findings {
         let clauses: Vec<_> = found.clauses.iter().map(|c| c.name(found.rule)).collect();

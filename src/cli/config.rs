@@ -368,7 +368,7 @@ mod tests {
     fn plan_in(line: &str, around: &Surroundings<'_>) -> Plan {
         match task(line, around) {
             Ok(Task::Read(plan)) => *plan,
-            Ok(Task::Generate(_)) => panic!("{line}"),
+            Ok(_) => panic!("{line}"),
             Err(message) => panic!("{line}: {message}"),
         }
     }

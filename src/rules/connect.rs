@@ -261,7 +261,6 @@ static SESSION_PRESENT_IMPOSSIBLE: Rule = Rule {
         v5("MQTT-3.1.2-6"),
         v5("MQTT-4.1.0-2"),
         v5("U-3.2-10"),
-        v5("MQTT-3.2.2-4").on("client"),
     ],
     examples: Examples {
         good: "\

@@ -41,13 +41,7 @@ static QOS_RAISED: Rule = Rule {
     why: "Messages that were sent without acknowledgement cannot become reliable on the way; handshakes are all that is added.",
     binds: Binds::Server,
     severity: Severity::Warn,
-    clauses: &[
-        v31(),
-        v311("MQTT-3.8.4-6"),
-        v311("MQTT-3.3.5-1").on("lowered"),
-        v5("MQTT-3.8.4-8"),
-        v5("MQTT-3.3.4-2").on("lowered"),
-    ],
+    clauses: &[v31(), v311("MQTT-3.8.4-6"), v5("MQTT-3.8.4-8")],
     examples: Examples {
         good: "\
 > CONNECT client=s
@@ -105,7 +99,6 @@ fn qos_raised(f: &FrameFacts<'_>) -> Judged {
             "expected QoS {expected}, the smaller of published ({}) and granted ({granted}), found {qos}",
             publication.qos
         ))
-        .about(if qos < expected { "lowered" } else { "" })
         .at(publication.seen.packet)
         .unless(f.any_doubt())
         .unless(f.doubt_of_subscriptions()),
@@ -515,11 +508,7 @@ static RETAIN_HANDLING: Rule = Rule {
     why: "A client that asked not to be flooded at each reconnect is.",
     binds: Binds::Server,
     severity: Severity::Warn,
-    clauses: &[
-        v5("MQTT-3.3.1-11").on("2"),
-        v5("MQTT-3.3.1-10").on("1"),
-        v5("U-4.8-1").on("shared"),
-    ],
+    clauses: &[v5("MQTT-3.3.1-11").on("2"), v5("U-4.8-1").on("shared")],
     examples: Examples {
         good: "\
 > CONNECT client=s version=5

@@ -31,6 +31,8 @@ const QUEUED: &str = "What the server drops from a queue for its limits looks th
     no evidence on the wire tells them apart.";
 const NO_GROUP: &str = "Which members a group has at a moment, and to whom the server offered a message before, \
     is not on the wire of one member; the same payload for another member may be another message.";
+const COPIES: &str = "A copy for each of the overlapping subscriptions is allowed: one with a lower QoS is not wrong, \
+    and what came of the others is not known before the connection ends.";
 const HANDLED: &str = "What keeps being answered is not told from what the peer was free to delay.";
 const CONNECT_LATE: &str =
     "A recommendation with no time: a TCP connection without CONNECT is not known to be MQTT.";
@@ -39,6 +41,7 @@ const CONNECT_LATE: &str =
 pub static UNCHECKED: &[Unchecked] = &[
     not(V3_1_1, "MQTT-1.5.3-3", BOM),
     not(V3_1_1, "MQTT-3.1.2-5", QUEUED),
+    not(V3_1_1, "MQTT-3.3.5-1", COPIES),
     not(V3_1_1, "MQTT-4.7.3-3", ALWAYS_TRUE),
     not(V3_1_1, "MQTT-4.7.3-4", BY_BYTES),
     not(V3_1_1, "MQTT-6.0.0-1", NO_WEBSOCKET),
@@ -59,6 +62,18 @@ pub static UNCHECKED: &[Unchecked] = &[
         "When the server noticed that the old connection was gone is not on the wire, and a will that was due \
          before the new connection is published rightly.",
     ),
+    not(
+        V5,
+        "MQTT-3.2.2-4",
+        "What a client has stored is not visible; that a server resumes what cannot be there is \
+         `session-present-impossible`.",
+    ),
+    not(
+        V5,
+        "MQTT-3.3.1-10",
+        "A retained message after the second SUBSCRIBE may be one for the first that was still on its way.",
+    ),
+    not(V5, "MQTT-3.3.4-2", COPIES),
     not(V5, "MQTT-4.7.3-3", ALWAYS_TRUE),
     not(V5, "MQTT-4.7.3-4", BY_BYTES),
     not(V5, "MQTT-4.8.2-5", NO_GROUP),
@@ -74,11 +89,6 @@ pub static UNCHECKED: &[Unchecked] = &[
 /// Statements of which a rule checks what one connection shows, and not the
 /// rest.
 pub static PARTLY: &[Unchecked] = &[
-    not(
-        V5,
-        "MQTT-3.2.2-4",
-        "That a client has no state of its own is seen only where an earlier connection ended its session.",
-    ),
     not(
         V5,
         "MQTT-3.3.2-7",

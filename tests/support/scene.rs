@@ -32,6 +32,13 @@ struct Line {
 /// The connections of a scene, in the order of their first lines.
 #[track_caller]
 pub fn wires(text: &str) -> Vec<Wire> {
+    match try_wires(text) {
+        Ok(wires) => wires,
+        Err(message) => panic!("{message}"),
+    }
+}
+
+fn try_wires(text: &str) -> Result<Vec<Wire>, String> {
     let mut lines: BTreeMap<u32, Line> = BTreeMap::new();
     let mut order = Vec::new();
     let (mut current, mut clock) = (1, 0_u64);
@@ -79,9 +86,10 @@ pub fn wires(text: &str) -> Vec<Wire> {
         .map(|number| {
             let line = &lines[number];
             let port = 40_121 + number;
-            Wire::new(&Conversation::new(&line.text))
+            let wire = Wire::new(&Conversation::parse(&line.text)?)
                 .between(&format!("10.0.0.7:{port}"), "10.0.1.1:1883")
-                .after(Duration::from_millis(line.start))
+                .after(Duration::from_millis(line.start));
+            Ok(wire)
         })
         .collect()
 }
@@ -120,4 +128,24 @@ pub fn merged(wires: &[Wire], stack: &Stack) -> Vec<OwnedPacket> {
 #[track_caller]
 pub fn scene(text: &str) -> Vec<OwnedPacket> {
     merged(&wires(text), &Stack::default())
+}
+
+/// The packets of a scene in another version, unless it says what that version
+/// has no place for.
+pub fn scene_in(version: &str, text: &str) -> Option<Vec<OwnedPacket>> {
+    let mut told = String::new();
+    for line in text.lines() {
+        if line.starts_with("! version") {
+            told += &format!("! version {version}\n");
+        } else if line.contains(" CONNECT") {
+            for word in line.split(' ').filter(|w| !w.starts_with("version=")) {
+                told += &format!("{word} ");
+            }
+            told += &format!("version={version}\n");
+        } else {
+            told += &format!("{line}\n");
+        }
+    }
+    let wires = try_wires(&told).ok()?;
+    Some(merged(&wires, &Stack::default()))
 }

@@ -25,6 +25,8 @@ mod hostile;
 mod properties;
 /// The rules by their conversations, and on captures.
 mod rules;
+/// What is written for other programs, by their schemas.
+mod schemas;
 /// Every split point, every carrier, every file format, exhaustively.
 mod splits;
 /// One test per way in which TCP and captures depart from the ideal.

@@ -31,3 +31,5 @@ mod schemas;
 mod splits;
 /// One test per way in which TCP and captures depart from the ideal.
 mod transport;
+/// The same findings, however the conversation was carried.
+mod verdicts;

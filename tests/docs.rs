@@ -39,7 +39,11 @@ fn commands_in_documents_work() {
                 .expect("sh starts");
             let message = String::from_utf8_lossy(&output.stderr);
             let place = format!("{}: {line}\n{message}", document.display());
-            assert!(output.status.success(), "{place}");
+            assert!(
+                // Findings are what check is for.
+                matches!(output.status.code(), Some(0 | 1)),
+                "{place}"
+            );
             assert!(!output.stdout.is_empty(), "{place}");
             commands += 1;
         }

@@ -2,7 +2,7 @@
 //!
 //! `golden/*.txt` are sessions as one would see them in a shell: a command
 //! after `$ `, what it printed, standard error after `2> `, and the exit code
-//! after `=> ` unless it is 0. To add one, write the command line and run
+//! after `=> ` unless it is 0; `# ` above a command is a remark. To add one, write the command line and run
 //!
 //! ```sh
 //! BLESS=1 cargo test golden
@@ -42,11 +42,16 @@ fn sessions() {
             path.display()
         );
         let mut found = String::new();
+        // Lines with `# ` right above a command are remarks on it, not output.
+        let mut remarks = String::new();
         for line in expected.lines() {
             if let Some(command) = line.strip_prefix("$ ") {
+                found += &std::mem::take(&mut remarks);
                 found += &session(command);
-            } else if line.starts_with("# ") || (line == "#") {
-                found += &format!("{line}\n");
+            } else if line.starts_with("# ") {
+                remarks += &format!("{line}\n");
+            } else {
+                remarks.clear();
             }
         }
         if bless {

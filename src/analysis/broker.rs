@@ -7,6 +7,7 @@
 //! of it at most.
 
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 
 use crate::frame::MQTTFrame;
 use crate::limits;
@@ -83,7 +84,7 @@ impl Carried {
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// What it comes from, if that is one publication.
-    pub publication: Option<Publication>,
+    pub publication: Option<Rc<Publication>>,
     /// There are several that it may come from.
     pub ambiguous: bool,
     /// How often this client got it before.
@@ -101,11 +102,22 @@ pub struct Delivery {
     pub dropped_will: Option<Seen>,
 }
 
+/// A publication among those of its server.
+#[derive(Debug)]
+struct Kept {
+    key: u64,
+    publication: Rc<Publication>,
+    /// The one before it with the same key, which may be forgotten.
+    previous: u64,
+}
+
 /// What goes through one server.
 #[derive(Debug, Default)]
 pub(super) struct Broker {
-    publications: HashMap<u64, Vec<Publication>, foldhash::fast::FixedState>,
-    order: VecDeque<u64>,
+    /// In the order they came.
+    publications: VecDeque<Kept>,
+    /// The latest of each key, and how many there are.
+    by_key: HashMap<u64, (u64, u32), foldhash::fast::FixedState>,
     published: u64,
     retained: HashMap<Box<[u8]>, (u64, Seen, bool)>,
     dropped_wills: HashMap<u64, Seen>,
@@ -118,7 +130,7 @@ impl Broker {
             return;
         };
         // A second copy is not a second message.
-        if frame.header.dup() && self.publications.contains_key(&key) {
+        if frame.header.dup() && self.by_key.contains_key(&key) {
             return;
         }
         let retain = frame.header.retain();
@@ -139,24 +151,36 @@ impl Broker {
         );
     }
 
-    pub(super) fn add(&mut self, key: u64, mut publication: Publication, empty: bool) {
+    pub(super) fn add(
+        &mut self,
+        key: u64,
+        mut publication: Publication,
+        empty: bool,
+    ) -> Rc<Publication> {
         self.published += 1;
         publication.order = self.published;
+        let publication = Rc::new(publication);
         if publication.retain && self.retained.len() < limits::PUBLICATIONS {
             self.retained
                 .insert(publication.topic.clone(), (key, publication.seen, empty));
         }
-        self.publications.entry(key).or_default().push(publication);
-        self.order.push_back(key);
-        if self.order.len() > limits::PUBLICATIONS
-            && let Some(oldest) = self.order.pop_front()
-            && let Some(list) = self.publications.get_mut(&oldest)
+        let (latest, count) = self.by_key.entry(key).or_default();
+        self.publications.push_back(Kept {
+            key,
+            publication: publication.clone(),
+            previous: std::mem::replace(latest, publication.order),
+        });
+        *count += 1;
+        if self.publications.len() > limits::PUBLICATIONS
+            && let Some(oldest) = self.publications.pop_front()
+            && let Some((_, count)) = self.by_key.get_mut(&oldest.key)
         {
-            list.remove(0);
-            if list.is_empty() {
-                self.publications.remove(&oldest);
+            *count -= 1;
+            if *count == 0 {
+                self.by_key.remove(&oldest.key);
             }
         }
+        publication
     }
 
     /// A client has said that its will is not wanted.
@@ -167,9 +191,22 @@ impl Broker {
     }
 
     /// The publication of that PUBLISH.
-    pub(super) fn find(&self, key: u64, seen: Seen) -> Option<&Publication> {
-        let list = self.publications.get(&key)?;
-        list.iter().find(|publication| publication.seen == seen)
+    pub(super) fn find(&self, key: u64, seen: Seen) -> Option<Rc<Publication>> {
+        let mut order = self.by_key.get(&key)?.0;
+        while let Some(kept) = self.kept(order) {
+            if kept.publication.seen == seen {
+                return Some(kept.publication.clone());
+            }
+            order = kept.previous;
+        }
+        None
+    }
+
+    /// The publication at that place, unless it is forgotten.
+    fn kept(&self, order: u64) -> Option<&Kept> {
+        let first = self.publications.front()?.publication.order;
+        self.publications
+            .get(usize::try_from(order.checked_sub(first)?).ok()?)
     }
 
     /// A server delivers.
@@ -179,9 +216,9 @@ impl Broker {
         key: u64,
         delivered: &mut Delivered,
     ) -> Delivery {
-        let list = self.publications.get(&key).map_or(&[][..], Vec::as_slice);
-        let publication = match list {
-            [one] => Some(one.clone()),
+        let (latest, count) = self.by_key.get(&key).copied().unwrap_or_default();
+        let publication = match count {
+            1 => self.kept(latest).map(|kept| kept.publication.clone()),
             _ => None,
         };
         let retained = frame
@@ -193,12 +230,12 @@ impl Broker {
             live.then(|| delivered.in_order(publication)).flatten()
         });
         Delivery {
-            ambiguous: list.len() > 1,
+            ambiguous: count > 1,
             earlier: delivered.again(key, frame.time),
             overtaken_by,
             retained: retained.map(|(_, seen, _)| *seen),
             is_latest_retained: retained.is_some_and(|(latest, ..)| *latest == key),
-            dropped_will: dropped.filter(|_| list.is_empty()),
+            dropped_will: dropped.filter(|_| count == 0),
             publication,
         }
     }

@@ -213,7 +213,7 @@ impl Analysis {
                     return;
                 };
                 let Some(key) = exchange.digest else { return };
-                let Some(publication) = broker.find(key, exchange.publish).cloned() else {
+                let Some(publication) = broker.find(key, exchange.publish) else {
                     return;
                 };
                 self.expect_everywhere(server, key, &publication, Because::Published, frame.time);
@@ -306,7 +306,7 @@ impl Analysis {
                     carried: will.carried.clone(),
                     order: 0,
                 };
-                broker.add(key, publication.clone(), will.payload.is_empty());
+                let publication = broker.add(key, publication, will.payload.is_empty());
                 if will.delay == 0 && connection.any_doubt().is_none() {
                     let server = connection.server;
                     self.expect_everywhere(server, key, &publication, Because::Will, last.time);

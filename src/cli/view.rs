@@ -69,8 +69,8 @@ impl View {
             return;
         }
         match pushed {
-            // Asked for by `check` alone.
-            Pushed::Tcp(_) => {}
+            // Asked for by `check` and `overhead` alone.
+            Pushed::Tcp(_) | Pushed::Packet(_) | Pushed::Forgotten(_) => {}
             Pushed::Frame(frame) => {
                 let verdict = match &mut self.selector {
                     Some(selector) => selector.frame(frame),

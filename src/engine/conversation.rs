@@ -116,6 +116,11 @@ impl Conversation {
         self.over
     }
 
+    /// The connection, as far as it is known.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     fn direction(&self, from: End) -> Direction {
         if from == self.client {
             Direction::Up

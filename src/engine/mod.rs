@@ -15,9 +15,11 @@ mod recognise;
 use std::collections::BTreeMap;
 
 use crate::event::Event;
-use crate::flow::{At, Closed, End, FlowInfo, FlowTable, Handler, Interest, StreamEvent, TcpFact};
+use crate::flow::{
+    At, Carried, Closed, End, FlowInfo, FlowTable, Handler, Interest, StreamEvent, TcpFact,
+};
 use crate::frame::{Connection, Direction, MQTTFrame};
-use crate::net::{self, Decoded, Decoder};
+use crate::net::{self, Anatomy, Decoded, Decoder, Endpoint, Other};
 use crate::packet::{CapturedPacket, PacketRef};
 use crate::time::Timestamp;
 
@@ -33,6 +35,50 @@ pub enum Output<'a> {
     Event(&'a Event<'a>),
     /// What TCP itself tells, with [`Config::follow_tcp`].
     Tcp(&'a Tcp<'a>),
+    /// A captured packet, before what it brings, with
+    /// [`Config::follow_packets`].
+    Packet(&'a Captured<'a>),
+    /// Nothing more will be said of the TCP connection of this number, with
+    /// [`Config::follow_packets`].
+    Forgotten(u64),
+}
+
+/// A captured packet in numbers. 802.11 aggregates give one for each frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Captured<'a> {
+    /// The packet.
+    pub packet: PacketRef,
+    /// When.
+    pub time: Timestamp,
+    /// What its bytes are.
+    pub anatomy: Anatomy,
+    /// The TCP segment that it carried or completed.
+    pub segment: Option<CapturedSegment<'a>>,
+    /// It carried an IP fragment that others are needed for.
+    pub is_fragment: bool,
+    /// The snap length cut it.
+    pub is_cut: bool,
+}
+
+/// A TCP segment in its connection.
+#[derive(Clone, Copy, Debug)]
+pub struct CapturedSegment<'a> {
+    /// Number of the TCP connection.
+    pub number: u64,
+    /// Whether it is clear what the connection carries.
+    pub is_decided: bool,
+    /// The connection, once it is known to carry MQTT (or that it should).
+    pub connection: Option<&'a Connection>,
+    /// Sender.
+    pub src: Endpoint,
+    /// Receiver.
+    pub dst: Endpoint,
+    /// Who sent the SYN, as far as that is known.
+    pub opener: Option<Endpoint>,
+    /// Where it stands.
+    pub carried: Carried,
+    /// Earlier packets whose IP fragments were joined into it.
+    pub fragments: &'a [PacketRef],
 }
 
 /// What TCP itself tells of a connection.
@@ -70,6 +116,8 @@ pub struct Config {
     pub verify_checksums: bool,
     /// Tell what TCP itself tells, as [`Output::Tcp`].
     pub follow_tcp: bool,
+    /// Tell of every captured packet, as [`Output::Packet`].
+    pub follow_packets: bool,
 }
 
 impl Default for Config {
@@ -80,6 +128,7 @@ impl Default for Config {
             payload: 4096,
             verify_checksums: false,
             follow_tcp: false,
+            follow_packets: false,
         }
     }
 }
@@ -168,13 +217,18 @@ impl Engine {
         let mut cx = Context {
             config: &self.config,
             shared: &mut self.shared,
+            captured: None,
             out,
         };
         let mut connection = None;
         self.fragments.clear();
         let mut decoded = Some(self.net.decode(packet));
         // Nearly always one; an 802.11 aggregate holds several frames.
-        while let Some(next) = decoded {
+        for subframe in 0.. {
+            let Some(next) = decoded else { break };
+            if cx.config.follow_packets {
+                cx.captured(packet, subframe, &next);
+            }
             if let Decoded::Segment(segment) = next {
                 connection = Some(self.flows.push(&segment, &mut cx));
                 self.fragments.extend_from_slice(segment.fragments);
@@ -193,6 +247,7 @@ impl Engine {
         let mut cx = Context {
             config: &self.config,
             shared: &mut self.shared,
+            captured: None,
             out,
         };
         self.flows.tick(now, &mut cx);
@@ -203,6 +258,7 @@ impl Engine {
         let mut cx = Context {
             config: &self.config,
             shared: &mut self.shared,
+            captured: None,
             out,
         };
         self.flows.finish(&mut cx);
@@ -225,6 +281,8 @@ impl Engine {
 struct Context<'a, 'o> {
     config: &'a Config,
     shared: &'a mut Shared,
+    /// The packet being read, if it is to be told of with its segment.
+    captured: Option<(Captured<'static>, Vec<PacketRef>)>,
     out: &'a mut (dyn FnMut(Output<'_>) + 'o),
 }
 
@@ -238,6 +296,26 @@ impl Context<'_, '_> {
             (true, true) => flow.opener,
             (true, false) => flow.opener.or(Some(End::B)),
             (false, true) => flow.opener.or(Some(End::A)),
+        }
+    }
+
+    /// Tells of a packet, or waits for the flow table to say where its segment
+    /// stands.
+    #[cold]
+    fn captured(&mut self, packet: &CapturedPacket<'_>, subframe: usize, decoded: &Decoded<'_>) {
+        let captured = Captured {
+            packet: packet.id,
+            time: packet.time,
+            anatomy: Anatomy::of(packet, subframe),
+            segment: None,
+            is_fragment: matches!(decoded, Decoded::Other(Other::Fragment)),
+            is_cut: packet.data.len() < packet.original_len as usize,
+        };
+        match decoded {
+            Decoded::Segment(segment) => {
+                self.captured = Some((captured, segment.fragments.to_vec()));
+            }
+            Decoded::Other(_) => (self.out)(Output::Packet(&captured)),
         }
     }
 
@@ -319,6 +397,46 @@ impl Handler<Tracked> for Context<'_, '_> {
     fn tcp(&mut self, _: &FlowInfo, state: &mut Tracked, from: End, fact: TcpFact, now: At) {
         if let Tracked::Mqtt(conversation) = state {
             conversation.tcp(from, fact, now, self.out);
+        }
+    }
+
+    fn follows_segments(&self) -> bool {
+        self.config.follow_packets
+    }
+
+    fn segment(
+        &mut self,
+        flow: &FlowInfo,
+        state: &mut Tracked,
+        from: End,
+        carried: Carried,
+        _now: At,
+    ) {
+        let Some((captured, fragments)) = self.captured.take() else {
+            return;
+        };
+        let end = |end: End| flow.ends[end.index()];
+        (self.out)(Output::Packet(&Captured {
+            segment: Some(CapturedSegment {
+                number: flow.number,
+                is_decided: matches!(state, Tracked::Mqtt(_) | Tracked::Other),
+                connection: match state {
+                    Tracked::Mqtt(conversation) => Some(conversation.connection()),
+                    _ => None,
+                },
+                src: end(from),
+                dst: end(from.peer()),
+                opener: flow.opener.map(end),
+                carried,
+                fragments: &fragments,
+            }),
+            ..captured
+        }));
+    }
+
+    fn forgotten(&mut self, flow: &FlowInfo) {
+        if self.config.follow_packets {
+            (self.out)(Output::Forgotten(flow.number));
         }
     }
 

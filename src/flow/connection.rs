@@ -6,7 +6,7 @@ use crate::net::{Segment, TcpFlags};
 use crate::time::Timestamp;
 
 use super::copies::RecentCopies;
-use super::event::{Closed, FlowInfo, Handler, Interest, StreamEvent, TcpFact};
+use super::event::{Carried, Closed, FlowInfo, Handler, Interest, StreamEvent, TcpFact};
 use super::half::{Half, Payload, Piece};
 use super::history::History;
 use super::key::FlowKey;
@@ -188,7 +188,22 @@ impl<S> Flow<S> {
             acked = half.offset_of(segment.ack);
         }
         let seq = segment.seq.wrapping_add(u32::from(syn));
-        if flags.has(TcpFlags::RST) {
+        let reset = flags.has(TcpFlags::RST);
+        if !reset {
+            self.halves[me].start_at(seq);
+        }
+        if handler.follows_segments() {
+            let acked = ack && self.halves[other].next_seq().is_some();
+            let carried = Carried {
+                offset: self.halves[me].position(seq),
+                len: segment.payload.len() as u32 + segment.cut,
+                acked: acked.then(|| self.halves[other].position(segment.ack)),
+                flags,
+                copy: false,
+            };
+            handler.segment(&self.info, &mut self.state, from, carried, now);
+        }
+        if reset {
             // Data on a RST is a message about the reset (RFC 1122, 4.2.2.12),
             // not part of the stream.
             let credible = self.halves[me]
@@ -201,7 +216,6 @@ impl<S> Flow<S> {
             return;
         }
         self.halves[me].seen = true;
-        self.halves[me].start_at(seq);
         let follows = !self.ignored && handler.follows_tcp();
         if follows && ack {
             let fact = TcpFact::Acknowledged { offset: acked };
@@ -252,6 +266,26 @@ impl<S> Flow<S> {
             if follows {
                 handler.tcp(&self.info, &mut self.state, from, TcpFact::Fin, now);
             }
+        }
+    }
+
+    /// Tells of a packet that was captured twice, and is not read again.
+    pub(super) fn second_copy(
+        &mut self,
+        from: End,
+        segment: &Segment<'_>,
+        now: At,
+        handler: &mut impl Handler<S>,
+    ) {
+        if handler.follows_segments() {
+            let carried = Carried {
+                offset: self.halves[from.index()].position(segment.seq),
+                len: segment.payload.len() as u32 + segment.cut,
+                acked: None,
+                flags: segment.flags,
+                copy: true,
+            };
+            handler.segment(&self.info, &mut self.state, from, carried, now);
         }
     }
 

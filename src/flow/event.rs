@@ -1,6 +1,6 @@
 //! What a connection tells whoever reads it.
 
-use crate::net::Endpoint;
+use crate::net::{Endpoint, TcpFlags};
 
 use super::{At, End};
 
@@ -62,6 +62,25 @@ pub enum TcpFact {
     ZeroWindow,
     /// This side has sent bytes before that the capture has not shown so far.
     Unseen,
+}
+
+/// A segment as it stands in its connection, for those who ask for it
+/// ([`Handler::follows_segments`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// Position in its sender's stream of its first byte (if it has one);
+    /// negative when that lies before the first byte that counts. For a SYN,
+    /// of the byte after it.
+    pub offset: i64,
+    /// Bytes of payload that were on the wire.
+    pub len: u32,
+    /// Up to where its sender has acknowledged the other side's stream, if it
+    /// has: 0 for nothing but the SYN. A FIN counts one.
+    pub acked: Option<i64>,
+    /// Control bits.
+    pub flags: TcpFlags,
+    /// A packet that was captured twice: this is the second copy.
+    pub copy: bool,
 }
 
 /// How a connection ended.
@@ -135,7 +154,20 @@ pub trait Handler<S> {
     /// before the bytes of that packet are passed on.
     fn tcp(&mut self, _: &FlowInfo, _: &mut S, _from: End, _fact: TcpFact, _now: At) {}
 
+    /// Whether [`Handler::segment`] is to be called at all.
+    fn follows_segments(&self) -> bool {
+        false
+    }
+
+    /// A segment, of any connection; before its bytes are passed on, and also
+    /// when they will not be.
+    fn segment(&mut self, _: &FlowInfo, _: &mut S, _from: End, _segment: Carried, _now: At) {}
+
     /// The connection is over and everything of it was passed on; `at` is the
     /// packet that ended it.
     fn closed(&mut self, flow: &FlowInfo, state: &mut S, how: Closed, at: At);
+
+    /// Not even stragglers of this connection would be known any more. Not told
+    /// when the capture ends.
+    fn forgotten(&mut self, _flow: &FlowInfo) {}
 }

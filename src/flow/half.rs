@@ -140,7 +140,8 @@ impl Half {
         self.next
     }
 
-    fn position(&self, seq: u32) -> i64 {
+    /// The offset that `seq` stands for, as far as anything is known.
+    pub(super) fn position(&self, seq: u32) -> i64 {
         self.next as i64 + i64::from(self.distance(seq).unwrap_or(0))
     }
 

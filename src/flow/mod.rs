@@ -23,7 +23,7 @@ mod history;
 mod key;
 mod table;
 
-pub use event::{Closed, FlowInfo, Handler, Interest, StreamEvent, TcpFact};
+pub use event::{Carried, Closed, FlowInfo, Handler, Interest, StreamEvent, TcpFact};
 pub use key::End;
 pub use table::FlowTable;
 

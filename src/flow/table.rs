@@ -102,6 +102,7 @@ impl<S: Default> FlowTable<S> {
         let wanted = !flow.ignored || flow.read_to_end;
         if wanted && flow.recent.is_copy(segment) {
             self.duplicates += 1;
+            flow.second_copy(from, segment, self.now, handler);
             return slot.number;
         }
         flow.read(from, segment, self.now, &mut self.history, handler);
@@ -288,6 +289,7 @@ impl<S: Default> FlowTable<S> {
         };
         self.waiting -= flow.waiting_bytes();
         flow.finish(how, self.now, &mut self.history, handler);
+        handler.forgotten(&flow.info);
         let hash = self.hasher.hash_one(flow.key);
         if let Ok(entry) = self.index.find_entry(hash, |&i| i == slot.index) {
             entry.remove();

@@ -141,6 +141,14 @@ pub(crate) enum Next {
     Ip,
 }
 
+impl Next {
+    /// Whether an IP packet follows.
+    #[inline(always)]
+    pub(crate) fn is_ip(self) -> bool {
+        matches!(self, Self::Ip | Self::EtherType(0x0800 | 0x86dd))
+    }
+}
+
 /// Why a packet was not followed to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stop {
@@ -191,45 +199,52 @@ pub(crate) fn peel<'a>(
     mut bytes: Bytes<'a>,
     walk: &mut Walk,
 ) -> Result<Bytes<'a>, Stop> {
-    loop {
-        (next, bytes) = match next {
-            Next::EtherType(0x0800 | 0x86dd) | Next::Ip => return Ok(bytes),
-            Next::Ethernet => ethernet::open(bytes)?,
-            Next::EtherType(ether_type) => match ether_type {
-                0..0x0600 => ethernet::open_802_3(ether_type, bytes)?,
-                0x8100 | 0x88a8 | 0x9100 | 0x9200 | 0x9300 => {
-                    walk.vlan = true;
-                    vlan::open(bytes)?
-                }
-                0x8847 | 0x8848 => (Next::Mpls, bytes),
-                0x8864 => (Next::Pppoe, bytes),
-                // Transparent Ethernet bridging and PPP, as GRE names them.
-                0x6558 => (Next::Ethernet, bytes),
-                0x880b => (Next::Ppp, bytes),
-                _ => return Err(Stop::NotIp),
-            },
-            // The list has it too; a call through it costs more than the header.
-            Next::Link(ETHERNET) => ethernet::open(bytes)?,
-            Next::Link(link_type) => match find(link_type) {
-                Some(link) => (link.open)(bytes)?,
-                None => return Err(Stop::UnknownLinkType(link_type)),
-            },
-            Next::Llc => llc::open(bytes)?,
-            Next::Ppp => ppp::open(bytes)?,
-            Next::Pppoe => {
-                walk.pppoe = true;
-                pppoe::open(bytes)?
+    while !next.is_ip() {
+        (next, bytes) = step(next, bytes, walk)?;
+    }
+    Ok(bytes)
+}
+
+/// Reads one header. `next` is not IP.
+#[inline(always)]
+pub(crate) fn step<'a>(next: Next, bytes: Bytes<'a>, walk: &mut Walk) -> Step<'a> {
+    match next {
+        Next::Ip => Ok((Next::Ip, bytes)),
+        Next::Ethernet => ethernet::open(bytes),
+        Next::EtherType(ether_type) => match ether_type {
+            0..0x0600 => ethernet::open_802_3(ether_type, bytes),
+            0x8100 | 0x88a8 | 0x9100 | 0x9200 | 0x9300 => {
+                walk.vlan = true;
+                vlan::open(bytes)
             }
-            Next::Mpls => {
-                walk.mpls = true;
-                mpls::open(bytes)?
-            }
-            Next::Ieee80211(shape) => ieee80211::open(bytes, shape)?,
-            Next::Amsdu => {
-                let (subframe, more) = ieee80211::open_amsdu(bytes, walk.subframe)?;
-                walk.more = more;
-                (Next::Ethernet, subframe)
-            }
+            0x8847 | 0x8848 => Ok((Next::Mpls, bytes)),
+            0x8864 => Ok((Next::Pppoe, bytes)),
+            // Transparent Ethernet bridging and PPP, as GRE names them.
+            0x6558 => Ok((Next::Ethernet, bytes)),
+            0x880b => Ok((Next::Ppp, bytes)),
+            _ => Err(Stop::NotIp),
+        },
+        // The list has it too; a call through it costs more than the header.
+        Next::Link(ETHERNET) => ethernet::open(bytes),
+        Next::Link(link_type) => match find(link_type) {
+            Some(link) => (link.open)(bytes),
+            None => Err(Stop::UnknownLinkType(link_type)),
+        },
+        Next::Llc => llc::open(bytes),
+        Next::Ppp => ppp::open(bytes),
+        Next::Pppoe => {
+            walk.pppoe = true;
+            pppoe::open(bytes)
+        }
+        Next::Mpls => {
+            walk.mpls = true;
+            mpls::open(bytes)
+        }
+        Next::Ieee80211(shape) => ieee80211::open(bytes, shape),
+        Next::Amsdu => {
+            let (subframe, more) = ieee80211::open_amsdu(bytes, walk.subframe)?;
+            walk.more = more;
+            Ok((Next::Ethernet, subframe))
         }
     }
 }

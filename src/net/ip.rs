@@ -303,6 +303,12 @@ fn options(mut body: &[u8]) -> impl Iterator<Item = TypedOption<'_>> {
 /// Reads only enough of a packet to know where it ends: the whole IP packet
 /// that `bytes` start with.
 pub(super) fn whole(bytes: Bytes<'_>) -> Bytes<'_> {
+    bytes.at_most(total_len(bytes))
+}
+
+/// How long the IP packet that `bytes` start with is, by its header; as long as
+/// the link says where that leaves it open.
+pub(super) fn total_len(bytes: Bytes<'_>) -> usize {
     let length = match bytes.u8(0).map(|first| first >> 4) {
         Ok(4) => bytes.u16(2).map_or(0, usize::from),
         Ok(6) => match bytes.u16(4) {
@@ -311,9 +317,8 @@ pub(super) fn whole(bytes: Bytes<'_>) -> Bytes<'_> {
         },
         _ => 0,
     };
-    if length == 0 {
-        bytes
-    } else {
-        bytes.at_most(length)
+    match length {
+        0 => bytes.wire(),
+        length => length,
     }
 }

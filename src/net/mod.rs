@@ -37,6 +37,7 @@
 //! assert_eq!(segment.payload, [0xc0, 0x00]);
 //! ```
 
+mod anatomy;
 mod fragment;
 mod ip;
 mod segment;
@@ -47,6 +48,7 @@ mod tunnel;
 
 use std::collections::BTreeMap;
 
+pub use anatomy::Anatomy;
 pub use fragment::FragmentCounters;
 use fragment::{Around, Fragments, Joined};
 use ip::{Ip, protocol};

@@ -1,0 +1,266 @@
+//! What the bytes of a captured packet are, in numbers: which are link header,
+//! tags, tunnel, IP, TCP, payload, and what follows them.
+//!
+//! ```text
+//! | link | vlan | tunnel … | ip | ip options | tcp | tcp options | payload | trailer |
+//! |<------------------------------ original length ------------------------------->|
+//! ```
+//!
+//! A second walk over the headers, for those who account for every byte: the
+//! decoder itself has no need to know. Lengths are those of the wire; what the
+//! snap length cut counts like everything else.
+
+use super::ip::{self, protocol};
+use super::tunnel::{self, Content};
+use super::whole_packet;
+use crate::limits;
+use crate::link::{self, Bytes, Next, Walk};
+use crate::packet::CapturedPacket;
+
+/// Bytes of a captured packet by what they are. They add up to its original
+/// length; in 802.11 aggregates, those of all frames together do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Anatomy {
+    /// Link header.
+    pub link: u32,
+    /// VLAN tags.
+    pub vlan: u32,
+    /// Everything from the outer IP header (or PPPoE, MPLS) to the innermost
+    /// IP header.
+    pub tunnel: u32,
+    /// IP header without options: 20 or 40; 0 when there is no IP.
+    pub ip: u32,
+    /// IPv4 options, IPv6 extension and fragment headers.
+    pub ip_options: u32,
+    /// TCP header without options: 20; 0 when there is none here.
+    pub tcp: u32,
+    /// TCP options with their padding.
+    pub tcp_options: u32,
+    /// What the innermost header carries: TCP payload; the body of other
+    /// protocols and of fragments.
+    pub payload: u32,
+    /// What follows the IP packet: padding, a frame check sequence. Of packets
+    /// that could not be followed to IP, everything that was not understood.
+    pub trailer: u32,
+    /// Bytes of the TCP options that would not be there without TCP timestamps
+    /// (RFC 7323); options are padded to a multiple of four.
+    pub timestamps: u32,
+    /// Maximum Segment Size, if a SYN offers one (RFC 9293, 3.2).
+    pub mss: Option<u16>,
+}
+
+impl Anatomy {
+    /// Takes the headers of a packet (of its `subframe`th frame, from 0, if it
+    /// is an 802.11 aggregate) apart.
+    ///
+    /// ```
+    /// # use mqttdump::packet::{CapturedPacket, LinkType, PacketRef};
+    /// # use mqttdump::time::Timestamp;
+    /// use mqttdump::net::Anatomy;
+    ///
+    /// let ip_and_tcp = [
+    ///     0x45, 0, 0, 42, 0, 7, 0, 0, 64, 6, 0, 0, 10, 0, 0, 7, 10, 0, 1, 1, // IPv4
+    ///     0x9c, 0xba, 7, 0x5b, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0, // TCP
+    ///     0xc0, 0x00, // PINGREQ
+    ///     0, 0, 0, 0, // padding
+    /// ];
+    /// let anatomy = Anatomy::of(&CapturedPacket {
+    ///     id: PacketRef { number: 1, file: 0 },
+    ///     time: Timestamp::from_nanos(0),
+    ///     link_type: LinkType(101), // RAW
+    ///     original_len: 46,
+    ///     data: &ip_and_tcp,
+    /// }, 0);
+    /// assert_eq!((anatomy.ip, anatomy.tcp, anatomy.payload, anatomy.trailer), (20, 20, 2, 4));
+    /// ```
+    pub fn of(packet: &CapturedPacket<'_>, subframe: usize) -> Self {
+        let mut whole = Self::default();
+        let mut seen = Seen {
+            packet,
+            walk: Walk {
+                subframe,
+                ..Walk::default()
+            },
+            begin: 0,
+            end: packet.original_len as usize,
+        };
+        // What cannot be followed further is what follows.
+        let _ = whole.follow(&mut seen);
+        whole.settle(seen.end.saturating_sub(seen.begin));
+        whole
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u32 {
+        self.link + self.vlan + self.tunnel + self.l3() + self.trailer
+    }
+
+    /// The innermost IP packet.
+    pub fn l3(&self) -> u32 {
+        self.ip + self.ip_options + self.tcp + self.tcp_options + self.payload
+    }
+
+    fn follow(&mut self, seen: &mut Seen<'_, '_>) -> Result<(), link::Stop> {
+        let mut next = Next::Link(seen.packet.link_type);
+        let mut bytes = whole_packet(seen.packet);
+        for depth in 0..limits::TUNNEL_DEPTH {
+            while !next.is_ip() {
+                let (kind, outer) = (next, bytes);
+                (next, bytes) = link::step(kind, outer, &mut seen.walk)?;
+                if kind == Next::Amsdu {
+                    self.enter_subframe(outer, bytes, seen);
+                    continue;
+                }
+                let header = (seen.at(bytes) - seen.at(outer)) as u32;
+                match kind {
+                    Next::EtherType(0x8100 | 0x88a8 | 0x9100 | 0x9200 | 0x9300) => {
+                        self.vlan += header;
+                    }
+                    Next::Pppoe | Next::Mpls => self.tunnel += header,
+                    _ if depth > 0 || (kind == Next::Ppp && seen.walk.pppoe) => {
+                        self.tunnel += header;
+                    }
+                    _ => self.link += header,
+                }
+            }
+            let ip = ip::open(bytes)?;
+            let total = ip::total_len(bytes);
+            let headers = total.saturating_sub(ip.payload.wire());
+            if ip.fragment.is_none() && ip.protocol != protocol::TCP {
+                let content = tunnel::content(ip.protocol, ip.payload);
+                if let Ok(Content::Tunnel(inner, rest) | Content::UdpTunnel(inner, rest)) = content
+                {
+                    self.tunnel += (seen.at(rest) - seen.at(bytes)) as u32;
+                    (next, bytes) = (inner, rest);
+                    continue;
+                }
+            }
+            self.ip = if ip.addresses.is_v4() { 20 } else { 40 };
+            self.ip_options = (headers as u32).saturating_sub(self.ip);
+            self.payload = (total - headers) as u32;
+            let has_tcp_header = ip.fragment.is_none_or(|fragment| fragment.offset == 0);
+            if ip.protocol == protocol::TCP && has_tcp_header {
+                self.tcp(ip.payload);
+            }
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    /// One frame of an aggregate: what came before belongs to the first.
+    fn enter_subframe(&mut self, outer: Bytes<'_>, frame: Bytes<'_>, seen: &mut Seen<'_, '_>) {
+        if seen.walk.subframe > 0 {
+            *self = Self::default();
+            seen.begin = seen.at(frame);
+        } else {
+            self.link += (seen.at(frame) - seen.at(outer)) as u32;
+        }
+        if seen.walk.more {
+            let mut walk = Walk {
+                subframe: seen.walk.subframe + 1,
+                ..Walk::default()
+            };
+            if let Ok((_, behind)) = link::step(Next::Amsdu, outer, &mut walk) {
+                seen.end = seen.at(behind);
+            }
+        }
+    }
+
+    fn tcp(&mut self, segment: Bytes<'_>) {
+        const FIXED: u32 = 20;
+        const DATA_OFFSET: usize = 12;
+        const FLAGS: usize = 13;
+        const SYN: u8 = 0x02;
+        let (Ok(offset), Ok(flags)) = (segment.u8(DATA_OFFSET), segment.u8(FLAGS)) else {
+            return;
+        };
+        let header = u32::from(offset >> 4) * 4;
+        if !(FIXED..=self.payload).contains(&header) {
+            return;
+        }
+        self.tcp = FIXED;
+        self.tcp_options = header - FIXED;
+        self.payload -= header;
+        let end = segment.captured().len().min(header as usize);
+        let options = segment.captured().get(FIXED as usize..end);
+        let mut others = 0;
+        let mut timestamps = false;
+        for (kind, option) in tcp_options(options.unwrap_or_default()) {
+            match (kind, option) {
+                (TIMESTAMPS, _) => timestamps = true,
+                (MSS, &[_, _, high, low]) if flags & SYN != 0 => {
+                    self.mss = Some(u16::from_be_bytes([high, low]));
+                    others += 4;
+                }
+                _ => others += option.len() as u32,
+            }
+        }
+        if timestamps {
+            let without = others.next_multiple_of(4);
+            self.timestamps = self.tcp_options.saturating_sub(without);
+        }
+    }
+
+    /// Makes the parts add up to what was on the wire: packets that were cut
+    /// without a note have headers that promise more.
+    fn settle(&mut self, total: usize) {
+        let mut left = u32::try_from(total).unwrap_or(u32::MAX);
+        for part in [
+            &mut self.link,
+            &mut self.vlan,
+            &mut self.tunnel,
+            &mut self.ip,
+            &mut self.ip_options,
+            &mut self.tcp,
+            &mut self.tcp_options,
+            &mut self.payload,
+        ] {
+            *part = (*part).min(left);
+            left -= *part;
+        }
+        self.trailer = left;
+    }
+}
+
+/// Where a walk is.
+struct Seen<'p, 'a> {
+    packet: &'p CapturedPacket<'a>,
+    walk: Walk,
+    /// Where the frame begins and ends, of an aggregate.
+    begin: usize,
+    end: usize,
+}
+
+impl Seen<'_, '_> {
+    /// Where some bytes lie in the packet. Headers are only ever skipped once
+    /// they were read, so that only the last bytes can lie beyond what was
+    /// captured.
+    fn at(&self, bytes: Bytes<'_>) -> usize {
+        match bytes.captured() {
+            [] => self.packet.data.len(),
+            bytes => bytes.as_ptr().addr() - self.packet.data.as_ptr().addr(),
+        }
+    }
+}
+
+const MSS: u8 = 2;
+const TIMESTAMPS: u8 = 8;
+
+/// TCP options with their kind and length bytes, padding left out, up to the
+/// first that makes no sense.
+fn tcp_options(mut options: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    const END: u8 = 0;
+    const NO_OPERATION: u8 = 1;
+    std::iter::from_fn(move || {
+        while let [NO_OPERATION, rest @ ..] = options {
+            options = rest;
+        }
+        let (kind, length) = match *options {
+            [] | [END, ..] | [_] => return None,
+            [kind, length, ..] => (kind, length.max(2)),
+        };
+        let (option, rest) = options.split_at_checked(length.into())?;
+        options = rest;
+        Some((kind, option))
+    })
+}

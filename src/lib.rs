@@ -9,6 +9,7 @@ pub mod limits;
 pub mod link;
 pub mod mqtt;
 pub mod net;
+pub mod overhead;
 pub mod packet;
 pub mod report;
 pub mod rules;

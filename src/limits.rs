@@ -95,6 +95,41 @@ pub const SAVE_CLOSED: usize = 1 << 16;
 /// 32 MiB.
 pub const SAVE_FRAGMENTS: usize = 1 << 21;
 
+/// Frames of one direction of a connection that `overhead` has wait for what
+/// their bytes are; beyond it, those within one control packet are put together.
+pub const WAITING_FRAMES: usize = 256;
+/// Control packets of one direction of a connection of which `overhead`
+/// remembers where they lie, while the peer has not acknowledged them.
+pub const LABELS: usize = 1024;
+/// Segments of a connection that `overhead` keeps while nobody knows what it
+/// carries.
+pub const UNDECIDED_SEGMENTS: usize = 256;
+/// IP fragments that `overhead` keeps while others of their datagram lack.
+pub const WAITING_FRAGMENTS: usize = 1 << 16;
+/// Messages that `overhead` keeps one by one, for JSON and CSV; more are in
+/// the sums: about 200 MiB.
+pub const ACCOUNTED_MESSAGES: u64 = 1 << 20;
+/// Connections that `overhead` keeps one by one, and asks what else they could
+/// have been; more are in the sums.
+pub const ACCOUNTED_CONNECTIONS: usize = 1 << 14;
+/// Topics that `overhead` tells apart; more count as one.
+pub const ACCOUNTED_TOPICS: usize = 1 << 16;
+/// Topics with QoS and direction that `overhead` tells apart on each of its
+/// connections, over all of them: about 160 MiB. More count as one topic.
+pub const ACCOUNTED_GROUPS: usize = 1 << 18;
+/// Sizes of messages that `overhead` tells apart for each connection, topic,
+/// QoS and direction.
+pub const ACCOUNTED_SHAPES: usize = 256;
+/// Messages whose frames `overhead` keeps one by one, to show a typical one.
+pub const LADDERS: usize = 1024;
+/// Payloads of a topic that `overhead` keeps for trying out compression.
+pub const SAMPLES: usize = 256;
+/// Bytes of them.
+pub const SAMPLE_BYTES: usize = 256 << 10;
+/// Topics of which payloads are kept for it; the mean of these stands for the
+/// others.
+pub const SAMPLED_TOPICS: usize = 64;
+
 /// Ended exchanges that `check` remembers for each direction of a session, to
 /// tell late copies of an answer from answers to nothing.
 pub const ENDED_EXCHANGES: usize = 64;

@@ -40,13 +40,20 @@ const MODULES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "overhead",
+        &[
+            "engine", "event", "frame", "limits", "mqtt", "net", "packet", "time",
+        ],
+    ),
+    (
         "select",
         &["event", "frame", "limits", "mqtt", "net", "packet", "time"],
     ),
     (
         "report",
         &[
-            "analysis", "event", "frame", "limits", "mqtt", "net", "packet", "rules", "time",
+            "analysis", "event", "frame", "limits", "mqtt", "net", "overhead", "packet", "rules",
+            "time",
         ],
     ),
     ("capture", &["limits", "link", "packet", "time"]),
@@ -61,9 +68,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
+    ("comfy_table", &["report"]),
     ("csv", &["report"]),
     ("etherparse", &["link", "net"]),
-    ("flate2", &["capture"]),
+    ("flate2", &["capture", "overhead"]),
     (
         "foldhash",
         &["analysis", "engine", "flow", "rules", "select"],
@@ -77,12 +85,13 @@ const CRATES: &[(&str, &[&str])] = &[
     ("pcap", &["capture/bpf.rs", "capture/machine.rs"]),
     ("quick_xml", &["report"]),
     ("ruzstd", &["capture"]),
-    ("serde", &["cli", "report"]),
+    ("serde", &["cli", "overhead", "report"]),
     ("serde_json", &["report"]),
     ("terminal_size", &["cli"]),
-    ("toml", &["cli"]),
+    ("toml", &["cli", "overhead"]),
     ("thiserror", &["capture", "cli", "mqtt", "select"]),
     ("unicode_width", &["report"]),
+    ("zstd", &["overhead"]),
 ];
 
 /// What only `capture` (files) and the outer ring may touch.

@@ -1,0 +1,421 @@
+//! The account: what [`Ledger`](super::Ledger) found, in integers.
+
+use std::collections::BTreeMap;
+
+use super::cause::{Causes, Mechanism, Purpose};
+use super::compress::Samples;
+use super::distribution::Distribution;
+use super::layer::Layers;
+use super::level::{Level, Measures};
+use super::share::Share;
+use super::traffic::Traffic;
+use super::wake::Wakes;
+use crate::frame::Direction;
+use crate::mqtt::{PacketType, Version};
+use crate::net::Endpoint;
+use crate::packet::PacketRef;
+use crate::time::Timestamp;
+
+/// Where every byte of a capture went.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// What counts.
+    pub level: Level,
+    /// How headers of shared frames were divided.
+    pub share: Share,
+    /// All captured frames.
+    pub all: Measures,
+    /// Frames of something else than MQTT connections, second copies included.
+    pub foreign: Measures,
+    /// Second copies of packets, of MQTT connections: mirror ports show them,
+    /// no link carried them.
+    pub copies: Measures,
+    /// Bytes of MQTT connections by layer.
+    pub layers: Layers,
+    /// Bytes of MQTT connections by cause.
+    pub causes: Causes,
+    /// MQTT connections, in the order in which they began. The first so many
+    /// if there are very many ([`crate::limits::ACCOUNTED_CONNECTIONS`]).
+    pub connections: Vec<ConnectionAccount>,
+    /// MQTT connections, all of them.
+    pub connection_count: u64,
+    /// Topics, by the numbers that messages and groups name them by.
+    pub topics: Vec<Topic>,
+    /// Messages alike in topic, QoS and direction.
+    pub groups: BTreeMap<GroupKey, Group>,
+    /// Messages of each client.
+    pub clients: BTreeMap<Box<[u8]>, Costs>,
+    /// Sums that scale with different things.
+    pub terms: Terms,
+    /// What connections were like, for asking what else they could have been.
+    pub shape: Traffic,
+    /// Bursts of packets, each connection's own radio.
+    pub wakes: Wakes,
+    /// Acknowledgements without an open exchange, all connections.
+    pub orphans: u64,
+    /// Messages that were not kept one by one.
+    pub messages_omitted: u64,
+    /// Time of the first and the last packet.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// The frames of some messages, one by one.
+    pub ladders: Vec<Ladder>,
+    /// Bytes by which frames are shorter than Ethernet's shortest.
+    pub short: u64,
+    /// What the numbers suffer from.
+    pub doubts: Doubts,
+}
+
+/// A topic.
+#[derive(Clone, Debug, Default)]
+pub struct Topic {
+    /// Its name; empty for messages whose topic is not known, and for those
+    /// beyond [`crate::limits::ACCOUNTED_TOPICS`].
+    pub name: Box<[u8]>,
+    /// Some of its payloads.
+    pub samples: Samples,
+}
+
+/// What makes numbers less than they seem.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Doubts {
+    /// Frames that the snap length cut.
+    pub cut: u64,
+    /// Segments longer than the peer's MSS allows: captured above segmentation
+    /// offload.
+    pub offloaded: u64,
+    /// Frames that those would have been on the link, beyond the ones seen.
+    pub offload_frames: u64,
+    /// MQTT connections of which one direction lacks.
+    pub one_sided: u64,
+    /// MQTT connections whose beginning lacks.
+    pub joined: u64,
+    /// Bytes that could not be read as MQTT.
+    pub unparsed: u64,
+    /// Bytes sent again so late that it is not remembered what they were.
+    pub forgotten: u64,
+}
+
+/// What one MQTT connection cost.
+#[derive(Clone, Debug)]
+pub struct ConnectionAccount {
+    /// Number among all TCP connections, from 1.
+    pub number: u64,
+    /// The client's end.
+    pub client: Endpoint,
+    /// The server's end.
+    pub server: Endpoint,
+    /// Client Identifier, if known.
+    pub client_id: Option<Box<[u8]>>,
+    /// Version, if known.
+    pub version: Option<Version>,
+    /// Frames, up and down.
+    pub frames: [u64; 2],
+    /// Bytes, up and down.
+    pub bytes: [Measures; 2],
+    /// Bytes by layer.
+    pub layers: Layers,
+    /// Bytes by cause.
+    pub causes: Causes,
+    /// Bytes that no message owns.
+    pub fixed: u64,
+    /// Messages.
+    pub message_count: u64,
+    /// Acknowledgements without an open exchange: the session began on another
+    /// connection.
+    pub orphans: u64,
+    /// The messages, if they were to be kept.
+    pub messages: Vec<Message>,
+}
+
+/// One application message on one connection: a PUBLISH and what completes it.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Number on its connection, from 1.
+    pub number: u64,
+    /// Captured packet that completed its PUBLISH for the first time.
+    pub completed_by: PacketRef,
+    /// Time of the packet that completed its PUBLISH.
+    pub time: Timestamp,
+    /// Which way it went.
+    pub direction: Direction,
+    /// QoS.
+    pub qos: u8,
+    /// Index of its topic.
+    pub topic: u32,
+    /// A Topic Alias stood for its topic.
+    pub by_alias: bool,
+    /// Bytes of its payload, if known.
+    pub payload: Option<u32>,
+    /// Bytes of its PUBLISH packet.
+    pub packet: u32,
+    /// Bytes that it owns, up and down.
+    pub bytes: [u64; 2],
+    /// The same bytes by cause.
+    pub causes: MessageCauses,
+    /// Its part of what the connection cost besides.
+    pub fixed_share: u64,
+}
+
+impl Message {
+    /// Bytes that it owns.
+    pub fn marginal(&self) -> u64 {
+        self.bytes[0] + self.bytes[1]
+    }
+
+    /// The same with its part of what the connection cost besides.
+    pub fn loaded(&self) -> u64 {
+        self.marginal() + self.fixed_share
+    }
+}
+
+/// Bytes of a message by cause: of all purposes, only these three occur.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageCauses([[u64; 3]; 3]);
+
+impl MessageCauses {
+    const PURPOSES: [Purpose; 3] = [Purpose::Msg, Purpose::MsgDup, Purpose::MsgAck];
+    const MECHANISMS: [Mechanism; 3] = [Mechanism::Packet, Mechanism::Retx, Mechanism::Ack];
+
+    pub(super) fn add(&mut self, cause: super::Cause, bytes: u64) {
+        let row = Self::PURPOSES.iter().position(|&p| p == cause.0);
+        let column = Self::MECHANISMS.iter().position(|&m| m == cause.1);
+        if let (Some(row), Some(column)) = (row, column) {
+            self.0[row][column] += bytes;
+        }
+    }
+
+    /// Causes that have bytes, and how many.
+    pub fn iter(&self) -> impl Iterator<Item = (super::Cause, u64)> + '_ {
+        Self::PURPOSES
+            .into_iter()
+            .zip(&self.0)
+            .flat_map(|(purpose, row)| {
+                Self::MECHANISMS
+                    .into_iter()
+                    .zip(row)
+                    .map(move |(mechanism, &bytes)| (super::Cause(purpose, mechanism), bytes))
+            })
+            .filter(|(_, bytes)| *bytes > 0)
+    }
+}
+
+/// What messages have in common that are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupKey {
+    /// Index of the topic.
+    pub topic: u32,
+    /// QoS.
+    pub qos: u8,
+    /// Which way.
+    pub direction: Direction,
+}
+
+/// The frames of one message.
+#[derive(Clone, Debug)]
+pub struct Ladder {
+    /// What the message is like.
+    pub key: GroupKey,
+    /// Number of its connection.
+    pub connection: u64,
+    /// Its number there.
+    pub message: u64,
+    /// Bytes that it owns.
+    pub marginal: u64,
+    /// Its frames, by time.
+    pub steps: Vec<Step>,
+}
+
+/// A message's part of a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// When.
+    pub time: Timestamp,
+    /// Which way.
+    pub direction: Direction,
+    /// The control packet that it carried or acknowledged.
+    pub packet_type: Option<PacketType>,
+    /// Why.
+    pub cause: super::Cause,
+    /// Bytes, with their part of the headers.
+    pub bytes: u64,
+}
+
+/// Messages that are counted together.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// What they cost.
+    pub costs: Costs,
+    /// Of those with a Topic Alias in place of their topic.
+    pub by_alias: u64,
+}
+
+/// What some messages cost, at the level of the account.
+#[derive(Clone, Debug, Default)]
+pub struct Costs {
+    /// Bytes of payload, of those that are known.
+    pub payload: u64,
+    /// Bytes that they own, up and down.
+    pub bytes: [u64; 2],
+    /// Bytes of their PUBLISH packets.
+    pub packets: u64,
+    /// Bytes that each owns.
+    pub marginal: Distribution,
+    /// The same with its part of what its connection cost besides; quantiles
+    /// to the byte.
+    pub loaded: Distribution,
+}
+
+impl Costs {
+    pub(super) fn add(&mut self, message: &Message) {
+        self.payload += u64::from(message.payload.unwrap_or(0));
+        self.bytes[0] += message.bytes[0];
+        self.bytes[1] += message.bytes[1];
+        self.packets += u64::from(message.packet);
+        self.marginal.add(message.marginal(), 1);
+    }
+
+    /// Adds the costs of other messages.
+    pub fn merge(&mut self, other: &Self) {
+        self.add_sums(other);
+        self.loaded.merge_shifted(&other.loaded, 0);
+    }
+
+    fn add_sums(&mut self, other: &Self) {
+        self.payload += other.payload;
+        self.bytes[0] += other.bytes[0];
+        self.bytes[1] += other.bytes[1];
+        self.packets += other.packets;
+        self.marginal.merge_shifted(&other.marginal, 0);
+    }
+
+    /// Adds the costs of messages of one connection, on each of which `share`
+    /// falls of what that cost besides.
+    pub(super) fn load(&mut self, other: &Self, share: u64) {
+        self.add_sums(other);
+        self.loaded.merge_shifted(&other.marginal, share);
+    }
+
+    /// How many messages.
+    pub fn n(&self) -> u64 {
+        self.marginal.n
+    }
+}
+
+/// What a sum of bytes scales with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Term {
+    /// The number of messages: what messages own, without what was sent again.
+    Message,
+    /// The number of connections: set-up, subscriptions, teardown.
+    Connection,
+    /// Time: keep-alive.
+    Time,
+    /// Loss: what was sent again, and acknowledgements without progress.
+    Recovery,
+    /// Nothing that is known: bytes that could not be read.
+    Unknown,
+}
+
+impl Term {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Message,
+        Self::Connection,
+        Self::Time,
+        Self::Recovery,
+        Self::Unknown,
+    ];
+
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Message => "per_message",
+            Self::Connection => "per_connection",
+            Self::Time => "per_time",
+            Self::Recovery => "recovery",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    pub(super) const fn of(cause: super::Cause, is_owned: bool) -> Self {
+        match cause {
+            super::Cause(Purpose::Unknown, _) => Self::Unknown,
+            super::Cause(_, Mechanism::Retx | Mechanism::DupAck) => Self::Recovery,
+            super::Cause(Purpose::Keepalive, _) => Self::Time,
+            _ if is_owned => Self::Message,
+            _ => Self::Connection,
+        }
+    }
+}
+
+/// Bytes by what they scale with, up and down, at every level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms([[Measures; 2]; Term::ALL.len()]);
+
+impl Terms {
+    pub(super) fn add(&mut self, term: Term, direction: Direction, measures: Measures) {
+        self.0[term as usize][direction as usize] += measures;
+    }
+
+    /// What scales with something, in one direction.
+    pub fn get(&self, term: Term, direction: Direction) -> Measures {
+        self.0[term as usize][direction as usize]
+    }
+
+    /// What scales with something, both directions.
+    pub fn both(&self, term: Term) -> Measures {
+        self.get(term, Direction::Up) + self.get(term, Direction::Down)
+    }
+
+    /// Everything, in one direction.
+    pub fn total(&self, direction: Direction) -> Measures {
+        Term::ALL
+            .into_iter()
+            .map(|term| self.get(term, direction))
+            .sum()
+    }
+
+    /// Adds another count.
+    pub fn merge(&mut self, other: &Self) {
+        for (ours, theirs) in self.0.iter_mut().flatten().zip(other.0.iter().flatten()) {
+            *ours += *theirs;
+        }
+    }
+}
+
+impl Account {
+    /// All bytes that count: of MQTT connections and of others.
+    pub fn bytes(&self) -> u64 {
+        self.mqtt_bytes() + self.level.of(&self.foreign)
+    }
+
+    /// Bytes of MQTT connections.
+    pub fn mqtt_bytes(&self) -> u64 {
+        self.causes.total()
+    }
+
+    /// Bytes of payload in first copies.
+    pub fn payload(&self) -> u64 {
+        self.groups.values().map(|group| group.costs.payload).sum()
+    }
+
+    /// Messages of a QoS.
+    pub fn of_qos(&self, qos: u8) -> Costs {
+        let mut costs = Costs::default();
+        for (_, group) in self.groups.iter().filter(|(key, _)| key.qos == qos) {
+            costs.merge(&group.costs);
+        }
+        costs
+    }
+
+    /// How many messages.
+    pub fn message_count(&self) -> u64 {
+        self.groups.values().map(|group| group.costs.n()).sum()
+    }
+
+    /// Seconds from the first packet to the last.
+    pub fn seconds(&self) -> f64 {
+        self.span
+            .map_or(0.0, |(first, last)| last.since(first).as_secs_f64())
+    }
+}

@@ -1,0 +1,325 @@
+//! Figures derived from an account: ratios, a month, bills, savings.
+
+use super::account::{Account, Term};
+use super::amount::Amount;
+use super::cause::Mechanism;
+use super::layer::Layer;
+use super::profile::Profiles;
+use super::project::{Basis, Billed, Count, DAY, Month, Projection, bill};
+use super::whatif::{Mark, Outcome, Scenario, Stage};
+use crate::frame::Direction;
+
+/// What figures are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// What to project.
+    pub projection: Projection,
+    /// What could be otherwise.
+    pub scenarios: Vec<Scenario>,
+    /// Links and plans to bill, by name.
+    pub links: Profiles,
+    /// Add what the medium carries and no capture shows.
+    pub extras: bool,
+}
+
+/// Ratios, as they are usually named. `None` where they would divide by
+/// nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ratios {
+    /// Bytes that count.
+    pub total: u64,
+    /// Bytes of payload in first copies.
+    pub app: u64,
+    /// app / total
+    pub efficiency: Option<f64>,
+    /// (total − app) / app
+    pub overhead: Option<f64>,
+    /// total / app
+    pub expansion: Option<f64>,
+    /// app / time, in bytes per second
+    pub goodput: Option<f64>,
+    /// total / time, in bytes per second
+    pub throughput: Option<f64>,
+}
+
+impl Ratios {
+    fn new(total: u64, app: u64, seconds: f64) -> Self {
+        let by = |a: u64, b: u64| (b > 0).then(|| a as f64 / b as f64);
+        let rate = |bytes: u64| (seconds > 0.0).then(|| bytes as f64 / seconds);
+        Self {
+            total,
+            app,
+            efficiency: by(app, total).filter(|_| app > 0),
+            overhead: by(total.saturating_sub(app), app),
+            expansion: by(total, app),
+            goodput: rate(app),
+            throughput: rate(total),
+        }
+    }
+}
+
+/// A line of the savings list.
+#[derive(Clone, Debug)]
+pub struct Saving {
+    /// What would be otherwise.
+    pub name: String,
+    /// In the capture.
+    pub outcome: Outcome,
+    /// In a month.
+    pub month: Month,
+    /// Bytes of a month at the account's level.
+    pub bytes: f64,
+    /// The same with the fewest and the most acknowledgements.
+    pub bounds: Option<(f64, f64)>,
+    /// Wake-ups of a device in a day, with a tail of ten seconds.
+    pub wakes: f64,
+    /// Bills by link.
+    pub bills: Vec<(String, Billed)>,
+}
+
+/// Everything derived.
+#[derive(Debug)]
+pub struct Figures<'a> {
+    /// What they rest on.
+    pub account: &'a Account,
+    /// What was wanted.
+    pub request: &'a Request,
+    /// Ratios of both directions together.
+    pub both: Ratios,
+    /// Ratios up and down.
+    pub by_direction: [Ratios; 2],
+    /// (retransmissions + acknowledgements without progress) / total
+    pub loss: Option<f64>,
+    /// Bytes of "2 bytes, a topic and the payload", of all messages.
+    pub claimed: u64,
+    /// As it is.
+    pub now: Saving,
+    /// As it could be, the largest saving first.
+    pub savings: Vec<Saving>,
+    /// Messages of the connections that the projection rests on.
+    pub messages: u64,
+    /// Of those connections, how many.
+    pub connections: u64,
+    /// Bytes on the medium beyond the captured ones, by link.
+    pub extras: Vec<(String, u64)>,
+}
+
+/// Seconds that a radio stays on after a packet, for wake-ups of a day.
+const TAIL: f64 = 10.0;
+
+impl<'a> Figures<'a> {
+    /// Derives them.
+    pub fn new(account: &'a Account, request: &'a Request) -> Self {
+        let seconds = account.seconds();
+        let app = |direction: Option<Direction>| -> u64 {
+            let groups = account.groups.iter();
+            groups
+                .filter(|(key, _)| direction.is_none_or(|d| key.direction == d))
+                .map(|(_, group)| group.costs.payload)
+                .sum()
+        };
+        let total = |direction| account.level.of(&account.terms.total(direction));
+        let by_direction = super::DIRECTIONS
+            .map(|direction| Ratios::new(total(direction), app(Some(direction)), seconds));
+        let mqtt_bytes = account.mqtt_bytes();
+        let causes = &account.causes;
+        let lost = causes.mechanism(Mechanism::Retx) + causes.mechanism(Mechanism::DupAck);
+
+        let basis = Basis::of(account);
+        let stage = Stage::new(account, &basis, request.projection);
+        let saving = |scenario: &Scenario| {
+            let outcome = stage.play(scenario);
+            let month = basis.month(&request.projection, &outcome);
+            let at_bound = |bill| {
+                let outcome = Outcome {
+                    bill,
+                    ..outcome.clone()
+                };
+                let month = basis.month(&request.projection, &outcome);
+                month.bill.total().at(account.level)
+            };
+            let links = request.links.iter();
+            Saving {
+                name: scenario.name.clone(),
+                bytes: month.bill.total().at(account.level),
+                bounds: outcome
+                    .bounds
+                    .map(|(low, high)| (at_bound(low), at_bound(high))),
+                wakes: wakes(&month, &outcome),
+                bills: links
+                    .map(|(name, profile)| (name.clone(), bill(profile, &month, &basis, &outcome)))
+                    .collect(),
+                month,
+                outcome,
+            }
+        };
+        let now = saving(&Scenario::default());
+        let mut savings: Vec<Saving> = request.scenarios.iter().map(saving).collect();
+        savings.sort_by(|a, b| a.bytes.total_cmp(&b.bytes));
+        let all = account.shape.connections.iter().flat_map(|c| &c.groups);
+        let claimed = all
+            .flat_map(|(_, group)| &group.shapes)
+            .map(|&(shape, n)| n * (2 + u64::from(shape.topic) + u64::from(shape.payload)))
+            .sum();
+        let extras = request.links.iter().filter(|_| request.extras);
+        let extras = extras.filter_map(|(name, profile)| {
+            let frames = account.terms.total(Direction::Up).packets
+                + account.terms.total(Direction::Down).packets;
+            let short = if profile.pads { account.short } else { 0 };
+            Some((name.clone(), profile.extra? * frames + short))
+        });
+        Self {
+            both: Ratios::new(mqtt_bytes, app(None), seconds),
+            by_direction,
+            loss: (mqtt_bytes > 0).then(|| lost as f64 / mqtt_bytes as f64),
+            claimed,
+            now,
+            savings,
+            messages: basis.messages,
+            connections: basis.connections.len() as u64,
+            extras: extras.collect(),
+            account,
+            request,
+        }
+    }
+
+    /// What could mislead a reader of the figures.
+    pub fn warnings(&self) -> Vec<String> {
+        let account = self.account;
+        let doubts = account.doubts;
+        let mut warnings = Vec::new();
+        if doubts.offloaded > 0 {
+            warnings.push(format!(
+                "{} longer than the MSS allows: captured above segmentation offload. On the link they are {} more \
+                 frames, whose headers the totals lack",
+                counted(doubts.offloaded, "segment is", "segments are"),
+                doubts.offload_frames
+            ));
+        }
+        if doubts.cut > 0 {
+            warnings.push(format!(
+                "the snap length cut {}: totals and lower layers are right, MQTT layers may be counted as unparsed",
+                counted(doubts.cut, "frame", "frames")
+            ));
+        }
+        if doubts.one_sided > 0 {
+            warnings.push(format!(
+                "of {} only one direction was captured: the other's bytes are in no total",
+                counted(doubts.one_sided, "connection", "connections")
+            ));
+        }
+        if doubts.joined > 0 {
+            warnings.push(format!(
+                "{} before the capture: set-up costs are too low",
+                counted(doubts.joined, "connection began", "connections began")
+            ));
+        }
+        if doubts.unparsed > 0 {
+            warnings.push(format!(
+                "{} not be read as MQTT (purpose unknown)",
+                counted(
+                    doubts.unparsed,
+                    "byte of TCP payload could",
+                    "bytes of TCP payload could"
+                )
+            ));
+        }
+        if doubts.forgotten > 0 {
+            warnings.push(format!(
+                "{} sent again so late that their purpose is not remembered",
+                counted(doubts.forgotten, "byte was", "bytes were")
+            ));
+        }
+        if account.shape.omitted > 0 || account.messages_omitted > 0 {
+            warnings.push(format!(
+                "{} and {} are in the totals only: there are too many to keep",
+                counted(account.shape.omitted, "connection", "connections"),
+                counted(account.messages_omitted, "message", "messages")
+            ));
+        }
+        let projects = self.request.projection;
+        let counts = counted(self.messages, "message", "messages");
+        let time = super::period(account.seconds());
+        if self.messages > 0 && !self.now.month.projected {
+            warnings.push(format!(
+                "{counts} in {time}: too short to project to a month; --project every=TIME says how often they come"
+            ));
+        } else if self.messages > 0
+            && projects.every.is_none()
+            && (self.messages < 20 || account.seconds() < 600.0)
+        {
+            warnings.push(format!(
+                "{counts} in {time} say little about a month; --project every=TIME says how often they come"
+            ));
+        }
+        let skipped: u64 = account
+            .topics
+            .iter()
+            .map(|topic| topic.samples.skipped)
+            .sum();
+        let compresses = self
+            .savings
+            .iter()
+            .any(|s| s.name.contains("deflate") || s.name.contains("zstd"));
+        if compresses && skipped > 0 {
+            warnings.push(format!(
+                "{} too long, or not captured whole, to try compression on",
+                counted(skipped, "payload is", "payloads are")
+            ));
+        }
+        warnings
+    }
+
+    /// The counts of the projection by name.
+    pub fn counts(&self) -> [(&'static str, &Count, Amount, Term); 3] {
+        let month = &self.now.month;
+        let part = |term| month.bill.both(term);
+        [
+            (
+                "messages",
+                &month.messages,
+                part(Term::Message),
+                Term::Message,
+            ),
+            (
+                "connections",
+                &month.connections,
+                part(Term::Connection),
+                Term::Connection,
+            ),
+            ("pings", &month.pings, part(Term::Time), Term::Time),
+        ]
+    }
+
+    /// Bytes of MQTT connections in some layers.
+    pub fn layers(&self, of: impl Fn(Layer) -> bool) -> u64 {
+        let layers = self.account.layers.iter();
+        layers
+            .filter(|(layer, _)| of(*layer))
+            .map(|(_, bytes)| bytes)
+            .sum()
+    }
+
+    /// How sure the month is.
+    pub fn mark(&self) -> Mark {
+        self.now.outcome.mark
+    }
+}
+
+/// `1 frame`, `2 frames`.
+fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// Wake-ups of a device in a day: for each batch of messages, each ping and
+/// each connection, unless the radio never goes to sleep between them.
+fn wakes(month: &Month, outcome: &Outcome) -> f64 {
+    let happenings = month.messages.per_month / outcome.batch
+        + month.pings.per_month
+        + month.connections.per_month;
+    let per_day = happenings / month.devices.max(1.0) / 30.0;
+    match per_day * TAIL > DAY {
+        true => 1.0,
+        false => per_day,
+    }
+}

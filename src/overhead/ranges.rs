@@ -1,0 +1,102 @@
+//! Which bytes of a stream were seen.
+
+/// Stretches of offsets, in order, that do not touch.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ranges(Vec<(i64, i64)>);
+
+/// Stretches that are remembered of one direction; beyond it, the oldest hole
+/// counts as seen.
+const KEPT: usize = 256;
+
+impl Ranges {
+    /// Adds `from..to`, and returns those parts of it that are new.
+    pub(super) fn insert(&mut self, from: i64, to: i64) -> Vec<(i64, i64)> {
+        if from >= to {
+            return Vec::new();
+        }
+        // Nearly always it continues what is there.
+        match self.0.last_mut() {
+            Some(last) if last.1 == from => {
+                last.1 = to;
+                return vec![(from, to)];
+            }
+            None => {
+                self.0.push((from, to));
+                return vec![(from, to)];
+            }
+            _ => {}
+        }
+        let first = self.0.partition_point(|range| range.1 < from);
+        let mut fresh = Vec::new();
+        let (mut start, mut end, mut at, mut last) = (from, to, from, first);
+        while let Some(&(known, until)) = self.0.get(last).filter(|range| range.0 <= to) {
+            if at < known {
+                fresh.push((at, known));
+            }
+            at = at.max(until);
+            (start, end) = (start.min(known), end.max(until));
+            last += 1;
+        }
+        if at < to {
+            fresh.push((at, to));
+        }
+        self.0.splice(first..last, [(start, end)]);
+        if self.0.len() > KEPT {
+            let (oldest, _) = self.0.remove(0);
+            self.0[0].0 = oldest;
+        }
+        fresh
+    }
+
+    /// How many bytes of `from..to` were seen.
+    pub(super) fn within(&self, from: i64, to: i64) -> u64 {
+        overlap(&self.0, from, to)
+    }
+
+    /// Where the first of them begins.
+    pub(super) fn start(&self) -> Option<i64> {
+        self.0.first().map(|range| range.0)
+    }
+
+    /// Where the last of them ends.
+    pub(super) fn end(&self) -> Option<i64> {
+        self.0.last().map(|range| range.1)
+    }
+}
+
+/// How many offsets of `from..to` lie in some ranges.
+pub(super) fn overlap(ranges: &[(i64, i64)], from: i64, to: i64) -> u64 {
+    ranges
+        .iter()
+        .map(|range| (range.1.min(to) - range.0.max(from)).max(0) as u64)
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn like_a_set(inserted in prop::collection::vec((0i64..60, 0i64..12), 0..30)) {
+            let mut ranges = Ranges::default();
+            let mut set = BTreeSet::new();
+            for (from, len) in inserted {
+                let to = from + len;
+                let fresh = ranges.insert(from, to);
+                for at in from..to {
+                    let is_fresh = overlap(&fresh, at, at + 1) == 1;
+                    prop_assert_eq!(is_fresh, set.insert(at));
+                }
+                prop_assert_eq!(ranges.within(0, 100), set.len() as u64);
+                prop_assert_eq!(ranges.start(), set.first().copied());
+                prop_assert_eq!(ranges.end(), set.last().map(|at| at + 1));
+                prop_assert!(ranges.0.windows(2).all(|pair| pair[0].1 < pair[1].0));
+            }
+        }
+    }
+}

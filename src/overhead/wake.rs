@@ -1,0 +1,64 @@
+//! How often a radio has to wake up, from times alone.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// Idle tails that are told, in milliseconds.
+pub const TAILS_MILLIS: [u64; 5] = [500, 2_000, 5_000, 10_000, 20_000];
+
+/// Bursts and radio-on time for each of [`TAILS_MILLIS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wakes {
+    last: Option<Timestamp>,
+    /// Bursts separated by more than the tail.
+    pub bursts: [u64; TAILS_MILLIS.len()],
+    /// Time the radio is on: gaps, each no longer than the tail, and one tail.
+    pub on: [Duration; TAILS_MILLIS.len()],
+}
+
+impl Wakes {
+    /// A packet was sent or received.
+    pub fn packet(&mut self, time: Timestamp) {
+        let gap = self.last.map(|last| time.since(last));
+        for (i, tail) in TAILS_MILLIS.into_iter().enumerate() {
+            let tail = Duration::from_millis(tail);
+            match gap {
+                Some(gap) => {
+                    self.bursts[i] += u64::from(gap > tail);
+                    self.on[i] += gap.min(tail);
+                }
+                None => {
+                    self.bursts[i] += 1;
+                    self.on[i] += tail;
+                }
+            }
+        }
+        self.last = Some(self.last.map_or(time, |last| last.max(time)));
+    }
+
+    /// Adds those of another radio.
+    pub fn merge(&mut self, other: &Self) {
+        for i in 0..TAILS_MILLIS.len() {
+            self.bursts[i] += other.bursts[i];
+            self.on[i] += other.on[i];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bursts_and_time() {
+        let mut wakes = Wakes::default();
+        for millis in [0, 100, 1_100, 7_100] {
+            wakes.packet(Timestamp::from_nanos(millis * 1_000_000));
+        }
+        assert_eq!(wakes.bursts, [3, 2, 2, 1, 1]);
+        // 0.1 + 0.5 + 0.5 s and a tail; 7.1 s and a tail.
+        assert_eq!(wakes.on[0], Duration::from_millis(1_600));
+        assert_eq!(wakes.on[3], Duration::from_millis(17_100));
+    }
+}

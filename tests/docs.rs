@@ -54,6 +54,44 @@ fn commands_in_documents_work() {
     );
 }
 
+/// What documents show of a command's output is what it prints: the lines below
+/// it, in order; `…` stands for any.
+#[test]
+fn output_in_documents_is_real() {
+    let mut shown = 0;
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).expect("a document");
+        for block in text.split("```text\n").skip(1) {
+            let block = block.split("```").next().unwrap_or_default();
+            let Some((command, lines)) = block.split_once('\n') else {
+                continue;
+            };
+            let Some(args) = command.strip_prefix("$ mqttdump ") else {
+                continue;
+            };
+            if args.contains(['|', '>', '<']) {
+                continue;
+            }
+            let args: Vec<&str> = args.split_whitespace().collect();
+            let output = mqttdump().args(args).output().expect("it starts");
+            let output = String::from_utf8_lossy(&output.stdout).into_owned();
+            let mut printed = output.lines();
+            for line in lines
+                .lines()
+                .filter(|line| *line != "…" && !line.is_empty())
+            {
+                assert!(
+                    printed.any(|printed| printed == line),
+                    "{}: {command}\ndoes not print, in its place:\n{line}",
+                    document.display()
+                );
+                shown += 1;
+            }
+        }
+    }
+    assert!(shown > 20, "{shown} lines");
+}
+
 /// Relative links in documents lead somewhere.
 #[test]
 fn links_in_documents_lead_somewhere() {

@@ -21,6 +21,10 @@ mod export;
 mod golden;
 /// Input made to hurt: lengths, floods, mutations, memory.
 mod hostile;
+/// What accounting never violates, over generated and real traffic.
+mod laws;
+/// Every byte accounted for, against the accounts of others.
+mod overhead;
 /// The same conversation told in many ways: one expectation, many paths.
 mod properties;
 /// The rules by their conversations, and on captures.

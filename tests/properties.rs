@@ -14,7 +14,7 @@ use crate::support::stack::{Layer, Link, OwnedPacket, Stack};
 use crate::support::transcript::Conversation;
 use crate::support::wire::Wire;
 
-fn cases(default: u32) -> ProptestConfig {
+pub(crate) fn cases(default: u32) -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok();
     ProptestConfig {
         cases: cases.and_then(|c| c.parse().ok()).unwrap_or(default),
@@ -193,7 +193,7 @@ fn held(wire: &Wire, way: Direction, offset: u64) -> bool {
     (wire.segments.iter()).any(|s| s.way == way && s.range().contains(&offset))
 }
 
-fn split(wire: Wire, way: Direction, at: &[prop::sample::Index]) -> Wire {
+pub(crate) fn split(wire: Wire, way: Direction, at: &[prop::sample::Index]) -> Wire {
     let length = wire.streams[way as usize].len();
     let offsets: Vec<usize> = match length {
         0 => Vec::new(),
@@ -204,7 +204,7 @@ fn split(wire: Wire, way: Direction, at: &[prop::sample::Index]) -> Wire {
 
 /// Sends some bytes again in a segment that keeps to no border, after all of
 /// them were captured once.
-fn repacketise(
+pub(crate) fn repacketise(
     wire: Wire,
     way: Direction,
     from: &prop::sample::Index,
@@ -233,7 +233,7 @@ fn repacketise(
 }
 
 /// A conversation of a handful of honest exchanges.
-fn conversations() -> impl Strategy<Value = Conversation> {
+pub(crate) fn conversations() -> impl Strategy<Value = Conversation> {
     honest_or_deceptive(false)
 }
 

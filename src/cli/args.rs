@@ -22,6 +22,7 @@ use mqttdump::engine::Decode;
 use mqttdump::mqtt::PacketType;
 use mqttdump::report::REPORTS;
 use mqttdump::report::findings::FINDINGS_REPORTS;
+use mqttdump::report::overhead::OVERHEAD_REPORTS;
 
 const INPUT: &str = "Input";
 const PACKETS: &str = "Which packets are read";
@@ -29,6 +30,7 @@ const MESSAGES: &str = "Which messages are shown";
 const LINES: &str = "What is shown of each";
 const OUTPUT: &str = "Output";
 const JUDGING: &str = "With the command check";
+const COUNTING: &str = "With the command overhead";
 const OTHER: &str = "Other";
 
 const BEFORE: &str = "\
@@ -37,6 +39,7 @@ is missing, doubtful or wrong said in place.
 
 Commands, in the place of the BPF expression:
   mqttdump check [OPTIONS] FILE...   judge each capture: did both sides keep to the protocol?
+  mqttdump overhead [OPTIONS] FILE...  where every byte goes, what a message costs, what would change it
   mqttdump explain [RULE]            what a rule says, why it matters, good and bad examples
 
 All options may be given with every command, in any order.";
@@ -63,7 +66,7 @@ something could not be done or read (what could be read is still shown). A close
     long_about = BEFORE,
     after_help = "Try --help for more on each option, or the manual page.",
     after_long_help = AFTER,
-    override_usage = "mqttdump [OPTIONS] -r FILE [BPF EXPRESSION]...\n       mqttdump check [OPTIONS] FILE...\n       mqttdump explain [RULE]",
+    override_usage = "mqttdump [OPTIONS] -r FILE [BPF EXPRESSION]...\n       mqttdump check [OPTIONS] FILE...\n       mqttdump overhead [OPTIONS] FILE...\n       mqttdump explain [RULE]",
     max_term_width = 100,
     // An option given twice replaces the first, so that aliases and habits
     // (`-n -nn`, `-s 0 -s 0`) never fail.
@@ -208,8 +211,8 @@ pub(crate) struct Args {
     pub(crate) hex_ascii: u8,
 
     /// Print link-layer facts of the packet that completed each message
-    #[arg(short = 'e', help_heading = LINES)]
-    pub(crate) link: bool,
+    #[arg(short = 'e', id = "link_header", help_heading = LINES)]
+    pub(crate) link_header: bool,
 
     /// Time: -t none, -tt seconds since 1970, -ttt since the previous line,
     /// -tttt with date, -ttttt since the first line
@@ -332,9 +335,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", help_heading = JUDGING)]
     pub(crate) max_ack_ms: Option<u64>,
 
-    /// Fail when a PUBLISH packet has more bytes
-    #[arg(long, value_name = "N", help_heading = JUDGING)]
-    pub(crate) max_bytes_per_message: Option<u64>,
+    /// Fail when a PUBLISH packet has more bytes, of all topics or of some; with
+    /// --level, when its whole exchange has. Repeatable
+    #[arg(long, value_name = "[TOPIC=]N", help_heading = JUDGING, action = ArgAction::Append)]
+    pub(crate) max_bytes_per_message: Vec<String>,
 
     /// Fail when a client publishes to such a topic with a lower QoS.
     /// Repeatable
@@ -344,6 +348,55 @@ pub(crate) struct Args {
     /// Fail when somebody publishes to such a topic. Repeatable
     #[arg(long, value_name = "FILTER", help_heading = JUDGING, action = ArgAction::Append)]
     pub(crate) forbid_topic: Vec<String>,
+
+    /// What counts: l2 (frames as captured), l3 (IP packets), l3+N (and N bytes
+    /// for each), tcp (TCP payload), mqtt (control packets), app (PUBLISH payload)
+    ///
+    /// Without it, what the first profile of --link bills, or l2. With check it
+    /// says what --max-bytes-per-message counts.
+    #[arg(long, value_name = "LEVEL", help_heading = COUNTING)]
+    pub(crate) level: Option<String>,
+
+    /// How the headers of a frame are divided among the messages in it:
+    /// proportional (to their bytes), equal, first (all to the first),
+    /// completes (to those that end in it)
+    #[arg(long, value_name = "POLICY", help_heading = COUNTING)]
+    pub(crate) share: Option<String>,
+
+    /// Bill by these links and plans only; without it, by all that are known.
+    /// Repeatable
+    ///
+    /// Profiles tell what a link or plan counts, how it rounds, how fast it
+    /// is. They come with the program, with their sources; see --profiles.
+    #[arg(long, value_name = "PROFILE", help_heading = COUNTING, action = ArgAction::Append,
+          value_delimiter = ',')]
+    pub(crate) link: Vec<String>,
+
+    /// More profiles, in the form of those that come with the program
+    #[arg(long, value_name = "FILE", help_heading = COUNTING, value_hint = clap::ValueHint::FilePath)]
+    pub(crate) profiles: Option<PathBuf>,
+
+    /// Project to a month: devices=N, every=TIME between messages of each,
+    /// reconnect=TIME; what is not given is as in the capture
+    #[arg(long, value_name = "LIST", help_heading = COUNTING)]
+    pub(crate) project: Option<String>,
+
+    /// What would change it: qos=N, alias, deflate, deflate-dict, zstd,
+    /// zstd-dict, batch=N, batch=TIME, keep-alive=TIME, no-timestamps,
+    /// one-connection, connection-per-message, tls[=1.2|psk|mutual], ws,
+    /// mqtt-sn, coap; joined by `+`, at once
+    #[arg(long, value_name = "LIST", help_heading = COUNTING, action = ArgAction::Append,
+          value_delimiter = ',')]
+    pub(crate) what_if: Vec<String>,
+
+    /// What topics of other names would save, as s/old/new/. Repeatable
+    #[arg(long, value_name = "s/OLD/NEW/", help_heading = COUNTING, action = ArgAction::Append)]
+    pub(crate) rename: Vec<String>,
+
+    /// Say also what the medium adds that no capture shows: check sequence,
+    /// gaps, padding
+    #[arg(long, help_heading = COUNTING)]
+    pub(crate) link_extras: bool,
 
     /// Settings for check, instead of the nearest .mqttdump.toml
     #[arg(long, value_name = "FILE", help_heading = JUDGING, value_hint = clap::ValueHint::FilePath)]
@@ -439,7 +492,16 @@ fn format() -> PossibleValuesParser {
         .iter()
         .filter(|format| REPORTS.iter().all(|other| other.name != format.name))
         .map(|format| PossibleValue::new(format.name).help(format!("check: {}", format.help)));
-    PossibleValuesParser::new(of_frames.chain(of_findings))
+    let of_accounts = OVERHEAD_REPORTS
+        .iter()
+        .filter(|format| REPORTS.iter().all(|other| other.name != format.name))
+        .filter(|format| {
+            FINDINGS_REPORTS
+                .iter()
+                .all(|other| other.name != format.name)
+        })
+        .map(|format| PossibleValue::new(format.name).help(format!("overhead: {}", format.help)));
+    PossibleValuesParser::new(of_frames.chain(of_findings).chain(of_accounts))
 }
 
 /// Names of packet types, in any case.

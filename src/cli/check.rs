@@ -19,17 +19,21 @@ use jiff::tz::TimeZone;
 use mqttdump::capture::{Block, Capture, Merge, Packet};
 use mqttdump::engine::{self, Engine};
 use mqttdump::mqtt::TopicFilter;
+use mqttdump::overhead::{self, Account, Ledger, Level};
 use mqttdump::report::findings::fingerprint::fingerprint;
 use mqttdump::report::findings::{
     CaptureResult, CheckSummary, FINDINGS_REPORTS, FindingsFormat, FindingsOptions, FindingsReport,
 };
-use mqttdump::rules::{self, Budgets, Finding, Judge, Rule, Verdict};
+use mqttdump::rules::{
+    self, Budgets, Expensive, Finding, Judge, MOST_PACKETS, Rule, SizeBudget, Verdict,
+};
 
 use super::args::{Args, FailOn, When};
 use super::complain;
 use super::config::{Expression, Surroundings, selection};
 use super::gate::{self, Gate};
 use super::output::Output;
+use super::overhead::parse_level;
 use super::progress::Progress;
 use super::run::{Consumer, Stop, link_types, read};
 use super::settings;
@@ -42,6 +46,8 @@ pub(crate) struct CheckPlan {
     max_packets: Option<u64>,
     engine: engine::Config,
     options: rules::Options,
+    /// What messages may cost with all that belongs to them, and what counts.
+    costs: Option<(SizeBudget, Level)>,
     format: &'static FindingsFormat,
     report: FindingsOptions,
     line_buffered: bool,
@@ -63,30 +69,7 @@ impl CheckPlan {
                 "check neither saves packets nor counts messages: leave out -w and --count".into(),
             );
         }
-        let mut captures: Vec<Vec<PathBuf>> = Vec::new();
-        if !args.read.is_empty() {
-            captures.push(args.read.clone());
-        }
-        captures.extend(
-            args.expression[1..]
-                .iter()
-                .map(|word| vec![PathBuf::from(word)]),
-        );
-        if captures.is_empty() {
-            if around.stdin_terminal {
-                return Err("nothing to check\nUsage: mqttdump check [OPTIONS] FILE...".into());
-            }
-            captures.push(vec!["-".into()]);
-        }
-        if captures
-            .iter()
-            .flatten()
-            .filter(|p| p.as_os_str() == "-")
-            .count()
-            > 1
-        {
-            return Err("- can be given only once: there is one standard input".into());
-        }
+        let captures = captures(&args, around, "check", "check")?;
         let known = |id: &String| {
             rules::find(id)
                 .ok_or_else(|| format!("there is no rule '{id}'; mqttdump explain lists them all"))
@@ -105,12 +88,17 @@ impl CheckPlan {
             .iter()
             .find(|format| format.name == args.format)
             .ok_or_else(|| format!("--format {} is for reading; check knows text, json, ndjson, junit, sarif and github", args.format))?;
+        let mut budgets = budgets(&args)?;
+        let level = args.level.as_deref().map(parse_level).transpose()?;
+        let costs = match level {
+            Some(level) if !budgets.message.is_empty() => {
+                engine.follow_packets = true;
+                Some((std::mem::take(&mut budgets.message), level))
+            }
+            _ => None,
+        };
         Ok(Self {
-            expression: match (&args.filter, &args.filter_file) {
-                (Some(text), _) => Expression::Text(text.clone()),
-                (None, Some(path)) => Expression::File(path.clone()),
-                (None, None) => Expression::All,
-            },
+            expression: Expression::of_command(&args),
             max_packets: args.packets,
             engine,
             options: rules::Options {
@@ -118,8 +106,9 @@ impl CheckPlan {
                 ladders: args.verbose > 0,
                 rules,
                 selection: selection(&args)?,
-                budgets: budgets(&args)?,
+                budgets,
             },
+            costs,
             format,
             report: FindingsOptions {
                 verbose: args.verbose > 0,
@@ -151,6 +140,58 @@ impl CheckPlan {
     }
 }
 
+/// Bytes that messages may have, of some topics and of all others.
+fn sizes(typed: &[String]) -> Result<SizeBudget, String> {
+    let mut sizes = SizeBudget::default();
+    for text in typed {
+        let told = || format!("--max-bytes-per-message {text:?}: expected N or TOPIC=N");
+        match text.rsplit_once('=') {
+            Some((topic, most)) => {
+                let filter = TopicFilter::parse(topic.as_bytes()).map_err(|why| {
+                    format!("--max-bytes-per-message {topic:?} is not a topic filter: {why}")
+                })?;
+                let most = most.parse().map_err(|_| told())?;
+                sizes.topics.push((filter, most));
+            }
+            // What is typed comes before what is in the file, and wins.
+            None => {
+                let most = text.parse().map_err(|_| told())?;
+                sizes.others.get_or_insert(most);
+            }
+        }
+    }
+    Ok(sizes)
+}
+
+/// The captures that a command is given, each by its parts: those of `-r`
+/// together, each FILE alone, else standard input.
+pub(super) fn captures(
+    args: &Args,
+    around: &Surroundings<'_>,
+    command: &str,
+    verb: &str,
+) -> Result<Vec<Vec<PathBuf>>, String> {
+    let mut captures: Vec<Vec<PathBuf>> = Vec::new();
+    if !args.read.is_empty() {
+        captures.push(args.read.clone());
+    }
+    let files = args.expression.iter().skip(1);
+    captures.extend(files.map(|word| vec![PathBuf::from(word)]));
+    if captures.is_empty() {
+        if around.stdin_terminal {
+            return Err(format!(
+                "nothing to {verb}\nUsage: mqttdump {command} [OPTIONS] FILE..."
+            ));
+        }
+        captures.push(vec!["-".into()]);
+    }
+    let pipes = captures.iter().flatten().filter(|p| p.as_os_str() == "-");
+    match pipes.count() {
+        0 | 1 => Ok(captures),
+        _ => Err("- can be given only once: there is one standard input".into()),
+    }
+}
+
 fn budgets(args: &Args) -> Result<Budgets, String> {
     let filter = |option: &str, text: &str| {
         TopicFilter::parse(text.as_bytes())
@@ -173,7 +214,7 @@ fn budgets(args: &Args) -> Result<Budgets, String> {
     };
     Ok(Budgets {
         ack: args.max_ack_ms.map(Duration::from_millis),
-        message: args.max_bytes_per_message,
+        message: sizes(&args.max_bytes_per_message)?,
         qos: args.require_qos.iter().map(qos).collect::<Result<_, _>>()?,
         forbidden: args
             .forbid_topic
@@ -206,6 +247,13 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
         let court = Court {
             engine: Engine::new(plan.engine.clone()),
             judge: Judge::new(plan.options.clone()),
+            ledger: plan.costs.as_ref().map(|(_, level)| {
+                Ledger::new(overhead::Options {
+                    level: *level,
+                    messages: true,
+                    ..overhead::Options::default()
+                })
+            }),
             sieve: &mut sieve,
             report: report.as_mut(),
             out: &mut out,
@@ -233,7 +281,8 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
     })
 }
 
-fn name(parts: &[PathBuf]) -> String {
+/// What messages call a capture.
+pub(super) fn name(parts: &[PathBuf]) -> String {
     match parts.first() {
         Some(path) if path.as_os_str() == "-" => "standard input".to_owned(),
         Some(path) => path.display().to_string(),
@@ -245,6 +294,7 @@ fn name(parts: &[PathBuf]) -> String {
 struct Court<'a, W: io::Write> {
     engine: Engine,
     judge: Judge,
+    ledger: Option<Ledger>,
     sieve: &'a mut Sieve,
     report: &'a mut dyn FindingsReport,
     out: &'a mut Output<W>,
@@ -286,10 +336,18 @@ impl<W: io::Write> Court<'_, W> {
             trouble = true;
             self.complain(error.to_string());
         }
-        let judge = &mut self.judge;
-        self.engine.finish(&mut |output| judge.push(output));
+        let (judge, ledger) = (&mut self.judge, &mut self.ledger);
+        self.engine.finish(&mut |output| {
+            judge.push(output);
+            ledger.iter_mut().for_each(|ledger| ledger.push(output));
+        });
         self.judge.finish();
         self.pass_on();
+        if let (Some(ledger), Some((budget, level))) = (self.ledger.take(), &plan.costs) {
+            for finding in expensive(&ledger.finish(), budget, *level) {
+                self.pass(finding);
+            }
+        }
         let frames = self.engine.summary().frames;
         if opened && frames == 0 && !plan.allow_empty {
             trouble = true;
@@ -326,13 +384,17 @@ impl<W: io::Write> Court<'_, W> {
     /// Takes what is known for sure by now.
     fn pass_on(&mut self) {
         for finding in self.judge.take_finished() {
-            if self.sieve.passes(&finding, &mut self.result.summary) {
-                match self.report.streams() {
-                    true => self
-                        .report
-                        .finding(&self.result.name, &finding, &mut self.out.lines),
-                    false => self.result.findings.push(finding),
-                }
+            self.pass(finding);
+        }
+    }
+
+    fn pass(&mut self, finding: Finding) {
+        if self.sieve.passes(&finding, &mut self.result.summary) {
+            match self.report.streams() {
+                true => self
+                    .report
+                    .finding(&self.result.name, &finding, &mut self.out.lines),
+                false => self.result.findings.push(finding),
             }
         }
     }
@@ -348,9 +410,13 @@ impl<W: io::Write> Consumer for Court<'_, W> {
     }
 
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
-        let judge = &mut self.judge;
-        self.engine
-            .push(&packet.packet, &mut |output| judge.push(output));
+        let (judge, ledger) = (&mut self.judge, &mut self.ledger);
+        self.engine.push(&packet.packet, &mut |output| {
+            judge.push(output);
+            if let Some(ledger) = ledger {
+                ledger.push(output);
+            }
+        });
         if self.judge.has_finished() {
             self.pass_on();
             self.out.settle()?;
@@ -361,6 +427,50 @@ impl<W: io::Write> Consumer for Court<'_, W> {
     fn is_done(&self) -> bool {
         false
     }
+}
+
+/// Messages that cost more than they may: a finding for each connection, topic
+/// and direction.
+fn expensive(account: &Account, budget: &SizeBudget, level: Level) -> Vec<Finding> {
+    let level = level.to_string();
+    let mut findings: Vec<Finding> = Vec::new();
+    for connection in &account.connections {
+        let first = findings.len();
+        for message in &connection.messages {
+            let name = account.topics[message.topic as usize].name.as_ref();
+            let topic = (message.topic > 0).then_some(name);
+            let (Some(most), cost) = (budget.most(topic), message.marginal()) else {
+                continue;
+            };
+            if cost <= most {
+                continue;
+            }
+            let finding = Expensive {
+                connection: connection.number,
+                client_id: connection.client_id.as_deref(),
+                direction: message.direction,
+                topic,
+                packet: message.completed_by,
+                time: message.time,
+                cost,
+                most,
+                level: &level,
+            }
+            .finding();
+            let same =
+                |known: &&mut Finding| known.topic == finding.topic && known.by == finding.by;
+            match findings[first..].iter_mut().find(same) {
+                Some(known) => {
+                    known.count += 1;
+                    if known.packets.len() < MOST_PACKETS {
+                        known.packets.push(message.completed_by);
+                    }
+                }
+                None => findings.push(finding),
+            }
+        }
+    }
+    findings
 }
 
 /// What of the findings is reported, and what it means for the exit code.

@@ -15,6 +15,7 @@ use mqttdump::select::Selection;
 
 use super::args::{Args, Generate, When};
 use super::check::CheckPlan;
+use super::overhead::OverheadPlan;
 use super::view;
 
 /// What to do.
@@ -25,6 +26,8 @@ pub(crate) enum Task {
     Read(Box<Plan>),
     /// Judge captures.
     Check(Box<CheckPlan>),
+    /// Count captures.
+    Overhead(Box<OverheadPlan>),
     /// Tell what rules say.
     Explain(Vec<String>),
 }
@@ -66,6 +69,17 @@ pub(crate) enum Expression {
     Text(String),
     /// In a file; `-` is standard input.
     File(PathBuf),
+}
+
+impl Expression {
+    /// The one of `--filter` or `-F`, which is how commands are given it.
+    pub(crate) fn of_command(args: &Args) -> Self {
+        match (&args.filter, &args.filter_file) {
+            (Some(text), _) => Self::Text(text.clone()),
+            (None, Some(path)) => Self::File(path.clone()),
+            (None, None) => Self::All,
+        }
+    }
 }
 
 /// How to print.
@@ -133,7 +147,7 @@ pub(crate) struct Surroundings<'a> {
 
 /// Commands of later versions. A BPF expression cannot begin with any of these
 /// words, so they are free to become commands.
-const RESERVED: [&str; 2] = ["overhead", "sessions"];
+const RESERVED: [&str; 1] = ["sessions"];
 
 /// What only commands know what to do with.
 fn refuse_what_is_for_commands(args: &Args) -> Result<(), String> {
@@ -165,6 +179,9 @@ impl Task {
         refuse_what_is_not_here(&args)?;
         match args.expression.first().map(String::as_str) {
             Some("check") => return CheckPlan::new(args, around).map(|p| Self::Check(Box::new(p))),
+            Some("overhead") => {
+                return OverheadPlan::new(&args, around).map(|p| Self::Overhead(Box::new(p)));
+            }
             Some("explain") => return Ok(Self::Explain(args.expression[1..].to_vec())),
             _ => refuse_what_is_for_commands(&args)?,
         }
@@ -240,7 +257,7 @@ impl Print {
             ascii: args.ascii,
             hex: args.hex > 0,
             hex_ascii: args.hex_ascii > 0,
-            link: args.link,
+            link: args.link_header,
             time: args.time,
             number: args.number,
             nanoseconds: args.nano,

@@ -19,6 +19,7 @@ mod explain;
 mod gate;
 mod generate;
 mod output;
+mod overhead;
 mod progress;
 mod run;
 mod save;
@@ -58,6 +59,7 @@ pub(crate) fn main() -> ExitCode {
             _ => ExitCode::SUCCESS,
         },
         Ok(Task::Check(plan)) => check::run(&plan),
+        Ok(Task::Overhead(plan)) => overhead::run(&plan),
         Ok(Task::Explain(rules)) => explain::run(&rules),
         Ok(Task::Read(plan)) => match run::run(&plan) {
             true => ExitCode::SUCCESS,

@@ -6,6 +6,8 @@
 //! allow = ["delivered-qos"]
 //! baseline = "captures/known.txt"
 //! max-ack-ms = 500
+//! max-bytes-per-message = ["alarm/#=300", "500"]
+//! level = "l3"
 //! require-qos = ["alarm/#=1"]
 //! ```
 //!
@@ -38,9 +40,33 @@ struct Check {
     allow_truncated: bool,
     min_frames: Option<u64>,
     max_ack_ms: Option<u64>,
-    max_bytes_per_message: Option<u64>,
+    max_bytes_per_message: Sizes,
+    level: Option<String>,
     require_qos: Vec<String>,
     forbid_topic: Vec<String>,
+}
+
+/// `max-bytes-per-message`: a number, or a list of numbers and `TOPIC=N`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Sizes {
+    One(u64),
+    List(Vec<String>),
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self::List(Vec::new())
+    }
+}
+
+impl Sizes {
+    fn into_list(self) -> Vec<String> {
+        match self {
+            Self::One(most) => vec![most.to_string()],
+            Self::List(list) => list,
+        }
+    }
 }
 
 /// Adds the settings of the repository to what was typed.
@@ -83,7 +109,9 @@ fn merge(args: &mut Args, check: Check, folder: &Path) {
     args.allow_truncated |= check.allow_truncated;
     args.min_frames = args.min_frames.or(check.min_frames);
     args.max_ack_ms = args.max_ack_ms.or(check.max_ack_ms);
-    args.max_bytes_per_message = args.max_bytes_per_message.or(check.max_bytes_per_message);
+    args.max_bytes_per_message
+        .extend(check.max_bytes_per_message.into_list());
+    args.level = args.level.take().or(check.level);
     args.require_qos.extend(check.require_qos);
     args.forbid_topic.extend(check.forbid_topic);
     if args.baseline.is_none() {

@@ -30,6 +30,7 @@ mod escape;
 pub mod findings;
 mod message;
 mod ndjson;
+pub mod overhead;
 mod put;
 #[cfg(test)]
 #[allow(dead_code)]

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use crate::analysis::{AckStep, AnswerStep, FrameFacts, Step};
 use crate::event::Side;
-use crate::frame::Direction::{Down, Up};
+use crate::frame::Direction::{self, Down, Up};
 use crate::mqtt::{PacketType as P, TopicFilter};
+use crate::packet::PacketRef;
+use crate::time::Timestamp;
 
+use super::finding::{Finding, Verdict};
 use super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::verdict::{Judged, violation};
 
@@ -17,18 +20,94 @@ pub struct Budgets {
     /// How long an acknowledgement may take.
     pub ack: Option<Duration>,
     /// Bytes that a PUBLISH may have, its fixed header included.
-    pub message: Option<u64>,
+    pub message: SizeBudget,
     /// The least QoS with which clients publish to these topics.
     pub qos: Vec<(TopicFilter, u8)>,
     /// Topics that nobody publishes to.
     pub forbidden: Vec<TopicFilter>,
 }
 
+/// Bytes that messages may have.
+#[derive(Clone, Debug, Default)]
+pub struct SizeBudget {
+    /// Messages of these topics; the first that matches counts.
+    pub topics: Vec<(TopicFilter, u64)>,
+    /// All others.
+    pub others: Option<u64>,
+}
+
+impl SizeBudget {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.topics.is_empty() && self.others.is_none()
+    }
+
+    /// What a message of a topic may have, if that is limited.
+    pub fn most(&self, topic: Option<&[u8]>) -> Option<u64> {
+        let matches = |(filter, _): &&(TopicFilter, u64)| topic.is_some_and(|t| filter.matches(t));
+        match self.topics.iter().find(matches) {
+            Some((_, most)) => Some(*most),
+            None => self.others,
+        }
+    }
+}
+
+/// A message that costs more than it may, all that its exchange takes counted.
+#[derive(Debug)]
+pub struct Expensive<'a> {
+    /// Its connection.
+    pub connection: u64,
+    /// The client's identifier, if known.
+    pub client_id: Option<&'a [u8]>,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Its topic, if known.
+    pub topic: Option<&'a [u8]>,
+    /// The packet that completed its PUBLISH.
+    pub packet: PacketRef,
+    /// When.
+    pub time: Timestamp,
+    /// What it cost, in bytes.
+    pub cost: u64,
+    /// What it may cost.
+    pub most: u64,
+    /// What counts.
+    pub level: &'a str,
+}
+
+impl Expensive<'_> {
+    /// Says so.
+    pub fn finding(&self) -> Finding {
+        let Self {
+            cost, most, level, ..
+        } = self;
+        Finding {
+            rule: &MESSAGE_SIZE,
+            clauses: Vec::new(),
+            verdict: Verdict::Violation,
+            by: Some(match self.direction {
+                Up => Side::Client,
+                Down => Side::Server,
+            }),
+            connection: Some(self.connection),
+            client_id: self.client_id.map(Into::into),
+            topic: self.topic.map(Into::into),
+            packets: vec![self.packet],
+            count: 1,
+            time: self.time,
+            message: format!(
+                "expected at most {most} bytes at {level} for a message with its acknowledgements, found {cost}"
+            ),
+            ladder: Vec::new(),
+        }
+    }
+}
+
 impl Budgets {
     /// Whether there are any.
     pub fn any(&self) -> bool {
         self.ack.is_some()
-            || self.message.is_some()
+            || !self.message.is_empty()
             || !self.qos.is_empty()
             || !self.forbidden.is_empty()
     }
@@ -79,7 +158,7 @@ fn ack_time(f: &FrameFacts<'_>, budgets: &Budgets) -> Judged {
 
 static MESSAGE_SIZE: Rule = Rule {
     id: "budget-message-size",
-    title: "No PUBLISH has more bytes than --max-bytes-per-message",
+    title: "No message has more bytes than --max-bytes-per-message",
     why: "On a link that is paid by the byte one large message costs as much as a day.",
     binds: Binds::Both,
     severity: Severity::Error,
@@ -89,7 +168,8 @@ static MESSAGE_SIZE: Rule = Rule {
 };
 
 fn message_size(f: &FrameFacts<'_>, budgets: &Budgets) -> Judged {
-    let most = budgets.message?;
+    let topic = f.frame.topic.map(|topic| topic.bytes());
+    let most = budgets.message.most(topic)?;
     let size = f.frame.header.packet_len();
     (size > most).then(|| {
         violation(format!(

@@ -42,7 +42,7 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "overhead",
         &[
-            "engine", "event", "frame", "limits", "mqtt", "net", "packet", "time",
+            "engine", "event", "flow", "frame", "limits", "mqtt", "net", "packet", "time",
         ],
     ),
     (
@@ -74,7 +74,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("flate2", &["capture", "overhead"]),
     (
         "foldhash",
-        &["analysis", "engine", "flow", "rules", "select"],
+        &["analysis", "engine", "flow", "overhead", "rules", "select"],
     ),
     ("hashbrown", &["flow", "engine", "select"]),
     ("indicatif", &["cli"]),

@@ -56,6 +56,9 @@ pub use whatif::{Mark, Outcome, Scenario, Stage, Tls, USUAL, WhatIf, latency_tex
 
 use books::{Books, Head, Rules};
 
+/// Fast, and seeded at random.
+type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 use crate::engine::{Captured, CapturedSegment, Output};
 use crate::event::EventKind;
 use crate::frame::{Direction, MQTTFrame};
@@ -85,10 +88,10 @@ pub struct Options {
 #[derive(Debug, Default)]
 pub struct Ledger {
     options: Options,
-    connections: HashMap<u64, Entry>,
+    connections: Map<u64, Entry>,
     account: Account,
     fragments: Fragments,
-    topics: HashMap<Box<[u8]>, u32>,
+    topics: Map<Box<[u8]>, u32>,
     messages_kept: u64,
     /// Groups of all connections that are kept.
     groups: usize,
@@ -227,8 +230,7 @@ impl Ledger {
             self.decide(number, ends, rules);
         }
         match self.connections.get_mut(&number) {
-            Some(Entry::Mqtt(books)) if segment.carried.copy => {
-                let _ = books;
+            Some(Entry::Mqtt(_)) if segment.carried.copy => {
                 self.account.copies += whole;
                 self.account.foreign += whole;
             }
@@ -456,7 +458,7 @@ fn measures_of(anatomy: &Anatomy, is_tcp: bool) -> Measures {
 /// Frames that wait for the rest of their IP datagram.
 #[derive(Debug, Default)]
 struct Fragments {
-    waiting: HashMap<PacketRef, (Head, Measures)>,
+    waiting: Map<PacketRef, (Head, Measures)>,
     order: VecDeque<PacketRef>,
 }
 

@@ -1,8 +1,6 @@
 //! How the headers of a frame are divided among the control packets whose
 //! bytes it carries.
 
-use super::apportion;
-
 /// A policy. It moves bytes between messages only: totals of connections,
 /// layers and directions do not depend on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,14 +48,5 @@ impl Share {
             }
             Self::Completes => proportional(),
         }
-    }
-}
-
-/// Parts of one number by some weights, without asking for memory in the usual
-/// case of a single part.
-pub(super) fn parts(total: u64, weights: &[u64]) -> Vec<u64> {
-    match weights {
-        [_] => vec![total],
-        _ => apportion(total, weights),
     }
 }

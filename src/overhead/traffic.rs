@@ -1,8 +1,7 @@
 //! What connections were like, kept small, so that it can be asked what they
 //! would have cost if they had been otherwise.
 
-use std::collections::HashMap;
-
+use super::Map;
 use super::account::{ConnectionAccount, GroupKey, Terms};
 use super::cause::{Cause, Mechanism};
 use super::distribution::Distribution;
@@ -128,7 +127,7 @@ pub struct ConnectionTraffic {
     /// Version, if known.
     pub version: Option<Version>,
     /// Its messages.
-    pub groups: HashMap<GroupKey, GroupTraffic>,
+    pub groups: Map<GroupKey, GroupTraffic>,
     /// Headers of segments but SYN, up and down.
     pub headers: [Headers; 2],
     /// Headers of SYN and SYN-ACK.

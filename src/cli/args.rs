@@ -383,7 +383,7 @@ pub(crate) struct Args {
 
     /// What would change it: qos=N, alias, deflate, deflate-dict, zstd,
     /// zstd-dict, batch=N, batch=TIME, keep-alive=TIME, no-timestamps,
-    /// one-connection, connection-per-message, tls[=1.2|psk|mutual], ws,
+    /// resegment, one-connection, connection-per-message, tls[=1.2|psk|mutual], ws,
     /// mqtt-sn, coap; joined by `+`, at once
     #[arg(long, value_name = "LIST", help_heading = COUNTING, action = ArgAction::Append,
           value_delimiter = ',')]

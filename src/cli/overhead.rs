@@ -54,6 +54,12 @@ impl OverheadPlan {
                     .into(),
             );
         }
+        if !args.topic.is_empty() || !args.types.is_empty() || !args.qos.is_empty() {
+            return Err(
+                "overhead accounts for whole connections: choose them by --client or --connection"
+                    .into(),
+            );
+        }
         let captures = captures(args, around, "overhead", "count")?;
         let format = OVERHEAD_REPORTS
             .iter()
@@ -84,6 +90,8 @@ impl OverheadPlan {
                 share: share(args.share.as_deref())?,
                 messages: format.messages,
                 samples: true,
+                clients: args.client.iter().map(|id| id.as_bytes().into()).collect(),
+                connections: args.connection.clone(),
                 ports: [MQTTS].into(),
             },
             request,

@@ -78,9 +78,22 @@ pub struct Options {
     pub messages: bool,
     /// Keep some payloads for trying out compression.
     pub samples: bool,
+    /// Only the connections of these clients; empty for all.
+    pub clients: Vec<Box<[u8]>>,
+    /// Only these connections, by number; empty for all.
+    pub connections: Vec<u64>,
     /// Ports whose connections count as MQTT whatever they carry, besides those
     /// that the engine decodes.
     pub ports: HashSet<u16>,
+}
+
+impl Options {
+    fn wants(&self, connection: &ConnectionAccount) -> bool {
+        let id = connection.client_id.as_ref();
+        let client = self.clients.is_empty() || id.is_some_and(|id| self.clients.contains(id));
+        let number = self.connections.is_empty() || self.connections.contains(&connection.number);
+        client && number
+    }
 }
 
 /// Keeps the books of a capture. The engine has to follow packets
@@ -377,6 +390,10 @@ impl Ledger {
         let mut closed = books.close(self.rules());
         let account = &mut self.account;
         let connection = &mut closed.account;
+        if !self.options.wants(connection) {
+            account.foreign += connection.bytes[0] + connection.bytes[1];
+            return;
+        }
         account.layers.merge(&connection.layers);
         account.causes.merge(&connection.causes);
         account.terms.merge(&closed.terms);

@@ -151,6 +151,9 @@ pub struct ConnectionTraffic {
     pub taxed: u64,
     /// Who the client is: its identifier, else its address.
     pub client: Box<[u8]>,
+    /// Segments that the capture does not show because the card makes them (or
+    /// has joined them): beyond those of the MSS, up and down.
+    pub joined_segments: [u64; 2],
     /// Bytes of the Client Identifier.
     pub client_id: u64,
     /// PINGREQ packets.

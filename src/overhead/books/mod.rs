@@ -239,7 +239,9 @@ impl Books {
         {
             let room = u32::from(mss).saturating_sub(captured.anatomy.tcp_options);
             self.doubts.offloaded += 1;
-            self.doubts.offload_frames += u64::from(carried.len.div_ceil(room.max(1))) - 1;
+            let more = u64::from(carried.len.div_ceil(room.max(1))) - 1;
+            self.doubts.offload_frames += more;
+            self.traffic.joined_segments[me] += more;
         }
     }
 

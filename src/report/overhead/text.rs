@@ -130,7 +130,7 @@ impl Text {
         if account.foreign.packets > 0 {
             let _ = writeln!(
                 text,
-                "  not MQTT: {} bytes in {} frames, not in what follows",
+                "  not MQTT, or not asked for: {} bytes in {} frames",
                 number(level.of(&account.foreign)),
                 number(account.foreign.packets)
             );

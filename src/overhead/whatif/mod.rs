@@ -1,0 +1,436 @@
+//! What would change the bill: models of the same traffic done otherwise.
+//!
+//! Each what-if changes a model of every connection (its messages by size, the
+//! frames they took, what its set-up and keep-alive cost) and says what that
+//! does to the bill. The model of an unchanged connection is what was measured,
+//! so that changing nothing returns the measured total.
+
+mod connection;
+mod datagrams;
+mod messages;
+mod model;
+mod trials;
+
+use std::collections::HashMap;
+
+use super::DIRECTIONS;
+use super::account::{Account, Term};
+use super::amount::{Amount, Bill};
+use super::compress::Codec;
+use super::project::{Basis, Projection, period, seconds};
+use super::traffic::Shape;
+use crate::frame::Direction;
+use model::{Group, Model};
+
+/// One thing done otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WhatIf {
+    /// Every message with this QoS.
+    Qos(u8),
+    /// Topic Aliases, as far as the receiver takes them.
+    Alias,
+    /// In topics, something replaced.
+    Rename(String, String),
+    /// Payloads compressed, one by one.
+    Compress(Codec),
+    /// So many messages in one segment.
+    Batch(f64),
+    /// The messages of so many seconds in one segment.
+    BatchSeconds(f64),
+    /// Another Keep Alive, in seconds; 0 for none.
+    KeepAlive(f64),
+    /// No TCP timestamps.
+    NoTimestamps,
+    /// Segments as the link carries them, where the capture shows longer ones.
+    Resegment,
+    /// One connection of each client, which stays.
+    OneConnection,
+    /// A connection for each message.
+    ConnectionPerMessage,
+    /// TLS around MQTT.
+    Tls(Tls),
+    /// WebSocket around MQTT.
+    WebSocket,
+    /// MQTT-SN 1.2 over UDP.
+    MqttSn,
+    /// CoAP PUT over UDP.
+    Coap,
+}
+
+/// Kinds of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// TLS 1.3 with a server certificate (ECDSA P-256, leaf and CA).
+    V1_3,
+    /// TLS 1.2 with AES-GCM and the same certificates.
+    V1_2,
+    /// TLS 1.3 with a pre-shared key.
+    Psk,
+    /// TLS 1.3 with certificates on both sides (RSA-2048).
+    Mutual,
+}
+
+impl Tls {
+    /// Bytes of the handshake with two session tickets, up and down, and bytes
+    /// that a record adds. Measured with OpenSSL 3 (1.2: its records by rule,
+    /// its handshake taken to be that of 1.3).
+    const fn costs(self) -> ([f64; 2], f64) {
+        match self {
+            Self::V1_3 => ([391.0, 1592.0], 22.0),
+            Self::V1_2 => ([391.0, 1592.0], 29.0),
+            Self::Psk => ([478.0, 480.0], 22.0),
+            Self::Mutual => ([2183.0, 4012.0], 22.0),
+        }
+    }
+}
+
+/// How sure a result is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// Bytes changed within segments that stay.
+    Exact,
+    /// Frames appear or vanish; how receivers acknowledge is taken from this
+    /// capture.
+    Model,
+    /// Only a lower and an upper value are known.
+    Bound,
+}
+
+impl Mark {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Model => "model",
+            Self::Bound => "bound",
+        }
+    }
+}
+
+/// The what-ifs that are tried unasked.
+pub const USUAL: &[&str] = &[
+    "qos=0",
+    "alias",
+    "deflate",
+    "deflate-dict",
+    "zstd-dict",
+    "batch=10",
+    "no-timestamps",
+    "one-connection",
+    "mqtt-sn",
+    "coap",
+    "ws",
+    "tls",
+];
+
+impl WhatIf {
+    /// Reads one, such as `qos=0`.
+    ///
+    /// # Errors
+    ///
+    /// What was expected and what was there.
+    ///
+    /// ```
+    /// use mqttdump::overhead::WhatIf;
+    ///
+    /// assert_eq!(WhatIf::parse("qos=0"), Ok(WhatIf::Qos(0)));
+    /// assert!(WhatIf::parse("qos=3").is_err());
+    /// ```
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        let known = Codec::ALL.into_iter().find(|codec| codec.name() == text);
+        if let Some(codec) = known {
+            return Ok(Self::Compress(codec));
+        }
+        Ok(match (key, value) {
+            ("qos", "0" | "1" | "2") => Self::Qos(value.as_bytes()[0] - b'0'),
+            ("qos", _) => return Err(format!("{text:?}: expected qos=0, qos=1 or qos=2")),
+            ("alias", "") => Self::Alias,
+            ("batch", _) => match value.parse::<u32>() {
+                Ok(n) if n > 0 => Self::Batch(n.into()),
+                _ => Self::BatchSeconds(seconds("batch", value)?),
+            },
+            ("keep-alive", "0") => Self::KeepAlive(0.0),
+            ("keep-alive", _) => Self::KeepAlive(seconds("keep-alive", value)?),
+            ("no-timestamps", "") => Self::NoTimestamps,
+            ("resegment", "") => Self::Resegment,
+            ("one-connection", "") => Self::OneConnection,
+            ("connection-per-message", "") => Self::ConnectionPerMessage,
+            ("tls", "" | "1.3") => Self::Tls(Tls::V1_3),
+            ("tls", "1.2") => Self::Tls(Tls::V1_2),
+            ("tls", "psk") => Self::Tls(Tls::Psk),
+            ("tls", "mutual") => Self::Tls(Tls::Mutual),
+            ("ws", "") => Self::WebSocket,
+            ("mqtt-sn", "") => Self::MqttSn,
+            ("coap", "") => Self::Coap,
+            _ => {
+                return Err(format!(
+                    "{text:?}: expected qos=N, alias, deflate, deflate-dict, zstd, zstd-dict, batch=N, \
+                     batch=TIME, keep-alive=TIME, no-timestamps, resegment, one-connection, \
+                     connection-per-message, tls, tls=1.2, tls=psk, tls=mutual, ws, mqtt-sn or coap"
+                ));
+            }
+        })
+    }
+
+    /// Reads `s/old/new/`; any character may stand for the slash.
+    ///
+    /// # Errors
+    ///
+    /// What was expected and what was there.
+    pub fn rename(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?}: expected s/old/new/");
+        let rest = text.strip_prefix('s').ok_or_else(wrong)?;
+        let slash = rest.chars().next().ok_or_else(wrong)?;
+        let parts: Vec<&str> = rest[slash.len_utf8()..].split(slash).collect();
+        match parts[..] {
+            [old, new, ""] if !old.is_empty() => Ok(Self::Rename(old.to_owned(), new.to_owned())),
+            _ => Err(wrong()),
+        }
+    }
+
+    /// What else it costs, or what it needs.
+    fn risk(&self) -> String {
+        match self {
+            Self::Qos(0) => "what is lost stays lost".into(),
+            Self::Qos(1) => "may arrive twice".into(),
+            Self::Qos(_) | Self::NoTimestamps => String::new(),
+            Self::Resegment => "what the link carries".into(),
+            Self::Alias => "needs 5.0 on both sides".into(),
+            Self::Rename(..) => "both sides must change".into(),
+            Self::Compress(_) => "both sides must know".into(),
+            Self::Batch(_) | Self::BatchSeconds(_) => String::new(),
+            Self::KeepAlive(_) => "the dead are noticed at another time".into(),
+            Self::OneConnection => "NAT must keep it".into(),
+            Self::ConnectionPerMessage => "a handshake before each".into(),
+            Self::Tls(_) | Self::WebSocket => String::new(),
+            Self::MqttSn => "needs a gateway".into(),
+            Self::Coap => "no broker, no subscriptions".into(),
+        }
+    }
+}
+
+/// Several things done otherwise at once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scenario {
+    /// As it was asked for.
+    pub name: String,
+    changes: Vec<WhatIf>,
+}
+
+impl Scenario {
+    /// Reads what-ifs joined by `+`, such as `qos=0+alias`. Nothing is the
+    /// identity.
+    ///
+    /// # Errors
+    ///
+    /// What was expected and what was there.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let parts = text.split('+').filter(|part| !part.is_empty());
+        Ok(Self {
+            name: text.to_owned(),
+            changes: parts.map(WhatIf::parse).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The same with topics renamed.
+    pub fn renamed(name: &str, rename: WhatIf) -> Self {
+        Self {
+            name: format!("rename {name}"),
+            changes: vec![rename],
+        }
+    }
+}
+
+/// What a scenario comes to, in the capture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// What would have been paid.
+    pub bill: Bill,
+    /// The least and the most, where acknowledgements are a guess.
+    pub bounds: Option<(Bill, Bill)>,
+    /// How sure that is.
+    pub mark: Mark,
+    /// Messages by their sizes: shape, direction, QoS, how many.
+    pub shapes: Vec<(Shape, Direction, u8, f64)>,
+    /// PINGREQ packets.
+    pub pings: f64,
+    /// Connections.
+    pub connections: f64,
+    /// There is one for each message.
+    pub connects_for_each: bool,
+    /// Keep Alive in seconds, of most connections.
+    pub keep_alive: Option<f64>,
+    /// What one keep-alive cycle takes, up and down.
+    pub cycle: [Amount; 2],
+    /// Messages in one go: wake-ups for messages are fewer by this factor.
+    pub batch: f64,
+    /// Seconds that a message waits, mean and longest.
+    pub latency: Option<(f64, f64)>,
+    /// What else it costs, needs, or was assumed.
+    pub notes: Vec<String>,
+}
+
+/// Which end of what is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bound {
+    Low,
+    Likely,
+    High,
+}
+
+/// Plays scenarios through.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    account: &'a Account,
+    basis: &'a Basis<'a>,
+    projection: Projection,
+    /// Bare acknowledgements for each segment with a packet, of messages with
+    /// QoS 1 and 2; `None` if there were none.
+    acks: Option<f64>,
+}
+
+impl<'a> Stage<'a> {
+    /// For the connections of a basis.
+    pub fn new(account: &'a Account, basis: &'a Basis<'a>, projection: Projection) -> Self {
+        let (mut data, mut acks) = (0, 0);
+        let groups = basis.connections.iter().flat_map(|c| &c.groups);
+        for (_, group) in groups.filter(|(key, _)| key.qos > 0) {
+            data += group.frames.data.iter().sum::<u64>();
+            acks += group.frames.acks.iter().sum::<u64>();
+        }
+        Self {
+            account,
+            basis,
+            projection,
+            acks: (data > 0).then(|| acks as f64 / data as f64),
+        }
+    }
+
+    /// Nothing done otherwise.
+    pub fn identity(&self) -> Outcome {
+        self.play(&Scenario::default())
+    }
+
+    /// Plays a scenario through.
+    pub fn play(&self, scenario: &Scenario) -> Outcome {
+        let mut outcome = self.once(scenario, Bound::Likely);
+        if outcome.mark > Mark::Exact {
+            let low = self.once(scenario, Bound::Low).bill;
+            let high = self.once(scenario, Bound::High).bill;
+            if low != high {
+                outcome.bounds = Some((low, high));
+                if self.acks.is_none() {
+                    outcome.mark = Mark::Bound;
+                }
+            }
+        }
+        outcome
+    }
+
+    fn once(&self, scenario: &Scenario, bound: Bound) -> Outcome {
+        let mut keep_alive: HashMap<u16, u64> = HashMap::new();
+        for value in self.basis.connections.iter().filter_map(|c| c.keep_alive) {
+            *keep_alive.entry(value).or_default() += 1;
+        }
+        let usual = keep_alive.into_iter().max_by_key(|&(value, n)| (n, value));
+        let mut outcome = Outcome {
+            bill: Bill::default(),
+            bounds: None,
+            mark: Mark::Exact,
+            shapes: Vec::new(),
+            pings: 0.0,
+            connections: self.basis.connections.len() as f64,
+            connects_for_each: false,
+            keep_alive: usual
+                .map(|(value, _)| f64::from(value))
+                .filter(|&k| k > 0.0),
+            cycle: [Amount::default(); 2],
+            batch: 1.0,
+            latency: None,
+            notes: Vec::new(),
+        };
+        let mut trials = None;
+        let mut cycles = 0.0;
+        for connection in &self.basis.connections {
+            let mut model = Model::new(connection, self, bound);
+            for change in &scenario.changes {
+                model.apply(change, &mut outcome, &mut trials);
+            }
+            outcome.bill += model.bill;
+            outcome.pings += model.pings;
+            for group in &model.groups {
+                let (direction, qos) = (group.key.direction, group.qos);
+                let shapes = group.shapes.iter();
+                outcome
+                    .shapes
+                    .extend(shapes.map(|&(shape, n)| (shape, direction, qos, n)));
+            }
+            let cycle = model.cycle();
+            for (sum, part) in outcome.cycle.iter_mut().zip(cycle) {
+                *sum += part;
+            }
+            cycles += 1.0;
+        }
+        for cycle in &mut outcome.cycle {
+            *cycle = *cycle * (1.0 / f64::max(cycles, 1.0));
+        }
+        for change in &scenario.changes {
+            self.across_connections(change, &mut outcome);
+            let risk = change.risk();
+            if !risk.is_empty() {
+                outcome.notes.push(risk);
+            }
+        }
+        outcome.notes.extend(trials.map(|trials| trials.about()));
+        outcome
+    }
+
+    /// What changes the number of connections.
+    fn across_connections(&self, change: &WhatIf, outcome: &mut Outcome) {
+        let connections = match change {
+            WhatIf::OneConnection => (self.basis.clients as f64).min(outcome.connections),
+            WhatIf::ConnectionPerMessage => self.basis.messages as f64,
+            WhatIf::KeepAlive(seconds) => {
+                outcome.keep_alive = (*seconds > 0.0).then_some(*seconds);
+                return;
+            }
+            _ => return,
+        };
+        let factor = connections / outcome.connections.max(1.0);
+        for direction in DIRECTIONS {
+            let part = outcome.bill.get_mut(Term::Connection, direction);
+            *part = *part * factor;
+        }
+        if *change == WhatIf::ConnectionPerMessage {
+            outcome.pings = 0.0;
+            outcome.connects_for_each = true;
+            outcome.keep_alive = None;
+            for direction in DIRECTIONS {
+                *outcome.bill.get_mut(Term::Time, direction) = Amount::default();
+            }
+        }
+        outcome.connections = connections;
+    }
+
+    /// Seconds between messages of a kind.
+    fn interval(&self, group: &Group) -> f64 {
+        match (self.projection.every, group.span) {
+            (Some(every), _) => every,
+            (None, span) if group.n > 1.0 => span / (group.n - 1.0),
+            _ => 0.0,
+        }
+    }
+}
+
+/// For a reader: `up to 9 min later, 4.5 min on average`.
+pub fn latency_text((mean, longest): (f64, f64)) -> String {
+    match longest > 0.0 {
+        true => format!(
+            "waits {} on average, {} at most",
+            period(mean),
+            period(longest)
+        ),
+        false => "no later".to_owned(),
+    }
+}

@@ -1,0 +1,221 @@
+//! A connection as it might have been.
+
+use super::super::DIRECTIONS;
+use super::super::account::{GroupKey, Term};
+use super::super::amount::{Amount, Bill};
+use super::super::traffic::{ConnectionTraffic, Headers, Shape};
+use super::trials::Trials;
+use super::{Bound, Mark, Outcome, Stage, WhatIf};
+use crate::frame::Direction;
+use crate::mqtt::Version;
+
+/// Messages of a connection that are alike.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) key: GroupKey,
+    pub(super) qos: u8,
+    pub(super) n: f64,
+    pub(super) shapes: Vec<(Shape, f64)>,
+    pub(super) data: [f64; 2],
+    pub(super) acks: [f64; 2],
+    /// Seconds from the first to the last.
+    pub(super) span: f64,
+}
+
+/// A connection as it might have been.
+pub(super) struct Model<'a> {
+    pub(super) connection: &'a ConnectionTraffic,
+    pub(super) stage: &'a Stage<'a>,
+    pub(super) bound: Bound,
+    pub(super) bill: Bill,
+    pub(super) groups: Vec<Group>,
+    pub(super) pings: f64,
+    pub(super) is_v5: bool,
+}
+
+impl<'a> Model<'a> {
+    pub(super) fn new(
+        connection: &'a ConnectionTraffic,
+        stage: &'a Stage<'a>,
+        bound: Bound,
+    ) -> Self {
+        let groups = connection.groups.iter().map(|(&key, group)| Group {
+            key,
+            qos: key.qos,
+            n: group.n as f64,
+            shapes: group.shapes.iter().map(|&(s, n)| (s, n as f64)).collect(),
+            data: group.frames.data.map(|n| n as f64),
+            acks: group.frames.acks.map(|n| n as f64),
+            span: group
+                .span
+                .map_or(0.0, |(first, last)| last.since(first).as_secs_f64()),
+        });
+        let mut groups: Vec<Group> = groups.collect();
+        groups.sort_unstable_by_key(|group| group.key);
+        Self {
+            connection,
+            stage,
+            bound,
+            bill: connection.terms.into(),
+            groups,
+            pings: connection.pings as f64,
+            is_v5: connection.version == Some(Version::V5),
+        }
+    }
+
+    /// Mean headers of a frame that is no SYN.
+    pub(super) fn header(&self, direction: Direction) -> Amount {
+        let mean = |headers: &Headers| {
+            let n = headers.sum.packets as f64;
+            (n > 0.0).then(|| Amount::from(headers.sum) * (1.0 / n))
+        };
+        let of = |direction: Direction| mean(&self.connection.headers[direction as usize]);
+        of(direction)
+            .or_else(|| of(direction.reversed()))
+            .unwrap_or_default()
+    }
+
+    /// What a PINGREQ, its answer and an acknowledgement of that take.
+    pub(super) fn cycle(&self) -> [Amount; 2] {
+        let acks = match self.bound {
+            Bound::Low => 1.0,
+            _ => 2.0,
+        };
+        let (up, down) = (self.header(Direction::Up), self.header(Direction::Down));
+        let ping = Amount::mqtt(2.0);
+        [up * 2.0 + ping, down * acks + ping]
+    }
+
+    pub(super) fn add(&mut self, term: Term, direction: Direction, amount: Amount) {
+        *self.bill.get_mut(term, direction) += amount;
+    }
+
+    pub(super) fn apply(
+        &mut self,
+        change: &WhatIf,
+        outcome: &mut Outcome,
+        trials: &mut Option<Trials>,
+    ) {
+        let at_least = |outcome: &mut Outcome, mark: Mark| outcome.mark = outcome.mark.max(mark);
+        match change {
+            WhatIf::Qos(qos) => {
+                at_least(outcome, Mark::Model);
+                (0..self.groups.len()).for_each(|i| self.qos(i, *qos));
+            }
+            WhatIf::Alias => {
+                if !self.is_v5 {
+                    at_least(outcome, Mark::Model);
+                }
+                self.alias();
+            }
+            WhatIf::Rename(old, new) => (0..self.groups.len()).for_each(|i| {
+                let name = &self.stage.account.topics[self.groups[i].key.topic as usize].name;
+                let name = String::from_utf8_lossy(name);
+                let renamed = name.replacen(old.as_str(), new, 1).len();
+                self.resize(i, |shape| Shape {
+                    topic: if shape.topic == 0 { 0 } else { renamed as u16 },
+                    ..shape
+                });
+            }),
+            WhatIf::Compress(codec) => (0..self.groups.len()).for_each(|i| {
+                let trials =
+                    trials.get_or_insert_with(|| Trials::new(&self.stage.account.topics, *codec));
+                let ratio = trials.ratio(self.groups[i].key.topic);
+                self.resize(i, |shape| Shape {
+                    payload: (f64::from(shape.payload) * ratio).round() as u32,
+                    ..shape
+                });
+            }),
+            WhatIf::Batch(k) => {
+                at_least(outcome, Mark::Model);
+                (0..self.groups.len()).for_each(|i| self.batch(i, *k, outcome));
+            }
+            WhatIf::BatchSeconds(seconds) => {
+                at_least(outcome, Mark::Model);
+                for i in 0..self.groups.len() {
+                    let interval = self.stage.interval(&self.groups[i]);
+                    let k = match interval > 0.0 {
+                        true => (seconds / interval).floor() + 1.0,
+                        false => self.groups[i].n.max(1.0),
+                    };
+                    self.batch(i, k, outcome);
+                }
+            }
+            WhatIf::KeepAlive(seconds) => {
+                at_least(outcome, Mark::Model);
+                self.keep_alive(*seconds);
+            }
+            WhatIf::NoTimestamps => self.no_timestamps(),
+            WhatIf::Resegment => {
+                for direction in DIRECTIONS {
+                    let more = self.connection.joined_segments[direction as usize];
+                    let headers = self.header(direction) * more as f64;
+                    self.add(Term::Message, direction, headers);
+                }
+            }
+            WhatIf::OneConnection | WhatIf::ConnectionPerMessage => {
+                at_least(outcome, Mark::Model);
+            }
+            WhatIf::Tls(tls) => {
+                at_least(outcome, Mark::Model);
+                let ([up, down], record) = tls.costs();
+                // Two flights and three, and an acknowledgement of each side.
+                self.open(Direction::Up, up + 2.0 + record, 3.0);
+                self.open(Direction::Down, down + 2.0 + record, 4.0);
+                self.each_write(|_, _| record);
+            }
+            WhatIf::WebSocket => {
+                at_least(outcome, Mark::Model);
+                // A request and its answer, as browsers' and brokers' are.
+                self.open(Direction::Up, 188.0, 2.0);
+                self.open(Direction::Down, 159.0, 2.0);
+                self.each_write(|direction, len| {
+                    let length = match len {
+                        len if len < 126.0 => 2.0,
+                        len if len < 65_536.0 => 4.0,
+                        _ => 10.0,
+                    };
+                    length + if direction == Direction::Up { 4.0 } else { 0.0 }
+                });
+            }
+            WhatIf::MqttSn => {
+                at_least(outcome, Mark::Model);
+                self.mqtt_sn();
+            }
+            WhatIf::Coap => {
+                at_least(outcome, Mark::Model);
+                self.coap();
+            }
+        }
+    }
+
+    /// Changes the sizes of PUBLISH packets.
+    pub(super) fn resize(&mut self, i: usize, change: impl Fn(Shape) -> Shape) {
+        let group = &mut self.groups[i];
+        let (mut bytes, mut app) = (0.0, 0.0);
+        for (shape, n) in &mut group.shapes {
+            let new = change(*shape);
+            bytes += *n * (new.packet_len() as f64 - shape.packet_len() as f64);
+            app += *n * (f64::from(new.payload) - f64::from(shape.payload));
+            *shape = new;
+        }
+        let direction = group.key.direction;
+        let change = Amount {
+            app,
+            ..Amount::mqtt(bytes)
+        };
+        self.add(Term::Message, direction, change);
+    }
+
+    /// Changes the number of frames that messages take.
+    pub(super) fn frames(&mut self, i: usize, data: [f64; 2], acks: [f64; 2]) {
+        for direction in DIRECTIONS {
+            let at = direction as usize;
+            let group = &mut self.groups[i];
+            let more = data[at] - group.data[at] + acks[at] - group.acks[at];
+            (group.data[at], group.acks[at]) = (data[at], acks[at]);
+            let header = self.header(direction);
+            self.add(Term::Message, direction, header * more);
+        }
+    }
+}

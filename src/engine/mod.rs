@@ -169,6 +169,9 @@ pub struct Engine {
     packets: u64,
     /// The fragments that the last packet completed.
     fragments: Vec<PacketRef>,
+    /// The packet being read, if it is to be told of with its segment; with the
+    /// fragments that it completes.
+    captured: Option<(Captured<'static>, Vec<PacketRef>)>,
 }
 
 /// What all connections share.
@@ -204,6 +207,7 @@ impl Engine {
             shared: Shared::default(),
             packets: 0,
             fragments: Vec::new(),
+            captured: None,
         }
     }
 
@@ -217,7 +221,7 @@ impl Engine {
         let mut cx = Context {
             config: &self.config,
             shared: &mut self.shared,
-            captured: None,
+            captured: &mut self.captured,
             out,
         };
         let mut connection = None;
@@ -247,7 +251,7 @@ impl Engine {
         let mut cx = Context {
             config: &self.config,
             shared: &mut self.shared,
-            captured: None,
+            captured: &mut self.captured,
             out,
         };
         self.flows.tick(now, &mut cx);
@@ -258,7 +262,7 @@ impl Engine {
         let mut cx = Context {
             config: &self.config,
             shared: &mut self.shared,
-            captured: None,
+            captured: &mut self.captured,
             out,
         };
         self.flows.finish(&mut cx);
@@ -281,8 +285,7 @@ impl Engine {
 struct Context<'a, 'o> {
     config: &'a Config,
     shared: &'a mut Shared,
-    /// The packet being read, if it is to be told of with its segment.
-    captured: Option<(Captured<'static>, Vec<PacketRef>)>,
+    captured: &'a mut Option<(Captured<'static>, Vec<PacketRef>)>,
     out: &'a mut (dyn FnMut(Output<'_>) + 'o),
 }
 
@@ -313,7 +316,7 @@ impl Context<'_, '_> {
         };
         match decoded {
             Decoded::Segment(segment) => {
-                self.captured = Some((captured, segment.fragments.to_vec()));
+                *self.captured = Some((captured, segment.fragments.to_vec()));
             }
             Decoded::Other(_) => (self.out)(Output::Packet(&captured)),
         }

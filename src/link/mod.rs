@@ -199,14 +199,19 @@ pub(crate) fn peel<'a>(
     mut bytes: Bytes<'a>,
     walk: &mut Walk,
 ) -> Result<Bytes<'a>, Stop> {
-    while !next.is_ip() {
-        (next, bytes) = step(next, bytes, walk)?;
+    loop {
+        if next.is_ip() {
+            return Ok(bytes);
+        }
+        (next, bytes) = match next {
+            // A call costs more than this header.
+            Next::Link(ETHERNET) | Next::Ethernet => ethernet::open(bytes)?,
+            other => step(other, bytes, walk)?,
+        };
     }
-    Ok(bytes)
 }
 
 /// Reads one header. `next` is not IP.
-#[inline(always)]
 pub(crate) fn step<'a>(next: Next, bytes: Bytes<'a>, walk: &mut Walk) -> Step<'a> {
     match next {
         Next::Ip => Ok((Next::Ip, bytes)),
@@ -224,8 +229,6 @@ pub(crate) fn step<'a>(next: Next, bytes: Bytes<'a>, walk: &mut Walk) -> Step<'a
             0x880b => Ok((Next::Ppp, bytes)),
             _ => Err(Stop::NotIp),
         },
-        // The list has it too; a call through it costs more than the header.
-        Next::Link(ETHERNET) => ethernet::open(bytes),
         Next::Link(link_type) => match find(link_type) {
             Some(link) => (link.open)(bytes),
             None => Err(Stop::UnknownLinkType(link_type)),

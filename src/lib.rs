@@ -6,6 +6,7 @@ pub mod event;
 pub mod flow;
 pub mod frame;
 pub mod limits;
+pub mod layer;
 pub mod link;
 pub mod mqtt;
 pub mod net;

@@ -19,12 +19,14 @@ const MODULES: &[(&str, &[&str])] = &[
     ("link", &["packet", "limits"]),
     ("net", &["link", "packet", "time", "limits"]),
     ("flow", &["net", "packet", "time", "limits"]),
-    ("frame", &["mqtt", "net", "packet", "time"]),
-    ("event", &["frame", "packet", "time"]),
+    // Between TCP and MQTT.
+    ("layer", &["flow", "limits", "mqtt", "net", "packet", "time"]),
+    ("frame", &["layer", "mqtt", "net", "packet", "time"]),
+    ("event", &["frame", "layer", "packet", "time"]),
     (
         "engine",
         &[
-            "event", "flow", "frame", "limits", "link", "mqtt", "net", "packet", "time",
+            "event", "flow", "frame", "layer", "limits", "link", "mqtt", "net", "packet", "time",
         ],
     ),
     (
@@ -81,12 +83,17 @@ const CRATES: &[(&str, &[&str])] = &[
     ("itoa", &["report"]),
     ("jiff", &["report", "cli"]),
     ("lz4_flex", &["capture"]),
+    ("nix", &["capture/live.rs", "cli/live.rs"]),
     ("nom", &["mqtt"]),
-    ("pcap", &["capture/bpf.rs", "capture/machine.rs"]),
+    (
+        "pcap",
+        &["capture/bpf.rs", "capture/live.rs", "capture/machine.rs"],
+    ),
     ("quick_xml", &["report"]),
     ("ruzstd", &["capture"]),
     ("serde", &["cli", "overhead", "report"]),
     ("serde_json", &["report"]),
+    ("signal_hook", &["cli/live.rs"]),
     ("terminal_size", &["cli"]),
     ("toml", &["cli", "overhead"]),
     ("thiserror", &["capture", "cli", "mqtt", "select"]),

@@ -136,6 +136,12 @@ pub enum Problem {
         /// The versions that are read.
         expected: &'static str,
     },
+    /// An interface cannot be captured on, in libpcap's words.
+    #[error("cannot capture: {0}")]
+    Live(String),
+    /// The same, for want of permission.
+    #[error("no permission to capture")]
+    NotPermitted,
     /// Reading failed.
     #[error("cannot read: {0}")]
     Read(#[source] io::Error),

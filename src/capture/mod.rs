@@ -7,6 +7,7 @@
 //! Capture ──────────────┼→ Merge ─Item→ … ─Item→ Writer
 //! Capture ──────────────┘
 //! ```
+//! An interface (`live`) is a stream of pcap bytes like any pipe.
 //!
 //! A [`Capture`] is one file, read packet by packet without copying; a [`Merge`]
 //! is several of them as one, by time; a [`Writer`] puts packets back into a
@@ -21,6 +22,8 @@ mod encode;
 mod error;
 mod input;
 mod interface;
+#[cfg(feature = "live")]
+mod live;
 #[cfg(feature = "live")]
 mod machine;
 mod magic;
@@ -38,6 +41,8 @@ pub use bpf::{Filter, FilterError};
 pub use bytes::ByteOrder;
 pub use error::{Compression, Error, Place, Problem};
 pub use interface::{Clock, Interface};
+#[cfg(feature = "live")]
+pub use live::{LiveCounter, LiveCounts, LiveOptions, interfaces};
 pub use merge::Merge;
 pub use options::{COMMENT, Options};
 pub use owned::OwnedPacket;

@@ -47,6 +47,7 @@ All options may be given with every command, in any order.";
 const AFTER: &str = "\
 Examples:
   mqttdump -r capture.pcap                        every MQTT message of a capture
+  mqttdump -i eth0                                as they happen, until Ctrl-C
   mqttdump -r capture.pcap host 10.0.0.7          the same, for one host (BPF, as in tcpdump)
   mqttdump -r a.pcap -r b.pcap --topic 'plant/#'  rotated files; messages of some topics
   ssh box tcpdump -U -w - | mqttdump -l -r -      while it happens
@@ -66,7 +67,7 @@ something could not be done or read (what could be read is still shown). A close
     long_about = BEFORE,
     after_help = "Try --help for more on each option, or the manual page.",
     after_long_help = AFTER,
-    override_usage = "mqttdump [OPTIONS] -r FILE [BPF EXPRESSION]...\n       mqttdump check [OPTIONS] FILE...\n       mqttdump overhead [OPTIONS] FILE...\n       mqttdump explain [RULE]",
+    override_usage = "mqttdump [OPTIONS] -r FILE [BPF EXPRESSION]...\n       mqttdump [OPTIONS] -i IF [BPF EXPRESSION]...\n       mqttdump check [OPTIONS] FILE...\n       mqttdump overhead [OPTIONS] FILE...\n       mqttdump explain [RULE]",
     max_term_width = 100,
     // An option given twice replaces the first, so that aliases and habits
     // (`-n -nn`, `-s 0 -s 0`) never fail.
@@ -84,18 +85,40 @@ pub(crate) struct Args {
           action = ArgAction::Append, value_hint = clap::ValueHint::FilePath)]
     pub(crate) read: Vec<PathBuf>,
 
-    /// Not in this version: capture from an interface
-    #[arg(short = 'i', long = "interface", value_name = "IF", help_heading = INPUT, hide = true)]
+    /// Capture from this interface, or from `any`, until Ctrl-C
+    ///
+    /// Without a BPF expression, TCP ports 1883, 8883 and those of --decode,
+    /// VLAN-tagged too. Needs root, which is given up before the first packet
+    /// is read (see -Z), or the capability cap_net_raw.
+    #[arg(short = 'i', long = "interface", value_name = "IF", help_heading = INPUT,
+          conflicts_with = "read")]
     pub(crate) interface: Option<String>,
 
-    /// Not in this version: list interfaces
-    #[arg(
-        short = 'D',
-        long = "list-interfaces",
-        help_heading = INPUT,
-        hide = true
-    )]
+    /// List the interfaces that can be captured on
+    #[arg(short = 'D', long = "list-interfaces", help_heading = INPUT)]
     pub(crate) list_interfaces: bool,
+
+    /// With -i, do not put the interface into promiscuous mode
+    #[arg(short = 'p', long = "no-promiscuous-mode", help_heading = INPUT)]
+    pub(crate) no_promiscuous: bool,
+
+    /// With -i, bytes to keep of each packet; 0 for all
+    #[arg(short = 's', long = "snapshot-length", value_name = "N", help_heading = INPUT)]
+    pub(crate) snapshot_length: Option<u32>,
+
+    /// With -i, size of the kernel's buffer in KiB
+    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", help_heading = INPUT,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) buffer: Option<u32>,
+
+    /// With -i, the link type to ask for, such as LINUX_SLL
+    #[arg(short = 'y', long = "linktype", value_name = "TYPE", help_heading = INPUT)]
+    pub(crate) link_type: Option<String>,
+
+    /// With -i as root, become this user before the first packet is read;
+    /// without it, who called sudo, else nobody
+    #[arg(short = 'Z', long = "relinquish-privileges", value_name = "USER", help_heading = INPUT)]
+    pub(crate) user: Option<String>,
 
     /// Take a TCP port for MQTT, whatever its first bytes look like
     ///
@@ -402,15 +425,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", help_heading = JUDGING, value_hint = clap::ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
 
-    /// Snapshot length of a live capture: accepted for tcpdump's sake
-    #[arg(
-        short = 's',
-        long = "snapshot-length",
-        value_name = "N",
-        help_heading = OTHER
-    )]
-    pub(crate) snapshot_length: Option<u32>,
-
     /// Print the manual page or a shell's completions
     #[arg(long, value_name = "WHAT", help_heading = OTHER, value_enum, exclusive = true)]
     pub(crate) generate: Option<Generate>,
@@ -553,7 +567,7 @@ mod tests {
         // The letters of tcpdump 4.99 with the same meaning here. A new letter
         // has to be put in this list, and so to be thought about; -V is the
         // one that differs (tcpdump: a file that lists captures).
-        let same = "ADFSUXacdehilnqrstvwx#";
+        let same = "ABDFSUXZacdehilnpqrstvwxy#";
         let mut command = Args::command();
         command.build();
         for arg in command.get_arguments() {

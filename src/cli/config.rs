@@ -28,14 +28,20 @@ pub(crate) enum Task {
     Check(Box<CheckPlan>),
     /// Count captures.
     Overhead(Box<OverheadPlan>),
+    /// List interfaces.
+    Interfaces,
     /// Tell what rules say.
     Explain(Vec<String>),
 }
 
 /// How to read a capture, and what for.
 pub(crate) struct Plan {
-    /// The parts of the capture; `-` is standard input. Never empty.
+    /// The parts of the capture; `-` is standard input. Empty only when it is
+    /// live.
     pub(crate) sources: Vec<PathBuf>,
+    /// Capture from an interface.
+    #[cfg(feature = "live")]
+    pub(crate) live: Option<super::live::LivePlan>,
     /// Which packets are read.
     pub(crate) expression: Expression,
     /// Stop after this many packets that passed the expression.
@@ -177,6 +183,9 @@ impl Task {
             return Ok(Self::Generate(what));
         }
         refuse_what_is_not_here(&args)?;
+        if args.list_interfaces {
+            return Ok(Self::Interfaces);
+        }
         match args.expression.first().map(String::as_str) {
             Some("check") => return CheckPlan::new(args, around).map(|p| Self::Check(Box::new(p))),
             Some("overhead") => {
@@ -195,7 +204,10 @@ impl Task {
 
 impl Plan {
     fn new(args: Args, around: &Surroundings<'_>) -> Result<Self, String> {
-        let sources = sources(&args, around)?;
+        let sources = match args.interface {
+            Some(_) => Vec::new(),
+            None => sources(&args, around)?,
+        };
         let expression = match &args.filter_file {
             Some(path) => Expression::File(path.clone()),
             None if args.expression.is_empty() => Expression::All,
@@ -219,7 +231,20 @@ impl Plan {
         };
         engine.ports.extend(args.decode.iter().copied());
 
+        #[cfg(feature = "live")]
+        let (live, expression) = match &args.interface {
+            None => (None, expression),
+            Some(interface) => {
+                // The kernel chooses, so that nobody has to look again.
+                let text = super::gate::text(&expression)?;
+                let live = super::live::LivePlan::new(&args, interface, text);
+                (Some(live), Expression::All)
+            }
+        };
+
         Ok(Self {
+            #[cfg(feature = "live")]
+            live,
             expression,
             max_packets: args.packets,
             max_frames: args.frames,
@@ -230,6 +255,7 @@ impl Plan {
             chatty: args.verbose > 0,
             progress: around.stderr_terminal
                 && !around.stdout_terminal
+                && !sources.is_empty()
                 && sources.iter().all(|path| path.as_os_str() != "-"),
             save: args.write.map(|path| Save {
                 path,
@@ -299,8 +325,17 @@ fn refuse_what_is_not_here(args: &Args) -> Result<(), String> {
              mqttdump -r FILE [BPF EXPRESSION]..."
         ));
     }
-    if args.interface.is_some() || args.list_interfaces {
-        return Err("live capture is not in this version; pipe it in: \
+    let command = args.expression.first().map(String::as_str);
+    if args.interface.is_some() && matches!(command, Some("check" | "overhead")) {
+        return Err(format!(
+            "{} -i is not in this version; capture and pipe: \
+             mqttdump -i IF -U -w - | mqttdump {0} -",
+            command.unwrap_or_default()
+        ));
+    }
+    if !cfg!(feature = "live") && (args.interface.is_some() || args.list_interfaces) {
+        return Err("this program was built without live capture: \
+             build it with the feature 'live', or pipe it in: \
              tcpdump -i IF -U -s 0 -w - tcp port 1883 | mqttdump -l -r -"
             .into());
     }

@@ -18,6 +18,8 @@ mod config;
 mod explain;
 mod gate;
 mod generate;
+#[cfg(feature = "live")]
+mod live;
 mod output;
 mod overhead;
 mod progress;
@@ -60,6 +62,7 @@ pub(crate) fn main() -> ExitCode {
         },
         Ok(Task::Check(plan)) => check::run(&plan),
         Ok(Task::Overhead(plan)) => overhead::run(&plan),
+        Ok(Task::Interfaces) => list_interfaces(),
         Ok(Task::Explain(rules)) => explain::run(&rules),
         Ok(Task::Read(plan)) => match run::run(&plan) {
             true => ExitCode::SUCCESS,
@@ -70,6 +73,23 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// `-D`: a number, name, state and addresses of each interface.
+fn list_interfaces() -> ExitCode {
+    #[cfg(feature = "live")]
+    match mqttdump::capture::interfaces() {
+        Ok(interfaces) => {
+            let mut out = io::stdout().lock();
+            for (number, (name, addresses, state)) in (1..).zip(interfaces) {
+                // A reader who went away is content.
+                let _ = writeln!(out, "{number}.{name} [{state}] {}", addresses.join(" "));
+            }
+            return ExitCode::SUCCESS;
+        }
+        Err(message) => complain(&message),
+    }
+    ExitCode::from(2)
 }
 
 /// `--help`, `--version`, or a mistake.

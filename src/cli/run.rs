@@ -54,6 +54,18 @@ pub(crate) fn run(plan: &Plan) -> bool {
 
 fn try_run(plan: &Plan) -> Result<bool, Stop> {
     let expression = gate::text(&plan.expression).map_err(Stop::Failed)?;
+    #[cfg(feature = "live")]
+    let (captures, mut whole, counter) = match &plan.live {
+        Some(live) => {
+            let (capture, counter) = open_live(live)?;
+            (vec![capture], true, Some(counter))
+        }
+        None => {
+            let (captures, whole) = open(plan, true)?;
+            (captures, whole, None)
+        }
+    };
+    #[cfg(not(feature = "live"))]
     let (captures, mut whole) = open(plan, true)?;
     let link_types = link_types(&captures);
     let gate = |max| {
@@ -75,6 +87,11 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
         });
     }
 
+    // Every file is open now.
+    #[cfg(feature = "live")]
+    if let Some(live) = &plan.live {
+        super::live::drop_privileges(live).map_err(Stop::Failed)?;
+    }
     let mut merge = Merge::new(captures);
     let mut progress = Progress::new(plan.progress);
     let mut pass = FirstPass::new(plan, saver);
@@ -127,6 +144,10 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
         chatty: plan.chatty,
     });
     notes.iter().for_each(|note| complain(note));
+    #[cfg(feature = "live")]
+    if let Some(counts) = counter.map(|counter| counter.get()) {
+        say_counts(counts, pass.view.shown);
+    }
     Ok(whole && !failed)
 }
 
@@ -287,6 +308,48 @@ impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for Secon
 
     fn is_done(&self) -> bool {
         false
+    }
+}
+
+/// Opens the interface, as whoever we are.
+#[cfg(feature = "live")]
+fn open_live(
+    live: &super::live::LivePlan,
+) -> Result<(Capture, mqttdump::capture::LiveCounter), Stop> {
+    let stop = super::live::stop_on_signals().map_err(Stop::Failed)?;
+    let (capture, counter) =
+        Capture::live(&live.options, stop).map_err(|error| match error.problem {
+            capture::Problem::NotPermitted => {
+                Stop::Failed(format!("{error}: {}", super::live::how_to_be_allowed()))
+            }
+            _ => error.into(),
+        })?;
+    let link_type = capture.interface().map(|interface| interface.link_type);
+    complain(&format!(
+        "listening on {}, link-type {}, snapshot length {} bytes",
+        capture.name(),
+        link_type
+            .map(|link_type| link_type.to_string())
+            .unwrap_or_default(),
+        live.options.snap_length
+    ));
+    Ok((capture, counter))
+}
+
+/// As tcpdump does.
+#[cfg(feature = "live")]
+fn say_counts(counts: mqttdump::capture::LiveCounts, messages: u64) {
+    for (count, what, how) in [
+        (counts.captured, "packet", "captured"),
+        (messages, "message", "shown"),
+        (counts.dropped, "packet", "dropped by kernel"),
+        (
+            counts.dropped_by_interface,
+            "packet",
+            "dropped by interface",
+        ),
+    ] {
+        complain(&format!("{} {how}", closing::counted(count, what)));
     }
 }
 

@@ -1,0 +1,237 @@
+//! What lies between TCP and MQTT: TLS, WebSocket, the PROXY protocol.
+//!
+//! ```text
+//!        ┌─ Proxy ─┐  ┌── Tls ──┐  ┌ WebSocket ┐
+//! flow ─→│ header  │─→│ records │─→│ upgrade,  │─→ MQTT
+//! Stream └─────────┘  │  keys   │  │ frames    │   Stream
+//!                     └─────────┘  └───────────┘
+//! ```
+//! Each layer takes the [`Stream`] of both directions and pushes out another,
+//! so that any of them can be left out. Nothing here knows files, clocks, flows
+//! or what MQTT packets mean.
+//!
+//! Positions are those of the TCP stream all the way up ([`Place`]): a layer
+//! that hands on bytes says where they came from, not where they would be in a
+//! stream of its own. So whoever has an MQTT packet in hand knows which
+//! segments carried it and when the peer had all of it, however deep it was
+//! wrapped; and what a layer keeps for itself is told as [`Passed::Own`], so
+//! that every byte of the TCP stream is told exactly once.
+
+use std::fmt;
+
+use crate::flow::At;
+use crate::net::Endpoint;
+
+/// A stretch of one direction's TCP stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Position of its first byte.
+    pub start: u64,
+    /// Position after its last byte.
+    pub end: u64,
+}
+
+impl Place {
+    /// How many bytes it has.
+    pub const fn len(self) -> u64 {
+        self.end - self.start
+    }
+
+    /// Whether it has none.
+    pub const fn is_empty(self) -> bool {
+        self.end == self.start
+    }
+}
+
+/// What has to be there as a whole before any byte in it can be read: a TLS
+/// record, a compressed message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seal {
+    /// Position in the TCP stream after it.
+    pub end: u64,
+    /// The packet that completed it: the latest that brought a part of it.
+    pub at: At,
+}
+
+impl Seal {
+    /// The one that is broken later, of a layer and those below it.
+    pub fn outer(self, below: Option<Self>) -> Self {
+        let Some(below) = below else { return self };
+        let later = |a: At, b: At| match (a.time, a.packet) >= (b.time, b.packet) {
+            true => a,
+            false => b,
+        };
+        Self {
+            end: self.end.max(below.end),
+            at: later(self.at, below.at),
+        }
+    }
+}
+
+/// Bytes of one direction, in order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Piece<'a> {
+    /// The bytes; never empty.
+    pub bytes: &'a [u8],
+    /// Where they lie in the TCP stream. As many bytes there as here, except
+    /// where they were compressed: then together.
+    pub place: Place,
+    /// The packet that brought them.
+    pub at: At,
+    /// What they are sealed in.
+    pub seal: Option<Seal>,
+}
+
+impl<'a> Piece<'a> {
+    /// Cuts it in two, `len` bytes from its start.
+    pub fn split_at(self, len: usize) -> (Self, Self) {
+        let (before, after) = self.bytes.split_at(len);
+        let total = self.bytes.len() as u64;
+        // Compressed bytes have no places of their own: in proportion.
+        let cut = match self.place.len() == total {
+            true => self.place.start + len as u64,
+            false => self.place.start + self.place.len() * len as u64 / total.max(1),
+        };
+        let part = |bytes, start, end| Self {
+            bytes,
+            place: Place { start, end },
+            ..self
+        };
+        (
+            part(before, self.place.start, cut),
+            part(after, cut, self.place.end),
+        )
+    }
+}
+
+/// What one layer hands to the next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stream<'a> {
+    /// Bytes.
+    Data(Piece<'a>),
+    /// Bytes that the capture lacks.
+    Gap {
+        /// Where, in the TCP stream.
+        place: Place,
+        /// How many bytes *of the stream that is handed on*; `None` where only
+        /// a key or a header that is lost too could tell.
+        len: Option<u64>,
+    },
+}
+
+/// What a layer pushes out.
+#[derive(Clone, Copy, Debug)]
+pub enum Passed<'a> {
+    /// For the next layer.
+    Stream(Stream<'a>),
+    /// Bytes that the layer has for itself. With the places of
+    /// [`Passed::Stream`] they are all of what the layer was given; places of
+    /// one direction ascend.
+    Own(Place, Own),
+    /// Something that a reader wants to know.
+    Note(Note, At),
+}
+
+/// What bytes of a layer are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Own {
+    /// PROXY protocol header.
+    Proxy,
+    /// TLS handshake, change of cipher and ticket records, whole.
+    TlsHandshake,
+    /// TLS alert records, whole.
+    TlsAlert,
+    /// What a TLS record of application data has besides these.
+    TlsRecord,
+    /// HTTP request or response that opens a WebSocket.
+    WsUpgrade,
+    /// Header of a WebSocket frame that carries data.
+    WsFrame,
+    /// WebSocket ping or pong, whole.
+    WsPing,
+    /// WebSocket close frame, whole.
+    WsClose,
+    /// Bytes that nobody can read: without a key, after an error, foreign.
+    Unread,
+}
+
+/// What a layer tells of the conversation, for people. Where it concerns a
+/// side, the direction with which it is pushed says which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Note {
+    /// A proxy says who really speaks.
+    Proxied {
+        /// The client's own address.
+        client: Endpoint,
+        /// The address that it connected to.
+        server: Endpoint,
+    },
+    /// TLS that will not be read, and why. Told once a connection.
+    Encrypted(&'static str),
+    /// TLS bytes were lost, or cannot be decrypted from here on, and why.
+    Undecrypted(&'static str),
+    /// TLS ended, or went wrong, in a peer's own words.
+    Alert {
+        /// 1 warning, 2 fatal.
+        level: u8,
+        /// As registered by IANA; 0 is close_notify.
+        description: u8,
+    },
+    /// A WebSocket was opened.
+    WebSocket,
+    /// A WebSocket close frame.
+    WsClose {
+        /// Status code (RFC 6455, 7.4), if it has one.
+        code: Option<u16>,
+    },
+    /// A WebSocket message that is text although it carries MQTT.
+    TextMessage,
+    /// Bytes that break the layer's format, or what it needs was lost; the
+    /// direction cannot be followed further, or not until it is found again.
+    Broken(&'static str),
+    /// Bytes that break a rule of the layer; they are read all the same.
+    Odd(&'static str),
+    /// A bound of ours bit.
+    Bound(&'static str),
+}
+
+/// Which way bytes go, as far as a layer needs to know: who opened it is who
+/// sent the ClientHello, the HTTP request, the CONNECT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// From who opened the layer.
+    Up,
+    /// To who opened the layer.
+    Down,
+}
+
+impl Way {
+    /// The other way.
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::Up => Self::Down,
+            Self::Down => Self::Up,
+        }
+    }
+}
+
+/// Whether some first bytes are a layer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// They are.
+    Yes,
+    /// They are not.
+    No,
+    /// Too few bytes to tell.
+    More,
+}
+
+/// Takes what a layer pushes out.
+pub type Sink<'a> = &'a mut dyn FnMut(Way, Passed<'_>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..{}", self.start, self.end)
+    }
+}

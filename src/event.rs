@@ -67,6 +67,12 @@ pub enum EventKind {
     Conflict,
     /// Bytes that arrived after their place was declared a hole.
     Late,
+    /// Packets were lost to the capture, as it says itself. The event's time is
+    /// the latest at which they may have been on the wire.
+    Dropped {
+        /// How many.
+        packets: u64,
+    },
 }
 
 /// One end of a connection.
@@ -102,6 +108,7 @@ impl EventKind {
             Self::Bound { .. } => "bound",
             Self::Conflict => "conflict",
             Self::Late => "late",
+            Self::Dropped { .. } => "dropped",
         }
     }
 }

@@ -20,6 +20,8 @@ pub struct Timestamp(i64);
 impl Timestamp {
     /// The earliest time that can be told.
     pub const MIN: Self = Self(i64::MIN);
+    /// The latest time that can be told.
+    pub const MAX: Self = Self(i64::MAX);
 
     /// From nanoseconds since the epoch.
     pub const fn from_nanos(nanos: i64) -> Self {

@@ -20,7 +20,10 @@ const MODULES: &[(&str, &[&str])] = &[
     ("net", &["link", "packet", "time", "limits"]),
     ("flow", &["net", "packet", "time", "limits"]),
     // Between TCP and MQTT.
-    ("layer", &["flow", "limits", "mqtt", "net", "packet", "time"]),
+    (
+        "layer",
+        &["flow", "limits", "mqtt", "net", "packet", "time"],
+    ),
     ("frame", &["layer", "mqtt", "net", "packet", "time"]),
     ("event", &["frame", "layer", "packet", "time"]),
     (

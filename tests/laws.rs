@@ -285,7 +285,7 @@ pub(crate) fn packets_of(path: &std::path::Path) -> Option<Vec<OwnedPacket>> {
                 original_len: packet.packet.original_len,
                 data: packet.packet.data.to_vec(),
             }),
-            Ok(Some(Item::Block(_))) => {}
+            Ok(Some(_)) => {}
             Ok(None) => return Some(packets),
             // What was whole still counts.
             Err(_) => return Some(packets),

@@ -789,11 +789,19 @@ impl ConnectionFacts {
             EventKind::Bound { .. } => Reason::Bound,
             EventKind::Conflict => Reason::Conflict,
             EventKind::Opened | EventKind::Closed { .. } => return,
+            EventKind::Dropped { .. } => return self.dropped(),
         };
         for way in [Direction::Up, Direction::Down] {
             if direction.is_none_or(|direction| direction == way) {
                 self.taint(way, reason);
             }
+        }
+    }
+
+    /// The capture lacks packets, and they may be of this connection.
+    pub(super) fn dropped(&mut self) {
+        for way in [Direction::Up, Direction::Down] {
+            self.taint(way, Reason::Dropped);
         }
     }
 

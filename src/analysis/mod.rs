@@ -108,6 +108,8 @@ pub struct Analysis {
     /// The connection that last was accepted for a client.
     live: HashMap<Key, u64>,
     vouched: bool,
+    /// Packets of this time and before may be missing, as the capture says.
+    lossy_until: Timestamp,
 }
 
 impl Analysis {
@@ -116,6 +118,7 @@ impl Analysis {
     pub fn new(vouched: bool) -> Self {
         Self {
             vouched,
+            lossy_until: Timestamp::MIN,
             ..Self::default()
         }
     }
@@ -139,21 +142,29 @@ impl Analysis {
         }
     }
 
-    fn known(&mut self, connection: &Connection) -> &mut ConnectionFacts {
+    /// What is known of a connection, of which something was seen just now.
+    fn known(&mut self, connection: &Connection, now: Timestamp) -> &mut ConnectionFacts {
+        let is_lossy = now <= self.lossy_until;
         self.connections
             .entry(connection.number)
-            .or_insert_with(|| Box::new(ConnectionFacts::new(connection)))
+            .or_insert_with(|| {
+                let mut facts = ConnectionFacts::new(connection);
+                if is_lossy {
+                    facts.dropped();
+                }
+                Box::new(facts)
+            })
     }
 
     fn frame(&mut self, frame: &MQTTFrame<'_>, observer: &mut impl Observer) {
         let vouched = self.vouched;
-        let connection = self.known(frame.connection);
+        let connection = self.known(frame.connection, frame.time);
         if let Some(silence) = connection.silence(frame) {
             observer.silence(&silence);
         }
         let step = connection.step(frame);
         let delivery = self.passes_through(frame);
-        let connection = self.known(frame.connection);
+        let connection = self.known(frame.connection, frame.time);
         observer.frame(&FrameFacts {
             frame,
             connection,
@@ -176,10 +187,12 @@ impl Analysis {
         }
         self.expect(frame, &step);
         self.doubt_session_of(successor);
-        self.known(frame.connection)
-            .still_open(frame.direction, frame.last, frame.time, |facts| {
-                observer.still_open(facts)
-            });
+        self.known(frame.connection, frame.time).still_open(
+            frame.direction,
+            frame.last,
+            frame.time,
+            |facts| observer.still_open(facts),
+        );
     }
 
     /// A PUBLISH on its way through the server.
@@ -385,14 +398,17 @@ impl Analysis {
 
     fn event(&mut self, event: &Event<'_>, observer: &mut impl Observer) {
         let Some(about) = event.connection else {
+            if matches!(event.kind, EventKind::Dropped { .. }) {
+                self.dropped(event);
+            }
             return;
         };
         if let EventKind::Closed { how, .. } = event.kind {
-            self.known(about);
+            self.known(about, event.time);
             self.close(about.number, how, observer);
             return;
         }
-        let connection = self.known(about);
+        let connection = self.known(about, event.time);
         if let (EventKind::Malformed { reason }, Some(direction)) = (event.kind, event.direction) {
             observer.stream(&Stream {
                 connection,
@@ -407,6 +423,16 @@ impl Analysis {
         self.doubt_session_of(successor);
     }
 
+    /// The capture says that packets were dropped, of whatever connection: what
+    /// is absent proves nothing, and nobody can vouch for anything.
+    fn dropped(&mut self, event: &Event<'_>) {
+        self.vouched = false;
+        self.lossy_until = self.lossy_until.max(event.time);
+        for connection in self.connections.values_mut() {
+            connection.dropped();
+        }
+    }
+
     /// Something was seen of a connection whose session has gone on without it.
     fn doubt_session_of(&mut self, successor: Option<u64>) {
         if let Some(number) = successor
@@ -417,7 +443,7 @@ impl Analysis {
     }
 
     fn tcp(&mut self, tcp: &Tcp<'_>, observer: &mut impl Observer) {
-        let connection = self.known(tcp.connection);
+        let connection = self.known(tcp.connection, tcp.time);
         connection.tcp(tcp.from, tcp.fact, tcp.time);
         connection.still_open(tcp.from, tcp.packet, tcp.time, |facts| {
             observer.still_open(facts);

@@ -17,6 +17,8 @@
 
 use std::io::{self, Read};
 
+use super::meanwhile::Meanwhile;
+
 /// First fill: enough for the header of a file and to see its first packet.
 /// Of many rotated files merged into one capture, only those being read keep a
 /// large buffer.
@@ -99,6 +101,8 @@ impl Buffer {
                 }
                 Ok(got) => self.end += got.min(space.len()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // It will be asked again for the same bytes.
+                Err(error) if Meanwhile::is_in(&error) => return Err(error),
                 Err(error) => {
                     // Reported once; a reader that failed is not asked again.
                     self.ended = true;

@@ -62,7 +62,14 @@ impl Merge {
             };
         }
         match self.choose() {
-            Some(index) => Ok(self.captures.get(index).and_then(Capture::item)),
+            Some(index) => {
+                let others = self.earliest_but(index);
+                Ok(match self.captures.get(index).and_then(Capture::item) {
+                    // One of them has come that far. The others have not.
+                    Some(Item::Tick(now)) => Some(Item::Tick(now.min(others))),
+                    item => item,
+                })
+            }
             None => match self.errors.pop_front() {
                 Some(error) => Err(error),
                 None => Ok(None),
@@ -120,6 +127,13 @@ impl Merge {
         Some(index)
     }
 
+    /// The time of the first packet that waits in any capture but this one.
+    fn earliest_but(&self, index: usize) -> Timestamp {
+        let others = self.waiting.iter().filter(|Reverse((_, at))| *at != index);
+        let times = others.map(|Reverse((time, _))| *time);
+        times.min().unwrap_or(Timestamp::MAX)
+    }
+
     /// Frames the next packet of one capture and tells its time.
     fn advance(&mut self, index: usize) -> Option<Timestamp> {
         let capture = self.captures.get_mut(index)?;
@@ -167,6 +181,8 @@ mod tests {
                     format!("{}:{}@{seconds}", id.file, id.number)
                 }
                 Ok(Some(Item::Block(_))) => "block".to_owned(),
+                Ok(Some(Item::Tick(now))) => format!("tick@{}", now.seconds()),
+                Ok(Some(Item::Dropped(_))) => "dropped".to_owned(),
                 Ok(None) => return order.join(" "),
                 Err(error) => error.file,
             });

@@ -7,7 +7,8 @@
 //! Capture ──────────────┼→ Merge ─Item→ … ─Item→ Writer
 //! Capture ──────────────┘
 //! ```
-//! An interface (`live`) is a stream of pcap bytes like any pipe.
+//! An interface (`live`) is a stream of pcap bytes like any pipe, with a few
+//! words between them (`meanwhile`).
 //!
 //! A [`Capture`] is one file, read packet by packet without copying; a [`Merge`]
 //! is several of them as one, by time; a [`Writer`] puts packets back into a
@@ -27,6 +28,7 @@ mod live;
 #[cfg(feature = "live")]
 mod machine;
 mod magic;
+mod meanwhile;
 mod merge;
 mod options;
 mod owned;
@@ -46,5 +48,5 @@ pub use live::{LiveCounter, LiveCounts, LiveOptions, interfaces};
 pub use merge::Merge;
 pub use options::{COMMENT, Options};
 pub use owned::OwnedPacket;
-pub use source::{Block, Capture, Item, Packet};
+pub use source::{Block, Capture, Dropped, Item, Packet};
 pub use writer::{FileFormat, Plan, Writer};

@@ -175,6 +175,7 @@ impl Pcap {
             original,
             interface: 0,
             link_type,
+            dropped: 0,
         })))
     }
 

@@ -29,7 +29,7 @@ use super::bytes::{ByteOrder, Fields, padded};
 use super::error::Problem;
 use super::interface::{Clock, Interface};
 use super::options::Options;
-use super::source::{Block, Framed, FramedPacket};
+use super::source::{Block, Dropped, Framed, FramedPacket};
 
 /// Block types.
 pub(super) mod kind {
@@ -53,6 +53,11 @@ const TRAILER: usize = 4;
 /// Options of an interface.
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
+/// Option of a packet: how many were lost since the one before.
+const EPB_DROPCOUNT: u16 = 4;
+/// Options of statistics: how many were lost since the capture began, by the
+/// interface and by the operating system.
+const ISB_DROPS: [u16; 2] = [5, 7];
 
 /// Reads the blocks of one file.
 pub(super) struct Pcapng {
@@ -62,6 +67,8 @@ pub(super) struct Pcapng {
     sections: u32,
     /// Those of the current section.
     interfaces: Vec<Arc<Interface>>,
+    /// Packets that they are known to have lost.
+    dropped: Vec<u64>,
 }
 
 impl Pcapng {
@@ -71,6 +78,7 @@ impl Pcapng {
             order: ByteOrder::Little,
             sections: 0,
             interfaces: Vec::new(),
+            dropped: Vec::new(),
         }
     }
 
@@ -139,7 +147,13 @@ impl Pcapng {
             _ => return self.other(kind, record, body).map(Some),
         };
         Ok(Some(match packet {
-            Ok(packet) => Framed::Packet(FramedPacket { record, ..packet }),
+            Ok(mut packet) => {
+                packet.record = record;
+                if !packet.options.is_empty() || packet.dropped > 0 {
+                    self.packet_dropped(content, &mut packet);
+                }
+                Framed::Packet(packet)
+            }
             Err(problem) => Framed::Lost { record, problem },
         }))
     }
@@ -162,7 +176,7 @@ impl Pcapng {
 
     fn obsolete_packet(&self, body: &[u8]) -> Result<FramedPacket, Problem> {
         let mut fields = Fields::new(body, self.order);
-        let (Some(number), Some(_drops), Some(high), Some(low), Some(captured), Some(original)) = (
+        let (Some(number), Some(drops), Some(high), Some(low), Some(captured), Some(original)) = (
             fields.u16(),
             fields.u16(),
             fields.u32(),
@@ -174,7 +188,14 @@ impl Pcapng {
         };
         let ticks = u64::from(high) << 32 | u64::from(low);
         let number = u32::from(number);
-        self.packet(20, body.len(), number, Some(ticks), captured, original)
+        let packet = self.packet(20, body.len(), number, Some(ticks), captured, original)?;
+        Ok(FramedPacket {
+            dropped: match drops {
+                u16::MAX => 0, // It was not counted.
+                drops => drops.into(),
+            },
+            ..packet
+        })
     }
 
     /// Has neither interface (it is 0), time, nor captured length: that is the
@@ -230,6 +251,7 @@ impl Pcapng {
             original,
             interface: number as usize,
             link_type: interface.link_type,
+            dropped: 0,
         })
     }
 
@@ -251,6 +273,7 @@ impl Pcapng {
                 }
                 self.sections = self.sections.saturating_add(1);
                 self.interfaces.clear();
+                self.dropped.clear();
             }
             kind::INTERFACE => {
                 if self.interfaces.len() >= limits::INTERFACES {
@@ -258,6 +281,7 @@ impl Pcapng {
                 }
                 let interface = self.describe(body).ok_or_else(|| short(kind, body))?;
                 self.interfaces.push(Arc::new(interface));
+                self.dropped.push(0);
             }
             _ => {}
         }
@@ -270,6 +294,7 @@ impl Pcapng {
             record,
             kind,
             body: HEADER..HEADER + body.len(),
+            dropped: self.statistics_dropped(kind, body),
         })
     }
 
@@ -301,6 +326,45 @@ impl Pcapng {
             options: options.bytes.to_vec(),
             order: self.order,
         })
+    }
+
+    /// What the options of a packet say was lost before it.
+    fn packet_dropped(&mut self, block: &[u8], packet: &mut FramedPacket) {
+        let options = Options {
+            bytes: block.get(packet.options.clone()).unwrap_or_default(),
+            order: self.order,
+        };
+        if let Some(count) = options.first(EPB_DROPCOUNT).and_then(|v| v.first_chunk()) {
+            packet.dropped = self.order.u64(*count);
+        }
+        if let Some(known) = self.dropped.get_mut(packet.interface) {
+            *known = known.saturating_add(packet.dropped);
+        }
+    }
+
+    /// What statistics say was lost and no packet has said.
+    fn statistics_dropped(&mut self, kind: u32, body: &[u8]) -> Option<Dropped> {
+        if kind != kind::STATISTICS {
+            return None;
+        }
+        let mut fields = Fields::new(body, self.order);
+        let number = fields.u32()? as usize;
+        let (high, low) = (fields.u32()?, fields.u32()?);
+        let ticks = u64::from(high) << 32 | u64::from(low);
+        let options = Options {
+            bytes: fields.rest(),
+            order: self.order,
+        };
+        let counts = ISB_DROPS.map(|code| {
+            let value = options.first(code).and_then(|value| value.first_chunk());
+            value.map_or(0, |count| self.order.u64(*count))
+        });
+        let total = counts.into_iter().fold(0, u64::saturating_add);
+        let until = self.interfaces.get(number)?.clock.time(ticks);
+        let known = self.dropped.get_mut(number)?;
+        let packets = total.saturating_sub(*known);
+        *known = total.max(*known);
+        (packets > 0).then_some(Dropped { packets, until })
     }
 
     /// The content of a framed block that is not a packet.
@@ -588,6 +652,48 @@ mod tests {
             }
         }
         assert_eq!(comments, [b"fine"]);
+    }
+
+    #[test]
+    fn drops_are_told_once_and_before_their_packet() {
+        for order in BOTH {
+            let count = |count: u64| Bytes::new(order).u64(count).bytes;
+            let statistics = |file: Bytes, by_interface, by_system| {
+                file.block(5, |body| {
+                    let body = body.u32(0).u32(0).u32(9).option(4, &count(1000));
+                    let body = body.option(5, &count(by_interface));
+                    body.option(7, &count(by_system)).end()
+                })
+            };
+            let file = file(order)
+                .interface(1, 0, |body| body.option(9, &[0]).end())
+                .enhanced(0, 1, 1, b"a", |body| body.option(4, &count(0)).end())
+                .enhanced(0, 2, 1, b"b", |body| {
+                    body.option(1, b"why").option(4, &count(3)).end()
+                });
+            let file = statistics(file, 0, 3);
+            let file = file.block(2, |body| {
+                let body = body.u16(0).u16(2).u32(0).u32(5).u32(1).u32(1);
+                body.raw(b"c")
+            });
+            let file = file.block(2, |body| {
+                let body = body.u16(0).u16(0xffff).u32(0).u32(6).u32(1).u32(1);
+                body.raw(b"d")
+            });
+            let file = statistics(file, 1, 5);
+            let mut capture = file.capture().expect("a section");
+            let mut said = Vec::new();
+            while let Some(item) = capture.next().expect("no damage") {
+                said.push(match item {
+                    Item::Packet(packet) => packet.packet.time.seconds().to_string(),
+                    Item::Dropped(dropped) => {
+                        format!("-{}<{}", dropped.packets, dropped.until.seconds())
+                    }
+                    _ => ".".to_owned(),
+                });
+            }
+            assert_eq!(said.join(" "), ". . 1 -3<2 2 . -2<5 5 6 -1<9 .");
+        }
     }
 
     fn only_error(file: &Bytes) -> (usize, Error) {

@@ -21,6 +21,7 @@ use super::error::{Compression, Error, Place, Problem};
 use super::input::Input;
 use super::interface::Interface;
 use super::magic::{self, Format};
+use super::meanwhile::Meanwhile;
 use super::options::Options;
 use super::pcap::Pcap;
 use super::pcapng::{Part, Pcapng};
@@ -32,6 +33,23 @@ pub enum Item<'a> {
     Packet(Packet<'a>),
     /// Something else that a copy of the capture should keep.
     Block(Block<'a>),
+    /// Capture time has come to this point, though no packet may show it: no
+    /// earlier one will come. From sources that grow while they are read, a few
+    /// times a second, with and without packets; never from ordinary files.
+    Tick(Timestamp),
+    /// Packets were lost to the capture.
+    Dropped(Dropped),
+}
+
+/// Packets that the capture does not have, because the kernel or the interface
+/// could not keep up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Dropped {
+    /// How many.
+    pub packets: u64,
+    /// They lie somewhere between the packets so far and this time: packets
+    /// that come next may still be older than those that lack.
+    pub until: Timestamp,
 }
 
 /// A packet and what the file says about it.
@@ -121,6 +139,9 @@ pub struct Capture {
     /// Bytes of the record that `framed` describes.
     used: usize,
     framed: Option<Framed>,
+    /// A record that was framed and goes next, after what it says was lost
+    /// before it.
+    next: Option<Framed>,
     /// No more records will come, only `errors`.
     ended: bool,
     /// At most one that cost single packets, then one that ended the reading.
@@ -139,6 +160,8 @@ pub(super) enum Framed {
         record: usize,
         kind: u32,
         body: Part,
+        /// What it says was lost.
+        dropped: Option<Dropped>,
     },
     /// A block nobody can use.
     Skipped {
@@ -149,6 +172,8 @@ pub(super) enum Framed {
         record: usize,
         problem: Problem,
     },
+    /// No record at all.
+    Meanwhile(Meanwhile),
 }
 
 pub(super) struct FramedPacket {
@@ -163,6 +188,22 @@ pub(super) struct FramedPacket {
     /// Its number in the current section.
     pub(super) interface: usize,
     pub(super) link_type: LinkType,
+    /// Packets that were lost since the one before.
+    pub(super) dropped: u64,
+}
+
+impl Framed {
+    /// What is said to have been lost before; said once.
+    fn take_dropped(&mut self) -> Option<Dropped> {
+        match self {
+            Self::Packet(packet) if packet.dropped > 0 => Some(Dropped {
+                packets: std::mem::take(&mut packet.dropped),
+                until: packet.time,
+            }),
+            Self::Block { dropped, .. } => dropped.take(),
+            _ => None,
+        }
+    }
 }
 
 impl Capture {
@@ -199,6 +240,7 @@ impl Capture {
             number: 0,
             used: 0,
             framed: None,
+            next: None,
             ended: false,
             errors: Vec::new(),
         })
@@ -217,7 +259,11 @@ impl Capture {
     /// The next call of [`Capture::next`] may wait for more input: the time to
     /// flush output. Never true of a regular file.
     pub fn may_wait(&self) -> bool {
-        if self.input.size.is_some() || self.ended || self.input.buffer.ended() {
+        if self.input.size.is_some()
+            || self.ended
+            || self.next.is_some()
+            || self.input.buffer.ended()
+        {
             return false;
         }
         let next = self.input.buffer.unread().get(self.used..);
@@ -274,10 +320,9 @@ impl Capture {
                     false => Err(self.errors.remove(0)),
                 };
             }
-            let buffer = &mut self.input.buffer;
-            let framed = match &mut self.reader {
-                Reader::Pcap(pcap, interface) => pcap.frame(buffer, interface.link_type),
-                Reader::Pcapng(pcapng) => pcapng.frame(buffer),
+            let framed = match self.next.take() {
+                Some(next) => Ok(Some(next)),
+                None => self.frame(),
             };
             match framed {
                 Ok(Some(framed)) => {
@@ -286,14 +331,32 @@ impl Capture {
                     }
                 }
                 Ok(None) => self.ended = true,
+                Err(Problem::Read(error)) if Meanwhile::is_in(&error) => {
+                    self.framed = Meanwhile::of(&error).map(Framed::Meanwhile);
+                    return Ok(true);
+                }
                 Err(problem) => self.fail(problem),
             }
         }
     }
 
+    #[inline]
+    fn frame(&mut self) -> Result<Option<Framed>, Problem> {
+        let buffer = &mut self.input.buffer;
+        match &mut self.reader {
+            Reader::Pcap(pcap, interface) => pcap.frame(buffer, interface.link_type),
+            Reader::Pcapng(pcapng) => pcapng.frame(buffer),
+        }
+    }
+
     /// Takes a record in; false when there is nothing in it to hand out.
     #[inline]
-    fn keep(&mut self, framed: Framed) -> bool {
+    fn keep(&mut self, mut framed: Framed) -> bool {
+        if let Some(dropped) = framed.take_dropped() {
+            self.next = Some(framed);
+            self.framed = Some(Framed::Meanwhile(Meanwhile::Dropped(dropped)));
+            return true;
+        }
         match framed {
             Framed::Packet(ref packet) => {
                 self.number += 1;
@@ -321,6 +384,10 @@ impl Capture {
                 self.used = record;
                 self.doubt(problem);
                 false
+            }
+            Framed::Meanwhile(_) => {
+                self.framed = Some(framed);
+                true
             }
         }
     }
@@ -400,6 +467,8 @@ impl Capture {
             (Framed::Block { kind, body, .. }, Reader::Pcapng(pcapng)) => {
                 pcapng.block(*kind, part(body)).map(Item::Block)
             }
+            (Framed::Meanwhile(Meanwhile::Tick(time)), _) => Some(Item::Tick(*time)),
+            (Framed::Meanwhile(Meanwhile::Dropped(dropped)), _) => Some(Item::Dropped(*dropped)),
             _ => None,
         }
     }
@@ -582,7 +651,7 @@ mod tests {
                         Some(Item::Packet(packet)) => {
                             packet_in.send(packet.packet.data.to_vec()).expect("open");
                         }
-                        Some(Item::Block(_)) => {}
+                        Some(_) => {}
                         None => break,
                     }
                 }

@@ -163,7 +163,7 @@ pub(super) fn seen(capture: &mut Capture) -> (Vec<Seen>, Vec<Error>) {
                 original: packet.packet.original_len,
                 data: packet.packet.data.to_vec(),
             }),
-            Ok(Some(Item::Block(_))) => assert!(errors.is_empty(), "errors come last"),
+            Ok(Some(_)) => assert!(errors.is_empty(), "errors come last"),
             Ok(None) => return (packets, errors),
             Err(error) => errors.push(error),
         }

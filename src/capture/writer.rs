@@ -172,6 +172,8 @@ impl Writer {
         match item {
             Item::Packet(packet) => self.packet(packet),
             Item::Block(block) => self.block(block),
+            // Not of the capture, but of its reading.
+            Item::Tick(_) | Item::Dropped(_) => Ok(()),
         }
     }
 
@@ -463,6 +465,7 @@ mod tests {
                 // As a selection does that cannot decide yet.
                 Item::Packet(packet) => writer.packet(&OwnedPacket::from(&packet).lend())?,
                 Item::Block(block) => writer.block(&block)?,
+                Item::Tick(_) | Item::Dropped(_) => {}
             }
         }
         writer.finish()?;
@@ -513,6 +516,7 @@ mod tests {
                 }) => format!("statistics if{} {ticks}{}", interface.number, options(o)),
                 Item::Block(Block::Custom { vendor, data }) => format!("custom {vendor} {data:?}"),
                 Item::Block(Block::Journal(text)) => format!("journal {text:?}"),
+                Item::Tick(_) | Item::Dropped(_) => continue,
             });
         }
         lines

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use mqttdump::capture::{Block, Capture, Merge, Packet};
+use mqttdump::capture::{Block, Dropped, Merge, Packet};
 use mqttdump::engine::{self, Engine};
 use mqttdump::mqtt::TopicFilter;
 use mqttdump::overhead::{self, Account, Ledger, Level};
@@ -27,6 +27,7 @@ use mqttdump::report::findings::{
 use mqttdump::rules::{
     self, Budgets, Expensive, Finding, Judge, MOST_PACKETS, Rule, SizeBudget, Verdict,
 };
+use mqttdump::time::Timestamp;
 
 use super::args::{Args, FailOn, When};
 use super::complain;
@@ -35,13 +36,14 @@ use super::gate::{self, Gate};
 use super::output::Output;
 use super::overhead::parse_level;
 use super::progress::Progress;
-use super::run::{Consumer, Stop, link_types, read};
+use super::run::{Consumer, Stop, read, say_counts};
 use super::settings;
+use super::source::Source;
 
 /// What to judge, and how.
 pub(crate) struct CheckPlan {
-    /// The captures, each by its parts. Never empty.
-    captures: Vec<Vec<PathBuf>>,
+    /// The captures. Never empty.
+    captures: Vec<Source>,
     expression: Expression,
     max_packets: Option<u64>,
     engine: engine::Config,
@@ -69,7 +71,7 @@ impl CheckPlan {
                 "check neither saves packets nor counts messages: leave out -w and --count".into(),
             );
         }
-        let captures = captures(&args, around, "check", "check")?;
+        let (captures, expression) = Source::of_command(&args, around, "check", "check")?;
         let known = |id: &String| {
             rules::find(id)
                 .ok_or_else(|| format!("there is no rule '{id}'; mqttdump explain lists them all"))
@@ -98,7 +100,7 @@ impl CheckPlan {
             _ => None,
         };
         Ok(Self {
-            expression: Expression::of_command(&args),
+            expression,
             max_packets: args.packets,
             engine,
             options: rules::Options {
@@ -124,10 +126,7 @@ impl CheckPlan {
             line_buffered: args.line_buffered || around.stdout_terminal,
             progress: around.stderr_terminal
                 && !around.stdout_terminal
-                && captures
-                    .iter()
-                    .flatten()
-                    .all(|path| path.as_os_str() != "-"),
+                && captures.iter().all(Source::is_files),
             fail_on: args.fail_on,
             allow,
             baseline: args.baseline,
@@ -161,35 +160,6 @@ fn sizes(typed: &[String]) -> Result<SizeBudget, String> {
         }
     }
     Ok(sizes)
-}
-
-/// The captures that a command is given, each by its parts: those of `-r`
-/// together, each FILE alone, else standard input.
-pub(super) fn captures(
-    args: &Args,
-    around: &Surroundings<'_>,
-    command: &str,
-    verb: &str,
-) -> Result<Vec<Vec<PathBuf>>, String> {
-    let mut captures: Vec<Vec<PathBuf>> = Vec::new();
-    if !args.read.is_empty() {
-        captures.push(args.read.clone());
-    }
-    let files = args.expression.iter().skip(1);
-    captures.extend(files.map(|word| vec![PathBuf::from(word)]));
-    if captures.is_empty() {
-        if around.stdin_terminal {
-            return Err(format!(
-                "nothing to {verb}\nUsage: mqttdump {command} [OPTIONS] FILE..."
-            ));
-        }
-        captures.push(vec!["-".into()]);
-    }
-    let pipes = captures.iter().flatten().filter(|p| p.as_os_str() == "-");
-    match pipes.count() {
-        0 | 1 => Ok(captures),
-        _ => Err("- can be given only once: there is one standard input".into()),
-    }
 }
 
 fn budgets(args: &Args) -> Result<Budgets, String> {
@@ -243,7 +213,7 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
     let mut out = Output::new(io::stdout().lock(), plan.line_buffered);
     let mut progress = Progress::new(plan.progress);
     let mut trouble = false;
-    for parts in &plan.captures {
+    for source in &plan.captures {
         let court = Court {
             engine: Engine::new(plan.engine.clone()),
             judge: Judge::new(plan.options.clone()),
@@ -258,15 +228,12 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
             report: report.as_mut(),
             out: &mut out,
             result: CaptureResult {
-                name: name(parts),
-                files: parts
-                    .iter()
-                    .map(|path| path.display().to_string())
-                    .collect(),
+                name: source.name(),
+                files: source.names(),
                 ..CaptureResult::default()
             },
         };
-        trouble |= court.try_capture(plan, parts, expression.as_deref(), &mut progress)?;
+        trouble |= court.try_capture(plan, source, expression.as_deref(), &mut progress)?;
     }
     progress.clear();
     report.finish(&mut out.lines);
@@ -279,15 +246,6 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
         (false, true) => 1,
         (false, false) => 0,
     })
-}
-
-/// What messages call a capture.
-pub(super) fn name(parts: &[PathBuf]) -> String {
-    match parts.first() {
-        Some(path) if path.as_os_str() == "-" => "standard input".to_owned(),
-        Some(path) => path.display().to_string(),
-        None => String::new(),
-    }
 }
 
 /// One capture before the judge.
@@ -306,25 +264,21 @@ impl<W: io::Write> Court<'_, W> {
     fn try_capture(
         mut self,
         plan: &CheckPlan,
-        parts: &[PathBuf],
+        source: &Source,
         expression: Option<&str>,
         progress: &mut Progress,
     ) -> Result<bool, Stop> {
-        let mut captures = Vec::new();
+        let mut opened = source.open()?;
         let mut trouble = false;
-        for (file, path) in (0..).zip(parts) {
-            match Capture::open(path, file) {
-                Ok(capture) => captures.push(capture),
-                Err(error) => {
-                    trouble = true;
-                    self.complain(error.to_string());
-                }
-            }
+        for error in &opened.errors {
+            trouble = true;
+            self.complain(error.to_string());
         }
-        let mut gate = Gate::new(expression, plan.max_packets, &link_types(&captures))
+        let mut gate = Gate::new(expression, plan.max_packets, &opened.link_types())
             .map_err(|error| Stop::Failed(error.to_string()))?;
-        let opened = !captures.is_empty();
-        let mut merge = Merge::new(captures);
+        let is_open = !opened.captures.is_empty();
+        opened.begin(|| Ok(()))?;
+        let mut merge = Merge::new(std::mem::take(&mut opened.captures));
         let errors = read(&mut merge, &mut gate, progress, &mut self)?;
         for error in errors {
             let forgiven = plan.allow_truncated && error.is_truncation();
@@ -349,14 +303,14 @@ impl<W: io::Write> Court<'_, W> {
             }
         }
         let frames = self.engine.summary().frames;
-        if opened && frames == 0 && !plan.allow_empty {
+        if is_open && frames == 0 && !plan.allow_empty {
             trouble = true;
             self.complain(format!(
                 "{}: nothing to judge: no MQTT message in {} (--allow-empty lets that pass)",
                 self.result.name,
                 super::closing::counted(self.engine.summary().packets, "packet")
             ));
-        } else if opened && frames < plan.min_frames {
+        } else if is_open && frames < plan.min_frames {
             trouble = true;
             self.complain(format!(
                 "{}: expected at least {} messages, found {frames}",
@@ -372,6 +326,9 @@ impl<W: io::Write> Court<'_, W> {
         self.result.judged = judged;
         self.report.capture(&self.result, &mut self.out.lines);
         self.out.settle()?;
+        if let Some(counts) = opened.counts() {
+            say_counts(&counts, gate.passed, (frames, "judged"));
+        }
         Ok(trouble)
     }
 
@@ -421,6 +378,25 @@ impl<W: io::Write> Consumer for Court<'_, W> {
             self.pass_on();
             self.out.settle()?;
         }
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
+        let (judge, ledger) = (&mut self.judge, &mut self.ledger);
+        self.engine.tick(now, &mut |output| {
+            judge.push(output);
+            ledger.iter_mut().for_each(|ledger| ledger.push(output));
+        });
+        self.pass_on();
+        Ok(self.out.flush()?)
+    }
+
+    fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
+        let judge = &mut self.judge;
+        self.engine
+            .dropped(dropped.packets, dropped.until, &mut |output| {
+                judge.push(output);
+            });
         Ok(())
     }
 

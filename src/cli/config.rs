@@ -16,6 +16,7 @@ use mqttdump::select::Selection;
 use super::args::{Args, Generate, When};
 use super::check::CheckPlan;
 use super::overhead::OverheadPlan;
+use super::source::Source;
 use super::view;
 
 /// What to do.
@@ -36,12 +37,8 @@ pub(crate) enum Task {
 
 /// How to read a capture, and what for.
 pub(crate) struct Plan {
-    /// The parts of the capture; `-` is standard input. Empty only when it is
-    /// live.
-    pub(crate) sources: Vec<PathBuf>,
-    /// Capture from an interface.
-    #[cfg(feature = "live")]
-    pub(crate) live: Option<super::live::LivePlan>,
+    /// The capture.
+    pub(crate) source: Source,
     /// Which packets are read.
     pub(crate) expression: Expression,
     /// Stop after this many packets that passed the expression.
@@ -169,13 +166,6 @@ fn refuse_what_is_for_commands(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-const SHORT_USAGE: &str = "\
-nothing to read
-Usage: mqttdump [OPTIONS] -r FILE [BPF EXPRESSION]...
-       mqttdump -r capture.pcap
-       ssh host tcpdump -U -w - | mqttdump -l -r -
-For more, try --help.";
-
 impl Task {
     /// What the arguments ask for, or the message that says why not.
     pub(crate) fn new(args: Args, around: &Surroundings<'_>) -> Result<Self, String> {
@@ -204,16 +194,16 @@ impl Task {
 
 impl Plan {
     fn new(args: Args, around: &Surroundings<'_>) -> Result<Self, String> {
-        let sources = match args.interface {
-            Some(_) => Vec::new(),
-            None => sources(&args, around)?,
-        };
         let expression = match &args.filter_file {
             Some(path) => Expression::File(path.clone()),
             None if args.expression.is_empty() => Expression::All,
             None => Expression::Text(args.expression.join(" ")),
         };
-        if expression == Expression::File("-".into()) && sources.contains(&"-".into()) {
+        let (source, expression) = match Source::interface(&args, &expression)? {
+            Some(interface) => interface,
+            None => (Source::of_reading(&args, around)?, expression),
+        };
+        if expression == Expression::File("-".into()) && source.paths().contains(&"-".into()) {
             return Err("-F - and -r - cannot both read standard input".into());
         }
 
@@ -231,20 +221,7 @@ impl Plan {
         };
         engine.ports.extend(args.decode.iter().copied());
 
-        #[cfg(feature = "live")]
-        let (live, expression) = match &args.interface {
-            None => (None, expression),
-            Some(interface) => {
-                // The kernel chooses, so that nobody has to look again.
-                let text = super::gate::text(&expression)?;
-                let live = super::live::LivePlan::new(&args, interface, text);
-                (Some(live), Expression::All)
-            }
-        };
-
         Ok(Self {
-            #[cfg(feature = "live")]
-            live,
             expression,
             max_packets: args.packets,
             max_frames: args.frames,
@@ -253,15 +230,12 @@ impl Plan {
             count: args.count,
             quiet: args.quiet,
             chatty: args.verbose > 0,
-            progress: around.stderr_terminal
-                && !around.stdout_terminal
-                && !sources.is_empty()
-                && sources.iter().all(|path| path.as_os_str() != "-"),
+            progress: around.stderr_terminal && !around.stdout_terminal && source.is_files(),
             save: args.write.map(|path| Save {
                 path,
                 packet_buffered: args.packet_buffered,
             }),
-            sources,
+            source,
             print,
         })
     }
@@ -301,20 +275,6 @@ impl Print {
     }
 }
 
-/// Files to read; standard input when something is piped into it.
-fn sources(args: &Args, around: &Surroundings<'_>) -> Result<Vec<PathBuf>, String> {
-    if args.read.is_empty() {
-        return match around.stdin_terminal {
-            true => Err(SHORT_USAGE.into()),
-            false => Ok(vec!["-".into()]),
-        };
-    }
-    if args.read.iter().filter(|p| p.as_os_str() == "-").count() > 1 {
-        return Err("-r - can be given only once: there is one standard input".into());
-    }
-    Ok(args.read.clone())
-}
-
 /// Commands and options of later versions.
 fn refuse_what_is_not_here(args: &Args) -> Result<(), String> {
     if let Some(word) = args.expression.first()
@@ -325,19 +285,9 @@ fn refuse_what_is_not_here(args: &Args) -> Result<(), String> {
              mqttdump -r FILE [BPF EXPRESSION]..."
         ));
     }
-    let command = args.expression.first().map(String::as_str);
-    if args.interface.is_some() && matches!(command, Some("check" | "overhead")) {
-        return Err(format!(
-            "{} -i is not in this version; capture and pipe: \
-             mqttdump -i IF -U -w - | mqttdump {0} -",
-            command.unwrap_or_default()
-        ));
-    }
-    if !cfg!(feature = "live") && (args.interface.is_some() || args.list_interfaces) {
-        return Err("this program was built without live capture: \
-             build it with the feature 'live', or pipe it in: \
-             tcpdump -i IF -U -s 0 -w - tcp port 1883 | mqttdump -l -r -"
-            .into());
+    #[cfg(not(feature = "live"))]
+    if args.interface.is_some() || args.list_interfaces {
+        return Err(super::source::HOW_TO_GET_LIVE.into());
     }
     Ok(())
 }
@@ -438,7 +388,7 @@ mod tests {
 
     #[test]
     fn standard_input_is_read_when_it_is_piped() {
-        assert_eq!(plan("tcp port 1883").sources, [PathBuf::from("-")]);
+        assert_eq!(plan("tcp port 1883").source.paths(), [PathBuf::from("-")]);
         assert!(refusal("tcp port 1883", &TERMINAL).contains("Usage:"));
         assert!(refusal("-r - -r -", &PIPES).contains("only once"));
         assert!(refusal("-r - -F -", &PIPES).contains("standard input"));

@@ -21,6 +21,8 @@ pub(crate) struct Gate {
     filter: Option<Filter>,
     /// How many more packets to let through.
     left: Option<u64>,
+    /// Packets that were let through.
+    pub(crate) passed: u64,
     /// Packets that were dropped, although what is inside them matches.
     pub(crate) hidden: u64,
     /// Link types for which the expression makes no sense.
@@ -38,6 +40,7 @@ impl Gate {
         Ok(Self {
             filter: text.map(|text| Filter::new(text, link_types)).transpose()?,
             left: max,
+            passed: 0,
             hidden: 0,
             refused: Vec::new(),
         })
@@ -59,6 +62,7 @@ impl Gate {
                 }
             }
         }
+        self.passed += 1;
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(1);
         }

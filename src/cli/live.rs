@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use mqttdump::capture::LiveOptions;
+use mqttdump::capture::{Capture, LiveCounter, LiveOptions, Problem};
 use nix::unistd::{Gid, Uid, User, setgid, setgroups, setuid};
 
 use super::args::Args;
+use super::complain;
+use super::run::Stop;
+use super::source::Counts;
 
 /// What to capture, and as whom.
 #[derive(Clone, Debug)]
@@ -51,8 +54,61 @@ impl LivePlan {
     }
 }
 
+impl LivePlan {
+    /// Opens the interface, as whoever we are.
+    pub(super) fn open(&self) -> Result<(Capture, Listening), Stop> {
+        let stop = stop_on_signals().map_err(Stop::Failed)?;
+        let opened = Capture::live(&self.options, stop);
+        let (capture, counter) = opened.map_err(|error| match error.problem {
+            Problem::NotPermitted => Stop::Failed(format!("{error}: {}", how_to_be_allowed())),
+            _ => error.into(),
+        })?;
+        let link_type = capture.interface().map(|interface| interface.link_type);
+        let said = format!(
+            "listening on {}, link-type {}, snapshot length {} bytes",
+            capture.name(),
+            link_type
+                .map(|link_type| link_type.to_string())
+                .unwrap_or_default(),
+            self.options.snap_length
+        );
+        let listening = Listening {
+            user: self.user.clone(),
+            said,
+            counter,
+        };
+        Ok((capture, listening))
+    }
+}
+
+/// An interface that is open.
+pub(super) struct Listening {
+    user: Option<String>,
+    said: String,
+    counter: LiveCounter,
+}
+
+impl Listening {
+    /// Gives up root, tries what has to be possible without it, and says that
+    /// it listens.
+    pub(super) fn begin(&self, still: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+        drop_privileges(self.user.as_deref())?;
+        still()?;
+        complain(&self.said);
+        Ok(())
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let counts = self.counter.get();
+        Counts {
+            dropped: counts.dropped,
+            dropped_by_interface: counts.dropped_by_interface,
+        }
+    }
+}
+
 /// Set by Ctrl-C and SIGTERM. A second one ends the program at once.
-pub(crate) fn stop_on_signals() -> Result<Arc<AtomicBool>, String> {
+fn stop_on_signals() -> Result<Arc<AtomicBool>, String> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::flag;
 
@@ -68,9 +124,9 @@ pub(crate) fn stop_on_signals() -> Result<Arc<AtomicBool>, String> {
 /// Gives up root, before the first packet is read: for the user of `-Z`, else
 /// for who called sudo, else for nobody. Without root there is nothing to give
 /// up.
-pub(crate) fn drop_privileges(plan: &LivePlan) -> Result<(), String> {
+fn drop_privileges(asked: Option<&str>) -> Result<(), String> {
     if !Uid::effective().is_root() {
-        return match &plan.user {
+        return match asked {
             Some(user) => Err(format!("-Z {user}: only root can become another user")),
             None => Ok(()),
         };
@@ -78,11 +134,8 @@ pub(crate) fn drop_privileges(plan: &LivePlan) -> Result<(), String> {
     let caller = std::env::var("SUDO_USER")
         .ok()
         .filter(|user| user != "root");
-    let name = plan
-        .user
-        .clone()
-        .or(caller)
-        .unwrap_or_else(|| "nobody".to_owned());
+    let name = asked.map(str::to_owned).or(caller);
+    let name = name.unwrap_or_else(|| "nobody".to_owned());
     let failed = |error: nix::errno::Errno| format!("-Z {name}: cannot become this user: {error}");
     let user = User::from_name(&name).map_err(failed)?;
     let user = user.ok_or_else(|| format!("-Z {name}: there is no such user"))?;
@@ -102,7 +155,7 @@ pub(crate) fn drop_privileges(plan: &LivePlan) -> Result<(), String> {
 }
 
 /// How to be allowed to capture.
-pub(crate) fn how_to_be_allowed() -> String {
+fn how_to_be_allowed() -> String {
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mqttdump"));
     format!(
         "run it with sudo, or allow it once and for all: sudo setcap cap_net_raw,cap_net_admin=eip {}",

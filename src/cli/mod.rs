@@ -26,6 +26,7 @@ mod progress;
 mod run;
 mod save;
 mod settings;
+mod source;
 mod view;
 
 use std::io::{self, IsTerminal, Write};

@@ -8,10 +8,9 @@
 //! given with `-r` are one together.
 
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use mqttdump::capture::{Block, Capture, Merge, Packet};
+use mqttdump::capture::{Block, Dropped, Merge, Packet};
 use mqttdump::engine::{self, Engine};
 use mqttdump::overhead::{
     self, Counts, Figures, Ledger, Level, Profiles, Projection, Request, Scenario, Share, USUAL,
@@ -19,20 +18,22 @@ use mqttdump::overhead::{
 };
 use mqttdump::report::overhead::{Counted, OVERHEAD_REPORTS, OverheadFormat, OverheadOptions};
 
+use mqttdump::time::Timestamp;
+
 use super::args::{Args, When};
-use super::check::{captures, name};
 use super::closing;
 use super::complain;
 use super::config::{Expression, Surroundings};
 use super::gate::{self, Gate};
 use super::output::Output;
 use super::progress::Progress;
-use super::run::{Consumer, Stop, link_types, read};
+use super::run::{Consumer, Stop, read, say_counts};
+use super::source::Source;
 
 /// What to count, and how.
 pub(crate) struct OverheadPlan {
-    /// The captures, each by its parts. Never empty.
-    captures: Vec<Vec<PathBuf>>,
+    /// The captures. Never empty.
+    captures: Vec<Source>,
     expression: Expression,
     max_packets: Option<u64>,
     engine: engine::Config,
@@ -60,7 +61,7 @@ impl OverheadPlan {
                     .into(),
             );
         }
-        let captures = captures(args, around, "overhead", "count")?;
+        let (captures, expression) = Source::of_command(args, around, "overhead", "count")?;
         let format = OVERHEAD_REPORTS
             .iter()
             .find(|format| format.name == args.format)
@@ -82,7 +83,7 @@ impl OverheadPlan {
         };
         engine.ports.extend(args.decode.iter().copied());
         Ok(Self {
-            expression: Expression::of_command(args),
+            expression,
             max_packets: args.packets,
             engine,
             options: overhead::Options {
@@ -111,10 +112,7 @@ impl OverheadPlan {
             },
             progress: around.stderr_terminal
                 && !around.stdout_terminal
-                && captures
-                    .iter()
-                    .flatten()
-                    .all(|path| path.as_os_str() != "-"),
+                && captures.iter().all(Source::is_files),
             captures,
         })
     }
@@ -215,10 +213,10 @@ fn try_run(plan: &OverheadPlan) -> Result<bool, Stop> {
     let mut out = Output::new(io::stdout().lock(), false);
     let mut progress = Progress::new(plan.progress);
     let mut whole = true;
-    for parts in &plan.captures {
+    for source in &plan.captures {
         whole &= count(
             plan,
-            parts,
+            source,
             expression.as_deref(),
             &mut progress,
             |counted| {
@@ -236,28 +234,23 @@ fn try_run(plan: &OverheadPlan) -> Result<bool, Stop> {
 /// Counts a capture; returns whether all of it could be read.
 fn count(
     plan: &OverheadPlan,
-    parts: &[PathBuf],
+    source: &Source,
     expression: Option<&str>,
     progress: &mut Progress,
     report: impl FnOnce(&Counted<'_>),
 ) -> Result<bool, Stop> {
-    let mut captures = Vec::new();
-    let mut whole = true;
-    for (file, path) in (0..).zip(parts) {
-        match Capture::open(path, file) {
-            Ok(capture) => captures.push(capture),
-            Err(error) => {
-                whole = false;
-                complain(&error.to_string());
-            }
-        }
+    let mut opened = source.open()?;
+    let mut whole = opened.errors.is_empty();
+    for error in &opened.errors {
+        complain(&error.to_string());
     }
-    if captures.is_empty() {
+    if opened.captures.is_empty() {
         return Ok(false);
     }
-    let mut gate = Gate::new(expression, plan.max_packets, &link_types(&captures))
+    let mut gate = Gate::new(expression, plan.max_packets, &opened.link_types())
         .map_err(|error| Stop::Failed(error.to_string()))?;
-    let mut merge = Merge::new(captures);
+    opened.begin(|| Ok(()))?;
+    let mut merge = Merge::new(std::mem::take(&mut opened.captures));
     let mut counting = Counting {
         engine: Engine::new(plan.engine.clone()),
         ledger: Ledger::new(plan.options.clone()),
@@ -283,9 +276,13 @@ fn count(
         ..closing::Facts::default()
     });
     notes.iter().for_each(|note| complain(note));
+    if let Some(counts) = opened.counts() {
+        let frames = engine.summary().frames;
+        say_counts(&counts, gate.passed, (frames, "counted"));
+    }
     let account = ledger.finish();
     report(&Counted {
-        name: &name(parts),
+        name: &source.name(),
         figures: &Figures::new(&account, &plan.request),
     });
     Ok(whole && !failed)
@@ -310,6 +307,21 @@ impl Consumer for Counting {
         let ledger = &mut self.ledger;
         self.engine
             .push(&packet.packet, &mut |output| ledger.push(output));
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
+        let ledger = &mut self.ledger;
+        self.engine.tick(now, &mut |output| ledger.push(output));
+        Ok(())
+    }
+
+    fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
+        let ledger = &mut self.ledger;
+        self.engine
+            .dropped(dropped.packets, dropped.until, &mut |output| {
+                ledger.push(output);
+            });
         Ok(())
     }
 

@@ -15,10 +15,10 @@
 
 use std::path::Path;
 
-use mqttdump::capture::{self, Block, Capture, Item, Merge, Packet, Writer};
+use mqttdump::capture::{self, Block, Capture, Dropped, Item, Merge, Packet, Writer};
 use mqttdump::engine::{self, Engine, Placed};
 use mqttdump::link;
-use mqttdump::packet::LinkType;
+use mqttdump::time::Timestamp;
 
 use super::closing::{self, Facts};
 use super::complain;
@@ -27,6 +27,7 @@ use super::gate::{self, Gate};
 use super::output::Ended;
 use super::progress::Progress;
 use super::save::{Saver, Wanted};
+use super::source::{Counts, Opened};
 use super::view::View;
 
 /// Why the plan was not carried out to its end.
@@ -54,20 +55,9 @@ pub(crate) fn run(plan: &Plan) -> bool {
 
 fn try_run(plan: &Plan) -> Result<bool, Stop> {
     let expression = gate::text(&plan.expression).map_err(Stop::Failed)?;
-    #[cfg(feature = "live")]
-    let (captures, mut whole, counter) = match &plan.live {
-        Some(live) => {
-            let (capture, counter) = open_live(live)?;
-            (vec![capture], true, Some(counter))
-        }
-        None => {
-            let (captures, whole) = open(plan, true)?;
-            (captures, whole, None)
-        }
-    };
-    #[cfg(not(feature = "live"))]
-    let (captures, mut whole) = open(plan, true)?;
-    let link_types = link_types(&captures);
+    let mut opened = open(plan, true)?;
+    let mut whole = opened.errors.is_empty();
+    let link_types = opened.link_types();
     let gate = |max| {
         Gate::new(expression.as_deref(), max, &link_types)
             .map_err(|error| Stop::Failed(error.to_string()))
@@ -76,10 +66,10 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
 
     let selecting = !plan.selection.is_empty();
     let (mut saver, mut later) = (None, None);
-    if let Some(writer) = writer(plan, &captures)? {
+    if let Some(writer) = writer(plan, &opened.captures)? {
         saver = Some(match selecting {
             false => Saver::All(writer),
-            true if can_be_read_again(plan, &captures) => {
+            true if can_be_read_again(plan, &opened.captures) => {
                 later = Some(writer);
                 Saver::Find(Wanted::default())
             }
@@ -87,12 +77,9 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
         });
     }
 
-    // Every file is open now.
-    #[cfg(feature = "live")]
-    if let Some(live) = &plan.live {
-        super::live::drop_privileges(live).map_err(Stop::Failed)?;
-    }
-    let mut merge = Merge::new(captures);
+    // What has to be written later will be written without privileges.
+    opened.begin(|| Ok(()))?;
+    let mut merge = Merge::new(std::mem::take(&mut opened.captures));
     let mut progress = Progress::new(plan.progress);
     let mut pass = FirstPass::new(plan, saver);
     let errors = read(&mut merge, &mut first_gate, &mut progress, &mut pass)?;
@@ -102,7 +89,7 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
     let saved = pass.saver.take().map(Saver::finish).transpose()?;
     let (wanted, unsaved) = saved.unwrap_or_default();
     if let (Some(wanted), Some(writer)) = (wanted, later) {
-        let (captures, _) = open(plan, false)?;
+        let again = open(plan, false)?;
         let mut second = SecondPass {
             engine: Engine::new(engine::Config {
                 payload: 0,
@@ -111,7 +98,7 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
             wanted: wanted.into_test(),
             writer,
         };
-        let mut merge = Merge::new(captures);
+        let mut merge = Merge::new(again.captures);
         let mut gate = gate(plan.max_packets)?;
         // Its errors are those of the first pass again.
         read(&mut merge, &mut gate, &mut progress, &mut second)?;
@@ -144,9 +131,8 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
         chatty: plan.chatty,
     });
     notes.iter().for_each(|note| complain(note));
-    #[cfg(feature = "live")]
-    if let Some(counts) = counter.map(|counter| counter.get()) {
-        say_counts(counts, pass.view.shown);
+    if let Some(counts) = opened.counts() {
+        say_counts(&counts, first_gate.passed, (pass.view.shown, "shown"));
     }
     Ok(whole && !failed)
 }
@@ -159,6 +145,11 @@ pub(super) trait Consumer {
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop>;
     /// A packet that the gate let through.
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop>;
+    /// Capture time has come to `now`, with or without packets: see
+    /// [`Item::Tick`].
+    fn tick(&mut self, now: Timestamp) -> Result<(), Stop>;
+    /// Packets were lost to the capture.
+    fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop>;
     /// Whether it wants no more.
     fn is_done(&self) -> bool;
 }
@@ -183,6 +174,8 @@ pub(super) fn read(
                 }
             }
             Ok(Some(Item::Block(block))) => to.block(&block)?,
+            Ok(Some(Item::Tick(now))) => to.tick(now)?,
+            Ok(Some(Item::Dropped(dropped))) => to.dropped(&dropped)?,
             Ok(None) => break,
             Err(error) => {
                 errors.push(error);
@@ -276,6 +269,30 @@ impl Consumer for FirstPass {
         Ok(())
     }
 
+    fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
+        if let Some(report) = self.view.link_header() {
+            // What comes now was completed by no packet.
+            report.link_header("");
+        }
+        if let Some(engine) = &mut self.engine {
+            let view = &mut self.view;
+            engine.tick(now, &mut |pushed| view.take(pushed));
+        }
+        self.pass_on_news()?;
+        self.before_waiting()
+    }
+
+    fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
+        if let Some(engine) = &mut self.engine {
+            let view = &mut self.view;
+            engine.dropped(dropped.packets, dropped.until, &mut |pushed| {
+                view.take(pushed);
+            });
+        }
+        self.view.settle()?;
+        Ok(())
+    }
+
     fn is_done(&self) -> bool {
         self.view.is_full()
     }
@@ -306,42 +323,26 @@ impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for Secon
         Ok(())
     }
 
+    // Files have no time of their own, and what they lack changes nothing.
+
+    fn tick(&mut self, _: Timestamp) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn dropped(&mut self, _: &Dropped) -> Result<(), Stop> {
+        Ok(())
+    }
+
     fn is_done(&self) -> bool {
         false
     }
 }
 
-/// Opens the interface, as whoever we are.
-#[cfg(feature = "live")]
-fn open_live(
-    live: &super::live::LivePlan,
-) -> Result<(Capture, mqttdump::capture::LiveCounter), Stop> {
-    let stop = super::live::stop_on_signals().map_err(Stop::Failed)?;
-    let (capture, counter) =
-        Capture::live(&live.options, stop).map_err(|error| match error.problem {
-            capture::Problem::NotPermitted => {
-                Stop::Failed(format!("{error}: {}", super::live::how_to_be_allowed()))
-            }
-            _ => error.into(),
-        })?;
-    let link_type = capture.interface().map(|interface| interface.link_type);
-    complain(&format!(
-        "listening on {}, link-type {}, snapshot length {} bytes",
-        capture.name(),
-        link_type
-            .map(|link_type| link_type.to_string())
-            .unwrap_or_default(),
-        live.options.snap_length
-    ));
-    Ok((capture, counter))
-}
-
-/// As tcpdump does.
-#[cfg(feature = "live")]
-fn say_counts(counts: mqttdump::capture::LiveCounts, messages: u64) {
+/// As tcpdump does at the end of a capture from an interface.
+pub(super) fn say_counts(counts: &Counts, captured: u64, messages: (u64, &str)) {
     for (count, what, how) in [
-        (counts.captured, "packet", "captured"),
-        (messages, "message", "shown"),
+        (captured, "packet", "captured"),
+        (messages.0, "message", messages.1),
         (counts.dropped, "packet", "dropped by kernel"),
         (
             counts.dropped_by_interface,
@@ -353,33 +354,28 @@ fn say_counts(counts: mqttdump::capture::LiveCounts, messages: u64) {
     }
 }
 
-/// Opens the parts of the capture. Those that cannot be opened are named, and
-/// the others read all the same; returns whether there were none of the former.
-fn open(plan: &Plan, complaining: bool) -> Result<(Vec<Capture>, bool), Stop> {
-    let mut captures = Vec::new();
-    let mut whole = true;
-    for (file, path) in (0..).zip(&plan.sources) {
-        match Capture::open(path, file) {
-            Ok(capture) => {
-                if complaining && plan.chatty {
-                    say_what_is_read(&capture);
-                }
-                captures.push(capture);
-            }
-            // The only one: its message is the whole story.
-            Err(error) if plan.sources.len() == 1 => return Err(error.into()),
-            Err(error) => {
-                whole = false;
-                if complaining {
-                    complain(&error.to_string());
-                }
-            }
+/// Opens the capture. Parts that cannot be opened are named, and the others
+/// read all the same.
+fn open(plan: &Plan, complaining: bool) -> Result<Opened, Stop> {
+    let mut opened = plan.source.open()?;
+    // The only one: its message is the whole story.
+    if plan.source.paths().len() == 1
+        && let Some(error) = opened.errors.pop()
+    {
+        return Err(error.into());
+    }
+    if complaining {
+        for capture in opened.captures.iter().filter(|_| plan.chatty) {
+            say_what_is_read(capture);
+        }
+        for error in &opened.errors {
+            complain(&error.to_string());
         }
     }
-    if captures.is_empty() {
+    if opened.captures.is_empty() {
         return Err(Stop::Failed("none of the files can be read".to_owned()));
     }
-    Ok((captures, whole))
+    Ok(opened)
 }
 
 /// As tcpdump does.
@@ -394,22 +390,17 @@ fn say_what_is_read(capture: &Capture) {
     }
 }
 
-pub(super) fn link_types(captures: &[Capture]) -> Vec<LinkType> {
-    let mut link_types: Vec<_> = captures
-        .iter()
-        .filter_map(|capture| Some(capture.interface()?.link_type))
-        .collect();
-    link_types.sort_unstable_by_key(|link_type| link_type.0);
-    link_types.dedup();
-    link_types
-}
-
 /// Creates the file of `-w`, unless that would destroy what is to be read.
 fn writer(plan: &Plan, captures: &[Capture]) -> Result<Option<Writer>, Stop> {
     let Some(save) = &plan.save else {
         return Ok(None);
     };
-    if let Some(source) = plan.sources.iter().find(|path| is_same(path, &save.path)) {
+    if let Some(source) = plan
+        .source
+        .paths()
+        .iter()
+        .find(|path| is_same(path, &save.path))
+    {
         return Err(Stop::Failed(format!(
             "-w {} would overwrite what -r {} reads",
             save.path.display(),
@@ -417,7 +408,7 @@ fn writer(plan: &Plan, captures: &[Capture]) -> Result<Option<Writer>, Stop> {
         )));
     }
     let mut file = capture::Plan::new(&save.path, captures);
-    file.look_ahead(&plan.sources);
+    file.look_ahead(plan.source.paths());
     file.flush = save.packet_buffered;
     Ok(Some(Writer::create(&save.path, file)?))
 }
@@ -430,8 +421,7 @@ fn is_same(source: &Path, target: &Path) -> bool {
 }
 
 fn can_be_read_again(plan: &Plan, captures: &[Capture]) -> bool {
-    plan.sources.iter().all(|path| path.as_os_str() != "-")
-        && captures.iter().all(|capture| capture.size().is_some())
+    plan.source.is_files() && captures.iter().all(|capture| capture.size().is_some())
 }
 
 /// A line after everything else, where lines go.

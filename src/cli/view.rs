@@ -196,11 +196,7 @@ impl Printer {
 
 fn options(print: &Print, plan: &Plan) -> Options {
     Options {
-        files: plan
-            .sources
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect(),
+        files: plan.source.names(),
         show_secrets: print.secrets,
         text: TextOptions {
             detail: match (print.quiet, print.detail) {

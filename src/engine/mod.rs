@@ -14,7 +14,7 @@ mod recognise;
 
 use std::collections::BTreeMap;
 
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 use crate::flow::{
     At, Carried, Closed, End, FlowInfo, FlowTable, Handler, Interest, StreamEvent, TcpFact,
 };
@@ -167,6 +167,7 @@ pub struct Engine {
     flows: FlowTable<Tracked>,
     shared: Shared,
     packets: u64,
+    last: PacketRef,
     /// The fragments that the last packet completed.
     fragments: Vec<PacketRef>,
     /// The packet being read, if it is to be told of with its segment; with the
@@ -206,6 +207,7 @@ impl Engine {
             flows: FlowTable::default(),
             shared: Shared::default(),
             packets: 0,
+            last: PacketRef::default(),
             fragments: Vec::new(),
             captured: None,
         }
@@ -218,6 +220,7 @@ impl Engine {
         out: &mut dyn FnMut(Output<'_>),
     ) -> Placed<'_> {
         self.packets += 1;
+        self.last = packet.id;
         let mut cx = Context {
             config: &self.config,
             shared: &mut self.shared,
@@ -255,6 +258,19 @@ impl Engine {
             out,
         };
         self.flows.tick(now, &mut cx);
+    }
+
+    /// Says that packets were lost to the capture, at the latest at `until`, so
+    /// that what is absent proves nothing.
+    pub fn dropped(&mut self, packets: u64, until: Timestamp, out: &mut dyn FnMut(Output<'_>)) {
+        out(Output::Event(&Event {
+            kind: EventKind::Dropped { packets },
+            time: until,
+            packet: self.last,
+            connection: None,
+            direction: None,
+            bytes: None,
+        }));
     }
 
     /// Says that the capture has ended: pushes out what still waits.

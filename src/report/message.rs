@@ -58,6 +58,13 @@ pub(super) fn event(event: &Event<'_>, out: &mut Vec<u8>) {
             words.bytes(event.bytes);
             words.say(" came late, after their place was declared a gap");
         }
+        EventKind::Dropped { packets } => {
+            put::decimal(packets, words.out);
+            words.say(match packets {
+                1 => " packet was dropped before it could be captured",
+                _ => " packets were dropped before they could be captured",
+            });
+        }
     }
 }
 
@@ -144,6 +151,16 @@ mod tests {
                 EventKind::Conflict,
                 Some(3),
                 "conflicting overlap of 3 bytes, the first copy kept",
+            ),
+            (
+                EventKind::Dropped { packets: 1 },
+                None,
+                "1 packet was dropped before it could be captured",
+            ),
+            (
+                EventKind::Dropped { packets: 40 },
+                None,
+                "40 packets were dropped before they could be captured",
             ),
             (
                 EventKind::Late,

@@ -339,6 +339,7 @@ impl Serialize for EventObject<'_> {
                 optional(&mut map, "by", by.map(|side| side.name()))?;
                 map.serialize_entry("reason", how)?;
             }
+            EventKind::Dropped { packets } => map.serialize_entry("packets", &packets)?,
             EventKind::Unfinished { wanted } => map.serialize_entry("wanted", &wanted)?,
             EventKind::Malformed { reason }
             | EventKind::NotMqtt { reason }

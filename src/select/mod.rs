@@ -195,7 +195,8 @@ fn is_about_completeness(kind: EventKind) -> bool {
         | EventKind::Unfinished { .. }
         | EventKind::Bound { .. }
         | EventKind::Conflict
-        | EventKind::Late => true,
+        | EventKind::Late
+        | EventKind::Dropped { .. } => true,
         EventKind::Opened | EventKind::Closed { .. } | EventKind::NotMqtt { .. } => false,
     }
 }

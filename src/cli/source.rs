@@ -1,0 +1,247 @@
+//! Where the packets of a command come from, opened in one place.
+//!
+//! ```text
+//! -r A -r B, FILE, -   Files ─┐
+//! -i IF                Live  ─┴ open → Opened ─ begin → captures
+//! ```
+//! Between opening and beginning, whatever else needs the rights of the user
+//! who typed the command is opened: the file of `-w`, a socket. [`Opened::begin`]
+//! then gives these rights up, before the first packet is parsed.
+
+use std::path::{Path, PathBuf};
+
+use mqttdump::capture::{self, Capture};
+use mqttdump::packet::LinkType;
+
+use super::args::Args;
+use super::config::{Expression, Surroundings};
+#[cfg(feature = "live")]
+use super::live::{Listening, LivePlan};
+use super::run::Stop;
+
+/// Where packets come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// The parts of one capture; `-` is standard input. Never empty.
+    Files(Vec<PathBuf>),
+    /// An interface.
+    #[cfg(feature = "live")]
+    Live(LivePlan),
+}
+
+/// A source that was opened.
+pub(super) struct Opened {
+    /// The parts that can be read. None only if there are errors.
+    pub(super) captures: Vec<Capture>,
+    /// Why others cannot.
+    pub(super) errors: Vec<capture::Error>,
+    #[cfg(feature = "live")]
+    listening: Option<Listening>,
+}
+
+impl Source {
+    /// The interface that was asked for, and what is left for the gate of the
+    /// expression: nothing, for the kernel chooses. `None` without `-i`.
+    pub(super) fn interface(
+        args: &Args,
+        expression: &Expression,
+    ) -> Result<Option<(Self, Expression)>, String> {
+        let Some(interface) = &args.interface else {
+            return Ok(None);
+        };
+        #[cfg(feature = "live")]
+        {
+            let text = super::gate::text(expression)?;
+            let live = LivePlan::new(args, interface, text);
+            Ok(Some((Self::Live(live), Expression::All)))
+        }
+        #[cfg(not(feature = "live"))]
+        {
+            let _ = (interface, expression);
+            Err(HOW_TO_GET_LIVE.into())
+        }
+    }
+
+    /// What to read without a command: files, or what is piped in.
+    pub(super) fn of_reading(args: &Args, around: &Surroundings<'_>) -> Result<Self, String> {
+        if args.read.is_empty() {
+            return match around.stdin_terminal {
+                true => Err(SHORT_USAGE.into()),
+                false => Ok(Self::Files(vec!["-".into()])),
+            };
+        }
+        one_standard_input(&args.read)?;
+        Ok(Self::Files(args.read.clone()))
+    }
+
+    /// The captures that a command is given: the interface; else the parts of
+    /// `-r` together, each FILE alone, else standard input. With what is left
+    /// of the expression.
+    pub(super) fn of_command(
+        args: &Args,
+        around: &Surroundings<'_>,
+        command: &str,
+        verb: &str,
+    ) -> Result<(Vec<Self>, Expression), String> {
+        let expression = Expression::of_command(args);
+        let files = args.expression.get(1..).unwrap_or_default();
+        if let Some((source, expression)) = Self::interface(args, &expression)? {
+            return match files {
+                [] => Ok((vec![source], expression)),
+                [file, ..] => Err(format!(
+                    "{command} reads either an interface or files: leave out -i or {file} \
+                     (a BPF expression is given with --filter)"
+                )),
+            };
+        }
+        let mut captures = Vec::new();
+        if !args.read.is_empty() {
+            captures.push(args.read.clone());
+        }
+        captures.extend(files.iter().map(|word| vec![PathBuf::from(word)]));
+        if captures.is_empty() {
+            if around.stdin_terminal {
+                return Err(format!(
+                    "nothing to {verb}\nUsage: mqttdump {command} [OPTIONS] FILE..."
+                ));
+            }
+            captures.push(vec!["-".into()]);
+        }
+        one_standard_input(captures.iter().flatten())?;
+        Ok((captures.into_iter().map(Self::Files).collect(), expression))
+    }
+
+    /// Paths of the parts; none of an interface.
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        match self {
+            Self::Files(paths) => paths,
+            #[cfg(feature = "live")]
+            Self::Live(_) => &[],
+        }
+    }
+
+    /// Names of the parts.
+    pub(super) fn names(&self) -> Vec<String> {
+        match self {
+            Self::Files(paths) => paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect(),
+            #[cfg(feature = "live")]
+            Self::Live(live) => vec![live.options.interface.clone()],
+        }
+    }
+
+    /// What messages call it.
+    pub(super) fn name(&self) -> String {
+        match self.paths() {
+            [path, ..] if path.as_os_str() == "-" => "standard input".to_owned(),
+            _ => self.names().into_iter().next().unwrap_or_default(),
+        }
+    }
+
+    /// It has an end that is known, so that progress can be shown, and it can
+    /// be read again.
+    pub(super) fn is_files(&self) -> bool {
+        let paths = self.paths();
+        !paths.is_empty() && paths.iter().all(|path| path.as_os_str() != "-")
+    }
+
+    /// Opens it.
+    pub(super) fn open(&self) -> Result<Opened, Stop> {
+        match self {
+            Self::Files(paths) => Ok(open_files(paths)),
+            #[cfg(feature = "live")]
+            Self::Live(live) => {
+                let (capture, listening) = live.open()?;
+                Ok(Opened {
+                    captures: vec![capture],
+                    errors: Vec::new(),
+                    listening: Some(listening),
+                })
+            }
+        }
+    }
+}
+
+fn open_files(paths: &[PathBuf]) -> Opened {
+    let mut opened = Opened {
+        captures: Vec::new(),
+        errors: Vec::new(),
+        #[cfg(feature = "live")]
+        listening: None,
+    };
+    for (file, path) in (0..).zip(paths) {
+        match Capture::open(path, file) {
+            Ok(capture) => opened.captures.push(capture),
+            Err(error) => opened.errors.push(error),
+        }
+    }
+    opened
+}
+
+fn one_standard_input<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), String> {
+    let pipes = paths.into_iter().filter(|path| *path == Path::new("-"));
+    match pipes.count() {
+        0 | 1 => Ok(()),
+        _ => Err("- can be given only once: there is one standard input".into()),
+    }
+}
+
+impl Opened {
+    /// The link types that are known before the first packet.
+    pub(super) fn link_types(&self) -> Vec<LinkType> {
+        let mut link_types: Vec<_> = self
+            .captures
+            .iter()
+            .filter_map(|capture| Some(capture.interface()?.link_type))
+            .collect();
+        link_types.sort_unstable_by_key(|link_type| link_type.0);
+        link_types.dedup();
+        link_types
+    }
+
+    /// Everything else is open: gives up what rights there are, makes sure that
+    /// what has to be done later can `still` be done without them, and says
+    /// that it listens. Of files, there is nothing to do.
+    pub(super) fn begin(&self, still: impl FnOnce() -> Result<(), String>) -> Result<(), Stop> {
+        #[cfg(feature = "live")]
+        if let Some(listening) = &self.listening {
+            return listening.begin(still).map_err(Stop::Failed);
+        }
+        let _ = still;
+        Ok(())
+    }
+
+    /// What was counted, for the end: nothing of files. `packets` have been
+    /// read, `messages` shown or judged.
+    pub(super) fn counts(&self) -> Option<Counts> {
+        #[cfg(feature = "live")]
+        if let Some(listening) = &self.listening {
+            return Some(listening.counts());
+        }
+        None
+    }
+}
+
+/// Packets that were not captured.
+pub(super) struct Counts {
+    /// For want of room in the kernel.
+    pub(super) dropped: u64,
+    /// By the interface or its driver.
+    pub(super) dropped_by_interface: u64,
+}
+
+const SHORT_USAGE: &str = "\
+nothing to read
+Usage: mqttdump [OPTIONS] -r FILE [BPF EXPRESSION]...
+       mqttdump [OPTIONS] -i IF [BPF EXPRESSION]...
+       mqttdump -r capture.pcap
+       ssh host tcpdump -U -w - | mqttdump -l -r -
+For more, try --help.";
+
+/// What `-i` and `-D` answer in a program that cannot.
+#[cfg(not(feature = "live"))]
+pub(super) const HOW_TO_GET_LIVE: &str = "this program was built without live capture: \
+     build it with the feature 'live', or pipe it in: \
+     tcpdump -i IF -U -s 0 -w - tcp port 1883 | mqttdump -l -r -";

@@ -66,6 +66,12 @@ pub const BLIND_HOLE_MILLIS: u64 = 60_000;
 /// in bytes.
 pub const HISTORY_BYTES: usize = 1 << 20;
 
+/// What layers tell of a connection is kept until it is known to carry MQTT: so
+/// many notes.
+pub const UNDECIDED_NOTES: usize = 16;
+/// And so many stretches of its streams.
+pub const UNDECIDED_SPANS: usize = 1024;
+
 /// Bytes kept of a control packet other than PUBLISH while it is incomplete.
 pub const PACKET_KEPT: usize = 1 << 20;
 /// Bytes kept of topic and properties of an incomplete PUBLISH.

@@ -35,7 +35,7 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "analysis",
         &[
-            "engine", "event", "flow", "frame", "limits", "mqtt", "net", "packet", "time",
+            "engine", "event", "flow", "frame", "layer", "limits", "mqtt", "net", "packet", "time",
         ],
     ),
     (
@@ -47,18 +47,20 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "overhead",
         &[
-            "engine", "event", "flow", "frame", "limits", "mqtt", "net", "packet", "time",
+            "engine", "event", "flow", "frame", "layer", "limits", "mqtt", "net", "packet", "time",
         ],
     ),
     (
         "select",
-        &["event", "frame", "limits", "mqtt", "net", "packet", "time"],
+        &[
+            "event", "frame", "layer", "limits", "mqtt", "net", "packet", "time",
+        ],
     ),
     (
         "report",
         &[
-            "analysis", "event", "frame", "limits", "mqtt", "net", "overhead", "packet", "rules",
-            "time",
+            "analysis", "event", "frame", "layer", "limits", "mqtt", "net", "overhead", "packet",
+            "rules", "time",
         ],
     ),
     ("capture", &["limits", "link", "packet", "time"]),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::event::EventKind;
 use crate::flow::TcpFact;
 use crate::frame::{Connection, Direction, MQTTFrame};
+use crate::layer::Note;
 use crate::limits;
 use crate::mqtt::{ControlPacket, PacketType, Version};
 use crate::net::Endpoint;
@@ -788,6 +789,12 @@ impl ConnectionFacts {
             EventKind::Malformed { .. } | EventKind::NotMqtt { .. } => Reason::Malformed,
             EventKind::Bound { .. } => Reason::Bound,
             EventKind::Conflict => Reason::Conflict,
+            EventKind::Layer(note) => match note {
+                Note::Encrypted(_) | Note::Undecrypted(_) => Reason::Encrypted,
+                Note::Broken(_) => Reason::Malformed,
+                Note::Bound(_) => Reason::Bound,
+                _ => return,
+            },
             EventKind::Opened | EventKind::Closed { .. } => return,
             EventKind::Dropped { .. } => return self.dropped(),
         };

@@ -129,7 +129,7 @@ impl Analysis {
             Output::Frame(frame) => self.frame(frame, observer),
             Output::Event(event) => self.event(event, observer),
             Output::Tcp(tcp) => self.tcp(tcp, observer),
-            Output::Packet(_) | Output::Forgotten(_) => {}
+            Output::Packet(_) | Output::Span(_) | Output::Forgotten(_) => {}
         }
     }
 

@@ -120,16 +120,26 @@ pub(crate) struct Args {
     #[arg(short = 'Z', long = "relinquish-privileges", value_name = "USER", help_heading = INPUT)]
     pub(crate) user: Option<String>,
 
-    /// Take a TCP port for MQTT, whatever its first bytes look like
+    /// Decrypt TLS with the keys in this file (NSS key log format)
     ///
-    /// Port 1883 is taken for MQTT without being asked. On other ports a
-    /// connection is recognised by its CONNECT; this option is for those
-    /// whose beginning is not in the capture.
-    #[arg(long, value_name = "PORT=mqtt", help_heading = INPUT, action = ArgAction::Append,
+    /// Browsers, curl and OpenSSL's programs write such a file if the
+    /// environment variable SSLKEYLOGFILE names one, and that one is read here
+    /// if this option is not given. It may still be growing. Keys within pcapng
+    /// files are used in any case. Nothing of it is ever shown.
+    #[arg(long, value_name = "FILE", help_heading = INPUT, value_hint = clap::ValueHint::FilePath)]
+    pub(crate) tls_keylog: Option<PathBuf>,
+
+    /// Take a TCP port for MQTT, or for MQTT over TLS (mqtts), WebSocket (ws)
+    /// or both (wss)
+    ///
+    /// Port 1883 is taken for mqtt and 8883 for mqtts without being asked. On
+    /// other ports a connection is recognised by its first bytes; this option
+    /// is for those whose beginning is not in the capture.
+    #[arg(long, value_name = "PORT=mqtt|mqtts|ws|wss", help_heading = INPUT, action = ArgAction::Append,
           value_parser = decode)]
     pub(crate) decode: Vec<(u16, Decode)>,
 
-    /// Do not look for MQTT on other ports than 1883 and those of --decode
+    /// Do not look for MQTT on other ports than 1883, 8883 and those of --decode
     #[arg(long, help_heading = INPUT)]
     pub(crate) only_known_ports: bool,
 
@@ -474,7 +484,7 @@ pub(crate) enum Generate {
 fn decode(typed: &str) -> Result<(u16, Decode), String> {
     let (port, protocol) = typed
         .split_once('=')
-        .ok_or("expected PORT=mqtt, such as 1884=mqtt")?;
+        .ok_or("expected PORT=mqtt, mqtts, ws or wss, such as 1884=mqtt")?;
     let port = port
         .parse()
         .ok()
@@ -482,8 +492,12 @@ fn decode(typed: &str) -> Result<(u16, Decode), String> {
         .ok_or_else(|| format!("expected a port from 1 to 65535, found {port:?}"))?;
     match protocol {
         "mqtt" => Ok((port, Decode::Mqtt)),
-        "mqtts" | "ws" | "wss" => Err(format!("this version does not decode {protocol}")),
-        _ => Err(format!("expected mqtt, found {protocol:?}")),
+        "mqtts" => Ok((port, Decode::Mqtts)),
+        "ws" => Ok((port, Decode::Ws)),
+        "wss" => Ok((port, Decode::Wss)),
+        _ => Err(format!(
+            "expected mqtt, mqtts, ws or wss, found {protocol:?}"
+        )),
     }
 }
 
@@ -662,7 +676,7 @@ mod tests {
             "-r f --type PUBLSH",
             "-r f --decode 1884",
             "-r f --decode 0=mqtt",
-            "-r f --decode 443=wss",
+            "-r f --decode 443=quic",
             "-r f --decode x=mqtt",
             "-r f --payload many",
             "-r f --format xml",

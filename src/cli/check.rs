@@ -33,6 +33,7 @@ use super::args::{Args, FailOn, When};
 use super::complain;
 use super::config::{Expression, Surroundings, selection};
 use super::gate::{self, Gate};
+use super::keylog::{self, KeyLogFile, KeyLogPlan};
 use super::output::Output;
 use super::overhead::parse_level;
 use super::progress::Progress;
@@ -44,6 +45,7 @@ use super::source::Source;
 pub(crate) struct CheckPlan {
     /// The captures. Never empty.
     captures: Vec<Source>,
+    keys: KeyLogPlan,
     expression: Expression,
     max_packets: Option<u64>,
     engine: engine::Config,
@@ -85,6 +87,8 @@ impl CheckPlan {
             follow_tcp: true,
             ..engine::Config::default()
         };
+        let keys = KeyLogPlan::new(&args);
+        engine.expects_keys = keys.is_given();
         engine.ports.extend(args.decode.iter().copied());
         let format = FINDINGS_REPORTS
             .iter()
@@ -100,6 +104,7 @@ impl CheckPlan {
             _ => None,
         };
         Ok(Self {
+            keys,
             expression,
             max_packets: args.packets,
             engine,
@@ -214,8 +219,12 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
     let mut progress = Progress::new(plan.progress);
     let mut trouble = false;
     for source in &plan.captures {
+        let mut keys = plan.keys.open().map_err(Stop::Failed)?;
+        let mut engine = Engine::new(plan.engine.clone());
+        keys.read_on(&mut engine);
         let court = Court {
-            engine: Engine::new(plan.engine.clone()),
+            engine,
+            keys,
             judge: Judge::new(plan.options.clone()),
             ledger: plan.costs.as_ref().map(|(_, level)| {
                 Ledger::new(overhead::Options {
@@ -251,6 +260,7 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
 /// One capture before the judge.
 struct Court<'a, W: io::Write> {
     engine: Engine,
+    keys: KeyLogFile,
     judge: Judge,
     ledger: Option<Ledger>,
     sieve: &'a mut Sieve,
@@ -359,10 +369,12 @@ impl<W: io::Write> Court<'_, W> {
 
 impl<W: io::Write> Consumer for Court<'_, W> {
     fn before_waiting(&mut self) -> Result<(), Stop> {
+        self.keys.read_on(&mut self.engine);
         Ok(self.out.flush()?)
     }
 
-    fn block(&mut self, _: &Block<'_>) -> Result<(), Stop> {
+    fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
+        keylog::from_block(block, &mut self.engine);
         Ok(())
     }
 

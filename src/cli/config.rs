@@ -15,6 +15,7 @@ use mqttdump::select::Selection;
 
 use super::args::{Args, Generate, When};
 use super::check::CheckPlan;
+use super::keylog::KeyLogPlan;
 use super::overhead::OverheadPlan;
 use super::source::Source;
 use super::view;
@@ -39,6 +40,8 @@ pub(crate) enum Task {
 pub(crate) struct Plan {
     /// The capture.
     pub(crate) source: Source,
+    /// Where keys to TLS are to be had.
+    pub(crate) keys: KeyLogPlan,
     /// Which packets are read.
     pub(crate) expression: Expression,
     /// Stop after this many packets that passed the expression.
@@ -219,9 +222,12 @@ impl Plan {
             },
             ..engine::Config::default()
         };
+        let keys = KeyLogPlan::new(&args);
+        engine.expects_keys = keys.is_given();
         engine.ports.extend(args.decode.iter().copied());
 
         Ok(Self {
+            keys,
             expression,
             max_packets: args.packets,
             max_frames: args.frames,
@@ -412,12 +418,6 @@ mod tests {
             assert!(refusal(word, &TERMINAL).contains(&format!("'{word}'")));
             assert!(refusal(&format!("-r f {word} x"), &PIPES).contains("not in this version"));
         }
-        for line in ["-i eth0", "-D", "-ni any tcp port 1883"] {
-            assert!(
-                refusal(line, &TERMINAL).contains("mqttdump -l -r -"),
-                "{line}"
-            );
-        }
     }
 
     #[test]
@@ -466,7 +466,7 @@ mod tests {
         let plan = plan("-r f --decode 1884=mqtt --only-known-ports --qos 2 -ttttt -# -vvv");
         assert_eq!(
             plan.engine.ports.keys().copied().collect::<Vec<_>>(),
-            [1883, 1884]
+            [1883, 1884, 8883]
         );
         assert!(plan.engine.only_known_ports);
         assert_eq!(plan.selection.qos, [2]);

@@ -18,6 +18,7 @@ mod config;
 mod explain;
 mod gate;
 mod generate;
+mod keylog;
 #[cfg(feature = "live")]
 mod live;
 mod output;

@@ -25,6 +25,7 @@ use super::closing;
 use super::complain;
 use super::config::{Expression, Surroundings};
 use super::gate::{self, Gate};
+use super::keylog::{self, KeyLogFile, KeyLogPlan};
 use super::output::Output;
 use super::progress::Progress;
 use super::run::{Consumer, Stop, read, say_counts};
@@ -34,6 +35,7 @@ use super::source::Source;
 pub(crate) struct OverheadPlan {
     /// The captures. Never empty.
     captures: Vec<Source>,
+    keys: KeyLogPlan,
     expression: Expression,
     max_packets: Option<u64>,
     engine: engine::Config,
@@ -81,8 +83,11 @@ impl OverheadPlan {
             follow_packets: true,
             ..engine::Config::default()
         };
+        let keys = KeyLogPlan::new(args);
+        engine.expects_keys = keys.is_given();
         engine.ports.extend(args.decode.iter().copied());
         Ok(Self {
+            keys,
             expression,
             max_packets: args.packets,
             engine,
@@ -254,7 +259,9 @@ fn count(
     let mut counting = Counting {
         engine: Engine::new(plan.engine.clone()),
         ledger: Ledger::new(plan.options.clone()),
+        keys: plan.keys.open().map_err(Stop::Failed)?,
     };
+    counting.keys.read_on(&mut counting.engine);
     let errors = read(&mut merge, &mut gate, progress, &mut counting)?;
     let refused = gate.refused.iter().map(ToString::to_string);
     for error in errors.iter().map(ToString::to_string).chain(refused) {
@@ -264,6 +271,7 @@ fn count(
     let Counting {
         mut engine,
         mut ledger,
+        ..
     } = counting;
     engine.finish(&mut |output| ledger.push(output));
     let (notes, failed) = closing::notes(&closing::Facts {
@@ -292,14 +300,17 @@ fn count(
 struct Counting {
     engine: Engine,
     ledger: Ledger,
+    keys: KeyLogFile,
 }
 
 impl Consumer for Counting {
     fn before_waiting(&mut self) -> Result<(), Stop> {
+        self.keys.read_on(&mut self.engine);
         Ok(())
     }
 
-    fn block(&mut self, _block: &Block<'_>) -> Result<(), Stop> {
+    fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
+        keylog::from_block(block, &mut self.engine);
         Ok(())
     }
 

@@ -24,6 +24,7 @@ use super::closing::{self, Facts};
 use super::complain;
 use super::config::Plan;
 use super::gate::{self, Gate};
+use super::keylog::{self, KeyLogFile};
 use super::output::Ended;
 use super::progress::Progress;
 use super::save::{Saver, Wanted};
@@ -77,11 +78,12 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
         });
     }
 
+    let keys = plan.keys.open().map_err(Stop::Failed)?;
     // What has to be written later will be written without privileges.
     opened.begin(|| Ok(()))?;
     let mut merge = Merge::new(std::mem::take(&mut opened.captures));
     let mut progress = Progress::new(plan.progress);
-    let mut pass = FirstPass::new(plan, saver);
+    let mut pass = FirstPass::new(plan, saver, keys);
     let errors = read(&mut merge, &mut first_gate, &mut progress, &mut pass)?;
     let stopped = pass.is_done() || first_gate.is_closed();
     pass.finish()?;
@@ -191,18 +193,28 @@ pub(super) fn read(
 struct FirstPass {
     /// `None` when packets are only copied.
     engine: Option<Engine>,
+    keys: KeyLogFile,
     view: View,
     saver: Option<Saver>,
 }
 
 impl FirstPass {
-    fn new(plan: &Plan, saver: Option<Saver>) -> Self {
+    fn new(plan: &Plan, saver: Option<Saver>, keys: KeyLogFile) -> Self {
         let selects = saver.as_ref().is_some_and(Saver::selects);
         let frames = plan.print.is_some() || plan.count || plan.max_frames.is_some() || selects;
-        Self {
+        let mut pass = Self {
             engine: frames.then(|| Engine::new(plan.engine.clone())),
+            keys,
             view: View::new(plan, selects),
             saver,
+        };
+        pass.read_keys();
+        pass
+    }
+
+    fn read_keys(&mut self) {
+        if let Some(engine) = &mut self.engine {
+            self.keys.read_on(engine);
         }
     }
 
@@ -238,6 +250,7 @@ impl FirstPass {
 
 impl Consumer for FirstPass {
     fn before_waiting(&mut self) -> Result<(), Stop> {
+        self.read_keys();
         self.view.flush()?;
         if let Some(saver) = &mut self.saver {
             saver.flush()?;
@@ -246,6 +259,9 @@ impl Consumer for FirstPass {
     }
 
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
+        if let Some(engine) = &mut self.engine {
+            keylog::from_block(block, engine);
+        }
         if let Some(saver) = &mut self.saver {
             saver.block(block)?;
         }

@@ -17,6 +17,10 @@
 //! wrapped; and what a layer keeps for itself is told as [`Passed::Own`], so
 //! that every byte of the TCP stream is told exactly once.
 
+pub mod proxy;
+pub mod tls;
+pub mod websocket;
+
 use std::fmt;
 
 use crate::flow::At;
@@ -194,6 +198,24 @@ pub enum Note {
     Odd(&'static str),
     /// A bound of ours bit.
     Bound(&'static str),
+}
+
+impl Note {
+    /// The name of the event that it becomes, in JSON.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Proxied { .. } => "proxied",
+            Self::Encrypted(_) => "encrypted",
+            Self::Undecrypted(_) => "undecrypted",
+            Self::Alert { .. } => "tls_alert",
+            Self::WebSocket => "websocket",
+            Self::WsClose { .. } => "websocket_close",
+            Self::TextMessage => "text_message",
+            Self::Odd(_) => "odd",
+            Self::Broken(_) => "malformed",
+            Self::Bound(_) => "bound",
+        }
+    }
 }
 
 /// Which way bytes go, as far as a layer needs to know: who opened it is who

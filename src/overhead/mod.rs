@@ -171,7 +171,7 @@ impl Ledger {
                     self.close(entry);
                 }
             }
-            Output::Tcp(_) => {}
+            Output::Tcp(_) | Output::Span(_) => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! Events in words, the same for the text line and for `message` in JSON.
 
-use super::put;
+use super::{layer, put};
 use crate::event::{Event, EventKind};
 
 /// Appends what happened, such as `gap of 400 bytes`. Nothing in it comes from
@@ -49,6 +49,7 @@ pub(super) fn event(event: &Event<'_>, out: &mut Vec<u8>) {
         }
         EventKind::NotMqtt { reason } => words.because("not MQTT", reason),
         EventKind::Bound { reason } => words.because("bound reached", reason),
+        EventKind::Layer(note) => layer::words(note, words.out),
         EventKind::Conflict => {
             words.say("conflicting overlap of ");
             words.bytes(event.bytes);

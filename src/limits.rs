@@ -107,6 +107,9 @@ pub const WAITING_FRAMES: usize = 256;
 /// Control packets of one direction of a connection of which `overhead`
 /// remembers where they lie, while the peer has not acknowledged them.
 pub const LABELS: usize = 1024;
+/// Stretches of one direction of a connection, by the layers below MQTT, of which
+/// `overhead` waits to hear which control packets they carry.
+pub const WAITING_SPANS: usize = 1024;
 /// Segments of a connection that `overhead` keeps while nobody knows what it
 /// carries.
 pub const UNDECIDED_SEGMENTS: usize = 256;

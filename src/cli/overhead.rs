@@ -46,9 +46,6 @@ pub(crate) struct OverheadPlan {
     progress: bool,
 }
 
-/// MQTT over TLS.
-const MQTTS: u16 = 8883;
-
 impl OverheadPlan {
     pub(super) fn new(args: &Args, around: &Surroundings<'_>) -> Result<Self, String> {
         if args.write.is_some() || args.count {
@@ -98,7 +95,6 @@ impl OverheadPlan {
                 samples: true,
                 clients: args.client.iter().map(|id| id.as_bytes().into()).collect(),
                 connections: args.connection.clone(),
-                ports: [MQTTS].into(),
             },
             request,
             format,

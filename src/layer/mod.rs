@@ -145,8 +145,12 @@ pub enum Own {
     TlsHandshake,
     /// TLS alert records, whole.
     TlsAlert,
-    /// What a TLS record of application data has besides these.
+    /// What a TLS record of application data begins with: header, nonce. All of
+    /// the record that could be read or not lies between it and its
+    /// [`Own::TlsRecordEnd`].
     TlsRecord,
+    /// What it ends with: tag, inner type, padding.
+    TlsRecordEnd,
     /// HTTP request or response that opens a WebSocket.
     WsUpgrade,
     /// Header of a WebSocket frame that carries data.

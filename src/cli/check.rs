@@ -394,6 +394,7 @@ impl<W: io::Write> Consumer for Court<'_, W> {
     }
 
     fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
+        self.keys.read_on(&mut self.engine);
         let (judge, ledger) = (&mut self.judge, &mut self.ledger);
         self.engine.tick(now, &mut |output| {
             judge.push(output);

@@ -15,7 +15,7 @@ const VARIABLE: &str = "SSLKEYLOGFILE";
 /// Kind of a pcapng secrets block: a TLS key log.
 const TLS_KEY_LOG: u32 = 0x544c_534b;
 /// Bytes that are read at once.
-const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 4096;
 
 /// Where keys are to be had.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +73,7 @@ impl KeyLogFile {
     /// Reads what has come to it.
     pub(crate) fn read_on(&mut self, engine: &mut Engine) {
         let Some(file) = &mut self.file else { return };
-        let mut chunk = vec![0; CHUNK];
+        let mut chunk = [0; CHUNK];
         loop {
             match file.read(&mut chunk) {
                 Ok(0) => return,

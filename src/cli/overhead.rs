@@ -318,6 +318,7 @@ impl Consumer for Counting {
     }
 
     fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
+        self.keys.read_on(&mut self.engine);
         let ledger = &mut self.ledger;
         self.engine.tick(now, &mut |output| ledger.push(output));
         Ok(())

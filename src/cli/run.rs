@@ -290,6 +290,7 @@ impl Consumer for FirstPass {
             // What comes now was completed by no packet.
             report.link_header("");
         }
+        self.read_keys();
         if let Some(engine) = &mut self.engine {
             let view = &mut self.view;
             engine.tick(now, &mut |pushed| view.take(pushed));

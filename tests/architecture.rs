@@ -20,7 +20,10 @@ const MODULES: &[(&str, &[&str])] = &[
     ("net", &["link", "packet", "time", "limits"]),
     ("flow", &["net", "packet", "time", "limits"]),
     // Between TCP and MQTT.
-    ("layer", &["flow", "limits", "mqtt", "net", "packet", "time"]),
+    (
+        "layer",
+        &["flow", "limits", "mqtt", "net", "packet", "time"],
+    ),
     ("frame", &["layer", "mqtt", "net", "packet", "time"]),
     ("event", &["frame", "layer", "packet", "time"]),
     (
@@ -73,18 +76,22 @@ const CRATES: &[(&str, &[&str])] = &[
     ("comfy_table", &["report"]),
     ("csv", &["report"]),
     ("etherparse", &["link", "net"]),
-    ("flate2", &["capture", "overhead"]),
+    (
+        "flate2",
+        &["capture", "layer/websocket/inflate.rs", "overhead"],
+    ),
     (
         "foldhash",
         &["analysis", "engine", "flow", "overhead", "rules", "select"],
     ),
     ("hashbrown", &["flow", "engine", "select"]),
+    ("httparse", &["layer/websocket/upgrade.rs"]),
     ("indicatif", &["cli"]),
     ("itoa", &["report"]),
     ("jiff", &["report", "cli"]),
     ("lz4_flex", &["capture"]),
     ("nix", &["capture/live.rs", "cli/live.rs"]),
-    ("nom", &["mqtt"]),
+    ("nom", &["layer", "mqtt"]),
     (
         "pcap",
         &["capture/bpf.rs", "capture/live.rs", "capture/machine.rs"],

@@ -17,6 +17,9 @@
 //! wrapped; and what a layer keeps for itself is told as [`Passed::Own`], so
 //! that every byte of the TCP stream is told exactly once.
 
+pub mod proxy;
+pub mod websocket;
+
 use std::fmt;
 
 use crate::flow::At;
@@ -145,7 +148,8 @@ pub enum Own {
     TlsRecord,
     /// HTTP request or response that opens a WebSocket.
     WsUpgrade,
-    /// Header of a WebSocket frame that carries data.
+    /// Header of a WebSocket frame that carries data, and what compression
+    /// added that stands for no byte of its own.
     WsFrame,
     /// WebSocket ping or pong, whole.
     WsPing,

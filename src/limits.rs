@@ -82,6 +82,21 @@ pub const KEPT_TOTAL: usize = 64 << 20;
 /// Bytes held while looking for the next control packet after framing was
 /// lost.
 pub const RESYNC_BYTES: usize = 64 << 10;
+/// Bytes of an HTTP request or response that opens a WebSocket. Servers take
+/// 8 KiB by default, some 16 KiB.
+pub const UPGRADE_BYTES: usize = 16 << 10;
+/// Header fields of it.
+pub const UPGRADE_FIELDS: usize = 128;
+/// Bytes that one compressed WebSocket message may inflate to. Nothing is kept
+/// of them: this is about the time that a few compressed bytes may cost.
+pub const INFLATED_BYTES: u64 = 64 << 20;
+/// Times that one direction of a WebSocket may break its format and be found
+/// again.
+pub const WEBSOCKET_BREAKS: u8 = 16;
+/// Bytes of a compressed or masked WebSocket payload that are looked at for
+/// evidence of MQTT while frames are lost.
+pub const WEBSOCKET_GLANCE: usize = 512;
+
 /// Bytes of topic names that the aliases of one direction may hold.
 pub const ALIAS_BYTES: usize = 1 << 20;
 

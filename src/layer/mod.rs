@@ -153,7 +153,8 @@ pub enum Own {
     TlsRecordEnd,
     /// HTTP request or response that opens a WebSocket.
     WsUpgrade,
-    /// Header of a WebSocket frame that carries data.
+    /// Header of a WebSocket frame that carries data, and what compression
+    /// added that stands for no byte of its own.
     WsFrame,
     /// WebSocket ping or pong, whole.
     WsPing,

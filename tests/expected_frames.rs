@@ -24,10 +24,12 @@ use serde_json::Value;
 
 use crate::support::program::{Run, mqttdump, project, run};
 
-/// Every capture under `fixtures/` that says what is in it.
+/// Every capture under `fixtures/` that says what is in it; those on other
+/// carriers than TCP are for `transports.rs`.
 #[test]
 fn captures_with_expected_frames() {
-    let captures = with_extension(&project("fixtures"), ".frames.csv");
+    let mut captures = with_extension(&project("fixtures"), ".frames.csv");
+    captures.retain(|capture| !capture.starts_with(project("fixtures/transport")));
     assert!(
         captures.len() >= 30,
         "{} tables under fixtures/",

@@ -491,6 +491,9 @@ impl Node {
         let Self::Undecided(undecided) = std::mem::replace(self, next) else {
             return;
         };
+        if let Self::Foreign = self {
+            climb.cx.shared.http2_connections += u64::from(undecided.prefix.is_http2());
+        }
         let client = climb.client;
         undecided.prefix.replay(|from, piece| {
             let way = match from == client {

@@ -17,6 +17,8 @@
 //! wrapped; and what a layer keeps for itself is told as [`Passed::Own`], so
 //! that every byte of the TCP stream is told exactly once.
 
+pub mod tls;
+
 use std::fmt;
 
 use crate::flow::At;

@@ -133,6 +133,7 @@ impl Suite {
 
 impl Cipher {
     /// Bytes of its key.
+    #[cfg(feature = "tls")]
     pub(super) fn key_len(self) -> usize {
         match self {
             Self::Gcm(key) | Self::Ccm(key, _) | Self::Cbc(key, _) => key,

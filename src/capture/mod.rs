@@ -45,7 +45,8 @@ pub use error::{Compression, Error, Place, Problem};
 pub use interface::{Clock, Interface};
 #[cfg(feature = "live")]
 pub use live::{
-    Listed, LiveCounter, LiveCounts, LiveOptions, RING_BYTES, Way, interface_name, interfaces,
+    Listed, LiveCounter, LiveCounts, LiveOptions, RING_BYTES, Way, interface_given, interface_name,
+    interfaces,
 };
 pub use merge::Merge;
 pub use options::{COMMENT, Options};

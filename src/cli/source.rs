@@ -61,7 +61,7 @@ impl Source {
         #[cfg(feature = "live")]
         {
             let text = super::gate::text(expression)?;
-            let live = LivePlan::new(args, interface, text);
+            let live = LivePlan::new(args, interface, text)?;
             Ok(Some((Self::Live(live), Expression::All)))
         }
         #[cfg(not(feature = "live"))]

@@ -4,8 +4,6 @@ use std::net::IpAddr;
 
 use pcap::{ConnectionStatus, Device};
 
-use super::super::error::Problem;
-
 /// An interface in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
@@ -39,20 +37,23 @@ pub fn interface_name(index: u32) -> Option<String> {
 }
 
 /// The name of an interface, which may be given as its number in the list.
-pub(super) fn named(given: &str) -> Result<String, Problem> {
+///
+/// # Errors
+///
+/// No interface has that number.
+pub fn interface_given(given: &str) -> Result<String, String> {
     let Ok(number) = given.parse::<usize>() else {
         return Ok(given.to_owned());
     };
-    let devices = interfaces().map_err(Problem::Live)?;
+    let devices = interfaces()?;
     // Somebody may have called an interface 7.
     if devices.iter().any(|device| device.name == given) {
         return Ok(given.to_owned());
     }
     let found = number.checked_sub(1).and_then(|at| devices.get(at));
-    found.map(|device| device.name.clone()).ok_or_else(|| {
-        let count = devices.len();
-        Problem::Live(format!("there are {count} interfaces (see -D)"))
-    })
+    found
+        .map(|device| device.name.clone())
+        .ok_or_else(|| format!("there are {} interfaces (see -D)", devices.len()))
 }
 
 impl From<Device> for Listed {

@@ -30,7 +30,7 @@ use pcap::{Active, Linktype, Precision};
 use super::error::{Error, Place, Problem};
 use super::source::Capture;
 
-pub use interfaces::{Listed, interface_name, interfaces};
+pub use interfaces::{Listed, interface_given, interface_name, interfaces};
 pub use stream::{LiveCounter, LiveCounts};
 
 use stream::Live;
@@ -47,7 +47,7 @@ const LINUX_SLL2: Linktype = Linktype(276);
 /// What to capture.
 #[derive(Clone, Debug)]
 pub struct LiveOptions {
-    /// The interface, such as `eth0`; `any` for all; or its number in the list.
+    /// The interface, such as `eth0`; `any` for all.
     pub interface: String,
     /// Bytes to keep of each packet.
     pub snap_length: u32,
@@ -83,18 +83,18 @@ impl Capture {
         options: &LiveOptions,
         stop: Arc<AtomicBool>,
     ) -> Result<(Self, LiveCounter), Error> {
-        let failed = |problem| Error::new(&options.interface, Place::File, problem);
-        let name = interfaces::named(&options.interface).map_err(failed)?;
-        let capture = open(&name, options).map_err(failed)?;
+        let name = &options.interface;
+        let failed = |problem| Error::new(name, Place::File, problem);
+        let capture = open(options).map_err(failed)?;
         let (live, counter) = Live::new(capture, options.snap_length, stop);
-        let capture = Self::from_read(Box::new(live), &name, 0)?;
+        let capture = Self::from_read(Box::new(live), name, 0)?;
         Ok((capture, counter))
     }
 }
 
-fn open(name: &str, options: &LiveOptions) -> Result<pcap::Capture<Active>, Problem> {
-    let is_any = name == "any";
-    let inactive = pcap::Capture::from_device(name)
+fn open(options: &LiveOptions) -> Result<pcap::Capture<Active>, Problem> {
+    let is_any = options.interface == "any";
+    let inactive = pcap::Capture::from_device(options.interface.as_str())
         .map_err(told)?
         .snaplen(number(options.snap_length))
         // `any` cannot be, and the crate takes the warning for an error.

@@ -15,7 +15,9 @@ mod ports;
 mod privileges;
 mod signals;
 
-use mqttdump::capture::{Capture, LiveCounter, LiveOptions, Problem, RING_BYTES, Way};
+use mqttdump::capture::{
+    Capture, LiveCounter, LiveOptions, Problem, RING_BYTES, Way, interface_given,
+};
 
 use super::args::{Args, Direction};
 use super::complain;
@@ -39,12 +41,18 @@ const WHOLE: u32 = 262_144;
 
 impl LivePlan {
     /// `expression` is the BPF expression; without one, MQTT's ports.
-    pub(super) fn new(args: &Args, interface: &str, expression: Option<String>) -> Self {
+    pub(super) fn new(
+        args: &Args,
+        interface: &str,
+        expression: Option<String>,
+    ) -> Result<Self, String> {
         let decoded = args.decode.iter().map(|(port, _)| *port);
         let filters = expression.map_or_else(|| ports::expressions(decoded), |text| vec![text]);
-        Self {
+        let interface =
+            interface_given(interface).map_err(|error| format!("-i {interface}: {error}"))?;
+        Ok(Self {
             options: LiveOptions {
-                interface: interface.to_owned(),
+                interface,
                 snap_length: args.snapshot_length.filter(|&n| n > 0).unwrap_or(WHOLE),
                 promiscuous: !args.no_promiscuous,
                 ring: args
@@ -59,7 +67,7 @@ impl LivePlan {
                 filters,
             },
             user: args.user.clone(),
-        }
+        })
     }
 
     /// Opens the interface, as whoever we are.

@@ -279,7 +279,8 @@ impl Lane {
                         Way::Up => "no request comes before the first frame",
                         Way::Down => "no answer comes before the first frame",
                     };
-                    self.lose(Some(why), piece.place.start, piece.at, cx);
+                    let start = first.pieces().next().map_or(0, |first| first.place.start);
+                    self.lose(Some(why), start, piece.at, cx);
                 }
                 for piece in first.pieces() {
                     self.data(piece, cx);

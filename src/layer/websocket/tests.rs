@@ -339,12 +339,15 @@ fn a_conversation_from_its_first_byte() {
     assert_eq!(info.selected.as_deref(), Some("mqtt"));
 }
 
+/// What is odd, and how to bring it about.
+type Case<'a> = (&'a str, &'a dyn Fn(&mut Wire));
+
 #[test]
 fn what_breaks_a_rule_is_told_and_read() {
     let text = |wire: &mut Wire| {
         wire.plain(0x81, KEY, &connect());
     };
-    let cases: [(&str, &dyn Fn(&mut Wire)); 10] = [
+    let cases: [Case<'_>; 10] = [
         ("", &text),
         ("a client's frame that is not masked", &|wire| {
             wire.plain(0x82, None, &connect());
@@ -1226,6 +1229,9 @@ mod properties {
             });
             reader.all(Way::Up, &up, &cuts(up.bytes.len(), &indices), range.clone());
             let ([told, _], _) = reader.finish();
+            // Where frames are lost, how soon one is found is another matter.
+            let lost = Note::Broken("the header of a frame was lost");
+            let in_step = !told.notes().contains(&lost);
             // Whatever is read of a message is how it begins.
             for (place, text) in messages {
                 let mine: Vec<u8> = told
@@ -1234,7 +1240,7 @@ mod properties {
                     .filter(|(_, at, _)| place.contains(&(*at as usize)))
                     .map(|(byte, ..)| *byte)
                     .collect();
-                prop_assert!(text.starts_with(&mine));
+                prop_assert!(text.starts_with(&mine) || !in_step);
                 if range.is_empty() || place.end <= range.start {
                     prop_assert_eq!(&mine, text);
                 }

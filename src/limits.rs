@@ -174,3 +174,29 @@ pub const DELIVERIES: usize = 64;
 /// Connections of a server up to which `check` looks for deliveries that are
 /// missing. With more of them it does not.
 pub const WATCHED_SUBSCRIBERS: usize = 64;
+
+/// Connections whose TLS secrets are kept; the oldest make room: about 64 MiB.
+pub const TLS_SESSIONS: usize = 1 << 17;
+/// Bytes of a line of a TLS key log. The longest that is of use has 226.
+pub const TLS_KEY_LINE: usize = 4096;
+/// Bytes of TLS records of one connection that may wait for their secrets.
+pub const TLS_WAITING: usize = 256 << 10;
+/// Bytes kept of a TLS handshake message. Hellos and certificates have a few
+/// thousand.
+pub const TLS_MESSAGE_KEPT: usize = 64 << 10;
+/// Application protocols of a ClientHello that are kept.
+pub const TLS_ALPN: usize = 16;
+/// Bytes of the name in a certificate that are kept, or a little more.
+pub const TLS_SUBJECT: usize = 1024;
+/// Handshakes on one TLS connection that are followed.
+pub const TLS_HANDSHAKES: usize = 64;
+/// Places where a TLS record may begin that are followed at once, after a
+/// hole. One in 2²⁴ positions of ciphertext looks like one.
+pub const TLS_CANDIDATES: usize = 64;
+/// Bytes that may be decrypted in vain, for one direction of a connection,
+/// to find a sequence number after a hole: some milliseconds.
+pub const TLS_TRIAL_BYTES: u64 = 4 << 20;
+/// Bytes more of them for each byte that was sent.
+pub const TLS_TRIAL_RATIO: u64 = 64;
+/// KeyUpdates that may have been in a hole.
+pub const TLS_KEY_UPDATES: usize = 3;

@@ -211,6 +211,9 @@ pub struct Summary {
     pub mqtt_connections: u64,
     /// All other TCP connections.
     pub other_connections: u64,
+    /// Those of them that begin as HTTP/2 does, in clear or decrypted: it can
+    /// carry WebSockets, and is not decoded.
+    pub http2_connections: u64,
     /// What was met below TCP.
     pub net: net::Counters,
 }
@@ -239,6 +242,7 @@ pub struct Engine {
 struct Shared {
     frames: u64,
     mqtt_connections: u64,
+    http2_connections: u64,
     /// Bytes kept of incomplete control packets.
     kept: usize,
 }
@@ -372,6 +376,7 @@ impl Engine {
             duplicates: self.flows.duplicates(),
             mqtt_connections: self.shared.mqtt_connections,
             other_connections: self.flows.connections() - self.shared.mqtt_connections,
+            http2_connections: self.shared.http2_connections,
             net: self.net.counters().clone(),
         }
     }
@@ -440,7 +445,10 @@ impl Context<'_, '_> {
     ) -> Tracked {
         match prefix.push(from, event) {
             Found::More => Tracked::Undecided(prefix),
-            Found::Nothing => Tracked::Other,
+            Found::Nothing => {
+                self.shared.http2_connections += u64::from(prefix.is_http2());
+                Tracked::Other
+            }
             Found::Mqtt(client) => {
                 let mut conversation = self.start(flow, client);
                 prefix.replay(|from, piece| {

@@ -195,6 +195,7 @@ fn broken_but_framed(bytes: &[u8], up: bool) -> Answer {
 /// What bytes that are not MQTT look like, for the message.
 pub(super) fn looks_like(bytes: &[u8]) -> &'static str {
     match bytes {
+        _ if websocket::is_http2(bytes) => "this is HTTP/2, which is not decoded",
         [0x16, 3, ..] => "this looks like TLS",
         [b'G', b'E', b'T', b' ', ..]
         | [b'P', b'O', b'S', b'T', ..]
@@ -277,6 +278,12 @@ impl Prefix {
             true => Found::More,
             false => Found::Nothing,
         }
+    }
+
+    /// Whether one side begins as HTTP/2 does.
+    pub(super) fn is_http2(&self) -> bool {
+        let mut held = self.held.iter();
+        held.any(|held| websocket::is_http2(held.bytes()))
     }
 
     /// Tells again what was held, in the order in which it came.

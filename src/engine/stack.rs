@@ -229,6 +229,19 @@ impl Stack {
     }
 }
 
+/// Names of MQTT in ALPN: the registered one, and that of AWS for its port 443.
+const ALPN: [&str; 2] = ["mqtt", "x-amzn-mqtt-ca"];
+
+/// Whether TLS itself says that it carries MQTT: the server by its choice, else
+/// the client by what it offers alone.
+fn names_mqtt(tls: &TlsInfo) -> bool {
+    match (&tls.alpn, &tls.alpn_offered[..]) {
+        (Some(alpn), _) => ALPN.contains(&alpn.as_str()),
+        (None, []) => false,
+        (None, offered) => offered.iter().all(|alpn| ALPN.contains(&alpn.as_str())),
+    }
+}
+
 fn direction(way: Way) -> Direction {
     match way {
         Way::Up => Direction::Up,
@@ -481,6 +494,9 @@ impl Node {
         let Self::Undecided(undecided) = std::mem::replace(self, next) else {
             return;
         };
+        if let Self::Foreign = self {
+            climb.cx.shared.http2_connections += u64::from(undecided.prefix.is_http2());
+        }
         let client = climb.client;
         undecided.prefix.replay(|from, piece| {
             let way = match from == client {
@@ -519,7 +535,7 @@ impl Node {
                 if climb.above.conversation.is_some() {
                     return;
                 }
-                if tls.info().is_mqtt() {
+                if names_mqtt(tls.info()) {
                     climb.converse();
                 } else if !climb.cx.config.expects_keys && climb.cx.keys.generation() == 0 {
                     // Nobody will ever know.

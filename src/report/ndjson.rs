@@ -344,7 +344,7 @@ impl Serialize for EventObject<'_> {
             EventKind::Malformed { reason }
             | EventKind::NotMqtt { reason }
             | EventKind::Bound { reason } => map.serialize_entry("reason", reason)?,
-            EventKind::Layer(note) => layer::keys(note, &mut map)?,
+            EventKind::Layer(note) => layer::keys(note, event.connection, &mut map)?,
             EventKind::Opened
             | EventKind::Gap
             | EventKind::Resynchronised

@@ -291,6 +291,11 @@ impl Books {
         {
             open.labels += 1;
         }
+        if label.packet.is_some() {
+            let carriers = label.parts.iter().filter(|(layer, _)| layer.is_carrier());
+            let bytes: u32 = carriers.map(|(_, bytes)| bytes).sum();
+            self.traffic.carriers[lane] += u64::from(bytes);
+        }
         self.lanes[lane].labels.push(label);
     }
 

@@ -1,0 +1,203 @@
+//! What both sides have said, put together out of their messages.
+//!
+//! One direction's records cannot be read without the other's hello. So what
+//! the messages say is kept here for both; [`Facts::changes`] tells a direction
+//! that waits when it is worth trying again.
+
+use super::handshake::{ClientHello, Message, ServerHello};
+use super::info::{CipherSuite, TlsInfo, TlsVersion};
+use super::keylog::{KeyLog, Random, Secrets};
+use super::suite::Suite;
+use crate::layer::Way;
+use crate::limits;
+
+/// What both sides have said.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) info: TlsInfo,
+    /// The random that secrets are filed under.
+    pub(super) client_random: Option<Random>,
+    /// The version, once the server has chosen it (or a secret fitted).
+    pub(super) version: Option<TlsVersion>,
+    /// The suite, once the server has chosen it, if it can be decoded.
+    pub(super) suite: Option<Suite>,
+    /// The suites that the client offered.
+    pub(super) offered: Vec<u16>,
+    /// TLS 1.2: what each handshake agreed on.
+    pub(super) said: Vec<Negotiated>,
+    /// Why it cannot be read, whatever the key log has.
+    pub(super) unreadable: Option<&'static str>,
+    /// Whether a hello will not come any more, by way.
+    pub(super) lost: [bool; 2],
+    /// Grows with what is new.
+    pub(super) changes: u64,
+    /// The client's random of a handshake whose ServerHello has not come.
+    asked: Option<Random>,
+    session_id: Vec<u8>,
+    ticket: bool,
+    /// A HelloRetryRequest was seen, and not yet what it asks for.
+    retry: bool,
+    /// Whether a server has answered.
+    answered: bool,
+}
+
+/// What both sides have said in a handshake of TLS 1.2.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code))]
+pub(super) struct Negotiated {
+    pub(super) suite: Suite,
+    pub(super) client_random: Random,
+    pub(super) server_random: Random,
+    pub(super) encrypt_then_mac: bool,
+}
+
+impl Facts {
+    /// Takes what a side says. `sealed` is whether it was encrypted.
+    pub(super) fn take(&mut self, way: Way, message: Message, sealed: bool) {
+        match (way, message) {
+            (Way::Up, Message::ClientHello(hello)) => self.client_hello(*hello, sealed),
+            (Way::Down, Message::ServerHello(hello)) => self.server_hello(hello, sealed),
+            (Way::Down, Message::EncryptedExtensions { alpn }) => self.info.alpn = alpn,
+            (Way::Up, Message::Certificate { subject }) => {
+                self.info.client_certificate = subject.or(self.info.client_certificate.take());
+            }
+            (Way::Down, Message::Certificate { subject }) => {
+                self.info.server_certificate = subject.or(self.info.server_certificate.take());
+            }
+            _ => return,
+        }
+        self.changes += 1;
+    }
+
+    /// Whether the client may send early data.
+    pub(super) fn early(&self) -> bool {
+        self.info.early_data || self.lost[0]
+    }
+
+    /// Whether the ServerHello is known.
+    pub(super) fn answered(&self) -> bool {
+        self.answered
+    }
+
+    /// A hello of this side will not come any more.
+    pub(super) fn lose(&mut self, way: Way) {
+        let hello = match way {
+            Way::Up => self.client_random.is_some(),
+            Way::Down => self.answered,
+        };
+        let lost = match (way, &mut self.lost) {
+            (Way::Up, [lost, _]) | (Way::Down, [_, lost]) => lost,
+        };
+        if !hello && !*lost {
+            *lost = true;
+            self.changes += 1;
+        }
+    }
+
+    /// Whether a hello of this side can still come.
+    pub(super) fn awaits(&self, way: Way) -> bool {
+        match (way, self.lost) {
+            (Way::Up, [lost, _]) => self.client_random.is_none() && !lost,
+            (Way::Down, [_, lost]) => !self.answered && !lost,
+        }
+    }
+
+    /// What the key log has of the connection.
+    pub(super) fn secrets<'a>(&self, keys: &'a KeyLog) -> Option<&'a Secrets> {
+        keys.find(self.client_random.as_ref()?)
+    }
+
+    /// A secret of TLS 1.3 fitted: so that is what is spoken.
+    pub(super) fn fitted(&mut self, suite: Suite) {
+        if self.suite.is_none() {
+            self.suite = Some(suite);
+            self.version = Some(TlsVersion::V13);
+            self.info.version = self.version;
+            self.info.cipher_suite = Some(CipherSuite(suite.id));
+        }
+        self.changes += 1;
+    }
+
+    fn client_hello(&mut self, hello: ClientHello, sealed: bool) {
+        // A second one outside the encryption is an answer to a
+        // HelloRetryRequest, or nobody's.
+        if self.client_random.is_some() && !sealed && !self.retry {
+            return;
+        }
+        self.retry = false;
+        self.asked = Some(hello.random);
+        if sealed {
+            return;
+        }
+        self.client_random = Some(hello.random);
+        self.session_id = hello.session_id;
+        self.ticket = hello.ticket;
+        self.offered = hello.suites;
+        if !self.answered {
+            self.info.version = Some(TlsVersion(hello.version));
+        }
+        self.info.server_name = hello.server_name;
+        self.info.alpn_offered = hello.alpn;
+        // A second ClientHello may not offer it (RFC 8446, 4.1.2), but the
+        // data may have been sent already.
+        self.info.early_data |= hello.early_data;
+    }
+
+    fn server_hello(&mut self, hello: ServerHello, sealed: bool) {
+        if self.answered && !sealed {
+            return;
+        }
+        let version = TlsVersion(hello.version);
+        let suite = Suite::find(hello.suite);
+        self.version = Some(version);
+        self.info.version = Some(version);
+        self.info.cipher_suite = Some(CipherSuite(hello.suite));
+        self.suite = suite.filter(|suite| suite.v13 == (version == TlsVersion::V13));
+        if hello.is_retry() {
+            self.retry = true;
+            return;
+        }
+        self.answered = true;
+        self.info.alpn = hello.alpn.clone();
+        self.unreadable = unreadable(&hello, self.suite);
+        match version {
+            TlsVersion::V13 => {
+                self.info.resumed = hello.psk && self.ticket;
+                self.info.psk = hello.psk && !self.ticket;
+            }
+            _ => {
+                self.info.resumed =
+                    !hello.session_id.is_empty() && hello.session_id == self.session_id;
+                let name = CipherSuite(hello.suite).name();
+                self.info.psk = name.is_some_and(|name| name.contains("PSK"));
+            }
+        }
+        let random = self.asked.take().or(self.client_random);
+        if let (TlsVersion::V12, Some(suite), Some(client_random)) = (version, self.suite, random) {
+            if self.said.len() >= limits::TLS_HANDSHAKES {
+                self.unreadable = Some("there were too many handshakes on this connection");
+                return;
+            }
+            self.said.push(Negotiated {
+                suite,
+                client_random,
+                server_random: hello.random,
+                encrypt_then_mac: hello.encrypt_then_mac,
+            });
+        }
+    }
+}
+
+fn unreadable(hello: &ServerHello, suite: Option<Suite>) -> Option<&'static str> {
+    Some(match hello.version {
+        0x0300 => "SSL 3.0 is not decoded",
+        0x0301 => "TLS 1.0 is not decoded",
+        0x0302 => "TLS 1.1 is not decoded",
+        0x0303 | 0x0304 if suite.is_none() => "its cipher suite is not decoded",
+        0x0303 if hello.compressed => "TLS compression is not decoded",
+        0x0303 if hello.truncated_hmac => "truncated HMACs are not decoded",
+        0x0303 | 0x0304 => return None,
+        0x7F00..=0x7FFF => "drafts of TLS 1.3 are not decoded",
+        _ => "its version of TLS is not known",
+    })
+}

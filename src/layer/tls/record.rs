@@ -1,0 +1,431 @@
+//! Cuts one direction's bytes into records.
+//!
+//! ```text
+//! segments  ├────────────┼──────────╳ lost ╳───────┼─────────────┤
+//! records   ├5┼── len ──┼5┼─── len ───────────┼5┼── len ──┼5┼────┤
+//!             whole       known to be one:       found again by its
+//!                         counted through        header, if need be
+//! ```
+//! A record that lies whole in a piece is passed on where it lies; of others
+//! the pieces are put together, and each byte keeps the packet that brought
+//! it. Of a record with a hole in it the header tells where the next one
+//! begins. When a header is lost, the next one is looked for ([`Chain`]).
+//!
+//! Nothing here knows keys, versions or what the records are for.
+
+use super::chain::Chain;
+use crate::flow::At;
+use crate::layer::{Piece, Place, Seal, Stream};
+
+/// Bytes of a record before its body.
+pub(super) const HEADER: usize = 5;
+
+/// The longest body: RFC 5246, 6.2.3.
+const LONGEST: usize = (1 << 14) + 2048;
+
+/// Types of content.
+pub(super) mod kind {
+    pub(in super::super) const CHANGE_CIPHER_SPEC: u8 = 20;
+    pub(in super::super) const ALERT: u8 = 21;
+    pub(in super::super) const HANDSHAKE: u8 = 22;
+    pub(in super::super) const APPLICATION: u8 = 23;
+    pub(in super::super) const HEARTBEAT: u8 = 24;
+}
+
+/// What a direction has, in order.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Item<'a> {
+    /// A record.
+    Record(Record<'a>),
+    /// Bytes in which records were lost.
+    Hole(&'a Hole),
+    /// Bytes where a record should begin and none does; they are part of the
+    /// hole that follows. The first of them.
+    Foreign(At, u8),
+}
+
+/// A record, header included.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'a> {
+    /// Where its first byte lies in the TCP stream.
+    pub(super) start: u64,
+    pub(super) bytes: &'a [u8],
+    /// Who brought them, in order.
+    pub(super) parts: &'a [Part],
+}
+
+/// A stretch of a record that one packet brought.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Part {
+    pub(super) len: usize,
+    pub(super) at: At,
+    pub(super) seal: Option<Seal>,
+}
+
+/// A stretch of the stream in which records were lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hole {
+    /// Where it begins.
+    pub(super) start: u64,
+    /// Ends of its stretches, and whether the capture has them.
+    pub(super) stretches: Vec<(u64, bool)>,
+    /// Whether it is exactly one record.
+    pub(super) one: bool,
+}
+
+impl Record<'_> {
+    /// Type of its content, as the header has it.
+    pub(super) fn kind(&self) -> u8 {
+        self.bytes.first().copied().unwrap_or_default()
+    }
+
+    /// What follows the header.
+    pub(super) fn body(&self) -> &[u8] {
+        self.bytes.get(HEADER..).unwrap_or_default()
+    }
+
+    /// Where the next one begins.
+    pub(super) fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    /// The packet that completed it.
+    pub(super) fn at(&self) -> At {
+        let ats = self.parts.iter().map(|part| part.at);
+        ats.max_by_key(|at| (at.time, at.packet))
+            .unwrap_or_default()
+    }
+
+    /// What every byte of its content is sealed in.
+    pub(super) fn seal(&self) -> Seal {
+        let own = Seal {
+            end: self.end(),
+            at: self.at(),
+        };
+        let below = self.parts.iter().map(|part| part.seal);
+        below.fold(own, Seal::outer)
+    }
+}
+
+impl Hole {
+    fn new(start: u64) -> Self {
+        Self {
+            start,
+            stretches: Vec::new(),
+            one: false,
+        }
+    }
+
+    /// Where it ends.
+    pub(super) fn end(&self) -> u64 {
+        self.stretches.last().map_or(self.start, |(end, _)| *end)
+    }
+
+    /// Lengthens it.
+    fn add(&mut self, end: u64, present: bool) {
+        if end <= self.end() {
+            return;
+        }
+        match self.stretches.last_mut() {
+            Some((last, same)) if *same == present => *last = end,
+            _ => self.stretches.push((end, present)),
+        }
+    }
+
+    /// Its stretches, and whether the capture has them.
+    pub(super) fn places(&self) -> impl Iterator<Item = (Place, bool)> {
+        let mut start = self.start;
+        self.stretches.iter().map(move |(end, present)| {
+            let place = Place { start, end: *end };
+            start = *end;
+            (place, *present)
+        })
+    }
+}
+
+/// What the five bytes say: type and length of the body, if they can be a
+/// header at all.
+pub(super) fn header(bytes: &[u8]) -> Option<(u8, usize)> {
+    let &[kind, major, minor, high, low, ..] = bytes else {
+        return None;
+    };
+    let len = usize::from(high) << 8 | usize::from(low);
+    let known = (kind::CHANGE_CIPHER_SPEC..=kind::HEARTBEAT).contains(&kind);
+    // Only application data may be empty.
+    let fits = len <= LONGEST && (len > 0 || kind == kind::APPLICATION);
+    (known && major == 3 && minor <= 4 && fits).then_some((kind, len))
+}
+
+/// The records of one direction.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    state: State,
+    /// Position of the next byte.
+    position: u64,
+    /// The record that is not complete.
+    kept: Vec<u8>,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// The next byte (or the first that is kept) begins a record.
+    #[default]
+    Aligned,
+    /// Within a record that has a hole.
+    Within(Hole, u64),
+    /// Looking for a header.
+    Lost(Hole, Chain),
+}
+
+impl Records {
+    /// Takes what comes next.
+    pub(super) fn push(&mut self, stream: Stream<'_>, each: &mut dyn FnMut(Item<'_>)) {
+        match stream {
+            Stream::Data(piece) => self.data(piece, each),
+            Stream::Gap { place, .. } => self.gap(place, each),
+        }
+    }
+
+    /// Nothing more comes: what is not complete is a hole.
+    pub(super) fn finish(&mut self, each: &mut dyn FnMut(Item<'_>)) {
+        let state = std::mem::take(&mut self.state);
+        let mut hole = match state {
+            State::Aligned => Hole::new(self.kept_from()),
+            State::Within(hole, _) | State::Lost(hole, _) => hole,
+        };
+        hole.add(self.position, true);
+        self.forget();
+        if !hole.stretches.is_empty() {
+            each(Item::Hole(&hole));
+        }
+    }
+
+    /// Bytes kept.
+    pub(super) fn kept(&self) -> usize {
+        let searched = match &self.state {
+            State::Lost(_, chain) => chain.kept(),
+            _ => 0,
+        };
+        self.kept.len() + searched
+    }
+
+    fn kept_from(&self) -> u64 {
+        self.position - self.kept.len() as u64
+    }
+
+    fn forget(&mut self) {
+        self.kept.clear();
+        self.kept.shrink_to(4096);
+        self.parts.clear();
+    }
+
+    fn data(&mut self, mut piece: Piece<'_>, each: &mut dyn FnMut(Item<'_>)) {
+        self.position = piece.place.start;
+        while !piece.bytes.is_empty() {
+            piece = match &mut self.state {
+                State::Aligned if self.kept.is_empty() => self.whole(piece, each),
+                State::Aligned => self.gather(piece, each),
+                State::Within(..) => self.within(piece, each),
+                State::Lost(..) => self.search(piece, each),
+            };
+            self.position = piece.place.start;
+        }
+    }
+
+    /// Passes on the records that lie whole at the start of a piece; this is
+    /// the path that nearly all take.
+    fn whole<'a>(&mut self, mut piece: Piece<'a>, each: &mut dyn FnMut(Item<'_>)) -> Piece<'a> {
+        while piece.bytes.len() >= HEADER {
+            let Some((_, len)) = header(piece.bytes) else {
+                self.lose(piece.place.start);
+                each(Item::Foreign(
+                    piece.at,
+                    piece.bytes.first().copied().unwrap_or_default(),
+                ));
+                return piece;
+            };
+            if piece.bytes.len() < HEADER + len {
+                break;
+            }
+            let (record, rest) = piece.split_at(HEADER + len);
+            each(Item::Record(Record {
+                start: record.place.start,
+                bytes: record.bytes,
+                parts: &[part(&record)],
+            }));
+            piece = rest;
+        }
+        if !piece.bytes.is_empty() {
+            self.kept.extend_from_slice(piece.bytes);
+            self.parts.push(part(&piece));
+        }
+        piece.split_at(piece.bytes.len()).1
+    }
+
+    /// Adds to the record that is not complete.
+    fn gather<'a>(&mut self, piece: Piece<'a>, each: &mut dyn FnMut(Item<'_>)) -> Piece<'a> {
+        let wanted = match (self.kept.len() < HEADER, header(&self.kept)) {
+            (true, _) => HEADER,
+            (_, Some((_, len))) => HEADER + len,
+            (_, None) => return self.foreign(piece, each),
+        };
+        let missing = wanted.saturating_sub(self.kept.len());
+        let (mine, rest) = piece.split_at(missing.min(piece.bytes.len()));
+        if !mine.bytes.is_empty() {
+            self.kept.extend_from_slice(mine.bytes);
+            self.parts.push(part(&mine));
+        }
+        // After the header the body follows, unless it is no header.
+        if self.kept.len() == HEADER && wanted == HEADER {
+            return match header(&self.kept) {
+                Some((_, 0)) => self.complete(rest, each),
+                Some(_) => rest,
+                None => self.foreign(rest, each),
+            };
+        }
+        match self.kept.len() == wanted && wanted != HEADER {
+            true => self.complete(rest, each),
+            false => rest,
+        }
+    }
+
+    fn complete<'a>(&mut self, rest: Piece<'a>, each: &mut dyn FnMut(Item<'_>)) -> Piece<'a> {
+        each(Item::Record(Record {
+            start: rest.place.start - self.kept.len() as u64,
+            bytes: &self.kept,
+            parts: &self.parts,
+        }));
+        self.forget();
+        rest
+    }
+
+    /// The five bytes that are kept are no header.
+    fn foreign<'a>(&mut self, rest: Piece<'a>, each: &mut dyn FnMut(Item<'_>)) -> Piece<'a> {
+        let start = rest.place.start - self.kept.len() as u64;
+        let (kept, parts) = (
+            std::mem::take(&mut self.kept),
+            std::mem::take(&mut self.parts),
+        );
+        self.lose(start);
+        each(Item::Foreign(
+            rest.at,
+            kept.first().copied().unwrap_or_default(),
+        ));
+        self.again(start, &kept, &parts, each);
+        rest
+    }
+
+    /// Takes bytes that were kept.
+    fn again(
+        &mut self,
+        mut start: u64,
+        mut bytes: &[u8],
+        parts: &[Part],
+        each: &mut dyn FnMut(Item<'_>),
+    ) {
+        for part in parts {
+            let Some((mine, rest)) = bytes.split_at_checked(part.len) else {
+                break;
+            };
+            let end = start + part.len as u64;
+            self.data(
+                Piece {
+                    bytes: mine,
+                    place: Place { start, end },
+                    at: part.at,
+                    seal: part.seal,
+                },
+                each,
+            );
+            (start, bytes) = (end, rest);
+        }
+    }
+
+    fn lose(&mut self, start: u64) {
+        self.forget();
+        self.state = State::Lost(Hole::new(start), Chain::default());
+    }
+
+    fn gap(&mut self, place: Place, each: &mut dyn FnMut(Item<'_>)) {
+        match std::mem::take(&mut self.state) {
+            State::Aligned => {
+                let mut hole = Hole::new(place.start - self.kept.len() as u64);
+                hole.add(place.start, true);
+                let body = header(&self.kept).map(|(_, len)| len);
+                self.forget();
+                match body {
+                    Some(len) => {
+                        let end = hole.start + (HEADER + len) as u64;
+                        self.state = State::Within(hole, end);
+                        self.gap(place, each);
+                        return;
+                    }
+                    None => {
+                        hole.add(place.end, false);
+                        self.state = State::Lost(hole, Chain::default());
+                    }
+                }
+            }
+            State::Within(mut hole, end) => {
+                hole.add(place.end, false);
+                self.state = match place.end.cmp(&end) {
+                    std::cmp::Ordering::Less => State::Within(hole, end),
+                    std::cmp::Ordering::Equal => {
+                        hole.one = true;
+                        each(Item::Hole(&hole));
+                        State::Aligned
+                    }
+                    std::cmp::Ordering::Greater => State::Lost(hole, Chain::default()),
+                };
+            }
+            State::Lost(mut hole, _) => {
+                hole.add(place.start, true);
+                hole.add(place.end, false);
+                self.state = State::Lost(hole, Chain::default());
+            }
+        }
+        self.position = place.end;
+    }
+
+    fn within<'a>(&mut self, piece: Piece<'a>, each: &mut dyn FnMut(Item<'_>)) -> Piece<'a> {
+        let State::Within(hole, end) = &mut self.state else {
+            return piece;
+        };
+        let left = usize::try_from(end.saturating_sub(piece.place.start)).unwrap_or(usize::MAX);
+        let (mine, rest) = piece.split_at(left.min(piece.bytes.len()));
+        hole.add(mine.place.end, true);
+        if mine.place.end >= *end {
+            hole.one = true;
+            each(Item::Hole(hole));
+            self.state = State::Aligned;
+        }
+        rest
+    }
+
+    fn search<'a>(&mut self, piece: Piece<'a>, each: &mut dyn FnMut(Item<'_>)) -> Piece<'a> {
+        let State::Lost(hole, chain) = &mut self.state else {
+            return piece;
+        };
+        let (rest, found) = chain.push(piece);
+        let Some(found) = found else {
+            return rest;
+        };
+        hole.add(found.start, true);
+        // At the very start of a stream there may be nothing to skip.
+        if !hole.stretches.is_empty() {
+            each(Item::Hole(hole));
+        }
+        self.state = State::Aligned;
+        self.again(found.start, &found.bytes, &found.parts, each);
+        rest
+    }
+}
+
+pub(super) fn part(piece: &Piece<'_>) -> Part {
+    Part {
+        len: piece.bytes.len(),
+        at: piece.at,
+        seal: piece.seal,
+    }
+}

@@ -1,0 +1,112 @@
+//! Reading one direction of TLS 1.2.
+//!
+//! ```text
+//! client  Hello … KeyExchange │ ChangeCipherSpec │ Finished, data, Hello … │ ChangeCipherSpec │ …
+//!         plain               │                  │ keys 1                  │                  │ keys 2
+//! ```
+//! Each handshake gives the keys that its side's ChangeCipherSpec turns on. A
+//! second handshake (renegotiation) is sealed with the keys of the first; its
+//! messages are read like any, and so give the next keys if the key log has
+//! its secret. Types of records can be seen without any key.
+
+use super::cipher::Opener;
+use super::facts::Negotiated;
+use super::keylog::{KeyLog, Secret};
+use super::schedule;
+use super::search::Trial;
+use super::suite::Suite;
+use super::v13::{Jump, Outcome};
+use crate::layer::Way;
+
+/// The keys of one direction, and how far it is.
+#[derive(Default)]
+pub(super) struct Reader {
+    /// How often it changed its cipher.
+    changes: usize,
+    /// The keys since the last time, once known.
+    opener: Option<Opener>,
+    sequence: u64,
+}
+
+impl Reader {
+    /// Whether nothing is sealed yet, as far as is known.
+    pub(super) fn is_plain(&self) -> bool {
+        self.changes == 0
+    }
+
+    /// A ChangeCipherSpec was seen.
+    pub(super) fn change(&mut self) {
+        self.changes += 1;
+        self.opener = None;
+        self.sequence = 0;
+    }
+
+    /// The suite of the keys in use.
+    pub(super) fn suite(&self) -> Option<Suite> {
+        self.opener.as_ref().map(Opener::suite)
+    }
+
+    /// Opens a record. `said` has what each handshake agreed on, first to last.
+    pub(super) fn open(
+        &mut self,
+        way: Way,
+        said: &[Negotiated],
+        keys: &KeyLog,
+        mut trial: Trial<'_>,
+    ) -> Outcome {
+        let key = |changes: usize| -> Option<Result<Opener, ()>> {
+            let said = said.get(changes.checked_sub(1)?)?;
+            let master = master(said, keys);
+            Some(
+                master
+                    .and_then(|m| schedule::connection(said, &m, way))
+                    .ok_or(()),
+            )
+        };
+        let mut missing = false;
+        if self.opener.is_none() {
+            match key(self.changes) {
+                Some(Ok(opener)) => self.opener = Some(opener),
+                Some(Err(())) => missing = true,
+                None => {}
+            }
+        }
+        if let Some(opener) = &self.opener {
+            let next = self.sequence;
+            if let Some((sequence, opened)) = trial.open(opener, next) {
+                self.sequence = sequence.saturating_add(1);
+                return Outcome::Opened(opened, jump(sequence - next, true));
+            }
+        }
+        // The ChangeCipherSpec may have been lost.
+        if trial.doubt.most > 0 || self.is_plain() {
+            match key(self.changes + 1) {
+                Some(Ok(opener)) => {
+                    if let Some((sequence, opened)) = trial.open_anew(&opener) {
+                        self.change();
+                        self.opener = Some(opener);
+                        self.sequence = sequence.saturating_add(1);
+                        return Outcome::Opened(opened, jump(sequence, false));
+                    }
+                }
+                Some(Err(())) => missing = true,
+                None => {}
+            }
+        }
+        match missing {
+            true => Outcome::Missing,
+            false if self.opener.is_none() => Outcome::Unknown,
+            false => Outcome::Refused,
+        }
+    }
+}
+
+fn jump(missed: u64, same_keys: bool) -> Jump {
+    Jump { missed, same_keys }
+}
+
+fn master(said: &Negotiated, keys: &KeyLog) -> Option<Secret> {
+    let secrets = keys.find(&said.client_random)?;
+    let made = || Some(schedule::master(said, secrets.premaster.as_ref()?));
+    secrets.master.clone().or_else(made)
+}

@@ -447,10 +447,13 @@ impl Node {
             }
             Self::WebSocket(websocket) => {
                 let (websocket, above) = &mut **websocket;
-                climb.learn_websocket(websocket.info());
-                websocket.push(way, stream, &mut |way, passed| {
-                    above.take(way, passed, climb)
-                });
+                let mut next = Some(stream);
+                while let Some(stream) = next {
+                    next = websocket.push(way, stream, &mut |way, passed| {
+                        above.take(way, passed, climb)
+                    });
+                    climb.learn_websocket(websocket.info());
+                }
             }
             Self::Mqtt => climb.mqtt(way, stream),
             Self::Foreign => {

@@ -179,19 +179,21 @@ impl Lane {
         state + self.inflater.as_ref().map_or(0, |inflater| inflater.kept())
     }
 
-    /// Takes what comes next.
-    pub(super) fn push(&mut self, stream: Stream<'_>, cx: &mut Context<'_>) {
+    /// Takes what comes next. Returns how many bytes at its end it has not
+    /// taken, because the head was read and others may want to know.
+    pub(super) fn push(&mut self, stream: Stream<'_>, cx: &mut Context<'_>) -> usize {
         if cx.shared.info.is_refused() && !matches!(self.state, State::Opening(_)) {
             self.give_up(cx);
         }
         match stream {
             Stream::Data(piece) => {
                 (self.last, self.read) = (piece.at, piece.place.end);
-                self.data(piece, cx);
+                self.data(piece, cx)
             }
             Stream::Gap { place, len } => {
                 self.read = place.end;
                 self.gap(place, len, cx);
+                0
             }
         }
     }
@@ -236,11 +238,17 @@ impl Lane {
         }
     }
 
-    fn data(&mut self, piece: Piece<'_>, cx: &mut Context<'_>) {
+    /// Takes a piece; returns how many bytes are left when a head was read.
+    fn data(&mut self, piece: Piece<'_>, cx: &mut Context<'_>) -> usize {
         let mut rest = piece;
         while !rest.bytes.is_empty() {
             match &mut self.state {
-                State::Opening(_) => rest = self.opening(rest, cx),
+                State::Opening(_) => {
+                    rest = self.opening(rest, cx);
+                    if !matches!(self.state, State::Opening(_)) {
+                        return rest.bytes.len();
+                    }
+                }
                 State::Header(_) => rest = self.header(rest, cx),
                 State::Payload(_) => rest = self.payload(rest, cx),
                 State::Lost(search) => {
@@ -248,11 +256,16 @@ impl Lane {
                     search.push(rest, may_compress, |skipped| {
                         cx.own(skipped.place, Own::Unread);
                     });
-                    return self.settle(false, cx);
+                    self.settle(false, cx);
+                    return 0;
                 }
-                State::Unread => return cx.own(rest.place, Own::Unread),
+                State::Unread => {
+                    cx.own(rest.place, Own::Unread);
+                    return 0;
+                }
             }
         }
+        0
     }
 }
 
@@ -279,11 +292,14 @@ impl Lane {
                         Way::Up => "no request comes before the first frame",
                         Way::Down => "no answer comes before the first frame",
                     };
-                    self.lose(Some(why), piece.place.start, piece.at, cx);
+                    let start = first.pieces().next().map_or(0, |first| first.place.start);
+                    self.lose(Some(why), start, piece.at, cx);
                 }
+                let mut left = 0;
                 for piece in first.pieces() {
-                    self.data(piece, cx);
+                    left = self.data(piece, cx);
                 }
+                return piece.split_at(piece.bytes.len().saturating_sub(left)).1;
             }
             return piece.split_at(piece.bytes.len()).1;
         }

@@ -75,9 +75,19 @@ impl WebSocket {
         }
     }
 
-    /// Takes what comes next one way.
-    pub fn push(&mut self, way: Way, stream: Stream<'_>, out: Sink<'_>) {
-        self.lane(way, out, |lane, cx| lane.push(stream, cx));
+    /// Takes what comes next one way. Where the opening has just been read, what
+    /// lies behind it is handed back, to be pushed again by who has looked at
+    /// [`WebSocket::info`].
+    #[must_use = "what is handed back has to be pushed again"]
+    pub fn push<'a>(&mut self, way: Way, stream: Stream<'a>, out: Sink<'_>) -> Option<Stream<'a>> {
+        let left = self.lane(way, out, |lane, cx| lane.push(stream, cx));
+        match stream {
+            Stream::Data(piece) if left > 0 => {
+                let taken = piece.bytes.len().saturating_sub(left);
+                Some(Stream::Data(piece.split_at(taken).1))
+            }
+            _ => None,
+        }
     }
 
     /// Nothing more comes, either way.
@@ -105,13 +115,18 @@ impl WebSocket {
         self.lanes.iter().map(Lane::kept).sum()
     }
 
-    fn lane(&mut self, way: Way, out: Sink<'_>, f: impl FnOnce(&mut Lane, &mut Context<'_>)) {
+    fn lane<R>(
+        &mut self,
+        way: Way,
+        out: Sink<'_>,
+        f: impl FnOnce(&mut Lane, &mut Context<'_>) -> R,
+    ) -> R {
         let [up, down] = &mut self.lanes;
         let lane = match way {
             Way::Up => up,
             Way::Down => down,
         };
         let shared = &mut self.shared;
-        f(lane, &mut Context { way, shared, out });
+        f(lane, &mut Context { way, shared, out })
     }
 }

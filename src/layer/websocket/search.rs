@@ -15,8 +15,14 @@
 //! where a piece ends, or is that of the packets in it, is 6 bits more. What
 //! counts is the MQTT inside. A packet may begin in an earlier frame, so a frame
 //! without one is possible; but headers alone never suffice, however long the
-//! chain, because payloads are not random. Only of compressed messages nothing
-//! else can be seen, and then the chain has to be longer.
+//! chain, because payloads are not random.
+//!
+//! Nor are the bytes after a hole: there is a true chain in them, and two bytes of
+//! a payload that happen to lead to it would have all its evidence. So the first
+//! frame has to stand for itself ([`OWN_BITS`]), which one that begins with a
+//! control packet does. Of compressed messages nothing can be seen; one has to
+//! fill a piece from its first byte to its last, and the chain has to be longer.
+//! What is wrong all the same has the search for packets still before it.
 
 use super::super::{Piece, Way};
 use super::header::{FrameHeader, Opcode, mask};
@@ -34,6 +40,8 @@ const ANYWHERE_BITS: u32 = 48;
 const WHOLE_BITS: u32 = 20;
 /// What headers count at most where payloads can be read.
 const HEADERS_BITS: u32 = 20;
+/// What the first frame of a chain has to say for itself.
+const OWN_BITS: u32 = 20;
 /// Candidates that are followed at once; beyond it the weakest is dropped.
 const CANDIDATES: usize = 64;
 /// Largest frame that is believed, in bytes: the largest control packet.
@@ -223,6 +231,10 @@ impl Candidate {
             let Some((bits, fills)) = weigh(header, payload, way) else {
                 return false;
             };
+            let is_first = self.next == self.start as u64;
+            if is_first && header.rsv1() && end > held.bytes().len() as u64 {
+                break;
+            }
             self.headers += first_byte_bits(header) + MASK_BITS;
             if ends_piece || fills {
                 self.headers += LENGTH_BITS;
@@ -233,6 +245,13 @@ impl Candidate {
             self.payloads += bits;
             self.compressed |= header.rsv1();
             self.next = end;
+            let stands = match header.rsv1() {
+                true => self.aligned && ends_piece,
+                false => self.headers + self.payloads >= OWN_BITS,
+            };
+            if is_first && !stands {
+                return false;
+            }
         }
         true
     }

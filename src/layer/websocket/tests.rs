@@ -170,8 +170,12 @@ impl Reader {
             Stream::Gap { place, .. } => place.len(),
         };
         let told = &mut self.told;
-        self.layer
-            .push(way, stream, &mut |way, passed| take(told, way, passed));
+        let mut next = Some(stream);
+        while let Some(stream) = next {
+            next = self
+                .layer
+                .push(way, stream, &mut |way, passed| take(told, way, passed));
+        }
         self.most_kept = self.most_kept.max(self.layer.kept());
         self
     }
@@ -339,12 +343,15 @@ fn a_conversation_from_its_first_byte() {
     assert_eq!(info.selected.as_deref(), Some("mqtt"));
 }
 
+/// What is odd, and how to bring it about.
+type Case<'a> = (&'static str, &'a dyn Fn(&mut Wire));
+
 #[test]
 fn what_breaks_a_rule_is_told_and_read() {
     let text = |wire: &mut Wire| {
         wire.plain(0x81, KEY, &connect());
     };
-    let cases: [(&str, &dyn Fn(&mut Wire)); 10] = [
+    let cases: [Case<'_>; 10] = [
         ("", &text),
         ("a client's frame that is not masked", &|wire| {
             wire.plain(0x82, None, &connect());
@@ -518,6 +525,38 @@ fn an_endless_head_is_bounded() {
     assert!(reader.most_kept < 4 * limits::UPGRADE_BYTES);
     let ([told, _], _) = reader.finish();
     assert!(matches!(told.notes()[..], [Note::Bound(_)]));
+}
+
+/// Who looks at the info before pushing on knows all about the opening when the
+/// first bytes behind it come.
+#[test]
+fn what_lies_behind_a_head_is_handed_back() {
+    let mut up = up();
+    let head = up.bytes.len();
+    up.plain(0x82, KEY, &connect());
+    let piece = |range: Range<usize>| Piece {
+        bytes: &up.bytes[range.clone()],
+        place: Place {
+            start: range.start as u64,
+            end: range.end as u64,
+        },
+        at: at(0),
+        seal: None,
+    };
+    for cut in [1, 2, 100, head - 1] {
+        let mut layer = WebSocket::new();
+        let mut sink = |_, passed: Passed<'_>| {
+            assert!(!matches!(passed, Passed::Stream(_)), "told too early");
+        };
+        let start = Stream::Data(piece(0..cut));
+        assert_eq!(layer.push(Way::Up, start, &mut sink), None);
+        assert_eq!(layer.info().path, None);
+        let end = up.bytes.len();
+        let rest = Stream::Data(piece(cut..end));
+        let left = layer.push(Way::Up, rest, &mut sink);
+        assert_eq!(left, Some(Stream::Data(piece(head..end))));
+        assert_eq!(layer.info().path.as_deref(), Some("/mqtt"));
+    }
 }
 
 #[test]
@@ -999,7 +1038,10 @@ mod compressed {
                         at: at(0),
                         seal: None,
                     };
-                    layer.push(way, Stream::Data(piece), &mut sink);
+                    let mut next = Some(Stream::Data(piece));
+                    while let Some(stream) = next {
+                        next = layer.push(way, stream, &mut sink);
+                    }
                     assert!(layer.kept() < 64 << 10);
                 }
             }
@@ -1226,6 +1268,9 @@ mod properties {
             });
             reader.all(Way::Up, &up, &cuts(up.bytes.len(), &indices), range.clone());
             let ([told, _], _) = reader.finish();
+            // Where frames are lost, how soon one is found is another matter.
+            let lost = Note::Broken("the header of a frame was lost");
+            let in_step = !told.notes().contains(&lost);
             // Whatever is read of a message is how it begins.
             for (place, text) in messages {
                 let mine: Vec<u8> = told
@@ -1234,7 +1279,7 @@ mod properties {
                     .filter(|(_, at, _)| place.contains(&(*at as usize)))
                     .map(|(byte, ..)| *byte)
                     .collect();
-                prop_assert!(text.starts_with(&mine));
+                prop_assert!(text.starts_with(&mine) || !in_step);
                 if range.is_empty() || place.end <= range.start {
                     prop_assert_eq!(&mine, text);
                 }

@@ -23,6 +23,8 @@ mod golden;
 mod hostile;
 /// What accounting never violates, over generated and real traffic.
 mod laws;
+/// What a lost segment costs over TLS and WebSocket.
+mod losses;
 /// Every byte accounted for, against the accounts of others.
 mod overhead;
 /// The same conversation told in many ways: one expectation, many paths.
@@ -35,5 +37,7 @@ mod schemas;
 mod splits;
 /// One test per way in which TCP and captures depart from the ideal.
 mod transport;
+/// MQTT over TLS and WebSocket: the same frames as in clear.
+mod transports;
 /// The same findings, however the conversation was carried.
 mod verdicts;

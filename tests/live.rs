@@ -35,6 +35,8 @@ const INSIDE: &str = "--inside-a-namespace";
 
 /// What a test did: its part, or why it could not.
 type Tried = Result<(), String>;
+/// A name, and what it does.
+type Test = (&'static str, fn(&Place) -> Tried);
 
 fn main() -> ExitCode {
     let inside = std::env::args().any(|arg| arg == INSIDE);
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
         println!("live capture: skipped: {why}");
         return ExitCode::SUCCESS;
     }
-    let tests: [(&str, fn(&Place) -> Tried); 16] = [
+    let tests: [Test; 16] = [
         ("three levels of QoS appear as they happen", as_it_happens),
         ("root is given up before the first packet", without_root),
         ("cap_net_raw is enough, and given up too", with_a_capability),

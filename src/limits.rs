@@ -198,5 +198,8 @@ pub const TLS_CANDIDATES: usize = 64;
 pub const TLS_TRIAL_BYTES: u64 = 4 << 20;
 /// Bytes more of them for each byte that was sent.
 pub const TLS_TRIAL_RATIO: u64 = 64;
+/// Connections of the key log that are tried, newest first, when a ClientHello
+/// was lost.
+pub const TLS_STRANGERS: usize = 256;
 /// KeyUpdates that may have been in a hole.
 pub const TLS_KEY_UPDATES: usize = 3;

@@ -357,6 +357,10 @@ fn ndjson(parts: &[PathBuf]) -> Result<Vec<Value>, String> {
     command.args(["--format", "ndjson"]);
     for part in parts {
         command.arg("-r").arg(part);
+        let keys = part.with_extension("keys");
+        if keys.is_file() {
+            command.arg("--tls-keylog").arg(keys);
+        }
     }
     let run = Run::from(command.output().map_err(|e| e.to_string())?);
     // A damaged file is read as far as it goes, and says why not further.

@@ -27,7 +27,9 @@ use crate::support::program::{Run, mqttdump, project};
 fn transports_carry_the_same_frames() {
     let cards = carried();
     assert!(cards.len() >= 80, "{} captures", cards.len());
-    let wrong: Vec<String> = (cards.iter()).filter_map(|c| same_frames(c).err()).collect();
+    let wrong: Vec<String> = (cards.iter())
+        .filter_map(|c| same_frames(c).err())
+        .collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
@@ -45,7 +47,9 @@ fn transports_keep_the_account() {
                 let expected = clear.get(layer).unwrap_or(&0) * connections;
                 if mine.get(layer).unwrap_or(&0) != &expected {
                     let name = card.capture.display();
-                    wrong.push(format!("{name}: {layer}: {bytes} bytes, expected {expected}"));
+                    wrong.push(format!(
+                        "{name}: {layer}: {bytes} bytes, expected {expected}"
+                    ));
                 }
             }
         }
@@ -110,12 +114,22 @@ fn transports_without_keys_are_told() {
 /// Keys of another connection are no keys.
 #[test]
 fn transports_with_wrong_keys_are_told() {
-    for name in ["tls12-aes128-gcm", "tls12-aes128-sha-no-etm", "tls13-chacha20"] {
+    for name in [
+        "tls12-aes128-gcm",
+        "tls12-aes128-sha-no-etm",
+        "tls13-chacha20",
+    ] {
         let capture = project(&format!("fixtures/transport/{name}.pcap"));
-        let run = read_with(&capture, Some(&project("fixtures/transport/tls13-psk.keys")));
+        let run = read_with(
+            &capture,
+            Some(&project("fixtures/transport/tls13-psk.keys")),
+        );
         let said = objects(&run);
         assert_eq!(frames(&said).count(), 0, "{name}");
-        assert!(said.iter().any(|o| o["event"] == "encrypted"), "{name}: {said:?}");
+        assert!(
+            said.iter().any(|o| o["event"] == "encrypted"),
+            "{name}: {said:?}"
+        );
     }
 }
 
@@ -188,9 +202,7 @@ fn transports_websocket_defects() {
         let report: Value = serde_json::from_str(&run.out).expect("JSON");
         let findings = report["findings"].as_array().expect("findings");
         let statements = findings.iter().map(|f| f["statements"].to_string());
-        let mut found: Vec<_> = statements
-            .filter(|s| s.contains("MQTT-6.0.0-"))
-            .collect();
+        let mut found: Vec<_> = statements.filter(|s| s.contains("MQTT-6.0.0-")).collect();
         found.sort();
         found.join(" ")
     };
@@ -247,7 +259,10 @@ fn same_frames(card: &Card) -> Result<(), String> {
         return Err(format!("{name}: no frames"));
     }
     if transports.iter().any(|t| *t != card.transport) {
-        return Err(format!("{name}: {transports:?}, expected {}", card.transport));
+        return Err(format!(
+            "{name}: {transports:?}, expected {}",
+            card.transport
+        ));
     }
     for (connection, found) in &found {
         for (direction, expected) in expected {
@@ -281,7 +296,15 @@ fn conversations(capture: &Path) -> Result<(BTreeMap<String, Conversation>, Vec<
     }
     let said = objects(&run);
     for object in &said {
-        let trouble = ["gap", "malformed", "unfinished", "not_mqtt", "encrypted", "resynchronised", "bound"];
+        let trouble = [
+            "gap",
+            "malformed",
+            "unfinished",
+            "not_mqtt",
+            "encrypted",
+            "resynchronised",
+            "bound",
+        ];
         if trouble.iter().any(|event| object["event"] == *event) {
             return Err(format!("{name}: {object}"));
         }
@@ -324,7 +347,12 @@ fn layers(capture: &Path) -> (BTreeMap<String, u64>, u64) {
     let layers: BTreeMap<_, _> = layers.collect();
     let sum: u64 = layers.values().sum();
     let foreign = report["foreign_bytes"].as_u64().unwrap_or(0);
-    assert_eq!(Some(sum + foreign), report["bytes"].as_u64(), "{}", capture.display());
+    assert_eq!(
+        Some(sum + foreign),
+        report["bytes"].as_u64(),
+        "{}",
+        capture.display()
+    );
     (layers, report["connection_count"].as_u64().unwrap_or(0))
 }
 

@@ -142,6 +142,10 @@ pub enum Problem {
     /// The same, for want of permission.
     #[error("no permission to capture")]
     NotPermitted,
+    /// An interface that was captured on can be captured on no more, in
+    /// libpcap's words.
+    #[error("capture ended: {0}")]
+    InterfaceLost(String),
     /// Reading failed.
     #[error("cannot read: {0}")]
     Read(#[source] io::Error),

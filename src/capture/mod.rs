@@ -44,7 +44,10 @@ pub use bytes::ByteOrder;
 pub use error::{Compression, Error, Place, Problem};
 pub use interface::{Clock, Interface};
 #[cfg(feature = "live")]
-pub use live::{LiveCounter, LiveCounts, LiveOptions, interfaces};
+pub use live::{
+    Listed, LiveCounter, LiveCounts, LiveOptions, RING_BYTES, Way, interface_given, interface_name,
+    interfaces,
+};
 pub use merge::Merge;
 pub use options::{COMMENT, Options};
 pub use owned::OwnedPacket;

@@ -21,7 +21,7 @@ use super::error::{Compression, Error, Place, Problem};
 use super::input::Input;
 use super::interface::Interface;
 use super::magic::{self, Format};
-use super::meanwhile::Meanwhile;
+use super::meanwhile::{Lost, Meanwhile};
 use super::options::Options;
 use super::pcap::Pcap;
 use super::pcapng::{Part, Pcapng};
@@ -408,6 +408,14 @@ impl Capture {
     /// Nothing after this can be read.
     #[cold]
     fn fail(&mut self, problem: Problem) {
+        self.ended = true;
+        if let Problem::Read(error) = &problem
+            && let Some(lost) = Lost::of(error)
+        {
+            let problem = Problem::InterfaceLost(lost.0.clone());
+            let error = Error::new(&self.name, Place::File, problem);
+            return self.errors.push(error);
+        }
         let in_packet = match &self.reader {
             Reader::Pcap(..) => true,
             Reader::Pcapng(pcapng) => pcapng.is_packet(self.input.buffer.unread()),
@@ -423,7 +431,6 @@ impl Capture {
         };
         let problem = decompressing(self.input.compression, problem);
         self.errors.push(Error::new(&self.name, place, problem));
-        self.ended = true;
     }
 
     fn packet_place(&self, number: u64) -> Place {

@@ -25,6 +25,7 @@ use mqttdump::report::findings::FINDINGS_REPORTS;
 use mqttdump::report::overhead::OVERHEAD_REPORTS;
 
 const INPUT: &str = "Input";
+const LIVE: &str = "Capturing from an interface";
 const PACKETS: &str = "Which packets are read";
 const MESSAGES: &str = "Which messages are shown";
 const LINES: &str = "What is shown of each";
@@ -85,41 +86,6 @@ pub(crate) struct Args {
           action = ArgAction::Append, value_hint = clap::ValueHint::FilePath)]
     pub(crate) read: Vec<PathBuf>,
 
-    /// Capture from this interface, or from `any`, until Ctrl-C
-    ///
-    /// Without a BPF expression, TCP ports 1883, 8883 and those of --decode,
-    /// VLAN-tagged too. Needs root, which is given up before the first packet
-    /// is read (see -Z), or the capability cap_net_raw.
-    #[arg(short = 'i', long = "interface", value_name = "IF", help_heading = INPUT,
-          conflicts_with = "read")]
-    pub(crate) interface: Option<String>,
-
-    /// List the interfaces that can be captured on
-    #[arg(short = 'D', long = "list-interfaces", help_heading = INPUT)]
-    pub(crate) list_interfaces: bool,
-
-    /// With -i, do not put the interface into promiscuous mode
-    #[arg(short = 'p', long = "no-promiscuous-mode", help_heading = INPUT)]
-    pub(crate) no_promiscuous: bool,
-
-    /// With -i, bytes to keep of each packet; 0 for all
-    #[arg(short = 's', long = "snapshot-length", value_name = "N", help_heading = INPUT)]
-    pub(crate) snapshot_length: Option<u32>,
-
-    /// With -i, size of the kernel's buffer in KiB
-    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", help_heading = INPUT,
-          value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) buffer: Option<u32>,
-
-    /// With -i, the link type to ask for, such as LINUX_SLL
-    #[arg(short = 'y', long = "linktype", value_name = "TYPE", help_heading = INPUT)]
-    pub(crate) link_type: Option<String>,
-
-    /// With -i as root, become this user before the first packet is read;
-    /// without it, who called sudo, else nobody
-    #[arg(short = 'Z', long = "relinquish-privileges", value_name = "USER", help_heading = INPUT)]
-    pub(crate) user: Option<String>,
-
     /// Decrypt TLS with the keys in this file (NSS key log format)
     ///
     /// Browsers, curl and OpenSSL's programs write such a file if the
@@ -149,6 +115,53 @@ pub(crate) struct Args {
     /// Off by default: offloading leaves wrong checksums in honest captures.
     #[arg(long, help_heading = INPUT)]
     pub(crate) verify_checksums: bool,
+
+    /// Capture from this interface, or from `any`, until Ctrl-C; a name, or a
+    /// number of -D
+    ///
+    /// Without a BPF expression, TCP ports 1883, 8883 and those of --decode,
+    /// behind VLAN tags too. Needs root, which is given up before the first
+    /// packet is read (see -Z), or the capability cap_net_raw. Works with every
+    /// command that takes files.
+    #[arg(short = 'i', long = "interface", value_name = "IF", help_heading = LIVE,
+          action = ArgAction::Append, conflicts_with = "read")]
+    pub(crate) interface: Vec<String>,
+
+    /// List the interfaces that can be captured on
+    #[arg(short = 'D', long = "list-interfaces", help_heading = LIVE)]
+    pub(crate) list_interfaces: bool,
+
+    /// Do not put the interface into promiscuous mode
+    #[arg(short = 'p', long = "no-promiscuous-mode", help_heading = LIVE)]
+    pub(crate) no_promiscuous: bool,
+
+    /// Bytes to keep of each packet; 0, and without it, all
+    #[arg(short = 's', long = "snapshot-length", value_name = "N", help_heading = LIVE)]
+    pub(crate) snapshot_length: Option<u32>,
+
+    /// Size of the kernel's buffer in KiB, 65536 without it
+    ///
+    /// It holds packets while this program is busy; one that is too small loses
+    /// bursts. Losses are said, and counted at the end.
+    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", help_heading = LIVE,
+          value_parser = clap::value_parser!(u32).range(1..=2 << 20))]
+    pub(crate) buffer: Option<u32>,
+
+    /// The link type to ask for, such as LINUX_SLL
+    #[arg(short = 'y', long = "linktype", value_name = "TYPE", help_heading = LIVE)]
+    pub(crate) link_type: Option<String>,
+
+    /// Only packets that come in, or go out
+    #[arg(short = 'Q', long = "direction", value_name = "WAY", help_heading = LIVE, value_enum)]
+    pub(crate) direction: Option<Direction>,
+
+    /// As root, become this user before the first packet is read; without it,
+    /// who called sudo, else nobody
+    ///
+    /// What has to be written later is written by this user. `-Z root` stays
+    /// root.
+    #[arg(short = 'Z', long = "relinquish-privileges", value_name = "USER", help_heading = LIVE)]
+    pub(crate) user: Option<String>,
 
     /// Read only packets that match a BPF expression, as in tcpdump
     ///
@@ -450,6 +463,17 @@ pub(crate) enum When {
     Always,
     /// Never
     Never,
+}
+
+/// Which way packets pass the interface.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Direction {
+    /// Received
+    In,
+    /// Sent
+    Out,
+    /// Both
+    Inout,
 }
 
 /// What makes `check` fail.

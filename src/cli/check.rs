@@ -37,7 +37,7 @@ use super::keylog::{self, KeyLogFile, KeyLogPlan};
 use super::output::Output;
 use super::overhead::parse_level;
 use super::progress::Progress;
-use super::run::{Consumer, Stop, read, say_counts};
+use super::run::{Consumer, Lookout, Stop, read};
 use super::settings;
 use super::source::Source;
 
@@ -289,7 +289,11 @@ impl<W: io::Write> Court<'_, W> {
         let is_open = !opened.captures.is_empty();
         opened.begin(|| Ok(()))?;
         let mut merge = Merge::new(std::mem::take(&mut opened.captures));
-        let errors = read(&mut merge, &mut gate, progress, &mut self)?;
+        let lookout = Lookout {
+            opened: &opened,
+            stdout: true,
+        };
+        let errors = read(&mut merge, &mut gate, progress, &mut self, &lookout)?;
         for error in errors {
             let forgiven = plan.allow_truncated && error.is_truncation();
             trouble |= !forgiven;
@@ -337,7 +341,7 @@ impl<W: io::Write> Court<'_, W> {
         self.report.capture(&self.result, &mut self.out.lines);
         self.out.settle()?;
         if let Some(counts) = opened.counts() {
-            say_counts(&counts, gate.passed, (frames, "judged"));
+            counts.say(gate.passed, frames, "judged");
         }
         Ok(trouble)
     }

@@ -125,7 +125,7 @@ fn unread(summary: &Summary, notes: &mut Vec<String>) {
     say(
         net.quic,
         "packet",
-        "that opens QUIC on a port of MQTT, which is not decoded",
+        "of QUIC on a port of MQTT, which is not decoded",
     );
     say(
         summary.http2_connections,

@@ -104,7 +104,7 @@ pub(crate) struct Print {
     pub(crate) hex: bool,
     /// Bytes in hexadecimal and as text.
     pub(crate) hex_ascii: bool,
-    /// Link-layer facts.
+    /// Link-layer facts: `-e`.
     pub(crate) link: bool,
     /// 0 to 5: how many `-t`.
     pub(crate) time: u8,
@@ -196,6 +196,15 @@ impl Task {
 }
 
 impl Plan {
+    /// Whether standard output is where lines or packets go.
+    pub(super) fn writes_to_stdout(&self) -> bool {
+        let saved = self
+            .save
+            .as_ref()
+            .is_some_and(|save| save.path.as_os_str() == "-");
+        saved || self.print.as_ref().is_some_and(|print| !print.to_stderr)
+    }
+
     fn new(args: Args, around: &Surroundings<'_>) -> Result<Self, String> {
         let expression = match &args.filter_file {
             Some(path) => Expression::File(path.clone()),
@@ -292,7 +301,7 @@ fn refuse_what_is_not_here(args: &Args) -> Result<(), String> {
         ));
     }
     #[cfg(not(feature = "live"))]
-    if args.interface.is_some() || args.list_interfaces {
+    if !args.interface.is_empty() || args.list_interfaces {
         return Err(super::source::HOW_TO_GET_LIVE.into());
     }
     Ok(())
@@ -417,6 +426,22 @@ mod tests {
         for word in RESERVED {
             assert!(refusal(word, &TERMINAL).contains(&format!("'{word}'")));
             assert!(refusal(&format!("-r f {word} x"), &PIPES).contains("not in this version"));
+        }
+    }
+
+    #[cfg(not(feature = "live"))]
+    #[test]
+    fn without_live_capture_it_says_how_to_get_it() {
+        for line in [
+            "-i eth0",
+            "-D",
+            "-ni any tcp port 1883",
+            "check -i lo",
+            "overhead -i lo",
+        ] {
+            let message = refusal(line, &TERMINAL);
+            assert!(message.contains("feature 'live'"), "{line}: {message}");
+            assert!(message.contains("mqttdump -l -r -"), "{line}: {message}");
         }
     }
 

@@ -77,16 +77,13 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// `-D`: a number, name, state and addresses of each interface.
+/// `-D`. Without live capture it was refused before.
 fn list_interfaces() -> ExitCode {
     #[cfg(feature = "live")]
-    match mqttdump::capture::interfaces() {
-        Ok(interfaces) => {
-            let mut out = io::stdout().lock();
-            for (number, (name, addresses, state)) in (1..).zip(interfaces) {
-                // A reader who went away is content.
-                let _ = writeln!(out, "{number}.{name} [{state}] {}", addresses.join(" "));
-            }
+    match live::list() {
+        Ok(lines) => {
+            // A reader who went away is content.
+            let _ = io::stdout().lock().write_all(lines.as_bytes());
             return ExitCode::SUCCESS;
         }
         Err(message) => complain(&message),

@@ -28,7 +28,7 @@ use super::gate::{self, Gate};
 use super::keylog::{self, KeyLogFile, KeyLogPlan};
 use super::output::Output;
 use super::progress::Progress;
-use super::run::{Consumer, Stop, read, say_counts};
+use super::run::{Consumer, Lookout, Stop, read};
 use super::source::Source;
 
 /// What to count, and how.
@@ -250,15 +250,20 @@ fn count(
     }
     let mut gate = Gate::new(expression, plan.max_packets, &opened.link_types())
         .map_err(|error| Stop::Failed(error.to_string()))?;
+    let keys = plan.keys.open().map_err(Stop::Failed)?;
     opened.begin(|| Ok(()))?;
     let mut merge = Merge::new(std::mem::take(&mut opened.captures));
+    let lookout = Lookout {
+        opened: &opened,
+        stdout: true,
+    };
     let mut counting = Counting {
         engine: Engine::new(plan.engine.clone()),
         ledger: Ledger::new(plan.options.clone()),
-        keys: plan.keys.open().map_err(Stop::Failed)?,
+        keys,
     };
     counting.keys.read_on(&mut counting.engine);
-    let errors = read(&mut merge, &mut gate, progress, &mut counting)?;
+    let errors = read(&mut merge, &mut gate, progress, &mut counting, &lookout)?;
     let refused = gate.refused.iter().map(ToString::to_string);
     for error in errors.iter().map(ToString::to_string).chain(refused) {
         whole = false;
@@ -282,7 +287,7 @@ fn count(
     notes.iter().for_each(|note| complain(note));
     if let Some(counts) = opened.counts() {
         let frames = engine.summary().frames;
-        say_counts(&counts, gate.passed, (frames, "counted"));
+        counts.say(gate.passed, frames, "counted");
     }
     let account = ledger.finish();
     report(&Counted {

@@ -17,7 +17,6 @@ use std::path::Path;
 
 use mqttdump::capture::{self, Block, Capture, Dropped, Item, Merge, Packet, Writer};
 use mqttdump::engine::{self, Engine, Placed};
-use mqttdump::link;
 use mqttdump::time::Timestamp;
 
 use super::closing::{self, Facts};
@@ -28,7 +27,7 @@ use super::keylog::{self, KeyLogFile};
 use super::output::Ended;
 use super::progress::Progress;
 use super::save::{Saver, Wanted};
-use super::source::{Counts, Opened};
+use super::source::{self, Describe, Opened};
 use super::view::View;
 
 /// Why the plan was not carried out to its end.
@@ -79,14 +78,35 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
     }
 
     let keys = plan.keys.open().map_err(Stop::Failed)?;
+    #[cfg(feature = "live")]
+    if let (Some(save), Some(heir)) = (&plan.save, opened.heir()) {
+        heir.bequeath(&save.path).map_err(Stop::Failed)?;
+    }
     // What has to be written later will be written without privileges.
     opened.begin(|| Ok(()))?;
     let mut merge = Merge::new(std::mem::take(&mut opened.captures));
     let mut progress = Progress::new(plan.progress);
     let mut pass = FirstPass::new(plan, saver, keys);
-    let errors = read(&mut merge, &mut first_gate, &mut progress, &mut pass)?;
+    let lookout = Lookout {
+        opened: &opened,
+        stdout: plan.writes_to_stdout(),
+    };
+    let errors = match read(
+        &mut merge,
+        &mut first_gate,
+        &mut progress,
+        &mut pass,
+        &lookout,
+    ) {
+        // Nobody looks any more, but what is saved is still completed.
+        Err(Stop::ReaderGone) if pass.saver.is_some() => Vec::new(),
+        other => other?,
+    };
     let stopped = pass.is_done() || first_gate.is_closed();
-    pass.finish()?;
+    match pass.finish() {
+        Err(Stop::ReaderGone) if pass.saver.is_some() => {}
+        other => other?,
+    }
 
     let saved = pass.saver.take().map(Saver::finish).transpose()?;
     let (wanted, unsaved) = saved.unwrap_or_default();
@@ -103,7 +123,7 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
         let mut merge = Merge::new(again.captures);
         let mut gate = gate(plan.max_packets)?;
         // Its errors are those of the first pass again.
-        read(&mut merge, &mut gate, &mut progress, &mut second)?;
+        read(&mut merge, &mut gate, &mut progress, &mut second, &lookout)?;
         second.writer.finish()?;
     }
     progress.clear();
@@ -134,7 +154,7 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
     });
     notes.iter().for_each(|note| complain(note));
     if let Some(counts) = opened.counts() {
-        say_counts(&counts, first_gate.passed, (pass.view.shown, "shown"));
+        counts.say(first_gate.passed, pass.view.shown, "shown");
     }
     Ok(whole && !failed)
 }
@@ -163,6 +183,7 @@ pub(super) fn read(
     gate: &mut Gate,
     progress: &mut Progress,
     to: &mut impl Consumer,
+    lookout: &Lookout<'_>,
 ) -> Result<Vec<capture::Error>, Stop> {
     let mut errors = Vec::new();
     while !gate.is_closed() && !to.is_done() {
@@ -176,7 +197,10 @@ pub(super) fn read(
                 }
             }
             Ok(Some(Item::Block(block))) => to.block(&block)?,
-            Ok(Some(Item::Tick(now))) => to.tick(now)?,
+            Ok(Some(Item::Tick(now))) => {
+                to.tick(now)?;
+                lookout.look(gate.passed)?;
+            }
             Ok(Some(Item::Dropped(dropped))) => to.dropped(&dropped)?,
             Ok(None) => break,
             Err(error) => {
@@ -189,6 +213,29 @@ pub(super) fn read(
     Ok(errors)
 }
 
+/// What is looked at now and then while a source grows, with or without
+/// packets.
+pub(super) struct Lookout<'a> {
+    pub(super) opened: &'a Opened,
+    /// Lines or packets go to standard output.
+    pub(super) stdout: bool,
+}
+
+impl Lookout<'_> {
+    /// Says the counts if somebody asks, and notices when the reader leaves.
+    fn look(&self, captured: u64) -> Result<(), Stop> {
+        if self.opened.wants_counts()
+            && let Some(counts) = self.opened.counts()
+        {
+            complain(&counts.in_short(captured));
+        }
+        match self.stdout && source::reader_is_gone() {
+            true => Err(Stop::ReaderGone),
+            false => Ok(()),
+        }
+    }
+}
+
 /// Does everything that a single reading can do.
 struct FirstPass {
     /// `None` when packets are only copied.
@@ -196,6 +243,8 @@ struct FirstPass {
     keys: KeyLogFile,
     view: View,
     saver: Option<Saver>,
+    /// What is shown of the link.
+    describe: Describe,
 }
 
 impl FirstPass {
@@ -207,6 +256,9 @@ impl FirstPass {
             keys,
             view: View::new(plan, selects),
             saver,
+            describe: plan
+                .source
+                .describe(plan.print.as_ref().is_some_and(|print| print.link)),
         };
         pass.read_keys();
         pass
@@ -270,7 +322,7 @@ impl Consumer for FirstPass {
 
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
         if let Some(report) = self.view.link_header() {
-            report.link_header(&link::describe(&packet.packet));
+            report.link_header(&(self.describe)(&packet.packet));
         }
         let view = &mut self.view;
         let placed = match &mut self.engine {
@@ -352,22 +404,6 @@ impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for Secon
 
     fn is_done(&self) -> bool {
         false
-    }
-}
-
-/// As tcpdump does at the end of a capture from an interface.
-pub(super) fn say_counts(counts: &Counts, captured: u64, messages: (u64, &str)) {
-    for (count, what, how) in [
-        (captured, "packet", "captured"),
-        (messages.0, "message", messages.1),
-        (counts.dropped, "packet", "dropped by kernel"),
-        (
-            counts.dropped_by_interface,
-            "packet",
-            "dropped by interface",
-        ),
-    ] {
-        complain(&format!("{} {how}", closing::counted(count, what)));
     }
 }
 

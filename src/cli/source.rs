@@ -11,12 +11,15 @@
 use std::path::{Path, PathBuf};
 
 use mqttdump::capture::{self, Capture};
-use mqttdump::packet::LinkType;
+use mqttdump::link;
+use mqttdump::packet::{CapturedPacket, LinkType};
 
 use super::args::Args;
+use super::closing::counted;
+use super::complain;
 use super::config::{Expression, Surroundings};
 #[cfg(feature = "live")]
-use super::live::{Listening, LivePlan};
+use super::live::{self, Cooked, Heir, Listening, LivePlan};
 use super::run::Stop;
 
 /// Where packets come from.
@@ -28,6 +31,9 @@ pub(crate) enum Source {
     #[cfg(feature = "live")]
     Live(LivePlan),
 }
+
+/// Describes the link of a packet.
+pub(super) type Describe = Box<dyn FnMut(&CapturedPacket<'_>) -> String>;
 
 /// A source that was opened.
 pub(super) struct Opened {
@@ -46,13 +52,16 @@ impl Source {
         args: &Args,
         expression: &Expression,
     ) -> Result<Option<(Self, Expression)>, String> {
-        let Some(interface) = &args.interface else {
-            return Ok(None);
+        refuse_what_is_for_interfaces(args)?;
+        let interface = match &args.interface[..] {
+            [] => return Ok(None),
+            [interface] => interface,
+            _ => return Err("-i can be given only once; -i any captures on all".into()),
         };
         #[cfg(feature = "live")]
         {
             let text = super::gate::text(expression)?;
-            let live = LivePlan::new(args, interface, text);
+            let live = LivePlan::new(args, interface, text)?;
             Ok(Some((Self::Live(live), Expression::All)))
         }
         #[cfg(not(feature = "live"))]
@@ -147,6 +156,30 @@ impl Source {
         !paths.is_empty() && paths.iter().all(|path| path.as_os_str() != "-")
     }
 
+    /// How to describe the link of a packet, with the `whole` header or only
+    /// with what is always worth saying.
+    pub(super) fn describe(&self, whole: bool) -> Describe {
+        match self {
+            Self::Files(_) if whole => Box::new(link::describe),
+            Self::Files(_) => Box::new(|_| String::new()),
+            #[cfg(feature = "live")]
+            Self::Live(_) => {
+                let mut cooked = Cooked::new(whole);
+                Box::new(move |packet| cooked.describe(packet))
+            }
+        }
+    }
+
+    /// Whether packets come from several interfaces, so that each has to say
+    /// from which.
+    pub(super) fn is_any(&self) -> bool {
+        match self {
+            Self::Files(_) => false,
+            #[cfg(feature = "live")]
+            Self::Live(live) => live.options.interface == "any",
+        }
+    }
+
     /// Opens it.
     pub(super) fn open(&self) -> Result<Opened, Stop> {
         match self {
@@ -213,8 +246,23 @@ impl Opened {
         Ok(())
     }
 
-    /// What was counted, for the end: nothing of files. `packets` have been
-    /// read, `messages` shown or judged.
+    /// To whom files have to belong that are created before [`Opened::begin`]
+    /// and written after it; `None` if to nobody else.
+    #[cfg(feature = "live")]
+    pub(super) fn heir(&self) -> Option<&Heir> {
+        self.listening.as_ref()?.heir()
+    }
+
+    /// Whether somebody has asked for the counts since the last time.
+    pub(super) fn wants_counts(&self) -> bool {
+        #[cfg(feature = "live")]
+        if let Some(listening) = &self.listening {
+            return listening.wants_counts();
+        }
+        false
+    }
+
+    /// What was counted so far; `None` of files.
     pub(super) fn counts(&self) -> Option<Counts> {
         #[cfg(feature = "live")]
         if let Some(listening) = &self.listening {
@@ -224,12 +272,67 @@ impl Opened {
     }
 }
 
+/// Whether whoever reads standard output has gone; known only where the feature
+/// `live` is.
+pub(super) fn reader_is_gone() -> bool {
+    #[cfg(feature = "live")]
+    return live::reader_is_gone();
+    #[cfg(not(feature = "live"))]
+    false
+}
+
+/// Options that would change nothing, or not what their user thinks.
+fn refuse_what_is_for_interfaces(args: &Args) -> Result<(), String> {
+    if !args.interface.is_empty() {
+        return Ok(());
+    }
+    // Habits such as -s 0 do no harm.
+    for (given, option) in [
+        (args.direction.is_some(), "-Q"),
+        (args.link_type.is_some(), "-y"),
+        (args.user.is_some(), "-Z"),
+        (args.no_promiscuous, "-p"),
+    ] {
+        if given {
+            return Err(format!(
+                "{option} is for capturing from an interface: -i IF"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Packets that were not captured.
 pub(super) struct Counts {
     /// For want of room in the kernel.
     pub(super) dropped: u64,
     /// By the interface or its driver.
     pub(super) dropped_by_interface: u64,
+}
+
+impl Counts {
+    /// At the end, as tcpdump does: so many packets were captured, so many
+    /// messages `done` with them.
+    pub(super) fn say(&self, captured: u64, messages: u64, done: &str) {
+        for (count, what, how) in [
+            (captured, "packet", "captured"),
+            (messages, "message", done),
+            (self.dropped, "packet", "dropped by kernel"),
+            (self.dropped_by_interface, "packet", "dropped by interface"),
+        ] {
+            complain(&format!("{} {how}", counted(count, what)));
+        }
+    }
+
+    /// In between, as tcpdump does on SIGUSR1.
+    pub(super) fn in_short(&self, captured: u64) -> String {
+        format!(
+            "{} captured, {} dropped by kernel, {} dropped by interface",
+            counted(captured, "packet"),
+            counted(self.dropped, "packet"),
+            counted(self.dropped_by_interface, "packet")
+        )
+    }
 }
 
 const SHORT_USAGE: &str = "\

@@ -179,7 +179,7 @@ impl Printer {
             report,
             out,
             events,
-            link: print.link,
+            link: print.link || plan.source.is_any(),
         }
     }
 

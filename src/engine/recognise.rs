@@ -280,6 +280,11 @@ impl Prefix {
         }
     }
 
+    /// Whether anything of an end is held.
+    pub(super) fn has_from(&self, from: End) -> bool {
+        !self.held[from.index()].bytes().is_empty()
+    }
+
     /// Whether one side begins as HTTP/2 does.
     pub(super) fn is_http2(&self) -> bool {
         let mut held = self.held.iter();

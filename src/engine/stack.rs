@@ -61,6 +61,9 @@ enum Node {
 struct Undecided {
     prefix: Prefix,
     below: Option<Carrier>,
+    /// Of each way, a hole of unknown length before its first byte: nobody is
+    /// told of it if no byte comes.
+    holes: [Option<Place>; 2],
 }
 
 impl Stack {
@@ -381,6 +384,7 @@ impl Node {
         Self::Undecided(Box::new(Undecided {
             prefix: Prefix::default(),
             below,
+            holes: [None; 2],
         }))
     }
 
@@ -480,8 +484,15 @@ impl Node {
                 let joined = below.is_none() && !climb.flow.from_start[from.index()];
                 (undecided.prefix.hold(from, piece), joined)
             }
+            Stream::Gap { place, len: None } if !undecided.prefix.has_from(from) => {
+                let hole = &mut undecided.holes[from.index()];
+                let start = hole.map_or(place.start, |hole| hole.start);
+                *hole = Some(Place { start, ..place });
+                return;
+            }
             Stream::Gap { .. } => (Found::Nothing, true),
         };
+        let joined = joined || undecided.holes[from.index()].is_some();
         let next = match found {
             Found::More => return,
             Found::Mqtt(_) => Self::Mqtt,
@@ -498,13 +509,22 @@ impl Node {
             climb.cx.shared.http2_connections += u64::from(undecided.prefix.is_http2());
         }
         let client = climb.client;
+        let mut holes = undecided.holes;
         undecided.prefix.replay(|from, piece| {
             let way = match from == client {
                 true => Way::Up,
                 false => Way::Down,
             };
+            if let Some(place) = holes[from.index()].take() {
+                self.push(way, Stream::Gap { place, len: None }, climb);
+            }
             self.push(way, Stream::Data(piece), climb);
         });
+        for way in [Way::Up, Way::Down] {
+            if let Some(place) = holes[climb.end(way).index()] {
+                self.push(way, Stream::Gap { place, len: None }, climb);
+            }
+        }
         if let Stream::Gap { .. } = stream {
             self.push(way, stream, climb);
         }

@@ -122,6 +122,14 @@ impl Reader {
         self.engine.push(&captured, &mut |output| read.take(output));
     }
 
+    /// Time goes by without packets, to so many seconds after the latest one that
+    /// `packet` stands for.
+    pub fn tick(&mut self, packet: &OwnedPacket, seconds: i64) {
+        let now = Timestamp::from_nanos(packet.time + seconds * 1_000_000_000);
+        let read = &mut self.read;
+        self.engine.tick(now, &mut |output| read.take(output));
+    }
+
     /// The end of the capture.
     pub fn finish(mut self) -> Read {
         let read = &mut self.read;

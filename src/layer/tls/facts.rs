@@ -25,6 +25,8 @@ pub(super) struct Facts {
     pub(super) offered: Vec<u16>,
     /// TLS 1.2: what each handshake agreed on.
     pub(super) said: Vec<Negotiated>,
+    /// The same when the ClientHello was lost: without its random.
+    pub(super) half_said: Option<Negotiated>,
     /// Why it cannot be read, whatever the key log has.
     pub(super) unreadable: Option<&'static str>,
     /// Whether a hello will not come any more, by way.
@@ -107,6 +109,17 @@ impl Facts {
         keys.find(self.client_random.as_ref()?)
     }
 
+    /// A client random whose secret fitted: so the connection is that one.
+    pub(super) fn identified(&mut self, random: Random) {
+        self.client_random = Some(random);
+        self.said
+            .extend(self.half_said.take().map(|said| Negotiated {
+                client_random: random,
+                ..said
+            }));
+        self.changes += 1;
+    }
+
     /// A secret of TLS 1.3 fitted: so that is what is spoken.
     pub(super) fn fitted(&mut self, suite: Suite) {
         if self.suite.is_none() {
@@ -114,8 +127,8 @@ impl Facts {
             self.version = Some(TlsVersion::V13);
             self.info.version = self.version;
             self.info.cipher_suite = Some(CipherSuite(suite.id));
+            self.changes += 1;
         }
-        self.changes += 1;
     }
 
     fn client_hello(&mut self, hello: ClientHello, sealed: bool) {
@@ -173,17 +186,20 @@ impl Facts {
             }
         }
         let random = self.asked.take().or(self.client_random);
-        if let (TlsVersion::V12, Some(suite), Some(client_random)) = (version, self.suite, random) {
-            if self.said.len() >= limits::TLS_HANDSHAKES {
-                self.unreadable = Some("there were too many handshakes on this connection");
-                return;
-            }
-            self.said.push(Negotiated {
+        if let (TlsVersion::V12, Some(suite)) = (version, self.suite) {
+            let said = Negotiated {
                 suite,
-                client_random,
+                client_random: random.unwrap_or_default(),
                 server_random: hello.random,
                 encrypt_then_mac: hello.encrypt_then_mac,
-            });
+            };
+            match random {
+                Some(_) if self.said.len() < limits::TLS_HANDSHAKES => self.said.push(said),
+                Some(_) => {
+                    self.unreadable = Some("there were too many handshakes on this connection");
+                }
+                None => self.half_said = Some(said),
+            }
         }
     }
 }

@@ -136,6 +136,12 @@ impl KeyLog {
         self.sessions.get(random)
     }
 
+    /// The newest connections, newest first.
+    pub(super) fn newest(&self) -> impl Iterator<Item = (&Random, &Secrets)> {
+        let known = |random| self.sessions.get_key_value(random);
+        self.order.iter().rev().filter_map(known)
+    }
+
     /// Lengthens the line that has not ended.
     fn extend(&mut self, more: &[u8]) {
         if self.line.len() + more.len() > limits::TLS_KEY_LINE {

@@ -67,12 +67,12 @@ use super::{Note, Own, Passed, Sink, Stream, Way};
 use crate::flow::At;
 use crate::limits;
 use cipher::Opened;
-use facts::Facts;
+use facts::{Facts, Negotiated};
 use flight::Flight;
 use handshake::Message;
 use lane::{Lane, own, tell_content};
 use record::{HEADER, Hole, Item, Record, kind};
-use search::Trial;
+use search::{Budget, Trial};
 use suite::Suite;
 use v13::{Epoch, Jump, Known, Outcome};
 
@@ -220,6 +220,10 @@ impl Tls {
         let lane = self.lane(way);
         if !lane.waits() || (lane.stuck == now && !gave_up) {
             return;
+        }
+        if lane.stuck.map(|(generation, _)| generation) != now.map(|(generation, _)| generation) {
+            // With other secrets it is worth trying again.
+            lane.budget = Budget::default();
         }
         while let Some(kept) = self.lane(way).next() {
             let (item, early) = kept.item();
@@ -398,17 +402,32 @@ impl Tls {
             Way::Up => &mut self.up,
             Way::Down => &mut self.down,
         };
-        let trial = Trial {
-            record: record.bytes,
-            doubt: lane.doubt,
-            budget: &mut lane.budget,
-            out,
-        };
         let was_plain = lane.v12.is_plain();
-        let said = &self.facts.said;
-        let outcome = lane.v12.open(way, said, keys, trial);
+        let mut outcome = {
+            let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
+            lane.v12.open(way, &self.facts.said, keys, trial)
+        };
+        // Whose ServerHello is it, when no ClientHello was seen?
+        if let (Outcome::Unknown, Some(half)) = (&outcome, self.facts.half_said.clone()) {
+            outcome = Outcome::Missing;
+            for (random, _) in keys.newest().take(limits::TLS_STRANGERS) {
+                let said = Negotiated {
+                    client_random: *random,
+                    ..half.clone()
+                };
+                let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
+                let guess = lane.v12.open(way, &[said], keys, trial);
+                if let Outcome::Opened(..) = guess {
+                    self.facts.identified(*random);
+                    outcome = guess;
+                    break;
+                }
+                lane.v12.forget_keys();
+            }
+        }
         let suite = lane.v12.suite();
         let lost = |lane: &Lane, jump: Jump| match jump.same_keys {
+            // Tickets come before; nothing but data comes after Finished.
             true => missed_content(lane, jump, suite),
             // Of what a cipher protects, Finished comes first.
             false => (was_plain && jump.missed <= 1).then_some(0),
@@ -428,7 +447,7 @@ impl Tls {
             return Read::Sealed(why, true);
         }
         let facts = &self.facts;
-        let known = Known {
+        let mut known = Known {
             way,
             secrets: facts.secrets(keys),
             suite: facts.suite,
@@ -439,16 +458,26 @@ impl Tls {
             Way::Up => &mut self.up,
             Way::Down => &mut self.down,
         };
-        let trial = Trial {
-            record: record.bytes,
-            doubt: lane.doubt,
-            budget: &mut lane.budget,
-            out,
-        };
         let before = lane.v13.epoch();
-        let outcome = lane.v13.open(&known, trial);
+        let mut outcome = {
+            let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
+            lane.v13.open(&known, trial)
+        };
+        // Whose connection is it, when no ClientHello was seen?
+        if facts.client_random.is_none() && !facts.awaits(Way::Up) {
+            for (random, secrets) in keys.newest().take(limits::TLS_STRANGERS) {
+                known.secrets = Some(secrets);
+                let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
+                let guess = lane.v13.open(&known, trial);
+                if let Outcome::Opened(..) = guess {
+                    self.facts.identified(*random);
+                    outcome = guess;
+                    break;
+                }
+            }
+        }
         let (suite, after) = (lane.v13.suite(), lane.v13.epoch());
-        let has_later = known.secrets.is_some_and(|s| s.is_v13());
+        let has_later = self.facts.secrets(keys).is_some_and(|s| s.is_v13());
         let opened = matches!(outcome, Outcome::Opened(..));
         if let (true, Some(suite)) = (opened, suite) {
             self.facts.fitted(suite);
@@ -461,6 +490,8 @@ impl Tls {
         }
         let lost = |lane: &Lane, jump: Jump| match (jump.same_keys, after) {
             (true, Epoch::Handshake) => Some(0),
+            // The first that a server sends are tickets.
+            (true, _) if way == Way::Down && !lane.data => None,
             (true, _) => missed_content(lane, jump, suite),
             (false, Epoch::Data) if before == Epoch::Data => None,
             (false, _) => (jump.missed == 0).then_some(0),
@@ -608,7 +639,7 @@ const NOT_BUILT: &str = "this program was built without TLS decryption (feature 
 /// them were application data and not padded, as all before were.
 fn missed_content(lane: &Lane, jump: Jump, suite: Option<Suite>) -> Option<u64> {
     let suite = suite?;
-    if !lane.data || lane.padded {
+    if lane.padded {
         return None;
     }
     // That of CBC depends on the content.

@@ -7,7 +7,7 @@
 //! is tried in vain has to be in proportion to what was received.
 
 use super::cipher::{Opened, Opener};
-use super::record::HEADER;
+use super::record::{HEADER, Record};
 use super::suite::Suite;
 use crate::limits;
 
@@ -74,15 +74,29 @@ impl Budget {
 /// A record that is to be opened.
 pub(super) struct Trial<'a> {
     /// The record, header included.
-    pub(super) record: &'a [u8],
+    record: &'a [u8],
     /// How many may have been missed before it.
     pub(super) doubt: Doubt,
-    pub(super) budget: &'a mut Budget,
+    budget: &'a mut Budget,
     /// Takes the content.
-    pub(super) out: &'a mut Vec<u8>,
+    out: &'a mut Vec<u8>,
 }
 
-impl Trial<'_> {
+impl<'a> Trial<'a> {
+    pub(super) fn new(
+        record: &Record<'a>,
+        doubt: Doubt,
+        budget: &'a mut Budget,
+        out: &'a mut Vec<u8>,
+    ) -> Self {
+        Self {
+            record: record.bytes,
+            doubt,
+            budget,
+            out,
+        }
+    }
+
     /// Tries the numbers that may follow `next`; tells which it was.
     pub(super) fn open(&mut self, opener: &Opener, next: u64) -> Option<(u64, Opened)> {
         self.search(opener, next, self.doubt.least)

@@ -41,6 +41,11 @@ impl Reader {
         self.sequence = 0;
     }
 
+    /// Its keys are not those, after all.
+    pub(super) fn forget_keys(&mut self) {
+        self.opener = None;
+    }
+
     /// The suite of the keys in use.
     pub(super) fn suite(&self) -> Option<Suite> {
         self.opener.as_ref().map(Opener::suite)

@@ -67,7 +67,7 @@ pub(super) enum Outcome {
 pub(super) struct Jump {
     /// Records that were missed under the keys that opened it.
     pub(super) missed: u64,
-    /// These keys were in use before.
+    /// These keys were in use before, or known to be the next.
     pub(super) same_keys: bool,
 }
 
@@ -122,11 +122,10 @@ impl Reader {
                 if let Some((sequence, opened)) = trial.open_anew(&opener) {
                     let secret = secret.clone();
                     self.current = Some(Keys { opener, secret });
-                    self.epoch = epoch;
                     self.sequence = sequence.saturating_add(1);
                     let jump = Jump {
                         missed: sequence,
-                        same_keys: false,
+                        same_keys: std::mem::replace(&mut self.epoch, epoch) == epoch,
                     };
                     return Outcome::Opened(opened, jump);
                 }

@@ -67,6 +67,9 @@ pub struct ConnectionFacts {
     pub fin: [Option<Timestamp>; 2],
     /// One side had no room for more bytes at some time.
     pub zero_window: bool,
+    /// The packet with the first text message of the WebSocket that went this
+    /// way, until a frame came in it.
+    pub text: [Option<PacketRef>; 2],
     /// The session.
     pub session: Session,
     /// SUBSCRIBE and UNSUBSCRIBE.
@@ -174,6 +177,8 @@ pub enum Cause {
     UnsupportedLevel,
     /// Another connection of the same client was accepted.
     TakenOver,
+    /// A text message of a WebSocket.
+    TextMessage,
 }
 
 /// What a rule for overdue answers is asked.
@@ -281,6 +286,7 @@ impl ConnectionFacts {
             disconnect: [None; 2],
             fin: [None; 2],
             zero_window: false,
+            text: [None; 2],
             session: Session::default(),
             requests: Requests::default(),
             outstanding: [(0, None); 2],
@@ -587,6 +593,9 @@ impl ConnectionFacts {
         }
         self.alive(direction, frame.time);
         self.note_faults(frame, seen);
+        if self.text[way].take().is_some() {
+            self.due(Cause::TextMessage, direction.reversed(), frame);
+        }
         match &frame.packet {
             ControlPacket::Connect(connect) if direction == Direction::Up => {
                 if self.opening.is_some() {

@@ -29,6 +29,7 @@ use std::collections::HashMap;
 use crate::engine::{Output, Tcp};
 use crate::event::{Event, EventKind};
 use crate::frame::{Connection, Direction, MQTTFrame};
+use crate::layer::Note;
 use crate::limits;
 use crate::mqtt::{ControlPacket, Version, topic};
 use crate::net::Endpoint;
@@ -417,6 +418,11 @@ impl Analysis {
                 packet: event.packet,
                 time: event.time,
             });
+        }
+        if let (EventKind::Layer(Note::TextMessage), Some(direction)) =
+            (event.kind, event.direction)
+        {
+            connection.text[direction as usize] = Some(event.packet);
         }
         connection.event(event.kind, event.direction);
         let successor = connection.successor;

@@ -35,6 +35,7 @@ mod rule;
 mod subscribe;
 pub mod unchecked;
 mod verdict;
+mod websocket;
 
 use std::sync::LazyLock;
 
@@ -57,6 +58,7 @@ static CHAPTERS: &[&[&Rule]] = &[
     close::RULES,
     auth::RULES,
     delivery::RULES,
+    websocket::RULES,
     budget::RULES,
 ];
 

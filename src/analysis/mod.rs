@@ -16,6 +16,7 @@
 
 mod broker;
 mod connection;
+mod deadline;
 mod doubt;
 mod exchange;
 mod negotiated;
@@ -25,6 +26,7 @@ mod seen;
 mod session;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::engine::{Output, Tcp};
 use crate::event::{Event, EventKind};
@@ -37,9 +39,10 @@ use crate::time::Timestamp;
 
 pub use broker::{Because, Carried, Delivery, Publication};
 pub use connection::{
-    CLOSE_PATIENCE, Cause, CloseDue, ConnectionFacts, Ending, Overdue, PATIENCE, READING, Silence,
-    Step, StillOpen, Undelivered,
+    CLOSE_PATIENCE, Cause, CloseDue, ConnectionFacts, Ending, Overdue, PATIENCE, READING, Shown,
+    Silence, Step, StillOpen, Undelivered,
 };
+pub use deadline::{Deadline, Told};
 pub use doubt::{Doubt, Reason};
 pub use exchange::{AckStep, Ended, Exchange, IdSpace, PublishStep, State};
 pub use negotiated::{Acceptance, Opening, Will};
@@ -49,6 +52,7 @@ pub use session::{Earlier, Session, Subscription, Subscriptions};
 
 use broker::{Broker, Expected};
 use connection::{digest, key};
+use deadline::Deadlines;
 use session::{Key, Sessions};
 
 /// What a rule about a frame is asked.
@@ -110,6 +114,8 @@ pub struct Analysis {
     vouched: bool,
     /// Packets of this time and before may be missing, as the capture says.
     lossy_until: Timestamp,
+    /// `None` when nobody minds the time.
+    deadlines: Option<Deadlines>,
 }
 
 impl Analysis {
@@ -123,8 +129,46 @@ impl Analysis {
         }
     }
 
+    /// Tells what is overdue when its time is up, and not only when nothing more
+    /// can come. `budget` is what the user allows an acknowledgement.
+    pub fn mind_time(&mut self, budget: Option<Duration>) {
+        self.deadlines = Some(Deadlines::new(budget));
+    }
+
+    /// Capture time has come to `now`: tells what is overdue, if it was asked to
+    /// mind the time.
+    pub fn tick(&mut self, now: Timestamp, observer: &mut impl Observer) {
+        while let Some(deadlines) = &mut self.deadlines
+            && let Some((due, number)) = deadlines.pop(now)
+        {
+            let Some(connection) = self.connections.get_mut(&number) else {
+                continue;
+            };
+            connection.wake = None;
+            for expired in connection.expire_answers(deadlines.budget(), due) {
+                observer.overdue(&connection.overdue_by(&expired, due));
+            }
+            if let Some(silence) = connection.expire_silence(due) {
+                observer.silence(&silence);
+            }
+            deadlines.again(connection, due);
+        }
+    }
+
     /// Takes what the engine pushes out, which has to be asked to follow TCP.
     pub fn push(&mut self, output: Output<'_>, observer: &mut impl Observer) {
+        if self.deadlines.is_some() {
+            let now = match output {
+                Output::Frame(frame) => Some(frame.time),
+                Output::Event(event) => Some(event.time),
+                Output::Tcp(tcp) => Some(tcp.time),
+                Output::Packet(captured) => Some(captured.time),
+                Output::Forgotten(_) => None,
+            };
+            if let Some(now) = now {
+                self.tick(now, observer);
+            }
+        }
         match output {
             Output::Frame(frame) => self.frame(frame, observer),
             Output::Event(event) => self.event(event, observer),
@@ -138,7 +182,7 @@ impl Analysis {
         let mut open: Vec<u64> = self.connections.keys().copied().collect();
         open.sort_unstable();
         for number in open {
-            self.close(number, "", observer);
+            self.close(number, "", None, observer);
         }
     }
 
@@ -187,6 +231,11 @@ impl Analysis {
         }
         self.expect(frame, &step);
         self.doubt_session_of(successor);
+        if let Some(deadlines) = &mut self.deadlines
+            && let Some(connection) = self.connections.get_mut(&frame.connection.number)
+        {
+            deadlines.after(connection, frame);
+        }
         self.known(frame.connection, frame.time).still_open(
             frame.direction,
             frame.last,
@@ -405,7 +454,8 @@ impl Analysis {
         };
         if let EventKind::Closed { how, .. } = event.kind {
             self.known(about, event.time);
-            self.close(about.number, how, observer);
+            let shown = Some((event.packet, event.time));
+            self.close(about.number, how, shown, observer);
             return;
         }
         let connection = self.known(about, event.time);
@@ -450,10 +500,24 @@ impl Analysis {
         });
     }
 
-    fn close(&mut self, number: u64, how: &str, observer: &mut impl Observer) {
+    fn close(
+        &mut self,
+        number: u64,
+        how: &str,
+        shown: Option<(PacketRef, Timestamp)>,
+        observer: &mut impl Observer,
+    ) {
         let Some(mut connection) = self.connections.remove(&number) else {
             return;
         };
+        if let Some(deadlines) = &mut self.deadlines {
+            deadlines.forget(&connection);
+        }
+        if let Some((packet, time)) = shown
+            && let Some(silence) = connection.silence_at_end(how, packet, time)
+        {
+            observer.silence(&silence);
+        }
         connection.overdue(how, |facts| observer.overdue(facts));
         connection.undelivered(how, |facts| observer.undelivered(facts));
         self.mind_will(&connection, how);

@@ -56,6 +56,10 @@ impl Session {
         &mut self.spaces[direction as usize]
     }
 
+    pub(super) fn spaces_mut(&mut self) -> &mut [IdSpace; 2] {
+        &mut self.spaces
+    }
+
     /// Everything of it was discarded.
     pub(super) fn discard(&mut self) {
         self.spaces.iter_mut().for_each(IdSpace::reset);

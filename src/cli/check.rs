@@ -114,6 +114,7 @@ impl CheckPlan {
                 rules,
                 selection: selection(&args)?,
                 budgets,
+                live: false,
             },
             costs,
             format,

@@ -200,3 +200,7 @@ pub const TLS_TRIAL_BYTES: u64 = 4 << 20;
 pub const TLS_TRIAL_RATIO: u64 = 64;
 /// KeyUpdates that may have been in a hole.
 pub const TLS_KEY_UPDATES: usize = 3;
+
+/// Exchanges whose acknowledgement is waited for to measure it, for metrics:
+/// about 8 MiB. More are not measured.
+pub const MEASURED_EXCHANGES: usize = 1 << 17;

@@ -163,7 +163,7 @@ impl Analysis {
                 Output::Event(event) => Some(event.time),
                 Output::Tcp(tcp) => Some(tcp.time),
                 Output::Packet(captured) => Some(captured.time),
-                Output::Forgotten(_) => None,
+                Output::Span(_) | Output::Forgotten(_) => None,
             };
             if let Some(now) = now {
                 self.tick(now, observer);

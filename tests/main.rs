@@ -37,3 +37,5 @@ mod splits;
 mod transport;
 /// The same findings, however the conversation was carried.
 mod verdicts;
+/// What is told while it happens.
+mod watching;

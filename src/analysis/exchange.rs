@@ -179,6 +179,11 @@ impl IdSpace {
         self.open.len()
     }
 
+    /// Exchanges that it remembers, ended ones too.
+    pub(super) fn weight(&self) -> usize {
+        self.open.len() + self.ended.len()
+    }
+
     /// Whether nothing is in flight.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()

@@ -50,7 +50,7 @@ pub use request::{AnswerStep, Request, Requests};
 pub use seen::Seen;
 pub use session::{Earlier, Session, Subscription, Subscriptions};
 
-use broker::{Broker, Expected};
+use broker::{Brokers, Expected};
 use connection::{digest, key};
 use deadline::Deadlines;
 use session::{Key, Sessions};
@@ -103,12 +103,21 @@ pub trait Observer {
     fn closed(&mut self, connection: &ConnectionFacts);
 }
 
+/// What had to be forgotten. Nobody is accused for want of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct GivenUp {
+    /// Sessions without a connection.
+    pub sessions: u64,
+    /// Servers, with what was published through them.
+    pub servers: u64,
+}
+
 /// Everything that is known of a capture at a moment.
 #[derive(Debug, Default)]
 pub struct Analysis {
     connections: HashMap<u64, Box<ConnectionFacts>, foldhash::fast::FixedState>,
     sessions: Sessions,
-    brokers: HashMap<Endpoint, Broker>,
+    brokers: Brokers,
     /// The connection that last was accepted for a client.
     live: HashMap<Key, u64>,
     vouched: bool,
@@ -126,6 +135,14 @@ impl Analysis {
             vouched,
             lossy_until: Timestamp::MIN,
             ..Self::default()
+        }
+    }
+
+    /// What had to be forgotten, because there was too much of it.
+    pub fn given_up(&self) -> GivenUp {
+        GivenUp {
+            sessions: self.sessions.forgotten,
+            servers: self.brokers.forgotten,
         }
     }
 
@@ -160,6 +177,8 @@ impl Analysis {
         if self.deadlines.is_some() {
             let now = match output {
                 Output::Frame(frame) => Some(frame.time),
+                // Packets that come next may be older than those that lack.
+                Output::Event(event) if matches!(event.kind, EventKind::Dropped { .. }) => None,
                 Output::Event(event) => Some(event.time),
                 Output::Tcp(tcp) => Some(tcp.time),
                 Output::Packet(captured) => Some(captured.time),
@@ -250,7 +269,7 @@ impl Analysis {
             return None;
         }
         let key = digest(frame)?;
-        let broker = self.brokers.entry(frame.connection.server).or_default();
+        let broker = self.brokers.at(frame.connection.server);
         match frame.direction {
             Direction::Up => {
                 broker.publish(frame, key);
@@ -272,7 +291,7 @@ impl Analysis {
                 if matches!(exchange.state, State::WaitAck | State::WaitRec)
                     && frame.packet.code().is_none_or(|code| code < 0x80) =>
             {
-                let Some(broker) = self.brokers.get(&server) else {
+                let Some(broker) = self.brokers.get(server) else {
                     return;
                 };
                 let Some(key) = exchange.digest else { return };
@@ -285,7 +304,7 @@ impl Analysis {
                 let ControlPacket::Suback(suback) = &frame.packet else {
                     return;
                 };
-                let Some(broker) = self.brokers.get(&server) else {
+                let Some(broker) = self.brokers.get(server) else {
                     return;
                 };
                 let Some(connection) = self.connections.get_mut(&frame.connection.number) else {
@@ -354,7 +373,7 @@ impl Analysis {
             return;
         };
         let key = key(&will.topic, &will.payload);
-        let broker = self.brokers.entry(connection.server).or_default();
+        let broker = self.brokers.at(connection.server);
         match connection.disconnect[Direction::Up as usize] {
             Some((seen, code)) if code != 0x04 => broker.drop_will(key, seen),
             // Only a connection that was seen to end has ended.

@@ -360,6 +360,15 @@ impl<W: io::Write> Court<'_, W> {
                 self.result.name, plan.min_frames
             ));
         }
+        let given_up = self.judge.given_up();
+        for (count, what) in [
+            (given_up.sessions, "session without a connection"),
+            (given_up.servers, "server"),
+        ] {
+            if count > 0 {
+                complain(&forgotten(&self.result.name, count, what));
+            }
+        }
         self.sum_up();
         self.report.capture(&self.result, &mut self.out.lines);
         self.out.settle()?;
@@ -389,9 +398,23 @@ impl<W: io::Write> Court<'_, W> {
 
     /// Capture time has come to `now`, and nothing later was looked at.
     fn time(&mut self, now: Timestamp) -> Result<(), Stop> {
-        let now = self.now.map_or(now, |before| before.max(now));
+        let before = self.now.unwrap_or(now);
+        let now = before.max(now);
         self.now = Some(now);
+        if now.since(before) > PAUSE {
+            // What lacks before a pause is known to lack before anybody is
+            // accused of it.
+            let nanos = before.nanos().saturating_add(PAUSE.as_nanos() as i64);
+            let (judge, watch) = (&mut self.judge, &mut self.watch);
+            self.engine
+                .tick(Timestamp::from_nanos(nanos), &mut |output| {
+                    judge.push(output);
+                    watch.push(output);
+                });
+        }
         if let Some(Interval { from, to }) = self.watch.time(now) {
+            self.judge.tick(to);
+            self.pass_on();
             self.sum_up();
             let interval = findings::Interval { from, to };
             self.report
@@ -500,6 +523,19 @@ impl<W: io::Write> Consumer for Court<'_, W> {
     fn is_done(&self) -> bool {
         false
     }
+}
+
+/// After so long without a packet the engine declares holes.
+const PAUSE: Duration = Duration::from_millis(limits::HOLE_MILLIS + 50);
+
+/// A bound that bit is said. Nobody is accused for want of what was forgotten.
+fn forgotten(name: &str, count: u64, what: &str) -> String {
+    let (what, were) = match (count, what.split_once(' ')) {
+        (1, _) => (what.to_owned(), "was"),
+        (_, Some((first, rest))) => (format!("{first}s {rest}"), "were"),
+        (_, None) => (format!("{what}s"), "were"),
+    };
+    format!("{name}: {count} {what} {were} forgotten, because there were too many at once")
 }
 
 /// Messages that cost more than they may: a finding for each connection, topic

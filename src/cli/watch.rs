@@ -103,10 +103,10 @@ pub(crate) struct Watch {
 /// anybody scrapes.
 #[cfg(feature = "metrics")]
 const SETTLE: Duration = Duration::from_millis(250);
-/// Settling goes through all open connections: it may take one part in so many
-/// of the time.
+/// Settling goes through all open connections: where it takes longer than this,
+/// it may take one part in so many of the time.
 #[cfg(feature = "metrics")]
-const SHARE: u32 = 20;
+const QUICK: (Duration, u32) = (Duration::from_micros(500), 20);
 
 impl Watch {
     /// Binds the address of `--listen`: before privileges are dropped.
@@ -215,7 +215,9 @@ impl Watch {
                 metrics.dropped(counts.dropped, counts.dropped_by_interface);
             }
             metrics.settle(now, engine.summary().mqtt_connections);
-            self.settle.1 = begun.checked_add(begun.elapsed() * SHARE);
+            let (quick, share) = QUICK;
+            let took = begun.elapsed();
+            self.settle.1 = begun.checked_add(took * share).filter(|_| took > quick);
         }
         #[cfg(not(feature = "metrics"))]
         let _ = (now, engine, tally);

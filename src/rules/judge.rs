@@ -17,8 +17,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::LazyLock;
 
 use crate::analysis::{
-    Analysis, ConnectionFacts, Deadline, Doubt, Ending, FrameFacts, Observer, Overdue, Reason,
-    Shown, Silence, StillOpen, Stream, Undelivered,
+    Analysis, ConnectionFacts, Deadline, Doubt, Ending, FrameFacts, GivenUp, Observer, Overdue,
+    Reason, Shown, Silence, StillOpen, Stream, Undelivered,
 };
 use crate::engine::Output;
 use crate::event::Side;
@@ -130,6 +130,11 @@ impl Judge {
             .filter(|(at, rule)| self.bench.judged.has(*at) && self.bench.wants(rule))
             .map(|(_, rule)| *rule)
             .collect()
+    }
+
+    /// What had to be forgotten, because there was too much of it.
+    pub fn given_up(&self) -> GivenUp {
+        self.analysis.given_up()
     }
 
     /// Findings that were only counted, because there were too many.
@@ -357,7 +362,12 @@ impl Bench {
         let known = connection.findings.iter_mut().find(|known| {
             std::ptr::eq(known.rule, rule) && known.verdict == verdict && known.by == by
         });
-        // What was told as yet is so for good now: nothing new, if told so.
+        // What was told as yet is so for good now, or nobody can tell: nothing
+        // new, if it was told as no less.
+        let is_less = |told: &(usize, Verdict, Option<Side>)| {
+            (told.0, told.2) == (at, by) && told.1 >= verdict
+        };
+        let shown = shown || place.told && connection.shown.iter().any(is_less);
         if !(place.told && shown) {
             let first = !shown && known.is_none();
             self.tally.add(rule, verdict, by, first);

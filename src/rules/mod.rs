@@ -39,7 +39,7 @@ mod verdict;
 
 use std::sync::LazyLock;
 
-pub use crate::analysis::Reason;
+pub use crate::analysis::{GivenUp, Reason};
 pub use budget::{Budgets, Expensive, SizeBudget};
 pub use finding::{Finding, MOST_PACKETS, Rung, Verdict};
 pub use judge::{Judge, Options};

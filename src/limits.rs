@@ -159,16 +159,24 @@ pub const SAMPLED_TOPICS: usize = 64;
 pub const ENDED_EXCHANGES: usize = 64;
 /// Sessions without a connection that `check` remembers.
 pub const SESSIONS: usize = 1 << 16;
+/// Subscriptions and exchanges of all these: about 128 MiB.
+pub const SESSION_ITEMS: usize = 1 << 20;
 /// Subscriptions that `check` remembers of a session.
 pub const SUBSCRIPTIONS: usize = 4096;
 /// Requests that `check` follows until TCP acknowledges them, for each
 /// direction of a connection.
 pub const UNACKED_REQUESTS: usize = 1024;
-/// Findings that `check` keeps; more are only counted.
+/// Findings that `check` keeps, for a report at the end or while their connection
+/// is open; more are only counted.
 pub const FINDINGS: usize = 100_000;
 /// Publications, retained topics and wills of a server that `check` remembers,
 /// to match deliveries with.
 pub const PUBLICATIONS: usize = 4096;
+/// Bytes of names and properties of those publications, and again of those
+/// retained topics.
+pub const PUBLICATION_BYTES: usize = 1 << 20;
+/// Servers of which `check` remembers what was published through them.
+pub const SERVERS: usize = 256;
 /// Deliveries to a connection that `check` remembers.
 pub const DELIVERIES: usize = 64;
 /// Connections of a server up to which `check` looks for deliveries that are
@@ -203,3 +211,7 @@ pub const TLS_TRIAL_RATIO: u64 = 64;
 pub const TLS_STRANGERS: usize = 256;
 /// KeyUpdates that may have been in a hole.
 pub const TLS_KEY_UPDATES: usize = 3;
+
+/// Exchanges whose acknowledgement is waited for to measure it, for metrics:
+/// about 8 MiB. More are not measured.
+pub const MEASURED_EXCHANGES: usize = 1 << 17;

@@ -63,6 +63,13 @@ const MODULES: &[(&str, &[&str])] = &[
             "rules", "time",
         ],
     ),
+    // What others collect, while it happens.
+    (
+        "metrics",
+        &[
+            "engine", "event", "frame", "limits", "mqtt", "overhead", "rules", "time",
+        ],
+    ),
     ("capture", &["limits", "link", "packet", "time"]),
 ];
 
@@ -90,7 +97,7 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "foldhash",
         &[
-            "analysis", "engine", "flow", "layer", "overhead", "rules", "select",
+            "analysis", "engine", "flow", "layer", "metrics", "overhead", "rules", "select",
         ],
     ),
     ("hashbrown", &["flow", "engine", "layer", "select"]),
@@ -107,6 +114,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "pcap",
         &["capture/bpf.rs", "capture/live", "capture/machine.rs"],
     ),
+    ("prometheus_client", &["metrics"]),
     ("quick_xml", &["report"]),
     ("rustix", &["cli/live"]),
     ("ruzstd", &["capture"]),
@@ -116,6 +124,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sha2", &["layer/tls/cipher.rs", "layer/tls/schedule.rs"]),
     ("signal_hook", &["cli/live"]),
     ("terminal_size", &["cli"]),
+    ("tiny_http", &["cli/listen.rs"]),
     ("toml", &["cli", "overhead"]),
     ("thiserror", &["capture", "cli", "mqtt", "select"]),
     ("unicode_width", &["report"]),

@@ -41,3 +41,5 @@ mod transport;
 mod transports;
 /// The same findings, however the conversation was carried.
 mod verdicts;
+/// What is told while it happens.
+mod watching;

@@ -335,6 +335,22 @@ pub(crate) struct Args {
     #[arg(long, help_heading = OUTPUT, requires = "write")]
     pub(crate) print: bool,
 
+    /// With check and overhead, say what there is so far after each so much time:
+    /// 500ms, 10s, 5m, 1h
+    ///
+    /// Time is that of the capture. With check, findings are told as they arise,
+    /// and what is overdue when its time is up.
+    #[arg(long, value_name = "TIME", help_heading = OUTPUT, value_parser = super::watch::duration)]
+    pub(crate) every: Option<std::time::Duration>,
+
+    /// Serve figures for Prometheus at http://ADDRESS:PORT/metrics
+    ///
+    /// For what is not over: with -i, with a file that grows, or a pipe. A port
+    /// alone is of this machine (127.0.0.1); for others to see the figures, type
+    /// an address.
+    #[arg(long, value_name = "[ADDRESS:]PORT", help_heading = OUTPUT)]
+    pub(crate) listen: Option<String>,
+
     /// What makes the exit status 1
     ///
     /// A violation is proven by what the capture holds. A warning rests on

@@ -19,6 +19,7 @@ use super::keylog::KeyLogPlan;
 use super::overhead::OverheadPlan;
 use super::source::Source;
 use super::view;
+use super::watch::WatchPlan;
 
 /// What to do.
 pub(crate) enum Task {
@@ -64,6 +65,8 @@ pub(crate) struct Plan {
     pub(crate) chatty: bool,
     /// Show a progress bar on standard error.
     pub(crate) progress: bool,
+    /// What to do besides.
+    pub(crate) watch: WatchPlan,
 }
 
 /// A BPF expression, or where it is written.
@@ -138,6 +141,8 @@ pub(crate) struct Save {
 pub(crate) struct Surroundings<'a> {
     /// Standard input is a terminal.
     pub(crate) stdin_terminal: bool,
+    /// Standard input is a regular file.
+    pub(crate) stdin_file: bool,
     /// Standard output is a terminal.
     pub(crate) stdout_terminal: bool,
     /// Standard error is a terminal.
@@ -162,6 +167,9 @@ fn refuse_what_is_for_commands(args: &Args) -> Result<(), String> {
             "--format {} is for the command check: mqttdump check FILE...",
             args.format
         ));
+    }
+    if args.every.is_some() {
+        return Err("--every is for the commands check and overhead".into());
     }
     if args.filter.is_some() {
         return Err("--filter is for commands; here the expression stands alone".into());
@@ -219,6 +227,7 @@ impl Plan {
             return Err("-F - and -r - cannot both read standard input".into());
         }
 
+        let watch = WatchPlan::new(&args, std::slice::from_ref(&source), around)?;
         let printing = !args.count && (args.write.is_none() || args.print);
         let print = printing.then(|| Print::new(&args, around));
         let mut engine = engine::Config {
@@ -229,6 +238,7 @@ impl Plan {
                 Some(print) if !print.quiet => args.payload,
                 _ => 0,
             },
+            follow_packets: watch.follows_packets(),
             ..engine::Config::default()
         };
         let keys = KeyLogPlan::new(&args);
@@ -252,6 +262,7 @@ impl Plan {
             }),
             source,
             print,
+            watch,
         })
     }
 }
@@ -362,6 +373,7 @@ mod tests {
 
     const PIPES: Surroundings<'_> = Surroundings {
         stdin_terminal: false,
+        stdin_file: false,
         stdout_terminal: false,
         stderr_terminal: false,
         columns: None,

@@ -19,6 +19,8 @@ mod explain;
 mod gate;
 mod generate;
 mod keylog;
+#[cfg(feature = "metrics")]
+mod listen;
 #[cfg(feature = "live")]
 mod live;
 mod output;
@@ -29,6 +31,7 @@ mod save;
 mod settings;
 mod source;
 mod view;
+mod watch;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -48,6 +51,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let around = Surroundings {
         stdin_terminal: io::stdin().is_terminal(),
+        stdin_file: std::fs::metadata("/dev/stdin").is_ok_and(|it| it.is_file()),
         stdout_terminal: io::stdout().is_terminal(),
         stderr_terminal: io::stderr().is_terminal(),
         columns: terminal_size::terminal_size().map(|(width, _)| width.0.into()),

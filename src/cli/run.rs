@@ -29,6 +29,7 @@ use super::progress::Progress;
 use super::save::{Saver, Wanted};
 use super::source::{self, Describe, Opened};
 use super::view::View;
+use super::watch::Watch;
 
 /// Why the plan was not carried out to its end.
 #[derive(Debug)]
@@ -82,11 +83,13 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
     if let (Some(save), Some(heir)) = (&plan.save, opened.heir()) {
         heir.bequeath(&save.path).map_err(Stop::Failed)?;
     }
+    let mut watch = Watch::new(&plan.watch).map_err(Stop::Failed)?;
     // What has to be written later will be written without privileges.
     opened.begin(|| Ok(()))?;
+    watch.start(&opened).map_err(Stop::Failed)?;
     let mut merge = Merge::new(std::mem::take(&mut opened.captures));
     let mut progress = Progress::new(plan.progress);
-    let mut pass = FirstPass::new(plan, saver, keys);
+    let mut pass = FirstPass::new(plan, saver, keys, watch);
     let lookout = Lookout {
         opened: &opened,
         stdout: plan.writes_to_stdout(),
@@ -245,12 +248,19 @@ struct FirstPass {
     saver: Option<Saver>,
     /// What is shown of the link.
     describe: Describe,
+    watch: Watch,
+    /// Capture time, as far as it is known.
+    now: Option<Timestamp>,
 }
 
 impl FirstPass {
-    fn new(plan: &Plan, saver: Option<Saver>, keys: KeyLogFile) -> Self {
+    fn new(plan: &Plan, saver: Option<Saver>, keys: KeyLogFile, watch: Watch) -> Self {
         let selects = saver.as_ref().is_some_and(Saver::selects);
-        let frames = plan.print.is_some() || plan.count || plan.max_frames.is_some() || selects;
+        let frames = plan.print.is_some()
+            || plan.count
+            || plan.max_frames.is_some()
+            || selects
+            || plan.watch.follows_packets();
         let mut pass = Self {
             engine: frames.then(|| Engine::new(plan.engine.clone())),
             keys,
@@ -259,6 +269,8 @@ impl FirstPass {
             describe: plan
                 .source
                 .describe(plan.print.as_ref().is_some_and(|print| print.link)),
+            watch,
+            now: None,
         };
         pass.read_keys();
         pass
@@ -277,8 +289,12 @@ impl FirstPass {
             report.link_header("");
         }
         if let Some(engine) = &mut self.engine {
-            let view = &mut self.view;
-            engine.finish(&mut |pushed| view.take(pushed));
+            let (view, watch) = (&mut self.view, &mut self.watch);
+            engine.finish(&mut |pushed| {
+                view.take(pushed);
+                watch.push(pushed);
+            });
+            self.watch.settle_now(self.now, engine, None);
         }
         self.pass_on_news()?;
         self.view.flush()?;
@@ -304,6 +320,9 @@ impl Consumer for FirstPass {
     fn before_waiting(&mut self) -> Result<(), Stop> {
         self.read_keys();
         self.view.flush()?;
+        if let Some(engine) = &self.engine {
+            self.watch.settle_now(self.now, engine, None);
+        }
         if let Some(saver) = &mut self.saver {
             saver.flush()?;
         }
@@ -324,9 +343,16 @@ impl Consumer for FirstPass {
         if let Some(report) = self.view.link_header() {
             report.link_header(&(self.describe)(&packet.packet));
         }
-        let view = &mut self.view;
+        self.now = self.now.max(Some(packet.packet.time));
+        if let Some(engine) = &self.engine {
+            self.watch.settle(self.now, engine, None);
+        }
+        let (view, watch) = (&mut self.view, &mut self.watch);
         let placed = match &mut self.engine {
-            Some(engine) => engine.push(&packet.packet, &mut |pushed| view.take(pushed)),
+            Some(engine) => engine.push(&packet.packet, &mut |pushed| {
+                view.take(pushed);
+                watch.push(pushed);
+            }),
             None => Placed::default(),
         };
         if let Some(saver) = &mut self.saver {
@@ -344,8 +370,12 @@ impl Consumer for FirstPass {
         }
         self.read_keys();
         if let Some(engine) = &mut self.engine {
-            let view = &mut self.view;
-            engine.tick(now, &mut |pushed| view.take(pushed));
+            let (view, watch) = (&mut self.view, &mut self.watch);
+            self.now = self.now.max(Some(now));
+            engine.tick(now, &mut |pushed| {
+                view.take(pushed);
+                watch.push(pushed);
+            });
         }
         self.pass_on_news()?;
         self.before_waiting()
@@ -353,9 +383,10 @@ impl Consumer for FirstPass {
 
     fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
         if let Some(engine) = &mut self.engine {
-            let view = &mut self.view;
+            let (view, watch) = (&mut self.view, &mut self.watch);
             engine.dropped(dropped.packets, dropped.until, &mut |pushed| {
                 view.take(pushed);
+                watch.push(pushed);
             });
         }
         self.view.settle()?;

@@ -180,6 +180,20 @@ impl Source {
         }
     }
 
+    /// It goes on until somebody ends it.
+    pub(super) fn is_growing(&self) -> bool {
+        match self {
+            Self::Files(_) => false,
+            #[cfg(feature = "live")]
+            Self::Live(_) => true,
+        }
+    }
+
+    /// It is, or has, what is at standard input.
+    pub(super) fn is_piped(&self) -> bool {
+        self.paths().iter().any(|path| path.as_os_str() == "-")
+    }
+
     /// Opens it.
     pub(super) fn open(&self) -> Result<Opened, Stop> {
         match self {
@@ -267,6 +281,16 @@ impl Opened {
         #[cfg(feature = "live")]
         if let Some(listening) = &self.listening {
             return Some(listening.counts());
+        }
+        None
+    }
+
+    /// The same, for looking at while it is read.
+    #[cfg(feature = "metrics")]
+    pub(super) fn counter(&self) -> Option<Box<dyn Fn() -> Counts>> {
+        #[cfg(feature = "live")]
+        if let Some(listening) = &self.listening {
+            return Some(listening.counter());
         }
         None
     }

@@ -150,4 +150,14 @@ impl Layers {
             *ours += theirs;
         }
     }
+
+    /// What is left without a part.
+    #[must_use]
+    pub(super) fn less(&self, part: &Self) -> Self {
+        let mut left = *self;
+        for (ours, theirs) in left.0.iter_mut().zip(part.0) {
+            *ours = ours.saturating_sub(theirs);
+        }
+        left
+    }
 }

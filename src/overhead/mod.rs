@@ -30,6 +30,7 @@ mod profile;
 mod project;
 mod ranges;
 mod share;
+mod totals;
 mod traffic;
 mod wake;
 mod whatif;
@@ -51,6 +52,7 @@ pub use level::{Level, Measures};
 pub use profile::{Counts, Lora, Per, Profile, Profiles, profiles, read_profiles};
 pub use project::{Basis, Billed, Count, DAY, MONTH, Month, Projection, bill, period};
 pub use share::Share;
+pub use totals::Totals;
 pub use traffic::{ConnectionTraffic, Frames, GroupTraffic, Headers, Shape, Traffic, varint_len};
 pub use wake::{TAILS_MILLIS, Wakes};
 pub use whatif::{Mark, Outcome, Scenario, Stage, Tls, USUAL, WhatIf, latency_text};
@@ -77,6 +79,9 @@ pub struct Options {
     pub share: Share,
     /// Keep messages one by one.
     pub messages: bool,
+    /// Keep sums alone: nothing of a connection that is over, of topics and
+    /// clients.
+    pub sums_only: bool,
     /// Keep some payloads for trying out compression.
     pub samples: bool,
     /// Only the connections of these clients; empty for all.
@@ -172,6 +177,29 @@ impl Ledger {
             Output::Span(span) => self.span(span),
             Output::Tcp(_) => {}
         }
+    }
+
+    /// The sums up to now.
+    pub fn totals(&self) -> Totals {
+        let account = &self.account;
+        let mut totals = Totals {
+            level: account.level,
+            all: account.all,
+            foreign: account.foreign,
+            layers: account.layers,
+            causes: account.causes,
+            open: 0,
+        };
+        for entry in self.connections.values() {
+            if let Entry::Mqtt(books) = entry
+                && self.options.wants(books.so_far())
+            {
+                totals.layers.merge(&books.so_far().layers);
+                totals.causes.merge(&books.so_far().causes);
+                totals.open += u64::from(!books.is_finished());
+            }
+        }
+        totals
     }
 
     /// The capture has ended; everything is accounted for.
@@ -351,6 +379,9 @@ impl Ledger {
     }
 
     fn topic(&mut self, name: &[u8]) -> u32 {
+        if self.options.sums_only {
+            return 0;
+        }
         if let Some(&index) = self.topics.get(name) {
             return index;
         }
@@ -399,6 +430,10 @@ impl Ledger {
         doubts.forgotten += closed.doubts.forgotten;
 
         account.short += closed.short;
+        if self.options.sums_only {
+            self.groups = self.groups.saturating_sub(closed.groups.len());
+            return;
+        }
         let room = limits::LADDERS.saturating_sub(account.ladders.len());
         account
             .ladders

@@ -128,16 +128,27 @@ impl Listening {
 
     /// What was counted so far.
     pub(super) fn counts(&self) -> Counts {
-        let counts = self.counter.get();
-        Counts {
-            dropped: counts.dropped,
-            dropped_by_interface: counts.dropped_by_interface,
-        }
+        counts(&self.counter)
+    }
+
+    /// The same, for looking at while packets are read.
+    #[cfg(feature = "metrics")]
+    pub(super) fn counter(&self) -> Box<dyn Fn() -> Counts> {
+        let counter = self.counter.clone();
+        Box::new(move || counts(&counter))
     }
 
     /// Whether somebody has asked for the counts since the last time.
     pub(super) fn wants_counts(&self) -> bool {
         self.signals.wants_counts()
+    }
+}
+
+fn counts(counter: &LiveCounter) -> Counts {
+    let counts = counter.get();
+    Counts {
+        dropped: counts.dropped,
+        dropped_by_interface: counts.dropped_by_interface,
     }
 }
 

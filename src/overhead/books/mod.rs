@@ -306,6 +306,11 @@ impl Books {
         self.lanes[lane].carriage = Some(carriage);
     }
 
+    /// What was posted so far.
+    pub(super) fn so_far(&self) -> &ConnectionAccount {
+        &self.account
+    }
+
     /// Topics with QoS and direction that are told apart.
     pub(super) fn group_count(&self) -> usize {
         self.groups.len()
@@ -367,6 +372,11 @@ impl Books {
             self.settle(0, rules);
             self.settle(1, rules);
         }
+    }
+
+    /// Whether the connection is over, as far as its streams go.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
     }
 
     /// Nothing comes any more.

@@ -108,7 +108,7 @@ const CRATES: &[(&str, &[&str])] = &[
         &["capture/bpf.rs", "capture/live", "capture/machine.rs"],
     ),
     ("quick_xml", &["report"]),
-    ("rustix", &["cli/live"]),
+    ("rustix", &["cli/live", "cli/save"]),
     ("ruzstd", &["capture"]),
     ("serde", &["cli", "overhead", "report"]),
     ("serde_json", &["report"]),

@@ -13,20 +13,18 @@
 //! Trouble with the input does not end the reading: everything readable is
 //! shown, then the messages come, and the exit code tells.
 
-use std::path::Path;
-
-use mqttdump::capture::{self, Block, Capture, Dropped, Item, Merge, Packet, Writer};
+use mqttdump::capture::{self, Block, Capture, Dropped, Item, Merge, Packet};
 use mqttdump::engine::{self, Engine, Placed};
 use mqttdump::time::Timestamp;
 
 use super::closing::{self, Facts};
 use super::complain;
-use super::config::Plan;
+use super::config::{Plan, Save};
 use super::gate::{self, Gate};
 use super::keylog::{self, KeyLogFile};
 use super::output::Ended;
 use super::progress::Progress;
-use super::save::{Saver, Wanted};
+use super::save::{Saved, Saver, Series, is_same};
 use super::source::{self, Describe, Opened};
 use super::view::View;
 
@@ -66,14 +64,14 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
 
     let selecting = !plan.selection.is_empty();
     let (mut saver, mut later) = (None, None);
-    if let Some(writer) = writer(plan, &opened.captures)? {
+    if let Some((save, series)) = series(plan, &opened.captures)? {
         saver = Some(match selecting {
-            false => Saver::All(writer),
+            false => Saver::All(Box::new(series)),
             true if can_be_read_again(plan, &opened.captures) => {
-                later = Some(writer);
-                Saver::Find(Wanted::default())
+                later = Some(series);
+                Saver::find(save.rotation)
             }
-            true => Saver::hold(writer),
+            true => Saver::hold(series),
         });
     }
 
@@ -109,8 +107,13 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
     }
 
     let saved = pass.saver.take().map(Saver::finish).transpose()?;
-    let (wanted, unsaved) = saved.unwrap_or_default();
-    if let (Some(wanted), Some(writer)) = (wanted, later) {
+    let Saved {
+        wanted,
+        unsaved,
+        failed,
+    } = saved.unwrap_or_default();
+    whole &= !failed;
+    if let (Some(wanted), Some(series)) = (wanted, later) {
         let again = open(plan, false)?;
         let mut second = SecondPass {
             engine: Engine::new(engine::Config {
@@ -118,13 +121,13 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
                 ..plan.engine.clone()
             }),
             wanted: wanted.into_test(),
-            writer,
+            series,
         };
         let mut merge = Merge::new(again.captures);
         let mut gate = gate(plan.max_packets)?;
         // Its errors are those of the first pass again.
         read(&mut merge, &mut gate, &mut progress, &mut second, &lookout)?;
-        second.writer.finish()?;
+        whole &= second.series.finish()?;
     }
     progress.clear();
 
@@ -321,6 +324,12 @@ impl Consumer for FirstPass {
     }
 
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
+        if let Some(saver) = &mut self.saver {
+            saver.at(packet.packet.time)?;
+            if saver.is_over() {
+                return Ok(());
+            }
+        }
         if let Some(report) = self.view.link_header() {
             report.link_header(&(self.describe)(&packet.packet));
         }
@@ -348,6 +357,9 @@ impl Consumer for FirstPass {
             engine.tick(now, &mut |pushed| view.take(pushed));
         }
         self.pass_on_news()?;
+        if let Some(saver) = &mut self.saver {
+            saver.tick(now)?;
+        }
         self.before_waiting()
     }
 
@@ -363,7 +375,7 @@ impl Consumer for FirstPass {
     }
 
     fn is_done(&self) -> bool {
-        self.view.is_full()
+        self.view.is_full() || self.saver.as_ref().is_some_and(Saver::is_over)
     }
 }
 
@@ -372,7 +384,7 @@ struct SecondPass<W> {
     /// Numbers the connections as in the first pass.
     engine: Engine,
     wanted: W,
-    writer: Writer,
+    series: Series,
 }
 
 impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for SecondPass<W> {
@@ -381,13 +393,17 @@ impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for Secon
     }
 
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
-        Ok(self.writer.block(block)?)
+        Ok(self.series.block(block)?)
     }
 
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
+        self.series.at(packet.packet.time)?;
+        if self.series.is_over() {
+            return Ok(());
+        }
         let placed = self.engine.push(&packet.packet, &mut |_| {});
         if (self.wanted)(packet.packet.id, placed.connection) {
-            self.writer.packet(packet)?;
+            self.series.packet(packet)?;
         }
         Ok(())
     }
@@ -403,7 +419,7 @@ impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for Secon
     }
 
     fn is_done(&self) -> bool {
-        false
+        self.series.is_over()
     }
 }
 
@@ -443,8 +459,9 @@ fn say_what_is_read(capture: &Capture) {
     }
 }
 
-/// Creates the file of `-w`, unless that would destroy what is to be read.
-fn writer(plan: &Plan, captures: &[Capture]) -> Result<Option<Writer>, Stop> {
+/// Creates the first file of `-w`, unless that would destroy what is to be
+/// read.
+fn series<'a>(plan: &'a Plan, captures: &[Capture]) -> Result<Option<(&'a Save, Series)>, Stop> {
     let Some(save) = &plan.save else {
         return Ok(None);
     };
@@ -463,14 +480,10 @@ fn writer(plan: &Plan, captures: &[Capture]) -> Result<Option<Writer>, Stop> {
     let mut file = capture::Plan::new(&save.path, captures);
     file.look_ahead(plan.source.paths());
     file.flush = save.packet_buffered;
-    Ok(Some(Writer::create(&save.path, file)?))
-}
-
-fn is_same(source: &Path, target: &Path) -> bool {
-    match (source.canonicalize(), target.canonicalize()) {
-        (Ok(source), Ok(target)) => source == target && source.is_file(),
-        _ => false,
-    }
+    // A file tells by its packets when it was captured.
+    let start = plan.source.is_live().then(super::save::now);
+    let series = Series::open(save, file, plan.source.paths(), start).map_err(Stop::Failed)?;
+    Ok(Some((save, series)))
 }
 
 fn can_be_read_again(plan: &Plan, captures: &[Capture]) -> bool {

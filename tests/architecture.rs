@@ -114,7 +114,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("serde_json", &["report"]),
     ("sha1", &["layer/tls/cipher.rs"]),
     ("sha2", &["layer/tls/cipher.rs", "layer/tls/schedule.rs"]),
-    ("signal_hook", &["cli/live"]),
+    ("signal_hook", &["cli/live", "cli/signals.rs"]),
     ("terminal_size", &["cli"]),
     ("toml", &["cli", "overhead"]),
     ("thiserror", &["capture", "cli", "mqtt", "select"]),

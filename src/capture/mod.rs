@@ -21,6 +21,7 @@ mod bytes;
 mod compress;
 mod encode;
 mod error;
+mod follow;
 mod input;
 mod interface;
 #[cfg(feature = "live")]

@@ -159,14 +159,6 @@ impl Sink {
         self.to = To::Nowhere;
     }
 
-    /// The file, if it is one, for who has to change its owner.
-    pub(super) fn as_file(&self) -> Option<&File> {
-        match &self.to {
-            To::File(file) => Some(file),
-            _ => None,
-        }
-    }
-
     /// After `done` of the collected bytes nothing more can be written.
     #[cold]
     fn give_up(&mut self, done: usize, error: io::Error) -> io::Error {

@@ -342,22 +342,6 @@ impl Writer {
         }
     }
 
-    /// Makes the file somebody else's, so that they can write it again. What
-    /// is no regular file stays whose it is.
-    #[cfg(unix)]
-    pub fn give_to(&self, user: u32, group: u32) -> Result<(), Error> {
-        let Some(file) = self.sink.as_file() else {
-            return Ok(());
-        };
-        let given = file
-            .metadata()
-            .and_then(|metadata| match metadata.is_file() {
-                true => std::os::unix::fs::fchown(file, Some(user), Some(group)),
-                false => Ok(()),
-            });
-        self.told(given.map_err(Problem::Write))
-    }
-
     fn has_begun(&self) -> bool {
         match &self.kind {
             Kind::Pcap(records) => records.begun,

@@ -87,6 +87,14 @@ pub(crate) struct Args {
           action = ArgAction::Append, value_hint = clap::ValueHint::FilePath)]
     pub(crate) read: Vec<PathBuf>,
 
+    /// Go on with what is written to the file, until Ctrl-C
+    ///
+    /// The file must be a plain pcap or pcapng that grows; of several, the
+    /// last. Its writer had better not collect packets (tcpdump -U): what it
+    /// holds back cannot be seen.
+    #[arg(long, help_heading = INPUT, conflicts_with = "interface")]
+    pub(crate) follow: bool,
+
     /// Decrypt TLS with the keys in this file (NSS key log format)
     ///
     /// Browsers, curl and OpenSSL's programs write such a file if the

@@ -25,6 +25,7 @@ use super::keylog::{self, KeyLogFile};
 use super::output::Ended;
 use super::progress::Progress;
 use super::save::{Saved, Saver, Series, is_same};
+use super::signals::Patience;
 use super::source::{self, Describe, Opened};
 use super::view::View;
 
@@ -77,14 +78,14 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
 
     let keys = plan.keys.open().map_err(Stop::Failed)?;
     #[cfg(feature = "live")]
-    if let (Some(save), Some(heir)) = (&plan.save, opened.heir()) {
-        heir.bequeath(&save.path).map_err(Stop::Failed)?;
+    if let (Some(path), Some(heir)) = (saver.as_ref().and_then(Saver::path), opened.heir()) {
+        heir.bequeath(path).map_err(Stop::Failed)?;
     }
     // What has to be written later will be written without privileges.
-    opened.begin(|| Ok(()))?;
+    opened.begin(|| saver.as_ref().map_or(Ok(()), Saver::may_go_on))?;
     let mut merge = Merge::new(std::mem::take(&mut opened.captures));
     let mut progress = Progress::new(plan.progress);
-    let mut pass = FirstPass::new(plan, saver, keys);
+    let mut pass = FirstPass::new(plan, saver, keys)?;
     let lookout = Lookout {
         opened: &opened,
         stdout: plan.writes_to_stdout(),
@@ -101,6 +102,7 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
         other => other?,
     };
     let stopped = pass.is_done() || first_gate.is_closed();
+    pass.work();
     match pass.finish() {
         Err(Stop::ReaderGone) if pass.saver.is_some() => {}
         other => other?,
@@ -248,10 +250,16 @@ struct FirstPass {
     saver: Option<Saver>,
     /// What is shown of the link.
     describe: Describe,
+    /// What to do at a signal, where the source does not know.
+    patience: Option<Patience>,
+    /// The source has no end.
+    endless: bool,
 }
 
 impl FirstPass {
-    fn new(plan: &Plan, saver: Option<Saver>, keys: KeyLogFile) -> Self {
+    fn new(plan: &Plan, saver: Option<Saver>, keys: KeyLogFile) -> Result<Self, Stop> {
+        let endless = plan.source.is_endless();
+        let patient = saver.is_some() && !endless;
         let selects = saver.as_ref().is_some_and(Saver::selects);
         let frames = plan.print.is_some() || plan.count || plan.max_frames.is_some() || selects;
         let mut pass = Self {
@@ -262,9 +270,14 @@ impl FirstPass {
             describe: plan
                 .source
                 .describe(plan.print.as_ref().is_some_and(|print| print.link)),
+            patience: patient
+                .then(Patience::new)
+                .transpose()
+                .map_err(Stop::Failed)?,
+            endless,
         };
         pass.read_keys();
-        pass
+        Ok(pass)
     }
 
     fn read_keys(&mut self) {
@@ -286,6 +299,14 @@ impl FirstPass {
         self.pass_on_news()?;
         self.view.flush()?;
         Ok(())
+    }
+
+    /// There is something to finish from now on.
+    #[inline]
+    fn work(&self) {
+        if let Some(patience) = &self.patience {
+            patience.work();
+        }
     }
 
     /// Tells the saver which connections are wanted.
@@ -310,10 +331,14 @@ impl Consumer for FirstPass {
         if let Some(saver) = &mut self.saver {
             saver.flush()?;
         }
+        if let Some(patience) = &self.patience {
+            patience.wait();
+        }
         Ok(())
     }
 
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
+        self.work();
         if let Some(engine) = &mut self.engine {
             keylog::from_block(block, engine);
         }
@@ -324,6 +349,7 @@ impl Consumer for FirstPass {
     }
 
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
+        self.work();
         if let Some(saver) = &mut self.saver {
             saver.at(packet.packet.time)?;
             if saver.is_over() {
@@ -375,7 +401,15 @@ impl Consumer for FirstPass {
     }
 
     fn is_done(&self) -> bool {
-        self.view.is_full() || self.saver.as_ref().is_some_and(Saver::is_over)
+        let Some(saver) = &self.saver else {
+            return self.view.is_full();
+        };
+        // Without lines, saving is all there was to do.
+        let hopeless = self.endless && self.engine.is_none() && saver.is_hopeless();
+        self.view.is_full()
+            || saver.is_over()
+            || hopeless
+            || self.patience.as_ref().is_some_and(Patience::is_over)
     }
 }
 

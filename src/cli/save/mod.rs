@@ -109,6 +109,25 @@ impl Saver {
         }
     }
 
+    /// The file that is being written, if there is one.
+    #[cfg(feature = "live")]
+    pub(crate) fn path(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::All(series) => series.path(),
+            Self::Find(_) => None,
+            Self::Hold(holding) => holding.series.path(),
+        }
+    }
+
+    /// Whether saving can go on as whoever we have become.
+    pub(crate) fn may_go_on(&self) -> Result<(), String> {
+        match self {
+            Self::All(series) => series.may_go_on(),
+            Self::Find(_) => Ok(()),
+            Self::Hold(holding) => holding.series.may_go_on(),
+        }
+    }
+
     /// A packet of this time is about to be read. It may be one too many: see
     /// [`Saver::is_over`].
     #[inline]

@@ -96,12 +96,10 @@ impl Series {
         }
     }
 
-    /// Gives the first file to who has to write it again.
-    #[cfg(unix)]
-    pub(crate) fn give_to(&self, user: u32, group: u32) -> Result<(), String> {
-        self.writer
-            .give_to(user, group)
-            .map_err(|error| error.to_string())
+    /// The file that is being written, if there is one.
+    #[cfg(feature = "live")]
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.created.then_some(&self.path)
     }
 
     /// Whether we may, as whoever we are now, write the next file and run the

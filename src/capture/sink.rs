@@ -163,9 +163,8 @@ impl Sink {
     #[cold]
     fn give_up(&mut self, done: usize, error: io::Error) -> io::Error {
         let there = self.taken + done as u64;
-        let whole = self.ends.iter().map(|(end, _)| *end);
-        let whole = whole.filter(|end| *end <= there).last();
-        let whole = whole.unwrap_or(self.taken);
+        let mut whole = self.ends.iter().rev().map(|(end, _)| *end);
+        let whole = whole.find(|end| *end <= there).unwrap_or(self.taken);
         if let To::File(file) = &self.to {
             // A device cannot be cut, and needs not to be.
             let _ = file.set_len(whole);

@@ -112,6 +112,13 @@ pub const SETTLED_EXCHANGES: usize = 1024;
 pub const SAVE_HELD_BYTES: usize = 64 << 20;
 /// Connections that have closed and whose stragglers are saved from a pipe.
 pub const SAVE_CLOSED: usize = 1 << 16;
+/// Bytes of names and secrets that are written again at the start of each file
+/// after the first.
+pub const SAVE_CARRIED_BYTES: usize = 16 << 20;
+/// Programs of `-z` that run at the same time.
+pub const SAVE_COMMANDS: usize = 8;
+/// Files that wait for theirs; beyond it, capturing waits too.
+pub const SAVE_COMMANDS_WAITING: usize = 4096;
 /// IP fragments that saving from files remembers, for its second pass: about
 /// 32 MiB.
 pub const SAVE_FRAGMENTS: usize = 1 << 21;

@@ -17,6 +17,8 @@ mod docs;
 mod expected_frames;
 /// Builds files for other programs to read; ignored unless asked for.
 mod export;
+/// Files that grow while they are read.
+mod follow;
 /// Whole runs of the program against stored output; wrong inputs; pipes.
 mod golden;
 /// Input made to hurt: lengths, floods, mutations, memory.
@@ -31,6 +33,8 @@ mod overhead;
 mod properties;
 /// The rules by their conversations, and on captures.
 mod rules;
+/// Saving: files one after another, full disks, signals.
+mod save;
 /// What is written for other programs, by their schemas.
 mod schemas;
 /// Every split point, every carrier, every file format, exhaustively.

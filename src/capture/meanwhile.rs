@@ -13,6 +13,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use crate::time::Timestamp;
 
@@ -24,6 +25,8 @@ pub(super) enum Meanwhile {
     /// Capture time has come to this point.
     #[cfg_attr(not(feature = "live"), allow(dead_code))]
     Tick(Timestamp),
+    /// So much time has passed since the last bytes.
+    Still(Duration),
     /// Packets were lost to the capture.
     Dropped(Dropped),
 }

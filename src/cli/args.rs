@@ -14,6 +14,7 @@
 //! Options may stand anywhere, before, between and after the words of the BPF
 //! expression; `--` ends them.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -85,6 +86,14 @@ pub(crate) struct Args {
     #[arg(short = 'r', long = "read", value_name = "FILE", help_heading = INPUT,
           action = ArgAction::Append, value_hint = clap::ValueHint::FilePath)]
     pub(crate) read: Vec<PathBuf>,
+
+    /// Go on with what is written to the file, until Ctrl-C
+    ///
+    /// The file must be a plain pcap or pcapng that grows; of several, the
+    /// last. Its writer had better not collect packets (tcpdump -U): what it
+    /// holds back cannot be seen.
+    #[arg(long, help_heading = INPUT, conflicts_with = "interface")]
+    pub(crate) follow: bool,
 
     /// Decrypt TLS with the keys in this file (NSS key log format)
     ///
@@ -322,7 +331,8 @@ pub(crate) struct Args {
     /// With a selection (--topic, --client, --type, --qos, --connection), all
     /// packets of every connection that has a selected message; without one,
     /// every packet that the BPF expression lets through. A name that ends in
-    /// `.pcapng`, or packets of several link types, give pcapng.
+    /// `.pcapng`, or packets of several link types, give pcapng. When the disk
+    /// is full, reading and printing go on, and what was not saved is counted.
     #[arg(short = 'w', long = "write", value_name = "FILE", help_heading = OUTPUT,
           value_hint = clap::ValueHint::FilePath)]
     pub(crate) write: Option<PathBuf>,
@@ -330,6 +340,44 @@ pub(crate) struct Args {
     /// With -w, write each packet to the file at once
     #[arg(short = 'U', long = "packet-buffered", help_heading = OUTPUT)]
     pub(crate) packet_buffered: bool,
+
+    /// With -w, begin the next file after this many million bytes; or 500k,
+    /// 20m, 1g, as powers of 1024
+    ///
+    /// As in tcpdump, files after the first have a number after their name. A
+    /// file ends with the packet that makes it larger. Every file is complete
+    /// by itself.
+    #[arg(short = 'C', value_name = "SIZE", help_heading = OUTPUT, requires = "write",
+          value_parser = file_size)]
+    pub(crate) file_size: Option<u64>,
+
+    /// With -w, begin the next file every so many seconds; the name holds a
+    /// time as in strftime(3), such as mqtt-%Y%m%d-%H%M%S.pcap
+    ///
+    /// Seconds of the capture: of its packets, and of the clock when it is
+    /// live, with or without packets. The time in the name is the local one of
+    /// the file's beginning.
+    #[arg(short = 'G', value_name = "SECONDS", help_heading = OUTPUT, requires = "write",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) file_seconds: Option<u32>,
+
+    /// With -C, use so many names again and again; with -G alone, stop after
+    /// so many files
+    ///
+    /// With -C the numbers have leading zeros, so that they sort. With both, the
+    /// names are used again within each period of -G.
+    #[arg(short = 'W', value_name = "COUNT", help_heading = OUTPUT, requires = "write",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) file_count: Option<u32>,
+
+    /// With -w, run this program for each file when it is complete, with the
+    /// file's name as its argument
+    ///
+    /// Such as gzip. It is run without a shell, beside the capture, at the
+    /// lowest priority; what runs when all is done is waited for.
+    #[arg(short = 'z', value_name = "PROGRAM", help_heading = OUTPUT, requires = "write",
+          value_hint = clap::ValueHint::CommandName)]
+    pub(crate) command: Option<OsString>,
 
     /// With -w, print as well
     #[arg(long, help_heading = OUTPUT, requires = "write")]
@@ -541,6 +589,22 @@ fn decode(typed: &str) -> Result<(u16, Decode), String> {
     }
 }
 
+/// `10` (millions of bytes), `500k`, `20m` or `1g`, as tcpdump has it from
+/// version 4.99.5 on.
+fn file_size(typed: &str) -> Result<u64, String> {
+    let (number, unit) = match typed.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (typed.get(..at), 1 << 10),
+        Some((at, 'm' | 'M')) => (typed.get(..at), 1 << 20),
+        Some((at, 'g' | 'G')) => (typed.get(..at), 1 << 30),
+        _ => (Some(typed), 1_000_000),
+    };
+    number
+        .and_then(|number| number.parse::<u64>().ok())
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "expected a size such as 10 (million bytes), 500k, 20m or 1g".to_owned())
+}
+
 /// `4096` or `all`.
 fn payload(typed: &str) -> Result<u32, String> {
     match typed {
@@ -621,7 +685,7 @@ mod tests {
         // The letters of tcpdump 4.99 with the same meaning here. A new letter
         // has to be put in this list, and so to be thought about; -V is the
         // one that differs (tcpdump: a file that lists captures).
-        let same = "ABDFQSUXZacdehilnpqrstvwxy#";
+        let same = "ABCDFGQSUWXZacdehilnpqrstvwxyz#";
         let mut command = Args::command();
         command.build();
         for arg in command.get_arguments() {
@@ -690,6 +754,14 @@ mod tests {
         assert_eq!(args.qos, [1, 2]);
         assert_eq!(args.topic, ["a/#", "b"]);
         assert_eq!(args.connection, [3]);
+        let size = |typed| parse(&format!("-r f -w o -C {typed}")).unwrap().file_size;
+        assert_eq!(size("2"), Some(2_000_000));
+        assert_eq!(size("2k"), Some(2048));
+        assert_eq!(size("3M"), Some(3 << 20));
+        assert_eq!(size("1g"), Some(1 << 30));
+        let args = parse("-r f -w %H -G 60 -W 5 -z gzip -U --print").unwrap();
+        assert_eq!((args.file_seconds, args.file_count), (Some(60), Some(5)));
+        assert_eq!(args.command, Some("gzip".into()));
         // A client identifier may hold a comma.
         assert_eq!(parse("-r f --client a,b").unwrap().client, ["a,b"]);
     }
@@ -723,6 +795,16 @@ mod tests {
             "-r f --connection 0",
             "-r f -F filter tcp",
             "-r f --print",
+            "-r f -C 1",
+            "-r f -w o -C 0",
+            "-r f -w o -C 0k",
+            "-r f -w o -C 1.5",
+            "-r f -w o -C -1",
+            "-r f -w o -C k",
+            "-r f -w o -C 99999999999999999g",
+            "-r f -w o -G 0",
+            "-r f -w o -W 0",
+            "-r f -z gzip",
             "-r f --nonsense",
             "-r",
         ] {

@@ -175,7 +175,7 @@ fn are(count: u64, what: &str) -> String {
     with(count, what, " is", " are")
 }
 
-fn were(count: u64, what: &str) -> String {
+pub(crate) fn were(count: u64, what: &str) -> String {
     with(count, what, " was", " were")
 }
 

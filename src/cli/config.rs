@@ -6,6 +6,7 @@
 //! to type instead. What the surroundings look like (terminals, files) comes
 //! in as [`Surroundings`], so that the tests need none.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use mqttdump::engine;
@@ -17,6 +18,7 @@ use super::args::{Args, Generate, When};
 use super::check::CheckPlan;
 use super::keylog::KeyLogPlan;
 use super::overhead::OverheadPlan;
+use super::save::Rotation;
 use super::source::Source;
 use super::view;
 use super::watch::WatchPlan;
@@ -135,6 +137,38 @@ pub(crate) struct Save {
     pub(crate) path: PathBuf,
     /// Write each packet at once.
     pub(crate) packet_buffered: bool,
+    /// When the next file begins.
+    pub(crate) rotation: Rotation,
+    /// What to run for each file that is complete.
+    pub(crate) command: Option<OsString>,
+}
+
+impl Save {
+    fn new(args: &Args) -> Result<Option<Self>, String> {
+        let Some(path) = args.write.clone() else {
+            return Ok(None);
+        };
+        let rotation = Rotation {
+            bytes: args.file_size,
+            seconds: args.file_seconds,
+            count: args.file_count,
+        };
+        if path.as_os_str() == "-" && (rotation.is_any() || args.command.is_some()) {
+            return Err(
+                "-w - is one stream: -C, -G and -z need the name of a file, such as -w out.pcap"
+                    .into(),
+            );
+        }
+        if rotation.count.is_some() && !rotation.is_any() {
+            return Err("-W counts the files of -C or -G: give one of them too".into());
+        }
+        Ok(Some(Self {
+            path,
+            packet_buffered: args.packet_buffered,
+            rotation,
+            command: args.command.clone(),
+        }))
+    }
 }
 
 /// What the program finds around it.
@@ -256,10 +290,7 @@ impl Plan {
             quiet: args.quiet,
             chatty: args.verbose > 0,
             progress: around.stderr_terminal && !around.stdout_terminal && source.is_files(),
-            save: args.write.map(|path| Save {
-                path,
-                packet_buffered: args.packet_buffered,
-            }),
+            save: Save::new(&args)?,
             source,
             print,
             watch,
@@ -474,6 +505,24 @@ mod tests {
         let print = plan("-r f -w out --print").print.unwrap();
         assert!(!print.to_stderr);
         assert!(plan("-r f -w - --print").print.unwrap().to_stderr);
+    }
+
+    #[test]
+    fn rotation_needs_a_file_and_a_reason() {
+        let save = plan("-r f -w o -C 1k -G 5 -W 3 -z gzip -U").save.unwrap();
+        let expected = Rotation {
+            bytes: Some(1024),
+            seconds: Some(5),
+            count: Some(3),
+        };
+        assert_eq!((save.rotation, save.packet_buffered), (expected, true));
+        for line in ["-r f -w - -C 1", "-r f -w - -G 1", "-r f -w - -z gzip"] {
+            assert!(
+                refusal(line, &PIPES).contains("-w - is one stream"),
+                "{line}"
+            );
+        }
+        assert!(refusal("-r f -w o -W 3", &PIPES).contains("-C or -G"));
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod progress;
 mod run;
 mod save;
 mod settings;
+mod signals;
 mod source;
 mod view;
 mod watch;

@@ -13,20 +13,19 @@
 //! Trouble with the input does not end the reading: everything readable is
 //! shown, then the messages come, and the exit code tells.
 
-use std::path::Path;
-
-use mqttdump::capture::{self, Block, Capture, Dropped, Item, Merge, Packet, Writer};
+use mqttdump::capture::{self, Block, Capture, Dropped, Item, Merge, Packet};
 use mqttdump::engine::{self, Engine, Placed};
 use mqttdump::time::Timestamp;
 
 use super::closing::{self, Facts};
 use super::complain;
-use super::config::Plan;
+use super::config::{Plan, Save};
 use super::gate::{self, Gate};
 use super::keylog::{self, KeyLogFile};
 use super::output::Ended;
 use super::progress::Progress;
-use super::save::{Saver, Wanted};
+use super::save::{Saved, Saver, Series, is_same};
+use super::signals::Patience;
 use super::source::{self, Describe, Opened};
 use super::view::View;
 use super::watch::Watch;
@@ -67,29 +66,29 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
 
     let selecting = !plan.selection.is_empty();
     let (mut saver, mut later) = (None, None);
-    if let Some(writer) = writer(plan, &opened.captures)? {
+    if let Some((save, series)) = series(plan, &opened.captures)? {
         saver = Some(match selecting {
-            false => Saver::All(writer),
+            false => Saver::All(Box::new(series)),
             true if can_be_read_again(plan, &opened.captures) => {
-                later = Some(writer);
-                Saver::Find(Wanted::default())
+                later = Some(series);
+                Saver::find(save.rotation)
             }
-            true => Saver::hold(writer),
+            true => Saver::hold(series),
         });
     }
 
     let keys = plan.keys.open().map_err(Stop::Failed)?;
     #[cfg(feature = "live")]
-    if let (Some(save), Some(heir)) = (&plan.save, opened.heir()) {
-        heir.bequeath(&save.path).map_err(Stop::Failed)?;
+    if let (Some(path), Some(heir)) = (saver.as_ref().and_then(Saver::path), opened.heir()) {
+        heir.bequeath(path).map_err(Stop::Failed)?;
     }
     let mut watch = Watch::new(&plan.watch).map_err(Stop::Failed)?;
     // What has to be written later will be written without privileges.
-    opened.begin(|| Ok(()))?;
+    opened.begin(|| saver.as_ref().map_or(Ok(()), Saver::may_go_on))?;
     watch.start(&opened).map_err(Stop::Failed)?;
     let mut merge = Merge::new(std::mem::take(&mut opened.captures));
     let mut progress = Progress::new(plan.progress);
-    let mut pass = FirstPass::new(plan, saver, keys, watch);
+    let mut pass = FirstPass::new(plan, saver, keys, watch)?;
     let lookout = Lookout {
         opened: &opened,
         stdout: plan.writes_to_stdout(),
@@ -106,14 +105,20 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
         other => other?,
     };
     let stopped = pass.is_done() || first_gate.is_closed();
+    pass.work();
     match pass.finish() {
         Err(Stop::ReaderGone) if pass.saver.is_some() => {}
         other => other?,
     }
 
     let saved = pass.saver.take().map(Saver::finish).transpose()?;
-    let (wanted, unsaved) = saved.unwrap_or_default();
-    if let (Some(wanted), Some(writer)) = (wanted, later) {
+    let Saved {
+        wanted,
+        unsaved,
+        failed,
+    } = saved.unwrap_or_default();
+    whole &= !failed;
+    if let (Some(wanted), Some(series)) = (wanted, later) {
         let again = open(plan, false)?;
         let mut second = SecondPass {
             engine: Engine::new(engine::Config {
@@ -121,13 +126,13 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
                 ..plan.engine.clone()
             }),
             wanted: wanted.into_test(),
-            writer,
+            series,
         };
         let mut merge = Merge::new(again.captures);
         let mut gate = gate(plan.max_packets)?;
         // Its errors are those of the first pass again.
         read(&mut merge, &mut gate, &mut progress, &mut second, &lookout)?;
-        second.writer.finish()?;
+        whole &= second.series.finish()?;
     }
     progress.clear();
 
@@ -251,10 +256,21 @@ struct FirstPass {
     watch: Watch,
     /// Capture time, as far as it is known.
     now: Option<Timestamp>,
+    /// What to do at a signal, where the source does not know.
+    patience: Option<Patience>,
+    /// The source has no end.
+    endless: bool,
 }
 
 impl FirstPass {
-    fn new(plan: &Plan, saver: Option<Saver>, keys: KeyLogFile, watch: Watch) -> Self {
+    fn new(
+        plan: &Plan,
+        saver: Option<Saver>,
+        keys: KeyLogFile,
+        watch: Watch,
+    ) -> Result<Self, Stop> {
+        let endless = plan.source.is_endless();
+        let patient = saver.is_some() && !endless;
         let selects = saver.as_ref().is_some_and(Saver::selects);
         let frames = plan.print.is_some()
             || plan.count
@@ -271,9 +287,14 @@ impl FirstPass {
                 .describe(plan.print.as_ref().is_some_and(|print| print.link)),
             watch,
             now: None,
+            patience: patient
+                .then(Patience::new)
+                .transpose()
+                .map_err(Stop::Failed)?,
+            endless,
         };
         pass.read_keys();
-        pass
+        Ok(pass)
     }
 
     fn read_keys(&mut self) {
@@ -301,6 +322,14 @@ impl FirstPass {
         Ok(())
     }
 
+    /// There is something to finish from now on.
+    #[inline]
+    fn work(&self) {
+        if let Some(patience) = &self.patience {
+            patience.work();
+        }
+    }
+
     /// Tells the saver which connections are wanted.
     fn pass_on_news(&mut self) -> Result<(), Stop> {
         let Some(saver) = &mut self.saver else {
@@ -326,10 +355,14 @@ impl Consumer for FirstPass {
         if let Some(saver) = &mut self.saver {
             saver.flush()?;
         }
+        if let Some(patience) = &self.patience {
+            patience.wait();
+        }
         Ok(())
     }
 
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
+        self.work();
         if let Some(engine) = &mut self.engine {
             keylog::from_block(block, engine);
         }
@@ -340,6 +373,13 @@ impl Consumer for FirstPass {
     }
 
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
+        self.work();
+        if let Some(saver) = &mut self.saver {
+            saver.at(packet.packet.time)?;
+            if saver.is_over() {
+                return Ok(());
+            }
+        }
         if let Some(report) = self.view.link_header() {
             report.link_header(&(self.describe)(&packet.packet));
         }
@@ -378,6 +418,9 @@ impl Consumer for FirstPass {
             });
         }
         self.pass_on_news()?;
+        if let Some(saver) = &mut self.saver {
+            saver.tick(now)?;
+        }
         self.before_waiting()
     }
 
@@ -394,7 +437,15 @@ impl Consumer for FirstPass {
     }
 
     fn is_done(&self) -> bool {
+        let Some(saver) = &self.saver else {
+            return self.view.is_full();
+        };
+        // Without lines, saving is all there was to do.
+        let hopeless = self.endless && self.engine.is_none() && saver.is_hopeless();
         self.view.is_full()
+            || saver.is_over()
+            || hopeless
+            || self.patience.as_ref().is_some_and(Patience::is_over)
     }
 }
 
@@ -403,7 +454,7 @@ struct SecondPass<W> {
     /// Numbers the connections as in the first pass.
     engine: Engine,
     wanted: W,
-    writer: Writer,
+    series: Series,
 }
 
 impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for SecondPass<W> {
@@ -412,13 +463,17 @@ impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for Secon
     }
 
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
-        Ok(self.writer.block(block)?)
+        Ok(self.series.block(block)?)
     }
 
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
+        self.series.at(packet.packet.time)?;
+        if self.series.is_over() {
+            return Ok(());
+        }
         let placed = self.engine.push(&packet.packet, &mut |_| {});
         if (self.wanted)(packet.packet.id, placed.connection) {
-            self.writer.packet(packet)?;
+            self.series.packet(packet)?;
         }
         Ok(())
     }
@@ -434,7 +489,7 @@ impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for Secon
     }
 
     fn is_done(&self) -> bool {
-        false
+        self.series.is_over()
     }
 }
 
@@ -474,8 +529,9 @@ fn say_what_is_read(capture: &Capture) {
     }
 }
 
-/// Creates the file of `-w`, unless that would destroy what is to be read.
-fn writer(plan: &Plan, captures: &[Capture]) -> Result<Option<Writer>, Stop> {
+/// Creates the first file of `-w`, unless that would destroy what is to be
+/// read.
+fn series<'a>(plan: &'a Plan, captures: &[Capture]) -> Result<Option<(&'a Save, Series)>, Stop> {
     let Some(save) = &plan.save else {
         return Ok(None);
     };
@@ -494,14 +550,10 @@ fn writer(plan: &Plan, captures: &[Capture]) -> Result<Option<Writer>, Stop> {
     let mut file = capture::Plan::new(&save.path, captures);
     file.look_ahead(plan.source.paths());
     file.flush = save.packet_buffered;
-    Ok(Some(Writer::create(&save.path, file)?))
-}
-
-fn is_same(source: &Path, target: &Path) -> bool {
-    match (source.canonicalize(), target.canonicalize()) {
-        (Ok(source), Ok(target)) => source == target && source.is_file(),
-        _ => false,
-    }
+    // A file tells by its packets when it was captured.
+    let start = plan.source.is_live().then(super::save::now);
+    let series = Series::open(save, file, plan.source.paths(), start).map_err(Stop::Failed)?;
+    Ok(Some((save, series)))
 }
 
 fn can_be_read_again(plan: &Plan, captures: &[Capture]) -> bool {

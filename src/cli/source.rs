@@ -1,14 +1,17 @@
 //! Where the packets of a command come from, opened in one place.
 //!
 //! ```text
-//! -r A -r B, FILE, -   Files ─┐
-//! -i IF                Live  ─┴ open → Opened ─ begin → captures
+//! -r A -r B, FILE, -   Files   ─┐
+//! -r A --follow        Growing ─┤
+//! -i IF                Live    ─┴ open → Opened ─ begin → captures
 //! ```
 //! Between opening and beginning, whatever else needs the rights of the user
 //! who typed the command is opened: the file of `-w`, a socket. [`Opened::begin`]
 //! then gives these rights up, before the first packet is parsed.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use mqttdump::capture::{self, Capture};
 use mqttdump::link;
@@ -27,6 +30,8 @@ use super::run::Stop;
 pub(crate) enum Source {
     /// The parts of one capture; `-` is standard input. Never empty.
     Files(Vec<PathBuf>),
+    /// The same, of which the last is still being written (`--follow`).
+    Growing(Vec<PathBuf>),
     /// An interface.
     #[cfg(feature = "live")]
     Live(LivePlan),
@@ -73,6 +78,9 @@ impl Source {
 
     /// What to read without a command: files, or what is piped in.
     pub(super) fn of_reading(args: &Args, around: &Surroundings<'_>) -> Result<Self, String> {
+        if args.follow {
+            return Self::growing(&args.read);
+        }
         if args.read.is_empty() {
             return match around.stdin_terminal {
                 true => Err(SHORT_USAGE.into()),
@@ -108,6 +116,12 @@ impl Source {
             captures.push(args.read.clone());
         }
         captures.extend(files.iter().map(|word| vec![PathBuf::from(word)]));
+        if args.follow {
+            return match captures.as_slice() {
+                [] | [_] => Ok((vec![Self::growing(&captures.concat())?], expression)),
+                _ => Err("--follow reads one capture, which has no end: give one FILE".into()),
+            };
+        }
         if captures.is_empty() {
             if around.stdin_terminal {
                 return Err(format!(
@@ -120,10 +134,20 @@ impl Source {
         Ok((captures.into_iter().map(Self::Files).collect(), expression))
     }
 
+    fn growing(paths: &[PathBuf]) -> Result<Self, String> {
+        match paths {
+            [] => Err("--follow needs the file that grows: -r FILE".into()),
+            _ if paths.iter().any(|path| path.as_os_str() == "-") => {
+                Err("-r - needs no --follow: what a pipe brings is read as it comes".into())
+            }
+            _ => Ok(Self::Growing(paths.to_vec())),
+        }
+    }
+
     /// Paths of the parts; none of an interface.
     pub(super) fn paths(&self) -> &[PathBuf] {
         match self {
-            Self::Files(paths) => paths,
+            Self::Files(paths) | Self::Growing(paths) => paths,
             #[cfg(feature = "live")]
             Self::Live(_) => &[],
         }
@@ -132,7 +156,7 @@ impl Source {
     /// Names of the parts.
     pub(super) fn names(&self) -> Vec<String> {
         match self {
-            Self::Files(paths) => paths
+            Self::Files(paths) | Self::Growing(paths) => paths
                 .iter()
                 .map(|path| path.display().to_string())
                 .collect(),
@@ -152,16 +176,32 @@ impl Source {
     /// It has an end that is known, so that progress can be shown, and it can
     /// be read again.
     pub(super) fn is_files(&self) -> bool {
-        let paths = self.paths();
-        !paths.is_empty() && paths.iter().all(|path| path.as_os_str() != "-")
+        match self {
+            Self::Files(paths) => paths.iter().all(|path| path.as_os_str() != "-"),
+            _ => false,
+        }
+    }
+
+    /// Packets come as they happen, so that the clock tells their time.
+    pub(super) fn is_live(&self) -> bool {
+        match self {
+            Self::Files(_) | Self::Growing(_) => false,
+            #[cfg(feature = "live")]
+            Self::Live(_) => true,
+        }
+    }
+
+    /// It ends only when it is told to.
+    pub(super) fn is_endless(&self) -> bool {
+        !matches!(self, Self::Files(_))
     }
 
     /// How to describe the link of a packet, with the `whole` header or only
     /// with what is always worth saying.
     pub(super) fn describe(&self, whole: bool) -> Describe {
         match self {
-            Self::Files(_) if whole => Box::new(link::describe),
-            Self::Files(_) => Box::new(|_| String::new()),
+            Self::Files(_) | Self::Growing(_) if whole => Box::new(link::describe),
+            Self::Files(_) | Self::Growing(_) => Box::new(|_| String::new()),
             #[cfg(feature = "live")]
             Self::Live(_) => {
                 let mut cooked = Cooked::new(whole);
@@ -174,7 +214,7 @@ impl Source {
     /// from which.
     pub(super) fn is_any(&self) -> bool {
         match self {
-            Self::Files(_) => false,
+            Self::Files(_) | Self::Growing(_) => false,
             #[cfg(feature = "live")]
             Self::Live(live) => live.options.interface == "any",
         }
@@ -184,6 +224,7 @@ impl Source {
     pub(super) fn is_growing(&self) -> bool {
         match self {
             Self::Files(_) => false,
+            Self::Growing(_) => true,
             #[cfg(feature = "live")]
             Self::Live(_) => true,
         }
@@ -197,7 +238,11 @@ impl Source {
     /// Opens it.
     pub(super) fn open(&self) -> Result<Opened, Stop> {
         match self {
-            Self::Files(paths) => Ok(open_files(paths)),
+            Self::Files(paths) => Ok(open_files(paths, None)),
+            Self::Growing(paths) => {
+                let stop = super::signals::stop().map_err(Stop::Failed)?;
+                Ok(open_files(paths, Some(&stop)))
+            }
             #[cfg(feature = "live")]
             Self::Live(live) => {
                 let (capture, listening) = live.open()?;
@@ -211,7 +256,8 @@ impl Source {
     }
 }
 
-fn open_files(paths: &[PathBuf]) -> Opened {
+/// `follow`: the last one grows, until this is set.
+fn open_files(paths: &[PathBuf], follow: Option<&Arc<AtomicBool>>) -> Opened {
     let mut opened = Opened {
         captures: Vec::new(),
         errors: Vec::new(),
@@ -219,7 +265,12 @@ fn open_files(paths: &[PathBuf]) -> Opened {
         listening: None,
     };
     for (file, path) in (0..).zip(paths) {
-        match Capture::open(path, file) {
+        let is_last = paths.last().is_some_and(|last| std::ptr::eq(last, path));
+        let capture = match follow {
+            Some(stop) if is_last => Capture::follow(path, file, Arc::clone(stop)),
+            _ => Capture::open(path, file),
+        };
+        match capture {
             Ok(capture) => opened.captures.push(capture),
             Err(error) => opened.errors.push(error),
         }

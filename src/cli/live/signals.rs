@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::SIGUSR1;
 use signal_hook::flag;
+
+use super::super::signals;
 
 /// Flags that signals set.
 #[derive(Clone, Debug)]
@@ -19,18 +21,12 @@ pub(crate) struct Signals {
 impl Signals {
     /// Listens from now on. A second Ctrl-C or SIGTERM ends the program at once.
     pub(crate) fn listen() -> Result<Self, String> {
-        const KILLED: i32 = 2;
-        let told = |error: std::io::Error| format!("signals: {error}");
         let signals = Self {
-            stop: Arc::default(),
+            stop: signals::stop()?,
             counts: Arc::default(),
         };
-        for signal in [SIGINT, SIGTERM] {
-            let stop = &signals.stop;
-            flag::register_conditional_shutdown(signal, KILLED, Arc::clone(stop)).map_err(told)?;
-            flag::register(signal, Arc::clone(stop)).map_err(told)?;
-        }
-        flag::register(SIGUSR1, Arc::clone(&signals.counts)).map_err(told)?;
+        flag::register(SIGUSR1, Arc::clone(&signals.counts))
+            .map_err(|error| format!("signals: {error}"))?;
         Ok(signals)
     }
 

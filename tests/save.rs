@@ -41,9 +41,12 @@ fn packets(of: &[(usize, i64)]) -> Vec<OwnedPacket> {
         .collect()
 }
 
+/// Time and bytes of each.
+type Packets = Vec<(i64, Vec<u8>)>;
+
 /// Time and bytes of every packet. Nothing may be wrong with the file.
 #[track_caller]
-fn read(path: &Path) -> Vec<(i64, Vec<u8>)> {
+fn read(path: &Path) -> Packets {
     let mut capture = Capture::open(path, 0).expect("a capture");
     let mut packets = Vec::new();
     while let Some(item) = capture.next().expect("a whole capture") {
@@ -54,13 +57,13 @@ fn read(path: &Path) -> Vec<(i64, Vec<u8>)> {
     packets
 }
 
-fn seen(packets: &[OwnedPacket]) -> Vec<(i64, Vec<u8>)> {
+fn seen(packets: &[OwnedPacket]) -> Packets {
     packets.iter().map(|p| (p.time, p.data.clone())).collect()
 }
 
 /// Names in the folder that begin so, and what is in them; by time, then by
 /// number.
-fn files(folder: &Folder, prefix: &str) -> Vec<(String, Vec<(i64, Vec<u8>)>)> {
+fn files(folder: &Folder, prefix: &str) -> Vec<(String, Packets)> {
     let mut names = folder.names();
     names.retain(|name| name.starts_with(prefix));
     // `out-TIME-NUMBER`, where no number is the first.

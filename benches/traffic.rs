@@ -40,7 +40,9 @@ impl Kind {
             Self::A => 1_000,
             Self::B => 50_000,
             Self::C => 20,
-            Self::D | Self::E => return 1,
+            Self::D => return 1,
+            // One after the other.
+            Self::E => return 0,
         };
         (packets / per_connection).max(1)
     }

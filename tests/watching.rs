@@ -455,7 +455,10 @@ impl Piped {
         while let Ok(line) = self.out.recv_timeout(PATIENCE) {
             lines.push(line);
         }
-        (lines, self.child.wait().expect("the program ends").code())
+        let code = self.child.wait().expect("the program ends").code();
+        let said: Vec<String> = self.err.iter().collect();
+        assert!(!said.iter().any(|l| l.contains("panicked")), "{said:?}");
+        (lines, code)
     }
 }
 

@@ -47,6 +47,11 @@ pub struct Earlier {
 }
 
 impl Session {
+    /// Whether it could not outlive its latest connection.
+    fn is_over(&self) -> bool {
+        self.earlier.is_some_and(|earlier| earlier.session_ended)
+    }
+
     /// Subscriptions and exchanges that it holds, as a measure of its size.
     fn weight(&self) -> usize {
         self.spaces.iter().map(IdSpace::weight).sum::<usize>() + self.subscriptions.len()
@@ -260,7 +265,9 @@ impl Sessions {
         while (self.resting.len() > limits::SESSIONS || self.weight > limits::SESSION_ITEMS)
             && let Some(oldest) = self.order.pop_front()
         {
-            self.forgotten += u64::from(self.take(&oldest).is_some());
+            // Of one that ended with its connection, nothing is lost.
+            let lost = self.take(&oldest).is_some_and(|session| !session.is_over());
+            self.forgotten += u64::from(lost);
         }
         if self.order.len() > 2 * limits::SESSIONS {
             // Those that were taken again stand in it more than once.

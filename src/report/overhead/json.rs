@@ -231,7 +231,10 @@ impl Serialize for One<'_> {
             some(&mut map, "unallocated_bytes", connection.fixed)?;
         }
         some(&mut map, "orphans", connection.orphans)?;
-        map.serialize_entry("messages", &Messages(self.account, &connection.messages))?;
+        // Those that were not kept are not none.
+        if connection.message_count == 0 || !connection.messages.is_empty() {
+            map.serialize_entry("messages", &Messages(self.account, &connection.messages))?;
+        }
         map.end()
     }
 }

@@ -185,6 +185,8 @@ impl Stack {
         };
         if let Some(conversation) = &mut self.above.conversation {
             let (Stream::Data(Piece { place, .. }) | Stream::Gap { place, .. }) = stream;
+            let from_start = flow.from_start[from.index()];
+            conversation.begins(direction(way), flow, from, from_start);
             conversation.read(direction(way), place.end);
         }
         self.with(flow, now, cx, |bottom, climb| {

@@ -8,7 +8,7 @@
 //! undecided until its first bytes tell: the same question, by the same code, at
 //! every height. On a port that is known to carry MQTT there is a
 //! [`Conversation`] from the start, which hears of everything; on any other
-//! there is one as soon as a CONNECT is found, or TLS names the protocol, and
+//! there is one as soon as a CONNECT is found, or a layer names the protocol, and
 //! until then what the layers tell is kept for it.
 
 use super::conversation::Conversation;
@@ -61,9 +61,6 @@ enum Node {
 struct Undecided {
     prefix: Prefix,
     below: Option<Carrier>,
-    /// Of each way, a hole of unknown length before its first byte: nobody is
-    /// told of it if no byte comes.
-    holes: [Option<Place>; 2],
 }
 
 impl Stack {
@@ -143,31 +140,14 @@ impl Stack {
         now: At,
         cx: &mut Context<'_, '_>,
     ) {
-        let piece = match event {
-            StreamEvent::Data { offset, bytes, at } => Stream::Data(Piece {
-                bytes,
-                place: Place {
-                    start: offset,
-                    end: offset + bytes.len() as u64,
-                },
-                at,
-                seal: None,
-            }),
-            StreamEvent::Gap { offset, len } => Stream::Gap {
-                place: Place {
-                    start: offset,
-                    end: offset + len,
-                },
-                len: Some(len),
-            },
-            other => {
+        match stream(event) {
+            Some(stream) => self.push(flow, from, stream, now, cx),
+            None => {
                 if let Some(conversation) = &self.above.conversation {
-                    conversation.happened(from, other, now, cx.out);
+                    conversation.happened(from, event, now, cx.out);
                 }
-                return;
             }
-        };
-        self.push(flow, from, piece, now, cx);
+        }
     }
 
     /// Takes the next piece of a direction.
@@ -179,10 +159,7 @@ impl Stack {
         now: At,
         cx: &mut Context<'_, '_>,
     ) {
-        let way = match from == self.client {
-            true => Way::Up,
-            false => Way::Down,
-        };
+        let way = way_of(from, self.client);
         if let Some(conversation) = &mut self.above.conversation {
             let (Stream::Data(Piece { place, .. }) | Stream::Gap { place, .. }) = stream;
             let from_start = flow.from_start[from.index()];
@@ -234,6 +211,27 @@ impl Stack {
     }
 }
 
+/// What TCP hands on, if it is a part of the stream.
+pub(super) fn stream(event: StreamEvent<'_>) -> Option<Stream<'_>> {
+    let place = |start, len| Place {
+        start,
+        end: start + len,
+    };
+    match event {
+        StreamEvent::Data { offset, bytes, at } => Some(Stream::Data(Piece {
+            bytes,
+            place: place(offset, bytes.len() as u64),
+            at,
+            seal: None,
+        })),
+        StreamEvent::Gap { offset, len } => Some(Stream::Gap {
+            place: place(offset, len),
+            len: Some(len),
+        }),
+        _ => None,
+    }
+}
+
 /// Names of MQTT in ALPN: the registered one, and that of AWS for its port 443.
 const ALPN: [&str; 2] = ["mqtt", "x-amzn-mqtt-ca"];
 
@@ -244,6 +242,13 @@ fn names_mqtt(tls: &TlsInfo) -> bool {
         (Some(alpn), _) => ALPN.contains(&alpn.as_str()),
         (None, []) => false,
         (None, offered) => offered.iter().all(|alpn| ALPN.contains(&alpn.as_str())),
+    }
+}
+
+fn way_of(from: End, client: End) -> Way {
+    match from == client {
+        true => Way::Up,
+        false => Way::Down,
     }
 }
 
@@ -386,7 +391,6 @@ impl Node {
         Self::Undecided(Box::new(Undecided {
             prefix: Prefix::default(),
             below,
-            holes: [None; 2],
         }))
     }
 
@@ -481,20 +485,9 @@ impl Node {
         };
         let below = undecided.below;
         let from = climb.end(way);
-        let (found, joined) = match stream {
-            Stream::Data(piece) => {
-                let joined = below.is_none() && !climb.flow.from_start[from.index()];
-                (undecided.prefix.hold(from, piece), joined)
-            }
-            Stream::Gap { place, len: None } if !undecided.prefix.has_from(from) => {
-                let hole = &mut undecided.holes[from.index()];
-                let start = hole.map_or(place.start, |hole| hole.start);
-                *hole = Some(Place { start, ..place });
-                return;
-            }
-            Stream::Gap { .. } => (Found::Nothing, true),
-        };
-        let joined = joined || undecided.holes[from.index()].is_some();
+        let found = undecided.prefix.push(from, stream);
+        let joined = undecided.prefix.is_joined(from)
+            || below.is_none() && !climb.flow.from_start[from.index()];
         let next = match found {
             Found::More => return,
             Found::Mqtt(_) => Self::Mqtt,
@@ -504,32 +497,26 @@ impl Node {
             }
             Found::Carrier(..) | Found::Nothing => Self::otherwise(below, joined, climb),
         };
-        let Self::Undecided(undecided) = std::mem::replace(self, next) else {
-            return;
-        };
+        let prefix = self.become_of(next);
         if let Self::Foreign = self {
-            climb.cx.shared.http2_connections += u64::from(undecided.prefix.is_http2());
+            climb.cx.shared.http2_connections += u64::from(prefix.is_http2());
         }
+        self.replay(&prefix, climb);
         let client = climb.client;
-        let mut holes = undecided.holes;
-        undecided.prefix.replay(|from, piece| {
-            let way = match from == client {
-                true => Way::Up,
-                false => Way::Down,
-            };
-            if let Some(place) = holes[from.index()].take() {
-                self.push(way, Stream::Gap { place, len: None }, climb);
-            }
-            self.push(way, Stream::Data(piece), climb);
-        });
-        for way in [Way::Up, Way::Down] {
-            if let Some(place) = holes[climb.end(way).index()] {
-                self.push(way, Stream::Gap { place, len: None }, climb);
-            }
+        prefix.replay_holes(|from, hole| self.push(way_of(from, client), hole, climb));
+    }
+
+    /// Becomes what was found; gives what was held until then.
+    fn become_of(&mut self, next: Self) -> Prefix {
+        match std::mem::replace(self, next) {
+            Self::Undecided(undecided) => undecided.prefix,
+            _ => Prefix::default(),
         }
-        if let Stream::Gap { .. } = stream {
-            self.push(way, stream, climb);
-        }
+    }
+
+    fn replay(&mut self, prefix: &Prefix, climb: &mut Climb<'_, '_, '_>) {
+        let client = climb.client;
+        prefix.replay(|from, stream| self.push(way_of(from, client), stream, climb));
     }
 
     /// Lets layers that wait for keys look again.
@@ -566,6 +553,9 @@ impl Node {
             }
             Self::WebSocket(websocket) => {
                 climb.learn_websocket(websocket.0.info());
+                if websocket.0.info().names_mqtt() {
+                    climb.converse();
+                }
                 websocket.1.learn(climb);
             }
             Self::Undecided(_) | Self::Mqtt | Self::Foreign => {}
@@ -589,20 +579,11 @@ impl Node {
             }
             Self::Undecided(undecided) => {
                 // What was held is told as unfinished, or as what it is not.
-                let next = match climb.above.conversation {
-                    Some(_) => Self::Mqtt,
-                    None => Self::Foreign,
-                };
-                let undecided = std::mem::take(&mut undecided.prefix);
-                *self = next;
-                let client = climb.client;
-                undecided.replay(|from, piece| {
-                    let way = match from == client {
-                        true => Way::Up,
-                        false => Way::Down,
-                    };
-                    self.push(way, Stream::Data(piece), climb);
-                });
+                let joined = undecided.prefix.is_joined(climb.client);
+                let next = Self::otherwise(undecided.below, joined, climb);
+                let prefix = self.become_of(next);
+                self.replay(&prefix, climb);
+                self.finish(climb);
             }
             Self::Mqtt | Self::Foreign => {}
         }

@@ -14,6 +14,7 @@
 
 mod conversation;
 mod held;
+mod order;
 mod provenance;
 mod recognise;
 mod stack;

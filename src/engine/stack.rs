@@ -12,6 +12,7 @@
 //! until then what the layers tell is kept for it.
 
 use super::conversation::Conversation;
+use super::order::Order;
 use super::recognise::{Carrier, Found, Prefix};
 use super::{Context, Decode, SpanKind};
 use crate::event::EventKind;
@@ -41,7 +42,8 @@ struct Above {
     websocket: Option<Box<WebSocketInfo>>,
     /// Told when there is somebody to tell, or when the layer's facts are known.
     notes: Vec<(Way, Note, At)>,
-    spans: Vec<(Way, Place, SpanKind)>,
+    /// What stretches of the streams are, by [`Way`].
+    order: [Order; 2],
 }
 
 /// A layer and what lies above it.
@@ -107,7 +109,7 @@ impl Stack {
                 tls: None,
                 websocket: None,
                 notes: Vec::new(),
-                spans: Vec::new(),
+                order: Default::default(),
             },
         }
     }
@@ -160,8 +162,9 @@ impl Stack {
         cx: &mut Context<'_, '_>,
     ) {
         let way = way_of(from, self.client);
+        let (Stream::Data(Piece { place, .. }) | Stream::Gap { place, .. }) = stream;
+        self.above.order[way as usize].begin(place.start);
         if let Some(conversation) = &mut self.above.conversation {
-            let (Stream::Data(Piece { place, .. }) | Stream::Gap { place, .. }) = stream;
             let from_start = flow.from_start[from.index()];
             conversation.begins(direction(way), flow, from, from_start);
             conversation.read(direction(way), place.end);
@@ -193,6 +196,7 @@ impl Stack {
         f(&mut self.bottom, &mut climb);
         self.bottom.learn(&mut climb);
         climb.settle_notes();
+        climb.settle_spans(false);
     }
 
     /// What TCP itself tells.
@@ -204,7 +208,10 @@ impl Stack {
 
     /// The connection is over.
     pub(super) fn close(mut self, flow: &FlowInfo, how: Closed, now: At, cx: &mut Context<'_, '_>) {
-        self.with(flow, now, cx, Node::finish);
+        self.with(flow, now, cx, |bottom, climb| {
+            bottom.finish(climb);
+            climb.settle_spans(true);
+        });
         if let Some(mut conversation) = self.above.conversation {
             conversation.close(how, now, cx);
         }
@@ -291,12 +298,8 @@ impl Climb<'_, '_, '_> {
         }
         self.above.conversation = Some(conversation);
         self.tell_carriers();
-        let above = &mut *self.above;
-        if let Some(conversation) = &mut above.conversation {
+        if let Some(conversation) = &mut self.above.conversation {
             conversation.announce(self.flow, self.cx.out);
-            for (way, place, kind) in above.spans.drain(..) {
-                conversation.span(direction(way), place, kind, self.cx.out);
-            }
         }
         self.settle_notes();
     }
@@ -339,18 +342,27 @@ impl Climb<'_, '_, '_> {
     }
 
     fn own(&mut self, way: Way, place: Place, own: Own) {
-        if !self.cx.config.follow_packets || place.is_empty() {
-            return;
+        self.span(way, place, Some(SpanKind::Own(own)));
+    }
+
+    /// A stretch is for this; for nothing if it is not there.
+    fn span(&mut self, way: Way, place: Place, kind: Option<SpanKind>) {
+        let order = &mut self.above.order[way as usize];
+        let is_kept = self.above.conversation.is_some() || !order.is_full();
+        if self.cx.config.follow_packets && is_kept {
+            order.push(place, kind);
         }
-        let kind = SpanKind::Own(own);
-        match &self.above.conversation {
-            Some(conversation) => {
+    }
+
+    /// Passes on what can be.
+    fn settle_spans(&mut self, at_end: bool) {
+        let Some(conversation) = &self.above.conversation else {
+            return;
+        };
+        for way in [Way::Up, Way::Down] {
+            while let Some((place, kind)) = self.above.order[way as usize].pop(at_end) {
                 conversation.span(direction(way), place, kind, self.cx.out);
             }
-            None if self.above.spans.len() < limits::UNDECIDED_SPANS => {
-                self.above.spans.push((way, place, kind));
-            }
-            None => {}
         }
     }
 
@@ -380,6 +392,18 @@ impl Climb<'_, '_, '_> {
 
     fn mqtt(&mut self, way: Way, stream: Stream<'_>) {
         self.converse();
+        let Some(conversation) = &mut self.above.conversation else {
+            return;
+        };
+        let (place, kind) = match stream {
+            Stream::Data(piece) => {
+                let kind = conversation.mqtt_span(direction(way), piece);
+                (piece.place, Some(kind))
+            }
+            Stream::Gap { place, .. } => (place, None),
+        };
+        self.span(way, place, kind);
+        self.settle_spans(false);
         if let Some(conversation) = &mut self.above.conversation {
             conversation.take(direction(way), stream, self.now, self.cx);
         }
@@ -462,11 +486,10 @@ impl Node {
                 }
             }
             Self::Mqtt => climb.mqtt(way, stream),
-            Self::Foreign => {
-                if let Stream::Data(piece) = stream {
-                    climb.own(way, piece.place, Own::Unread);
-                }
-            }
+            Self::Foreign => match stream {
+                Stream::Data(piece) => climb.own(way, piece.place, Own::Unread),
+                Stream::Gap { place, .. } => climb.span(way, place, None),
+            },
         }
     }
 

@@ -42,7 +42,7 @@ fn transports_keep_the_account() {
     for card in carried() {
         let (mine, connections, sent_again) = layers(&card.capture);
         let (clear, _, clear_sent_again) = layers(&card.clear);
-        let is_deflated = card.capture.to_string_lossy().contains("deflate");
+        let is_deflated = card.how.contains("deflate");
         let is_same = !sent_again && !clear_sent_again && !is_deflated;
         let layers: std::collections::BTreeSet<_> = mine.keys().chain(clear.keys()).collect();
         for layer in layers {

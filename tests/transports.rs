@@ -91,6 +91,10 @@ fn transports_without_keys_are_told() {
         let said = objects(&run);
         assert_eq!(frames(&said).count(), 0, "{name}");
         let file = name.to_string();
+        if file.contains("port-24443") {
+            let said = "1 TCP connection is not MQTT and not shown (1 of TLS";
+            assert!(run.err.contains(said), "{name}: {}", run.err);
+        }
         if card.transport != "tls" || file.contains("port-24443") {
             continue;
         }
@@ -100,6 +104,10 @@ fn transports_without_keys_are_told() {
             (said.iter()).map(|o| o["connection"].to_string()).collect();
         assert_eq!(encrypted.len(), connections.len(), "{name}: {said:?}");
         assert!(!encrypted.is_empty(), "{name}");
+        let check = mqttdump().arg("check").arg(&card.capture).output();
+        let check = Run::from(check.expect("the program starts"));
+        let told = check.out.matches("CANNOT TELL encrypted").count();
+        assert_eq!((check.code, told), (Some(2), encrypted.len()), "{name}");
         for event in encrypted {
             let event = event.to_string();
             let version = if file.contains("tls12") { "1.2" } else { "1.3" };

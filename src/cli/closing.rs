@@ -41,8 +41,12 @@ pub(crate) fn notes(facts: &Facts<'_>) -> (Vec<String>, bool) {
             nothing_found(facts, summary, &mut notes);
         }
         if !facts.quiet && !facts.selecting && summary.other_connections > 0 {
+            let sealed = match summary.tls_connections {
+                0 => String::new(),
+                n => format!(" ({n} of TLS that could not be read: see --tls-keylog)"),
+            };
             notes.push(format!(
-                "{} not MQTT and not shown",
+                "{} not MQTT and not shown{sealed}",
                 are(summary.other_connections, "TCP connection")
             ));
         }

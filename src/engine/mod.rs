@@ -215,6 +215,8 @@ pub struct Summary {
     /// Those of them that begin as HTTP/2 does, in clear or decrypted: it can
     /// carry WebSockets, and is not decoded.
     pub http2_connections: u64,
+    /// Those of them that are TLS, and whose port does not say that it is MQTT's.
+    pub tls_connections: u64,
     /// What was met below TCP.
     pub net: net::Counters,
 }
@@ -244,6 +246,7 @@ struct Shared {
     frames: u64,
     mqtt_connections: u64,
     http2_connections: u64,
+    tls_connections: u64,
     /// Bytes kept of incomplete control packets.
     kept: usize,
 }
@@ -378,6 +381,7 @@ impl Engine {
             mqtt_connections: self.shared.mqtt_connections,
             other_connections: self.flows.connections() - self.shared.mqtt_connections,
             http2_connections: self.shared.http2_connections,
+            tls_connections: self.shared.tls_connections,
             net: self.net.counters().clone(),
         }
     }
@@ -552,6 +556,7 @@ impl Handler<Tracked> for Context<'_, '_> {
         match state {
             Tracked::Layered(stack) if stack.is_over() => {
                 if stack.connection().is_none() {
+                    self.shared.tls_connections += u64::from(stack.is_sealed(self));
                     *state = Tracked::Other;
                 }
                 Interest::Ignored
@@ -621,7 +626,10 @@ impl Handler<Tracked> for Context<'_, '_> {
     fn closed(&mut self, flow: &FlowInfo, state: &mut Tracked, how: Closed, at: At) {
         match std::mem::replace(state, Tracked::Other) {
             Tracked::Mqtt(mut conversation) => conversation.close(how, at, self),
-            Tracked::Layered(stack) => stack.close(flow, how, at, self),
+            Tracked::Layered(stack) => {
+                self.shared.tls_connections += u64::from(stack.is_sealed(self));
+                stack.close(flow, how, at, self);
+            }
             Tracked::New | Tracked::Undecided(_) | Tracked::Other => {}
         }
     }

@@ -310,6 +310,11 @@ impl Prefix {
         }
     }
 
+    /// Nothing has come yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.iter().all(Held::is_empty)
+    }
+
     /// Whether an end, or the one that opens a layer, does not begin at its
     /// beginning.
     pub(super) fn is_joined(&self, from: End) -> bool {

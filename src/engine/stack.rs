@@ -126,6 +126,13 @@ impl Stack {
         conversation.map_or(self.bottom.is_foreign(), Conversation::is_over)
     }
 
+    /// Whether it is TLS of which nothing was read, and nobody knows what it
+    /// carries.
+    pub(super) fn is_sealed(&self, cx: &Context<'_, '_>) -> bool {
+        let has_keys = cx.keys.generation() > 0;
+        self.above.conversation.is_none() && self.bottom.is_sealed(has_keys)
+    }
+
     /// The SYN came after what it should precede.
     pub(super) fn announce(&mut self, flow: &FlowInfo, cx: &mut Context<'_, '_>) {
         if let Some(conversation) = &mut self.above.conversation {
@@ -454,6 +461,19 @@ impl Node {
             Self::WebSocket(websocket) => websocket.1.is_foreign(),
             Self::Foreign => true,
             Self::Undecided(_) | Self::Mqtt => false,
+        }
+    }
+
+    fn is_sealed(&self, has_keys: bool) -> bool {
+        match self {
+            Self::Proxy(proxy) => proxy.1.is_sealed(has_keys),
+            Self::Tls(tls) => match &tls.1 {
+                Self::Undecided(undecided) => undecided.prefix.is_empty(),
+                // Without keys nobody has looked.
+                Self::Foreign => !has_keys,
+                _ => false,
+            },
+            _ => false,
         }
     }
 

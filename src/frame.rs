@@ -52,6 +52,11 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Whether WebSocket is part of it.
+    pub const fn is_websocket(self) -> bool {
+        matches!(self, Self::WebSocket | Self::TlsWebSocket)
+    }
+
     /// The name used in JSON.
     pub const fn name(self) -> &'static str {
         match self {

@@ -16,20 +16,16 @@ use crate::support::stack::OwnedPacket;
 
 /// Judges packets.
 pub(crate) fn judge(packets: &[OwnedPacket], options: Options) -> Vec<Finding> {
-    judge_with(packets, options, None)
+    judge_with(packets, options, None).take_finished()
 }
 
 fn judge_dropping(packets: &[OwnedPacket], dropped: Option<(usize, i64)>) -> Vec<Finding> {
-    judge_with(packets, Options::default(), dropped)
+    judge_with(packets, Options::default(), dropped).take_finished()
 }
 
 /// `dropped`: after how many packets it is told, and until when packets may
 /// have been dropped.
-fn judge_with(
-    packets: &[OwnedPacket],
-    options: Options,
-    dropped: Option<(usize, i64)>,
-) -> Vec<Finding> {
+fn judge_with(packets: &[OwnedPacket], options: Options, dropped: Option<(usize, i64)>) -> Judge {
     let mut engine = Engine::new(Config {
         follow_tcp: true,
         ..Config::default()
@@ -53,7 +49,7 @@ fn judge_with(
     }
     engine.finish(&mut |output| judge.push(output));
     judge.finish();
-    judge.take_finished()
+    judge
 }
 
 pub(crate) fn told(findings: &[Finding]) -> String {
@@ -326,6 +322,31 @@ fn cut_of(packets: &[OwnedPacket], dice: &mut Dice) -> Vec<usize> {
             })
             .collect()
         }
+    }
+}
+
+/// What travels over TCP alone gives the rules of WebSocket nothing to judge, and
+/// a rule about one reason for closing has nothing to say of another.
+#[test]
+fn rules_with_nothing_to_judge() {
+    let judged = |text: &str| -> Vec<&str> {
+        let judge = judge_with(&scene(text), Options::default(), None);
+        judge.judged().iter().map(|rule| rule.id).collect()
+    };
+    let of_websocket = |rules: &[&str]| {
+        let names = ["websocket-", "subprotocol-"];
+        let ours = |id: &&&str| names.iter().any(|name| id.starts_with(name));
+        rules.iter().filter(ours).count()
+    };
+    let plain = "> CONNECT client=c\n< CONNACK\n> PINGREQ\n< PINGRESP";
+    assert_eq!(of_websocket(&judged(plain)), 0);
+    assert_eq!(of_websocket(&judged(&format!("! websocket\n{plain}"))), 3);
+
+    let left_open = "> CONNECT client=c\n< CONNACK\n> DISCONNECT\n! wait 30s\n< PINGRESP";
+    let rules = judged(left_open);
+    assert!(rules.contains(&"disconnect-then-close"), "{rules:?}");
+    for other in ["refused-then-close", "takeover", "websocket-text-accepted"] {
+        assert!(!rules.contains(&other), "{other}: {rules:?}");
     }
 }
 

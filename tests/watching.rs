@@ -534,12 +534,12 @@ fn check_sums_up_on_an_interval() {
   WARNING missing-ack by server, packet 14 [3.1.1 MQTT-3.3.4-1, 3.1.1 MQTT-3.3.5-2]
     expected PUBACK for PUBLISH with id 9, found none for 21 s
 
-10:15:40.000000 x.pcap: 1 violation, 2 warnings (6 messages on 1 connection, 72 rules had something to judge)
+10:15:40.000000 x.pcap: 1 violation, 2 warnings (6 messages on 1 connection, 68 rules had something to judge)
   VIOLATION dup-with-qos-0 by client: 3 times on 1 connection
   WARNING fault-then-close by server: 1 time on 1 connection
   WARNING missing-ack by server: 1 time on 1 connection
 
-x.pcap: 1 violation, 2 warnings (8 messages on 1 connection, 73 rules had something to judge)
+x.pcap: 1 violation, 2 warnings (8 messages on 1 connection, 69 rules had something to judge)
   VIOLATION dup-with-qos-0 by client: 3 times on 1 connection
   WARNING fault-then-close by server: 1 time on 1 connection
   WARNING missing-ack by server: 1 time on 1 connection

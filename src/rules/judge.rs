@@ -152,7 +152,9 @@ impl Judge {
 struct Tables {
     /// By packet type and version: rules with a function.
     frame: Vec<Vec<(usize, FrameCheck)>>,
-    /// By packet type and version: all rules that judge it.
+    /// The same, of rules for WebSocket.
+    websocket: Vec<Vec<(usize, FrameCheck)>>,
+    /// By packet type and version: all rules that judge it, whatever carries it.
     judge: Vec<RuleSet>,
     /// By packet type: budgets.
     budget: Vec<Vec<(usize, BudgetCheck)>>,
@@ -176,6 +178,7 @@ impl Tables {
         let places = PacketType::ALL.len() * VERSIONS.len();
         let mut tables = Self {
             frame: vec![Vec::new(); places],
+            websocket: vec![Vec::new(); places],
             judge: vec![RuleSet::default(); places],
             budget: vec![Vec::new(); PacketType::ALL.len()],
             format: Vec::new(),
@@ -196,6 +199,9 @@ impl Tables {
                         Check::Frame(types, check) if types.contains(&kind) => {
                             tables.frame[place].push((at, check));
                             tables.judge[place].add(at);
+                        }
+                        Check::OverWebSocket(types, check) if types.contains(&kind) => {
+                            tables.websocket[place].push((at, check));
                         }
                         Check::Format(wrongs)
                             if wrongs.iter().any(|wrong| {
@@ -477,7 +483,14 @@ impl Observer for Bench {
                 }
             }
         }
-        for &(rule, check) in &tables.frame[at] {
+        let mut websocket: &[_] = &[];
+        if frame.connection.transport.is_websocket() {
+            websocket = &tables.websocket[at];
+            for &(rule, _) in websocket {
+                self.judged.add(rule);
+            }
+        }
+        for &(rule, check) in tables.frame[at].iter().chain(websocket) {
             if let Some(fault) = check(facts) {
                 let place = of_frame(facts, "");
                 let doubt = doubt.filter(|_| !fault.any_version);
@@ -548,7 +561,8 @@ impl Observer for Bench {
             told: false,
         };
         self.ask(&place, |check| match check {
-            Check::StillOpen(check) => Some(check(facts)),
+            // Each is about one cause, and has nothing to judge of another.
+            Check::StillOpen(check) => check(facts).map(Some),
             _ => None,
         });
     }

@@ -86,6 +86,8 @@ pub enum Check {
     Format(&'static [Wrong]),
     /// Control packets of these types.
     Frame(&'static [PacketType], fn(&FrameFacts<'_>) -> Judged),
+    /// The same, where MQTT travels over WebSocket.
+    OverWebSocket(&'static [PacketType], fn(&FrameFacts<'_>) -> Judged),
     /// A request to which no answer was seen, when nothing more can come.
     Overdue(fn(&Overdue<'_>) -> Judged),
     /// A delivery that never came, when nothing more can come.
@@ -121,6 +123,7 @@ impl fmt::Debug for Check {
         f.write_str(match self {
             Self::Format(_) => "Format",
             Self::Frame(..) => "Frame",
+            Self::OverWebSocket(..) => "OverWebSocket",
             Self::Overdue(_) => "Overdue",
             Self::Undelivered(_) => "Undelivered",
             Self::StillOpen(_) => "StillOpen",

@@ -43,7 +43,7 @@ static WEBSOCKET_TEXT: Rule = Rule {
 > PINGREQ",
         cut: "",
     },
-    check: Check::Frame(&P::ALL, websocket_text),
+    check: Check::OverWebSocket(&P::ALL, websocket_text),
 };
 
 fn websocket_text(f: &FrameFacts<'_>) -> Judged {
@@ -120,7 +120,7 @@ static SUBPROTOCOL_NOT_OFFERED: Rule = Rule {
 > CONNECT client=c",
         cut: "",
     },
-    check: Check::Frame(&[P::Connect], subprotocol_not_offered),
+    check: Check::OverWebSocket(&[P::Connect], subprotocol_not_offered),
 };
 
 fn subprotocol_not_offered(f: &FrameFacts<'_>) -> Judged {
@@ -158,7 +158,7 @@ static SUBPROTOCOL_NOT_SELECTED: Rule = Rule {
 < CONNACK",
         cut: "",
     },
-    check: Check::Frame(&[P::Connack], subprotocol_not_selected),
+    check: Check::OverWebSocket(&[P::Connack], subprotocol_not_selected),
 };
 
 fn subprotocol_not_selected(f: &FrameFacts<'_>) -> Judged {

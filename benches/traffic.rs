@@ -7,6 +7,7 @@
 //! | b | few connections, bodies of 20 kB to 1 MB | counting through bodies |
 //! | c | 20 packets per connection, all open at once | the flow table |
 //! | d | one connection, a dozen messages in each segment | decoding and printing |
+//! | e | 30 packets per connection, each closed before the next, one a millisecond | endless running |
 //!
 //! Packets are Ethernet, IPv4 and TCP with timestamps, checksums right, no
 //! segment lost or out of order: what tcpdump shows of a healthy broker.
@@ -18,6 +19,7 @@ pub(crate) enum Kind {
     B,
     C,
     D,
+    E,
 }
 
 impl Kind {
@@ -28,6 +30,7 @@ impl Kind {
             "b" => Some(Self::B),
             "c" => Some(Self::C),
             "d" => Some(Self::D),
+            "e" => Some(Self::E),
             _ => None,
         }
     }
@@ -38,6 +41,8 @@ impl Kind {
             Self::B => 50_000,
             Self::C => 20,
             Self::D => return 1,
+            // One after the other.
+            Self::E => return 0,
         };
         (packets / per_connection).max(1)
     }
@@ -62,6 +67,14 @@ pub(crate) fn generate(kind: Kind, packets: u64, out: &mut dyn FnMut(u64, &[u8])
         wire.open(connection);
     }
     let mut message = Vec::new();
+    if kind == Kind::E {
+        for number in 1.. {
+            if wire.left == 0 {
+                return;
+            }
+            wire.short(&mut Connection::new(number), &mut message);
+        }
+    }
     while wire.left > 0 {
         let chosen = wire.random.below(connections.len() as u64) as usize;
         let connection = &mut connections[chosen];
@@ -69,7 +82,7 @@ pub(crate) fn generate(kind: Kind, packets: u64, out: &mut dyn FnMut(u64, &[u8])
             Kind::A => wire.exchange(connection, 60..400, &mut message),
             Kind::C => wire.exchange(connection, 20..290, &mut message),
             Kind::B => wire.body(connection, &mut message),
-            Kind::D => wire.flood(connection, &mut message),
+            Kind::D | Kind::E => wire.flood(connection, &mut message),
         }
     }
 }
@@ -178,6 +191,19 @@ impl Wire<'_> {
         if qos > 0 {
             self.segment(connection, UP, ACK, &[]);
         }
+    }
+
+    /// A device that wakes up, says what it has to say, and goes to sleep.
+    fn short(&mut self, connection: &mut Connection, message: &mut Vec<u8>) {
+        self.open(connection);
+        for _ in 0..4 {
+            self.exchange(connection, 20..290, message);
+        }
+        self.segment(connection, UP, PSH | ACK, &[0xe0, 0]);
+        self.segment(connection, UP, FIN | ACK, &[]);
+        self.segment(connection, DOWN, FIN | ACK, &[]);
+        self.segment(connection, UP, ACK, &[]);
+        self.time += 1_000_000;
     }
 
     /// A large message, acknowledged every second segment.

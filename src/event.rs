@@ -2,6 +2,7 @@
 //! close, bytes the capture lacks, streams that are not MQTT.
 
 use crate::frame::{Connection, Direction};
+use crate::layer::Note;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
@@ -58,6 +59,9 @@ pub enum EventKind {
         /// What it looks like.
         reason: &'static str,
     },
+    /// What lies between TCP and MQTT tells something. What is known of it is
+    /// in [`Connection::tls`] and [`Connection::websocket`].
+    Layer(Note),
     /// A limit of ours bit.
     Bound {
         /// Which limit, and what was given up.
@@ -105,6 +109,7 @@ impl EventKind {
             Self::Malformed { .. } => "malformed",
             Self::Unfinished { .. } => "unfinished",
             Self::NotMqtt { .. } => "not_mqtt",
+            Self::Layer(note) => note.name(),
             Self::Bound { .. } => "bound",
             Self::Conflict => "conflict",
             Self::Late => "late",

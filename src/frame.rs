@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::layer::Place;
+use crate::layer::tls::TlsInfo;
+use crate::layer::websocket::WebSocketInfo;
 use crate::mqtt::{ControlPacket, Defect, FixedHeader, Text, Version};
 use crate::net::Endpoint;
 use crate::packet::PacketRef;
@@ -40,6 +43,12 @@ pub enum Transport {
     /// TCP alone.
     #[default]
     Tcp,
+    /// TLS.
+    Tls,
+    /// WebSocket.
+    WebSocket,
+    /// WebSocket within TLS.
+    TlsWebSocket,
 }
 
 impl Transport {
@@ -47,6 +56,9 @@ impl Transport {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::WebSocket => "websocket",
+            Self::TlsWebSocket => "tls+websocket",
         }
     }
 }
@@ -63,6 +75,10 @@ pub struct Connection {
     pub server: Endpoint,
     /// What carries MQTT.
     pub transport: Transport,
+    /// What TLS tells of itself, if it is there.
+    pub tls: Option<Box<TlsInfo>>,
+    /// How the WebSocket was opened, if it is there.
+    pub websocket: Option<Box<WebSocketInfo>>,
     /// Client Identifier, once a CONNECT or an Assigned Client Identifier told
     /// it.
     pub client_id: Option<Box<[u8]>>,
@@ -74,7 +90,7 @@ pub struct Connection {
     pub version_assumed: bool,
     /// Sequence number at offset 0 of each direction's byte stream, once known.
     pub first_seq: [Option<u32>; 2],
-    /// Whether offset 0 of each direction's byte stream is its first byte.
+    /// Whether offset 0 of each direction's MQTT byte stream is its first byte.
     pub from_start: [bool; 2],
 }
 
@@ -120,9 +136,13 @@ pub struct MQTTFrame<'a> {
     pub last: PacketRef,
     /// Time of the packet that completed it.
     pub time: Timestamp,
-    /// Position of its first byte in this direction's byte stream, from 0 at
-    /// the first byte after the SYN (or at the first byte seen).
+    /// Position of its first byte in this direction's MQTT byte stream, from 0
+    /// at the first byte of MQTT (or at the first byte seen).
     pub offset: u64,
+    /// Where it lies in this direction's TCP byte stream, from 0 at the first
+    /// byte after the SYN (or at the first byte seen). Over TLS or compressed,
+    /// up to the end of the record or message without which it cannot be read.
+    pub place: Place,
     /// Time of the packet in which its first byte was first seen.
     pub started: Timestamp,
     /// What its sender had received of the other direction's byte stream.
@@ -145,9 +165,10 @@ pub struct Received {
 }
 
 impl MQTTFrame<'_> {
-    /// Position after its last byte in this direction's byte stream.
+    /// Position in this direction's TCP byte stream after all that its receiver
+    /// needs to read it.
     pub fn end(&self) -> u64 {
-        self.offset + self.header.packet_len()
+        self.place.end
     }
 }
 

@@ -8,6 +8,8 @@ pub mod frame;
 pub mod layer;
 pub mod limits;
 pub mod link;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod mqtt;
 pub mod net;
 pub mod overhead;

@@ -66,6 +66,12 @@ pub const BLIND_HOLE_MILLIS: u64 = 60_000;
 /// in bytes.
 pub const HISTORY_BYTES: usize = 1 << 20;
 
+/// What layers tell of a connection is kept until it is known to carry MQTT: so
+/// many notes.
+pub const UNDECIDED_NOTES: usize = 16;
+/// And so many stretches of its streams.
+pub const UNDECIDED_SPANS: usize = 1024;
+
 /// Bytes kept of a control packet other than PUBLISH while it is incomplete.
 pub const PACKET_KEPT: usize = 1 << 20;
 /// Bytes kept of topic and properties of an incomplete PUBLISH.
@@ -76,6 +82,21 @@ pub const KEPT_TOTAL: usize = 64 << 20;
 /// Bytes held while looking for the next control packet after framing was
 /// lost.
 pub const RESYNC_BYTES: usize = 64 << 10;
+/// Bytes of an HTTP request or response that opens a WebSocket. Servers take
+/// 8 KiB by default, some 16 KiB.
+pub const UPGRADE_BYTES: usize = 16 << 10;
+/// Header fields of it.
+pub const UPGRADE_FIELDS: usize = 128;
+/// Bytes that one compressed WebSocket message may inflate to. Nothing is kept
+/// of them: this is about the time that a few compressed bytes may cost.
+pub const INFLATED_BYTES: u64 = 64 << 20;
+/// Times that one direction of a WebSocket may break its format and be found
+/// again.
+pub const WEBSOCKET_BREAKS: u8 = 16;
+/// Bytes of a compressed or masked WebSocket payload that are looked at for
+/// evidence of MQTT while frames are lost.
+pub const WEBSOCKET_GLANCE: usize = 512;
+
 /// Bytes of topic names that the aliases of one direction may hold.
 pub const ALIAS_BYTES: usize = 1 << 20;
 
@@ -91,6 +112,13 @@ pub const SETTLED_EXCHANGES: usize = 1024;
 pub const SAVE_HELD_BYTES: usize = 64 << 20;
 /// Connections that have closed and whose stragglers are saved from a pipe.
 pub const SAVE_CLOSED: usize = 1 << 16;
+/// Bytes of names and secrets that are written again at the start of each file
+/// after the first.
+pub const SAVE_CARRIED_BYTES: usize = 16 << 20;
+/// Programs of `-z` that run at the same time.
+pub const SAVE_COMMANDS: usize = 8;
+/// Files that wait for theirs; beyond it, capturing waits too.
+pub const SAVE_COMMANDS_WAITING: usize = 4096;
 /// IP fragments that saving from files remembers, for its second pass: about
 /// 32 MiB.
 pub const SAVE_FRAGMENTS: usize = 1 << 21;
@@ -101,6 +129,9 @@ pub const WAITING_FRAMES: usize = 256;
 /// Control packets of one direction of a connection of which `overhead`
 /// remembers where they lie, while the peer has not acknowledged them.
 pub const LABELS: usize = 1024;
+/// Stretches of one direction of a connection, by the layers below MQTT, of which
+/// `overhead` waits to hear which control packets they carry.
+pub const WAITING_SPANS: usize = 1024;
 /// Segments of a connection that `overhead` keeps while nobody knows what it
 /// carries.
 pub const UNDECIDED_SEGMENTS: usize = 256;
@@ -135,16 +166,24 @@ pub const SAMPLED_TOPICS: usize = 64;
 pub const ENDED_EXCHANGES: usize = 64;
 /// Sessions without a connection that `check` remembers.
 pub const SESSIONS: usize = 1 << 16;
+/// Subscriptions and exchanges of all these: about 128 MiB.
+pub const SESSION_ITEMS: usize = 1 << 20;
 /// Subscriptions that `check` remembers of a session.
 pub const SUBSCRIPTIONS: usize = 4096;
 /// Requests that `check` follows until TCP acknowledges them, for each
 /// direction of a connection.
 pub const UNACKED_REQUESTS: usize = 1024;
-/// Findings that `check` keeps; more are only counted.
+/// Findings that `check` keeps, for a report at the end or while their connection
+/// is open; more are only counted.
 pub const FINDINGS: usize = 100_000;
 /// Publications, retained topics and wills of a server that `check` remembers,
 /// to match deliveries with.
 pub const PUBLICATIONS: usize = 4096;
+/// Bytes of names and properties of those publications, and again of those
+/// retained topics.
+pub const PUBLICATION_BYTES: usize = 1 << 20;
+/// Servers of which `check` remembers what was published through them.
+pub const SERVERS: usize = 256;
 /// Deliveries to a connection that `check` remembers.
 pub const DELIVERIES: usize = 64;
 /// Connections of a server up to which `check` looks for deliveries that are
@@ -179,3 +218,7 @@ pub const TLS_TRIAL_RATIO: u64 = 64;
 pub const TLS_STRANGERS: usize = 256;
 /// KeyUpdates that may have been in a hole.
 pub const TLS_KEY_UPDATES: usize = 3;
+
+/// Exchanges whose acknowledgement is waited for to measure it, for metrics:
+/// about 8 MiB. More are not measured.
+pub const MEASURED_EXCHANGES: usize = 1 << 17;

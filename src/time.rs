@@ -52,6 +52,17 @@ impl Timestamp {
         self.0.rem_euclid(1_000_000_000) as u32
     }
 
+    /// That much later; saturates.
+    pub const fn after(self, time: Duration) -> Self {
+        let nanos = time.as_nanos();
+        let nanos = if nanos > i64::MAX as u128 {
+            i64::MAX
+        } else {
+            nanos as i64
+        };
+        Self(self.0.saturating_add(nanos))
+    }
+
     /// Time passed since `earlier`; zero if the clock ran backwards.
     pub const fn since(self, earlier: Self) -> Duration {
         let nanos = self.0.saturating_sub(earlier.0);

@@ -35,7 +35,7 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "analysis",
         &[
-            "engine", "event", "flow", "frame", "limits", "mqtt", "net", "packet", "time",
+            "engine", "event", "flow", "frame", "layer", "limits", "mqtt", "net", "packet", "time",
         ],
     ),
     (
@@ -47,18 +47,27 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "overhead",
         &[
-            "engine", "event", "flow", "frame", "limits", "mqtt", "net", "packet", "time",
+            "engine", "event", "flow", "frame", "layer", "limits", "mqtt", "net", "packet", "time",
         ],
     ),
     (
         "select",
-        &["event", "frame", "limits", "mqtt", "net", "packet", "time"],
+        &[
+            "event", "frame", "layer", "limits", "mqtt", "net", "packet", "time",
+        ],
     ),
     (
         "report",
         &[
-            "analysis", "event", "frame", "limits", "mqtt", "net", "overhead", "packet", "rules",
-            "time",
+            "analysis", "event", "frame", "layer", "limits", "mqtt", "net", "overhead", "packet",
+            "rules", "time",
+        ],
+    ),
+    // What others collect, while it happens.
+    (
+        "metrics",
+        &[
+            "engine", "event", "frame", "limits", "mqtt", "overhead", "rules", "time",
         ],
     ),
     ("capture", &["limits", "link", "packet", "time"]),
@@ -81,34 +90,41 @@ const CRATES: &[(&str, &[&str])] = &[
     ("comfy_table", &["report"]),
     ("csv", &["report"]),
     ("etherparse", &["link", "net"]),
-    ("flate2", &["capture", "overhead"]),
+    (
+        "flate2",
+        &["capture", "layer/websocket/inflate.rs", "overhead"],
+    ),
     (
         "foldhash",
         &[
-            "analysis", "engine", "flow", "layer", "overhead", "rules", "select",
+            "analysis", "engine", "flow", "layer", "metrics", "overhead", "rules", "select",
         ],
     ),
     ("hashbrown", &["flow", "engine", "layer", "select"]),
     ("hkdf", &["layer/tls/schedule.rs"]),
     ("hmac", &["layer/tls/cipher.rs", "layer/tls/schedule.rs"]),
+    ("httparse", &["layer/websocket/upgrade.rs"]),
     ("indicatif", &["cli"]),
     ("itoa", &["report"]),
     ("jiff", &["report", "cli"]),
     ("lz4_flex", &["capture"]),
-    ("nix", &["capture/live.rs", "cli/live.rs"]),
-    ("nom", &["mqtt", "layer"]),
+    ("nix", &["capture/live", "cli/live"]),
+    ("nom", &["layer", "mqtt"]),
     (
         "pcap",
-        &["capture/bpf.rs", "capture/live.rs", "capture/machine.rs"],
+        &["capture/bpf.rs", "capture/live", "capture/machine.rs"],
     ),
+    ("prometheus_client", &["metrics"]),
     ("quick_xml", &["report"]),
+    ("rustix", &["cli/live", "cli/save"]),
     ("ruzstd", &["capture"]),
     ("serde", &["cli", "overhead", "report"]),
     ("serde_json", &["report"]),
     ("sha1", &["layer/tls/cipher.rs"]),
     ("sha2", &["layer/tls/cipher.rs", "layer/tls/schedule.rs"]),
-    ("signal_hook", &["cli/live.rs"]),
+    ("signal_hook", &["cli/live", "cli/signals.rs"]),
     ("terminal_size", &["cli"]),
+    ("tiny_http", &["cli/listen.rs"]),
     ("toml", &["cli", "overhead"]),
     ("thiserror", &["capture", "cli", "mqtt", "select"]),
     ("unicode_width", &["report"]),

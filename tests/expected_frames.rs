@@ -24,7 +24,8 @@ use serde_json::Value;
 
 use crate::support::program::{Run, mqttdump, project, run};
 
-/// Every capture under `fixtures/` that says what is in it.
+/// Every capture under `fixtures/` that says what is in it; those on other
+/// carriers than TCP are for `transports.rs`.
 #[test]
 fn captures_with_expected_frames() {
     let captures = with_extension(&project("fixtures"), ".frames.csv");
@@ -355,6 +356,10 @@ fn ndjson(parts: &[PathBuf]) -> Result<Vec<Value>, String> {
     command.args(["--format", "ndjson"]);
     for part in parts {
         command.arg("-r").arg(part);
+        let keys = part.with_extension("keys");
+        if keys.is_file() {
+            command.arg("--tls-keylog").arg(keys);
+        }
     }
     let run = Run::from(command.output().map_err(|e| e.to_string())?);
     // A damaged file is read as far as it goes, and says why not further.

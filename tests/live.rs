@@ -1,45 +1,103 @@
-//! Live capture on loopback, with a real broker and real clients.
+//! Live capture: the real program, a real broker, real clients, real
+//! interfaces.
+//!
+//! ```text
+//! loopback   Mosquitto ⇄ mosquitto_pub     ─┐
+//! va ═ vb    packets of a transcript → vb  ─┴→ mqttdump -i … → lines, counts, files
+//! ```
 //!
 //! Needs the right to capture (root, or cap_net_raw) and Mosquitto's programs.
-//! Where either lacks, it says `skipped` and why: that is no pass. Root in a
-//! network namespace of its own, if `unshare` is there, so that nothing else is
-//! seen.
+//! Where either lacks, it says `skipped` and why: that is no pass. Root gets a
+//! network namespace of its own, if `unshare` and `ip` are there, so that nothing
+//! else is seen and interfaces can be made and taken away.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+#[allow(dead_code, unreachable_pub)]
+#[path = "support/mod.rs"]
+mod support;
+
+use support::scene::{merged, wires};
+use support::stack::{Layer, OwnedPacket, Stack};
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mqttdump");
 const PORT: &str = "18911";
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Says to this program that it is in a namespace of its own.
+const INSIDE: &str = "--inside-a-namespace";
+
+/// What a test did: its part, or why it could not.
+type Tried = Result<(), String>;
+/// A name, and what it does.
+type Test = (&'static str, fn(&Place) -> Tried);
 
 fn main() -> ExitCode {
+    let inside = std::env::args().any(|arg| arg == INSIDE);
+    if !inside && is_root() && find("unshare").is_some() && find("ip").is_some() {
+        let own = std::env::current_exe().expect("a path");
+        let status = Command::new("unshare")
+            .arg("--net")
+            .arg(own)
+            .arg(INSIDE)
+            .status();
+        return match status.expect("unshare starts").code() {
+            Some(0) => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        };
+    }
+    if inside {
+        ip(&["link", "set", "lo", "up"]);
+    }
     if let Err(why) = possible() {
         println!("live capture: skipped: {why}");
         return ExitCode::SUCCESS;
     }
-    let tests: [(&str, fn(&Path)); 6] = [
+    let tests: [Test; 16] = [
         ("three levels of QoS appear as they happen", as_it_happens),
         ("root is given up before the first packet", without_root),
+        ("cap_net_raw is enough, and given up too", with_a_capability),
+        ("without permission it says what to do", without_permission),
         ("what is saved can be read by anybody", saving),
-        ("SIGTERM ends it, and so does a closed pipe", endings),
+        ("signals end it, and so does a closed pipe", endings),
         ("a quiet link does not hang it", quiet),
         ("-c and --frames end it", limits),
+        ("on any, each line says its interface", any),
+        ("check and overhead listen too", commands),
+        ("SIGUSR1 asks for the counts", counts),
+        ("-D lists what -i can be given", listing),
+        ("VLAN tags hide nothing", tags),
+        ("-Q chooses by direction", directions),
+        ("what the kernel drops is said and leaves doubt", drops),
+        ("an interface that vanishes ends it", vanishing),
     ];
-    let broker = Broker::start();
+    let place = Place::new(inside);
+    let mut skipped = 0;
     for (name, test) in tests {
-        test(&broker.folder);
-        println!("live capture: {name}: ok");
+        match test(&place) {
+            Ok(()) => println!("live capture: {name}: ok"),
+            Err(why) => {
+                skipped += 1;
+                println!("live capture: {name}: skipped: {why}");
+            }
+        }
     }
+    println!(
+        "live capture: {} passed, {skipped} skipped",
+        tests.len() - skipped
+    );
     ExitCode::SUCCESS
 }
 
 /// Whether there is anything to try.
 fn possible() -> Result<(), String> {
-    for program in ["mosquitto", "mosquitto_pub", "mosquitto_sub"] {
+    for program in ["mosquitto", "mosquitto_pub"] {
         if find(program).is_none() {
             return Err(format!("{program} is not installed"));
         }
@@ -64,11 +122,28 @@ fn possible() -> Result<(), String> {
     }
 }
 
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.expect("id starts").stdout == b"0\n"
+}
+
 fn find(program: &str) -> Option<PathBuf> {
-    ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
-        .iter()
-        .map(|folder| Path::new(folder).join(program))
-        .find(|path| path.exists())
+    [
+        "/usr/sbin",
+        "/usr/bin",
+        "/sbin",
+        "/bin",
+        "/usr/local/sbin",
+        "/usr/local/bin",
+    ]
+    .iter()
+    .map(|folder| Path::new(folder).join(program))
+    .find(|path| path.exists())
+}
+
+fn ip(words: &[&str]) {
+    let status = Command::new(find("ip").expect("ip")).args(words).status();
+    assert!(status.expect("ip starts").success(), "ip {words:?}");
 }
 
 fn signal(name: &str, child: &Child) {
@@ -77,38 +152,73 @@ fn signal(name: &str, child: &Child) {
     assert!(status.expect("kill starts").success());
 }
 
-struct Broker {
-    child: Child,
+/// A broker on loopback, a folder, and perhaps a pair of interfaces.
+struct Place {
+    broker: Child,
+    /// Ours alone, and open to everybody.
     folder: PathBuf,
+    has_pair: bool,
 }
 
-impl Broker {
-    fn start() -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("live");
+impl Place {
+    fn new(inside: bool) -> Self {
+        let folder = std::env::temp_dir().join(format!("mqttdump-live-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("ours");
         let settings = folder.join("mosquitto.conf");
         let text = format!("listener {PORT} 127.0.0.1\nallow_anonymous true\n");
         fs::write(&settings, text).expect("a file");
-        let child = Command::new(find("mosquitto").expect("it was there"))
+        let broker = Command::new(find("mosquitto").expect("it was there"))
             .arg("-c")
             .arg(&settings)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("mosquitto starts");
+        let place = Self {
+            broker,
+            folder,
+            has_pair: inside && Self::pair(),
+        };
         let since = Instant::now();
         while std::net::TcpStream::connect(format!("127.0.0.1:{PORT}")).is_err() {
             assert!(since.elapsed() < PATIENCE, "mosquitto does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { child, folder }
+        place
+    }
+
+    /// Makes va and vb: what is sent on one is received on the other.
+    fn pair() -> bool {
+        let made = Command::new(find("ip").expect("ip"))
+            .args(["link", "add", "va", "type", "veth", "peer", "name", "vb"])
+            .stderr(Stdio::null())
+            .status();
+        if !made.expect("ip starts").success() {
+            return false;
+        }
+        for name in ["va", "vb"] {
+            // No packets but ours.
+            let quiet = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
+            let _ = fs::write(quiet, "1");
+            ip(&["link", "set", name, "up"]);
+        }
+        true
+    }
+
+    fn needs_pair(&self) -> Tried {
+        match self.has_pair {
+            true => Ok(()),
+            false => Err("no pair of interfaces can be made here".to_owned()),
+        }
     }
 }
 
-impl Drop for Broker {
+impl Drop for Place {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.broker.kill();
+        let _ = self.broker.wait();
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -116,56 +226,72 @@ impl Drop for Broker {
 struct Live {
     child: Child,
     lines: Receiver<(Instant, String)>,
+    said: BufReader<std::process::ChildStderr>,
 }
 
 impl Live {
-    /// Starts it, and waits until it listens.
+    /// Starts it on loopback, and waits until it listens.
     fn start(args: &[&str]) -> Self {
         let decode = format!("{PORT}=mqtt");
-        let mut child = Command::new(PROGRAM)
-            .args(["-i", "lo", "-l", "--decode", &decode])
-            .args(args)
+        Self::run(&[&["-i", "lo", "--decode", &decode], args].concat())
+    }
+
+    fn run(args: &[&str]) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.args(args);
+        Self::started(command)
+    }
+
+    fn started(mut command: Command) -> Self {
+        let mut child = command
+            .env_remove("SUDO_UID")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("it starts");
-        let mut said = String::new();
-        let mut errors = BufReader::new(child.stderr.take().expect("a pipe"));
-        errors.read_line(&mut said).expect("a line");
-        assert!(said.contains("listening on lo"), "{said}");
-        child.stderr = Some(errors.into_inner());
+        let mut line = String::new();
+        let mut said = BufReader::new(child.stderr.take().expect("a pipe"));
+        said.read_line(&mut line).expect("a line");
+        assert!(line.contains("listening on "), "{line}");
         let (send, lines) = channel();
         let out = child.stdout.take().expect("a pipe");
         std::thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
+                // Nobody listens any more: the pipe closes.
                 if send.send((Instant::now(), line)).is_err() {
                     break;
                 }
             }
         });
-        Self { child, lines }
+        Self { child, lines, said }
     }
 
     /// The next line that has a word in it.
+    #[track_caller]
     fn line(&self, word: &str) -> (Instant, String) {
         loop {
-            let (when, line) = self
-                .lines
-                .recv_timeout(PATIENCE)
-                .unwrap_or_else(|_| panic!("no line with {word:?}"));
+            let next = self.lines.recv_timeout(PATIENCE);
+            let (when, line) = next.unwrap_or_else(|_| panic!("no line with {word:?}"));
             if line.contains(word) {
                 return (when, line);
             }
         }
     }
 
+    /// All lines that have come and will come.
+    fn rest(&self) -> Vec<String> {
+        self.lines.iter().map(|(_, line)| line).collect()
+    }
+
     /// Ends it; what it said, and its exit code.
-    fn end(mut self, by: &str) -> (String, Option<i32>) {
+    #[track_caller]
+    fn end(&mut self, by: &str) -> (String, Option<i32>) {
         signal(by, &self.child);
         self.wait()
     }
 
+    #[track_caller]
     fn wait(&mut self) -> (String, Option<i32>) {
         let since = Instant::now();
         let code = loop {
@@ -176,37 +302,77 @@ impl Live {
             std::thread::sleep(Duration::from_millis(10));
         };
         let mut said = String::new();
-        let mut errors = self.child.stderr.take().expect("a pipe");
-        errors.read_to_string(&mut said).expect("text");
+        self.said.read_to_string(&mut said).expect("text");
         (said, code)
+    }
+
+    /// A field of what Linux tells about the process.
+    fn status(&self, name: &str) -> String {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).expect("Linux tells");
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_default().trim().to_owned()
+    }
+
+    /// It can do nothing that not everybody can, now and ever.
+    #[track_caller]
+    fn has_no_privileges(&self) {
+        assert_ne!(self.status("Uid:").split('\t').next(), Some("0"));
+        for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+            assert_eq!(self.status(set).trim_start_matches('0'), "", "{set}");
+        }
+        assert_eq!(self.status("NoNewPrivs:"), "1");
     }
 }
 
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The number in `12 packets captured`.
+#[track_caller]
+fn counted(said: &str, what: &str) -> u64 {
+    let line = said.lines().find(|line| line.ends_with(what));
+    let line = line.unwrap_or_else(|| panic!("no {what:?} in {said}"));
+    let number = line.split(' ').nth(1).and_then(|word| word.parse().ok());
+    number.unwrap_or_else(|| panic!("{line}"))
+}
+
+/// A client publishes one message.
 fn publish(qos: u8) -> Instant {
     let qos = qos.to_string();
     let topic = format!("live/{qos}");
-    let status = Command::new("mosquitto_pub")
-        .args([
-            "-h",
-            "127.0.0.1",
-            "-p",
-            PORT,
-            "-t",
-            &topic,
-            "-q",
-            &qos,
-            "-m",
-            "on",
-        ])
+    let status = Command::new(find("mosquitto_pub").expect("it was there"))
+        .args(["-h", "127.0.0.1", "-p", PORT])
+        .args(["-t", &topic, "-q", &qos, "-m", "on"])
         .status();
     assert!(status.expect("mosquitto_pub starts").success());
     Instant::now()
 }
 
+/// Sends on va.
+fn send(packets: &[OwnedPacket]) {
+    let mut va = pcap::Capture::from_device("va")
+        .expect("va")
+        .open()
+        .expect("va");
+    for packet in packets {
+        va.sendpacket(packet.data.as_slice()).expect("sent");
+    }
+}
+
+/// Nothing more can come of what was sent.
+fn settle() {
+    std::thread::sleep(Duration::from_millis(150));
+}
+
 /// Messages are printed while they are exchanged, each once, and the counts at
 /// the end are true.
-fn as_it_happens(_: &Path) {
-    let live = Live::start(&["-q"]);
+fn as_it_happens(_: &Place) -> Tried {
+    let mut live = Live::start(&["-q"]);
     let mut messages = 0;
     for (qos, types) in [
         (0, &["PUBLISH"][..]),
@@ -229,48 +395,115 @@ fn as_it_happens(_: &Path) {
     }
     let (said, code) = live.end("INT");
     assert_eq!(code, Some(0), "{said}");
-    assert!(
-        said.contains(&format!("{messages} messages shown")),
-        "{said}"
-    );
-    assert!(said.contains("0 packets dropped by kernel"), "{said}");
+    assert_eq!(counted(&said, "messages shown"), messages as u64, "{said}");
+    assert_eq!(counted(&said, "dropped by kernel"), 0, "{said}");
+    // Loopback shows every packet twice. A handshake, five messages with what
+    // acknowledges them, and the end: no less than 11 packets, no more than 20.
+    let captured = counted(&said, "packets captured");
+    assert!((33..=60).contains(&captured), "{said}");
+    Ok(())
 }
 
 /// While it reads it is somebody else, has no capability and can get none.
-fn without_root(_: &Path) {
-    let live = Live::start(&[]);
+fn without_root(_: &Place) -> Tried {
+    if !is_root() {
+        return Err("not root".to_owned());
+    }
+    let mut live = Live::start(&[]);
     publish(0);
     live.line("DISCONNECT");
-    let path = format!("/proc/{}/status", live.child.id());
-    let status = fs::read_to_string(path).expect("Linux tells");
-    let field = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name));
-        line.unwrap_or_default()
-            .split_whitespace()
-            .nth(1)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let root = Command::new("id")
-        .arg("-u")
-        .output()
-        .expect("id starts")
-        .stdout
-        == b"0\n";
-    if root {
-        assert_ne!(field("Uid:"), "0");
-        assert_eq!(field("NoNewPrivs:"), "1");
-        assert_eq!(field("CapEff:").trim_start_matches('0'), "");
-        assert_eq!(field("CapPrm:").trim_start_matches('0'), "");
-    }
+    live.has_no_privileges();
+    let nobody = live.status("Uid:");
+    assert_eq!(live.status("Groups:"), live.status("Gid:")[..5], "{nobody}");
     live.end("INT");
+
+    // Who called sudo, in the groups of that user.
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["-i", "lo"])
+        .env("SUDO_UID", "4711")
+        .env("SUDO_GID", "4712");
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut line = String::new();
+    let mut said = BufReader::new(child.stderr.take().expect("a pipe"));
+    said.read_line(&mut line).expect("a line");
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("Linux tells");
+    signal("INT", &child);
+    child.wait().expect("it ends");
+    assert!(
+        status.contains("\nUid:\t4711\t4711\t4711\t4711\n"),
+        "{status}"
+    );
+    assert!(
+        status.contains("\nGid:\t4712\t4712\t4712\t4712\n"),
+        "{status}"
+    );
+
+    let mut live = Live::start(&["-Z", "root"]);
+    assert_eq!(live.status("Uid:"), "0\t0\t0\t0");
+    live.end("INT");
+    Ok(())
 }
 
-/// `-w` while watching; what is in the file is what was seen.
-fn saving(folder: &Path) {
-    let path = folder.join("saved.pcap");
-    let path = path.to_str().expect("UTF-8");
-    let live = Live::start(&["-w", path, "--print", "-q"]);
+/// A copy of the program that anybody may run and that was given cap_net_raw.
+fn with_a_capability(place: &Place) -> Tried {
+    if !is_root() {
+        return Err("not root".to_owned());
+    }
+    let setcap = find("setcap").ok_or("setcap is not installed")?;
+    let copy = place.folder.join("mqttdump");
+    fs::copy(PROGRAM, &copy).expect("a copy");
+    let given = Command::new(setcap)
+        .arg("cap_net_raw=ep")
+        .arg(&copy)
+        .status();
+    if !given.expect("setcap starts").success() {
+        return Err("no capability can be given to a file here".to_owned());
+    }
+    let decode = format!("{PORT}=mqtt");
+    let mut command = Command::new(&copy);
+    command
+        .uid(65_534)
+        .gid(65_534)
+        .args(["-i", "lo", "--decode", &decode]);
+    let mut live = Live::started(command);
+    publish(1);
+    live.line("PUBACK");
+    live.has_no_privileges();
+    assert_eq!(live.end("INT").1, Some(0));
+    Ok(())
+}
+
+fn without_permission(place: &Place) -> Tried {
+    if !is_root() {
+        return Err("not root".to_owned());
+    }
+    let copy = place.folder.join("without");
+    fs::copy(PROGRAM, &copy).expect("a copy");
+    let run = Command::new(&copy)
+        .uid(65_534)
+        .gid(65_534)
+        .args(["-i", "lo"])
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8(run.stderr).expect("text");
+    assert_eq!(run.status.code(), Some(2), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let what = format!("sudo setcap cap_net_raw=ep {}", copy.display());
+    assert!(said.contains(&what), "{said}");
+    Ok(())
+}
+
+/// `-w` while watching; what is in the file is what was seen, and the file
+/// belongs to whom root became.
+fn saving(place: &Place) -> Tried {
+    let path = place.folder.join("saved.pcap");
+    let name = path.to_str().expect("UTF-8");
+    let mut live = Live::start(&["-w", name, "--print", "-q"]);
     publish(2);
     let mut seen = Vec::new();
     while seen
@@ -279,54 +512,343 @@ fn saving(folder: &Path) {
     {
         seen.push(live.line("MQTTFrame").1);
     }
+    let user = live.status("Uid:");
     let (said, code) = live.end("INT");
     assert_eq!(code, Some(0), "{said}");
+    let owner = fs::metadata(&path).expect("a file").uid().to_string();
+    assert!(user.starts_with(&owner), "{owner}: {user}");
+    assert_eq!(read_back(name), seen);
+    Ok(())
+}
+
+/// What `-q` shows of a file, which has to be complete.
+#[track_caller]
+fn read_back(path: &str) -> Vec<String> {
     let decode = format!("{PORT}=mqtt");
     let read = Command::new(PROGRAM)
         .args(["-q", "-r", path, "--decode", &decode])
         .output()
         .expect("it starts");
+    let said = String::from_utf8(read.stderr).expect("text");
+    assert_eq!(read.status.code(), Some(0), "{said}");
     let read = String::from_utf8(read.stdout).expect("text");
-    assert_eq!(read.lines().collect::<Vec<_>>(), seen);
+    read.lines().map(str::to_owned).collect()
 }
 
-fn endings(_: &Path) {
-    let live = Live::start(&[]);
-    publish(0);
-    live.line("DISCONNECT");
-    let (said, code) = live.end("TERM");
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("packets captured"), "{said}");
-
-    let mut live = Live::start(&[]);
-    // Nobody reads any more.
-    live.lines = channel().1;
-    for _ in 0..3 {
+fn endings(place: &Place) -> Tried {
+    for by in ["INT", "TERM"] {
+        let mut live = Live::start(&[]);
         publish(0);
-        std::thread::sleep(Duration::from_millis(50));
+        live.line("DISCONNECT");
+        let (said, code) = live.end(by);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("packets captured"), "{said}");
     }
-    let (said, code) = live.wait();
+    // What was captured when the signal came is still shown.
+    let mut live = Live::start(&["-q"]);
+    publish(0);
+    let (said, code) = live.end("INT");
     assert_eq!(code, Some(0), "{said}");
+    assert_eq!(live.rest().len(), 4, "{said}");
+
+    // Nobody reads any more, while messages come, and while none do. What is
+    // saved is complete all the same.
+    for messages in [3, 0] {
+        let path = place.folder.join(format!("closed-{messages}.pcap"));
+        let name = path.to_str().expect("UTF-8");
+        let mut live = Live::start(&["-q", "-w", name, "--print"]);
+        publish(1);
+        live.line("DISCONNECT");
+        live.lines = channel().1;
+        // The thread that reads holds the pipe until a line comes.
+        publish(0);
+        for _ in 0..messages {
+            std::thread::sleep(Duration::from_millis(50));
+            publish(0);
+        }
+        let since = Instant::now();
+        let (said, code) = live.wait();
+        assert_eq!(code, Some(0), "{said}");
+        println!(
+            "live capture: ended {:.0} ms after its reader",
+            since.elapsed().as_secs_f64() * 1e3
+        );
+        assert!(read_back(name).len() >= 5);
+    }
+    Ok(())
 }
 
-fn quiet(_: &Path) {
-    let live = Live::start(&["tcp", "port", "9"]);
+fn quiet(_: &Place) -> Tried {
+    let mut live = Live::start(&["tcp", "port", "9"]);
     std::thread::sleep(Duration::from_millis(300));
     let asked = Instant::now();
     let (said, code) = live.end("INT");
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("0 packets captured"), "{said}");
+    assert_eq!(counted(&said, "packets captured"), 0, "{said}");
     println!(
         "live capture: ended {:.0} ms after Ctrl-C on a quiet link",
         asked.elapsed().as_secs_f64() * 1e3
     );
+
+    // Its reader goes, and nothing is ever written.
+    let mut command = Command::new(PROGRAM);
+    command.args(["-i", "lo", "tcp", "port", "9"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    drop(child.stdout.take());
+    let since = Instant::now();
+    while child.try_wait().expect("it can be waited for").is_none() {
+        assert!(since.elapsed() < PATIENCE, "it waits for nobody");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(child.wait().expect("it ended").code(), Some(0));
+    Ok(())
 }
 
-fn limits(_: &Path) {
-    for args in [&["-c", "4"][..], &["--frames", "2"]] {
+fn limits(_: &Place) -> Tried {
+    for (args, what, count) in [
+        (&["-c", "4"][..], "packets captured", 4),
+        (&["--frames", "2"], "messages shown", 2),
+    ] {
         let mut live = Live::start(args);
         publish(1);
         let (said, code) = live.wait();
         assert_eq!(code, Some(0), "{args:?}: {said}");
+        assert_eq!(counted(&said, what), count, "{args:?}: {said}");
     }
+    Ok(())
+}
+
+fn any(_: &Place) -> Tried {
+    let decode = format!("{PORT}=mqtt");
+    for (more, shown) in [
+        (&[][..], " lo In 127.0.0.1:"),
+        (
+            &["-e"],
+            " lo In 00:00:00:00:00:00, ethertype IPv4 (0x0800), length ",
+        ),
+    ] {
+        let args = [&["-i", "any", "--decode", &decode, "-nn"], more].concat();
+        let mut live = Live::run(&args);
+        publish(1);
+        let (_, line) = live.line("PUBACK");
+        assert!(line.contains(shown), "{line}");
+        let (said, code) = live.end("INT");
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(counted(&said, "messages shown"), 5, "{said}");
+    }
+    Ok(())
+}
+
+/// With every command that takes files, in any order.
+fn commands(_: &Place) -> Tried {
+    let decode = format!("{PORT}=mqtt");
+    for (args, shown) in [
+        (
+            &["check", "-i", "lo", "--decode", &decode][..],
+            "5 messages on 1 connection",
+        ),
+        (
+            &["-i", "lo", "overhead", "--decode", &decode],
+            "with 1 message",
+        ),
+    ] {
+        let mut live = Live::run(args);
+        publish(1);
+        settle();
+        let (said, code) = live.end("INT");
+        assert_eq!(code, Some(0), "{args:?}: {said}");
+        let lines = live.rest().join("\n");
+        assert!(lines.contains(shown), "{args:?}: {lines}");
+    }
+    Ok(())
+}
+
+fn counts(_: &Place) -> Tried {
+    let mut live = Live::start(&[]);
+    publish(0);
+    live.line("DISCONNECT");
+    signal("USR1", &live.child);
+    let mut line = String::new();
+    live.said.read_line(&mut line).expect("a line");
+    assert!(
+        line.contains(" packets captured, 0 packets dropped by kernel"),
+        "{line}"
+    );
+    // It goes on.
+    publish(1);
+    live.line("PUBACK");
+    assert_eq!(live.end("INT").1, Some(0));
+    Ok(())
+}
+
+fn listing(_: &Place) -> Tried {
+    let list = Command::new(PROGRAM).arg("-D").output().expect("it starts");
+    let list = String::from_utf8(list.stdout).expect("text");
+    let line = list
+        .lines()
+        .find(|line| line.contains(".lo "))
+        .unwrap_or_else(|| panic!("no lo in {list}"));
+    assert!(line.contains("[Up, Running, Loopback]"), "{line}");
+    assert!(line.contains(" 127.0.0.1"), "{line}");
+    let number = line.split('.').next().unwrap_or_default();
+    let decode = format!("{PORT}=mqtt");
+    let mut live = Live::run(&["-i", number, "--decode", &decode]);
+    publish(0);
+    live.line("PUBLISH");
+    assert_eq!(live.end("INT").1, Some(0));
+    Ok(())
+}
+
+const CONVERSATION: &str = "
+    > CONNECT client=c
+    < CONNACK
+    > PUBLISH topic=t qos=1 id=1
+    < PUBACK id=1
+    ! wait 30s
+    > DISCONNECT
+";
+
+/// The default filter sees packets behind VLAN tags, be they in the packet (where
+/// it is sent) or beside it (the kernel takes the outer one out of what it
+/// receives).
+fn tags(place: &Place) -> Tried {
+    place.needs_pair()?;
+    for layers in [
+        &[][..],
+        &[Layer::Vlan(5)],
+        &[Layer::Qinq(6)],
+        &[Layer::Qinq(6), Layer::Vlan(5)],
+    ] {
+        let packets = merged(&wires(CONVERSATION), &Stack::layers(layers));
+        for side in ["va", "vb"] {
+            let mut live = Live::run(&["-i", side, "-e"]);
+            send(&packets);
+            settle();
+            let (said, code) = live.end("INT");
+            assert_eq!(code, Some(0), "{said}");
+            let count = counted(&said, "packets captured");
+            assert_eq!(count, packets.len() as u64, "{side}, {layers:?}");
+            let lines = live.rest();
+            let shown: Vec<_> = lines.iter().filter(|l| l.contains("MQTTFrame")).collect();
+            assert_eq!(shown.len(), 5, "{side}, {layers:?}: {lines:?}");
+            for line in shown {
+                let tags = line.matches("vlan ").count();
+                assert_eq!(tags, layers.len(), "{side}, {layers:?}: {line}");
+            }
+        }
+    }
+    // On any, at least the side that has received them.
+    let packets = merged(&wires(CONVERSATION), &Stack::layers(&[Layer::Vlan(5)]));
+    let mut live = Live::run(&["-i", "any"]);
+    send(&packets);
+    let (_, line) = live.line("DISCONNECT");
+    assert!(line.contains(" vb P "), "{line}");
+    live.end("INT");
+    Ok(())
+}
+
+fn directions(place: &Place) -> Tried {
+    place.needs_pair()?;
+    let packets = merged(&wires(CONVERSATION), &Stack::default());
+    for (way, on_va, on_vb) in [("in", 0, 5), ("out", 5, 0), ("inout", 5, 5)] {
+        for (side, count) in [("va", on_va), ("vb", on_vb)] {
+            let mut live = Live::run(&["-i", side, "-Q", way, "-q"]);
+            send(&packets);
+            settle();
+            let (said, code) = live.end("INT");
+            assert_eq!(code, Some(0), "{said}");
+            assert_eq!(live.rest().len(), count, "-Q {way} on {side}");
+        }
+    }
+    Ok(())
+}
+
+/// A ring that is much too small, and a program that is kept from reading it.
+fn drops(place: &Place) -> Tried {
+    place.needs_pair()?;
+    let ours = merged(&wires(CONVERSATION), &Stack::default());
+    // Of another connection, over and over.
+    let both = wires(&format!(
+        "> CONNECT client=x\n! connection 2\n{CONVERSATION}"
+    ));
+    let other = merged(&both[1..], &Stack::default());
+    let flood: Vec<OwnedPacket> = other.iter().cycle().take(10_000).cloned().collect();
+    let sent = (2 * ours.len() + flood.len()) as u64;
+    let mut live = Live::run(&["-i", "vb", "-B", "512", "--format", "ndjson"]);
+    send(&ours);
+    settle();
+    signal("STOP", &live.child);
+    send(&flood);
+    signal("CONT", &live.child);
+    settle();
+    send(&ours);
+    settle();
+    let (_, line) = live.line("\"event\":\"dropped\"");
+    assert!(
+        line.contains("dropped before they could be captured"),
+        "{line}"
+    );
+    let (said, code) = live.end("INT");
+    assert_eq!(code, Some(0), "{said}");
+    let dropped = counted(&said, "dropped by kernel");
+    let captured = counted(&said, "packets captured");
+    assert!(dropped > 1_000, "{said}");
+    assert_eq!(captured + dropped, sent, "{said}");
+
+    // An acknowledgement of nothing, unless it was of what was dropped.
+    let odd = wires("> CONNECT client=c\n< CONNACK\n< PUBACK id=9\n> DISCONNECT");
+    let odd = merged(&odd, &Stack::default());
+    let (before, after) = odd.split_at(6);
+    for (dropping, code, verdict) in [
+        (false, 1, "\"verdict\":\"violation\""),
+        (true, 0, "\"reason\":\"dropped\""),
+    ] {
+        let mut live = Live::run(&["check", "-i", "vb", "-B", "512", "--format", "ndjson"]);
+        send(before);
+        if dropping {
+            settle();
+            signal("STOP", &live.child);
+            send(&flood);
+            signal("CONT", &live.child);
+        }
+        settle();
+        send(after);
+        settle();
+        let (said, ended) = live.end("INT");
+        let lines = live.rest();
+        assert_eq!(
+            counted(&said, "dropped by kernel") > 1_000,
+            dropping,
+            "{said}"
+        );
+        assert_eq!(ended, Some(code), "{lines:?}");
+        let found = |line: &&String| line.contains("unknown-ack");
+        let line = lines
+            .iter()
+            .find(found)
+            .unwrap_or_else(|| panic!("{lines:?}"));
+        assert!(line.contains(verdict), "{line}");
+    }
+    Ok(())
+}
+
+/// Everything that was captured is shown and saved.
+fn vanishing(place: &Place) -> Tried {
+    place.needs_pair()?;
+    let path = place.folder.join("vanished.pcap");
+    let name = path.to_str().expect("UTF-8");
+    let mut live = Live::run(&["-i", "vb", "-q", "-w", name, "--print"]);
+    send(&merged(&wires(CONVERSATION), &Stack::default()));
+    ip(&["link", "del", "va"]);
+    let (said, code) = live.wait();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("vb: capture ended: "), "{said}");
+    let seen = live.rest();
+    assert_eq!(seen.len(), 5, "{said}");
+    assert_eq!(read_back(name), seen);
+    Ok(())
 }

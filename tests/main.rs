@@ -17,23 +17,33 @@ mod docs;
 mod expected_frames;
 /// Builds files for other programs to read; ignored unless asked for.
 mod export;
+/// Files that grow while they are read.
+mod follow;
 /// Whole runs of the program against stored output; wrong inputs; pipes.
 mod golden;
 /// Input made to hurt: lengths, floods, mutations, memory.
 mod hostile;
 /// What accounting never violates, over generated and real traffic.
 mod laws;
+/// What a lost segment costs over TLS and WebSocket.
+mod losses;
 /// Every byte accounted for, against the accounts of others.
 mod overhead;
 /// The same conversation told in many ways: one expectation, many paths.
 mod properties;
 /// The rules by their conversations, and on captures.
 mod rules;
+/// Saving: files one after another, full disks, signals.
+mod save;
 /// What is written for other programs, by their schemas.
 mod schemas;
 /// Every split point, every carrier, every file format, exhaustively.
 mod splits;
 /// One test per way in which TCP and captures depart from the ideal.
 mod transport;
+/// MQTT over TLS and WebSocket: the same frames as in clear.
+mod transports;
 /// The same findings, however the conversation was carried.
 mod verdicts;
+/// What is told while it happens.
+mod watching;

@@ -1102,6 +1102,43 @@ fn a_handshake_that_nothing_follows_is_forgotten() {
     assert_eq!(closed[0].connection, Some(1));
 }
 
+/// On a quiet link only the clock says how long a connection has been silent.
+#[test]
+fn the_clock_alone_lets_connections_expire() {
+    let wire = Wire::new(&Conversation::new("> CONNECT client=a\n< CONNACK"));
+    let packets = ethernet(&wire);
+    let open = packets.len() - 3;
+    let mut reader = Reader::new(Config::default());
+    packets[..open]
+        .iter()
+        .for_each(|packet| reader.push(packet));
+    let last = &packets[open - 1];
+    for seconds in (0..30 * 3600).step_by(600) {
+        reader.tick(last, seconds);
+    }
+    assert!(reader.read.events_named("closed").is_empty());
+    reader.tick(last, 30 * 3600 + 600);
+    let closed = reader.read.events_named("closed");
+    assert!(
+        matches!(closed[..], [event] if matches!(event.kind, EventKind::Closed { how: "idle", .. })),
+        "{closed:?}"
+    );
+
+    // Half a message, and the rest never comes: the hole is told by time.
+    let wire = Wire::new(&Conversation::new(
+        "> CONNECT client=a\n< CONNACK\n> PUBLISH topic=t payload=aaaa\n> PINGREQ\n< PINGRESP",
+    ));
+    let lost = wire.data(Up, 1);
+    let mut packets = ethernet(&wire);
+    packets.remove(lost);
+    packets.truncate(packets.len() - 3);
+    let mut reader = Reader::new(Config::default());
+    packets.iter().for_each(|packet| reader.push(packet));
+    assert!(reader.read.events_named("gap").is_empty());
+    reader.tick(&packets[packets.len() - 1], 5);
+    assert_eq!(reader.read.events_named("gap").len(), 1);
+}
+
 #[test]
 fn one_side_that_is_not_mqtt() {
     let wire = Wire::new(&Conversation::new(

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use crate::frame::MQTTFrame;
 use crate::limits;
 use crate::mqtt::{ControlPacket, Properties, PropertyValue};
+use crate::net::Endpoint;
 use crate::time::Timestamp;
 
 use super::properties as p;
@@ -36,6 +37,20 @@ pub struct Publication {
     pub carried: Carried,
     /// Place among the publications of its server.
     pub order: u64,
+}
+
+impl Publication {
+    /// Bytes of names and values that it holds.
+    fn held(&self) -> usize {
+        let of = |value: &Option<Box<[u8]>>| value.as_ref().map_or(0, |value| value.len());
+        let carried = &self.carried;
+        let user: usize = carried.user.iter().map(|(n, v)| n.len() + v.len()).sum();
+        self.topic.len()
+            + of(&carried.content_type)
+            + of(&carried.response_topic)
+            + of(&carried.correlation_data)
+            + user
+    }
 }
 
 /// Properties of 5.0 that a server passes on unaltered, each as it was written.
@@ -111,6 +126,38 @@ struct Kept {
     previous: u64,
 }
 
+/// All servers. Of very many, those are forgotten that nobody has published to
+/// for longest.
+#[derive(Debug, Default)]
+pub(super) struct Brokers {
+    brokers: HashMap<Endpoint, (Broker, u64)>,
+    turns: u64,
+    /// How many were forgotten.
+    pub(super) forgotten: u64,
+}
+
+impl Brokers {
+    pub(super) fn get(&self, server: Endpoint) -> Option<&Broker> {
+        self.brokers.get(&server).map(|(broker, _)| broker)
+    }
+
+    /// That of a server, to which something comes.
+    pub(super) fn at(&mut self, server: Endpoint) -> &mut Broker {
+        self.turns += 1;
+        if self.brokers.len() >= limits::SERVERS && !self.brokers.contains_key(&server) {
+            let all = self.brokers.iter();
+            let oldest = all.min_by_key(|(_, (_, turn))| *turn).map(|(at, _)| *at);
+            if let Some(oldest) = oldest {
+                self.brokers.remove(&oldest);
+                self.forgotten += 1;
+            }
+        }
+        let (broker, turn) = self.brokers.entry(server).or_default();
+        *turn = self.turns;
+        broker
+    }
+}
+
 /// What goes through one server.
 #[derive(Debug, Default)]
 pub(super) struct Broker {
@@ -119,7 +166,10 @@ pub(super) struct Broker {
     /// The latest of each key, and how many there are.
     by_key: HashMap<u64, (u64, u32), foldhash::fast::FixedState>,
     published: u64,
+    /// Bytes that publications hold.
+    held: usize,
     retained: HashMap<Box<[u8]>, (u64, Seen, bool)>,
+    retained_held: usize,
     dropped_wills: HashMap<u64, Seen>,
 }
 
@@ -160,10 +210,18 @@ impl Broker {
         self.published += 1;
         publication.order = self.published;
         let publication = Rc::new(publication);
-        if publication.retain && self.retained.len() < limits::PUBLICATIONS {
-            self.retained
-                .insert(publication.topic.clone(), (key, publication.seen, empty));
+        if publication.retain {
+            let latest = (key, publication.seen, empty);
+            let room = self.retained.len() < limits::PUBLICATIONS
+                && self.retained_held < limits::PUBLICATION_BYTES;
+            if let Some(known) = self.retained.get_mut(&publication.topic) {
+                *known = latest;
+            } else if room {
+                self.retained_held += publication.topic.len();
+                self.retained.insert(publication.topic.clone(), latest);
+            }
         }
+        self.held += publication.held();
         let (latest, count) = self.by_key.entry(key).or_default();
         self.publications.push_back(Kept {
             key,
@@ -171,13 +229,18 @@ impl Broker {
             previous: std::mem::replace(latest, publication.order),
         });
         *count += 1;
-        if self.publications.len() > limits::PUBLICATIONS
-            && let Some(oldest) = self.publications.pop_front()
-            && let Some((_, count)) = self.by_key.get_mut(&oldest.key)
+        while self.publications.len() > limits::PUBLICATIONS
+            || self.held > limits::PUBLICATION_BYTES
         {
-            *count -= 1;
-            if *count == 0 {
-                self.by_key.remove(&oldest.key);
+            let Some(oldest) = self.publications.pop_front() else {
+                break;
+            };
+            self.held -= oldest.publication.held();
+            if let Some((_, count)) = self.by_key.get_mut(&oldest.key) {
+                *count -= 1;
+                if *count == 0 {
+                    self.by_key.remove(&oldest.key);
+                }
             }
         }
         publication

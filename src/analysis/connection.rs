@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::event::EventKind;
 use crate::flow::TcpFact;
 use crate::frame::{Connection, Direction, MQTTFrame};
+use crate::layer::Note;
 use crate::limits;
 use crate::mqtt::{ControlPacket, PacketType, Version};
 use crate::net::Endpoint;
@@ -20,8 +21,9 @@ use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
 use super::broker::{Because, Delivered, Publication};
+use super::deadline::{Deadline, Told};
 use super::doubt::{Doubt, Reason};
-use super::exchange::{AckStep, Exchange, PublishStep, State};
+use super::exchange::{AckStep, Exchange, PublishStep};
 use super::negotiated::{Acceptance, Opening};
 use super::properties as p;
 use super::request::{AnswerStep, Request, Requests};
@@ -66,6 +68,9 @@ pub struct ConnectionFacts {
     pub fin: [Option<Timestamp>; 2],
     /// One side had no room for more bytes at some time.
     pub zero_window: bool,
+    /// The packet with the first text message of the WebSocket that went this
+    /// way, until a frame came in it.
+    pub text: [Option<PacketRef>; 2],
     /// The session.
     pub session: Session,
     /// SUBSCRIBE and UNSUBSCRIBE.
@@ -84,7 +89,7 @@ pub struct ConnectionFacts {
     pub auth_continues: bool,
     /// Session Expiry Interval of the client's DISCONNECT.
     pub expiry_at_disconnect: Option<u32>,
-    pings: VecDeque<(Seen, Option<Timestamp>)>,
+    pub(super) pings: VecDeque<Ping>,
     pings_open: u64,
     acked: [(u64, Timestamp); 2],
     unacked: [VecDeque<(u64, What)>; 2],
@@ -97,6 +102,18 @@ pub struct ConnectionFacts {
     /// Frames of this direction up to here may be known by others before they
     /// are read.
     disorder: [u64; 2],
+    /// When something of it may be overdue next, if anybody minds the time.
+    pub(super) wake: Option<Timestamp>,
+    /// What was told of the client's silence since this packet.
+    pub(super) silence_told: (Option<Seen>, Told),
+}
+
+/// A PINGREQ that was not answered yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ping {
+    pub(super) seen: Seen,
+    pub(super) acked: Option<Timestamp>,
+    pub(super) told: Told,
 }
 
 /// What waits for TCP's acknowledgement.
@@ -173,6 +190,8 @@ pub enum Cause {
     UnsupportedLevel,
     /// Another connection of the same client was accepted.
     TakenOver,
+    /// A text message of a WebSocket.
+    TextMessage,
 }
 
 /// What a rule for overdue answers is asked.
@@ -202,11 +221,21 @@ pub struct Overdue<'a> {
     pub of: Option<Direction>,
     /// Why an answer may be there all the same.
     pub doubt: Doubt,
+    /// How long ago it was asked for, as far as both ends were seen since.
+    pub age: Duration,
+    /// The time that is up; `None` when nothing more can come.
+    pub deadline: Option<Deadline>,
+    /// What was told of it before, when its time was up.
+    pub told: Told,
+    /// When the time was up; that of the request when nothing more can come.
+    pub time: Timestamp,
 }
 
 /// How a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {
+    /// It has not: it is open, and time is up.
+    Open,
     /// By DISCONNECT or FIN.
     Orderly,
     /// By RST.
@@ -235,14 +264,32 @@ pub struct StillOpen<'a> {
 pub struct Silence<'a> {
     /// The connection.
     pub connection: &'a ConnectionFacts,
-    /// The frame that ends it, or that shows that it goes on.
-    pub frame: &'a MQTTFrame<'a>,
+    /// What shows it.
+    pub shown: Shown,
+    /// The packet that does; when none does, the last one of the client.
+    pub packet: PacketRef,
+    /// When it was shown.
+    pub time: Timestamp,
     /// Since which packet of the client.
     pub since: Seen,
     /// How long.
     pub silent: Duration,
     /// What was agreed.
     pub keep_alive: Duration,
+    /// Whether something was told of it before, when its time was up.
+    pub told: Told,
+}
+
+/// What shows that a client was silent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shown {
+    /// A frame: of the client, which ends the silence, or of the server, which
+    /// shows that it goes on.
+    Frame(Direction),
+    /// The end of the connection.
+    Close,
+    /// Time, which has passed without anything.
+    Time,
 }
 
 impl Overdue<'_> {
@@ -260,8 +307,12 @@ impl Overdue<'_> {
 impl Silence<'_> {
     /// What a capture cannot tell: a second, or a tenth of the Keep Alive.
     pub fn tolerance(&self) -> Duration {
-        (self.keep_alive / 10).max(Duration::from_secs(1))
+        tolerance(self.keep_alive)
     }
+}
+
+pub(super) fn tolerance(keep_alive: Duration) -> Duration {
+    (keep_alive / 10).max(Duration::from_secs(1))
 }
 
 impl ConnectionFacts {
@@ -280,6 +331,7 @@ impl ConnectionFacts {
             disconnect: [None; 2],
             fin: [None; 2],
             zero_window: false,
+            text: [None; 2],
             session: Session::default(),
             requests: Requests::default(),
             outstanding: [(0, None); 2],
@@ -298,6 +350,8 @@ impl ConnectionFacts {
             key: None,
             successor: None,
             disorder: [0; 2],
+            wake: None,
+            silence_told: (None, Told::default()),
         };
         // Until CONNECT says otherwise.
         facts.session.doubt_past(Reason::MidStream);
@@ -381,7 +435,11 @@ impl ConnectionFacts {
             PacketType::Suback | PacketType::Unsuback => self.answer(frame),
             PacketType::Pingreq => {
                 if self.pings.len() < limits::UNACKED_REQUESTS {
-                    self.pings.push_back((Seen::of(frame), None));
+                    self.pings.push_back(Ping {
+                        seen: Seen::of(frame),
+                        acked: None,
+                        told: Told::default(),
+                    });
                     self.wait_for_tcp(frame, What::Ping);
                 }
                 self.pings_open += 1;
@@ -447,8 +505,8 @@ impl ConnectionFacts {
             }
             What::Request(id) => self.requests.arrived(id, end, at),
             What::Ping => {
-                if let Some(ping) = self.pings.iter_mut().find(|(seen, _)| seen.end == end) {
-                    ping.1 = Some(at);
+                if let Some(ping) = self.pings.iter_mut().find(|ping| ping.seen.end == end) {
+                    ping.acked = Some(at);
                 }
             }
         }
@@ -586,6 +644,9 @@ impl ConnectionFacts {
         }
         self.alive(direction, frame.time);
         self.note_faults(frame, seen);
+        if self.text[way].take().is_some() {
+            self.due(Cause::TextMessage, direction.reversed(), frame);
+        }
         match &frame.packet {
             ControlPacket::Connect(connect) if direction == Direction::Up => {
                 if self.opening.is_some() {
@@ -728,21 +789,49 @@ impl ConnectionFacts {
         self.close_due = due;
     }
 
-    /// How long the client has been silent, if that is longer than its Keep
-    /// Alive.
-    pub(super) fn silence<'a>(&'a self, frame: &'a MQTTFrame<'a>) -> Option<Silence<'a>> {
+    /// How long the client has been silent when a frame comes, if that is
+    /// longer than its Keep Alive.
+    pub(super) fn silence(&self, frame: &MQTTFrame<'_>) -> Option<Silence<'_>> {
+        let shown = Shown::Frame(frame.direction);
+        self.silent_until(frame.started, shown, frame.last, frame.time)
+    }
+
+    /// The same when the connection has ended, if not in order.
+    pub(super) fn silence_at_end(
+        &self,
+        how: &str,
+        packet: PacketRef,
+        time: Timestamp,
+    ) -> Option<Silence<'_>> {
+        if !matches!(how, "fin" | "reset" | "half-closed") || self.disconnect != [None, None] {
+            return None;
+        }
+        let until = self.fin.into_iter().flatten().min().unwrap_or(time);
+        self.silent_until(until, Shown::Close, packet, time)
+    }
+
+    fn silent_until(
+        &self,
+        until: Timestamp,
+        shown: Shown,
+        packet: PacketRef,
+        time: Timestamp,
+    ) -> Option<Silence<'_>> {
         let since = self.latest[Direction::Up as usize]?;
-        let silent = frame.started.since(since.time);
+        let silent = until.since(since.time);
         if silent < Duration::from_secs(1) {
             return None;
         }
         let keep_alive = self.keep_alive()?;
         (silent > keep_alive).then_some(Silence {
             connection: self,
-            frame,
+            shown,
+            packet,
+            time,
             since,
             silent,
             keep_alive,
+            told: self.silence_told(since),
         })
     }
 
@@ -788,6 +877,12 @@ impl ConnectionFacts {
             EventKind::Malformed { .. } | EventKind::NotMqtt { .. } => Reason::Malformed,
             EventKind::Bound { .. } => Reason::Bound,
             EventKind::Conflict => Reason::Conflict,
+            EventKind::Layer(note) => match note {
+                Note::Encrypted(_) | Note::Undecrypted(_) => Reason::Encrypted,
+                Note::Broken(_) => Reason::Malformed,
+                Note::Bound(_) => Reason::Bound,
+                _ => return,
+            },
             EventKind::Opened | EventKind::Closed { .. } => return,
             EventKind::Dropped { .. } => return self.dropped(),
         };
@@ -888,7 +983,7 @@ impl ConnectionFacts {
     pub(super) fn overdue(&self, how: &str, mut tell: impl FnMut(&Overdue<'_>)) {
         let ending = self.ending(how);
         let until = self.alive[0].min(self.alive[1]);
-        let overdue = |expected, by: Direction, request, acked: Option<Timestamp>| Overdue {
+        let overdue = |expected, by: Direction, request: Seen, acked: Option<Timestamp>| Overdue {
             connection: self,
             expected,
             by,
@@ -901,17 +996,16 @@ impl ConnectionFacts {
             carried: false,
             of: None,
             doubt: self.doubt[by as usize],
+            age: until.since(request.time),
+            deadline: None,
+            told: Told::default(),
+            time: request.time,
         };
         for direction in [Direction::Up, Direction::Down] {
             let mut open: Vec<&Exchange> = self.session.space(direction).in_flight().collect();
             open.sort_unstable_by_key(|exchange| (exchange.last.packet, exchange.id));
             for exchange in open {
-                let (expected, by) = match exchange.state {
-                    State::WaitAck => (PacketType::Puback, direction.reversed()),
-                    State::WaitRec => (PacketType::Pubrec, direction.reversed()),
-                    State::MustRel => (PacketType::Pubrel, direction),
-                    State::WaitComp => (PacketType::Pubcomp, direction.reversed()),
-                };
+                let (expected, by) = exchange.expects(direction);
                 let overdue = overdue(expected, by, exchange.last, exchange.acked);
                 tell(&Overdue {
                     id: Some(exchange.id),
@@ -919,6 +1013,7 @@ impl ConnectionFacts {
                     carried: exchange.carried,
                     of: Some(direction),
                     doubt: exchange.doubt.or(overdue.doubt),
+                    told: exchange.told,
                     ..overdue
                 });
             }
@@ -926,19 +1021,20 @@ impl ConnectionFacts {
         let mut waiting: Vec<&Request> = self.requests.waiting().collect();
         waiting.sort_unstable_by_key(|request| (request.seen.packet, request.id));
         for request in waiting {
-            let expected = match request.kind {
-                PacketType::Subscribe => PacketType::Suback,
-                _ => PacketType::Unsuback,
-            };
+            let expected = request.expects();
             let overdue = overdue(expected, Direction::Down, request.seen, request.acked);
             tell(&Overdue {
                 id: Some(request.id),
                 doubt: request.doubt.or(overdue.doubt),
+                told: request.told,
                 ..overdue
             });
         }
-        for &(seen, acked) in &self.pings {
-            tell(&overdue(PacketType::Pingresp, Direction::Down, seen, acked));
+        for ping in &self.pings {
+            tell(&Overdue {
+                told: ping.told,
+                ..overdue(PacketType::Pingresp, Direction::Down, ping.seen, ping.acked)
+            });
         }
     }
 }

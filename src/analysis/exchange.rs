@@ -18,12 +18,13 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::frame::MQTTFrame;
+use crate::frame::{Direction, MQTTFrame};
 use crate::limits;
 use crate::mqtt::PacketType;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
+use super::deadline::Told;
 use super::doubt::{Doubt, Reason};
 use super::seen::Seen;
 
@@ -70,6 +71,21 @@ pub struct Exchange {
     turn: u64,
     /// Place among the first PUBRECs of its connection.
     rec_turn: u64,
+    /// What was told of its latest packet, because no answer had come in time.
+    pub(super) told: Told,
+}
+
+impl Exchange {
+    /// What has to come next, and from which side, by the direction it sends
+    /// in; its PUBLISH went `of`.
+    pub(super) fn expects(&self, of: Direction) -> (PacketType, Direction) {
+        match self.state {
+            State::WaitAck => (PacketType::Puback, of.reversed()),
+            State::WaitRec => (PacketType::Pubrec, of.reversed()),
+            State::MustRel => (PacketType::Pubrel, of),
+            State::WaitComp => (PacketType::Pubcomp, of.reversed()),
+        }
+    }
 }
 
 /// An exchange that has ended.
@@ -154,9 +170,18 @@ impl IdSpace {
         self.open.values()
     }
 
+    pub(super) fn in_flight_mut(&mut self) -> impl Iterator<Item = &mut Exchange> {
+        self.open.values_mut()
+    }
+
     /// How many are in flight.
     pub fn len(&self) -> usize {
         self.open.len()
+    }
+
+    /// Exchanges that it remembers, ended ones too.
+    pub(super) fn weight(&self) -> usize {
+        self.open.len() + self.ended.len()
     }
 
     /// Whether nothing is in flight.
@@ -201,6 +226,7 @@ impl IdSpace {
             digest,
             turn: self.turns,
             rec_turn: 0,
+            told: Told::default(),
         };
         let mut step = PublishStep::default();
         let old = self.open.get(&id).copied();
@@ -224,6 +250,7 @@ impl IdSpace {
                     copies: old.copies.saturating_add(1),
                     last: seen,
                     acked: None,
+                    told: Told::default(),
                     ..old
                 };
             } else if resent {
@@ -257,6 +284,7 @@ impl IdSpace {
         }
         exchange.last = seen;
         exchange.acked = None;
+        exchange.told = Told::default();
         let first = before.copies == 1 && !before.carried;
         let mut overtaken_by = None;
         match (kind, before.state) {

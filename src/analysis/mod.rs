@@ -16,6 +16,7 @@
 
 mod broker;
 mod connection;
+mod deadline;
 mod doubt;
 mod exchange;
 mod negotiated;
@@ -25,10 +26,12 @@ mod seen;
 mod session;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::engine::{Output, Tcp};
 use crate::event::{Event, EventKind};
 use crate::frame::{Connection, Direction, MQTTFrame};
+use crate::layer::Note;
 use crate::limits;
 use crate::mqtt::{ControlPacket, Version, topic};
 use crate::net::Endpoint;
@@ -37,9 +40,10 @@ use crate::time::Timestamp;
 
 pub use broker::{Because, Carried, Delivery, Publication};
 pub use connection::{
-    CLOSE_PATIENCE, Cause, CloseDue, ConnectionFacts, Ending, Overdue, PATIENCE, READING, Silence,
-    Step, StillOpen, Undelivered,
+    CLOSE_PATIENCE, Cause, CloseDue, ConnectionFacts, Ending, Overdue, PATIENCE, READING, Shown,
+    Silence, Step, StillOpen, Undelivered,
 };
+pub use deadline::{Deadline, Told};
 pub use doubt::{Doubt, Reason};
 pub use exchange::{AckStep, Ended, Exchange, IdSpace, PublishStep, State};
 pub use negotiated::{Acceptance, Opening, Will};
@@ -47,8 +51,9 @@ pub use request::{AnswerStep, Request, Requests};
 pub use seen::Seen;
 pub use session::{Earlier, Session, Subscription, Subscriptions};
 
-use broker::{Broker, Expected};
+use broker::{Brokers, Expected};
 use connection::{digest, key};
+use deadline::Deadlines;
 use session::{Key, Sessions};
 
 /// What a rule about a frame is asked.
@@ -99,17 +104,28 @@ pub trait Observer {
     fn closed(&mut self, connection: &ConnectionFacts);
 }
 
+/// What had to be forgotten. Nobody is accused for want of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct GivenUp {
+    /// Sessions without a connection.
+    pub sessions: u64,
+    /// Servers, with what was published through them.
+    pub servers: u64,
+}
+
 /// Everything that is known of a capture at a moment.
 #[derive(Debug, Default)]
 pub struct Analysis {
     connections: HashMap<u64, Box<ConnectionFacts>, foldhash::fast::FixedState>,
     sessions: Sessions,
-    brokers: HashMap<Endpoint, Broker>,
+    brokers: Brokers,
     /// The connection that last was accepted for a client.
     live: HashMap<Key, u64>,
     vouched: bool,
     /// Packets of this time and before may be missing, as the capture says.
     lossy_until: Timestamp,
+    /// `None` when nobody minds the time.
+    deadlines: Option<Deadlines>,
 }
 
 impl Analysis {
@@ -123,13 +139,61 @@ impl Analysis {
         }
     }
 
+    /// What had to be forgotten, because there was too much of it.
+    pub fn given_up(&self) -> GivenUp {
+        GivenUp {
+            sessions: self.sessions.forgotten,
+            servers: self.brokers.forgotten,
+        }
+    }
+
+    /// Tells what is overdue when its time is up, and not only when nothing more
+    /// can come. `budget` is what the user allows an acknowledgement.
+    pub fn mind_time(&mut self, budget: Option<Duration>) {
+        self.deadlines = Some(Deadlines::new(budget));
+    }
+
+    /// Capture time has come to `now`: tells what is overdue, if it was asked to
+    /// mind the time.
+    pub fn tick(&mut self, now: Timestamp, observer: &mut impl Observer) {
+        while let Some(deadlines) = &mut self.deadlines
+            && let Some((due, number)) = deadlines.pop(now)
+        {
+            let Some(connection) = self.connections.get_mut(&number) else {
+                continue;
+            };
+            connection.wake = None;
+            for expired in connection.expire_answers(deadlines.budget(), due) {
+                observer.overdue(&connection.overdue_by(&expired, due));
+            }
+            if let Some(silence) = connection.expire_silence(due) {
+                observer.silence(&silence);
+            }
+            deadlines.again(connection, due);
+        }
+    }
+
     /// Takes what the engine pushes out, which has to be asked to follow TCP.
     pub fn push(&mut self, output: Output<'_>, observer: &mut impl Observer) {
+        if self.deadlines.is_some() {
+            let now = match output {
+                Output::Frame(frame) => Some(frame.time),
+                // Packets that come next may be older than those that lack.
+                Output::Event(event) if matches!(event.kind, EventKind::Dropped { .. }) => None,
+                Output::Event(event) => Some(event.time),
+                Output::Tcp(tcp) => Some(tcp.time),
+                Output::Packet(captured) => Some(captured.time),
+                Output::Span(_) | Output::Forgotten(_) => None,
+            };
+            if let Some(now) = now {
+                self.tick(now, observer);
+            }
+        }
         match output {
             Output::Frame(frame) => self.frame(frame, observer),
             Output::Event(event) => self.event(event, observer),
             Output::Tcp(tcp) => self.tcp(tcp, observer),
-            Output::Packet(_) | Output::Forgotten(_) => {}
+            Output::Packet(_) | Output::Span(_) | Output::Forgotten(_) => {}
         }
     }
 
@@ -138,7 +202,7 @@ impl Analysis {
         let mut open: Vec<u64> = self.connections.keys().copied().collect();
         open.sort_unstable();
         for number in open {
-            self.close(number, "", observer);
+            self.close(number, "", None, observer);
         }
     }
 
@@ -187,6 +251,11 @@ impl Analysis {
         }
         self.expect(frame, &step);
         self.doubt_session_of(successor);
+        if let Some(deadlines) = &mut self.deadlines
+            && let Some(connection) = self.connections.get_mut(&frame.connection.number)
+        {
+            deadlines.after(connection, frame);
+        }
         self.known(frame.connection, frame.time).still_open(
             frame.direction,
             frame.last,
@@ -201,7 +270,7 @@ impl Analysis {
             return None;
         }
         let key = digest(frame)?;
-        let broker = self.brokers.entry(frame.connection.server).or_default();
+        let broker = self.brokers.at(frame.connection.server);
         match frame.direction {
             Direction::Up => {
                 broker.publish(frame, key);
@@ -223,7 +292,7 @@ impl Analysis {
                 if matches!(exchange.state, State::WaitAck | State::WaitRec)
                     && frame.packet.code().is_none_or(|code| code < 0x80) =>
             {
-                let Some(broker) = self.brokers.get(&server) else {
+                let Some(broker) = self.brokers.get(server) else {
                     return;
                 };
                 let Some(key) = exchange.digest else { return };
@@ -236,7 +305,7 @@ impl Analysis {
                 let ControlPacket::Suback(suback) = &frame.packet else {
                     return;
                 };
-                let Some(broker) = self.brokers.get(&server) else {
+                let Some(broker) = self.brokers.get(server) else {
                     return;
                 };
                 let Some(connection) = self.connections.get_mut(&frame.connection.number) else {
@@ -305,7 +374,7 @@ impl Analysis {
             return;
         };
         let key = key(&will.topic, &will.payload);
-        let broker = self.brokers.entry(connection.server).or_default();
+        let broker = self.brokers.at(connection.server);
         match connection.disconnect[Direction::Up as usize] {
             Some((seen, code)) if code != 0x04 => broker.drop_will(key, seen),
             // Only a connection that was seen to end has ended.
@@ -405,7 +474,8 @@ impl Analysis {
         };
         if let EventKind::Closed { how, .. } = event.kind {
             self.known(about, event.time);
-            self.close(about.number, how, observer);
+            let shown = Some((event.packet, event.time));
+            self.close(about.number, how, shown, observer);
             return;
         }
         let connection = self.known(about, event.time);
@@ -417,6 +487,11 @@ impl Analysis {
                 packet: event.packet,
                 time: event.time,
             });
+        }
+        if let (EventKind::Layer(Note::TextMessage), Some(direction)) =
+            (event.kind, event.direction)
+        {
+            connection.text[direction as usize] = Some(event.packet);
         }
         connection.event(event.kind, event.direction);
         let successor = connection.successor;
@@ -450,10 +525,24 @@ impl Analysis {
         });
     }
 
-    fn close(&mut self, number: u64, how: &str, observer: &mut impl Observer) {
+    fn close(
+        &mut self,
+        number: u64,
+        how: &str,
+        shown: Option<(PacketRef, Timestamp)>,
+        observer: &mut impl Observer,
+    ) {
         let Some(mut connection) = self.connections.remove(&number) else {
             return;
         };
+        if let Some(deadlines) = &mut self.deadlines {
+            deadlines.forget(&connection);
+        }
+        if let Some((packet, time)) = shown
+            && let Some(silence) = connection.silence_at_end(how, packet, time)
+        {
+            observer.silence(&silence);
+        }
         connection.overdue(how, |facts| observer.overdue(facts));
         connection.undelivered(how, |facts| observer.undelivered(facts));
         self.mind_will(&connection, how);

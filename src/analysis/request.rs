@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::mqtt::{ControlPacket, PacketType};
 
+use super::deadline::Told;
 use super::doubt::{Doubt, Reason};
 use super::seen::Seen;
 use crate::time::Timestamp;
@@ -29,6 +30,18 @@ pub struct Request {
     /// When it was acknowledged by TCP.
     pub acked: Option<Timestamp>,
     copies: u32,
+    /// What was told of it, because no answer had come in time.
+    pub(super) told: Told,
+}
+
+impl Request {
+    /// What has to answer it.
+    pub(super) fn expects(&self) -> PacketType {
+        match self.kind {
+            PacketType::Subscribe => PacketType::Suback,
+            _ => PacketType::Unsuback,
+        }
+    }
 }
 
 /// What SUBACK or UNSUBACK is to its request.
@@ -66,6 +79,10 @@ impl Requests {
     /// All that wait, in no order.
     pub fn waiting(&self) -> impl Iterator<Item = &Request> {
         self.open.values()
+    }
+
+    pub(super) fn waiting_mut(&mut self) -> impl Iterator<Item = &mut Request> {
+        self.open.values_mut()
     }
 
     /// A request; returns the one that waited with the same identifier, unless
@@ -114,6 +131,7 @@ impl Requests {
             doubt: None,
             acked: None,
             copies: 1,
+            told: Told::default(),
         };
         self.open.insert(id, request)
     }

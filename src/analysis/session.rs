@@ -47,6 +47,16 @@ pub struct Earlier {
 }
 
 impl Session {
+    /// Whether it could not outlive its latest connection.
+    fn is_over(&self) -> bool {
+        self.earlier.is_some_and(|earlier| earlier.session_ended)
+    }
+
+    /// Subscriptions and exchanges that it holds, as a measure of its size.
+    fn weight(&self) -> usize {
+        self.spaces.iter().map(IdSpace::weight).sum::<usize>() + self.subscriptions.len()
+    }
+
     /// What is in flight of the PUBLISH packets that go this way.
     pub fn space(&self, direction: Direction) -> &IdSpace {
         &self.spaces[direction as usize]
@@ -54,6 +64,10 @@ impl Session {
 
     pub(super) fn space_mut(&mut self, direction: Direction) -> &mut IdSpace {
         &mut self.spaces[direction as usize]
+    }
+
+    pub(super) fn spaces_mut(&mut self) -> &mut [IdSpace; 2] {
+        &mut self.spaces
     }
 
     /// Everything of it was discarded.
@@ -229,20 +243,31 @@ pub(super) struct Key {
 pub(super) struct Sessions {
     resting: HashMap<Key, Session>,
     order: VecDeque<Key>,
+    /// What they hold: see [`Session::weight`].
+    weight: usize,
+    /// How many were forgotten.
+    pub(super) forgotten: u64,
 }
 
 impl Sessions {
     pub(super) fn take(&mut self, key: &Key) -> Option<Session> {
-        self.resting.remove(key)
+        let session = self.resting.remove(key)?;
+        self.weight -= session.weight();
+        Some(session)
     }
 
     pub(super) fn keep(&mut self, key: Key, session: Session) {
-        self.resting.insert(key.clone(), session);
+        self.weight += session.weight();
+        if let Some(before) = self.resting.insert(key.clone(), session) {
+            self.weight -= before.weight();
+        }
         self.order.push_back(key);
-        while self.resting.len() > limits::SESSIONS
+        while (self.resting.len() > limits::SESSIONS || self.weight > limits::SESSION_ITEMS)
             && let Some(oldest) = self.order.pop_front()
         {
-            self.resting.remove(&oldest);
+            // Of one that ended with its connection, nothing is lost.
+            let lost = self.take(&oldest).is_some_and(|session| !session.is_over());
+            self.forgotten += u64::from(lost);
         }
         if self.order.len() > 2 * limits::SESSIONS {
             // Those that were taken again stand in it more than once.

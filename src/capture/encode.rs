@@ -4,8 +4,6 @@
 //! only their meaning tells: the tables below. Text, addresses and anything
 //! unknown is copied. Options that ask not to be copied are not.
 
-use std::io::{self, Write};
-
 use super::bytes::{ByteOrder, padded};
 use super::interface::{Clock, Interface};
 use super::options::{COMMENT, Options};
@@ -97,9 +95,10 @@ pub(super) fn interface(out: &mut Vec<u8>, interface: &Interface, more: &[u8]) {
     });
 }
 
-/// A packet. Goes straight to the output, for packets are many.
+/// A packet, appended: packets are many, and not put together anywhere else.
+#[inline]
 pub(super) fn packet(
-    out: &mut impl Write,
+    out: &mut Vec<u8>,
     scratch: &mut Vec<u8>,
     interface: u32,
     Packet {
@@ -108,7 +107,7 @@ pub(super) fn packet(
         options: from,
         ..
     }: &Packet<'_>,
-) -> io::Result<()> {
+) {
     scratch.clear();
     ended(scratch, |out| options(out, from, packet_layout));
     let len = packet.data.len();
@@ -119,22 +118,22 @@ pub(super) fn packet(
     let total = if simple { 16 } else { 32 } + len + padding + scratch.len();
     let total = u32::try_from(total).unwrap_or(u32::MAX).to_le_bytes();
     if simple {
-        out.write_all(&kind::SIMPLE_PACKET.to_le_bytes())?;
-        out.write_all(&total)?;
-        out.write_all(&packet.original_len.to_le_bytes())?;
+        out.extend_from_slice(&kind::SIMPLE_PACKET.to_le_bytes());
+        out.extend_from_slice(&total);
+        out.extend_from_slice(&packet.original_len.to_le_bytes());
     } else {
         let ticks = ticks.unwrap_or(0);
-        out.write_all(&kind::ENHANCED_PACKET.to_le_bytes())?;
-        out.write_all(&total)?;
-        out.write_all(&interface.to_le_bytes())?;
-        out.write_all(&halves(ticks))?;
-        out.write_all(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes())?;
-        out.write_all(&packet.original_len.to_le_bytes())?;
+        out.extend_from_slice(&kind::ENHANCED_PACKET.to_le_bytes());
+        out.extend_from_slice(&total);
+        out.extend_from_slice(&interface.to_le_bytes());
+        out.extend_from_slice(&halves(ticks));
+        out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend_from_slice(&packet.original_len.to_le_bytes());
     }
-    out.write_all(packet.data)?;
-    out.write_all([0; 3].get(..padding).unwrap_or_default())?;
-    out.write_all(scratch)?;
-    out.write_all(&total)
+    out.extend_from_slice(packet.data);
+    out.extend_from_slice([0; 3].get(..padding).unwrap_or_default());
+    out.extend_from_slice(scratch);
+    out.extend_from_slice(&total);
 }
 
 /// Any other block. `interface` is the number of the one it is about.

@@ -111,6 +111,14 @@ pub enum Problem {
     /// A directory where a file was expected.
     #[error("is a directory, expected a capture file")]
     Directory,
+    /// Something else than a file where one was to be followed.
+    #[error("is no regular file; what a pipe brings is read as it comes, without --follow")]
+    NoFile,
+    /// A compressed file was to be followed.
+    #[error(
+        "is compressed with {0}, and cannot be followed while it grows, expected plain pcap or pcapng"
+    )]
+    Followed(Compression),
     /// Not one byte.
     #[error("is empty (0 bytes), expected a pcap or pcapng header")]
     Empty,
@@ -142,6 +150,10 @@ pub enum Problem {
     /// The same, for want of permission.
     #[error("no permission to capture")]
     NotPermitted,
+    /// An interface that was captured on can be captured on no more, in
+    /// libpcap's words.
+    #[error("capture ended: {0}")]
+    InterfaceLost(String),
     /// Reading failed.
     #[error("cannot read: {0}")]
     Read(#[source] io::Error),

@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::buffer::Buffer;
 use super::compress;
 use super::error::{Compression, Problem};
+use super::follow::Growing;
 
 /// An opened input, before anyone knows what format its bytes have.
 pub(super) struct Input {
@@ -19,6 +20,8 @@ pub(super) struct Input {
     pub(super) read: Arc<AtomicU64>,
     /// Size of the file, when it is a regular file.
     pub(super) size: Option<u64>,
+    /// It is a file that is still being written.
+    pub(super) grows: bool,
 }
 
 impl Input {
@@ -35,6 +38,27 @@ impl Input {
         let file = File::open(path).map_err(Problem::Open)?;
         let size = metadata.is_file().then_some(metadata.len());
         Self::new(Box::new(file), size)
+    }
+
+    /// Opens a file to read also what will be written to it, until it is told
+    /// to stop. Waits for the first bytes.
+    pub(super) fn follow(path: &Path, stop: Arc<AtomicBool>) -> Result<Self, Problem> {
+        let file = File::open(path).map_err(Problem::Open)?;
+        let metadata = file.metadata().map_err(Problem::Open)?;
+        if metadata.is_dir() {
+            return Err(Problem::Directory);
+        }
+        if !metadata.is_file() {
+            return Err(Problem::NoFile);
+        }
+        let input = Self::new(Box::new(Growing::new(file, path, stop)), None)?;
+        match input.compression {
+            Some(compression) => Err(Problem::Followed(compression)),
+            None => Ok(Self {
+                grows: true,
+                ..input
+            }),
+        }
     }
 
     /// Standard input as a plain file, which saves the standard library's
@@ -100,6 +124,7 @@ impl Input {
             compression,
             read,
             size,
+            grows: false,
         })
     }
 }

@@ -13,6 +13,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use crate::time::Timestamp;
 
@@ -22,7 +23,10 @@ use super::source::Dropped;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Meanwhile {
     /// Capture time has come to this point.
+    #[cfg_attr(not(feature = "live"), allow(dead_code))]
     Tick(Timestamp),
+    /// So much time has passed since the last bytes.
+    Still(Duration),
     /// Packets were lost to the capture.
     Dropped(Dropped),
 }
@@ -42,6 +46,25 @@ impl Meanwhile {
 impl From<Meanwhile> for io::Error {
     fn from(meanwhile: Meanwhile) -> Self {
         Self::new(io::ErrorKind::WouldBlock, meanwhile)
+    }
+}
+
+/// The end of a source that is there no more, in the words of whoever lost it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+#[cfg_attr(not(feature = "live"), allow(dead_code))]
+pub(super) struct Lost(pub(super) String);
+
+impl Lost {
+    /// Whether a read has failed because there is nothing to read any more.
+    pub(super) fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+impl From<Lost> for io::Error {
+    fn from(lost: Lost) -> Self {
+        Self::other(lost)
     }
 }
 

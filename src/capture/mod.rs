@@ -21,6 +21,7 @@ mod bytes;
 mod compress;
 mod encode;
 mod error;
+mod follow;
 mod input;
 mod interface;
 #[cfg(feature = "live")]
@@ -34,6 +35,7 @@ mod options;
 mod owned;
 mod pcap;
 mod pcapng;
+mod sink;
 mod source;
 #[cfg(test)]
 mod testing;
@@ -44,9 +46,13 @@ pub use bytes::ByteOrder;
 pub use error::{Compression, Error, Place, Problem};
 pub use interface::{Clock, Interface};
 #[cfg(feature = "live")]
-pub use live::{LiveCounter, LiveCounts, LiveOptions, interfaces};
+pub use live::{
+    Listed, LiveCounter, LiveCounts, LiveOptions, RING_BYTES, Way, interface_given, interface_name,
+    interfaces,
+};
 pub use merge::Merge;
 pub use options::{COMMENT, Options};
 pub use owned::OwnedPacket;
+pub use sink::Lost;
 pub use source::{Block, Capture, Dropped, Item, Packet};
 pub use writer::{FileFormat, Plan, Writer};

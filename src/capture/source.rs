@@ -12,7 +12,8 @@
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::packet::{CapturedPacket, LinkType, PacketRef};
 use crate::time::Timestamp;
@@ -21,10 +22,14 @@ use super::error::{Compression, Error, Place, Problem};
 use super::input::Input;
 use super::interface::Interface;
 use super::magic::{self, Format};
-use super::meanwhile::Meanwhile;
+use super::meanwhile::{Lost, Meanwhile};
 use super::options::Options;
 use super::pcap::Pcap;
 use super::pcapng::{Part, Pcapng};
+
+/// How far the time of a followed file stays behind the clock: its writer needs
+/// some to write.
+const FOLLOW_BEHIND: Duration = Duration::from_secs(1);
 
 /// What a capture holds, in the order of the file.
 #[derive(Clone, Copy, Debug)]
@@ -142,6 +147,8 @@ pub struct Capture {
     /// A record that was framed and goes next, after what it says was lost
     /// before it.
     next: Option<Framed>,
+    /// Time of the latest packet.
+    latest: Timestamp,
     /// No more records will come, only `errors`.
     ended: bool,
     /// At most one that cost single packets, then one that ended the reading.
@@ -217,6 +224,16 @@ impl Capture {
         }
     }
 
+    /// Opens a file that is still being written, and reads it as it grows,
+    /// until `stop` is set. Waits for the file's header.
+    pub fn follow(path: &Path, file: u32, stop: Arc<AtomicBool>) -> Result<Self, Error> {
+        let name = path.display().to_string();
+        match Input::follow(path, stop) {
+            Ok(input) => Self::new(name, file, input),
+            Err(problem) => Err(Error::new(&name, Place::File, problem)),
+        }
+    }
+
     /// Reads a capture from anything; `name` is for messages.
     pub fn from_read(reader: Box<dyn Read + Send>, name: &str, file: u32) -> Result<Self, Error> {
         let input = Input::new(reader, None);
@@ -241,6 +258,7 @@ impl Capture {
             used: 0,
             framed: None,
             next: None,
+            latest: Timestamp::MIN,
             ended: false,
             errors: Vec::new(),
         })
@@ -332,9 +350,12 @@ impl Capture {
                 }
                 Ok(None) => self.ended = true,
                 Err(Problem::Read(error)) if Meanwhile::is_in(&error) => {
-                    self.framed = Meanwhile::of(&error).map(Framed::Meanwhile);
+                    let told = Meanwhile::of(&error).map(|told| self.timed(told));
+                    self.framed = told.map(Framed::Meanwhile);
                     return Ok(true);
                 }
+                // The rest of this record may be written later, to others.
+                Err(Problem::Cut { .. }) if self.input.grows => self.ended = true,
                 Err(problem) => self.fail(problem),
             }
         }
@@ -349,6 +370,19 @@ impl Capture {
         }
     }
 
+    /// Tells the time of the capture instead of that on the wall.
+    fn timed(&self, told: Meanwhile) -> Meanwhile {
+        let Meanwhile::Still(elapsed) = told else {
+            return told;
+        };
+        // Within a record, more has happened than is written: who knows what.
+        let elapsed = match self.input.buffer.unread() {
+            [] => elapsed.saturating_sub(FOLLOW_BEHIND),
+            _ => Duration::ZERO,
+        };
+        Meanwhile::Tick(self.latest.after(elapsed))
+    }
+
     /// Takes a record in; false when there is nothing in it to hand out.
     #[inline]
     fn keep(&mut self, mut framed: Framed) -> bool {
@@ -361,6 +395,7 @@ impl Capture {
             Framed::Packet(ref packet) => {
                 self.number += 1;
                 self.used = packet.record;
+                self.latest = self.latest.max(packet.time);
                 if packet.captured > packet.original {
                     self.doubt(Problem::Lengths {
                         captured: packet.captured,
@@ -408,6 +443,14 @@ impl Capture {
     /// Nothing after this can be read.
     #[cold]
     fn fail(&mut self, problem: Problem) {
+        self.ended = true;
+        if let Problem::Read(error) = &problem
+            && let Some(lost) = Lost::of(error)
+        {
+            let problem = Problem::InterfaceLost(lost.0.clone());
+            let error = Error::new(&self.name, Place::File, problem);
+            return self.errors.push(error);
+        }
         let in_packet = match &self.reader {
             Reader::Pcap(..) => true,
             Reader::Pcapng(pcapng) => pcapng.is_packet(self.input.buffer.unread()),
@@ -423,7 +466,6 @@ impl Capture {
         };
         let problem = decompressing(self.input.compression, problem);
         self.errors.push(Error::new(&self.name, place, problem));
-        self.ended = true;
     }
 
     fn packet_place(&self, number: u64) -> Place {
@@ -469,6 +511,8 @@ impl Capture {
             }
             (Framed::Meanwhile(Meanwhile::Tick(time)), _) => Some(Item::Tick(*time)),
             (Framed::Meanwhile(Meanwhile::Dropped(dropped)), _) => Some(Item::Dropped(*dropped)),
+            // Was made a tick.
+            (Framed::Meanwhile(Meanwhile::Still(_)), _) => None,
             _ => None,
         }
     }

@@ -13,24 +13,36 @@
 //! statistics and vendors' blocks are passed on where they stand, so secrets
 //! stay before the packets that need them. The comments of a second section,
 //! which has no header in the output, go to its first interface.
+//!
+//! A writer can go on in a next file. Each is a capture by itself: it begins
+//! with the header, all interfaces under the same numbers, names and secrets.
+//!
+//! ```text
+//! first     section(a) if0 secrets packet…
+//! second    section(a) if0 secrets packet… if1 packet…
+//! third     section(a) if0 if1 secrets packet…
+//! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
+use crate::limits::SAVE_CARRIED_BYTES;
 use crate::packet::LinkType;
 
+use super::bytes::ByteOrder;
 use super::encode;
 use super::error::{Error, Place, Problem};
-use super::interface::Interface;
+use super::interface::{Clock, Interface};
+use super::sink::{Lost, Sink};
 use super::source::{Block, Capture, Item, Packet};
 
-/// Bytes collected before they are written.
-const BUFFER_BYTES: usize = 256 << 10;
 /// The largest snap length that libpcap and Wireshark believe; readers cut
 /// packets at what the header says, so it must not say less.
 const SNAP_LENGTH: u32 = 262_144;
+/// What a capture without packets is of, when nothing else is known.
+const ETHERNET: LinkType = LinkType(1);
 
 /// What is to be written, decided before the first packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +57,9 @@ pub struct Plan {
     pub nanoseconds: bool,
     /// Hand every packet to the system at once (`-U`).
     pub flush: bool,
+    /// There may be a [`Writer::next_file`], which has to know names and
+    /// secrets that were told in an earlier one.
+    pub carry: bool,
 }
 
 /// A format that is written.
@@ -74,6 +89,7 @@ impl Plan {
             link_type: None,
             nanoseconds: false,
             flush: false,
+            carry: false,
         };
         for interface in captures.iter().filter_map(Capture::interface) {
             plan.expect(interface);
@@ -117,53 +133,68 @@ impl Plan {
     }
 }
 
-/// A capture file being written.
+/// A capture file being written, or one after the other.
+///
+/// When the system takes no more (a full disk), that is an error once; from
+/// then on packets are counted in [`Writer::lost`], until [`Writer::next_file`]
+/// finds room again.
 pub struct Writer {
     name: String,
-    out: BufWriter<Box<dyn Write + Send>>,
+    sink: Sink,
     flush: bool,
     kind: Kind,
+    lost: Option<Lost>,
 }
 
 enum Kind {
-    Pcap {
-        /// Known once the header is written.
-        begun: Option<LinkType>,
-        link_type: Option<LinkType>,
-        nanoseconds: bool,
-    },
-    Pcapng(Section),
+    Pcap(Records),
+    Pcapng(Box<Section>),
 }
 
 impl Writer {
     /// Creates a file, over one that is there; `-` is standard output.
     pub fn create(path: &Path, plan: Plan) -> Result<Self, Error> {
         let name = path.display().to_string();
-        let out: io::Result<Box<dyn Write + Send>> = if path.as_os_str() == "-" {
-            standard_output()
+        let sink = if path.as_os_str() == "-" {
+            standard_output().map(Sink::stream)
         } else {
-            File::create(path).map(|file| Box::new(file) as _)
+            File::create(path).map(Sink::file)
         };
-        match out {
-            Ok(out) => Ok(Self::to_write(out, &name, plan)),
+        match sink {
+            Ok(sink) => Ok(Self::new(sink, &name, plan)),
             Err(error) => Err(Error::new(&name, Place::File, Problem::Write(error))),
         }
     }
 
+    /// For a file that will only be known by the time of its first packet:
+    /// everything waits for [`Writer::next_file`].
+    pub fn later(plan: Plan) -> Self {
+        Self::new(Sink::later(), "", plan)
+    }
+
     /// Writes to anything; `name` is for messages.
     pub fn to_write(out: Box<dyn Write + Send>, name: &str, plan: Plan) -> Self {
+        Self::new(Sink::stream(out), name, plan)
+    }
+
+    fn new(sink: Sink, name: &str, plan: Plan) -> Self {
         Self {
             name: name.to_owned(),
-            out: BufWriter::with_capacity(BUFFER_BYTES, out),
+            sink,
             flush: plan.flush,
             kind: match plan.format {
-                FileFormat::Pcap => Kind::Pcap {
-                    begun: None,
+                FileFormat::Pcap => Kind::Pcap(Records {
                     link_type: plan.link_type,
                     nanoseconds: plan.nanoseconds,
-                },
-                FileFormat::Pcapng => Kind::Pcapng(Section::default()),
+                    ..Records::default()
+                }),
+                FileFormat::Pcapng => Kind::Pcapng(Box::new(Section {
+                    link_type: plan.link_type,
+                    carried: plan.carry.then(Carried::default),
+                    ..Section::default()
+                })),
             },
+            lost: None,
         }
     }
 
@@ -178,56 +209,162 @@ impl Writer {
     }
 
     /// Writes a packet.
+    #[inline]
     pub fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Error> {
-        let mut done = match &mut self.kind {
-            Kind::Pcap {
-                begun, nanoseconds, ..
-            } => pcap_packet(&mut self.out, begun, nanoseconds, packet),
-            Kind::Pcapng(section) => section
-                .packet(&mut self.out, packet)
-                .map_err(Problem::Write),
+        if !self.has_begun() {
+            if let Kind::Pcap(records) = &mut self.kind {
+                records.expect_first(packet);
+            }
+            self.begin(false)?;
+        }
+        let out = &mut self.sink.bytes;
+        let fits = match &mut self.kind {
+            Kind::Pcap(records) => records.packet(out, packet),
+            Kind::Pcapng(section) => {
+                section.packet(out, packet);
+                Ok(())
+            }
+        };
+        let id = packet.packet.id;
+        let mut done = match fits {
+            Ok(()) => self.sink.end_record(Some(id)).map_err(Problem::Write),
+            Err(problem) => {
+                Lost::add(&mut self.lost, id);
+                Err(problem)
+            }
         };
         if self.flush && done.is_ok() {
-            done = self.out.flush().map_err(Problem::Write);
+            done = self.sink.flush().map_err(Problem::Write);
         }
         self.told(done)
     }
 
     /// Passes on what is not a packet. A pcap file has no place for it.
     pub fn block(&mut self, block: &Block<'_>) -> Result<(), Error> {
-        let done = match (&mut self.kind, block) {
-            (Kind::Pcap { link_type, .. }, Block::Interface(interface)) => {
-                link_type.get_or_insert(interface.link_type);
+        match (&mut self.kind, block) {
+            (Kind::Pcap(records), Block::Interface(interface)) => {
+                records.expect(interface);
                 Ok(())
             }
-            (Kind::Pcap { .. }, _) => Ok(()),
-            (Kind::Pcapng(section), block) => section.block(&mut self.out, block),
-        };
-        self.told(done.map_err(Problem::Write))
+            (Kind::Pcap(_), _) => Ok(()),
+            (Kind::Pcapng(section), block) => {
+                section.block(&mut self.sink.bytes, block);
+                let done = self.sink.end_record(None);
+                self.told(done.map_err(Problem::Write))
+            }
+        }
     }
 
-    /// Hands everything written so far to the system.
+    /// Hands everything written so far to the system, the file's header too.
     pub fn flush(&mut self) -> Result<(), Error> {
-        let done = self.out.flush().map_err(Problem::Write);
+        self.begin(false)?;
+        let done = self.sink.flush().map_err(Problem::Write);
         self.told(done)
     }
 
-    /// Completes the file: even without packets it is a valid one.
-    pub fn finish(mut self) -> Result<(), Error> {
-        let begun = match &mut self.kind {
-            Kind::Pcap {
-                begun: None,
-                link_type,
-                nanoseconds,
-            } => {
-                const ETHERNET: LinkType = LinkType(1);
-                let link_type = link_type.unwrap_or(ETHERNET);
-                pcap_header(&mut self.out, link_type, *nanoseconds)
+    /// Completes the file: even without packets it is a valid one. What comes
+    /// after this is lost, unless there is a [next file](Writer::next_file).
+    pub fn finish(&mut self) -> Result<(), Error> {
+        let begun = self.begin(true);
+        let done = self.sink.flush().map_err(Problem::Write);
+        self.sink.close();
+        begun?;
+        self.told(done)
+    }
+
+    /// Goes on in another file, which will be complete by itself: with all
+    /// interfaces, and with the names and secrets in force ([`Plan::carry`]).
+    /// The caller creates it, knowing what must not be overwritten; if it could
+    /// not be, that is told, and what comes is lost until the next one.
+    pub fn next_file(&mut self, path: &Path, created: io::Result<File>) -> Result<(), Error> {
+        self.name = path.display().to_string();
+        let sink = match created {
+            Ok(file) if self.sink.is_waiting() => {
+                self.sink.open(file);
+                return Ok(());
             }
-            Kind::Pcap { .. } => Ok(()),
-            Kind::Pcapng(section) => section.begin(&mut self.out, &[]),
+            Ok(file) => Ok(Sink::file(file)),
+            Err(error) => Err(error),
         };
-        let done = begun.and_then(|()| self.out.flush());
+        self.lost = self.lost();
+        match &mut self.kind {
+            Kind::Pcap(records) => records.begun = false,
+            Kind::Pcapng(section) => section.begun = false,
+        }
+        let (sink, done) = match sink {
+            Ok(sink) => (sink, Ok(())),
+            Err(error) => (Sink::nowhere(), Err(Problem::Write(error))),
+        };
+        self.sink = sink;
+        self.told(done)
+    }
+
+    /// Bytes of the current file so far; after a failure, what it would have.
+    #[inline]
+    pub fn size(&self) -> u64 {
+        self.sink.size()
+    }
+
+    /// Whether there is no file yet.
+    pub fn is_waiting(&self) -> bool {
+        self.sink.is_waiting()
+    }
+
+    /// Whether packets that come next have a chance to be in a file.
+    pub fn is_open(&self) -> bool {
+        self.sink.is_open()
+    }
+
+    /// Packets so far that are in no file.
+    pub fn lost(&self) -> Option<Lost> {
+        match (self.lost, self.sink.lost) {
+            (Some(earlier), Some(now)) => Some(Lost {
+                packets: earlier.packets + now.packets,
+                ..earlier
+            }),
+            (earlier, now) => earlier.or(now),
+        }
+    }
+
+    /// Those that would be in the current file.
+    pub fn lost_here(&self) -> Option<Lost> {
+        self.sink.lost
+    }
+
+    /// Blocks with names or secrets that could not be carried into later files.
+    pub fn left_behind(&self) -> u64 {
+        match &self.kind {
+            Kind::Pcapng(section) => section
+                .carried
+                .as_ref()
+                .map_or(0, |carried| carried.dropped),
+            Kind::Pcap(_) => 0,
+        }
+    }
+
+    fn has_begun(&self) -> bool {
+        match &self.kind {
+            Kind::Pcap(records) => records.begun,
+            Kind::Pcapng(section) => section.begun,
+        }
+    }
+
+    /// Writes the beginning of the file, if nothing else has. That of a file
+    /// to which nothing will come may say what it does not know.
+    #[cold]
+    fn begin(&mut self, last: bool) -> Result<(), Error> {
+        let out = &mut self.sink.bytes;
+        match &mut self.kind {
+            Kind::Pcap(records) if last || records.link_type.is_some() => records.begin(out),
+            Kind::Pcap(_) => return Ok(()),
+            Kind::Pcapng(section) => {
+                section.begin(out);
+                if last && section.written.is_empty() {
+                    section.stand_in(out);
+                }
+            }
+        }
+        let done = self.sink.end_record(None);
         self.told(done.map_err(Problem::Write))
     }
 
@@ -250,73 +387,112 @@ fn standard_output() -> io::Result<Box<dyn Write + Send>> {
     Ok(Box::new(io::stdout()))
 }
 
-fn pcap_header(out: &mut impl Write, link_type: LinkType, nanoseconds: bool) -> io::Result<()> {
-    let magic: u32 = if nanoseconds {
-        0xa1b2_3c4d
-    } else {
-        0xa1b2_c3d4
-    };
-    out.write_all(&magic.to_le_bytes())?;
-    out.write_all(&[2, 0, 4, 0])?;
-    out.write_all(&[0; 8])?;
-    out.write_all(&SNAP_LENGTH.to_le_bytes())?;
-    out.write_all(&u32::from(link_type.0).to_le_bytes())
+/// The content of pcap files.
+#[derive(Default)]
+struct Records {
+    /// The header of this file is written.
+    begun: bool,
+    /// That of any file is, and link type and unit of time are for good.
+    fixed: bool,
+    link_type: Option<LinkType>,
+    nanoseconds: bool,
 }
 
-fn pcap_packet(
-    out: &mut impl Write,
-    begun: &mut Option<LinkType>,
-    nanoseconds: &mut bool,
-    Packet {
-        packet, interface, ..
-    }: &Packet<'_>,
-) -> Result<(), Problem> {
-    match *begun {
-        None => {
-            *nanoseconds |= interface.clock.finer_than_microseconds();
-            pcap_header(out, packet.link_type, *nanoseconds).map_err(Problem::Write)?;
-            *begun = Some(packet.link_type);
+impl Records {
+    /// This interface may have the first packet.
+    fn expect(&mut self, interface: &Interface) {
+        if !self.fixed {
+            self.link_type.get_or_insert(interface.link_type);
+            self.nanoseconds |= interface.clock.finer_than_microseconds();
         }
-        Some(first) if first != packet.link_type => {
+    }
+
+    /// Whatever was expected, this packet is the first.
+    fn expect_first(&mut self, packet: &Packet<'_>) {
+        if !self.fixed {
+            self.link_type = Some(packet.packet.link_type);
+            self.nanoseconds |= packet.interface.clock.finer_than_microseconds();
+        }
+    }
+
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.begun, true) {
+            return;
+        }
+        self.fixed = true;
+        let magic: u32 = if self.nanoseconds {
+            0xa1b2_3c4d
+        } else {
+            0xa1b2_c3d4
+        };
+        let link_type = *self.link_type.get_or_insert(ETHERNET);
+        out.extend_from_slice(&magic.to_le_bytes());
+        out.extend_from_slice(&[2, 0, 4, 0]);
+        out.extend_from_slice(&[0; 8]);
+        out.extend_from_slice(&SNAP_LENGTH.to_le_bytes());
+        out.extend_from_slice(&u32::from(link_type.0).to_le_bytes());
+    }
+
+    #[inline]
+    fn packet(
+        &mut self,
+        out: &mut Vec<u8>,
+        Packet { packet, .. }: &Packet<'_>,
+    ) -> Result<(), Problem> {
+        if let Some(first) = self.link_type
+            && first != packet.link_type
+        {
             return Err(Problem::SecondLinkType {
                 first,
                 second: packet.link_type,
             });
         }
-        Some(_) => {}
+        let Ok(seconds) = u32::try_from(packet.time.seconds()) else {
+            return Err(Problem::Time(packet.time));
+        };
+        let nanos = packet.time.subsec_nanos();
+        let fraction = if self.nanoseconds {
+            nanos
+        } else {
+            nanos / 1000
+        };
+        let captured = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
+        let mut header = [0; 16];
+        for (to, field) in
+            header
+                .chunks_exact_mut(4)
+                .zip([seconds, fraction, captured, packet.original_len])
+        {
+            to.copy_from_slice(&field.to_le_bytes());
+        }
+        out.extend_from_slice(&header);
+        out.extend_from_slice(packet.data);
+        Ok(())
     }
-    let Ok(seconds) = u32::try_from(packet.time.seconds()) else {
-        return Err(Problem::Time(packet.time));
-    };
-    let nanos = packet.time.subsec_nanos();
-    let fraction = if *nanoseconds { nanos } else { nanos / 1000 };
-    let captured = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
-    let mut header = [0; 16];
-    for (to, field) in
-        header
-            .chunks_exact_mut(4)
-            .zip([seconds, fraction, captured, packet.original_len])
-    {
-        to.copy_from_slice(&field.to_le_bytes());
-    }
-    out.write_all(&header)
-        .and_then(|()| out.write_all(packet.data))
-        .map_err(Problem::Write)
 }
 
 /// File, section and number: what tells an interface from all others.
 type Key = (u32, u32, u32);
 
-/// The one section of a pcapng file.
+/// The one section of a pcapng file, and of those after it.
 #[derive(Default)]
 struct Section {
+    /// The header of this file is written.
     begun: bool,
+    /// That of any file is.
+    fixed: bool,
+    /// What it says, as options.
+    header: Vec<u8>,
     numbers: HashMap<Key, u32>,
     /// The last one looked up: packets come in runs.
     last: Option<(Key, u32)>,
     written: Vec<Written>,
     /// Comments (as options) of a section without header in the output.
     comments: Vec<u8>,
+    /// What the next file has to begin with, if there will be one.
+    carried: Option<Carried>,
+    /// Of the interface of a file that has none.
+    link_type: Option<LinkType>,
     /// The block being put together.
     scratch: Vec<u8>,
 }
@@ -329,67 +505,93 @@ struct Written {
 }
 
 impl Section {
-    fn begin(&mut self, out: &mut impl Write, options: &[u8]) -> io::Result<()> {
+    /// Begins a file with what the packets in it may refer to.
+    fn begin(&mut self, out: &mut Vec<u8>) {
         if std::mem::replace(&mut self.begun, true) {
-            return Ok(());
+            return;
         }
-        let mut block = std::mem::take(&mut self.scratch);
-        encode::section(&mut block, options);
-        let done = out.write_all(&block);
-        self.scratch = block;
-        done
+        self.fixed = true;
+        encode::section(&mut self.scratch, &self.header);
+        out.extend_from_slice(&self.scratch);
+        for interface in &self.written {
+            out.extend_from_slice(&interface.block);
+        }
+        for block in self.carried.iter().flat_map(|carried| &carried.blocks) {
+            out.extend_from_slice(block);
+        }
     }
 
-    fn packet(&mut self, out: &mut impl Write, packet: &Packet<'_>) -> io::Result<()> {
-        let number = self.interface(out, packet.interface)?;
-        encode::packet(out, &mut self.scratch, number, packet)
+    /// A file without an interface is a valid one that libpcap refuses.
+    fn stand_in(&mut self, out: &mut Vec<u8>) {
+        let interface = Interface {
+            file: 0,
+            section: 0,
+            number: 0,
+            link_type: self.link_type.unwrap_or(ETHERNET),
+            snap_length: SNAP_LENGTH,
+            clock: Clock::MICROSECONDS,
+            options: Vec::new(),
+            order: ByteOrder::Little,
+        };
+        encode::interface(&mut self.scratch, &interface, &[]);
+        out.extend_from_slice(&self.scratch);
     }
 
-    fn block(&mut self, out: &mut impl Write, block: &Block<'_>) -> io::Result<()> {
+    #[inline]
+    fn packet(&mut self, out: &mut Vec<u8>, packet: &Packet<'_>) {
+        let number = self.interface(out, packet.interface);
+        encode::packet(out, &mut self.scratch, number, packet);
+    }
+
+    fn block(&mut self, out: &mut Vec<u8>, block: &Block<'_>) {
+        if let Block::Section { options, .. } = block {
+            match self.fixed {
+                true => encode::comments(&mut self.comments, options),
+                false => encode::section_options(&mut self.header, options),
+            }
+        }
+        self.begin(out);
         let number = match block {
-            Block::Section { options, .. } => {
-                let mut encoded = Vec::new();
-                if self.begun {
-                    encode::comments(&mut self.comments, options);
-                } else {
-                    encode::section_options(&mut encoded, options);
-                }
-                return self.begin(out, &encoded);
+            Block::Section { .. } => return,
+            Block::Interface(interface) => {
+                self.interface(out, interface);
+                return;
             }
-            Block::Interface(interface) => return self.interface(out, interface).map(drop),
-            Block::Statistics { interface, .. } => self.interface(out, interface)?,
-            _ => {
-                self.begin(out, &[])?;
-                0
-            }
+            Block::Statistics { interface, .. } => self.interface(out, interface),
+            _ => 0,
         };
         encode::block(&mut self.scratch, number, block);
-        out.write_all(&self.scratch)
+        out.extend_from_slice(&self.scratch);
+        if let (Block::Names { .. } | Block::Secrets { .. }, Some(carried)) =
+            (block, &mut self.carried)
+        {
+            carried.add(&self.scratch);
+        }
     }
 
     /// The number of an interface in the output, described there if it was not.
-    fn interface(&mut self, out: &mut impl Write, interface: &Interface) -> io::Result<u32> {
+    #[inline]
+    fn interface(&mut self, out: &mut Vec<u8>, interface: &Interface) -> u32 {
         let key = (interface.file, interface.section, interface.number);
         if let Some((last, number)) = self.last
             && last == key
         {
-            return Ok(number);
+            return number;
         }
         let number = match self.numbers.get(&key) {
             Some(&number) => number,
             None => {
-                let number = self.describe(out, interface)?;
+                let number = self.describe(out, interface);
                 self.numbers.insert(key, number);
                 number
             }
         };
         self.last = Some((key, number));
-        Ok(number)
+        number
     }
 
     #[cold]
-    fn describe(&mut self, out: &mut impl Write, interface: &Interface) -> io::Result<u32> {
-        self.begin(out, &[])?;
+    fn describe(&mut self, out: &mut Vec<u8>, interface: &Interface) -> u32 {
         let by = (interface.file, interface.section);
         let mut block = Vec::new();
         encode::interface(&mut block, interface, &std::mem::take(&mut self.comments));
@@ -402,11 +604,38 @@ impl Section {
             if let Some(written) = self.written.get_mut(index) {
                 written.by = by;
             }
-            return Ok(u32::try_from(index).unwrap_or(u32::MAX));
+            return u32::try_from(index).unwrap_or(u32::MAX);
         }
-        out.write_all(&block)?;
+        out.extend_from_slice(&block);
         self.written.push(Written { block, by });
-        Ok(u32::try_from(self.written.len() - 1).unwrap_or(u32::MAX))
+        u32::try_from(self.written.len() - 1).unwrap_or(u32::MAX)
+    }
+}
+
+/// Blocks that hold for packets in later files too: names and secrets.
+#[derive(Default)]
+struct Carried {
+    blocks: VecDeque<Vec<u8>>,
+    bytes: usize,
+    dropped: u64,
+}
+
+impl Carried {
+    fn add(&mut self, block: &[u8]) {
+        // The parts of a rotated capture say the same again and again.
+        if self.blocks.iter().any(|known| known == block) {
+            return;
+        }
+        self.bytes += block.len();
+        self.blocks.push_back(block.to_vec());
+        // Connections are younger than their secrets: the oldest are needed
+        // least.
+        while self.bytes > SAVE_CARRIED_BYTES
+            && let Some(oldest) = self.blocks.pop_front()
+        {
+            self.bytes -= oldest.len();
+            self.dropped += 1;
+        }
     }
 }
 
@@ -447,6 +676,7 @@ mod tests {
         link_type: None,
         nanoseconds: false,
         flush: false,
+        carry: true,
     };
     const PCAPNG: Plan = Plan {
         format: FileFormat::Pcapng,

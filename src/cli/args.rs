@@ -14,6 +14,7 @@
 //! Options may stand anywhere, before, between and after the words of the BPF
 //! expression; `--` ends them.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -25,6 +26,7 @@ use mqttdump::report::findings::FINDINGS_REPORTS;
 use mqttdump::report::overhead::OVERHEAD_REPORTS;
 
 const INPUT: &str = "Input";
+const LIVE: &str = "Capturing from an interface";
 const PACKETS: &str = "Which packets are read";
 const MESSAGES: &str = "Which messages are shown";
 const LINES: &str = "What is shown of each";
@@ -85,51 +87,34 @@ pub(crate) struct Args {
           action = ArgAction::Append, value_hint = clap::ValueHint::FilePath)]
     pub(crate) read: Vec<PathBuf>,
 
-    /// Capture from this interface, or from `any`, until Ctrl-C
+    /// Go on with what is written to the file, until Ctrl-C
     ///
-    /// Without a BPF expression, TCP ports 1883, 8883 and those of --decode,
-    /// VLAN-tagged too. Needs root, which is given up before the first packet
-    /// is read (see -Z), or the capability cap_net_raw.
-    #[arg(short = 'i', long = "interface", value_name = "IF", help_heading = INPUT,
-          conflicts_with = "read")]
-    pub(crate) interface: Option<String>,
+    /// The file must be a plain pcap or pcapng that grows; of several, the
+    /// last. Its writer had better not collect packets (tcpdump -U): what it
+    /// holds back cannot be seen.
+    #[arg(long, help_heading = INPUT, conflicts_with = "interface")]
+    pub(crate) follow: bool,
 
-    /// List the interfaces that can be captured on
-    #[arg(short = 'D', long = "list-interfaces", help_heading = INPUT)]
-    pub(crate) list_interfaces: bool,
-
-    /// With -i, do not put the interface into promiscuous mode
-    #[arg(short = 'p', long = "no-promiscuous-mode", help_heading = INPUT)]
-    pub(crate) no_promiscuous: bool,
-
-    /// With -i, bytes to keep of each packet; 0 for all
-    #[arg(short = 's', long = "snapshot-length", value_name = "N", help_heading = INPUT)]
-    pub(crate) snapshot_length: Option<u32>,
-
-    /// With -i, size of the kernel's buffer in KiB
-    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", help_heading = INPUT,
-          value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) buffer: Option<u32>,
-
-    /// With -i, the link type to ask for, such as LINUX_SLL
-    #[arg(short = 'y', long = "linktype", value_name = "TYPE", help_heading = INPUT)]
-    pub(crate) link_type: Option<String>,
-
-    /// With -i as root, become this user before the first packet is read;
-    /// without it, who called sudo, else nobody
-    #[arg(short = 'Z', long = "relinquish-privileges", value_name = "USER", help_heading = INPUT)]
-    pub(crate) user: Option<String>,
-
-    /// Take a TCP port for MQTT, whatever its first bytes look like
+    /// Decrypt TLS with the keys in this file (NSS key log format)
     ///
-    /// Port 1883 is taken for MQTT without being asked. On other ports a
-    /// connection is recognised by its CONNECT; this option is for those
-    /// whose beginning is not in the capture.
-    #[arg(long, value_name = "PORT=mqtt", help_heading = INPUT, action = ArgAction::Append,
+    /// Browsers, curl and OpenSSL's programs write such a file if the
+    /// environment variable SSLKEYLOGFILE names one, and that one is read here
+    /// if this option is not given. It may still be growing. Keys within pcapng
+    /// files are used in any case. Nothing of it is ever shown.
+    #[arg(long, value_name = "FILE", help_heading = INPUT, value_hint = clap::ValueHint::FilePath)]
+    pub(crate) tls_keylog: Option<PathBuf>,
+
+    /// Take a TCP port for MQTT, or for MQTT over TLS (mqtts), WebSocket (ws)
+    /// or both (wss)
+    ///
+    /// Port 1883 is taken for mqtt and 8883 for mqtts without being asked. On
+    /// other ports a connection is recognised by its first bytes; this option
+    /// is for those whose beginning is not in the capture.
+    #[arg(long, value_name = "PORT=mqtt|mqtts|ws|wss", help_heading = INPUT, action = ArgAction::Append,
           value_parser = decode)]
     pub(crate) decode: Vec<(u16, Decode)>,
 
-    /// Do not look for MQTT on other ports than 1883 and those of --decode
+    /// Do not look for MQTT on other ports than 1883, 8883 and those of --decode
     #[arg(long, help_heading = INPUT)]
     pub(crate) only_known_ports: bool,
 
@@ -139,6 +124,53 @@ pub(crate) struct Args {
     /// Off by default: offloading leaves wrong checksums in honest captures.
     #[arg(long, help_heading = INPUT)]
     pub(crate) verify_checksums: bool,
+
+    /// Capture from this interface, or from `any`, until Ctrl-C; a name, or a
+    /// number of -D
+    ///
+    /// Without a BPF expression, TCP ports 1883, 8883 and those of --decode,
+    /// behind VLAN tags too. Needs root, which is given up before the first
+    /// packet is read (see -Z), or the capability cap_net_raw. Works with every
+    /// command that takes files.
+    #[arg(short = 'i', long = "interface", value_name = "IF", help_heading = LIVE,
+          action = ArgAction::Append, conflicts_with = "read")]
+    pub(crate) interface: Vec<String>,
+
+    /// List the interfaces that can be captured on
+    #[arg(short = 'D', long = "list-interfaces", help_heading = LIVE)]
+    pub(crate) list_interfaces: bool,
+
+    /// Do not put the interface into promiscuous mode
+    #[arg(short = 'p', long = "no-promiscuous-mode", help_heading = LIVE)]
+    pub(crate) no_promiscuous: bool,
+
+    /// Bytes to keep of each packet; 0, and without it, all
+    #[arg(short = 's', long = "snapshot-length", value_name = "N", help_heading = LIVE)]
+    pub(crate) snapshot_length: Option<u32>,
+
+    /// Size of the kernel's buffer in KiB, 65536 without it
+    ///
+    /// It holds packets while this program is busy; one that is too small loses
+    /// bursts. Losses are said, and counted at the end.
+    #[arg(short = 'B', long = "buffer-size", value_name = "KIB", help_heading = LIVE,
+          value_parser = clap::value_parser!(u32).range(1..=2 << 20))]
+    pub(crate) buffer: Option<u32>,
+
+    /// The link type to ask for, such as LINUX_SLL
+    #[arg(short = 'y', long = "linktype", value_name = "TYPE", help_heading = LIVE)]
+    pub(crate) link_type: Option<String>,
+
+    /// Only packets that come in, or go out
+    #[arg(short = 'Q', long = "direction", value_name = "WAY", help_heading = LIVE, value_enum)]
+    pub(crate) direction: Option<Direction>,
+
+    /// As root, become this user before the first packet is read; without it,
+    /// who called sudo, else nobody
+    ///
+    /// What has to be written later is written by this user. `-Z root` stays
+    /// root.
+    #[arg(short = 'Z', long = "relinquish-privileges", value_name = "USER", help_heading = LIVE)]
+    pub(crate) user: Option<String>,
 
     /// Read only packets that match a BPF expression, as in tcpdump
     ///
@@ -299,7 +331,8 @@ pub(crate) struct Args {
     /// With a selection (--topic, --client, --type, --qos, --connection), all
     /// packets of every connection that has a selected message; without one,
     /// every packet that the BPF expression lets through. A name that ends in
-    /// `.pcapng`, or packets of several link types, give pcapng.
+    /// `.pcapng`, or packets of several link types, give pcapng. When the disk
+    /// is full, reading and printing go on, and what was not saved is counted.
     #[arg(short = 'w', long = "write", value_name = "FILE", help_heading = OUTPUT,
           value_hint = clap::ValueHint::FilePath)]
     pub(crate) write: Option<PathBuf>,
@@ -308,9 +341,63 @@ pub(crate) struct Args {
     #[arg(short = 'U', long = "packet-buffered", help_heading = OUTPUT)]
     pub(crate) packet_buffered: bool,
 
+    /// With -w, begin the next file after this many million bytes; or 500k,
+    /// 20m, 1g, as powers of 1024
+    ///
+    /// As in tcpdump, files after the first have a number after their name. A
+    /// file ends with the packet that makes it larger. Every file is complete
+    /// by itself.
+    #[arg(short = 'C', value_name = "SIZE", help_heading = OUTPUT, requires = "write",
+          value_parser = file_size)]
+    pub(crate) file_size: Option<u64>,
+
+    /// With -w, begin the next file every so many seconds; the name holds a
+    /// time as in strftime(3), such as mqtt-%Y%m%d-%H%M%S.pcap
+    ///
+    /// Seconds of the capture: of its packets, and of the clock when it is
+    /// live, with or without packets. The time in the name is the local one of
+    /// the file's beginning.
+    #[arg(short = 'G', value_name = "SECONDS", help_heading = OUTPUT, requires = "write",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) file_seconds: Option<u32>,
+
+    /// With -C, use so many names again and again; with -G alone, stop after
+    /// so many files
+    ///
+    /// With -C the numbers have leading zeros, so that they sort. With both, the
+    /// names are used again within each period of -G.
+    #[arg(short = 'W', value_name = "COUNT", help_heading = OUTPUT, requires = "write",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) file_count: Option<u32>,
+
+    /// With -w, run this program for each file when it is complete, with the
+    /// file's name as its argument
+    ///
+    /// Such as gzip. It is run without a shell, beside the capture, at the
+    /// lowest priority; what runs when all is done is waited for.
+    #[arg(short = 'z', value_name = "PROGRAM", help_heading = OUTPUT, requires = "write",
+          value_hint = clap::ValueHint::CommandName)]
+    pub(crate) command: Option<OsString>,
+
     /// With -w, print as well
     #[arg(long, help_heading = OUTPUT, requires = "write")]
     pub(crate) print: bool,
+
+    /// With check and overhead, say what there is so far after each so much time:
+    /// 500ms, 10s, 5m, 1h
+    ///
+    /// Time is that of the capture. With check, findings are told as they arise,
+    /// and what is overdue when its time is up.
+    #[arg(long, value_name = "TIME", help_heading = OUTPUT, value_parser = super::watch::duration)]
+    pub(crate) every: Option<std::time::Duration>,
+
+    /// Serve figures for Prometheus at http://ADDRESS:PORT/metrics
+    ///
+    /// For what is not over: with -i, with a file that grows, or a pipe. A port
+    /// alone is of this machine (127.0.0.1); for others to see the figures, type
+    /// an address.
+    #[arg(long, value_name = "[ADDRESS:]PORT", help_heading = OUTPUT)]
+    pub(crate) listen: Option<String>,
 
     /// What makes the exit status 1
     ///
@@ -442,6 +529,17 @@ pub(crate) enum When {
     Never,
 }
 
+/// Which way packets pass the interface.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Direction {
+    /// Received
+    In,
+    /// Sent
+    Out,
+    /// Both
+    Inout,
+}
+
 /// What makes `check` fail.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -474,7 +572,7 @@ pub(crate) enum Generate {
 fn decode(typed: &str) -> Result<(u16, Decode), String> {
     let (port, protocol) = typed
         .split_once('=')
-        .ok_or("expected PORT=mqtt, such as 1884=mqtt")?;
+        .ok_or("expected PORT=mqtt, mqtts, ws or wss, such as 1884=mqtt")?;
     let port = port
         .parse()
         .ok()
@@ -482,9 +580,29 @@ fn decode(typed: &str) -> Result<(u16, Decode), String> {
         .ok_or_else(|| format!("expected a port from 1 to 65535, found {port:?}"))?;
     match protocol {
         "mqtt" => Ok((port, Decode::Mqtt)),
-        "mqtts" | "ws" | "wss" => Err(format!("this version does not decode {protocol}")),
-        _ => Err(format!("expected mqtt, found {protocol:?}")),
+        "mqtts" => Ok((port, Decode::Mqtts)),
+        "ws" => Ok((port, Decode::Ws)),
+        "wss" => Ok((port, Decode::Wss)),
+        _ => Err(format!(
+            "expected mqtt, mqtts, ws or wss, found {protocol:?}"
+        )),
     }
+}
+
+/// `10` (millions of bytes), `500k`, `20m` or `1g`, as tcpdump has it from
+/// version 4.99.5 on.
+fn file_size(typed: &str) -> Result<u64, String> {
+    let (number, unit) = match typed.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (typed.get(..at), 1 << 10),
+        Some((at, 'm' | 'M')) => (typed.get(..at), 1 << 20),
+        Some((at, 'g' | 'G')) => (typed.get(..at), 1 << 30),
+        _ => (Some(typed), 1_000_000),
+    };
+    number
+        .and_then(|number| number.parse::<u64>().ok())
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "expected a size such as 10 (million bytes), 500k, 20m or 1g".to_owned())
 }
 
 /// `4096` or `all`.
@@ -567,7 +685,7 @@ mod tests {
         // The letters of tcpdump 4.99 with the same meaning here. A new letter
         // has to be put in this list, and so to be thought about; -V is the
         // one that differs (tcpdump: a file that lists captures).
-        let same = "ABDFSUXZacdehilnpqrstvwxy#";
+        let same = "ABCDFGQSUWXZacdehilnpqrstvwxyz#";
         let mut command = Args::command();
         command.build();
         for arg in command.get_arguments() {
@@ -636,6 +754,14 @@ mod tests {
         assert_eq!(args.qos, [1, 2]);
         assert_eq!(args.topic, ["a/#", "b"]);
         assert_eq!(args.connection, [3]);
+        let size = |typed| parse(&format!("-r f -w o -C {typed}")).unwrap().file_size;
+        assert_eq!(size("2"), Some(2_000_000));
+        assert_eq!(size("2k"), Some(2048));
+        assert_eq!(size("3M"), Some(3 << 20));
+        assert_eq!(size("1g"), Some(1 << 30));
+        let args = parse("-r f -w %H -G 60 -W 5 -z gzip -U --print").unwrap();
+        assert_eq!((args.file_seconds, args.file_count), (Some(60), Some(5)));
+        assert_eq!(args.command, Some("gzip".into()));
         // A client identifier may hold a comma.
         assert_eq!(parse("-r f --client a,b").unwrap().client, ["a,b"]);
     }
@@ -662,13 +788,23 @@ mod tests {
             "-r f --type PUBLSH",
             "-r f --decode 1884",
             "-r f --decode 0=mqtt",
-            "-r f --decode 443=wss",
+            "-r f --decode 443=quic",
             "-r f --decode x=mqtt",
             "-r f --payload many",
             "-r f --format xml",
             "-r f --connection 0",
             "-r f -F filter tcp",
             "-r f --print",
+            "-r f -C 1",
+            "-r f -w o -C 0",
+            "-r f -w o -C 0k",
+            "-r f -w o -C 1.5",
+            "-r f -w o -C -1",
+            "-r f -w o -C k",
+            "-r f -w o -C 99999999999999999g",
+            "-r f -w o -G 0",
+            "-r f -w o -W 0",
+            "-r f -z gzip",
             "-r f --nonsense",
             "-r",
         ] {

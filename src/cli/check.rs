@@ -7,6 +7,10 @@
 //!
 //! Each positional FILE is a capture of its own; the parts given with `-r` are
 //! one together.
+//!
+//! What is not over is judged as it happens: findings are told when they arise,
+//! each once on its connection, and how often they came is in the summaries. The
+//! formats that are one document tell what is settled, at the end.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,11 +22,13 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use mqttdump::capture::{Block, Dropped, Merge, Packet};
 use mqttdump::engine::{self, Engine};
+use mqttdump::limits;
 use mqttdump::mqtt::TopicFilter;
 use mqttdump::overhead::{self, Account, Ledger, Level};
 use mqttdump::report::findings::fingerprint::fingerprint;
 use mqttdump::report::findings::{
-    CaptureResult, CheckSummary, FINDINGS_REPORTS, FindingsFormat, FindingsOptions, FindingsReport,
+    self, CaptureResult, CheckSummary, FINDINGS_REPORTS, FindingsFormat, FindingsOptions,
+    FindingsReport,
 };
 use mqttdump::rules::{
     self, Budgets, Expensive, Finding, Judge, MOST_PACKETS, Rule, SizeBudget, Verdict,
@@ -33,17 +39,20 @@ use super::args::{Args, FailOn, When};
 use super::complain;
 use super::config::{Expression, Surroundings, selection};
 use super::gate::{self, Gate};
+use super::keylog::{self, KeyLogFile, KeyLogPlan};
 use super::output::Output;
 use super::overhead::parse_level;
 use super::progress::Progress;
-use super::run::{Consumer, Stop, read, say_counts};
+use super::run::{Consumer, Lookout, Stop, read};
 use super::settings;
 use super::source::Source;
+use super::watch::{Interval, Watch, WatchPlan};
 
 /// What to judge, and how.
 pub(crate) struct CheckPlan {
     /// The captures. Never empty.
     captures: Vec<Source>,
+    keys: KeyLogPlan,
     expression: Expression,
     max_packets: Option<u64>,
     engine: engine::Config,
@@ -61,6 +70,7 @@ pub(crate) struct CheckPlan {
     allow_empty: bool,
     allow_truncated: bool,
     min_frames: u64,
+    watch: WatchPlan,
 }
 
 impl CheckPlan {
@@ -72,6 +82,7 @@ impl CheckPlan {
             );
         }
         let (captures, expression) = Source::of_command(&args, around, "check", "check")?;
+        let watch = WatchPlan::new(&args, &captures, around)?;
         let known = |id: &String| {
             rules::find(id)
                 .ok_or_else(|| format!("there is no rule '{id}'; mqttdump explain lists them all"))
@@ -83,8 +94,11 @@ impl CheckPlan {
             verify_checksums: args.verify_checksums,
             payload: args.payload,
             follow_tcp: true,
+            follow_packets: watch.follows_packets(),
             ..engine::Config::default()
         };
+        let keys = KeyLogPlan::new(&args);
+        engine.expects_keys = keys.is_given();
         engine.ports.extend(args.decode.iter().copied());
         let format = FINDINGS_REPORTS
             .iter()
@@ -100,6 +114,7 @@ impl CheckPlan {
             _ => None,
         };
         Ok(Self {
+            keys,
             expression,
             max_packets: args.packets,
             engine,
@@ -109,6 +124,7 @@ impl CheckPlan {
                 rules,
                 selection: selection(&args)?,
                 budgets,
+                live: watch.endless,
             },
             costs,
             format,
@@ -122,8 +138,9 @@ impl CheckPlan {
                 width: around.columns.filter(|_| around.stdout_terminal),
                 zone: TimeZone::system(),
                 many: captures.len() > 1,
+                live: watch.endless,
             },
-            line_buffered: args.line_buffered || around.stdout_terminal,
+            line_buffered: args.line_buffered || around.stdout_terminal || watch.endless,
             progress: around.stderr_terminal
                 && !around.stdout_terminal
                 && captures.iter().all(Source::is_files),
@@ -134,6 +151,7 @@ impl CheckPlan {
             allow_empty: args.allow_empty,
             allow_truncated: args.allow_truncated,
             min_frames: args.min_frames.unwrap_or(0),
+            watch,
             captures,
         })
     }
@@ -213,9 +231,14 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
     let mut out = Output::new(io::stdout().lock(), plan.line_buffered);
     let mut progress = Progress::new(plan.progress);
     let mut trouble = false;
+    let mut watch = Watch::new(&plan.watch).map_err(Stop::Failed)?;
     for source in &plan.captures {
+        let mut keys = plan.keys.open().map_err(Stop::Failed)?;
+        let mut engine = Engine::new(plan.engine.clone());
+        keys.read_on(&mut engine);
         let court = Court {
-            engine: Engine::new(plan.engine.clone()),
+            engine,
+            keys,
             judge: Judge::new(plan.options.clone()),
             ledger: plan.costs.as_ref().map(|(_, level)| {
                 Ledger::new(overhead::Options {
@@ -224,6 +247,8 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
                     ..overhead::Options::default()
                 })
             }),
+            watch: &mut watch,
+            now: None,
             sieve: &mut sieve,
             report: report.as_mut(),
             out: &mut out,
@@ -232,6 +257,8 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
                 files: source.names(),
                 ..CaptureResult::default()
             },
+            live: plan.watch.endless,
+            left_out: 0,
         };
         trouble |= court.try_capture(plan, source, expression.as_deref(), &mut progress)?;
     }
@@ -251,12 +278,20 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
 /// One capture before the judge.
 struct Court<'a, W: io::Write> {
     engine: Engine,
+    keys: KeyLogFile,
     judge: Judge,
     ledger: Option<Ledger>,
+    watch: &'a mut Watch,
+    /// Capture time, as far as it is known.
+    now: Option<Timestamp>,
     sieve: &'a mut Sieve,
     report: &'a mut dyn FindingsReport,
     out: &'a mut Output<W>,
     result: CaptureResult,
+    /// Findings are told as they arise.
+    live: bool,
+    /// Findings that were too many for a report at the end.
+    left_out: u64,
 }
 
 impl<W: io::Write> Court<'_, W> {
@@ -278,8 +313,13 @@ impl<W: io::Write> Court<'_, W> {
             .map_err(|error| Stop::Failed(error.to_string()))?;
         let is_open = !opened.captures.is_empty();
         opened.begin(|| Ok(()))?;
+        self.watch.start(&opened).map_err(Stop::Failed)?;
         let mut merge = Merge::new(std::mem::take(&mut opened.captures));
-        let errors = read(&mut merge, &mut gate, progress, &mut self)?;
+        let lookout = Lookout {
+            opened: &opened,
+            stdout: true,
+        };
+        let errors = read(&mut merge, &mut gate, progress, &mut self, &lookout)?;
         for error in errors {
             let forgiven = plan.allow_truncated && error.is_truncation();
             trouble |= !forgiven;
@@ -290,13 +330,16 @@ impl<W: io::Write> Court<'_, W> {
             trouble = true;
             self.complain(error.to_string());
         }
-        let (judge, ledger) = (&mut self.judge, &mut self.ledger);
+        let (judge, ledger, watch) = (&mut self.judge, &mut self.ledger, &mut self.watch);
         self.engine.finish(&mut |output| {
             judge.push(output);
             ledger.iter_mut().for_each(|ledger| ledger.push(output));
+            watch.push(output);
         });
         self.judge.finish();
         self.pass_on();
+        let tally = self.judge.tally();
+        self.watch.settle_now(self.now, &self.engine, Some(tally));
         if let (Some(ledger), Some((budget, level))) = (self.ledger.take(), &plan.costs) {
             for finding in expensive(&ledger.finish(), budget, *level) {
                 self.pass(finding);
@@ -317,17 +360,20 @@ impl<W: io::Write> Court<'_, W> {
                 self.result.name, plan.min_frames
             ));
         }
-        let judged = self.judge.judged();
-        let summary = &mut self.result.summary;
-        summary.frames = frames;
-        summary.connections = self.judge.connections();
-        summary.rules_evaluated = judged.len() as u64;
-        summary.more = self.judge.uncounted();
-        self.result.judged = judged;
+        let given_up = self.judge.given_up();
+        for (count, what) in [
+            (given_up.sessions, "session without a connection"),
+            (given_up.servers, "server"),
+        ] {
+            if count > 0 {
+                complain(&forgotten(&self.result.name, count, what));
+            }
+        }
+        self.sum_up();
         self.report.capture(&self.result, &mut self.out.lines);
         self.out.settle()?;
         if let Some(counts) = opened.counts() {
-            say_counts(&counts, gate.passed, (frames, "judged"));
+            counts.say(gate.passed, frames, "judged");
         }
         Ok(trouble)
     }
@@ -338,64 +384,138 @@ impl<W: io::Write> Court<'_, W> {
         self.result.errors.push(message);
     }
 
-    /// Takes what is known for sure by now.
-    fn pass_on(&mut self) {
-        for finding in self.judge.take_finished() {
-            self.pass(finding);
+    /// What the capture has come to by now.
+    fn sum_up(&mut self) {
+        let judged = self.judge.judged();
+        let summary = &mut self.result.summary;
+        summary.frames = self.engine.summary().frames;
+        summary.connections = self.judge.connections();
+        summary.rules_evaluated = judged.len() as u64;
+        summary.more = self.judge.uncounted() + self.left_out;
+        self.result.judged = judged;
+        self.result.tally = self.live.then(|| self.judge.tally().clone());
+    }
+
+    /// Capture time has come to `now`, and nothing later was looked at.
+    fn time(&mut self, now: Timestamp) -> Result<(), Stop> {
+        let before = self.now.unwrap_or(now);
+        let now = before.max(now);
+        self.now = Some(now);
+        if now.since(before) > PAUSE {
+            // What lacks before a pause is known to lack before anybody is
+            // accused of it.
+            let nanos = before.nanos().saturating_add(PAUSE.as_nanos() as i64);
+            let (judge, watch) = (&mut self.judge, &mut self.watch);
+            self.engine
+                .tick(Timestamp::from_nanos(nanos), &mut |output| {
+                    judge.push(output);
+                    watch.push(output);
+                });
         }
-    }
-
-    fn pass(&mut self, finding: Finding) {
-        if self.sieve.passes(&finding, &mut self.result.summary) {
-            match self.report.streams() {
-                true => self
-                    .report
-                    .finding(&self.result.name, &finding, &mut self.out.lines),
-                false => self.result.findings.push(finding),
-            }
+        if let Some(Interval { from, to }) = self.watch.time(now) {
+            self.judge.tick(to);
+            self.pass_on();
+            self.sum_up();
+            let interval = findings::Interval { from, to };
+            self.report
+                .interval(interval, &self.result, &mut self.out.lines);
+            self.out.settle()?;
         }
-    }
-}
-
-impl<W: io::Write> Consumer for Court<'_, W> {
-    fn before_waiting(&mut self) -> Result<(), Stop> {
-        Ok(self.out.flush()?)
-    }
-
-    fn block(&mut self, _: &Block<'_>) -> Result<(), Stop> {
         Ok(())
     }
 
-    fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
-        let (judge, ledger) = (&mut self.judge, &mut self.ledger);
-        self.engine.push(&packet.packet, &mut |output| {
-            judge.push(output);
-            if let Some(ledger) = ledger {
-                ledger.push(output);
+    /// After something was looked at.
+    fn settle(&mut self, at_once: bool) -> Result<(), Stop> {
+        if self.live {
+            if let Some(now) = self.now {
+                self.judge.tick(now);
             }
-        });
-        if self.judge.has_finished() {
+            let tally = self.judge.tally();
+            match at_once {
+                true => self.watch.settle_now(self.now, &self.engine, Some(tally)),
+                false => self.watch.settle(self.now, &self.engine, Some(tally)),
+            }
+        }
+        if self.judge.has_finished() || self.judge.has_arisen() {
             self.pass_on();
             self.out.settle()?;
         }
         Ok(())
     }
 
-    fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
-        let (judge, ledger) = (&mut self.judge, &mut self.ledger);
-        self.engine.tick(now, &mut |output| {
-            judge.push(output);
-            ledger.iter_mut().for_each(|ledger| ledger.push(output));
-        });
-        self.pass_on();
+    /// Takes what is known by now: what has arisen, or what is settled.
+    fn pass_on(&mut self) {
+        let arisen = self.judge.take_arisen();
+        let settled = self.judge.take_finished();
+        let news = match self.live && self.report.streams() {
+            true => arisen,
+            false => settled,
+        };
+        for finding in news {
+            self.pass(finding);
+        }
+    }
+
+    fn pass(&mut self, finding: Finding) {
+        if !self.sieve.passes(&finding, &mut self.result.summary) {
+            return;
+        }
+        if self.report.streams() {
+            self.report
+                .finding(&self.result.name, &finding, &mut self.out.lines);
+        } else if self.result.findings.len() < limits::FINDINGS {
+            self.result.findings.push(finding);
+        } else {
+            self.left_out += 1;
+        }
+    }
+}
+
+impl<W: io::Write> Consumer for Court<'_, W> {
+    fn before_waiting(&mut self) -> Result<(), Stop> {
+        self.keys.read_on(&mut self.engine);
+        self.settle(true)?;
         Ok(self.out.flush()?)
     }
 
+    fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
+        keylog::from_block(block, &mut self.engine);
+        Ok(())
+    }
+
+    fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
+        if self.live {
+            self.time(packet.packet.time)?;
+        }
+        let (judge, ledger, watch) = (&mut self.judge, &mut self.ledger, &mut self.watch);
+        self.engine.push(&packet.packet, &mut |output| {
+            judge.push(output);
+            if let Some(ledger) = ledger {
+                ledger.push(output);
+            }
+            watch.push(output);
+        });
+        self.settle(false)
+    }
+
+    fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
+        self.keys.read_on(&mut self.engine);
+        self.time(now)?;
+        let (judge, ledger, watch) = (&mut self.judge, &mut self.ledger, &mut self.watch);
+        self.engine.tick(now, &mut |output| {
+            judge.push(output);
+            ledger.iter_mut().for_each(|ledger| ledger.push(output));
+            watch.push(output);
+        });
+        self.before_waiting()
+    }
+
     fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
-        let judge = &mut self.judge;
+        let (judge, watch) = (&mut self.judge, &mut self.watch);
         self.engine
             .dropped(dropped.packets, dropped.until, &mut |output| {
                 judge.push(output);
+                watch.push(output);
             });
         Ok(())
     }
@@ -403,6 +523,19 @@ impl<W: io::Write> Consumer for Court<'_, W> {
     fn is_done(&self) -> bool {
         false
     }
+}
+
+/// After so long without a packet the engine declares holes.
+const PAUSE: Duration = Duration::from_millis(limits::HOLE_MILLIS + 50);
+
+/// A bound that bit is said. Nobody is accused for want of what was forgotten.
+fn forgotten(name: &str, count: u64, what: &str) -> String {
+    let (what, were) = match (count, what.split_once(' ')) {
+        (1, _) => (what.to_owned(), "was"),
+        (_, Some((first, rest))) => (format!("{first}s {rest}"), "were"),
+        (_, None) => (format!("{what}s"), "were"),
+    };
+    format!("{name}: {count} {what} {were} forgotten, because there were too many at once")
 }
 
 /// Messages that cost more than they may: a finding for each connection, topic
@@ -457,6 +590,8 @@ struct Sieve {
     met: BTreeSet<String>,
     write: Option<PathBuf>,
     all: BTreeSet<String>,
+    /// Findings that were too many for the baseline.
+    unwritten: u64,
     failed: bool,
 }
 
@@ -472,6 +607,7 @@ impl Sieve {
             met: BTreeSet::new(),
             write: plan.write_baseline.clone(),
             all: BTreeSet::new(),
+            unwritten: 0,
             failed: false,
         })
     }
@@ -487,7 +623,10 @@ impl Sieve {
             self.met.insert(mark.clone());
         }
         if self.write.is_some() && !allowed {
-            self.all.insert(mark);
+            match self.all.len() < limits::FINDINGS || self.all.contains(&mark) {
+                true => drop(self.all.insert(mark)),
+                false => self.unwritten += 1,
+            }
         }
         if allowed || known {
             summary.suppressed += 1;
@@ -516,13 +655,20 @@ impl Sieve {
                 .map_err(|error| format!("--write-baseline {}: {error}", path.display()))?;
         }
         let gone = self.known.len() - self.met.len();
-        Ok(match gone {
+        let mut notes = match gone {
             0 => Vec::new(),
             1 => vec!["1 finding of the baseline was not found any more".to_owned()],
             _ => vec![format!(
                 "{gone} findings of the baseline were not found any more"
             )],
-        })
+        };
+        if self.unwritten > 0 {
+            notes.push(format!(
+                "{} not written to the baseline, because there were too many",
+                super::closing::counted(self.unwritten, "finding")
+            ));
+        }
+        Ok(notes)
     }
 }
 

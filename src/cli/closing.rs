@@ -121,6 +121,17 @@ fn unread(summary: &Summary, notes: &mut Vec<String>) {
         "given up, because fragments were missing or too many were waiting",
     );
     say(net.wrong_checksums, "TCP segment", "with a wrong checksum");
+    say(net.mqtt_sn, "packet", "of MQTT-SN, which is not decoded");
+    say(
+        net.quic,
+        "packet",
+        "of QUIC on a port of MQTT, which is not decoded",
+    );
+    say(
+        summary.http2_connections,
+        "TCP connection",
+        "of HTTP/2, which is not decoded",
+    );
 }
 
 /// A capture without a line is a riddle: tell what was looked at.
@@ -164,7 +175,7 @@ fn are(count: u64, what: &str) -> String {
     with(count, what, " is", " are")
 }
 
-fn were(count: u64, what: &str) -> String {
+pub(crate) fn were(count: u64, what: &str) -> String {
     with(count, what, " was", " were")
 }
 

@@ -6,6 +6,7 @@
 //! to type instead. What the surroundings look like (terminals, files) comes
 //! in as [`Surroundings`], so that the tests need none.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use mqttdump::engine;
@@ -15,9 +16,12 @@ use mqttdump::select::Selection;
 
 use super::args::{Args, Generate, When};
 use super::check::CheckPlan;
+use super::keylog::KeyLogPlan;
 use super::overhead::OverheadPlan;
+use super::save::Rotation;
 use super::source::Source;
 use super::view;
+use super::watch::WatchPlan;
 
 /// What to do.
 pub(crate) enum Task {
@@ -39,6 +43,8 @@ pub(crate) enum Task {
 pub(crate) struct Plan {
     /// The capture.
     pub(crate) source: Source,
+    /// Where keys to TLS are to be had.
+    pub(crate) keys: KeyLogPlan,
     /// Which packets are read.
     pub(crate) expression: Expression,
     /// Stop after this many packets that passed the expression.
@@ -61,6 +67,8 @@ pub(crate) struct Plan {
     pub(crate) chatty: bool,
     /// Show a progress bar on standard error.
     pub(crate) progress: bool,
+    /// What to do besides.
+    pub(crate) watch: WatchPlan,
 }
 
 /// A BPF expression, or where it is written.
@@ -101,7 +109,7 @@ pub(crate) struct Print {
     pub(crate) hex: bool,
     /// Bytes in hexadecimal and as text.
     pub(crate) hex_ascii: bool,
-    /// Link-layer facts.
+    /// Link-layer facts: `-e`.
     pub(crate) link: bool,
     /// 0 to 5: how many `-t`.
     pub(crate) time: u8,
@@ -129,12 +137,46 @@ pub(crate) struct Save {
     pub(crate) path: PathBuf,
     /// Write each packet at once.
     pub(crate) packet_buffered: bool,
+    /// When the next file begins.
+    pub(crate) rotation: Rotation,
+    /// What to run for each file that is complete.
+    pub(crate) command: Option<OsString>,
+}
+
+impl Save {
+    fn new(args: &Args) -> Result<Option<Self>, String> {
+        let Some(path) = args.write.clone() else {
+            return Ok(None);
+        };
+        let rotation = Rotation {
+            bytes: args.file_size,
+            seconds: args.file_seconds,
+            count: args.file_count,
+        };
+        if path.as_os_str() == "-" && (rotation.is_any() || args.command.is_some()) {
+            return Err(
+                "-w - is one stream: -C, -G and -z need the name of a file, such as -w out.pcap"
+                    .into(),
+            );
+        }
+        if rotation.count.is_some() && !rotation.is_any() {
+            return Err("-W counts the files of -C or -G: give one of them too".into());
+        }
+        Ok(Some(Self {
+            path,
+            packet_buffered: args.packet_buffered,
+            rotation,
+            command: args.command.clone(),
+        }))
+    }
 }
 
 /// What the program finds around it.
 pub(crate) struct Surroundings<'a> {
     /// Standard input is a terminal.
     pub(crate) stdin_terminal: bool,
+    /// Standard input is a regular file.
+    pub(crate) stdin_file: bool,
     /// Standard output is a terminal.
     pub(crate) stdout_terminal: bool,
     /// Standard error is a terminal.
@@ -159,6 +201,9 @@ fn refuse_what_is_for_commands(args: &Args) -> Result<(), String> {
             "--format {} is for the command check: mqttdump check FILE...",
             args.format
         ));
+    }
+    if args.every.is_some() {
+        return Err("--every is for the commands check and overhead".into());
     }
     if args.filter.is_some() {
         return Err("--filter is for commands; here the expression stands alone".into());
@@ -193,6 +238,15 @@ impl Task {
 }
 
 impl Plan {
+    /// Whether standard output is where lines or packets go.
+    pub(super) fn writes_to_stdout(&self) -> bool {
+        let saved = self
+            .save
+            .as_ref()
+            .is_some_and(|save| save.path.as_os_str() == "-");
+        saved || self.print.as_ref().is_some_and(|print| !print.to_stderr)
+    }
+
     fn new(args: Args, around: &Surroundings<'_>) -> Result<Self, String> {
         let expression = match &args.filter_file {
             Some(path) => Expression::File(path.clone()),
@@ -207,6 +261,7 @@ impl Plan {
             return Err("-F - and -r - cannot both read standard input".into());
         }
 
+        let watch = WatchPlan::new(&args, std::slice::from_ref(&source), around)?;
         let printing = !args.count && (args.write.is_none() || args.print);
         let print = printing.then(|| Print::new(&args, around));
         let mut engine = engine::Config {
@@ -217,11 +272,15 @@ impl Plan {
                 Some(print) if !print.quiet => args.payload,
                 _ => 0,
             },
+            follow_packets: watch.follows_packets(),
             ..engine::Config::default()
         };
+        let keys = KeyLogPlan::new(&args);
+        engine.expects_keys = keys.is_given();
         engine.ports.extend(args.decode.iter().copied());
 
         Ok(Self {
+            keys,
             expression,
             max_packets: args.packets,
             max_frames: args.frames,
@@ -231,12 +290,10 @@ impl Plan {
             quiet: args.quiet,
             chatty: args.verbose > 0,
             progress: around.stderr_terminal && !around.stdout_terminal && source.is_files(),
-            save: args.write.map(|path| Save {
-                path,
-                packet_buffered: args.packet_buffered,
-            }),
+            save: Save::new(&args)?,
             source,
             print,
+            watch,
         })
     }
 }
@@ -286,7 +343,7 @@ fn refuse_what_is_not_here(args: &Args) -> Result<(), String> {
         ));
     }
     #[cfg(not(feature = "live"))]
-    if args.interface.is_some() || args.list_interfaces {
+    if !args.interface.is_empty() || args.list_interfaces {
         return Err(super::source::HOW_TO_GET_LIVE.into());
     }
     Ok(())
@@ -347,6 +404,7 @@ mod tests {
 
     const PIPES: Surroundings<'_> = Surroundings {
         stdin_terminal: false,
+        stdin_file: false,
         stdout_terminal: false,
         stderr_terminal: false,
         columns: None,
@@ -412,11 +470,21 @@ mod tests {
             assert!(refusal(word, &TERMINAL).contains(&format!("'{word}'")));
             assert!(refusal(&format!("-r f {word} x"), &PIPES).contains("not in this version"));
         }
-        for line in ["-i eth0", "-D", "-ni any tcp port 1883"] {
-            assert!(
-                refusal(line, &TERMINAL).contains("mqttdump -l -r -"),
-                "{line}"
-            );
+    }
+
+    #[cfg(not(feature = "live"))]
+    #[test]
+    fn without_live_capture_it_says_how_to_get_it() {
+        for line in [
+            "-i eth0",
+            "-D",
+            "-ni any tcp port 1883",
+            "check -i lo",
+            "overhead -i lo",
+        ] {
+            let message = refusal(line, &TERMINAL);
+            assert!(message.contains("feature 'live'"), "{line}: {message}");
+            assert!(message.contains("mqttdump -l -r -"), "{line}: {message}");
         }
     }
 
@@ -437,6 +505,24 @@ mod tests {
         let print = plan("-r f -w out --print").print.unwrap();
         assert!(!print.to_stderr);
         assert!(plan("-r f -w - --print").print.unwrap().to_stderr);
+    }
+
+    #[test]
+    fn rotation_needs_a_file_and_a_reason() {
+        let save = plan("-r f -w o -C 1k -G 5 -W 3 -z gzip -U").save.unwrap();
+        let expected = Rotation {
+            bytes: Some(1024),
+            seconds: Some(5),
+            count: Some(3),
+        };
+        assert_eq!((save.rotation, save.packet_buffered), (expected, true));
+        for line in ["-r f -w - -C 1", "-r f -w - -G 1", "-r f -w - -z gzip"] {
+            assert!(
+                refusal(line, &PIPES).contains("-w - is one stream"),
+                "{line}"
+            );
+        }
+        assert!(refusal("-r f -w o -W 3", &PIPES).contains("-C or -G"));
     }
 
     #[test]
@@ -466,7 +552,7 @@ mod tests {
         let plan = plan("-r f --decode 1884=mqtt --only-known-ports --qos 2 -ttttt -# -vvv");
         assert_eq!(
             plan.engine.ports.keys().copied().collect::<Vec<_>>(),
-            [1883, 1884]
+            [1883, 1884, 8883]
         );
         assert!(plan.engine.only_known_ports);
         assert_eq!(plan.selection.qos, [2]);

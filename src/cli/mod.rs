@@ -18,6 +18,9 @@ mod config;
 mod explain;
 mod gate;
 mod generate;
+mod keylog;
+#[cfg(feature = "metrics")]
+mod listen;
 #[cfg(feature = "live")]
 mod live;
 mod output;
@@ -26,8 +29,10 @@ mod progress;
 mod run;
 mod save;
 mod settings;
+mod signals;
 mod source;
 mod view;
+mod watch;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -47,6 +52,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let around = Surroundings {
         stdin_terminal: io::stdin().is_terminal(),
+        stdin_file: std::fs::metadata("/dev/stdin").is_ok_and(|it| it.is_file()),
         stdout_terminal: io::stdout().is_terminal(),
         stderr_terminal: io::stderr().is_terminal(),
         columns: terminal_size::terminal_size().map(|(width, _)| width.0.into()),
@@ -76,16 +82,13 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// `-D`: a number, name, state and addresses of each interface.
+/// `-D`. Without live capture it was refused before.
 fn list_interfaces() -> ExitCode {
     #[cfg(feature = "live")]
-    match mqttdump::capture::interfaces() {
-        Ok(interfaces) => {
-            let mut out = io::stdout().lock();
-            for (number, (name, addresses, state)) in (1..).zip(interfaces) {
-                // A reader who went away is content.
-                let _ = writeln!(out, "{number}.{name} [{state}] {}", addresses.join(" "));
-            }
+    match live::list() {
+        Ok(lines) => {
+            // A reader who went away is content.
+            let _ = io::stdout().lock().write_all(lines.as_bytes());
             return ExitCode::SUCCESS;
         }
         Err(message) => complain(&message),

@@ -10,14 +10,16 @@
 use std::io;
 use std::process::ExitCode;
 
+use jiff::tz::TimeZone;
 use mqttdump::capture::{Block, Dropped, Merge, Packet};
 use mqttdump::engine::{self, Engine};
 use mqttdump::overhead::{
-    self, Counts, Figures, Ledger, Level, Profiles, Projection, Request, Scenario, Share, USUAL,
-    WhatIf,
+    self, Counts, Figures, Ledger, Level, Profiles, Projection, Request, Scenario, Share, Totals,
+    USUAL, WhatIf,
 };
-use mqttdump::report::overhead::{Counted, OVERHEAD_REPORTS, OverheadFormat, OverheadOptions};
-
+use mqttdump::report::overhead::{
+    Counted, OVERHEAD_REPORTS, OverheadFormat, OverheadOptions, OverheadReport, Passed,
+};
 use mqttdump::time::Timestamp;
 
 use super::args::{Args, When};
@@ -25,15 +27,18 @@ use super::closing;
 use super::complain;
 use super::config::{Expression, Surroundings};
 use super::gate::{self, Gate};
+use super::keylog::{self, KeyLogFile, KeyLogPlan};
 use super::output::Output;
 use super::progress::Progress;
-use super::run::{Consumer, Stop, read, say_counts};
+use super::run::{Consumer, Lookout, Stop, read};
 use super::source::Source;
+use super::watch::{Interval, Watch, WatchPlan};
 
 /// What to count, and how.
 pub(crate) struct OverheadPlan {
     /// The captures. Never empty.
     captures: Vec<Source>,
+    keys: KeyLogPlan,
     expression: Expression,
     max_packets: Option<u64>,
     engine: engine::Config,
@@ -42,10 +47,9 @@ pub(crate) struct OverheadPlan {
     format: &'static OverheadFormat,
     report: OverheadOptions,
     progress: bool,
+    line_buffered: bool,
+    watch: WatchPlan,
 }
-
-/// MQTT over TLS.
-const MQTTS: u16 = 8883;
 
 impl OverheadPlan {
     pub(super) fn new(args: &Args, around: &Surroundings<'_>) -> Result<Self, String> {
@@ -62,6 +66,7 @@ impl OverheadPlan {
             );
         }
         let (captures, expression) = Source::of_command(args, around, "overhead", "count")?;
+        let watch = WatchPlan::new(args, &captures, around)?;
         let format = OVERHEAD_REPORTS
             .iter()
             .find(|format| format.name == args.format)
@@ -81,8 +86,11 @@ impl OverheadPlan {
             follow_packets: true,
             ..engine::Config::default()
         };
+        let keys = KeyLogPlan::new(args);
+        engine.expects_keys = keys.is_given();
         engine.ports.extend(args.decode.iter().copied());
         Ok(Self {
+            keys,
             expression,
             max_packets: args.packets,
             engine,
@@ -90,16 +98,17 @@ impl OverheadPlan {
                 level: level(args, &request.links)?,
                 share: share(args.share.as_deref())?,
                 messages: format.messages,
+                sums_only: false,
                 samples: true,
                 clients: args.client.iter().map(|id| id.as_bytes().into()).collect(),
                 connections: args.connection.clone(),
-                ports: [MQTTS].into(),
             },
             request,
             format,
             report: OverheadOptions {
                 many: captures.len() > 1,
                 verbose: args.verbose > 0,
+                zone: TimeZone::system(),
                 colour: match args.color {
                     When::Always => true,
                     When::Never => false,
@@ -113,6 +122,8 @@ impl OverheadPlan {
             progress: around.stderr_terminal
                 && !around.stdout_terminal
                 && captures.iter().all(Source::is_files),
+            line_buffered: args.line_buffered || around.stdout_terminal || watch.endless,
+            watch,
             captures,
         })
     }
@@ -210,19 +221,23 @@ pub(crate) fn run(plan: &OverheadPlan) -> ExitCode {
 fn try_run(plan: &OverheadPlan) -> Result<bool, Stop> {
     let expression = gate::text(&plan.expression).map_err(Stop::Failed)?;
     let mut report = (plan.format.new)(&plan.report);
-    let mut out = Output::new(io::stdout().lock(), false);
+    let mut out = Output::new(io::stdout().lock(), plan.line_buffered);
     let mut progress = Progress::new(plan.progress);
+    let mut watch = Watch::new(&plan.watch).map_err(Stop::Failed)?;
     let mut whole = true;
     for source in &plan.captures {
-        whole &= count(
-            plan,
-            source,
-            expression.as_deref(),
-            &mut progress,
-            |counted| {
-                report.capture(counted, &mut out.lines);
-            },
-        )?;
+        let counting = Counting {
+            engine: Engine::new(plan.engine.clone()),
+            ledger: Ledger::new(plan.options.clone()),
+            keys: plan.keys.open().map_err(Stop::Failed)?,
+            watch: &mut watch,
+            name: source.name(),
+            now: None,
+            told: (Totals::default(), 0),
+            report: report.as_mut(),
+            out: &mut out,
+        };
+        whole &= counting.try_capture(plan, source, expression.as_deref(), &mut progress)?;
         out.settle()?;
     }
     progress.clear();
@@ -231,96 +246,156 @@ fn try_run(plan: &OverheadPlan) -> Result<bool, Stop> {
     Ok(whole)
 }
 
-/// Counts a capture; returns whether all of it could be read.
-fn count(
-    plan: &OverheadPlan,
-    source: &Source,
-    expression: Option<&str>,
-    progress: &mut Progress,
-    report: impl FnOnce(&Counted<'_>),
-) -> Result<bool, Stop> {
-    let mut opened = source.open()?;
-    let mut whole = opened.errors.is_empty();
-    for error in &opened.errors {
-        complain(&error.to_string());
-    }
-    if opened.captures.is_empty() {
-        return Ok(false);
-    }
-    let mut gate = Gate::new(expression, plan.max_packets, &opened.link_types())
-        .map_err(|error| Stop::Failed(error.to_string()))?;
-    opened.begin(|| Ok(()))?;
-    let mut merge = Merge::new(std::mem::take(&mut opened.captures));
-    let mut counting = Counting {
-        engine: Engine::new(plan.engine.clone()),
-        ledger: Ledger::new(plan.options.clone()),
-    };
-    let errors = read(&mut merge, &mut gate, progress, &mut counting)?;
-    let refused = gate.refused.iter().map(ToString::to_string);
-    for error in errors.iter().map(ToString::to_string).chain(refused) {
-        whole = false;
-        complain(&error);
-    }
-    let Counting {
-        mut engine,
-        mut ledger,
-    } = counting;
-    engine.finish(&mut |output| ledger.push(output));
-    let (notes, failed) = closing::notes(&closing::Facts {
-        summary: Some(engine.summary()),
-        shown: engine.summary().frames,
-        selecting: true,
-        stopped: gate.is_closed(),
-        expression,
-        hidden: gate.hidden,
-        ..closing::Facts::default()
-    });
-    notes.iter().for_each(|note| complain(note));
-    if let Some(counts) = opened.counts() {
-        let frames = engine.summary().frames;
-        say_counts(&counts, gate.passed, (frames, "counted"));
-    }
-    let account = ledger.finish();
-    report(&Counted {
-        name: &source.name(),
-        figures: &Figures::new(&account, &plan.request),
-    });
-    Ok(whole && !failed)
-}
-
 /// One capture being counted.
-struct Counting {
+struct Counting<'a, W: io::Write> {
     engine: Engine,
     ledger: Ledger,
+    keys: KeyLogFile,
+    watch: &'a mut Watch,
+    name: String,
+    /// Capture time, as far as it is known.
+    now: Option<Timestamp>,
+    /// Sums and control packets up to the last interval.
+    told: (Totals, u64),
+    report: &'a mut dyn OverheadReport,
+    out: &'a mut Output<W>,
 }
 
-impl Consumer for Counting {
-    fn before_waiting(&mut self) -> Result<(), Stop> {
+impl<W: io::Write> Counting<'_, W> {
+    /// Counts a capture; returns whether all of it could be read.
+    fn try_capture(
+        mut self,
+        plan: &OverheadPlan,
+        source: &Source,
+        expression: Option<&str>,
+        progress: &mut Progress,
+    ) -> Result<bool, Stop> {
+        let mut opened = source.open()?;
+        let mut whole = opened.errors.is_empty();
+        for error in &opened.errors {
+            complain(&error.to_string());
+        }
+        if opened.captures.is_empty() {
+            return Ok(false);
+        }
+        let mut gate = Gate::new(expression, plan.max_packets, &opened.link_types())
+            .map_err(|error| Stop::Failed(error.to_string()))?;
+        opened.begin(|| Ok(()))?;
+        self.watch.start(&opened).map_err(Stop::Failed)?;
+        let mut merge = Merge::new(std::mem::take(&mut opened.captures));
+        self.keys.read_on(&mut self.engine);
+        let lookout = Lookout {
+            opened: &opened,
+            stdout: true,
+        };
+        let errors = read(&mut merge, &mut gate, progress, &mut self, &lookout)?;
+        let refused = gate.refused.iter().map(ToString::to_string);
+        for error in errors.iter().map(ToString::to_string).chain(refused) {
+            whole = false;
+            complain(&error);
+        }
+        let (ledger, watch) = (&mut self.ledger, &mut self.watch);
+        self.engine.finish(&mut |output| {
+            ledger.push(output);
+            watch.push(output);
+        });
+        self.watch.settle_now(self.now, &self.engine, None);
+        if let Some(interval) = self.now.and_then(|now| self.watch.rest(now)) {
+            self.interval(interval);
+        }
+        let (notes, failed) = closing::notes(&closing::Facts {
+            summary: Some(self.engine.summary()),
+            shown: self.engine.summary().frames,
+            selecting: true,
+            stopped: gate.is_closed(),
+            expression,
+            hidden: gate.hidden,
+            ..closing::Facts::default()
+        });
+        notes.iter().for_each(|note| complain(note));
+        if let Some(counts) = opened.counts() {
+            let frames = self.engine.summary().frames;
+            counts.say(gate.passed, frames, "counted");
+        }
+        let account = self.ledger.finish();
+        self.report.capture(
+            &Counted {
+                name: &self.name,
+                figures: &Figures::new(&account, &plan.request),
+            },
+            &mut self.out.lines,
+        );
+        Ok(whole && !failed)
+    }
+
+    /// Capture time has come to `now`, and nothing later was looked at.
+    fn time(&mut self, now: Timestamp) -> Result<(), Stop> {
+        let now = self.now.map_or(now, |before| before.max(now));
+        self.now = Some(now);
+        if let Some(interval) = self.watch.time(now) {
+            self.interval(interval);
+            self.out.settle()?;
+        }
         Ok(())
     }
 
-    fn block(&mut self, _block: &Block<'_>) -> Result<(), Stop> {
+    fn interval(&mut self, interval: Interval) {
+        let totals = self.ledger.totals();
+        let control_packets = self.engine.summary().frames;
+        self.report.interval(
+            &Passed {
+                name: &self.name,
+                from: interval.from,
+                to: interval.to,
+                totals: &totals.since(&self.told.0),
+                control_packets: control_packets - self.told.1,
+            },
+            &mut self.out.lines,
+        );
+        self.told = (totals, control_packets);
+    }
+}
+
+impl<W: io::Write> Consumer for Counting<'_, W> {
+    fn before_waiting(&mut self) -> Result<(), Stop> {
+        self.keys.read_on(&mut self.engine);
+        self.watch.settle_now(self.now, &self.engine, None);
+        Ok(self.out.flush()?)
+    }
+
+    fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
+        keylog::from_block(block, &mut self.engine);
         Ok(())
     }
 
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
-        let ledger = &mut self.ledger;
-        self.engine
-            .push(&packet.packet, &mut |output| ledger.push(output));
+        self.time(packet.packet.time)?;
+        let (ledger, watch) = (&mut self.ledger, &mut self.watch);
+        self.engine.push(&packet.packet, &mut |output| {
+            ledger.push(output);
+            watch.push(output);
+        });
+        self.watch.settle(self.now, &self.engine, None);
         Ok(())
     }
 
     fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
-        let ledger = &mut self.ledger;
-        self.engine.tick(now, &mut |output| ledger.push(output));
-        Ok(())
+        self.keys.read_on(&mut self.engine);
+        self.time(now)?;
+        let (ledger, watch) = (&mut self.ledger, &mut self.watch);
+        self.engine.tick(now, &mut |output| {
+            ledger.push(output);
+            watch.push(output);
+        });
+        self.before_waiting()
     }
 
     fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
-        let ledger = &mut self.ledger;
+        let (ledger, watch) = (&mut self.ledger, &mut self.watch);
         self.engine
             .dropped(dropped.packets, dropped.until, &mut |output| {
                 ledger.push(output);
+                watch.push(output);
             });
         Ok(())
     }

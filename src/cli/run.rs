@@ -13,22 +13,22 @@
 //! Trouble with the input does not end the reading: everything readable is
 //! shown, then the messages come, and the exit code tells.
 
-use std::path::Path;
-
-use mqttdump::capture::{self, Block, Capture, Dropped, Item, Merge, Packet, Writer};
+use mqttdump::capture::{self, Block, Capture, Dropped, Item, Merge, Packet};
 use mqttdump::engine::{self, Engine, Placed};
-use mqttdump::link;
 use mqttdump::time::Timestamp;
 
 use super::closing::{self, Facts};
 use super::complain;
-use super::config::Plan;
+use super::config::{Plan, Save};
 use super::gate::{self, Gate};
+use super::keylog::{self, KeyLogFile};
 use super::output::Ended;
 use super::progress::Progress;
-use super::save::{Saver, Wanted};
-use super::source::{Counts, Opened};
+use super::save::{Saved, Saver, Series, is_same};
+use super::signals::Patience;
+use super::source::{self, Describe, Opened};
 use super::view::View;
+use super::watch::Watch;
 
 /// Why the plan was not carried out to its end.
 #[derive(Debug)]
@@ -66,29 +66,59 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
 
     let selecting = !plan.selection.is_empty();
     let (mut saver, mut later) = (None, None);
-    if let Some(writer) = writer(plan, &opened.captures)? {
+    if let Some((save, series)) = series(plan, &opened.captures)? {
         saver = Some(match selecting {
-            false => Saver::All(writer),
+            false => Saver::All(Box::new(series)),
             true if can_be_read_again(plan, &opened.captures) => {
-                later = Some(writer);
-                Saver::Find(Wanted::default())
+                later = Some(series);
+                Saver::find(save.rotation)
             }
-            true => Saver::hold(writer),
+            true => Saver::hold(series),
         });
     }
 
+    let keys = plan.keys.open().map_err(Stop::Failed)?;
+    #[cfg(feature = "live")]
+    if let (Some(path), Some(heir)) = (saver.as_ref().and_then(Saver::path), opened.heir()) {
+        heir.bequeath(path).map_err(Stop::Failed)?;
+    }
+    let mut watch = Watch::new(&plan.watch).map_err(Stop::Failed)?;
     // What has to be written later will be written without privileges.
-    opened.begin(|| Ok(()))?;
+    opened.begin(|| saver.as_ref().map_or(Ok(()), Saver::may_go_on))?;
+    watch.start(&opened).map_err(Stop::Failed)?;
     let mut merge = Merge::new(std::mem::take(&mut opened.captures));
     let mut progress = Progress::new(plan.progress);
-    let mut pass = FirstPass::new(plan, saver);
-    let errors = read(&mut merge, &mut first_gate, &mut progress, &mut pass)?;
+    let mut pass = FirstPass::new(plan, saver, keys, watch)?;
+    let lookout = Lookout {
+        opened: &opened,
+        stdout: plan.writes_to_stdout(),
+    };
+    let errors = match read(
+        &mut merge,
+        &mut first_gate,
+        &mut progress,
+        &mut pass,
+        &lookout,
+    ) {
+        // Nobody looks any more, but what is saved is still completed.
+        Err(Stop::ReaderGone) if pass.saver.is_some() => Vec::new(),
+        other => other?,
+    };
     let stopped = pass.is_done() || first_gate.is_closed();
-    pass.finish()?;
+    pass.work();
+    match pass.finish() {
+        Err(Stop::ReaderGone) if pass.saver.is_some() => {}
+        other => other?,
+    }
 
     let saved = pass.saver.take().map(Saver::finish).transpose()?;
-    let (wanted, unsaved) = saved.unwrap_or_default();
-    if let (Some(wanted), Some(writer)) = (wanted, later) {
+    let Saved {
+        wanted,
+        unsaved,
+        failed,
+    } = saved.unwrap_or_default();
+    whole &= !failed;
+    if let (Some(wanted), Some(series)) = (wanted, later) {
         let again = open(plan, false)?;
         let mut second = SecondPass {
             engine: Engine::new(engine::Config {
@@ -96,13 +126,13 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
                 ..plan.engine.clone()
             }),
             wanted: wanted.into_test(),
-            writer,
+            series,
         };
         let mut merge = Merge::new(again.captures);
         let mut gate = gate(plan.max_packets)?;
         // Its errors are those of the first pass again.
-        read(&mut merge, &mut gate, &mut progress, &mut second)?;
-        second.writer.finish()?;
+        read(&mut merge, &mut gate, &mut progress, &mut second, &lookout)?;
+        whole &= second.series.finish()?;
     }
     progress.clear();
 
@@ -132,7 +162,7 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
     });
     notes.iter().for_each(|note| complain(note));
     if let Some(counts) = opened.counts() {
-        say_counts(&counts, first_gate.passed, (pass.view.shown, "shown"));
+        counts.say(first_gate.passed, pass.view.shown, "shown");
     }
     Ok(whole && !failed)
 }
@@ -161,6 +191,7 @@ pub(super) fn read(
     gate: &mut Gate,
     progress: &mut Progress,
     to: &mut impl Consumer,
+    lookout: &Lookout<'_>,
 ) -> Result<Vec<capture::Error>, Stop> {
     let mut errors = Vec::new();
     while !gate.is_closed() && !to.is_done() {
@@ -174,7 +205,10 @@ pub(super) fn read(
                 }
             }
             Ok(Some(Item::Block(block))) => to.block(&block)?,
-            Ok(Some(Item::Tick(now))) => to.tick(now)?,
+            Ok(Some(Item::Tick(now))) => {
+                to.tick(now)?;
+                lookout.look(gate.passed)?;
+            }
             Ok(Some(Item::Dropped(dropped))) => to.dropped(&dropped)?,
             Ok(None) => break,
             Err(error) => {
@@ -187,22 +221,85 @@ pub(super) fn read(
     Ok(errors)
 }
 
+/// What is looked at now and then while a source grows, with or without
+/// packets.
+pub(super) struct Lookout<'a> {
+    pub(super) opened: &'a Opened,
+    /// Lines or packets go to standard output.
+    pub(super) stdout: bool,
+}
+
+impl Lookout<'_> {
+    /// Says the counts if somebody asks, and notices when the reader leaves.
+    fn look(&self, captured: u64) -> Result<(), Stop> {
+        if self.opened.wants_counts()
+            && let Some(counts) = self.opened.counts()
+        {
+            complain(&counts.in_short(captured));
+        }
+        match self.stdout && source::reader_is_gone() {
+            true => Err(Stop::ReaderGone),
+            false => Ok(()),
+        }
+    }
+}
+
 /// Does everything that a single reading can do.
 struct FirstPass {
     /// `None` when packets are only copied.
     engine: Option<Engine>,
+    keys: KeyLogFile,
     view: View,
     saver: Option<Saver>,
+    /// What is shown of the link.
+    describe: Describe,
+    watch: Watch,
+    /// Capture time, as far as it is known.
+    now: Option<Timestamp>,
+    /// What to do at a signal, where the source does not know.
+    patience: Option<Patience>,
+    /// The source has no end.
+    endless: bool,
 }
 
 impl FirstPass {
-    fn new(plan: &Plan, saver: Option<Saver>) -> Self {
+    fn new(
+        plan: &Plan,
+        saver: Option<Saver>,
+        keys: KeyLogFile,
+        watch: Watch,
+    ) -> Result<Self, Stop> {
+        let endless = plan.source.is_endless();
+        let patient = saver.is_some() && !endless;
         let selects = saver.as_ref().is_some_and(Saver::selects);
-        let frames = plan.print.is_some() || plan.count || plan.max_frames.is_some() || selects;
-        Self {
+        let frames = plan.print.is_some()
+            || plan.count
+            || plan.max_frames.is_some()
+            || selects
+            || plan.watch.follows_packets();
+        let mut pass = Self {
             engine: frames.then(|| Engine::new(plan.engine.clone())),
+            keys,
             view: View::new(plan, selects),
             saver,
+            describe: plan
+                .source
+                .describe(plan.print.as_ref().is_some_and(|print| print.link)),
+            watch,
+            now: None,
+            patience: patient
+                .then(Patience::new)
+                .transpose()
+                .map_err(Stop::Failed)?,
+            endless,
+        };
+        pass.read_keys();
+        Ok(pass)
+    }
+
+    fn read_keys(&mut self) {
+        if let Some(engine) = &mut self.engine {
+            self.keys.read_on(engine);
         }
     }
 
@@ -213,12 +310,24 @@ impl FirstPass {
             report.link_header("");
         }
         if let Some(engine) = &mut self.engine {
-            let view = &mut self.view;
-            engine.finish(&mut |pushed| view.take(pushed));
+            let (view, watch) = (&mut self.view, &mut self.watch);
+            engine.finish(&mut |pushed| {
+                view.take(pushed);
+                watch.push(pushed);
+            });
+            self.watch.settle_now(self.now, engine, None);
         }
         self.pass_on_news()?;
         self.view.flush()?;
         Ok(())
+    }
+
+    /// There is something to finish from now on.
+    #[inline]
+    fn work(&self) {
+        if let Some(patience) = &self.patience {
+            patience.work();
+        }
     }
 
     /// Tells the saver which connections are wanted.
@@ -238,14 +347,25 @@ impl FirstPass {
 
 impl Consumer for FirstPass {
     fn before_waiting(&mut self) -> Result<(), Stop> {
+        self.read_keys();
         self.view.flush()?;
+        if let Some(engine) = &self.engine {
+            self.watch.settle_now(self.now, engine, None);
+        }
         if let Some(saver) = &mut self.saver {
             saver.flush()?;
+        }
+        if let Some(patience) = &self.patience {
+            patience.wait();
         }
         Ok(())
     }
 
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
+        self.work();
+        if let Some(engine) = &mut self.engine {
+            keylog::from_block(block, engine);
+        }
         if let Some(saver) = &mut self.saver {
             saver.block(block)?;
         }
@@ -253,12 +373,26 @@ impl Consumer for FirstPass {
     }
 
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
-        if let Some(report) = self.view.link_header() {
-            report.link_header(&link::describe(&packet.packet));
+        self.work();
+        if let Some(saver) = &mut self.saver {
+            saver.at(packet.packet.time)?;
+            if saver.is_over() {
+                return Ok(());
+            }
         }
-        let view = &mut self.view;
+        if let Some(report) = self.view.link_header() {
+            report.link_header(&(self.describe)(&packet.packet));
+        }
+        self.now = self.now.max(Some(packet.packet.time));
+        if let Some(engine) = &self.engine {
+            self.watch.settle(self.now, engine, None);
+        }
+        let (view, watch) = (&mut self.view, &mut self.watch);
         let placed = match &mut self.engine {
-            Some(engine) => engine.push(&packet.packet, &mut |pushed| view.take(pushed)),
+            Some(engine) => engine.push(&packet.packet, &mut |pushed| {
+                view.take(pushed);
+                watch.push(pushed);
+            }),
             None => Placed::default(),
         };
         if let Some(saver) = &mut self.saver {
@@ -274,19 +408,28 @@ impl Consumer for FirstPass {
             // What comes now was completed by no packet.
             report.link_header("");
         }
+        self.read_keys();
         if let Some(engine) = &mut self.engine {
-            let view = &mut self.view;
-            engine.tick(now, &mut |pushed| view.take(pushed));
+            let (view, watch) = (&mut self.view, &mut self.watch);
+            self.now = self.now.max(Some(now));
+            engine.tick(now, &mut |pushed| {
+                view.take(pushed);
+                watch.push(pushed);
+            });
         }
         self.pass_on_news()?;
+        if let Some(saver) = &mut self.saver {
+            saver.tick(now)?;
+        }
         self.before_waiting()
     }
 
     fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
         if let Some(engine) = &mut self.engine {
-            let view = &mut self.view;
+            let (view, watch) = (&mut self.view, &mut self.watch);
             engine.dropped(dropped.packets, dropped.until, &mut |pushed| {
                 view.take(pushed);
+                watch.push(pushed);
             });
         }
         self.view.settle()?;
@@ -294,7 +437,15 @@ impl Consumer for FirstPass {
     }
 
     fn is_done(&self) -> bool {
+        let Some(saver) = &self.saver else {
+            return self.view.is_full();
+        };
+        // Without lines, saving is all there was to do.
+        let hopeless = self.endless && self.engine.is_none() && saver.is_hopeless();
         self.view.is_full()
+            || saver.is_over()
+            || hopeless
+            || self.patience.as_ref().is_some_and(Patience::is_over)
     }
 }
 
@@ -303,7 +454,7 @@ struct SecondPass<W> {
     /// Numbers the connections as in the first pass.
     engine: Engine,
     wanted: W,
-    writer: Writer,
+    series: Series,
 }
 
 impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for SecondPass<W> {
@@ -312,13 +463,17 @@ impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for Secon
     }
 
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
-        Ok(self.writer.block(block)?)
+        Ok(self.series.block(block)?)
     }
 
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
+        self.series.at(packet.packet.time)?;
+        if self.series.is_over() {
+            return Ok(());
+        }
         let placed = self.engine.push(&packet.packet, &mut |_| {});
         if (self.wanted)(packet.packet.id, placed.connection) {
-            self.writer.packet(packet)?;
+            self.series.packet(packet)?;
         }
         Ok(())
     }
@@ -334,23 +489,7 @@ impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for Secon
     }
 
     fn is_done(&self) -> bool {
-        false
-    }
-}
-
-/// As tcpdump does at the end of a capture from an interface.
-pub(super) fn say_counts(counts: &Counts, captured: u64, messages: (u64, &str)) {
-    for (count, what, how) in [
-        (captured, "packet", "captured"),
-        (messages.0, "message", messages.1),
-        (counts.dropped, "packet", "dropped by kernel"),
-        (
-            counts.dropped_by_interface,
-            "packet",
-            "dropped by interface",
-        ),
-    ] {
-        complain(&format!("{} {how}", closing::counted(count, what)));
+        self.series.is_over()
     }
 }
 
@@ -390,8 +529,9 @@ fn say_what_is_read(capture: &Capture) {
     }
 }
 
-/// Creates the file of `-w`, unless that would destroy what is to be read.
-fn writer(plan: &Plan, captures: &[Capture]) -> Result<Option<Writer>, Stop> {
+/// Creates the first file of `-w`, unless that would destroy what is to be
+/// read.
+fn series<'a>(plan: &'a Plan, captures: &[Capture]) -> Result<Option<(&'a Save, Series)>, Stop> {
     let Some(save) = &plan.save else {
         return Ok(None);
     };
@@ -410,14 +550,10 @@ fn writer(plan: &Plan, captures: &[Capture]) -> Result<Option<Writer>, Stop> {
     let mut file = capture::Plan::new(&save.path, captures);
     file.look_ahead(plan.source.paths());
     file.flush = save.packet_buffered;
-    Ok(Some(Writer::create(&save.path, file)?))
-}
-
-fn is_same(source: &Path, target: &Path) -> bool {
-    match (source.canonicalize(), target.canonicalize()) {
-        (Ok(source), Ok(target)) => source == target && source.is_file(),
-        _ => false,
-    }
+    // A file tells by its packets when it was captured.
+    let start = plan.source.is_live().then(super::save::now);
+    let series = Series::open(save, file, plan.source.paths(), start).map_err(Stop::Failed)?;
+    Ok(Some((save, series)))
 }
 
 fn can_be_read_again(plan: &Plan, captures: &[Capture]) -> bool {

@@ -70,7 +70,7 @@ impl View {
         }
         match pushed {
             // Asked for by `check` and `overhead` alone.
-            Pushed::Tcp(_) | Pushed::Packet(_) | Pushed::Forgotten(_) => {}
+            Pushed::Tcp(_) | Pushed::Packet(_) | Pushed::Span(_) | Pushed::Forgotten(_) => {}
             Pushed::Frame(frame) => {
                 let verdict = match &mut self.selector {
                     Some(selector) => selector.frame(frame),
@@ -179,7 +179,7 @@ impl Printer {
             report,
             out,
             events,
-            link: print.link,
+            link: print.link || plan.source.is_any(),
         }
     }
 

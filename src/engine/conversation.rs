@@ -6,15 +6,17 @@ use std::collections::HashMap;
 use crate::event::{Event, EventKind, Side};
 use crate::flow::{At, Closed, End, FlowInfo, StreamEvent, TcpFact};
 use crate::frame::{Connection, Direction, MQTTFrame, Received, Transport};
+use crate::layer::{Piece, Place, Stream};
 use crate::limits;
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::{
     self, Certainty, FixedHeader, Framed, Framer, PacketType, PropertyValue, Text, Trouble, Version,
 };
 
-use super::provenance::Provenance;
-use super::recognise::{self, Answer};
-use super::{Config, Context, Output, Shared, Tcp};
+use super::held::Held;
+use super::provenance::{Below, Provenance};
+use super::recognise::{self, Answer, Carrier};
+use super::{Config, Context, Output, Shared, Span, SpanKind, Tcp};
 
 /// Bits of evidence that an answer is one to a request that was seen: its type
 /// and packet identifier are as expected.
@@ -32,6 +34,8 @@ pub(super) struct Conversation {
     guessed: Option<Certainty>,
     announced: bool,
     over: bool,
+    /// Layers lie between TCP and MQTT.
+    layered: bool,
     /// What each direction is expected to send next, in answer to the other.
     expected: [Option<(PacketType, Option<u16>)>; 2],
     aliases: [Option<Box<Aliases>>; 2],
@@ -43,15 +47,17 @@ pub(super) struct Conversation {
 struct Lane {
     framer: Option<Framer>,
     /// First bytes, as long as they could still be anything.
-    first: Vec<u8>,
+    first: Held,
     provenance: Provenance,
     /// Bytes seen, in order.
     bytes: u64,
-    /// Position up to which the stream has been read, holes included.
+    /// Position in the MQTT stream of the next byte.
+    position: u64,
+    /// Position in the TCP stream up to which it has been read, holes included.
     read: u64,
-    /// Position after the last frame.
+    /// Position in the TCP stream after the last frame.
     framed: u64,
-    /// Position up to which it was told that the peer has acknowledged.
+    /// Position in it up to which it was told that the peer has acknowledged.
     acked: u64,
 }
 
@@ -86,6 +92,8 @@ impl Conversation {
                 client: flow.ends[client.index()],
                 server: flow.ends[client.peer().index()],
                 transport: Transport::Tcp,
+                tls: None,
+                websocket: None,
                 client_id: None,
                 version: None,
                 version_assumed: true,
@@ -96,6 +104,7 @@ impl Conversation {
             guessed: None,
             announced: false,
             over: false,
+            layered: false,
             expected: [None; 2],
             aliases: [None, None],
             lanes: Default::default(),
@@ -114,6 +123,11 @@ impl Conversation {
     /// to come.
     pub(super) fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// Which end is the client.
+    pub(super) fn client(&self) -> End {
+        self.client
     }
 
     /// The connection, as far as it is known.
@@ -147,7 +161,20 @@ impl Conversation {
         }));
     }
 
-    /// Takes what happens in one direction.
+    /// Something below MQTT happened in one direction.
+    pub(super) fn tell(
+        &self,
+        kind: EventKind,
+        direction: Option<Direction>,
+        at: At,
+        out: &mut dyn FnMut(Output<'_>),
+    ) {
+        self.event(kind, at, direction, None, out);
+    }
+
+    /// Takes what happens in one direction of the TCP stream, when that is the
+    /// MQTT stream. If it turns out to be that of a layer below MQTT, says which;
+    /// then nothing was taken yet ([`Conversation::take_back`]).
     pub(super) fn stream(
         &mut self,
         flow: &FlowInfo,
@@ -155,91 +182,223 @@ impl Conversation {
         event: StreamEvent<'_>,
         now: At,
         cx: &mut Context<'_, '_>,
-    ) {
+    ) -> Option<Carrier> {
         let direction = self.direction(from);
-        let from_start = flow.from_start[from.index()];
-        self.connection.first_seq[direction as usize] = flow.first_seq[from.index()];
-        self.connection.from_start[direction as usize] = from_start;
+        self.begins(direction, flow, from, flow.from_start[from.index()]);
         match event {
             StreamEvent::Data { offset, bytes, at } => {
-                let lane = &mut self.lanes[direction as usize];
-                lane.bytes += bytes.len() as u64;
-                lane.read = offset + bytes.len() as u64;
-                lane.provenance.push(offset, at);
-                if lane.framer.is_some() {
-                    self.feed(direction, bytes, at, now, cx);
-                } else {
-                    self.first_bytes(direction, from_start, bytes, at, now, cx);
-                }
+                let place = Place {
+                    start: offset,
+                    end: offset + bytes.len() as u64,
+                };
+                self.read(direction, place.end);
+                let piece = Piece {
+                    bytes,
+                    place,
+                    at,
+                    seal: None,
+                };
+                return self.data(direction, piece, now, cx);
             }
             StreamEvent::Gap { offset, len } => {
-                self.lanes[direction as usize].read = offset + len;
-                self.lanes[direction as usize]
-                    .framer
-                    .get_or_insert_with(Framer::at_boundary);
-                let held = std::mem::take(&mut self.lanes[direction as usize].first);
-                self.with_framer(direction, now, cx, |framer, up, sink| {
-                    framer.data(&held, up, sink);
-                    framer.gap(len, sink);
-                });
-                self.settle(direction);
+                self.read(direction, offset + len);
+                self.gap(direction, Some(len), now, cx);
             }
-            StreamEvent::Conflict { bytes, .. } => {
-                self.event(
-                    EventKind::Conflict,
-                    now,
-                    Some(direction),
-                    Some(bytes),
-                    cx.out,
-                );
+            other => self.happened(from, other, now, cx.out),
+        }
+        None
+    }
+
+    /// Takes what the layers below MQTT hand on.
+    pub(super) fn take(
+        &mut self,
+        direction: Direction,
+        stream: Stream<'_>,
+        now: At,
+        cx: &mut Context<'_, '_>,
+    ) {
+        let lane = &mut self.lanes[direction as usize];
+        match stream {
+            Stream::Data(piece) => {
+                if cx.config.follow_packets {
+                    let kind = SpanKind::Mqtt {
+                        offset: lane.position,
+                        len: piece.bytes.len() as u64,
+                        seal: piece.seal.map(|seal| seal.end),
+                    };
+                    self.span(direction, piece.place, kind, cx.out);
+                }
+                // No layer lies above MQTT.
+                let _ = self.data(direction, piece, now, cx);
             }
-            StreamEvent::Late { bytes, .. } => {
-                self.event(EventKind::Late, now, Some(direction), Some(bytes), cx.out);
-            }
-            StreamEvent::Bound { reason } => {
-                self.event(
-                    EventKind::Bound { reason },
-                    now,
-                    Some(direction),
-                    None,
-                    cx.out,
-                );
+            Stream::Gap { place, len } => {
+                let below = Below {
+                    place,
+                    len: len.unwrap_or(0),
+                    seal: None,
+                };
+                lane.provenance
+                    .push(lane.position, At::default(), Some(below));
+                self.gap(direction, len, now, cx);
             }
         }
+    }
+
+    /// What a stretch of the TCP stream is.
+    pub(super) fn span(
+        &self,
+        direction: Direction,
+        place: Place,
+        kind: SpanKind,
+        out: &mut dyn FnMut(Output<'_>),
+    ) {
+        out(Output::Span(&Span {
+            connection: &self.connection,
+            direction,
+            place,
+            kind,
+        }));
+    }
+
+    /// Learns how a direction begins.
+    pub(super) fn begins(
+        &mut self,
+        direction: Direction,
+        flow: &FlowInfo,
+        from: End,
+        from_start: bool,
+    ) {
+        self.connection.first_seq[direction as usize] = flow.first_seq[from.index()];
+        self.connection.from_start[direction as usize] = from_start;
+    }
+
+    /// A direction of the TCP stream has been read so far.
+    pub(super) fn read(&mut self, direction: Direction, end: u64) {
+        self.lanes[direction as usize].read = end;
+    }
+
+    /// Learns what carries it.
+    pub(super) fn carried_by(&mut self, learn: impl FnOnce(&mut Connection)) {
+        learn(&mut self.connection);
+    }
+
+    /// What happens to a TCP stream besides bytes and holes.
+    pub(super) fn happened(
+        &self,
+        from: End,
+        event: StreamEvent<'_>,
+        now: At,
+        out: &mut dyn FnMut(Output<'_>),
+    ) {
+        let direction = Some(self.direction(from));
+        match event {
+            StreamEvent::Data { .. } | StreamEvent::Gap { .. } => {}
+            StreamEvent::Conflict { bytes, .. } => {
+                self.event(EventKind::Conflict, now, direction, Some(bytes), out);
+            }
+            StreamEvent::Late { bytes, .. } => {
+                self.event(EventKind::Late, now, direction, Some(bytes), out);
+            }
+            StreamEvent::Bound { reason } => {
+                self.event(EventKind::Bound { reason }, now, direction, None, out);
+            }
+        }
+    }
+
+    fn data(
+        &mut self,
+        direction: Direction,
+        piece: Piece<'_>,
+        now: At,
+        cx: &mut Context<'_, '_>,
+    ) -> Option<Carrier> {
+        let lane = &mut self.lanes[direction as usize];
+        let len = piece.bytes.len() as u64;
+        lane.bytes += len;
+        let below = self.layered.then_some(Below {
+            place: piece.place,
+            len,
+            seal: piece.seal,
+        });
+        lane.provenance.push(lane.position, piece.at, below);
+        lane.position += len;
+        if lane.framer.is_some() {
+            self.feed(direction, piece.bytes, piece.at, now, cx);
+            None
+        } else {
+            self.first_bytes(direction, piece, now, cx)
+        }
+    }
+
+    fn gap(&mut self, direction: Direction, len: Option<u64>, now: At, cx: &mut Context<'_, '_>) {
+        let lane = &mut self.lanes[direction as usize];
+        lane.framer.get_or_insert_with(Framer::at_boundary);
+        let held = std::mem::take(&mut lane.first);
+        let position = self.with_framer(direction, now, cx, |framer, up, sink| {
+            framer.data(held.bytes(), up, sink);
+            framer.gap(len, sink);
+            framer.position()
+        });
+        self.lanes[direction as usize].position = position.unwrap_or(0);
+        self.settle(direction);
+    }
+
+    /// Gives back the first bytes of both directions, by direction: layers lie
+    /// between TCP and MQTT.
+    pub(super) fn take_back(&mut self) -> [Held; 2] {
+        self.layered = true;
+        let [up, down] = &mut self.lanes;
+        [up, down].map(|lane| {
+            if lane.framer.is_some() {
+                return Held::default();
+            }
+            let read = lane.read;
+            let first = std::mem::take(lane).first;
+            lane.read = read;
+            first
+        })
     }
 
     /// Decides what the first bytes of a direction are.
     fn first_bytes(
         &mut self,
         direction: Direction,
-        from_start: bool,
-        bytes: &[u8],
-        at: At,
+        piece: Piece<'_>,
         now: At,
         cx: &mut Context<'_, '_>,
-    ) {
+    ) -> Option<Carrier> {
         let up = direction == Direction::Up;
+        let at = piece.at;
+        let from_start = self.connection.from_start[direction as usize];
         let answers_connect = self.lanes[direction.reversed() as usize].begins_with_connect();
         let lane = &mut self.lanes[direction as usize];
-        lane.first.extend_from_slice(bytes);
+        lane.first.push(piece);
+        let first = lane.first.bytes();
         let answer = if from_start {
-            recognise::on_known_port(&lane.first, up)
+            if !self.layered {
+                match recognise::carrier(first, up) {
+                    Ok(Some(carrier)) => return Some(carrier),
+                    Ok(None) => {}
+                    Err(recognise::TooFew) => return None,
+                }
+            }
+            recognise::on_known_port(first, up)
         } else {
             // Joined in the middle, unless this is the very beginning.
-            match (up, recognise::connect(&lane.first)) {
+            match (up, recognise::connect(first)) {
                 (true, Answer::Mqtt) => Answer::Mqtt,
                 _ => Answer::No,
             }
         };
         let framer = match answer {
-            Answer::More => return,
+            Answer::More => return None,
             Answer::Mqtt => Framer::at_boundary(),
             // The other side began with a CONNECT, so this is its answer.
             Answer::No if !from_start && !up && answers_connect => Framer::at_boundary(),
             Answer::No if !from_start => Framer::joining(),
             Answer::No => {
-                let reason = recognise::looks_like(&lane.first);
-                lane.first = Vec::new();
+                let reason = recognise::looks_like(first);
+                lane.first = Held::default();
                 lane.framer = Some(Framer::given_up());
                 // The other side may be MQTT all the same.
                 self.over = self.lanes[direction.reversed() as usize].framer.is_none();
@@ -250,12 +409,13 @@ impl Conversation {
                     None,
                     cx.out,
                 );
-                return;
+                return None;
             }
         };
         lane.framer = Some(framer);
         let first = std::mem::take(&mut lane.first);
-        self.feed(direction, &first, at, now, cx);
+        self.feed(direction, first.bytes(), at, now, cx);
+        None
     }
 
     /// Frames bytes of a direction, and looks for framing where it is lost.
@@ -335,6 +495,7 @@ impl Conversation {
             guessed: &mut self.guessed,
             expected: &mut self.expected[direction.reversed() as usize],
             aliases: &mut self.aliases[direction as usize],
+            layered: self.layered,
             provenance: &lane.provenance,
             framed: &mut lane.framed,
             peer_read,
@@ -383,7 +544,7 @@ impl Conversation {
         for &direction in open {
             let peer = &self.lanes[direction.reversed() as usize];
             let peer_in_step = peer.framer.as_ref().is_some_and(Framer::in_step);
-            let held = self.lanes[direction as usize].first.len() as u64;
+            let held = self.lanes[direction as usize].first.bytes().len() as u64;
             if held > 0 {
                 let kind = EventKind::Unfinished { wanted: None };
                 self.event(kind, now, Some(direction), Some(held), cx.out);
@@ -444,6 +605,7 @@ struct LaneSink<'a> {
     /// What the other direction should send in answer.
     expected: &'a mut Option<(PacketType, Option<u16>)>,
     aliases: &'a mut Option<Box<Aliases>>,
+    layered: bool,
     provenance: &'a Provenance,
     framed: &'a mut u64,
     /// Up to where the other direction has been read.
@@ -541,6 +703,13 @@ impl mqtt::Sink for LaneSink<'_> {
         let first = self.provenance.first(framed.offset);
         let end = framed.offset + header.packet_len();
         let last = self.provenance.latest(framed.offset, end);
+        let place = match self.layered {
+            false => Place {
+                start: framed.offset,
+                end,
+            },
+            true => self.provenance.place(framed.offset, end),
+        };
         let bytes = self.asked_for(header, framed.bytes);
         let version = self.version_for(header, bytes);
         let decoded = mqtt::decode(header, bytes, version);
@@ -571,7 +740,7 @@ impl mqtt::Sink for LaneSink<'_> {
             }
         }
         self.shared.frames += 1;
-        *self.framed = end;
+        *self.framed = place.end;
         (self.out)(Output::Frame(&MQTTFrame {
             header,
             packet: decoded.packet,
@@ -587,6 +756,7 @@ impl mqtt::Sink for LaneSink<'_> {
             last: last.packet,
             time: last.time,
             offset: framed.offset,
+            place,
             started: first.time,
             received: Received {
                 surely: first.acked,
@@ -598,7 +768,7 @@ impl mqtt::Sink for LaneSink<'_> {
 
     fn trouble(&mut self, _offset: u64, trouble: Trouble) {
         match trouble {
-            Trouble::Gap { bytes } => self.event(EventKind::Gap, Some(bytes)),
+            Trouble::Gap { bytes } => self.event(EventKind::Gap, bytes),
             Trouble::Resynchronised { skipped } => {
                 self.forget_aliases();
                 self.event(EventKind::Resynchronised, Some(skipped));

@@ -2,15 +2,21 @@
 //!
 //! ```text
 //! CapturedPacket ─→ link, net ─Segment→ flow ─StreamEvent→ recognise ─→ conversation ─→ MQTTFrame
-//!                                                                        └ framer, decoder    Event
+//!                                                              └→ stack ──↑ framer, decoder    Event
+//!                                                           PROXY, TLS, WebSocket
 //! ```
+//! A connection whose TCP streams are MQTT streams goes straight to its
+//! conversation; one with layers between them through a stack of these.
+//!
 //! The engine never opens a file, reads a clock, prints or starts a thread.
 //! One engine reads one capture from its first packet to its last; what it
 //! keeps is bounded by [`crate::limits`].
 
 mod conversation;
+mod held;
 mod provenance;
 mod recognise;
+mod stack;
 
 use std::collections::BTreeMap;
 
@@ -19,12 +25,15 @@ use crate::flow::{
     At, Carried, Closed, End, FlowInfo, FlowTable, Handler, Interest, StreamEvent, TcpFact,
 };
 use crate::frame::{Connection, Direction, MQTTFrame};
+use crate::layer::tls::KeyLog;
+use crate::layer::{Own, Place, Stream};
 use crate::net::{self, Anatomy, Decoded, Decoder, Endpoint, Other};
 use crate::packet::{CapturedPacket, PacketRef};
 use crate::time::Timestamp;
 
 use conversation::Conversation;
-use recognise::{Answer, Prefix};
+use recognise::{Carrier, Found, Prefix};
+use stack::Stack;
 
 /// What the engine pushes out.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +47,9 @@ pub enum Output<'a> {
     /// A captured packet, before what it brings, with
     /// [`Config::follow_packets`].
     Packet(&'a Captured<'a>),
+    /// What a stretch of a TCP stream with layers below MQTT is, with
+    /// [`Config::follow_packets`]. Comes before the frame whose bytes lie there.
+    Span(&'a Span<'a>),
     /// Nothing more will be said of the TCP connection of this number, with
     /// [`Config::follow_packets`].
     Forgotten(u64),
@@ -96,11 +108,51 @@ pub struct Tcp<'a> {
     pub time: Timestamp,
 }
 
-/// What a TCP port is taken for, whatever its first bytes look like.
+/// A stretch of one direction's TCP stream. Those of a direction ascend, and
+/// leave out only what the capture lacks.
+#[derive(Clone, Copy, Debug)]
+pub struct Span<'a> {
+    /// The connection.
+    pub connection: &'a Connection,
+    /// Which way its bytes went.
+    pub direction: Direction,
+    /// Where it lies.
+    pub place: Place,
+    /// What it is.
+    pub kind: SpanKind,
+}
+
+/// What a stretch of a TCP stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanKind {
+    /// A layer's own.
+    Own(Own),
+    /// Bytes of the MQTT stream.
+    Mqtt {
+        /// Position of the first of them in the MQTT stream
+        /// ([`MQTTFrame::offset`]).
+        offset: u64,
+        /// How many. Other than the length of the stretch where they were
+        /// compressed.
+        len: u64,
+        /// Position in the TCP stream after the TLS record or compressed message
+        /// that they are sealed in.
+        seal: Option<u64>,
+    },
+}
+
+/// What a TCP port is known to carry. What a connection begins with tells what
+/// it really carries; where the capture begins in its middle, this does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decode {
-    /// MQTT in clear.
+    /// MQTT over TCP alone.
     Mqtt,
+    /// MQTT over TLS.
+    Mqtts,
+    /// MQTT over WebSocket.
+    Ws,
+    /// MQTT over WebSocket over TLS.
+    Wss,
 }
 
 /// How an engine reads a capture.
@@ -108,8 +160,11 @@ pub enum Decode {
 pub struct Config {
     /// Ports that are known to carry MQTT.
     pub ports: BTreeMap<u16, Decode>,
-    /// Do not look for CONNECT on other ports.
+    /// Do not look for MQTT, nor for what may carry it, on other ports.
     pub only_known_ports: bool,
+    /// Keys to TLS may come ([`Engine::secrets`]), so that connections on other
+    /// ports are worth waiting for.
+    pub expects_keys: bool,
     /// Bytes of each PUBLISH payload to keep for output.
     pub payload: u32,
     /// Verify TCP checksums, and prefer the copy with a right one.
@@ -123,8 +178,9 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            ports: BTreeMap::from([(1883, Decode::Mqtt)]),
+            ports: BTreeMap::from([(1883, Decode::Mqtt), (8883, Decode::Mqtts)]),
             only_known_ports: false,
+            expects_keys: false,
             payload: 4096,
             verify_checksums: false,
             follow_tcp: false,
@@ -155,6 +211,9 @@ pub struct Summary {
     pub mqtt_connections: u64,
     /// All other TCP connections.
     pub other_connections: u64,
+    /// Those of them that begin as HTTP/2 does, in clear or decrypted: it can
+    /// carry WebSockets, and is not decoded.
+    pub http2_connections: u64,
     /// What was met below TCP.
     pub net: net::Counters,
 }
@@ -166,6 +225,9 @@ pub struct Engine {
     net: Decoder,
     flows: FlowTable<Tracked>,
     shared: Shared,
+    keys: KeyLog,
+    /// How much was known of keys when connections last looked.
+    keys_seen: u64,
     packets: u64,
     last: PacketRef,
     /// The fragments that the last packet completed.
@@ -180,6 +242,7 @@ pub struct Engine {
 struct Shared {
     frames: u64,
     mqtt_connections: u64,
+    http2_connections: u64,
     /// Bytes kept of incomplete control packets.
     kept: usize,
 }
@@ -190,10 +253,12 @@ enum Tracked {
     /// No byte of it was seen yet, or too few to tell what it is.
     #[default]
     New,
-    /// Its first bytes look like a CONNECT so far.
+    /// Its first bytes could be those of MQTT, or of what carries it.
     Undecided(Box<Prefix>),
-    /// It carries MQTT, or is on a port that should.
+    /// Its streams are MQTT, or it is on a port where they should be.
     Mqtt(Box<Conversation>),
+    /// Its streams carry something that may carry MQTT.
+    Layered(Box<Stack>),
     /// It carries something else.
     Other,
 }
@@ -206,6 +271,8 @@ impl Engine {
             config,
             flows: FlowTable::default(),
             shared: Shared::default(),
+            keys: KeyLog::default(),
+            keys_seen: 0,
             packets: 0,
             last: PacketRef::default(),
             fragments: Vec::new(),
@@ -224,6 +291,7 @@ impl Engine {
         let mut cx = Context {
             config: &self.config,
             shared: &mut self.shared,
+            keys: &self.keys,
             captured: &mut self.captured,
             out,
         };
@@ -248,15 +316,30 @@ impl Engine {
         }
     }
 
+    /// Takes keys to TLS: text in the NSS key log format, in pieces of any size.
+    /// They are looked at by what comes next, and by [`Engine::tick`].
+    pub fn secrets(&mut self, text: &[u8]) {
+        self.keys.push(text);
+    }
+
     /// Says that capture time has come to `now`, although no packet shows it:
-    /// what waits for time to pass is settled.
+    /// what waits for time, or for keys, is settled.
     pub fn tick(&mut self, now: Timestamp, out: &mut dyn FnMut(Output<'_>)) {
         let mut cx = Context {
             config: &self.config,
             shared: &mut self.shared,
+            keys: &self.keys,
             captured: &mut self.captured,
             out,
         };
+        if self.keys_seen != self.keys.generation() {
+            self.keys_seen = self.keys.generation();
+            self.flows.each(|flow, state, now| {
+                if let Tracked::Layered(stack) = state {
+                    stack.settle(flow, now, &mut cx);
+                }
+            });
+        }
         self.flows.tick(now, &mut cx);
     }
 
@@ -278,6 +361,7 @@ impl Engine {
         let mut cx = Context {
             config: &self.config,
             shared: &mut self.shared,
+            keys: &self.keys,
             captured: &mut self.captured,
             out,
         };
@@ -292,6 +376,7 @@ impl Engine {
             duplicates: self.flows.duplicates(),
             mqtt_connections: self.shared.mqtt_connections,
             other_connections: self.flows.connections() - self.shared.mqtt_connections,
+            http2_connections: self.shared.http2_connections,
             net: self.net.counters().clone(),
         }
     }
@@ -301,20 +386,24 @@ impl Engine {
 struct Context<'a, 'o> {
     config: &'a Config,
     shared: &'a mut Shared,
+    keys: &'a KeyLog,
     captured: &'a mut Option<(Captured<'static>, Vec<PacketRef>)>,
     out: &'a mut (dyn FnMut(Output<'_>) + 'o),
 }
 
 impl Context<'_, '_> {
-    /// Which end is the client, on a port that is known to carry MQTT: who
-    /// opened the connection, else who is not on that port.
-    fn client_by_port(&self, flow: &FlowInfo) -> Option<End> {
-        let known = |end: End| self.config.ports.contains_key(&flow.ends[end.index()].port);
+    /// Which end is the client, on a port that is known to carry MQTT, and how:
+    /// who opened the connection, else who is not on that port.
+    fn client_by_port(&self, flow: &FlowInfo) -> Option<(End, Decode)> {
+        let known = |end: End| self.config.ports.get(&flow.ends[end.index()].port);
         match (known(End::A), known(End::B)) {
-            (false, false) => None,
-            (true, true) => flow.opener,
-            (true, false) => flow.opener.or(Some(End::B)),
-            (false, true) => flow.opener.or(Some(End::A)),
+            (None, None) => None,
+            (Some(&a), Some(&b)) => flow.opener.map(|opener| match opener {
+                End::A => (opener, b),
+                End::B => (opener, a),
+            }),
+            (Some(&a), None) => Some((flow.opener.unwrap_or(End::B), a)),
+            (None, Some(&b)) => Some((flow.opener.unwrap_or(End::A), b)),
         }
     }
 
@@ -355,27 +444,70 @@ impl Context<'_, '_> {
         now: At,
     ) -> Tracked {
         match prefix.push(from, event) {
-            (Answer::More, _) => Tracked::Undecided(prefix),
-            (Answer::No, _) => Tracked::Other,
-            (Answer::Mqtt, client) => {
+            Found::More => Tracked::Undecided(prefix),
+            Found::Nothing => {
+                self.shared.http2_connections += u64::from(prefix.is_http2());
+                Tracked::Other
+            }
+            Found::Mqtt(client) => {
                 let mut conversation = self.start(flow, client);
-                prefix.replay(|from, event| conversation.stream(flow, from, event, now, self));
+                prefix.replay(|from, piece| {
+                    let event = StreamEvent::Data {
+                        offset: piece.place.start,
+                        bytes: piece.bytes,
+                        at: piece.at,
+                    };
+                    // It begins with CONNECT.
+                    let _ = conversation.stream(flow, from, event, now, self);
+                });
                 Tracked::Mqtt(conversation)
             }
+            Found::Carrier(carrier, client) => {
+                let mut stack = Box::new(Stack::probed(carrier, client));
+                prefix.replay(|from, piece| {
+                    stack.push(flow, from, Stream::Data(piece), now, self);
+                });
+                Tracked::Layered(stack)
+            }
         }
+    }
+
+    /// A connection on a port that is known to carry MQTT has layers below it.
+    #[cold]
+    fn wrap(
+        &mut self,
+        flow: &FlowInfo,
+        carrier: Carrier,
+        mut conversation: Box<Conversation>,
+        now: At,
+    ) -> Tracked {
+        let client = conversation.client();
+        let held = conversation.take_back();
+        let mut stack = Box::new(Stack::found(carrier, conversation, client));
+        for (from, held) in [client, client.peer()].into_iter().zip(&held) {
+            for piece in held.pieces() {
+                stack.push(flow, from, Stream::Data(piece), now, self);
+            }
+        }
+        Tracked::Layered(stack)
     }
 }
 
 impl Handler<Tracked> for Context<'_, '_> {
     fn opened(&mut self, flow: &FlowInfo, state: &mut Tracked, _now: At) {
         match state {
-            Tracked::New => {
-                if let Some(client) = self.client_by_port(flow) {
-                    *state = Tracked::Mqtt(self.start(flow, client));
+            Tracked::New => match self.client_by_port(flow) {
+                Some((client, Decode::Mqtt)) => *state = Tracked::Mqtt(self.start(flow, client)),
+                Some((client, known)) => {
+                    let conversation = self.start(flow, client);
+                    let stack = Stack::expecting(known, conversation, client);
+                    *state = Tracked::Layered(Box::new(stack));
                 }
-            }
+                None => {}
+            },
             // The SYN came after what it should precede.
             Tracked::Mqtt(conversation) => conversation.announce(flow, self.out),
+            Tracked::Layered(stack) => stack.announce(flow, self),
             Tracked::Undecided(_) | Tracked::Other => {}
         }
     }
@@ -396,14 +528,24 @@ impl Handler<Tracked> for Context<'_, '_> {
                 *state = self.probe(flow, prefix, from, event, now);
             }
             Tracked::Mqtt(conversation) => {
-                conversation.stream(flow, from, event, now, self);
-                if conversation.is_over() {
+                if let Some(carrier) = conversation.stream(flow, from, event, now, self) {
+                    if let Tracked::Mqtt(conversation) = std::mem::take(state) {
+                        *state = self.wrap(flow, carrier, conversation, now);
+                    }
+                } else if conversation.is_over() {
                     return Interest::Ignored;
                 }
             }
+            Tracked::Layered(stack) => stack.stream(flow, from, event, now, self),
             Tracked::Other => {}
         }
         match state {
+            Tracked::Layered(stack) if stack.is_over() => {
+                if stack.connection().is_none() {
+                    *state = Tracked::Other;
+                }
+                Interest::Ignored
+            }
             Tracked::Other => Interest::Ignored,
             _ => Interest::Wanted,
         }
@@ -414,8 +556,10 @@ impl Handler<Tracked> for Context<'_, '_> {
     }
 
     fn tcp(&mut self, _: &FlowInfo, state: &mut Tracked, from: End, fact: TcpFact, now: At) {
-        if let Tracked::Mqtt(conversation) = state {
-            conversation.tcp(from, fact, now, self.out);
+        match state {
+            Tracked::Mqtt(conversation) => conversation.tcp(from, fact, now, self.out),
+            Tracked::Layered(stack) => stack.tcp(from, fact, now, self),
+            Tracked::New | Tracked::Undecided(_) | Tracked::Other => {}
         }
     }
 
@@ -438,9 +582,14 @@ impl Handler<Tracked> for Context<'_, '_> {
         (self.out)(Output::Packet(&Captured {
             segment: Some(CapturedSegment {
                 number: flow.number,
-                is_decided: matches!(state, Tracked::Mqtt(_) | Tracked::Other),
+                is_decided: match state {
+                    Tracked::Mqtt(_) | Tracked::Other => true,
+                    Tracked::Layered(stack) => stack.connection().is_some(),
+                    Tracked::New | Tracked::Undecided(_) => false,
+                },
                 connection: match state {
                     Tracked::Mqtt(conversation) => Some(conversation.connection()),
+                    Tracked::Layered(stack) => stack.connection(),
                     _ => None,
                 },
                 src: end(from),
@@ -459,9 +608,11 @@ impl Handler<Tracked> for Context<'_, '_> {
         }
     }
 
-    fn closed(&mut self, _flow: &FlowInfo, state: &mut Tracked, how: Closed, at: At) {
-        if let Tracked::Mqtt(mut conversation) = std::mem::replace(state, Tracked::Other) {
-            conversation.close(how, at, self);
+    fn closed(&mut self, flow: &FlowInfo, state: &mut Tracked, how: Closed, at: At) {
+        match std::mem::replace(state, Tracked::Other) {
+            Tracked::Mqtt(mut conversation) => conversation.close(how, at, self),
+            Tracked::Layered(stack) => stack.close(flow, how, at, self),
+            Tracked::New | Tracked::Undecided(_) | Tracked::Other => {}
         }
     }
 }

@@ -1,19 +1,66 @@
-//! Which captured packet carried which bytes of a stream, as far back as the
-//! control packet that is not complete yet.
+//! Which captured packet carried which bytes of an MQTT stream, and where they
+//! lie in the TCP stream, as far back as the control packet that is not
+//! complete yet.
+//!
+//! Over TCP alone both streams are one. A layer between them (see
+//! [`crate::layer`]) says with each piece where it came from.
 
 use crate::flow::At;
+use crate::layer::{Place, Seal};
 
 /// The packets behind the bytes of one direction, by position. A piece reaches
 /// to where the next begins.
 #[derive(Debug, Default)]
 pub(super) struct Provenance {
-    pieces: Vec<(u64, At)>,
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    /// Position in the MQTT stream.
+    start: u64,
+    at: At,
+    /// `None` where the MQTT stream is the TCP stream.
+    below: Option<Box<Below>>,
+}
+
+/// Where a piece lies in the TCP stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Below {
+    pub(super) place: Place,
+    /// Bytes that lie there, of the MQTT stream.
+    pub(super) len: u64,
+    pub(super) seal: Option<Seal>,
+}
+
+impl Piece {
+    /// The packet without which its bytes cannot be read.
+    fn complete(&self) -> At {
+        let seal = self.below.as_ref().and_then(|below| below.seal);
+        seal.map_or(self.at, |seal| seal.at)
+    }
+}
+
+impl Below {
+    /// Position in the TCP stream of the byte that is `inside` behind the first.
+    fn position(&self, inside: u64) -> u64 {
+        match self.place.len() == self.len {
+            true => self.place.start + inside,
+            // Compressed, or lost.
+            false if inside < self.len => self.place.start,
+            false => self.place.end,
+        }
+    }
 }
 
 impl Provenance {
     /// Bytes from `offset` on came with `at`.
-    pub(super) fn push(&mut self, offset: u64, at: At) {
-        self.pieces.push((offset, at));
+    pub(super) fn push(&mut self, offset: u64, at: At, below: Option<Below>) {
+        self.pieces.push(Piece {
+            start: offset,
+            at,
+            below: below.map(Box::new),
+        });
     }
 
     /// Nothing before `pending` (or nothing at all) will be asked for again.
@@ -29,13 +76,14 @@ impl Provenance {
         if one_packet && self.pieces.len() > 2 {
             let latest = self.latest(pending, u64::MAX);
             self.pieces.truncate(2);
-            self.pieces[1].1 = latest;
+            self.pieces[1].at = latest;
+            self.pieces[1].below = None;
         }
     }
 
     fn index(&self, offset: u64) -> usize {
         self.pieces
-            .partition_point(|&(start, _)| start <= offset)
+            .partition_point(|piece| piece.start <= offset)
             .saturating_sub(1)
     }
 
@@ -43,7 +91,7 @@ impl Provenance {
     pub(super) fn first(&self, offset: u64) -> At {
         self.pieces
             .get(self.index(offset))
-            .map_or_else(At::default, |&(_, at)| at)
+            .map_or_else(At::default, |piece| piece.at)
     }
 
     /// The latest of the packets that carried the bytes from `offset` up to
@@ -51,10 +99,31 @@ impl Provenance {
     pub(super) fn latest(&self, offset: u64, end: u64) -> At {
         self.pieces[self.index(offset)..]
             .iter()
-            .take_while(|&&(start, _)| start < end)
-            .map(|&(_, at)| at)
+            .take_while(|piece| piece.start < end)
+            .map(Piece::complete)
             .max_by_key(|at| (at.time, at.packet))
             .unwrap_or_default()
+    }
+
+    /// Where the bytes from `offset` up to `end` lie in the TCP stream, with all
+    /// that has to be there before the last of them can be read.
+    pub(super) fn place(&self, offset: u64, end: u64) -> Place {
+        let position = |inside: u64, after: u64| {
+            let piece = self.pieces.get(self.index(inside))?;
+            let below = piece.below.as_deref()?;
+            let position = below.position((inside + after).saturating_sub(piece.start));
+            Some((position, below.seal))
+        };
+        let start = position(offset, 0).map_or(offset, |(start, _)| start);
+        let end = match position(end.saturating_sub(1), 1) {
+            Some((_, Some(seal))) => seal.end,
+            Some((end, None)) => end,
+            None => end,
+        };
+        Place {
+            start,
+            end: end.max(start),
+        }
     }
 }
 
@@ -75,19 +144,49 @@ mod tests {
     #[test]
     fn the_latest_packet_completes_even_when_it_carried_the_middle() {
         let mut provenance = Provenance::default();
-        provenance.push(0, at(1));
-        provenance.push(10, at(4));
-        provenance.push(20, at(2));
+        provenance.push(0, at(1), None);
+        provenance.push(10, at(4), None);
+        provenance.push(20, at(2), None);
         assert_eq!(provenance.first(0), at(1));
         assert_eq!(provenance.first(19), at(4));
         assert_eq!(provenance.latest(5, 30), at(4));
         assert_eq!(provenance.latest(20, 30), at(2));
+        assert_eq!(provenance.place(5, 30), Place { start: 5, end: 30 });
         provenance.settle(Some(5), true);
-        provenance.push(30, at(5));
+        provenance.push(30, at(5), None);
         assert_eq!(provenance.first(5), at(1));
         assert_eq!(provenance.latest(5, 30), at(4));
         assert_eq!(provenance.latest(5, 31), at(5));
         provenance.settle(None, false);
         assert_eq!(provenance.first(40), At::default());
+    }
+
+    #[test]
+    fn places_are_those_of_the_tcp_stream() {
+        let below = |start, end, len, seal: Option<(u64, u64)>| {
+            Some(Below {
+                place: Place { start, end },
+                len,
+                seal: seal.map(|(end, number)| Seal {
+                    end,
+                    at: at(number),
+                }),
+            })
+        };
+        let mut provenance = Provenance::default();
+        // A sealed piece, one in clear, a compressed one.
+        provenance.push(0, at(1), below(105, 115, 10, Some((131, 2))));
+        provenance.push(10, at(3), below(133, 143, 10, None));
+        provenance.push(20, at(4), below(143, 150, 30, Some((152, 5))));
+        let place = |offset, end| {
+            let place = provenance.place(offset, end);
+            (place.start, place.end)
+        };
+        assert_eq!(place(2, 10), (107, 131));
+        assert_eq!(place(2, 14), (107, 137));
+        assert_eq!(place(12, 25), (135, 152));
+        assert_eq!(place(25, 50), (143, 152));
+        assert_eq!(provenance.latest(0, 10), at(2));
+        assert_eq!(provenance.latest(0, 30), at(5));
     }
 }

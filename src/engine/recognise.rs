@@ -2,10 +2,13 @@
 //!
 //! On a port that is not known to carry MQTT only a CONNECT with the right
 //! protocol name and a known level will do: eight bytes at fixed places, which
-//! no other protocol begins with. On a known port anything that could be a
-//! control packet is taken for one, because a wrong one is worth showing.
+//! no other protocol begins with; or what begins a layer that may carry it. On a
+//! known port anything that could be a control packet is taken for one, because
+//! a wrong one is worth showing.
 
-use crate::flow::{At, End, StreamEvent};
+use super::held::Held;
+use crate::flow::{End, StreamEvent};
+use crate::layer::{self, Piece, Place, proxy, tls, websocket};
 use crate::mqtt::Version;
 use crate::mqtt::plausible::{self, Evidence};
 use crate::mqtt::varint::{self, Varint};
@@ -19,6 +22,74 @@ pub(super) enum Answer {
     No,
     /// Too few bytes to tell.
     More,
+}
+
+/// A layer that may carry MQTT, from the lowest up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Carrier {
+    /// A PROXY protocol header, with anything behind it.
+    Proxy,
+    /// TLS.
+    Tls,
+    /// An HTTP request that opens a WebSocket.
+    WebSocket,
+}
+
+/// Not enough bytes to tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct TooFew;
+
+/// The layer that the first bytes of one side belong to, if any.
+pub(super) fn carrier(bytes: &[u8], up: bool) -> Result<Option<Carrier>, TooFew> {
+    let answers: &[(layer::Answer, Carrier)] = match up {
+        true => &[
+            (proxy::header(bytes), Carrier::Proxy),
+            (tls::client_hello(bytes), Carrier::Tls),
+            (websocket::request(bytes), Carrier::WebSocket),
+        ],
+        false => &[
+            (begins(bytes, is_server_hello), Carrier::Tls),
+            (begins(bytes, is_http), Carrier::WebSocket),
+        ],
+    };
+    let mut few = false;
+    for (answer, carrier) in answers {
+        match answer {
+            layer::Answer::Yes => return Ok(Some(*carrier)),
+            layer::Answer::More => few = true,
+            layer::Answer::No => {}
+        }
+    }
+    match few {
+        true => Err(TooFew),
+        false => Ok(None),
+    }
+}
+
+fn begins(bytes: &[u8], test: fn(usize, u8) -> bool) -> layer::Answer {
+    const LONG_ENOUGH: usize = 9;
+    let fits = bytes.iter().take(LONG_ENOUGH).enumerate();
+    match fits.into_iter().all(|(at, &byte)| test(at, byte)) {
+        false => layer::Answer::No,
+        true if bytes.len() < LONG_ENOUGH => layer::Answer::More,
+        true => layer::Answer::Yes,
+    }
+}
+
+/// A handshake record with a ServerHello of less than 64 KiB.
+fn is_server_hello(at: usize, byte: u8) -> bool {
+    match at {
+        0 => byte == 0x16,
+        1 => byte == 3,
+        2 => byte <= 4,
+        5 => byte == 2,
+        6 => byte == 0,
+        _ => true,
+    }
+}
+
+fn is_http(at: usize, byte: u8) -> bool {
+    b"HTTP/1.".get(at).is_none_or(|&expected| byte == expected)
 }
 
 /// Whether bytes begin with a CONNECT of MQTT 3.1, 3.1.1 or 5.0.
@@ -124,6 +195,7 @@ fn broken_but_framed(bytes: &[u8], up: bool) -> Answer {
 /// What bytes that are not MQTT look like, for the message.
 pub(super) fn looks_like(bytes: &[u8]) -> &'static str {
     match bytes {
+        _ if websocket::is_http2(bytes) => "this is HTTP/2, which is not decoded",
         [0x16, 3, ..] => "this looks like TLS",
         [b'G', b'E', b'T', b' ', ..]
         | [b'P', b'O', b'S', b'T', ..]
@@ -135,52 +207,101 @@ pub(super) fn looks_like(bytes: &[u8]) -> &'static str {
     }
 }
 
+/// What the first bytes of a connection on a port that says nothing are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Found {
+    /// MQTT; this end sent the CONNECT.
+    Mqtt(End),
+    /// A layer that may carry it; this end opened it.
+    Carrier(Carrier, End),
+    /// Something else.
+    Nothing,
+    /// Too few bytes to tell.
+    More,
+}
+
 /// The first bytes of a connection on a port that says nothing, until it is
-/// clear whether one side's are a CONNECT. A CONNACK may have been captured
-/// before the CONNECT that it answers.
+/// clear what one side's are. A CONNACK may have been captured before the
+/// CONNECT that it answers.
 #[derive(Debug, Default)]
 pub(super) struct Prefix {
     /// By end.
-    bytes: [Vec<u8>; 2],
-    /// From whom, position, length.
-    pieces: Vec<(End, u64, usize, At)>,
+    held: [Held; 2],
+    /// From whom the pieces came.
+    order: Vec<End>,
 }
 
-/// Most bytes that are held while nothing is clear.
-const LONGEST: usize = 4096;
+/// Most bytes that are held while nothing is clear: an HTTP request has room.
+const LONGEST: usize = 16 << 10;
 
 impl Prefix {
-    /// Takes what the connection says next. MQTT is told with who sent the
-    /// CONNECT.
-    pub(super) fn push(&mut self, from: End, event: StreamEvent<'_>) -> (Answer, End) {
+    /// Takes what the connection says next.
+    pub(super) fn push(&mut self, from: End, event: StreamEvent<'_>) -> Found {
         let StreamEvent::Data { offset, bytes, at } = event else {
             return match event {
-                StreamEvent::Gap { .. } => (Answer::No, from),
-                _ => (Answer::More, from),
+                StreamEvent::Gap { .. } => Found::Nothing,
+                _ => Found::More,
             };
         };
-        self.pieces.push((from, offset, bytes.len(), at));
-        self.bytes[from.index()].extend_from_slice(bytes);
-        let mut undecided = true;
-        for end in [End::A, End::B] {
-            let bytes = &self.bytes[end.index()];
-            match connect(bytes) {
-                Answer::Mqtt => return (Answer::Mqtt, end),
-                Answer::More => {}
-                Answer::No => undecided &= begins_like_connack(bytes) && bytes.len() <= LONGEST,
-            }
-        }
-        let answer = if undecided { Answer::More } else { Answer::No };
-        (answer, from)
+        self.hold(
+            from,
+            Piece {
+                bytes,
+                place: Place {
+                    start: offset,
+                    end: offset + bytes.len() as u64,
+                },
+                at,
+                seal: None,
+            },
+        )
     }
 
-    /// Tells again what was held.
-    pub(super) fn replay(&self, mut out: impl FnMut(End, StreamEvent<'_>)) {
-        let mut rest = [self.bytes[0].as_slice(), self.bytes[1].as_slice()];
-        for &(from, offset, len, at) in &self.pieces {
-            let (bytes, after) = rest[from.index()].split_at(len);
-            rest[from.index()] = after;
-            out(from, StreamEvent::Data { offset, bytes, at });
+    /// Takes the next piece of a layer's stream.
+    pub(super) fn hold(&mut self, from: End, piece: Piece<'_>) -> Found {
+        self.order.push(from);
+        self.held[from.index()].push(piece);
+        let mut undecided = true;
+        for end in [End::A, End::B] {
+            let bytes = self.held[end.index()].bytes();
+            let few = match (connect(bytes), carrier(bytes, true)) {
+                (Answer::Mqtt, _) => return Found::Mqtt(end),
+                (_, Ok(Some(carrier))) => return Found::Carrier(carrier, end),
+                (Answer::More, _) | (_, Err(TooFew)) => true,
+                (Answer::No, Ok(None)) => {
+                    begins_like_connack(bytes) || carrier(bytes, false) != Ok(None)
+                }
+            };
+            undecided &= few && bytes.len() <= LONGEST;
+        }
+        match undecided {
+            true => Found::More,
+            false => Found::Nothing,
+        }
+    }
+
+    /// Whether anything of an end is held.
+    pub(super) fn has_from(&self, from: End) -> bool {
+        !self.held[from.index()].bytes().is_empty()
+    }
+
+    /// Whether one side begins as HTTP/2 does.
+    pub(super) fn is_http2(&self) -> bool {
+        let mut held = self.held.iter();
+        held.any(|held| websocket::is_http2(held.bytes()))
+    }
+
+    /// Tells again what was held, in the order in which it came.
+    pub(super) fn replay(&self, mut out: impl FnMut(End, Piece<'_>)) {
+        let [mut a, mut b] = self.held.each_ref().map(Held::pieces);
+        for &from in &self.order {
+            let next = match from {
+                End::A => a.next(),
+                End::B => b.next(),
+            };
+            if let Some(piece) = next {
+                out(from, piece);
+            }
         }
     }
 }

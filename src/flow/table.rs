@@ -156,6 +156,13 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
+    /// Looks at every connection that is kept; with the last packet read.
+    pub fn each(&mut self, mut f: impl FnMut(&FlowInfo, &mut S, At)) {
+        for flow in self.slots.iter_mut().flatten() {
+            f(&flow.info, &mut flow.state, self.now);
+        }
+    }
+
     /// The capture has ended: every hole is final, every connection done.
     pub fn finish(&mut self, handler: &mut impl Handler<S>) {
         let mut order: Vec<(u64, u32)> = self

@@ -17,7 +17,9 @@
 //! wrapped; and what a layer keeps for itself is told as [`Passed::Own`], so
 //! that every byte of the TCP stream is told exactly once.
 
+pub mod proxy;
 pub mod tls;
+pub mod websocket;
 
 use std::fmt;
 
@@ -143,11 +145,16 @@ pub enum Own {
     TlsHandshake,
     /// TLS alert records, whole.
     TlsAlert,
-    /// What a TLS record of application data has besides these.
+    /// What a TLS record of application data begins with: header, nonce. All of
+    /// the record that could be read or not lies between it and its
+    /// [`Own::TlsRecordEnd`].
     TlsRecord,
+    /// What it ends with: tag, inner type, padding.
+    TlsRecordEnd,
     /// HTTP request or response that opens a WebSocket.
     WsUpgrade,
-    /// Header of a WebSocket frame that carries data.
+    /// Header of a WebSocket frame that carries data, and what compression
+    /// added that stands for no byte of its own.
     WsFrame,
     /// WebSocket ping or pong, whole.
     WsPing,
@@ -196,6 +203,24 @@ pub enum Note {
     Odd(&'static str),
     /// A bound of ours bit.
     Bound(&'static str),
+}
+
+impl Note {
+    /// The name of the event that it becomes, in JSON.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Proxied { .. } => "proxied",
+            Self::Encrypted(_) => "encrypted",
+            Self::Undecrypted(_) => "undecrypted",
+            Self::Alert { .. } => "tls_alert",
+            Self::WebSocket => "websocket",
+            Self::WsClose { .. } => "websocket_close",
+            Self::TextMessage => "text_message",
+            Self::Odd(_) => "odd",
+            Self::Broken(_) => "malformed",
+            Self::Bound(_) => "bound",
+        }
+    }
 }
 
 /// Which way bytes go, as far as a layer needs to know: who opened it is who

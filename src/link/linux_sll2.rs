@@ -7,7 +7,7 @@
 
 use super::ethernet::{Mac, show_ether_type};
 use super::{Bytes, Link, Step, linux_sll};
-use crate::packet::LinkType;
+use crate::packet::{CapturedPacket, LinkType};
 
 /// Its entry in the list of link types.
 pub(super) const LINK: Link = Link {
@@ -16,6 +16,17 @@ pub(super) const LINK: Link = Link {
     open,
     show,
 };
+
+/// The number of the interface that a packet of `any` passed, and which way:
+/// `In`, `Out`, or `B`, `M`, `P` for broadcast, multicast and others' packets.
+/// `None` for packets of other link types.
+pub fn cooked_interface(packet: &CapturedPacket<'_>) -> Option<(u32, &'static str)> {
+    let header = packet.data.get(..20)?;
+    let index = header.get(4..)?.first_chunk()?;
+    let kind = header.get(10)?;
+    let of_any = packet.link_type == LINK.number;
+    of_any.then(|| (u32::from_be_bytes(*index), linux_sll::direction(*kind)))
+}
 
 fn open(bytes: Bytes<'_>) -> Step<'_> {
     let protocol = bytes.u16(0)?;

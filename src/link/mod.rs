@@ -42,6 +42,7 @@ mod vlan;
 
 pub(crate) use bytes::Bytes;
 pub use describe::describe;
+pub use linux_sll2::cooked_interface;
 
 use crate::packet::LinkType;
 

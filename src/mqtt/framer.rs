@@ -40,8 +40,8 @@ pub struct Framed<'a> {
 pub enum Trouble {
     /// A hole between two packets or over a header; framing is lost.
     Gap {
-        /// Bytes that are not there.
-        bytes: u64,
+        /// Bytes that are not there, where that is known.
+        bytes: Option<u64>,
     },
     /// Framing was found again.
     Resynchronised {
@@ -153,6 +153,11 @@ impl Framer {
             State::Lost(resync) => resync.held_from(self.offset),
             State::Dead => None,
         }
+    }
+
+    /// Position in the stream of the next byte.
+    pub fn position(&self) -> u64 {
+        self.offset
     }
 
     /// The search for a boundary, if one is on.
@@ -390,9 +395,12 @@ impl Framer {
         self.kept.shrink_to(4096);
     }
 
-    /// Takes a hole of `len` bytes.
-    pub fn gap(&mut self, len: u64, sink: &mut impl Sink) {
-        let mut len = len;
+    /// Takes a hole of `len` bytes; `None` if nobody knows how many.
+    ///
+    /// Of a packet that was begun, at least the rest is missing then: it was
+    /// there, and where the next one begins has to be found.
+    pub fn gap(&mut self, len: Option<u64>, sink: &mut impl Sink) {
+        let mut left = len;
         if let State::Body {
             header,
             got,
@@ -401,32 +409,33 @@ impl Framer {
             ..
         } = &mut self.state
         {
-            let inside = len.min(header.packet_len() - *got);
+            let rest = header.packet_len() - *got;
+            let inside = len.map_or(rest, |len| len.min(rest));
             *got += inside;
             *missing += inside;
             *keeping = false;
             self.offset += inside;
-            len -= inside;
+            left = len.map(|len| len - inside);
             self.body_complete(sink);
         }
-        if len == 0 {
+        if left == Some(0) {
             return;
         }
         match &mut self.state {
             State::Lost(resync) => {
                 resync.gap();
-                sink.trouble(self.offset, Trouble::Gap { bytes: len });
+                sink.trouble(self.offset, Trouble::Gap { bytes: left });
             }
             State::Boundary => {
                 // A header that was cut off counts as skipped: it was there.
                 let cut_off = self.kept.len() as u64;
                 self.kept.clear();
-                sink.trouble(self.offset, Trouble::Gap { bytes: len });
+                sink.trouble(self.offset, Trouble::Gap { bytes: left });
                 self.state = State::Lost(Box::new(Resync::after(cut_off)));
             }
             State::Body { .. } | State::Dead => {}
         }
-        self.offset += len;
+        self.offset += left.unwrap_or(0);
     }
 
     /// The stream ends here. Returns how many bytes the last packet still
@@ -619,7 +628,7 @@ mod tests {
                 }
                 let (mut framer, mut record) = (Framer::at_boundary(), Record::default());
                 framer.data(&bytes[..from], Some(true), &mut record);
-                framer.gap(len as u64, &mut record);
+                framer.gap(Some(len as u64), &mut record);
                 framer.data(&bytes[from + len..], Some(true), &mut record);
                 let mut expected = whole.packets.clone();
                 expected[16].2 = len as u64;
@@ -680,7 +689,7 @@ mod tests {
             for piece in &pieces {
                 match piece {
                     Ok(bytes) => framer.data(bytes, Some(true), &mut record),
-                    Err(gap) => framer.gap(*gap, &mut record),
+                    Err(gap) => framer.gap(Some(*gap), &mut record),
                 }
             }
             framer.finish(Some(true), false, &mut record);

@@ -40,6 +40,7 @@
 mod anatomy;
 mod fragment;
 mod ip;
+mod named;
 mod segment;
 mod tcp;
 #[cfg(test)]
@@ -76,6 +77,10 @@ pub enum Other {
     NotIp,
     /// UDP.
     Udp,
+    /// MQTT-SN over UDP, which is not decoded.
+    MqttSn,
+    /// QUIC on a port of MQTT, which is not decoded.
+    Quic,
     /// Another IP protocol, by its number; 50 (ESP) is encrypted.
     OtherIp(u8),
     /// An IP fragment whose partners did not come yet, or a second copy.
@@ -114,6 +119,10 @@ pub struct Counters {
     pub not_ip: u64,
     /// UDP datagrams.
     pub udp: u64,
+    /// UDP datagrams of MQTT-SN.
+    pub mqtt_sn: u64,
+    /// UDP datagrams that open QUIC on a port of MQTT.
+    pub quic: u64,
     /// Packets of other IP protocols.
     pub other_ip: u64,
     /// IP fragments that completed nothing (see `fragments` for what became
@@ -314,7 +323,7 @@ fn follow<'a>(
         (next, bytes, guessed) = match tunnel::content(ip.protocol, ip.payload)? {
             Content::Tunnel(next, inner) => (next, inner, false),
             Content::UdpTunnel(next, inner) => (next, inner, true),
-            Content::Udp => return Err(Other::Udp),
+            Content::Udp(other) => return Err(other),
             Content::Other(protocol) => return Err(Other::OtherIp(protocol)),
         };
         walk.tunnel = true;
@@ -375,6 +384,8 @@ impl Counters {
         let counter = match other {
             Other::NotIp => &mut self.not_ip,
             Other::Udp => &mut self.udp,
+            Other::MqttSn => &mut self.mqtt_sn,
+            Other::Quic => &mut self.quic,
             Other::OtherIp(_) => &mut self.other_ip,
             Other::Fragment => &mut self.waiting,
             Other::Cut => &mut self.cut,

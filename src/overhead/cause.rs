@@ -170,4 +170,14 @@ impl Causes {
             *ours += theirs;
         }
     }
+
+    /// What is left without a part.
+    #[must_use]
+    pub(super) fn less(&self, part: &Self) -> Self {
+        let mut left = *self;
+        for (ours, theirs) in left.0.iter_mut().flatten().zip(part.0.iter().flatten()) {
+            *ours = ours.saturating_sub(*theirs);
+        }
+        left
+    }
 }

@@ -1,4 +1,5 @@
-//! What the bytes of a stream are: each control packet labels its stretch.
+//! What the bytes of a stream are: each control packet labels its stretch, and
+//! so does what carries it ([`super::carriage`]).
 
 use std::collections::VecDeque;
 
@@ -9,30 +10,50 @@ use crate::limits;
 use crate::mqtt::varint::{self, Varint};
 use crate::mqtt::{ControlPacket, PacketType, Version};
 
-/// A control packet's stretch of a stream.
+/// A stretch of a stream that is for one thing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Label {
     pub(super) start: i64,
     pub(super) end: i64,
     /// Its layers in order; they add up to its length.
-    parts: [(Layer, u32); PARTS],
-    pub(super) packet_type: PacketType,
+    pub(super) parts: Parts,
+    /// The control packet that it is of, or that it carries.
+    pub(super) packet: Option<Packet>,
     pub(super) purpose: Purpose,
     /// Slot of the message that it belongs to; else it is the connection's.
     pub(super) owner: Option<u32>,
+    /// The last byte of the control packet is its last.
+    pub(super) ends: bool,
 }
 
-const PARTS: usize = 5;
+/// A control packet: what it is, and where it begins in the MQTT stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Packet {
+    pub(super) packet_type: PacketType,
+    pub(super) offset: u64,
+}
+
+/// Layers in order, and how many bytes each has.
+pub(super) type Parts = [(Layer, u32); 5];
+
+/// No layer has a byte.
+pub(super) const NO_PARTS: Parts = [NOTHING; 5];
 
 impl Label {
+    /// The label of a control packet in the MQTT stream.
     pub(super) fn of(frame: &MQTTFrame<'_>, owner: Option<u32>) -> Self {
+        let packet_type = frame.header.packet_type();
         Self {
             start: frame.offset as i64,
-            end: frame.end() as i64,
+            end: (frame.offset + frame.header.packet_len()) as i64,
             parts: split(frame),
-            packet_type: frame.header.packet_type(),
-            purpose: Purpose::of(frame.header.packet_type(), frame.header.dup()),
+            packet: Some(Packet {
+                packet_type,
+                offset: frame.offset,
+            }),
+            purpose: Purpose::of(packet_type, frame.header.dup()),
             owner,
+            ends: true,
         }
     }
 
@@ -60,7 +81,7 @@ pub(super) fn publish_properties(frame: &MQTTFrame<'_>) -> u32 {
 }
 
 /// The layers of a control packet, in order.
-fn split(frame: &MQTTFrame<'_>) -> [(Layer, u32); PARTS] {
+fn split(frame: &MQTTFrame<'_>) -> Parts {
     use ControlPacket as P;
     use Layer as L;
     let header = frame.header;

@@ -12,6 +12,11 @@ pub enum Layer {
     IpOptions,
     TcpHeader,
     TcpOptions,
+    Proxy,
+    TlsHandshake,
+    TlsRecord,
+    WsUpgrade,
+    WsFrame,
     MqttFixedHeader,
     MqttTopic,
     MqttPacketId,
@@ -24,7 +29,7 @@ pub enum Layer {
 
 impl Layer {
     /// All of them, from the outside in.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::LinkHeader,
         Self::LinkVlan,
         Self::LinkTrailer,
@@ -33,6 +38,11 @@ impl Layer {
         Self::IpOptions,
         Self::TcpHeader,
         Self::TcpOptions,
+        Self::Proxy,
+        Self::TlsHandshake,
+        Self::TlsRecord,
+        Self::WsUpgrade,
+        Self::WsFrame,
         Self::MqttFixedHeader,
         Self::MqttTopic,
         Self::MqttPacketId,
@@ -54,6 +64,11 @@ impl Layer {
             Self::IpOptions => "ip.opt",
             Self::TcpHeader => "tcp.hdr",
             Self::TcpOptions => "tcp.opt",
+            Self::Proxy => "proxy",
+            Self::TlsHandshake => "tls.hs",
+            Self::TlsRecord => "tls.rec",
+            Self::WsUpgrade => "ws.up",
+            Self::WsFrame => "ws.frm",
             Self::MqttFixedHeader => "mqtt.fh",
             Self::MqttTopic => "mqtt.topic",
             Self::MqttPacketId => "mqtt.pid",
@@ -79,9 +94,17 @@ impl Layer {
         )
     }
 
+    /// Whether its bytes are of what carries MQTT over TCP.
+    pub const fn is_carrier(self) -> bool {
+        matches!(
+            self,
+            Self::Proxy | Self::TlsHandshake | Self::TlsRecord | Self::WsUpgrade | Self::WsFrame
+        )
+    }
+
     /// Whether its bytes are part of a TCP payload.
     pub const fn is_payload(self) -> bool {
-        self.is_mqtt() || matches!(self, Self::Unparsed)
+        self.is_mqtt() || self.is_carrier() || matches!(self, Self::Unparsed)
     }
 
     /// Whether its bytes are part of the innermost IP packet.
@@ -126,5 +149,15 @@ impl Layers {
         for (ours, theirs) in self.0.iter_mut().zip(other.0) {
             *ours += theirs;
         }
+    }
+
+    /// What is left without a part.
+    #[must_use]
+    pub(super) fn less(&self, part: &Self) -> Self {
+        let mut left = *self;
+        for (ours, theirs) in left.0.iter_mut().zip(part.0) {
+            *ours = ours.saturating_sub(theirs);
+        }
+        left
     }
 }

@@ -117,6 +117,21 @@ impl Add for Measures {
     }
 }
 
+impl Measures {
+    /// What is left without a part.
+    #[must_use]
+    pub(super) fn less(&self, part: &Self) -> Self {
+        Self {
+            l2: self.l2.saturating_sub(part.l2),
+            l3: self.l3.saturating_sub(part.l3),
+            packets: self.packets.saturating_sub(part.packets),
+            tcp: self.tcp.saturating_sub(part.tcp),
+            mqtt: self.mqtt.saturating_sub(part.mqtt),
+            app: self.app.saturating_sub(part.app),
+        }
+    }
+}
+
 impl AddAssign for Measures {
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;

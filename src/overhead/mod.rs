@@ -18,6 +18,7 @@ mod account;
 mod amount;
 mod apportion;
 mod books;
+mod carriage;
 mod cause;
 mod compress;
 mod distribution;
@@ -29,11 +30,12 @@ mod profile;
 mod project;
 mod ranges;
 mod share;
+mod totals;
 mod traffic;
 mod wake;
 mod whatif;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 pub use account::{
     Account, ConnectionAccount, Costs, Doubts, Group, GroupKey, Ladder, Message, MessageCauses,
@@ -50,6 +52,7 @@ pub use level::{Level, Measures};
 pub use profile::{Counts, Lora, Per, Profile, Profiles, profiles, read_profiles};
 pub use project::{Basis, Billed, Count, DAY, MONTH, Month, Projection, bill, period};
 pub use share::Share;
+pub use totals::Totals;
 pub use traffic::{ConnectionTraffic, Frames, GroupTraffic, Headers, Shape, Traffic, varint_len};
 pub use wake::{TAILS_MILLIS, Wakes};
 pub use whatif::{Mark, Outcome, Scenario, Stage, Tls, USUAL, WhatIf, latency_text};
@@ -59,9 +62,9 @@ use books::{Books, Head, Rules};
 /// Fast, and seeded at random.
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
-use crate::engine::{Captured, CapturedSegment, Output};
+use crate::engine::{Captured, CapturedSegment, Output, Span};
 use crate::event::EventKind;
-use crate::frame::{Direction, MQTTFrame};
+use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::limits;
 use crate::mqtt::ControlPacket;
 use crate::net::{Anatomy, Endpoint};
@@ -76,15 +79,15 @@ pub struct Options {
     pub share: Share,
     /// Keep messages one by one.
     pub messages: bool,
+    /// Keep sums alone: nothing of a connection that is over, of topics and
+    /// clients.
+    pub sums_only: bool,
     /// Keep some payloads for trying out compression.
     pub samples: bool,
     /// Only the connections of these clients; empty for all.
     pub clients: Vec<Box<[u8]>>,
     /// Only these connections, by number; empty for all.
     pub connections: Vec<u64>,
-    /// Ports whose connections count as MQTT whatever they carry, besides those
-    /// that the engine decodes.
-    pub ports: HashSet<u16>,
 }
 
 impl Options {
@@ -171,8 +174,32 @@ impl Ledger {
                     self.close(entry);
                 }
             }
+            Output::Span(span) => self.span(span),
             Output::Tcp(_) => {}
         }
+    }
+
+    /// The sums up to now.
+    pub fn totals(&self) -> Totals {
+        let account = &self.account;
+        let mut totals = Totals {
+            level: account.level,
+            all: account.all,
+            foreign: account.foreign,
+            layers: account.layers,
+            causes: account.causes,
+            open: 0,
+        };
+        for entry in self.connections.values() {
+            if let Entry::Mqtt(books) = entry
+                && self.options.wants(books.so_far())
+            {
+                totals.layers.merge(&books.so_far().layers);
+                totals.causes.merge(&books.so_far().causes);
+                totals.open += u64::from(!books.is_finished());
+            }
+        }
+        totals
     }
 
     /// The capture has ended; everything is accounted for.
@@ -233,10 +260,9 @@ impl Ledger {
     ) {
         let rules = self.rules();
         let number = segment.number;
-        let ends = match segment.connection {
-            Some(connection) => Some((connection.client, connection.server)),
-            None => self.by_port(segment),
-        };
+        let ends = segment
+            .connection
+            .map(|connection| (connection.client, connection.server));
         if let (Some(ends), Some(Entry::Undecided(_)) | None) =
             (ends, self.connections.get(&number))
         {
@@ -314,21 +340,23 @@ impl Ledger {
         self.connections.insert(number, Entry::Mqtt(books));
     }
 
-    /// Client and server of a connection on a port that counts.
-    fn by_port(&self, segment: &CapturedSegment<'_>) -> Option<(Endpoint, Endpoint)> {
-        let known = |end: Endpoint| self.options.ports.contains(&end.port);
-        let (src, dst) = (segment.src, segment.dst);
-        let client = match (known(src), known(dst)) {
-            (false, false) => return None,
-            (true, true) => segment.opener.unwrap_or(src),
-            (true, false) => segment.opener.unwrap_or(dst),
-            (false, true) => segment.opener.unwrap_or(src),
-        };
-        Some(if client == src {
-            (src, dst)
-        } else {
-            (dst, src)
-        })
+    fn span(&mut self, span: &Span<'_>) {
+        let rules = self.rules();
+        if let Some(books) = self.books(span.connection, rules) {
+            books.span(span, rules);
+        }
+    }
+
+    /// The books of a connection that counts.
+    fn books(&mut self, connection: &Connection, rules: Rules) -> Option<&mut Books> {
+        let number = connection.number;
+        if !matches!(self.connections.get(&number), Some(Entry::Mqtt(_))) {
+            self.decide(number, (connection.client, connection.server), rules);
+        }
+        match self.connections.get_mut(&number) {
+            Some(Entry::Mqtt(books)) => Some(books),
+            _ => None,
+        }
     }
 
     fn frame(&mut self, frame: &MQTTFrame<'_>) {
@@ -342,25 +370,18 @@ impl Ledger {
                     .offer(publish.payload, publish.payload_len);
             }
         }
-        let connection = frame.connection;
-        if !matches!(
-            self.connections.get(&connection.number),
-            Some(Entry::Mqtt(_))
-        ) {
-            self.decide(
-                connection.number,
-                (connection.client, connection.server),
-                rules,
-            );
-        }
-        if let Some(Entry::Mqtt(books)) = self.connections.get_mut(&connection.number) {
+        if let Some(books) = self.books(frame.connection, rules) {
             let before = books.group_count();
             books.frame(frame, topic, rules);
-            self.groups += books.group_count() - before;
+            let more = books.group_count() - before;
+            self.groups += more;
         }
     }
 
     fn topic(&mut self, name: &[u8]) -> u32 {
+        if self.options.sums_only {
+            return 0;
+        }
         if let Some(&index) = self.topics.get(name) {
             return index;
         }
@@ -409,6 +430,10 @@ impl Ledger {
         doubts.forgotten += closed.doubts.forgotten;
 
         account.short += closed.short;
+        if self.options.sums_only {
+            self.groups = self.groups.saturating_sub(closed.groups.len());
+            return;
+        }
         let room = limits::LADDERS.saturating_sub(account.ladders.len());
         account
             .ladders

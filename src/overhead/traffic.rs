@@ -8,7 +8,7 @@ use super::distribution::Distribution;
 use super::label::publish_properties;
 use super::level::Measures;
 use crate::engine::Captured;
-use crate::frame::{Direction, MQTTFrame};
+use crate::frame::{Direction, MQTTFrame, Transport};
 use crate::limits;
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{ControlPacket, PacketType, PropertyValue, Version};
@@ -134,6 +134,11 @@ pub struct ConnectionTraffic {
     pub syn: Headers,
     /// Segments that carried control packets, up and down.
     pub writes: [u64; 2],
+    /// What carried it, besides TCP.
+    pub transport: Transport,
+    /// Bytes of TLS records and WebSocket frames around control packets, up and
+    /// down.
+    pub carriers: [u64; 2],
     /// What it cost, by what that scales with.
     pub terms: Terms,
     /// SUBSCRIBE packets.
@@ -209,6 +214,7 @@ impl ConnectionTraffic {
             _ => None,
         };
         self.version = frame.connection.version.or(self.version);
+        self.transport = frame.connection.transport;
         match &frame.packet {
             ControlPacket::Connect(connect) => {
                 self.keep_alive = connect.keep_alive;

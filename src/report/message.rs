@@ -1,10 +1,10 @@
 //! Events in words, the same for the text line and for `message` in JSON.
 
-use super::put;
+use super::{layer, put};
 use crate::event::{Event, EventKind};
 
-/// Appends what happened, such as `gap of 400 bytes`. Nothing in it comes from
-/// the wire, so nothing needs escaping.
+/// Appends what happened, such as `gap of 400 bytes`. What comes from the wire
+/// is in quotes, and escaped.
 pub(super) fn event(event: &Event<'_>, out: &mut Vec<u8>) {
     let mut words = Words { out };
     match event.kind {
@@ -49,6 +49,7 @@ pub(super) fn event(event: &Event<'_>, out: &mut Vec<u8>) {
         }
         EventKind::NotMqtt { reason } => words.because("not MQTT", reason),
         EventKind::Bound { reason } => words.because("bound reached", reason),
+        EventKind::Layer(note) => layer::words(note, event.connection, words.out),
         EventKind::Conflict => {
             words.say("conflicting overlap of ");
             words.bytes(event.bytes);

@@ -28,6 +28,7 @@
 mod csv;
 mod escape;
 pub mod findings;
+mod layer;
 mod message;
 mod ndjson;
 pub mod overhead;

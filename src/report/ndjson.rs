@@ -16,7 +16,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::ser::Formatter;
 
 use super::utc::Utc;
-use super::{Format, Options, Report, escape, message, put};
+use super::{Format, Options, Report, escape, layer, message, put};
 use crate::event::{Event, EventKind};
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::mqtt::packet::{Connect, Publish, Subscription, Will};
@@ -344,6 +344,7 @@ impl Serialize for EventObject<'_> {
             EventKind::Malformed { reason }
             | EventKind::NotMqtt { reason }
             | EventKind::Bound { reason } => map.serialize_entry("reason", reason)?,
+            EventKind::Layer(note) => layer::keys(note, event.connection, &mut map)?,
             EventKind::Opened
             | EventKind::Gap
             | EventKind::Resynchronised

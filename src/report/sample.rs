@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 
 use crate::frame::{Connection, Direction, MQTTFrame, Transport};
+use crate::layer::Place;
 use crate::mqtt::{self, ControlPacket, Defect, FixedHeader, Text, Version};
 use crate::net::Endpoint;
 use crate::packet::PacketRef;
@@ -97,6 +98,10 @@ impl Sample {
             last: self.last,
             time: self.time,
             offset: self.offset,
+            place: Place {
+                start: self.offset,
+                end: self.offset + header.packet_len(),
+            },
             started: self.time,
             received: Default::default(),
         })
@@ -130,6 +135,8 @@ pub(super) fn connection(version: Version) -> Connection {
         client: endpoint(0, 7, 40122),
         server: endpoint(1, 1, 1883),
         transport: Transport::Tcp,
+        tls: None,
+        websocket: None,
         client_id: Some(b"sensor-7".as_slice().into()),
         version: Some(version),
         version_assumed: false,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::analysis::{AckStep, AnswerStep, FrameFacts, Step};
+use crate::analysis::{AckStep, AnswerStep, FrameFacts, Overdue, Step};
 use crate::event::Side;
 use crate::frame::Direction::{self, Down, Up};
 use crate::mqtt::{PacketType as P, TopicFilter};
@@ -130,11 +130,10 @@ static ACK_TIME: Rule = Rule {
     severity: Severity::Error,
     clauses: &[],
     examples: NONE,
-    check: Check::Budget(
-        &[P::Puback, P::Pubrec, P::Pubcomp, P::Suback, P::Unsuback],
-        ack_time,
-    ),
+    check: Check::Budget(ACKNOWLEDGEMENTS, ack_time, Some(ack_overdue)),
 };
+
+const ACKNOWLEDGEMENTS: &[P] = &[P::Puback, P::Pubrec, P::Pubcomp, P::Suback, P::Unsuback];
 
 fn ack_time(f: &FrameFacts<'_>, budgets: &Budgets) -> Judged {
     let most = budgets.ack?;
@@ -156,6 +155,22 @@ fn ack_time(f: &FrameFacts<'_>, budgets: &Budgets) -> Judged {
     })
 }
 
+/// None has come, and both ends were there for longer than that.
+fn ack_overdue(f: &Overdue<'_>, budgets: &Budgets) -> Judged {
+    let most = budgets.ack?;
+    let counts = ACKNOWLEDGEMENTS.contains(&f.expected) && !f.carried && f.is_due();
+    (counts && f.age > most).then(|| {
+        violation(format!(
+            "expected {} within {} ms, found none for {:.1} ms",
+            f.expected,
+            most.as_millis(),
+            f.age.as_secs_f64() * 1e3
+        ))
+        .unless(f.doubt)
+        .unless(f.connection.any_doubt())
+    })
+}
+
 static MESSAGE_SIZE: Rule = Rule {
     id: "budget-message-size",
     title: "No message has more bytes than --max-bytes-per-message",
@@ -164,7 +179,7 @@ static MESSAGE_SIZE: Rule = Rule {
     severity: Severity::Error,
     clauses: &[],
     examples: NONE,
-    check: Check::Budget(&[P::Publish], message_size),
+    check: Check::Budget(&[P::Publish], message_size, None),
 };
 
 fn message_size(f: &FrameFacts<'_>, budgets: &Budgets) -> Judged {
@@ -186,7 +201,7 @@ static REQUIRED_QOS: Rule = Rule {
     severity: Severity::Error,
     clauses: &[],
     examples: NONE,
-    check: Check::Budget(&[P::Publish], required_qos),
+    check: Check::Budget(&[P::Publish], required_qos, None),
 };
 
 fn required_qos(f: &FrameFacts<'_>, budgets: &Budgets) -> Judged {
@@ -207,7 +222,7 @@ static FORBIDDEN_TOPIC: Rule = Rule {
     severity: Severity::Error,
     clauses: &[],
     examples: NONE,
-    check: Check::Budget(&[P::Publish], forbidden_topic),
+    check: Check::Budget(&[P::Publish], forbidden_topic, None),
 };
 
 fn forbidden_topic(f: &FrameFacts<'_>, budgets: &Budgets) -> Judged {

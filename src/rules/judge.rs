@@ -4,13 +4,21 @@
 //! One judge judges one capture. What it keeps is bounded: the same finding on
 //! the same connection only adds to a count, and findings of a connection can
 //! be taken away when it is over ([`Judge::take_finished`]).
+//!
+//! ```text
+//! frame, event ─→ rules ─┬─ as it is for good ─→ findings of the connection ─→ take_finished
+//! time that is up ───────┘                   └──→ once, when it arises ──────→ take_arisen
+//!                  as it is so far ─────────────┘
+//! ```
+//! Time only ever adds to what arises. What is finished is the same for the same
+//! packets, however the clock was moved between them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::LazyLock;
 
 use crate::analysis::{
-    Analysis, ConnectionFacts, Doubt, FrameFacts, Observer, Overdue, Reason, Silence, StillOpen,
-    Stream, Undelivered,
+    Analysis, ConnectionFacts, Deadline, Doubt, Ending, FrameFacts, GivenUp, Observer, Overdue,
+    Reason, Shown, Silence, StillOpen, Stream, Undelivered,
 };
 use crate::engine::Output;
 use crate::event::Side;
@@ -22,8 +30,9 @@ use crate::select::Selection;
 use crate::time::Timestamp;
 
 use super::budget::Budgets;
-use super::finding::{Finding, MOST_PACKETS, Rung};
+use super::finding::{Finding, MOST_PACKETS, Rung, Verdict};
 use super::rule::{Check, Clause, Rule, Wrong};
+use super::tally::Tally;
 use super::verdict::{Fault, Judged};
 use super::{RULES, verdict};
 
@@ -41,6 +50,8 @@ pub struct Options {
     pub selection: Selection,
     /// What the user allows.
     pub budgets: Budgets,
+    /// Tell findings as they arise, and what is overdue when its time is up.
+    pub live: bool,
 }
 
 /// Judges a capture.
@@ -53,8 +64,12 @@ pub struct Judge {
 impl Judge {
     /// A judge that has seen nothing yet.
     pub fn new(options: Options) -> Self {
+        let mut analysis = Analysis::new(options.complete);
+        if options.live {
+            analysis.mind_time(options.budgets.ack);
+        }
         Self {
-            analysis: Analysis::new(options.complete),
+            analysis,
             bench: Bench::new(options),
         }
     }
@@ -85,6 +100,29 @@ impl Judge {
         !self.bench.finished.is_empty()
     }
 
+    /// Capture time has come to `now`, although no packet shows it. With
+    /// [`Options::live`], what is overdue is found.
+    pub fn tick(&mut self, now: Timestamp) {
+        self.analysis.tick(now, &mut self.bench);
+    }
+
+    /// Takes what has arisen since it was last asked, with [`Options::live`].
+    /// Each rule, verdict and side is told once of a connection; how often it
+    /// came is in the [`Judge::tally`].
+    pub fn take_arisen(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.bench.arisen)
+    }
+
+    /// Whether anything has.
+    pub fn has_arisen(&self) -> bool {
+        !self.bench.arisen.is_empty()
+    }
+
+    /// How often each rule was broken up to now.
+    pub fn tally(&self) -> &Tally {
+        &self.bench.tally
+    }
+
     /// The rules that had anything to judge.
     pub fn judged(&self) -> Vec<&'static Rule> {
         let rules = RULES.iter().enumerate();
@@ -92,6 +130,11 @@ impl Judge {
             .filter(|(at, rule)| self.bench.judged.has(*at) && self.bench.wants(rule))
             .map(|(_, rule)| *rule)
             .collect()
+    }
+
+    /// What had to be forgotten, because there was too much of it.
+    pub fn given_up(&self) -> GivenUp {
+        self.analysis.given_up()
     }
 
     /// Findings that were only counted, because there were too many.
@@ -141,7 +184,7 @@ impl Tables {
             if let Check::Format(wrongs) = rule.check {
                 tables.format.extend(wrongs.iter().map(|wrong| (wrong, at)));
             }
-            if let Check::Budget(types, check) = rule.check {
+            if let Check::Budget(types, check, _) = rule.check {
                 for kind in types {
                     tables.budget[*kind as usize].push((at, check));
                 }
@@ -200,6 +243,9 @@ struct Bench {
     options: Options,
     open: HashMap<u64, OfConnection, foldhash::fast::FixedState>,
     finished: Vec<Finding>,
+    /// Findings that are new, if they are to be told as they arise.
+    arisen: Vec<Finding>,
+    tally: Tally,
     kept: usize,
     more: u64,
     connections: u64,
@@ -213,6 +259,8 @@ struct OfConnection {
     recent: VecDeque<Rung>,
     /// Findings whose ladder wants more frames, and how many.
     unfinished: Vec<(usize, u8)>,
+    /// What was told of it as it arose.
+    shown: Vec<(usize, Verdict, Option<Side>)>,
 }
 
 /// Frames before a finding in its ladder.
@@ -231,6 +279,10 @@ struct Place<'a> {
     topic: Option<&'a [u8]>,
     packet: PacketRef,
     time: Timestamp,
+    /// It is so as yet: what lacks may still come.
+    so_far: bool,
+    /// It was told before, when it was so as yet.
+    told: bool,
 }
 
 impl Bench {
@@ -239,6 +291,8 @@ impl Bench {
             options,
             open: HashMap::default(),
             finished: Vec::new(),
+            arisen: Vec::new(),
+            tally: Tally::default(),
             kept: 0,
             more: 0,
             connections: 0,
@@ -287,11 +341,37 @@ impl Bench {
             return;
         }
         let by = fault.by.or(place.by);
+        let verdict = fault.verdict;
         let number = place.connection.number;
         let connection = self.open.entry(number).or_default();
+        let what = (at, verdict, by);
+        let shown = connection.shown.contains(&what);
+        if place.so_far {
+            // Nobody is told as yet that nobody can tell.
+            if verdict < Verdict::Warning {
+                return;
+            }
+            self.tally.add(rule, verdict, by, !shown);
+            if !shown {
+                connection.shown.push(what);
+                let finding = finding(rule, *fault, by, place, connection);
+                self.arisen.push(finding);
+            }
+            return;
+        }
         let known = connection.findings.iter_mut().find(|known| {
-            std::ptr::eq(known.rule, rule) && known.verdict == fault.verdict && known.by == by
+            std::ptr::eq(known.rule, rule) && known.verdict == verdict && known.by == by
         });
+        // What was told as yet is so for good now, or nobody can tell: nothing
+        // new, if it was told as no less.
+        let is_less = |told: &(usize, Verdict, Option<Side>)| {
+            (told.0, told.2) == (at, by) && told.1 >= verdict
+        };
+        let shown = shown || place.told && connection.shown.iter().any(is_less);
+        if !(place.told && shown) {
+            let first = !shown && known.is_none();
+            self.tally.add(rule, verdict, by, first);
+        }
         if let Some(known) = known {
             known.count += 1;
             if known.packets.len() < MOST_PACKETS && !known.packets.contains(&place.packet) {
@@ -299,39 +379,28 @@ impl Bench {
             }
             return;
         }
-        if self.kept >= limits::FINDINGS {
+        let room = self.kept < limits::FINDINGS;
+        let arises = self.options.live && !shown;
+        if !room && !arises {
+            self.more += 1;
+            return;
+        }
+        let finding = finding(rule, *fault, by, place, connection);
+        if arises {
+            connection.shown.push(what);
+            self.arisen.push(finding.clone());
+        }
+        if !room {
             self.more += 1;
             return;
         }
         self.kept += 1;
-        let mut packets = fault.packets;
-        packets.retain(|packet| *packet != place.packet);
-        packets.truncate(MOST_PACKETS - 1);
-        packets.sort_unstable();
-        packets.push(place.packet);
-        let mut ladder: Vec<Rung> = connection.recent.iter().copied().collect();
-        for rung in &mut ladder {
-            rung.marked = rung.packet == place.packet;
-        }
         if self.options.ladders {
             connection
                 .unfinished
                 .push((connection.findings.len(), AFTER));
         }
-        connection.findings.push(Finding {
-            rule,
-            clauses: clauses(rule, place, fault.about, by),
-            verdict: fault.verdict,
-            by,
-            connection: Some(number),
-            client_id: place.connection.client_id.clone(),
-            topic: place.topic.map(Into::into),
-            packets,
-            count: 1,
-            time: place.time,
-            message: fault.message,
-            ladder,
-        });
+        connection.findings.push(finding);
     }
 
     /// Asks all rules of a kind.
@@ -427,10 +496,19 @@ impl Observer for Bench {
             version: version(facts.connection),
             topic: None,
             packet: facts.request.packet,
-            time: facts.request.time,
+            time: facts.time,
+            so_far: facts.ending == Ending::Open,
+            told: facts.told.any(),
         };
-        self.ask(&place, |check| match check {
-            Check::Overdue(check) => Some(check(facts)),
+        let budgets = Budgets {
+            ack: self.options.budgets.ack,
+            ..Budgets::default()
+        };
+        self.ask(&place, |check| match (check, facts.deadline) {
+            (Check::Overdue(check), None | Some(Deadline::Patience)) => Some(check(facts)),
+            (Check::Budget(.., Some(check)), None | Some(Deadline::Budget)) => {
+                budgets.ack.map(|_| check(facts, &budgets))
+            }
             _ => None,
         });
     }
@@ -446,6 +524,8 @@ impl Observer for Bench {
             topic: None,
             packet: facts.of.packet,
             time: facts.of.time,
+            so_far: false,
+            told: false,
         };
         self.ask(&place, |check| match check {
             Check::Undelivered(check) => Some(check(facts)),
@@ -464,6 +544,8 @@ impl Observer for Bench {
             topic: None,
             packet: facts.packet,
             time: facts.time,
+            so_far: false,
+            told: false,
         };
         self.ask(&place, |check| match check {
             Check::StillOpen(check) => Some(check(facts)),
@@ -480,8 +562,10 @@ impl Observer for Bench {
             by: None,
             version: version(facts.connection),
             topic: None,
-            packet: facts.frame.last,
-            time: facts.frame.time,
+            packet: facts.packet,
+            time: facts.time,
+            so_far: facts.shown == Shown::Time,
+            told: facts.told.any(),
         };
         self.ask(&place, |check| match check {
             Check::Silence(check) => Some(check(facts)),
@@ -500,6 +584,8 @@ impl Observer for Bench {
             topic: None,
             packet: facts.packet,
             time: facts.time,
+            so_far: false,
+            told: false,
         };
         self.ask(&place, |check| match check {
             Check::Stream(check) => Some(check(facts)),
@@ -570,6 +656,8 @@ fn of_frame<'a>(facts: &FrameFacts<'a>, field: &'static str) -> Place<'a> {
         },
         packet: frame.last,
         time: frame.time,
+        so_far: false,
+        told: false,
     }
 }
 
@@ -585,6 +673,39 @@ fn version(connection: &ConnectionFacts) -> Version {
         .opening
         .as_ref()
         .map_or(Version::V3_1_1, |opening| opening.version)
+}
+
+/// What a rule has found.
+fn finding(
+    rule: &'static Rule,
+    fault: Fault,
+    by: Option<Side>,
+    place: &Place<'_>,
+    connection: &OfConnection,
+) -> Finding {
+    let mut packets = fault.packets;
+    packets.retain(|packet| *packet != place.packet);
+    packets.truncate(MOST_PACKETS - 1);
+    packets.sort_unstable();
+    packets.push(place.packet);
+    let mut ladder: Vec<Rung> = connection.recent.iter().copied().collect();
+    for rung in &mut ladder {
+        rung.marked = rung.packet == place.packet;
+    }
+    Finding {
+        rule,
+        clauses: clauses(rule, place, fault.about, by),
+        verdict: fault.verdict,
+        by,
+        connection: Some(place.connection.number),
+        client_id: place.connection.client_id.clone(),
+        topic: place.topic.map(Into::into),
+        packets,
+        count: 1,
+        time: place.time,
+        message: fault.message,
+        ladder,
+    }
 }
 
 /// The clauses that a finding breaks: those of its version, and of what it is

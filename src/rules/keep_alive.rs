@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use crate::analysis::{FrameFacts, Overdue, Reason, Silence, Step};
+use crate::analysis::{FrameFacts, Overdue, Reason, Shown, Silence, Step};
 use crate::event::Side;
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{PacketType as P, Version};
 
-use super::qos::within_patience;
+use super::qos::{so_far, within_patience};
 use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
 use super::verdict::{Judged, violation, warning};
 
@@ -58,7 +58,10 @@ fn missing_pingresp(f: &Overdue<'_>) -> Judged {
     }
     Some(within_patience(
         f,
-        violation("expected PINGRESP for PINGREQ, found none"),
+        violation(format!(
+            "expected PINGRESP for PINGREQ, found none{}",
+            so_far(f)
+        )),
     ))
 }
 
@@ -137,7 +140,7 @@ static CLIENT_SILENT: Rule = Rule {
 };
 
 fn client_silent(f: &Silence<'_>) -> Judged {
-    if f.frame.direction == Down {
+    if f.shown == Shown::Frame(Down) {
         return None;
     }
     let by_server = f
@@ -195,8 +198,13 @@ fn dead_client_kept(f: &Silence<'_>) -> Judged {
     let limit = f.keep_alive * 3 / 2;
     (f.silent > limit + f.tolerance().max(Duration::from_secs(2))).then(|| {
         warning(format!(
-            "expected the server to close after {} s without a packet from the client, found the connection in use after {} s",
+            "expected the server to close after {} s without a packet from the client, found the connection {} after {} s",
             limit.as_secs(),
+            match f.shown {
+                Shown::Frame(_) => "in use",
+                Shown::Close => "closed only",
+                Shown::Time => "open",
+            },
             f.silent.as_secs()
         ))
         .at(f.since.packet)

@@ -33,16 +33,19 @@ pub mod page;
 mod qos;
 mod rule;
 mod subscribe;
+mod tally;
 pub mod unchecked;
 mod verdict;
+mod websocket;
 
 use std::sync::LazyLock;
 
-pub use crate::analysis::Reason;
+pub use crate::analysis::{GivenUp, Reason};
 pub use budget::{Budgets, Expensive, SizeBudget};
 pub use finding::{Finding, MOST_PACKETS, Rung, Verdict};
 pub use judge::{Judge, Options};
 pub use rule::{Binds, Check, Clause, Examples, Rule, Severity, Wrong};
+pub use tally::{Counted, Tally};
 pub use verdict::{Fault, Judged};
 
 /// The chapters, in the order of the catalogue.
@@ -57,6 +60,7 @@ static CHAPTERS: &[&[&Rule]] = &[
     close::RULES,
     auth::RULES,
     delivery::RULES,
+    websocket::RULES,
     budget::RULES,
 ];
 

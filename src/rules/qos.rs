@@ -996,9 +996,10 @@ fn missing_ack(f: &Overdue<'_>) -> Judged {
         return None;
     }
     let fault = warning(format!(
-        "expected {} for PUBLISH with id {}, found none",
+        "expected {} for PUBLISH with id {}, found none{}",
         f.expected,
-        f.id.unwrap_or(0)
+        f.id.unwrap_or(0),
+        so_far(f)
     ));
     Some(at_orderly_end(f, fault))
 }
@@ -1057,8 +1058,9 @@ fn missing_pubrel(f: &Overdue<'_>) -> Judged {
         "PUBREL"
     };
     let fault = violation(format!(
-        "expected {} for {of} with id {id}, found none",
-        f.expected
+        "expected {} for {of} with id {id}, found none{}",
+        f.expected,
+        so_far(f)
     ));
     Some(within_patience(f, fault))
 }
@@ -1156,9 +1158,26 @@ fn side(direction: Direction) -> Side {
     }
 }
 
+/// ` for 20 s`, while it may still come.
+pub(super) fn so_far(f: &Overdue<'_>) -> String {
+    match f.ending {
+        Ending::Open => format!(" for {} s", f.age.as_secs()),
+        _ => String::new(),
+    }
+}
+
 /// An answer without a time limit is missed when its connection ends in order.
 fn at_orderly_end(f: &Overdue<'_>, fault: Box<Fault>) -> Box<Fault> {
     let facts = f.connection;
+    if f.ending == Ending::Open {
+        // It may still come, but it should have by now.
+        return fault
+            .only_warning_if(true)
+            .unless(f.doubt)
+            .unless(facts.any_doubt())
+            .unless_when(facts.zero_window, Reason::Tolerance)
+            .unless_when(f.acked.is_none(), Reason::Crossing);
+    }
     let by = f.by as usize;
     let left = facts.disconnect[by]
         .map(|(seen, _)| seen.time)
@@ -1179,7 +1198,8 @@ fn at_orderly_end(f: &Overdue<'_>, fault: Box<Fault>) -> Box<Fault> {
 /// An answer that is due at once is missed after 20 seconds, or when the
 /// connection ends in order, which is only a hint.
 pub(super) fn within_patience(f: &Overdue<'_>, fault: Box<Fault>) -> Box<Fault> {
-    if f.waited >= PATIENCE && !f.connection.zero_window {
+    let proven = f.waited >= PATIENCE && f.ending != Ending::Open;
+    if proven && !f.connection.zero_window {
         return fault.unless(f.doubt).unless(f.connection.any_doubt());
     }
     at_orderly_end(f, fault.only_warning_if(true))

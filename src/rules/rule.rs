@@ -94,10 +94,12 @@ pub enum Check {
     StillOpen(fn(&StillOpen<'_>) -> Judged),
     /// A pause of a client, or a connection that outlived it.
     Silence(fn(&Silence<'_>) -> Judged),
-    /// Control packets of these types, if the user has set the budget.
+    /// Control packets of these types, if the user has set the budget; and
+    /// requests to which none has come.
     Budget(
         &'static [PacketType],
         fn(&FrameFacts<'_>, &Budgets) -> Judged,
+        Option<fn(&Overdue<'_>, &Budgets) -> Judged>,
     ),
     /// Bytes that cannot be framed as MQTT.
     Stream(fn(&Stream<'_>) -> Judged),

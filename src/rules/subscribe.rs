@@ -8,7 +8,7 @@ use crate::analysis::{AnswerStep, FrameFacts, Overdue, Request, Step, Subscripti
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{ControlPacket, PacketType as P, Version};
 
-use super::qos::within_patience;
+use super::qos::{so_far, within_patience};
 use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
 use super::verdict::{Judged, violation, warning};
 
@@ -332,9 +332,10 @@ fn missing_suback(f: &Overdue<'_>) -> Judged {
         return None;
     }
     let fault = violation(format!(
-        "expected {} for the request with id {}, found none",
+        "expected {} for the request with id {}, found none{}",
         f.expected,
-        f.id.unwrap_or(0)
+        f.id.unwrap_or(0),
+        so_far(f)
     ));
     Some(within_patience(f, fault))
 }

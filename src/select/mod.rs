@@ -32,6 +32,7 @@ mod exchange;
 
 use crate::event::{Event, EventKind};
 use crate::frame::MQTTFrame;
+use crate::layer::Note;
 use crate::mqtt::topic::TopicFilter;
 use crate::mqtt::{ControlPacket, PacketType};
 
@@ -197,6 +198,10 @@ fn is_about_completeness(kind: EventKind) -> bool {
         | EventKind::Conflict
         | EventKind::Late
         | EventKind::Dropped { .. } => true,
+        EventKind::Layer(note) => matches!(
+            note,
+            Note::Undecrypted(_) | Note::Broken(_) | Note::Bound(_)
+        ),
         EventKind::Opened | EventKind::Closed { .. } | EventKind::NotMqtt { .. } => false,
     }
 }

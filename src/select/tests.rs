@@ -30,6 +30,8 @@ fn asking(selection: Selection) -> Said {
             client: end(1, 40000),
             server: end(2, 1883),
             transport: Transport::Tcp,
+            tls: None,
+            websocket: None,
             client_id: Some((*b"me").into()),
             version: Some(Version::V5),
             version_assumed: false,
@@ -77,6 +79,7 @@ impl Said {
             last: PacketRef::default(),
             time: Timestamp::default(),
             offset: 0,
+            place: Default::default(),
             started: Timestamp::default(),
             received: Default::default(),
         })

@@ -122,6 +122,14 @@ impl Reader {
         self.engine.push(&captured, &mut |output| read.take(output));
     }
 
+    /// Time goes by without packets, to so many seconds after the latest one that
+    /// `packet` stands for.
+    pub fn tick(&mut self, packet: &OwnedPacket, seconds: i64) {
+        let now = Timestamp::from_nanos(packet.time + seconds * 1_000_000_000);
+        let read = &mut self.read;
+        self.engine.tick(now, &mut |output| read.take(output));
+    }
+
     /// The end of the capture.
     pub fn finish(mut self) -> Read {
         let read = &mut self.read;
@@ -138,7 +146,7 @@ impl Read {
                 self.order.push(Ok(self.frames.len()));
                 self.frames.push(OwnedFrame::from(frame));
             }
-            Output::Tcp(_) | Output::Packet(_) | Output::Forgotten(_) => {}
+            Output::Tcp(_) | Output::Packet(_) | Output::Span(_) | Output::Forgotten(_) => {}
             Output::Event(event) => {
                 self.order.push(Err(self.events.len()));
                 self.events.push(OwnedEvent {

@@ -112,6 +112,7 @@ fn cost(line: &str) -> Option<u64> {
                 _ => number * 3_600_000,
             })
         }
+        ["!", "websocket", ..] => Some(4),
         ["!", "fin" | "reset", _] => Some(1),
         _ => None,
     }

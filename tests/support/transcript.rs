@@ -43,6 +43,8 @@
 //! | `! midstream` | (first) the capture starts in the middle: no handshake is in it |
 //! | `! open` | the capture ends while the connection is open: no FINs at the end |
 //! | `! version 5` | what follows is encoded by this version, when no CONNECT says so |
+//! | `! websocket` | (first) over WebSocket, each line a message; `offer=mqtt,x` and `select=mqtt` are the subprotocols (nothing behind `=`: none) |
+//! | `! text` | the next line is a text message of it |
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -58,8 +60,19 @@ pub struct Conversation {
     pub midstream: bool,
     /// Whether the capture ends while the connection is open.
     pub open: bool,
+    /// How the WebSocket is opened, if it goes over one.
+    pub websocket: Option<Upgrade>,
     /// What happens, in order.
     pub steps: Vec<Step>,
+}
+
+/// How a WebSocket is opened.
+#[derive(Clone, Debug)]
+pub struct Upgrade {
+    /// Subprotocols that the client offers, as a list; empty for none.
+    pub offer: String,
+    /// The one that the server selects; empty for none.
+    pub select: String,
 }
 
 /// One thing that happens in a conversation.
@@ -73,6 +86,8 @@ pub enum Step {
         packets: Vec<Packet>,
         /// Whether the capture lacks it.
         lost: bool,
+        /// Whether it is a text message, over WebSocket.
+        text: bool,
     },
     /// Bytes that were sent but not captured.
     Gap {
@@ -121,6 +136,7 @@ impl Conversation {
         match (parser.pending_gap, parser.lost) {
             (Some(_), _) => Err("`! gap` at the end does not say which way".into()),
             (None, true) => Err("`! lost` at the end loses nothing".into()),
+            (None, false) if parser.text => Err("`! text` at the end is no message".into()),
             (None, false) => Ok(parser.conversation),
         }
     }
@@ -148,6 +164,7 @@ struct Parser {
     aliases: HashMap<(Direction, u16), Vec<u8>>,
     pending_gap: Option<u32>,
     lost: bool,
+    text: bool,
 }
 
 impl Parser {
@@ -179,6 +196,7 @@ impl Parser {
                 direction,
                 packets: vec![packet],
                 lost: std::mem::take(&mut self.lost),
+                text: std::mem::take(&mut self.text),
             }),
         }
         Ok(())
@@ -229,6 +247,10 @@ impl Parser {
                 bytes: bytes.parse().map_err(|_| "gap how long?")?,
             }),
             ["lost"] => self.lost = true,
+            ["text"] if self.conversation.websocket.is_some() => self.text = true,
+            ["websocket", options @ ..] if steps.is_empty() => {
+                self.conversation.websocket = Some(upgrade(options)?);
+            }
             ["wait", time] => steps.push(Step::Wait(duration(time)?)),
             ["fin", way] => steps.push(Step::Fin(self::way(way)?)),
             ["reset", way] => steps.push(Step::Reset(self::way(way)?)),
@@ -240,13 +262,28 @@ impl Parser {
             _ => {
                 return Err(
                     "`!` knows gap N [>|<], lost, wait TIME, fin >|<, reset >|<, \
-                            midstream (first), version V"
+                            midstream (first), version V, websocket (first), text (over websocket)"
                         .into(),
                 );
             }
         }
         Ok(())
     }
+}
+
+fn upgrade(options: &[&str]) -> Result<Upgrade, String> {
+    let mut upgrade = Upgrade {
+        offer: "mqtt".to_owned(),
+        select: "mqtt".to_owned(),
+    };
+    for option in options {
+        match option.split_once('=') {
+            Some(("offer", names)) => upgrade.offer = names.to_owned(),
+            Some(("select", name)) => upgrade.select = name.to_owned(),
+            _ => return Err(format!("`{option}`: write offer=NAME,NAME or select=NAME")),
+        }
+    }
+    Ok(upgrade)
 }
 
 fn way(word: &str) -> Result<Direction, String> {

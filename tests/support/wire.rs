@@ -24,7 +24,7 @@ use std::time::Duration;
 use mqttdump::frame::Direction::{self, Down, Up};
 
 use super::stack::{OwnedPacket, Stack};
-use super::transcript::{Conversation, Step};
+use super::transcript::{Conversation, Step, Upgrade};
 
 pub const FIN: u8 = 0x01;
 pub const SYN: u8 = 0x02;
@@ -112,6 +112,12 @@ impl Wire {
         wire.send(&mut now, Up, SYN, &[], false);
         wire.send(&mut now, Down, SYN | ACK, &[], false);
         wire.send(&mut now, Up, ACK, &[], false);
+        if let Some(upgrade) = &conversation.websocket {
+            for way in [Up, Down] {
+                wire.send(&mut now, way, PSH | ACK, &head(upgrade, way), false);
+                wire.send(&mut now, way.reversed(), ACK, &[], false);
+            }
+        }
         if conversation.midstream {
             wire.segments.clear();
         }
@@ -122,11 +128,15 @@ impl Wire {
                     direction,
                     packets,
                     lost,
+                    text,
                 } => {
-                    let bytes: Vec<u8> = packets
+                    let mut bytes: Vec<u8> = packets
                         .iter()
                         .flat_map(|p| p.encoded.bytes.clone())
                         .collect();
+                    if conversation.websocket.is_some() {
+                        bytes = message(*direction, *text, &bytes);
+                    }
                     wire.send(&mut now, *direction, PSH | ACK, &bytes, *lost);
                     if pure_acks {
                         wire.send(&mut now, direction.reversed(), ACK, &[], false);
@@ -387,6 +397,53 @@ impl Wire {
             Down => (self.server, self.client),
         }
     }
+}
+
+/// The request or the answer that opens a WebSocket.
+fn head(upgrade: &Upgrade, way: Direction) -> Vec<u8> {
+    let (first, name) = match way {
+        Up => (
+            "GET /mqtt HTTP/1.1\r\nHost: broker\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+            &upgrade.offer,
+        ),
+        Down => (
+            "HTTP/1.1 101 Switching Protocols\r\n\
+             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+            &upgrade.select,
+        ),
+    };
+    let mut head = format!("{first}Upgrade: websocket\r\nConnection: Upgrade\r\n");
+    if !name.is_empty() {
+        head += &format!("Sec-WebSocket-Protocol: {name}\r\n");
+    }
+    head += "\r\n";
+    head.into_bytes()
+}
+
+/// A WebSocket message in one frame.
+fn message(way: Direction, text: bool, payload: &[u8]) -> Vec<u8> {
+    const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+    let masked = if way == Up { 0x80 } else { 0 };
+    let mut bytes = vec![if text { 0x81 } else { 0x82 }];
+    match payload.len() {
+        len @ 0..=125 => bytes.push(masked | len as u8),
+        len @ 126..=0xffff => {
+            bytes.push(masked | 126);
+            bytes.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            bytes.push(masked | 127);
+            bytes.extend((len as u64).to_be_bytes());
+        }
+    }
+    if way == Up {
+        bytes.extend(KEY);
+        bytes.extend(payload.iter().zip(KEY.iter().cycle()).map(|(b, k)| b ^ k));
+    } else {
+        bytes.extend(payload);
+    }
+    bytes
 }
 
 struct Clock {

@@ -19,35 +19,76 @@
 //! packets of others. So a reader of the file sees it grow, and little is lost
 //! when the pipe is cut.
 //!
+//! What is written goes into one file or into a [`Series`] of them. A packet
+//! goes into the file of the time when it is written, so when packets were
+//! held, a file may begin with some that were captured before it was begun: the
+//! opening of the connections that were decided since. Each connection is in
+//! order over all the files, and all of it is there.
+//!
 //! An IP packet that came in fragments belongs to a connection with all of
 //! them, though only the last shows it ([`Placed::fragments`]). What is not a
 //! packet (names, secrets, interfaces) is passed on as it is.
 
+mod commands;
 mod held;
+mod names;
+mod permission;
+mod schedule;
+mod series;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use mqttdump::capture::{Block, Error, OwnedPacket, Packet, Writer};
+use mqttdump::capture::{Block, Error, OwnedPacket, Packet};
 use mqttdump::engine::Placed;
 use mqttdump::limits::{SAVE_CLOSED, SAVE_FRAGMENTS, SAVE_HELD_BYTES};
 use mqttdump::packet::PacketRef;
+use mqttdump::time::Timestamp;
 
 use held::Held;
+use schedule::{Schedule, Step};
+
+pub(crate) use schedule::Rotation;
+pub(crate) use series::{Series, is_same};
 
 /// Saves while the capture is read for the first time.
 pub(crate) enum Saver {
     /// Every packet.
-    All(Writer),
+    All(Box<Series>),
     /// Nothing yet: only finds out what a second pass is to write.
-    Find(Wanted),
+    Find(Finding),
     /// Packets of a pipe, once their connection is wanted.
     Hold(Box<Holding>),
 }
 
+/// The time by the clock.
+pub(crate) fn now() -> Timestamp {
+    let now = jiff::Timestamp::now();
+    Timestamp::from_parts(now.as_second(), 0)
+}
+
+/// What saving came to.
+#[derive(Debug, Default)]
+pub(crate) struct Saved {
+    /// What a second pass is to write, if there has to be one.
+    pub(crate) wanted: Option<Wanted>,
+    /// Packets that should have been written and could not be held.
+    pub(crate) unsaved: u64,
+    /// Something went wrong, and has been said.
+    pub(crate) failed: bool,
+}
+
 impl Saver {
-    pub(crate) fn hold(writer: Writer) -> Self {
+    pub(crate) fn find(rotation: Rotation) -> Self {
+        Self::Find(Finding {
+            wanted: Wanted::default(),
+            schedule: Schedule::new(rotation, None),
+            over: false,
+        })
+    }
+
+    pub(crate) fn hold(series: Series) -> Self {
         Self::Hold(Box::new(Holding {
-            writer,
+            series,
             held: Held::new(SAVE_HELD_BYTES),
             wanted: HashSet::new(),
             closed: VecDeque::new(),
@@ -60,20 +101,82 @@ impl Saver {
         !matches!(self, Self::All(_))
     }
 
-    /// Something that is not a packet.
-    pub(crate) fn block(&mut self, block: &Block<'_>) -> Result<(), Error> {
+    fn series(&mut self) -> Option<&mut Series> {
         match self {
-            Self::All(writer) => writer.block(block),
-            Self::Find(_) => Ok(()),
-            Self::Hold(holding) => holding.writer.block(block),
+            Self::All(series) => Some(series),
+            Self::Find(_) => None,
+            Self::Hold(holding) => Some(&mut holding.series),
         }
     }
 
+    /// The file that is being written, if there is one.
+    #[cfg(feature = "live")]
+    pub(crate) fn path(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::All(series) => series.path(),
+            Self::Find(_) => None,
+            Self::Hold(holding) => holding.series.path(),
+        }
+    }
+
+    /// Whether saving can go on as whoever we have become.
+    pub(crate) fn may_go_on(&self) -> Result<(), String> {
+        match self {
+            Self::All(series) => series.may_go_on(),
+            Self::Find(_) => Ok(()),
+            Self::Hold(holding) => holding.series.may_go_on(),
+        }
+    }
+
+    /// A packet of this time is about to be read. It may be one too many: see
+    /// [`Saver::is_over`].
+    #[inline]
+    pub(crate) fn at(&mut self, time: Timestamp) -> Result<(), Error> {
+        match self {
+            Self::All(series) => series.at(time),
+            Self::Find(finding) => {
+                finding.over |= finding.schedule.at(time) == Step::Over;
+                Ok(())
+            }
+            Self::Hold(holding) => holding.series.at(time),
+        }
+    }
+
+    /// Time has come to this point without packets.
+    pub(crate) fn tick(&mut self, now: Timestamp) -> Result<(), Error> {
+        self.series().map_or(Ok(()), |series| series.tick(now))
+    }
+
+    /// Whether as many files as were asked for are full (`-W` with `-G`).
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Self::All(series) => series.is_over(),
+            Self::Find(finding) => finding.over,
+            Self::Hold(holding) => holding.series.is_over(),
+        }
+    }
+
+    /// Whether nothing can be saved any more, now or later.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        match self {
+            Self::All(series) => series.is_hopeless(),
+            Self::Find(_) => false,
+            Self::Hold(holding) => holding.series.is_hopeless(),
+        }
+    }
+
+    /// Something that is not a packet.
+    pub(crate) fn block(&mut self, block: &Block<'_>) -> Result<(), Error> {
+        self.series().map_or(Ok(()), |series| series.block(block))
+    }
+
     /// A packet that was read, and where it belongs.
+    #[inline]
     pub(crate) fn packet(&mut self, packet: &Packet<'_>, placed: Placed<'_>) -> Result<(), Error> {
         match self {
-            Self::All(writer) => writer.packet(packet),
-            Self::Find(wanted) => {
+            Self::All(series) => series.packet(packet),
+            Self::Find(Finding { wanted, .. }) => {
                 if let Some(connection) = placed.connection {
                     wanted.note_fragments(connection, placed.fragments);
                 }
@@ -87,7 +190,7 @@ impl Saver {
     pub(crate) fn select(&mut self, connection: u64) -> Result<(), Error> {
         match self {
             Self::All(_) => Ok(()),
-            Self::Find(wanted) => {
+            Self::Find(Finding { wanted, .. }) => {
                 wanted.connections.insert(connection);
                 Ok(())
             }
@@ -99,32 +202,44 @@ impl Saver {
     pub(crate) fn closed(&mut self, connection: u64) {
         match self {
             Self::All(_) => {}
-            Self::Find(wanted) => wanted.forget_unless_wanted(connection),
+            Self::Find(Finding { wanted, .. }) => wanted.forget_unless_wanted(connection),
             Self::Hold(holding) => holding.closed(connection),
         }
     }
 
     /// Hands everything written so far to the system.
     pub(crate) fn flush(&mut self) -> Result<(), Error> {
-        match self {
-            Self::All(writer) => writer.flush(),
-            Self::Find(_) => Ok(()),
-            Self::Hold(holding) => holding.writer.flush(),
-        }
+        self.series().map_or(Ok(()), Series::flush)
     }
 
-    /// The capture has ended. What a second pass is to write, if there has to
-    /// be one; and how many packets should have been written and were not.
-    pub(crate) fn finish(self) -> Result<(Option<Wanted>, u64), Error> {
-        match self {
-            Self::All(writer) => writer.finish().map(|()| (None, 0)),
-            Self::Find(wanted) => {
-                let unsaved = wanted.unsaved;
-                Ok((Some(wanted), unsaved))
+    /// The capture has ended.
+    pub(crate) fn finish(self) -> Result<Saved, Error> {
+        let (series, unsaved) = match self {
+            Self::All(series) => (*series, 0),
+            Self::Hold(holding) => (holding.series, holding.unsaved),
+            Self::Find(Finding { wanted, .. }) => {
+                return Ok(Saved {
+                    unsaved: wanted.unsaved,
+                    wanted: Some(wanted),
+                    failed: false,
+                });
             }
-            Self::Hold(holding) => holding.writer.finish().map(|()| (None, holding.unsaved)),
-        }
+        };
+        Ok(Saved {
+            wanted: None,
+            unsaved,
+            failed: !series.finish()?,
+        })
     }
+}
+
+/// The first of two passes.
+pub(crate) struct Finding {
+    wanted: Wanted,
+    /// That of the files of the second pass, so that both end at the same
+    /// packet.
+    schedule: Schedule,
+    over: bool,
 }
 
 /// What a second pass is to write.
@@ -178,7 +293,7 @@ impl Wanted {
 
 /// Saves from a pipe.
 pub(crate) struct Holding {
-    writer: Writer,
+    series: Series,
     held: Held<OwnedPacket>,
     wanted: HashSet<u64>,
     /// Wanted connections that have closed. The last ones stay wanted, for the
@@ -203,7 +318,7 @@ impl Holding {
         if !placed.fragments.is_empty() {
             self.release(connection)?;
         }
-        self.writer.packet(packet)
+        self.series.packet(packet)
     }
 
     fn hold(&mut self, packet: &Packet<'_>, connection: Option<u64>) {
@@ -224,7 +339,7 @@ impl Holding {
         self.unsaved += dropped;
         packets
             .iter()
-            .try_for_each(|packet| self.writer.packet(&packet.lend()))
+            .try_for_each(|packet| self.series.packet(&packet.lend()))
     }
 
     fn closed(&mut self, connection: u64) {
@@ -247,7 +362,7 @@ mod tests {
     use std::path::Path;
     use std::sync::{Arc, Mutex};
 
-    use mqttdump::capture::{Capture, Item, Plan};
+    use mqttdump::capture::{Capture, Item, Plan, Writer};
 
     use super::*;
 
@@ -293,17 +408,18 @@ mod tests {
         let buffer = Buffer::default();
         let plan = Plan::new(Path::new("x.pcap"), &[]);
         let writer = Writer::to_write(Box::new(buffer.clone()), "test", plan);
-        let mut saver = Saver::hold(writer);
+        let mut saver = Saver::hold(Series::to_writer(writer));
         push(&mut saver, steps);
-        assert_eq!(saver.finish().unwrap().1, 0);
+        let saved = saver.finish().unwrap();
+        assert_eq!((saved.unsaved, saved.failed), (0, false));
         let bytes = buffer.0.lock().unwrap().clone();
         numbers(bytes)
     }
 
     fn from_file(steps: &[Step<'_>]) -> Vec<u8> {
-        let mut saver = Saver::Find(Wanted::default());
+        let mut saver = Saver::find(Rotation::default());
         push(&mut saver, steps);
-        let wanted = saver.finish().unwrap().0.unwrap().into_test();
+        let wanted = saver.finish().unwrap().wanted.unwrap().into_test();
         (1..)
             .zip(steps)
             .filter(|(number, step)| wanted(id(*number), (step.0 > 0).then_some(step.0)))
@@ -378,10 +494,12 @@ mod tests {
 
     #[test]
     fn a_connection_that_closed_unselected_is_given_up() {
-        let mut saver = Saver::Find(Wanted::default());
+        let mut saver = Saver::find(Rotation::default());
         push(&mut saver, &[(0, &[], &[]), (1, &[1], &[])]);
         saver.closed(1);
-        let Saver::Find(wanted) = saver else { panic!() };
+        let Saver::Find(Finding { wanted, .. }) = saver else {
+            panic!()
+        };
         assert_eq!((wanted.noted, wanted.fragments.len()), (0, 0));
     }
 }

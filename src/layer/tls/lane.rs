@@ -257,7 +257,7 @@ pub(super) fn tell_content(
         }
         at = next;
     }
-    own(way, record, end..record.bytes.len(), Own::TlsRecord, out);
+    own(way, record, end..record.bytes.len(), Own::TlsRecordEnd, out);
 }
 
 /// Tells a stretch of a record that is not handed on.

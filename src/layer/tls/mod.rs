@@ -626,7 +626,7 @@ impl Tls {
         let end = len.saturating_sub(after).max(begin);
         own(way, record, 0..begin, Own::TlsRecord, out);
         own(way, record, begin..end, Own::Unread, out);
-        own(way, record, end..len, Own::TlsRecord, out);
+        own(way, record, end..len, Own::TlsRecordEnd, out);
     }
 
     fn tell_sealed(&mut self, way: Way, why: &'static str, at: At, out: Sink<'_>) {

@@ -20,6 +20,7 @@ mod gtp;
 mod vxlan;
 
 use super::ip::protocol;
+use super::{Other, named};
 use crate::link::{Bytes, Next, Step, Stop};
 
 /// What an IP packet carries, if not TCP.
@@ -29,8 +30,8 @@ pub(super) enum Content<'a> {
     Tunnel(Next, Bytes<'a>),
     /// The same, but only the port says so.
     UdpTunnel(Next, Bytes<'a>),
-    /// UDP, of no tunnel that we know.
-    Udp,
+    /// UDP, of no tunnel that we know; and what it is.
+    Udp(Other),
     /// Something else.
     Other(u8),
 }
@@ -41,7 +42,7 @@ pub(super) fn content(protocol: u8, payload: Bytes<'_>) -> Result<Content<'_>, S
         protocol::UDP => match open_udp(payload) {
             Ok((next, bytes)) => return Ok(Content::UdpTunnel(next, bytes)),
             Err(Stop::Cut) => return Err(Stop::Cut),
-            Err(_) => return Ok(Content::Udp),
+            Err(_) => return Ok(Content::Udp(named::name(payload))),
         },
         protocol::IPV4 | protocol::IPV6 => (Next::Ip, payload),
         protocol::GRE => gre::open(payload)?,

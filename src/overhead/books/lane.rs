@@ -1,6 +1,7 @@
 //! One direction's stream, as the accounting sees it: what its bytes are, which
 //! of them were seen and acknowledged, and which frames wait to know.
 
+use super::super::carriage::Carriage;
 use super::super::label::Labels;
 use super::super::ranges::Ranges;
 use super::head::Head;
@@ -53,6 +54,8 @@ impl Fresh {
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub(super) labels: Labels,
+    /// Where layers lie between this stream and MQTT.
+    pub(super) carriage: Option<Box<Carriage>>,
     pub(super) seen: Ranges,
     /// Whether the SYN was seen.
     pub(super) syn: bool,

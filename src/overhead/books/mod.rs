@@ -16,6 +16,7 @@ pub(super) use head::Head;
 
 use super::Map;
 use super::account::{ConnectionAccount, Costs, Doubts, GroupKey, Ladder, Terms};
+use super::carriage::Carriage;
 use super::cause::{Cause, Causes, Mechanism, Purpose};
 use super::label::{Label, is_of_exchange};
 use super::layer::{Layer, Layers};
@@ -23,7 +24,7 @@ use super::level::{Level, Measures};
 use super::share::Share;
 use super::traffic;
 use super::wake::Wakes;
-use crate::engine::{Captured, CapturedSegment};
+use crate::engine::{Captured, CapturedSegment, Span};
 use crate::flow::Carried;
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::limits;
@@ -259,9 +260,55 @@ impl Books {
         }
         let lane = frame.direction as usize;
         let slot = owner.map(|owner| owner.slot);
-        self.lanes[lane].labels.push(Label::of(frame, slot));
+        let label = Label::of(frame, slot);
+        match self.lanes[lane].carriage.take() {
+            None => self.lanes[lane].labels.push(label),
+            Some(mut carriage) => {
+                carriage.packet(label, rules.share, &mut |label| self.label(lane, label));
+                self.put_back(lane, carriage, rules);
+            }
+        }
         self.settle(lane, rules);
         self.prune(lane, rules);
+    }
+
+    /// What a stretch of a stream with layers below MQTT is.
+    pub(super) fn span(&mut self, span: &Span<'_>, rules: Rules) {
+        let lane = span.direction as usize;
+        let mut carriage = self.lanes[lane].carriage.take().unwrap_or_default();
+        carriage.span(span.place, span.kind, rules.share, &mut |label| {
+            self.label(lane, label);
+        });
+        self.put_back(lane, carriage, rules);
+        self.settle(lane, rules);
+        self.prune(lane, rules);
+    }
+
+    /// A label of what carries MQTT, or of a part of a control packet.
+    fn label(&mut self, lane: usize, label: Label) {
+        if let Some(slot) = label.owner
+            && let Some(open) = self.open[slot as usize].as_mut()
+        {
+            open.labels += 1;
+        }
+        if label.packet.is_some() {
+            let carriers = label.parts.iter().filter(|(layer, _)| layer.is_carrier());
+            let bytes: u32 = carriers.map(|(_, bytes)| bytes).sum();
+            self.traffic.carriers[lane] += u64::from(bytes);
+        }
+        self.lanes[lane].labels.push(label);
+    }
+
+    fn put_back(&mut self, lane: usize, mut carriage: Box<Carriage>, rules: Rules) {
+        for owner in carriage.take_released() {
+            self.unname(owner, rules);
+        }
+        self.lanes[lane].carriage = Some(carriage);
+    }
+
+    /// What was posted so far.
+    pub(super) fn so_far(&self) -> &ConnectionAccount {
+        &self.account
     }
 
     /// Topics with QoS and direction that are told apart.
@@ -315,10 +362,21 @@ impl Books {
     /// label any more. Stragglers may still come.
     pub(super) fn finish(&mut self, rules: Rules) {
         if !self.finished {
+            for lane in 0..2 {
+                if let Some(mut carriage) = self.lanes[lane].carriage.take() {
+                    carriage.finish(rules.share, &mut |label| self.label(lane, label));
+                    self.put_back(lane, carriage, rules);
+                }
+            }
             self.finished = true;
             self.settle(0, rules);
             self.settle(1, rules);
         }
+    }
+
+    /// Whether the connection is over, as far as its streams go.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
     }
 
     /// Nothing comes any more.

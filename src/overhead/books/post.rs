@@ -3,7 +3,7 @@
 use super::super::account::{Step, Term};
 use super::super::apportion;
 use super::super::cause::{Cause, Mechanism, Purpose};
-use super::super::label::Label;
+use super::super::label::{Label, Packet};
 use super::super::layer::{Layer, Layers};
 use super::super::level::Measures;
 use super::super::ranges::overlap;
@@ -11,7 +11,6 @@ use super::head::Head;
 use super::lane::{Fresh, Kind, Waiting};
 use super::{Books, Rules};
 use crate::frame::Direction;
-use crate::mqtt::PacketType;
 use crate::time::Timestamp;
 
 /// Frames of a message that are noted one by one.
@@ -20,7 +19,7 @@ const LADDER_STEPS: usize = 40;
 /// What one control packet (or bytes without a label) has in a frame.
 #[derive(Debug)]
 pub(super) struct Piece {
-    packet_type: Option<PacketType>,
+    packet: Option<Packet>,
     purpose: Purpose,
     owner: Option<u32>,
     /// Its last byte is in the frame.
@@ -32,6 +31,17 @@ pub(super) struct Piece {
 impl Piece {
     fn bytes(&self) -> u64 {
         self.new.l2 + self.old.l2
+    }
+
+    /// Whether it is of the same control packet, or of none for the same thing.
+    fn is_of_same(&self, other: &Self) -> bool {
+        (self.packet, self.purpose, self.owner) == (other.packet, other.purpose, other.owner)
+    }
+
+    fn join(&mut self, other: Self) {
+        self.new += other.new;
+        self.old += other.old;
+        self.ends |= other.ends;
     }
 }
 
@@ -139,14 +149,18 @@ impl Books {
             let (new, mut old) = (part(new), part(total - new));
             old.mqtt = mqtt - new.mqtt;
             old.app = app - new.app;
-            pieces.push(Piece {
-                packet_type: stretch.label.map(|l| l.packet_type),
+            let piece = Piece {
+                packet: stretch.label.and_then(|l| l.packet),
                 purpose: stretch.label.map_or(Purpose::Unknown, |l| l.purpose),
                 owner: stretch.label.and_then(|l| l.owner),
-                ends: stretch.label.is_some_and(|l| l.end == to),
+                ends: stretch.label.is_some_and(|l| l.ends && l.end == to),
                 new,
                 old,
-            });
+            };
+            match pieces.last_mut() {
+                Some(last) if last.is_of_same(&piece) => last.join(piece),
+                _ => pieces.push(piece),
+            }
             if stretch.label.is_none() {
                 self.doubts.unparsed += new.l2;
                 self.doubts.forgotten += old.l2;
@@ -164,7 +178,7 @@ impl Books {
         let mut push = |bytes: u64, label: Option<&Label>| {
             if bytes > 0 {
                 pieces.push(Piece {
-                    packet_type: label.map(|l| l.packet_type),
+                    packet: label.and_then(|l| l.packet),
                     purpose: label.map_or(Purpose::Unknown, |l| l.purpose),
                     owner: label.and_then(|l| l.owner),
                     ends: false,
@@ -254,7 +268,7 @@ impl Books {
             steps.push(Step {
                 time: frame.time,
                 direction: frame.direction,
-                packet_type: piece.packet_type,
+                packet_type: piece.packet.map(|packet| packet.packet_type),
                 cause,
                 bytes: rules.level.of(measures),
             });

@@ -6,7 +6,7 @@ use super::super::amount::{Amount, Bill};
 use super::super::traffic::{ConnectionTraffic, Headers, Shape};
 use super::trials::Trials;
 use super::{Bound, Mark, Outcome, Stage, WhatIf};
-use crate::frame::Direction;
+use crate::frame::{Direction, Transport};
 use crate::mqtt::Version;
 
 /// Messages of a connection that are alike.
@@ -75,6 +75,19 @@ impl<'a> Model<'a> {
             .unwrap_or_default()
     }
 
+    /// Mean bytes that TLS and WebSocket add to a segment with control packets.
+    fn carrier(&self, direction: Direction) -> Amount {
+        let at = direction as usize;
+        match self.connection.writes[at] {
+            0 => Amount::default(),
+            writes => Amount::tcp(self.connection.carriers[at] as f64 / writes as f64),
+        }
+    }
+
+    fn is_over(&self, transports: [Transport; 2]) -> bool {
+        transports.contains(&self.connection.transport)
+    }
+
     /// What a PINGREQ, its answer and an acknowledgement of that take.
     pub(super) fn cycle(&self) -> [Amount; 2] {
         let acks = match self.bound {
@@ -83,7 +96,10 @@ impl<'a> Model<'a> {
         };
         let (up, down) = (self.header(Direction::Up), self.header(Direction::Down));
         let ping = Amount::mqtt(2.0);
-        [up * 2.0 + ping, down * acks + ping]
+        [
+            up * 2.0 + ping + self.carrier(Direction::Up),
+            down * acks + ping + self.carrier(Direction::Down),
+        ]
     }
 
     pub(super) fn add(&mut self, term: Term, direction: Direction, amount: Amount) {
@@ -97,6 +113,10 @@ impl<'a> Model<'a> {
         trials: &mut Option<Trials>,
     ) {
         let at_least = |outcome: &mut Outcome, mark: Mark| outcome.mark = outcome.mark.max(mark);
+        if self.connection.transport != Transport::Tcp {
+            // How many records and frames there would be is a guess.
+            at_least(outcome, Mark::Model);
+        }
         match change {
             WhatIf::Qos(qos) => {
                 at_least(outcome, Mark::Model);
@@ -156,6 +176,8 @@ impl<'a> Model<'a> {
             WhatIf::OneConnection | WhatIf::ConnectionPerMessage => {
                 at_least(outcome, Mark::Model);
             }
+            WhatIf::Tls(_) if self.is_over([Transport::Tls, Transport::TlsWebSocket]) => {}
+            WhatIf::WebSocket if self.is_over([Transport::WebSocket, Transport::TlsWebSocket]) => {}
             WhatIf::Tls(tls) => {
                 at_least(outcome, Mark::Model);
                 let ([up, down], record) = tls.costs();
@@ -212,10 +234,11 @@ impl<'a> Model<'a> {
         for direction in DIRECTIONS {
             let at = direction as usize;
             let group = &mut self.groups[i];
-            let more = data[at] - group.data[at] + acks[at] - group.acks[at];
+            let more_data = data[at] - group.data[at];
+            let more = more_data + acks[at] - group.acks[at];
             (group.data[at], group.acks[at]) = (data[at], acks[at]);
-            let header = self.header(direction);
-            self.add(Term::Message, direction, header * more);
+            let headers = self.header(direction) * more + self.carrier(direction) * more_data;
+            self.add(Term::Message, direction, headers);
         }
     }
 }

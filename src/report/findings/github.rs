@@ -1,43 +1,70 @@
 //! Annotations in the log of a GitHub job.
 
 use super::{
-    CaptureResult, CheckSummary, FindingsFormat, FindingsReport, counted, sentence, statements,
+    CaptureResult, CheckSummary, FindingsFormat, FindingsReport, Interval, counted, often,
+    sentence, statements,
 };
-use crate::rules::Verdict;
+use crate::rules::{Finding, Tally, Verdict};
 
 /// `check --format github`
 pub(super) static GITHUB: FindingsFormat = FindingsFormat {
     name: "github",
     help: "annotations for a GitHub Actions log",
-    new: |_| Box::new(GitHub::default()),
+    new: |options| {
+        Box::new(GitHub {
+            live: options.live,
+            sum: CheckSummary::default(),
+        })
+    },
 };
 
-#[derive(Default)]
 struct GitHub {
+    live: bool,
     sum: CheckSummary,
 }
 
 impl FindingsReport for GitHub {
+    fn streams(&self) -> bool {
+        self.live
+    }
+
+    fn finding(&mut self, capture: &str, finding: &Finding, out: &mut Vec<u8>) {
+        let level = match finding.verdict {
+            Verdict::Violation => "error",
+            Verdict::Warning => "warning",
+            Verdict::Note | Verdict::CannotTell(_) => "notice",
+        };
+        let mut text = sentence(finding);
+        text += &format!(" [{}]", statements(finding).join(", "));
+        if let Some(number) = finding.connection {
+            text += &format!(", connection {number}");
+        }
+        let packets: Vec<_> = finding
+            .packets
+            .iter()
+            .map(|p| p.number.to_string())
+            .collect();
+        text += &format!(", packets {}", packets.join(" "));
+        line(level, capture, finding.rule.id, &text, out);
+    }
+
+    fn interval(&mut self, _interval: Interval, result: &CaptureResult, out: &mut Vec<u8>) {
+        sum(&result.summary, out);
+    }
+
     fn capture(&mut self, result: &CaptureResult, out: &mut Vec<u8>) {
         self.sum.add(&result.summary);
         for finding in &result.findings {
-            let level = match finding.verdict {
-                Verdict::Violation => "error",
-                Verdict::Warning => "warning",
-                Verdict::Note | Verdict::CannotTell(_) => "notice",
-            };
-            let mut text = sentence(finding);
-            text += &format!(" [{}]", statements(finding).join(", "));
-            if let Some(number) = finding.connection {
-                text += &format!(", connection {number}");
-            }
-            let packets: Vec<_> = finding
-                .packets
-                .iter()
-                .map(|p| p.number.to_string())
-                .collect();
-            text += &format!(", packets {}", packets.join(" "));
-            line(level, &result.name, finding.rule.id, &text, out);
+            self.finding(&result.name, finding, out);
+        }
+        for counted in result.tally.iter().flat_map(Tally::iter) {
+            let text = format!(
+                "{} {}: {}\n",
+                counted.verdict.name(),
+                counted.rule.id,
+                often(counted.times, counted.connections)
+            );
+            out.extend_from_slice(text.as_bytes());
         }
         for error in &result.errors {
             line("error", &result.name, "input", error, out);
@@ -45,16 +72,19 @@ impl FindingsReport for GitHub {
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        let sum = &self.sum;
-        let text = format!(
-            "{}, {}, {} cannot tell in {}\n",
-            counted(sum.violations, "violation"),
-            counted(sum.warnings, "warning"),
-            sum.cannot_tell,
-            counted(sum.frames, "message"),
-        );
-        out.extend_from_slice(text.as_bytes());
+        sum(&self.sum, out);
     }
+}
+
+fn sum(sum: &CheckSummary, out: &mut Vec<u8>) {
+    let text = format!(
+        "{}, {}, {} cannot tell in {}\n",
+        counted(sum.violations, "violation"),
+        counted(sum.warnings, "warning"),
+        sum.cannot_tell,
+        counted(sum.frames, "message"),
+    );
+    out.extend_from_slice(text.as_bytes());
 }
 
 fn line(level: &str, file: &str, title: &str, message: &str, out: &mut Vec<u8>) {

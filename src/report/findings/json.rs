@@ -8,8 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::super::utc::Utc;
-use super::{CaptureResult, CheckSummary, FindingsFormat, FindingsReport, statements};
-use crate::rules::Finding;
+use super::{CaptureResult, CheckSummary, FindingsFormat, FindingsReport, Interval, statements};
+use crate::rules::{Counted, Finding};
+use crate::time::Timestamp;
 
 /// `check --format json`
 pub(super) static JSON: FindingsFormat = FindingsFormat {
@@ -74,6 +75,28 @@ struct Summary {
     complete: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<String>,
+    /// When findings were told as they arose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules: Option<Vec<Often>>,
+}
+
+/// How often a rule was broken.
+#[derive(Serialize)]
+struct Often {
+    rule: &'static str,
+    verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'static str>,
+    connections: u64,
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct Passed {
+    from: String,
+    to: String,
 }
 
 #[derive(Serialize)]
@@ -106,6 +129,8 @@ struct Found {
 
 #[derive(Serialize)]
 struct Last {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<Passed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
     summary: Summary,
@@ -156,19 +181,58 @@ impl FindingsReport for Lines {
         out.push(b'\n');
     }
 
+    fn interval(&mut self, interval: Interval, result: &CaptureResult, out: &mut Vec<u8>) {
+        self.summary(Some(interval), result, out);
+    }
+
     fn capture(&mut self, result: &CaptureResult, out: &mut Vec<u8>) {
         for finding in &result.findings {
             self.finding(&result.name, finding, out);
         }
+        self.summary(None, result, out);
+    }
+
+    fn finish(&mut self, _out: &mut Vec<u8>) {}
+}
+
+impl Lines {
+    fn summary(&self, interval: Option<Interval>, result: &CaptureResult, out: &mut Vec<u8>) {
         let last = Last {
+            interval: interval.map(|interval| Passed {
+                from: rfc3339(interval.from),
+                to: rfc3339(interval.to),
+            }),
             file: self.many.then(|| result.name.clone()),
-            summary: Summary::new(&result.summary, &result.errors),
+            summary: Summary {
+                rules: result
+                    .tally
+                    .as_ref()
+                    .map(|tally| tally.iter().map(Often::new).collect()),
+                ..Summary::new(&result.summary, &result.errors)
+            },
         };
         let _ = serde_json::to_writer(&mut *out, &last);
         out.push(b'\n');
     }
+}
 
-    fn finish(&mut self, _out: &mut Vec<u8>) {}
+impl Often {
+    fn new(counted: &Counted) -> Self {
+        Self {
+            rule: counted.rule.id,
+            verdict: counted.verdict.name(),
+            reason: counted.verdict.reason().map(|reason| reason.name()),
+            by: counted.by.map(|side| side.name()),
+            connections: counted.connections,
+            count: counted.times,
+        }
+    }
+}
+
+fn rfc3339(time: Timestamp) -> String {
+    let mut text = Vec::new();
+    Utc::default().put(time, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 impl Summary {
@@ -185,14 +249,13 @@ impl Summary {
             more: summary.more,
             complete: summary.damaged.then_some(false),
             errors: errors.to_vec(),
+            rules: None,
         }
     }
 }
 
 impl Found {
     fn new(finding: &Finding, file: Option<&str>) -> Self {
-        let mut time = Vec::new();
-        Utc::default().put(finding.time, &mut time);
         let (client_id, client_id_base64) = text(finding.client_id.as_deref());
         let (topic, topic_base64) = text(finding.topic.as_deref());
         Self {
@@ -210,7 +273,7 @@ impl Found {
             topic_base64,
             packets: finding.packets.iter().map(|packet| packet.number).collect(),
             count: finding.count,
-            time: String::from_utf8_lossy(&time).into_owned(),
+            time: rfc3339(finding.time),
             message: finding.message.clone(),
         }
     }

@@ -23,7 +23,8 @@ mod text;
 
 use jiff::tz::TimeZone;
 
-use crate::rules::{Finding, Rule, Verdict};
+use crate::rules::{Finding, Rule, Tally, Verdict};
+use crate::time::Timestamp;
 
 /// What one capture came to.
 #[derive(Debug, Default)]
@@ -40,6 +41,17 @@ pub struct CaptureResult {
     pub judged: Vec<&'static Rule>,
     /// What is wrong with the input.
     pub errors: Vec<String>,
+    /// How often each rule was broken, when findings were told as they arose.
+    pub tally: Option<Tally>,
+}
+
+/// A stretch of capture time that has passed.
+#[derive(Clone, Copy, Debug)]
+pub struct Interval {
+    /// When it began.
+    pub from: Timestamp,
+    /// When it ended.
+    pub to: Timestamp,
 }
 
 /// What one capture came to, in numbers. Findings count once, however often
@@ -107,6 +119,8 @@ pub struct FindingsOptions {
     pub zone: TimeZone,
     /// There is more than one capture.
     pub many: bool,
+    /// Findings are told as they arise, where the format can.
+    pub live: bool,
 }
 
 impl Default for FindingsOptions {
@@ -117,6 +131,7 @@ impl Default for FindingsOptions {
             width: None,
             zone: TimeZone::UTC,
             many: false,
+            live: false,
         }
     }
 }
@@ -131,6 +146,9 @@ pub trait FindingsReport {
 
     /// A finding, before its capture has ended.
     fn finding(&mut self, _capture: &str, _finding: &Finding, _out: &mut Vec<u8>) {}
+
+    /// So far: what the capture has come to when an interval has passed.
+    fn interval(&mut self, _interval: Interval, _result: &CaptureResult, _out: &mut Vec<u8>) {}
 
     /// A capture was judged.
     fn capture(&mut self, result: &CaptureResult, out: &mut Vec<u8>);
@@ -178,6 +196,15 @@ fn sentence(finding: &Finding) -> String {
         text += &format!(" ({} times)", finding.count);
     }
     text
+}
+
+/// `12 times on 3 connections`.
+fn often(times: u64, connections: u64) -> String {
+    format!(
+        "{} on {}",
+        counted(times, "time"),
+        counted(connections, "connection")
+    )
 }
 
 /// The clauses as a list.

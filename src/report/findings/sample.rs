@@ -68,5 +68,6 @@ pub(super) fn result() -> CaptureResult {
         findings: vec![found, unsure],
         judged: judged.iter().filter_map(|id| rules::find(id)).collect(),
         errors: Vec::new(),
+        tally: None,
     }
 }

@@ -7,14 +7,29 @@
 //!   VIOLATION dup-with-qos-0 by client, packets 4 7 [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1]
 //!     PUBLISH: expected DUP 0 with QoS 0, found DUP 1 (12 times)
 //! ```
+//!
+//! As they arise, each with its time; then how often each came comes last:
+//!
+//! ```text
+//! 10:15:00.000005 connection 3, client "sensor-7"
+//!   VIOLATION dup-with-qos-0 by client, packets 4 7 [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1]
+//!     PUBLISH: expected DUP 0 with QoS 0, found DUP 1
+//!
+//! 10:15:10.000000 eth0: 1 violation (120 messages on 4 connections, 87 rules had something to judge)
+//!   VIOLATION dup-with-qos-0 by client: 12 times on 1 connection
+//! ```
 
 use anstyle::{AnsiColor, Style};
+use jiff::tz::TimeZone;
 
 use super::super::escape;
-use super::{CaptureResult, FindingsFormat, FindingsReport, counted, sentence, statements};
+use super::{
+    CaptureResult, FindingsFormat, FindingsReport, Interval, counted, often, sentence, statements,
+};
 use crate::frame::Direction;
 use crate::mqtt::FixedHeader;
-use crate::rules::{Finding, Rung, Verdict};
+use crate::rules::{Finding, Rung, Tally, Verdict};
+use crate::time::Timestamp;
 
 /// `check --format text`
 pub(super) static TEXT: FindingsFormat = FindingsFormat {
@@ -23,8 +38,11 @@ pub(super) static TEXT: FindingsFormat = FindingsFormat {
     new: |options| {
         Box::new(Text {
             verbose: options.verbose,
+            many: options.many,
             colour: options.colour,
             width: options.width.unwrap_or(100).max(40),
+            zone: options.zone.clone(),
+            live: options.live,
             first: true,
         })
     },
@@ -32,18 +50,53 @@ pub(super) static TEXT: FindingsFormat = FindingsFormat {
 
 struct Text {
     verbose: bool,
+    many: bool,
     colour: bool,
     width: usize,
+    zone: TimeZone,
+    live: bool,
+    /// Nothing was written yet.
     first: bool,
 }
 
 impl FindingsReport for Text {
+    fn streams(&self) -> bool {
+        self.live
+    }
+
+    fn finding(&mut self, capture: &str, finding: &Finding, out: &mut Vec<u8>) {
+        self.first = false;
+        let mut text = format!("{} ", self.time(finding.time));
+        if self.many {
+            text += &format!("{capture}: ");
+        }
+        text += &heading(finding);
+        text += "\n";
+        self.put_finding(finding, &mut text);
+        out.extend_from_slice(text.as_bytes());
+    }
+
+    fn interval(&mut self, interval: Interval, result: &CaptureResult, out: &mut Vec<u8>) {
+        let mut text = String::new();
+        if !std::mem::take(&mut self.first) {
+            text += "\n";
+        }
+        text += &format!("{} ", self.time(interval.to));
+        self.summary(result, &mut text);
+        self.tally(result, &mut text);
+        text += "\n";
+        out.extend_from_slice(text.as_bytes());
+        // What follows is set off already.
+        self.first = true;
+    }
+
     fn capture(&mut self, result: &CaptureResult, out: &mut Vec<u8>) {
         if !std::mem::take(&mut self.first) {
             out.push(b'\n');
         }
         let mut text = String::new();
         self.summary(result, &mut text);
+        self.tally(result, &mut text);
         let mut findings: Vec<&Finding> = result.findings.iter().collect();
         findings.sort_by_key(|found| (found.connection, found.time, found.packets.last().copied()));
         let mut connection = None;
@@ -108,6 +161,35 @@ impl Text {
                 "{} more were only counted, because there were too many\n",
                 counted(summary.more, "finding")
             );
+        }
+    }
+
+    /// `10:15:00.000005`, local time.
+    fn time(&self, time: Timestamp) -> String {
+        let nanos = time.nanos().into();
+        let time = jiff::Timestamp::from_nanosecond(nanos).unwrap_or_default();
+        let time = time.to_zoned(self.zone.clone());
+        time.strftime("%H:%M:%S%.6f").to_string()
+    }
+
+    /// How often each rule was broken; the worst first.
+    fn tally(&self, result: &CaptureResult, text: &mut String) {
+        let mut counts: Vec<_> = result.tally.iter().flat_map(Tally::iter).collect();
+        counts.sort_by_key(|counted| std::cmp::Reverse((counted.verdict, counted.times)));
+        for counted in counts {
+            let name = counted.verdict.name().replace('_', " ").to_uppercase();
+            *text += &format!(
+                "  {} {}",
+                self.paint(style(counted.verdict), &name),
+                counted.rule.id
+            );
+            if let Some(side) = counted.by {
+                *text += &format!(" by {}", side.name());
+            }
+            if let Some(reason) = counted.verdict.reason() {
+                *text += &format!(" ({reason})");
+            }
+            *text += &format!(": {}\n", often(counted.times, counted.connections));
         }
     }
 

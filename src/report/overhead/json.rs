@@ -1,16 +1,19 @@
-//! The account as JSON: one document. Bytes are integers, and counters that are
+//! The account as JSON: one document, or a line for each interval and one for
+//! the whole. Bytes are integers, and counters that are
 //! zero are left out; everything that is not an integer is under `derived`,
 //! with its unit and its formula.
 
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
-use super::{Counted, OverheadFormat, OverheadOptions, OverheadReport};
+use super::super::utc::Utc;
+use super::{Counted, OverheadFormat, OverheadOptions, OverheadReport, Passed};
 use crate::frame::Direction;
 use crate::overhead::{
     Account, Bill, Causes, ConnectionAccount, Costs, DIRECTIONS, Figures, Layers, Message, Ratios,
     Saving, TAILS_MILLIS, Term, Topic,
 };
+use crate::time::Timestamp;
 
 /// `overhead --format json`
 pub(super) const JSON: OverheadFormat = OverheadFormat {
@@ -24,6 +27,74 @@ pub(super) const JSON: OverheadFormat = OverheadFormat {
         })
     },
 };
+
+/// `overhead --format ndjson`
+pub(super) const NDJSON: OverheadFormat = OverheadFormat {
+    name: "ndjson",
+    help: "one JSON object for each interval of --every, then one for the whole",
+    messages: false,
+    new: |_| Box::new(Lines),
+};
+
+struct Lines;
+
+impl OverheadReport for Lines {
+    fn interval(&mut self, passed: &Passed<'_>, out: &mut Vec<u8>) {
+        let _ = serde_json::to_writer(&mut *out, &Part(passed));
+        out.push(b'\n');
+    }
+
+    fn capture(&mut self, counted: &Counted<'_>, out: &mut Vec<u8>) {
+        let _ = serde_json::to_writer(&mut *out, &Whole(counted));
+        out.push(b'\n');
+    }
+
+    fn finish(&mut self, _out: &mut Vec<u8>) {}
+}
+
+struct Part<'a>(&'a Passed<'a>);
+
+impl Serialize for Part<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Passed {
+            name,
+            from,
+            to,
+            totals,
+            control_packets,
+        } = self.0;
+        let level = totals.level;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("interval", &Span(*from, *to))?;
+        map.serialize_entry("file", name)?;
+        map.serialize_entry("level", &level.to_string())?;
+        map.serialize_entry("frames", &totals.all.packets)?;
+        map.serialize_entry("bytes", &totals.bytes())?;
+        map.serialize_entry("foreign_frames", &totals.foreign.packets)?;
+        map.serialize_entry("foreign_bytes", &level.of(&totals.foreign))?;
+        map.serialize_entry("layers", &ByLayer(&totals.layers))?;
+        map.serialize_entry("causes", &ByCause(&totals.causes))?;
+        map.serialize_entry("control_packets", control_packets)?;
+        map.serialize_entry("connections_open", &totals.open)?;
+        map.end()
+    }
+}
+
+struct Span(Timestamp, Timestamp);
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = |time| {
+            let mut text = Vec::new();
+            Utc::default().put(time, &mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        };
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("from", &text(self.0))?;
+        map.serialize_entry("to", &text(self.1))?;
+        map.end()
+    }
+}
 
 struct Document {
     many: bool,
@@ -160,7 +231,10 @@ impl Serialize for One<'_> {
             some(&mut map, "unallocated_bytes", connection.fixed)?;
         }
         some(&mut map, "orphans", connection.orphans)?;
-        map.serialize_entry("messages", &Messages(self.account, &connection.messages))?;
+        // Those that were not kept are not none.
+        if connection.message_count == 0 || !connection.messages.is_empty() {
+            map.serialize_entry("messages", &Messages(self.account, &connection.messages))?;
+        }
         map.end()
     }
 }

@@ -7,9 +7,10 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use jiff::tz::TimeZone;
 
 use super::super::escape;
-use super::{Counted, OverheadFormat, OverheadOptions, OverheadReport};
+use super::{Counted, OverheadFormat, OverheadOptions, OverheadReport, Passed};
 use crate::frame::Direction;
 use crate::overhead::{
     Account, Billed, Cause, Counts, Figures, Group, GroupKey, Layer, Level, MONTH, Mechanism,
@@ -26,6 +27,7 @@ pub(super) const TEXT: OverheadFormat = OverheadFormat {
             colour: options.colour,
             width: options.width.clamp(60, 200),
             verbose: options.verbose,
+            zone: options.zone.clone(),
             first: true,
         })
     },
@@ -35,10 +37,61 @@ struct Text {
     colour: bool,
     width: usize,
     verbose: bool,
+    zone: TimeZone,
     first: bool,
 }
 
 impl OverheadReport for Text {
+    /// `10:15:10 12,345 bytes in 89 frames in 10 s, 41 control packets, 3 connections open`
+    /// `         link 9.1 %, IP 13.0 %, TCP 20.9 %, MQTT 12.0 %, payload 45.0 %`
+    fn interval(&mut self, passed: &Passed<'_>, out: &mut Vec<u8>) {
+        self.first = false;
+        let totals = passed.totals;
+        let bytes = totals.bytes();
+        let time = jiff::Timestamp::from_nanosecond(passed.to.nanos().into()).unwrap_or_default();
+        let time = time.to_zoned(self.zone.clone()).strftime("%H:%M:%S");
+        let seconds = passed.seconds();
+        let mut text = format!(
+            "{time} {} bytes in {} frames in {}",
+            number(bytes),
+            number(totals.all.packets),
+            period(seconds)
+        );
+        if seconds > 0.0 {
+            let _ = write!(text, " ({} B/s)", number((bytes as f64 / seconds) as u64));
+        }
+        let _ = writeln!(
+            text,
+            ", {} control packets, {} connections open",
+            number(passed.control_packets),
+            number(totals.open)
+        );
+        let parts: Vec<String> = [
+            ("link", is_link as fn(Layer) -> bool),
+            ("IP", |layer| {
+                matches!(layer, Layer::IpHeader | Layer::IpOptions)
+            }),
+            ("TCP", |layer| {
+                matches!(layer, Layer::TcpHeader | Layer::TcpOptions)
+            }),
+            ("MQTT", |layer| layer.is_mqtt() && layer != Layer::App),
+            ("payload", |layer| layer == Layer::App),
+        ]
+        .into_iter()
+        .map(|(name, is)| {
+            let layers = Layer::ALL.into_iter().filter(|layer| is(*layer));
+            (name, layers.map(|layer| totals.layers.get(layer)).sum())
+        })
+        .chain([("not MQTT", totals.level.of(&totals.foreign))])
+        .filter(|(_, part): &(_, u64)| *part > 0 && bytes > 0)
+        .map(|(name, part)| format!("{name} {:.1} %", 100.0 * part as f64 / bytes as f64))
+        .collect();
+        if !parts.is_empty() {
+            let _ = writeln!(text, "         {}", parts.join(", "));
+        }
+        out.extend_from_slice(text.as_bytes());
+    }
+
     fn capture(&mut self, counted: &Counted<'_>, out: &mut Vec<u8>) {
         let mut text = String::new();
         if !std::mem::take(&mut self.first) {
@@ -61,6 +114,10 @@ impl OverheadReport for Text {
     }
 
     fn finish(&mut self, _out: &mut Vec<u8>) {}
+}
+
+fn is_link(layer: Layer) -> bool {
+    !layer.is_ip()
 }
 
 impl Text {

@@ -339,10 +339,9 @@ impl Lines<'_, '_> {
         let first_seq = frame.connection.first_seq[frame.direction as usize];
         if let Some(first) = first_seq.filter(|_| sequence_numbers) {
             self.line("sequence numbers ", |out| {
-                let from = first.wrapping_add(frame.offset as u32);
-                put::decimal(from, out);
+                put::decimal(first.wrapping_add(frame.place.start as u32), out);
                 out.extend_from_slice(b"..");
-                put::decimal(from.wrapping_add(frame.header.packet_len() as u32), out);
+                put::decimal(first.wrapping_add(frame.place.end as u32), out);
             });
         }
         self.line("packets ", |out| {

@@ -1,58 +1,50 @@
-//! Capturing from an interface, as a stream of pcap bytes: what reads files and
-//! pipes reads this too.
+//! Reading an open interface: packets as a pcap file would hold them, and what
+//! is to be told between them.
 //!
 //! ```text
-//! kernel ─ring→ libpcap ─→ Live: pcap header, record, record … ─Read→ Capture
-//!                               └ Tick, Dropped (see meanwhile)
+//! poll ─→ drain the ring ─→ count drops ─→ bytes | Dropped | Tick
+//!  └──────── nothing ready: wait ─────────────┘
 //! ```
 //!
-//! libpcap may wait past its own time-out on a quiet link. So it never waits
-//! here: the socket is polled, and between two polls a request to stop is
-//! looked at. Then the stream ends like a file.
+//! **Never a blocking read.** libpcap may wait past its own time-out on a quiet
+//! link. So it never waits here: the socket is polled, and between two polls a
+//! request to stop is looked at.
 //!
-//! **Time.** Every packet of time *t* has been read when the ring was found
-//! empty after *t*, and the kernel has had [`GRACE`] to hand over the block that
-//! it was filling. Then, and [`TICK`] after the last time, capture time is said
-//! to have come to *t*. While there is always more to read, capture time is that
-//! of the packets.
+//! **Time.** Every packet up to a time *t* has been read when the ring was found
+//! empty at *t*, except for those in the block that the kernel has not handed
+//! over yet: [`GRACE`] is for these. While there is always more to read, capture
+//! time is that of the packets. Either way it is told every [`TICK`].
 //!
 //! **Drops.** The kernel only counts them. They are said before the packets that
 //! were read with them, for those may come after; and they are said to go up to
 //! the time of counting, for a full ring holds packets from before the loss.
+//!
+//! **The end.** What was captured before the request to stop is still handed on:
+//! until a packet comes that is later, or the ring is empty and the kernel has
+//! had its time to hand over the rest. A flood does not keep the program alive.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use pcap::{Active, Linktype, Precision};
+use pcap::Active;
 
 use crate::time::Timestamp;
 
-use super::error::{Error, Place, Problem};
-use super::meanwhile::Meanwhile;
-use super::source::{Capture, Dropped};
+use super::super::meanwhile::{Lost, Meanwhile};
+use super::super::source::Dropped;
 
-/// What to capture.
-#[derive(Clone, Debug)]
-pub struct LiveOptions {
-    /// The interface, such as `eth0`; `any` for all.
-    pub interface: String,
-    /// Bytes to keep of each packet.
-    pub snap_length: u32,
-    /// Whether to see packets for others.
-    pub promiscuous: bool,
-    /// Bytes of the kernel's buffer, if other than libpcap's usual 2 MiB.
-    pub buffer: Option<u32>,
-    /// The link type, by libpcap's name for it, if other than the usual one.
-    pub link_type: Option<String>,
-    /// The first of these BPF expressions that the interface can do. Packets
-    /// are chosen in the kernel.
-    pub filters: Vec<String>,
-}
+/// How often the time is told.
+const TICK: Duration = Duration::from_millis(100);
+/// How long a packet may be in the kernel's hands: the time after which a block
+/// is handed over, several ticks of a slow timer, and being scheduled.
+const GRACE: Duration = Duration::from_millis(60);
+/// Bytes that are made ready at once.
+const BATCH: usize = 256 << 10;
 
 /// What the kernel has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,59 +68,16 @@ pub struct LiveCounter(Arc<Mutex<LiveCounts>>);
 impl LiveCounter {
     /// The counts up to now.
     pub fn get(&self) -> LiveCounts {
-        *self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, counts: LiveCounts) {
-        *self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner()) = counts;
-    }
-}
-
-/// Interfaces that can be captured on: name, addresses, state.
-///
-/// # Errors
-///
-/// What libpcap says.
-pub fn interfaces() -> Result<Vec<(String, Vec<String>, &'static str)>, String> {
-    let devices = pcap::Device::list().map_err(|error| error.to_string())?;
-    let described = devices.into_iter().map(|device| {
-        let addresses = device.addresses.iter().map(|a| a.addr.to_string());
-        let state = match (device.flags.is_up(), device.flags.is_running()) {
-            (true, true) => "up, running",
-            (true, false) => "up",
-            _ => "down",
-        };
-        (device.name.clone(), addresses.collect(), state)
-    });
-    Ok(described.collect())
-}
-
-impl Capture {
-    /// Captures from an interface until `stop` is set.
-    ///
-    /// # Errors
-    ///
-    /// No such interface, no permission, an expression that libpcap refuses.
-    pub fn live(
-        options: &LiveOptions,
-        stop: Arc<AtomicBool>,
-    ) -> Result<(Self, LiveCounter), Error> {
-        let name = &options.interface;
-        let failed = |problem| Error::new(name, Place::File, problem);
-        let live = Live::open(options, stop).map_err(failed)?;
-        let counter = live.counter.clone();
-        Ok((Self::from_read(Box::new(live), name, 0)?, counter))
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counts;
     }
 }
 
 /// An interface being read.
-struct Live {
+pub(super) struct Live {
     capture: pcap::Capture<Active>,
     /// Bytes of the pcap stream, and how many of them were taken.
     ready: Vec<u8>,
@@ -144,76 +93,31 @@ struct Live {
     stopping: Option<Timestamp>,
     /// Everything has been handed on.
     over: bool,
+    /// Why the interface can be read no more, to be told after that.
+    lost: Option<Lost>,
 }
 
-/// How often the time is told.
-const TICK: Duration = Duration::from_millis(100);
-/// How long the kernel may take to hand over a packet.
-const GRACE: Duration = Duration::from_millis(50);
-/// Bytes that are made ready at once.
-const BATCH: usize = 256 << 10;
-/// LINKTYPE_LINUX_SLL2: what `any` is read as, because it tells the interface.
-const LINUX_SLL2: Linktype = Linktype(276);
-
 impl Live {
-    fn open(options: &LiveOptions, stop: Arc<AtomicBool>) -> Result<Self, Problem> {
-        let told = |error: pcap::Error| Problem::Live(error.to_string());
-        let mut inactive = pcap::Capture::from_device(options.interface.as_str())
-            .map_err(told)?
-            .snaplen(i32::try_from(options.snap_length).unwrap_or(i32::MAX))
-            // `any` cannot be, and the crate takes the warning for an error.
-            .promisc(options.promiscuous && options.interface != "any")
-            .immediate_mode(true)
-            .precision(Precision::Nano);
-        if let Some(bytes) = options.buffer {
-            inactive = inactive.buffer_size(i32::try_from(bytes).unwrap_or(i32::MAX));
-        }
-        let mut capture = inactive.open().map_err(|error| match error {
-            pcap::Error::PcapError(text) if text.contains("permitted") => Problem::NotPermitted,
-            pcap::Error::PcapError(text) if text.contains("ermission") => Problem::NotPermitted,
-            other => told(other),
-        })?;
-        let wanted = match &options.link_type {
-            Some(name) => Some(Linktype::from_name(name).map_err(told)?),
-            None => (options.interface == "any").then_some(LINUX_SLL2),
-        };
-        if let Some(wanted) = wanted {
-            let result = capture.set_datalink(wanted);
-            // An old libpcap has SLL alone.
-            if options.link_type.is_some() {
-                result.map_err(told)?;
-            }
-        }
-        let mut refused = None;
-        for filter in &options.filters {
-            match capture.filter(filter, true) {
-                Ok(()) => {
-                    refused = None;
-                    break;
-                }
-                Err(error) => {
-                    let told = Problem::Live(format!("BPF expression \"{filter}\": {error}"));
-                    refused.get_or_insert(told);
-                }
-            }
-        }
-        if let Some(problem) = refused {
-            return Err(problem);
-        }
-        let link_type = capture.get_datalink().0;
-        let capture = capture.setnonblock().map_err(told)?;
-        Ok(Self {
-            ready: header(link_type, options.snap_length),
+    pub(super) fn new(
+        capture: pcap::Capture<Active>,
+        snap_length: u32,
+        stop: Arc<AtomicBool>,
+    ) -> (Self, LiveCounter) {
+        let counter = LiveCounter::default();
+        let live = Self {
+            ready: header(capture.get_datalink().0, snap_length),
             taken: 0,
             dropped: None,
             latest: Timestamp::MIN,
             last_tick: Instant::now(),
             capture,
-            counter: LiveCounter::default(),
+            counter: counter.clone(),
             stop,
             stopping: None,
             over: false,
-        })
+            lost: None,
+        };
+        (live, counter)
     }
 
     /// Makes what has come ready to be taken, and waits until something has.
@@ -226,13 +130,13 @@ impl Live {
             if self.stopping.is_none() && self.stop.load(Ordering::Relaxed) {
                 self.stopping = Some(now);
             }
-            let is_empty = self.drain()?;
+            let is_empty = self.drain();
             self.count();
             self.over |= self
                 .stopping
                 .is_some_and(|since| is_empty && now.since(since) > GRACE);
-            if self.dropped.is_some() || !self.ready.is_empty() || self.over {
-                return Ok(());
+            if self.over || self.dropped.is_some() || !self.ready.is_empty() {
+                break;
             }
             self.tick(now)?;
             self.wait()?;
@@ -242,29 +146,28 @@ impl Live {
 
     /// Takes packets from the ring, as many as make a batch; whether it is
     /// empty now.
-    fn drain(&mut self) -> io::Result<bool> {
+    fn drain(&mut self) -> bool {
         while self.ready.len() < BATCH {
             match self.capture.next_packet() {
                 Ok(packet) => {
-                    let seconds = packet.header.ts.tv_sec;
                     // With nanosecond precision `tv_usec` counts these.
-                    let nanos = packet.header.ts.tv_usec as u32;
-                    self.latest = Timestamp::from_parts(seconds, nanos);
-                    // What was captured before the request is still read.
+                    let (seconds, nanos) = (packet.header.ts.tv_sec, packet.header.ts.tv_usec);
+                    self.latest = Timestamp::from_parts(seconds, nanos as u32);
                     if self.stopping.is_some_and(|since| self.latest > since) {
                         self.over = true;
-                        return Ok(true);
+                        return true;
                     }
                     put_record(&mut self.ready, &packet);
                 }
-                Err(pcap::Error::TimeoutExpired | pcap::Error::NoMorePackets) => return Ok(true),
+                Err(pcap::Error::TimeoutExpired | pcap::Error::NoMorePackets) => return true,
                 Err(error) => {
-                    self.count();
-                    return Err(io::Error::other(error.to_string()));
+                    self.lost = Some(Lost(super::text(error)));
+                    self.over = true;
+                    return true;
                 }
             }
         }
-        Ok(false)
+        false
     }
 
     /// Looks at what the kernel has counted.
@@ -327,6 +230,11 @@ impl Read for Live {
         }
         let ready = self.ready.get(self.taken..).unwrap_or_default();
         let length = ready.len().min(buffer.len());
+        if length == 0
+            && let Some(lost) = self.lost.take()
+        {
+            return Err(lost.into());
+        }
         buffer[..length].copy_from_slice(&ready[..length]);
         self.taken += length;
         Ok(length)

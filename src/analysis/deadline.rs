@@ -1,0 +1,391 @@
+//! What has to come by a time, so that it is missed while nothing comes at all.
+//!
+//! ```text
+//! frame ─→ earliest time at which anything of its connection is up ─→ Deadlines
+//! the clock passes it ─→ ConnectionFacts::expire ─→ Overdue, Silence ─→ rules
+//!                                    └→ the next such time ─→ Deadlines
+//! ```
+//!
+//! The clock is capture time: that of packets, and of
+//! [`Analysis::tick`](super::Analysis::tick) when none comes. A deadline is told
+//! as of the time at which it was up, and before anything later is looked at; so
+//! it does not matter which of the two has moved the clock.
+//!
+//! An answer may still come when its time is up, and a packet may be held
+//! because one before it lacks. What is told here is what there was so far: the
+//! last word is spoken when a connection ends.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::frame::{Direction, MQTTFrame};
+use crate::mqtt::PacketType;
+use crate::time::Timestamp;
+
+use super::connection::{ConnectionFacts, Ending, Overdue, PATIENCE, Shown, Silence};
+use super::doubt::Doubt;
+use super::seen::Seen;
+
+/// Which time is up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Deadline {
+    /// What an answer without a time limit is given: [`PATIENCE`].
+    Patience,
+    /// What the user allows an acknowledgement.
+    Budget,
+}
+
+/// What was told, because its time was up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Told(u8);
+
+/// A packet that waits behind a hole is read when that is declared, within a
+/// second and a half (`limits::HOLE_MILLIS`).
+const SLACK: Duration = Duration::from_millis(1_500);
+/// For budgets, which are shorter: that packets come to a capture out of order.
+const BUDGET_SLACK: Duration = Duration::from_millis(250);
+
+/// The connections of which something may be overdue, by when.
+#[derive(Debug)]
+pub(super) struct Deadlines {
+    queue: BTreeSet<(Timestamp, u64)>,
+    /// What the user allows an acknowledgement.
+    budget: Option<Duration>,
+}
+
+/// Something that was not answered in time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expired {
+    expected: PacketType,
+    by: Direction,
+    request: Seen,
+    id: Option<u16>,
+    qos: u8,
+    of: Option<Direction>,
+    acked: Option<Timestamp>,
+    doubt: Doubt,
+    deadline: Deadline,
+}
+
+impl Told {
+    const PATIENCE: Self = Self(1);
+    const BUDGET: Self = Self(2);
+    const CLIENT: Self = Self(1);
+    const SERVER: Self = Self(2);
+
+    /// Whether anything was.
+    pub fn any(self) -> bool {
+        self != Self(0)
+    }
+
+    fn has(self, what: Self) -> bool {
+        self.0 & what.0 != 0
+    }
+
+    fn add(&mut self, what: Self) {
+        self.0 |= what.0;
+    }
+}
+
+impl Deadlines {
+    pub(super) fn new(budget: Option<Duration>) -> Self {
+        Self {
+            queue: BTreeSet::new(),
+            budget,
+        }
+    }
+
+    /// The next connection whose time has come by `now`, and when it had.
+    pub(super) fn pop(&mut self, now: Timestamp) -> Option<(Timestamp, u64)> {
+        match self.queue.first() {
+            Some(&(due, _)) if due <= now => self.queue.pop_first(),
+            _ => None,
+        }
+    }
+
+    /// After a frame: remembers when to look at its connection.
+    pub(super) fn after(&mut self, connection: &mut ConnectionFacts, frame: &MQTTFrame<'_>) {
+        let answer = is_to_be_answered(frame).then(|| {
+            let patience = PATIENCE + SLACK;
+            let budget = self.budget.map_or(patience, |most| most + BUDGET_SLACK);
+            later(frame.time, budget.min(patience))
+        });
+        self.remember(connection, min(answer, connection.silence_due()));
+    }
+
+    /// After the time of a connection had come: when to look at it again.
+    pub(super) fn again(&mut self, connection: &mut ConnectionFacts, now: Timestamp) {
+        let due = min(
+            connection.answer_due(self.budget, now),
+            connection.silence_due(),
+        );
+        self.remember(connection, due);
+    }
+
+    fn remember(&mut self, connection: &mut ConnectionFacts, due: Option<Timestamp>) {
+        let Some(due) = due else { return };
+        if let Some(before) = connection.wake {
+            if before <= due {
+                return;
+            }
+            self.queue.remove(&(before, connection.number));
+        }
+        connection.wake = Some(due);
+        self.queue.insert((due, connection.number));
+    }
+
+    /// The connection is over.
+    pub(super) fn forget(&mut self, connection: &ConnectionFacts) {
+        if let Some(due) = connection.wake {
+            self.queue.remove(&(due, connection.number));
+        }
+    }
+
+    pub(super) fn budget(&self) -> Option<Duration> {
+        self.budget
+    }
+}
+
+/// Whether anything has to come for it.
+fn is_to_be_answered(frame: &MQTTFrame<'_>) -> bool {
+    match frame.header.packet_type() {
+        PacketType::Publish => frame.header.qos() > 0,
+        kind => matches!(
+            kind,
+            PacketType::Pubrec
+                | PacketType::Pubrel
+                | PacketType::Subscribe
+                | PacketType::Unsubscribe
+                | PacketType::Pingreq
+        ),
+    }
+}
+
+/// Whether a budget for acknowledgements counts it.
+fn is_acknowledgement(kind: PacketType) -> bool {
+    !matches!(kind, PacketType::Pubrel | PacketType::Pingresp)
+}
+
+/// One thing that is waited for.
+struct Open<'a> {
+    expired: Expired,
+    told: &'a mut Told,
+}
+
+impl ConnectionFacts {
+    /// What was told of the silence since that packet.
+    pub(super) fn silence_told(&self, since: Seen) -> Told {
+        match self.silence_told {
+            (Some(of), told) if of == since => told,
+            _ => Told::default(),
+        }
+    }
+
+    /// Whether nobody has begun to end it.
+    fn goes_on(&self) -> bool {
+        self.fin == [None, None] && self.disconnect == [None, None]
+    }
+
+    /// When the client will have been silent too long, for itself or for the
+    /// server.
+    fn silence_due(&self) -> Option<Timestamp> {
+        let (_, _, due) = self.silence_left()?;
+        Some(due)
+    }
+
+    /// The packet that began the silence, what is to be told of it next, and
+    /// when.
+    fn silence_left(&self) -> Option<(Seen, Told, Timestamp)> {
+        let since = self.latest[Direction::Up as usize]?;
+        if !self.goes_on() {
+            return None;
+        }
+        let keep_alive = self.keep_alive()?;
+        let told = self.silence_told(since);
+        let tolerance = super::connection::tolerance(keep_alive);
+        let (next, limit) = if !told.has(Told::CLIENT) {
+            (Told::CLIENT, keep_alive + tolerance)
+        } else if !told.has(Told::SERVER) {
+            let tolerance = tolerance.max(Duration::from_secs(2));
+            (Told::SERVER, keep_alive * 3 / 2 + tolerance)
+        } else {
+            return None;
+        };
+        Some((since, next, later(since.time, limit + SLACK)))
+    }
+
+    /// The client's silence, if it is time to speak of it.
+    pub(super) fn expire_silence(&mut self, now: Timestamp) -> Option<Silence<'_>> {
+        let (since, next, due) = self.silence_left()?;
+        if due > now {
+            return None;
+        }
+        let mut told = self.silence_told(since);
+        told.add(next);
+        self.silence_told = (Some(since), told);
+        Some(Silence {
+            connection: self,
+            shown: Shown::Time,
+            packet: since.packet,
+            time: due,
+            since,
+            silent: due.since(since.time),
+            keep_alive: self.keep_alive()?,
+            told: Told::default(),
+        })
+    }
+
+    /// What is waited for, in no order. What an earlier connection has begun is
+    /// not: that it is resumed has no time.
+    fn waited_for(&mut self) -> impl Iterator<Item = Open<'_>> {
+        let doubt = self.doubt;
+        let [up, down] = self.session.spaces_mut();
+        let exchanges = [(Direction::Up, up), (Direction::Down, down)]
+            .into_iter()
+            .flat_map(|(of, space)| space.in_flight_mut().map(move |exchange| (of, exchange)))
+            .filter(|(_, exchange)| !exchange.carried)
+            .map(move |(of, exchange)| {
+                let (expected, by) = exchange.expects(of);
+                Open {
+                    expired: Expired {
+                        expected,
+                        by,
+                        request: exchange.last,
+                        id: Some(exchange.id),
+                        qos: exchange.qos,
+                        of: Some(of),
+                        acked: exchange.acked,
+                        doubt: exchange.doubt.or(doubt[by as usize]),
+                        deadline: Deadline::Patience,
+                    },
+                    told: &mut exchange.told,
+                }
+            });
+        let by = Direction::Down;
+        let by_server = move |expected, request, id, acked, of_it: Doubt| Expired {
+            expected,
+            by,
+            request,
+            id,
+            qos: 0,
+            of: None,
+            acked,
+            doubt: of_it.or(doubt[by as usize]),
+            deadline: Deadline::Patience,
+        };
+        let requests = self.requests.waiting_mut().map(move |request| Open {
+            expired: by_server(
+                request.expects(),
+                request.seen,
+                Some(request.id),
+                request.acked,
+                request.doubt,
+            ),
+            told: &mut request.told,
+        });
+        let pings = self.pings.iter_mut().map(move |ping| Open {
+            expired: by_server(PacketType::Pingresp, ping.seen, None, ping.acked, None),
+            told: &mut ping.told,
+        });
+        exchanges.chain(requests).chain(pings)
+    }
+
+    /// When the next answer is due, as of `now`.
+    fn answer_due(&mut self, budget: Option<Duration>, now: Timestamp) -> Option<Timestamp> {
+        if !self.goes_on() {
+            return None;
+        }
+        self.waited_for()
+            .flat_map(|open| open.dues(budget))
+            .map(|(_, due)| match due > now {
+                true => due,
+                // It has not even arrived: look again later.
+                false => later(now, PATIENCE),
+            })
+            .min()
+    }
+
+    /// Takes what was not answered by `now`, each but once.
+    pub(super) fn expire_answers(
+        &mut self,
+        budget: Option<Duration>,
+        now: Timestamp,
+    ) -> Vec<Expired> {
+        if !self.goes_on() {
+            return Vec::new();
+        }
+        let mut expired = Vec::new();
+        for open in self.waited_for() {
+            for (deadline, due) in open.dues(budget) {
+                // Nobody has to answer what has not arrived.
+                let arrived = deadline == Deadline::Budget || open.expired.acked.is_some();
+                if due <= now && arrived {
+                    open.told.add(match deadline {
+                        Deadline::Patience => Told::PATIENCE,
+                        Deadline::Budget => Told::BUDGET,
+                    });
+                    expired.push(Expired {
+                        deadline,
+                        ..open.expired
+                    });
+                }
+            }
+        }
+        expired.sort_unstable_by_key(|e| (e.request.packet, e.request.end, e.id));
+        expired
+    }
+
+    /// What rules are asked about it.
+    pub(super) fn overdue_by(&self, expired: &Expired, now: Timestamp) -> Overdue<'_> {
+        Overdue {
+            connection: self,
+            expected: expired.expected,
+            by: expired.by,
+            request: expired.request,
+            id: expired.id,
+            qos: expired.qos,
+            ending: Ending::Open,
+            acked: expired.acked,
+            waited: expired.acked.map_or(Duration::ZERO, |at| now.since(at)),
+            carried: false,
+            of: expired.of,
+            doubt: expired.doubt,
+            age: now.since(expired.request.time),
+            deadline: Some(expired.deadline),
+            told: Told::default(),
+            time: now,
+        }
+    }
+}
+
+impl Open<'_> {
+    /// What was not told of it yet, and when it is to be.
+    fn dues(
+        &self,
+        budget: Option<Duration>,
+    ) -> impl Iterator<Item = (Deadline, Timestamp)> + use<> {
+        let Expired {
+            request,
+            acked,
+            expected,
+            ..
+        } = self.expired;
+        let patience = (!self.told.has(Told::PATIENCE)).then(|| {
+            let since = acked.unwrap_or(request.time);
+            (Deadline::Patience, later(since, PATIENCE + SLACK))
+        });
+        let budget = budget
+            .filter(|_| is_acknowledgement(expected) && !self.told.has(Told::BUDGET))
+            .map(|most| (Deadline::Budget, later(request.time, most + BUDGET_SLACK)));
+        patience.into_iter().chain(budget)
+    }
+}
+
+fn later(time: Timestamp, by: Duration) -> Timestamp {
+    let nanos = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+    Timestamp::from_nanos(time.nanos().saturating_add(nanos))
+}
+
+fn min(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
+}

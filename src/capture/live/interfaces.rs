@@ -1,0 +1,83 @@
+//! The interfaces there are, as libpcap lists them for `-D`.
+
+use std::net::IpAddr;
+
+use pcap::{ConnectionStatus, Device};
+
+/// An interface in the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// What `-i` calls it.
+    pub name: String,
+    /// What it is, where libpcap knows.
+    pub description: Option<String>,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// What it does at the moment, in tcpdump's words: `Up`, `Running`,
+    /// `Loopback`, `Wireless`, `Connected` …
+    pub state: Vec<&'static str>,
+}
+
+/// Interfaces that can be captured on. The number of one, from 1, may stand for
+/// its name.
+///
+/// # Errors
+///
+/// What libpcap says.
+pub fn interfaces() -> Result<Vec<Listed>, String> {
+    let devices = Device::list().map_err(super::text)?;
+    Ok(devices.into_iter().map(Listed::from).collect())
+}
+
+/// The name of the interface that the kernel gives this number, which is what
+/// packets of `any` carry.
+pub fn interface_name(index: u32) -> Option<String> {
+    let name = nix::net::if_::if_indextoname(index).ok()?;
+    name.into_string().ok()
+}
+
+/// The name of an interface, which may be given as its number in the list.
+///
+/// # Errors
+///
+/// No interface has that number.
+pub fn interface_given(given: &str) -> Result<String, String> {
+    let Ok(number) = given.parse::<usize>() else {
+        return Ok(given.to_owned());
+    };
+    let devices = interfaces()?;
+    // Somebody may have called an interface 7.
+    if devices.iter().any(|device| device.name == given) {
+        return Ok(given.to_owned());
+    }
+    let found = number.checked_sub(1).and_then(|at| devices.get(at));
+    found
+        .map(|device| device.name.clone())
+        .ok_or_else(|| format!("there are {} interfaces (see -D)", devices.len()))
+}
+
+impl From<Device> for Listed {
+    fn from(device: Device) -> Self {
+        let flags = &device.flags;
+        let connected = match flags.connection_status {
+            ConnectionStatus::Connected if flags.is_wireless() => Some("Associated"),
+            ConnectionStatus::Connected => Some("Connected"),
+            ConnectionStatus::Disconnected if flags.is_wireless() => Some("Not associated"),
+            ConnectionStatus::Disconnected => Some("Disconnected"),
+            ConnectionStatus::Unknown | ConnectionStatus::NotApplicable => None,
+        };
+        let state = [
+            flags.is_up().then_some("Up"),
+            flags.is_running().then_some("Running"),
+            flags.is_loopback().then_some("Loopback"),
+            flags.is_wireless().then_some("Wireless"),
+            connected,
+        ];
+        Self {
+            state: state.into_iter().flatten().collect(),
+            addresses: device.addresses.iter().map(|a| a.addr).collect(),
+            description: device.desc,
+            name: device.name,
+        }
+    }
+}

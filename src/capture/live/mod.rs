@@ -1,0 +1,167 @@
+//! Capturing from an interface, as a stream of pcap bytes: what reads files and
+//! pipes reads this too.
+//!
+//! ```text
+//!        filter   ring of blocks
+//! wire ──→ kernel ──→ ▓▓▓▒░░░░ ──→ libpcap ──→ stream ─Read→ Capture
+//!                       └ handed over when full, or HAND_OVER after its first packet
+//! ```
+//!
+//! This file opens an interface; [`stream`] reads it; [`interfaces`] lists what
+//! there is.
+//!
+//! **The ring.** A line should appear when its message passes, and a burst
+//! should not be lost. libpcap's immediate mode gives the first and not the
+//! second: each packet takes a slot for the largest packet there is, so that on
+//! loopback 64 MiB hold a thousand packets, however small. Without it, packets
+//! lie one behind the other in blocks of 256 KiB, and a block is handed over
+//! when it is full or when a time has passed. That time is short here: the
+//! measurements are in `docs/live.md`.
+
+mod interfaces;
+mod stream;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use pcap::{Active, Linktype, Precision};
+
+use super::error::{Error, Place, Problem};
+use super::source::Capture;
+
+pub use interfaces::{Listed, interface_given, interface_name, interfaces};
+pub use stream::{LiveCounter, LiveCounts};
+
+use stream::Live;
+
+/// Bytes of the kernel's ring, unless another size is asked for: room for a
+/// third of a second of the worst flood that loopback has been seen to carry
+/// here. libpcap takes less where memory is short.
+pub const RING_BYTES: u32 = 64 << 20;
+/// How long the kernel may wait for more packets before it hands a block over.
+const HAND_OVER: Duration = Duration::from_millis(10);
+/// LINKTYPE_LINUX_SLL2: what `any` is read as, because it tells the interface.
+const LINUX_SLL2: Linktype = Linktype(276);
+
+/// What to capture.
+#[derive(Clone, Debug)]
+pub struct LiveOptions {
+    /// The interface, such as `eth0`; `any` for all.
+    pub interface: String,
+    /// Bytes to keep of each packet.
+    pub snap_length: u32,
+    /// Whether to see packets for others.
+    pub promiscuous: bool,
+    /// Bytes of the kernel's ring.
+    pub ring: u32,
+    /// The link type, by libpcap's name for it, if other than the usual one.
+    pub link_type: Option<String>,
+    /// Only packets that come in, or go out.
+    pub way: Option<Way>,
+    /// The first of these BPF expressions that the interface can do. Packets
+    /// are chosen in the kernel.
+    pub filters: Vec<String>,
+}
+
+/// Which way packets pass the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Received.
+    In,
+    /// Sent.
+    Out,
+}
+
+impl Capture {
+    /// Captures from an interface until `stop` is set.
+    ///
+    /// # Errors
+    ///
+    /// No such interface, no permission, an expression that libpcap refuses.
+    pub fn live(
+        options: &LiveOptions,
+        stop: Arc<AtomicBool>,
+    ) -> Result<(Self, LiveCounter), Error> {
+        let name = &options.interface;
+        let failed = |problem| Error::new(name, Place::File, problem);
+        let capture = open(options).map_err(failed)?;
+        let (live, counter) = Live::new(capture, options.snap_length, stop);
+        let capture = Self::from_read(Box::new(live), name, 0)?;
+        Ok((capture, counter))
+    }
+}
+
+fn open(options: &LiveOptions) -> Result<pcap::Capture<Active>, Problem> {
+    let is_any = options.interface == "any";
+    let inactive = pcap::Capture::from_device(options.interface.as_str())
+        .map_err(told)?
+        .snaplen(number(options.snap_length))
+        // `any` cannot be, and the crate takes the warning for an error.
+        .promisc(options.promiscuous && !is_any)
+        .timeout(i32::try_from(HAND_OVER.as_millis()).unwrap_or(1))
+        .buffer_size(number(options.ring))
+        .precision(Precision::Nano);
+    let mut capture = inactive.open().map_err(refused)?;
+    let wanted = match &options.link_type {
+        Some(name) => Some(Linktype::from_name(name).map_err(told)?),
+        None => is_any.then_some(LINUX_SLL2),
+    };
+    if let Some(wanted) = wanted {
+        let result = capture.set_datalink(wanted);
+        // An old libpcap has SLL alone.
+        if options.link_type.is_some() {
+            result.map_err(told)?;
+        }
+    }
+    if let Some(way) = options.way {
+        let way = match way {
+            Way::In => pcap::Direction::In,
+            Way::Out => pcap::Direction::Out,
+        };
+        capture.direction(way).map_err(told)?;
+    }
+    filter(&mut capture, &options.filters)?;
+    capture.setnonblock().map_err(told)
+}
+
+/// Has the kernel choose by the first expression that it can do.
+fn filter(capture: &mut pcap::Capture<Active>, expressions: &[String]) -> Result<(), Problem> {
+    let mut first_refusal = None;
+    for expression in expressions {
+        match capture.filter(expression, true) {
+            Ok(()) => return Ok(()),
+            Err(error) => {
+                let told =
+                    Problem::Live(format!("BPF expression \"{expression}\": {}", text(error)));
+                first_refusal.get_or_insert(told);
+            }
+        }
+    }
+    first_refusal.map_or(Ok(()), Err)
+}
+
+/// Why an interface could not be opened.
+fn refused(error: pcap::Error) -> Problem {
+    let text = text(error);
+    match text.contains("ermitted") || text.contains("ermission") {
+        true => Problem::NotPermitted,
+        false => Problem::Live(text),
+    }
+}
+
+fn told(error: pcap::Error) -> Problem {
+    Problem::Live(text(error))
+}
+
+/// libpcap's own words.
+fn text(error: pcap::Error) -> String {
+    match error {
+        pcap::Error::PcapError(text) => text,
+        other => other.to_string(),
+    }
+}
+
+fn number(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,101 @@
+//! Keys to TLS: the file of `--tls-keylog` or `SSLKEYLOGFILE`, which may grow
+//! while it is read, and what a pcapng file has of them.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use mqttdump::capture::Block;
+use mqttdump::engine::Engine;
+
+use super::args::Args;
+
+/// What browsers, curl and OpenSSL's programs write to.
+const VARIABLE: &str = "SSLKEYLOGFILE";
+/// Kind of a pcapng secrets block: a TLS key log.
+const TLS_KEY_LOG: u32 = 0x544c_534b;
+/// Bytes that are read at once.
+const CHUNK: usize = 4096;
+
+/// Where keys are to be had.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyLogPlan {
+    path: Option<PathBuf>,
+    /// It was not typed: it need not be there.
+    from_environment: bool,
+}
+
+impl KeyLogPlan {
+    pub(super) fn new(args: &Args) -> Self {
+        let typed = args.tls_keylog.clone();
+        let variable = || std::env::var_os(VARIABLE).filter(|path| !path.is_empty());
+        Self {
+            from_environment: typed.is_none(),
+            path: typed.or_else(|| variable().map(PathBuf::from)),
+        }
+    }
+
+    /// Whether there are keys, or may be.
+    pub(super) fn is_given(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// Opens the file.
+    pub(crate) fn open(&self) -> Result<KeyLogFile, String> {
+        let Some(path) = &self.path else {
+            return Ok(KeyLogFile::default());
+        };
+        match File::open(path) {
+            Ok(file) => Ok(KeyLogFile { file: Some(file) }),
+            Err(error) if self.from_environment && error.kind() == ErrorKind::NotFound => {
+                Ok(KeyLogFile::default())
+            }
+            Err(error) => Err(message(self.from_environment, path, &error)),
+        }
+    }
+}
+
+fn message(from_environment: bool, path: &Path, error: &std::io::Error) -> String {
+    let option = match from_environment {
+        true => VARIABLE,
+        false => "--tls-keylog",
+    };
+    format!("{option} {}: cannot read: {error}", path.display())
+}
+
+/// A key log that may grow.
+#[derive(Debug, Default)]
+pub(crate) struct KeyLogFile {
+    file: Option<File>,
+}
+
+impl KeyLogFile {
+    /// Reads what has come to it.
+    pub(crate) fn read_on(&mut self, engine: &mut Engine) {
+        let Some(file) = &mut self.file else { return };
+        let mut chunk = [0; CHUNK];
+        loop {
+            match file.read(&mut chunk) {
+                Ok(0) => return,
+                Ok(there) => engine.secrets(chunk.get(..there).unwrap_or_default()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // What was read is of use all the same.
+                Err(_) => {
+                    self.file = None;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Takes the keys that a pcapng file has.
+pub(crate) fn from_block(block: &Block<'_>, engine: &mut Engine) {
+    if let Block::Secrets { kind, data, .. } = block
+        && *kind == TLS_KEY_LOG
+    {
+        engine.secrets(data);
+        // A block ends what it has, whether or not its last line does.
+        engine.secrets(b"\n");
+    }
+}

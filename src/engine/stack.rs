@@ -1,0 +1,608 @@
+//! The layers between the TCP streams of one connection and its MQTT streams.
+//!
+//! ```text
+//! StreamEvent ─→ Undecided ─→ Proxy ─→ Undecided ─→ Tls ─→ Undecided ─→ WebSocket ─→ Undecided ─→ Mqtt
+//!                    └──────────────────────────────────── any of them may be left out ──────────┘
+//! ```
+//! Each [`Node`] is a layer with what lies above it. What lies above is
+//! undecided until its first bytes tell: the same question, by the same code, at
+//! every height. On a port that is known to carry MQTT there is a
+//! [`Conversation`] from the start, which hears of everything; on any other
+//! there is one as soon as a CONNECT is found, or TLS names the protocol, and
+//! until then what the layers tell is kept for it.
+
+use super::conversation::Conversation;
+use super::recognise::{Carrier, Found, Prefix};
+use super::{Context, Decode, SpanKind};
+use crate::event::EventKind;
+use crate::flow::{At, Closed, End, FlowInfo, StreamEvent, TcpFact};
+use crate::frame::{Connection, Direction, Transport};
+use crate::layer::proxy::Proxy;
+use crate::layer::tls::{Tls, TlsInfo};
+use crate::layer::websocket::{WebSocket, WebSocketInfo};
+use crate::layer::{Note, Own, Passed, Piece, Place, Stream, Way};
+use crate::limits;
+
+/// A connection whose MQTT streams are not its TCP streams.
+#[derive(Debug)]
+pub(super) struct Stack {
+    client: End,
+    bottom: Node,
+    above: Above,
+}
+
+/// What lies above all layers, or waits for it.
+#[derive(Debug)]
+struct Above {
+    /// What the port is known for.
+    known: Option<Decode>,
+    conversation: Option<Box<Conversation>>,
+    tls: Option<Box<TlsInfo>>,
+    websocket: Option<Box<WebSocketInfo>>,
+    /// Told when there is somebody to tell, or when the layer's facts are known.
+    notes: Vec<(Way, Note, At)>,
+    spans: Vec<(Way, Place, SpanKind)>,
+}
+
+/// A layer and what lies above it.
+#[derive(Debug)]
+enum Node {
+    /// Too few bytes to tell.
+    Undecided(Box<Undecided>),
+    Proxy(Box<(Proxy, Node)>),
+    Tls(Box<(Tls, Node)>),
+    WebSocket(Box<(WebSocket, Node)>),
+    Mqtt,
+    /// Something else.
+    Foreign,
+}
+
+#[derive(Debug)]
+struct Undecided {
+    prefix: Prefix,
+    below: Option<Carrier>,
+    /// Of each way, a hole of unknown length before its first byte: nobody is
+    /// told of it if no byte comes.
+    holes: [Option<Place>; 2],
+}
+
+impl Stack {
+    /// The layers of a connection on a port that is known to carry MQTT in one.
+    pub(super) fn expecting(
+        known: Decode,
+        mut conversation: Box<Conversation>,
+        client: End,
+    ) -> Self {
+        // Nothing was said yet.
+        let _ = conversation.take_back();
+        Self::new(
+            client,
+            Some(known),
+            Some(conversation),
+            Node::undecided(None),
+        )
+    }
+
+    /// The layers of a connection that turned out to have one, on a port that is
+    /// known to carry MQTT.
+    pub(super) fn found(carrier: Carrier, conversation: Box<Conversation>, client: End) -> Self {
+        let bottom = Node::layer(carrier);
+        Self::new(client, Some(Decode::Mqtt), Some(conversation), bottom)
+    }
+
+    /// The layers of a connection on any other port.
+    pub(super) fn probed(carrier: Carrier, client: End) -> Self {
+        Self::new(client, None, None, Node::layer(carrier))
+    }
+
+    fn new(
+        client: End,
+        known: Option<Decode>,
+        conversation: Option<Box<Conversation>>,
+        bottom: Node,
+    ) -> Self {
+        Self {
+            client,
+            bottom,
+            above: Above {
+                known,
+                conversation,
+                tls: None,
+                websocket: None,
+                notes: Vec::new(),
+                spans: Vec::new(),
+            },
+        }
+    }
+
+    /// The connection, if it carries MQTT or should.
+    pub(super) fn connection(&self) -> Option<&Connection> {
+        let conversation = self.above.conversation.as_deref();
+        conversation.map(Conversation::connection)
+    }
+
+    /// Whether nothing that comes can be MQTT any more.
+    pub(super) fn is_over(&self) -> bool {
+        let conversation = self.above.conversation.as_deref();
+        conversation.map_or(self.bottom.is_foreign(), Conversation::is_over)
+    }
+
+    /// The SYN came after what it should precede.
+    pub(super) fn announce(&mut self, flow: &FlowInfo, cx: &mut Context<'_, '_>) {
+        if let Some(conversation) = &mut self.above.conversation {
+            conversation.announce(flow, cx.out);
+        }
+    }
+
+    /// Takes what happens in one direction.
+    pub(super) fn stream(
+        &mut self,
+        flow: &FlowInfo,
+        from: End,
+        event: StreamEvent<'_>,
+        now: At,
+        cx: &mut Context<'_, '_>,
+    ) {
+        let piece = match event {
+            StreamEvent::Data { offset, bytes, at } => Stream::Data(Piece {
+                bytes,
+                place: Place {
+                    start: offset,
+                    end: offset + bytes.len() as u64,
+                },
+                at,
+                seal: None,
+            }),
+            StreamEvent::Gap { offset, len } => Stream::Gap {
+                place: Place {
+                    start: offset,
+                    end: offset + len,
+                },
+                len: Some(len),
+            },
+            other => {
+                if let Some(conversation) = &self.above.conversation {
+                    conversation.happened(from, other, now, cx.out);
+                }
+                return;
+            }
+        };
+        self.push(flow, from, piece, now, cx);
+    }
+
+    /// Takes the next piece of a direction.
+    pub(super) fn push(
+        &mut self,
+        flow: &FlowInfo,
+        from: End,
+        stream: Stream<'_>,
+        now: At,
+        cx: &mut Context<'_, '_>,
+    ) {
+        let way = match from == self.client {
+            true => Way::Up,
+            false => Way::Down,
+        };
+        if let Some(conversation) = &mut self.above.conversation {
+            let (Stream::Data(Piece { place, .. }) | Stream::Gap { place, .. }) = stream;
+            conversation.read(direction(way), place.end);
+        }
+        self.with(flow, now, cx, |bottom, climb| {
+            bottom.push(way, stream, climb)
+        });
+    }
+
+    /// Keys may have come since.
+    pub(super) fn settle(&mut self, flow: &FlowInfo, now: At, cx: &mut Context<'_, '_>) {
+        self.with(flow, now, cx, Node::settle);
+    }
+
+    fn with(
+        &mut self,
+        flow: &FlowInfo,
+        now: At,
+        cx: &mut Context<'_, '_>,
+        f: impl FnOnce(&mut Node, &mut Climb<'_, '_, '_>),
+    ) {
+        let mut climb = Climb {
+            client: self.client,
+            above: &mut self.above,
+            flow,
+            now,
+            cx,
+        };
+        f(&mut self.bottom, &mut climb);
+        self.bottom.learn(&mut climb);
+        climb.settle_notes();
+    }
+
+    /// What TCP itself tells.
+    pub(super) fn tcp(&mut self, from: End, fact: TcpFact, now: At, cx: &mut Context<'_, '_>) {
+        if let Some(conversation) = &mut self.above.conversation {
+            conversation.tcp(from, fact, now, cx.out);
+        }
+    }
+
+    /// The connection is over.
+    pub(super) fn close(mut self, flow: &FlowInfo, how: Closed, now: At, cx: &mut Context<'_, '_>) {
+        self.with(flow, now, cx, Node::finish);
+        if let Some(mut conversation) = self.above.conversation {
+            conversation.close(how, now, cx);
+        }
+    }
+}
+
+/// Names of MQTT in ALPN: the registered one, and that of AWS for its port 443.
+const ALPN: [&str; 2] = ["mqtt", "x-amzn-mqtt-ca"];
+
+/// Whether TLS itself says that it carries MQTT: the server by its choice, else
+/// the client by what it offers alone.
+fn names_mqtt(tls: &TlsInfo) -> bool {
+    match (&tls.alpn, &tls.alpn_offered[..]) {
+        (Some(alpn), _) => ALPN.contains(&alpn.as_str()),
+        (None, []) => false,
+        (None, offered) => offered.iter().all(|alpn| ALPN.contains(&alpn.as_str())),
+    }
+}
+
+fn direction(way: Way) -> Direction {
+    match way {
+        Way::Up => Direction::Up,
+        Way::Down => Direction::Down,
+    }
+}
+
+/// What the nodes need on the way up.
+struct Climb<'a, 'c, 'o> {
+    client: End,
+    above: &'a mut Above,
+    flow: &'a FlowInfo,
+    now: At,
+    cx: &'a mut Context<'c, 'o>,
+}
+
+impl Climb<'_, '_, '_> {
+    fn end(&self, way: Way) -> End {
+        match way {
+            Way::Up => self.client,
+            Way::Down => self.client.peer(),
+        }
+    }
+
+    /// MQTT was found, or named.
+    fn converse(&mut self) {
+        if self.above.conversation.is_some() {
+            return;
+        }
+        self.cx.shared.mqtt_connections += 1;
+        let mut conversation = Box::new(Conversation::new(self.flow, self.client));
+        let _ = conversation.take_back();
+        for way in [Way::Up, Way::Down] {
+            let from = self.end(way);
+            let from_start = self.flow.from_start[from.index()];
+            conversation.begins(direction(way), self.flow, from, from_start);
+        }
+        self.above.conversation = Some(conversation);
+        self.tell_carriers();
+        let above = &mut *self.above;
+        if let Some(conversation) = &mut above.conversation {
+            conversation.announce(self.flow, self.cx.out);
+            for (way, place, kind) in above.spans.drain(..) {
+                conversation.span(direction(way), place, kind, self.cx.out);
+            }
+        }
+        self.settle_notes();
+    }
+
+    /// Tells the conversation what carries it.
+    fn tell_carriers(&mut self) {
+        let Above {
+            conversation: Some(conversation),
+            tls,
+            websocket,
+            ..
+        } = &mut *self.above
+        else {
+            return;
+        };
+        conversation.carried_by(|connection| {
+            connection.transport = match (&tls, &websocket) {
+                (None, None) => Transport::Tcp,
+                (Some(_), None) => Transport::Tls,
+                (None, Some(_)) => Transport::WebSocket,
+                (Some(_), Some(_)) => Transport::TlsWebSocket,
+            };
+            connection.tls.clone_from(tls);
+            connection.websocket.clone_from(websocket);
+        });
+    }
+
+    fn learn_tls(&mut self, info: &TlsInfo) {
+        if self.above.tls.as_deref() != Some(info) {
+            self.above.tls = Some(Box::new(info.clone()));
+            self.tell_carriers();
+        }
+    }
+
+    fn learn_websocket(&mut self, info: &WebSocketInfo) {
+        if self.above.websocket.as_deref() != Some(info) {
+            self.above.websocket = Some(Box::new(info.clone()));
+            self.tell_carriers();
+        }
+    }
+
+    fn own(&mut self, way: Way, place: Place, own: Own) {
+        if !self.cx.config.follow_packets || place.is_empty() {
+            return;
+        }
+        let kind = SpanKind::Own(own);
+        match &self.above.conversation {
+            Some(conversation) => {
+                conversation.span(direction(way), place, kind, self.cx.out);
+            }
+            None if self.above.spans.len() < limits::UNDECIDED_SPANS => {
+                self.above.spans.push((way, place, kind));
+            }
+            None => {}
+        }
+    }
+
+    fn note(&mut self, way: Way, note: Note, at: At) {
+        // These are told with what is known of the layer.
+        let waits = matches!(note, Note::Encrypted(_) | Note::WebSocket);
+        match &self.above.conversation {
+            Some(conversation) if !waits => {
+                let kind = EventKind::Layer(note);
+                conversation.tell(kind, Some(direction(way)), at, self.cx.out);
+            }
+            _ if self.above.notes.len() < limits::UNDECIDED_NOTES => {
+                self.above.notes.push((way, note, at));
+            }
+            _ => {}
+        }
+    }
+
+    fn settle_notes(&mut self) {
+        if let Some(conversation) = &self.above.conversation {
+            for (way, note, at) in self.above.notes.drain(..) {
+                let kind = EventKind::Layer(note);
+                conversation.tell(kind, Some(direction(way)), at, self.cx.out);
+            }
+        }
+    }
+
+    fn mqtt(&mut self, way: Way, stream: Stream<'_>) {
+        self.converse();
+        if let Some(conversation) = &mut self.above.conversation {
+            conversation.take(direction(way), stream, self.now, self.cx);
+        }
+    }
+}
+
+impl Node {
+    fn undecided(below: Option<Carrier>) -> Self {
+        Self::Undecided(Box::new(Undecided {
+            prefix: Prefix::default(),
+            below,
+            holes: [None; 2],
+        }))
+    }
+
+    fn layer(carrier: Carrier) -> Self {
+        let above = Self::undecided(Some(carrier));
+        match carrier {
+            Carrier::Proxy => Self::Proxy(Box::new((Proxy::new(), above))),
+            Carrier::Tls => Self::Tls(Box::new((Tls::new(), above))),
+            Carrier::WebSocket => Self::WebSocket(Box::new((WebSocket::new(), above))),
+        }
+    }
+
+    /// What is taken for granted where the bytes do not tell: because the
+    /// capture begins in the middle, or because nothing known begins like that.
+    fn otherwise(below: Option<Carrier>, joined: bool, climb: &Climb<'_, '_, '_>) -> Self {
+        match (climb.above.known, below) {
+            (Some(Decode::Mqtts | Decode::Wss), None | Some(Carrier::Proxy)) if joined => {
+                Self::layer(Carrier::Tls)
+            }
+            (Some(Decode::Wss), Some(Carrier::Tls))
+            | (Some(Decode::Ws), None | Some(Carrier::Proxy))
+                if joined =>
+            {
+                let above = Self::undecided(Some(Carrier::WebSocket));
+                Self::WebSocket(Box::new((WebSocket::joining(), above)))
+            }
+            _ if climb.above.conversation.is_some() => Self::Mqtt,
+            _ => Self::Foreign,
+        }
+    }
+
+    /// Nothing can come out of it but what is foreign.
+    fn is_foreign(&self) -> bool {
+        match self {
+            Self::Proxy(proxy) => proxy.1.is_foreign(),
+            Self::Tls(tls) => tls.1.is_foreign(),
+            Self::WebSocket(websocket) => websocket.1.is_foreign(),
+            Self::Foreign => true,
+            Self::Undecided(_) | Self::Mqtt => false,
+        }
+    }
+
+    /// Takes what a layer below hands on.
+    fn push(&mut self, way: Way, stream: Stream<'_>, climb: &mut Climb<'_, '_, '_>) {
+        match self {
+            Self::Undecided(_) => self.decide(way, stream, climb),
+            Self::Proxy(proxy) => {
+                let (proxy, above) = &mut **proxy;
+                proxy.push(way, stream, &mut |way, passed| {
+                    above.take(way, passed, climb)
+                });
+            }
+            Self::Tls(tls) => {
+                let (tls, above) = &mut **tls;
+                climb.learn_tls(tls.info());
+                let keys = climb.cx.keys;
+                tls.push(way, stream, keys, &mut |way, passed| {
+                    above.take(way, passed, climb);
+                });
+            }
+            Self::WebSocket(websocket) => {
+                let (websocket, above) = &mut **websocket;
+                let mut next = Some(stream);
+                while let Some(stream) = next {
+                    next = websocket.push(way, stream, &mut |way, passed| {
+                        above.take(way, passed, climb)
+                    });
+                    climb.learn_websocket(websocket.info());
+                }
+            }
+            Self::Mqtt => climb.mqtt(way, stream),
+            Self::Foreign => {
+                if let Stream::Data(piece) = stream {
+                    climb.own(way, piece.place, Own::Unread);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, way: Way, passed: Passed<'_>, climb: &mut Climb<'_, '_, '_>) {
+        match passed {
+            Passed::Stream(stream) => self.push(way, stream, climb),
+            Passed::Own(place, own) => climb.own(way, place, own),
+            Passed::Note(note, at) => climb.note(way, note, at),
+        }
+    }
+
+    /// Looks at the first bytes of what lies above a layer.
+    fn decide(&mut self, way: Way, stream: Stream<'_>, climb: &mut Climb<'_, '_, '_>) {
+        let Self::Undecided(undecided) = self else {
+            return;
+        };
+        let below = undecided.below;
+        let from = climb.end(way);
+        let (found, joined) = match stream {
+            Stream::Data(piece) => {
+                let joined = below.is_none() && !climb.flow.from_start[from.index()];
+                (undecided.prefix.hold(from, piece), joined)
+            }
+            Stream::Gap { place, len: None } if !undecided.prefix.has_from(from) => {
+                let hole = &mut undecided.holes[from.index()];
+                let start = hole.map_or(place.start, |hole| hole.start);
+                *hole = Some(Place { start, ..place });
+                return;
+            }
+            Stream::Gap { .. } => (Found::Nothing, true),
+        };
+        let joined = joined || undecided.holes[from.index()].is_some();
+        let next = match found {
+            Found::More => return,
+            Found::Mqtt(_) => Self::Mqtt,
+            // Layers come once, and in this order.
+            Found::Carrier(carrier, end) if Some(carrier) > below && end == climb.client => {
+                Self::layer(carrier)
+            }
+            Found::Carrier(..) | Found::Nothing => Self::otherwise(below, joined, climb),
+        };
+        let Self::Undecided(undecided) = std::mem::replace(self, next) else {
+            return;
+        };
+        if let Self::Foreign = self {
+            climb.cx.shared.http2_connections += u64::from(undecided.prefix.is_http2());
+        }
+        let client = climb.client;
+        let mut holes = undecided.holes;
+        undecided.prefix.replay(|from, piece| {
+            let way = match from == client {
+                true => Way::Up,
+                false => Way::Down,
+            };
+            if let Some(place) = holes[from.index()].take() {
+                self.push(way, Stream::Gap { place, len: None }, climb);
+            }
+            self.push(way, Stream::Data(piece), climb);
+        });
+        for way in [Way::Up, Way::Down] {
+            if let Some(place) = holes[climb.end(way).index()] {
+                self.push(way, Stream::Gap { place, len: None }, climb);
+            }
+        }
+        if let Stream::Gap { .. } = stream {
+            self.push(way, stream, climb);
+        }
+    }
+
+    /// Lets layers that wait for keys look again.
+    fn settle(&mut self, climb: &mut Climb<'_, '_, '_>) {
+        match self {
+            Self::Proxy(proxy) => proxy.1.settle(climb),
+            Self::Tls(tls) => {
+                let (tls, above) = &mut **tls;
+                climb.learn_tls(tls.info());
+                let keys = climb.cx.keys;
+                tls.settle(keys, &mut |way, passed| above.take(way, passed, climb));
+            }
+            Self::WebSocket(_) | Self::Undecided(_) | Self::Mqtt | Self::Foreign => {}
+        }
+    }
+
+    /// Passes on what the layers know of themselves by now.
+    fn learn(&mut self, climb: &mut Climb<'_, '_, '_>) {
+        match self {
+            Self::Proxy(proxy) => proxy.1.learn(climb),
+            Self::Tls(tls) => {
+                let (tls, above) = &mut **tls;
+                climb.learn_tls(tls.info());
+                above.learn(climb);
+                if climb.above.conversation.is_some() {
+                    return;
+                }
+                if names_mqtt(tls.info()) {
+                    climb.converse();
+                } else if !climb.cx.config.expects_keys && climb.cx.keys.generation() == 0 {
+                    // Nobody will ever know.
+                    *above = Self::Foreign;
+                }
+            }
+            Self::WebSocket(websocket) => {
+                climb.learn_websocket(websocket.0.info());
+                websocket.1.learn(climb);
+            }
+            Self::Undecided(_) | Self::Mqtt | Self::Foreign => {}
+        }
+    }
+
+    /// Nothing more comes.
+    fn finish(&mut self, climb: &mut Climb<'_, '_, '_>) {
+        match self {
+            Self::Proxy(proxy) => proxy.1.finish(climb),
+            Self::Tls(tls) => {
+                let (tls, above) = &mut **tls;
+                let keys = climb.cx.keys;
+                tls.finish(keys, &mut |way, passed| above.take(way, passed, climb));
+                above.finish(climb);
+            }
+            Self::WebSocket(websocket) => {
+                let (websocket, above) = &mut **websocket;
+                websocket.finish(&mut |way, passed| above.take(way, passed, climb));
+                above.finish(climb);
+            }
+            Self::Undecided(undecided) => {
+                // What was held is told as unfinished, or as what it is not.
+                let next = match climb.above.conversation {
+                    Some(_) => Self::Mqtt,
+                    None => Self::Foreign,
+                };
+                let undecided = std::mem::take(&mut undecided.prefix);
+                *self = next;
+                let client = climb.client;
+                undecided.replay(|from, piece| {
+                    let way = match from == client {
+                        true => Way::Up,
+                        false => Way::Down,
+                    };
+                    self.push(way, Stream::Data(piece), climb);
+                });
+            }
+            Self::Mqtt | Self::Foreign => {}
+        }
+    }
+}

@@ -1,0 +1,559 @@
+//! The PROXY protocol: who really speaks, said by a proxy in front of
+//! everything else.
+//!
+//! ```text
+//! v1  PROXY TCP4 192.0.2.7 198.51.100.1 40122 1883\r\n          at most 107 bytes
+//! v2  0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A | version, command | family
+//!     | length 2 | addresses and ports | whatever else the length has room for
+//! ```
+//! HAProxy's `proxy-protocol.txt` defines both. The header goes up once; what
+//! follows it, and all that comes down, is passed on as it is. `LOCAL` (a proxy
+//! that speaks for itself) and `UNKNOWN` name nobody.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use nom::IResult;
+use nom::Parser;
+use nom::number::complete::{be_u16, be_u32, be_u128};
+
+use super::{Answer, Note, Own, Passed, Piece, Place, Sink, Stream, Way};
+use crate::flow::At;
+use crate::net::Endpoint;
+
+/// Whether bytes begin with a header of the PROXY protocol.
+pub fn header(bytes: &[u8]) -> Answer {
+    let mut answer = Answer::No;
+    if let Some(rest) = bytes.strip_prefix(SIGNATURE) {
+        return match rest.first() {
+            Some(version) if version >> 4 == 2 => Answer::Yes,
+            Some(_) => Answer::No,
+            None => Answer::More,
+        };
+    }
+    for start in STARTS {
+        if bytes.starts_with(start) {
+            return Answer::Yes;
+        }
+        if start.starts_with(bytes) {
+            answer = Answer::More;
+        }
+    }
+    answer
+}
+
+/// Reads the header and passes on the rest.
+#[derive(Debug)]
+pub struct Proxy {
+    state: State,
+    /// Packet that brought the last bytes, for what a hole makes known.
+    last: At,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Within the header: its bytes so far, but not what follows the addresses.
+    Header(Vec<u8>),
+    /// Within the header, and so many bytes of it to come that say nothing
+    /// about addresses.
+    Tail(u64),
+    /// After it.
+    Passing,
+    /// It could not be read, nor where it ends.
+    Unread,
+}
+
+impl Default for Proxy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Proxy {
+    /// From the first byte of the connection.
+    pub fn new() -> Self {
+        Self {
+            state: State::Header(Vec::new()),
+            last: At::default(),
+        }
+    }
+
+    /// Takes what comes next one way.
+    pub fn push(&mut self, way: Way, stream: Stream<'_>, out: Sink<'_>) {
+        match (way, stream) {
+            (Way::Up, Stream::Data(piece)) => self.data(piece, out),
+            (Way::Up, Stream::Gap { place, len }) => self.gap(place, len, out),
+            (Way::Down, _) => out(way, Passed::Stream(stream)),
+        }
+    }
+
+    /// Bytes that are kept.
+    pub fn kept(&self) -> usize {
+        match &self.state {
+            State::Header(bytes) => bytes.capacity(),
+            _ => 0,
+        }
+    }
+
+    fn data(&mut self, piece: Piece<'_>, out: Sink<'_>) {
+        self.last = piece.at;
+        let mut rest = piece;
+        while !rest.bytes.is_empty() {
+            match &mut self.state {
+                State::Header(_) => rest = self.header(rest, out),
+                State::Tail(left) => {
+                    let here = usize::try_from(*left)
+                        .map_or(rest.bytes.len(), |left| left.min(rest.bytes.len()));
+                    *left -= here as u64;
+                    if *left == 0 {
+                        self.state = State::Passing;
+                    }
+                    let (mine, after) = rest.split_at(here);
+                    own(mine.place, Own::Proxy, out);
+                    rest = after;
+                }
+                State::Passing => return out(Way::Up, Passed::Stream(Stream::Data(rest))),
+                State::Unread => return own(rest.place, Own::Unread, out),
+            }
+        }
+    }
+
+    /// Takes as much of a piece as belongs to the header; returns what lies
+    /// after it.
+    fn header<'a>(&mut self, piece: Piece<'a>, out: Sink<'_>) -> Piece<'a> {
+        let State::Header(kept) = &mut self.state else {
+            return piece;
+        };
+        let mut here = 0;
+        let mut found = Found::More;
+        for &byte in piece.bytes {
+            kept.push(byte);
+            here += 1;
+            found = find(kept);
+            if !matches!(found, Found::More) {
+                break;
+            }
+        }
+        let (mine, rest) = piece.split_at(here);
+        let note = match found {
+            Found::More => None,
+            Found::Header { who, tail } => {
+                self.state = match tail {
+                    0 => State::Passing,
+                    _ => State::Tail(tail),
+                };
+                match who {
+                    Who::Named { client, server } => Some(Note::Proxied { client, server }),
+                    Who::Nobody => None,
+                    Who::Odd(why) => Some(Note::Odd(why)),
+                }
+            }
+            Found::Endless => {
+                self.state = State::Unread;
+                own(mine.place, Own::Unread, out);
+                let why = "a PROXY header that does not end within 107 bytes";
+                out(Way::Up, Passed::Note(Note::Broken(why), piece.at));
+                return rest;
+            }
+        };
+        own(mine.place, Own::Proxy, out);
+        if let Some(note) = note {
+            out(Way::Up, Passed::Note(note, piece.at));
+        }
+        rest
+    }
+
+    fn gap(&mut self, place: Place, len: Option<u64>, out: Sink<'_>) {
+        let left = match &self.state {
+            State::Passing | State::Unread => {
+                return out(Way::Up, Passed::Stream(Stream::Gap { place, len }));
+            }
+            State::Tail(left) => Some(*left),
+            State::Header(kept) => {
+                let why = "a part of the PROXY header was lost";
+                out(Way::Up, Passed::Note(Note::Broken(why), self.last));
+                binary_len(kept).map(|whole| whole - kept.len() as u64)
+            }
+        };
+        let (Some(left), Some(len)) = (left, len) else {
+            // Where the header ends is lost with it.
+            self.state = State::Passing;
+            return out(Way::Up, Passed::Stream(Stream::Gap { place, len: None }));
+        };
+        let inside = left.min(len);
+        let cut = place.start + inside.min(place.len());
+        let (header, rest) = (
+            Place { end: cut, ..place },
+            Place {
+                start: cut,
+                ..place
+            },
+        );
+        // Nothing of what is passed on is lost with the header.
+        let mut gap = |place, len| {
+            let len = Some(len);
+            out(Way::Up, Passed::Stream(Stream::Gap { place, len }));
+        };
+        gap(header, 0);
+        if len > inside {
+            gap(rest, len - inside);
+        }
+        self.state = match left - inside {
+            0 => State::Passing,
+            left => State::Tail(left),
+        };
+    }
+}
+
+fn own(place: Place, own: Own, out: Sink<'_>) {
+    if !place.is_empty() {
+        out(Way::Up, Passed::Own(place, own));
+    }
+}
+
+/// What the first bytes of a header are, as far as it takes to be sure.
+const STARTS: [&[u8]; 4] = [b"PROXY TCP4 ", b"PROXY TCP6 ", b"PROXY UNKNOWN", SIGNATURE];
+
+const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+/// Signature, version and command, family, length.
+const BINARY_HEAD: usize = 16;
+/// The longest text header, line end included.
+const TEXT: usize = 107;
+
+/// What some bytes from the start of a header are.
+enum Found {
+    More,
+    Header {
+        who: Who,
+        /// Bytes of it that are still to come.
+        tail: u64,
+    },
+    Endless,
+}
+
+enum Who {
+    Named { client: Endpoint, server: Endpoint },
+    Nobody,
+    Odd(&'static str),
+}
+
+fn find(kept: &[u8]) -> Found {
+    if let Some(whole) = binary_len(kept) {
+        // Two addresses and ports.
+        let addresses = match kept.get(SIGNATURE.len() + 1).map(|family| family >> 4) {
+            Some(1) => 12,
+            Some(2) => 36,
+            _ => 0,
+        };
+        let read = whole.min(BINARY_HEAD as u64 + addresses);
+        return match kept.len() as u64 >= read {
+            true => Found::Header {
+                who: binary(kept),
+                tail: whole - read,
+            },
+            false => Found::More,
+        };
+    }
+    if kept.starts_with(b"\r") {
+        return Found::More;
+    }
+    match kept.strip_suffix(b"\r\n") {
+        Some(line) => Found::Header {
+            who: text(line),
+            tail: 0,
+        },
+        None if kept.len() >= TEXT => Found::Endless,
+        None => Found::More,
+    }
+}
+
+/// Bytes of a whole binary header, once that is known.
+fn binary_len(kept: &[u8]) -> Option<u64> {
+    if !kept.starts_with(SIGNATURE) {
+        return None;
+    }
+    let length = kept.get(BINARY_HEAD - 2..BINARY_HEAD)?.first_chunk()?;
+    Some(BINARY_HEAD as u64 + u64::from(u16::from_be_bytes(*length)))
+}
+
+fn binary(kept: &[u8]) -> Who {
+    const LOCAL: u8 = 0x20;
+    const PROXY: u8 = 0x21;
+    let Some(&[command, family, _, _]) = kept.get(SIGNATURE.len()..).and_then(<[u8]>::first_chunk)
+    else {
+        return Who::Nobody;
+    };
+    let addresses = kept.get(BINARY_HEAD..).unwrap_or_default();
+    match (command, family >> 4) {
+        (LOCAL, _) => Who::Nobody,
+        (PROXY, 1) => named(both(addresses, |input| {
+            let (rest, addr) = be_u32(input)?;
+            Ok((rest, Ipv4Addr::from(addr).into()))
+        })),
+        (PROXY, 2) => named(both(addresses, |input| {
+            let (rest, addr) = be_u128(input)?;
+            Ok((rest, Ipv6Addr::from(addr).into()))
+        })),
+        // Unspecified, and sockets of the proxy's own machine.
+        (PROXY, 0 | 3) => Who::Nobody,
+        (PROXY, _) => Who::Odd("a PROXY header with an unknown address family"),
+        _ => Who::Odd("a PROXY header with an unknown version or command"),
+    }
+}
+
+/// Two addresses, then two ports.
+fn both(
+    input: &[u8],
+    addr: impl Fn(&[u8]) -> IResult<&[u8], IpAddr>,
+) -> IResult<&[u8], (Endpoint, Endpoint)> {
+    let (rest, (from, to, from_port, to_port)) = (&addr, &addr, be_u16, be_u16).parse(input)?;
+    let client = Endpoint {
+        addr: from,
+        port: from_port,
+    };
+    let server = Endpoint {
+        addr: to,
+        port: to_port,
+    };
+    Ok((rest, (client, server)))
+}
+
+fn named(read: IResult<&[u8], (Endpoint, Endpoint)>) -> Who {
+    match read {
+        Ok((_, (client, server))) => Who::Named { client, server },
+        Err(_) => Who::Odd("a PROXY header that is too short for its addresses"),
+    }
+}
+
+fn text(line: &[u8]) -> Who {
+    let words = std::str::from_utf8(line).map(|line| line.split(' ').collect::<Vec<_>>());
+    match words.as_deref() {
+        Ok([_, "UNKNOWN", ..]) => Who::Nobody,
+        Ok([_, _, from, to, from_port, to_port]) => {
+            let end = |addr: &str, port: &str| {
+                Some(Endpoint {
+                    addr: addr.parse().ok()?,
+                    port: port.parse().ok()?,
+                })
+            };
+            match (end(from, from_port), end(to, to_port)) {
+                (Some(client), Some(server)) => Who::Named { client, server },
+                _ => Who::Odd("a PROXY header whose addresses cannot be read"),
+            }
+        }
+        _ => Who::Odd("a PROXY header whose addresses cannot be read"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const V1: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.1 40122 1883\r\n";
+    /// TCP over IPv4, with three bytes more of type 4 (nothing).
+    const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x12\
+        \xc0\x00\x02\x07\xc6\x33\x64\x01\x9c\xba\x07\x5b\x04\x00\x03abc";
+    const V2_IPV6: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\x00\x24\
+        \x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07\
+        \x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x9c\xba\x07\x5b";
+    const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
+    const REST: &[u8] = b"\x10\x0c\0\x04MQTT";
+
+    #[derive(Debug, Default, PartialEq)]
+    struct Told {
+        passed: Vec<(u8, u64)>,
+        header: u64,
+        unread: u64,
+        notes: Vec<Note>,
+        gaps: Vec<(Place, Option<u64>)>,
+        end: u64,
+    }
+
+    fn read(bytes: &[u8], cuts: &[usize], hole: std::ops::Range<usize>) -> Told {
+        let mut told = Told::default();
+        let mut proxy = Proxy::new();
+        let mut cuts = [cuts, &[0, bytes.len(), hole.start, hole.end]].concat();
+        cuts.retain(|cut| *cut <= hole.start || *cut >= hole.end);
+        cuts.sort_unstable();
+        for pair in cuts.windows(2).filter(|pair| pair[0] < pair[1]) {
+            let place = Place {
+                start: pair[0] as u64,
+                end: pair[1] as u64,
+            };
+            let stream = match hole.contains(&pair[0]) {
+                true => Stream::Gap {
+                    place,
+                    len: Some(place.len()),
+                },
+                false => Stream::Data(Piece {
+                    bytes: &bytes[pair[0]..pair[1]],
+                    place,
+                    at: At::default(),
+                    seal: None,
+                }),
+            };
+            proxy.push(Way::Up, stream, &mut |way, passed| {
+                assert_eq!(way, Way::Up);
+                let place = match passed {
+                    Passed::Stream(Stream::Data(piece)) => {
+                        told.passed
+                            .extend(piece.bytes.iter().copied().zip(piece.place.start..));
+                        piece.place
+                    }
+                    Passed::Stream(Stream::Gap { place, len }) => {
+                        told.gaps.push((place, len));
+                        place
+                    }
+                    Passed::Own(place, own) => {
+                        match own {
+                            Own::Proxy => told.header += place.len(),
+                            _ => told.unread += place.len(),
+                        }
+                        place
+                    }
+                    Passed::Note(note, _) => return told.notes.push(note),
+                };
+                assert_eq!(place.start, told.end);
+                told.end = place.end;
+            });
+            assert!(proxy.kept() <= 256);
+        }
+        assert_eq!(told.end, bytes.len() as u64, "all is told");
+        told
+    }
+
+    fn named(client: &str, server: &str) -> Note {
+        let end = |text: &str| {
+            let address: std::net::SocketAddr = text.parse().unwrap();
+            Endpoint {
+                addr: address.ip(),
+                port: address.port(),
+            }
+        };
+        Note::Proxied {
+            client: end(client),
+            server: end(server),
+        }
+    }
+
+    #[test]
+    fn headers_of_both_versions() {
+        let v4 = named("192.0.2.7:40122", "198.51.100.1:1883");
+        let v6 = named("[2001:db8::7]:40122", "[2001:db8::1]:1883");
+        let v1_ipv6 = b"PROXY TCP6 2001:db8::7 2001:db8::1 40122 1883\r\n";
+        let unreadable = Note::Odd("a PROXY header whose addresses cannot be read");
+        for (start, note) in [
+            (V1, Some(v4)),
+            (v1_ipv6, Some(v6)),
+            (b"PROXY UNKNOWN\r\n", None),
+            (b"PROXY UNKNOWN ff::1 ff::2 1 2\r\n", None),
+            (b"PROXY TCP4 here there 1 2\r\n", Some(unreadable)),
+            (V2, Some(v4)),
+            (V2_IPV6, Some(v6)),
+            (LOCAL, None),
+            (
+                b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x04abcd",
+                Some(Note::Odd(
+                    "a PROXY header that is too short for its addresses",
+                )),
+            ),
+        ] {
+            assert_eq!(header(start), Answer::Yes);
+            let bytes = [start, REST].concat();
+            let each: Vec<usize> = (0..bytes.len()).collect();
+            for cuts in [&[][..], &each] {
+                let told = read(&bytes, cuts, 0..0);
+                assert_eq!(told.notes, note.into_iter().collect::<Vec<_>>());
+                assert_eq!(told.header, start.len() as u64);
+                let rest = REST.iter().copied().zip(start.len() as u64..);
+                assert_eq!(told.passed, rest.collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn only_headers_are_taken_for_one() {
+        for (bytes, answer) in [
+            (&b""[..], Answer::More),
+            (b"PRO", Answer::More),
+            (b"PROXY TCP", Answer::More),
+            (b"\r\n\r\n\0\r\n", Answer::More),
+            (b"PROXY TCP4 1", Answer::Yes),
+            (b"PROXY MQTT ", Answer::No),
+            (b"PROPFIND / HTTP/1.1\r\n", Answer::No),
+            (b"\r\n\r\nGET", Answer::No),
+            (b"\x10\x0c\0\x04MQTT", Answer::No),
+        ] {
+            assert_eq!(header(bytes), answer, "{bytes:x?}");
+        }
+        // Version 3 is not known to anybody.
+        assert_eq!(header(b"\r\n\r\n\0\r\nQUIT\n\x31"), Answer::No);
+    }
+
+    #[test]
+    fn one_that_does_not_end_is_not_read() {
+        let bytes = [&b"PROXY TCP4 "[..], &[b'x'; 500]].concat();
+        let told = read(&bytes, &[50], 0..0);
+        assert!(matches!(told.notes[..], [Note::Broken(_)]));
+        assert!(told.passed.is_empty());
+    }
+
+    #[test]
+    fn holes_are_counted_through_where_the_length_is_known() {
+        let bytes = [V2, REST].concat();
+        let broken = Note::Broken("a part of the PROXY header was lost");
+        let told = read(&bytes, &[], 20..30);
+        assert_eq!(told.notes, [broken]);
+        assert_eq!(told.gaps, [(Place { start: 20, end: 30 }, Some(0))]);
+        assert_eq!(told.passed.len(), REST.len());
+        // After the addresses nothing of interest is lost.
+        let told = read(&bytes, &[], 29..V2.len() + 3);
+        let cut = V2.len() as u64;
+        let gaps = [(29, cut, 0), (cut, cut + 3, 3)];
+        let gaps = gaps.map(|(start, end, len)| (Place { start, end }, Some(len)));
+        assert_eq!(told.gaps, gaps);
+        assert!(matches!(told.notes[..], [Note::Proxied { .. }]));
+        // Where a line ends is lost with its end.
+        let bytes = [V1, REST].concat();
+        let told = read(&bytes, &[], 20..V1.len());
+        let (start, end) = (20, V1.len() as u64);
+        assert_eq!(told.gaps, [(Place { start, end }, None)]);
+        assert_eq!(told.passed.len(), REST.len());
+    }
+
+    #[test]
+    fn what_comes_down_is_passed_on() {
+        let mut proxy = Proxy::new();
+        let place = Place { start: 3, end: 9 };
+        let gap = Stream::Gap { place, len: None };
+        let mut seen = 0;
+        proxy.push(Way::Down, gap, &mut |way, passed| {
+            assert!(way == Way::Down && matches!(passed, Passed::Stream(s) if s == gap));
+            seen += 1;
+        });
+        assert_eq!(seen, 1);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+
+        /// No damage makes a panic, and all is told of.
+        #[test]
+        fn damage_does_no_harm(
+            start in prop::sample::select(&[V1, V2, V2_IPV6, LOCAL][..]),
+            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            from: prop::sample::Index,
+            len in 0..30_usize,
+            cut: prop::sample::Index,
+        ) {
+            let mut bytes = [start, REST].concat();
+            for (index, byte) in damage {
+                let at = index.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let from = from.index(bytes.len());
+            let end = (from + len).min(bytes.len());
+            read(&bytes, &[cut.index(bytes.len())], from..end);
+        }
+    }
+}

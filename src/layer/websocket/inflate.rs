@@ -1,0 +1,212 @@
+//! Compressed messages (permessage-deflate, RFC 7692), inflated as they come.
+//!
+//! ```text
+//! message      ├─frame─┤    ├──────frame──────┤
+//! compressed   ├─1─┤├2─┤    ├──3──┤├────4─────┤ + 00 00 FF FF
+//! inflated     ├────1'────┤ ├─3'─┤├─────4'─────┤
+//! ```
+//! A compressed byte has no place among the inflated ones. What came out when a
+//! piece went in has the place of that piece, together with what went in before
+//! and gave nothing yet (2, above, where 1' could be told from 1 alone and 2
+//! only made a beginning: then 2 stands for no byte of its own).
+//!
+//! The window is always the largest, 32 KiB. A smaller one that was agreed on
+//! would save memory, and make a sender that does not keep to it unreadable. That
+//! the sender starts every message afresh ("no context takeover") needs no
+//! attention: such a message does not look back.
+//!
+//! After a loss a message may look back at what is not there. One that does not
+//! is read all the same, and one that does up to that point: zlib tells a
+//! distance that is too far.
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::super::{Piece, Place, Seal};
+use crate::limits;
+
+/// A window and what is around it, in zlib-rs.
+const MEMORY: usize = 48 << 10;
+/// Bytes that are inflated at a time. One compressed byte gives 1032 at most,
+/// and zlib holds eight back at most.
+const CHUNK: usize = 16 << 10;
+/// Bytes after which everything that a message may look back at is known.
+const WINDOW: u64 = 32 << 10;
+/// What the sender took off the end of the message (RFC 7692, 7.2.1).
+const TAIL: &[u8] = &[0, 0, 0xff, 0xff];
+
+/// One direction's.
+#[derive(Debug)]
+pub(super) struct Inflater {
+    stream: Decompress,
+    /// Compressed bytes that gave nothing yet.
+    pending: Option<Place>,
+    /// Bytes that the message gave so far.
+    message: u64,
+    /// Bytes since the window was empty.
+    since: u64,
+    /// Nothing has come since the message began, or since its sender finished a
+    /// stream instead of flushing it: there was no tail to take off.
+    fresh: bool,
+}
+
+/// What comes after a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// More of its frame.
+    More,
+    /// Another frame of its message.
+    Frame,
+    /// Nothing more of its message.
+    Nothing,
+}
+
+/// What comes out.
+#[derive(Debug)]
+pub(super) enum Inflated<'a> {
+    Piece(Piece<'a>),
+    /// Compressed bytes that stand for no byte of their own.
+    Nothing(Place),
+}
+
+/// Why a message cannot be inflated further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// It became too large; else it was wrong, or looks back too far.
+    pub(super) too_large: bool,
+    /// Bytes of the piece, and before it, that nothing was told of.
+    pub(super) place: Place,
+}
+
+impl Inflater {
+    pub(super) fn new() -> Self {
+        Self {
+            stream: Decompress::new(false),
+            pending: None,
+            message: 0,
+            since: 0,
+            fresh: true,
+        }
+    }
+
+    /// Memory that this takes.
+    pub(super) const fn kept(&self) -> usize {
+        MEMORY
+    }
+
+    /// A message begins.
+    pub(super) fn begin(&mut self) {
+        self.message = 0;
+        self.fresh = true;
+    }
+
+    /// Compressed bytes of which nothing was told yet.
+    pub(super) const fn pending(&self) -> Option<Place> {
+        self.pending
+    }
+
+    /// Whether the window holds all that a message may look back at, however
+    /// much was lost before.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.since >= WINDOW
+    }
+
+    /// Inflates a piece; an empty one at the end of a message lets come out
+    /// what is still inside.
+    pub(super) fn inflate(
+        &mut self,
+        piece: Piece<'_>,
+        after: After,
+        out: &mut dyn FnMut(Inflated<'_>),
+    ) -> Result<(), Failure> {
+        let mut from = match self.pending.take() {
+            Some(pending) if pending.end == piece.place.start => pending.start,
+            Some(pending) => {
+                out(Inflated::Nothing(pending));
+                piece.place.start
+            }
+            None => piece.place.start,
+        };
+        let end = piece.place.end;
+        let mut buffer = Vec::with_capacity(CHUNK);
+        let mut tell = |from: u64, to: u64, bytes: &[u8]| {
+            let (place, at) = (
+                Place {
+                    start: from,
+                    end: to,
+                },
+                piece.at,
+            );
+            let seal = Some(Seal { end: to, at }.outer(piece.seal));
+            out(Inflated::Piece(Piece {
+                bytes,
+                place,
+                at,
+                seal,
+            }));
+        };
+        let tail = match after {
+            After::Nothing => TAIL,
+            _ => &[],
+        };
+        for (input, is_tail) in [(piece.bytes, false), (tail, true)] {
+            if is_tail && self.fresh {
+                continue;
+            }
+            let mut rest = input;
+            loop {
+                let (read, had) = (self.stream.total_in(), buffer.len());
+                let status = self
+                    .stream
+                    .decompress_vec(rest, &mut buffer, FlushDecompress::Sync);
+                let read = (self.stream.total_in() - read) as usize;
+                let new = (buffer.len() - had) as u64;
+                rest = rest.get(read..).unwrap_or_default();
+                self.message += new;
+                self.since += new;
+                self.fresh &= read == 0;
+                let upto = match is_tail {
+                    true => end,
+                    false => {
+                        let consumed = piece.bytes.len() - rest.len();
+                        piece.split_at(consumed).0.place.end.max(from)
+                    }
+                };
+                let too_large = self.message > limits::INFLATED_BYTES;
+                if status.is_err() || too_large {
+                    if !buffer.is_empty() {
+                        tell(from, upto, &buffer);
+                        from = upto;
+                    }
+                    return Err(Failure {
+                        too_large,
+                        place: Place { start: from, end },
+                    });
+                }
+                if buffer.len() == buffer.capacity() {
+                    // A byte is left for what may still come out of it.
+                    let upto = upto.min(end.saturating_sub(1)).max(from);
+                    tell(from, upto, &buffer);
+                    from = upto;
+                    buffer.clear();
+                    continue;
+                }
+                if let Ok(Status::StreamEnd) = status {
+                    self.stream.reset(false);
+                    self.fresh = true;
+                }
+                if rest.is_empty() || read == 0 {
+                    break;
+                }
+            }
+        }
+        let left = Place { start: from, end };
+        if !buffer.is_empty() {
+            tell(from, end, &buffer);
+        } else if after == After::More {
+            self.pending = Some(left);
+        } else if !left.is_empty() {
+            out(Inflated::Nothing(left));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,814 @@
+//! One direction of a WebSocket: its head, then frame after frame.
+//!
+//! ```text
+//!  Opening ──→ Header ←──────┐        hole inside a payload: counted through
+//!     │          ↓ ↑         │        hole over a header: lost
+//!     │       Payload ──→ Lost        found again by `Search`
+//!     └──→ Unread: refused, or broken too often
+//! ```
+//! Every byte is told as soon as it is clear what it is. Only a header that
+//! comes in pieces waits, and what is searched.
+
+use super::super::{Note, Own, Passed, Piece, Place, Sink, Stream, Way};
+use super::header::{FrameHeader, Opcode, mask};
+use super::held::Held;
+use super::inflate::{After, Failure, Inflated, Inflater};
+use super::search::Search;
+use super::upgrade::{self, BlankLine, Compression, WebSocketInfo};
+use crate::flow::At;
+use crate::limits;
+
+/// What both directions know.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) info: WebSocketInfo,
+    pub(super) compression: Compression,
+    /// Whether it was told that a WebSocket was opened.
+    pub(super) announced: bool,
+}
+
+impl Shared {
+    fn may_compress(&self) -> bool {
+        self.compression != Compression::Without
+    }
+}
+
+/// What a direction is lent to tell what it finds.
+pub(super) struct Context<'a> {
+    pub(super) way: Way,
+    pub(super) shared: &'a mut Shared,
+    pub(super) out: Sink<'a>,
+}
+
+impl Context<'_> {
+    fn own(&mut self, place: Place, own: Own) {
+        if !place.is_empty() {
+            (self.out)(self.way, Passed::Own(place, own));
+        }
+    }
+
+    fn note(&mut self, note: Note, at: At) {
+        (self.out)(self.way, Passed::Note(note, at));
+    }
+
+    fn data(&mut self, piece: Piece<'_>) {
+        (self.out)(self.way, Passed::Stream(Stream::Data(piece)));
+    }
+
+    fn gap(&mut self, place: Place, len: Option<u64>) {
+        (self.out)(self.way, Passed::Stream(Stream::Gap { place, len }));
+    }
+
+    fn announce(&mut self, at: At) {
+        if !self.shared.announced {
+            self.shared.announced = true;
+            self.note(Note::WebSocket, at);
+        }
+    }
+}
+
+/// One direction.
+#[derive(Debug)]
+pub(super) struct Lane {
+    state: State,
+    message: Message,
+    inflater: Option<Box<Inflater>>,
+    /// Compressed bytes were lost, and later messages may look back at them.
+    adrift: bool,
+    /// It was told that bytes lack, and none were passed on since.
+    gapped: bool,
+    /// A close frame was seen.
+    closed: bool,
+    /// How often the format was broken.
+    breaks: u8,
+    /// Oddities that were told; each is told once.
+    told: Vec<&'static str>,
+    /// Packet that brought the last bytes, for what a hole makes known.
+    last: At,
+    /// Position after everything that has come.
+    read: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Within the HTTP request or response.
+    Opening(Opening),
+    /// Between two frames, or within a header that came in pieces.
+    Header(Held),
+    /// Within a payload.
+    Payload(Payload),
+    /// Looking for a frame.
+    Lost(Box<Search>),
+    /// Nothing more will be read.
+    Unread,
+}
+
+#[derive(Debug, Default)]
+struct Opening {
+    /// First bytes, until it is clear that they are HTTP.
+    first: Held,
+    is_http: bool,
+    bytes: Vec<u8>,
+    end: BlankLine,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Payload {
+    header: FrameHeader,
+    /// Bytes to come.
+    left: u64,
+    content: Content,
+    /// The first two bytes of a close frame's.
+    code: [u8; 2],
+}
+
+/// What to do with a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    Plain,
+    Deflated,
+    Unread,
+    Control,
+}
+
+/// The message that a continuation would continue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Message {
+    None,
+    /// Its first frame may have been lost.
+    Unsure,
+    Is(Content),
+}
+
+impl Lane {
+    /// From the first byte of the request or the response.
+    pub(super) fn new() -> Self {
+        Self {
+            state: State::Opening(Opening::default()),
+            message: Message::None,
+            inflater: None,
+            adrift: false,
+            gapped: false,
+            closed: false,
+            breaks: 0,
+            told: Vec::new(),
+            last: At::default(),
+            read: 0,
+        }
+    }
+
+    /// From somewhere in the middle.
+    pub(super) fn joining(way: Way) -> Self {
+        Self {
+            state: State::Lost(Box::new(Search::new(way))),
+            message: Message::Unsure,
+            adrift: true,
+            gapped: true,
+            ..Self::new()
+        }
+    }
+
+    /// Memory that this takes.
+    pub(super) fn kept(&self) -> usize {
+        let state = match &self.state {
+            State::Opening(opening) => opening.bytes.capacity() + opening.first.kept(),
+            State::Header(held) => held.kept(),
+            State::Lost(search) => search.kept(),
+            State::Payload(_) | State::Unread => 0,
+        };
+        state + self.inflater.as_ref().map_or(0, |inflater| inflater.kept())
+    }
+
+    /// Takes what comes next. Returns how many bytes at its end it has not
+    /// taken, because the head was read and others may want to know.
+    pub(super) fn push(&mut self, stream: Stream<'_>, cx: &mut Context<'_>) -> usize {
+        if cx.shared.info.is_refused() && !matches!(self.state, State::Opening(_)) {
+            self.give_up(cx);
+        }
+        match stream {
+            Stream::Data(piece) => {
+                (self.last, self.read) = (piece.at, piece.place.end);
+                self.data(piece, cx)
+            }
+            Stream::Gap { place, len } => {
+                self.read = place.end;
+                self.gap(place, len, cx);
+                0
+            }
+        }
+    }
+
+    /// Nothing more comes.
+    pub(super) fn finish(&mut self, cx: &mut Context<'_>) {
+        self.settle(true, cx);
+        self.give_up(cx);
+    }
+
+    /// Gives up the memory that compression needs; messages that look back at
+    /// it cannot be read any more.
+    pub(super) fn shed(&mut self, cx: &mut Context<'_>) {
+        if self.inflater.is_some() {
+            let why =
+                "too many compressed WebSockets: what this one compressed so far is forgotten";
+            cx.note(Note::Bound(why), self.last);
+            self.lose_context(cx);
+            if self.message == Message::Is(Content::Deflated) {
+                self.skip_message(nothing(self.read), cx);
+            }
+        }
+    }
+
+    /// Tells an oddity, once.
+    fn odd(&mut self, what: &'static str, at: At, cx: &mut Context<'_>) {
+        self.once(Note::Odd(what), what, at, cx);
+    }
+
+    fn once(&mut self, note: Note, key: &'static str, at: At, cx: &mut Context<'_>) {
+        if !self.told.contains(&key) {
+            self.told.push(key);
+            cx.note(note, at);
+        }
+    }
+
+    /// What is passed on does not follow what was passed on before.
+    fn break_off(&mut self, at: u64, cx: &mut Context<'_>) {
+        if !self.gapped {
+            self.gapped = true;
+            cx.gap(nothing(at), None);
+        }
+    }
+
+    /// Takes a piece; returns how many bytes are left when a head was read.
+    fn data(&mut self, piece: Piece<'_>, cx: &mut Context<'_>) -> usize {
+        let mut rest = piece;
+        while !rest.bytes.is_empty() {
+            match &mut self.state {
+                State::Opening(_) => {
+                    rest = self.opening(rest, cx);
+                    if !matches!(self.state, State::Opening(_)) {
+                        return rest.bytes.len();
+                    }
+                }
+                State::Header(_) => rest = self.header(rest, cx),
+                State::Payload(_) => rest = self.payload(rest, cx),
+                State::Lost(search) => {
+                    let may_compress = cx.shared.may_compress();
+                    search.push(rest, may_compress, |skipped| {
+                        cx.own(skipped.place, Own::Unread);
+                    });
+                    self.settle(false, cx);
+                    return 0;
+                }
+                State::Unread => {
+                    cx.own(rest.place, Own::Unread);
+                    return 0;
+                }
+            }
+        }
+        0
+    }
+}
+
+/// The HTTP head.
+impl Lane {
+    /// Takes as much of a piece as belongs to the head; returns what lies
+    /// after it.
+    fn opening<'a>(&mut self, piece: Piece<'a>, cx: &mut Context<'_>) -> Piece<'a> {
+        let State::Opening(opening) = &mut self.state else {
+            return piece;
+        };
+        if !opening.is_http {
+            let start: &[u8] = match cx.way {
+                Way::Up => b"GET ",
+                Way::Down => b"HTTP/",
+            };
+            opening.first.push(piece);
+            let bytes = opening.first.bytes();
+            opening.is_http = bytes.starts_with(start);
+            if opening.is_http || !start.starts_with(bytes) {
+                let first = std::mem::take(&mut opening.first);
+                if !opening.is_http {
+                    let why = match cx.way {
+                        Way::Up => "no request comes before the first frame",
+                        Way::Down => "no answer comes before the first frame",
+                    };
+                    let start = first.pieces().next().map_or(0, |first| first.place.start);
+                    self.lose(Some(why), start, piece.at, cx);
+                }
+                let mut left = 0;
+                for piece in first.pieces() {
+                    left = self.data(piece, cx);
+                }
+                return piece.split_at(piece.bytes.len().saturating_sub(left)).1;
+            }
+            return piece.split_at(piece.bytes.len()).1;
+        }
+        let end = opening.end.find(piece.bytes);
+        let (mine, rest) = piece.split_at(end.unwrap_or(piece.bytes.len()));
+        cx.own(mine.place, Own::WsUpgrade);
+        opening.bytes.extend_from_slice(mine.bytes);
+        if opening.bytes.len() > limits::UPGRADE_BYTES {
+            let why = "an upgrade of more than 16 KiB: it is not read";
+            cx.note(Note::Bound(why), piece.at);
+            self.lose(None, rest.place.start, piece.at, cx);
+        } else if end.is_some() {
+            let bytes = std::mem::take(&mut opening.bytes);
+            self.opened(&bytes, piece.at, cx);
+        }
+        rest
+    }
+
+    /// The head is there as a whole.
+    fn opened(&mut self, bytes: &[u8], at: At, cx: &mut Context<'_>) {
+        let mut oddities = Vec::new();
+        let mut odd = |what| oddities.push(what);
+        let Shared {
+            info, compression, ..
+        } = &mut *cx.shared;
+        self.state = State::Header(Held::default());
+        match cx.way {
+            Way::Up => {
+                let read = upgrade::read_request(bytes, info, &mut odd);
+                // The answer may have been captured before.
+                if info.status.is_none() {
+                    *compression = read;
+                }
+            }
+            Way::Down => match upgrade::read_response(bytes, info, compression, &mut odd) {
+                false => self.state = State::Opening(Opening::default()),
+                true if info.is_refused() => self.state = State::Unread,
+                true => cx.announce(at),
+            },
+        }
+        for what in oddities {
+            self.odd(what, at, cx);
+        }
+    }
+}
+
+/// Frames.
+impl Lane {
+    fn header<'a>(&mut self, piece: Piece<'a>, cx: &mut Context<'_>) -> Piece<'a> {
+        let State::Header(held) = &mut self.state else {
+            return piece;
+        };
+        let before = held.bytes().len();
+        if before == 0
+            && let Some(header) = FrameHeader::read(piece.bytes)
+        {
+            let (mine, rest) = piece.split_at(header.header_len());
+            match self.begin(header, piece.at, cx) {
+                Ok(content) => self.enter(header, content, mine, cx),
+                Err(why) => {
+                    self.lose(Some(why), piece.place.start, piece.at, cx);
+                    return piece;
+                }
+            }
+            return rest;
+        }
+        // Byte by byte: there are 14 at most.
+        let (byte, rest) = piece.split_at(1);
+        held.push(byte);
+        let Some(header) = FrameHeader::read(held.bytes()) else {
+            return rest;
+        };
+        let mut held = std::mem::take(held);
+        match self.begin(header, piece.at, cx) {
+            Ok(content) => {
+                // All but the last byte are told here, that one with the frame.
+                held.let_go(header.header_len() - 1, |part| {
+                    cx.own(part.place, own(header));
+                });
+                self.enter(header, content, byte, cx);
+            }
+            Err(why) => {
+                let start = held.pieces().next().map_or(0, |part| part.place.start);
+                self.lose(Some(why), start, piece.at, cx);
+                for part in held.pieces() {
+                    self.data(part, cx);
+                }
+            }
+        }
+        rest
+    }
+
+    /// What the frame behind a header is; an error if nothing can be trusted
+    /// from there on.
+    fn begin(
+        &mut self,
+        header: FrameHeader,
+        at: At,
+        cx: &mut Context<'_>,
+    ) -> Result<Content, &'static str> {
+        if header.opcode() == Opcode::Reserved {
+            return Err("a frame with a reserved opcode");
+        }
+        if header.len > i64::MAX as u64 {
+            return Err("a frame length with its highest bit set");
+        }
+        let is_extended = !cx.shared.info.extensions.is_empty();
+        for (is_odd, what) in [
+            (
+                header.rsv23() && !is_extended,
+                "a frame with a reserved bit set",
+            ),
+            (
+                !header.is_minimal(),
+                "a frame whose length takes more bytes than it needs",
+            ),
+            (
+                cx.way == Way::Up && header.key.is_none(),
+                "a client's frame that is not masked",
+            ),
+            (
+                cx.way == Way::Down && header.key.is_some(),
+                "a server's frame that is masked",
+            ),
+            (self.closed, "a frame after a close frame"),
+        ] {
+            if is_odd {
+                self.odd(what, at, cx);
+            }
+        }
+        Ok(match header.is_control() {
+            true => self.begin_control(header, at, cx),
+            false => self.begin_data(header, at, cx),
+        })
+    }
+
+    fn begin_control(&mut self, header: FrameHeader, at: At, cx: &mut Context<'_>) -> Content {
+        for (is_odd, what) in [
+            (!header.is_final(), "a control frame in fragments"),
+            (header.len > 125, "a control frame of more than 125 bytes"),
+            (header.rsv1(), "a control frame that is compressed"),
+        ] {
+            if is_odd {
+                self.odd(what, at, cx);
+            }
+        }
+        Content::Control
+    }
+
+    fn begin_data(&mut self, header: FrameHeader, at: At, cx: &mut Context<'_>) -> Content {
+        let compression = cx.shared.compression;
+        if header.opcode() == Opcode::Continuation {
+            if header.rsv1() {
+                self.odd("a continuation with the bit for compression set", at, cx);
+            }
+            return match self.message {
+                Message::Is(content) => content,
+                // Nobody knows whether it is compressed, nor from where.
+                Message::Unsure if cx.shared.may_compress() => Content::Unread,
+                Message::Unsure => Content::Plain,
+                Message::None => {
+                    self.odd("a continuation of no message", at, cx);
+                    Content::Plain
+                }
+            };
+        }
+        if let Message::Is(content) = self.message {
+            self.odd("a message that begins within another", at, cx);
+            if content == Content::Deflated {
+                self.lose_context(cx);
+            }
+        }
+        if header.opcode() == Opcode::Text {
+            self.once(Note::TextMessage, "a text message", at, cx);
+        }
+        if !header.rsv1() {
+            return Content::Plain;
+        }
+        match compression {
+            Compression::Without => {
+                let what = "a message with the bit for compression set, on which nobody agreed";
+                self.odd(what, at, cx);
+                return Content::Plain;
+            }
+            Compression::Unknown => {
+                let what =
+                    "messages are compressed, and the upgrade that says how was not captured";
+                self.odd(what, at, cx);
+            }
+            Compression::Offered(_) | Compression::Agreed(_) => {}
+        }
+        let inflater = self
+            .inflater
+            .get_or_insert_with(|| Box::new(Inflater::new()));
+        inflater.begin();
+        Content::Deflated
+    }
+
+    /// Goes on to the payload. `last` is the last part of the header, of which
+    /// nothing was told yet.
+    fn enter(
+        &mut self,
+        header: FrameHeader,
+        content: Content,
+        last: Piece<'_>,
+        cx: &mut Context<'_>,
+    ) {
+        if !header.is_control() {
+            self.message = Message::Is(content);
+        }
+        let payload = Payload {
+            header,
+            left: header.len,
+            content,
+            code: [0; 2],
+        };
+        self.state = State::Payload(payload);
+        if header.len > 0 {
+            return cx.own(last.place, own(header));
+        }
+        if content == Content::Deflated && header.is_final() {
+            // An empty end of a message may still bring something to light.
+            let empty = Piece { bytes: &[], ..last };
+            self.inflate(empty, After::Nothing, cx);
+        } else {
+            cx.own(last.place, own(header));
+        }
+        self.leave(payload, last.at, cx);
+    }
+
+    /// Takes as much of a piece as belongs to the payload; returns what lies
+    /// after it.
+    fn payload<'a>(&mut self, piece: Piece<'a>, cx: &mut Context<'_>) -> Piece<'a> {
+        let State::Payload(payload) = &mut self.state else {
+            return piece;
+        };
+        let here = usize::try_from(payload.left)
+            .map_or(piece.bytes.len(), |left| left.min(piece.bytes.len()));
+        let (mine, rest) = piece.split_at(here);
+        let phase = payload.header.len - payload.left;
+        payload.left -= here as u64;
+        if payload.content == Content::Control {
+            let code = payload.code.iter_mut().skip(phase as usize);
+            code.zip(mine.bytes).for_each(|(code, byte)| *code = *byte);
+        }
+        let payload = *payload;
+        let ended = payload.left == 0;
+        match payload.content {
+            Content::Control => cx.own(mine.place, own(payload.header)),
+            Content::Unread => {
+                self.break_off(mine.place.start, cx);
+                cx.own(mine.place, Own::Unread);
+            }
+            Content::Plain | Content::Deflated => {
+                let mut clear = Vec::new();
+                let mut mine = mine;
+                if let Some(key) = payload.header.key {
+                    clear.extend_from_slice(mine.bytes);
+                    mask(&mut clear, key, phase);
+                    mine.bytes = &clear;
+                }
+                if payload.content == Content::Plain {
+                    self.gapped = false;
+                    cx.data(mine);
+                } else {
+                    let after = match (ended, payload.header.is_final()) {
+                        (false, _) => After::More,
+                        (true, false) => After::Frame,
+                        (true, true) => After::Nothing,
+                    };
+                    self.inflate(mine, after, cx);
+                }
+            }
+        }
+        if ended {
+            self.leave(payload, mine.at, cx);
+        }
+        rest
+    }
+
+    /// A frame has ended.
+    fn leave(&mut self, payload: Payload, at: At, cx: &mut Context<'_>) {
+        self.state = State::Header(Held::default());
+        if payload.header.is_control() {
+            if payload.header.opcode() == Opcode::Close {
+                self.close(payload, at, cx);
+            }
+            return;
+        }
+        if payload.header.is_final() {
+            self.message = Message::None;
+            let deflate = cx.shared.compression.deflate();
+            if deflate.is_some_and(|deflate| deflate.starts_afresh(cx.way)) {
+                self.inflater = None;
+                self.adrift = false;
+            }
+        }
+    }
+
+    fn close(&mut self, payload: Payload, at: At, cx: &mut Context<'_>) {
+        self.closed = true;
+        let mut code = payload.code;
+        if let Some(key) = payload.header.key {
+            mask(&mut code, key, 0);
+        }
+        let code = match payload.header.len {
+            0 => None,
+            1 => {
+                self.odd("a close frame with half a status code", at, cx);
+                None
+            }
+            _ => Some(u16::from_be_bytes(code)),
+        };
+        if code.is_some_and(|code| !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)) {
+            let what = "a close frame with a status code that is not to be sent";
+            self.odd(what, at, cx);
+        }
+        cx.note(Note::WsClose { code }, at);
+    }
+}
+
+/// Compressed messages.
+impl Lane {
+    fn inflate(&mut self, piece: Piece<'_>, after: After, cx: &mut Context<'_>) {
+        let Some(inflater) = &mut self.inflater else {
+            return;
+        };
+        let gapped = &mut self.gapped;
+        let result = inflater.inflate(piece, after, &mut |inflated| match inflated {
+            Inflated::Piece(piece) => {
+                *gapped = false;
+                cx.data(piece);
+            }
+            Inflated::Nothing(place) => cx.own(place, Own::WsFrame),
+        });
+        self.adrift &= !inflater.is_whole();
+        let Err(Failure { too_large, place }) = result else {
+            return;
+        };
+        if too_large {
+            let why = "a compressed message of more than 64 MiB: its rest is not read";
+            cx.note(Note::Bound(why), piece.at);
+        } else if !self.adrift {
+            let why = "compressed bytes that cannot be inflated";
+            cx.note(Note::Broken(why), piece.at);
+        }
+        self.lose_context(cx);
+        self.skip_message(place, cx);
+    }
+
+    /// The rest of the message cannot be read; `place` is not told yet.
+    fn skip_message(&mut self, place: Place, cx: &mut Context<'_>) {
+        self.break_off(place.start, cx);
+        cx.own(place, Own::Unread);
+        if let State::Payload(payload) = &mut self.state
+            && payload.content == Content::Deflated
+        {
+            payload.content = Content::Unread;
+        }
+        self.message = Message::Is(Content::Unread);
+    }
+
+    /// What was compressed so far cannot be looked back at.
+    fn lose_context(&mut self, cx: &mut Context<'_>) {
+        if let Some(inflater) = self.inflater.take()
+            && let Some(pending) = inflater.pending()
+        {
+            cx.own(pending, Own::WsFrame);
+        }
+        let deflate = cx.shared.compression.deflate();
+        self.adrift |= !deflate.is_some_and(|deflate| deflate.starts_afresh(cx.way));
+    }
+}
+
+/// Losses.
+impl Lane {
+    /// Nobody knows where the next frame begins; everything before `at` was
+    /// told.
+    fn lose(&mut self, why: Option<&'static str>, start: u64, at: At, cx: &mut Context<'_>) {
+        if let Some(why) = why {
+            cx.note(Note::Broken(why), at);
+        }
+        self.break_off(start, cx);
+        self.breaks = self.breaks.saturating_add(1);
+        if self.breaks > limits::WEBSOCKET_BREAKS {
+            let why = "the format was broken too often: nothing more is read";
+            cx.note(Note::Bound(why), at);
+            self.state = State::Unread;
+            return;
+        }
+        self.look(cx);
+    }
+
+    fn look(&mut self, cx: &mut Context<'_>) {
+        self.lose_context(cx);
+        self.message = Message::Unsure;
+        self.state = State::Lost(Box::new(Search::new(cx.way)));
+    }
+
+    /// Goes on at the first frame that the search has found.
+    fn settle(&mut self, at_end: bool, cx: &mut Context<'_>) {
+        let State::Lost(search) = &mut self.state else {
+            return;
+        };
+        let Some(start) = search.found(at_end) else {
+            return;
+        };
+        let search = std::mem::replace(search.as_mut(), Search::new(cx.way));
+        let held = search.into_held(start, |skipped| cx.own(skipped.place, Own::Unread));
+        self.state = State::Header(Held::default());
+        cx.announce(self.last);
+        for piece in held.pieces() {
+            self.data(piece, cx);
+        }
+    }
+
+    /// Nothing more is read, whatever comes.
+    fn give_up(&mut self, cx: &mut Context<'_>) {
+        let mut unread = |piece: Piece<'_>| cx.own(piece.place, Own::Unread);
+        match std::mem::replace(&mut self.state, State::Unread) {
+            State::Opening(opening) => opening.first.pieces().for_each(unread),
+            State::Header(held) => held.pieces().for_each(unread),
+            State::Lost(mut search) => search.gap(&mut unread),
+            State::Payload(_) | State::Unread => {}
+        }
+        self.lose_context(cx);
+    }
+
+    /// Takes a hole; `len` is how many bytes are not there, if that is known.
+    fn gap(&mut self, place: Place, len: Option<u64>, cx: &mut Context<'_>) {
+        let mut place = place;
+        if let (State::Payload(payload), Some(len)) = (&mut self.state, len) {
+            let inside = payload.left.min(len);
+            payload.left -= inside;
+            let payload = *payload;
+            let cut = place.start + inside.min(place.len());
+            let mine = Place { end: cut, ..place };
+            place.start = cut;
+            self.hole(payload, mine, inside, cx);
+            if payload.left == 0 {
+                self.leave(payload, self.last, cx);
+            }
+            if inside == len {
+                return;
+            }
+        }
+        let why = match &mut self.state {
+            State::Unread => return cx.gap(place, None),
+            State::Lost(search) => {
+                search.gap(|skipped| cx.own(skipped.place, Own::Unread));
+                self.gapped = true;
+                return cx.gap(place, None);
+            }
+            State::Opening(opening) => {
+                let first = std::mem::take(&mut opening.first);
+                first.pieces().for_each(|p| cx.own(p.place, Own::Unread));
+                match cx.way {
+                    Way::Up => "a part of the upgrade request was lost",
+                    Way::Down => "a part of the answer to the upgrade request was lost",
+                }
+            }
+            State::Header(held) => {
+                let held = std::mem::take(held);
+                held.pieces().for_each(|p| cx.own(p.place, Own::Unread));
+                "the header of a frame was lost"
+            }
+            State::Payload(_) => "bytes were lost, and nobody knows how many",
+        };
+        self.look(cx);
+        self.gapped = true;
+        cx.gap(place, None);
+        cx.note(Note::Broken(why), self.last);
+    }
+
+    /// A hole inside a payload.
+    fn hole(&mut self, payload: Payload, place: Place, len: u64, cx: &mut Context<'_>) {
+        if len == 0 {
+            return;
+        }
+        match payload.content {
+            Content::Plain => cx.gap(place, Some(len)),
+            // Nothing of what is passed on is lost.
+            Content::Control => cx.gap(place, Some(0)),
+            Content::Unread => {
+                self.gapped = true;
+                cx.gap(place, None);
+            }
+            Content::Deflated => {
+                self.lose_context(cx);
+                self.gapped = true;
+                cx.gap(place, None);
+                let why = "a part of a compressed message was lost";
+                cx.note(Note::Broken(why), self.last);
+                self.skip_message(nothing(place.end), cx);
+            }
+        }
+    }
+}
+
+/// No bytes, at a position.
+const fn nothing(at: u64) -> Place {
+    Place { start: at, end: at }
+}
+
+/// What the bytes of a frame that are not passed on are for.
+fn own(header: FrameHeader) -> Own {
+    match header.opcode() {
+        Opcode::Ping | Opcode::Pong => Own::WsPing,
+        Opcode::Close => Own::WsClose,
+        Opcode::Continuation | Opcode::Text | Opcode::Binary | Opcode::Reserved => Own::WsFrame,
+    }
+}

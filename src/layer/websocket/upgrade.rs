@@ -1,0 +1,446 @@
+//! The HTTP request and response that open a WebSocket (RFC 6455, 4).
+//!
+//! ```text
+//! GET /mqtt HTTP/1.1                        HTTP/1.1 101 Switching Protocols
+//! Host: broker.example                      Upgrade: websocket
+//! Upgrade: websocket                        Connection: Upgrade
+//! Connection: Upgrade                       Sec-WebSocket-Accept: s3pP…
+//! Sec-WebSocket-Key: dGhl…                  Sec-WebSocket-Protocol: mqtt
+//! Sec-WebSocket-Version: 13
+//! Sec-WebSocket-Protocol: mqtt, mqttv3.1
+//! Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits
+//! ```
+//! A request is one for a WebSocket by its `Upgrade` field alone. What else it
+//! lacks is told, and it is followed all the same: the server decides, and its
+//! answer will be here too.
+
+use super::super::{Answer, Way};
+use crate::limits;
+
+/// What a WebSocket's opening says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebSocketInfo {
+    /// What was asked for: a path, or a whole URI if the client speaks to a
+    /// proxy. `None` while the request is not known.
+    pub path: Option<String>,
+    /// The request's `Host`.
+    pub host: Option<String>,
+    /// Subprotocols that the client offers, in its order.
+    pub offered: Vec<String>,
+    /// The subprotocol that the server selected.
+    pub selected: Option<String>,
+    /// Status code of the response; `None` while that is not known. Anything
+    /// but 101 refuses.
+    pub status: Option<u16>,
+    /// Compression that was agreed on.
+    pub deflate: Option<Deflate>,
+    /// Other extensions that were agreed on, as the server wrote them.
+    pub extensions: Vec<String>,
+}
+
+impl WebSocketInfo {
+    /// Whether the server refused to open it.
+    pub fn is_refused(&self) -> bool {
+        self.status.is_some_and(|status| status != SWITCHING)
+    }
+}
+
+/// Parameters of permessage-deflate (RFC 7692, 7.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deflate {
+    /// The server compresses every message afresh.
+    pub server_no_context_takeover: bool,
+    /// The client compresses every message afresh.
+    pub client_no_context_takeover: bool,
+    /// log2 of the server's window, if less than 15 was asked for.
+    pub server_max_window_bits: Option<u8>,
+    /// log2 of the client's window. In an offer `None` may also mean that the
+    /// client leaves it to the server.
+    pub client_max_window_bits: Option<u8>,
+}
+
+impl Deflate {
+    /// Whether messages that go this way are compressed each by itself.
+    pub(super) const fn starts_afresh(self, way: Way) -> bool {
+        match way {
+            Way::Up => self.client_no_context_takeover,
+            Way::Down => self.server_no_context_takeover,
+        }
+    }
+}
+
+/// What is known about compression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    /// Nothing: the request was not captured.
+    Unknown,
+    /// The client offers it, and the answer is not known.
+    Offered(Deflate),
+    /// It was agreed on.
+    Agreed(Deflate),
+    /// There is none.
+    Without,
+}
+
+impl Compression {
+    /// What holds, or would hold, for messages that are compressed.
+    pub(super) const fn deflate(self) -> Option<Deflate> {
+        match self {
+            Self::Offered(deflate) | Self::Agreed(deflate) => Some(deflate),
+            Self::Unknown | Self::Without => None,
+        }
+    }
+}
+
+/// Whether the first bytes of a connection are an HTTP/1.1 request that opens a
+/// WebSocket.
+pub fn request(bytes: &[u8]) -> Answer {
+    const METHOD: &[u8] = b"GET ";
+    if !bytes.starts_with(METHOD) {
+        return match METHOD.starts_with(bytes) {
+            true => Answer::More,
+            false => Answer::No,
+        };
+    }
+    let line = bytes.split(|&byte| byte == b'\n').next();
+    let version = line.filter(|line| line.len() < bytes.len());
+    let is_http = version.is_none_or(|line| line.trim_ascii_end().ends_with(b" HTTP/1.1"));
+    match BlankLine::default().find(bytes) {
+        _ if !is_http => Answer::No,
+        None if bytes.len() >= limits::UPGRADE_BYTES => Answer::No,
+        None => Answer::More,
+        Some(end) => match fields(bytes.get(..end).unwrap_or_default(), Way::Up) {
+            Some(head) if head.has_token("Upgrade", "websocket") => Answer::Yes,
+            _ => Answer::No,
+        },
+    }
+}
+
+/// Whether the first bytes of a connection are those of HTTP/2, which can carry
+/// WebSockets too (RFC 8441), but is not decoded.
+pub fn is_http2(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+}
+
+/// Finds the blank line that ends a head, in pieces.
+#[derive(Debug, Default)]
+pub(super) struct BlankLine {
+    /// The line so far is empty, and not the first.
+    is_empty: bool,
+}
+
+impl BlankLine {
+    /// Position after the blank line, if it is in these bytes.
+    pub(super) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+        for (position, &byte) in bytes.iter().enumerate() {
+            match byte {
+                b'\n' if self.is_empty => return Some(position + 1),
+                b'\n' => self.is_empty = true,
+                b'\r' => {}
+                _ => self.is_empty = false,
+            }
+        }
+        None
+    }
+}
+
+const SWITCHING: u16 = 101;
+
+/// What the first line and the fields say.
+struct Head {
+    /// Of a request.
+    target: String,
+    /// Of a response.
+    status: u16,
+    fields: Vec<(String, String)>,
+}
+
+impl Head {
+    /// The first field of that name.
+    fn field(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.fields
+            .iter()
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The elements of all lists of that name.
+    fn list(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.all(name)
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+            .filter(|element| !element.is_empty())
+    }
+
+    fn has_token(&self, name: &str, token: &str) -> bool {
+        self.list(name).any(|t| t.eq_ignore_ascii_case(token))
+    }
+}
+
+/// Reads a whole head; `None` if it is not HTTP.
+fn fields(bytes: &[u8], way: Way) -> Option<Head> {
+    let mut storage = [httparse::EMPTY_HEADER; limits::UPGRADE_FIELDS];
+    let (target, status, fields) = match way {
+        Way::Up => {
+            let mut request = httparse::Request::new(&mut storage);
+            request.parse(bytes).ok()?;
+            (request.path?, 0, request.headers)
+        }
+        Way::Down => {
+            let mut response = httparse::Response::new(&mut storage);
+            response.parse(bytes).ok()?;
+            ("", response.code?, response.headers)
+        }
+    };
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    Some(Head {
+        target: target.to_owned(),
+        status,
+        fields: fields
+            .iter()
+            .map(|field| (field.name.to_owned(), text(field.value)))
+            .collect(),
+    })
+}
+
+/// Names of MQTT's subprotocols; the second is that of 3.1.
+const SUBPROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
+
+/// Reads a whole request into what is known; tells what is odd in it.
+pub(super) fn read_request(
+    bytes: &[u8],
+    info: &mut WebSocketInfo,
+    odd: &mut dyn FnMut(&'static str),
+) -> Compression {
+    let Some(head) = fields(bytes, Way::Up) else {
+        odd("an upgrade request that cannot be read as HTTP");
+        return Compression::Unknown;
+    };
+    let own = |text: &str| text.to_owned();
+    info.host = head.field("Host").map(own);
+    info.offered = head.list("Sec-WebSocket-Protocol").map(own).collect();
+    for (is_fine, what) in [
+        (
+            head.has_token("Connection", "Upgrade"),
+            "an upgrade request without Connection: Upgrade",
+        ),
+        (
+            head.field("Sec-WebSocket-Key").is_some(),
+            "an upgrade request without Sec-WebSocket-Key",
+        ),
+        (
+            head.has_token("Sec-WebSocket-Version", "13"),
+            "an upgrade request for another version of WebSocket than 13",
+        ),
+        (info.host.is_some(), "an upgrade request without Host"),
+        (
+            !info.offered.is_empty(),
+            "the client offers no subprotocol; MQTT is mqtt",
+        ),
+        (
+            info.offered.is_empty() || info.offered.iter().any(|name| is_mqtt(name)),
+            "the client does not offer the subprotocol mqtt",
+        ),
+    ] {
+        if !is_fine {
+            odd(what);
+        }
+    }
+    info.path = Some(head.target.clone());
+    let offer = head
+        .list("Sec-WebSocket-Extensions")
+        .find_map(|extension| deflate(extension, odd));
+    match offer {
+        Some(deflate) => Compression::Offered(deflate),
+        None => Compression::Without,
+    }
+}
+
+/// Reads a whole response into what is known, and tells what is odd in it.
+/// `before` is what was known about compression. An interim response says
+/// nothing; then it is false.
+pub(super) fn read_response(
+    bytes: &[u8],
+    info: &mut WebSocketInfo,
+    compression: &mut Compression,
+    odd: &mut dyn FnMut(&'static str),
+) -> bool {
+    let Some(head) = fields(bytes, Way::Down) else {
+        odd("an answer to the upgrade request that cannot be read as HTTP");
+        return true;
+    };
+    if (100..200).contains(&head.status) && head.status != SWITCHING {
+        return false;
+    }
+    info.status = Some(head.status);
+    if info.is_refused() {
+        return true;
+    }
+    if !head.has_token("Upgrade", "websocket") {
+        odd("status 101 without Upgrade: websocket");
+    }
+    let mut selected = head.list("Sec-WebSocket-Protocol").map(str::to_owned);
+    info.selected = selected.next();
+    if selected.next().is_some() {
+        odd("the server selects more than one subprotocol");
+    }
+    // What the client offered is only known if its request was captured.
+    let asked = info.path.is_some();
+    match &info.selected {
+        None => odd("the server selects no subprotocol; MQTT is mqtt"),
+        Some(name) if asked && !info.offered.contains(name) => {
+            odd("the server selects a subprotocol that the client did not offer");
+        }
+        Some(name) if !is_mqtt(name) => odd("the server selects another subprotocol than mqtt"),
+        Some(_) => {}
+    }
+    let before = *compression;
+    *compression = Compression::Without;
+    for extension in head.list("Sec-WebSocket-Extensions") {
+        match deflate(extension, odd) {
+            Some(deflate) => {
+                if before == Compression::Without {
+                    odd("the server agrees to a compression that the client did not offer");
+                }
+                info.deflate = Some(deflate);
+                *compression = Compression::Agreed(deflate);
+            }
+            None => info.extensions.push(extension.to_owned()),
+        }
+    }
+    true
+}
+
+fn is_mqtt(name: &str) -> bool {
+    SUBPROTOCOLS.contains(&name)
+}
+
+/// The parameters of an extension, if it is permessage-deflate.
+fn deflate(extension: &str, odd: &mut dyn FnMut(&'static str)) -> Option<Deflate> {
+    let mut words = extension.split(';').map(str::trim);
+    if !words.next()?.eq_ignore_ascii_case("permessage-deflate") {
+        return None;
+    }
+    let mut deflate = Deflate::default();
+    for word in words {
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name.trim_end(), Some(value.trim().trim_matches('"'))),
+            None => (word, None),
+        };
+        let bits = value
+            .and_then(|value| value.parse().ok())
+            .filter(|bits| (8..=15).contains(bits));
+        match name.to_ascii_lowercase().as_str() {
+            "server_no_context_takeover" => deflate.server_no_context_takeover = true,
+            "client_no_context_takeover" => deflate.client_no_context_takeover = true,
+            "server_max_window_bits" if bits.is_some() => deflate.server_max_window_bits = bits,
+            "client_max_window_bits" if bits.is_some() || value.is_none() => {
+                deflate.client_max_window_bits = bits;
+            }
+            _ => odd("permessage-deflate with a parameter that it does not have"),
+        }
+    }
+    Some(deflate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASK: &str = "GET http://broker/mqtt HTTP/1.1\r\nhOsT: broker\r\nSEC-websocket-key: x\r\n\
+        connection: keep-alive, upgrade\r\nsec-websocket-protocol: mqttv3.1\r\n\
+        Sec-WebSocket-Protocol: mqtt\r\nuPGRADE: WebSocket\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Extensions: x-other, permessage-deflate; client_max_window_bits\r\n\r\n";
+
+    #[test]
+    fn a_request_is_known_by_its_upgrade_field() {
+        for len in 0..ASK.len() {
+            assert_eq!(request(&ASK.as_bytes()[..len]), Answer::More, "{len} bytes");
+        }
+        assert_eq!(request(ASK.as_bytes()), Answer::Yes);
+        let first_frame = [ASK.as_bytes(), b"\x82\x80abcd"].concat();
+        assert_eq!(request(&first_frame), Answer::Yes);
+        let bare = ASK.replace("\r\n", "\n");
+        assert_eq!(request(bare.as_bytes()), Answer::Yes);
+        for (from, to) in [
+            ("WebSocket\r\n", "h2c\r\n"),
+            ("GET", "PUT"),
+            ("1.1", "1.0"),
+            ("hOsT:", "h st"),
+        ] {
+            let other = ASK.replacen(from, to, 1);
+            assert_eq!(request(other.as_bytes()), Answer::No, "{to}");
+        }
+        let long = format!("GET /{} HTTP/1.1", "a".repeat(limits::UPGRADE_BYTES));
+        assert_eq!(request(long.as_bytes()), Answer::No);
+        assert_eq!(request(b"GET /x HTTP/1.0\r\n"), Answer::No);
+    }
+
+    #[test]
+    fn names_and_lists_are_read_whatever_their_case() {
+        let mut info = WebSocketInfo::default();
+        let mut odd = Vec::new();
+        let compression = read_request(ASK.as_bytes(), &mut info, &mut |what| odd.push(what));
+        assert_eq!(info.path.as_deref(), Some("http://broker/mqtt"));
+        assert_eq!(info.host.as_deref(), Some("broker"));
+        assert_eq!(info.offered, ["mqttv3.1", "mqtt"]);
+        assert_eq!(compression, Compression::Offered(Deflate::default()));
+        assert!(odd.is_empty(), "{odd:?}");
+    }
+
+    /// Status, protocol and extensions of a response to [`ASK`].
+    fn answer(fields: &str) -> (WebSocketInfo, Compression, Vec<&'static str>) {
+        let (mut info, mut odd) = (WebSocketInfo::default(), Vec::new());
+        let mut compression = read_request(ASK.as_bytes(), &mut info, &mut |_| ());
+        let head = format!("HTTP/1.1 101 \r\nUpgrade: websocket\r\n{fields}\r\n");
+        assert!(read_response(
+            head.as_bytes(),
+            &mut info,
+            &mut compression,
+            &mut |what| odd.push(what)
+        ));
+        (info, compression, odd)
+    }
+
+    #[test]
+    fn what_the_server_agrees_to() {
+        let (info, compression, odd) = answer(
+            "Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Extensions: Permessage-Deflate; \
+             server_no_context_takeover; server_max_window_bits=\"10\", other\r\n",
+        );
+        assert!(odd.is_empty(), "{odd:?}");
+        assert_eq!(info.selected.as_deref(), Some("mqtt"));
+        let deflate = info.deflate.unwrap();
+        assert_eq!(compression, Compression::Agreed(deflate));
+        assert_eq!(deflate.server_max_window_bits, Some(10));
+        assert!(deflate.starts_afresh(Way::Down) && !deflate.starts_afresh(Way::Up));
+        assert_eq!(info.extensions, ["other"]);
+        assert_eq!(answer("").1, Compression::Without);
+    }
+
+    #[test]
+    fn what_is_odd_in_an_answer() {
+        for (fields, expected) in [
+            ("", "the server selects no subprotocol; MQTT is mqtt"),
+            (
+                "Sec-WebSocket-Protocol: chat\r\n",
+                "the server selects a subprotocol that the client did not offer",
+            ),
+            (
+                "Sec-WebSocket-Protocol: mqtt, mqttv3.1\r\n",
+                "the server selects more than one subprotocol",
+            ),
+            (
+                "Sec-WebSocket-Protocol: mqtt\r\n\
+                 Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99\r\n",
+                "permessage-deflate with a parameter that it does not have",
+            ),
+        ] {
+            assert_eq!(answer(fields).2, [expected], "{fields}");
+        }
+    }
+}

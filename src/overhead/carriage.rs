@@ -1,0 +1,572 @@
+//! What the bytes of a stream are that does not carry MQTT alone.
+//!
+//! ```text
+//! spans    │record│ frame │ MQTT bytes     │end│record│ MQTT bytes │end│
+//! packets         ╎       │ PUBLISH │ PUBLISH       …       │ PINGREQ │
+//! labels   │1 ╎ 2 │1 ╎ 2  │ 1       │ 2    │ 2 │ …
+//! ```
+//! The layers below MQTT tell what each stretch is before it is known which
+//! control packets lie there. So stretches wait here until these are known, and
+//! then become labels in the order of the stream. What a TLS record or
+//! a WebSocket frame has for itself is divided among the control packets whose
+//! bytes it carries, by the same policy as the headers of a captured packet.
+//! Where bytes were compressed, each control packet has them in proportion to
+//! what it has of the bytes they inflate to.
+
+use std::collections::VecDeque;
+
+use super::apportion;
+use super::cause::Purpose;
+use super::label::{Label, NO_PARTS, Packet, Parts};
+use super::layer::Layer;
+use super::share::Share;
+use crate::engine::SpanKind;
+use crate::layer::{Own, Place};
+use crate::limits;
+
+/// One direction of a connection with layers below MQTT.
+#[derive(Debug, Default)]
+pub(super) struct Carriage {
+    /// Stretches without labels, in order.
+    spans: VecDeque<(Place, SpanKind)>,
+    /// Labels of control packets in the MQTT stream, in order, as far back as
+    /// stretches need them.
+    packets: VecDeque<Label>,
+    /// Which control packets are known: all that begin before it.
+    known: u64,
+    /// Who is to have the end of the record that was begun, byte by byte.
+    record_end: Vec<(Part, u64)>,
+    /// Owners of control packets that are not asked for again.
+    released: Vec<u32>,
+}
+
+/// Whose some bytes are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Part {
+    packet: Option<Packet>,
+    purpose: Purpose,
+    owner: Option<u32>,
+}
+
+impl Part {
+    const UNKNOWN: Self = Self {
+        packet: None,
+        purpose: Purpose::Unknown,
+        owner: None,
+    };
+
+    fn of(label: &Label) -> Self {
+        Self {
+            packet: label.packet,
+            purpose: label.purpose,
+            owner: label.owner,
+        }
+    }
+
+    fn label(self, place: Place, parts: Parts) -> Label {
+        Label {
+            start: place.start as i64,
+            end: place.end as i64,
+            parts,
+            packet: self.packet,
+            purpose: self.purpose,
+            owner: self.owner,
+            ends: false,
+        }
+    }
+}
+
+/// The layer of what a layer has for itself, and what that is for where it
+/// carries no control packet.
+fn meaning(own: Own) -> (Layer, Purpose) {
+    match own {
+        Own::Proxy => (Layer::Proxy, Purpose::Setup),
+        Own::TlsHandshake => (Layer::TlsHandshake, Purpose::Setup),
+        Own::TlsAlert => (Layer::TlsHandshake, Purpose::Teardown),
+        Own::TlsRecord | Own::TlsRecordEnd => (Layer::TlsRecord, Purpose::Unknown),
+        Own::WsUpgrade => (Layer::WsUpgrade, Purpose::Setup),
+        Own::WsFrame => (Layer::WsFrame, Purpose::Unknown),
+        Own::WsPing => (Layer::WsFrame, Purpose::Keepalive),
+        Own::WsClose => (Layer::WsFrame, Purpose::Teardown),
+        Own::Unread => (Layer::Unparsed, Purpose::Unknown),
+    }
+}
+
+fn one_part(layer: Layer, len: u64) -> Parts {
+    let mut parts = NO_PARTS;
+    parts[0] = (layer, u32::try_from(len).unwrap_or(u32::MAX));
+    parts
+}
+
+impl Carriage {
+    /// The next stretch of the stream.
+    pub(super) fn span(
+        &mut self,
+        place: Place,
+        kind: SpanKind,
+        share: Share,
+        out: &mut impl FnMut(Label),
+    ) {
+        self.spans.push_back((place, kind));
+        match kind {
+            // Only a control packet can tell what it is.
+            SpanKind::Mqtt { .. } if self.spans.len() <= limits::WAITING_SPANS => {}
+            _ => self.settle(share, out),
+        }
+    }
+
+    /// The next control packet, by its label in the MQTT stream.
+    pub(super) fn packet(&mut self, label: Label, share: Share, out: &mut impl FnMut(Label)) {
+        self.known = self.known.max(label.end as u64);
+        self.packets.push_back(label);
+        self.settle(share, out);
+    }
+
+    /// Nothing more comes: what is not known by now will never be.
+    pub(super) fn finish(&mut self, share: Share, out: &mut impl FnMut(Label)) {
+        self.known = u64::MAX;
+        while !self.spans.is_empty() {
+            self.label_first(share, out);
+        }
+        self.release_before(u64::MAX);
+    }
+
+    /// Owners of control packets that will get no label any more, each as often
+    /// as it has packets.
+    pub(super) fn take_released(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.released)
+    }
+
+    /// Stretches ascend: packets that lie before one are not asked for again.
+    fn release_before(&mut self, offset: u64) {
+        while let Some(label) = self.packets.front()
+            && (label.end as u64) <= offset
+        {
+            self.released.extend(label.owner);
+            self.packets.pop_front();
+        }
+    }
+
+    fn settle(&mut self, share: Share, out: &mut impl FnMut(Label)) {
+        while self.is_first_known() || self.spans.len() > limits::WAITING_SPANS {
+            self.label_first(share, out);
+        }
+    }
+
+    /// Whether everything is known that the first stretch needs.
+    fn is_first_known(&self) -> bool {
+        let Some(&(_, first)) = self.spans.front() else {
+            return false;
+        };
+        match first {
+            SpanKind::Mqtt { offset, len, .. } => offset + len <= self.known,
+            SpanKind::Own(Own::TlsRecord | Own::WsFrame) => {
+                let (mut carried, whole) = self.carried_by_first();
+                whole && carried.all(|(offset, len)| offset + len <= self.known)
+            }
+            SpanKind::Own(_) => true,
+        }
+    }
+
+    /// The stretches of MQTT that the first, a record or frame, carries; and
+    /// whether they are all of them.
+    fn carried_by_first(&self) -> (impl Iterator<Item = (u64, u64)> + '_, bool) {
+        let is_record =
+            self.spans.front().map(|&(_, kind)| kind) == Some(SpanKind::Own(Own::TlsRecord));
+        let ends = move |kind: SpanKind| match kind {
+            SpanKind::Mqtt { .. } => false,
+            SpanKind::Own(Own::TlsRecord | Own::TlsRecordEnd) => is_record,
+            SpanKind::Own(Own::TlsHandshake | Own::TlsAlert) => true,
+            SpanKind::Own(_) => !is_record,
+        };
+        let after = || self.spans.iter().skip(1).map(|&(_, kind)| kind);
+        let whole = after().any(ends);
+        let carried = after()
+            .take_while(move |&kind| !ends(kind))
+            .filter_map(|kind| match kind {
+                SpanKind::Mqtt { offset, len, .. } => Some((offset, len)),
+                SpanKind::Own(_) => None,
+            });
+        (carried, whole)
+    }
+
+    fn label_first(&mut self, share: Share, out: &mut impl FnMut(Label)) {
+        let Some(&(place, kind)) = self.spans.front() else {
+            return;
+        };
+        match kind {
+            SpanKind::Mqtt { offset, len, .. } => self.label_mqtt(place, offset, len, out),
+            SpanKind::Own(own @ (Own::TlsRecord | Own::WsFrame)) => {
+                self.label_carrier(place, own, share, out);
+            }
+            SpanKind::Own(Own::TlsRecordEnd) => {
+                let shares = std::mem::take(&mut self.record_end);
+                divide(place, Layer::TlsRecord, &shares, out);
+            }
+            SpanKind::Own(own) => {
+                let (layer, purpose) = meaning(own);
+                let part = Part {
+                    purpose,
+                    ..Part::UNKNOWN
+                };
+                out(part.label(place, one_part(layer, place.len())));
+            }
+        }
+        self.spans.pop_front();
+    }
+
+    /// Control packets that have bytes between two positions of the MQTT stream,
+    /// with these; bytes of none in between.
+    fn packets_within(&self, from: u64, to: u64) -> Vec<(Option<&Label>, u64, u64)> {
+        let mut found = Vec::new();
+        let mut at = from;
+        let first = self
+            .packets
+            .partition_point(|label| label.end as u64 <= from);
+        for label in self.packets.iter().skip(first) {
+            let (start, end) = (label.start as u64, label.end as u64);
+            if start >= to {
+                break;
+            }
+            if at < start {
+                found.push((None, at, start));
+            }
+            let (start, end) = (start.max(at), end.min(to));
+            if start < end {
+                found.push((Some(label), start, end));
+                at = end;
+            }
+        }
+        if at < to {
+            found.push((None, at, to));
+        }
+        found
+    }
+
+    fn label_mqtt(&mut self, place: Place, offset: u64, len: u64, out: &mut impl FnMut(Label)) {
+        let within = self.packets_within(offset, offset + len);
+        let weights: Vec<u64> = within.iter().map(|(_, from, to)| to - from).collect();
+        let mut start = place.start;
+        for ((label, from, to), bytes) in within.into_iter().zip(apportion(place.len(), &weights)) {
+            let place = Place {
+                start,
+                end: start + bytes,
+            };
+            start = place.end;
+            let Some(label) = label else {
+                out(Part::UNKNOWN.label(place, one_part(Layer::Unparsed, bytes)));
+                continue;
+            };
+            out(Label {
+                ends: label.end as u64 == to,
+                ..Part::of(label).label(place, parts_within(label, from, to, bytes))
+            });
+        }
+        self.release_before(offset);
+    }
+
+    /// Divides what a record or frame has for itself.
+    fn label_carrier(&mut self, place: Place, own: Own, share: Share, out: &mut impl FnMut(Label)) {
+        let (layer, purpose) = meaning(own);
+        let mut parts: Vec<(Part, u64, bool)> = Vec::new();
+        for (offset, len) in self.carried_by_first().0 {
+            for (label, from, to) in self.packets_within(offset, offset + len) {
+                let part = label.map_or(Part::UNKNOWN, Part::of);
+                let ends = label.is_some_and(|label| label.end as u64 == to);
+                match parts.last_mut() {
+                    Some((last, bytes, end)) if *last == part => {
+                        *bytes += to - from;
+                        *end |= ends;
+                    }
+                    _ => parts.push((part, to - from, ends)),
+                }
+            }
+        }
+        if parts.is_empty() {
+            let purpose = self.purpose_of_first().unwrap_or(purpose);
+            let part = Part {
+                purpose,
+                ..Part::UNKNOWN
+            };
+            parts.push((part, 1, true));
+        }
+        let end = match own {
+            Own::TlsRecord => self.record_end_len(),
+            _ => 0,
+        };
+        let weights = share.weights(parts.iter().map(|&(_, bytes, ends)| (bytes, ends)));
+        let shares = apportion(place.len() + end, &weights);
+        let shares: Vec<(Part, u64)> = parts.iter().map(|part| part.0).zip(shares).collect();
+        let rest = divide(place, layer, &shares, out);
+        if own == Own::TlsRecord {
+            self.record_end = rest;
+        }
+    }
+
+    /// What a record or frame is for that carries no control packet.
+    fn purpose_of_first(&self) -> Option<Purpose> {
+        match self.spans.get(1)?.1 {
+            SpanKind::Own(Own::TlsRecord | Own::TlsRecordEnd | Own::WsFrame) => None,
+            SpanKind::Own(own) => Some(meaning(own).1),
+            SpanKind::Mqtt { .. } => None,
+        }
+    }
+
+    /// Bytes of the end of the record that the first stretch begins.
+    fn record_end_len(&self) -> u64 {
+        let mut after = self.spans.iter().skip(1);
+        let next = after
+            .find(|(_, kind)| matches!(kind, SpanKind::Own(Own::TlsRecord | Own::TlsRecordEnd)));
+        match next {
+            Some((place, SpanKind::Own(Own::TlsRecordEnd))) => place.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// Gives each its share of a stretch, in order; returns what is left of the
+/// shares.
+fn divide(
+    place: Place,
+    layer: Layer,
+    shares: &[(Part, u64)],
+    out: &mut impl FnMut(Label),
+) -> Vec<(Part, u64)> {
+    let mut start = place.start;
+    let mut rest = Vec::new();
+    for &(part, bytes) in shares {
+        let here = bytes.min(place.end - start);
+        if here > 0 {
+            let place = Place {
+                start,
+                end: start + here,
+            };
+            out(part.label(place, one_part(layer, here)));
+            start += here;
+        }
+        if bytes > here {
+            rest.push((part, bytes - here));
+        }
+    }
+    if start < place.end {
+        // A record of which only the end is known.
+        let place = Place { start, ..place };
+        out(Part::UNKNOWN.label(place, one_part(layer, place.len())));
+    }
+    rest
+}
+
+/// The layers of `bytes` that stand for a control packet's from one position to
+/// another.
+fn parts_within(label: &Label, from: u64, to: u64, bytes: u64) -> Parts {
+    let mut parts = NO_PARTS;
+    let mut weights = [0; NO_PARTS.len()];
+    let mut next = 0;
+    label.layers(from as i64, to as i64, |layer, bytes| {
+        if let (Some(part), Some(weight)) = (parts.get_mut(next), weights.get_mut(next)) {
+            *part = (layer, 0);
+            *weight = bytes;
+            next += 1;
+        }
+    });
+    for (part, bytes) in parts.iter_mut().zip(apportion(bytes, &weights)) {
+        part.1 = u32::try_from(bytes).unwrap_or(u32::MAX);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::PacketType;
+    use proptest::prelude::*;
+
+    fn publish(offset: u64, len: u32, owner: u32) -> Label {
+        let mut parts = NO_PARTS;
+        parts[0] = (Layer::MqttFixedHeader, 2);
+        parts[1] = (Layer::App, len - 2);
+        Label {
+            start: offset as i64,
+            end: (offset + u64::from(len)) as i64,
+            parts,
+            packet: Some(Packet {
+                packet_type: PacketType::Publish,
+                offset,
+            }),
+            purpose: Purpose::Msg,
+            owner: Some(owner),
+            ends: true,
+        }
+    }
+
+    fn place(start: u64, end: u64) -> Place {
+        Place { start, end }
+    }
+
+    fn mqtt(offset: u64, len: u64) -> SpanKind {
+        SpanKind::Mqtt {
+            offset,
+            len,
+            seal: None,
+        }
+    }
+
+    /// Where it lies, whose it is, and its layers.
+    type Short = (i64, i64, Option<u32>, Vec<(Layer, u32)>);
+
+    fn short(label: &Label) -> Short {
+        let parts = label.parts.iter().copied().filter(|part| part.1 > 0);
+        (label.start, label.end, label.owner, parts.collect())
+    }
+
+    #[test]
+    fn a_record_is_shared_by_the_packets_that_it_carries() {
+        let mut labels = Vec::new();
+        let mut out = |label: Label| labels.push(short(&label));
+        let mut carriage = Carriage::default();
+        let share = Share::Proportional;
+        carriage.span(
+            place(0, 100),
+            SpanKind::Own(Own::TlsHandshake),
+            share,
+            &mut out,
+        );
+        carriage.span(
+            place(100, 105),
+            SpanKind::Own(Own::TlsRecord),
+            share,
+            &mut out,
+        );
+        carriage.span(place(105, 135), mqtt(0, 30), share, &mut out);
+        carriage.packet(publish(0, 10, 1), share, &mut out);
+        carriage.packet(publish(10, 20, 2), share, &mut out);
+        carriage.span(
+            place(135, 152),
+            SpanKind::Own(Own::TlsRecordEnd),
+            share,
+            &mut out,
+        );
+        // 22 bytes for 10 and 20: 7 and 15.
+        let header = |from, to, owner| {
+            (
+                from,
+                to,
+                Some(owner),
+                vec![(Layer::TlsRecord, (to - from) as u32)],
+            )
+        };
+        assert_eq!(
+            labels,
+            [
+                (0, 100, None, vec![(Layer::TlsHandshake, 100)]),
+                header(100, 105, 1),
+                (
+                    105,
+                    115,
+                    Some(1),
+                    vec![(Layer::MqttFixedHeader, 2), (Layer::App, 8)]
+                ),
+                (
+                    115,
+                    135,
+                    Some(2),
+                    vec![(Layer::MqttFixedHeader, 2), (Layer::App, 18)]
+                ),
+                header(135, 137, 1),
+                header(137, 152, 2),
+            ]
+        );
+        assert_eq!(carriage.packets.len(), 2);
+        carriage.finish(share, &mut |_| {});
+        assert_eq!(carriage.take_released(), [1, 2]);
+    }
+
+    #[test]
+    fn a_frame_waits_for_its_end_and_compressed_bytes_are_in_proportion() {
+        let mut labels = Vec::new();
+        let mut out = |label: Label| labels.push(short(&label));
+        let mut carriage = Carriage::default();
+        let share = Share::Proportional;
+        carriage.span(place(0, 4), SpanKind::Own(Own::WsFrame), share, &mut out);
+        // 20 bytes inflate to 40.
+        carriage.span(place(4, 24), mqtt(0, 40), share, &mut out);
+        carriage.packet(publish(0, 10, 1), share, &mut out);
+        carriage.packet(publish(10, 30, 2), share, &mut out);
+        assert_eq!(carriage.spans.len(), 2);
+        carriage.span(place(24, 30), SpanKind::Own(Own::WsPing), share, &mut out);
+        assert_eq!(
+            labels,
+            [
+                (0, 1, Some(1), vec![(Layer::WsFrame, 1)]),
+                (1, 4, Some(2), vec![(Layer::WsFrame, 3)]),
+                (
+                    4,
+                    9,
+                    Some(1),
+                    vec![(Layer::MqttFixedHeader, 1), (Layer::App, 4)]
+                ),
+                (
+                    9,
+                    24,
+                    Some(2),
+                    vec![(Layer::MqttFixedHeader, 1), (Layer::App, 14)]
+                ),
+                (24, 30, None, vec![(Layer::WsFrame, 6)]),
+            ]
+        );
+    }
+
+    proptest! {
+        /// Whatever comes, the labels are the stretches again: in order, whole,
+        /// and with a layer for every byte.
+        #[test]
+        fn every_byte_gets_one_label(
+            stretches in prop::collection::vec((0..9_u8, 1..40_u64, 0..3_u64), 1..60),
+            lens in prop::collection::vec(2..50_u32, 0..40),
+            every in 1..8_usize,
+        ) {
+            let share = Share::Completes;
+            let mut labels: Vec<Label> = Vec::new();
+            let mut carriage = Carriage::default();
+            let (mut at, mut offset, mut packets, mut lost) = (0, 0, 0, 0);
+            let mut lens = lens.into_iter();
+            for (number, (kind, len, gap)) in stretches.into_iter().enumerate() {
+                at += gap / 2;
+                lost += gap / 2;
+                let kind = match kind {
+                    0 => SpanKind::Own(Own::TlsRecord),
+                    1 => SpanKind::Own(Own::TlsRecordEnd),
+                    2 => SpanKind::Own(Own::WsFrame),
+                    3 => SpanKind::Own(Own::WsPing),
+                    4 => SpanKind::Own(Own::Unread),
+                    _ => mqtt(offset, len + gap),
+                };
+                if let SpanKind::Mqtt { len, .. } = kind {
+                    offset += len;
+                }
+                carriage.span(place(at, at + len), kind, share, &mut |label| labels.push(label));
+                at += len;
+                while number % every == 0
+                    && packets + 50 < offset
+                    && let Some(len) = lens.next()
+                {
+                    let label = publish(packets, len, number as u32);
+                    packets += u64::from(len);
+                    carriage.packet(label, share, &mut |label| labels.push(label));
+                }
+            }
+            carriage.finish(share, &mut |label| labels.push(label));
+            let mut total = 0;
+            let mut last = 0;
+            for label in &labels {
+                prop_assert!(label.start >= last && label.end >= label.start);
+                last = label.end;
+                let parts: u64 = label.parts.iter().map(|part| u64::from(part.1)).sum();
+                prop_assert_eq!(parts, (label.end - label.start) as u64);
+                total += parts;
+            }
+            prop_assert!(carriage.spans.is_empty());
+            prop_assert_eq!(total, at - lost);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! How often each rule was broken, whatever became of the findings: what a
+//! summary on the way and a metric are made of. It is as small as the list of
+//! rules, however long the capture goes on.
+
+use crate::event::Side;
+
+use super::finding::Verdict;
+use super::rule::Rule;
+
+/// Counts by rule, verdict and side.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Vec<Counted>);
+
+/// How often one rule was broken by one side, with one verdict.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    /// The rule.
+    pub rule: &'static Rule,
+    /// How sure.
+    pub verdict: Verdict,
+    /// Who.
+    pub by: Option<Side>,
+    /// On how many connections.
+    pub connections: u64,
+    /// How often in all.
+    pub times: u64,
+}
+
+impl Tally {
+    /// Counts one more, which may be the first of its connection.
+    pub(super) fn add(
+        &mut self,
+        rule: &'static Rule,
+        verdict: Verdict,
+        by: Option<Side>,
+        first: bool,
+    ) {
+        let same = |counted: &&mut Counted| {
+            std::ptr::eq(counted.rule, rule) && counted.verdict == verdict && counted.by == by
+        };
+        match self.0.iter_mut().find(same) {
+            Some(counted) => {
+                counted.connections += u64::from(first);
+                counted.times += 1;
+            }
+            None => self.0.push(Counted {
+                rule,
+                verdict,
+                by,
+                connections: 1,
+                times: 1,
+            }),
+        }
+    }
+
+    /// All counts, in the order in which they first arose.
+    pub fn iter(&self) -> impl Iterator<Item = &Counted> {
+        self.0.iter()
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

@@ -1,0 +1,176 @@
+//! MQTT over WebSocket: binary messages, and the subprotocol's name.
+//!
+//! The opening is read before any of the packets that follow it, or not at
+//! all: what it says is certain.
+
+use crate::analysis::{Cause, FrameFacts, StillOpen};
+use crate::frame::Direction::{Down, Up};
+use crate::mqtt::PacketType as P;
+
+use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v311};
+use super::verdict::{Judged, violation};
+
+pub(super) static RULES: &[&Rule] = &[
+    &WEBSOCKET_TEXT,
+    &WEBSOCKET_TEXT_ACCEPTED,
+    &SUBPROTOCOL_NOT_OFFERED,
+    &SUBPROTOCOL_NOT_SELECTED,
+];
+
+/// The name of the subprotocol, of 3.1.1 and 5.0. That of 3.1, which no
+/// specification has, is mqttv3.1.
+const MQTT: &str = "mqtt";
+
+static WEBSOCKET_TEXT: Rule = Rule {
+    id: "websocket-text",
+    title: "Over WebSocket control packets travel in binary messages",
+    why: "Text has to be UTF-8, and control packets are not: a browser, a proxy or a server closes over the first byte that is none. Until then it works by luck.",
+    binds: Binds::Both,
+    severity: Severity::Fatal,
+    clauses: &[v311("MQTT-6.0.0-1"), v5("MQTT-6.0.0-1")],
+    examples: Examples {
+        good: "\
+! websocket
+> CONNECT client=c
+< CONNACK
+> PINGREQ
+< PINGRESP",
+        bad: "\
+! websocket
+> CONNECT client=c
+< CONNACK
+! text
+> PINGREQ",
+        cut: "",
+    },
+    check: Check::Frame(&P::ALL, websocket_text),
+};
+
+fn websocket_text(f: &FrameFacts<'_>) -> Judged {
+    let packet = f.connection.text[f.frame.direction as usize]?;
+    Some(
+        violation("expected a binary message of the WebSocket, found a text message")
+            .at(packet)
+            .unless(f.doubt_of_sender()),
+    )
+}
+
+static WEBSOCKET_TEXT_ACCEPTED: Rule = Rule {
+    id: "websocket-text-accepted",
+    title: "Whoever receives anything but binary messages over WebSocket closes",
+    why: "A server that lets it pass hides a client that will fail at the next server.",
+    binds: Binds::Both,
+    severity: Severity::Error,
+    clauses: &[v311("MQTT-6.0.0-1"), v5("MQTT-6.0.0-1")],
+    examples: Examples {
+        good: "\
+! websocket
+> CONNECT client=c
+< CONNACK
+! text
+> PUBLISH topic=a
+! fin <",
+        bad: "\
+! websocket
+> CONNECT client=c
+< CONNACK
+! text
+> PUBLISH topic=a
+! wait 30s
+> PINGREQ
+< PINGRESP",
+        cut: "\
+! websocket
+> CONNECT client=c
+< CONNACK
+! gap 40 <
+! text
+> PUBLISH topic=a
+! wait 30s
+> PINGREQ
+< PINGRESP",
+    },
+    check: Check::StillOpen(websocket_text_accepted),
+};
+
+fn websocket_text_accepted(f: &StillOpen<'_>) -> Judged {
+    (f.due.cause == Cause::TextMessage).then(|| {
+        violation(format!(
+            "expected the connection to be closed over a text message, found it open {} s later",
+            f.open_for.as_secs()
+        ))
+        .at(f.due.seen.packet)
+        .unless(f.connection.any_doubt())
+    })
+}
+
+static SUBPROTOCOL_NOT_OFFERED: Rule = Rule {
+    id: "subprotocol-not-offered",
+    title: "A client offers the WebSocket subprotocol mqtt",
+    why: "A server that serves more than MQTT on its port cannot know what is meant, and one that keeps to the standard refuses.",
+    binds: Binds::Client,
+    severity: Severity::Error,
+    clauses: &[v311("MQTT-6.0.0-3"), v5("MQTT-6.0.0-3")],
+    examples: Examples {
+        good: "\
+! websocket offer=mqttv3.1,mqtt
+> CONNECT client=c",
+        bad: "\
+! websocket offer=mqttv3.1 select=mqttv3.1
+> CONNECT client=c",
+        cut: "",
+    },
+    check: Check::Frame(&[P::Connect], subprotocol_not_offered),
+};
+
+fn subprotocol_not_offered(f: &FrameFacts<'_>) -> Judged {
+    let opening = f.frame.connection.websocket.as_deref()?;
+    // While the request is not known nothing looks wrong.
+    let known = opening.path.is_some() && f.frame.direction == Up;
+    let offered = opening.offered.iter().any(|name| name == MQTT);
+    (known && !offered).then(|| {
+        violation(match opening.offered.as_slice() {
+            [] => "expected the client to offer the subprotocol mqtt, found none".to_owned(),
+            names => format!(
+                "expected the client to offer the subprotocol mqtt, found {}",
+                names.join(", ")
+            ),
+        })
+        .unless(f.doubt_of_sender())
+    })
+}
+
+static SUBPROTOCOL_NOT_SELECTED: Rule = Rule {
+    id: "subprotocol-not-selected",
+    title: "A server selects the WebSocket subprotocol mqtt",
+    why: "A browser closes when the server selects something that was not offered, and client libraries do when it selects nothing.",
+    binds: Binds::Server,
+    severity: Severity::Error,
+    clauses: &[v311("MQTT-6.0.0-4"), v5("MQTT-6.0.0-4")],
+    examples: Examples {
+        good: "\
+! websocket
+> CONNECT client=c
+< CONNACK",
+        bad: "\
+! websocket select=
+> CONNECT client=c
+< CONNACK",
+        cut: "",
+    },
+    check: Check::Frame(&[P::Connack], subprotocol_not_selected),
+};
+
+fn subprotocol_not_selected(f: &FrameFacts<'_>) -> Judged {
+    let opening = f.frame.connection.websocket.as_deref()?;
+    let known = opening.status.is_some() && f.frame.direction == Down;
+    (known && opening.selected.as_deref() != Some(MQTT)).then(|| {
+        violation(match &opening.selected {
+            None => "expected the server to select the subprotocol mqtt, found none".to_owned(),
+            Some(name) => {
+                format!("expected the server to select the subprotocol mqtt, found {name}")
+            }
+        })
+        .unless(f.any_doubt())
+    })
+}

@@ -1,0 +1,228 @@
+//! What a lost segment costs, over TLS and WebSocket: what it carried.
+//!
+//! Each recording of `fixtures/transport` is read again and again, each time
+//! without one of the segments that carry data. The others' messages have to be
+//! there all the same, whole, and nothing else: a record or frame that is lost
+//! must not take the next one with it, and what is guessed must be right.
+//!
+//! Some losses nobody can make up for; each of them is told by an event.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use mqttdump::capture::{Capture, Item};
+use mqttdump::engine::{Config, Engine, Output};
+use mqttdump::frame::Direction;
+use mqttdump::layer::Place;
+use mqttdump::mqtt::ControlPacket;
+use mqttdump::packet::{CapturedPacket, LinkType, PacketRef};
+use mqttdump::time::Timestamp;
+
+use crate::support::program::project;
+
+/// Bytes that a test has time for.
+const LARGEST: u64 = 24 << 10;
+
+#[test]
+fn a_lost_segment_costs_what_it_carried() {
+    let (mut wrong, mut losses, mut unavoidable) = (Vec::new(), 0, 0);
+    for path in captures() {
+        let recording = Recording::load(&path);
+        let whole = recording.read(None);
+        if whole.frames.is_empty() {
+            continue;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        for segment in &whole.segments {
+            losses += 1;
+            let lossy = recording.read(Some(segment.packet));
+            if let Err(why) = compare(&whole, &lossy, segment) {
+                match lossy.says_why() {
+                    true => unavoidable += 1,
+                    false => wrong.push(format!("{name} without packet {}: {why}", segment.packet)),
+                }
+            }
+        }
+    }
+    println!("{losses} losses, {unavoidable} of them nobody can make up for");
+    assert!(losses > 1500, "{losses}");
+    assert!(
+        wrong.is_empty(),
+        "{} of {losses}\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+fn compare(whole: &Said, lossy: &Said, lost: &Segment) -> Result<(), String> {
+    let mut there = BTreeMap::<&Frame, i64>::new();
+    for (frame, _, missing) in &lossy.frames {
+        *there.entry(frame).or_default() += i64::from(*missing == 0);
+    }
+    for (frame, place, _) in &whole.frames {
+        let hit = (frame.connection, frame.direction) == (lost.connection, lost.direction)
+            && place.start < lost.place.end
+            && lost.place.start < place.end;
+        match there.get_mut(frame) {
+            Some(n) if *n > 0 => *n -= 1,
+            _ if hit => {}
+            _ => {
+                return Err(format!(
+                    "{} {:?} is not there",
+                    frame.direction.name(),
+                    frame.what
+                ));
+            }
+        }
+    }
+    match there.iter().find(|(_, n)| **n > 0) {
+        Some((frame, _)) => Err(format!("{:?} is invented", frame.what)),
+        None => Ok(()),
+    }
+}
+
+/// A message, as far as its carrier has nothing to do with it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Frame {
+    connection: u64,
+    direction: Direction,
+    what: String,
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    packet: u64,
+    connection: u64,
+    direction: Direction,
+    place: Place,
+}
+
+/// What was read.
+#[derive(Default)]
+struct Said {
+    /// With where they lie, and what is missing of them.
+    frames: Vec<(Frame, Place, u64)>,
+    segments: Vec<Segment>,
+    events: Vec<&'static str>,
+}
+
+impl Said {
+    /// Whether an event tells of a loss beyond the bytes that are lost.
+    fn says_why(&self) -> bool {
+        let told = ["encrypted", "undecrypted", "malformed"];
+        self.events.iter().any(|event| told.contains(event))
+    }
+}
+
+struct Recording {
+    packets: Vec<(Vec<u8>, u32, i64, LinkType)>,
+    keys: Vec<u8>,
+    config: Config,
+}
+
+impl Recording {
+    fn load(path: &Path) -> Self {
+        let mut capture = Capture::open(path, 0).expect("a capture");
+        let mut packets = Vec::new();
+        while let Some(item) = capture.next().expect("readable") {
+            if let Item::Packet(packet) = item {
+                let packet = packet.packet;
+                packets.push((
+                    packet.data.to_vec(),
+                    packet.original_len,
+                    packet.time.nanos(),
+                    packet.link_type,
+                ));
+            }
+        }
+        let keys = path.with_extension("keys");
+        Self {
+            packets,
+            keys: std::fs::read(keys).unwrap_or_default(),
+            config: Config {
+                follow_packets: true,
+                expects_keys: true,
+                payload: u32::MAX,
+                ..Config::default()
+            },
+        }
+    }
+
+    /// Reads it, but for one packet.
+    fn read(&self, without: Option<u64>) -> Said {
+        let mut said = Said::default();
+        let mut engine = Engine::new(self.config.clone());
+        engine.secrets(&self.keys);
+        let mut clients = BTreeMap::new();
+        let mut take = |output: Output<'_>| match output {
+            Output::Frame(frame) => {
+                let id = match &frame.packet {
+                    ControlPacket::Publish(publish) => publish.packet_id,
+                    _ => None,
+                };
+                let what = format!("{} {id:?}", frame.header.packet_type());
+                said.frames.push((
+                    Frame {
+                        connection: frame.connection.number,
+                        direction: frame.direction,
+                        what,
+                        bytes: frame.bytes.to_vec(),
+                    },
+                    frame.place,
+                    frame.missing,
+                ));
+            }
+            Output::Event(event) => said.events.push(event.kind.name()),
+            Output::Packet(captured) => {
+                let Some(segment) = captured.segment.filter(|s| s.carried.len > 0) else {
+                    return;
+                };
+                let client = segment.opener.unwrap_or(segment.src);
+                let client = *clients.entry(segment.number).or_insert(client);
+                let start = u64::try_from(segment.carried.offset).unwrap_or(0);
+                said.segments.push(Segment {
+                    packet: captured.packet.number,
+                    connection: segment.number,
+                    direction: match segment.src == client {
+                        true => Direction::Up,
+                        false => Direction::Down,
+                    },
+                    place: Place {
+                        start,
+                        end: start + u64::from(segment.carried.len),
+                    },
+                });
+            }
+            _ => {}
+        };
+        for (number, (data, original_len, time, link_type)) in (1..).zip(&self.packets) {
+            if without == Some(number) {
+                continue;
+            }
+            let packet = CapturedPacket {
+                id: PacketRef { number, file: 0 },
+                time: Timestamp::from_nanos(*time),
+                link_type: *link_type,
+                original_len: *original_len,
+                data,
+            };
+            engine.push(&packet, &mut take);
+        }
+        engine.finish(&mut take);
+        said
+    }
+}
+
+fn captures() -> Vec<PathBuf> {
+    let folder = project("fixtures/transport");
+    let files = std::fs::read_dir(folder).expect("fixtures/transport");
+    let mut paths: Vec<PathBuf> = files
+        .filter_map(Result::ok)
+        .filter(|file| file.metadata().is_ok_and(|about| about.len() <= LARGEST))
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "pcap"))
+        .collect();
+    paths.sort();
+    paths
+}

@@ -1,0 +1,393 @@
+//! MQTT on every carrier: the same conversation gives the same frames.
+//!
+//! ```text
+//! clear-5.0.pcap          TCP ──────────────────────→ frames ┐
+//! tls13-key-update.pcap   TCP → TLS, with the keys ─→ frames ┼ all the same
+//! ws-fragments.pcap       TCP → WebSocket ──────────→ frames ┘
+//! ```
+//! `fixtures/transport` has recordings of real programs. On the card of each
+//! that carries the conversation are `same_frames_as`, the recording of the
+//! same conversation in clear, and `transport`. `NAME.keys` beside it has the
+//! secrets. What has no such line is not MQTT, or MQTT that is named and not
+//! read.
+//!
+//! The tables beside the captures, by a decoder that shares nothing with this
+//! program, are compared in `expected_frames.rs`, as everywhere.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::program::{Run, mqttdump, project};
+
+/// Frames in clear, and on the carrier: everything that is said of them is the
+/// same, but where and when.
+#[test]
+fn transports_carry_the_same_frames() {
+    let cards = carried();
+    assert!(cards.len() >= 80, "{} captures", cards.len());
+    let wrong: Vec<String> = (cards.iter())
+        .filter_map(|c| same_frames(c).err())
+        .collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// What MQTT's own bytes are does not depend on the carrier either; and each
+/// carrier has its share of the rest.
+#[test]
+fn transports_keep_the_account() {
+    let mut wrong = Vec::new();
+    let mut costs = BTreeMap::<&str, u64>::new();
+    for card in carried() {
+        let (mine, connections) = layers(&card.capture);
+        let (clear, _) = layers(&card.clear);
+        for (layer, bytes) in mine.iter().chain(&clear) {
+            if layer.starts_with("mqtt.") || layer == "app" {
+                let expected = clear.get(layer).unwrap_or(&0) * connections;
+                if mine.get(layer).unwrap_or(&0) != &expected {
+                    let name = card.capture.display();
+                    wrong.push(format!(
+                        "{name}: {layer}: {bytes} bytes, expected {expected}"
+                    ));
+                }
+            }
+        }
+        for (layer, transport) in [
+            ("tls.hs", "tls"),
+            ("tls.rec", "tls"),
+            ("ws.up", "websocket"),
+            ("ws.frm", "websocket"),
+        ] {
+            let bytes = *mine.get(layer).unwrap_or(&0);
+            if (bytes > 0) != card.transport.contains(transport) {
+                let name = card.capture.display();
+                wrong.push(format!("{name} ({}): {layer}: {bytes}", card.transport));
+            }
+            *costs.entry(layer).or_default() += bytes;
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert!(costs.values().all(|bytes| *bytes > 0), "{costs:?}");
+}
+
+/// Without its keys a TLS connection has no frames; on the port of MQTT one event
+/// says what can be seen. (On other ports it may be anything.)
+#[test]
+fn transports_without_keys_are_told() {
+    let mut seen = 0;
+    for card in carried() {
+        if !with_suffix(&card.capture, ".keys").is_file() {
+            continue;
+        }
+        let name = card.capture.display();
+        let run = read(&card.capture, false);
+        assert_eq!(run.code, Some(0), "{name}: {}", run.err);
+        let said = objects(&run);
+        assert_eq!(frames(&said).count(), 0, "{name}");
+        let file = name.to_string();
+        if card.transport != "tls" || file.contains("port-24443") {
+            continue;
+        }
+        seen += 1;
+        let encrypted: Vec<_> = said.iter().filter(|o| o["event"] == "encrypted").collect();
+        let connections: std::collections::BTreeSet<_> =
+            (said.iter()).map(|o| o["connection"].to_string()).collect();
+        assert_eq!(encrypted.len(), connections.len(), "{name}: {said:?}");
+        assert!(!encrypted.is_empty(), "{name}");
+        for event in encrypted {
+            let event = event.to_string();
+            let version = if file.contains("tls12") { "1.2" } else { "1.3" };
+            assert!(event.contains(version), "{name}: {event}");
+            // Early data and pre-shared keys aside, every client names its server.
+            if card.how.contains("--name broker.example") {
+                assert!(event.contains("broker.example"), "{name}: {event}");
+            }
+            if file.contains("tls12-alpn") {
+                assert!(event.contains("mqtt\""), "{name}: {event}");
+            }
+            if file.contains("tls12-client-certificate") {
+                assert!(event.contains("sensor-7"), "{name}: {event}");
+            }
+        }
+    }
+    assert!(seen >= 50, "{seen} captures with keys");
+}
+
+/// Keys of another connection are no keys.
+#[test]
+fn transports_with_wrong_keys_are_told() {
+    for name in [
+        "tls12-aes128-gcm",
+        "tls12-aes128-sha-no-etm",
+        "tls13-chacha20",
+    ] {
+        let capture = project(&format!("fixtures/transport/{name}.pcap"));
+        let run = read_with(
+            &capture,
+            Some(&project("fixtures/transport/tls13-psk.keys")),
+        );
+        let said = objects(&run);
+        assert_eq!(frames(&said).count(), 0, "{name}");
+        assert!(
+            said.iter().any(|o| o["event"] == "encrypted"),
+            "{name}: {said:?}"
+        );
+    }
+}
+
+/// Secrets never appear in what is printed.
+#[test]
+fn transports_print_no_secret() {
+    for name in ["tls12-psk", "tls13-early-data"] {
+        let capture = project(&format!("fixtures/transport/{name}.pcap"));
+        let run = read(&capture, true);
+        let keys = std::fs::read_to_string(with_suffix(&capture, ".keys")).expect("keys");
+        let said = (run.out + &run.err).to_lowercase();
+        for line in keys.lines() {
+            let secret = line.split(' ').nth(2).expect("three words");
+            assert!(!said.contains(&secret.to_lowercase()), "{name}");
+        }
+    }
+}
+
+/// What is not MQTT, or MQTT that is named and not read.
+#[test]
+fn transports_that_are_not_read_are_named() {
+    let mut wrong = Vec::new();
+    for (name, words) in [
+        ("tls10", &["TLS 1.0"][..]),
+        ("tls11", &["TLS 1.1"]),
+        ("tls12-aria", &["encrypted"]),
+        ("tls12-camellia", &["encrypted"]),
+        ("http2", &["HTTP/2"]),
+        ("http2-websocket", &["HTTP/2"]),
+        ("mqtt-sn-1883", &["MQTT-SN"]),
+        ("mqtt-sn-10000", &["MQTT-SN"]),
+        ("quic", &["QUIC"]),
+        ("tls-refused", &[]),
+        ("ws-refused", &[]),
+        ("ws-other", &[]),
+        ("https", &[]),
+        ("http-80", &[]),
+        ("http-8080", &[]),
+        ("proxy-v2-local", &[]),
+    ] {
+        let run = read(&project(&format!("fixtures/transport/{name}.pcap")), true);
+        let said = objects(&run);
+        if run.code != Some(0) {
+            wrong.push(format!("{name}: exit {:?}: {}", run.code, run.err));
+        }
+        if frames(&said).count() != 0 {
+            wrong.push(format!("{name}: {} frames", frames(&said).count()));
+        }
+        let text = format!("{}{}", run.out, run.err);
+        if !words.iter().all(|word| text.contains(word)) {
+            wrong.push(format!("{name}: not named {words:?}: {text}"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Text frames with MQTT in them, and a wrong subprotocol or none, are said; the
+/// right ones are not.
+#[test]
+fn transports_websocket_defects() {
+    let defects = |name: &str| {
+        let capture = project(&format!("fixtures/transport/{name}.pcap"));
+        let run = Run::from(
+            mqttdump()
+                .args(["check", "--format", "json"])
+                .arg(&capture)
+                .output()
+                .expect("the program starts"),
+        );
+        let report: Value = serde_json::from_str(&run.out).expect("JSON");
+        let findings = report["findings"].as_array().expect("findings");
+        let statements = findings.iter().map(|f| f["statements"].to_string());
+        let mut found: Vec<_> = statements.filter(|s| s.contains("MQTT-6.0.0-")).collect();
+        found.sort();
+        found.join(" ")
+    };
+    assert_eq!(defects("ws-aedes-paho"), "");
+    assert_eq!(defects("ws-fragments"), "");
+    assert_eq!(defects("ws-mqttv3.1"), "");
+    assert!(defects("ws-text").contains("MQTT-6.0.0-1"));
+    for name in ["ws-no-protocol", "ws-wrong-protocol"] {
+        assert!(defects(name).contains("MQTT-6.0.0-"), "{name}");
+    }
+}
+
+/// A capture that carries the conversation.
+struct Card {
+    capture: PathBuf,
+    clear: PathBuf,
+    transport: String,
+    how: String,
+}
+
+/// All of them.
+fn carried() -> Vec<Card> {
+    let folder = project("fixtures/transport");
+    let mut cards = Vec::new();
+    for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|e| e != "toml") {
+            continue;
+        }
+        let card = std::fs::read_to_string(&path).expect("a card");
+        let card: toml::Table = card.parse().expect("TOML");
+        let text = |key: &str| card.get(key).and_then(|v| v.as_str()).map(str::to_owned);
+        let Some(clear) = text("same_frames_as") else {
+            continue;
+        };
+        cards.push(Card {
+            capture: path.with_extension(""),
+            clear: folder.join(clear),
+            transport: text("transport").expect("a transport"),
+            how: text("how").expect("how it was made"),
+        });
+    }
+    cards.sort_by(|a, b| a.capture.cmp(&b.capture));
+    cards
+}
+
+/// Every connection of a capture has the frames of the conversation in clear.
+fn same_frames(card: &Card) -> Result<(), String> {
+    let name = card.capture.display();
+    let (clear, _) = conversations(&card.clear)?;
+    let expected = clear.values().next().ok_or("nothing in clear")?;
+    let (found, transports) = conversations(&card.capture)?;
+    if found.is_empty() {
+        return Err(format!("{name}: no frames"));
+    }
+    if transports.iter().any(|t| *t != card.transport) {
+        return Err(format!(
+            "{name}: {transports:?}, expected {}",
+            card.transport
+        ));
+    }
+    for (connection, found) in &found {
+        for (direction, expected) in expected {
+            let none = Vec::new();
+            let found = found.get(direction).unwrap_or(&none);
+            for at in 0..expected.len().max(found.len()) {
+                let (e, f) = (expected.get(at), found.get(at));
+                if e != f {
+                    return Err(format!(
+                        "{name}: connection {connection} {direction}, frame {} of {}:\n  expected {e:?}\n  found    {f:?}",
+                        at + 1,
+                        expected.len()
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What was said in each direction.
+type Conversation = BTreeMap<String, Vec<Value>>;
+
+/// The frames of a capture by connection and direction, without what depends on
+/// the carrier; and the carriers. What tells of trouble is an error.
+fn conversations(capture: &Path) -> Result<(BTreeMap<String, Conversation>, Vec<String>), String> {
+    let run = read(capture, true);
+    let name = capture.display();
+    if run.code != Some(0) {
+        return Err(format!("{name}: exit {:?}: {}", run.code, run.err));
+    }
+    let said = objects(&run);
+    for object in &said {
+        let trouble = [
+            "gap",
+            "malformed",
+            "unfinished",
+            "not_mqtt",
+            "encrypted",
+            "resynchronised",
+            "bound",
+        ];
+        if trouble.iter().any(|event| object["event"] == *event) {
+            return Err(format!("{name}: {object}"));
+        }
+    }
+    let mut connections: BTreeMap<String, Conversation> = BTreeMap::new();
+    let mut transports = Vec::new();
+    for frame in frames(&said) {
+        let mut frame = frame.clone();
+        let object = frame.as_object_mut().ok_or("no object")?;
+        let mut take = |key: &str| match object.remove(key) {
+            Some(Value::String(text)) => text,
+            other => other.unwrap_or_default().to_string(),
+        };
+        for key in ["packet", "last_packet", "time", "src", "dst", "defects"] {
+            take(key);
+        }
+        let (connection, direction) = (take("connection"), take("direction"));
+        let transport = take("transport");
+        if !transports.contains(&transport) {
+            transports.push(transport);
+        }
+        let conversation = connections.entry(connection).or_default();
+        conversation.entry(direction).or_default().push(frame);
+    }
+    Ok((connections, transports))
+}
+
+/// Bytes by layer, and the number of connections, by `overhead`.
+fn layers(capture: &Path) -> (BTreeMap<String, u64>, u64) {
+    let mut command = mqttdump();
+    command.args(["overhead", "--format", "json"]).arg(capture);
+    let keys = with_suffix(capture, ".keys");
+    if keys.is_file() {
+        command.arg("--tls-keylog").arg(keys);
+    }
+    let run = Run::from(command.output().expect("the program starts"));
+    let report: Value = serde_json::from_str(&run.out)
+        .unwrap_or_else(|e| panic!("{}: {e}: {}", capture.display(), run.err));
+    let layers = report["layers"].as_object().expect("layers");
+    let layers = (layers.iter()).map(|(layer, bytes)| (layer.clone(), bytes.as_u64().unwrap_or(0)));
+    let layers: BTreeMap<_, _> = layers.collect();
+    let sum: u64 = layers.values().sum();
+    let foreign = report["foreign_bytes"].as_u64().unwrap_or(0);
+    assert_eq!(
+        Some(sum + foreign),
+        report["bytes"].as_u64(),
+        "{}",
+        capture.display()
+    );
+    (layers, report["connection_count"].as_u64().unwrap_or(0))
+}
+
+/// Reads a capture as NDJSON, with the keys beside it or without.
+fn read(capture: &Path, with_keys: bool) -> Run {
+    let keys = with_suffix(capture, ".keys");
+    read_with(capture, (with_keys && keys.is_file()).then_some(&keys))
+}
+
+fn read_with(capture: &Path, keys: Option<&PathBuf>) -> Run {
+    let mut command = mqttdump();
+    command.args(["--format", "ndjson", "--payload", "all", "-r"]);
+    command.arg(capture);
+    if let Some(keys) = keys {
+        command.arg("--tls-keylog").arg(keys);
+    }
+    Run::from(command.output().expect("the program starts"))
+}
+
+fn objects(run: &Run) -> Vec<Value> {
+    let lines = run.out.lines();
+    (lines.map(|line| serde_json::from_str(line).expect("JSON"))).collect()
+}
+
+fn frames(said: &[Value]) -> impl Iterator<Item = &Value> {
+    said.iter().filter(|object| object.get("type").is_some())
+}
+
+/// The file beside a capture whose name has this ending instead.
+fn with_suffix(capture: &Path, suffix: &str) -> PathBuf {
+    let name = capture.to_string_lossy();
+    let stem = name.split(".pcap").next().unwrap_or_default();
+    PathBuf::from(format!("{stem}{suffix}"))
+}

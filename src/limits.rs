@@ -69,8 +69,6 @@ pub const HISTORY_BYTES: usize = 1 << 20;
 /// What layers tell of a connection is kept until it is known to carry MQTT: so
 /// many notes.
 pub const UNDECIDED_NOTES: usize = 16;
-/// And so many stretches of its streams.
-pub const UNDECIDED_SPANS: usize = 1024;
 
 /// Bytes kept of a control packet other than PUBLISH while it is incomplete.
 pub const PACKET_KEPT: usize = 1 << 20;
@@ -129,8 +127,9 @@ pub const WAITING_FRAMES: usize = 256;
 /// Control packets of one direction of a connection of which `overhead`
 /// remembers where they lie, while the peer has not acknowledged them.
 pub const LABELS: usize = 1024;
-/// Stretches of one direction of a connection, by the layers below MQTT, of which
-/// `overhead` waits to hear which control packets they carry.
+/// Stretches of one direction of a connection, by the layers below MQTT, that wait
+/// for the ones before them, and of which `overhead` waits to hear which control
+/// packets they carry.
 pub const WAITING_SPANS: usize = 1024;
 /// Segments of a connection that `overhead` keeps while nobody knows what it
 /// carries.

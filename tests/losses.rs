@@ -5,7 +5,9 @@
 //! there all the same, whole, and nothing else: a record or frame that is lost
 //! must not take the next one with it, and what is guessed must be right.
 //!
-//! Some losses nobody can make up for; each of them is told by an event.
+//! Some losses nobody can make up for; each of them is told by an event. And on
+//! a port that says nothing a connection whose CONNECT, or what would have named
+//! MQTT, is lost, is only counted.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,7 +39,7 @@ fn a_lost_segment_costs_what_it_carried() {
             losses += 1;
             let lossy = recording.read(Some(segment.packet));
             if let Err(why) = compare(&whole, &lossy, segment) {
-                match lossy.says_why() {
+                match lossy.says_why(&whole) {
                     true => unavoidable += 1,
                     false => wrong.push(format!("{name} without packet {}: {why}", segment.packet)),
                 }
@@ -45,6 +47,8 @@ fn a_lost_segment_costs_what_it_carried() {
         }
     }
     println!("{losses} losses, {unavoidable} of them nobody can make up for");
+    // Nearly all of those are of compressed messages that look back.
+    assert!(unavoidable * 5 < losses, "{unavoidable} of {losses}");
     assert!(losses > 1500, "{losses}");
     assert!(
         wrong.is_empty(),
@@ -59,13 +63,34 @@ fn compare(whole: &Said, lossy: &Said, lost: &Segment) -> Result<(), String> {
     for (frame, _, missing) in &lossy.frames {
         *there.entry(frame).or_default() += i64::from(*missing == 0);
     }
-    for (frame, place, _) in &whole.frames {
-        let hit = (frame.connection, frame.direction) == (lost.connection, lost.direction)
+    let is_hit = |(frame, place, _): &&(Frame, Place, u64)| {
+        (frame.connection, frame.direction) == (lost.connection, lost.direction)
             && place.start < lost.place.end
-            && lost.place.start < place.end;
+            && lost.place.start < place.end
+    };
+    // Where the rest of a packet that was hit ends, in the middle of a segment,
+    // nobody can see.
+    let behind = |place: &Place| {
+        let inside = |s: &&Segment| s.place.start < place.start && place.start < s.place.end;
+        let of_hit = |place: &Place, segment: &Segment| {
+            place.end > segment.place.start && place.start < segment.place.start
+        };
+        let mine = whole
+            .segments
+            .iter()
+            .filter(|s| s.direction == lost.direction);
+        mine.filter(inside).any(|segment| {
+            let mut hits = whole.frames.iter().filter(is_hit);
+            hits.any(|(_, place, _)| of_hit(place, segment))
+        })
+    };
+    // Those that were hit last: another may look the same.
+    let (hit, safe): (Vec<_>, Vec<_>) = whole.frames.iter().partition(is_hit);
+    let all = safe.iter().map(|frame| (frame, false));
+    for ((frame, place, _), hit) in all.chain(hit.iter().map(|frame| (frame, true))) {
         match there.get_mut(frame) {
             Some(n) if *n > 0 => *n -= 1,
-            _ if hit => {}
+            _ if hit || behind(place) => {}
             _ => {
                 return Err(format!(
                     "{} {:?} is not there",
@@ -105,13 +130,19 @@ struct Said {
     frames: Vec<(Frame, Place, u64)>,
     segments: Vec<Segment>,
     events: Vec<&'static str>,
+    /// Connections that are not shown.
+    others: u64,
 }
 
 impl Said {
     /// Whether an event tells of a loss beyond the bytes that are lost.
-    fn says_why(&self) -> bool {
+    fn says_why(&self, whole: &Self) -> bool {
+        if self.frames.is_empty() && self.others > whole.others {
+            return true;
+        }
         let told = ["encrypted", "undecrypted", "malformed"];
-        self.events.iter().any(|event| told.contains(event))
+        let count = |said: &Self| said.events.iter().filter(|e| told.contains(e)).count();
+        count(self) > count(whole)
     }
 }
 
@@ -210,6 +241,7 @@ impl Recording {
             engine.push(&packet, &mut take);
         }
         engine.finish(&mut take);
+        said.others = engine.summary().other_connections;
         said
     }
 }

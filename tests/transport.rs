@@ -1153,10 +1153,10 @@ fn one_side_that_is_not_mqtt() {
     // Where nothing is MQTT, that is told once, and the end.
     let wire = Wire::new(&Conversation::new("> PINGREQ\n< PINGRESP"));
     let (up, down) = (wire.data(Up, 0), wire.data(Down, 0));
-    let mut tls = wire;
-    tls.segments[up].payload = b"\x16\x03".to_vec();
-    tls.segments[down].payload = b"\x16\x03".to_vec();
-    let read = read_wire(&tls);
+    let mut ssh = wire;
+    ssh.segments[up].payload = b"SSH-2.0-client\r\n".to_vec();
+    ssh.segments[down].payload = b"SSH-2.0-server\r\n".to_vec();
+    let read = read_wire(&ssh);
     let names: Vec<_> = read.events.iter().map(|e| e.name).collect();
     assert_eq!(names, ["opened", "not_mqtt", "closed"]);
 }

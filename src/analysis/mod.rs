@@ -71,15 +71,17 @@ pub struct FrameFacts<'a> {
     pub vouched: bool,
 }
 
-/// What a rule about bytes that are not MQTT is asked.
+/// What a rule about bytes that cannot be read as MQTT is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream<'a> {
     /// The connection.
     pub connection: &'a ConnectionFacts,
     /// In which direction.
     pub direction: Direction,
-    /// What was expected and what was there.
+    /// What was expected and what was there; or why nobody can tell.
     pub reason: &'static str,
+    /// They are encrypted, and may be anything.
+    pub encrypted: bool,
     /// The captured packet.
     pub packet: PacketRef,
     /// When.
@@ -479,11 +481,17 @@ impl Analysis {
             return;
         }
         let connection = self.known(about, event.time);
-        if let (EventKind::Malformed { reason }, Some(direction)) = (event.kind, event.direction) {
+        let unread = match event.kind {
+            EventKind::Malformed { reason } => Some((reason, false)),
+            EventKind::Layer(Note::Encrypted(reason)) => Some((reason, true)),
+            _ => None,
+        };
+        if let (Some((reason, encrypted)), Some(direction)) = (unread, event.direction) {
             observer.stream(&Stream {
                 connection,
                 direction,
                 reason,
+                encrypted,
                 packet: event.packet,
                 time: event.time,
             });

@@ -209,6 +209,15 @@ impl Conversation {
         None
     }
 
+    /// What the next piece that is to be taken is in the MQTT stream.
+    pub(super) fn mqtt_span(&self, direction: Direction, piece: Piece<'_>) -> SpanKind {
+        SpanKind::Mqtt {
+            offset: self.lanes[direction as usize].position,
+            len: piece.bytes.len() as u64,
+            seal: piece.seal.map(|seal| seal.end),
+        }
+    }
+
     /// Takes what the layers below MQTT hand on.
     pub(super) fn take(
         &mut self,
@@ -217,17 +226,8 @@ impl Conversation {
         now: At,
         cx: &mut Context<'_, '_>,
     ) {
-        let lane = &mut self.lanes[direction as usize];
         match stream {
             Stream::Data(piece) => {
-                if cx.config.follow_packets {
-                    let kind = SpanKind::Mqtt {
-                        offset: lane.position,
-                        len: piece.bytes.len() as u64,
-                        seal: piece.seal.map(|seal| seal.end),
-                    };
-                    self.span(direction, piece.place, kind, cx.out);
-                }
                 // No layer lies above MQTT.
                 let _ = self.data(direction, piece, now, cx);
             }
@@ -237,6 +237,7 @@ impl Conversation {
                     len: len.unwrap_or(0),
                     seal: None,
                 };
+                let lane = &mut self.lanes[direction as usize];
                 lane.provenance
                     .push(lane.position, At::default(), Some(below));
                 self.gap(direction, len, now, cx);
@@ -370,12 +371,14 @@ impl Conversation {
         let up = direction == Direction::Up;
         let at = piece.at;
         let from_start = self.connection.from_start[direction as usize];
-        let answers_connect = self.lanes[direction.reversed() as usize].begins_with_connect();
+        let other = &self.lanes[direction.reversed() as usize];
+        let answers_connect = other.begins_with_connect();
+        let may_be_layered = !self.layered && other.framer.is_none();
         let lane = &mut self.lanes[direction as usize];
         lane.first.push(piece);
         let first = lane.first.bytes();
         let answer = if from_start {
-            if !self.layered {
+            if may_be_layered {
                 match recognise::carrier(first, up) {
                     Ok(Some(carrier)) => return Some(carrier),
                     Ok(None) => {}

@@ -18,6 +18,11 @@ impl Held {
             .push((piece.bytes.len(), piece.place, piece.at, piece.seal));
     }
 
+    /// Nothing has come yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
     /// All bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -14,6 +14,7 @@
 
 mod conversation;
 mod held;
+mod order;
 mod provenance;
 mod recognise;
 mod stack;
@@ -26,7 +27,7 @@ use crate::flow::{
 };
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::layer::tls::KeyLog;
-use crate::layer::{Own, Place, Stream};
+use crate::layer::{self, Own, Place, Stream};
 use crate::net::{self, Anatomy, Decoded, Decoder, Endpoint, Other};
 use crate::packet::{CapturedPacket, PacketRef};
 use crate::time::Timestamp;
@@ -443,7 +444,10 @@ impl Context<'_, '_> {
         event: StreamEvent<'_>,
         now: At,
     ) -> Tracked {
-        match prefix.push(from, event) {
+        let Some(stream) = stack::stream(event) else {
+            return Tracked::Undecided(prefix);
+        };
+        match prefix.push(from, stream) {
             Found::More => Tracked::Undecided(prefix),
             Found::Nothing => {
                 self.shared.http2_connections += u64::from(prefix.is_http2());
@@ -451,11 +455,19 @@ impl Context<'_, '_> {
             }
             Found::Mqtt(client) => {
                 let mut conversation = self.start(flow, client);
-                prefix.replay(|from, piece| {
-                    let event = StreamEvent::Data {
-                        offset: piece.place.start,
-                        bytes: piece.bytes,
-                        at: piece.at,
+                prefix.replay(|from, stream| {
+                    let event = match stream {
+                        Stream::Data(layer::Piece {
+                            bytes, place, at, ..
+                        }) => StreamEvent::Data {
+                            offset: place.start,
+                            bytes,
+                            at,
+                        },
+                        Stream::Gap { place, .. } => StreamEvent::Gap {
+                            offset: place.start,
+                            len: place.len(),
+                        },
                     };
                     // It begins with CONNECT.
                     let _ = conversation.stream(flow, from, event, now, self);
@@ -464,9 +476,7 @@ impl Context<'_, '_> {
             }
             Found::Carrier(carrier, client) => {
                 let mut stack = Box::new(Stack::probed(carrier, client));
-                prefix.replay(|from, piece| {
-                    stack.push(flow, from, Stream::Data(piece), now, self);
-                });
+                prefix.replay(|from, stream| stack.push(flow, from, stream, now, self));
                 Tracked::Layered(stack)
             }
         }

@@ -7,8 +7,8 @@
 //! a wrong one is worth showing.
 
 use super::held::Held;
-use crate::flow::{End, StreamEvent};
-use crate::layer::{self, Piece, Place, proxy, tls, websocket};
+use crate::flow::End;
+use crate::layer::{self, Place, Stream, proxy, tls, websocket};
 use crate::mqtt::Version;
 use crate::mqtt::plausible::{self, Evidence};
 use crate::mqtt::varint::{self, Varint};
@@ -49,7 +49,7 @@ pub(super) fn carrier(bytes: &[u8], up: bool) -> Result<Option<Carrier>, TooFew>
         ],
         false => &[
             (begins(bytes, is_server_hello), Carrier::Tls),
-            (begins(bytes, is_http), Carrier::WebSocket),
+            (websocket::response(bytes), Carrier::WebSocket),
         ],
     };
     let mut few = false;
@@ -86,10 +86,6 @@ fn is_server_hello(at: usize, byte: u8) -> bool {
         6 => byte == 0,
         _ => true,
     }
-}
-
-fn is_http(at: usize, byte: u8) -> bool {
-    b"HTTP/1.".get(at).is_none_or(|&expected| byte == expected)
 }
 
 /// Whether bytes begin with a CONNECT of MQTT 3.1, 3.1.1 or 5.0.
@@ -220,59 +216,71 @@ pub(super) enum Found {
     More,
 }
 
-/// The first bytes of a connection on a port that says nothing, until it is
-/// clear what one side's are. A CONNACK may have been captured before the
-/// CONNECT that it answers.
+/// The first bytes of a connection on a port that says nothing, or of what lies
+/// in a layer, until it is clear what one side's are. A CONNACK may have been
+/// captured before the CONNECT that it answers, and what a client opens a layer
+/// with may be lost: then the answer tells.
 #[derive(Debug, Default)]
 pub(super) struct Prefix {
     /// By end.
     held: [Held; 2],
-    /// From whom the pieces came.
-    order: Vec<End>,
+    /// How it all came.
+    order: Vec<Came>,
+    /// By end, whether bytes are lost that it began with.
+    lost: [bool; 2],
+    /// By end, a hole of unknown length before its first byte: nobody is told of
+    /// it if no byte comes.
+    holes: [Option<Place>; 2],
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Came {
+    Data(End),
+    Gap(End, Place, Option<u64>),
 }
 
 /// Most bytes that are held while nothing is clear: an HTTP request has room.
 const LONGEST: usize = 16 << 10;
 
 impl Prefix {
-    /// Takes what the connection says next.
-    pub(super) fn push(&mut self, from: End, event: StreamEvent<'_>) -> Found {
-        let StreamEvent::Data { offset, bytes, at } = event else {
-            return match event {
-                StreamEvent::Gap { .. } => Found::Nothing,
-                _ => Found::More,
-            };
-        };
-        self.hold(
-            from,
-            Piece {
-                bytes,
-                place: Place {
-                    start: offset,
-                    end: offset + bytes.len() as u64,
-                },
-                at,
-                seal: None,
-            },
-        )
+    /// Takes what one side sends next.
+    pub(super) fn push(&mut self, from: End, stream: Stream<'_>) -> Found {
+        let held = &mut self.held[from.index()];
+        let hole = &mut self.holes[from.index()];
+        match stream {
+            Stream::Data(piece) => {
+                if let Some(place) = hole.take() {
+                    self.order.push(Came::Gap(from, place, None));
+                }
+                self.order.push(Came::Data(from));
+                held.push(piece);
+            }
+            Stream::Gap { place, len: None } if held.is_empty() && !self.lost[from.index()] => {
+                let start = hole.map_or(place.start, |hole| hole.start);
+                *hole = Some(Place { start, ..place });
+            }
+            Stream::Gap { place, len } => {
+                self.order.push(Came::Gap(from, place, len));
+                self.lost[from.index()] |= len != Some(0);
+            }
+        }
+        self.look()
     }
 
-    /// Takes the next piece of a layer's stream.
-    pub(super) fn hold(&mut self, from: End, piece: Piece<'_>) -> Found {
-        self.order.push(from);
-        self.held[from.index()].push(piece);
+    fn look(&self) -> Found {
         let mut undecided = true;
         for end in [End::A, End::B] {
             let bytes = self.held[end.index()].bytes();
-            let few = match (connect(bytes), carrier(bytes, true)) {
-                (Answer::Mqtt, _) => return Found::Mqtt(end),
-                (_, Ok(Some(carrier))) => return Found::Carrier(carrier, end),
-                (Answer::More, _) | (_, Err(TooFew)) => true,
-                (Answer::No, Ok(None)) => {
-                    begins_like_connack(bytes) || carrier(bytes, false) != Ok(None)
-                }
+            let waits = match self.lost[end.index()] {
+                // What lies behind a hole says nothing of what was before it.
+                true => !self.lost[end.peer().index()],
+                false => match self.side(end) {
+                    Ok(Some(found)) => return found,
+                    Ok(None) => false,
+                    Err(TooFew) => true,
+                },
             };
-            undecided &= few && bytes.len() <= LONGEST;
+            undecided &= waits && bytes.len() <= LONGEST;
         }
         match undecided {
             true => Found::More,
@@ -280,9 +288,35 @@ impl Prefix {
         }
     }
 
-    /// Whether anything of an end is held.
-    pub(super) fn has_from(&self, from: End) -> bool {
-        !self.held[from.index()].bytes().is_empty()
+    /// What the bytes of one side say.
+    fn side(&self, end: End) -> Result<Option<Found>, TooFew> {
+        let bytes = self.held[end.index()].bytes();
+        let answer = connect(bytes);
+        if answer == Answer::Mqtt {
+            return Ok(Some(Found::Mqtt(end)));
+        }
+        let (opens, answers) = (carrier(bytes, true), carrier(bytes, false));
+        if let Ok(Some(carrier)) = opens {
+            return Ok(Some(Found::Carrier(carrier, end)));
+        }
+        if let Ok(Some(carrier)) = answers {
+            return Ok(Some(Found::Carrier(carrier, end.peer())));
+        }
+        let may_answer = begins_like_connack(bytes) || websocket::answers_http2(bytes);
+        let waits = may_answer && !self.lost[end.peer().index()];
+        match answer == Answer::More || opens.is_err() || answers.is_err() || waits {
+            true => Err(TooFew),
+            false => Ok(None),
+        }
+    }
+
+    /// Whether an end, or the one that opens a layer, does not begin at its
+    /// beginning.
+    pub(super) fn is_joined(&self, from: End) -> bool {
+        let has_hole = |came: &Came| matches!(came, Came::Gap(end, ..) if *end == from);
+        self.lost.contains(&true)
+            || self.holes[from.index()].is_some()
+            || self.order.iter().any(has_hole)
     }
 
     /// Whether one side begins as HTTP/2 does.
@@ -292,15 +326,29 @@ impl Prefix {
     }
 
     /// Tells again what was held, in the order in which it came.
-    pub(super) fn replay(&self, mut out: impl FnMut(End, Piece<'_>)) {
+    pub(super) fn replay(&self, mut out: impl FnMut(End, Stream<'_>)) {
         let [mut a, mut b] = self.held.each_ref().map(Held::pieces);
-        for &from in &self.order {
-            let next = match from {
-                End::A => a.next(),
-                End::B => b.next(),
-            };
-            if let Some(piece) = next {
-                out(from, piece);
+        for &came in &self.order {
+            match came {
+                Came::Gap(from, place, len) => out(from, Stream::Gap { place, len }),
+                Came::Data(from) => {
+                    let next = match from {
+                        End::A => a.next(),
+                        End::B => b.next(),
+                    };
+                    if let Some(piece) = next {
+                        out(from, Stream::Data(piece));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells of holes behind which nothing has come yet.
+    pub(super) fn replay_holes(&self, mut out: impl FnMut(End, Stream<'_>)) {
+        for end in [End::A, End::B] {
+            if let Some(place) = self.holes[end.index()] {
+                out(end, Stream::Gap { place, len: None });
             }
         }
     }

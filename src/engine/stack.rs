@@ -8,10 +8,11 @@
 //! undecided until its first bytes tell: the same question, by the same code, at
 //! every height. On a port that is known to carry MQTT there is a
 //! [`Conversation`] from the start, which hears of everything; on any other
-//! there is one as soon as a CONNECT is found, or TLS names the protocol, and
+//! there is one as soon as a CONNECT is found, or a layer names the protocol, and
 //! until then what the layers tell is kept for it.
 
 use super::conversation::Conversation;
+use super::order::Order;
 use super::recognise::{Carrier, Found, Prefix};
 use super::{Context, Decode, SpanKind};
 use crate::event::EventKind;
@@ -41,7 +42,8 @@ struct Above {
     websocket: Option<Box<WebSocketInfo>>,
     /// Told when there is somebody to tell, or when the layer's facts are known.
     notes: Vec<(Way, Note, At)>,
-    spans: Vec<(Way, Place, SpanKind)>,
+    /// What stretches of the streams are, by [`Way`].
+    order: [Order; 2],
 }
 
 /// A layer and what lies above it.
@@ -61,9 +63,6 @@ enum Node {
 struct Undecided {
     prefix: Prefix,
     below: Option<Carrier>,
-    /// Of each way, a hole of unknown length before its first byte: nobody is
-    /// told of it if no byte comes.
-    holes: [Option<Place>; 2],
 }
 
 impl Stack {
@@ -110,7 +109,7 @@ impl Stack {
                 tls: None,
                 websocket: None,
                 notes: Vec::new(),
-                spans: Vec::new(),
+                order: Default::default(),
             },
         }
     }
@@ -143,31 +142,14 @@ impl Stack {
         now: At,
         cx: &mut Context<'_, '_>,
     ) {
-        let piece = match event {
-            StreamEvent::Data { offset, bytes, at } => Stream::Data(Piece {
-                bytes,
-                place: Place {
-                    start: offset,
-                    end: offset + bytes.len() as u64,
-                },
-                at,
-                seal: None,
-            }),
-            StreamEvent::Gap { offset, len } => Stream::Gap {
-                place: Place {
-                    start: offset,
-                    end: offset + len,
-                },
-                len: Some(len),
-            },
-            other => {
+        match stream(event) {
+            Some(stream) => self.push(flow, from, stream, now, cx),
+            None => {
                 if let Some(conversation) = &self.above.conversation {
-                    conversation.happened(from, other, now, cx.out);
+                    conversation.happened(from, event, now, cx.out);
                 }
-                return;
             }
-        };
-        self.push(flow, from, piece, now, cx);
+        }
     }
 
     /// Takes the next piece of a direction.
@@ -179,12 +161,12 @@ impl Stack {
         now: At,
         cx: &mut Context<'_, '_>,
     ) {
-        let way = match from == self.client {
-            true => Way::Up,
-            false => Way::Down,
-        };
+        let way = way_of(from, self.client);
+        let (Stream::Data(Piece { place, .. }) | Stream::Gap { place, .. }) = stream;
+        self.above.order[way as usize].begin(place.start);
         if let Some(conversation) = &mut self.above.conversation {
-            let (Stream::Data(Piece { place, .. }) | Stream::Gap { place, .. }) = stream;
+            let from_start = flow.from_start[from.index()];
+            conversation.begins(direction(way), flow, from, from_start);
             conversation.read(direction(way), place.end);
         }
         self.with(flow, now, cx, |bottom, climb| {
@@ -214,6 +196,7 @@ impl Stack {
         f(&mut self.bottom, &mut climb);
         self.bottom.learn(&mut climb);
         climb.settle_notes();
+        climb.settle_spans(false);
     }
 
     /// What TCP itself tells.
@@ -225,10 +208,34 @@ impl Stack {
 
     /// The connection is over.
     pub(super) fn close(mut self, flow: &FlowInfo, how: Closed, now: At, cx: &mut Context<'_, '_>) {
-        self.with(flow, now, cx, Node::finish);
+        self.with(flow, now, cx, |bottom, climb| {
+            bottom.finish(climb);
+            climb.settle_spans(true);
+        });
         if let Some(mut conversation) = self.above.conversation {
             conversation.close(how, now, cx);
         }
+    }
+}
+
+/// What TCP hands on, if it is a part of the stream.
+pub(super) fn stream(event: StreamEvent<'_>) -> Option<Stream<'_>> {
+    let place = |start, len| Place {
+        start,
+        end: start + len,
+    };
+    match event {
+        StreamEvent::Data { offset, bytes, at } => Some(Stream::Data(Piece {
+            bytes,
+            place: place(offset, bytes.len() as u64),
+            at,
+            seal: None,
+        })),
+        StreamEvent::Gap { offset, len } => Some(Stream::Gap {
+            place: place(offset, len),
+            len: Some(len),
+        }),
+        _ => None,
     }
 }
 
@@ -242,6 +249,13 @@ fn names_mqtt(tls: &TlsInfo) -> bool {
         (Some(alpn), _) => ALPN.contains(&alpn.as_str()),
         (None, []) => false,
         (None, offered) => offered.iter().all(|alpn| ALPN.contains(&alpn.as_str())),
+    }
+}
+
+fn way_of(from: End, client: End) -> Way {
+    match from == client {
+        true => Way::Up,
+        false => Way::Down,
     }
 }
 
@@ -284,12 +298,8 @@ impl Climb<'_, '_, '_> {
         }
         self.above.conversation = Some(conversation);
         self.tell_carriers();
-        let above = &mut *self.above;
-        if let Some(conversation) = &mut above.conversation {
+        if let Some(conversation) = &mut self.above.conversation {
             conversation.announce(self.flow, self.cx.out);
-            for (way, place, kind) in above.spans.drain(..) {
-                conversation.span(direction(way), place, kind, self.cx.out);
-            }
         }
         self.settle_notes();
     }
@@ -332,18 +342,27 @@ impl Climb<'_, '_, '_> {
     }
 
     fn own(&mut self, way: Way, place: Place, own: Own) {
-        if !self.cx.config.follow_packets || place.is_empty() {
-            return;
+        self.span(way, place, Some(SpanKind::Own(own)));
+    }
+
+    /// A stretch is for this; for nothing if it is not there.
+    fn span(&mut self, way: Way, place: Place, kind: Option<SpanKind>) {
+        let order = &mut self.above.order[way as usize];
+        let is_kept = self.above.conversation.is_some() || !order.is_full();
+        if self.cx.config.follow_packets && is_kept {
+            order.push(place, kind);
         }
-        let kind = SpanKind::Own(own);
-        match &self.above.conversation {
-            Some(conversation) => {
+    }
+
+    /// Passes on what can be.
+    fn settle_spans(&mut self, at_end: bool) {
+        let Some(conversation) = &self.above.conversation else {
+            return;
+        };
+        for way in [Way::Up, Way::Down] {
+            while let Some((place, kind)) = self.above.order[way as usize].pop(at_end) {
                 conversation.span(direction(way), place, kind, self.cx.out);
             }
-            None if self.above.spans.len() < limits::UNDECIDED_SPANS => {
-                self.above.spans.push((way, place, kind));
-            }
-            None => {}
         }
     }
 
@@ -373,6 +392,18 @@ impl Climb<'_, '_, '_> {
 
     fn mqtt(&mut self, way: Way, stream: Stream<'_>) {
         self.converse();
+        let Some(conversation) = &mut self.above.conversation else {
+            return;
+        };
+        let (place, kind) = match stream {
+            Stream::Data(piece) => {
+                let kind = conversation.mqtt_span(direction(way), piece);
+                (piece.place, Some(kind))
+            }
+            Stream::Gap { place, .. } => (place, None),
+        };
+        self.span(way, place, kind);
+        self.settle_spans(false);
         if let Some(conversation) = &mut self.above.conversation {
             conversation.take(direction(way), stream, self.now, self.cx);
         }
@@ -384,7 +415,6 @@ impl Node {
         Self::Undecided(Box::new(Undecided {
             prefix: Prefix::default(),
             below,
-            holes: [None; 2],
         }))
     }
 
@@ -456,11 +486,10 @@ impl Node {
                 }
             }
             Self::Mqtt => climb.mqtt(way, stream),
-            Self::Foreign => {
-                if let Stream::Data(piece) = stream {
-                    climb.own(way, piece.place, Own::Unread);
-                }
-            }
+            Self::Foreign => match stream {
+                Stream::Data(piece) => climb.own(way, piece.place, Own::Unread),
+                Stream::Gap { place, .. } => climb.span(way, place, None),
+            },
         }
     }
 
@@ -479,20 +508,9 @@ impl Node {
         };
         let below = undecided.below;
         let from = climb.end(way);
-        let (found, joined) = match stream {
-            Stream::Data(piece) => {
-                let joined = below.is_none() && !climb.flow.from_start[from.index()];
-                (undecided.prefix.hold(from, piece), joined)
-            }
-            Stream::Gap { place, len: None } if !undecided.prefix.has_from(from) => {
-                let hole = &mut undecided.holes[from.index()];
-                let start = hole.map_or(place.start, |hole| hole.start);
-                *hole = Some(Place { start, ..place });
-                return;
-            }
-            Stream::Gap { .. } => (Found::Nothing, true),
-        };
-        let joined = joined || undecided.holes[from.index()].is_some();
+        let found = undecided.prefix.push(from, stream);
+        let joined = undecided.prefix.is_joined(from)
+            || below.is_none() && !climb.flow.from_start[from.index()];
         let next = match found {
             Found::More => return,
             Found::Mqtt(_) => Self::Mqtt,
@@ -502,32 +520,26 @@ impl Node {
             }
             Found::Carrier(..) | Found::Nothing => Self::otherwise(below, joined, climb),
         };
-        let Self::Undecided(undecided) = std::mem::replace(self, next) else {
-            return;
-        };
+        let prefix = self.become_of(next);
         if let Self::Foreign = self {
-            climb.cx.shared.http2_connections += u64::from(undecided.prefix.is_http2());
+            climb.cx.shared.http2_connections += u64::from(prefix.is_http2());
         }
+        self.replay(&prefix, climb);
         let client = climb.client;
-        let mut holes = undecided.holes;
-        undecided.prefix.replay(|from, piece| {
-            let way = match from == client {
-                true => Way::Up,
-                false => Way::Down,
-            };
-            if let Some(place) = holes[from.index()].take() {
-                self.push(way, Stream::Gap { place, len: None }, climb);
-            }
-            self.push(way, Stream::Data(piece), climb);
-        });
-        for way in [Way::Up, Way::Down] {
-            if let Some(place) = holes[climb.end(way).index()] {
-                self.push(way, Stream::Gap { place, len: None }, climb);
-            }
+        prefix.replay_holes(|from, hole| self.push(way_of(from, client), hole, climb));
+    }
+
+    /// Becomes what was found; gives what was held until then.
+    fn become_of(&mut self, next: Self) -> Prefix {
+        match std::mem::replace(self, next) {
+            Self::Undecided(undecided) => undecided.prefix,
+            _ => Prefix::default(),
         }
-        if let Stream::Gap { .. } = stream {
-            self.push(way, stream, climb);
-        }
+    }
+
+    fn replay(&mut self, prefix: &Prefix, climb: &mut Climb<'_, '_, '_>) {
+        let client = climb.client;
+        prefix.replay(|from, stream| self.push(way_of(from, client), stream, climb));
     }
 
     /// Lets layers that wait for keys look again.
@@ -564,6 +576,9 @@ impl Node {
             }
             Self::WebSocket(websocket) => {
                 climb.learn_websocket(websocket.0.info());
+                if websocket.0.info().names_mqtt() {
+                    climb.converse();
+                }
                 websocket.1.learn(climb);
             }
             Self::Undecided(_) | Self::Mqtt | Self::Foreign => {}
@@ -587,20 +602,11 @@ impl Node {
             }
             Self::Undecided(undecided) => {
                 // What was held is told as unfinished, or as what it is not.
-                let next = match climb.above.conversation {
-                    Some(_) => Self::Mqtt,
-                    None => Self::Foreign,
-                };
-                let undecided = std::mem::take(&mut undecided.prefix);
-                *self = next;
-                let client = climb.client;
-                undecided.replay(|from, piece| {
-                    let way = match from == client {
-                        true => Way::Up,
-                        false => Way::Down,
-                    };
-                    self.push(way, Stream::Data(piece), climb);
-                });
+                let joined = undecided.prefix.is_joined(climb.client);
+                let next = Self::otherwise(undecided.below, joined, climb);
+                let prefix = self.become_of(next);
+                self.replay(&prefix, climb);
+                self.finish(climb);
             }
             Self::Mqtt | Self::Foreign => {}
         }

@@ -16,8 +16,11 @@
 //! 2^48 bytes. At the end of the capture nothing more can
 //! come, and a stream that is made of whole packets from its first segment to
 //! its last byte is accepted with [`WHOLE_BITS`], or with [`WHOLE_BITS_PEER`]
-//! if the other direction is MQTT beyond doubt. Everything found this way is
-//! marked `resynchronised`.
+//! if the other direction is MQTT beyond doubt. A stream that was MQTT before
+//! the hole most likely ends with whole packets, each sent on its own: there
+//! [`KNOWN_BITS`] are enough for it and for its last segment, and
+//! [`KNOWN_BITS_LATE`] for whole packets from another segment to the end.
+//! Everything found this way is marked `resynchronised`.
 
 use super::header::PacketType;
 use super::plausible::{self, Evidence};
@@ -32,6 +35,11 @@ pub(super) const ANYWHERE_BITS: u32 = 48;
 pub(super) const WHOLE_BITS: u32 = 24;
 /// The same when the other direction is known to be MQTT.
 pub(super) const WHOLE_BITS_PEER: u32 = 16;
+/// The same when the stream was in step before a hole: one small packet. Its last
+/// segment may be that packet, too.
+const KNOWN_BITS: u32 = 12;
+/// The same from any segment to the end: there may be many.
+const KNOWN_BITS_LATE: u32 = 16;
 
 /// Candidates that are followed at once; beyond it the weakest is dropped.
 const CANDIDATES: usize = 64;
@@ -49,6 +57,10 @@ pub struct Resync {
     end: Option<u32>,
     /// Whether bytes were skipped that lay within reach of the search.
     passed_over: bool,
+    /// Whether the stream was in step before.
+    known: bool,
+    /// Position in `held` where the last segment started.
+    last_segment: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,10 +85,12 @@ pub(super) struct Found {
 }
 
 impl Resync {
-    /// A search after `cut_off` bytes of a header whose rest is not there.
+    /// A search in a stream that was in step, after `cut_off` bytes of a header
+    /// whose rest is not there.
     pub fn after(cut_off: u64) -> Self {
         Self {
             skipped: cut_off,
+            known: true,
             ..Self::default()
         }
     }
@@ -95,6 +109,7 @@ impl Resync {
     /// Takes the next bytes of the stream; a segment started at the first.
     pub fn data(&mut self, bytes: &[u8], up: Option<bool>, version: Option<Version>) {
         let new = self.held.len();
+        self.last_segment = new;
         self.held.extend_from_slice(bytes);
         let held = &self.held;
         self.candidates
@@ -121,10 +136,10 @@ impl Resync {
 
     /// Nothing more will come.
     pub(super) fn end(&mut self, peer_in_step: bool) {
-        self.end = Some(if peer_in_step {
-            WHOLE_BITS_PEER
-        } else {
-            WHOLE_BITS
+        self.end = Some(match (self.known, peer_in_step) {
+            (true, _) => KNOWN_BITS,
+            (false, true) => WHOLE_BITS_PEER,
+            (false, false) => WHOLE_BITS,
         });
     }
 
@@ -167,10 +182,16 @@ impl Resync {
                 ANYWHERE_BITS
             };
             if whole == Some(candidate.start) {
-                candidate.bits + more >= enough.min(self.end.unwrap_or(enough))
-            } else {
-                candidate.bits >= enough
+                return candidate.bits + more >= enough.min(self.end.unwrap_or(enough));
             }
+            let to_the_end = candidate.aligned && candidate.next == self.held.len() as u64;
+            let enough = match self.end {
+                Some(_) if !self.known || !to_the_end => enough,
+                Some(known) if candidate.start == self.last_segment => known,
+                Some(_) => KNOWN_BITS_LATE,
+                None => enough,
+            };
+            candidate.bits >= enough
         });
         match accepted {
             Some(candidate) => {
@@ -212,6 +233,7 @@ impl Resync {
         self.held.drain(..count);
         self.held.shrink_to(4096);
         self.skipped += count as u64;
+        self.last_segment = self.last_segment.saturating_sub(count);
         self.passed_over |= count > 0;
         self.candidates.retain_mut(|candidate| {
             let stays = candidate.start >= count;

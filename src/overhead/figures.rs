@@ -154,7 +154,8 @@ impl<'a> Figures<'a> {
             }
         };
         let now = saving(&Scenario::default());
-        let mut savings: Vec<Saving> = request.scenarios.iter().map(saving).collect();
+        let told = request.scenarios.iter().filter(|s| stage.can_tell(s));
+        let mut savings: Vec<Saving> = told.map(saving).collect();
         savings.sort_by(|a, b| a.bytes.total_cmp(&b.bytes));
         let all = account.shape.connections.iter().flat_map(|c| &c.groups);
         let claimed = all
@@ -222,6 +223,19 @@ impl<'a> Figures<'a> {
                     "byte of TCP payload could",
                     "bytes of TCP payload could"
                 )
+            ));
+        }
+        let unread = self.account.shape.connections.iter().filter(|c| !c.is_read);
+        let unread = unread.count() as u64;
+        let untold = self.request.scenarios.len() - self.savings.len();
+        if unread > 0 {
+            let what = match untold {
+                0 => String::new(),
+                _ => "; what would change cannot be told where it takes to read it".to_owned(),
+            };
+            warnings.push(format!(
+                "of {} no control packet could be read (encrypted, or not MQTT){what}",
+                counted(unread, "connection", "connections")
             ));
         }
         if doubts.forgotten > 0 {

@@ -126,6 +126,8 @@ pub struct Headers {
 pub struct ConnectionTraffic {
     /// Version, if known.
     pub version: Option<Version>,
+    /// Whether any control packet could be read: not if it is encrypted.
+    pub is_read: bool,
     /// Its messages.
     pub groups: Map<GroupKey, GroupTraffic>,
     /// Headers of segments but SYN, up and down.
@@ -213,6 +215,7 @@ impl ConnectionTraffic {
             Some(PropertyValue::TwoByteInteger(value)) => Some(value),
             _ => None,
         };
+        self.is_read = true;
         self.version = frame.connection.version.or(self.version);
         self.transport = frame.connection.transport;
         match &frame.packet {

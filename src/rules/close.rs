@@ -285,6 +285,9 @@ static UNFRAMED: Rule = Rule {
 };
 
 fn unframed(f: &Stream<'_>) -> Judged {
+    if f.encrypted {
+        return None;
+    }
     let doubt = f.connection.doubt[f.direction as usize];
     Some(
         violation(f.reason)

@@ -579,7 +579,7 @@ impl Observer for Bench {
             kind: None,
             field: "",
             qos: None,
-            by: Some(side(facts.direction)),
+            by: (!facts.encrypted).then(|| side(facts.direction)),
             version: version(facts.connection),
             topic: None,
             packet: facts.packet,

@@ -23,6 +23,7 @@ mod budget;
 mod close;
 mod connect;
 mod delivery;
+mod encrypted;
 mod finding;
 mod format;
 mod judge;
@@ -61,6 +62,7 @@ static CHAPTERS: &[&[&Rule]] = &[
     auth::RULES,
     delivery::RULES,
     websocket::RULES,
+    encrypted::RULES,
     budget::RULES,
 ];
 

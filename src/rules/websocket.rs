@@ -163,14 +163,16 @@ static SUBPROTOCOL_NOT_SELECTED: Rule = Rule {
 
 fn subprotocol_not_selected(f: &FrameFacts<'_>) -> Judged {
     let opening = f.frame.connection.websocket.as_deref()?;
+    // What was not offered must not be selected (RFC 6455, 4.2.2).
+    let offered = opening.offered.iter().any(|name| name == MQTT);
     let known = opening.status.is_some() && f.frame.direction == Down;
-    (known && opening.selected.as_deref() != Some(MQTT)).then(|| {
+    (known && offered && opening.selected.as_deref() != Some(MQTT)).then(|| {
         violation(match &opening.selected {
             None => "expected the server to select the subprotocol mqtt, found none".to_owned(),
             Some(name) => {
                 format!("expected the server to select the subprotocol mqtt, found {name}")
             }
         })
-        .unless(f.any_doubt())
+        .unless(f.doubt_of_sender())
     })
 }

@@ -32,7 +32,7 @@ mod search;
 mod tests;
 mod upgrade;
 
-pub use upgrade::{Deflate, WebSocketInfo, is_http2, request};
+pub use upgrade::{Deflate, WebSocketInfo, answers_http2, is_http2, request, response};
 
 use super::{Sink, Stream, Way};
 use lane::{Context, Lane, Shared};

@@ -15,13 +15,14 @@
 //! where a piece ends, or is that of the packets in it, is 6 bits more. What
 //! counts is the MQTT inside. A packet may begin in an earlier frame, so a frame
 //! without one is possible; but headers alone never suffice, however long the
-//! chain, because payloads are not random.
+//! chain, because payloads are not random. Only where each frame so far begins
+//! and ends with a piece do they: payloads know nothing of pieces.
 //!
 //! Nor are the bytes after a hole: there is a true chain in them, and two bytes of
 //! a payload that happen to lead to it would have all its evidence. So the first
 //! frame has to stand for itself ([`OWN_BITS`]), which one that begins with a
-//! control packet does. Of compressed messages nothing can be seen; one has to
-//! fill a piece from its first byte to its last, and the chain has to be longer.
+//! control packet does, or fill a piece from its first byte to its last. Of
+//! compressed messages nothing can be seen; there only that will do.
 //! What is wrong all the same has the search for packets still before it.
 
 use super::super::{Piece, Way};
@@ -34,8 +35,8 @@ use crate::mqtt::plausible::{self, Evidence};
 const ALIGNED_BITS: u32 = 28;
 /// Evidence needed at any other position.
 const ANYWHERE_BITS: u32 = 48;
-/// Evidence needed at the end, for bytes made of whole frames. Less than for
-/// MQTT, which will ask for evidence of its own: one frame that holds one
+/// Evidence needed at the end, for bytes or pieces made of whole frames. Less than
+/// for MQTT, which will ask for evidence of its own: one frame that holds one
 /// acknowledgement.
 const WHOLE_BITS: u32 = 20;
 /// What headers count at most where payloads can be read.
@@ -70,13 +71,15 @@ struct Candidate {
     payloads: u32,
     /// Whether a piece starts there.
     aligned: bool,
+    /// Whether every frame in it begins and ends where pieces do.
+    fills: bool,
     /// Whether a frame in it is compressed.
     compressed: bool,
 }
 
 impl Candidate {
     fn bits(&self) -> u32 {
-        let headers = match self.compressed {
+        let headers = match self.compressed || self.fills {
             true => self.headers,
             false => self.headers.min(HEADERS_BITS),
         };
@@ -126,6 +129,7 @@ impl Search {
                 headers: 0,
                 payloads: 0,
                 aligned: start == new,
+                fills: start == new,
                 compressed: false,
             };
             if candidate.follow(held, way, may_compress) {
@@ -144,7 +148,7 @@ impl Search {
     pub(super) fn found(&self, at_end: bool) -> Option<usize> {
         let whole = |c: &Candidate| {
             let all = c.start == 0 && c.aligned && !self.passed_over;
-            at_end && all && c.next == self.held.bytes().len() as u64
+            at_end && (all || c.fills) && c.next == self.held.bytes().len() as u64
         };
         let accepted = self
             .candidates
@@ -244,12 +248,10 @@ impl Candidate {
             }
             self.payloads += bits;
             self.compressed |= header.rsv1();
+            self.fills &= ends_piece;
             self.next = end;
-            let stands = match header.rsv1() {
-                true => self.aligned && ends_piece,
-                false => self.headers + self.payloads >= OWN_BITS,
-            };
-            if is_first && !stands {
+            let says_more = !header.rsv1() && self.headers + self.payloads >= OWN_BITS;
+            if is_first && !self.fills && !says_more {
                 return false;
             }
         }

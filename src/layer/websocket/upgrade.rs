@@ -43,6 +43,17 @@ impl WebSocketInfo {
     pub fn is_refused(&self) -> bool {
         self.status.is_some_and(|status| status != SWITCHING)
     }
+
+    /// Whether the opening itself says that MQTT follows: the server by its
+    /// choice, else the client by offering nothing else.
+    pub fn names_mqtt(&self) -> bool {
+        let is_mqtt = |name: &String| is_mqtt(name);
+        match (self.status, &self.offered[..]) {
+            (Some(_), _) => self.selected.as_ref().is_some_and(is_mqtt),
+            (None, []) => false,
+            (None, offered) => offered.iter().all(is_mqtt),
+        }
+    }
 }
 
 /// Parameters of permessage-deflate (RFC 7692, 7.1).
@@ -95,21 +106,33 @@ impl Compression {
 /// Whether the first bytes of a connection are an HTTP/1.1 request that opens a
 /// WebSocket.
 pub fn request(bytes: &[u8]) -> Answer {
-    const METHOD: &[u8] = b"GET ";
-    if !bytes.starts_with(METHOD) {
-        return match METHOD.starts_with(bytes) {
+    let is_http = |line: &[u8]| line.ends_with(b" HTTP/1.1");
+    head(bytes, b"GET ", is_http, Way::Up)
+}
+
+/// Whether the first bytes that a server sends open a WebSocket.
+pub fn response(bytes: &[u8]) -> Answer {
+    let is_switching = |line: &[u8]| line.split(|&b| b == b' ').nth(1) == Some(b"101");
+    head(bytes, b"HTTP/1.1 ", is_switching, Way::Down)
+}
+
+/// Whether bytes begin with a head for a WebSocket: with `start`, a first line
+/// that will do, and an `Upgrade` field.
+fn head(bytes: &[u8], start: &[u8], first_line: fn(&[u8]) -> bool, way: Way) -> Answer {
+    if !bytes.starts_with(start) {
+        return match start.starts_with(bytes) {
             true => Answer::More,
             false => Answer::No,
         };
     }
     let line = bytes.split(|&byte| byte == b'\n').next();
-    let version = line.filter(|line| line.len() < bytes.len());
-    let is_http = version.is_none_or(|line| line.trim_ascii_end().ends_with(b" HTTP/1.1"));
+    let line = line.filter(|line| line.len() < bytes.len());
+    let will_do = line.is_none_or(|line| first_line(line.trim_ascii_end()));
     match BlankLine::default().find(bytes) {
-        _ if !is_http => Answer::No,
+        _ if !will_do => Answer::No,
         None if bytes.len() >= limits::UPGRADE_BYTES => Answer::No,
         None => Answer::More,
-        Some(end) => match fields(bytes.get(..end).unwrap_or_default(), Way::Up) {
+        Some(end) => match fields(bytes.get(..end).unwrap_or_default(), way) {
             Some(head) if head.has_token("Upgrade", "websocket") => Answer::Yes,
             _ => Answer::No,
         },
@@ -120,6 +143,11 @@ pub fn request(bytes: &[u8]) -> Answer {
 /// WebSockets too (RFC 8441), but is not decoded.
 pub fn is_http2(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+}
+
+/// Whether they may be what a server of HTTP/2 begins with: SETTINGS.
+pub fn answers_http2(bytes: &[u8]) -> bool {
+    matches!(bytes, [0, _, _, 4, 0, 0, 0, 0, 0, ..])
 }
 
 /// Finds the blank line that ends a head, in pieces.

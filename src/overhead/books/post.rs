@@ -45,6 +45,14 @@ impl Piece {
     }
 }
 
+/// Another piece, which may go on with the one before.
+fn add(pieces: &mut Vec<Piece>, piece: Piece) {
+    match pieces.last_mut() {
+        Some(last) if last.is_of_same(&piece) => last.join(piece),
+        _ => pieces.push(piece),
+    }
+}
+
 /// Headers divided by weights.
 fn divide(head: &Measures, weights: &[u64]) -> Vec<Measures> {
     let l2 = apportion(head.l2, weights);
@@ -157,10 +165,7 @@ impl Books {
                 new,
                 old,
             };
-            match pieces.last_mut() {
-                Some(last) if last.is_of_same(&piece) => last.join(piece),
-                _ => pieces.push(piece),
-            }
+            add(pieces, piece);
             if stretch.label.is_none() {
                 self.doubts.unparsed += new.l2;
                 self.doubts.forgotten += old.l2;
@@ -177,7 +182,7 @@ impl Books {
         let lane = &self.lanes[lane];
         let mut push = |bytes: u64, label: Option<&Label>| {
             if bytes > 0 {
-                pieces.push(Piece {
+                let piece = Piece {
                     packet: label.and_then(|l| l.packet),
                     purpose: label.map_or(Purpose::Unknown, |l| l.purpose),
                     owner: label.and_then(|l| l.owner),
@@ -187,7 +192,8 @@ impl Books {
                         ..Measures::default()
                     },
                     old: Measures::default(),
-                });
+                };
+                add(pieces, piece);
             }
         };
         for stretch in lane.labels.stretches(frame.from, frame.to) {

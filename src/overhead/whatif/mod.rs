@@ -189,6 +189,11 @@ impl WhatIf {
         }
     }
 
+    /// Whether it takes to know the control packets.
+    fn needs_packets(&self) -> bool {
+        !matches!(self, Self::NoTimestamps | Self::Resegment)
+    }
+
     /// What else it costs, or what it needs.
     fn risk(&self) -> String {
         match self {
@@ -231,6 +236,10 @@ impl Scenario {
             name: text.to_owned(),
             changes: parts.map(WhatIf::parse).collect::<Result<_, _>>()?,
         })
+    }
+
+    fn needs_packets(&self) -> bool {
+        self.changes.iter().any(WhatIf::needs_packets)
     }
 
     /// The same with topics renamed.
@@ -312,6 +321,13 @@ impl<'a> Stage<'a> {
         self.play(&Scenario::default())
     }
 
+    /// Whether anything can be said of a scenario: not where it takes to know the
+    /// control packets, and all connections are encrypted.
+    pub fn can_tell(&self, scenario: &Scenario) -> bool {
+        let is_read = self.basis.connections.iter().any(|c| c.is_read);
+        is_read || self.basis.connections.is_empty() || !scenario.needs_packets()
+    }
+
     /// Plays a scenario through.
     pub fn play(&self, scenario: &Scenario) -> Outcome {
         let mut outcome = self.once(scenario, Bound::Likely);
@@ -383,6 +399,12 @@ impl<'a> Stage<'a> {
             }
         }
         outcome.notes.extend(trials.map(|trials| trials.about()));
+        let unread = self.basis.connections.iter().filter(|c| !c.is_read).count();
+        if unread > 0 && scenario.needs_packets() {
+            outcome
+                .notes
+                .push(format!("without {unread} that cannot be read"));
+        }
         outcome
     }
 

@@ -112,6 +112,9 @@ impl<'a> Model<'a> {
         outcome: &mut Outcome,
         trials: &mut Option<Trials>,
     ) {
+        if change.needs_packets() && !self.connection.is_read {
+            return;
+        }
         let at_least = |outcome: &mut Outcome, mark: Mark| outcome.mark = outcome.mark.max(mark);
         if self.connection.transport != Transport::Tcp {
             // How many records and frames there would be is a guess.

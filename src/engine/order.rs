@@ -1,0 +1,133 @@
+//! Stretches of one direction, told in the order in which they lie.
+//!
+//! ```text
+//! told    │record│        │end│record│      │frame header│ …
+//! later          │ frame header, cut │
+//! passed on          … as they lie, once all before them is there
+//! ```
+//! A layer tells what a byte is when it knows. One above may still hold the byte
+//! before it: half a frame header, or the first bytes of what is not recognised
+//! yet.
+
+use std::collections::BTreeMap;
+
+use super::SpanKind;
+use crate::layer::Place;
+use crate::limits;
+
+/// What waits for the stretches before it, in one direction.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// Everything before it was passed on, or is not there.
+    next: Option<u64>,
+    /// By where they begin; nothing for what is not there.
+    waiting: BTreeMap<u64, (Place, Option<SpanKind>)>,
+}
+
+impl Order {
+    /// The stream begins here, or goes on.
+    pub(super) fn begin(&mut self, at: u64) {
+        self.next.get_or_insert(at);
+    }
+
+    /// Another stretch; no kind if it is not there.
+    pub(super) fn push(&mut self, place: Place, kind: Option<SpanKind>) {
+        if !place.is_empty() {
+            self.waiting.insert(place.start, (place, kind));
+        }
+    }
+
+    /// The next that can be passed on. At the end, and where too many wait, any
+    /// can.
+    pub(super) fn pop(&mut self, at_end: bool) -> Option<(Place, SpanKind)> {
+        loop {
+            let any = at_end || self.is_full();
+            let next = self.next.unwrap_or_default();
+            let first = self
+                .waiting
+                .first_entry()
+                .filter(|first| any || *first.key() <= next)?;
+            let (place, kind) = first.remove();
+            self.next = Some(next.max(place.end));
+            // What was passed over is not told any more.
+            if let Some(kind) = kind
+                && place.start >= next
+            {
+                return Some((place, kind));
+            }
+        }
+    }
+
+    /// As many wait as may.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= limits::WAITING_SPANS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::Own;
+    use proptest::prelude::*;
+
+    const KIND: SpanKind = SpanKind::Own(Own::WsFrame);
+
+    proptest! {
+        /// Whatever the order in which stretches are told, and whatever is not
+        /// there, they are passed on as they lie.
+        #[test]
+        fn in_the_order_of_the_stream(
+            lens in prop::collection::vec((1..20_u64, any::<bool>()), 1..60),
+            begin in 0..100_u64,
+            delays in prop::collection::vec(0..8_usize, 60),
+        ) {
+            let mut at = begin;
+            let stretches: Vec<(Place, Option<SpanKind>)> = lens
+                .iter()
+                .map(|&(len, is_there)| {
+                    let place = Place { start: at, end: at + len };
+                    at = place.end;
+                    (place, is_there.then_some(KIND))
+                })
+                .collect();
+            let mut told: Vec<(usize, usize)> = (0..stretches.len()).map(|i| (i + delays[i], i)).collect();
+            told.sort_unstable();
+            let mut order = Order::default();
+            order.begin(begin);
+            let mut passed = Vec::new();
+            for &(_, index) in &told {
+                let (place, kind) = stretches[index];
+                order.push(place, kind);
+                passed.extend(std::iter::from_fn(|| order.pop(false)));
+            }
+            let expected: Vec<_> = stretches
+                .iter()
+                .filter_map(|&(place, kind)| kind.map(|kind| (place, kind)))
+                .collect();
+            prop_assert_eq!(passed, expected);
+        }
+    }
+
+    #[test]
+    fn what_never_comes_is_waited_for_no_longer_than_the_bound() {
+        let mut order = Order::default();
+        order.begin(0);
+        for at in 1..2 * limits::WAITING_SPANS as u64 {
+            order.push(
+                Place {
+                    start: at,
+                    end: at + 1,
+                },
+                Some(KIND),
+            );
+            let first = order.pop(false).map(|(place, _)| place.start);
+            assert_eq!(first.is_some(), at >= limits::WAITING_SPANS as u64, "{at}");
+        }
+        // The first comes too late.
+        order.push(Place { start: 0, end: 1 }, Some(KIND));
+        let rest = std::iter::from_fn(|| order.pop(true));
+        let starts: Vec<_> = rest.map(|(place, _)| place.start).collect();
+        let left = limits::WAITING_SPANS as u64 + 1..2 * limits::WAITING_SPANS as u64;
+        assert!(starts.iter().copied().eq(left), "{starts:?}");
+    }
+}

@@ -1,0 +1,34 @@
+//! What nobody can judge, because it is encrypted. Said once for a connection, for
+//! all rules that would have to read it.
+
+use crate::analysis::{Reason, Stream};
+
+use super::rule::{Binds, Check, Examples, Rule, Severity};
+use super::verdict::{Judged, note};
+
+pub(super) static RULES: &[&Rule] = &[&ENCRYPTED];
+
+static ENCRYPTED: Rule = Rule {
+    id: "encrypted",
+    title: "What is sent on the connection can be read",
+    why: "Of TLS without its keys nothing can be judged but its size and timing. Most clients write their keys where SSLKEYLOGFILE says, and --tls-keylog reads them.",
+    binds: Binds::Both,
+    severity: Severity::Info,
+    clauses: &[],
+    examples: Examples {
+        good: "",
+        bad: "",
+        cut: "",
+    },
+    check: Check::Stream(encrypted),
+};
+
+fn encrypted(f: &Stream<'_>) -> Judged {
+    f.encrypted.then(|| {
+        note(format!(
+            "expected MQTT that can be read, found TLS: {}",
+            f.reason
+        ))
+        .unless(Some(Reason::Encrypted))
+    })
+}

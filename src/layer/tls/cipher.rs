@@ -14,6 +14,9 @@
 //! never guessed at. Nobody waits for an answer from here, so that constant
 //! time is no concern.
 
+#[cfg(test)]
+mod seal;
+
 use aes::cipher::{
     Array, BlockCipherDecrypt, BlockModeDecrypt, InnerIvInit, KeyInit,
     consts::{U8, U12, U16},

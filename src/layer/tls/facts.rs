@@ -76,6 +76,11 @@ impl Facts {
         self.info.early_data || self.lost[0]
     }
 
+    /// TLS 1.2: whether records may be sealed by now.
+    pub(super) fn can_have_keys(&self) -> bool {
+        !self.said.is_empty() || self.half_said.is_some()
+    }
+
     /// Whether the ServerHello is known.
     pub(super) fn answered(&self) -> bool {
         self.answered

@@ -133,8 +133,14 @@ impl Messages {
 
     /// Records were lost.
     pub(super) fn lost(&mut self) {
+        self.restart(true);
+    }
+
+    /// What was begun will not go on. `unsure` is whether the next record may
+    /// begin within a message.
+    pub(super) fn restart(&mut self, unsure: bool) {
         self.clear();
-        self.unsure = true;
+        self.unsure = unsure;
     }
 
     /// Bytes kept.
@@ -196,7 +202,7 @@ fn begins_message(mut content: &[u8]) -> bool {
 }
 
 fn is_known(kind: u8) -> bool {
-    matches!(kind, 0..=5 | 8 | 11..=16 | 20..=25)
+    matches!(kind, 1..=5 | 8 | 11..=16 | 20..=25)
 }
 
 /// Reads a message, or the beginning of a long one.

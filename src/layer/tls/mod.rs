@@ -53,6 +53,8 @@ mod schedule;
 mod schedule;
 mod search;
 mod suite;
+#[cfg(test)]
+mod tests;
 mod v12;
 mod v13;
 mod x509;
@@ -74,7 +76,7 @@ use lane::{Lane, own, tell_content};
 use record::{HEADER, Hole, Item, Record, kind};
 use search::{Budget, Trial};
 use suite::Suite;
-use v13::{Epoch, Jump, Known, Outcome};
+use v13::{Epoch, Jump, Known, Outcome, Under};
 
 /// Reads one connection.
 #[derive(Default)]
@@ -299,7 +301,10 @@ impl Tls {
             }
             Read::Plain => {
                 self.miss_told(way, record, Some(0), out);
-                self.lane(way).caught_up();
+                let lane = self.lane(way);
+                let doubt = lane.doubt.after_all();
+                lane.caught_up();
+                lane.doubt = doubt;
                 let content = Content {
                     kind: record.kind(),
                     before: 0,
@@ -329,7 +334,9 @@ impl Tls {
                 self.content(way, record, &content, out);
             }
             Read::Sealed(why, worth_telling) => {
-                self.miss_told(way, record, None, out);
+                if self.lane(way).has_hole() {
+                    self.lane(way).tell_missed(way, None, None, out);
+                }
                 if worth_telling {
                     self.tell_sealed(way, why, record.at(), out);
                 }
@@ -346,11 +353,10 @@ impl Tls {
         true
     }
 
-    /// Tells what was missed before a record, if anything.
+    /// Tells what was missed before a record that was read, if anything.
     fn miss_told(&mut self, way: Way, record: &Record<'_>, len: Option<u64>, out: Sink<'_>) {
         let lane = self.lane(way);
-        // What could not be opened is told when something can be.
-        if lane.has_hole() || (lane.missed.bytes > 0 && !matches!(len, Some(0))) {
+        if lane.missed.bytes > 0 {
             lane.tell_missed(way, Some(record.start), len, out);
         }
     }
@@ -378,7 +384,7 @@ impl Tls {
             (None, _) => self.open_v13(way, record, early, keys, out),
             (Some(_), kind::HANDSHAKE | kind::ALERT) if plain => {
                 // Unless what turned the cipher on was lost.
-                let doubt = self.lane(way).doubt.most > 0 && !self.facts.said.is_empty();
+                let doubt = self.lane(way).doubt.most > 0 && self.facts.can_have_keys();
                 match doubt.then(|| self.open_v12(way, record, keys, out)) {
                     Some(read @ Read::Opened(..)) => read,
                     _ => Read::Plain,
@@ -403,6 +409,7 @@ impl Tls {
             Way::Down => &mut self.down,
         };
         let was_plain = lane.v12.is_plain();
+        let finished = lane.v12.is_finished();
         let mut outcome = {
             let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
             lane.v12.open(way, &self.facts.said, keys, trial)
@@ -426,11 +433,11 @@ impl Tls {
             }
         }
         let suite = lane.v12.suite();
-        let lost = |lane: &Lane, jump: Jump| match jump.same_keys {
-            // Tickets come before; nothing but data comes after Finished.
-            true => missed_content(lane, jump, suite),
-            // Of what a cipher protects, Finished comes first.
-            false => (was_plain && jump.missed <= 1).then_some(0),
+        let lost = |lane: &Lane, jump: Jump| match jump.keys {
+            // After Finished nothing but data comes, as a rule.
+            Under::Same if finished => missed_content(lane, jump, suite),
+            Under::Next if !was_plain => None,
+            _ => (jump.missed <= 1).then_some(0),
         };
         self.outcome(way, outcome, suite, keys, lost, true)
     }
@@ -458,7 +465,6 @@ impl Tls {
             Way::Up => &mut self.up,
             Way::Down => &mut self.down,
         };
-        let before = lane.v13.epoch();
         let mut outcome = {
             let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
             lane.v13.open(&known, trial)
@@ -477,6 +483,12 @@ impl Tls {
             }
         }
         let (suite, after) = (lane.v13.suite(), lane.v13.epoch());
+        if let Outcome::Opened(_, jump) = &outcome
+            && jump.keys != Under::Same
+        {
+            // No message goes over a change of keys (RFC 8446, 5.1).
+            lane.messages.restart(jump.missed > 0);
+        }
         let has_later = self.facts.secrets(keys).is_some_and(|s| s.is_v13());
         let opened = matches!(outcome, Outcome::Opened(..));
         if let (true, Some(suite)) = (opened, suite) {
@@ -488,13 +500,13 @@ impl Tls {
                 _ => Read::Sealed("the hello of one side was not captured", true),
             };
         }
-        let lost = |lane: &Lane, jump: Jump| match (jump.same_keys, after) {
-            (true, Epoch::Handshake) => Some(0),
+        let lost = |lane: &Lane, jump: Jump| match (jump.keys, after) {
+            (Under::Same, Epoch::Handshake) => Some(0),
             // The first that a server sends are tickets.
-            (true, _) if way == Way::Down && !lane.data => None,
-            (true, _) => missed_content(lane, jump, suite),
-            (false, Epoch::Data) if before == Epoch::Data => None,
-            (false, _) => (jump.missed == 0).then_some(0),
+            (Under::Same, _) if way == Way::Down && !lane.data => None,
+            (Under::Same, _) => missed_content(lane, jump, suite),
+            (Under::Next, _) => (jump.missed == 0 && !lane.data).then_some(0),
+            (Under::Updated, _) => None,
         };
         self.outcome(way, outcome, suite, keys, lost, !(early && has_later))
     }

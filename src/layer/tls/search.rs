@@ -27,6 +27,16 @@ impl Doubt {
         self.most = self.most.saturating_add(1);
     }
 
+    /// The same after a record that was not sealed, if it really was not: in
+    /// TLS 1.2 ciphertext may look like that.
+    pub(super) fn after_all(self) -> Self {
+        let more = u64::from(self.most > 0);
+        Self {
+            least: 0,
+            most: self.most.saturating_add(more),
+        }
+    }
+
     /// So many bytes were, in whole records of some suite.
     pub(super) fn bytes(&mut self, bytes: u64, suite: Option<Suite>) {
         let own = suite.map_or(HEADER, |suite| HEADER + suite.before() + suite.after());
@@ -95,6 +105,11 @@ impl<'a> Trial<'a> {
             budget,
             out,
         }
+    }
+
+    /// Whether no record can have been missed.
+    pub(super) fn is_sure(&self) -> bool {
+        self.doubt.most == 0
     }
 
     /// Tries the numbers that may follow `next`; tells which it was.

@@ -15,7 +15,7 @@ use super::keylog::{KeyLog, Secret};
 use super::schedule;
 use super::search::Trial;
 use super::suite::Suite;
-use super::v13::{Jump, Outcome};
+use super::v13::{Jump, Outcome, Under};
 use crate::layer::Way;
 
 /// The keys of one direction, and how far it is.
@@ -32,6 +32,11 @@ impl Reader {
     /// Whether nothing is sealed yet, as far as is known.
     pub(super) fn is_plain(&self) -> bool {
         self.changes == 0
+    }
+
+    /// Whether Finished, the first record that the keys seal, was read.
+    pub(super) fn is_finished(&self) -> bool {
+        self.sequence > 0
     }
 
     /// A ChangeCipherSpec was seen.
@@ -80,18 +85,18 @@ impl Reader {
             let next = self.sequence;
             if let Some((sequence, opened)) = trial.open(opener, next) {
                 self.sequence = sequence.saturating_add(1);
-                return Outcome::Opened(opened, jump(sequence - next, true));
+                return Outcome::Opened(opened, jump(sequence - next, Under::Same));
             }
         }
         // The ChangeCipherSpec may have been lost.
-        if trial.doubt.most > 0 || self.is_plain() {
+        if !trial.is_sure() || self.is_plain() {
             match key(self.changes + 1) {
                 Some(Ok(opener)) => {
                     if let Some((sequence, opened)) = trial.open_anew(&opener) {
                         self.change();
                         self.opener = Some(opener);
                         self.sequence = sequence.saturating_add(1);
-                        return Outcome::Opened(opened, jump(sequence, false));
+                        return Outcome::Opened(opened, jump(sequence, Under::Next));
                     }
                 }
                 Some(Err(())) => missing = true,
@@ -106,8 +111,8 @@ impl Reader {
     }
 }
 
-fn jump(missed: u64, same_keys: bool) -> Jump {
-    Jump { missed, same_keys }
+fn jump(missed: u64, keys: Under) -> Jump {
+    Jump { missed, keys }
 }
 
 fn master(said: &Negotiated, keys: &KeyLog) -> Option<Secret> {

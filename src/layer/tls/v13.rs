@@ -67,8 +67,19 @@ pub(super) enum Outcome {
 pub(super) struct Jump {
     /// Records that were missed under the keys that opened it.
     pub(super) missed: u64,
-    /// These keys were in use before, or known to be the next.
-    pub(super) same_keys: bool,
+    /// Which keys these are.
+    pub(super) keys: Under,
+}
+
+/// Which keys opened a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Under {
+    /// Those that were in use, or known to be the next.
+    Same,
+    /// Those that come after them in the handshake.
+    Next,
+    /// Those after a KeyUpdate that was missed.
+    Updated,
 }
 
 /// What is known of the connection.
@@ -86,50 +97,47 @@ pub(super) struct Known<'a> {
 impl Reader {
     /// Opens a record.
     pub(super) fn open(&mut self, known: &Known<'_>, mut trial: Trial<'_>) -> Outcome {
-        if let Some(current) = &self.current {
-            let next = self.sequence;
-            if let Some((sequence, opened)) = trial.open(&current.opener, next) {
-                self.sequence = sequence.saturating_add(1);
-                let jump = Jump {
-                    missed: sequence - next,
-                    same_keys: true,
-                };
-                return Outcome::Opened(opened, jump);
-            }
-        }
-        if self.epoch == Epoch::Data && self.current.is_some() {
-            return self.open_updated(trial);
+        if let Some(current) = &self.current
+            && let Some((sequence, opened)) = trial.open(&current.opener, self.sequence)
+        {
+            let missed = sequence - self.sequence;
+            self.sequence = sequence.saturating_add(1);
+            let keys = Under::Same;
+            return Outcome::Opened(opened, Jump { missed, keys });
         }
         let mut missing = false;
         for epoch in [Epoch::Early, Epoch::Handshake, Epoch::Data] {
-            let passed = epoch < self.epoch || (epoch == self.epoch && self.current.is_some());
+            if epoch < self.epoch || (epoch == self.epoch && self.current.is_some()) {
+                continue;
+            }
             let Some(label) = label(epoch, known) else {
                 continue;
             };
-            if passed {
-                continue;
-            }
             let Some(secret) = known.secrets.and_then(|secrets| secrets.traffic(label)) else {
                 // A key log has them in this order: where a later one is
                 // known, an earlier one will not come.
                 missing = epoch == Epoch::Data;
                 continue;
             };
-            for suite in suites(known, secret) {
-                let Some(opener) = schedule::traffic(suite, secret) else {
-                    continue;
+            for keys in suites(known, secret).filter_map(|suite| Keys::new(suite, secret)) {
+                let under = match epoch == self.epoch {
+                    true => Under::Same,
+                    false => Under::Next,
                 };
-                if let Some((sequence, opened)) = trial.open_anew(&opener) {
-                    let secret = secret.clone();
-                    self.current = Some(Keys { opener, secret });
-                    self.sequence = sequence.saturating_add(1);
-                    let jump = Jump {
-                        missed: sequence,
-                        same_keys: std::mem::replace(&mut self.epoch, epoch) == epoch,
-                    };
-                    return Outcome::Opened(opened, jump);
+                if let Some(outcome) = self.open_under(keys, under, epoch, &mut trial) {
+                    return outcome;
+                }
+                if let (Epoch::Data, Some(suite)) = (epoch, known.suite)
+                    && let Some(outcome) = self.open_updated(Keys::new(suite, secret), &mut trial)
+                {
+                    return outcome;
                 }
             }
+        }
+        if let (Epoch::Data, Some(current)) = (self.epoch, &self.current)
+            && let Some(outcome) = self.open_updated(current.again(), &mut trial)
+        {
+            return outcome;
         }
         match missing {
             true => Outcome::Missing,
@@ -138,25 +146,34 @@ impl Reader {
     }
 
     /// Opens a record after a hole in which there may have been a KeyUpdate.
-    fn open_updated(&mut self, mut trial: Trial<'_>) -> Outcome {
-        if trial.doubt.most == 0 {
-            return Outcome::Refused;
+    fn open_updated(&mut self, keys: Option<Keys>, trial: &mut Trial<'_>) -> Option<Outcome> {
+        let mut keys = keys?;
+        if trial.is_sure() {
+            return None;
         }
-        let mut next = self.current.as_ref().and_then(Keys::updated);
         for _ in 0..limits::TLS_KEY_UPDATES {
-            let Some(keys) = next else { break };
-            if let Some((sequence, opened)) = trial.open_anew(&keys.opener) {
-                self.current = Some(keys);
-                self.sequence = sequence.saturating_add(1);
-                let jump = Jump {
-                    missed: sequence,
-                    same_keys: false,
-                };
-                return Outcome::Opened(opened, jump);
+            keys = keys.updated()?;
+            let outcome = self.open_under(keys.again()?, Under::Updated, Epoch::Data, trial);
+            if outcome.is_some() {
+                return outcome;
             }
-            next = keys.updated();
         }
-        Outcome::Refused
+        None
+    }
+
+    /// Opens a record with keys that have not opened any; goes over to them.
+    fn open_under(
+        &mut self,
+        new: Keys,
+        keys: Under,
+        epoch: Epoch,
+        trial: &mut Trial<'_>,
+    ) -> Option<Outcome> {
+        let (missed, opened) = trial.open_anew(&new.opener)?;
+        self.current = Some(new);
+        self.epoch = epoch;
+        self.sequence = missed.saturating_add(1);
+        Some(Outcome::Opened(opened, Jump { missed, keys }))
     }
 
     /// The side's Finished, or EndOfEarlyData, was read.
@@ -187,11 +204,19 @@ impl Reader {
 }
 
 impl Keys {
+    fn new(suite: Suite, secret: &Secret) -> Option<Self> {
+        let opener = schedule::traffic(suite, secret)?;
+        let secret = secret.clone();
+        Some(Self { opener, secret })
+    }
+
+    fn again(&self) -> Option<Self> {
+        Self::new(self.opener.suite(), &self.secret)
+    }
+
     fn updated(&self) -> Option<Self> {
         let suite = self.opener.suite();
-        let secret = schedule::updated(suite.hash, &self.secret)?;
-        let opener = schedule::traffic(suite, &secret)?;
-        Some(Self { opener, secret })
+        Self::new(suite, &schedule::updated(suite.hash, &self.secret)?)
     }
 }
 
@@ -208,13 +233,13 @@ fn label(epoch: Epoch, known: &Known<'_>) -> Option<Label> {
 
 /// The suites that a secret may be used with: the one that was chosen, or,
 /// when that was not seen, those of its length that were offered.
-fn suites(known: &Known<'_>, secret: &Secret) -> Vec<Suite> {
-    if let Some(suite) = known.suite {
-        return vec![suite];
-    }
-    let Some(hash) = Hash::of_secret(secret.bytes().len()) else {
-        return Vec::new();
+fn suites(known: &Known<'_>, secret: &Secret) -> impl Iterator<Item = Suite> {
+    let hash = Hash::of_secret(secret.bytes().len());
+    let (chosen, offered) = (known.suite, known.offered);
+    let others = hash.into_iter().flat_map(Suite::v13);
+    let fits = move |suite: &Suite| match chosen {
+        Some(_) => false,
+        None => offered.is_empty() || offered.contains(&suite.id),
     };
-    let offered = |suite: &Suite| known.offered.is_empty() || known.offered.contains(&suite.id);
-    Suite::v13(hash).filter(offered).collect()
+    chosen.into_iter().chain(others.filter(fits))
 }

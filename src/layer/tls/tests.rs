@@ -1,0 +1,163 @@
+//! Whole connections: as others recorded them, and as they may be cut, lost and
+//! forged.
+
+#![cfg(feature = "tls")]
+
+mod conversation;
+mod hostile;
+mod loss;
+mod rfc8448;
+
+use super::*;
+use crate::layer::{Piece, Place, Seal};
+use crate::packet::PacketRef;
+use crate::time::Timestamp;
+
+/// Reads a connection and keeps all that comes out.
+struct Reader {
+    tls: Tls,
+    keys: KeyLog,
+    /// By way: where the next bytes lie.
+    next: [u64; 2],
+    packet: u64,
+    got: Got,
+}
+
+/// What came out.
+#[derive(Default, Debug, PartialEq)]
+struct Got {
+    /// By way: position and value of each byte that was handed on.
+    bytes: [Vec<(u64, u8)>; 2],
+    /// By way: position, and bytes of the stream handed on that are lacking.
+    gaps: [Vec<(Place, Option<u64>)>; 2],
+    own: [Vec<(Place, Own)>; 2],
+    notes: Vec<(Way, Note)>,
+    /// By way: where the last place ended.
+    told: [u64; 2],
+    /// By way: what of each byte's seal and packet is remarkable.
+    seals: [Vec<(u64, Option<Seal>, u64)>; 2],
+}
+
+impl Reader {
+    fn new(keys: &str) -> Self {
+        let mut log = KeyLog::default();
+        log.push(keys.as_bytes());
+        Self {
+            tls: Tls::new(),
+            keys: log,
+            next: [0; 2],
+            packet: 0,
+            got: Got::default(),
+        }
+    }
+
+    fn data(&mut self, way: Way, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.packet += 1;
+        let start = self.next[way as usize];
+        let end = start + bytes.len() as u64;
+        self.next[way as usize] = end;
+        let piece = Piece {
+            bytes,
+            place: Place { start, end },
+            at: at(self.packet),
+            seal: None,
+        };
+        let (tls, got) = (&mut self.tls, &mut self.got);
+        tls.push(way, Stream::Data(piece), &self.keys, &mut |w, p| {
+            got.take(w, p)
+        });
+    }
+
+    fn gap(&mut self, way: Way, len: u64) {
+        if len == 0 {
+            return;
+        }
+        let start = self.next[way as usize];
+        let end = start + len;
+        self.next[way as usize] = end;
+        let gap = Stream::Gap {
+            place: Place { start, end },
+            len: Some(len),
+        };
+        let (tls, got) = (&mut self.tls, &mut self.got);
+        tls.push(way, gap, &self.keys, &mut |w, p| got.take(w, p));
+    }
+
+    fn secrets(&mut self, text: &str) {
+        self.keys.push(text.as_bytes());
+        let got = &mut self.got;
+        self.tls.settle(&self.keys, &mut |w, p| got.take(w, p));
+    }
+
+    fn finish(mut self) -> (Got, TlsInfo) {
+        let got = &mut self.got;
+        self.tls.finish(&self.keys, &mut |w, p| got.take(w, p));
+        assert_eq!(self.got.told, self.next, "every byte is told");
+        (self.got, self.tls.info().clone())
+    }
+}
+
+impl Got {
+    fn take(&mut self, way: Way, passed: Passed<'_>) {
+        let side = way as usize;
+        let place = match passed {
+            Passed::Stream(Stream::Data(piece)) => {
+                assert!(!piece.bytes.is_empty());
+                assert_eq!(piece.place.len(), piece.bytes.len() as u64);
+                let seal = piece.seal.expect("all content is sealed");
+                assert!(piece.place.end <= seal.end);
+                assert!(piece.at.packet.number <= seal.at.packet.number);
+                self.bytes[side].extend((piece.place.start..).zip(piece.bytes.iter().copied()));
+                self.seals[side].push((piece.place.start, piece.seal, piece.at.packet.number));
+                piece.place
+            }
+            Passed::Stream(Stream::Gap { place, len }) => {
+                self.gaps[side].push((place, len));
+                place
+            }
+            Passed::Own(place, own) => {
+                assert!(!place.is_empty());
+                self.own[side].push((place, own));
+                place
+            }
+            Passed::Note(note, _) => {
+                self.notes.push((way, note));
+                return;
+            }
+        };
+        assert_eq!(place.start, self.told[side], "places ascend without a hole");
+        self.told[side] = place.end;
+    }
+
+    fn text(&self, way: Way) -> Vec<u8> {
+        self.bytes[way as usize].iter().map(|(_, b)| *b).collect()
+    }
+
+    /// Bytes that something is for, by way.
+    fn own(&self, way: Way, what: Own) -> u64 {
+        let all = self.own[way as usize].iter();
+        all.filter(|(_, own)| *own == what)
+            .map(|(p, _)| p.len())
+            .sum()
+    }
+}
+
+fn at(packet: u64) -> At {
+    At {
+        packet: PacketRef {
+            number: packet,
+            file: 0,
+        },
+        time: Timestamp::from_nanos(packet as i64 * 1_000),
+        acked: 0,
+    }
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}

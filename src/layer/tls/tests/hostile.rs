@@ -1,0 +1,229 @@
+//! Whatever comes, nothing breaks, nothing grows, and every byte is told once.
+
+use proptest::prelude::*;
+
+use super::conversation::*;
+use super::*;
+use crate::layer::Answer;
+
+/// What a connection may keep, whatever is sent: what waits, and for each
+/// direction a record, a message and what is searched.
+const KEPT: usize = limits::TLS_WAITING + 2 * (limits::TLS_MESSAGE_KEPT + 3 * 17_000);
+
+fn feed(reader: &mut Reader, way: Way, bytes: &[u8], size: usize) {
+    for piece in bytes.chunks(size) {
+        reader.data(way, piece);
+        assert!(reader.tls.kept() <= KEPT, "{}", reader.tls.kept());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Bytes of a conversation are changed, dropped and doubled; what is still
+    /// handed on was sent.
+    #[test]
+    fn forged_conversations(
+        suite in any_suite(),
+        acts in acts(10),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0u8..3, any::<u8>()), 1..12),
+        size in 1usize..2000,
+    ) {
+        let talk = make(suite, &acts);
+        let mut reader = talk.reader();
+        let total: usize = talk.records.iter().map(|(_, sent)| sent.bytes.len()).sum();
+        let mut sent_bytes = Vec::new();
+        let mut at = 0;
+        for (way, sent) in &talk.records {
+            let mut bytes = sent.bytes.clone();
+            for (index, how, value) in changes.iter().rev() {
+                let Some(here) = index.index(total).checked_sub(at) else { continue };
+                if here < bytes.len() {
+                    match how {
+                        0 => bytes[here] = *value,
+                        1 => drop(bytes.remove(here)),
+                        _ => bytes.insert(here, *value),
+                    }
+                }
+            }
+            at += sent.bytes.len();
+            sent_bytes.push(sent.data.clone());
+            feed(&mut reader, *way, &bytes, size);
+        }
+        let (got, _) = reader.finish();
+        for way in [Way::Up, Way::Down] {
+            let mut text = &got.text(way)[..];
+            for data in sent_bytes.iter().filter(|d| !d.is_empty()) {
+                text = text.strip_prefix(&data[..]).unwrap_or(text);
+            }
+            prop_assert!(text.is_empty(), "nothing that was not sent");
+        }
+    }
+
+    /// Any bytes at all after a header, from anybody.
+    #[test]
+    fn noise(
+        start in prop::sample::select(vec![&b""[..], b"\x16\x03\x01", b"\x17\x03\x03", b"\x80\x2e\x01"]),
+        up in prop::collection::vec(any::<u8>(), 0..3000),
+        down in prop::collection::vec(prop::sample::select(vec![0u8, 1, 2, 3, 20, 21, 22, 23, 24, 255]), 0..3000),
+        size in 1usize..1500,
+    ) {
+        let mut reader = Reader::new("");
+        feed(&mut reader, Way::Up, &[start, &up].concat(), size);
+        feed(&mut reader, Way::Down, &down, size);
+        reader.finish();
+    }
+
+    /// The detector never says yes to what a handshake does not begin with.
+    #[test]
+    fn noise_is_no_hello(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert_ne!(client_hello(&bytes), Answer::Yes);
+    }
+}
+
+#[test]
+fn a_message_of_sixteen_megabytes_is_counted_through() {
+    let mut reader = Reader::new("");
+    let mut body = vec![1, 0xFF, 0xFF, 0xFF];
+    body.resize(16_000, 7);
+    let header = [22, 3, 1, (16_000u16 >> 8) as u8, 16_000u16 as u8];
+    for _ in 0..1100 {
+        feed(&mut reader, Way::Up, &[&header[..], &body].concat(), 1460);
+    }
+    reader.finish();
+}
+
+#[test]
+fn endless_fragments_and_empty_records() {
+    let mut reader = Reader::new("");
+    for n in 0..60_000u32 {
+        let content = match n % 3 {
+            0 => vec![22, 3, 3, 0, 1, 1],
+            1 => vec![23, 3, 3, 0, 0],
+            _ => vec![22, 3, 3, 0, 4, 99, 0, 0, 0],
+        };
+        feed(
+            &mut reader,
+            [Way::Up, Way::Down][n as usize % 2],
+            &content,
+            3,
+        );
+    }
+    let (got, _) = reader.finish();
+    assert!(got.notes.len() < 10, "{}", got.notes.len());
+}
+
+#[test]
+fn headers_without_end_after_a_hole() {
+    let mut reader = Reader::new("");
+    reader.gap(Way::Down, 100);
+    // Each looks like a header, none is followed by one.
+    let forged = b"\x17\x03\x03\x3f\xffx".repeat(20_000);
+    feed(&mut reader, Way::Down, &forged, 1460);
+    reader.finish();
+}
+
+#[test]
+fn secrets_that_never_come_cost_no_more_than_the_bound() {
+    let data = |_| (Way::Up, Act::Data(vec![7; 250], 0));
+    let acts: Vec<_> = (0..3000).map(data).collect();
+    let talk = make((Suite::find(0x1301).unwrap(), false), &acts);
+    let mut reader = Reader::new("");
+    for (way, sent) in &talk.records {
+        feed(&mut reader, *way, &sent.bytes, 1460);
+    }
+    let bound = |(_, note): &&(Way, Note)| matches!(note, Note::Bound(_));
+    assert_eq!(reader.got.notes.iter().filter(bound).count(), 1);
+    // They come after all: what follows can be read.
+    reader.secrets(&talk.keys);
+    let before = reader.got.bytes[0].len();
+    let (_, last) = &talk.records[talk.records.len() - 1];
+    assert_eq!(last.data.len(), 250);
+    let (got, _) = reader.finish();
+    assert_eq!(got.bytes[0].len(), before);
+}
+
+#[test]
+fn after_the_bound_later_records_open_when_the_secret_comes() {
+    let data = |n: usize| (Way::Up, Act::Data(vec![n as u8; 250], 0));
+    let acts: Vec<_> = (0..2000).map(data).collect();
+    let talk = make((Suite::find(0x1301).unwrap(), false), &acts);
+    // Only the secrets of the handshake are known at first.
+    let known: String = talk.keys.split_inclusive('\n').take(2).collect();
+    let mut reader = Reader::new(&known);
+    let (first, last) = talk.records.split_at(talk.records.len() - 3);
+    for (way, sent) in first {
+        reader.data(*way, &sent.bytes);
+    }
+    reader.secrets(&talk.keys);
+    for (way, sent) in last {
+        reader.data(*way, &sent.bytes);
+    }
+    let (got, _) = reader.finish();
+    let expected = &talk.expected()[0];
+    assert!(got.bytes[0].ends_with(&expected[expected.len() - 3 * 250..]));
+    let lacking = expected.len() - got.bytes[0].len();
+    assert!(lacking > 0);
+    assert_eq!(got.gaps[0].len(), 1, "{:?}", got.gaps[0]);
+    let (place, len) = got.gaps[0][0];
+    assert!(place.is_empty(), "the capture has all of it");
+    assert_eq!(len, Some(lacking as u64));
+}
+
+#[test]
+fn detection() {
+    let hello = hex("
+        16 03 01 00 4c 01 00 00 48 03 03 c1 c1 c1 c1 c1 c1 c1 c1 c1 c1 c1 c1 c1 c1 c1 c1 c1 c1 c1 c1
+        c1 c1 c1 c1 c1 c1 c1 c1 c1 c1 c1 c1 00 00 02 13 01 01 00 00 1d 00 00 00 0d 00 0b 00 00 08 62
+        72 6f 6b 65 72 2e 61 00 10 00 07 00 05 04 6d 71 74 74");
+    let decided = 46;
+    for cut in 0..=hello.len() {
+        let expected = match cut < decided {
+            true => Answer::More,
+            false => Answer::Yes,
+        };
+        assert_eq!(client_hello(&hello[..cut]), expected, "{cut} bytes");
+    }
+    // Cut into many records.
+    let fragments: Vec<u8> = hello[5..]
+        .chunks(3)
+        .flat_map(|part| [&[22, 3, 1, 0, part.len() as u8][..], part].concat())
+        .collect();
+    assert_eq!(client_hello(&fragments), Answer::Yes);
+    let ssl2 = hex("80 2e 01 03 01 00 15 00 00 00 10 01 00 80 02 00 80 03 00 80");
+    assert_eq!(client_hello(&ssl2), Answer::Yes);
+    for other in [
+        &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..],
+        b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00",
+        b"\x16\x03\x01\x00\x05hello, this is not a handshake at all, it is text",
+        b"SSH-2.0-OpenSSH",
+        b"\x80\x00\x00\x28nfs or any other remote procedure call",
+        // A ServerHello.
+        b"\x16\x03\x03\x00\x5a\x02\x00\x00\x56\x03\x03",
+    ] {
+        assert_eq!(client_hello(other), Answer::No, "{other:?}");
+    }
+}
+
+#[test]
+fn old_versions_are_named() {
+    for (version, why) in [
+        (0x0300u16, "SSL 3.0 is not decoded"),
+        (0x0301, "TLS 1.0 is not decoded"),
+        (0x0302, "TLS 1.1 is not decoded"),
+    ] {
+        let talk = make((Suite::find(0x002F).unwrap(), false), &[]);
+        let mut reader = talk.reader();
+        for (way, sent) in &talk.records {
+            let mut bytes = sent.bytes.clone();
+            bytes[1..3].copy_from_slice(&version.to_be_bytes());
+            if bytes[0] == 22 && bytes[5] == 2 {
+                bytes[9..11].copy_from_slice(&version.to_be_bytes());
+            }
+            reader.data(*way, &bytes);
+        }
+        let (got, info) = reader.finish();
+        assert_eq!(got.notes, [(Way::Up, Note::Encrypted(why))]);
+        assert_eq!(info.version, Some(TlsVersion(version)));
+    }
+}

@@ -39,6 +39,8 @@ struct Above {
     known: Option<Decode>,
     conversation: Option<Box<Conversation>>,
     tls: Option<Box<TlsInfo>>,
+    /// Something of it was read, and that was told.
+    is_decrypted: bool,
     websocket: Option<Box<WebSocketInfo>>,
     /// Told when there is somebody to tell, or when the layer's facts are known.
     notes: Vec<(Way, Note, At)>,
@@ -107,6 +109,7 @@ impl Stack {
                 known,
                 conversation,
                 tls: None,
+                is_decrypted: false,
                 websocket: None,
                 notes: Vec::new(),
                 order: Default::default(),
@@ -492,7 +495,7 @@ impl Node {
                 climb.learn_tls(tls.info());
                 let keys = climb.cx.keys;
                 tls.push(way, stream, keys, &mut |way, passed| {
-                    above.take(way, passed, climb);
+                    above.take_decrypted(way, passed, climb);
                 });
             }
             Self::WebSocket(websocket) => {
@@ -519,6 +522,16 @@ impl Node {
             Passed::Own(place, own) => climb.own(way, place, own),
             Passed::Note(note, at) => climb.note(way, note, at),
         }
+    }
+
+    /// Takes what TLS hands on.
+    fn take_decrypted(&mut self, way: Way, passed: Passed<'_>, climb: &mut Climb<'_, '_, '_>) {
+        if let Passed::Stream(Stream::Data(piece)) = passed
+            && !std::mem::replace(&mut climb.above.is_decrypted, true)
+        {
+            climb.note(way, Note::Tls, piece.at);
+        }
+        self.take(way, passed, climb);
     }
 
     /// Looks at the first bytes of what lies above a layer.
@@ -570,7 +583,9 @@ impl Node {
                 let (tls, above) = &mut **tls;
                 climb.learn_tls(tls.info());
                 let keys = climb.cx.keys;
-                tls.settle(keys, &mut |way, passed| above.take(way, passed, climb));
+                tls.settle(keys, &mut |way, passed| {
+                    above.take_decrypted(way, passed, climb)
+                });
             }
             Self::WebSocket(_) | Self::Undecided(_) | Self::Mqtt | Self::Foreign => {}
         }
@@ -612,7 +627,9 @@ impl Node {
             Self::Tls(tls) => {
                 let (tls, above) = &mut **tls;
                 let keys = climb.cx.keys;
-                tls.finish(keys, &mut |way, passed| above.take(way, passed, climb));
+                tls.finish(keys, &mut |way, passed| {
+                    above.take_decrypted(way, passed, climb)
+                });
                 above.finish(climb);
             }
             Self::WebSocket(websocket) => {

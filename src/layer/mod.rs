@@ -176,6 +176,8 @@ pub enum Note {
         /// The address that it connected to.
         server: Endpoint,
     },
+    /// TLS is read. Told once a connection.
+    Tls,
     /// TLS that will not be read, and why. Told once a connection.
     Encrypted(&'static str),
     /// TLS bytes were lost, or cannot be decrypted from here on, and why.
@@ -210,6 +212,7 @@ impl Note {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Proxied { .. } => "proxied",
+            Self::Tls => "tls",
             Self::Encrypted(_) => "encrypted",
             Self::Undecrypted(_) => "undecrypted",
             Self::Alert { .. } => "tls_alert",

@@ -16,6 +16,11 @@ pub(super) fn words(note: Note, about: Option<&Connection>, out: &mut Vec<u8>) {
         Note::Proxied { client, server } => say(&format!(
             "proxied for {client}, which had connected to {server}"
         )),
+        Note::Tls => {
+            if let Some(tls) = about.and_then(|connection| connection.tls.as_deref()) {
+                tls_words(tls, out);
+            }
+        }
         Note::Encrypted(reason) => {
             say("encrypted");
             if let Some(tls) = about.and_then(|connection| connection.tls.as_deref()) {
@@ -130,11 +135,14 @@ pub(super) fn keys<M: SerializeMap>(
             map.serialize_entry("proxied_src", &client.to_string())?;
             map.serialize_entry("proxied_dst", &server.to_string())
         }
-        Note::Encrypted(reason) => {
+        Note::Tls | Note::Encrypted(_) => {
             if let Some(tls) = about.and_then(|connection| connection.tls.as_deref()) {
                 map.serialize_entry("tls", &TlsObject(tls))?;
             }
-            map.serialize_entry("reason", reason)
+            match note {
+                Note::Encrypted(reason) => map.serialize_entry("reason", reason),
+                _ => Ok(()),
+            }
         }
         Note::Undecrypted(reason)
         | Note::Odd(reason)

@@ -69,6 +69,10 @@ pub const HISTORY_BYTES: usize = 1 << 20;
 /// What layers tell of a connection is kept until it is known to carry MQTT: so
 /// many notes.
 pub const UNDECIDED_NOTES: usize = 16;
+/// Bytes that wait in the layers of all connections together until it is clear
+/// what they are or until their keys come, and that compressed ones look back
+/// at. A connection that wants more gives up what it has.
+pub const LAYERS_KEPT: usize = 128 << 20;
 
 /// Bytes kept of a control packet other than PUBLISH while it is incomplete.
 pub const PACKET_KEPT: usize = 1 << 20;

@@ -23,6 +23,11 @@ impl Held {
         self.pieces.is_empty()
     }
 
+    /// Memory that it takes.
+    pub(super) fn kept(&self) -> usize {
+        self.bytes.capacity() + self.pieces.capacity() * size_of::<(usize, Place, At, Option<Seal>)>()
+    }
+
     /// All bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -28,6 +28,7 @@ use crate::flow::{
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::layer::tls::KeyLog;
 use crate::layer::{self, Own, Place, Stream};
+use crate::limits;
 use crate::net::{self, Anatomy, Decoded, Decoder, Endpoint, Other};
 use crate::packet::{CapturedPacket, PacketRef};
 use crate::time::Timestamp;
@@ -249,6 +250,8 @@ struct Shared {
     tls_connections: u64,
     /// Bytes kept of incomplete control packets.
     kept: usize,
+    /// And in layers, or until it is clear what they are.
+    layers_kept: usize,
 }
 
 /// What the engine keeps of a TCP connection.
@@ -387,6 +390,13 @@ impl Engine {
     }
 }
 
+impl Shared {
+    /// A layer no longer keeps so many bytes.
+    fn forget_kept(&mut self, bytes: usize) {
+        self.layers_kept = self.layers_kept.saturating_sub(bytes);
+    }
+}
+
 /// The flow table's view of the engine, for the time of one call.
 struct Context<'a, 'o> {
     config: &'a Config,
@@ -451,8 +461,16 @@ impl Context<'_, '_> {
         let Some(stream) = stack::stream(event) else {
             return Tracked::Undecided(prefix);
         };
+        self.shared.forget_kept(prefix.kept());
         match prefix.push(from, stream) {
-            Found::More => Tracked::Undecided(prefix),
+            Found::More => {
+                let kept = self.shared.layers_kept + prefix.kept();
+                if kept > limits::LAYERS_KEPT {
+                    return Tracked::Other;
+                }
+                self.shared.layers_kept = kept;
+                Tracked::Undecided(prefix)
+            }
             Found::Nothing => {
                 self.shared.http2_connections += u64::from(prefix.is_http2());
                 Tracked::Other
@@ -557,6 +575,7 @@ impl Handler<Tracked> for Context<'_, '_> {
             Tracked::Layered(stack) if stack.is_over() => {
                 if stack.connection().is_none() {
                     self.shared.tls_connections += u64::from(stack.is_sealed(self));
+                    stack.leave(self);
                     *state = Tracked::Other;
                 }
                 Interest::Ignored
@@ -630,7 +649,8 @@ impl Handler<Tracked> for Context<'_, '_> {
                 self.shared.tls_connections += u64::from(stack.is_sealed(self));
                 stack.close(flow, how, at, self);
             }
-            Tracked::New | Tracked::Undecided(_) | Tracked::Other => {}
+            Tracked::Undecided(prefix) => self.shared.forget_kept(prefix.kept()),
+            Tracked::New | Tracked::Other => {}
         }
     }
 }

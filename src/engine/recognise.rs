@@ -310,6 +310,12 @@ impl Prefix {
         }
     }
 
+    /// Memory that it takes.
+    pub(super) fn kept(&self) -> usize {
+        let held: usize = self.held.iter().map(Held::kept).sum();
+        held + self.order.capacity() * size_of::<Came>()
+    }
+
     /// Nothing has come yet.
     pub(super) fn is_empty(&self) -> bool {
         self.held.iter().all(Held::is_empty)

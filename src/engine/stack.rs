@@ -30,6 +30,8 @@ pub(super) struct Stack {
     client: End,
     bottom: Node,
     above: Above,
+    /// Memory that it takes, as counted with that of all others.
+    kept: usize,
 }
 
 /// What lies above all layers, or waits for it.
@@ -105,6 +107,7 @@ impl Stack {
         Self {
             client,
             bottom,
+            kept: 0,
             above: Above {
                 known,
                 conversation,
@@ -205,6 +208,13 @@ impl Stack {
         };
         f(&mut self.bottom, &mut climb);
         self.bottom.learn(&mut climb);
+        climb.cx.shared.forget_kept(self.kept);
+        self.kept = self.bottom.kept();
+        if self.kept > 0 && climb.cx.shared.layers_kept + self.kept > limits::LAYERS_KEPT {
+            self.bottom.shed(&mut climb);
+            self.kept = self.bottom.kept();
+        }
+        climb.cx.shared.layers_kept += self.kept;
         climb.settle_notes();
         climb.settle_spans(false);
     }
@@ -216,12 +226,18 @@ impl Stack {
         }
     }
 
+    /// Nobody will ask for it any more.
+    pub(super) fn leave(&self, cx: &mut Context<'_, '_>) {
+        cx.shared.forget_kept(self.kept);
+    }
+
     /// The connection is over.
     pub(super) fn close(mut self, flow: &FlowInfo, how: Closed, now: At, cx: &mut Context<'_, '_>) {
         self.with(flow, now, cx, |bottom, climb| {
             bottom.finish(climb);
             climb.settle_spans(true);
         });
+        self.leave(cx);
         if let Some(mut conversation) = self.above.conversation {
             conversation.close(how, now, cx);
         }
@@ -480,6 +496,37 @@ impl Node {
         }
     }
 
+    /// Memory that it takes.
+    fn kept(&self) -> usize {
+        match self {
+            Self::Undecided(undecided) => undecided.prefix.kept(),
+            Self::Proxy(proxy) => proxy.0.kept() + proxy.1.kept(),
+            Self::Tls(tls) => tls.0.kept() + tls.1.kept(),
+            Self::WebSocket(websocket) => websocket.0.kept() + websocket.1.kept(),
+            Self::Mqtt | Self::Foreign => 0,
+        }
+    }
+
+    /// Gives up what it keeps, because all together keep too much.
+    fn shed(&mut self, climb: &mut Climb<'_, '_, '_>) {
+        match self {
+            Self::Undecided(_) => self.conclude(climb),
+            Self::Proxy(proxy) => proxy.1.shed(climb),
+            Self::Tls(tls) => {
+                let (tls, above) = &mut **tls;
+                let keys = climb.cx.keys;
+                tls.give_up(keys, &mut |way, passed| above.take_decrypted(way, passed, climb));
+                above.shed(climb);
+            }
+            Self::WebSocket(websocket) => {
+                let (websocket, above) = &mut **websocket;
+                websocket.shed(&mut |way, passed| above.take(way, passed, climb));
+                above.shed(climb);
+            }
+            Self::Mqtt | Self::Foreign => {}
+        }
+    }
+
     /// Takes what a layer below hands on.
     fn push(&mut self, way: Way, stream: Stream<'_>, climb: &mut Climb<'_, '_, '_>) {
         match self {
@@ -562,6 +609,18 @@ impl Node {
         prefix.replay_holes(|from, hole| self.push(way_of(from, client), hole, climb));
     }
 
+    /// There is no more to look at: what was held is told as unfinished, or as
+    /// what it is not.
+    fn conclude(&mut self, climb: &mut Climb<'_, '_, '_>) {
+        let Self::Undecided(undecided) = self else {
+            return;
+        };
+        let joined = undecided.prefix.is_joined(climb.client);
+        let next = Self::otherwise(undecided.below, joined, climb);
+        let prefix = self.become_of(next);
+        self.replay(&prefix, climb);
+    }
+
     /// Becomes what was found; gives what was held until then.
     fn become_of(&mut self, next: Self) -> Prefix {
         match std::mem::replace(self, next) {
@@ -637,12 +696,8 @@ impl Node {
                 websocket.finish(&mut |way, passed| above.take(way, passed, climb));
                 above.finish(climb);
             }
-            Self::Undecided(undecided) => {
-                // What was held is told as unfinished, or as what it is not.
-                let joined = undecided.prefix.is_joined(climb.client);
-                let next = Self::otherwise(undecided.below, joined, climb);
-                let prefix = self.become_of(next);
-                self.replay(&prefix, climb);
+            Self::Undecided(_) => {
+                self.conclude(climb);
                 self.finish(climb);
             }
             Self::Mqtt | Self::Foreign => {}

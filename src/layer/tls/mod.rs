@@ -388,13 +388,11 @@ impl Tls {
                 };
                 self.content(way, record, &content, out);
             }
-            Read::Sealed(why, worth_telling) => {
+            Read::Sealed(why, concern) => {
                 if self.lane(way).has_hole() {
                     self.lane(way).tell_missed(way, None, None, out);
                 }
-                if worth_telling {
-                    self.tell_sealed(way, why, record.at(), out);
-                }
+                self.tell_sealed(way, why, concern, record.at(), out);
                 let lane = self.lane(way);
                 lane.doubt.one();
                 lane.missed.bytes += len as u64;

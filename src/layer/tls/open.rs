@@ -33,9 +33,19 @@ pub(super) enum Read {
     Opened(Opened, usize, Option<u64>),
     /// It may be read later.
     Wait,
-    /// It cannot be read, and why; not worth telling when it is part of a
-    /// handshake after which the keys are known.
-    Sealed(&'static str, bool),
+    /// It cannot be read, and why.
+    Sealed(&'static str, Concern),
+}
+
+/// What it concerns that a record cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Concern {
+    /// Nothing: it is part of a handshake after which the keys are known.
+    Handshake,
+    /// Data before the handshake was over.
+    EarlyData,
+    /// All that follows in its direction, as far as is known.
+    All,
 }
 
 impl Tls {
@@ -80,7 +90,7 @@ impl Tls {
         out: &mut Vec<u8>,
     ) -> Read {
         if let Some(why) = self.facts.unreadable {
-            return Read::Sealed(why, true);
+            return Read::Sealed(why, Concern::All);
         }
         let lane = match way {
             Way::Up => &mut self.up,
@@ -117,7 +127,7 @@ impl Tls {
             Under::Next if !was_plain => None,
             _ => (jump.missed <= 1).then_some(0),
         };
-        self.outcome(way, outcome, suite, keys, lost, true)
+        self.outcome(way, outcome, suite, keys, lost, Concern::All)
     }
 
     fn open_v13(
@@ -129,7 +139,7 @@ impl Tls {
         out: &mut Vec<u8>,
     ) -> Read {
         if let Some(why) = self.facts.unreadable {
-            return Read::Sealed(why, true);
+            return Read::Sealed(why, Concern::All);
         }
         let facts = &self.facts;
         let mut known = Known {
@@ -181,7 +191,7 @@ impl Tls {
             // It may be TLS 1.2 as well, until the server's hello is here.
             return match self.facts.awaits(way.reversed()) || self.facts.awaits(way) {
                 true if !self.gives_up(keys) => Read::Wait,
-                _ => Read::Sealed("the hello of one side was not captured", true),
+                _ => Read::Sealed("the hello of one side was not captured", Concern::All),
             };
         }
         let lost = |lane: &Lane, jump: Jump| match (jump.keys, after) {
@@ -192,7 +202,11 @@ impl Tls {
             (Under::Next, _) => (jump.missed == 0 && !lane.data && !may_lack_early).then_some(0),
             (Under::Updated, _) => None,
         };
-        self.outcome(way, outcome, suite, keys, lost, !(early && has_later))
+        let concern = match early && has_later {
+            true => Concern::Handshake,
+            false => Concern::All,
+        };
+        self.outcome(way, outcome, suite, keys, lost, concern)
     }
 
     fn outcome(
@@ -202,13 +216,17 @@ impl Tls {
         suite: Option<Suite>,
         keys: &KeyLog,
         lost: impl Fn(&Lane, Jump) -> Option<u64>,
-        worth_telling: bool,
+        concern: Concern,
     ) -> Read {
         let lane = match way {
             Way::Up => &self.up,
             Way::Down => &self.down,
         };
         let waits = !keys.is_closed() && !self.gives_up(keys);
+        let concern = match outcome {
+            Outcome::Absent => Concern::EarlyData,
+            _ => concern,
+        };
         let why = match outcome {
             Outcome::Opened(opened, jump) => {
                 let before = suite.map_or(0, Suite::before);
@@ -230,7 +248,7 @@ impl Tls {
             Outcome::Refused if lane.holes => "what was lost cannot be bridged",
             Outcome::Refused => "it does not verify with the secret of the key log",
         };
-        Read::Sealed(why, worth_telling)
+        Read::Sealed(why, concern)
     }
 
     /// The client has gone on to the keys of the handshake. Had the server taken

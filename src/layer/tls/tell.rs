@@ -10,6 +10,7 @@
 use super::Tls;
 use super::handshake::Message;
 use super::info::TlsVersion;
+use super::open::Concern;
 use super::record::{HEADER, Record, kind};
 use super::suite::{Cipher, Suite};
 use super::v13::Epoch;
@@ -103,12 +104,24 @@ impl Tls {
         own(way, record, end..len, Own::TlsRecordEnd, out);
     }
 
-    pub(super) fn tell_sealed(&mut self, way: Way, why: &'static str, at: At, out: Sink<'_>) {
-        if !self.facts.info.decrypted {
-            return self.tell_encrypted(way, why, at, out);
-        }
-        if !std::mem::replace(&mut self.lane(way).told, true) {
-            out(way, Passed::Note(Note::Undecrypted(why), at));
+    /// Tells why a record cannot be read: of the connection as long as nothing of
+    /// it could, then of the direction.
+    pub(super) fn tell_sealed(
+        &mut self,
+        way: Way,
+        why: &'static str,
+        concern: Concern,
+        at: At,
+        out: Sink<'_>,
+    ) {
+        match concern {
+            Concern::Handshake => {}
+            Concern::All if !self.facts.info.decrypted => self.tell_encrypted(way, why, at, out),
+            Concern::All | Concern::EarlyData => {
+                if !std::mem::replace(&mut self.lane(way).told, true) {
+                    out(way, Passed::Note(Note::Undecrypted(why), at));
+                }
+            }
         }
     }
 

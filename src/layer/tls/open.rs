@@ -199,7 +199,8 @@ impl Tls {
             // The first that a server sends are tickets.
             (Under::Same, _) if way == Way::Down && !lane.data => None,
             (Under::Same, _) => missed_content(lane, jump, suite),
-            (Under::Next, _) => (jump.missed == 0 && !lane.data && !may_lack_early).then_some(0),
+            // Before the data of the connection there is only early data.
+            (Under::Next, _) => (jump.missed == 0 && !may_lack_early).then_some(0),
             (Under::Updated, _) => None,
         };
         let concern = match early && has_later {

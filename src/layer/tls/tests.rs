@@ -4,6 +4,7 @@
 #![cfg(feature = "tls")]
 
 mod conversation;
+mod cost;
 mod early;
 mod hostile;
 mod late;

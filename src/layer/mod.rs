@@ -182,6 +182,9 @@ pub enum Note {
     Encrypted(&'static str),
     /// TLS bytes were lost, or cannot be decrypted from here on, and why.
     Undecrypted(&'static str),
+    /// The server did not take data that the client sent before the TLS
+    /// handshake was over: nobody has read it.
+    EarlyDataRejected,
     /// TLS ended, or went wrong, in a peer's own words.
     Alert {
         /// 1 warning, 2 fatal.
@@ -215,6 +218,7 @@ impl Note {
             Self::Tls => "tls",
             Self::Encrypted(_) => "encrypted",
             Self::Undecrypted(_) => "undecrypted",
+            Self::EarlyDataRejected => "early_data_rejected",
             Self::Alert { .. } => "tls_alert",
             Self::WebSocket => "websocket",
             Self::WsClose { .. } => "websocket_close",

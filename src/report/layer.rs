@@ -30,6 +30,7 @@ pub(super) fn words(note: Note, about: Option<&Connection>, out: &mut Vec<u8>) {
             because("", reason, out);
         }
         Note::Undecrypted(reason) => because("not decrypted", reason, out),
+        Note::EarlyDataRejected => say("early data that the server rejected"),
         Note::Alert { level, description } => {
             say(if level == 2 {
                 "fatal TLS alert "
@@ -161,7 +162,7 @@ pub(super) fn keys<M: SerializeMap>(
             None => Ok(()),
         },
         Note::WsClose { code: Some(code) } => map.serialize_entry("code", &code),
-        Note::WsClose { code: None } | Note::TextMessage => Ok(()),
+        Note::WsClose { code: None } | Note::TextMessage | Note::EarlyDataRejected => Ok(()),
     }
 }
 

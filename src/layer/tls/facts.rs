@@ -29,6 +29,8 @@ pub(super) struct Facts {
     pub(super) half_said: Option<Negotiated>,
     /// Why it cannot be read, whatever the key log has.
     pub(super) unreadable: Option<&'static str>,
+    /// What became of the client's early data, if it sends any.
+    pub(super) early_data: EarlyData,
     /// Whether a hello will not come any more, by way.
     pub(super) lost: [bool; 2],
     /// Grows with what is new.
@@ -41,6 +43,20 @@ pub(super) struct Facts {
     retry: bool,
     /// Whether a server has answered.
     answered: bool,
+}
+
+/// What became of data that a client sent before the handshake was over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum EarlyData {
+    /// It is not known yet.
+    #[default]
+    Undecided,
+    /// The server took it.
+    Accepted,
+    /// The server did not.
+    Rejected,
+    /// What would tell was lost, or cannot be read.
+    Unknowable,
 }
 
 /// What both sides have said in a handshake of TLS 1.2.
@@ -59,7 +75,15 @@ impl Facts {
         match (way, message) {
             (Way::Up, Message::ClientHello(hello)) => self.client_hello(*hello, sealed),
             (Way::Down, Message::ServerHello(hello)) => self.server_hello(hello, sealed),
-            (Way::Down, Message::EncryptedExtensions { alpn }) => self.info.alpn = alpn,
+            (Way::Down, Message::EncryptedExtensions { alpn, early_data }) => {
+                self.info.alpn = alpn;
+                self.decide(match early_data {
+                    true => EarlyData::Accepted,
+                    false => EarlyData::Rejected,
+                });
+            }
+            // Only who was told that it was taken says where it ends.
+            (Way::Up, Message::EndOfEarlyData) if sealed => self.decide(EarlyData::Accepted),
             (Way::Up, Message::Certificate { subject }) => {
                 self.info.client_certificate = subject.or(self.info.client_certificate.take());
             }
@@ -74,6 +98,20 @@ impl Facts {
     /// Whether the client may send early data.
     pub(super) fn early(&self) -> bool {
         self.info.early_data || self.lost[0]
+    }
+
+    /// Whether the client may have sent early data that the server took.
+    pub(super) fn may_have_early_data(&self) -> bool {
+        let v13 = matches!(self.version, None | Some(TlsVersion::V13));
+        v13 && self.early() && self.early_data != EarlyData::Rejected
+    }
+
+    /// It is known what became of early data; who was first to know is right.
+    pub(super) fn decide(&mut self, early_data: EarlyData) {
+        if matches!(self.early_data, EarlyData::Undecided) {
+            self.early_data = early_data;
+            self.changes += 1;
+        }
     }
 
     /// TLS 1.2: whether records may be sealed by now.
@@ -173,7 +211,12 @@ impl Facts {
         self.suite = suite.filter(|suite| suite.v13 == (version == TlsVersion::V13));
         if hello.is_retry() {
             self.retry = true;
+            self.decide(EarlyData::Rejected);
             return;
+        }
+        if !hello.psk {
+            // It needs a key that both had before.
+            self.decide(EarlyData::Rejected);
         }
         self.answered = true;
         self.info.alpn = hello.alpn.clone();

@@ -28,10 +28,12 @@ pub(super) enum Message {
     ClientHello(Box<ClientHello>),
     /// The server's answer, a HelloRetryRequest included.
     ServerHello(ServerHello),
-    /// TLS 1.3: the application protocol that the server chose.
+    /// TLS 1.3: what the server agrees to, as far as only the key shows it.
     EncryptedExtensions {
-        /// Its name.
+        /// The application protocol that it chose.
         alpn: Option<String>,
+        /// It takes the client's early data.
+        early_data: bool,
     },
     /// Who a side says it is: the subject of its own certificate.
     Certificate {
@@ -174,6 +176,9 @@ impl Messages {
 /// Type and length.
 const HEADER: usize = 4;
 
+/// The extension that offers early data, and takes it (RFC 8446, 4.2.10).
+const EARLY_DATA: u16 = 42;
+
 fn message_len(bytes: &[u8]) -> Option<usize> {
     let &[_, a, b, c, ..] = bytes else {
         return None;
@@ -212,9 +217,13 @@ fn parse(message: &[u8], v13: bool) -> Option<Message> {
         1 => Message::ClientHello(Box::new(client_hello(body)?)),
         2 => Message::ServerHello(server_hello(body)?),
         5 => Message::EndOfEarlyData,
-        8 => Message::EncryptedExtensions {
-            alpn: vec16(body).ok().and_then(|(_, list)| selected_alpn(list)),
-        },
+        8 => {
+            let list = vec16(body).map_or(&[][..], |(_, list)| list);
+            Message::EncryptedExtensions {
+                alpn: selected_alpn(list),
+                early_data: extensions(list).any(|(kind, _)| kind == EARLY_DATA),
+            }
+        }
         11 => Message::Certificate {
             subject: first_certificate(body, v13).and_then(x509::subject),
         },
@@ -246,7 +255,7 @@ fn client_hello(body: &[u8]) -> Option<ClientHello> {
             0 => hello.server_name = server_name(body),
             16 => hello.alpn = alpn(body),
             41 => hello.ticket = first_ticket_age(body).is_some_and(|age| age != 0),
-            42 => hello.early_data = true,
+            EARLY_DATA => hello.early_data = true,
             43 => {
                 if let Ok((_, versions)) = vec8(body) {
                     let known = |v: &u16| (0x0300..=0x0304).contains(v);

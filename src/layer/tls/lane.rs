@@ -15,7 +15,7 @@ use super::record::{Hole, Item, Part, Record, Records};
 use super::search::{Budget, Doubt};
 use super::{v12, v13};
 use crate::flow::At;
-use crate::layer::{Own, Passed, Piece, Place, Sink, Stream, Way};
+use crate::layer::{Own, Passed, Place, Sink, Stream, Way};
 
 /// One direction.
 #[derive(Default)]
@@ -42,7 +42,8 @@ pub(super) struct Lane {
     pub(super) told: bool,
     /// Key log and facts with which it was last tried to go on.
     pub(super) stuck: Option<(u64, u64)>,
-    waiting: VecDeque<Kept>,
+    /// With their turns.
+    waiting: VecDeque<(u64, Kept)>,
     waiting_bytes: usize,
 }
 
@@ -112,7 +113,7 @@ impl Kept {
             Self::Hole(hole) => size_of_val(&*hole.stretches),
             Self::Foreign(..) => 0,
         };
-        own + size_of::<Self>()
+        own + size_of::<(u64, Self)>()
     }
 }
 
@@ -123,23 +124,28 @@ impl Lane {
     }
 
     /// Has something wait.
-    pub(super) fn wait(&mut self, item: Item<'_>, early: bool) {
+    pub(super) fn wait(&mut self, turn: u64, item: Item<'_>, early: bool) {
         let kept = Kept::new(item, early);
         self.waiting_bytes += kept.cost();
-        self.waiting.push_back(kept);
+        self.waiting.push_back((turn, kept));
+    }
+
+    /// The turn of what has waited longest.
+    pub(super) fn turn(&self) -> Option<u64> {
+        self.waiting.front().map(|(turn, _)| *turn)
     }
 
     /// What has waited longest.
-    pub(super) fn next(&mut self) -> Option<Kept> {
-        let kept = self.waiting.pop_front()?;
+    pub(super) fn next(&mut self) -> Option<(u64, Kept)> {
+        let (turn, kept) = self.waiting.pop_front()?;
         self.waiting_bytes -= kept.cost();
-        Some(kept)
+        Some((turn, kept))
     }
 
     /// Has it wait on.
-    pub(super) fn put_back(&mut self, kept: Kept) {
+    pub(super) fn put_back(&mut self, turn: u64, kept: Kept) {
         self.waiting_bytes += kept.cost();
-        self.waiting.push_front(kept);
+        self.waiting.push_front((turn, kept));
     }
 
     /// Bytes of what waits.
@@ -220,59 +226,5 @@ impl Lane {
     /// Whether a hole was not told yet.
     pub(super) fn has_hole(&self) -> bool {
         self.missed.hole.is_some()
-    }
-}
-
-/// Tells the content of a record, `before` bytes into its body, piece by piece
-/// as its ciphertext came; and what is around it.
-pub(super) fn tell_content(
-    way: Way,
-    record: &Record<'_>,
-    before: usize,
-    content: &[u8],
-    out: Sink<'_>,
-) {
-    let seal = Some(record.seal());
-    let begin = super::record::HEADER + before;
-    let end = begin + content.len();
-    own(way, record, 0..begin, Own::TlsRecord, out);
-    let mut at = 0;
-    for part in record.parts {
-        let next = at + part.len;
-        let (from, to) = (at.max(begin), next.min(end));
-        if let Some(bytes) = content.get(from.saturating_sub(begin)..to.saturating_sub(begin))
-            && from < to
-        {
-            let place = Place {
-                start: record.start + from as u64,
-                end: record.start + to as u64,
-            };
-            let piece = Piece {
-                bytes,
-                place,
-                at: part.at,
-                seal,
-            };
-            out(way, Passed::Stream(Stream::Data(piece)));
-        }
-        at = next;
-    }
-    own(way, record, end..record.bytes.len(), Own::TlsRecordEnd, out);
-}
-
-/// Tells a stretch of a record that is not handed on.
-pub(super) fn own(
-    way: Way,
-    record: &Record<'_>,
-    range: std::ops::Range<usize>,
-    what: Own,
-    out: Sink<'_>,
-) {
-    let place = Place {
-        start: record.start + range.start as u64,
-        end: record.start + range.end as u64,
-    };
-    if !place.is_empty() {
-        out(way, Passed::Own(place, what));
     }
 }

@@ -4,10 +4,16 @@
 #![cfg(feature = "tls")]
 
 mod conversation;
+mod cost;
+mod early;
 mod hostile;
+mod late;
 mod loss;
 mod rfc8448;
 
+use super::facts::Negotiated;
+use super::record::{HEADER, kind};
+use super::suite::Suite;
 use super::*;
 use crate::layer::{Piece, Place, Seal};
 use crate::packet::PacketRef;
@@ -34,8 +40,11 @@ struct Got {
     notes: Vec<(Way, Note)>,
     /// By way: where the last place ended.
     told: [u64; 2],
-    /// By way: what of each byte's seal and packet is remarkable.
+    /// By way, of each piece: position, seal and packet.
     seals: [Vec<(u64, Option<Seal>, u64)>; 2],
+    /// Packets that completed what pieces are sealed in, in the order in which
+    /// they were handed on.
+    order: Vec<u64>,
 }
 
 impl Reader {
@@ -111,6 +120,7 @@ impl Got {
                 assert!(piece.place.end <= seal.end);
                 assert!(piece.at.packet.number <= seal.at.packet.number);
                 self.bytes[side].extend((piece.place.start..).zip(piece.bytes.iter().copied()));
+                self.order.push(seal.at.packet.number);
                 self.seals[side].push((piece.place.start, piece.seal, piece.at.packet.number));
                 piece.place
             }

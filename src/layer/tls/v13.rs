@@ -56,6 +56,8 @@ pub(super) enum Outcome {
     Opened(Opened, Jump),
     /// A secret that it may need is not known.
     Missing,
+    /// The same, but the secret will not come.
+    Absent,
     /// What it is sealed with was agreed on in a hello that is not known.
     Unknown,
     /// It does not open with any key that it could be sealed with.
@@ -105,7 +107,7 @@ impl Reader {
             let keys = Under::Same;
             return Outcome::Opened(opened, Jump { missed, keys });
         }
-        let mut missing = false;
+        let (mut missing, mut absent) = (false, false);
         for epoch in [Epoch::Early, Epoch::Handshake, Epoch::Data] {
             if epoch < self.epoch || (epoch == self.epoch && self.current.is_some()) {
                 continue;
@@ -117,6 +119,7 @@ impl Reader {
                 // A key log has them in this order: where a later one is
                 // known, an earlier one will not come.
                 missing = epoch == Epoch::Data;
+                absent |= epoch == Epoch::Early;
                 continue;
             };
             for keys in suites(known, secret).filter_map(|suite| Keys::new(suite, secret)) {
@@ -139,9 +142,10 @@ impl Reader {
         {
             return outcome;
         }
-        match missing {
-            true => Outcome::Missing,
-            false => Outcome::Refused,
+        match (missing, absent) {
+            (true, _) => Outcome::Missing,
+            (false, true) => Outcome::Absent,
+            (false, false) => Outcome::Refused,
         }
     }
 

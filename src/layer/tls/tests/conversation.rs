@@ -50,6 +50,12 @@ impl Conversation {
     pub(super) fn reader(&self) -> Reader {
         Reader::new(&self.keys)
     }
+
+    /// The lines of the key log, but for those with a word.
+    pub(super) fn keys_without(&self, word: &str) -> String {
+        let lines = self.keys.split_inclusive('\n');
+        lines.filter(|line| !line.contains(word)).collect()
+    }
 }
 
 /// One side's keys, as they are used.
@@ -116,7 +122,16 @@ pub(super) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind][..], &len[1..], body].concat()
 }
 
-fn client_hello_message(suite: u16, v13: bool) -> Vec<u8> {
+/// What a client sends before the handshake is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Early<'a> {
+    /// A record each.
+    pub(super) data: &'a [&'a [u8]],
+    /// Whether the server takes it.
+    pub(super) accepted: bool,
+}
+
+fn client_hello_message(suite: u16, v13: bool, early: bool) -> Vec<u8> {
     let mut body = [&[3, 3][..], &CLIENT_RANDOM, &[0, 0, 2]].concat();
     body.extend(suite.to_be_bytes());
     body.extend([1, 0]);
@@ -125,18 +140,24 @@ fn client_hello_message(suite: u16, v13: bool) -> Vec<u8> {
     if v13 {
         extensions.extend(hex("002b 0003 02 0304"));
     }
+    if early {
+        extensions.extend(hex("002a 0000"));
+    }
     body.extend((extensions.len() as u16).to_be_bytes());
     body.extend(extensions);
     message(1, &body)
 }
 
-fn server_hello_message(suite: u16, v13: bool, encrypt_then_mac: bool) -> Vec<u8> {
+fn server_hello_message(suite: u16, v13: bool, psk: bool, encrypt_then_mac: bool) -> Vec<u8> {
     let mut body = [&[3, 3][..], &SERVER_RANDOM, &[0]].concat();
     body.extend(suite.to_be_bytes());
     body.push(0);
     let mut extensions = Vec::new();
     if v13 {
         extensions.extend(hex("002b 0002 0304"));
+    }
+    if psk {
+        extensions.extend(hex("0029 0002 0000"));
     }
     if encrypt_then_mac {
         extensions.extend(hex("0016 0000"));
@@ -152,25 +173,49 @@ fn digits(bytes: &[u8]) -> String {
 
 /// A handshake of TLS 1.3, and what follows.
 pub(super) fn v13(suite: Suite, acts: &[(Way, Act)]) -> Conversation {
+    v13_early(suite, None, acts)
+}
+
+/// The same, with data before the handshake is over.
+pub(super) fn v13_early(
+    suite: Suite,
+    early: Option<Early<'_>>,
+    acts: &[(Way, Act)],
+) -> Conversation {
     let secret = |n: u8| Secret::new(&vec![n; suite.hash.len()]);
     let labels = [
         ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", 1),
         ("SERVER_HANDSHAKE_TRAFFIC_SECRET", 2),
         ("CLIENT_TRAFFIC_SECRET_0", 3),
         ("SERVER_TRAFFIC_SECRET_0", 4),
+        ("CLIENT_EARLY_TRAFFIC_SECRET", 5),
     ];
+    let labels = &labels[..4 + usize::from(early.is_some())];
+    let accepted = early.is_some_and(|early| early.accepted);
     let random = digits(&CLIENT_RANDOM);
     let line =
         |(label, n): &(&str, u8)| format!("{label} {random} {}\n", digits(secret(*n).bytes()));
-    let mut records = vec![
-        plain(Way::Up, 22, &client_hello_message(suite.id, true)),
-        plain(Way::Down, 22, &server_hello_message(suite.id, true, false)),
-        plain(Way::Down, 20, &[1]),
-    ];
+    let hello = client_hello_message(suite.id, true, early.is_some());
+    let mut records = vec![plain(Way::Up, 22, &hello)];
+    let mut before = Writer::v13(Way::Up, suite, secret(5));
+    for data in early.iter().flat_map(|early| early.data) {
+        let (way, mut sent) = before.seal(23, data, 0);
+        if !accepted {
+            sent.data.clear();
+        }
+        records.push((way, sent));
+    }
+    let hello = server_hello_message(suite.id, true, accepted, false);
+    records.push(plain(Way::Down, 22, &hello));
+    records.push(plain(Way::Down, 20, &[1]));
     let mut server = Writer::v13(Way::Down, suite, secret(2));
     // Messages over records, and several in one.
+    let agreed = match accepted {
+        true => "000d 0010 0005 0003 02 6869 002a 0000",
+        false => "0009 0010 0005 0003 02 6869",
+    };
     let flight = [
-        message(8, &hex("0009 0010 0005 0003 02 6869")),
+        message(8, &hex(agreed)),
         message(11, &[0xA5; 700]),
         message(15, &[7; 100]),
         message(20, &[9; 32]),
@@ -178,6 +223,9 @@ pub(super) fn v13(suite: Suite, acts: &[(Way, Act)]) -> Conversation {
     .concat();
     for part in flight.chunks(300) {
         records.push(server.seal(22, part, 0));
+    }
+    if accepted {
+        records.push(before.seal(22, &message(5, &[]), 0));
     }
     records.push(plain(Way::Up, 20, &[1]));
     let mut client = Writer::v13(Way::Up, suite, secret(1));
@@ -222,13 +270,17 @@ pub(super) fn v12(suite: Suite, encrypt_then_mac: bool, acts: &[(Way, Act)]) -> 
     };
     let (mut client, mut server) = (writer(Way::Up), writer(Way::Down));
     let flight = [
-        server_hello_message(suite.id, false, encrypt_then_mac),
+        server_hello_message(suite.id, false, false, encrypt_then_mac),
         message(11, &[0xA5; 900]),
         message(12, &[7; 100]),
         message(14, &[]),
     ]
     .concat();
-    let mut records = vec![plain(Way::Up, 22, &client_hello_message(suite.id, false))];
+    let mut records = vec![plain(
+        Way::Up,
+        22,
+        &client_hello_message(suite.id, false, false),
+    )];
     for part in flight.chunks(400) {
         records.push(plain(Way::Down, 22, part));
     }

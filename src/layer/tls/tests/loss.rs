@@ -31,7 +31,7 @@ fn without(talk: &Conversation, side: Way, holes: &[(u64, u64)], segment: usize)
     reader.finish().0
 }
 
-/// The bytes of data of records that a hole touches, by position.
+/// The records that a hole touches, by position.
 fn touched(talk: &Conversation, side: Way, holes: &[(u64, u64)]) -> Vec<(u64, u64)> {
     let mut out = Vec::new();
     let mut start = 0;
@@ -60,15 +60,6 @@ fn check(talk: &Conversation, side: Way, holes: &[(u64, u64)], got: &Got, exact:
     let all = &expected[side as usize];
     let rest: Vec<_> = all.iter().filter(survives).copied().collect();
     let same = got.bytes[side as usize] == rest;
-    if !same {
-        let k: Vec<_> = talk
-            .records
-            .iter()
-            .filter(|(w, _)| *w == side)
-            .map(|(_, s)| (s.bytes.len(), s.data.len()))
-            .collect();
-        eprintln!("RECORDS {k:?}");
-    }
     assert!(same, "{holes:?} {:?} {:?}", got.notes, got.gaps);
     // Gaps of known length have the length of what is lacking there.
     let gaps = &got.gaps[side as usize];
@@ -225,12 +216,8 @@ fn a_lost_server_hello() {
         if !read {
             assert!(got.bytes.iter().all(Vec::is_empty));
             let said = |(_, note): &(Way, Note)| matches!(note, Note::Encrypted(_));
-            assert_eq!(
-                got.notes.iter().filter(|n| said(n)).count(),
-                1,
-                "{:?}",
-                got.notes
-            );
+            let count = got.notes.iter().filter(|note| said(note)).count();
+            assert_eq!(count, 1, "{:?}", got.notes);
         }
     }
 }

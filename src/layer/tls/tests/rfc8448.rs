@@ -125,7 +125,8 @@ fn a_simple_handshake() {
     let (got, info) = reader.finish();
     for way in [Way::Up, Way::Down] {
         assert_eq!(got.text(way), payload());
-        assert_eq!(got.own(way, Own::TlsRecord), 22, "{way:?}");
+        assert_eq!(got.own(way, Own::TlsRecord), 5, "{way:?}");
+        assert_eq!(got.own(way, Own::TlsRecordEnd), 17, "{way:?}");
         assert_eq!(got.own(way, Own::TlsAlert), 24);
         assert_eq!(got.own(way, Own::Unread), 0);
     }
@@ -204,7 +205,7 @@ fn late_secrets_are_waited_for() {
         let (got, _) = reader.finish();
         for way in [Way::Up, Way::Down] {
             assert_eq!(got.text(way), payload(), "{known} lines before");
-            assert_eq!(got.own(way, Own::TlsRecord), 22);
+            assert_eq!(got.own(way, Own::TlsRecordEnd), 17);
         }
     }
 }
@@ -247,7 +248,8 @@ fn without_keys_sizes_and_a_reason_are_told() {
     let why = Note::Encrypted("there is no key log");
     assert_eq!(got.notes, [(Way::Down, why)]);
     // Data and alert: header, type and tag of each.
-    assert_eq!(got.own(Way::Up, Own::TlsRecord), 2 * 22);
+    assert_eq!(got.own(Way::Up, Own::TlsRecord), 2 * 5);
+    assert_eq!(got.own(Way::Up, Own::TlsRecordEnd), 2 * 17);
     assert_eq!(got.own(Way::Up, Own::Unread), 50 + 2);
     // The ticket comes after the client's flight.
     assert_eq!(got.own(Way::Down, Own::Unread), 50 + 2 + 222 - 17);

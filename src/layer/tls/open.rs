@@ -1,0 +1,291 @@
+//! How a record is to be read, and what it takes.
+//!
+//! ```text
+//! header type ─┬─ plain                      before the ChangeCipherSpec
+//! and version  ├─ v12: keys of the handshake that turned its cipher on
+//!              └─ v13: keys of the epoch, or of the next
+//!                   └─ ClientHello lost: of which connection of the key log?
+//! ```
+//! What cannot be opened waits as long as what it lacks can come; then the
+//! reason is told. Where records were missed before one that opens, this is
+//! where it is known how much content they had, if it can be.
+
+use super::Tls;
+use super::cipher::Opened;
+use super::facts::{EarlyData, Negotiated};
+use super::info::TlsVersion;
+use super::keylog::KeyLog;
+use super::lane::Lane;
+use super::record::{HEADER, Record, kind};
+use super::search::Trial;
+use super::suite::Suite;
+use super::v13::{Epoch, Jump, Known, Outcome, Under};
+use crate::layer::Way;
+use crate::limits;
+
+/// What became of a record.
+pub(super) enum Read {
+    /// It is not sealed.
+    Plain,
+    /// It turned a cipher on, or pretends to.
+    Change,
+    /// It opened; its content begins so many bytes into its body.
+    Opened(Opened, usize, Option<u64>),
+    /// It may be read later.
+    Wait,
+    /// It cannot be read, and why.
+    Sealed(&'static str, Concern),
+}
+
+/// What it concerns that a record cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Concern {
+    /// Nothing: it is part of a handshake after which the keys are known.
+    Handshake,
+    /// Data before the handshake was over.
+    EarlyData,
+    /// All that follows in its direction, as far as is known.
+    All,
+}
+
+impl Tls {
+    /// Decides how a record is to be read, and opens it.
+    pub(super) fn read(
+        &mut self,
+        way: Way,
+        record: &Record<'_>,
+        early: bool,
+        keys: &KeyLog,
+        out: &mut Vec<u8>,
+    ) -> Read {
+        let plain = self.lane(way).v12.is_plain();
+        match (self.facts.version, record.kind()) {
+            (Some(TlsVersion::V13), kind::CHANGE_CIPHER_SPEC) => Read::Change,
+            (Some(TlsVersion::V13), kind::HANDSHAKE | kind::ALERT) => Read::Plain,
+            (Some(TlsVersion::V13), _) => self.open_v13(way, record, early, keys, out),
+            (_, kind::CHANGE_CIPHER_SPEC) => {
+                self.lane(way).v12.change();
+                Read::Change
+            }
+            (None, kind::HANDSHAKE) if plain => Read::Plain,
+            (None, kind::ALERT) if plain && record.body().len() == 2 => Read::Plain,
+            (None, _) => self.open_v13(way, record, early, keys, out),
+            (Some(_), kind::HANDSHAKE | kind::ALERT) if plain => {
+                // Unless what turned the cipher on was lost.
+                let doubt = self.lane(way).doubt.most > 0 && self.facts.can_have_keys();
+                match doubt.then(|| self.open_v12(way, record, keys, out)) {
+                    Some(read @ Read::Opened(..)) => read,
+                    _ => Read::Plain,
+                }
+            }
+            (Some(_), _) => self.open_v12(way, record, keys, out),
+        }
+    }
+
+    fn open_v12(
+        &mut self,
+        way: Way,
+        record: &Record<'_>,
+        keys: &KeyLog,
+        out: &mut Vec<u8>,
+    ) -> Read {
+        if let Some(why) = self.facts.unreadable {
+            return Read::Sealed(why, Concern::All);
+        }
+        let lane = match way {
+            Way::Up => &mut self.up,
+            Way::Down => &mut self.down,
+        };
+        let was_plain = lane.v12.is_plain();
+        let finished = lane.v12.is_finished();
+        let mut outcome = {
+            let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
+            lane.v12.open(way, &self.facts.said, keys, trial)
+        };
+        // Whose ServerHello is it, when no ClientHello was seen?
+        if let (Outcome::Unknown, Some(half)) = (&outcome, self.facts.half_said.clone()) {
+            outcome = Outcome::Missing;
+            for (random, _) in keys.newest().take(limits::TLS_STRANGERS) {
+                let said = Negotiated {
+                    client_random: *random,
+                    ..half.clone()
+                };
+                let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
+                let guess = lane.v12.open(way, &[said], keys, trial);
+                if let Outcome::Opened(..) = guess {
+                    self.facts.identified(*random);
+                    outcome = guess;
+                    break;
+                }
+                lane.v12.forget_keys();
+            }
+        }
+        let suite = lane.v12.suite();
+        let lost = |lane: &Lane, jump: Jump| match jump.keys {
+            // After Finished nothing but data comes, as a rule.
+            Under::Same if finished => missed_content(lane, jump, suite),
+            Under::Next if !was_plain => None,
+            _ => (jump.missed <= 1).then_some(0),
+        };
+        self.outcome(way, outcome, suite, keys, lost, Concern::All)
+    }
+
+    fn open_v13(
+        &mut self,
+        way: Way,
+        record: &Record<'_>,
+        early: bool,
+        keys: &KeyLog,
+        out: &mut Vec<u8>,
+    ) -> Read {
+        if let Some(why) = self.facts.unreadable {
+            return Read::Sealed(why, Concern::All);
+        }
+        let facts = &self.facts;
+        let mut known = Known {
+            way,
+            secrets: facts.secrets(keys),
+            suite: facts.suite,
+            offered: &facts.offered,
+            early: facts.early(),
+        };
+        let lane = match way {
+            Way::Up => &mut self.up,
+            Way::Down => &mut self.down,
+        };
+        let mut outcome = {
+            let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
+            lane.v13.open(&known, trial)
+        };
+        // Whose connection is it, when no ClientHello was seen?
+        if facts.client_random.is_none() && !facts.awaits(Way::Up) {
+            for (random, secrets) in keys.newest().take(limits::TLS_STRANGERS) {
+                known.secrets = Some(secrets);
+                let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
+                let guess = lane.v13.open(&known, trial);
+                if let Outcome::Opened(..) = guess {
+                    self.facts.identified(*random);
+                    outcome = guess;
+                    break;
+                }
+            }
+        }
+        let (suite, after) = (lane.v13.suite(), lane.v13.epoch());
+        if let Outcome::Opened(_, jump) = &outcome
+            && jump.keys != Under::Same
+        {
+            // No message goes over a change of keys (RFC 8446, 5.1).
+            lane.messages.restart(jump.missed > 0);
+        }
+        let has_later = self.facts.secrets(keys).is_some_and(|s| s.is_v13());
+        let opened = matches!(outcome, Outcome::Opened(..));
+        if let (Way::Up, Outcome::Opened(_, jump)) = (way, &outcome)
+            && after > Epoch::Early
+        {
+            self.decide_early_data(*jump);
+        }
+        let may_lack_early = way == Way::Up && self.facts.may_have_early_data();
+        if let (true, Some(suite)) = (opened, suite) {
+            self.facts.fitted(suite);
+        } else if self.facts.version.is_none() {
+            // It may be TLS 1.2 as well, until the server's hello is here.
+            return match self.facts.awaits(way.reversed()) || self.facts.awaits(way) {
+                true if !self.gives_up(keys) => Read::Wait,
+                _ => Read::Sealed("the hello of one side was not captured", Concern::All),
+            };
+        }
+        let lost = |lane: &Lane, jump: Jump| match (jump.keys, after) {
+            (Under::Same, Epoch::Handshake) => Some(0),
+            // The first that a server sends are tickets.
+            (Under::Same, _) if way == Way::Down && !lane.data => None,
+            (Under::Same, _) => missed_content(lane, jump, suite),
+            // Before the data of the connection there is only early data.
+            (Under::Next, _) => (jump.missed == 0 && !may_lack_early).then_some(0),
+            (Under::Updated, _) => None,
+        };
+        let concern = match early && has_later {
+            true => Concern::Handshake,
+            false => Concern::All,
+        };
+        self.outcome(way, outcome, suite, keys, lost, concern)
+    }
+
+    fn outcome(
+        &self,
+        way: Way,
+        outcome: Outcome,
+        suite: Option<Suite>,
+        keys: &KeyLog,
+        lost: impl Fn(&Lane, Jump) -> Option<u64>,
+        concern: Concern,
+    ) -> Read {
+        let lane = match way {
+            Way::Up => &self.up,
+            Way::Down => &self.down,
+        };
+        let waits = !keys.is_closed() && !self.gives_up(keys);
+        let concern = match outcome {
+            Outcome::Absent => Concern::EarlyData,
+            _ => concern,
+        };
+        let why = match outcome {
+            Outcome::Opened(opened, jump) => {
+                let before = suite.map_or(0, Suite::before);
+                let missed = match lane.missed.bytes {
+                    0 => Some(0),
+                    _ => lost(lane, jump),
+                };
+                return Read::Opened(opened, before, missed);
+            }
+            Outcome::Missing if waits => return Read::Wait,
+            Outcome::Unknown if !self.gives_up(keys) && !self.lost_handshake(way) => {
+                return Read::Wait;
+            }
+            _ if !cfg!(feature = "tls") => NOT_BUILT,
+            Outcome::Missing if keys.is_empty() => "there is no key log",
+            Outcome::Missing | Outcome::Absent => "the key log does not have its secret",
+            Outcome::Unknown => "its handshake was not captured as a whole",
+            Outcome::Refused if lane.budget.is_spent() => "its sequence number was not found",
+            Outcome::Refused if lane.holes => "what was lost cannot be bridged",
+            Outcome::Refused => "it does not verify with the secret of the key log",
+        };
+        Read::Sealed(why, concern)
+    }
+
+    /// The client has gone on to the keys of the handshake. Had the server taken
+    /// its early data, it would have said where that ends (RFC 8446, 4.5).
+    fn decide_early_data(&mut self, jump: Jump) {
+        if self.facts.early_data != EarlyData::Undecided {
+            return;
+        }
+        if jump.missed == 0 && self.up.missed.bytes == 0 {
+            self.facts.decide(EarlyData::Rejected);
+        } else if !self.down.waits() {
+            self.facts.decide(EarlyData::Unknowable);
+        }
+    }
+
+    /// Whether what both must have said may be lost.
+    fn lost_handshake(&self, way: Way) -> bool {
+        let other = match way {
+            Way::Up => &self.down,
+            Way::Down => &self.up,
+        };
+        other.holes || self.facts.lost.contains(&true)
+    }
+}
+
+const NOT_BUILT: &str = "this program was built without TLS decryption (feature tls)";
+
+/// How many bytes of content were in the records that were missed, if all of
+/// them were application data and not padded, as all before were.
+fn missed_content(lane: &Lane, jump: Jump, suite: Option<Suite>) -> Option<u64> {
+    let suite = suite?;
+    if lane.padded {
+        return None;
+    }
+    // That of CBC depends on the content.
+    suite.content(1 << 14)?;
+    let own = (HEADER + suite.before() + suite.after()) as u64;
+    lane.missed.bytes.checked_sub(jump.missed.checked_mul(own)?)
+}

@@ -1,0 +1,181 @@
+//! Telling what records have in them: every byte once, and what it is for.
+//!
+//! ```text
+//! data       │header, nonce│ content, as its packets cut it │ tag, padding │
+//!              TlsRecord     Stream::Data                      TlsRecordEnd
+//! unread       TlsRecord     Unread                            TlsRecordEnd
+//! the rest     TlsHandshake, TlsAlert, TlsRecord: whole
+//! ```
+
+use super::Tls;
+use super::handshake::Message;
+use super::info::TlsVersion;
+use super::open::Concern;
+use super::record::{HEADER, Record, kind};
+use super::suite::{Cipher, Suite};
+use super::v13::Epoch;
+use crate::flow::At;
+use crate::layer::{Note, Own, Passed, Piece, Place, Sink, Stream, Way};
+
+/// What is in a record.
+pub(super) struct Content<'a> {
+    pub(super) kind: u8,
+    /// How many bytes into the body it begins.
+    pub(super) before: usize,
+    pub(super) bytes: &'a [u8],
+    pub(super) sealed: bool,
+}
+
+impl Tls {
+    /// Tells what is in a record, and reads what is for TLS itself.
+    pub(super) fn content(
+        &mut self,
+        way: Way,
+        record: &Record<'_>,
+        content: &Content<'_>,
+        out: Sink<'_>,
+    ) {
+        let len = record.bytes.len();
+        let what = match content.kind {
+            kind::APPLICATION if !content.bytes.is_empty() => {
+                self.lane(way).data = true;
+                return tell_content(way, record, content.before, content.bytes, out);
+            }
+            kind::HANDSHAKE => {
+                self.messages(way, content.bytes, content.sealed);
+                Own::TlsHandshake
+            }
+            kind::CHANGE_CIPHER_SPEC => Own::TlsHandshake,
+            kind::ALERT => Own::TlsAlert,
+            _ => Own::TlsRecord,
+        };
+        own(way, record, 0..len, what, out);
+        if content.kind == kind::ALERT {
+            let (alerts, _) = content.bytes.as_chunks();
+            for &[level, description] in alerts.iter().take(2) {
+                let note = Note::Alert { level, description };
+                out(way, Passed::Note(note, record.at()));
+            }
+        }
+    }
+
+    fn messages(&mut self, way: Way, content: &[u8], sealed: bool) {
+        let v13 = self.facts.version == Some(TlsVersion::V13);
+        for message in self.lane(way).messages.push(content, v13) {
+            let reader = &mut self.lane(way).v13;
+            match (&message, reader.epoch()) {
+                _ if !v13 || !sealed => {}
+                (Message::EndOfEarlyData, Epoch::Early) | (Message::Finished, Epoch::Handshake) => {
+                    reader.next_epoch()
+                }
+                (Message::KeyUpdate, Epoch::Data) => reader.update(),
+                _ => {}
+            }
+            self.facts.take(way, message, sealed);
+        }
+    }
+
+    /// Tells a record that is not read.
+    pub(super) fn sealed(&mut self, way: Way, record: &Record<'_>, early: bool, out: Sink<'_>) {
+        let len = record.bytes.len();
+        let v13 = matches!(self.facts.version, Some(TlsVersion::V13) | None);
+        let whole = match record.kind() {
+            kind::HANDSHAKE => Some(Own::TlsHandshake),
+            kind::ALERT => Some(Own::TlsAlert),
+            kind::APPLICATION if !(v13 && early) => None,
+            kind::APPLICATION => Some(Own::TlsHandshake),
+            _ => Some(Own::TlsRecord),
+        };
+        if let Some(whole) = whole {
+            return own(way, record, 0..len, whole, out);
+        }
+        let (before, after) = match self.facts.suite {
+            Some(Suite {
+                cipher: Cipher::Cbc(..),
+                ..
+            }) => (16, 0),
+            Some(suite) => (suite.before(), suite.after()),
+            None => (0, 0),
+        };
+        let begin = (HEADER + before).min(len);
+        let end = len.saturating_sub(after).max(begin);
+        own(way, record, 0..begin, Own::TlsRecord, out);
+        own(way, record, begin..end, Own::Unread, out);
+        own(way, record, end..len, Own::TlsRecordEnd, out);
+    }
+
+    /// Tells why a record cannot be read: of the connection as long as nothing of
+    /// it could, then of the direction.
+    pub(super) fn tell_sealed(
+        &mut self,
+        way: Way,
+        why: &'static str,
+        concern: Concern,
+        at: At,
+        out: Sink<'_>,
+    ) {
+        match concern {
+            Concern::Handshake => {}
+            Concern::All if !self.facts.info.decrypted => self.tell_encrypted(way, why, at, out),
+            Concern::All | Concern::EarlyData => {
+                if !std::mem::replace(&mut self.lane(way).told, true) {
+                    out(way, Passed::Note(Note::Undecrypted(why), at));
+                }
+            }
+        }
+    }
+
+    pub(super) fn tell_encrypted(&mut self, way: Way, why: &'static str, at: At, out: Sink<'_>) {
+        if !std::mem::replace(&mut self.told, true) {
+            out(way, Passed::Note(Note::Encrypted(why), at));
+        }
+    }
+}
+
+/// Tells the content of a record, `before` bytes into its body, piece by piece
+/// as its ciphertext came; and what is around it.
+fn tell_content(way: Way, record: &Record<'_>, before: usize, content: &[u8], out: Sink<'_>) {
+    let seal = Some(record.seal());
+    let begin = HEADER + before;
+    let end = begin + content.len();
+    own(way, record, 0..begin, Own::TlsRecord, out);
+    let mut at = 0;
+    for part in record.parts {
+        let next = at + part.len;
+        let (from, to) = (at.max(begin), next.min(end));
+        if let Some(bytes) = content.get(from.saturating_sub(begin)..to.saturating_sub(begin))
+            && from < to
+        {
+            let place = Place {
+                start: record.start + from as u64,
+                end: record.start + to as u64,
+            };
+            let piece = Piece {
+                bytes,
+                place,
+                at: part.at,
+                seal,
+            };
+            out(way, Passed::Stream(Stream::Data(piece)));
+        }
+        at = next;
+    }
+    own(way, record, end..record.bytes.len(), Own::TlsRecordEnd, out);
+}
+
+/// Tells a stretch of a record that is not handed on.
+pub(super) fn own(
+    way: Way,
+    record: &Record<'_>,
+    range: std::ops::Range<usize>,
+    what: Own,
+    out: Sink<'_>,
+) {
+    let place = Place {
+        start: record.start + range.start as u64,
+        end: record.start + range.end as u64,
+    };
+    if !place.is_empty() {
+        out(way, Passed::Own(place, what));
+    }
+}

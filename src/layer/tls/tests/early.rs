@@ -1,0 +1,177 @@
+//! Early data is what the server took of it.
+
+use super::conversation::*;
+use super::*;
+
+const EARLY: [&[u8]; 3] = [b"first", b"second, longer", b"third"];
+
+fn talk(accepted: bool) -> Conversation {
+    let acts: Vec<_> = (1..5u8)
+        .flat_map(|n| [Way::Up, Way::Down].map(|way| (way, Act::Data(vec![n; 30], 0))))
+        .collect();
+    let early = Early {
+        data: &EARLY,
+        accepted,
+    };
+    v13_early(Suite::find(0x1301).unwrap(), Some(early), &acts)
+}
+
+/// Reads what `there` says of each record: whether it is there at all, and if so
+/// whether it was captured.
+fn read(talk: &Conversation, keys: &str, there: impl Fn(usize, Way) -> Option<bool>) -> Got {
+    let mut reader = Reader::new(keys);
+    for (n, (way, sent)) in talk.records.iter().enumerate() {
+        match there(n, *way) {
+            Some(true) => reader.data(*way, &sent.bytes),
+            Some(false) => reader.gap(*way, sent.bytes.len() as u64),
+            None => {}
+        }
+    }
+    reader.finish().0
+}
+
+fn all(_: usize, _: Way) -> Option<bool> {
+    Some(true)
+}
+
+fn unread() -> u64 {
+    EARLY.iter().map(|data| data.len() as u64).sum()
+}
+
+fn rejected(got: &Got) {
+    assert_eq!(got.own(Way::Up, Own::Unread), unread());
+    assert_eq!(got.notes, [(Way::Up, Note::EarlyDataRejected)]);
+    assert!(got.gaps[0].iter().all(|(_, len)| *len == Some(0)));
+}
+
+#[test]
+fn it_is_read_when_the_server_took_it() {
+    let talk = talk(true);
+    let got = read(&talk, &talk.keys, all);
+    assert_eq!(got.bytes, talk.expected());
+    assert!(got.text(Way::Up).starts_with(&EARLY.concat()));
+    assert!(got.notes.is_empty(), "{:?}", got.notes);
+}
+
+#[test]
+fn it_is_not_when_the_server_did_not() {
+    let talk = talk(false);
+    let got = read(&talk, &talk.keys, all);
+    assert_eq!(got.bytes, talk.expected());
+    rejected(&got);
+}
+
+/// Who was told that it was taken says where it ends, so that the client's side
+/// alone tells.
+#[test]
+fn the_client_alone_tells() {
+    for accepted in [true, false] {
+        let talk = talk(accepted);
+        let up = |_, way| (way == Way::Up).then_some(true);
+        let one_side = read(&talk, &talk.keys, up);
+        let no_secret = read(&talk, &talk.keys_without("SERVER"), all);
+        for got in [one_side, no_secret] {
+            assert_eq!(got.bytes[0], talk.expected()[0], "{accepted}");
+            assert_eq!(
+                got.notes.contains(&(Way::Up, Note::EarlyDataRejected)),
+                !accepted
+            );
+        }
+    }
+}
+
+/// So does the server alone, when the client's secrets lack but for these.
+#[test]
+fn the_server_alone_tells() {
+    for accepted in [true, false] {
+        let talk = talk(accepted);
+        let got = read(&talk, &talk.keys_without("CLIENT_HANDSHAKE"), all);
+        assert_eq!(got.bytes, talk.expected(), "{accepted}");
+    }
+}
+
+#[test]
+fn its_secret_may_come_late() {
+    for accepted in [true, false] {
+        let talk = talk(accepted);
+        for late in 0..talk.records.len() {
+            let mut reader = Reader::new("");
+            for (n, (way, sent)) in talk.records.iter().enumerate() {
+                if n == late {
+                    reader.secrets(&talk.keys);
+                }
+                reader.data(*way, &sent.bytes);
+            }
+            let (got, _) = reader.finish();
+            assert_eq!(got.bytes, talk.expected(), "{accepted}, record {late}");
+            if !accepted {
+                rejected(&got);
+            }
+        }
+    }
+}
+
+/// Without its secret nobody knows what it was, and that something is lacking if
+/// the server took it.
+#[test]
+fn without_its_secret_it_is_a_gap() {
+    for accepted in [true, false] {
+        let talk = talk(accepted);
+        let got = read(&talk, &talk.keys_without("EARLY"), all);
+        let expected = &talk.expected()[0];
+        let from = if accepted { unread() as usize } else { 0 };
+        assert_eq!(got.bytes[0], expected[from..], "{accepted}");
+        let unknown = got.gaps[0].iter().any(|(_, len)| len.is_none());
+        assert_eq!(unknown, accepted, "{:?}", got.gaps);
+        let why = Note::Undecrypted("the key log does not have its secret");
+        assert_eq!(got.notes, [(Way::Up, why)], "{accepted}");
+    }
+}
+
+/// What both would tell is lost.
+#[test]
+fn what_nobody_can_tell_is_said() {
+    for accepted in [true, false] {
+        let talk = talk(accepted);
+        let finished = talk
+            .records
+            .iter()
+            .position(|(_, sent)| sent.data.first() == Some(&1))
+            .unwrap();
+        // From the ServerHello to the client's Finished.
+        let got = read(&talk, &talk.keys, |n, _| {
+            Some(n < 1 + EARLY.len() || n >= finished)
+        });
+        let early = EARLY.concat();
+        assert!(!got.text(Way::Up).starts_with(&early[..5]), "{accepted}");
+        assert_eq!(got.text(Way::Up).len(), 4 * 30);
+        let why = Note::Undecrypted("whether the server took the early data is not known");
+        assert_eq!(got.notes, [(Way::Up, why)]);
+        assert!(got.gaps[0].iter().any(|(_, len)| len.is_none()));
+    }
+}
+
+/// Where some of it is lost, the rest is read, or is not, as before.
+#[test]
+fn any_of_its_records_may_be_lost() {
+    for accepted in [true, false] {
+        let talk = talk(accepted);
+        for lost in 1..=EARLY.len() {
+            let got = read(&talk, &talk.keys, |n, _| Some(n != lost));
+            let text: Vec<u8> = (1..)
+                .zip(EARLY)
+                .filter(|(n, _)| accepted && *n != lost)
+                .flat_map(|(_, data)| data.to_vec())
+                .collect();
+            assert!(got.text(Way::Up).starts_with(&text), "{accepted} {lost}");
+            assert_eq!(got.text(Way::Up).len(), text.len() + 4 * 30);
+            let unknown = got.gaps[0].iter().any(|(_, len)| len.is_none());
+            assert!(
+                !unknown || accepted,
+                "{lost} {:?} {:?}",
+                got.gaps,
+                got.notes
+            );
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Hands on what both directions carry in the order in which it was captured.
+//!
+//! ```text
+//! up      1 ─────── 3 waits for its secret ────── 6
+//! down        2 ─────────── 4 ── 5 can be read
+//! out     1   2             └────┴ held until 3 is told
+//! ```
+//! Each direction is read by itself, and the secrets of one may be known before
+//! those of the other: a key log that is still being written has them line by
+//! line. Who saw an answer before its question would think that somebody broke
+//! the protocol; so what is read is held back while something that came before
+//! it waits. All that waits and is held has one bound, [`limits::TLS_WAITING`].
+//!
+//! Early data is held as well, until it is known whether the server took it
+//! (RFC 8446, 4.2.10). What it did not take, nobody has read: it is told as
+//! unread, and a client that means it sends it again.
+//!
+//! [`limits::TLS_WAITING`]: crate::limits::TLS_WAITING
+
+use std::collections::VecDeque;
+
+use super::facts::EarlyData;
+use crate::flow::At;
+use crate::layer::{Note, Own, Passed, Piece, Place, Seal, Sink, Stream, Way};
+
+/// What is held, and how many items have come.
+#[derive(Default)]
+pub(super) struct Turns {
+    arrived: u64,
+    up: VecDeque<Held>,
+    down: VecDeque<Held>,
+    bytes: usize,
+    /// What became of early data was told.
+    told: bool,
+}
+
+struct Held {
+    /// Of which item it is.
+    turn: u64,
+    /// It is early data, or lies among it.
+    early: bool,
+    what: What,
+}
+
+enum What {
+    Data(Box<[u8]>, Place, At, Option<Seal>),
+    Gap(Place, Option<u64>),
+    Own(Place, Own),
+    Note(Note, At),
+}
+
+impl Turns {
+    /// The turn of an item that has come now.
+    pub(super) fn arrive(&mut self) -> u64 {
+        self.arrived += 1;
+        self.arrived
+    }
+
+    /// Whether what an item gives must be held; `other` is the turn for which
+    /// the other direction waits.
+    pub(super) fn holds(&self, way: Way, turn: u64, other: Option<u64>) -> bool {
+        let before = |front: &Held| front.turn < turn;
+        !self.held(way).is_empty()
+            || other.is_some_and(|other| other < turn)
+            || self.held(way.reversed()).front().is_some_and(before)
+    }
+
+    /// Whether early data is held.
+    pub(super) fn hold_early(&self) -> bool {
+        self.up.iter().any(|held| held.early)
+    }
+
+    /// Holds something.
+    pub(super) fn hold(&mut self, turn: u64, early: bool, way: Way, passed: Passed<'_>) {
+        let what = match passed {
+            Passed::Stream(Stream::Data(piece)) => {
+                What::Data(piece.bytes.into(), piece.place, piece.at, piece.seal)
+            }
+            Passed::Stream(Stream::Gap { place, len }) => What::Gap(place, len),
+            Passed::Own(place, own) => What::Own(place, own),
+            Passed::Note(note, at) => What::Note(note, at),
+        };
+        let held = Held { turn, early, what };
+        self.bytes += held.cost();
+        self.held_mut(way).push_back(held);
+    }
+
+    /// Hands on what need not be held any more. `waits` is for which turn each
+    /// direction waits.
+    pub(super) fn release(
+        &mut self,
+        early: EarlyData,
+        waits: impl Fn(Way) -> Option<u64>,
+        out: Sink<'_>,
+    ) {
+        while let Some((way, turn, is_early)) = self.first() {
+            let blocked = waits(way.reversed()).is_some_and(|other| other < turn);
+            if blocked || (is_early && early == EarlyData::Undecided) {
+                return;
+            }
+            let Some(held) = self.held_mut(way).pop_front() else {
+                return;
+            };
+            self.bytes -= held.cost();
+            match held.early && early != EarlyData::Accepted {
+                true => self.tell_unread(way, &held.what, early, out),
+                false => held.what.tell(way, out),
+            }
+        }
+        self.up.shrink_to(16);
+        self.down.shrink_to(16);
+    }
+
+    /// Bytes that are held.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The direction whose turn it is, which that is, and whether it is one of
+    /// early data.
+    fn first(&self) -> Option<(Way, u64, bool)> {
+        let front = |way| {
+            let held = self.held(way).front()?;
+            Some((way, held.turn, held.early))
+        };
+        let fronts = [front(Way::Up), front(Way::Down)];
+        fronts
+            .into_iter()
+            .flatten()
+            .min_by_key(|(_, turn, _)| *turn)
+    }
+
+    /// Tells early data that the server did not take, or may not have taken.
+    fn tell_unread(&mut self, way: Way, what: &What, early: EarlyData, out: Sink<'_>) {
+        let rejected = early == EarlyData::Rejected;
+        if let What::Data(_, place, at, _) = what
+            && !std::mem::replace(&mut self.told, true)
+        {
+            match rejected {
+                true => out(way, Passed::Note(Note::EarlyDataRejected, *at)),
+                false => {
+                    let why = "whether the server took the early data is not known";
+                    out(way, Passed::Note(Note::Undecrypted(why), *at));
+                    // So nobody knows how much is lacking here.
+                    let place = Place {
+                        start: place.start,
+                        end: place.start,
+                    };
+                    out(way, Passed::Stream(Stream::Gap { place, len: None }));
+                }
+            }
+        }
+        match *what {
+            What::Data(_, place, ..) => out(way, Passed::Own(place, Own::Unread)),
+            What::Gap(place, len) => {
+                let len = if rejected { Some(0) } else { len };
+                out(way, Passed::Stream(Stream::Gap { place, len }));
+            }
+            _ => what.tell(way, out),
+        }
+    }
+
+    fn held(&self, way: Way) -> &VecDeque<Held> {
+        match way {
+            Way::Up => &self.up,
+            Way::Down => &self.down,
+        }
+    }
+
+    fn held_mut(&mut self, way: Way) -> &mut VecDeque<Held> {
+        match way {
+            Way::Up => &mut self.up,
+            Way::Down => &mut self.down,
+        }
+    }
+}
+
+impl Held {
+    fn cost(&self) -> usize {
+        let own = match &self.what {
+            What::Data(bytes, ..) => bytes.len(),
+            _ => 0,
+        };
+        own + size_of::<Self>()
+    }
+}
+
+impl What {
+    fn tell(&self, way: Way, out: Sink<'_>) {
+        let passed = match self {
+            Self::Data(bytes, place, at, seal) => Passed::Stream(Stream::Data(Piece {
+                bytes,
+                place: *place,
+                at: *at,
+                seal: *seal,
+            })),
+            Self::Gap(place, len) => Passed::Stream(Stream::Gap {
+                place: *place,
+                len: *len,
+            }),
+            Self::Own(place, own) => Passed::Own(*place, *own),
+            Self::Note(note, at) => Passed::Note(*note, *at),
+        };
+        out(way, passed);
+    }
+}

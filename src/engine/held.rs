@@ -25,7 +25,8 @@ impl Held {
 
     /// Memory that it takes.
     pub(super) fn kept(&self) -> usize {
-        self.bytes.capacity() + self.pieces.capacity() * size_of::<(usize, Place, At, Option<Seal>)>()
+        self.bytes.capacity()
+            + self.pieces.capacity() * size_of::<(usize, Place, At, Option<Seal>)>()
     }
 
     /// All bytes.

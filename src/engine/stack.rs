@@ -43,6 +43,8 @@ struct Above {
     tls: Option<Box<TlsInfo>>,
     /// Something of it was read, and that was told.
     is_decrypted: bool,
+    /// It no longer waits for keys, and that was told.
+    waits_no_more: bool,
     websocket: Option<Box<WebSocketInfo>>,
     /// Told when there is somebody to tell, or when the layer's facts are known.
     notes: Vec<(Way, Note, At)>,
@@ -113,6 +115,7 @@ impl Stack {
                 conversation,
                 tls: None,
                 is_decrypted: false,
+                waits_no_more: false,
                 websocket: None,
                 notes: Vec::new(),
                 order: Default::default(),
@@ -515,7 +518,13 @@ impl Node {
             Self::Tls(tls) => {
                 let (tls, above) = &mut **tls;
                 let keys = climb.cx.keys;
-                tls.give_up(keys, &mut |way, passed| above.take_decrypted(way, passed, climb));
+                if !std::mem::replace(&mut climb.above.waits_no_more, true) {
+                    let why = "too many connections wait for the secrets of TLS";
+                    climb.note(Way::Up, Note::Bound(why), climb.now);
+                }
+                tls.give_up(keys, &mut |way, passed| {
+                    above.take_decrypted(way, passed, climb)
+                });
                 above.shed(climb);
             }
             Self::WebSocket(websocket) => {

@@ -25,8 +25,6 @@ pub(super) struct Facts {
     pub(super) offered: Vec<u16>,
     /// TLS 1.2: what each handshake agreed on.
     pub(super) said: Vec<Negotiated>,
-    /// The same when the ClientHello was lost: without its random.
-    pub(super) half_said: Option<Negotiated>,
     /// Why it cannot be read, whatever the key log has.
     pub(super) unreadable: Option<&'static str>,
     /// What became of the client's early data, if it sends any.
@@ -64,7 +62,9 @@ pub(super) enum EarlyData {
 #[cfg_attr(not(feature = "tls"), expect(dead_code))]
 pub(super) struct Negotiated {
     pub(super) suite: Suite,
-    pub(super) client_random: Random,
+    /// Not known while the ClientHello is not: it may be lost, or come later,
+    /// for directions are captured each by itself.
+    pub(super) client_random: Option<Random>,
     pub(super) server_random: Random,
     pub(super) encrypt_then_mac: bool,
 }
@@ -116,7 +116,7 @@ impl Facts {
 
     /// TLS 1.2: whether records may be sealed by now.
     pub(super) fn can_have_keys(&self) -> bool {
-        !self.said.is_empty() || self.half_said.is_some()
+        !self.said.is_empty()
     }
 
     /// Whether the ServerHello is known.
@@ -154,12 +154,8 @@ impl Facts {
 
     /// A client random whose secret fitted: so the connection is that one.
     pub(super) fn identified(&mut self, random: Random) {
-        self.client_random = Some(random);
-        self.said
-            .extend(self.half_said.take().map(|said| Negotiated {
-                client_random: random,
-                ..said
-            }));
+        self.client_random.get_or_insert(random);
+        self.answers(random);
         self.changes += 1;
     }
 
@@ -174,6 +170,28 @@ impl Facts {
         }
     }
 
+    /// The first handshake of TLS 1.2 whose ClientHello is not known.
+    pub(super) fn unasked(&self) -> Option<usize> {
+        let unknown = |said: &Negotiated| said.client_random.is_none();
+        self.said.iter().position(unknown)
+    }
+
+    /// Whether a ServerHello that was seen answers this ClientHello.
+    fn answers(&mut self, random: Random) -> bool {
+        if self
+            .said
+            .iter()
+            .any(|said| said.client_random == Some(random))
+        {
+            return true;
+        }
+        let first = self.unasked().and_then(|first| self.said.get_mut(first));
+        first.is_some_and(|said| {
+            said.client_random = Some(random);
+            true
+        })
+    }
+
     fn client_hello(&mut self, hello: ClientHello, sealed: bool) {
         // A second one outside the encryption is an answer to a
         // HelloRetryRequest, or nobody's.
@@ -181,7 +199,7 @@ impl Facts {
             return;
         }
         self.retry = false;
-        self.asked = Some(hello.random);
+        self.asked = (!self.answers(hello.random)).then_some(hello.random);
         if sealed {
             return;
         }
@@ -233,21 +251,18 @@ impl Facts {
                 self.info.psk = name.is_some_and(|name| name.contains("PSK"));
             }
         }
-        let random = self.asked.take().or(self.client_random);
+        let asked = self.asked.take();
         if let (TlsVersion::V12, Some(suite)) = (version, self.suite) {
-            let said = Negotiated {
+            if self.said.len() >= limits::TLS_HANDSHAKES {
+                self.unreadable = Some("there were too many handshakes on this connection");
+                return;
+            }
+            self.said.push(Negotiated {
                 suite,
-                client_random: random.unwrap_or_default(),
+                client_random: asked,
                 server_random: hello.random,
                 encrypt_then_mac: hello.encrypt_then_mac,
-            };
-            match random {
-                Some(_) if self.said.len() < limits::TLS_HANDSHAKES => self.said.push(said),
-                Some(_) => {
-                    self.unreadable = Some("there were too many handshakes on this connection");
-                }
-                None => self.half_said = Some(said),
-            }
+            });
         }
     }
 }

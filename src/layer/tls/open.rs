@@ -12,7 +12,7 @@
 
 use super::Tls;
 use super::cipher::Opened;
-use super::facts::{EarlyData, Negotiated};
+use super::facts::EarlyData;
 use super::info::TlsVersion;
 use super::keylog::KeyLog;
 use super::lane::Lane;
@@ -103,18 +103,18 @@ impl Tls {
             lane.v12.open(way, &self.facts.said, keys, trial)
         };
         // Whose ServerHello is it, when no ClientHello was seen?
-        if let (Outcome::Unknown, Some(half)) = (&outcome, self.facts.half_said.clone()) {
+        if let (Outcome::Unknown, Some(unasked)) = (&outcome, self.facts.unasked()) {
             outcome = Outcome::Missing;
+            let mut guess = self.facts.said.clone();
             for (random, _) in keys.newest().take(limits::TLS_STRANGERS) {
-                let said = Negotiated {
-                    client_random: *random,
-                    ..half.clone()
-                };
+                if let Some(said) = guess.get_mut(unasked) {
+                    said.client_random = Some(*random);
+                }
                 let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
-                let guess = lane.v12.open(way, &[said], keys, trial);
-                if let Outcome::Opened(..) = guess {
+                let opened = lane.v12.open(way, &guess, keys, trial);
+                if let Outcome::Opened(..) = opened {
                     self.facts.identified(*random);
-                    outcome = guess;
+                    outcome = opened;
                     break;
                 }
                 lane.v12.forget_keys();

@@ -52,7 +52,7 @@ pub(super) fn connection(said: &Negotiated, master: &Secret, way: Way) -> Option
         Cipher::Cbc(..) => 0,
         _ => 4,
     };
-    let seed = [said.server_random, said.client_random].concat();
+    let seed = [said.server_random, said.client_random?].concat();
     let block = prf(
         suite.hash,
         master,
@@ -80,9 +80,10 @@ pub(super) fn connection(said: &Negotiated, master: &Secret, way: Way) -> Option
 
 /// The master secret of a premaster secret, without the extension that mixes
 /// in the handshake (RFC 7627).
-pub(super) fn master(said: &Negotiated, premaster: &Secret) -> Secret {
-    let seed = [said.client_random, said.server_random].concat();
-    Secret::new(&prf(said.suite.hash, premaster, "master secret", &seed, 48))
+pub(super) fn master(said: &Negotiated, premaster: &Secret) -> Option<Secret> {
+    let seed = [said.client_random?, said.server_random].concat();
+    let secret = prf(said.suite.hash, premaster, "master secret", &seed, 48);
+    Some(Secret::new(&secret))
 }
 
 /// HKDF-Expand-Label with no context.

@@ -19,6 +19,6 @@ pub(super) fn connection(_: &Negotiated, _: &Secret, _: Way) -> Option<Opener> {
     None
 }
 
-pub(super) fn master(_: &Negotiated, premaster: &Secret) -> Secret {
-    premaster.clone()
+pub(super) fn master(_: &Negotiated, _: &Secret) -> Option<Secret> {
+    None
 }

@@ -11,7 +11,7 @@
 
 use super::cipher::Opener;
 use super::facts::Negotiated;
-use super::keylog::{KeyLog, Secret};
+use super::keylog::{KeyLog, Random, Secret};
 use super::schedule;
 use super::search::Trial;
 use super::suite::Suite;
@@ -66,12 +66,9 @@ impl Reader {
     ) -> Outcome {
         let key = |changes: usize| -> Option<Result<Opener, ()>> {
             let said = said.get(changes.checked_sub(1)?)?;
-            let master = master(said, keys);
-            Some(
-                master
-                    .and_then(|m| schedule::connection(said, &m, way))
-                    .ok_or(()),
-            )
+            let master = master(said, &said.client_random?, keys);
+            let opener = |master| schedule::connection(said, &master, way);
+            Some(master.and_then(opener).ok_or(()))
         };
         let mut missing = false;
         if self.opener.is_none() {
@@ -115,8 +112,8 @@ fn jump(missed: u64, keys: Under) -> Jump {
     Jump { missed, keys }
 }
 
-fn master(said: &Negotiated, keys: &KeyLog) -> Option<Secret> {
-    let secrets = keys.find(&said.client_random)?;
-    let made = || Some(schedule::master(said, secrets.premaster.as_ref()?));
+fn master(said: &Negotiated, random: &Random, keys: &KeyLog) -> Option<Secret> {
+    let secrets = keys.find(random)?;
+    let made = || schedule::master(said, secrets.premaster.as_ref()?);
     secrets.master.clone().or_else(made)
 }

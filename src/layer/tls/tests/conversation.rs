@@ -257,7 +257,7 @@ pub(super) fn v12(suite: Suite, encrypt_then_mac: bool, acts: &[(Way, Act)]) -> 
     let master = Secret::new(&[0x3A; 48]);
     let said = Negotiated {
         suite,
-        client_random: CLIENT_RANDOM,
+        client_random: Some(CLIENT_RANDOM),
         server_random: SERVER_RANDOM,
         encrypt_then_mac,
     };

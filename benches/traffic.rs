@@ -8,6 +8,7 @@
 //! | c | 20 packets per connection, all open at once | the flow table |
 //! | d | one connection, a dozen messages in each segment | decoding and printing |
 //! | e | 30 packets per connection, each closed before the next, one a millisecond | endless running |
+//! | f | 25 packets per connection, never closed, one every ten seconds | connections that are given up |
 //!
 //! Packets are Ethernet, IPv4 and TCP with timestamps, checksums right, no
 //! segment lost or out of order: what tcpdump shows of a healthy broker.
@@ -20,6 +21,7 @@ pub(crate) enum Kind {
     C,
     D,
     E,
+    F,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
             "c" => Some(Self::C),
             "d" => Some(Self::D),
             "e" => Some(Self::E),
+            "f" => Some(Self::F),
             _ => None,
         }
     }
@@ -42,7 +45,7 @@ impl Kind {
             Self::C => 20,
             Self::D => return 1,
             // One after the other.
-            Self::E => return 0,
+            Self::E | Self::F => return 0,
         };
         (packets / per_connection).max(1)
     }
@@ -67,12 +70,12 @@ pub(crate) fn generate(kind: Kind, packets: u64, out: &mut dyn FnMut(u64, &[u8])
         wire.open(connection);
     }
     let mut message = Vec::new();
-    if kind == Kind::E {
+    if let Kind::E | Kind::F = kind {
         for number in 1.. {
             if wire.left == 0 {
                 return;
             }
-            wire.short(&mut Connection::new(number), &mut message);
+            wire.short(kind, &mut Connection::new(number), &mut message);
         }
     }
     while wire.left > 0 {
@@ -82,7 +85,7 @@ pub(crate) fn generate(kind: Kind, packets: u64, out: &mut dyn FnMut(u64, &[u8])
             Kind::A => wire.exchange(connection, 60..400, &mut message),
             Kind::C => wire.exchange(connection, 20..290, &mut message),
             Kind::B => wire.body(connection, &mut message),
-            Kind::D | Kind::E => wire.flood(connection, &mut message),
+            Kind::D | Kind::E | Kind::F => wire.flood(connection, &mut message),
         }
     }
 }
@@ -193,11 +196,16 @@ impl Wire<'_> {
         }
     }
 
-    /// A device that wakes up, says what it has to say, and goes to sleep.
-    fn short(&mut self, connection: &mut Connection, message: &mut Vec<u8>) {
+    /// A device that wakes up, says what it has to say, and goes to sleep, or
+    /// is never heard of again.
+    fn short(&mut self, kind: Kind, connection: &mut Connection, message: &mut Vec<u8>) {
         self.open(connection);
         for _ in 0..4 {
             self.exchange(connection, 20..290, message);
+        }
+        if kind == Kind::F {
+            self.time += 10_000_000_000;
+            return;
         }
         self.segment(connection, UP, PSH | ACK, &[0xe0, 0]);
         self.segment(connection, UP, FIN | ACK, &[]);

@@ -12,7 +12,8 @@
 //! else is seen and interfaces can be made and taken away.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
         println!("live capture: skipped: {why}");
         return ExitCode::SUCCESS;
     }
-    let tests: [Test; 16] = [
+    let tests: [Test; 20] = [
         ("three levels of QoS appear as they happen", as_it_happens),
         ("root is given up before the first packet", without_root),
         ("cap_net_raw is enough, and given up too", with_a_capability),
@@ -70,6 +71,10 @@ fn main() -> ExitCode {
         ("-c and --frames end it", limits),
         ("on any, each line says its interface", any),
         ("check and overhead listen too", commands),
+        ("findings of a faulty client come as they arise", findings),
+        ("a deadline passes although nothing comes", deadline),
+        ("figures can be scraped while it captures", figures),
+        ("files follow each other by time on a quiet link", rotation),
         ("SIGUSR1 asks for the counts", counts),
         ("-D lists what -i can be given", listing),
         ("VLAN tags hide nothing", tags),
@@ -181,7 +186,7 @@ impl Place {
             has_pair: inside && Self::pair(),
         };
         let since = Instant::now();
-        while std::net::TcpStream::connect(format!("127.0.0.1:{PORT}")).is_err() {
+        while TcpStream::connect(format!("127.0.0.1:{PORT}")).is_err() {
             assert!(since.elapsed() < PATIENCE, "mosquitto does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -537,7 +542,8 @@ fn read_back(path: &str) -> Vec<String> {
 
 fn endings(place: &Place) -> Tried {
     for by in ["INT", "TERM"] {
-        let mut live = Live::start(&[]);
+        // -v says more, but not that it reads a file: `start` looks.
+        let mut live = Live::start(&["-v"]);
         publish(0);
         live.line("DISCONNECT");
         let (said, code) = live.end(by);
@@ -664,6 +670,112 @@ fn commands(_: &Place) -> Tried {
         let lines = live.rest().join("\n");
         assert!(lines.contains(shown), "{args:?}: {lines}");
     }
+    Ok(())
+}
+
+/// CONNECT of client `c`, 3.1.1, 60 s.
+const CONNECT: &[u8] = b"\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01c";
+
+/// What the broker makes of it does not matter: it was sent.
+fn findings(_: &Place) -> Tried {
+    let decode = format!("{PORT}=mqtt");
+    let args = ["check", "-i", "lo", "--decode", &decode, "--every", "200ms"];
+    let mut live = Live::run(&args);
+    let mut client = TcpStream::connect(format!("127.0.0.1:{PORT}")).expect("it listens");
+    client.write_all(CONNECT).expect("sent");
+    client.read_exact(&mut [0; 4]).expect("CONNACK");
+    // QoS 0, and a second copy all the same.
+    client.write_all(b"\x38\x05\0\x01ton").expect("sent");
+    let sent = Instant::now();
+    let (when, _) = live.line("VIOLATION dup-with-qos-0 by client");
+    println!(
+        "live capture: a finding came {:.1} ms after its packet",
+        when.saturating_duration_since(sent).as_secs_f64() * 1e3
+    );
+    // It goes on, and sums up, although nothing more comes.
+    live.line(" lo: 1 violation");
+    live.line("dup-with-qos-0 by client: 1 time on 1 connection");
+    let (said, code) = live.end("INT");
+    assert_eq!(code, Some(1), "{said}");
+    Ok(())
+}
+
+/// A server that takes a message and says nothing.
+fn deadline(_: &Place) -> Tried {
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = server.local_addr().expect("an address");
+    let decode = format!("{}=mqtt", address.port());
+    let args = ["check", "-i", "lo", "--decode", &decode];
+    let mut live = Live::run(&[&args[..], &["--max-ack-ms", "300"]].concat());
+    let mut client = TcpStream::connect(address).expect("it listens");
+    let (mut accepted, _) = server.accept().expect("a client");
+    client.write_all(CONNECT).expect("sent");
+    accepted.write_all(b"\x20\x02\0\0").expect("sent");
+    client.read_exact(&mut [0; 4]).expect("CONNACK");
+    client.write_all(b"\x32\x07\0\x01t\0\x01on").expect("sent");
+    let sent = Instant::now();
+    let (when, _) = live.line("VIOLATION budget-ack-time by server");
+    println!(
+        "live capture: a deadline of 300 ms was told {:.0} ms after the request",
+        when.saturating_duration_since(sent).as_secs_f64() * 1e3
+    );
+    let (said, code) = live.end("INT");
+    assert_eq!(code, Some(1), "{said}");
+    Ok(())
+}
+
+fn figures(_: &Place) -> Tried {
+    if !cfg!(feature = "metrics") {
+        return Err("built without the feature metrics".to_owned());
+    }
+    let mut live = Live::start(&["--listen", "0"]);
+    publish(1);
+    live.line("DISCONNECT");
+    // Passed on four times a second.
+    std::thread::sleep(Duration::from_millis(500));
+    let mut said = String::new();
+    live.said.read_line(&mut said).expect("a line");
+    let (_, address) = said.trim().split_once("http://").expect("an address");
+    let answer = scrape(address.trim_end_matches("/metrics"));
+    for line in [
+        "mqttdump_messages_total{type=\"PUBLISH\",direction=\"up\",qos=\"1\"} 1",
+        "mqttdump_acknowledgement_seconds_count{direction=\"up\",qos=\"1\"} 1",
+        "mqttdump_packets_dropped_total{by=\"kernel\"} 0",
+    ] {
+        assert!(answer.lines().any(|told| told == line), "{line}: {answer}");
+    }
+    assert_eq!(live.end("TERM").1, Some(0));
+    Ok(())
+}
+
+/// What the program answers at an address.
+fn scrape(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    answer
+}
+
+/// Each second has its file, a whole one, and after two of them it ends.
+fn rotation(place: &Place) -> Tried {
+    let folder = place.folder.join("rotation");
+    fs::create_dir(&folder).expect("a folder");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("ours");
+    let name = folder.join("%s.pcap");
+    let name = name.to_str().expect("UTF-8");
+    let mut live = Live::start(&["-w", name, "-G", "1", "-W", "2", "tcp", "port", "9"]);
+    let (said, code) = live.wait();
+    assert_eq!(code, Some(0), "{said}");
+    let mut files = 0;
+    for file in fs::read_dir(&folder).expect("a folder") {
+        let path = file.expect("a file").path();
+        let path = path.to_str().expect("UTF-8");
+        assert_eq!(read_back(path), [""; 0], "{path}");
+        files += 1;
+    }
+    assert_eq!(files, 2, "{said}");
     Ok(())
 }
 

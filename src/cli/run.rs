@@ -504,7 +504,11 @@ fn open(plan: &Plan, complaining: bool) -> Result<Opened, Stop> {
         return Err(error.into());
     }
     if complaining {
-        for capture in opened.captures.iter().filter(|_| plan.chatty) {
+        for capture in opened
+            .captures
+            .iter()
+            .filter(|_| plan.chatty && !plan.source.is_live())
+        {
             say_what_is_read(capture);
         }
         for error in &opened.errors {

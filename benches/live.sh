@@ -18,6 +18,8 @@
 #   MESSAGES=500000   published, at least; each is delivered once more
 #   PUBLISHERS=4      clients that publish them
 #   SIZE=64           bytes of a payload
+#   QOS=0             of publishing and delivery; of others, mosquitto_pub leaves when its
+#                     input ends, and publishes about half of them
 #   REPEAT=5          runs of each program
 #   RING=65536        KiB of the kernel's buffer
 #   MQTTDUMP=FILE     the program, if it is not to be built
@@ -55,6 +57,7 @@ fi
 messages=${MESSAGES:-500000}
 publishers=${PUBLISHERS:-4}
 size=${SIZE:-64}
+qos=${QOS:-0}
 repeat=${REPEAT:-5}
 ring=${RING:-65536}
 port=1883
@@ -108,11 +111,11 @@ release() {
 }
 
 flood() {
-    mosquitto_sub -p $port -t 'flood/#' -C "$messages" >/dev/null &
+    mosquitto_sub -p $port -q "$qos" -t 'flood/#' -C "$messages" >/dev/null &
     local subscriber=$! n publishing=()
     sleep 0.5
     for n in $(seq "$publishers"); do
-        seq -f "%0${size}.0f" "$each" | mosquitto_pub -p $port -t "flood/$n" -l &
+        seq -f "%0${size}.0f" "$each" | mosquitto_pub -p $port -q "$qos" -t "flood/$n" -l &
         publishing+=($!)
     done
     wait "${publishing[@]}"
@@ -150,7 +153,7 @@ run() {
 }
 
 floods() {
-    echo "flood: $messages messages of $size B by $publishers clients, and the same to a subscriber;" \
+    echo "flood: $messages messages of QoS $qos, $size B, by $publishers clients, and the same to a subscriber;" \
         "ring of $ring KiB; $(nproc) CPUs; $repeat runs each"
     printf '%-12s %9s %9s %9s %7s %7s %6s\n' program captured dropped messages 'CPU s' 'MB' 'wall s'
     : >"$folder/runs"

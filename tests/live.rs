@@ -932,11 +932,12 @@ fn drops(place: &Place) -> Tried {
         settle();
         let (said, ended) = live.end("INT");
         let lines = live.rest();
-        assert_eq!(
-            counted(&said, "dropped by kernel") > 1_000,
-            dropping,
-            "{said}"
-        );
+        let dropped = counted(&said, "dropped by kernel");
+        assert_eq!(dropped > 1_000, dropping, "{said}");
+        // The summary says it too.
+        let summary = lines.last().expect("a summary");
+        let told = format!("\"dropped\":{dropped}");
+        assert_eq!(summary.contains(&told), dropping, "{summary}");
         assert_eq!(ended, Some(code), "{lines:?}");
         let found = |line: &&String| line.contains("unknown-ack");
         let line = lines

@@ -381,6 +381,9 @@ fn watching_a_client_that_falls_silent() {
             "{opening}"
         );
         assert_eq!(names(&court.wait(keep_alive * 100.0)), [""; 0], "{opening}");
+        // One silence, however long it lasts.
+        let times: Vec<u64> = court.judge.tally().iter().map(|c| c.times).collect();
+        assert_eq!(times, [1, 1], "{opening}");
     }
     // Nobody has to speak without a Keep Alive, or after a farewell.
     for text in [

@@ -220,7 +220,8 @@ impl ConnectionFacts {
         if due > now {
             return None;
         }
-        let mut told = self.silence_told(since);
+        let before = self.silence_told(since);
+        let mut told = before;
         told.add(next);
         self.silence_told = (Some(since), told);
         Some(Silence {
@@ -231,7 +232,7 @@ impl ConnectionFacts {
             since,
             silent: due.since(since.time),
             keep_alive: self.keep_alive()?,
-            told: Told::default(),
+            told: before,
         })
     }
 

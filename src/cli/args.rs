@@ -31,12 +31,14 @@ const PACKETS: &str = "Which packets are read";
 const MESSAGES: &str = "Which messages are shown";
 const LINES: &str = "What is shown of each";
 const OUTPUT: &str = "Output";
+const SAVING: &str = "Saving packets";
+const HAPPENING: &str = "As it happens";
 const JUDGING: &str = "With the command check";
 const COUNTING: &str = "With the command overhead";
 const OTHER: &str = "Other";
 
 const BEFORE: &str = "\
-Reads packet captures and prints one line per MQTT control packet, with what \
+Reads MQTT off the wire and out of packet captures, and prints one line per control packet, with what \
 is missing, doubtful or wrong said in place.
 
 Commands, in the place of the BPF expression:
@@ -50,6 +52,8 @@ const AFTER: &str = "\
 Examples:
   mqttdump -r capture.pcap                        every MQTT message of a capture
   mqttdump -i eth0                                as they happen, until Ctrl-C
+  mqttdump check -i eth0 --every 10s              what breaks a rule, as it arises
+  mqttdump -i eth0 -w r.pcap -C 100 -W 20         keep the last 2 GB of packets
   mqttdump -r capture.pcap host 10.0.0.7          the same, for one host (BPF, as in tcpdump)
   mqttdump -r a.pcap -r b.pcap --topic 'plant/#'  rotated files; messages of some topics
   ssh box tcpdump -U -w - | mqttdump -l -r -      while it happens
@@ -130,8 +134,9 @@ pub(crate) struct Args {
     ///
     /// Without a BPF expression, TCP ports 1883, 8883 and those of --decode,
     /// behind VLAN tags too. Needs root, which is given up before the first
-    /// packet is read (see -Z), or the capability cap_net_raw. Works with every
-    /// command that takes files.
+    /// packet is read (see -Z), or the capability cap_net_raw, which `setcap
+    /// cap_net_raw=ep` gives to the program's file. Works with every command that
+    /// takes files.
     #[arg(short = 'i', long = "interface", value_name = "IF", help_heading = LIVE,
           action = ArgAction::Append, conflicts_with = "read")]
     pub(crate) interface: Vec<String>,
@@ -151,7 +156,8 @@ pub(crate) struct Args {
     /// Size of the kernel's buffer in KiB, 65536 without it
     ///
     /// It holds packets while this program is busy; one that is too small loses
-    /// bursts. Losses are said, and counted at the end.
+    /// bursts, and with less than 16384 lines come a little later. Losses are
+    /// said, and counted at the end.
     #[arg(short = 'B', long = "buffer-size", value_name = "KIB", help_heading = LIVE,
           value_parser = clap::value_parser!(u32).range(1..=2 << 20))]
     pub(crate) buffer: Option<u32>,
@@ -333,12 +339,12 @@ pub(crate) struct Args {
     /// every packet that the BPF expression lets through. A name that ends in
     /// `.pcapng`, or packets of several link types, give pcapng. When the disk
     /// is full, reading and printing go on, and what was not saved is counted.
-    #[arg(short = 'w', long = "write", value_name = "FILE", help_heading = OUTPUT,
+    #[arg(short = 'w', long = "write", value_name = "FILE", help_heading = SAVING,
           value_hint = clap::ValueHint::FilePath)]
     pub(crate) write: Option<PathBuf>,
 
     /// With -w, write each packet to the file at once
-    #[arg(short = 'U', long = "packet-buffered", help_heading = OUTPUT)]
+    #[arg(short = 'U', long = "packet-buffered", help_heading = SAVING)]
     pub(crate) packet_buffered: bool,
 
     /// With -w, begin the next file after this many million bytes; or 500k,
@@ -347,7 +353,7 @@ pub(crate) struct Args {
     /// As in tcpdump, files after the first have a number after their name. A
     /// file ends with the packet that makes it larger. Every file is complete
     /// by itself.
-    #[arg(short = 'C', value_name = "SIZE", help_heading = OUTPUT, requires = "write",
+    #[arg(short = 'C', value_name = "SIZE", help_heading = SAVING, requires = "write",
           value_parser = file_size)]
     pub(crate) file_size: Option<u64>,
 
@@ -357,7 +363,7 @@ pub(crate) struct Args {
     /// Seconds of the capture: of its packets, and of the clock when it is
     /// live, with or without packets. The time in the name is the local one of
     /// the file's beginning.
-    #[arg(short = 'G', value_name = "SECONDS", help_heading = OUTPUT, requires = "write",
+    #[arg(short = 'G', value_name = "SECONDS", help_heading = SAVING, requires = "write",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) file_seconds: Option<u32>,
 
@@ -366,7 +372,7 @@ pub(crate) struct Args {
     ///
     /// With -C the numbers have leading zeros, so that they sort. With both, the
     /// names are used again within each period of -G.
-    #[arg(short = 'W', value_name = "COUNT", help_heading = OUTPUT, requires = "write",
+    #[arg(short = 'W', value_name = "COUNT", help_heading = SAVING, requires = "write",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) file_count: Option<u32>,
 
@@ -375,12 +381,12 @@ pub(crate) struct Args {
     ///
     /// Such as gzip. It is run without a shell, beside the capture, at the
     /// lowest priority; what runs when all is done is waited for.
-    #[arg(short = 'z', value_name = "PROGRAM", help_heading = OUTPUT, requires = "write",
+    #[arg(short = 'z', value_name = "PROGRAM", help_heading = SAVING, requires = "write",
           value_hint = clap::ValueHint::CommandName)]
     pub(crate) command: Option<OsString>,
 
     /// With -w, print as well
-    #[arg(long, help_heading = OUTPUT, requires = "write")]
+    #[arg(long, help_heading = SAVING, requires = "write")]
     pub(crate) print: bool,
 
     /// With check and overhead, say what there is so far after each so much time:
@@ -388,7 +394,7 @@ pub(crate) struct Args {
     ///
     /// Time is that of the capture. With check, findings are told as they arise,
     /// and what is overdue when its time is up.
-    #[arg(long, value_name = "TIME", help_heading = OUTPUT, value_parser = super::watch::duration)]
+    #[arg(long, value_name = "TIME", help_heading = HAPPENING, value_parser = super::watch::duration)]
     pub(crate) every: Option<std::time::Duration>,
 
     /// Serve figures for Prometheus at http://ADDRESS:PORT/metrics
@@ -396,7 +402,7 @@ pub(crate) struct Args {
     /// For what is not over: with -i, with a file that grows, or a pipe. A port
     /// alone is of this machine (127.0.0.1); for others to see the figures, type
     /// an address.
-    #[arg(long, value_name = "[ADDRESS:]PORT", help_heading = OUTPUT)]
+    #[arg(long, value_name = "[ADDRESS:]PORT", help_heading = HAPPENING)]
     pub(crate) listen: Option<String>,
 
     /// What makes the exit status 1

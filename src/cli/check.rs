@@ -511,6 +511,7 @@ impl<W: io::Write> Consumer for Court<'_, W> {
     }
 
     fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
+        self.result.summary.dropped += dropped.packets;
         let (judge, watch) = (&mut self.judge, &mut self.watch);
         self.engine
             .dropped(dropped.packets, dropped.until, &mut |output| {

@@ -143,6 +143,10 @@ fn client_silent(f: &Silence<'_>) -> Judged {
     if f.shown == Shown::Frame(Down) {
         return None;
     }
+    // Now it is about the server: the same silence of the client was told.
+    if f.shown == Shown::Time && f.told.any() {
+        return None;
+    }
     let by_server = f
         .connection
         .accepted

@@ -4,7 +4,7 @@
 //! ```text
 //!        filter   ring of blocks
 //! wire ──→ kernel ──→ ▓▓▓▒░░░░ ──→ libpcap ──→ stream ─Read→ Capture
-//!                       └ handed over when full, or HAND_OVER after its first packet
+//!                       └ handed over when full, or some time after its first packet
 //! ```
 //!
 //! This file opens an interface; [`stream`] reads it; [`interfaces`] lists what
@@ -15,8 +15,8 @@
 //! second: each packet takes a slot for the largest packet there is, so that on
 //! loopback 64 MiB hold a thousand packets, however small. Without it, packets
 //! lie one behind the other in blocks of 256 KiB, and a block is handed over
-//! when it is full or when a time has passed. That time is short here: the
-//! measurements are in `docs/live.md`.
+//! when it is full or when a time has passed ([`hand_over`]). That time is short
+//! here: the measurements are in `docs/live.md`.
 
 mod interfaces;
 mod stream;
@@ -39,8 +39,14 @@ use stream::Live;
 /// third of a second of the worst flood that loopback has been seen to carry
 /// here. libpcap takes less where memory is short.
 pub const RING_BYTES: u32 = 64 << 20;
-/// How long the kernel may wait for more packets before it hands a block over.
-const HAND_OVER: Duration = Duration::from_millis(10);
+/// Bytes of a block, as libpcap divides the ring: room for one packet of the
+/// greatest snap length.
+const BLOCK_BYTES: u32 = 256 << 10;
+/// How long the kernel may at least wait for more packets before it hands a
+/// block over; and at most, if blocks are few.
+const HAND_OVER: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(100)];
+/// How long all blocks together last at least, as far as that can be.
+const RING_LASTS: Duration = Duration::from_millis(640);
 /// LINKTYPE_LINUX_SLL2: what `any` is read as, because it tells the interface.
 const LINUX_SLL2: Linktype = Linktype(276);
 
@@ -86,7 +92,8 @@ impl Capture {
         let name = &options.interface;
         let failed = |problem| Error::new(name, Place::File, problem);
         let capture = open(options).map_err(failed)?;
-        let (live, counter) = Live::new(capture, options.snap_length, stop);
+        let hand_over = hand_over(options.ring);
+        let (live, counter) = Live::new(capture, options.snap_length, hand_over, stop);
         let capture = Self::from_read(Box::new(live), name, 0)?;
         Ok((capture, counter))
     }
@@ -99,7 +106,7 @@ fn open(options: &LiveOptions) -> Result<pcap::Capture<Active>, Problem> {
         .snaplen(number(options.snap_length))
         // `any` cannot be, and the crate takes the warning for an error.
         .promisc(options.promiscuous && !is_any)
-        .timeout(i32::try_from(HAND_OVER.as_millis()).unwrap_or(1))
+        .timeout(i32::try_from(hand_over(options.ring).as_millis()).unwrap_or(1))
         .buffer_size(number(options.ring))
         .precision(Precision::Nano);
     let mut capture = inactive.open().map_err(refused)?;
@@ -123,6 +130,15 @@ fn open(options: &LiveOptions) -> Result<pcap::Capture<Active>, Problem> {
     }
     filter(&mut capture, &options.filters)?;
     capture.setnonblock().map_err(told)
+}
+
+/// How long the kernel may wait before it hands over a block that is not full. A
+/// block that is handed over half empty is a block less for a burst, so with few
+/// of them lines come a little later.
+fn hand_over(ring: u32) -> Duration {
+    let blocks = (ring / BLOCK_BYTES).max(1);
+    let [least, most] = HAND_OVER;
+    (RING_LASTS / blocks).clamp(least, most)
 }
 
 /// Has the kernel choose by the first expression that it can do.

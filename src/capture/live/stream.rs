@@ -12,7 +12,7 @@
 //!
 //! **Time.** Every packet up to a time *t* has been read when the ring was found
 //! empty at *t*, except for those in the block that the kernel has not handed
-//! over yet: [`GRACE`] is for these. While there is always more to read, capture
+//! over yet: `grace` is for these. While there is always more to read, capture
 //! time is that of the packets. Either way it is told every [`TICK`].
 //!
 //! **Drops.** The kernel only counts them. They are said before the packets that
@@ -40,9 +40,9 @@ use super::super::source::Dropped;
 
 /// How often the time is told.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a packet may be in the kernel's hands: the time after which a block
-/// is handed over, several ticks of a slow timer, and being scheduled.
-const GRACE: Duration = Duration::from_millis(60);
+/// How long a packet may be in the kernel's hands, besides the time after which a
+/// block is handed over: several ticks of a slow timer, and being scheduled.
+const GRACE: Duration = Duration::from_millis(50);
 /// Bytes that are made ready at once.
 const BATCH: usize = 256 << 10;
 
@@ -87,6 +87,8 @@ pub(super) struct Live {
     /// Time of the latest packet.
     latest: Timestamp,
     last_tick: Instant,
+    /// How long a packet may be in the kernel's hands.
+    grace: Duration,
     counter: LiveCounter,
     stop: Arc<AtomicBool>,
     /// When the request to stop was seen.
@@ -101,6 +103,7 @@ impl Live {
     pub(super) fn new(
         capture: pcap::Capture<Active>,
         snap_length: u32,
+        hand_over: Duration,
         stop: Arc<AtomicBool>,
     ) -> (Self, LiveCounter) {
         let counter = LiveCounter::default();
@@ -110,6 +113,7 @@ impl Live {
             dropped: None,
             latest: Timestamp::MIN,
             last_tick: Instant::now(),
+            grace: hand_over + GRACE,
             capture,
             counter: counter.clone(),
             stop,
@@ -134,7 +138,7 @@ impl Live {
             self.count();
             self.over |= self
                 .stopping
-                .is_some_and(|since| is_empty && now.since(since) > GRACE);
+                .is_some_and(|since| is_empty && now.since(since) > self.grace);
             if self.over || self.dropped.is_some() || !self.ready.is_empty() {
                 break;
             }
@@ -196,7 +200,7 @@ impl Live {
             return Ok(());
         }
         self.last_tick = Instant::now();
-        let grace = i64::try_from(GRACE.as_nanos()).unwrap_or(0);
+        let grace = i64::try_from(self.grace.as_nanos()).unwrap_or(0);
         let come = Timestamp::from_nanos(now.nanos().saturating_sub(grace));
         Err(Meanwhile::Tick(come))
     }
@@ -205,7 +209,7 @@ impl Live {
     fn wait(&self) -> io::Result<()> {
         let patience = match self.stopping {
             None => TICK.saturating_sub(self.last_tick.elapsed()),
-            Some(_) => GRACE / 10,
+            Some(_) => self.grace / 10,
         };
         let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO);
         let mut wait = [PollFd::new(self.capture.as_fd(), PollFlags::POLLIN)];

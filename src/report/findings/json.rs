@@ -71,6 +71,8 @@ struct Summary {
     suppressed: u64,
     #[serde(skip_serializing_if = "is_zero")]
     more: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    dropped: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     complete: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -247,6 +249,7 @@ impl Summary {
             rules_evaluated: summary.rules_evaluated,
             suppressed: summary.suppressed,
             more: summary.more,
+            dropped: summary.dropped,
             complete: summary.damaged.then_some(false),
             errors: errors.to_vec(),
             rules: None,

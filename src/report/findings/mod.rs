@@ -76,6 +76,8 @@ pub struct CheckSummary {
     pub suppressed: u64,
     /// Findings that were only counted, because there were too many.
     pub more: u64,
+    /// Packets that were lost before they could be captured.
+    pub dropped: u64,
     /// The input was damaged.
     pub damaged: bool,
 }
@@ -102,6 +104,7 @@ impl CheckSummary {
         self.rules_evaluated = self.rules_evaluated.max(other.rules_evaluated);
         self.suppressed += other.suppressed;
         self.more += other.more;
+        self.dropped += other.dropped;
         self.damaged |= other.damaged;
     }
 }

@@ -155,6 +155,13 @@ impl Text {
         if summary.suppressed > 0 {
             *text += &format!("; {} known or allowed", summary.suppressed);
         }
+        if summary.dropped > 0 {
+            let dropped = counted(summary.dropped, "packet");
+            *text += &self.paint(
+                AnsiColor::Yellow.on_default(),
+                &format!("; {dropped} dropped before they could be captured"),
+            );
+        }
         *text += ")\n";
         if summary.more > 0 {
             *text += &format!(

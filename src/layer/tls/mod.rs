@@ -16,18 +16,18 @@
 //!   and a sequence number, and never else.
 //! - **Secrets may come late.** Records wait for them, up to
 //!   [`limits::TLS_WAITING`], and what comes after them in the other direction
-//!   waits with them ([`turns`]); what is given up is still counted, so that
+//!   waits with them (`turns`); what is given up is still counted, so that
 //!   later records open when the secret comes after all.
 //! - **Early data counts when the server took it.** Until that is known it is
 //!   held; what was rejected is not handed on.
 //! - **A hole costs what it covers.** Where a record is known to be missing its
-//!   successor is; else it is looked for ([`chain`]), and the sequence number
+//!   successor is; else it is looked for (`chain`), and the sequence number
 //!   that opens it tells how many records, and so how many bytes of content,
-//!   were lost ([`search`]).
+//!   were lost (`search`).
 //! - **Each direction goes by itself**, except that most of them need the other
 //!   side's hello. Of a client alone TLS 1.3 can be read all the same.
 //!
-//! TLS 1.2 and 1.3 are read with the cipher suites of [`suite`]; others, and
+//! TLS 1.2 and 1.3 are read with the cipher suites of `suite`; others, and
 //! versions before, are named. Without feature `tls` everything here works but
 //! opening records.
 //!

@@ -312,6 +312,9 @@ impl Tls {
             }),
             false => self.lane(way).stuck = Some((keys.generation(), self.facts.changes)),
         }
+        content.clear();
+        // Of many connections nearly all have small records.
+        content.shrink_to(4096);
         self.content = content;
         taken
     }

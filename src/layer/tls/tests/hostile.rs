@@ -1,5 +1,7 @@
 //! Whatever comes, nothing breaks, nothing grows, and every byte is told once.
 
+use std::time::Instant;
+
 use proptest::prelude::*;
 
 use super::conversation::*;
@@ -26,10 +28,16 @@ proptest! {
     fn forged_conversations(
         suite in any_suite(),
         acts in acts(10),
+        early in any::<Option<bool>>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), 0u8..3, any::<u8>()), 1..12),
         size in 1usize..2000,
     ) {
-        let talk = make(suite, &acts);
+        let data: [&[u8]; 2] = [b"sent before", b"the handshake was over"];
+        let early = early.map(|accepted| Early { data: &data, accepted });
+        let talk = match suite.0.v13 {
+            true => v13_early(suite.0, early, &acts),
+            false => make(suite, &acts),
+        };
         let mut reader = talk.reader();
         let total: usize = talk.records.iter().map(|(_, sent)| sent.bytes.len()).sum();
         let mut sent_bytes = Vec::new();
@@ -121,6 +129,68 @@ fn headers_without_end_after_a_hole() {
     let forged = b"\x17\x03\x03\x3f\xffx".repeat(20_000);
     feed(&mut reader, Way::Down, &forged, 1460);
     reader.finish();
+}
+
+/// Eight times as much takes about eight times as long, not sixty-four times,
+/// whatever it is.
+#[test]
+fn time_is_linear() {
+    let noise = |n: usize| (0..n as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8);
+    let talk = |n| {
+        let data = |n: usize| (Way::Up, Act::Data(vec![n as u8; 100], 0));
+        let acts: Vec<_> = (0..n / 100).map(data).collect();
+        make((Suite::find(0x1301).unwrap(), false), &acts)
+    };
+    let searching = |n: usize| {
+        let mut reader = Reader::new("");
+        reader.gap(Way::Up, 1);
+        let bytes: Vec<u8> = noise(n).collect();
+        feed(&mut reader, Way::Up, &bytes, 1);
+    };
+    let gathering = |n: usize| {
+        let mut reader = Reader::new("");
+        let header = b"\x16\x03\x03\x00\x01";
+        for byte in noise(n / 6) {
+            feed(&mut reader, Way::Up, &[&header[..], &[byte]].concat(), 6);
+        }
+    };
+    let waiting = |n: usize| {
+        let talk = talk(n);
+        let mut reader = Reader::new("");
+        for (n, (way, sent)) in talk.records.iter().enumerate() {
+            // Others' secrets come all the time.
+            reader.secrets(&format!("CLIENT_RANDOM {n:064x} {n:096x}\n"));
+            feed(&mut reader, *way, &sent.bytes, 1460);
+        }
+    };
+    let losing = |n: usize| {
+        let talk = talk(n);
+        let mut reader = talk.reader();
+        for (n, (way, sent)) in talk.records.iter().enumerate() {
+            match n % 2 {
+                0 => feed(&mut reader, *way, &sent.bytes, 1460),
+                _ => reader.gap(*way, sent.bytes.len() as u64),
+            }
+        }
+    };
+    let cases: [(&str, &dyn Fn(usize)); 4] = [
+        ("searching", &searching),
+        ("gathering", &gathering),
+        ("waiting", &waiting),
+        ("losing", &losing),
+    ];
+    for (name, run) in cases {
+        let time = |n| {
+            let once = || {
+                let begin = Instant::now();
+                run(n);
+                begin.elapsed()
+            };
+            (0..3).map(|_| once()).min().unwrap()
+        };
+        let (short, long) = (time(20_000), time(160_000));
+        assert!(long < short * 32, "{name}: {short:?} and {long:?}");
+    }
 }
 
 #[test]

@@ -10,9 +10,9 @@
 # vanish: connections that are never closed, one every ten seconds of capture
 # time, for a month (SILENT=6500000 packets): what is idle must be given up.
 #
-# live: clients of a real Mosquitto on loopback, connecting and leaving as fast as
-# they can for LIVE=180 seconds, in a network namespace of its own (as root, or a
-# user who may create one).
+# live: clients of a real Mosquitto on loopback, some hundreds a second for LIVE=240
+# seconds, each connects, publishes once and leaves; in a network namespace of its
+# own (as root, or a user who may create one).
 #
 # Prints the program's own memory (RssAnon: without the kernel's ring and the
 # program itself) at ten times of each run, before the account at the end. It fills
@@ -126,11 +126,29 @@ piped() {
     done
 }
 
+# CONNECT of a client that nobody has seen before, PUBLISH of QoS 1, DISCONNECT,
+# over and over, with nothing but the shell: starting programs takes longer. Not as
+# fast as it can, or the rate would be that of the machine, and memory goes with it.
+# To many addresses, because ports that were just used have to rest.
+client() {
+    local n=0 answer
+    exec 4<>"$folder/never"
+    while [ $SECONDS -lt "$2" ]; do
+        n=$((n + 1))
+        exec 3<>"/dev/tcp/127.0.0.$((n % 250 + 1))/1883" || continue
+        printf '\x10\x14\0\x04MQTT\x04\x02\0\x3c\0\x08%s%07d\x32\x0a\0\x04soak\0\x01on\xe0\0' "$1" "$n" >&3
+        # Until the broker closes.
+        IFS= read -r -N 100 answer <&3 || true
+        exec 3>&-
+        read -r -t 0.008 -u 4 answer || true
+    done
+}
+
 live() {
-    local seconds=${LIVE:-180} port=1883 names=(reading check overhead) pids=() watching=() name n
+    local seconds=${LIVE:-240} port=1883 names=(reading check overhead) pids=() watching=() name n
     chmod 777 "$folder"
     ip link set lo up
-    printf 'listener %s 127.0.0.1\nallow_anonymous true\n' $port >"$folder/mosquitto.conf"
+    printf 'listener %s\nallow_anonymous true\n' $port >"$folder/mosquitto.conf"
     mosquitto -c "$folder/mosquitto.conf" >/dev/null 2>&1 &
     local broker=$!
     started+=("$broker")
@@ -141,6 +159,7 @@ live() {
         check) set -- check -i lo ;;
         overhead) set -- overhead -i lo --every 10s ;;
         esac
+        : >"$folder/said-$name"
         "$MQTTDUMP" "$@" -Z root >/dev/null 2>"$folder/said-$name" &
         pids+=($!)
         started+=($!)
@@ -149,10 +168,9 @@ live() {
         watching+=($!)
     done
     local end=$((SECONDS + seconds)) clients=()
-    for n in 1 2 3; do
-        while [ $SECONDS -lt $end ]; do
-            mosquitto_pub -p $port -t "soak/$n" -q $((n - 1)) -m "$RANDOM"
-        done &
+    mkfifo "$folder/never"
+    for n in 1 2 3 4; do
+        client "$n" "$end" 2>/dev/null &
         clients+=($!)
         started+=($!)
     done
@@ -179,7 +197,7 @@ for what in "${whats[@]}"; do
         piped f "$silent"
         ;;
     live)
-        echo "live: clients of Mosquitto that come and go for ${LIVE:-180} s"
+        echo "live: clients of Mosquitto that come and go for ${LIVE:-240} s"
         live
         ;;
     *)

@@ -15,7 +15,7 @@
 //! second: each packet takes a slot for the largest packet there is, so that on
 //! loopback 64 MiB hold a thousand packets, however small. Without it, packets
 //! lie one behind the other in blocks of 256 KiB, and a block is handed over
-//! when it is full or when a time has passed ([`hand_over`]). That time is short
+//! when it is full or when a time has passed (`hand_over`). That time is short
 //! here: the measurements are in `docs/live.md`.
 
 mod interfaces;

@@ -211,6 +211,19 @@ fn the_table_is_of_this_project() {
     }
 }
 
+/// What is only compiled for tests may do as it likes, however deep it lies; the
+/// rest may not.
+#[test]
+fn the_guard_leaves_out_tests_and_nothing_else() {
+    let paths: Vec<String> = sources().into_iter().map(|f| f.path).collect();
+    let has = |path: &str| paths.iter().any(|p| p == path);
+    assert!(has("src/layer/tls/mod.rs") && has("src/layer/tls/cipher.rs"));
+    for path in ["tests.rs", "tests/cost.rs", "cipher/seal.rs"] {
+        assert!(project("src/layer/tls").join(path).is_file());
+        assert!(!has(&format!("src/layer/tls/{path}")), "{path}");
+    }
+}
+
 /// The guard itself fails when it should.
 #[test]
 fn the_guard_sees_every_way_to_import() {
@@ -389,7 +402,11 @@ fn sources() -> Vec<Source> {
     let root = project("");
     texts
         .into_iter()
-        .filter(|(path, _)| !for_tests.contains(path))
+        .filter(|(path, _)| {
+            // With the modules below them.
+            let is_in = |file: &PathBuf| path == file || path.starts_with(file.with_extension(""));
+            !for_tests.iter().any(is_in)
+        })
         .map(|(path, text)| {
             let path = path.strip_prefix(&root).unwrap_or(&path);
             let path: Vec<_> = path

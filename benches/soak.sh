@@ -10,7 +10,7 @@
 # vanish: connections that are never closed, one every ten seconds of capture
 # time, for a month (SILENT=6500000 packets): what is idle must be given up.
 #
-# live: clients of a real Mosquitto on loopback, some hundreds a second for LIVE=240
+# live: clients of a real Mosquitto on loopback, some hundreds a second for LIVE=420
 # seconds, each connects, publishes once and leaves; in a network namespace of its
 # own (as root, or a user who may create one).
 #
@@ -145,7 +145,7 @@ client() {
 }
 
 live() {
-    local seconds=${LIVE:-240} port=1883 names=(reading check overhead) pids=() watching=() name n
+    local seconds=${LIVE:-420} port=1883 names=(reading check overhead) pids=() watching=() name n
     chmod 777 "$folder"
     ip link set lo up
     printf 'listener %s\nallow_anonymous true\n' $port >"$folder/mosquitto.conf"
@@ -197,7 +197,7 @@ for what in "${whats[@]}"; do
         piped f "$silent"
         ;;
     live)
-        echo "live: clients of Mosquitto that come and go for ${LIVE:-240} s"
+        echo "live: clients of Mosquitto that come and go for ${LIVE:-420} s"
         live
         ;;
     *)

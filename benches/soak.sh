@@ -10,7 +10,7 @@
 # vanish: connections that are never closed, one every ten seconds of capture
 # time, for a month (SILENT=6500000 packets): what is idle must be given up.
 #
-# live: clients of a real Mosquitto on loopback, some hundreds a second for LIVE=420
+# live: clients of a real Mosquitto on loopback, some hundreds a second for LIVE=180
 # seconds, each connects, publishes once and leaves; in a network namespace of its
 # own (as root, or a user who may create one).
 #
@@ -126,17 +126,17 @@ piped() {
     done
 }
 
-# CONNECT of a client that nobody has seen before, PUBLISH of QoS 1, DISCONNECT,
-# over and over, with nothing but the shell: starting programs takes longer. Not as
-# fast as it can, or the rate would be that of the machine, and memory goes with it.
-# To many addresses, because ports that were just used have to rest.
+# CONNECT of one of 4,000 clients, PUBLISH of QoS 1, DISCONNECT, over and over, with
+# nothing but the shell: starting programs takes longer. Not as fast as it can, or
+# the rate would be that of the machine, and memory goes with it.
+# To several addresses, because ports that were just used have to rest.
 client() {
     local n=0 answer
     exec 4<>"$folder/never"
     while [ $SECONDS -lt "$2" ]; do
         n=$((n + 1))
-        exec 3<>"/dev/tcp/127.0.0.$((n % 250 + 1))/1883" || continue
-        printf '\x10\x14\0\x04MQTT\x04\x02\0\x3c\0\x08%s%07d\x32\x0a\0\x04soak\0\x01on\xe0\0' "$1" "$n" >&3
+        exec 3<>"/dev/tcp/127.0.0.$((n % 8 + 1))/1883" || continue
+        printf '\x10\x14\0\x04MQTT\x04\x02\0\x3c\0\x08%s%07d\x32\x0a\0\x04soak\0\x01on\xe0\0' "$1" $((n % 4000)) >&3
         # Until the broker closes.
         IFS= read -r -N 100 answer <&3 || true
         exec 3>&-
@@ -145,7 +145,7 @@ client() {
 }
 
 live() {
-    local seconds=${LIVE:-420} port=1883 names=(reading check overhead) pids=() watching=() name n
+    local seconds=${LIVE:-180} port=1883 names=(reading check overhead) pids=() watching=() name n
     chmod 777 "$folder"
     ip link set lo up
     printf 'listener %s\nallow_anonymous true\n' $port >"$folder/mosquitto.conf"
@@ -197,7 +197,7 @@ for what in "${whats[@]}"; do
         piped f "$silent"
         ;;
     live)
-        echo "live: clients of Mosquitto that come and go for ${LIVE:-420} s"
+        echo "live: clients of Mosquitto that come and go for ${LIVE:-180} s"
         live
         ;;
     *)

@@ -91,6 +91,7 @@ impl KeyLogFile {
 
 /// Takes the keys that a pcapng file has.
 pub(crate) fn from_block(block: &Block<'_>, engine: &mut Engine) {
+    engine.expect_secrets();
     if let Block::Secrets { kind, data, .. } = block
         && *kind == TLS_KEY_LOG
     {

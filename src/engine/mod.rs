@@ -273,12 +273,16 @@ enum Tracked {
 impl Engine {
     /// An engine that has read nothing yet.
     pub fn new(config: Config) -> Self {
+        let mut keys = KeyLog::default();
+        if !config.expects_keys {
+            keys.close();
+        }
         Self {
             net: Decoder::new(config.verify_checksums),
             config,
             flows: FlowTable::default(),
             shared: Shared::default(),
-            keys: KeyLog::default(),
+            keys,
             keys_seen: 0,
             packets: 0,
             last: PacketRef::default(),
@@ -321,6 +325,12 @@ impl Engine {
             connection,
             fragments: &self.fragments,
         }
+    }
+
+    /// Says that keys to TLS may come, although [`Config::expects_keys`] does not
+    /// say so: the capture is of a kind that can hold them.
+    pub fn expect_secrets(&mut self) {
+        self.keys.reopen();
     }
 
     /// Takes keys to TLS: text in the NSS key log format, in pieces of any size.

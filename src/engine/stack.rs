@@ -138,7 +138,7 @@ impl Stack {
     /// Whether it is TLS of which nothing was read, and nobody knows what it
     /// carries.
     pub(super) fn is_sealed(&self, cx: &Context<'_, '_>) -> bool {
-        let has_keys = cx.keys.generation() > 0;
+        let has_keys = !cx.keys.is_empty();
         self.above.conversation.is_none() && self.bottom.is_sealed(has_keys)
     }
 
@@ -672,7 +672,7 @@ impl Node {
                 }
                 if names_mqtt(tls.info()) {
                     climb.converse();
-                } else if !climb.cx.config.expects_keys && climb.cx.keys.generation() == 0 {
+                } else if !climb.cx.config.expects_keys && climb.cx.keys.is_empty() {
                     // Nobody will ever know.
                     *above = Self::Foreign;
                 }

@@ -99,6 +99,11 @@ impl KeyLog {
         }
     }
 
+    /// Says that some may come after all.
+    pub fn reopen(&mut self) {
+        self.closed = false;
+    }
+
     /// Grows whenever something new is known.
     pub fn generation(&self) -> u64 {
         self.generation

@@ -18,8 +18,8 @@
 //!
 //! A hole inside a payload is counted through, and the mask goes on behind it. A
 //! hole over a header ends the direction until a frame is found again
-//! ([`search`]). Of compressed messages the one with the hole is lost from there
-//! on, and of later ones what looks back at it ([`inflate`]). Where something is
+//! (`search.rs`). Of compressed messages the one with the hole is lost from there
+//! on, and of later ones what looks back at it (`inflate.rs`). Where something is
 //! lost and nobody knows how much, a gap of unknown length is passed on, with an
 //! empty place if the bytes are all there and merely make no sense.
 

@@ -118,8 +118,8 @@ struct Payload {
     /// Bytes to come.
     left: u64,
     content: Content,
-    /// The first two bytes of a close frame's.
-    code: [u8; 2],
+    /// The first two bytes of a close frame's, as far as they were captured.
+    code: [Option<u8>; 2],
 }
 
 /// What to do with a payload.
@@ -514,7 +514,7 @@ impl Lane {
             header,
             left: header.len,
             content,
-            code: [0; 2],
+            code: [None; 2],
         };
         self.state = State::Payload(payload);
         if header.len > 0 {
@@ -543,7 +543,8 @@ impl Lane {
         payload.left -= here as u64;
         if payload.content == Content::Control {
             let code = payload.code.iter_mut().skip(phase as usize);
-            code.zip(mine.bytes).for_each(|(code, byte)| *code = *byte);
+            code.zip(mine.bytes)
+                .for_each(|(code, byte)| *code = Some(*byte));
         }
         let payload = *payload;
         let ended = payload.left == 0;
@@ -601,17 +602,19 @@ impl Lane {
 
     fn close(&mut self, payload: Payload, at: At, cx: &mut Context<'_>) {
         self.closed = true;
-        let mut code = payload.code;
-        if let Some(key) = payload.header.key {
-            mask(&mut code, key, 0);
+        if payload.header.len == 1 {
+            self.odd("a close frame with half a status code", at, cx);
         }
-        let code = match payload.header.len {
-            0 => None,
-            1 => {
-                self.odd("a close frame with half a status code", at, cx);
-                None
+        let code = match payload.code {
+            [Some(high), Some(low)] => {
+                let mut code = [high, low];
+                if let Some(key) = payload.header.key {
+                    mask(&mut code, key, 0);
+                }
+                Some(u16::from_be_bytes(code))
             }
-            _ => Some(u16::from_be_bytes(code)),
+            // There is none, or not all of it was captured.
+            _ => None,
         };
         if code.is_some_and(|code| !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)) {
             let what = "a close frame with a status code that is not to be sent";

@@ -448,6 +448,33 @@ fn status_codes_of_close_frames() {
 }
 
 #[test]
+fn what_is_lost_of_a_close_frame_is_not_made_up() {
+    for (way, key) in [(Way::Up, KEY), (Way::Down, None)] {
+        let mut wire = Wire::head(way, "");
+        wire.plain(0x82, key, &connect());
+        let payload = wire.frame(0x88, key, b"\x03\xe8bye");
+        for start in payload.clone() {
+            for end in start + 1..=payload.end {
+                let mut reader = Reader::new(WebSocket::new());
+                reader.all(way, &wire, &[], start..end);
+                let (told, _) = reader.finish();
+                let notes = told[way as usize].notes();
+                let code = (start >= payload.start + 2).then_some(1000);
+                assert_eq!(
+                    notes.last(),
+                    Some(&Note::WsClose { code }),
+                    "{start}..{end}"
+                );
+                assert!(
+                    !notes.iter().any(|note| matches!(note, Note::Odd(_))),
+                    "{notes:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_a_frame_ends_the_direction_until_one_is_found() {
     for bad in [&b"\x83\x80abcd"[..], b"\x82\xff\x80\0\0\0\0\0\0\0abcd"] {
         let mut wire = up();

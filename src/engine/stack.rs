@@ -672,7 +672,10 @@ impl Node {
                 }
                 if names_mqtt(tls.info()) {
                     climb.converse();
-                } else if !climb.cx.config.expects_keys && climb.cx.keys.is_empty() {
+                } else if !climb.cx.config.expects_keys
+                    && climb.cx.keys.is_empty()
+                    && tls.hellos_are_over()
+                {
                     // Nobody will ever know.
                     *above = Self::Foreign;
                 }

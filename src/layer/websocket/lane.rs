@@ -72,6 +72,7 @@ impl Context<'_> {
 pub(super) struct Lane {
     state: State,
     message: Message,
+    text: Text,
     inflater: Option<Box<Inflater>>,
     /// Compressed bytes were lost, and later messages may look back at them.
     adrift: bool,
@@ -140,12 +141,41 @@ enum Message {
     Is(Content),
 }
 
+/// Whether MQTT comes in a text message. One without a byte carries none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Text {
+    No,
+    /// The message is text, and no byte of it was passed on yet.
+    Empty,
+    /// It was told, which is done once.
+    Told,
+}
+
+impl Text {
+    fn begin(&mut self, is_text: bool) {
+        *self = match *self {
+            Self::Told => Self::Told,
+            _ if is_text => Self::Empty,
+            _ => Self::No,
+        };
+    }
+
+    /// A byte of the message is passed on.
+    fn pass(&mut self, at: At, cx: &mut Context<'_>) {
+        if *self == Self::Empty {
+            *self = Self::Told;
+            cx.note(Note::TextMessage, at);
+        }
+    }
+}
+
 impl Lane {
     /// From the first byte of the request or the response.
     pub(super) fn new() -> Self {
         Self {
             state: State::Opening(Opening::default()),
             message: Message::None,
+            text: Text::No,
             inflater: None,
             adrift: false,
             gapped: false,
@@ -220,13 +250,9 @@ impl Lane {
 
     /// Tells an oddity, once.
     fn odd(&mut self, what: &'static str, at: At, cx: &mut Context<'_>) {
-        self.once(Note::Odd(what), what, at, cx);
-    }
-
-    fn once(&mut self, note: Note, key: &'static str, at: At, cx: &mut Context<'_>) {
-        if !self.told.contains(&key) {
-            self.told.push(key);
-            cx.note(note, at);
+        if !self.told.contains(&what) {
+            self.told.push(what);
+            cx.note(Note::Odd(what), at);
         }
     }
 
@@ -472,9 +498,7 @@ impl Lane {
                 self.lose_context(cx);
             }
         }
-        if header.opcode() == Opcode::Text {
-            self.once(Note::TextMessage, "a text message", at, cx);
-        }
+        self.text.begin(header.opcode() == Opcode::Text);
         if !header.rsv1() {
             return Content::Plain;
         }
@@ -564,6 +588,7 @@ impl Lane {
                 }
                 if payload.content == Content::Plain {
                     self.gapped = false;
+                    self.text.pass(mine.at, cx);
                     cx.data(mine);
                 } else {
                     let after = match (ended, payload.header.is_final()) {
@@ -592,6 +617,7 @@ impl Lane {
         }
         if payload.header.is_final() {
             self.message = Message::None;
+            self.text.begin(false);
             let deflate = cx.shared.compression.deflate();
             if deflate.is_some_and(|deflate| deflate.starts_afresh(cx.way)) {
                 self.inflater = None;
@@ -630,10 +656,11 @@ impl Lane {
         let Some(inflater) = &mut self.inflater else {
             return;
         };
-        let gapped = &mut self.gapped;
+        let (gapped, text) = (&mut self.gapped, &mut self.text);
         let result = inflater.inflate(piece, after, &mut |inflated| match inflated {
             Inflated::Piece(piece) => {
                 *gapped = false;
+                text.pass(piece.at, cx);
                 cx.data(piece);
             }
             Inflated::Nothing(place) => cx.own(place, Own::WsFrame),
@@ -699,6 +726,7 @@ impl Lane {
     fn look(&mut self, cx: &mut Context<'_>) {
         self.lose_context(cx);
         self.message = Message::Unsure;
+        self.text.begin(false);
         self.state = State::Lost(Box::new(Search::new(cx.way)));
     }
 

@@ -427,6 +427,30 @@ fn text_is_told_once() {
 }
 
 #[test]
+fn a_text_message_is_told_with_its_first_byte() {
+    // Nobody minds one without any.
+    let mut wire = up();
+    wire.plain(0x81, KEY, b"")
+        .plain(0x82, KEY, &connect())
+        .plain(0x01, KEY, b"")
+        .plain(0x80, KEY, b"")
+        .plain(0x82, KEY, b"\xc0\0");
+    let ([told, _], _) = read(&wire, &down(), &[]);
+    assert_eq!(told.notes(), []);
+    assert_eq!(told.bytes(), wire.mqtt());
+
+    // In fragments the first of which is empty, the second tells.
+    wire.plain(0x01, KEY, b"");
+    let start = wire.bytes.len();
+    wire.plain(0x80, KEY, b"\xc0\0");
+    let mut reader = Reader::new(WebSocket::new());
+    reader.all(Way::Down, &down(), &[], 0..0);
+    reader.all(Way::Up, &wire, &[start], 0..0);
+    let ([told, _], _) = reader.finish();
+    assert_eq!(told.notes, [(Note::TextMessage, start as u64)]);
+}
+
+#[test]
 fn status_codes_of_close_frames() {
     for (body, code, odd) in [
         (&b""[..], None, false),

@@ -170,6 +170,37 @@ fn transports_are_named_by_both_hellos() {
     }
 }
 
+/// A ping that was lost in part, before the first bytes of MQTT, does not make
+/// MQTT of what is none.
+#[test]
+fn transports_recognise_behind_a_lost_ping() {
+    let said = |behind: &str| {
+        let text = format!(
+            "> hex {}\n< hex {}\n> hex 89 84 00 00 00 00\n! gap 4 >\n> hex {behind}\n> hex {behind}",
+            hex(
+                b"GET /mqtt HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+                Sec-WebSocket-Protocol: mqtt\r\n\r\n"
+            ),
+            hex(
+                b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+                Sec-WebSocket-Protocol: mqtt\r\n\r\n"
+            ),
+        );
+        let wire = Wire::new(&transcript::Conversation::new(&text));
+        let read = read_packets(&wire.packets(&Stack::default()));
+        let names: Vec<_> = read.events.iter().map(|event| event.name).collect();
+        (read.frames.len(), names)
+    };
+    let (frames, events) = said(&hex(b"\x82\x88\0\0\0\0GARBAGE!"));
+    assert_eq!(frames, 0);
+    assert!(events.contains(&"not_mqtt"), "{events:?}");
+    assert!(!events.contains(&"malformed"), "{events:?}");
+    let (frames, events) = said(&hex(b"\x82\x82\0\0\0\0\xc0\0"));
+    assert_eq!(frames, 2, "{events:?}");
+}
+
 /// A hello of TLS 1.2 in its record, in hexadecimal: the client's (1), or the
 /// server's (2).
 fn hello(kind: u8, alpn: &[&str]) -> String {
@@ -189,7 +220,11 @@ fn hello(kind: u8, alpn: &[&str]) -> String {
     let body = [&[3, 3][..], &random, &[0], suites, &with_len(extensions)].concat();
     let message = [&[kind, 0][..], &with_len(body)].concat();
     let record = [&[0x16, 3, 3][..], &with_len(message)].concat();
-    let hex: Vec<String> = record.iter().map(|byte| format!("{byte:02x}")).collect();
+    hex(&record)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     hex.join(" ")
 }
 

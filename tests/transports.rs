@@ -170,6 +170,22 @@ fn transports_are_named_by_both_hellos() {
     }
 }
 
+/// Of what layers tell before anybody knows that they carry MQTT so much is kept,
+/// and what is not is said.
+#[test]
+fn transports_say_when_events_are_left_out() {
+    for (alerts, bounds) in [(16, 0), (17, 1), (40, 1)] {
+        let alert = "> hex 15 03 03 00 02 01 5a\n".repeat(alerts);
+        let (client, server) = (hello(1, &["mqtt", "http/1.1"]), hello(2, &["mqtt"]));
+        let text = format!("> hex {client}\n{alert}< hex {server}");
+        let wire = Wire::new(&transcript::Conversation::new(&text));
+        let wire = wire.between("10.0.0.7:40122", "10.0.1.1:443");
+        let read = read_packets(&wire.packets(&Stack::default()));
+        assert_eq!(read.events_named("tls_alert").len(), 16);
+        assert_eq!(read.events_named("bound").len(), bounds, "{alerts} alerts");
+    }
+}
+
 /// A ping that was lost in part, before the first bytes of MQTT, does not make
 /// MQTT of what is none.
 #[test]

@@ -89,9 +89,13 @@ pub const RESYNC_BYTES: usize = 64 << 10;
 pub const UPGRADE_BYTES: usize = 16 << 10;
 /// Header fields of it.
 pub const UPGRADE_FIELDS: usize = 128;
-/// Bytes that one compressed WebSocket message may inflate to. Nothing is kept
-/// of them: this is about the time that a few compressed bytes may cost.
+/// Bytes that the compressed messages of one direction of a WebSocket may
+/// inflate to, whatever was sent. Nothing is kept of them: this is about the time
+/// that a few compressed bytes may cost.
 pub const INFLATED_BYTES: u64 = 64 << 20;
+/// Bytes more of them for each byte of payload that was sent. What is worth
+/// sending is seldom compressed by a tenth of that; deflate gets to 1032.
+pub const INFLATED_RATIO: u64 = 64;
 /// Times that one direction of a WebSocket may break its format and be found
 /// again.
 pub const WEBSOCKET_BREAKS: u8 = 16;

@@ -18,6 +18,9 @@
 //! After a loss a message may look back at what is not there. One that does not
 //! is read all the same, and one that does up to that point: zlib tells a
 //! distance that is too far.
+//!
+//! What comes out has to be in proportion to what was sent ([`Budget`]): else a
+//! segment of a bomb would cost more time than anybody has for it.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -40,13 +43,40 @@ pub(super) struct Inflater {
     stream: Decompress,
     /// Compressed bytes that gave nothing yet.
     pending: Option<Place>,
-    /// Bytes that the message gave so far.
-    message: u64,
     /// Bytes since the window was empty.
     since: u64,
     /// Nothing has come since the message began, or since its sender finished a
     /// stream instead of flushing it: there was no tail to take off.
     fresh: bool,
+}
+
+/// How many bytes may come out, in one direction.
+#[derive(Debug)]
+pub(super) struct Budget {
+    earned: u64,
+    /// May be a chunk more.
+    spent: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            earned: limits::INFLATED_BYTES,
+            spent: 0,
+        }
+    }
+}
+
+impl Budget {
+    /// So many bytes of payload were sent.
+    pub(super) fn earn(&mut self, bytes: usize) {
+        let more = limits::INFLATED_RATIO.saturating_mul(bytes as u64);
+        self.earned = self.earned.saturating_add(more);
+    }
+
+    const fn is_spent(&self) -> bool {
+        self.spent >= self.earned
+    }
 }
 
 /// What comes after a piece.
@@ -71,8 +101,8 @@ pub(super) enum Inflated<'a> {
 /// Why a message cannot be inflated further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
-    /// It became too large; else it was wrong, or looks back too far.
-    pub(super) too_large: bool,
+    /// Too much came out; else it was wrong, or looks back too far.
+    pub(super) too_much: bool,
     /// Bytes of the piece, and before it, that nothing was told of.
     pub(super) place: Place,
 }
@@ -82,7 +112,6 @@ impl Inflater {
         Self {
             stream: Decompress::new(false),
             pending: None,
-            message: 0,
             since: 0,
             fresh: true,
         }
@@ -95,7 +124,6 @@ impl Inflater {
 
     /// A message begins.
     pub(super) fn begin(&mut self) {
-        self.message = 0;
         self.fresh = true;
     }
 
@@ -116,6 +144,7 @@ impl Inflater {
         &mut self,
         piece: Piece<'_>,
         after: After,
+        budget: &mut Budget,
         out: &mut dyn FnMut(Inflated<'_>),
     ) -> Result<(), Failure> {
         let mut from = match self.pending.take() {
@@ -127,6 +156,13 @@ impl Inflater {
             None => piece.place.start,
         };
         let end = piece.place.end;
+        if budget.is_spent() {
+            let place = Place { start: from, end };
+            return Err(Failure {
+                too_much: true,
+                place,
+            });
+        }
         let mut buffer = Vec::with_capacity(CHUNK);
         let mut tell = |from: u64, to: u64, bytes: &[u8]| {
             let (place, at) = (
@@ -161,7 +197,7 @@ impl Inflater {
                 let read = (self.stream.total_in() - read) as usize;
                 let new = (buffer.len() - had) as u64;
                 rest = rest.get(read..).unwrap_or_default();
-                self.message += new;
+                budget.spent += new;
                 self.since += new;
                 self.fresh &= read == 0;
                 let upto = match is_tail {
@@ -171,14 +207,14 @@ impl Inflater {
                         piece.split_at(consumed).0.place.end.max(from)
                     }
                 };
-                let too_large = self.message > limits::INFLATED_BYTES;
-                if status.is_err() || too_large {
+                let too_much = budget.is_spent();
+                if status.is_err() || too_much {
                     if !buffer.is_empty() {
                         tell(from, upto, &buffer);
                         from = upto;
                     }
                     return Err(Failure {
-                        too_large,
+                        too_much,
                         place: Place { start: from, end },
                     });
                 }

@@ -12,7 +12,7 @@
 use super::super::{Note, Own, Passed, Piece, Place, Sink, Stream, Way};
 use super::header::{FrameHeader, Opcode, mask};
 use super::held::Held;
-use super::inflate::{After, Failure, Inflated, Inflater};
+use super::inflate::{After, Budget, Failure, Inflated, Inflater};
 use super::search::Search;
 use super::upgrade::{self, BlankLine, Compression, WebSocketInfo};
 use crate::flow::At;
@@ -74,6 +74,9 @@ pub(super) struct Lane {
     message: Message,
     text: Text,
     inflater: Option<Box<Inflater>>,
+    budget: Budget,
+    /// It was told that the budget is spent.
+    told_spent: bool,
     /// Compressed bytes were lost, and later messages may look back at them.
     adrift: bool,
     /// It was told that bytes lack, and none were passed on since.
@@ -177,6 +180,8 @@ impl Lane {
             message: Message::None,
             text: Text::No,
             inflater: None,
+            budget: Budget::default(),
+            told_spent: false,
             adrift: false,
             gapped: false,
             closed: false,
@@ -569,6 +574,8 @@ impl Lane {
             let code = payload.code.iter_mut().skip(phase as usize);
             code.zip(mine.bytes)
                 .for_each(|(code, byte)| *code = Some(*byte));
+        } else {
+            self.budget.earn(here);
         }
         let payload = *payload;
         let ended = payload.left == 0;
@@ -657,7 +664,8 @@ impl Lane {
             return;
         };
         let (gapped, text) = (&mut self.gapped, &mut self.text);
-        let result = inflater.inflate(piece, after, &mut |inflated| match inflated {
+        let budget = &mut self.budget;
+        let result = inflater.inflate(piece, after, budget, &mut |inflated| match inflated {
             Inflated::Piece(piece) => {
                 *gapped = false;
                 text.pass(piece.at, cx);
@@ -666,12 +674,14 @@ impl Lane {
             Inflated::Nothing(place) => cx.own(place, Own::WsFrame),
         });
         self.adrift &= !inflater.is_whole();
-        let Err(Failure { too_large, place }) = result else {
+        let Err(Failure { too_much, place }) = result else {
             return;
         };
-        if too_large {
-            let why = "a compressed message of more than 64 MiB: its rest is not read";
-            cx.note(Note::Bound(why), piece.at);
+        if too_much {
+            let why = "compressed messages that become far more than was sent: what is too much is not read";
+            if !std::mem::replace(&mut self.told_spent, true) {
+                cx.note(Note::Bound(why), piece.at);
+            }
         } else if !self.adrift {
             let why = "compressed bytes that cannot be inflated";
             cx.note(Note::Broken(why), piece.at);

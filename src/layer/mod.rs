@@ -194,6 +194,11 @@ pub enum Note {
     },
     /// A WebSocket was opened.
     WebSocket,
+    /// The server refused to open a WebSocket.
+    Refused {
+        /// Status code of its HTTP response.
+        status: u16,
+    },
     /// A WebSocket close frame.
     WsClose {
         /// Status code (RFC 6455, 7.4), if it has one.
@@ -221,6 +226,7 @@ impl Note {
             Self::EarlyDataRejected => "early_data_rejected",
             Self::Alert { .. } => "tls_alert",
             Self::WebSocket => "websocket",
+            Self::Refused { .. } => "websocket_refused",
             Self::WsClose { .. } => "websocket_close",
             Self::TextMessage => "text_message",
             Self::Odd(_) => "odd",

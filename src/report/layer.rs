@@ -48,6 +48,10 @@ pub(super) fn words(note: Note, about: Option<&Connection>, out: &mut Vec<u8>) {
                 websocket_words(websocket, out);
             }
         }
+        Note::Refused { status } => {
+            say("WebSocket refused with status ");
+            put::decimal(status, out);
+        }
         Note::WsClose { code } => {
             say("WebSocket closed");
             if let Some(code) = code {
@@ -161,6 +165,7 @@ pub(super) fn keys<M: SerializeMap>(
             Some(websocket) => map.serialize_entry("websocket", &WebSocketObject(websocket)),
             None => Ok(()),
         },
+        Note::Refused { status } => map.serialize_entry("status", &status),
         Note::WsClose { code: Some(code) } => map.serialize_entry("code", &code),
         Note::WsClose { code: None } | Note::TextMessage | Note::EarlyDataRejected => Ok(()),
     }

@@ -4,7 +4,8 @@
 //!  Opening ──→ Header ←──────┐        hole inside a payload: counted through
 //!     │          ↓ ↑         │        hole over a header: lost
 //!     │       Payload ──→ Lost        found again by `Search`
-//!     └──→ Unread: refused, or broken too often
+//!     ├──→ Unread: refused, or broken too often
+//!     └──→ Refusal: what the server says to it ──→ Opening, if its end is known
 //! ```
 //! Every byte is told as soon as it is clear what it is. Only a header that
 //! comes in pieces waits, and what is searched.
@@ -25,6 +26,9 @@ pub(super) struct Shared {
     pub(super) compression: Compression,
     /// Whether it was told that a WebSocket was opened.
     pub(super) announced: bool,
+    /// The server refused, and it is known where its answer ends: so another
+    /// request may follow.
+    pub(super) may_ask_again: bool,
 }
 
 impl Shared {
@@ -103,6 +107,8 @@ enum State {
     Payload(Payload),
     /// Looking for a frame.
     Lost(Box<Search>),
+    /// Within the body of a response that refuses: so many bytes are to come.
+    Refusal(u64),
     /// Nothing more will be read.
     Unread,
 }
@@ -209,7 +215,7 @@ impl Lane {
             State::Opening(opening) => opening.bytes.capacity() + opening.first.kept(),
             State::Header(held) => held.kept(),
             State::Lost(search) => search.kept(),
-            State::Payload(_) | State::Unread => 0,
+            State::Payload(_) | State::Refusal(_) | State::Unread => 0,
         };
         state + self.inflater.as_ref().map_or(0, |inflater| inflater.kept())
     }
@@ -217,8 +223,8 @@ impl Lane {
     /// Takes what comes next. Returns how many bytes at its end it has not
     /// taken, because the head was read and others may want to know.
     pub(super) fn push(&mut self, stream: Stream<'_>, cx: &mut Context<'_>) -> usize {
-        if cx.shared.info.is_refused() && !matches!(self.state, State::Opening(_)) {
-            self.give_up(cx);
+        if cx.shared.info.is_refused() {
+            self.refused(cx);
         }
         match stream {
             Stream::Data(piece) => {
@@ -290,6 +296,16 @@ impl Lane {
                     self.settle(false, cx);
                     return 0;
                 }
+                State::Refusal(left) => {
+                    let here = usize::try_from(*left).unwrap_or(usize::MAX);
+                    let (body, after) = rest.split_at(here.min(rest.bytes.len()));
+                    *left -= body.bytes.len() as u64;
+                    if *left == 0 {
+                        self.state = State::Opening(Opening::default());
+                    }
+                    cx.own(body.place, Own::Unread);
+                    rest = after;
+                }
                 State::Unread => {
                     cx.own(rest.place, Own::Unread);
                     return 0;
@@ -302,6 +318,17 @@ impl Lane {
 
 /// The HTTP head.
 impl Lane {
+    /// The server refused; what comes may be another attempt.
+    fn refused(&mut self, cx: &mut Context<'_>) {
+        match &self.state {
+            State::Opening(_) | State::Refusal(_) => {}
+            State::Header(held) if cx.shared.may_ask_again && held.bytes().is_empty() => {
+                self.state = State::Opening(Opening::default());
+            }
+            _ => self.give_up(cx),
+        }
+    }
+
     /// Takes as much of a piece as belongs to the head; returns what lies
     /// after it.
     fn opening<'a>(&mut self, piece: Piece<'a>, cx: &mut Context<'_>) -> Piece<'a> {
@@ -318,7 +345,9 @@ impl Lane {
             opening.is_http = bytes.starts_with(start);
             if opening.is_http || !start.starts_with(bytes) {
                 let first = std::mem::take(&mut opening.first);
-                if !opening.is_http {
+                if !opening.is_http && cx.shared.info.is_refused() {
+                    self.state = State::Unread;
+                } else if !opening.is_http {
                     let why = match cx.way {
                         Way::Up => "no request comes before the first frame",
                         Way::Down => "no answer comes before the first frame",
@@ -357,6 +386,7 @@ impl Lane {
             info, compression, ..
         } = &mut *cx.shared;
         self.state = State::Header(Held::default());
+        let mut refused = None;
         match cx.way {
             Way::Up => {
                 let read = upgrade::read_request(bytes, info, &mut odd);
@@ -367,9 +397,20 @@ impl Lane {
             }
             Way::Down => match upgrade::read_response(bytes, info, compression, &mut odd) {
                 false => self.state = State::Opening(Opening::default()),
-                true if info.is_refused() => self.state = State::Unread,
+                true if info.is_refused() => {
+                    refused = info.status;
+                    self.state = match upgrade::body_len(bytes) {
+                        Some(0) => State::Opening(Opening::default()),
+                        Some(len) => State::Refusal(len),
+                        None => State::Unread,
+                    };
+                    cx.shared.may_ask_again = !matches!(self.state, State::Unread);
+                }
                 true => cx.announce(at),
             },
+        }
+        if let Some(status) = refused {
+            cx.note(Note::Refused { status }, at);
         }
         for what in oddities {
             self.odd(what, at, cx);
@@ -764,7 +805,7 @@ impl Lane {
             State::Opening(opening) => opening.first.pieces().for_each(unread),
             State::Header(held) => held.pieces().for_each(unread),
             State::Lost(mut search) => search.gap(&mut unread),
-            State::Payload(_) | State::Unread => {}
+            State::Payload(_) | State::Refusal(_) | State::Unread => {}
         }
         self.lose_context(cx);
     }
@@ -789,6 +830,10 @@ impl Lane {
         }
         let why = match &mut self.state {
             State::Unread => return cx.gap(place, None),
+            State::Refusal(_) => {
+                self.state = State::Unread;
+                return cx.gap(place, None);
+            }
             State::Lost(search) => {
                 search.gap(|skipped| cx.own(skipped.place, Own::Unread));
                 self.gapped = true;

@@ -70,6 +70,7 @@ impl WebSocket {
                 info: WebSocketInfo::default(),
                 compression: Compression::Unknown,
                 announced: false,
+                may_ask_again: false,
             },
             lanes,
         }

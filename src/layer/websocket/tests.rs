@@ -552,10 +552,57 @@ fn a_refused_upgrade_leaves_everything_unread() {
         assert_eq!(info.status, Some(403));
         for told in &told {
             assert!(told.data.is_empty());
-            assert!(told.notes.is_empty());
         }
+        assert_eq!(told[0].notes(), []);
+        assert_eq!(told[1].notes(), [Note::Refused { status: 403 }]);
         assert_eq!(told[1].own_of(Own::WsUpgrade), head.len() as u64);
         assert_eq!(told[1].own_of(Own::Unread), 2);
+    }
+}
+
+#[test]
+fn a_client_that_was_refused_may_ask_again() {
+    let mut second = up();
+    second.plain(0x82, KEY, &connect());
+    let mut opened = down();
+    opened.plain(0x82, None, b"\x20\x02\x00\x00");
+    for (body, is_read) in [
+        ("Content-Length: 0\r\n\r\n", true),
+        ("Content-Length: 5\r\n\r\nsorry", true),
+        ("\r\n", false),
+        ("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false),
+    ] {
+        let mut first = up();
+        let asked = first.bytes.len();
+        first.raw(&second.bytes);
+        let mut answers = Wire::default();
+        let refusal = format!("HTTP/1.1 401 Unauthorized\r\n{body}");
+        answers.raw(refusal.as_bytes()).raw(&opened.bytes);
+        for step in [1, 7, 1000] {
+            let mut reader = Reader::new(WebSocket::new());
+            let mut send = |way, wire: &Wire, range: Range<usize>| {
+                for start in range.clone().step_by(step) {
+                    reader.data(way, &wire.bytes, start..(start + step).min(range.end));
+                }
+            };
+            let head = asked + up().bytes.len();
+            send(Way::Up, &first, 0..asked);
+            send(Way::Down, &answers, 0..refusal.len());
+            send(Way::Up, &first, asked..head);
+            send(Way::Down, &answers, refusal.len()..answers.bytes.len());
+            send(Way::Up, &first, head..first.bytes.len());
+            let ([u, d], info) = reader.finish();
+            let refused = Note::Refused { status: 401 };
+            if is_read {
+                assert_eq!((u.bytes(), d.bytes()), (second.mqtt(), opened.mqtt()));
+                assert_eq!(d.notes(), [refused, Note::WebSocket]);
+                assert_eq!((info.status, info.is_refused()), (Some(101), false));
+            } else {
+                assert_eq!((u.bytes(), d.bytes()), (vec![], vec![]));
+                assert_eq!(d.notes(), [refused]);
+            }
+            assert_eq!(u.notes(), [], "{body}");
+        }
     }
 }
 

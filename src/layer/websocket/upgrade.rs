@@ -174,6 +174,17 @@ impl BlankLine {
 
 const SWITCHING: u16 = 101;
 
+/// How many bytes follow the head of a response that refuses; `None` if only the
+/// end of the connection, or what is among them, tells.
+pub(super) fn body_len(bytes: &[u8]) -> Option<u64> {
+    let head = fields(bytes, Way::Down)?;
+    match head.status {
+        204 | 304 => Some(0),
+        _ if head.field("Transfer-Encoding").is_some() => None,
+        _ => head.field("Content-Length")?.trim().parse().ok(),
+    }
+}
+
 /// What the first line and the fields say.
 struct Head {
     /// Of a request.
@@ -249,6 +260,10 @@ pub(super) fn read_request(
         return Compression::Unknown;
     };
     let own = |text: &str| text.to_owned();
+    if info.is_refused() && info.path.is_some() {
+        // The client asks again.
+        *info = WebSocketInfo::default();
+    }
     info.host = head.field("Host").map(own);
     info.offered = head.list("Sec-WebSocket-Protocol").map(own).collect();
     for (is_fine, what) in [

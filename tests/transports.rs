@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 use mqttdump::frame::Direction::{Down, Up};
 use serde_json::Value;
 
-use crate::support::program::{Run, mqttdump, project};
+use crate::support::files::Format;
+use crate::support::program::{Folder, Run, mqttdump, project};
 use crate::support::read::{Read, read as read_packets};
 use crate::support::stack::Stack;
 use crate::support::transcript;
@@ -191,19 +192,8 @@ fn transports_say_when_events_are_left_out() {
 #[test]
 fn transports_recognise_behind_a_lost_ping() {
     let said = |behind: &str| {
-        let text = format!(
-            "> hex {}\n< hex {}\n> hex 89 84 00 00 00 00\n! gap 4 >\n> hex {behind}\n> hex {behind}",
-            hex(
-                b"GET /mqtt HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-                Sec-WebSocket-Protocol: mqtt\r\n\r\n"
-            ),
-            hex(
-                b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
-                Sec-WebSocket-Protocol: mqtt\r\n\r\n"
-            ),
-        );
+        let ([ask, agree], hole) = (UPGRADE.map(hex), "> hex 89 84 00 00 00 00\n! gap 4 >");
+        let text = format!("> hex {ask}\n< hex {agree}\n{hole}\n> hex {behind}\n> hex {behind}");
         let wire = Wire::new(&transcript::Conversation::new(&text));
         let read = read_packets(&wire.packets(&Stack::default()));
         let names: Vec<_> = read.events.iter().map(|event| event.name).collect();
@@ -216,6 +206,50 @@ fn transports_recognise_behind_a_lost_ping() {
     let (frames, events) = said(&hex(b"\x82\x82\0\0\0\0\xc0\0"));
     assert_eq!(frames, 2, "{events:?}");
 }
+
+/// That a server refuses is said, and what comes of the next attempt is read.
+#[test]
+fn transports_tell_a_refused_websocket() {
+    let [ask, agree] = UPGRADE.map(hex);
+    let refuse = hex(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 3\r\n\r\nno\n");
+    let pings = hex(b"\x82\x84\0\0\0\0\xc0\0\xc0\0");
+    for again in [false, true] {
+        let mut text = format!("> hex {ask}\n< hex {refuse}\n");
+        if again {
+            text += &format!("> hex {ask}\n< hex {agree}\n> hex {pings}");
+        }
+        let wire = Wire::new(&transcript::Conversation::new(&text));
+        let folder = Folder::new();
+        let file = Format::PCAPNG.write(&wire.packets(&Stack::default()));
+        let path = folder.write("refused.pcapng", &file);
+        let run = Run::from(mqttdump().args(["-r", &path]).output().expect("it starts"));
+        let said = &run.out;
+        assert!(said.contains("WebSocket refused with status 401"), "{said}");
+        assert_eq!(said.contains("WebSocket opened at"), again, "{said}");
+        assert_eq!(said.matches("PINGREQ").count(), 2 * usize::from(again));
+        let json = mqttdump()
+            .args(["--format", "ndjson", "-r", &path])
+            .output();
+        let said = objects(&Run::from(json.expect("it starts")));
+        let refused: Vec<_> = said
+            .iter()
+            .filter(|o| o["event"] == "websocket_refused")
+            .collect();
+        assert_eq!(refused.len(), 1);
+        assert_eq!(refused[0]["status"], 401);
+        assert_eq!(refused[0]["direction"], Down.name());
+    }
+}
+
+/// A request for a WebSocket, and the answer that opens it.
+const UPGRADE: [&[u8]; 2] = [
+    b"GET /mqtt HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+      Sec-WebSocket-Protocol: mqtt\r\n\r\n",
+    b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+      Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+      Sec-WebSocket-Protocol: mqtt\r\n\r\n",
+];
 
 /// A hello of TLS 1.2 in its record, in hexadecimal: the client's (1), or the
 /// server's (2).

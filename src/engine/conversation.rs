@@ -13,10 +13,10 @@ use crate::mqtt::{
     self, Certainty, FixedHeader, Framed, Framer, PacketType, PropertyValue, Text, Trouble, Version,
 };
 
-use super::held::Held;
 use super::provenance::{Below, Provenance};
 use super::recognise::{self, Answer, Carrier};
 use super::{Config, Context, Output, Shared, Span, SpanKind, Tcp};
+use crate::layer::held::Held;
 
 /// Bits of evidence that an answer is one to a request that was seen: its type
 /// and packet identifier are as expected.

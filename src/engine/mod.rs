@@ -13,7 +13,6 @@
 //! keeps is bounded by [`crate::limits`].
 
 mod conversation;
-mod held;
 mod order;
 mod provenance;
 mod recognise;

@@ -6,8 +6,8 @@
 //! known port anything that could be a control packet is taken for one, because
 //! a wrong one is worth showing.
 
-use super::held::Held;
 use crate::flow::End;
+use crate::layer::held::Held;
 use crate::layer::{self, Place, Stream, proxy, tls, websocket};
 use crate::mqtt::Version;
 use crate::mqtt::plausible::{self, Evidence};

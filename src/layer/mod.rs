@@ -17,6 +17,7 @@
 //! wrapped; and what a layer keeps for itself is told as [`Passed::Own`], so
 //! that every byte of the TCP stream is told exactly once.
 
+pub(crate) mod held;
 pub mod proxy;
 pub mod tls;
 pub mod websocket;

@@ -10,9 +10,9 @@
 //! Every byte is told as soon as it is clear what it is. Only a header that
 //! comes in pieces waits, and what is searched.
 
+use super::super::held::Held;
 use super::super::{Note, Own, Passed, Piece, Place, Sink, Stream, Way};
 use super::header::{FrameHeader, Opcode, mask};
-use super::held::Held;
 use super::inflate::{After, Budget, Failure, Inflated, Inflater};
 use super::search::Search;
 use super::upgrade::{self, BlankLine, Compression, WebSocketInfo};

@@ -24,7 +24,6 @@
 //! empty place if the bytes are all there and merely make no sense.
 
 mod header;
-mod held;
 mod inflate;
 mod lane;
 mod search;

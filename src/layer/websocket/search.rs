@@ -25,9 +25,9 @@
 //! compressed messages nothing can be seen; there only that will do.
 //! What is wrong all the same has the search for packets still before it.
 
+use super::super::held::Held;
 use super::super::{Piece, Way};
 use super::header::{FrameHeader, Opcode, mask};
-use super::held::Held;
 use crate::limits;
 use crate::mqtt::plausible::{self, Evidence};
 

@@ -8,12 +8,12 @@
 
 use std::collections::VecDeque;
 
-use super::super::{Piece, Place, Seal};
+use super::{Piece, Place, Seal};
 use crate::flow::At;
 
 /// Pieces in order, together one slice.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(crate) struct Held {
     bytes: Vec<u8>,
     parts: VecDeque<Part>,
     /// Bytes that were let go since the first.
@@ -30,7 +30,8 @@ struct Part {
 }
 
 impl Held {
-    pub(super) fn push(&mut self, piece: Piece<'_>) {
+    /// Another piece.
+    pub(crate) fn push(&mut self, piece: Piece<'_>) {
         self.bytes.extend_from_slice(piece.bytes);
         self.parts.push_back(Part {
             end: self.gone + self.bytes.len() as u64,
@@ -40,17 +41,23 @@ impl Held {
         });
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    /// Nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// All bytes that are held.
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Memory that this takes.
-    pub(super) fn kept(&self) -> usize {
+    pub(crate) fn kept(&self) -> usize {
         self.bytes.capacity() + self.parts.capacity() * size_of::<Part>()
     }
 
     /// Whether a piece ended at that position of the bytes.
-    pub(super) fn ends_piece(&self, position: usize) -> bool {
+    pub(crate) fn ends_piece(&self, position: usize) -> bool {
         let position = self.gone + position as u64;
         self.parts
             .binary_search_by_key(&position, |part| part.end)
@@ -58,7 +65,7 @@ impl Held {
     }
 
     /// The pieces, as they were pushed.
-    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
         let mut rest = self.bytes.as_slice();
         let mut from = self.gone;
         self.parts.iter().map_while(move |part| {
@@ -75,7 +82,7 @@ impl Held {
     }
 
     /// Lets the first `count` bytes go, and shows them once more.
-    pub(super) fn let_go(&mut self, count: usize, mut each: impl FnMut(Piece<'_>)) {
+    pub(crate) fn let_go(&mut self, count: usize, mut each: impl FnMut(Piece<'_>)) {
         let mut left = count.min(self.bytes.len());
         let (mut whole, mut cut) = (0, None);
         for piece in self.pieces() {

@@ -249,6 +249,7 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
             }),
             watch: &mut watch,
             now: None,
+            ahead: None,
             sieve: &mut sieve,
             report: report.as_mut(),
             out: &mut out,
@@ -284,6 +285,8 @@ struct Court<'a, W: io::Write> {
     watch: &'a mut Watch,
     /// Capture time, as far as it is known.
     now: Option<Timestamp>,
+    /// A packet said that it was much later.
+    ahead: Option<Timestamp>,
     sieve: &'a mut Sieve,
     report: &'a mut dyn FindingsReport,
     out: &'a mut Output<W>,
@@ -396,6 +399,20 @@ impl<W: io::Write> Court<'_, W> {
         self.result.tally = self.live.then(|| self.judge.tally().clone());
     }
 
+    /// What a packet says of the time. One that is far ahead of all others may have
+    /// a clock of its own, and then nothing is overdue: the next has to agree.
+    fn time_of(&mut self, packet: Timestamp) -> Timestamp {
+        let before = self.now.unwrap_or(packet);
+        if packet.since(before) <= JUMP {
+            self.ahead = None;
+            return packet;
+        }
+        match self.ahead.replace(packet) {
+            Some(ahead) => ahead.min(packet),
+            None => before,
+        }
+    }
+
     /// Capture time has come to `now`, and nothing later was looked at.
     fn time(&mut self, now: Timestamp) -> Result<(), Stop> {
         let before = self.now.unwrap_or(now);
@@ -485,7 +502,8 @@ impl<W: io::Write> Consumer for Court<'_, W> {
 
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
         if self.live {
-            self.time(packet.packet.time)?;
+            let now = self.time_of(packet.packet.time);
+            self.time(now)?;
         }
         let (judge, ledger, watch) = (&mut self.judge, &mut self.ledger, &mut self.watch);
         self.engine.push(&packet.packet, &mut |output| {
@@ -525,6 +543,9 @@ impl<W: io::Write> Consumer for Court<'_, W> {
         false
     }
 }
+
+/// Further than this one packet alone does not move the time.
+const JUMP: Duration = Duration::from_secs(60);
 
 /// After so long without a packet the engine declares holes.
 const PAUSE: Duration = Duration::from_millis(limits::HOLE_MILLIS + 50);

@@ -609,6 +609,49 @@ fn a_device_that_is_full() {
 }
 
 #[test]
+fn lines_that_cannot_be_written_cost_no_packets() {
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {
+        return;
+    };
+    let folder = Folder::new();
+    let talk = talk();
+    let source = folder.write("in.pcap", &PCAP.write(&talk));
+    for more in [&[][..], &["--client", "a"]] {
+        let name = folder.name("out.pcap");
+        let output = mqttdump()
+            .args([&["-r", &source, "-w", &name, "--print"], more].concat())
+            .stdout(full.try_clone().expect("a file"))
+            .output();
+        let failed = Run::from(output.expect("it starts"));
+        assert_eq!(failed.code, Some(2));
+        assert!(failed.err.contains("standard output: "), "{}", failed.err);
+        let saved = read(Path::new(&name));
+        match more {
+            [] => assert_eq!(saved, seen(&talk)),
+            _ => assert!(!saved.is_empty()),
+        }
+    }
+}
+
+#[test]
+fn a_start_that_fails_leaves_no_file() {
+    let folder = Folder::new();
+    let source = folder.write("in.pcap", &PCAP.write(&talk()));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = port.local_addr().expect("an address").to_string();
+    let missing = folder.name("no-such-file");
+    for more in [
+        &["--tls-keylog", &missing][..],
+        &["--follow", "--listen", &taken],
+    ] {
+        let name = folder.name("out.pcap");
+        let failed = run(&[&["-r", &source, "-w", &name], more].concat());
+        assert_eq!(failed.code, Some(2), "{more:?}: {}", failed.err);
+        assert_eq!(folder.names(), ["in.pcap"], "{more:?}: {}", failed.err);
+    }
+}
+
+#[test]
 fn what_is_read_is_never_overwritten() {
     let folder = Folder::new();
     let bytes = PCAP.write(&sized(30, 84));

@@ -109,6 +109,15 @@ impl Saver {
         }
     }
 
+    /// The files, if they have been begun.
+    pub(crate) fn into_series(self) -> Option<Series> {
+        match self {
+            Self::All(series) => Some(*series),
+            Self::Find(_) => None,
+            Self::Hold(holding) => Some(holding.series),
+        }
+    }
+
     /// The file that is being written, if there is one.
     #[cfg(feature = "live")]
     pub(crate) fn path(&self) -> Option<&std::path::Path> {

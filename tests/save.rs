@@ -11,7 +11,7 @@ use mqttdump::packet::LinkType;
 use proptest::prelude::*;
 
 use crate::support::files::Format;
-use crate::support::program::{Folder, Run, mqttdump, run, run_with_input};
+use crate::support::program::{Folder, Run, mqttdump, project, run, run_with_input};
 use crate::support::scene::scene;
 use crate::support::stack::OwnedPacket;
 
@@ -379,6 +379,67 @@ fn every_pcapng_file_has_the_secrets_so_far() {
     assert_eq!(told("out-10.pcapng"), "section interface 1 packet 2 1");
     assert_eq!(told("out-20.pcapng"), "section interface 1 2 packet");
     assert_eq!(told("early-01.pcapng"), "section interface 0 packet");
+}
+
+/// A conversation over TLS that pauses so long that one which is not known to
+/// be MQTT would be forgotten; the keys are in a block of the file.
+#[cfg(feature = "tls")]
+fn talk_over_tls_with_a_pause() -> Vec<u8> {
+    const PAUSE: i64 = 3 * 3600 * 1_000_000_000;
+    let fixture = |name: &str| project("fixtures/transport").join(name);
+    let mut packets: Vec<_> = read(&fixture("tls13-port-24443.pcap"))
+        .into_iter()
+        .map(|(time, data)| OwnedPacket {
+            link: LinkType(1),
+            time,
+            original_len: data.len() as u32,
+            data,
+        })
+        .collect();
+    for packet in packets.iter_mut().skip(20) {
+        packet.time += PAUSE;
+    }
+    // Something else comes, so that there is an occasion to forget.
+    let other = scene("> CONNECT client=x").remove(0);
+    let time = packets[20].time - 600 * 1_000_000_000;
+    packets.insert(20, OwnedPacket { time, ..other });
+    let keys = std::fs::read(fixture("tls13-port-24443.keys")).expect("keys");
+    let head = [
+        0x544c_534b_u32.to_le_bytes(),
+        (keys.len() as u32).to_le_bytes(),
+    ]
+    .concat();
+    let keys = block(10, &[head, keys].concat());
+    let mut file = Format::PCAPNG.write(&packets);
+    // After the section and the interface.
+    let length =
+        |at: usize| u32::from_le_bytes(file[at + 4..at + 8].try_into().expect("4")) as usize;
+    let at = length(0) + length(length(0));
+    file.splice(at..at, keys);
+    file
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_selection_by_what_tls_hides_is_saved_whole() {
+    let folder = Folder::new();
+    let paused = folder.write("in.pcapng", &talk_over_tls_with_a_pause());
+    let project = |name: &str| project(name).to_str().expect("UTF-8").to_owned();
+    let keys = project("fixtures/transport/tls13-port-24443.keys");
+    let in_block = project("fixtures/transport/tls13-secrets.pcapng");
+    let beside = project("fixtures/transport/tls13-port-24443.pcap");
+    for (source, name, keys) in [
+        (&paused, "paused.pcapng", &[][..]),
+        (&in_block, "block.pcapng", &[]),
+        (&beside, "beside.pcap", &["--tls-keylog", &keys]),
+    ] {
+        let out = folder.name(name);
+        let shown = run(&[&["-q", "-r", source], keys].concat()).clean();
+        assert!(shown.lines().count() > 10, "{name}: {shown}");
+        run(&[&["-r", source, "--type", "publish", "-w", &out], keys].concat()).clean();
+        let saved = run(&[&["-q", "-r", &out], keys].concat()).clean();
+        assert_eq!(saved, shown, "{name}");
+    }
 }
 
 /// Two clients at once.

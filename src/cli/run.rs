@@ -131,9 +131,11 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
                 payload: 0,
                 ..plan.engine.clone()
             }),
+            keys: plan.keys.open().map_err(Stop::Failed)?,
             wanted: wanted.into_test(),
             series,
         };
+        second.keys.read_on(&mut second.engine);
         let mut merge = Merge::new(again.captures);
         let mut gate = gate(plan.max_packets)?;
         // Its errors are those of the first pass again.
@@ -460,8 +462,10 @@ impl Consumer for FirstPass {
 
 /// Writes the packets of the connections that are wanted.
 struct SecondPass<W> {
-    /// Numbers the connections as in the first pass.
+    /// Numbers the connections as in the first pass, so it has to know all that
+    /// the first knew: keys too, for what they open decides what is followed.
     engine: Engine,
+    keys: KeyLogFile,
     wanted: W,
     series: Series,
 }
@@ -472,6 +476,7 @@ impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for Secon
     }
 
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
+        keylog::from_block(block, &mut self.engine);
         Ok(self.series.block(block)?)
     }
 

@@ -787,7 +787,8 @@ fn no_socket(place: &Place) -> Tried {
     fs::create_dir(&folder).expect("a folder");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("ours");
     let program = folder.join("program");
-    let script = "#!/bin/sh\nls -l /proc/$$/fd > \"$1.fds\"\ncat /proc/net/packet > \"$1.sockets\"\n";
+    let script =
+        "#!/bin/sh\nls -l /proc/$$/fd > \"$1.fds\"\ncat /proc/net/packet > \"$1.sockets\"\n";
     fs::write(&program, script).expect("a file");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("ours");
     let name = folder.join("%s");

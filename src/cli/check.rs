@@ -233,12 +233,9 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
     let mut trouble = false;
     let mut watch = Watch::new(&plan.watch).map_err(Stop::Failed)?;
     for source in &plan.captures {
-        let mut keys = plan.keys.open().map_err(Stop::Failed)?;
-        let mut engine = Engine::new(plan.engine.clone());
-        keys.read_on(&mut engine);
         let court = Court {
-            engine,
-            keys,
+            engine: Engine::new(plan.engine.clone()),
+            keys: plan.keys.open().map_err(Stop::Failed)?,
             judge: Judge::new(plan.options.clone()),
             ledger: plan.costs.as_ref().map(|(_, level)| {
                 Ledger::new(overhead::Options {
@@ -313,6 +310,8 @@ impl<W: io::Write> Court<'_, W> {
             .map_err(|error| Stop::Failed(error.to_string()))?;
         let is_open = !opened.captures.is_empty();
         opened.begin(|| Ok(()))?;
+        // Opened as whoever we were; parsed as nobody in particular.
+        self.keys.read_on(&mut self.engine);
         self.watch.start(&opened).map_err(Stop::Failed)?;
         let mut merge = Merge::new(std::mem::take(&mut opened.captures));
         let lookout = Lookout {

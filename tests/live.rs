@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         println!("live capture: skipped: {why}");
         return ExitCode::SUCCESS;
     }
-    let tests: [Test; 21] = [
+    let tests: [Test; 22] = [
         ("three levels of QoS appear as they happen", as_it_happens),
         ("root is given up before the first packet", without_root),
         ("cap_net_raw is enough, and given up too", with_a_capability),
@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         ("-c and --frames end it", limits),
         ("on any, each line says its interface", any),
         ("check and overhead listen too", commands),
+        ("a baseline that cannot be written is told", baseline),
         ("findings of a faulty client come as they arise", findings),
         ("a deadline passes although nothing comes", deadline),
         ("figures can be scraped while it captures", figures),
@@ -671,6 +672,35 @@ fn commands(_: &Place) -> Tried {
         let lines = live.rest().join("\n");
         assert!(lines.contains(shown), "{args:?}: {lines}");
     }
+    Ok(())
+}
+
+/// Of a user who is root no more, at the start and not at the end.
+fn baseline(place: &Place) -> Tried {
+    if !is_root() {
+        return Err("only root gives up being root".to_owned());
+    }
+    // The folder is root's.
+    let file = place.folder.join("baseline");
+    let file = file.to_str().expect("UTF-8");
+    let args = [
+        "check",
+        "-i",
+        "lo",
+        "-Z",
+        "nobody",
+        "--write-baseline",
+        file,
+    ];
+    let refused = Command::new(PROGRAM)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("--write-baseline: cannot write "), "{said}");
+    assert!(said.contains("as nobody; -Z USER names another"), "{said}");
     Ok(())
 }
 

@@ -44,6 +44,7 @@ use super::output::Output;
 use super::overhead::parse_level;
 use super::progress::Progress;
 use super::run::{Consumer, Lookout, Stop, read};
+use super::save::may_write;
 use super::settings;
 use super::source::Source;
 use super::watch::{Interval, Watch, WatchPlan};
@@ -309,7 +310,7 @@ impl<W: io::Write> Court<'_, W> {
         let mut gate = Gate::new(expression, plan.max_packets, &opened.link_types())
             .map_err(|error| Stop::Failed(error.to_string()))?;
         let is_open = !opened.captures.is_empty();
-        opened.begin(|| Ok(()))?;
+        opened.begin(|| self.sieve.may_write())?;
         // Opened as whoever we were; parsed as nobody in particular.
         self.keys.read_on(&mut self.engine);
         self.watch.start(&opened).map_err(Stop::Failed)?;
@@ -641,6 +642,15 @@ impl Sieve {
             (FailOn::CannotTell, _) => true,
         };
         true
+    }
+
+    /// Whether the baseline can be written, as whoever we are now: to learn at
+    /// the end that it cannot would be late.
+    fn may_write(&self) -> Result<(), String> {
+        match &self.write {
+            Some(path) => may_write(path).map_err(|error| format!("--write-baseline: {error}")),
+            None => Ok(()),
+        }
     }
 
     /// Writes the baseline; what is left to say.

@@ -47,6 +47,7 @@ use mqttdump::time::Timestamp;
 use held::Held;
 use schedule::{Schedule, Step};
 
+pub(crate) use permission::to_write as may_write;
 pub(crate) use schedule::Rotation;
 pub(crate) use series::{Series, is_same};
 

@@ -44,6 +44,7 @@ use super::output::Output;
 use super::overhead::parse_level;
 use super::progress::Progress;
 use super::run::{Consumer, Lookout, Stop, read};
+use super::save::may_write;
 use super::settings;
 use super::source::Source;
 use super::watch::{Interval, Watch, WatchPlan};
@@ -233,12 +234,9 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
     let mut trouble = false;
     let mut watch = Watch::new(&plan.watch).map_err(Stop::Failed)?;
     for source in &plan.captures {
-        let mut keys = plan.keys.open().map_err(Stop::Failed)?;
-        let mut engine = Engine::new(plan.engine.clone());
-        keys.read_on(&mut engine);
         let court = Court {
-            engine,
-            keys,
+            engine: Engine::new(plan.engine.clone()),
+            keys: plan.keys.open().map_err(Stop::Failed)?,
             judge: Judge::new(plan.options.clone()),
             ledger: plan.costs.as_ref().map(|(_, level)| {
                 Ledger::new(overhead::Options {
@@ -315,7 +313,9 @@ impl<W: io::Write> Court<'_, W> {
         let mut gate = Gate::new(expression, plan.max_packets, &opened.link_types())
             .map_err(|error| Stop::Failed(error.to_string()))?;
         let is_open = !opened.captures.is_empty();
-        opened.begin(|| Ok(()))?;
+        opened.begin(|| self.sieve.may_write())?;
+        // Opened as whoever we were; parsed as nobody in particular.
+        self.keys.read_on(&mut self.engine);
         self.watch.start(&opened).map_err(Stop::Failed)?;
         let mut merge = Merge::new(std::mem::take(&mut opened.captures));
         let lookout = Lookout {
@@ -663,6 +663,15 @@ impl Sieve {
             (FailOn::CannotTell, _) => true,
         };
         true
+    }
+
+    /// Whether the baseline can be written, as whoever we are now: to learn at
+    /// the end that it cannot would be late.
+    fn may_write(&self) -> Result<(), String> {
+        match &self.write {
+            Some(path) => may_write(path).map_err(|error| format!("--write-baseline: {error}")),
+            None => Ok(()),
+        }
     }
 
     /// Writes the baseline; what is left to say.

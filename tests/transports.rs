@@ -17,9 +17,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use mqttdump::frame::Direction::{Down, Up};
 use serde_json::Value;
 
 use crate::support::program::{Folder, Run, mqttdump, project, run};
+use crate::support::read::{Read, read as read_packets};
+use crate::support::stack::Stack;
+use crate::support::transcript;
+use crate::support::wire::Wire;
 
 /// Frames in clear, and on the carrier: everything that is said of them is the
 /// same, but where and when.
@@ -126,6 +131,117 @@ fn transports_without_keys_are_told() {
         }
     }
     assert!(seen >= 50, "{seen} captures with keys");
+}
+
+/// Without keys, on a port that says nothing, MQTT is named by what the hellos
+/// agree on, however TCP cuts them; and so is what is not MQTT.
+#[test]
+fn transports_are_named_by_both_hellos() {
+    for (offered, chosen, is_mqtt) in [
+        (&["mqtt"][..], None, true),
+        (&["mqtt", "http/1.1"], Some("mqtt"), true),
+        (&["mqtt", "http/1.1"], Some("http/1.1"), false),
+        (&["mqtt", "http/1.1"], None, false),
+        (&[], None, false),
+    ] {
+        let client = hello(1, offered);
+        let server = hello(2, chosen.as_slice());
+        let data =
+            "17 03 03 00 20 0000000000000000000000000000000000000000000000000000000000000000";
+        let text = format!("> hex {client}\n< hex {server}\n> hex {data}\n< hex {data}");
+        let conversation = transcript::Conversation::new(&text);
+        let cut = |way, at: &[usize]| -> Read {
+            let wire = Wire::new(&conversation).between("10.0.0.7:40122", "10.0.1.1:443");
+            read_packets(&wire.split(way, at).packets(&Stack::default()))
+        };
+        let told = |read: &Read| -> Vec<_> { read.events.iter().map(|e| e.kind).collect() };
+        let whole = cut(Up, &[]);
+        let encrypted = whole.events_named("encrypted").len();
+        assert_eq!(encrypted, usize::from(is_mqtt), "{offered:?} {chosen:?}");
+        for (way, hello) in [(Up, client), (Down, server)] {
+            for at in 1..hello.split(' ').count() {
+                let cut = cut(way, &[at]);
+                let case = format!("{offered:?} {chosen:?}, {way:?} cut at {at}");
+                assert_eq!(told(&cut), told(&whole), "{case}");
+                let sealed = cut.summary.tls_connections;
+                assert_eq!(sealed, u64::from(!is_mqtt), "{case}");
+            }
+        }
+    }
+}
+
+/// Of what layers tell before anybody knows that they carry MQTT so much is kept,
+/// and what is not is said.
+#[test]
+fn transports_say_when_events_are_left_out() {
+    for (alerts, bounds) in [(16, 0), (17, 1), (40, 1)] {
+        let alert = "> hex 15 03 03 00 02 01 5a\n".repeat(alerts);
+        let (client, server) = (hello(1, &["mqtt", "http/1.1"]), hello(2, &["mqtt"]));
+        let text = format!("> hex {client}\n{alert}< hex {server}");
+        let wire = Wire::new(&transcript::Conversation::new(&text));
+        let wire = wire.between("10.0.0.7:40122", "10.0.1.1:443");
+        let read = read_packets(&wire.packets(&Stack::default()));
+        assert_eq!(read.events_named("tls_alert").len(), 16);
+        assert_eq!(read.events_named("bound").len(), bounds, "{alerts} alerts");
+    }
+}
+
+/// A ping that was lost in part, before the first bytes of MQTT, does not make
+/// MQTT of what is none.
+#[test]
+fn transports_recognise_behind_a_lost_ping() {
+    let said = |behind: &str| {
+        let text = format!(
+            "> hex {}\n< hex {}\n> hex 89 84 00 00 00 00\n! gap 4 >\n> hex {behind}\n> hex {behind}",
+            hex(
+                b"GET /mqtt HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+                Sec-WebSocket-Protocol: mqtt\r\n\r\n"
+            ),
+            hex(
+                b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+                Sec-WebSocket-Protocol: mqtt\r\n\r\n"
+            ),
+        );
+        let wire = Wire::new(&transcript::Conversation::new(&text));
+        let read = read_packets(&wire.packets(&Stack::default()));
+        let names: Vec<_> = read.events.iter().map(|event| event.name).collect();
+        (read.frames.len(), names)
+    };
+    let (frames, events) = said(&hex(b"\x82\x88\0\0\0\0GARBAGE!"));
+    assert_eq!(frames, 0);
+    assert!(events.contains(&"not_mqtt"), "{events:?}");
+    assert!(!events.contains(&"malformed"), "{events:?}");
+    let (frames, events) = said(&hex(b"\x82\x82\0\0\0\0\xc0\0"));
+    assert_eq!(frames, 2, "{events:?}");
+}
+
+/// A hello of TLS 1.2 in its record, in hexadecimal: the client's (1), or the
+/// server's (2).
+fn hello(kind: u8, alpn: &[&str]) -> String {
+    let with_len = |bytes: Vec<u8>| [&(bytes.len() as u16).to_be_bytes()[..], &bytes].concat();
+    let mut extensions = Vec::new();
+    if !alpn.is_empty() {
+        let names = alpn
+            .iter()
+            .flat_map(|name| [&[name.len() as u8], name.as_bytes()].concat());
+        extensions = [vec![0, 16], with_len(with_len(names.collect()))].concat();
+    }
+    let suites: &[u8] = match kind {
+        1 => &[0, 2, 0xc0, 0x2f, 1, 0],
+        _ => &[0xc0, 0x2f, 0],
+    };
+    let random = [kind; 32];
+    let body = [&[3, 3][..], &random, &[0], suites, &with_len(extensions)].concat();
+    let message = [&[kind, 0][..], &with_len(body)].concat();
+    let record = [&[0x16, 3, 3][..], &with_len(message)].concat();
+    hex(&record)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.join(" ")
 }
 
 /// Keys of another connection are no keys.

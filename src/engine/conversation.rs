@@ -332,6 +332,10 @@ impl Conversation {
     }
 
     fn gap(&mut self, direction: Direction, len: Option<u64>, now: At, cx: &mut Context<'_, '_>) {
+        if len == Some(0) {
+            // A layer lost some of its own bytes: that says nothing of MQTT.
+            return;
+        }
         let lane = &mut self.lanes[direction as usize];
         lane.framer.get_or_insert_with(Framer::at_boundary);
         let held = std::mem::take(&mut lane.first);

@@ -48,6 +48,8 @@ struct Above {
     websocket: Option<Box<WebSocketInfo>>,
     /// Told when there is somebody to tell, or when the layer's facts are known.
     notes: Vec<(Way, Note, At)>,
+    /// Where the first note was that found no room there.
+    unkept: Option<(Way, At)>,
     /// What stretches of the streams are, by [`Way`].
     order: [Order; 2],
 }
@@ -118,6 +120,7 @@ impl Stack {
                 waits_no_more: false,
                 websocket: None,
                 notes: Vec::new(),
+                unkept: None,
                 order: Default::default(),
             },
         }
@@ -406,13 +409,20 @@ impl Climb<'_, '_, '_> {
             _ if self.above.notes.len() < limits::UNDECIDED_NOTES => {
                 self.above.notes.push((way, note, at));
             }
-            _ => {}
+            _ => {
+                self.above.unkept.get_or_insert((way, at));
+            }
         }
     }
 
     fn settle_notes(&mut self) {
         if let Some(conversation) = &self.above.conversation {
-            for (way, note, at) in self.above.notes.drain(..) {
+            let unkept = self.above.unkept.take().map(|(way, at)| {
+                let why =
+                    "too many events before anybody knew that this is MQTT: some are left out";
+                (way, Note::Bound(why), at)
+            });
+            for (way, note, at) in self.above.notes.drain(..).chain(unkept) {
                 let kind = EventKind::Layer(note);
                 conversation.tell(kind, Some(direction(way)), at, self.cx.out);
             }
@@ -672,7 +682,10 @@ impl Node {
                 }
                 if names_mqtt(tls.info()) {
                     climb.converse();
-                } else if !climb.cx.config.expects_keys && climb.cx.keys.is_empty() {
+                } else if !climb.cx.config.expects_keys
+                    && climb.cx.keys.is_empty()
+                    && tls.hellos_are_over()
+                {
                     // Nobody will ever know.
                     *above = Self::Foreign;
                 }

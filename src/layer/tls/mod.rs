@@ -78,7 +78,7 @@ use facts::{EarlyData, Facts};
 use flight::Flight;
 use lane::Lane;
 use open::Read;
-use record::{Hole, Item, Record};
+use record::{Hole, Item, Record, kind};
 use search::Budget;
 use tell::{Content, own};
 use turns::Turns;
@@ -92,6 +92,8 @@ pub struct Tls {
     up: Lane,
     down: Lane,
     turns: Turns,
+    /// A record of application data has come.
+    has_data: bool,
     /// It was told that nothing can be read.
     told: bool,
     /// Key log with which waiting was given up.
@@ -166,6 +168,12 @@ impl Tls {
         &self.facts.info
     }
 
+    /// Whether nobody says any more in the clear what the connection carries:
+    /// both hellos were read, or are lost, or data has come after them.
+    pub fn hellos_are_over(&self) -> bool {
+        self.has_data || !self.facts.awaits(Way::Up) && !self.facts.awaits(Way::Down)
+    }
+
     /// Bytes that are kept.
     pub fn kept(&self) -> usize {
         let lanes = self.up.kept() + self.down.kept();
@@ -199,6 +207,7 @@ impl Tls {
             let suite = self.facts.suite;
             early = self.flight.has(way, record, suite, sends_early);
             self.lane(way).last = Some(record.at());
+            self.has_data |= record.kind() == kind::APPLICATION;
         }
         if self.lane(way).waits() || !self.take(way, turn, item, early, keys, out) {
             self.lane(way).wait(turn, item, early);

@@ -72,6 +72,7 @@ impl Context<'_> {
 pub(super) struct Lane {
     state: State,
     message: Message,
+    text: Text,
     inflater: Option<Box<Inflater>>,
     /// Compressed bytes were lost, and later messages may look back at them.
     adrift: bool,
@@ -118,8 +119,8 @@ struct Payload {
     /// Bytes to come.
     left: u64,
     content: Content,
-    /// The first two bytes of a close frame's.
-    code: [u8; 2],
+    /// The first two bytes of a close frame's, as far as they were captured.
+    code: [Option<u8>; 2],
 }
 
 /// What to do with a payload.
@@ -140,12 +141,41 @@ enum Message {
     Is(Content),
 }
 
+/// Whether MQTT comes in a text message. One without a byte carries none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Text {
+    No,
+    /// The message is text, and no byte of it was passed on yet.
+    Empty,
+    /// It was told, which is done once.
+    Told,
+}
+
+impl Text {
+    fn begin(&mut self, is_text: bool) {
+        *self = match *self {
+            Self::Told => Self::Told,
+            _ if is_text => Self::Empty,
+            _ => Self::No,
+        };
+    }
+
+    /// A byte of the message is passed on.
+    fn pass(&mut self, at: At, cx: &mut Context<'_>) {
+        if *self == Self::Empty {
+            *self = Self::Told;
+            cx.note(Note::TextMessage, at);
+        }
+    }
+}
+
 impl Lane {
     /// From the first byte of the request or the response.
     pub(super) fn new() -> Self {
         Self {
             state: State::Opening(Opening::default()),
             message: Message::None,
+            text: Text::No,
             inflater: None,
             adrift: false,
             gapped: false,
@@ -220,13 +250,9 @@ impl Lane {
 
     /// Tells an oddity, once.
     fn odd(&mut self, what: &'static str, at: At, cx: &mut Context<'_>) {
-        self.once(Note::Odd(what), what, at, cx);
-    }
-
-    fn once(&mut self, note: Note, key: &'static str, at: At, cx: &mut Context<'_>) {
-        if !self.told.contains(&key) {
-            self.told.push(key);
-            cx.note(note, at);
+        if !self.told.contains(&what) {
+            self.told.push(what);
+            cx.note(Note::Odd(what), at);
         }
     }
 
@@ -472,9 +498,7 @@ impl Lane {
                 self.lose_context(cx);
             }
         }
-        if header.opcode() == Opcode::Text {
-            self.once(Note::TextMessage, "a text message", at, cx);
-        }
+        self.text.begin(header.opcode() == Opcode::Text);
         if !header.rsv1() {
             return Content::Plain;
         }
@@ -514,7 +538,7 @@ impl Lane {
             header,
             left: header.len,
             content,
-            code: [0; 2],
+            code: [None; 2],
         };
         self.state = State::Payload(payload);
         if header.len > 0 {
@@ -543,7 +567,8 @@ impl Lane {
         payload.left -= here as u64;
         if payload.content == Content::Control {
             let code = payload.code.iter_mut().skip(phase as usize);
-            code.zip(mine.bytes).for_each(|(code, byte)| *code = *byte);
+            code.zip(mine.bytes)
+                .for_each(|(code, byte)| *code = Some(*byte));
         }
         let payload = *payload;
         let ended = payload.left == 0;
@@ -563,6 +588,7 @@ impl Lane {
                 }
                 if payload.content == Content::Plain {
                     self.gapped = false;
+                    self.text.pass(mine.at, cx);
                     cx.data(mine);
                 } else {
                     let after = match (ended, payload.header.is_final()) {
@@ -591,6 +617,7 @@ impl Lane {
         }
         if payload.header.is_final() {
             self.message = Message::None;
+            self.text.begin(false);
             let deflate = cx.shared.compression.deflate();
             if deflate.is_some_and(|deflate| deflate.starts_afresh(cx.way)) {
                 self.inflater = None;
@@ -601,17 +628,19 @@ impl Lane {
 
     fn close(&mut self, payload: Payload, at: At, cx: &mut Context<'_>) {
         self.closed = true;
-        let mut code = payload.code;
-        if let Some(key) = payload.header.key {
-            mask(&mut code, key, 0);
+        if payload.header.len == 1 {
+            self.odd("a close frame with half a status code", at, cx);
         }
-        let code = match payload.header.len {
-            0 => None,
-            1 => {
-                self.odd("a close frame with half a status code", at, cx);
-                None
+        let code = match payload.code {
+            [Some(high), Some(low)] => {
+                let mut code = [high, low];
+                if let Some(key) = payload.header.key {
+                    mask(&mut code, key, 0);
+                }
+                Some(u16::from_be_bytes(code))
             }
-            _ => Some(u16::from_be_bytes(code)),
+            // There is none, or not all of it was captured.
+            _ => None,
         };
         if code.is_some_and(|code| !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)) {
             let what = "a close frame with a status code that is not to be sent";
@@ -627,10 +656,11 @@ impl Lane {
         let Some(inflater) = &mut self.inflater else {
             return;
         };
-        let gapped = &mut self.gapped;
+        let (gapped, text) = (&mut self.gapped, &mut self.text);
         let result = inflater.inflate(piece, after, &mut |inflated| match inflated {
             Inflated::Piece(piece) => {
                 *gapped = false;
+                text.pass(piece.at, cx);
                 cx.data(piece);
             }
             Inflated::Nothing(place) => cx.own(place, Own::WsFrame),
@@ -696,6 +726,7 @@ impl Lane {
     fn look(&mut self, cx: &mut Context<'_>) {
         self.lose_context(cx);
         self.message = Message::Unsure;
+        self.text.begin(false);
         self.state = State::Lost(Box::new(Search::new(cx.way)));
     }
 

@@ -427,6 +427,30 @@ fn text_is_told_once() {
 }
 
 #[test]
+fn a_text_message_is_told_with_its_first_byte() {
+    // Nobody minds one without any.
+    let mut wire = up();
+    wire.plain(0x81, KEY, b"")
+        .plain(0x82, KEY, &connect())
+        .plain(0x01, KEY, b"")
+        .plain(0x80, KEY, b"")
+        .plain(0x82, KEY, b"\xc0\0");
+    let ([told, _], _) = read(&wire, &down(), &[]);
+    assert_eq!(told.notes(), []);
+    assert_eq!(told.bytes(), wire.mqtt());
+
+    // In fragments the first of which is empty, the second tells.
+    wire.plain(0x01, KEY, b"");
+    let start = wire.bytes.len();
+    wire.plain(0x80, KEY, b"\xc0\0");
+    let mut reader = Reader::new(WebSocket::new());
+    reader.all(Way::Down, &down(), &[], 0..0);
+    reader.all(Way::Up, &wire, &[start], 0..0);
+    let ([told, _], _) = reader.finish();
+    assert_eq!(told.notes, [(Note::TextMessage, start as u64)]);
+}
+
+#[test]
 fn status_codes_of_close_frames() {
     for (body, code, odd) in [
         (&b""[..], None, false),
@@ -443,6 +467,33 @@ fn status_codes_of_close_frames() {
             let notes = told.notes();
             assert_eq!(notes.last(), Some(&Note::WsClose { code }), "{body:x?}");
             assert_eq!(notes.len(), 1 + usize::from(odd), "{body:x?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_lost_of_a_close_frame_is_not_made_up() {
+    for (way, key) in [(Way::Up, KEY), (Way::Down, None)] {
+        let mut wire = Wire::head(way, "");
+        wire.plain(0x82, key, &connect());
+        let payload = wire.frame(0x88, key, b"\x03\xe8bye");
+        for start in payload.clone() {
+            for end in start + 1..=payload.end {
+                let mut reader = Reader::new(WebSocket::new());
+                reader.all(way, &wire, &[], start..end);
+                let (told, _) = reader.finish();
+                let notes = told[way as usize].notes();
+                let code = (start >= payload.start + 2).then_some(1000);
+                assert_eq!(
+                    notes.last(),
+                    Some(&Note::WsClose { code }),
+                    "{start}..{end}"
+                );
+                assert!(
+                    !notes.iter().any(|note| matches!(note, Note::Odd(_))),
+                    "{notes:?}"
+                );
+            }
         }
     }
 }

@@ -136,9 +136,12 @@ pub const WAITING_FRAMES: usize = 256;
 /// remembers where they lie, while the peer has not acknowledged them.
 pub const LABELS: usize = 1024;
 /// Stretches of one direction of a connection, by the layers below MQTT, that wait
-/// for the ones before them, and of which `overhead` waits to hear which control
-/// packets they carry.
-pub const WAITING_SPANS: usize = 1024;
+/// for the ones before them, or until it is known to carry MQTT.
+pub const UNORDERED_SPANS: usize = 1024;
+/// Those of which `overhead` waits to hear which control packets they carry. A PUBLISH in full TLS records has room for 89 MB.
+pub const WAITING_SPANS: usize = 1 << 14;
+/// Control packets of one direction that wait for the stretches which carry them.
+pub const WAITING_PACKETS: usize = 4096;
 /// Segments of a connection that `overhead` keeps while nobody knows what it
 /// carries.
 pub const UNDECIDED_SEGMENTS: usize = 256;

@@ -116,7 +116,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     ("prometheus_client", &["metrics"]),
     ("quick_xml", &["report"]),
-    ("rustix", &["cli/live", "cli/save"]),
+    ("rustix", &["capture/live", "cli/live", "cli/save"]),
     ("ruzstd", &["capture"]),
     ("serde", &["cli", "overhead", "report"]),
     ("serde_json", &["report"]),

@@ -227,11 +227,16 @@ fn what_cannot_be_followed() {
     let folder = Folder::new();
     let plain = PCAP.write(&talk());
     let file = folder.write("f.pcap", &plain);
+    let pipe = folder.name("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo starts").success());
     let packed = folder.write("f.gz", &crate::support::files::gz(&plain));
     for (args, why) in [
         (&["--follow"][..], "-r FILE"),
         (&["--follow", "-r", "-"], "needs no --follow"),
         (&["--follow", "-r", "no/such/file"], "cannot open"),
+        // Nobody will ever write to it.
+        (&["--follow", "-r", &pipe], "is no regular file"),
         (&["--follow", "-r", &packed], "is compressed with gzip"),
         (
             &["--follow", "-i", "lo", "-r", &file],

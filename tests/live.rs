@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         println!("live capture: skipped: {why}");
         return ExitCode::SUCCESS;
     }
-    let tests: [Test; 20] = [
+    let tests: [Test; 22] = [
         ("three levels of QoS appear as they happen", as_it_happens),
         ("root is given up before the first packet", without_root),
         ("cap_net_raw is enough, and given up too", with_a_capability),
@@ -71,10 +71,12 @@ fn main() -> ExitCode {
         ("-c and --frames end it", limits),
         ("on any, each line says its interface", any),
         ("check and overhead listen too", commands),
+        ("a baseline that cannot be written is told", baseline),
         ("findings of a faulty client come as they arise", findings),
         ("a deadline passes although nothing comes", deadline),
         ("figures can be scraped while it captures", figures),
         ("files follow each other by time on a quiet link", rotation),
+        ("programs of -z do not get the packets", no_socket),
         ("SIGUSR1 asks for the counts", counts),
         ("-D lists what -i can be given", listing),
         ("VLAN tags hide nothing", tags),
@@ -673,6 +675,40 @@ fn commands(_: &Place) -> Tried {
     Ok(())
 }
 
+/// Of a user who is root no more, at the start and not at the end.
+fn baseline(place: &Place) -> Tried {
+    if !is_root() {
+        return Err("only root gives up being root".to_owned());
+    }
+    // The folder is root's.
+    let file = place.folder.join("baseline");
+    let file = file.to_str().expect("UTF-8");
+    let args = [
+        "check",
+        "-i",
+        "lo",
+        "-Z",
+        "nobody",
+        "--write-baseline",
+        file,
+    ];
+    let mut child = Command::new(PROGRAM)
+        .args(args)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut said = String::new();
+    let mut err = BufReader::new(child.stderr.take().expect("a pipe"));
+    err.read_line(&mut said).expect("a line");
+    // It may be listening, if it is wrong.
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(said.contains("--write-baseline: cannot write "), "{said}");
+    assert!(said.contains("as nobody; -Z USER names another"), "{said}");
+    Ok(())
+}
+
 /// CONNECT of client `c`, 3.1.1, 60 s.
 const CONNECT: &[u8] = b"\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01c";
 
@@ -776,6 +812,42 @@ fn rotation(place: &Place) -> Tried {
         files += 1;
     }
     assert_eq!(files, 2, "{said}");
+    Ok(())
+}
+
+/// What a program of `-z` is given, and which sockets capture packets, as it
+/// sees them.
+fn no_socket(place: &Place) -> Tried {
+    let folder = place.folder.join("no-socket");
+    fs::create_dir(&folder).expect("a folder");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("ours");
+    let program = folder.join("program");
+    let script =
+        "#!/bin/sh\nls -l /proc/$$/fd > \"$1.fds\"\ncat /proc/net/packet > \"$1.sockets\"\n";
+    fs::write(&program, script).expect("a file");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("ours");
+    let name = folder.join("%s");
+    let (name, program) = (name.to_str(), program.to_str());
+    let (name, program) = (name.expect("UTF-8"), program.expect("UTF-8"));
+    let mut live = Live::start(&["-w", name, "-G", "1", "-W", "2", "-z", program]);
+    let (said, code) = live.wait();
+    assert_eq!(code, Some(0), "{said}");
+    let mut sockets = 0;
+    for file in fs::read_dir(&folder).expect("a folder") {
+        let path = file.expect("a file").path();
+        if path.extension().is_none_or(|extension| extension != "fds") {
+            continue;
+        }
+        let given = fs::read_to_string(&path).expect("a file");
+        assert!(given.contains("0 -> /dev/null"), "{given}");
+        let packet = fs::read_to_string(path.with_extension("sockets")).expect("a file");
+        for line in packet.lines().skip(1) {
+            let inode = line.split_whitespace().last().expect("columns");
+            assert!(!given.contains(&format!("socket:[{inode}]")), "{given}");
+            sockets += 1;
+        }
+    }
+    assert!(sockets > 0, "nobody captured while the programs ran");
     Ok(())
 }
 

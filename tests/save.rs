@@ -11,7 +11,7 @@ use mqttdump::packet::LinkType;
 use proptest::prelude::*;
 
 use crate::support::files::Format;
-use crate::support::program::{Folder, Run, mqttdump, run, run_with_input};
+use crate::support::program::{Folder, Run, mqttdump, project, run, run_with_input};
 use crate::support::scene::scene;
 use crate::support::stack::OwnedPacket;
 
@@ -381,6 +381,67 @@ fn every_pcapng_file_has_the_secrets_so_far() {
     assert_eq!(told("early-01.pcapng"), "section interface 0 packet");
 }
 
+/// A conversation over TLS that pauses so long that one which is not known to
+/// be MQTT would be forgotten; the keys are in a block of the file.
+#[cfg(feature = "tls")]
+fn talk_over_tls_with_a_pause() -> Vec<u8> {
+    const PAUSE: i64 = 3 * 3600 * 1_000_000_000;
+    let fixture = |name: &str| project("fixtures/transport").join(name);
+    let mut packets: Vec<_> = read(&fixture("tls13-port-24443.pcap"))
+        .into_iter()
+        .map(|(time, data)| OwnedPacket {
+            link: LinkType(1),
+            time,
+            original_len: data.len() as u32,
+            data,
+        })
+        .collect();
+    for packet in packets.iter_mut().skip(20) {
+        packet.time += PAUSE;
+    }
+    // Something else comes, so that there is an occasion to forget.
+    let other = scene("> CONNECT client=x").remove(0);
+    let time = packets[20].time - 600 * 1_000_000_000;
+    packets.insert(20, OwnedPacket { time, ..other });
+    let keys = std::fs::read(fixture("tls13-port-24443.keys")).expect("keys");
+    let head = [
+        0x544c_534b_u32.to_le_bytes(),
+        (keys.len() as u32).to_le_bytes(),
+    ]
+    .concat();
+    let keys = block(10, &[head, keys].concat());
+    let mut file = Format::PCAPNG.write(&packets);
+    // After the section and the interface.
+    let length =
+        |at: usize| u32::from_le_bytes(file[at + 4..at + 8].try_into().expect("4")) as usize;
+    let at = length(0) + length(length(0));
+    file.splice(at..at, keys);
+    file
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_selection_by_what_tls_hides_is_saved_whole() {
+    let folder = Folder::new();
+    let paused = folder.write("in.pcapng", &talk_over_tls_with_a_pause());
+    let project = |name: &str| project(name).to_str().expect("UTF-8").to_owned();
+    let keys = project("fixtures/transport/tls13-port-24443.keys");
+    let in_block = project("fixtures/transport/tls13-secrets.pcapng");
+    let beside = project("fixtures/transport/tls13-port-24443.pcap");
+    for (source, name, keys) in [
+        (&paused, "paused.pcapng", &[][..]),
+        (&in_block, "block.pcapng", &[]),
+        (&beside, "beside.pcap", &["--tls-keylog", &keys]),
+    ] {
+        let out = folder.name(name);
+        let shown = run(&[&["-q", "-r", source], keys].concat()).clean();
+        assert!(shown.lines().count() > 10, "{name}: {shown}");
+        run(&[&["-r", source, "--type", "publish", "-w", &out], keys].concat()).clean();
+        let saved = run(&[&["-q", "-r", &out], keys].concat()).clean();
+        assert_eq!(saved, shown, "{name}");
+    }
+}
+
 /// Two clients at once.
 fn talk() -> Vec<OwnedPacket> {
     scene(
@@ -606,6 +667,49 @@ fn a_device_that_is_full() {
     let full = run(&["-r", &source, "-w", "/dev/full", "--client", "a"]);
     assert_eq!(full.code, Some(2));
     assert!(full.err.contains("packets were not saved"), "{}", full.err);
+}
+
+#[test]
+fn lines_that_cannot_be_written_cost_no_packets() {
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {
+        return;
+    };
+    let folder = Folder::new();
+    let talk = talk();
+    let source = folder.write("in.pcap", &PCAP.write(&talk));
+    for more in [&[][..], &["--client", "a"]] {
+        let name = folder.name("out.pcap");
+        let output = mqttdump()
+            .args([&["-r", &source, "-w", &name, "--print"], more].concat())
+            .stdout(full.try_clone().expect("a file"))
+            .output();
+        let failed = Run::from(output.expect("it starts"));
+        assert_eq!(failed.code, Some(2));
+        assert!(failed.err.contains("standard output: "), "{}", failed.err);
+        let saved = read(Path::new(&name));
+        match more {
+            [] => assert_eq!(saved, seen(&talk)),
+            _ => assert!(!saved.is_empty()),
+        }
+    }
+}
+
+#[test]
+fn a_start_that_fails_leaves_no_file() {
+    let folder = Folder::new();
+    let source = folder.write("in.pcap", &PCAP.write(&talk()));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = port.local_addr().expect("an address").to_string();
+    let missing = folder.name("no-such-file");
+    for more in [
+        &["--tls-keylog", &missing][..],
+        &["--follow", "--listen", &taken],
+    ] {
+        let name = folder.name("out.pcap");
+        let failed = run(&[&["-r", &source, "-w", &name], more].concat());
+        assert_eq!(failed.code, Some(2), "{more:?}: {}", failed.err);
+        assert_eq!(folder.names(), ["in.pcap"], "{more:?}: {}", failed.err);
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ use mqttdump::frame::Direction::{Down, Up};
 use serde_json::Value;
 
 use crate::support::files::Format;
-use crate::support::program::{Folder, Run, mqttdump, project};
+use crate::support::program::{Folder, Run, mqttdump, project, run};
 use crate::support::read::{Read, read as read_packets};
 use crate::support::stack::Stack;
 use crate::support::transcript;
@@ -301,6 +301,29 @@ fn transports_with_wrong_keys_are_told() {
 }
 
 /// Secrets never appear in what is printed.
+#[test]
+fn transports_wait_for_no_pipe_of_keys() {
+    let folder = Folder::new();
+    // Nobody will ever write to it.
+    let pipe = folder.name("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo starts").success());
+    let capture = "fixtures/transport/tls13-secrets.pcapng";
+    let refused = run(&["-r", capture, "--tls-keylog", &pipe]);
+    assert_eq!(refused.code, Some(2));
+    let said = "is no regular file; write what a pipe brings to one";
+    assert!(refused.err.contains(said), "{}", refused.err);
+    // Nobody has asked for this one.
+    let mut command = mqttdump();
+    command.args(["-q", "-r", capture]);
+    let without = Run::from(command.output().expect("it starts"));
+    for not_asked in [&pipe, "/dev/null"] {
+        let output = command.env("SSLKEYLOGFILE", not_asked).output();
+        let run = Run::from(output.expect("it starts"));
+        assert_eq!((run.out, run.code), (without.out.clone(), without.code));
+    }
+}
+
 #[test]
 fn transports_print_no_secret() {
     for name in ["tls12-psk", "tls13-early-data"] {

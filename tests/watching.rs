@@ -550,6 +550,35 @@ x.pcap: 1 violation, 2 warnings (8 messages on 1 connection, 69 rules had someth
     );
 }
 
+/// A packet whose clock is ahead, of whatever protocol, makes nobody late.
+#[test]
+fn one_clock_that_is_ahead_accuses_nobody() {
+    let mut packets = scene(
+        "> CONNECT client=sensor-7 keep_alive=45
+< CONNACK
+> PUBLISH topic=b qos=1 id=9
+! wait 1s
+< PUBACK id=9
+! wait 1s
+> PINGREQ
+< PINGRESP
+> DISCONNECT
+! fin >",
+    );
+    let middle = packets.len() / 2;
+    let mut odd = packets[middle].clone();
+    odd.time += 3600 * 1_000_000_000;
+    odd.data.truncate(14);
+    // ARP, of which only the type is there.
+    odd.data[12..14].copy_from_slice(&[8, 6]);
+    odd.original_len = 14;
+    packets.insert(middle, odd);
+    let mut program = Piped::start(&["check", "-l", "--format", "ndjson", "-"]);
+    program.write(&PCAP.write(&packets));
+    let (lines, code) = program.end();
+    assert_eq!((lines.len(), code), (1, Some(0)), "{lines:?}");
+}
+
 /// Every byte is in one interval, and all are in the whole.
 #[test]
 fn overhead_by_intervals_adds_up() {

@@ -43,14 +43,15 @@ impl Input {
     /// Opens a file to read also what will be written to it, until it is told
     /// to stop. Waits for the first bytes.
     pub(super) fn follow(path: &Path, stop: Arc<AtomicBool>) -> Result<Self, Problem> {
-        let file = File::open(path).map_err(Problem::Open)?;
-        let metadata = file.metadata().map_err(Problem::Open)?;
+        // Asked before opening: see above.
+        let metadata = std::fs::metadata(path).map_err(Problem::Open)?;
         if metadata.is_dir() {
             return Err(Problem::Directory);
         }
         if !metadata.is_file() {
             return Err(Problem::NoFile);
         }
+        let file = File::open(path).map_err(Problem::Open)?;
         let input = Self::new(Box::new(Growing::new(file, path, stop)), None)?;
         match input.compression {
             Some(compression) => Err(Problem::Followed(compression)),

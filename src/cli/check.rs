@@ -44,6 +44,7 @@ use super::output::Output;
 use super::overhead::parse_level;
 use super::progress::Progress;
 use super::run::{Consumer, Lookout, Stop, read};
+use super::save::may_write;
 use super::settings;
 use super::source::Source;
 use super::watch::{Interval, Watch, WatchPlan};
@@ -233,12 +234,9 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
     let mut trouble = false;
     let mut watch = Watch::new(&plan.watch).map_err(Stop::Failed)?;
     for source in &plan.captures {
-        let mut keys = plan.keys.open().map_err(Stop::Failed)?;
-        let mut engine = Engine::new(plan.engine.clone());
-        keys.read_on(&mut engine);
         let court = Court {
-            engine,
-            keys,
+            engine: Engine::new(plan.engine.clone()),
+            keys: plan.keys.open().map_err(Stop::Failed)?,
             judge: Judge::new(plan.options.clone()),
             ledger: plan.costs.as_ref().map(|(_, level)| {
                 Ledger::new(overhead::Options {
@@ -249,6 +247,7 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
             }),
             watch: &mut watch,
             now: None,
+            ahead: None,
             sieve: &mut sieve,
             report: report.as_mut(),
             out: &mut out,
@@ -284,6 +283,8 @@ struct Court<'a, W: io::Write> {
     watch: &'a mut Watch,
     /// Capture time, as far as it is known.
     now: Option<Timestamp>,
+    /// A packet said that it was much later.
+    ahead: Option<Timestamp>,
     sieve: &'a mut Sieve,
     report: &'a mut dyn FindingsReport,
     out: &'a mut Output<W>,
@@ -312,7 +313,9 @@ impl<W: io::Write> Court<'_, W> {
         let mut gate = Gate::new(expression, plan.max_packets, &opened.link_types())
             .map_err(|error| Stop::Failed(error.to_string()))?;
         let is_open = !opened.captures.is_empty();
-        opened.begin(|| Ok(()))?;
+        opened.begin(|| self.sieve.may_write())?;
+        // Opened as whoever we were; parsed as nobody in particular.
+        self.keys.read_on(&mut self.engine);
         self.watch.start(&opened).map_err(Stop::Failed)?;
         let mut merge = Merge::new(std::mem::take(&mut opened.captures));
         let lookout = Lookout {
@@ -394,6 +397,20 @@ impl<W: io::Write> Court<'_, W> {
         summary.more = self.judge.uncounted() + self.left_out;
         self.result.judged = judged;
         self.result.tally = self.live.then(|| self.judge.tally().clone());
+    }
+
+    /// What a packet says of the time. One that is far ahead of all others may have
+    /// a clock of its own, and then nothing is overdue: the next has to agree.
+    fn time_of(&mut self, packet: Timestamp) -> Timestamp {
+        let before = self.now.unwrap_or(packet);
+        if packet.since(before) <= JUMP {
+            self.ahead = None;
+            return packet;
+        }
+        match self.ahead.replace(packet) {
+            Some(ahead) => ahead.min(packet),
+            None => before,
+        }
     }
 
     /// Capture time has come to `now`, and nothing later was looked at.
@@ -485,7 +502,8 @@ impl<W: io::Write> Consumer for Court<'_, W> {
 
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
         if self.live {
-            self.time(packet.packet.time)?;
+            let now = self.time_of(packet.packet.time);
+            self.time(now)?;
         }
         let (judge, ledger, watch) = (&mut self.judge, &mut self.ledger, &mut self.watch);
         self.engine.push(&packet.packet, &mut |output| {
@@ -525,6 +543,9 @@ impl<W: io::Write> Consumer for Court<'_, W> {
         false
     }
 }
+
+/// Further than this one packet alone does not move the time.
+const JUMP: Duration = Duration::from_secs(60);
 
 /// After so long without a packet the engine declares holes.
 const PAUSE: Duration = Duration::from_millis(limits::HOLE_MILLIS + 50);
@@ -642,6 +663,15 @@ impl Sieve {
             (FailOn::CannotTell, _) => true,
         };
         true
+    }
+
+    /// Whether the baseline can be written, as whoever we are now: to learn at
+    /// the end that it cannot would be late.
+    fn may_write(&self) -> Result<(), String> {
+        match &self.write {
+            Some(path) => may_write(path).map_err(|error| format!("--write-baseline: {error}")),
+            None => Ok(()),
+        }
     }
 
     /// Writes the baseline; what is left to say.

@@ -40,28 +40,39 @@ impl KeyLogPlan {
         self.path.is_some()
     }
 
-    /// Opens the file.
+    /// Opens the file. It has to be one: reading a pipe, or only opening it, may
+    /// wait for ever, while packets pass unread.
     pub(crate) fn open(&self) -> Result<KeyLogFile, String> {
         let Some(path) = &self.path else {
             return Ok(KeyLogFile::default());
         };
-        match File::open(path) {
+        let opened = match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => File::open(path),
+            // Programs are told so to write none: SSLKEYLOGFILE=/dev/null.
+            Ok(_) if self.from_environment => return Ok(KeyLogFile::default()),
+            Ok(_) => return Err(self.told(path, NO_FILE)),
+            Err(error) => Err(error),
+        };
+        match opened {
             Ok(file) => Ok(KeyLogFile { file: Some(file) }),
             Err(error) if self.from_environment && error.kind() == ErrorKind::NotFound => {
                 Ok(KeyLogFile::default())
             }
-            Err(error) => Err(message(self.from_environment, path, &error)),
+            Err(error) => Err(self.told(path, &format!("cannot read: {error}"))),
         }
+    }
+
+    fn told(&self, path: &Path, why: &str) -> String {
+        let option = match self.from_environment {
+            true => VARIABLE,
+            false => "--tls-keylog",
+        };
+        format!("{option} {}: {why}", path.display())
     }
 }
 
-fn message(from_environment: bool, path: &Path, error: &std::io::Error) -> String {
-    let option = match from_environment {
-        true => VARIABLE,
-        false => "--tls-keylog",
-    };
-    format!("{option} {}: cannot read: {error}", path.display())
-}
+const NO_FILE: &str = "is no regular file; write what a pipe brings to one, \
+     which is read on while it grows";
 
 /// A key log that may grow.
 #[derive(Debug, Default)]

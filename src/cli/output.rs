@@ -3,7 +3,9 @@
 //! Reports append to [`Output::lines`]; the driver calls [`Output::settle`]
 //! between packets, and [`Output::flush`] before it may have to wait for more
 //! input. A terminal, `-l` and a pipe that is still growing thus show each line
-//! when it is complete, and a file is written 64 KiB at a time.
+//! when it is complete, and a file is written 64 KiB at a time. One packet may
+//! complete any number of messages: what would be too much to keep of them is
+//! written by [`Output::spill`].
 //!
 //! A reader who goes away (`| head`) is no error: [`Ended::ReaderGone`].
 
@@ -11,6 +13,8 @@ use std::io::{self, Write};
 
 /// Bytes after which lines are written even when nobody waits for them.
 const FULL: usize = 64 << 10;
+/// Bytes of lines that are kept within a packet.
+const SPILL: usize = 16 * FULL;
 
 /// Why nothing more can be written.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub(crate) struct Output<W> {
     pub(crate) lines: Vec<u8>,
     to: W,
     line_buffered: bool,
+    /// What went wrong while nobody could be told.
+    ended: Option<Ended>,
 }
 
 impl<W: Write> Output<W> {
@@ -44,12 +50,25 @@ impl<W: Write> Output<W> {
             lines: Vec::with_capacity(FULL + FULL / 4),
             to,
             line_buffered,
+            ended: None,
+        }
+    }
+
+    /// Within a packet: writes what is too much to keep. An error is told later.
+    pub(crate) fn spill(&mut self) {
+        if self.lines.len() < SPILL {
+            return;
+        }
+        if let Err(ended) = self.flush() {
+            self.ended = Some(ended);
+            self.lines.clear();
         }
     }
 
     /// Between two packets: writes if it is time to.
     pub(crate) fn settle(&mut self) -> Result<(), Ended> {
-        if self.lines.len() >= FULL || (self.line_buffered && !self.lines.is_empty()) {
+        let due = self.line_buffered && !self.lines.is_empty();
+        if self.lines.len() >= FULL || due || self.ended.is_some() {
             self.flush()?;
         }
         Ok(())
@@ -57,6 +76,9 @@ impl<W: Write> Output<W> {
 
     /// Writes everything.
     pub(crate) fn flush(&mut self) -> Result<(), Ended> {
+        if let Some(ended) = self.ended.take() {
+            return Err(ended);
+        }
         if !self.lines.is_empty() {
             self.to.write_all(&self.lines)?;
             self.to.flush()?;

@@ -65,6 +65,9 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
     let mut first_gate = gate(plan.max_packets)?;
 
     let selecting = !plan.selection.is_empty();
+    let keys = plan.keys.open().map_err(Stop::Failed)?;
+    let mut watch = Watch::new(&plan.watch).map_err(Stop::Failed)?;
+    // Last, for it leaves a file behind.
     let (mut saver, mut later) = (None, None);
     if let Some((save, series)) = series(plan, &opened.captures)? {
         saver = Some(match selecting {
@@ -77,15 +80,12 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
         });
     }
 
-    let keys = plan.keys.open().map_err(Stop::Failed)?;
-    #[cfg(feature = "live")]
-    if let (Some(path), Some(heir)) = (saver.as_ref().and_then(Saver::path), opened.heir()) {
-        heir.bequeath(path).map_err(Stop::Failed)?;
+    if let Err(stop) = begin(&opened, saver.as_ref(), &mut watch) {
+        if let Some(series) = saver.and_then(Saver::into_series).or(later) {
+            series.take_back();
+        }
+        return Err(stop);
     }
-    let mut watch = Watch::new(&plan.watch).map_err(Stop::Failed)?;
-    // What has to be written later will be written without privileges.
-    opened.begin(|| saver.as_ref().map_or(Ok(()), Saver::may_go_on))?;
-    watch.start(&opened).map_err(Stop::Failed)?;
     let mut merge = Merge::new(std::mem::take(&mut opened.captures));
     let mut progress = Progress::new(plan.progress);
     let mut pass = FirstPass::new(plan, saver, keys, watch)?;
@@ -93,25 +93,31 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
         opened: &opened,
         stdout: plan.writes_to_stdout(),
     };
-    let errors = match read(
+    let mut failure = None;
+    let errors = read(
         &mut merge,
         &mut first_gate,
         &mut progress,
         &mut pass,
         &lookout,
-    ) {
-        // Nobody looks any more, but what is saved is still completed.
-        Err(Stop::ReaderGone) if pass.saver.is_some() => Vec::new(),
-        other => other?,
-    };
+    )
+    .unwrap_or_else(|stop| {
+        failure = Some(stop);
+        Vec::new()
+    });
     let stopped = pass.is_done() || first_gate.is_closed();
     pass.work();
-    match pass.finish() {
-        Err(Stop::ReaderGone) if pass.saver.is_some() => {}
-        other => other?,
+    if let Err(stop) = pass.finish() {
+        failure.get_or_insert(stop);
     }
-
-    let saved = pass.saver.take().map(Saver::finish).transpose()?;
+    // Whether nobody looks any more or the disk of the lines is full: what is
+    // saved is still completed.
+    let saves = pass.saver.is_some();
+    let saved = match pass.saver.take().map(Saver::finish).transpose() {
+        Ok(saved) => saved,
+        Err(error) => return Err(failure.unwrap_or(error.into())),
+    };
+    let failure = failure.filter(|stop| !(saves && matches!(stop, Stop::ReaderGone)));
     let Saved {
         wanted,
         unsaved,
@@ -125,9 +131,11 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
                 payload: 0,
                 ..plan.engine.clone()
             }),
+            keys: plan.keys.open().map_err(Stop::Failed)?,
             wanted: wanted.into_test(),
             series,
         };
+        second.keys.read_on(&mut second.engine);
         let mut merge = Merge::new(again.captures);
         let mut gate = gate(plan.max_packets)?;
         // Its errors are those of the first pass again.
@@ -135,6 +143,9 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
         whole &= second.series.finish()?;
     }
     progress.clear();
+    if let Some(stop) = failure {
+        return Err(stop);
+    }
 
     if plan.count {
         let line = closing::counted(pass.view.shown, "message") + "\n";
@@ -451,8 +462,10 @@ impl Consumer for FirstPass {
 
 /// Writes the packets of the connections that are wanted.
 struct SecondPass<W> {
-    /// Numbers the connections as in the first pass.
+    /// Numbers the connections as in the first pass, so it has to know all that
+    /// the first knew: keys too, for what they open decides what is followed.
     engine: Engine,
+    keys: KeyLogFile,
     wanted: W,
     series: Series,
 }
@@ -463,6 +476,7 @@ impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for Secon
     }
 
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
+        keylog::from_block(block, &mut self.engine);
         Ok(self.series.block(block)?)
     }
 
@@ -558,6 +572,17 @@ fn series<'a>(plan: &'a Plan, captures: &[Capture]) -> Result<Option<(&'a Save, 
     let start = plan.source.is_live().then(super::save::now);
     let series = Series::open(save, file, plan.source.paths(), start).map_err(Stop::Failed)?;
     Ok(Some((save, series)))
+}
+
+/// Gives up what rights there are; what has to be written later will be written
+/// without them.
+fn begin(opened: &Opened, saver: Option<&Saver>, watch: &mut Watch) -> Result<(), Stop> {
+    #[cfg(feature = "live")]
+    if let (Some(path), Some(heir)) = (saver.and_then(Saver::path), opened.heir()) {
+        heir.bequeath(path).map_err(Stop::Failed)?;
+    }
+    opened.begin(|| saver.map_or(Ok(()), Saver::may_go_on))?;
+    watch.start(opened).map_err(Stop::Failed)
 }
 
 fn can_be_read_again(plan: &Plan, captures: &[Capture]) -> bool {

@@ -84,6 +84,7 @@ impl View {
                 if let Some(Printer { report, out, .. }) = &mut self.printer {
                     let unknown = verdict == Verdict::TopicUnknown;
                     report.frame(frame, unknown, &mut out.lines);
+                    out.spill();
                 }
             }
             Pushed::Event(event) => {

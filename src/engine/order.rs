@@ -60,7 +60,7 @@ impl Order {
 
     /// As many wait as may.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.len() >= limits::WAITING_SPANS
+        self.waiting.len() >= limits::UNORDERED_SPANS
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
     fn what_never_comes_is_waited_for_no_longer_than_the_bound() {
         let mut order = Order::default();
         order.begin(0);
-        for at in 1..2 * limits::WAITING_SPANS as u64 {
+        for at in 1..2 * limits::UNORDERED_SPANS as u64 {
             order.push(
                 Place {
                     start: at,
@@ -121,13 +121,17 @@ mod tests {
                 Some(KIND),
             );
             let first = order.pop(false).map(|(place, _)| place.start);
-            assert_eq!(first.is_some(), at >= limits::WAITING_SPANS as u64, "{at}");
+            assert_eq!(
+                first.is_some(),
+                at >= limits::UNORDERED_SPANS as u64,
+                "{at}"
+            );
         }
         // The first comes too late.
         order.push(Place { start: 0, end: 1 }, Some(KIND));
         let rest = std::iter::from_fn(|| order.pop(true));
         let starts: Vec<_> = rest.map(|(place, _)| place.start).collect();
-        let left = limits::WAITING_SPANS as u64 + 1..2 * limits::WAITING_SPANS as u64;
+        let left = limits::UNORDERED_SPANS as u64 + 1..2 * limits::UNORDERED_SPANS as u64;
         assert!(starts.iter().copied().eq(left), "{starts:?}");
     }
 }

@@ -107,12 +107,38 @@ impl Carriage {
         share: Share,
         out: &mut impl FnMut(Label),
     ) {
-        self.spans.push_back((place, kind));
+        if !self.goes_on(place, kind) {
+            self.spans.push_back((place, kind));
+        }
         match kind {
             // Only a control packet can tell what it is.
             SpanKind::Mqtt { .. } if self.spans.len() <= limits::WAITING_SPANS => {}
             _ => self.settle(share, out),
         }
+    }
+
+    /// Whether a stretch goes on with the last one, which then has it: a large
+    /// message is many segments.
+    fn goes_on(&mut self, next: Place, kind: SpanKind) -> bool {
+        let Some((place, SpanKind::Mqtt { offset, len, seal })) = self.spans.back_mut() else {
+            return false;
+        };
+        let SpanKind::Mqtt {
+            offset: at,
+            len: more,
+            seal: sealed,
+        } = kind
+        else {
+            return false;
+        };
+        // What is compressed stays as it came: it has proportions of its own.
+        let is_plain = place.len() == *len && next.len() == more;
+        let follows = place.end == next.start && *offset + *len == at && *seal == sealed;
+        if is_plain && follows {
+            place.end = next.end;
+            *len += more;
+        }
+        is_plain && follows
     }
 
     /// The next control packet, by its label in the MQTT stream.
@@ -151,6 +177,40 @@ impl Carriage {
         while self.is_first_known() || self.spans.len() > limits::WAITING_SPANS {
             self.label_first(share, out);
         }
+        // A stretch may hold any number of control packets.
+        while self.packets.len() > limits::WAITING_PACKETS && !self.spans.is_empty() {
+            self.split_first();
+            self.label_first(share, out);
+        }
+    }
+
+    /// Of a stretch of which the beginning is known, makes two.
+    fn split_first(&mut self) {
+        let Some((place, SpanKind::Mqtt { offset, len, seal })) = self.spans.front_mut() else {
+            return;
+        };
+        let known = self.known.saturating_sub(*offset);
+        if known == 0 || known >= *len {
+            return;
+        }
+        // The same proportion of both; whole bytes of those on the wire.
+        let bytes = u128::from(place.len()) * u128::from(known) / u128::from(*len);
+        let cut = place.start + bytes as u64;
+        let (rest, end) = (*offset + known, *offset + *len);
+        let second = (
+            Place {
+                start: cut,
+                end: place.end,
+            },
+            SpanKind::Mqtt {
+                offset: rest,
+                len: end - rest,
+                seal: *seal,
+            },
+        );
+        place.end = cut;
+        *len = known;
+        self.spans.insert(1, second);
     }
 
     /// Whether everything is known that the first stretch needs.
@@ -262,7 +322,10 @@ impl Carriage {
                 ..Part::of(label).label(place, parts_within(label, from, to, bytes))
             });
         }
-        self.release_before(offset);
+        self.release_before(match self.packets.len() > limits::WAITING_PACKETS {
+            true => offset + len,
+            false => offset,
+        });
     }
 
     /// Divides what a record or frame has for itself.
@@ -514,6 +577,62 @@ mod tests {
                 (24, 30, None, vec![(Layer::WsFrame, 6)]),
             ]
         );
+    }
+
+    #[test]
+    fn a_message_of_any_number_of_segments_is_one_stretch() {
+        let segments = 4 * limits::WAITING_SPANS as u64;
+        let mut labels = Vec::new();
+        let mut out = |label: Label| labels.push(short(&label));
+        let mut carriage = Carriage::default();
+        let share = Share::Proportional;
+        carriage.span(place(0, 14), SpanKind::Own(Own::WsFrame), share, &mut out);
+        for at in 0..segments {
+            let from = 14 + 10 * at;
+            carriage.span(place(from, from + 10), mqtt(10 * at, 10), share, &mut out);
+        }
+        assert_eq!(carriage.spans.len(), 2);
+        let len = 10 * segments;
+        carriage.packet(publish(0, len as u32, 7), share, &mut out);
+        carriage.finish(share, &mut out);
+        let app = len as u32 - 2;
+        let whole = vec![(Layer::MqttFixedHeader, 2), (Layer::App, app)];
+        let header = vec![(Layer::WsFrame, 14)];
+        assert_eq!(
+            labels,
+            [
+                (0, 14, Some(7), header),
+                (14, 14 + len as i64, Some(7), whole)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_frame_of_any_number_of_packets_keeps_few() {
+        let packets = 5 * limits::WAITING_PACKETS as u64;
+        let mut total = 0;
+        let mut unparsed = 0;
+        let mut out = |label: Label| {
+            total += label.end - label.start;
+            unparsed += i64::from(label.packet.is_none());
+        };
+        let mut carriage = Carriage::default();
+        let share = Share::Completes;
+        carriage.span(place(0, 10), SpanKind::Own(Own::WsFrame), share, &mut out);
+        // Half as many bytes as they inflate to.
+        carriage.span(
+            place(10, 10 + 5 * packets),
+            mqtt(0, 10 * packets),
+            share,
+            &mut out,
+        );
+        for at in 0..packets {
+            carriage.packet(publish(10 * at, 10, at as u32), share, &mut out);
+            assert!(carriage.packets.len() <= limits::WAITING_PACKETS + 1);
+        }
+        carriage.finish(share, &mut out);
+        assert_eq!((total as u64, unparsed), (10 + 5 * packets, 0));
+        assert_eq!(carriage.take_released().len() as u64, packets);
     }
 
     proptest! {

@@ -21,6 +21,7 @@
 mod interfaces;
 mod stream;
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -110,6 +111,7 @@ fn open(options: &LiveOptions) -> Result<pcap::Capture<Active>, Problem> {
         .buffer_size(number(options.ring))
         .precision(Precision::Nano);
     let mut capture = inactive.open().map_err(refused)?;
+    keep_to_ourselves(&capture)?;
     let wanted = match &options.link_type {
         Some(name) => Some(Linktype::from_name(name).map_err(told)?),
         None => is_any.then_some(LINUX_SLL2),
@@ -130,6 +132,13 @@ fn open(options: &LiveOptions) -> Result<pcap::Capture<Active>, Problem> {
     }
     filter(&mut capture, &options.filters)?;
     capture.setnonblock().map_err(told)
+}
+
+/// Programs that we start (`-z`) must not get the socket: libpcap leaves it open
+/// for them, and whoever has it can read every packet, root or not.
+fn keep_to_ourselves(capture: &pcap::Capture<Active>) -> Result<(), Problem> {
+    rustix::io::fcntl_setfd(capture.as_fd(), rustix::io::FdFlags::CLOEXEC)
+        .map_err(|error| Problem::Live(std::io::Error::from(error).to_string()))
 }
 
 /// How long the kernel may wait before it hands over a block that is not full. A

@@ -90,9 +90,12 @@ pub(super) struct Live {
     /// How long a packet may be in the kernel's hands.
     grace: Duration,
     counter: LiveCounter,
+    /// What libpcap said last: dropped, and by the interface.
+    said: [u32; 2],
     stop: Arc<AtomicBool>,
-    /// When the request to stop was seen.
-    stopping: Option<Timestamp>,
+    /// When the request to stop was seen: by the clock of the packets, and by
+    /// one that nobody sets.
+    stopping: Option<(Timestamp, Instant)>,
     /// Everything has been handed on.
     over: bool,
     /// Why the interface can be read no more, to be told after that.
@@ -116,6 +119,7 @@ impl Live {
             grace: hand_over + GRACE,
             capture,
             counter: counter.clone(),
+            said: [0; 2],
             stop,
             stopping: None,
             over: false,
@@ -130,15 +134,15 @@ impl Live {
         self.ready.clear();
         self.taken = 0;
         while !self.over {
-            let now = now();
+            let (now, looked) = (now(), Instant::now());
             if self.stopping.is_none() && self.stop.load(Ordering::Relaxed) {
-                self.stopping = Some(now);
+                self.stopping = Some((now, looked));
             }
             let is_empty = self.drain();
             self.count();
             self.over |= self
                 .stopping
-                .is_some_and(|since| is_empty && now.since(since) > self.grace);
+                .is_some_and(|(_, since)| is_empty && looked.duration_since(since) > self.grace);
             if self.over || self.dropped.is_some() || !self.ready.is_empty() {
                 break;
             }
@@ -157,7 +161,7 @@ impl Live {
                     // With nanosecond precision `tv_usec` counts these.
                     let (seconds, nanos) = (packet.header.ts.tv_sec, packet.header.ts.tv_usec);
                     self.latest = Timestamp::from_parts(seconds, nanos as u32);
-                    if self.stopping.is_some_and(|since| self.latest > since) {
+                    if self.stopping.is_some_and(|(since, _)| self.latest > since) {
                         self.over = true;
                         return true;
                     }
@@ -181,11 +185,14 @@ impl Live {
             return;
         };
         let before = self.counter.get();
+        let [dropped, by_interface] = self.said;
         // Of libpcap's own count of packets, those on loopback are twice.
         let counts = LiveCounts {
-            dropped: before.dropped.max(stats.dropped.into()),
-            dropped_by_interface: before.dropped_by_interface.max(stats.if_dropped.into()),
+            dropped: before.dropped + more(dropped, stats.dropped),
+            dropped_by_interface: before.dropped_by_interface
+                + more(by_interface, stats.if_dropped),
         };
+        self.said = [stats.dropped, stats.if_dropped];
         self.counter.set(counts);
         let packets = counts.total() - before.total();
         if packets > 0 {
@@ -245,6 +252,15 @@ impl Read for Live {
     }
 }
 
+/// By how much a count has grown that begins again after 2³²−1. One that has
+/// gone back, because a driver was loaded again, has not grown.
+fn more(before: u32, now: u32) -> u64 {
+    match now.wrapping_sub(before) {
+        grown if grown <= u32::MAX / 2 => grown.into(),
+        _ => 0,
+    }
+}
+
 /// The clock that the kernel's timestamps are from.
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -276,4 +292,17 @@ fn put_record(bytes: &mut Vec<u8>, packet: &pcap::Packet<'_>) {
         bytes.extend(field.to_le_bytes());
     }
     bytes.extend_from_slice(packet.data);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_begin_again() {
+        assert_eq!(more(0, 0), 0);
+        assert_eq!(more(3, 10), 7);
+        assert_eq!(more(u32::MAX - 1, 4), 6);
+        assert_eq!(more(1_000, 0), 0);
+    }
 }

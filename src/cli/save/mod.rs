@@ -47,6 +47,7 @@ use mqttdump::time::Timestamp;
 use held::Held;
 use schedule::{Schedule, Step};
 
+pub(crate) use permission::to_write as may_write;
 pub(crate) use schedule::Rotation;
 pub(crate) use series::{Series, is_same};
 
@@ -106,6 +107,15 @@ impl Saver {
             Self::All(series) => Some(series),
             Self::Find(_) => None,
             Self::Hold(holding) => Some(&mut holding.series),
+        }
+    }
+
+    /// The files, if they have been begun.
+    pub(crate) fn into_series(self) -> Option<Series> {
+        match self {
+            Self::All(series) => Some(*series),
+            Self::Find(_) => None,
+            Self::Hold(holding) => Some(holding.series),
         }
     }
 

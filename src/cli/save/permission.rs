@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Whether a file can be written, created or not.
 #[cfg(unix)]
-pub(super) fn to_write(file: &Path) -> Result<(), String> {
+pub(crate) fn to_write(file: &Path) -> Result<(), String> {
     use rustix::fs::Access;
     let allowed = match file.exists() {
         true => allows(file, Access::WRITE_OK),
@@ -70,7 +70,7 @@ fn candidates(program: &OsStr) -> Vec<PathBuf> {
 }
 
 #[cfg(not(unix))]
-pub(super) fn to_write(_file: &Path) -> Result<(), String> {
+pub(crate) fn to_write(_file: &Path) -> Result<(), String> {
     Ok(())
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Series {
     sources: Vec<PathBuf>,
     /// The file could be created.
     created: bool,
+    /// It was not there before.
+    is_new: bool,
     over: bool,
     /// Saving has gone wrong, now or earlier.
     failed: bool,
@@ -64,6 +66,7 @@ impl Series {
             commands: save.command.clone().map(Commands::new),
             sources: sources.to_vec(),
             created: false,
+            is_new: false,
             over: false,
             failed: false,
             said_overwriting: false,
@@ -90,6 +93,7 @@ impl Series {
             commands: None,
             sources: Vec::new(),
             created: false,
+            is_new: false,
             over: false,
             failed: false,
             said_overwriting: false,
@@ -211,6 +215,16 @@ impl Series {
         Ok(!self.failed)
     }
 
+    /// Nothing was read: a file that has nothing in it, and was not there before,
+    /// would only look like a capture. Nothing is lost if it stays, where we may
+    /// not remove it any more.
+    pub(crate) fn take_back(self) {
+        let is_empty = |metadata: std::fs::Metadata| metadata.is_file() && metadata.len() == 0;
+        if self.is_new && self.path.symlink_metadata().is_ok_and(is_empty) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+
     /// From this file to the next.
     #[cold]
     fn turn(&mut self, step: Step) -> Result<(), Error> {
@@ -253,6 +267,7 @@ impl Series {
         if let Some(commands) = &mut self.commands {
             commands.overwriting(&path);
         }
+        let was_there = path.symlink_metadata().is_ok();
         let created = match self.sources.iter().find(|source| is_same(source, &path)) {
             Some(source) => Err(io::Error::other(format!(
                 "-r {} reads this file",
@@ -261,6 +276,7 @@ impl Series {
             None => File::create(&path),
         };
         self.created = created.is_ok();
+        self.is_new = self.created && !was_there;
         self.path = path;
         self.writer.next_file(&self.path, created)
     }

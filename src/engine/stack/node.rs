@@ -1,0 +1,321 @@
+//! A layer, and what lies above it: which layer that is, what goes up through it,
+//! and what it gives up or finishes.
+
+use super::climb::Climb;
+use super::way_of;
+use crate::engine::Decode;
+use crate::engine::recognise::{Carrier, Found, Prefix};
+use crate::layer::proxy::Proxy;
+use crate::layer::tls::{Tls, TlsInfo};
+use crate::layer::websocket::WebSocket;
+use crate::layer::{Note, Own, Passed, Stream, Way};
+
+/// Names of MQTT in ALPN: the registered one, and that of AWS for its port 443.
+const ALPN: [&str; 2] = ["mqtt", "x-amzn-mqtt-ca"];
+
+/// Whether TLS itself says that it carries MQTT: the server by its choice, else
+/// the client by what it offers alone.
+fn names_mqtt(tls: &TlsInfo) -> bool {
+    match (&tls.alpn, &tls.alpn_offered[..]) {
+        (Some(alpn), _) => ALPN.contains(&alpn.as_str()),
+        (None, []) => false,
+        (None, offered) => offered.iter().all(|alpn| ALPN.contains(&alpn.as_str())),
+    }
+}
+
+/// A layer and what lies above it.
+#[derive(Debug)]
+pub(super) enum Node {
+    /// Too few bytes to tell.
+    Undecided(Box<Undecided>),
+    Proxy(Box<(Proxy, Node)>),
+    Tls(Box<(Tls, Node)>),
+    WebSocket(Box<(WebSocket, Node)>),
+    Mqtt,
+    /// Something else.
+    Foreign,
+}
+
+#[derive(Debug)]
+pub(super) struct Undecided {
+    prefix: Prefix,
+    below: Option<Carrier>,
+}
+
+impl Node {
+    pub(super) fn undecided(below: Option<Carrier>) -> Self {
+        Self::Undecided(Box::new(Undecided {
+            prefix: Prefix::default(),
+            below,
+        }))
+    }
+
+    pub(super) fn layer(carrier: Carrier) -> Self {
+        let above = Self::undecided(Some(carrier));
+        match carrier {
+            Carrier::Proxy => Self::Proxy(Box::new((Proxy::new(), above))),
+            Carrier::Tls => Self::Tls(Box::new((Tls::new(), above))),
+            Carrier::WebSocket => Self::WebSocket(Box::new((WebSocket::new(), above))),
+        }
+    }
+
+    /// What is taken for granted where the bytes do not tell: because the
+    /// capture begins in the middle, or because nothing known begins like that.
+    fn otherwise(below: Option<Carrier>, joined: bool, climb: &Climb<'_, '_, '_>) -> Self {
+        match (climb.above.known, below) {
+            (Some(Decode::Mqtts | Decode::Wss), None | Some(Carrier::Proxy)) if joined => {
+                Self::layer(Carrier::Tls)
+            }
+            (Some(Decode::Wss), Some(Carrier::Tls))
+            | (Some(Decode::Ws), None | Some(Carrier::Proxy))
+                if joined =>
+            {
+                let above = Self::undecided(Some(Carrier::WebSocket));
+                Self::WebSocket(Box::new((WebSocket::joining(), above)))
+            }
+            _ if climb.above.conversation.is_some() => Self::Mqtt,
+            _ => Self::Foreign,
+        }
+    }
+
+    /// Nothing can come out of it but what is foreign.
+    pub(super) fn is_foreign(&self) -> bool {
+        match self {
+            Self::Proxy(proxy) => proxy.1.is_foreign(),
+            Self::Tls(tls) => tls.1.is_foreign(),
+            Self::WebSocket(websocket) => websocket.1.is_foreign(),
+            Self::Foreign => true,
+            Self::Undecided(_) | Self::Mqtt => false,
+        }
+    }
+
+    pub(super) fn is_sealed(&self, has_keys: bool) -> bool {
+        match self {
+            Self::Proxy(proxy) => proxy.1.is_sealed(has_keys),
+            Self::Tls(tls) => match &tls.1 {
+                Self::Undecided(undecided) => undecided.prefix.is_empty(),
+                // Without keys nobody has looked.
+                Self::Foreign => !has_keys,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Memory that it takes.
+    pub(super) fn kept(&self) -> usize {
+        match self {
+            Self::Undecided(undecided) => undecided.prefix.kept(),
+            Self::Proxy(proxy) => proxy.0.kept() + proxy.1.kept(),
+            Self::Tls(tls) => tls.0.kept() + tls.1.kept(),
+            Self::WebSocket(websocket) => websocket.0.kept() + websocket.1.kept(),
+            Self::Mqtt | Self::Foreign => 0,
+        }
+    }
+
+    /// Gives up what it keeps, because all together keep too much.
+    pub(super) fn shed(&mut self, climb: &mut Climb<'_, '_, '_>) {
+        match self {
+            Self::Undecided(_) => self.conclude(climb),
+            Self::Proxy(proxy) => proxy.1.shed(climb),
+            Self::Tls(tls) => {
+                let (tls, above) = &mut **tls;
+                let keys = climb.cx.keys;
+                if !std::mem::replace(&mut climb.above.waits_no_more, true) {
+                    let why = "too many connections wait for the secrets of TLS";
+                    climb.note(Way::Up, Note::Bound(why), climb.now);
+                }
+                tls.give_up(keys, &mut |way, passed| {
+                    above.take_decrypted(way, passed, climb)
+                });
+                above.shed(climb);
+            }
+            Self::WebSocket(websocket) => {
+                let (websocket, above) = &mut **websocket;
+                websocket.shed(&mut |way, passed| above.take(way, passed, climb));
+                above.shed(climb);
+            }
+            Self::Mqtt | Self::Foreign => {}
+        }
+    }
+
+    /// Takes what a layer below hands on.
+    pub(super) fn push(&mut self, way: Way, stream: Stream<'_>, climb: &mut Climb<'_, '_, '_>) {
+        match self {
+            Self::Undecided(_) => self.decide(way, stream, climb),
+            Self::Proxy(proxy) => {
+                let (proxy, above) = &mut **proxy;
+                proxy.push(way, stream, &mut |way, passed| {
+                    above.take(way, passed, climb)
+                });
+            }
+            Self::Tls(tls) => {
+                let (tls, above) = &mut **tls;
+                climb.learn_tls(tls.info());
+                let keys = climb.cx.keys;
+                tls.push(way, stream, keys, &mut |way, passed| {
+                    above.take_decrypted(way, passed, climb);
+                });
+            }
+            Self::WebSocket(websocket) => {
+                let (websocket, above) = &mut **websocket;
+                let mut next = Some(stream);
+                while let Some(stream) = next {
+                    next = websocket.push(way, stream, &mut |way, passed| {
+                        above.take(way, passed, climb)
+                    });
+                    climb.learn_websocket(websocket.info());
+                }
+            }
+            Self::Mqtt => climb.mqtt(way, stream),
+            Self::Foreign => match stream {
+                Stream::Data(piece) => climb.own(way, piece.place, Own::Unread),
+                Stream::Gap { place, .. } => climb.span(way, place, None),
+            },
+        }
+    }
+
+    fn take(&mut self, way: Way, passed: Passed<'_>, climb: &mut Climb<'_, '_, '_>) {
+        match passed {
+            Passed::Stream(stream) => self.push(way, stream, climb),
+            Passed::Own(place, own) => climb.own(way, place, own),
+            Passed::Note(note, at) => climb.note(way, note, at),
+        }
+    }
+
+    /// Takes what TLS hands on.
+    fn take_decrypted(&mut self, way: Way, passed: Passed<'_>, climb: &mut Climb<'_, '_, '_>) {
+        if let Passed::Stream(Stream::Data(piece)) = passed
+            && !std::mem::replace(&mut climb.above.is_decrypted, true)
+        {
+            climb.note(way, Note::Tls, piece.at);
+        }
+        self.take(way, passed, climb);
+    }
+
+    /// Looks at the first bytes of what lies above a layer.
+    fn decide(&mut self, way: Way, stream: Stream<'_>, climb: &mut Climb<'_, '_, '_>) {
+        let Self::Undecided(undecided) = self else {
+            return;
+        };
+        let below = undecided.below;
+        let from = climb.end(way);
+        let found = undecided.prefix.push(from, stream);
+        let joined = undecided.prefix.is_joined(from)
+            || below.is_none() && !climb.flow.from_start[from.index()];
+        let next = match found {
+            Found::More => return,
+            Found::Mqtt(_) => Self::Mqtt,
+            // Layers come once, and in this order.
+            Found::Carrier(carrier, end) if Some(carrier) > below && end == climb.client => {
+                Self::layer(carrier)
+            }
+            Found::Carrier(..) | Found::Nothing => Self::otherwise(below, joined, climb),
+        };
+        let prefix = self.become_of(next);
+        if let Self::Foreign = self {
+            climb.cx.shared.http2_connections += u64::from(prefix.is_http2());
+        }
+        self.replay(&prefix, climb);
+        let client = climb.client;
+        prefix.replay_holes(|from, hole| self.push(way_of(from, client), hole, climb));
+    }
+
+    /// There is no more to look at: what was held is told as unfinished, or as
+    /// what it is not.
+    fn conclude(&mut self, climb: &mut Climb<'_, '_, '_>) {
+        let Self::Undecided(undecided) = self else {
+            return;
+        };
+        let joined = undecided.prefix.is_joined(climb.client);
+        let next = Self::otherwise(undecided.below, joined, climb);
+        let prefix = self.become_of(next);
+        self.replay(&prefix, climb);
+    }
+
+    /// Becomes what was found; gives what was held until then.
+    fn become_of(&mut self, next: Self) -> Prefix {
+        match std::mem::replace(self, next) {
+            Self::Undecided(undecided) => undecided.prefix,
+            _ => Prefix::default(),
+        }
+    }
+
+    fn replay(&mut self, prefix: &Prefix, climb: &mut Climb<'_, '_, '_>) {
+        let client = climb.client;
+        prefix.replay(|from, stream| self.push(way_of(from, client), stream, climb));
+    }
+
+    /// Lets layers that wait for keys look again.
+    pub(super) fn settle(&mut self, climb: &mut Climb<'_, '_, '_>) {
+        match self {
+            Self::Proxy(proxy) => proxy.1.settle(climb),
+            Self::Tls(tls) => {
+                let (tls, above) = &mut **tls;
+                climb.learn_tls(tls.info());
+                let keys = climb.cx.keys;
+                tls.settle(keys, &mut |way, passed| {
+                    above.take_decrypted(way, passed, climb)
+                });
+            }
+            Self::WebSocket(_) | Self::Undecided(_) | Self::Mqtt | Self::Foreign => {}
+        }
+    }
+
+    /// Passes on what the layers know of themselves by now.
+    pub(super) fn learn(&mut self, climb: &mut Climb<'_, '_, '_>) {
+        match self {
+            Self::Proxy(proxy) => proxy.1.learn(climb),
+            Self::Tls(tls) => {
+                let (tls, above) = &mut **tls;
+                climb.learn_tls(tls.info());
+                above.learn(climb);
+                if climb.above.conversation.is_some() {
+                    return;
+                }
+                if names_mqtt(tls.info()) {
+                    climb.converse();
+                } else if !climb.cx.config.expects_keys
+                    && climb.cx.keys.is_empty()
+                    && tls.hellos_are_over()
+                {
+                    // Nobody will ever know.
+                    *above = Self::Foreign;
+                }
+            }
+            Self::WebSocket(websocket) => {
+                climb.learn_websocket(websocket.0.info());
+                if websocket.0.info().names_mqtt() {
+                    climb.converse();
+                }
+                websocket.1.learn(climb);
+            }
+            Self::Undecided(_) | Self::Mqtt | Self::Foreign => {}
+        }
+    }
+
+    /// Nothing more comes.
+    pub(super) fn finish(&mut self, climb: &mut Climb<'_, '_, '_>) {
+        match self {
+            Self::Proxy(proxy) => proxy.1.finish(climb),
+            Self::Tls(tls) => {
+                let (tls, above) = &mut **tls;
+                let keys = climb.cx.keys;
+                tls.finish(keys, &mut |way, passed| {
+                    above.take_decrypted(way, passed, climb)
+                });
+                above.finish(climb);
+            }
+            Self::WebSocket(websocket) => {
+                let (websocket, above) = &mut **websocket;
+                websocket.finish(&mut |way, passed| above.take(way, passed, climb));
+                above.finish(climb);
+            }
+            Self::Undecided(_) => {
+                self.conclude(climb);
+                self.finish(climb);
+            }
+            Self::Mqtt | Self::Foreign => {}
+        }
+    }
+}

@@ -11,7 +11,9 @@ use mqttdump::packet::LinkType;
 use proptest::prelude::*;
 
 use crate::support::files::Format;
-use crate::support::program::{Folder, Run, mqttdump, project, run, run_with_input};
+#[cfg(feature = "tls")]
+use crate::support::program::project;
+use crate::support::program::{Folder, Run, mqttdump, run, run_with_input};
 use crate::support::scene::scene;
 use crate::support::stack::OwnedPacket;
 

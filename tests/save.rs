@@ -11,7 +11,9 @@ use mqttdump::packet::LinkType;
 use proptest::prelude::*;
 
 use crate::support::files::Format;
-use crate::support::program::{Folder, Run, mqttdump, project, run, run_with_input};
+#[cfg(feature = "tls")]
+use crate::support::program::project;
+use crate::support::program::{Folder, Run, mqttdump, run, run_with_input};
 use crate::support::scene::scene;
 use crate::support::stack::OwnedPacket;
 
@@ -761,6 +763,55 @@ fn signals_leave_whole_files() {
     }
 }
 
+/// Of `tcpdump … | mqttdump …` both get the Ctrl-C, and tcpdump then hands over
+/// what it still has.
+#[test]
+fn what_a_pipe_brings_after_a_signal_is_saved() {
+    let folder = Folder::new();
+    let input = sized(30, 84);
+    let bytes = PCAP.write(&input);
+    let mut child = mqttdump()
+        .args(["-r", "-", "-w", &folder.name("out")])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut pipe = child.stdin.take().expect("a pipe");
+    let (before, after) = bytes.split_at(24 + 10 * 100);
+    pipe.write_all(before).expect("it reads");
+    wait_for(&folder.path("out"), before.len() as u64);
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args(["-s", "INT", &id]).status();
+    assert!(sent.expect("kill starts").success());
+    std::thread::sleep(Duration::from_millis(200));
+    pipe.write_all(after).expect("it still reads");
+    drop(pipe);
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    assert_eq!(read(&folder.path("out")), seen(&input));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let folder = Folder::new();
+    let mut child = mqttdump()
+        .args(["-r", "-", "-w", &folder.name("out")])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut pipe = child.stdin.take().expect("a pipe");
+    let bytes = PCAP.write(&sized(10, 84));
+    pipe.write_all(&bytes).expect("it reads");
+    wait_for(&folder.path("out"), bytes.len() as u64);
+    let id = child.id().to_string();
+    let since = Instant::now();
+    for _ in 0..2 {
+        let sent = Command::new("kill").args(["-s", "INT", &id]).status();
+        assert!(sent.expect("kill starts").success());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(child.wait().expect("it ends").code(), Some(2));
+    assert!(since.elapsed() < Duration::from_millis(800));
+}
+
 #[test]
 fn a_signal_while_there_is_much_to_read_ends_it_well() {
     let folder = Folder::new();
@@ -774,8 +825,10 @@ fn a_signal_while_there_is_much_to_read_ends_it_well() {
     let bytes = PCAP.write(&sized(2_000, 1_000));
     let writer = std::thread::spawn(move || {
         let _ = pipe.write_all(&bytes);
-        // Until nobody reads.
-        while pipe.write_all(&bytes[24..]).is_ok() {}
+        // Until nobody reads, and not so fast that it fills the disk.
+        while pipe.write_all(&bytes[24..24 + 100 * 1_016]).is_ok() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
     });
     wait_for(&folder.path("out"), 3_000_000);
     let id = child.id().to_string();

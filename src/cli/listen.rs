@@ -8,8 +8,11 @@
 //! be asked for. The thread that answers starts after privileges were dropped:
 //! capabilities belong to threads, and one that is there before keeps them.
 //!
-//! The thread only ever reads: a scraper that is slow, or many of them, hold
-//! nothing up.
+//! The thread only ever reads: a scraper that is slow, or many of them, never
+//! hold up the capture. They can hold up each other, for answers are given one
+//! by one, and one who asks again and again without reading the answers keeps
+//! the others waiting. So the address is this machine's own, unless another is
+//! typed.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 

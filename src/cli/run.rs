@@ -86,9 +86,10 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
         }
         return Err(stop);
     }
+    let patience = patience(plan, saver.is_some(), &opened.captures)?;
     let mut merge = Merge::new(std::mem::take(&mut opened.captures));
     let mut progress = Progress::new(plan.progress);
-    let mut pass = FirstPass::new(plan, saver, keys, watch)?;
+    let mut pass = FirstPass::new(plan, saver, keys, watch, patience);
     let lookout = Lookout {
         opened: &opened,
         stdout: plan.writes_to_stdout(),
@@ -279,9 +280,8 @@ impl FirstPass {
         saver: Option<Saver>,
         keys: KeyLogFile,
         watch: Watch,
-    ) -> Result<Self, Stop> {
-        let endless = plan.source.is_endless();
-        let patient = saver.is_some() && !endless;
+        patience: Option<Patience>,
+    ) -> Self {
         let selects = saver.as_ref().is_some_and(Saver::selects);
         let frames = plan.print.is_some()
             || plan.count
@@ -298,14 +298,11 @@ impl FirstPass {
                 .describe(plan.print.as_ref().is_some_and(|print| print.link)),
             watch,
             now: None,
-            patience: patient
-                .then(Patience::new)
-                .transpose()
-                .map_err(Stop::Failed)?,
-            endless,
+            patience,
+            endless: plan.source.is_endless(),
         };
         pass.read_keys();
-        Ok(pass)
+        pass
     }
 
     fn read_keys(&mut self) {
@@ -583,6 +580,19 @@ fn begin(opened: &Opened, saver: Option<&Saver>, watch: &mut Watch) -> Result<()
     }
     opened.begin(|| saver.map_or(Ok(()), Saver::may_go_on))?;
     watch.start(opened).map_err(Stop::Failed)
+}
+
+/// What to do at a signal, if something is saved from a source that does not
+/// know that itself.
+fn patience(plan: &Plan, saves: bool, captures: &[Capture]) -> Result<Option<Patience>, Stop> {
+    if !saves || plan.source.is_endless() {
+        return Ok(None);
+    }
+    let patience = match captures.iter().all(|capture| capture.size().is_some()) {
+        true => Patience::of_files(),
+        false => Patience::of_pipe(),
+    };
+    patience.map(Some).map_err(Stop::Failed)
 }
 
 fn can_be_read_again(plan: &Plan, captures: &[Capture]) -> bool {

@@ -1,8 +1,8 @@
 //! MQTT traffic, read out of packet captures.
-pub mod analysis;
 pub mod capture;
 pub mod engine;
 pub mod event;
+pub mod facts;
 pub mod flow;
 pub mod frame;
 pub mod layer;

@@ -33,7 +33,7 @@ const MODULES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "analysis",
+        "facts",
         &[
             "engine", "event", "flow", "frame", "layer", "limits", "mqtt", "net", "packet", "time",
         ],
@@ -41,7 +41,7 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "rules",
         &[
-            "analysis", "engine", "event", "frame", "limits", "mqtt", "packet", "select", "time",
+            "facts", "engine", "event", "frame", "limits", "mqtt", "packet", "select", "time",
         ],
     ),
     (
@@ -59,7 +59,7 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "report",
         &[
-            "analysis", "event", "frame", "layer", "limits", "mqtt", "net", "overhead", "packet",
+            "facts", "event", "frame", "layer", "limits", "mqtt", "net", "overhead", "packet",
             "rules", "time",
         ],
     ),
@@ -97,7 +97,7 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "foldhash",
         &[
-            "analysis", "engine", "flow", "layer", "metrics", "overhead", "rules", "select",
+            "facts", "engine", "flow", "layer", "metrics", "overhead", "rules", "select",
         ],
     ),
     ("hashbrown", &["flow", "engine", "layer", "select"]),

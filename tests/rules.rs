@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use mqttdump::analysis::Reason;
 use mqttdump::capture::{Capture, Item, Merge};
 use mqttdump::engine::{Config, Engine};
+use mqttdump::facts::Reason;
 use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::rules::{Binds, Check, Finding, Judge, Options, RULES, Rule, Verdict};
 use mqttdump::time::Timestamp;

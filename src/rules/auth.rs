@@ -1,7 +1,7 @@
 //! Enhanced authentication of 5.0: AUTH and its method.
 
-use crate::analysis::properties as p;
-use crate::analysis::{FrameFacts, Opening};
+use crate::facts::properties as p;
+use crate::facts::{FrameFacts, Opening};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{ControlPacket, PacketType as P};
 

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::analysis::{AckStep, AnswerStep, FrameFacts, Overdue, Step};
 use crate::event::Side;
+use crate::facts::{AckStep, AnswerStep, FrameFacts, Overdue, Step};
 use crate::frame::Direction::{self, Down, Up};
 use crate::mqtt::{PacketType as P, TopicFilter};
 use crate::packet::PacketRef;

@@ -1,6 +1,6 @@
 //! How a connection ends: DISCONNECT, and closes that have to follow.
 
-use crate::analysis::{Cause, FrameFacts, Reason, StillOpen, Stream};
+use crate::facts::{Cause, FrameFacts, Reason, StillOpen, Stream};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{PacketType as P, Version};
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::analysis::properties as p;
-use crate::analysis::{Cause, ConnectionFacts, FrameFacts, Opening, Reason, Step, StillOpen};
 use crate::event::Side;
+use crate::facts::properties as p;
+use crate::facts::{Cause, ConnectionFacts, FrameFacts, Opening, Reason, Step, StillOpen};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{ControlPacket, PacketType as P, Version};
 
@@ -850,7 +850,7 @@ fn client_lost_session(f: &FrameFacts<'_>) -> Judged {
     if !gone || !ConnectionFacts::knew(frame, accepted.seen) {
         return None;
     }
-    use crate::analysis::AckStep;
+    use crate::facts::AckStep;
     let resumed = match f.step {
         Step::Publish { step, .. } => {
             frame.header.dup() && step.open.is_none_or(|open| open.carried) && step.ended.is_none()

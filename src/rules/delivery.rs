@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use crate::analysis::properties as p;
-use crate::analysis::{
+use crate::facts::properties as p;
+use crate::facts::{
     Because, Carried, Delivery, Ending, FrameFacts, PATIENCE, Publication, Reason, Subscription,
     Undelivered,
 };

@@ -1,7 +1,7 @@
 //! What nobody can judge, because it is encrypted. Said once for a connection, for
 //! all rules that would have to read it.
 
-use crate::analysis::{Reason, Stream};
+use crate::facts::{Reason, Stream};
 
 use super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::verdict::{Judged, note};

@@ -1,7 +1,7 @@
 //! What a rule found: a [`Finding`], with its verdict and its evidence.
 
-use crate::analysis::Reason;
 use crate::event::Side;
+use crate::facts::Reason;
 use crate::frame::Direction;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;

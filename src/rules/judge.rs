@@ -16,12 +16,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::LazyLock;
 
-use crate::analysis::{
+use crate::engine::Output;
+use crate::event::Side;
+use crate::facts::{
     Analysis, ConnectionFacts, Deadline, Doubt, Ending, FrameFacts, GivenUp, Observer, Overdue,
     Reason, Shown, Silence, StillOpen, Stream, Undelivered,
 };
-use crate::engine::Output;
-use crate::event::Side;
 use crate::frame::{Direction, MQTTFrame};
 use crate::limits;
 use crate::mqtt::{ControlPacket, Defect, PacketType, Version};

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use crate::analysis::{FrameFacts, Overdue, Reason, Shown, Silence, Step};
 use crate::event::Side;
+use crate::facts::{FrameFacts, Overdue, Reason, Shown, Silence, Step};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{PacketType as P, Version};
 

@@ -4,8 +4,8 @@
 //! What CONNACK says binds the client from the moment it knows it. Before that
 //! it sends at its own risk (5.0: 4.13.1), which makes a warning.
 
-use crate::analysis::properties as p;
-use crate::analysis::{Acceptance, FrameFacts, Step};
+use crate::facts::properties as p;
+use crate::facts::{Acceptance, FrameFacts, Step};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{ControlPacket, PacketType as P, topic};
 

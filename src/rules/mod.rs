@@ -41,7 +41,7 @@ mod websocket;
 
 use std::sync::LazyLock;
 
-pub use crate::analysis::{GivenUp, Reason};
+pub use crate::facts::{GivenUp, Reason};
 pub use budget::{Budgets, Expensive, SizeBudget};
 pub use finding::{Finding, MOST_PACKETS, Rung, Verdict};
 pub use judge::{Judge, Options};

@@ -1,7 +1,7 @@
 //! What one control packet may say, by who sends it.
 
-use crate::analysis::FrameFacts;
-use crate::analysis::properties as p;
+use crate::facts::FrameFacts;
+use crate::facts::properties as p;
 use crate::frame::Direction;
 use crate::mqtt::{ControlPacket, PacketType as P, Version};
 

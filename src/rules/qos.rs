@@ -4,10 +4,10 @@
 //! seen may not have been received, one that was received has passed by, and
 //! what another connection of the session shows is a warning at most.
 
-use crate::analysis::{
+use crate::event::Side;
+use crate::facts::{
     AckStep, ConnectionFacts, Ending, FrameFacts, Overdue, PATIENCE, Reason, State, Step,
 };
-use crate::event::Side;
 use crate::frame::Direction::{self, Down, Up};
 use crate::mqtt::{PacketType as P, Version};
 

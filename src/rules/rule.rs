@@ -7,7 +7,7 @@ use crate::mqtt::{PacketType, Version};
 
 use super::budget::Budgets;
 use super::verdict::Judged;
-use crate::analysis::{FrameFacts, Overdue, Silence, StillOpen, Stream, Undelivered};
+use crate::facts::{FrameFacts, Overdue, Silence, StillOpen, Stream, Undelivered};
 
 /// A rule of the protocol that can be seen on the wire.
 #[derive(Debug)]

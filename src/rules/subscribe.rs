@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::analysis::properties as p;
-use crate::analysis::{AnswerStep, FrameFacts, Overdue, Request, Step, Subscription};
+use crate::facts::properties as p;
+use crate::facts::{AnswerStep, FrameFacts, Overdue, Request, Step, Subscription};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{ControlPacket, PacketType as P, Version};
 

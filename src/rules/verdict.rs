@@ -7,8 +7,8 @@
 //!     .at(earlier.first)
 //! ```
 
-use crate::analysis::{Doubt, Reason};
 use crate::event::Side;
+use crate::facts::{Doubt, Reason};
 use crate::packet::PacketRef;
 
 use super::finding::Verdict;

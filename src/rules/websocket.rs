@@ -3,7 +3,7 @@
 //! The opening is read before any of the packets that follow it, or not at
 //! all: what it says is certain.
 
-use crate::analysis::{Cause, FrameFacts, StillOpen};
+use crate::facts::{Cause, FrameFacts, StillOpen};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::PacketType as P;
 

@@ -1,7 +1,7 @@
 //! Findings to try the formats with.
 
-use crate::analysis::Reason;
 use crate::event::Side;
+use crate::facts::Reason;
 use crate::frame::Direction;
 use crate::packet::PacketRef;
 use crate::rules::{self, Finding, Rung, Verdict};

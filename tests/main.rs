@@ -8,6 +8,8 @@ mod support;
 
 /// Who may import whom in `src`, and what the core never does.
 mod architecture;
+/// Captures with known verdicts.
+mod cases;
 /// Every statement of the specifications has a rule or a reason; the pages of
 /// the rules are up to date.
 mod catalogue;

@@ -443,7 +443,9 @@ fn rules_accuse_nobody_when_packets_are_missing_from_captures() {
     for folder in folders.split(':') {
         for file in walk(std::path::Path::new(folder)) {
             let packets = packets_of(&file);
-            if packets.is_empty() {
+            // Captures with known verdicts have a test of their own.
+            let known = file.to_string_lossy().contains("fixtures/verdicts");
+            if packets.is_empty() || known {
                 continue;
             }
             // Large ones take longer.

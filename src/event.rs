@@ -1,7 +1,8 @@
 //! What is not a frame but matters to a reader: connections that open and
 //! close, bytes the capture lacks, streams that are not MQTT.
 
-use crate::frame::{Connection, Direction};
+pub use crate::direction::{Direction, Side};
+use crate::frame::Connection;
 use crate::layer::Note;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
@@ -77,25 +78,6 @@ pub enum EventKind {
         /// How many.
         packets: u64,
     },
-}
-
-/// One end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The client.
-    Client,
-    /// The server.
-    Server,
-}
-
-impl Side {
-    /// `client` or `server`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Server => "server",
-        }
-    }
 }
 
 impl EventKind {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+pub use crate::direction::{Direction, PerDirection};
 use crate::layer::Place;
 use crate::layer::tls::TlsInfo;
 use crate::layer::websocket::WebSocketInfo;
@@ -9,33 +10,6 @@ use crate::mqtt::{ControlPacket, Defect, FixedHeader, Text, Version};
 use crate::net::Endpoint;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
-
-/// Which way a control packet went.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Direction {
-    /// From client to server.
-    Up,
-    /// From server to client.
-    Down,
-}
-
-impl Direction {
-    /// `up` or `down`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Down => "down",
-        }
-    }
-
-    /// The other way.
-    pub const fn reversed(self) -> Self {
-        match self {
-            Self::Up => Self::Down,
-            Self::Down => Self::Up,
-        }
-    }
-}
 
 /// What carried the MQTT bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -94,9 +68,9 @@ pub struct Connection {
     /// read as 3.1.1.
     pub version_assumed: bool,
     /// Sequence number at offset 0 of each direction's byte stream, once known.
-    pub first_seq: [Option<u32>; 2],
+    pub first_seq: PerDirection<Option<u32>>,
     /// Whether offset 0 of each direction's MQTT byte stream is its first byte.
-    pub from_start: [bool; 2],
+    pub from_start: PerDirection<bool>,
 }
 
 impl Connection {

@@ -1,5 +1,6 @@
 //! MQTT traffic, read out of packet captures.
 pub mod capture;
+pub mod direction;
 pub mod engine;
 pub mod event;
 pub mod facts;

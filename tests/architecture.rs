@@ -13,23 +13,45 @@ use crate::support::program::project;
 /// outer ring and may use everything; nothing may use them.
 const MODULES: &[(&str, &[&str])] = &[
     ("time", &[]),
+    ("direction", &[]),
     ("limits", &[]),
     ("packet", &["time", "link"]),
-    ("mqtt", &["limits"]),
+    ("mqtt", &["direction", "limits"]),
     ("link", &["packet", "limits"]),
     ("net", &["link", "packet", "time", "limits"]),
     ("flow", &["net", "packet", "time", "limits"]),
     // Between TCP and MQTT.
     (
         "layer",
-        &["flow", "limits", "mqtt", "net", "packet", "time"],
+        &[
+            "direction",
+            "flow",
+            "limits",
+            "mqtt",
+            "net",
+            "packet",
+            "time",
+        ],
     ),
-    ("frame", &["layer", "mqtt", "net", "packet", "time"]),
-    ("event", &["frame", "layer", "packet", "time"]),
+    (
+        "frame",
+        &["direction", "layer", "mqtt", "net", "packet", "time"],
+    ),
+    ("event", &["direction", "frame", "layer", "packet", "time"]),
     (
         "engine",
         &[
-            "event", "flow", "frame", "layer", "limits", "link", "mqtt", "net", "packet", "time",
+            "direction",
+            "event",
+            "flow",
+            "frame",
+            "layer",
+            "limits",
+            "link",
+            "mqtt",
+            "net",
+            "packet",
+            "time",
         ],
     ),
     (

@@ -82,7 +82,7 @@ fn laws(account: &Account, bytes: u64) -> Result<(), String> {
     let mut owned = 0;
     let mut sum = 0;
     for connection in &account.connections {
-        let total = connection.bytes[0].l2 + connection.bytes[1].l2;
+        let total = connection.bytes.up.l2 + connection.bytes.down.l2;
         let marginal: u64 = connection.messages.iter().map(|m| m.marginal()).sum();
         let loaded: u64 = connection.messages.iter().map(|m| m.loaded()).sum();
         same(

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
-use crate::event::{Event, EventKind, Side};
+use crate::direction::{Direction, PerDirection};
+use crate::event::{Event, EventKind};
 use crate::flow::{At, Closed, End, FlowInfo, StreamEvent, TcpFact};
-use crate::frame::{Connection, Direction, MQTTFrame, Received, Transport};
+use crate::frame::{Connection, MQTTFrame, Received, Transport};
 use crate::layer::{Piece, Place, Stream};
 use crate::limits;
 use crate::mqtt::packet::ControlPacket;
@@ -37,9 +38,9 @@ pub(super) struct Conversation {
     /// Layers lie between TCP and MQTT.
     layered: bool,
     /// What each direction is expected to send next, in answer to the other.
-    expected: [Option<(PacketType, Option<u16>)>; 2],
-    aliases: [Option<Box<Aliases>>; 2],
-    lanes: [Lane; 2],
+    expected: PerDirection<Option<(PacketType, Option<u16>)>>,
+    aliases: PerDirection<Option<Box<Aliases>>>,
+    lanes: PerDirection<Lane>,
 }
 
 /// One direction of a conversation.
@@ -89,31 +90,31 @@ impl Conversation {
         Self {
             connection: Connection {
                 number: flow.number,
-                client: flow.ends[client.index()],
-                server: flow.ends[client.peer().index()],
+                client: flow.ends[client],
+                server: flow.ends[client.peer()],
                 transport: Transport::Tcp,
                 tls: None,
                 websocket: None,
                 client_id: None,
                 version: None,
                 version_assumed: true,
-                first_seq: [None; 2],
-                from_start: [false; 2],
+                first_seq: PerDirection::default(),
+                from_start: PerDirection::default(),
             },
             client,
             guessed: None,
             announced: false,
             over: false,
             layered: false,
-            expected: [None; 2],
-            aliases: [None, None],
+            expected: PerDirection::default(),
+            aliases: PerDirection::default(),
             lanes: Default::default(),
         }
     }
 
     /// Tells that the connection was opened, once its SYN was seen.
     pub(super) fn announce(&mut self, flow: &FlowInfo, out: &mut dyn FnMut(Output<'_>)) {
-        if !self.announced && flow.opener.is_some() && flow.from_start[self.client.index()] {
+        if !self.announced && flow.initiator.is_some() && flow.from_start[self.client] {
             self.announced = true;
             self.event(EventKind::Opened, flow.first, None, None, out);
         }
@@ -184,7 +185,7 @@ impl Conversation {
         cx: &mut Context<'_, '_>,
     ) -> Option<Carrier> {
         let direction = self.direction(from);
-        self.begins(direction, flow, from, flow.from_start[from.index()]);
+        self.begins(direction, flow, from, flow.from_start[from]);
         match event {
             StreamEvent::Data { offset, bytes, at } => {
                 let place = Place {
@@ -212,7 +213,7 @@ impl Conversation {
     /// What the next piece that is to be taken is in the MQTT stream.
     pub(super) fn mqtt_span(&self, direction: Direction, piece: Piece<'_>) -> SpanKind {
         SpanKind::Mqtt {
-            offset: self.lanes[direction as usize].position,
+            offset: self.lanes[direction].position,
             len: piece.bytes.len() as u64,
             seal: piece.seal.map(|seal| seal.end),
         }
@@ -237,7 +238,7 @@ impl Conversation {
                     len: len.unwrap_or(0),
                     seal: None,
                 };
-                let lane = &mut self.lanes[direction as usize];
+                let lane = &mut self.lanes[direction];
                 lane.provenance
                     .push(lane.position, At::default(), Some(below));
                 self.gap(direction, len, now, cx);
@@ -269,13 +270,13 @@ impl Conversation {
         from: End,
         from_start: bool,
     ) {
-        self.connection.first_seq[direction as usize] = flow.first_seq[from.index()];
-        self.connection.from_start[direction as usize] = from_start;
+        self.connection.first_seq[direction] = flow.first_seq[from];
+        self.connection.from_start[direction] = from_start;
     }
 
     /// A direction of the TCP stream has been read so far.
     pub(super) fn read(&mut self, direction: Direction, end: u64) {
-        self.lanes[direction as usize].read = end;
+        self.lanes[direction].read = end;
     }
 
     /// Learns what carries it.
@@ -313,7 +314,7 @@ impl Conversation {
         now: At,
         cx: &mut Context<'_, '_>,
     ) -> Option<Carrier> {
-        let lane = &mut self.lanes[direction as usize];
+        let lane = &mut self.lanes[direction];
         let len = piece.bytes.len() as u64;
         lane.bytes += len;
         let below = self.layered.then_some(Below {
@@ -336,24 +337,24 @@ impl Conversation {
             // A layer lost some of its own bytes: that says nothing of MQTT.
             return;
         }
-        let lane = &mut self.lanes[direction as usize];
+        let lane = &mut self.lanes[direction];
         lane.framer.get_or_insert_with(Framer::at_boundary);
         let held = std::mem::take(&mut lane.first);
-        let position = self.with_framer(direction, now, cx, |framer, up, sink| {
-            framer.data(held.bytes(), up, sink);
+        let position = self.with_framer(direction, now, cx, |framer, sink| {
+            framer.data(held.bytes(), Some(direction), sink);
             framer.gap(len, sink);
             framer.position()
         });
-        self.lanes[direction as usize].position = position.unwrap_or(0);
+        self.lanes[direction].position = position.unwrap_or(0);
         self.settle(direction);
     }
 
     /// Gives back the first bytes of both directions, by direction: layers lie
     /// between TCP and MQTT.
-    pub(super) fn take_back(&mut self) -> [Held; 2] {
+    pub(super) fn take_back(&mut self) -> PerDirection<Held> {
         self.layered = true;
-        let [up, down] = &mut self.lanes;
-        [up, down].map(|lane| {
+        PerDirection::from_fn(|direction| {
+            let lane = &mut self.lanes[direction];
             if lane.framer.is_some() {
                 return Held::default();
             }
@@ -374,22 +375,22 @@ impl Conversation {
     ) -> Option<Carrier> {
         let up = direction == Direction::Up;
         let at = piece.at;
-        let from_start = self.connection.from_start[direction as usize];
-        let other = &self.lanes[direction.reversed() as usize];
+        let from_start = self.connection.from_start[direction];
+        let other = &self.lanes[direction.reversed()];
         let answers_connect = other.begins_with_connect();
         let may_be_layered = !self.layered && other.framer.is_none();
-        let lane = &mut self.lanes[direction as usize];
+        let lane = &mut self.lanes[direction];
         lane.first.push(piece);
         let first = lane.first.bytes();
         let answer = if from_start {
             if may_be_layered {
-                match recognise::carrier(first, up) {
+                match recognise::carrier(first, direction) {
                     Ok(Some(carrier)) => return Some(carrier),
                     Ok(None) => {}
                     Err(recognise::TooFew) => return None,
                 }
             }
-            recognise::on_known_port(first, up)
+            recognise::on_known_port(first, direction)
         } else {
             // Joined in the middle, unless this is the very beginning.
             match (up, recognise::connect(first)) {
@@ -408,7 +409,7 @@ impl Conversation {
                 lane.first = Held::default();
                 lane.framer = Some(Framer::given_up());
                 // The other side may be MQTT all the same.
-                self.over = self.lanes[direction.reversed() as usize].framer.is_none();
+                self.over = self.lanes[direction.reversed()].framer.is_none();
                 self.event(
                     EventKind::NotMqtt { reason },
                     at,
@@ -434,16 +435,16 @@ impl Conversation {
         now: At,
         cx: &mut Context<'_, '_>,
     ) {
-        self.with_framer(direction, at, cx, |framer, up, sink| {
-            framer.data(bytes, up, sink);
+        self.with_framer(direction, at, cx, |framer, sink| {
+            framer.data(bytes, Some(direction), sink);
         });
         // What was held came first, so its direction is settled first.
         let lanes = [direction.reversed(), direction];
         let corroborations = lanes.map(|lane| self.corroboration(lane));
         for (lane, more) in lanes.into_iter().zip(corroborations) {
             if let Some(more) = more {
-                self.with_framer(lane, now, cx, |framer, up, sink| {
-                    framer.settle(more, up, sink);
+                self.with_framer(lane, now, cx, |framer, sink| {
+                    framer.settle(more, Some(lane), sink);
                 });
                 self.settle(lane);
             }
@@ -453,9 +454,9 @@ impl Conversation {
 
     /// What the other direction says for a search in this one, in bits.
     fn corroboration(&self, direction: Direction) -> Option<u32> {
-        let search = self.lanes[direction as usize].framer.as_ref()?.lost()?;
+        let search = self.lanes[direction].framer.as_ref()?.lost()?;
         let opening = search.opening()?;
-        if let Some((kind, id)) = self.expected[direction as usize]
+        if let Some((kind, id)) = self.expected[direction]
             && kind == opening.0
             && (id.is_none() || id == opening.1)
         {
@@ -463,10 +464,7 @@ impl Conversation {
         }
         // Both are lost, and both consist of whole packets so far. That one
         // answers the other tells its type, which counts on its own.
-        let peer = self.lanes[direction.reversed() as usize]
-            .framer
-            .as_ref()?
-            .lost()?;
+        let peer = self.lanes[direction.reversed()].framer.as_ref()?.lost()?;
         let (ours, theirs) = (opening.0, peer.opening()?.0);
         let answered = [
             (PacketType::Pingreq, PacketType::Pingresp),
@@ -481,7 +479,7 @@ impl Conversation {
 
     /// Drops the provenance that is not needed any more.
     fn settle(&mut self, direction: Direction) {
-        let lane = &mut self.lanes[direction as usize];
+        let lane = &mut self.lanes[direction];
         if let Some(framer) = &lane.framer {
             lane.provenance.settle(framer.pending(), framer.in_step());
         }
@@ -493,15 +491,15 @@ impl Conversation {
         direction: Direction,
         at: At,
         cx: &mut Context<'_, '_>,
-        f: impl FnOnce(&mut Framer, Option<bool>, &mut LaneSink<'_>) -> R,
+        f: impl FnOnce(&mut Framer, &mut LaneSink<'_>) -> R,
     ) -> Option<R> {
-        let peer_read = self.lanes[direction.reversed() as usize].read;
-        let lane = &mut self.lanes[direction as usize];
+        let peer_read = self.lanes[direction.reversed()].read;
+        let lane = &mut self.lanes[direction];
         let mut sink = LaneSink {
             connection: &mut self.connection,
             guessed: &mut self.guessed,
-            expected: &mut self.expected[direction.reversed() as usize],
-            aliases: &mut self.aliases[direction as usize],
+            expected: &mut self.expected[direction.reversed()],
+            aliases: &mut self.aliases[direction],
             layered: self.layered,
             provenance: &lane.provenance,
             framed: &mut lane.framed,
@@ -512,8 +510,7 @@ impl Conversation {
             shared: cx.shared,
             out: cx.out,
         };
-        let up = Some(direction == Direction::Up);
-        lane.framer.as_mut().map(|framer| f(framer, up, &mut sink))
+        lane.framer.as_mut().map(|framer| f(framer, &mut sink))
     }
 
     /// What TCP itself tells. Acknowledgements only if they are the first of
@@ -527,7 +524,7 @@ impl Conversation {
     ) {
         let direction = self.direction(from);
         if let TcpFact::Acknowledged { offset } = fact {
-            let lane = &mut self.lanes[direction.reversed() as usize];
+            let lane = &mut self.lanes[direction.reversed()];
             if offset <= lane.acked || lane.acked >= lane.framed {
                 return;
             }
@@ -546,19 +543,19 @@ impl Conversation {
     pub(super) fn close(&mut self, how: Closed, now: At, cx: &mut Context<'_, '_>) {
         let open: &[Direction] = match self.over {
             true => &[],
-            false => &[Direction::Up, Direction::Down],
+            false => &Direction::ALL,
         };
         for &direction in open {
-            let peer = &self.lanes[direction.reversed() as usize];
+            let peer = &self.lanes[direction.reversed()];
             let peer_in_step = peer.framer.as_ref().is_some_and(Framer::in_step);
-            let held = self.lanes[direction as usize].first.bytes().len() as u64;
+            let held = self.lanes[direction].first.bytes().len() as u64;
             if held > 0 {
                 let kind = EventKind::Unfinished { wanted: None };
                 self.event(kind, now, Some(direction), Some(held), cx.out);
                 continue;
             }
-            let end = self.with_framer(direction, now, cx, |framer, up, sink| {
-                framer.finish(up, peer_in_step, sink)
+            let end = self.with_framer(direction, now, cx, |framer, sink| {
+                framer.finish(Some(direction), peer_in_step, sink)
             });
             match end {
                 None | Some(mqtt::End::Clean) => {}
@@ -567,7 +564,7 @@ impl Conversation {
                     wanted,
                     offset,
                 }) => {
-                    let at = self.lanes[direction as usize].provenance.first(offset);
+                    let at = self.lanes[direction].provenance.first(offset);
                     let kind = EventKind::Unfinished { wanted };
                     self.event(kind, at, Some(direction), Some(got), cx.out);
                 }
@@ -578,12 +575,7 @@ impl Conversation {
                 }
             }
         }
-        let side = |end: End| {
-            Some(match self.direction(end) {
-                Direction::Up => Side::Client,
-                Direction::Down => Side::Server,
-            })
-        };
+        let side = |end: End| Some(self.direction(end).sender());
         let (by, how) = match how {
             Closed::Fin(end) => (side(end), "fin"),
             Closed::HalfClosed(end) => (side(end), "half-closed"),
@@ -688,10 +680,10 @@ impl LaneSink<'_> {
     /// The version by which a frame is decoded; inferred and marked as assumed
     /// where no CONNECT told it.
     fn version_for(&mut self, header: FixedHeader, bytes: &[u8]) -> Version {
-        let up = self.direction == Direction::Up;
         if self.connection.version_assumed
             && *self.guessed < Some(Certainty::Certain)
-            && let Some((version, certainty)) = mqtt::infer_version(header, bytes, Some(up))
+            && let Some((version, certainty)) =
+                mqtt::infer_version(header, bytes, Some(self.direction))
             && (*self.guessed < Some(certainty) || self.is_refuted(header, bytes))
         {
             self.connection.version = Some(version);

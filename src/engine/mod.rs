@@ -419,15 +419,15 @@ impl Context<'_, '_> {
     /// Which end is the client, on a port that is known to carry MQTT, and how:
     /// who opened the connection, else who is not on that port.
     fn client_by_port(&self, flow: &FlowInfo) -> Option<(End, Decode)> {
-        let known = |end: End| self.config.ports.get(&flow.ends[end.index()].port);
+        let known = |end: End| self.config.ports.get(&flow.ends[end].port);
         match (known(End::A), known(End::B)) {
             (None, None) => None,
-            (Some(&a), Some(&b)) => flow.opener.map(|opener| match opener {
+            (Some(&a), Some(&b)) => flow.initiator.map(|opener| match opener {
                 End::A => (opener, b),
                 End::B => (opener, a),
             }),
-            (Some(&a), None) => Some((flow.opener.unwrap_or(End::B), a)),
-            (None, Some(&b)) => Some((flow.opener.unwrap_or(End::A), b)),
+            (Some(&a), None) => Some((flow.initiator.unwrap_or(End::B), a)),
+            (None, Some(&b)) => Some((flow.initiator.unwrap_or(End::A), b)),
         }
     }
 
@@ -525,7 +525,7 @@ impl Context<'_, '_> {
         let client = conversation.client();
         let held = conversation.take_back();
         let mut stack = Box::new(Stack::found(carrier, conversation, client));
-        for (from, held) in [client, client.peer()].into_iter().zip(&held) {
+        for (from, held) in [(client, &held.up), (client.peer(), &held.down)] {
             for piece in held.pieces() {
                 stack.push(flow, from, Stream::Data(piece), now, self);
             }
@@ -621,7 +621,7 @@ impl Handler<Tracked> for Context<'_, '_> {
         let Some((captured, fragments)) = self.captured.take() else {
             return;
         };
-        let end = |end: End| flow.ends[end.index()];
+        let end = |end: End| flow.ends[end];
         (self.out)(Output::Packet(&Captured {
             segment: Some(CapturedSegment {
                 number: flow.number,
@@ -637,7 +637,7 @@ impl Handler<Tracked> for Context<'_, '_> {
                 },
                 src: end(from),
                 dst: end(from.peer()),
-                opener: flow.opener.map(end),
+                opener: flow.initiator.map(end),
                 carried,
                 fragments: &fragments,
             }),

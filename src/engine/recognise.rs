@@ -6,7 +6,8 @@
 //! known port anything that could be a control packet is taken for one, because
 //! a wrong one is worth showing.
 
-use crate::flow::End;
+use crate::direction::Direction;
+use crate::flow::{End, PerEnd};
 use crate::layer::held::Held;
 use crate::layer::{self, Place, Stream, proxy, tls, websocket};
 use crate::mqtt::Version;
@@ -40,14 +41,14 @@ pub(super) enum Carrier {
 pub(super) struct TooFew;
 
 /// The layer that the first bytes of one side belong to, if any.
-pub(super) fn carrier(bytes: &[u8], up: bool) -> Result<Option<Carrier>, TooFew> {
-    let answers: &[(layer::Answer, Carrier)] = match up {
-        true => &[
+pub(super) fn carrier(bytes: &[u8], direction: Direction) -> Result<Option<Carrier>, TooFew> {
+    let answers: &[(layer::Answer, Carrier)] = match direction {
+        Direction::Up => &[
             (proxy::header(bytes), Carrier::Proxy),
             (tls::client_hello(bytes), Carrier::Tls),
             (websocket::request(bytes), Carrier::WebSocket),
         ],
-        false => &[
+        Direction::Down => &[
             (begins(bytes, is_server_hello), Carrier::Tls),
             (websocket::response(bytes), Carrier::WebSocket),
         ],
@@ -118,7 +119,7 @@ pub(super) fn connect(bytes: &[u8]) -> Answer {
 
 /// Whether the first bytes that one side of a connection on an MQTT port sent
 /// can be MQTT.
-pub(super) fn on_known_port(bytes: &[u8], up: bool) -> Answer {
+pub(super) fn on_known_port(bytes: &[u8], direction: Direction) -> Answer {
     let (Some(&first), second) = (bytes.first(), bytes.get(1)) else {
         return Answer::More;
     };
@@ -127,13 +128,17 @@ pub(super) fn on_known_port(bytes: &[u8], up: bool) -> Answer {
         (answer @ (Answer::Mqtt | Answer::More), _) => answer,
         // A CONNECT of another name or level, and a CONNACK of any contents,
         // are shown with their defects.
-        (Answer::No, _) if up && first >> 4 == 1 => odd_connect(bytes),
+        (Answer::No, _) if direction == Direction::Up && first >> 4 == 1 => odd_connect(bytes),
         (Answer::No, None) => Answer::More,
-        (Answer::No, Some(2..=127)) if !up && first == 0x20 => Answer::Mqtt,
-        (Answer::No, _) => match plausible::evidence(bytes, Some(up), None) {
+        (Answer::No, Some(2..=127)) if direction == Direction::Down && first == 0x20 => {
+            Answer::Mqtt
+        }
+        (Answer::No, _) => match plausible::evidence(bytes, Some(direction), None) {
             Evidence::NeedMore => Answer::More,
             Evidence::Plausible { bits, .. } if bits >= 12 => Answer::Mqtt,
-            Evidence::Plausible { .. } | Evidence::Impossible => broken_but_framed(bytes, up),
+            Evidence::Plausible { .. } | Evidence::Impossible => {
+                broken_but_framed(bytes, direction)
+            }
         },
     }
 }
@@ -162,10 +167,11 @@ fn odd_connect(bytes: &[u8]) -> Answer {
 
 /// A packet with defects, but framed as MQTT frames: a legal type and flags
 /// for its direction, alone in its segment or followed by more of the kind.
-fn broken_but_framed(bytes: &[u8], up: bool) -> Answer {
+fn broken_but_framed(bytes: &[u8], direction: Direction) -> Answer {
     let Varint::Value { value, bytes: n } = varint::decode(&bytes[1..]) else {
         return Answer::No;
     };
+    let up = direction == Direction::Up;
     let whole = 1 + usize::from(n) + value as usize == bytes.len();
     let flags = bytes[0] & 0x0f;
     let fits = match bytes[0] >> 4 {
@@ -223,14 +229,14 @@ pub(super) enum Found {
 #[derive(Debug, Default)]
 pub(super) struct Prefix {
     /// By end.
-    held: [Held; 2],
+    held: PerEnd<Held>,
     /// How it all came.
     order: Vec<Came>,
     /// By end, whether bytes are lost that it began with.
-    lost: [bool; 2],
+    lost: PerEnd<bool>,
     /// By end, a hole of unknown length before its first byte: nobody is told of
     /// it if no byte comes.
-    holes: [Option<Place>; 2],
+    holes: PerEnd<Option<Place>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -245,8 +251,8 @@ const LONGEST: usize = 16 << 10;
 impl Prefix {
     /// Takes what one side sends next.
     pub(super) fn push(&mut self, from: End, stream: Stream<'_>) -> Found {
-        let held = &mut self.held[from.index()];
-        let hole = &mut self.holes[from.index()];
+        let held = &mut self.held[from];
+        let hole = &mut self.holes[from];
         match stream {
             Stream::Data(piece) => {
                 if let Some(place) = hole.take() {
@@ -255,13 +261,13 @@ impl Prefix {
                 self.order.push(Came::Data(from));
                 held.push(piece);
             }
-            Stream::Gap { place, len: None } if held.is_empty() && !self.lost[from.index()] => {
+            Stream::Gap { place, len: None } if held.is_empty() && !self.lost[from] => {
                 let start = hole.map_or(place.start, |hole| hole.start);
                 *hole = Some(Place { start, ..place });
             }
             Stream::Gap { place, len } => {
                 self.order.push(Came::Gap(from, place, len));
-                self.lost[from.index()] |= len != Some(0);
+                self.lost[from] |= len != Some(0);
             }
         }
         self.look()
@@ -269,11 +275,11 @@ impl Prefix {
 
     fn look(&self) -> Found {
         let mut undecided = true;
-        for end in [End::A, End::B] {
-            let bytes = self.held[end.index()].bytes();
-            let waits = match self.lost[end.index()] {
+        for end in End::ALL {
+            let bytes = self.held[end].bytes();
+            let waits = match self.lost[end] {
                 // What lies behind a hole says nothing of what was before it.
-                true => !self.lost[end.peer().index()],
+                true => !self.lost[end.peer()],
                 false => match self.side(end) {
                     Ok(Some(found)) => return found,
                     Ok(None) => false,
@@ -290,12 +296,15 @@ impl Prefix {
 
     /// What the bytes of one side say.
     fn side(&self, end: End) -> Result<Option<Found>, TooFew> {
-        let bytes = self.held[end.index()].bytes();
+        let bytes = self.held[end].bytes();
         let answer = connect(bytes);
         if answer == Answer::Mqtt {
             return Ok(Some(Found::Mqtt(end)));
         }
-        let (opens, answers) = (carrier(bytes, true), carrier(bytes, false));
+        let (opens, answers) = (
+            carrier(bytes, Direction::Up),
+            carrier(bytes, Direction::Down),
+        );
         if let Ok(Some(carrier)) = opens {
             return Ok(Some(Found::Carrier(carrier, end)));
         }
@@ -303,7 +312,7 @@ impl Prefix {
             return Ok(Some(Found::Carrier(carrier, end.peer())));
         }
         let may_answer = begins_like_connack(bytes) || websocket::answers_http2(bytes);
-        let waits = may_answer && !self.lost[end.peer().index()];
+        let waits = may_answer && !self.lost[end.peer()];
         match answer == Answer::More || opens.is_err() || answers.is_err() || waits {
             true => Err(TooFew),
             false => Ok(None),
@@ -325,8 +334,8 @@ impl Prefix {
     /// beginning.
     pub(super) fn is_joined(&self, from: End) -> bool {
         let has_hole = |came: &Came| matches!(came, Came::Gap(end, ..) if *end == from);
-        self.lost.contains(&true)
-            || self.holes[from.index()].is_some()
+        self.lost.iter().any(|&lost| lost)
+            || self.holes[from].is_some()
             || self.order.iter().any(has_hole)
     }
 
@@ -338,7 +347,7 @@ impl Prefix {
 
     /// Tells again what was held, in the order in which it came.
     pub(super) fn replay(&self, mut out: impl FnMut(End, Stream<'_>)) {
-        let [mut a, mut b] = self.held.each_ref().map(Held::pieces);
+        let (mut a, mut b) = (self.held.a.pieces(), self.held.b.pieces());
         for &came in &self.order {
             match came {
                 Came::Gap(from, place, len) => out(from, Stream::Gap { place, len }),
@@ -357,8 +366,8 @@ impl Prefix {
 
     /// Tells of holes behind which nothing has come yet.
     pub(super) fn replay_holes(&self, mut out: impl FnMut(End, Stream<'_>)) {
-        for end in [End::A, End::B] {
-            if let Some(place) = self.holes[end.index()] {
+        for end in End::ALL {
+            if let Some(place) = self.holes[end] {
                 out(end, Stream::Gap { place, len: None });
             }
         }

@@ -17,9 +17,10 @@ mod node;
 use super::conversation::Conversation;
 use super::recognise::Carrier;
 use super::{Context, Decode};
+use crate::direction::Direction;
 use crate::flow::{At, Closed, End, FlowInfo, StreamEvent, TcpFact};
-use crate::frame::{Connection, Direction};
-use crate::layer::{Piece, Place, Stream, Way};
+use crate::frame::Connection;
+use crate::layer::{Piece, Place, Stream};
 use crate::limits;
 use climb::{Above, Climb};
 use node::Node;
@@ -141,16 +142,16 @@ impl Stack {
         now: At,
         cx: &mut Context<'_, '_>,
     ) {
-        let way = way_of(from, self.client);
+        let direction = direction_of(from, self.client);
         let (Stream::Data(Piece { place, .. }) | Stream::Gap { place, .. }) = stream;
-        self.above.order[way as usize].begin(place.start);
+        self.above.order[direction].begin(place.start);
         if let Some(conversation) = &mut self.above.conversation {
-            let from_start = flow.from_start[from.index()];
-            conversation.begins(direction(way), flow, from, from_start);
-            conversation.read(direction(way), place.end);
+            let from_start = flow.from_start[from];
+            conversation.begins(direction, flow, from, from_start);
+            conversation.read(direction, place.end);
         }
         self.with(flow, now, cx, |bottom, climb| {
-            bottom.push(way, stream, climb)
+            bottom.push(direction, stream, climb)
         });
     }
 
@@ -232,16 +233,9 @@ pub(super) fn stream(event: StreamEvent<'_>) -> Option<Stream<'_>> {
     }
 }
 
-fn way_of(from: End, client: End) -> Way {
+fn direction_of(from: End, client: End) -> Direction {
     match from == client {
-        true => Way::Up,
-        false => Way::Down,
-    }
-}
-
-fn direction(way: Way) -> Direction {
-    match way {
-        Way::Up => Direction::Up,
-        Way::Down => Direction::Down,
+        true => Direction::Up,
+        false => Direction::Down,
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::event::EventKind;
 use crate::flow::TcpFact;
-use crate::frame::{Connection, Direction, MQTTFrame};
+use crate::frame::{Connection, Direction, MQTTFrame, PerDirection};
 use crate::layer::Note;
 use crate::limits;
 use crate::mqtt::{ControlPacket, PacketType, Version};
@@ -47,7 +47,7 @@ pub struct ConnectionFacts {
     /// Its server.
     pub server: Endpoint,
     /// Why not all control packets that go this way are known, by direction.
-    pub doubt: [Doubt; 2],
+    pub doubt: PerDirection<Doubt>,
     /// No CONNECT told the version.
     pub version_assumed: bool,
     /// The client's identifier.
@@ -59,30 +59,30 @@ pub struct ConnectionFacts {
     /// The client sent something between CONNECT and CONNACK.
     pub early: bool,
     /// Frames that went each way.
-    pub frames: [u64; 2],
+    pub frames: PerDirection<u64>,
     /// The latest frame each way.
-    pub latest: [Option<Seen>; 2],
+    pub latest: PerDirection<Option<Seen>>,
     /// DISCONNECT by direction, with its Reason Code.
-    pub disconnect: [Option<(Seen, u8)>; 2],
+    pub disconnect: PerDirection<Option<(Seen, u8)>>,
     /// When each side sent FIN, by the direction it sends in.
-    pub fin: [Option<Timestamp>; 2],
+    pub fin: PerDirection<Option<Timestamp>>,
     /// One side had no room for more bytes at some time.
     pub zero_window: bool,
     /// The packet with the first text message of the WebSocket that went this
     /// way, until a frame came in it.
-    pub text: [Option<PacketRef>; 2],
+    pub text: PerDirection<Option<PacketRef>>,
     /// The session.
     pub session: Session,
     /// SUBSCRIBE and UNSUBSCRIBE.
     pub requests: Requests,
     /// What each direction's sender has used of the other's Receive Maximum on
     /// this connection, and why that may be wrong.
-    pub outstanding: [(u32, Doubt); 2],
+    pub outstanding: PerDirection<(u32, Doubt)>,
     /// The highest QoS that each side has published with.
-    pub highest_qos: [u8; 2],
+    pub highest_qos: PerDirection<u8>,
     /// The highest Topic Alias each side has used, and whether all of them
     /// could be resolved.
-    pub aliases: [(u16, bool); 2],
+    pub aliases: PerDirection<(u16, bool)>,
     /// The client re-authenticates (5.0: 4.12.1).
     pub reauthenticating: bool,
     /// The server waits for the client's next AUTH.
@@ -91,9 +91,9 @@ pub struct ConnectionFacts {
     pub expiry_at_disconnect: Option<u32>,
     pub(super) pings: VecDeque<Ping>,
     pings_open: u64,
-    acked: [(u64, Timestamp); 2],
-    unacked: [VecDeque<(u64, What)>; 2],
-    alive: [Timestamp; 2],
+    acked: PerDirection<(u64, Timestamp)>,
+    unacked: PerDirection<VecDeque<(u64, What)>>,
+    alive: PerDirection<Timestamp>,
     close_due: Vec<CloseDue>,
     pub(super) delivered: Delivered,
     pub(super) key: Option<Key>,
@@ -101,7 +101,7 @@ pub struct ConnectionFacts {
     pub(super) successor: Option<u64>,
     /// Frames of this direction up to here may be known by others before they
     /// are read.
-    disorder: [u64; 2],
+    disorder: PerDirection<u64>,
     /// When something of it may be overdue next, if anybody minds the time.
     pub(super) wake: Option<Timestamp>,
     /// What was told of the client's silence since this packet.
@@ -320,36 +320,36 @@ impl ConnectionFacts {
         let mut facts = Self {
             number: connection.number,
             server: connection.server,
-            doubt: [None; 2],
+            doubt: PerDirection::both(None),
             version_assumed: true,
             client_id: None,
             opening: None,
             accepted: None,
             early: false,
-            frames: [0; 2],
-            latest: [None; 2],
-            disconnect: [None; 2],
-            fin: [None; 2],
+            frames: PerDirection::both(0),
+            latest: PerDirection::both(None),
+            disconnect: PerDirection::both(None),
+            fin: PerDirection::both(None),
             zero_window: false,
-            text: [None; 2],
+            text: PerDirection::both(None),
             session: Session::default(),
             requests: Requests::default(),
-            outstanding: [(0, None); 2],
-            highest_qos: [0; 2],
-            aliases: [(0, true); 2],
+            outstanding: PerDirection::both((0, None)),
+            highest_qos: PerDirection::both(0),
+            aliases: PerDirection::both((0, true)),
             reauthenticating: false,
             auth_continues: false,
             expiry_at_disconnect: None,
             pings: VecDeque::new(),
             pings_open: 0,
-            acked: [(0, Timestamp::MIN); 2],
+            acked: PerDirection::both((0, Timestamp::MIN)),
             unacked: Default::default(),
-            alive: [Timestamp::MIN; 2],
+            alive: PerDirection::both(Timestamp::MIN),
             close_due: Vec::new(),
             delivered: Delivered::default(),
             key: None,
             successor: None,
-            disorder: [0; 2],
+            disorder: PerDirection::both(0),
             wake: None,
             silence_told: (None, Told::default()),
         };
@@ -360,14 +360,14 @@ impl ConnectionFacts {
 
     /// Why not both directions are known completely.
     pub fn any_doubt(&self) -> Doubt {
-        self.doubt[0].or(self.doubt[1])
+        self.doubt.up.or(self.doubt.down)
     }
 
     /// Why what a sender had received when it sent `frame` is not known
     /// completely.
     pub fn doubt_of_received(&self, frame: &MQTTFrame<'_>) -> Doubt {
         let received = frame.received;
-        self.doubt[frame.direction.reversed() as usize]
+        self.doubt[frame.direction.reversed()]
             .or((received.at_most > received.read).then_some(Reason::Crossing))
     }
 
@@ -402,15 +402,15 @@ impl ConnectionFacts {
 
     /// Makes sure that `reason` is held against what goes one way.
     fn taint(&mut self, direction: Direction, reason: Reason) {
-        self.doubt[direction as usize].get_or_insert(reason);
-        for of in [Direction::Up, Direction::Down] {
+        self.doubt[direction].get_or_insert(reason);
+        for of in Direction::ALL {
             self.session.space_mut(of).taint(reason, of == direction);
         }
         if direction == Direction::Up {
             self.session.subscriptions.past.get_or_insert(reason);
         }
         self.requests.taint(reason);
-        for (_, doubt) in &mut self.outstanding {
+        for (_, doubt) in self.outstanding.iter_mut() {
             doubt.get_or_insert(reason);
         }
     }
@@ -418,8 +418,8 @@ impl ConnectionFacts {
     /// What a frame is in its exchange; moves the exchange on.
     pub(super) fn step(&mut self, frame: &MQTTFrame<'_>) -> Step {
         let direction = frame.direction;
-        let from_start = frame.connection.from_start[direction as usize];
-        if self.frames[direction as usize] == 0 && !from_start {
+        let from_start = frame.connection.from_start[direction];
+        if self.frames[direction] == 0 && !from_start {
             self.taint(direction, Reason::MidStream);
         }
         if frame.resynchronised {
@@ -462,17 +462,17 @@ impl ConnectionFacts {
         let received = frame.received;
         if received.at_most > received.read {
             let other = frame.direction.reversed();
-            let disorder = &mut self.disorder[other as usize];
+            let disorder = &mut self.disorder[other];
             *disorder = (*disorder).max(received.at_most);
         }
-        if self.disorder[0] > 0 || self.disorder[1] > 0 {
-            for direction in [Direction::Up, Direction::Down] {
+        if self.disorder.up > 0 || self.disorder.down > 0 {
+            for direction in Direction::ALL {
                 self.session
                     .space_mut(direction)
                     .taint(Reason::Crossing, false);
             }
             self.requests.taint(Reason::Crossing);
-            let way = frame.direction as usize;
+            let way = frame.direction;
             if frame.end() >= self.disorder[way] {
                 self.disorder[way] = 0;
             }
@@ -481,11 +481,11 @@ impl ConnectionFacts {
 
     /// Whether frames are being read out of their order.
     fn disordered(&self) -> bool {
-        self.disorder != [0, 0]
+        self.disorder != PerDirection::both(0)
     }
 
     fn wait_for_tcp(&mut self, frame: &MQTTFrame<'_>, what: What) {
-        let way = frame.direction as usize;
+        let way = frame.direction;
         let (offset, time) = self.acked[way];
         if offset >= frame.end() {
             self.arrived(what, frame.end(), time.max(frame.time));
@@ -524,9 +524,7 @@ impl ConnectionFacts {
             // One more is in flight, and nobody knows which.
             if publish.packet_id.is_none() {
                 self.session.space_mut(direction).taint(Reason::Gap, true);
-                self.outstanding[direction as usize]
-                    .1
-                    .get_or_insert(Reason::Gap);
+                self.outstanding[direction].1.get_or_insert(Reason::Gap);
             }
             return Step::None;
         };
@@ -545,7 +543,7 @@ impl ConnectionFacts {
                 .map(|r| r.seen),
             Direction::Down => None,
         };
-        let outstanding = &mut self.outstanding[direction as usize].0;
+        let outstanding = &mut self.outstanding[direction].0;
         let before = *outstanding;
         *outstanding = before.saturating_add(1);
         self.wait_for_tcp(frame, What::Exchange(direction, id));
@@ -575,7 +573,7 @@ impl ConnectionFacts {
             _ => false,
         };
         if frees {
-            let outstanding = &mut self.outstanding[of as usize].0;
+            let outstanding = &mut self.outstanding[of].0;
             *outstanding = outstanding.saturating_sub(1);
         }
         if matches!(kind, PacketType::Pubrec | PacketType::Pubrel) {
@@ -634,7 +632,7 @@ impl ConnectionFacts {
     /// Learns what a frame says about the connection itself.
     pub(super) fn absorb(&mut self, frame: &MQTTFrame<'_>) {
         let direction = frame.direction;
-        let way = direction as usize;
+        let way = direction;
         let seen = Seen::of(frame);
         self.frames[way] += 1;
         self.version_assumed =
@@ -725,7 +723,7 @@ impl ConnectionFacts {
             return;
         }
         let direction = frame.direction;
-        let (offset, time) = self.acked[direction as usize];
+        let (offset, time) = self.acked[direction];
         let known = if by == direction {
             Some(frame.time)
         } else {
@@ -753,7 +751,7 @@ impl ConnectionFacts {
     }
 
     fn alive(&mut self, from: Direction, time: Timestamp) {
-        let alive = &mut self.alive[from as usize];
+        let alive = &mut self.alive[from];
         *alive = (*alive).max(time);
     }
 
@@ -766,7 +764,7 @@ impl ConnectionFacts {
         time: Timestamp,
         mut tell: impl FnMut(&StillOpen<'_>),
     ) {
-        if self.close_due.is_empty() || self.fin != [None, None] {
+        if self.close_due.is_empty() || self.fin != PerDirection::both(None) {
             return;
         }
         let mut due = std::mem::take(&mut self.close_due);
@@ -803,7 +801,9 @@ impl ConnectionFacts {
         packet: PacketRef,
         time: Timestamp,
     ) -> Option<Silence<'_>> {
-        if !matches!(how, "fin" | "reset" | "half-closed") || self.disconnect != [None, None] {
+        if !matches!(how, "fin" | "reset" | "half-closed")
+            || self.disconnect != PerDirection::both(None)
+        {
             return None;
         }
         let until = self.fin.into_iter().flatten().min().unwrap_or(time);
@@ -817,7 +817,7 @@ impl ConnectionFacts {
         packet: PacketRef,
         time: Timestamp,
     ) -> Option<Silence<'_>> {
-        let since = self.latest[Direction::Up as usize]?;
+        let since = self.latest[Direction::Up]?;
         let silent = until.since(since.time);
         if silent < Duration::from_secs(1) {
             return None;
@@ -840,7 +840,7 @@ impl ConnectionFacts {
         match fact {
             TcpFact::Acknowledged { offset } => {
                 self.alive(from, time);
-                let way = from.reversed() as usize;
+                let way = from.reversed();
                 if offset <= self.acked[way].0 {
                     return;
                 }
@@ -852,16 +852,13 @@ impl ConnectionFacts {
                     self.arrived(what, end, time);
                 }
                 for due in &mut self.close_due {
-                    if due.known.is_none()
-                        && due.direction as usize == way
-                        && due.seen.end <= offset
-                    {
+                    if due.known.is_none() && due.direction == way && due.seen.end <= offset {
                         due.known = Some(time);
                     }
                 }
             }
             TcpFact::Fin => {
-                self.fin[from as usize].get_or_insert(time);
+                self.fin[from].get_or_insert(time);
             }
             TcpFact::ZeroWindow => self.zero_window = true,
             TcpFact::Unseen => self.taint(from, Reason::Gap),
@@ -872,7 +869,7 @@ impl ConnectionFacts {
     pub(super) fn event(&mut self, kind: EventKind, direction: Option<Direction>) {
         let reason = match kind {
             EventKind::Gap | EventKind::Late | EventKind::Unfinished { .. } => Reason::Gap,
-            EventKind::Resynchronised if self.frames == [0, 0] => Reason::MidStream,
+            EventKind::Resynchronised if self.frames == PerDirection::both(0) => Reason::MidStream,
             EventKind::Resynchronised => Reason::Gap,
             EventKind::Malformed { .. } | EventKind::NotMqtt { .. } => Reason::Malformed,
             EventKind::Bound { .. } => Reason::Bound,
@@ -886,7 +883,7 @@ impl ConnectionFacts {
             EventKind::Opened | EventKind::Closed { .. } => return,
             EventKind::Dropped { .. } => return self.dropped(),
         };
-        for way in [Direction::Up, Direction::Down] {
+        for way in Direction::ALL {
             if direction.is_none_or(|direction| direction == way) {
                 self.taint(way, reason);
             }
@@ -895,7 +892,7 @@ impl ConnectionFacts {
 
     /// The capture lacks packets, and they may be of this connection.
     pub(super) fn dropped(&mut self) {
-        for way in [Direction::Up, Direction::Down] {
+        for way in Direction::ALL {
             self.taint(way, Reason::Dropped);
         }
     }
@@ -915,7 +912,7 @@ impl ConnectionFacts {
     /// What the session's next connection should know of this one.
     pub(super) fn as_earlier(&self) -> Earlier {
         let opening = self.opening.as_deref();
-        let ended = self.alive[0].max(self.alive[1]);
+        let ended = self.alive.up.max(self.alive.down);
         let mut earlier = Earlier {
             number: self.number,
             ended,
@@ -957,7 +954,7 @@ impl ConnectionFacts {
 
     /// Tells all that was not delivered.
     pub(super) fn undelivered(&self, how: &str, mut tell: impl FnMut(&Undelivered<'_>)) {
-        let until = self.alive[0].min(self.alive[1]);
+        let until = self.alive.up.min(self.alive.down);
         for expected in self.delivered.expected() {
             tell(&Undelivered {
                 connection: self,
@@ -970,8 +967,8 @@ impl ConnectionFacts {
     }
 
     fn ending(&self, how: &str) -> Ending {
-        let disconnected = self.disconnect != [None, None];
-        let fin = self.fin != [None, None] || how == "fin" || how == "half-closed";
+        let disconnected = self.disconnect != PerDirection::both(None);
+        let fin = self.fin != PerDirection::both(None) || how == "fin" || how == "half-closed";
         match how {
             "reset" if !disconnected => Ending::Reset,
             _ if disconnected || fin => Ending::Orderly,
@@ -982,7 +979,7 @@ impl ConnectionFacts {
     /// Tells all that was not answered.
     pub(super) fn overdue(&self, how: &str, mut tell: impl FnMut(&Overdue<'_>)) {
         let ending = self.ending(how);
-        let until = self.alive[0].min(self.alive[1]);
+        let until = self.alive.up.min(self.alive.down);
         let overdue = |expected, by: Direction, request: Seen, acked: Option<Timestamp>| Overdue {
             connection: self,
             expected,
@@ -995,13 +992,13 @@ impl ConnectionFacts {
             waited: acked.map_or(Duration::ZERO, |acked| until.since(acked)),
             carried: false,
             of: None,
-            doubt: self.doubt[by as usize],
+            doubt: self.doubt[by],
             age: until.since(request.time),
             deadline: None,
             told: Told::default(),
             time: request.time,
         };
-        for direction in [Direction::Up, Direction::Down] {
+        for direction in Direction::ALL {
             let mut open: Vec<&Exchange> = self.session.space(direction).in_flight().collect();
             open.sort_unstable_by_key(|exchange| (exchange.last.packet, exchange.id));
             for exchange in open {

@@ -18,7 +18,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::frame::{Direction, MQTTFrame};
+use crate::frame::{Direction, MQTTFrame, PerDirection};
 use crate::mqtt::PacketType;
 use crate::time::Timestamp;
 
@@ -183,7 +183,7 @@ impl ConnectionFacts {
 
     /// Whether nobody has begun to end it.
     fn goes_on(&self) -> bool {
-        self.fin == [None, None] && self.disconnect == [None, None]
+        self.fin == PerDirection::both(None) && self.disconnect == PerDirection::both(None)
     }
 
     /// When the client will have been silent too long, for itself or for the
@@ -196,7 +196,7 @@ impl ConnectionFacts {
     /// The packet that began the silence, what is to be told of it next, and
     /// when.
     fn silence_left(&self) -> Option<(Seen, Told, Timestamp)> {
-        let since = self.latest[Direction::Up as usize]?;
+        let since = self.latest[Direction::Up]?;
         if !self.goes_on() {
             return None;
         }
@@ -240,7 +240,7 @@ impl ConnectionFacts {
     /// not: that it is resumed has no time.
     fn waited_for(&mut self) -> impl Iterator<Item = Open<'_>> {
         let doubt = self.doubt;
-        let [up, down] = self.session.spaces_mut();
+        let PerDirection { up, down } = self.session.spaces_mut();
         let exchanges = [(Direction::Up, up), (Direction::Down, down)]
             .into_iter()
             .flat_map(|(of, space)| space.in_flight_mut().map(move |exchange| (of, exchange)))
@@ -256,7 +256,7 @@ impl ConnectionFacts {
                         qos: exchange.qos,
                         of: Some(of),
                         acked: exchange.acked,
-                        doubt: exchange.doubt.or(doubt[by as usize]),
+                        doubt: exchange.doubt.or(doubt[by]),
                         deadline: Deadline::Patience,
                     },
                     told: &mut exchange.told,
@@ -271,7 +271,7 @@ impl ConnectionFacts {
             qos: 0,
             of: None,
             acked,
-            doubt: of_it.or(doubt[by as usize]),
+            doubt: of_it.or(doubt[by]),
             deadline: Deadline::Patience,
         };
         let requests = self.requests.waiting_mut().map(move |request| Open {

@@ -372,12 +372,12 @@ impl Analysis {
         let Some(will) = connection.opening.as_ref().and_then(|o| o.will.as_ref()) else {
             return;
         };
-        let Some(last) = connection.latest[Direction::Up as usize].filter(|_| accepted) else {
+        let Some(last) = connection.latest[Direction::Up].filter(|_| accepted) else {
             return;
         };
         let key = key(&will.topic, &will.payload);
         let broker = self.brokers.at(connection.server);
-        match connection.disconnect[Direction::Up as usize] {
+        match connection.disconnect[Direction::Up] {
             Some((seen, code)) if code != 0x04 => broker.drop_will(key, seen),
             // Only a connection that was seen to end has ended.
             _ if how == "fin" || how == "reset" || how == "half-closed" => {
@@ -499,7 +499,7 @@ impl Analysis {
         if let (EventKind::Layer(Note::TextMessage), Some(direction)) =
             (event.kind, event.direction)
         {
-            connection.text[direction as usize] = Some(event.packet);
+            connection.text[direction] = Some(event.packet);
         }
         connection.event(event.kind, event.direction);
         let successor = connection.successor;
@@ -581,7 +581,7 @@ impl<'a> FrameFacts<'a> {
 
     /// Why what goes the way of the frame is not known completely.
     pub fn doubt_of_sender(&self) -> Doubt {
-        self.connection.doubt[self.frame.direction as usize]
+        self.connection.doubt[self.frame.direction]
     }
 
     /// Why what the sender of the frame had received is not known completely.

@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::frame::Direction;
+use crate::frame::{Direction, PerDirection};
 use crate::limits;
 use crate::mqtt::topic;
 use crate::net::Endpoint;
@@ -23,7 +23,7 @@ use super::seen::Seen;
 #[derive(Debug, Default)]
 pub struct Session {
     /// What is in flight, by the direction of the PUBLISH packets.
-    spaces: [IdSpace; 2],
+    spaces: PerDirection<IdSpace>,
     /// Its subscriptions.
     pub subscriptions: Subscriptions,
     /// The connection before this one.
@@ -59,14 +59,14 @@ impl Session {
 
     /// What is in flight of the PUBLISH packets that go this way.
     pub fn space(&self, direction: Direction) -> &IdSpace {
-        &self.spaces[direction as usize]
+        &self.spaces[direction]
     }
 
     pub(super) fn space_mut(&mut self, direction: Direction) -> &mut IdSpace {
-        &mut self.spaces[direction as usize]
+        &mut self.spaces[direction]
     }
 
-    pub(super) fn spaces_mut(&mut self) -> &mut [IdSpace; 2] {
+    pub(super) fn spaces_mut(&mut self) -> &mut PerDirection<IdSpace> {
         &mut self.spaces
     }
 
@@ -83,9 +83,9 @@ impl Session {
 
     /// The server has nothing of it.
     pub(super) fn server_has_none(&mut self, connection: u64) {
-        let tainted = self.spaces[Direction::Down as usize].past;
-        self.spaces[Direction::Down as usize].reset();
-        self.spaces[Direction::Down as usize].past = tainted;
+        let tainted = self.spaces[Direction::Down].past;
+        self.spaces[Direction::Down].reset();
+        self.spaces[Direction::Down].past = tainted;
         // A client need not wait for CONNACK to subscribe.
         let here = |s: &Subscription| s.since.connection == connection;
         self.subscriptions.exact.retain(|_, s| here(s));

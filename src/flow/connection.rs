@@ -11,7 +11,7 @@ use super::half::{Half, Payload, Piece};
 use super::history::History;
 use super::key::FlowKey;
 use super::table::Slot;
-use super::{At, End};
+use super::{At, End, PerEnd};
 
 /// Sequence numbers further apart than this belong to different connections,
 /// if the acknowledgement numbers say so too. No window in use is as large.
@@ -25,7 +25,7 @@ const LATE_SYN: i32 = 1 << 16;
 pub(super) struct Flow<S> {
     pub(super) key: FlowKey,
     pub(super) info: FlowInfo,
-    pub(super) halves: [Half; 2],
+    pub(super) halves: PerEnd<Half>,
     pub(super) state: S,
     pub(super) ignored: bool,
     /// Whether the handler was interested until the end, which has come.
@@ -76,7 +76,7 @@ impl<S> Flow<S> {
     pub(super) fn over(&self) -> bool {
         self.replaced
             || self.reset.is_some()
-            || (self.halves[0].fin_seen() && self.halves[1].fin_seen())
+            || (self.halves.a.fin_seen() && self.halves.b.fin_seen())
     }
 
     /// Neither side has sent a byte, as far as is known.
@@ -87,7 +87,7 @@ impl<S> Flow<S> {
     /// How it ended, if nothing else happens any more.
     pub(super) fn ending(&self) -> Option<Closed> {
         match (self.reset, self.first_fin) {
-            _ if self.halves[0].fin_seen() && self.halves[1].fin_seen() => {
+            _ if self.halves.a.fin_seen() && self.halves.b.fin_seen() => {
                 self.first_fin.map(Closed::Fin)
             }
             (Some(by), _) => Some(Closed::Reset(by)),
@@ -99,11 +99,11 @@ impl<S> Flow<S> {
 
     /// Bytes of both directions that wait, with what they cost to keep.
     pub(super) fn waiting_bytes(&self) -> usize {
-        self.halves[0].waiting_bytes() + self.halves[1].waiting_bytes()
+        self.halves.a.waiting_bytes() + self.halves.b.waiting_bytes()
     }
 
     pub(super) fn holed(&self) -> bool {
-        !self.ignored && (self.halves[0].has_hole() || self.halves[1].has_hole())
+        !self.ignored && (self.halves.a.has_hole() || self.halves.b.has_hole())
     }
 
     /// Whether time alone may bring something: a hole becomes final, or a
@@ -115,8 +115,8 @@ impl<S> Flow<S> {
 
     /// Whether a segment can be of this connection, by SYN and sequence numbers.
     pub(super) fn belongs(&self, from: End, segment: &Segment<'_>) -> bool {
-        let half = &self.halves[from.index()];
-        let peer = &self.halves[from.peer().index()];
+        let half = &self.halves[from];
+        let peer = &self.halves[from.peer()];
         if segment.flags.has(TcpFlags::SYN) {
             if let Some(isn) = half.isn {
                 return isn == segment.seq;
@@ -158,17 +158,17 @@ impl<S> Flow<S> {
         let flags = segment.flags;
         let syn = flags.has(TcpFlags::SYN);
         let ack = flags.has(TcpFlags::ACK);
-        let (me, other) = (from.index(), from.peer().index());
+        let (me, other) = (from, from.peer());
         let new = self.packets == 0;
         self.packets = self.packets.wrapping_add(1);
         if syn && self.halves[me].isn.is_none() {
             self.halves[me].syn(segment.seq);
             self.info.from_start[me] = self.halves[me].next() == 0;
-            if !ack && self.info.opener.is_none() {
-                self.info.opener = Some(from);
+            if !ack && self.info.initiator.is_none() {
+                self.info.initiator = Some(from);
                 self.info.first = now;
-            } else if ack && self.info.opener.is_none() {
-                self.info.opener = Some(from.peer());
+            } else if ack && self.info.initiator.is_none() {
+                self.info.initiator = Some(from.peer());
             }
             handler.opened(&self.info, &mut self.state, now);
         } else if new {
@@ -182,7 +182,7 @@ impl<S> Flow<S> {
                 // The first acknowledgement of who opened the connection stands
                 // right after the SYN of who accepted it.
                 self.info.from_start[other] =
-                    self.info.opener == Some(from) && !half.seen && self.packets <= 2;
+                    self.info.initiator == Some(from) && !half.seen && self.packets <= 2;
             }
             half.ack(segment.ack);
             acked = half.offset_of(segment.ack);
@@ -279,7 +279,7 @@ impl<S> Flow<S> {
     ) {
         if handler.follows_segments() {
             let carried = Carried {
-                offset: self.halves[from.index()].position(segment.seq),
+                offset: self.halves[from].position(segment.seq),
                 len: segment.payload.len() as u32 + segment.cut,
                 acked: None,
                 flags: segment.flags,
@@ -298,11 +298,11 @@ impl<S> Flow<S> {
         handler: &mut impl Handler<S>,
     ) {
         let ends: &[End] = match self.holed() {
-            true => &[End::A, End::B],
+            true => &End::ALL,
             false => &[],
         };
         for &end in ends {
-            let peer_seen = self.halves[end.peer().index()].seen;
+            let peer_seen = self.halves[end.peer()].seen;
             let mut out = Out {
                 info: &self.info,
                 state: &mut self.state,
@@ -311,7 +311,7 @@ impl<S> Flow<S> {
                 now,
                 handler,
             };
-            let half = &mut self.halves[end.index()];
+            let half = &mut self.halves[end];
             half.drain(history, &mut |piece| out.push(piece));
             while half.has_hole() && !*out.ignored {
                 let patience = if half.hole_acked() {
@@ -351,7 +351,7 @@ impl<S> Flow<S> {
         history: &mut History,
         handler: &mut impl Handler<S>,
     ) {
-        for end in [End::A, End::B] {
+        for end in End::ALL {
             let mut out = Out {
                 info: &self.info,
                 state: &mut self.state,
@@ -361,7 +361,7 @@ impl<S> Flow<S> {
                 handler,
             };
             if !*out.ignored {
-                self.halves[end.index()].flush(history, &mut |piece| out.push(piece));
+                self.halves[end].flush(history, &mut |piece| out.push(piece));
             }
         }
         self.tell_end(how, now, handler);

@@ -2,7 +2,7 @@
 
 use crate::net::{Endpoint, TcpFlags};
 
-use super::{At, End};
+use super::{At, End, PerEnd};
 
 /// What a direction of a connection pushes out.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -118,15 +118,15 @@ pub struct FlowInfo {
     /// Number from 1, by first packet.
     pub number: u64,
     /// Both endpoints, by [`End`].
-    pub ends: [Endpoint; 2],
+    pub ends: PerEnd<Endpoint>,
     /// Who sent the SYN, as far as it or the SYN-ACK was seen.
-    pub opener: Option<End>,
+    pub initiator: Option<End>,
     /// The SYN, if it was seen; else the first packet.
     pub first: At,
     /// For each end, whether offset 0 is the first byte of the stream.
-    pub from_start: [bool; 2],
+    pub from_start: PerEnd<bool>,
     /// For each end, the sequence number at offset 0, once known.
-    pub first_seq: [Option<u32>; 2],
+    pub first_seq: PerEnd<Option<u32>>,
 }
 
 /// Who reads the streams. `S` is what it keeps per flow.

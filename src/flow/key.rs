@@ -1,11 +1,15 @@
 //! The direction-free name of a TCP connection.
 
 use std::net::IpAddr;
+use std::ops::{Index, IndexMut};
 
 use crate::net::Endpoint;
 
-/// Which of the two ends of a `FlowKey` sent something. Says nothing about
-/// who is client or server.
+/// One end of a TCP connection, before it is known which is the client: A is
+/// the one whose address and port sort first. Not a
+/// [`Direction`](crate::direction::Direction), which names the client's stream
+/// and the server's, and not RFC 9293's initiator and responder, because a
+/// capture may begin after the SYN ([`FlowInfo::initiator`](super::FlowInfo)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
     /// The end that sorts first.
@@ -15,16 +19,57 @@ pub enum End {
 }
 
 impl End {
-    /// 0 or 1, for arrays with an entry per end.
-    pub const fn index(self) -> usize {
-        self as usize
-    }
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::A, Self::B];
 
     /// The other end.
     pub const fn peer(self) -> Self {
         match self {
             Self::A => Self::B,
             Self::B => Self::A,
+        }
+    }
+}
+
+/// One value for each end of a connection, indexed by [`End`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PerEnd<T> {
+    /// Of end A.
+    pub a: T,
+    /// Of end B.
+    pub b: T,
+}
+
+impl<T> PerEnd<T> {
+    /// Both values.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        [&self.a, &self.b].into_iter()
+    }
+
+    /// Both values, to change.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        [&mut self.a, &mut self.b].into_iter()
+    }
+}
+
+impl<T> Index<End> for PerEnd<T> {
+    type Output = T;
+
+    #[inline]
+    fn index(&self, end: End) -> &T {
+        match end {
+            End::A => &self.a,
+            End::B => &self.b,
+        }
+    }
+}
+
+impl<T> IndexMut<End> for PerEnd<T> {
+    #[inline]
+    fn index_mut(&mut self, end: End) -> &mut T {
+        match end {
+            End::A => &mut self.a,
+            End::B => &mut self.b,
         }
     }
 }

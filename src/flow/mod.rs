@@ -24,7 +24,7 @@ mod key;
 mod table;
 
 pub use event::{Carried, Closed, FlowInfo, Handler, Interest, StreamEvent, TcpFact};
-pub use key::End;
+pub use key::{End, PerEnd};
 pub use table::FlowTable;
 
 use crate::packet::PacketRef;

@@ -11,7 +11,7 @@ use super::connection::Flow;
 use super::event::{Closed, FlowInfo, Handler};
 use super::history::History;
 use super::key::FlowKey;
-use super::{At, End};
+use super::{At, End, PerEnd};
 
 /// A place in the table, and which connection was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -256,17 +256,17 @@ impl<S: Default> FlowTable<S> {
             self.evict(handler);
         }
         self.connections += 1;
-        let ends = match from {
-            End::A => [segment.src, segment.dst],
-            End::B => [segment.dst, segment.src],
+        let (a, b) = match from {
+            End::A => (segment.src, segment.dst),
+            End::B => (segment.dst, segment.src),
         };
         let info = FlowInfo {
             number: self.connections,
-            ends,
-            opener: None,
+            ends: PerEnd { a, b },
+            initiator: None,
             first: self.now,
-            from_start: [false; 2],
-            first_seq: [None; 2],
+            from_start: PerEnd::default(),
+            first_seq: PerEnd::default(),
         };
         let flow = Box::new(Flow::new(key, info, previous));
         let index = match self.free.pop() {

@@ -24,6 +24,7 @@ pub mod websocket;
 
 use std::fmt;
 
+use crate::direction::Direction;
 use crate::flow::At;
 use crate::net::Endpoint;
 
@@ -237,26 +238,6 @@ impl Note {
     }
 }
 
-/// Which way bytes go, as far as a layer needs to know: who opened it is who
-/// sent the ClientHello, the HTTP request, the CONNECT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Way {
-    /// From who opened the layer.
-    Up,
-    /// To who opened the layer.
-    Down,
-}
-
-impl Way {
-    /// The other way.
-    pub const fn reversed(self) -> Self {
-        match self {
-            Self::Up => Self::Down,
-            Self::Down => Self::Up,
-        }
-    }
-}
-
 /// Whether some first bytes are a layer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -269,7 +250,7 @@ pub enum Answer {
 }
 
 /// Takes what a layer pushes out.
-pub type Sink<'a> = &'a mut dyn FnMut(Way, Passed<'_>);
+pub type Sink<'a> = &'a mut dyn FnMut(Direction, Passed<'_>);
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,13 +10,14 @@
 //! follows it, and all that comes down, is passed on as it is. `LOCAL` (a proxy
 //! that speaks for itself) and `UNKNOWN` name nobody.
 
+use crate::direction::Direction;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nom::IResult;
 use nom::Parser;
 use nom::number::complete::{be_u16, be_u32, be_u128};
 
-use super::{Answer, Note, Own, Passed, Piece, Place, Sink, Stream, Way};
+use super::{Answer, Note, Own, Passed, Piece, Place, Sink, Stream};
 use crate::flow::At;
 use crate::net::Endpoint;
 
@@ -78,11 +79,11 @@ impl Proxy {
     }
 
     /// Takes what comes next one way.
-    pub fn push(&mut self, way: Way, stream: Stream<'_>, out: Sink<'_>) {
-        match (way, stream) {
-            (Way::Up, Stream::Data(piece)) => self.data(piece, out),
-            (Way::Up, Stream::Gap { place, len }) => self.gap(place, len, out),
-            (Way::Down, _) => out(way, Passed::Stream(stream)),
+    pub fn push(&mut self, direction: Direction, stream: Stream<'_>, out: Sink<'_>) {
+        match (direction, stream) {
+            (Direction::Up, Stream::Data(piece)) => self.data(piece, out),
+            (Direction::Up, Stream::Gap { place, len }) => self.gap(place, len, out),
+            (Direction::Down, _) => out(direction, Passed::Stream(stream)),
         }
     }
 
@@ -111,7 +112,7 @@ impl Proxy {
                     own(mine.place, Own::Proxy, out);
                     rest = after;
                 }
-                State::Passing => return out(Way::Up, Passed::Stream(Stream::Data(rest))),
+                State::Passing => return out(Direction::Up, Passed::Stream(Stream::Data(rest))),
                 State::Unread => return own(rest.place, Own::Unread, out),
             }
         }
@@ -151,13 +152,13 @@ impl Proxy {
                 self.state = State::Unread;
                 own(mine.place, Own::Unread, out);
                 let why = "a PROXY header that does not end within 107 bytes";
-                out(Way::Up, Passed::Note(Note::Broken(why), piece.at));
+                out(Direction::Up, Passed::Note(Note::Broken(why), piece.at));
                 return rest;
             }
         };
         own(mine.place, Own::Proxy, out);
         if let Some(note) = note {
-            out(Way::Up, Passed::Note(note, piece.at));
+            out(Direction::Up, Passed::Note(note, piece.at));
         }
         rest
     }
@@ -165,19 +166,22 @@ impl Proxy {
     fn gap(&mut self, place: Place, len: Option<u64>, out: Sink<'_>) {
         let left = match &self.state {
             State::Passing | State::Unread => {
-                return out(Way::Up, Passed::Stream(Stream::Gap { place, len }));
+                return out(Direction::Up, Passed::Stream(Stream::Gap { place, len }));
             }
             State::Tail(left) => Some(*left),
             State::Header(kept) => {
                 let why = "a part of the PROXY header was lost";
-                out(Way::Up, Passed::Note(Note::Broken(why), self.last));
+                out(Direction::Up, Passed::Note(Note::Broken(why), self.last));
                 binary_len(kept).map(|whole| whole - kept.len() as u64)
             }
         };
         let (Some(left), Some(len)) = (left, len) else {
             // Where the header ends is lost with it.
             self.state = State::Passing;
-            return out(Way::Up, Passed::Stream(Stream::Gap { place, len: None }));
+            return out(
+                Direction::Up,
+                Passed::Stream(Stream::Gap { place, len: None }),
+            );
         };
         let inside = left.min(len);
         let cut = place.start + inside.min(place.len());
@@ -191,7 +195,7 @@ impl Proxy {
         // Nothing of what is passed on is lost with the header.
         let mut gap = |place, len| {
             let len = Some(len);
-            out(Way::Up, Passed::Stream(Stream::Gap { place, len }));
+            out(Direction::Up, Passed::Stream(Stream::Gap { place, len }));
         };
         gap(header, 0);
         if len > inside {
@@ -206,7 +210,7 @@ impl Proxy {
 
 fn own(place: Place, own: Own, out: Sink<'_>) {
     if !place.is_empty() {
-        out(Way::Up, Passed::Own(place, own));
+        out(Direction::Up, Passed::Own(place, own));
     }
 }
 
@@ -392,8 +396,8 @@ mod tests {
                     seal: None,
                 }),
             };
-            proxy.push(Way::Up, stream, &mut |way, passed| {
-                assert_eq!(way, Way::Up);
+            proxy.push(Direction::Up, stream, &mut |direction, passed| {
+                assert_eq!(direction, Direction::Up);
                 let place = match passed {
                     Passed::Stream(Stream::Data(piece)) => {
                         told.passed
@@ -527,8 +531,10 @@ mod tests {
         let place = Place { start: 3, end: 9 };
         let gap = Stream::Gap { place, len: None };
         let mut seen = 0;
-        proxy.push(Way::Down, gap, &mut |way, passed| {
-            assert!(way == Way::Down && matches!(passed, Passed::Stream(s) if s == gap));
+        proxy.push(Direction::Down, gap, &mut |direction, passed| {
+            assert!(
+                direction == Direction::Down && matches!(passed, Passed::Stream(s) if s == gap)
+            );
             seen += 1;
         });
         assert_eq!(seen, 1);

@@ -14,7 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Labels;
-use crate::frame::{Direction, MQTTFrame};
+use crate::frame::{Direction, MQTTFrame, PerDirection};
 use crate::limits;
 use crate::mqtt::PacketType;
 use crate::time::Timestamp;
@@ -32,7 +32,7 @@ const BUCKETS: [f64; 14] = [
 pub(super) struct Latency {
     family: Histograms,
     /// By direction of the PUBLISH and QoS 1 and 2.
-    handles: [[Histogram; 2]; 2],
+    handles: PerDirection<[Histogram; 2]>,
     /// Exchanges by connection; those that end are removed, and so are those of
     /// a connection that does.
     open: HashMap<u64, OfConnection, foldhash::fast::RandomState>,
@@ -49,8 +49,8 @@ impl Default for Latency {
         let handle = |direction: Direction, qos| {
             family.get_or_create_owned(&[("direction", direction.name()), ("qos", qos)])
         };
-        let handles = crate::overhead::DIRECTIONS
-            .map(|direction| ["1", "2"].map(|qos| handle(direction, qos)));
+        let handles =
+            PerDirection::from_fn(|direction| ["1", "2"].map(|qos| handle(direction, qos)));
         Self {
             handles,
             family,
@@ -107,7 +107,7 @@ impl Latency {
                     _ => 2,
                 };
                 if qos == expected && kind != PacketType::Pubrec {
-                    let [of_1, of_2] = &self.handles[direction as usize];
+                    let [of_1, of_2] = &self.handles[direction];
                     let histogram = if qos == 1 { of_1 } else { of_2 };
                     histogram.observe(frame.time.since(begun).as_secs_f64());
                 }

@@ -96,7 +96,7 @@ impl Metrics {
         for by in ["kernel", "interface", "capture"] {
             families.dropped.get_or_create(&[("by", by)]).inc_by(0);
         }
-        for direction in crate::overhead::DIRECTIONS {
+        for direction in Direction::ALL {
             let labels = [("direction", direction.name())];
             families.gaps.get_or_create(&labels).inc_by(0);
             families.gap_bytes.get_or_create(&labels).inc_by(0);

@@ -19,6 +19,7 @@ use super::header::{FixedHeader, PacketType};
 use super::resync::Resync;
 use super::varint::{self, Varint};
 use super::version::Version;
+use crate::direction::Direction;
 
 /// A control packet, cut out of its stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -178,26 +179,31 @@ impl Framer {
         matches!(self.state, State::Boundary | State::Body { .. })
     }
 
-    /// Takes the next bytes of the stream. `up` says whether the client sent
-    /// them, if that is known. A piece should start where a TCP segment did:
+    /// Takes the next bytes of the stream. `direction` is the way they
+    /// went, if that is known. A piece should start where a TCP segment did:
     /// senders like to begin packets there, and so does the search.
-    pub fn data(&mut self, bytes: &[u8], up: Option<bool>, sink: &mut impl Sink) {
+    pub fn data(&mut self, bytes: &[u8], direction: Option<Direction>, sink: &mut impl Sink) {
         if let State::Lost(resync) = &mut self.state {
             self.offset += bytes.len() as u64;
-            resync.data(bytes, up, sink.version());
+            resync.data(bytes, direction, sink.version());
             let resync = std::mem::take(resync.as_mut());
-            self.try_find(resync, 0, up, sink);
+            self.try_find(resync, 0, direction, sink);
             return;
         }
-        self.frame(bytes, up, sink);
+        self.frame(bytes, direction, sink);
     }
 
     /// Settles on the best boundary of a search, if the evidence for it and
     /// `more` bits from elsewhere are enough.
-    pub fn settle(&mut self, more: u32, up: Option<bool>, sink: &mut impl Sink) -> bool {
+    pub fn settle(
+        &mut self,
+        more: u32,
+        direction: Option<Direction>,
+        sink: &mut impl Sink,
+    ) -> bool {
         if let State::Lost(resync) = &mut self.state {
             let resync = std::mem::take(resync.as_mut());
-            return self.try_find(resync, more, up, sink);
+            return self.try_find(resync, more, direction, sink);
         }
         false
     }
@@ -206,7 +212,7 @@ impl Framer {
         &mut self,
         resync: Resync,
         more: u32,
-        up: Option<bool>,
+        direction: Option<Direction>,
         sink: &mut impl Sink,
     ) -> bool {
         match resync.find(more) {
@@ -222,7 +228,7 @@ impl Framer {
                 self.state = State::Boundary;
                 self.kept.clear();
                 self.resynchronised = true;
-                self.frame(&found.bytes, up, sink);
+                self.frame(&found.bytes, direction, sink);
                 true
             }
             Err(resync) => {
@@ -232,7 +238,7 @@ impl Framer {
         }
     }
 
-    fn frame(&mut self, mut bytes: &[u8], up: Option<bool>, sink: &mut impl Sink) {
+    fn frame(&mut self, mut bytes: &[u8], direction: Option<Direction>, sink: &mut impl Sink) {
         while !bytes.is_empty() {
             match &mut self.state {
                 State::Boundary if self.kept.is_empty() => {
@@ -249,7 +255,7 @@ impl Framer {
                     self.header_complete(sink);
                 }
                 State::Body { .. } => bytes = self.body(bytes, sink),
-                State::Lost(_) => return self.data(bytes, up, sink),
+                State::Lost(_) => return self.data(bytes, direction, sink),
                 State::Dead => {
                     self.offset += bytes.len() as u64;
                     return;
@@ -440,11 +446,16 @@ impl Framer {
 
     /// The stream ends here. Returns how many bytes the last packet still
     /// lacks (at least), if one was begun.
-    pub fn finish(&mut self, up: Option<bool>, peer_in_step: bool, sink: &mut impl Sink) -> End {
+    pub fn finish(
+        &mut self,
+        direction: Option<Direction>,
+        peer_in_step: bool,
+        sink: &mut impl Sink,
+    ) -> End {
         if let State::Lost(resync) = &mut self.state {
             let mut resync = std::mem::take(resync.as_mut());
             resync.end(peer_in_step);
-            if !self.try_find(resync, 0, up, sink) {
+            if !self.try_find(resync, 0, direction, sink) {
                 let State::Lost(resync) = &self.state else {
                     return End::Clean;
                 };
@@ -596,9 +607,12 @@ mod tests {
     fn run(pieces: &[&[u8]]) -> Record {
         let (mut framer, mut record) = (Framer::at_boundary(), Record::default());
         for piece in pieces {
-            framer.data(piece, Some(true), &mut record);
+            framer.data(piece, Some(Direction::Up), &mut record);
         }
-        assert_eq!(framer.finish(Some(true), true, &mut record), End::Clean);
+        assert_eq!(
+            framer.finish(Some(Direction::Up), true, &mut record),
+            End::Clean
+        );
         record
     }
 
@@ -627,9 +641,9 @@ mod tests {
                     continue;
                 }
                 let (mut framer, mut record) = (Framer::at_boundary(), Record::default());
-                framer.data(&bytes[..from], Some(true), &mut record);
+                framer.data(&bytes[..from], Some(Direction::Up), &mut record);
                 framer.gap(Some(len as u64), &mut record);
-                framer.data(&bytes[from + len..], Some(true), &mut record);
+                framer.data(&bytes[from + len..], Some(Direction::Up), &mut record);
                 let mut expected = whole.packets.clone();
                 expected[16].2 = len as u64;
                 assert_eq!(record.packets, expected, "hole of {len} at {from}");
@@ -643,7 +657,7 @@ mod tests {
         let mut record = Record::default();
         let mut framer = Framer::at_boundary();
         for byte in [0x30, 0xff, 0xff, 0xff, 0xff, 0x01, 0xc0, 0x00] {
-            framer.data(&[byte], Some(true), &mut record);
+            framer.data(&[byte], Some(Direction::Up), &mut record);
         }
         assert_eq!(record.packets, []);
         assert!(matches!(
@@ -659,16 +673,16 @@ mod tests {
         let mut head = vec![0x30];
         varint::encode(varint::MAX, &mut head);
         head.extend(b"\x00\x01t");
-        framer.data(&head, Some(true), &mut record);
+        framer.data(&head, Some(Direction::Up), &mut record);
         let block = vec![0; 1 << 20];
         let mut left = varint::MAX as usize - 3;
         while left > 0 {
             let step = left.min(block.len());
-            framer.data(&block[..step], Some(true), &mut record);
+            framer.data(&block[..step], Some(Direction::Up), &mut record);
             left -= step;
             assert!(record.reserved < 100);
         }
-        framer.data(&[0xe0, 0], Some(true), &mut record);
+        framer.data(&[0xe0, 0], Some(Direction::Up), &mut record);
         assert_eq!(record.packets.len(), 2);
         assert_eq!(record.kept, [8 + 8, 2]);
         assert_eq!(record.packets[1].0, 5 + u64::from(varint::MAX));
@@ -688,11 +702,11 @@ mod tests {
             let (mut framer, mut record) = (Framer::at_boundary(), Record::default());
             for piece in &pieces {
                 match piece {
-                    Ok(bytes) => framer.data(bytes, Some(true), &mut record),
+                    Ok(bytes) => framer.data(bytes, Some(Direction::Up), &mut record),
                     Err(gap) => framer.gap(Some(*gap), &mut record),
                 }
             }
-            framer.finish(Some(true), false, &mut record);
+            framer.finish(Some(Direction::Up), false, &mut record);
             prop_assert_eq!(record.reserved, 0);
         }
     }

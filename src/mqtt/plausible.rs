@@ -40,6 +40,7 @@ use super::text::Text;
 use super::varint::{self, Varint};
 use super::version::Version;
 use super::{reason, topic};
+use crate::direction::Direction;
 
 /// What some bytes look like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,10 +73,9 @@ const ENOUGH: u32 = 40;
 /// log2 of the ways to read some bytes: types, and versions where it matters.
 const READINGS_BITS: u32 = 4;
 
-/// Weighs the bytes from a place on, as far as they are there. `up` tells
-/// whether they went from client to server, `version` by which they are to be
-/// read, each if it is known.
-pub fn evidence(bytes: &[u8], up: Option<bool>, version: Option<Version>) -> Evidence {
+/// Weighs the bytes from a place on, as far as they are there. `direction` is
+/// the way they went, `version` the one to read them by, each if it is known.
+pub fn evidence(bytes: &[u8], direction: Option<Direction>, version: Option<Version>) -> Evidence {
     let Some((&first, rest)) = bytes.split_first() else {
         return Evidence::NeedMore;
     };
@@ -90,7 +90,7 @@ pub fn evidence(bytes: &[u8], up: Option<bool>, version: Option<Version>) -> Evi
         length_bytes,
         remaining_length: value,
     };
-    if !fits_direction(header, up) || !any_version(header, version) {
+    if !fits_direction(header, direction) || !any_version(header, version) {
         return Evidence::Impossible;
     }
     if length_bytes == 0 {
@@ -105,7 +105,7 @@ pub fn evidence(bytes: &[u8], up: Option<bool>, version: Option<Version>) -> Evi
         // A CONNECT begins anew, with a version of its own.
         let begins_anew = header.packet_type() == PacketType::Connect;
         if !begins_anew && version.is_some_and(|known| known != candidate)
-            || !may_come_from(header, up, candidate)
+            || !may_come_from(header, direction, candidate)
         {
             continue;
         }
@@ -148,19 +148,25 @@ impl Verdict {
     }
 }
 
-fn fits_direction(header: FixedHeader, up: Option<bool>) -> bool {
+fn fits_direction(header: FixedHeader, direction: Option<Direction>) -> bool {
     use PacketType as P;
-    match (header.packet_type(), up) {
+    match (header.packet_type(), direction) {
         (_, None) => true,
-        (P::Connect | P::Subscribe | P::Unsubscribe | P::Pingreq, Some(up)) => up,
-        (P::Connack | P::Suback | P::Unsuback | P::Pingresp, Some(up)) => !up,
+        (P::Connect | P::Subscribe | P::Unsubscribe | P::Pingreq, Some(direction)) => {
+            direction == Direction::Up
+        }
+        (P::Connack | P::Suback | P::Unsuback | P::Pingresp, Some(direction)) => {
+            direction == Direction::Down
+        }
         _ => true,
     }
 }
 
 /// Servers send DISCONNECT in 5.0 only.
-fn may_come_from(header: FixedHeader, up: Option<bool>, version: Version) -> bool {
-    header.packet_type() != PacketType::Disconnect || up != Some(false) || version == Version::V5
+fn may_come_from(header: FixedHeader, direction: Option<Direction>, version: Version) -> bool {
+    header.packet_type() != PacketType::Disconnect
+        || direction != Some(Direction::Down)
+        || version == Version::V5
 }
 
 /// Whether the type and its flags are those of a version that it may be.
@@ -548,8 +554,8 @@ mod tests {
     use super::*;
     use crate::mqtt::samples::{CLEAN, bytes};
 
-    fn bits(sample: &str, up: Option<bool>, version: Option<Version>) -> Option<u32> {
-        match evidence(bytes(sample), up, version) {
+    fn bits(sample: &str, direction: Option<Direction>, version: Option<Version>) -> Option<u32> {
+        match evidence(bytes(sample), direction, version) {
             Evidence::Plausible { bits, .. } => Some(bits),
             Evidence::NeedMore | Evidence::Impossible => None,
         }
@@ -595,18 +601,18 @@ mod tests {
 
     #[test]
     fn direction_and_version_exclude() {
-        assert_eq!(bits("c0 00", Some(false), None), None);
-        assert_eq!(bits("d0 00", Some(true), None), None);
+        assert_eq!(bits("c0 00", Some(Direction::Down), None), None);
+        assert_eq!(bits("d0 00", Some(Direction::Up), None), None);
         assert_eq!(bits("f0 00", None, Some(Version::V3_1_1)), None);
         assert_eq!(bits("6a 02 0001", None, Some(Version::V3_1_1)), None);
         assert_eq!(bits("6a 02 0001", None, Some(Version::V3_1)), Some(12));
         assert_eq!(bits("e0 01 00", None, Some(Version::V3_1_1)), None);
-        let down = Some(false);
+        let down = Some(Direction::Down);
         assert_eq!(bits("e0 00", down, Some(Version::V3_1_1)), None);
         assert_eq!(bits("e0 00", down, Some(Version::V5)), Some(12));
         let connect = "10 0c 0004 'MQTT' 04 02 0000 0000";
         assert_eq!(bits(connect, None, Some(Version::V5)), Some(59));
-        assert_eq!(bits("e0 01 8b", Some(false), None), Some(15));
+        assert_eq!(bits("e0 01 8b", Some(Direction::Down), None), Some(15));
     }
 
     #[test]

@@ -25,6 +25,7 @@
 use super::header::PacketType;
 use super::plausible::{self, Evidence};
 use super::version::Version;
+use crate::direction::Direction;
 use crate::limits::RESYNC_BYTES;
 
 /// Evidence needed at the start of a segment, in bits.
@@ -107,13 +108,13 @@ impl Resync {
     }
 
     /// Takes the next bytes of the stream; a segment started at the first.
-    pub fn data(&mut self, bytes: &[u8], up: Option<bool>, version: Option<Version>) {
+    pub fn data(&mut self, bytes: &[u8], direction: Option<Direction>, version: Option<Version>) {
         let new = self.held.len();
         self.last_segment = new;
         self.held.extend_from_slice(bytes);
         let held = &self.held;
         self.candidates
-            .retain_mut(|candidate| candidate.follow(held, up));
+            .retain_mut(|candidate| candidate.follow(held, direction));
         for start in new..self.held.len() {
             let mut candidate = Candidate {
                 start,
@@ -122,7 +123,7 @@ impl Resync {
                 aligned: start == new,
                 version,
             };
-            if candidate.follow(&self.held, up) {
+            if candidate.follow(&self.held, direction) {
                 self.candidates.push(candidate);
             }
         }
@@ -248,13 +249,13 @@ impl Resync {
 
 impl Candidate {
     /// Follows the chain as far as bytes are there; false if it cannot be one.
-    fn follow(&mut self, held: &[u8], up: Option<bool>) -> bool {
+    fn follow(&mut self, held: &[u8], direction: Option<Direction>) -> bool {
         while let Some(rest) = usize::try_from(self.next)
             .ok()
             .and_then(|next| held.get(next..))
             .filter(|rest| !rest.is_empty())
         {
-            match plausible::evidence(rest, up, self.version) {
+            match plausible::evidence(rest, direction, self.version) {
                 Evidence::Impossible => return false,
                 Evidence::NeedMore => break,
                 Evidence::Plausible {

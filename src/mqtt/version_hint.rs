@@ -16,6 +16,7 @@ use super::header::{FixedHeader, PacketType};
 use super::packet::{Connect, ControlPacket};
 use super::reader::Reader;
 use super::version::Version;
+use crate::direction::Direction;
 
 /// How much a hint is worth.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -27,12 +28,12 @@ pub enum Certainty {
 }
 
 /// The version that a well-formed control packet tells, if it does. `bytes`
-/// begin with the fixed header, as for [`decode`](super::decode); `up` tells
-/// whether it went from client to server, if that is known.
+/// begin with the fixed header, as for [`decode`](super::decode); `direction` is
+/// the way it went, if that is known.
 pub fn infer_version(
     header: FixedHeader,
     bytes: &[u8],
-    up: Option<bool>,
+    direction: Option<Direction>,
 ) -> Option<(Version, Certainty)> {
     use Certainty::{Certain, Likely};
     use PacketType as P;
@@ -46,7 +47,7 @@ pub fn infer_version(
     let v3 = old.then_some((Version::V3_1_1, Likely));
     match header.packet_type() {
         P::Auth => v5(Certain),
-        P::Disconnect if length > 0 || up == Some(false) => v5(Certain),
+        P::Disconnect if length > 0 || direction == Some(Direction::Down) => v5(Certain),
         P::Connack | P::Puback | P::Pubrec | P::Pubcomp if length > 2 => v5(Certain),
         // A refusal in the old form may answer a client of 5.0.
         P::Connack => match bytes.get(header.header_len() + 1) {
@@ -103,8 +104,8 @@ mod tests {
         let v3_1_1 = Some((Version::V3_1_1, Certainty::Likely));
         let likely = Some((Version::V5, Certainty::Likely));
         let certain = Some((Version::V5, Certainty::Certain));
-        let down = Some(false);
-        for (sample, up, expected) in [
+        let down = Some(Direction::Down);
+        for (sample, direction, expected) in [
             ("10 0d 0004 'MQTT' 05 02 0000 00 0000", None, certain),
             ("f0 00", None, certain),
             ("e0 00", None, None),
@@ -135,7 +136,7 @@ mod tests {
         ] {
             let bytes = bytes(sample);
             assert_eq!(
-                infer_version(header(bytes), bytes, up),
+                infer_version(header(bytes), bytes, direction),
                 expected,
                 "{sample}"
             );

@@ -10,7 +10,7 @@ use super::level::{Level, Measures};
 use super::share::Share;
 use super::traffic::Traffic;
 use super::wake::Wakes;
-use crate::frame::Direction;
+use crate::frame::{Direction, PerDirection};
 use crate::mqtt::{PacketType, Version};
 use crate::net::Endpoint;
 use crate::packet::PacketRef;
@@ -109,9 +109,9 @@ pub struct ConnectionAccount {
     /// Version, if known.
     pub version: Option<Version>,
     /// Frames, up and down.
-    pub frames: [u64; 2],
+    pub frames: PerDirection<u64>,
     /// Bytes, up and down.
-    pub bytes: [Measures; 2],
+    pub bytes: PerDirection<Measures>,
     /// Bytes by layer.
     pub layers: Layers,
     /// Bytes by cause.
@@ -149,7 +149,7 @@ pub struct Message {
     /// Bytes of its PUBLISH packet.
     pub packet: u32,
     /// Bytes that it owns, up and down.
-    pub bytes: [u64; 2],
+    pub bytes: PerDirection<u64>,
     /// The same bytes by cause.
     pub causes: MessageCauses,
     /// Its part of what the connection cost besides.
@@ -159,7 +159,7 @@ pub struct Message {
 impl Message {
     /// Bytes that it owns.
     pub fn marginal(&self) -> u64 {
-        self.bytes[0] + self.bytes[1]
+        self.bytes.up + self.bytes.down
     }
 
     /// The same with its part of what the connection cost besides.
@@ -255,7 +255,7 @@ pub struct Costs {
     /// Bytes of payload, of those that are known.
     pub payload: u64,
     /// Bytes that they own, up and down.
-    pub bytes: [u64; 2],
+    pub bytes: PerDirection<u64>,
     /// Bytes of their PUBLISH packets.
     pub packets: u64,
     /// Bytes that each owns.
@@ -268,8 +268,8 @@ pub struct Costs {
 impl Costs {
     pub(super) fn add(&mut self, message: &Message) {
         self.payload += u64::from(message.payload.unwrap_or(0));
-        self.bytes[0] += message.bytes[0];
-        self.bytes[1] += message.bytes[1];
+        self.bytes.up += message.bytes.up;
+        self.bytes.down += message.bytes.down;
         self.packets += u64::from(message.packet);
         self.marginal.add(message.marginal(), 1);
     }
@@ -282,8 +282,8 @@ impl Costs {
 
     fn add_sums(&mut self, other: &Self) {
         self.payload += other.payload;
-        self.bytes[0] += other.bytes[0];
-        self.bytes[1] += other.bytes[1];
+        self.bytes.up += other.bytes.up;
+        self.bytes.down += other.bytes.down;
         self.packets += other.packets;
         self.marginal.merge_shifted(&other.marginal, 0);
     }
@@ -350,16 +350,16 @@ impl Term {
 
 /// Bytes by what they scale with, up and down, at every level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Terms([[Measures; 2]; Term::ALL.len()]);
+pub struct Terms([PerDirection<Measures>; Term::ALL.len()]);
 
 impl Terms {
     pub(super) fn add(&mut self, term: Term, direction: Direction, measures: Measures) {
-        self.0[term as usize][direction as usize] += measures;
+        self.0[term as usize][direction] += measures;
     }
 
     /// What scales with something, in one direction.
     pub fn get(&self, term: Term, direction: Direction) -> Measures {
-        self.0[term as usize][direction as usize]
+        self.0[term as usize][direction]
     }
 
     /// What scales with something, both directions.

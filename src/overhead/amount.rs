@@ -4,7 +4,7 @@ use std::ops::{Add, AddAssign, Mul, Sub};
 
 use super::account::{Term, Terms};
 use super::level::{Level, Measures};
-use crate::frame::Direction;
+use crate::frame::{Direction, PerDirection};
 
 /// [`Measures`] in fractions.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -106,17 +106,17 @@ impl Mul<f64> for Amount {
 
 /// What scales with what, up and down, in fractions.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Bill([[Amount; 2]; Term::ALL.len()]);
+pub struct Bill([PerDirection<Amount>; Term::ALL.len()]);
 
 impl Bill {
     /// What scales with something, in one direction.
     pub fn get(&self, term: Term, direction: Direction) -> Amount {
-        self.0[term as usize][direction as usize]
+        self.0[term as usize][direction]
     }
 
     /// The same, to be changed.
     pub fn get_mut(&mut self, term: Term, direction: Direction) -> &mut Amount {
-        &mut self.0[term as usize][direction as usize]
+        &mut self.0[term as usize][direction]
     }
 
     /// What scales with something, both directions.
@@ -135,12 +135,8 @@ impl Bill {
 
 impl From<Terms> for Bill {
     fn from(terms: Terms) -> Self {
-        let direction = |term, direction| Amount::from(terms.get(term, direction));
         Self(Term::ALL.map(|term| {
-            [
-                direction(term, Direction::Up),
-                direction(term, Direction::Down),
-            ]
+            PerDirection::from_fn(|direction| Amount::from(terms.get(term, direction)))
         }))
     }
 }

@@ -7,7 +7,7 @@ use super::layer::Layer;
 use super::profile::Profiles;
 use super::project::{Basis, Billed, Count, DAY, Month, Projection, bill};
 use super::whatif::{Mark, Outcome, Scenario, Stage};
-use crate::frame::Direction;
+use crate::frame::{Direction, PerDirection};
 
 /// What figures are wanted.
 #[derive(Clone, Debug, Default)]
@@ -87,7 +87,7 @@ pub struct Figures<'a> {
     /// Ratios of both directions together.
     pub both: Ratios,
     /// Ratios up and down.
-    pub by_direction: [Ratios; 2],
+    pub by_direction: PerDirection<Ratios>,
     /// (retransmissions + acknowledgements without progress) / total
     pub loss: Option<f64>,
     /// Bytes of "2 bytes, a topic and the payload", of all messages.
@@ -119,8 +119,9 @@ impl<'a> Figures<'a> {
                 .sum()
         };
         let total = |direction| account.level.of(&account.terms.total(direction));
-        let by_direction = super::DIRECTIONS
-            .map(|direction| Ratios::new(total(direction), app(Some(direction)), seconds));
+        let by_direction = PerDirection::from_fn(|direction| {
+            Ratios::new(total(direction), app(Some(direction)), seconds)
+        });
         let mqtt_bytes = account.mqtt_bytes();
         let causes = &account.causes;
         let lost = causes.mechanism(Mechanism::Retx) + causes.mechanism(Mechanism::DupAck);

@@ -64,7 +64,7 @@ type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 use crate::engine::{Captured, CapturedSegment, Output, Span};
 use crate::event::EventKind;
-use crate::frame::{Connection, Direction, MQTTFrame};
+use crate::frame::{Connection, MQTTFrame};
 use crate::limits;
 use crate::mqtt::ControlPacket;
 use crate::net::{Anatomy, Endpoint};
@@ -412,7 +412,7 @@ impl Ledger {
         let account = &mut self.account;
         let connection = &mut closed.account;
         if !self.options.wants(connection) {
-            account.foreign += connection.bytes[0] + connection.bytes[1];
+            account.foreign += connection.bytes.up + connection.bytes.down;
             return;
         }
         account.layers.merge(&connection.layers);
@@ -519,6 +519,3 @@ impl Fragments {
         dropped
     }
 }
-
-/// Both directions, up first.
-pub const DIRECTIONS: [Direction; 2] = [Direction::Up, Direction::Down];

@@ -247,12 +247,12 @@ impl<'a> Basis<'a> {
         ];
         let mut seen = Amount::default();
         for (term, counted, per_month) in parts {
-            for direction in super::DIRECTIONS {
+            for direction in Direction::ALL {
                 let measured = outcome.bill.get(term, direction);
                 let one = match (term, counted > 0.0) {
                     (_, true) => measured * (1.0 / counted),
                     // None was seen: its size is known all the same.
-                    (Term::Time, false) => outcome.cycle[direction as usize],
+                    (Term::Time, false) => outcome.cycle[direction],
                     (_, false) => Amount::default(),
                 };
                 *bill.get_mut(term, direction) = one * per_month;
@@ -260,7 +260,7 @@ impl<'a> Basis<'a> {
             }
         }
         // Loss adds the same part to everything.
-        for direction in super::DIRECTIONS {
+        for direction in Direction::ALL {
             let lost = outcome.bill.get(Term::Recovery, direction);
             if lost.l2 > 0.0 && seen.l2 > 0.0 {
                 let without = bill.total();

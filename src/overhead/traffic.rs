@@ -8,7 +8,7 @@ use super::distribution::Distribution;
 use super::label::publish_properties;
 use super::level::Measures;
 use crate::engine::Captured;
-use crate::frame::{Direction, MQTTFrame, Transport};
+use crate::frame::{Direction, MQTTFrame, PerDirection, Transport};
 use crate::limits;
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{ControlPacket, PacketType, PropertyValue, Version};
@@ -81,16 +81,16 @@ impl Shape {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Frames {
     /// With control packets of its own, first copies.
-    pub data: [u64; 2],
+    pub data: PerDirection<u64>,
     /// Bare acknowledgements.
-    pub acks: [u64; 2],
+    pub acks: PerDirection<u64>,
 }
 
 impl Frames {
     pub(super) fn add(&mut self, cause: Cause, direction: Direction, packets: u64) {
         match cause.1 {
-            Mechanism::Packet => self.data[direction as usize] += packets,
-            Mechanism::Ack => self.acks[direction as usize] += packets,
+            Mechanism::Packet => self.data[direction] += packets,
+            Mechanism::Ack => self.acks[direction] += packets,
             _ => {}
         }
     }
@@ -131,16 +131,16 @@ pub struct ConnectionTraffic {
     /// Its messages.
     pub groups: Map<GroupKey, GroupTraffic>,
     /// Headers of segments but SYN, up and down.
-    pub headers: [Headers; 2],
+    pub headers: PerDirection<Headers>,
     /// Headers of SYN and SYN-ACK.
     pub syn: Headers,
     /// Segments that carried control packets, up and down.
-    pub writes: [u64; 2],
+    pub writes: PerDirection<u64>,
     /// What carried it, besides TCP.
     pub transport: Transport,
     /// Bytes of TLS records and WebSocket frames around control packets, up and
     /// down.
-    pub carriers: [u64; 2],
+    pub carriers: PerDirection<u64>,
     /// What it cost, by what that scales with.
     pub terms: Terms,
     /// SUBSCRIBE packets.
@@ -152,7 +152,7 @@ pub struct ConnectionTraffic {
     pub keep_alive: Option<u16>,
     /// Topic Alias Maximum: of the server for what goes up, of the client for
     /// what goes down.
-    pub alias_maximum: [u16; 2],
+    pub alias_maximum: PerDirection<u16>,
     /// CONNECT, CONNACK, SUBSCRIBE, SUBACK, UNSUBSCRIBE and UNSUBACK packets,
     /// for which 5.0 takes a byte more.
     pub taxed: u64,
@@ -160,7 +160,7 @@ pub struct ConnectionTraffic {
     pub client: Box<[u8]>,
     /// Segments that the capture does not show because the card makes them (or
     /// has joined them): beyond those of the MSS, up and down.
-    pub joined_segments: [u64; 2],
+    pub joined_segments: PerDirection<u64>,
     /// Bytes of the Client Identifier.
     pub client_id: u64,
     /// PINGREQ packets.
@@ -200,12 +200,12 @@ impl ConnectionTraffic {
     ) {
         let headers = match is_syn {
             true => &mut self.syn,
-            false => &mut self.headers[direction as usize],
+            false => &mut self.headers[direction],
         };
         headers.sum += *head;
         headers.tcp += u64::from(captured.anatomy.tcp + captured.anatomy.tcp_options);
         headers.timestamps += u64::from(captured.anatomy.timestamps);
-        self.writes[direction as usize] += u64::from(captured.anatomy.payload > 0);
+        self.writes[direction] += u64::from(captured.anatomy.payload > 0);
     }
 
     pub(super) fn frame(&mut self, frame: &MQTTFrame<'_>) {
@@ -222,14 +222,12 @@ impl ConnectionTraffic {
             ControlPacket::Connect(connect) => {
                 self.keep_alive = connect.keep_alive;
                 self.client_id = connect.client_id.map_or(0, |id| id.bytes().len() as u64);
-                self.alias_maximum[Direction::Down as usize] =
-                    number(TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
+                self.alias_maximum[Direction::Down] = number(TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
                 self.taxed += 1;
             }
             ControlPacket::Connack(_) => {
                 self.keep_alive = number(SERVER_KEEP_ALIVE).or(self.keep_alive);
-                self.alias_maximum[Direction::Up as usize] =
-                    number(TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
+                self.alias_maximum[Direction::Up] = number(TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
                 self.taxed += 1;
             }
             ControlPacket::Subscribe(_) => {
@@ -271,9 +269,9 @@ impl ConnectionTraffic {
     ) {
         let group = self.groups.entry(key).or_default();
         group.n += 1;
-        for i in 0..2 {
-            group.frames.data[i] += frames.data[i];
-            group.frames.acks[i] += frames.acks[i];
+        for direction in Direction::ALL {
+            group.frames.data[direction] += frames.data[direction];
+            group.frames.acks[direction] += frames.acks[direction];
         }
         group.span = match group.span {
             Some((first, last)) => Some((first.min(time), last.max(time))),

@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::frame::{Connection, Direction, MQTTFrame, Transport};
+use crate::frame::{Connection, Direction, MQTTFrame, PerDirection, Transport};
 use crate::layer::Place;
 use crate::mqtt::{self, ControlPacket, Defect, FixedHeader, Text, Version};
 use crate::net::Endpoint;
@@ -140,8 +140,11 @@ pub(super) fn connection(version: Version) -> Connection {
         client_id: Some(b"sensor-7".as_slice().into()),
         version: Some(version),
         version_assumed: false,
-        first_seq: [Some(0xffff_ff00), Some(1)],
-        from_start: [true; 2],
+        first_seq: PerDirection {
+            up: Some(0xffff_ff00),
+            down: Some(1),
+        },
+        from_start: PerDirection::both(true),
     }
 }
 

@@ -85,10 +85,7 @@ impl Expensive<'_> {
             rule: &MESSAGE_SIZE,
             clauses: Vec::new(),
             verdict: Verdict::Violation,
-            by: Some(match self.direction {
-                Up => Side::Client,
-                Down => Side::Server,
-            }),
+            by: Some(self.direction.sender()),
             connection: Some(self.connection),
             client_id: self.client_id.map(Into::into),
             topic: self.topic.map(Into::into),

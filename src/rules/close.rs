@@ -47,7 +47,7 @@ static AFTER_DISCONNECT: Rule = Rule {
 
 fn after_disconnect(f: &FrameFacts<'_>) -> Judged {
     let frame = f.frame;
-    let (before, _) = f.connection.disconnect[frame.direction as usize]?;
+    let (before, _) = f.connection.disconnect[frame.direction]?;
     // Before 5.0 a server has no DISCONNECT to end anything with.
     if frame.direction == Down && frame.version != Version::V5 {
         return None;
@@ -288,7 +288,7 @@ fn unframed(f: &Stream<'_>) -> Judged {
     if f.encrypted {
         return None;
     }
-    let doubt = f.connection.doubt[f.direction as usize];
+    let doubt = f.connection.doubt[f.direction];
     Some(
         violation(f.reason)
             .unless(doubt)

@@ -62,9 +62,7 @@ fn connect_first(f: &FrameFacts<'_>) -> Judged {
     let (frame, facts) = (f.frame, f.connection);
     // A capture that begins in the middle of a connection has its CONNECT before
     // it: nothing looks wrong there.
-    let first = frame.connection.from_start[Up as usize]
-        && frame.direction == Up
-        && facts.frames[Up as usize] == 0;
+    let first = frame.connection.from_start[Up] && frame.direction == Up && facts.frames[Up] == 0;
     (first && frame.header.packet_type() != P::Connect).then(|| {
         let at_start = frame.offset == 0;
         violation(format!(
@@ -156,7 +154,7 @@ fn connack_first(f: &FrameFacts<'_>) -> Judged {
     let kind = frame.header.packet_type();
     // A capture that begins in the middle of a connection has its CONNACK before
     // it: nothing looks wrong there.
-    let joined = frame.connection.from_start[Down as usize];
+    let joined = frame.connection.from_start[Down];
     if frame.direction == Up || facts.accepted.is_some() || kind == P::Connack || !joined {
         return None;
     }
@@ -164,7 +162,7 @@ fn connack_first(f: &FrameFacts<'_>) -> Judged {
     // A server may always say why it closes.
     let farewell = kind == P::Disconnect;
     let opening = facts.opening.as_ref();
-    (!auth && !farewell && (opening.is_some() || facts.frames[Down as usize] == 0)).then(|| {
+    (!auth && !farewell && (opening.is_some() || facts.frames[Down] == 0)).then(|| {
         violation(format!(
             "expected CONNACK before anything else from the server, found {kind}"
         ))
@@ -860,7 +858,7 @@ fn client_lost_session(f: &FrameFacts<'_>) -> Judged {
         _ => false,
     };
     // The answer to a stray PUBREC of the server.
-    let answers = frame.header.packet_type() == P::Pubrel && facts.frames[Down as usize] > 1;
+    let answers = frame.header.packet_type() == P::Pubrel && facts.frames[Down] > 1;
     resumed.then(|| {
         let fault = violation(format!(
             "expected no exchange of a session that is gone, found {} with id {} of one",

@@ -22,7 +22,7 @@ use crate::facts::{
     Analysis, ConnectionFacts, Deadline, Doubt, Ending, FrameFacts, GivenUp, Observer, Overdue,
     Reason, Shown, Silence, StillOpen, Stream, Undelivered,
 };
-use crate::frame::{Direction, MQTTFrame};
+use crate::frame::{MQTTFrame, PerDirection};
 use crate::limits;
 use crate::mqtt::{ControlPacket, Defect, PacketType, Version};
 use crate::packet::PacketRef;
@@ -458,7 +458,7 @@ impl Bench {
 impl Observer for Bench {
     fn frame(&mut self, facts: &FrameFacts<'_>) {
         let frame = facts.frame;
-        if facts.connection.frames == [0, 0] {
+        if facts.connection.frames == PerDirection::both(0) {
             self.connections += 1;
         }
         if self.options.ladders {
@@ -505,7 +505,7 @@ impl Observer for Bench {
             kind: Some(facts.expected),
             field: "",
             qos: (facts.qos > 0).then_some(facts.qos),
-            by: Some(side(facts.by)),
+            by: Some(facts.by.sender()),
             version: version(facts.connection),
             topic: None,
             packet: facts.request.packet,
@@ -552,7 +552,7 @@ impl Observer for Bench {
             kind: None,
             field: "",
             qos: None,
-            by: Some(side(facts.due.by)),
+            by: Some(facts.due.by.sender()),
             version: version(facts.connection),
             topic: None,
             packet: facts.packet,
@@ -593,7 +593,7 @@ impl Observer for Bench {
             kind: None,
             field: "",
             qos: None,
-            by: (!facts.encrypted).then(|| side(facts.direction)),
+            by: (!facts.encrypted).then(|| facts.direction.sender()),
             version: version(facts.connection),
             topic: None,
             packet: facts.packet,
@@ -660,7 +660,7 @@ fn of_frame<'a>(facts: &FrameFacts<'a>, field: &'static str) -> Place<'a> {
         kind: Some(frame.header.packet_type()),
         field,
         qos: (frame.header.packet_type() == PacketType::Publish).then(|| frame.header.qos()),
-        by: Some(side(frame.direction)),
+        by: Some(frame.direction.sender()),
         version: frame.version,
         topic: match &frame.packet {
             ControlPacket::Publish(_) => frame.topic.map(|topic| topic.bytes()),
@@ -672,13 +672,6 @@ fn of_frame<'a>(facts: &FrameFacts<'a>, field: &'static str) -> Place<'a> {
         time: frame.time,
         so_far: false,
         told: false,
-    }
-}
-
-fn side(direction: Direction) -> Side {
-    match direction {
-        Direction::Up => Side::Client,
-        Direction::Down => Side::Server,
     }
 }
 

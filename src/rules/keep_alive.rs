@@ -162,7 +162,7 @@ fn client_silent(f: &Silence<'_>) -> Judged {
     .about(if by_server { "Server Keep Alive" } else { "" });
     (f.silent > f.keep_alive + f.tolerance()).then(|| {
         fault
-            .unless(f.connection.doubt[Up as usize])
+            .unless(f.connection.doubt[Up])
             .unless_when(f.connection.zero_window, Reason::Tolerance)
     })
 }
@@ -213,7 +213,7 @@ fn dead_client_kept(f: &Silence<'_>) -> Judged {
         ))
         .at(f.since.packet)
         .by(Side::Server)
-        .unless(f.connection.doubt[Up as usize])
+        .unless(f.connection.doubt[Up])
         .unless_when(f.connection.zero_window, Reason::Tolerance)
     })
 }
@@ -248,7 +248,7 @@ static DROPPED_EARLY: Rule = Rule {
 
 fn dropped_early(f: &FrameFacts<'_>) -> Judged {
     let keep_alive = f.connection.keep_alive()?;
-    let last = f.connection.latest[Up as usize]?;
+    let last = f.connection.latest[Up]?;
     let silent = f.frame.time.since(last.time);
     let early = f.frame.direction == Down
         && f.frame.version == Version::V5

@@ -449,7 +449,7 @@ fn alias_refused(f: &FrameFacts<'_>) -> Judged {
         Up => facts.opening.as_ref()?.topic_alias_maximum,
         Down => facts.accepted.as_ref()?.topic_alias_maximum,
     };
-    let (highest, resolved) = facts.aliases[direction.reversed() as usize];
+    let (highest, resolved) = facts.aliases[direction.reversed()];
     (resolved && u32::from(highest) <= own).then(|| {
         warning(format!(
             "expected aliases up to {own} to be accepted, found DISCONNECT 0x94 (Topic Alias invalid) after {highest}"
@@ -505,7 +505,7 @@ fn receive_maximum(f: &FrameFacts<'_>) -> Judged {
         Down => f.connection.opening.as_ref()?.receive_maximum,
     };
     (*outstanding >= most).then(|| {
-        let doubt = f.connection.outstanding[f.frame.direction as usize].1;
+        let doubt = f.connection.outstanding[f.frame.direction].1;
         let fault = violation(format!(
             "expected at most {most} unacknowledged PUBLISH packets, the receiver's Receive Maximum, found {}",
             outstanding + 1
@@ -606,9 +606,9 @@ fn qos_refused_late(f: &FrameFacts<'_>) -> Judged {
     if f.frame.packet.code() != Some(0x9b) {
         return None;
     }
-    let (message, about) = if facts.highest_qos[Up as usize] > accepted.maximum_qos {
+    let (message, about) = if facts.highest_qos[Up] > accepted.maximum_qos {
         return None;
-    } else if accepted.maximum_qos == 2 && facts.highest_qos[Up as usize] > 0 {
+    } else if accepted.maximum_qos == 2 && facts.highest_qos[Up] > 0 {
         (
             "expected a Maximum QoS in CONNACK, found none, and DISCONNECT 0x9b (QoS not supported)",
             "PUBLISH",

@@ -4,11 +4,10 @@
 //! seen may not have been received, one that was received has passed by, and
 //! what another connection of the session shows is a warning at most.
 
-use crate::event::Side;
 use crate::facts::{
     AckStep, ConnectionFacts, Ending, FrameFacts, Overdue, PATIENCE, Reason, State, Step,
 };
-use crate::frame::Direction::{self, Down, Up};
+use crate::frame::Direction::Up;
 use crate::mqtt::{PacketType as P, Version};
 
 use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
@@ -1130,7 +1129,7 @@ fn missing_resend(f: &Overdue<'_>) -> Judged {
     if accepted.session_present != Some(true) {
         return None;
     }
-    let alive = facts.latest[of as usize]?.time.since(accepted.seen.time);
+    let alive = facts.latest[of]?.time.since(accepted.seen.time);
     let fault = warning(format!(
         "expected {} with id {} of an earlier connection to be sent again, found nothing of it",
         if f.expected == P::Pubcomp {
@@ -1140,7 +1139,7 @@ fn missing_resend(f: &Overdue<'_>) -> Judged {
         },
         f.id.unwrap_or(0)
     ))
-    .by(side(of));
+    .by(of.sender());
     Some(
         fault
             .unless(f.doubt)
@@ -1149,13 +1148,6 @@ fn missing_resend(f: &Overdue<'_>) -> Judged {
             .unless_when(f.ending == Ending::Reset, Reason::Reset)
             .unless_when(alive < PATIENCE, Reason::Tolerance),
     )
-}
-
-fn side(direction: Direction) -> Side {
-    match direction {
-        Up => Side::Client,
-        Down => Side::Server,
-    }
 }
 
 /// ` for 20 s`, while it may still come.
@@ -1178,7 +1170,7 @@ fn at_orderly_end(f: &Overdue<'_>, fault: Box<Fault>) -> Box<Fault> {
             .unless_when(facts.zero_window, Reason::Tolerance)
             .unless_when(f.acked.is_none(), Reason::Crossing);
     }
-    let by = f.by as usize;
+    let by = f.by;
     let left = facts.disconnect[by]
         .map(|(seen, _)| seen.time)
         .into_iter()

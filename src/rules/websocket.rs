@@ -47,7 +47,7 @@ static WEBSOCKET_TEXT: Rule = Rule {
 };
 
 fn websocket_text(f: &FrameFacts<'_>) -> Judged {
-    let packet = f.connection.text[f.frame.direction as usize]?;
+    let packet = f.connection.text[f.frame.direction]?;
     Some(
         violation("expected a binary message of the WebSocket, found a text message")
             .at(packet)

@@ -24,7 +24,7 @@
 
 use std::collections::HashMap;
 
-use crate::frame::{Direction, MQTTFrame};
+use crate::frame::{Direction, MQTTFrame, PerDirection};
 use crate::limits::{SELECTED_EXCHANGES, SETTLED_EXCHANGES};
 use crate::mqtt::topic::{self, TopicFilter};
 use crate::mqtt::{ControlPacket, Text};
@@ -78,7 +78,7 @@ struct OfConnection {
     /// Counts gaps; the time by which exchanges and gaps are ordered.
     clock: u32,
     /// When bytes were last lost in each direction: up, down.
-    last_gap: [u32; 2],
+    last_gap: PerDirection<u32>,
 }
 
 /// Who asked, what for, and under which packet identifier.
@@ -166,7 +166,7 @@ impl Exchanges {
     pub(super) fn gap(&mut self, connection: u64, direction: Direction) {
         if let Some(of) = self.connections.get_mut(&connection) {
             of.clock = of.clock.saturating_add(1);
-            of.last_gap[side(direction)] = of.clock;
+            of.last_gap[direction] = of.clock;
         }
     }
 
@@ -227,8 +227,8 @@ impl Exchanges {
     fn answer(&mut self, connection: u64, key: Key, settles: bool) -> Option<About> {
         let of = self.connections.get_mut(&connection)?;
         let exchange = of.exchanges.get_mut(&key)?;
-        let asking = of.last_gap[side(key.asked)];
-        let answering = of.last_gap[side(key.asked.reversed())];
+        let asking = of.last_gap[key.asked];
+        let answering = of.last_gap[key.asked.reversed()];
         let reused = exchange.settled.is_some_and(|settled| asking > settled)
             || asking.min(answering) > exchange.begun;
         if reused {
@@ -254,13 +254,6 @@ impl OfConnection {
         self.exchanges
             .retain(|_, exchange| exchange.settled.is_none());
         self.settled = 0;
-    }
-}
-
-const fn side(direction: Direction) -> usize {
-    match direction {
-        Direction::Up => 0,
-        Direction::Down => 1,
     }
 }
 

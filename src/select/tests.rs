@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::frame::{Connection, Direction, Transport};
+use crate::frame::{Connection, Direction, PerDirection, Transport};
 use crate::limits::SETTLED_EXCHANGES;
 use crate::mqtt::packet::{Ack, Connack, Connect, Publish, Suback, Subscribe, Unsubscribe, Will};
 use crate::mqtt::{FixedHeader, Text, Version};
@@ -35,8 +35,8 @@ fn asking(selection: Selection) -> Said {
             client_id: Some((*b"me").into()),
             version: Some(Version::V5),
             version_assumed: false,
-            first_seq: [None; 2],
-            from_start: [true; 2],
+            first_seq: PerDirection::default(),
+            from_start: PerDirection::both(true),
         },
     }
 }

@@ -251,7 +251,7 @@ pub fn assert_frames(read: &Read, conversation: &Conversation) {
 
 /// The same as a result, for properties.
 pub fn same_frames(read: &Read, conversation: &Conversation) -> Result<(), String> {
-    for way in [Direction::Up, Direction::Down] {
+    for way in Direction::ALL {
         let packets = conversation.packets(way);
         let frames = read.way(way);
         let mut offset = 0;
@@ -309,7 +309,7 @@ pub fn nothing_invented(
     conversation: &Conversation,
     captured: &dyn Fn(Direction, u64) -> bool,
 ) -> Result<(), String> {
-    for way in [Direction::Up, Direction::Down] {
+    for way in Direction::ALL {
         let mut truth = conversation.packets(way).into_iter();
         for frame in read.way(way) {
             let real = truth

@@ -383,7 +383,7 @@ mod tests {
 
     fn bytes(text: &str) -> Vec<Vec<u8>> {
         let conversation = Conversation::new(text);
-        [Direction::Up, Direction::Down]
+        Direction::ALL
             .iter()
             .flat_map(|way| conversation.packets(*way))
             .map(|p| p.encoded.bytes.clone())

@@ -5,7 +5,7 @@
 //! the connection carries MQTT. They wait here, within bounds, and are told in order
 //! when a conversation begins.
 
-use super::direction;
+use crate::direction::{Direction, PerDirection};
 use crate::engine::conversation::Conversation;
 use crate::engine::order::Order;
 use crate::engine::{Context, Decode, SpanKind};
@@ -14,7 +14,7 @@ use crate::flow::{At, End, FlowInfo};
 use crate::frame::Transport;
 use crate::layer::tls::TlsInfo;
 use crate::layer::websocket::WebSocketInfo;
-use crate::layer::{Note, Own, Place, Stream, Way};
+use crate::layer::{Note, Own, Place, Stream};
 use crate::limits;
 
 /// What lies above all layers, or waits for it.
@@ -30,11 +30,11 @@ pub(super) struct Above {
     pub(super) waits_no_more: bool,
     pub(super) websocket: Option<Box<WebSocketInfo>>,
     /// Told when there is somebody to tell, or when the layer's facts are known.
-    pub(super) notes: Vec<(Way, Note, At)>,
+    pub(super) notes: Vec<(Direction, Note, At)>,
     /// Where the first note was that found no room there.
-    pub(super) unkept: Option<(Way, At)>,
-    /// What stretches of the streams are, by [`Way`].
-    pub(super) order: [Order; 2],
+    pub(super) unkept: Option<(Direction, At)>,
+    /// What stretches of the streams are, by [`Direction`].
+    pub(super) order: PerDirection<Order>,
 }
 
 /// What the nodes need on the way up.
@@ -47,10 +47,10 @@ pub(super) struct Climb<'a, 'c, 'o> {
 }
 
 impl Climb<'_, '_, '_> {
-    pub(super) fn end(&self, way: Way) -> End {
-        match way {
-            Way::Up => self.client,
-            Way::Down => self.client.peer(),
+    pub(super) fn end(&self, direction: Direction) -> End {
+        match direction {
+            Direction::Up => self.client,
+            Direction::Down => self.client.peer(),
         }
     }
 
@@ -62,10 +62,10 @@ impl Climb<'_, '_, '_> {
         self.cx.shared.mqtt_connections += 1;
         let mut conversation = Box::new(Conversation::new(self.flow, self.client));
         let _ = conversation.take_back();
-        for way in [Way::Up, Way::Down] {
-            let from = self.end(way);
-            let from_start = self.flow.from_start[from.index()];
-            conversation.begins(direction(way), self.flow, from, from_start);
+        for direction in Direction::ALL {
+            let from = self.end(direction);
+            let from_start = self.flow.from_start[from];
+            conversation.begins(direction, self.flow, from, from_start);
         }
         self.above.conversation = Some(conversation);
         self.tell_carriers();
@@ -112,13 +112,13 @@ impl Climb<'_, '_, '_> {
         }
     }
 
-    pub(super) fn own(&mut self, way: Way, place: Place, own: Own) {
-        self.span(way, place, Some(SpanKind::Own(own)));
+    pub(super) fn own(&mut self, direction: Direction, place: Place, own: Own) {
+        self.span(direction, place, Some(SpanKind::Own(own)));
     }
 
     /// A stretch is for this; for nothing if it is not there.
-    pub(super) fn span(&mut self, way: Way, place: Place, kind: Option<SpanKind>) {
-        let order = &mut self.above.order[way as usize];
+    pub(super) fn span(&mut self, direction: Direction, place: Place, kind: Option<SpanKind>) {
+        let order = &mut self.above.order[direction];
         let is_kept = self.above.conversation.is_some() || !order.is_full();
         if self.cx.config.follow_packets && is_kept {
             order.push(place, kind);
@@ -130,60 +130,60 @@ impl Climb<'_, '_, '_> {
         let Some(conversation) = &self.above.conversation else {
             return;
         };
-        for way in [Way::Up, Way::Down] {
-            while let Some((place, kind)) = self.above.order[way as usize].pop(at_end) {
-                conversation.span(direction(way), place, kind, self.cx.out);
+        for direction in Direction::ALL {
+            while let Some((place, kind)) = self.above.order[direction].pop(at_end) {
+                conversation.span(direction, place, kind, self.cx.out);
             }
         }
     }
 
-    pub(super) fn note(&mut self, way: Way, note: Note, at: At) {
+    pub(super) fn note(&mut self, direction: Direction, note: Note, at: At) {
         // These are told with what is known of the layer.
         let waits = matches!(note, Note::Encrypted(_) | Note::WebSocket);
         match &self.above.conversation {
             Some(conversation) if !waits => {
                 let kind = EventKind::Layer(note);
-                conversation.tell(kind, Some(direction(way)), at, self.cx.out);
+                conversation.tell(kind, Some(direction), at, self.cx.out);
             }
             _ if self.above.notes.len() < limits::UNDECIDED_NOTES => {
-                self.above.notes.push((way, note, at));
+                self.above.notes.push((direction, note, at));
             }
             _ => {
-                self.above.unkept.get_or_insert((way, at));
+                self.above.unkept.get_or_insert((direction, at));
             }
         }
     }
 
     pub(super) fn settle_notes(&mut self) {
         if let Some(conversation) = &self.above.conversation {
-            let unkept = self.above.unkept.take().map(|(way, at)| {
+            let unkept = self.above.unkept.take().map(|(direction, at)| {
                 let why =
                     "too many events before anybody knew that this is MQTT: some are left out";
-                (way, Note::Bound(why), at)
+                (direction, Note::Bound(why), at)
             });
-            for (way, note, at) in self.above.notes.drain(..).chain(unkept) {
+            for (direction, note, at) in self.above.notes.drain(..).chain(unkept) {
                 let kind = EventKind::Layer(note);
-                conversation.tell(kind, Some(direction(way)), at, self.cx.out);
+                conversation.tell(kind, Some(direction), at, self.cx.out);
             }
         }
     }
 
-    pub(super) fn mqtt(&mut self, way: Way, stream: Stream<'_>) {
+    pub(super) fn mqtt(&mut self, direction: Direction, stream: Stream<'_>) {
         self.converse();
         let Some(conversation) = &mut self.above.conversation else {
             return;
         };
         let (place, kind) = match stream {
             Stream::Data(piece) => {
-                let kind = conversation.mqtt_span(direction(way), piece);
+                let kind = conversation.mqtt_span(direction, piece);
                 (piece.place, Some(kind))
             }
             Stream::Gap { place, .. } => (place, None),
         };
-        self.span(way, place, kind);
+        self.span(direction, place, kind);
         self.settle_spans(false);
         if let Some(conversation) = &mut self.above.conversation {
-            conversation.take(direction(way), stream, self.now, self.cx);
+            conversation.take(direction, stream, self.now, self.cx);
         }
     }
 }

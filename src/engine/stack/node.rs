@@ -2,13 +2,14 @@
 //! and what it gives up or finishes.
 
 use super::climb::Climb;
-use super::way_of;
+use super::direction_of;
+use crate::direction::Direction;
 use crate::engine::Decode;
 use crate::engine::recognise::{Carrier, Found, Prefix};
 use crate::layer::proxy::Proxy;
 use crate::layer::tls::{Tls, TlsInfo};
 use crate::layer::websocket::WebSocket;
-use crate::layer::{Note, Own, Passed, Stream, Way};
+use crate::layer::{Note, Own, Passed, Stream};
 
 /// Names of MQTT in ALPN: the registered one, and that of AWS for its port 443.
 const ALPN: [&str; 2] = ["mqtt", "x-amzn-mqtt-ca"];
@@ -123,16 +124,16 @@ impl Node {
                 let keys = climb.cx.keys;
                 if !std::mem::replace(&mut climb.above.waits_no_more, true) {
                     let why = "too many connections wait for the secrets of TLS";
-                    climb.note(Way::Up, Note::Bound(why), climb.now);
+                    climb.note(Direction::Up, Note::Bound(why), climb.now);
                 }
-                tls.give_up(keys, &mut |way, passed| {
-                    above.take_decrypted(way, passed, climb)
+                tls.give_up(keys, &mut |direction, passed| {
+                    above.take_decrypted(direction, passed, climb)
                 });
                 above.shed(climb);
             }
             Self::WebSocket(websocket) => {
                 let (websocket, above) = &mut **websocket;
-                websocket.shed(&mut |way, passed| above.take(way, passed, climb));
+                websocket.shed(&mut |direction, passed| above.take(direction, passed, climb));
                 above.shed(climb);
             }
             Self::Mqtt | Self::Foreign => {}
@@ -140,69 +141,79 @@ impl Node {
     }
 
     /// Takes what a layer below hands on.
-    pub(super) fn push(&mut self, way: Way, stream: Stream<'_>, climb: &mut Climb<'_, '_, '_>) {
+    pub(super) fn push(
+        &mut self,
+        direction: Direction,
+        stream: Stream<'_>,
+        climb: &mut Climb<'_, '_, '_>,
+    ) {
         match self {
-            Self::Undecided(_) => self.decide(way, stream, climb),
+            Self::Undecided(_) => self.decide(direction, stream, climb),
             Self::Proxy(proxy) => {
                 let (proxy, above) = &mut **proxy;
-                proxy.push(way, stream, &mut |way, passed| {
-                    above.take(way, passed, climb)
+                proxy.push(direction, stream, &mut |direction, passed| {
+                    above.take(direction, passed, climb)
                 });
             }
             Self::Tls(tls) => {
                 let (tls, above) = &mut **tls;
                 climb.learn_tls(tls.info());
                 let keys = climb.cx.keys;
-                tls.push(way, stream, keys, &mut |way, passed| {
-                    above.take_decrypted(way, passed, climb);
+                tls.push(direction, stream, keys, &mut |direction, passed| {
+                    above.take_decrypted(direction, passed, climb);
                 });
             }
             Self::WebSocket(websocket) => {
                 let (websocket, above) = &mut **websocket;
                 let mut next = Some(stream);
                 while let Some(stream) = next {
-                    next = websocket.push(way, stream, &mut |way, passed| {
-                        above.take(way, passed, climb)
+                    next = websocket.push(direction, stream, &mut |direction, passed| {
+                        above.take(direction, passed, climb)
                     });
                     climb.learn_websocket(websocket.info());
                 }
             }
-            Self::Mqtt => climb.mqtt(way, stream),
+            Self::Mqtt => climb.mqtt(direction, stream),
             Self::Foreign => match stream {
-                Stream::Data(piece) => climb.own(way, piece.place, Own::Unread),
-                Stream::Gap { place, .. } => climb.span(way, place, None),
+                Stream::Data(piece) => climb.own(direction, piece.place, Own::Unread),
+                Stream::Gap { place, .. } => climb.span(direction, place, None),
             },
         }
     }
 
-    fn take(&mut self, way: Way, passed: Passed<'_>, climb: &mut Climb<'_, '_, '_>) {
+    fn take(&mut self, direction: Direction, passed: Passed<'_>, climb: &mut Climb<'_, '_, '_>) {
         match passed {
-            Passed::Stream(stream) => self.push(way, stream, climb),
-            Passed::Own(place, own) => climb.own(way, place, own),
-            Passed::Note(note, at) => climb.note(way, note, at),
+            Passed::Stream(stream) => self.push(direction, stream, climb),
+            Passed::Own(place, own) => climb.own(direction, place, own),
+            Passed::Note(note, at) => climb.note(direction, note, at),
         }
     }
 
     /// Takes what TLS hands on.
-    fn take_decrypted(&mut self, way: Way, passed: Passed<'_>, climb: &mut Climb<'_, '_, '_>) {
+    fn take_decrypted(
+        &mut self,
+        direction: Direction,
+        passed: Passed<'_>,
+        climb: &mut Climb<'_, '_, '_>,
+    ) {
         if let Passed::Stream(Stream::Data(piece)) = passed
             && !std::mem::replace(&mut climb.above.is_decrypted, true)
         {
-            climb.note(way, Note::Tls, piece.at);
+            climb.note(direction, Note::Tls, piece.at);
         }
-        self.take(way, passed, climb);
+        self.take(direction, passed, climb);
     }
 
     /// Looks at the first bytes of what lies above a layer.
-    fn decide(&mut self, way: Way, stream: Stream<'_>, climb: &mut Climb<'_, '_, '_>) {
+    fn decide(&mut self, direction: Direction, stream: Stream<'_>, climb: &mut Climb<'_, '_, '_>) {
         let Self::Undecided(undecided) = self else {
             return;
         };
         let below = undecided.below;
-        let from = climb.end(way);
+        let from = climb.end(direction);
         let found = undecided.prefix.push(from, stream);
-        let joined = undecided.prefix.is_joined(from)
-            || below.is_none() && !climb.flow.from_start[from.index()];
+        let joined =
+            undecided.prefix.is_joined(from) || below.is_none() && !climb.flow.from_start[from];
         let next = match found {
             Found::More => return,
             Found::Mqtt(_) => Self::Mqtt,
@@ -218,7 +229,7 @@ impl Node {
         }
         self.replay(&prefix, climb);
         let client = climb.client;
-        prefix.replay_holes(|from, hole| self.push(way_of(from, client), hole, climb));
+        prefix.replay_holes(|from, hole| self.push(direction_of(from, client), hole, climb));
     }
 
     /// There is no more to look at: what was held is told as unfinished, or as
@@ -243,7 +254,7 @@ impl Node {
 
     fn replay(&mut self, prefix: &Prefix, climb: &mut Climb<'_, '_, '_>) {
         let client = climb.client;
-        prefix.replay(|from, stream| self.push(way_of(from, client), stream, climb));
+        prefix.replay(|from, stream| self.push(direction_of(from, client), stream, climb));
     }
 
     /// Lets layers that wait for keys look again.
@@ -254,8 +265,8 @@ impl Node {
                 let (tls, above) = &mut **tls;
                 climb.learn_tls(tls.info());
                 let keys = climb.cx.keys;
-                tls.settle(keys, &mut |way, passed| {
-                    above.take_decrypted(way, passed, climb)
+                tls.settle(keys, &mut |direction, passed| {
+                    above.take_decrypted(direction, passed, climb)
                 });
             }
             Self::WebSocket(_) | Self::Undecided(_) | Self::Mqtt | Self::Foreign => {}
@@ -301,14 +312,14 @@ impl Node {
             Self::Tls(tls) => {
                 let (tls, above) = &mut **tls;
                 let keys = climb.cx.keys;
-                tls.finish(keys, &mut |way, passed| {
-                    above.take_decrypted(way, passed, climb)
+                tls.finish(keys, &mut |direction, passed| {
+                    above.take_decrypted(direction, passed, climb)
                 });
                 above.finish(climb);
             }
             Self::WebSocket(websocket) => {
                 let (websocket, above) = &mut **websocket;
-                websocket.finish(&mut |way, passed| above.take(way, passed, climb));
+                websocket.finish(&mut |direction, passed| above.take(direction, passed, climb));
                 above.finish(climb);
             }
             Self::Undecided(_) => {

@@ -8,7 +8,7 @@ use super::handshake::{ClientHello, Message, ServerHello};
 use super::info::{CipherSuite, TlsInfo, TlsVersion};
 use super::keylog::{KeyLog, Random, Secrets};
 use super::suite::Suite;
-use crate::layer::Way;
+use crate::direction::Direction;
 use crate::limits;
 
 /// What both sides have said.
@@ -71,11 +71,11 @@ pub(super) struct Negotiated {
 
 impl Facts {
     /// Takes what a side says. `sealed` is whether it was encrypted.
-    pub(super) fn take(&mut self, way: Way, message: Message, sealed: bool) {
-        match (way, message) {
-            (Way::Up, Message::ClientHello(hello)) => self.client_hello(*hello, sealed),
-            (Way::Down, Message::ServerHello(hello)) => self.server_hello(hello, sealed),
-            (Way::Down, Message::EncryptedExtensions { alpn, early_data }) => {
+    pub(super) fn take(&mut self, direction: Direction, message: Message, sealed: bool) {
+        match (direction, message) {
+            (Direction::Up, Message::ClientHello(hello)) => self.client_hello(*hello, sealed),
+            (Direction::Down, Message::ServerHello(hello)) => self.server_hello(hello, sealed),
+            (Direction::Down, Message::EncryptedExtensions { alpn, early_data }) => {
                 self.info.alpn = alpn;
                 self.decide(match early_data {
                     true => EarlyData::Accepted,
@@ -83,11 +83,11 @@ impl Facts {
                 });
             }
             // Only who was told that it was taken says where it ends.
-            (Way::Up, Message::EndOfEarlyData) if sealed => self.decide(EarlyData::Accepted),
-            (Way::Up, Message::Certificate { subject }) => {
+            (Direction::Up, Message::EndOfEarlyData) if sealed => self.decide(EarlyData::Accepted),
+            (Direction::Up, Message::Certificate { subject }) => {
                 self.info.client_certificate = subject.or(self.info.client_certificate.take());
             }
-            (Way::Down, Message::Certificate { subject }) => {
+            (Direction::Down, Message::Certificate { subject }) => {
                 self.info.server_certificate = subject.or(self.info.server_certificate.take());
             }
             _ => return,
@@ -125,13 +125,13 @@ impl Facts {
     }
 
     /// A hello of this side will not come any more.
-    pub(super) fn lose(&mut self, way: Way) {
-        let hello = match way {
-            Way::Up => self.client_random.is_some(),
-            Way::Down => self.answered,
+    pub(super) fn lose(&mut self, direction: Direction) {
+        let hello = match direction {
+            Direction::Up => self.client_random.is_some(),
+            Direction::Down => self.answered,
         };
-        let lost = match (way, &mut self.lost) {
-            (Way::Up, [lost, _]) | (Way::Down, [_, lost]) => lost,
+        let lost = match (direction, &mut self.lost) {
+            (Direction::Up, [lost, _]) | (Direction::Down, [_, lost]) => lost,
         };
         if !hello && !*lost {
             *lost = true;
@@ -140,10 +140,10 @@ impl Facts {
     }
 
     /// Whether a hello of this side can still come.
-    pub(super) fn awaits(&self, way: Way) -> bool {
-        match (way, self.lost) {
-            (Way::Up, [lost, _]) => self.client_random.is_none() && !lost,
-            (Way::Down, [_, lost]) => !self.answered && !lost,
+    pub(super) fn awaits(&self, direction: Direction) -> bool {
+        match (direction, self.lost) {
+            (Direction::Up, [lost, _]) => self.client_random.is_none() && !lost,
+            (Direction::Down, [_, lost]) => !self.answered && !lost,
         }
     }
 

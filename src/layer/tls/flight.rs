@@ -14,7 +14,7 @@
 
 use super::record::{Record, kind};
 use super::suite::Suite;
-use crate::layer::Way;
+use crate::direction::Direction;
 use crate::packet::PacketRef;
 
 /// How far the handshake of TLS 1.3 is, without its keys.
@@ -34,7 +34,7 @@ impl Flight {
     /// whether the client may be sending early data.
     pub(super) fn has(
         &mut self,
-        way: Way,
+        direction: Direction,
         record: &Record<'_>,
         suite: Option<Suite>,
         early: bool,
@@ -42,7 +42,7 @@ impl Flight {
         if record.kind() != kind::APPLICATION {
             return true;
         }
-        if way == Way::Down {
+        if direction == Direction::Down {
             return matches!(self, Self::Before);
         }
         if early && matches!(self, Self::Before) {

@@ -8,6 +8,7 @@
 //! told together with the record after it, because only that one shows how
 //! much of what would have been handed on was lost.
 
+use crate::direction::Direction;
 use std::collections::VecDeque;
 
 use super::handshake::Messages;
@@ -15,7 +16,7 @@ use super::record::{Hole, Item, Part, Record, Records};
 use super::search::{Budget, Doubt};
 use super::{v12, v13};
 use crate::flow::At;
-use crate::layer::{Own, Passed, Place, Sink, Stream, Way};
+use crate::layer::{Own, Passed, Place, Sink, Stream};
 
 /// One direction.
 #[derive(Default)]
@@ -184,7 +185,7 @@ impl Lane {
     /// `next` is where the next record begins, if there is one.
     pub(super) fn tell_missed(
         &mut self,
-        way: Way,
+        direction: Direction,
         next: Option<u64>,
         len: Option<u64>,
         out: Sink<'_>,
@@ -193,8 +194,8 @@ impl Lane {
         let hole = self.missed.hole.take();
         let absent = hole.iter().flat_map(Hole::places).any(|(_, here)| !here);
         let mut left = len;
-        let mut gap = |place, out: &mut dyn FnMut(Way, Passed<'_>)| {
-            out(way, Passed::Stream(Stream::Gap { place, len: left }));
+        let mut gap = |place, out: &mut dyn FnMut(Direction, Passed<'_>)| {
+            out(direction, Passed::Stream(Stream::Gap { place, len: left }));
             left = left.map(|_| 0);
         };
         // Nothing is absent from the stream, and yet content was not read.
@@ -209,7 +210,7 @@ impl Lane {
         }
         for (place, here) in hole.iter().flat_map(Hole::places) {
             match here {
-                true => out(way, Passed::Own(place, Own::Unread)),
+                true => out(direction, Passed::Own(place, Own::Unread)),
                 false => gap(place, out),
             }
         }

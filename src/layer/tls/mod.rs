@@ -65,13 +65,14 @@ mod v12;
 mod v13;
 mod x509;
 
+use crate::direction::Direction;
 use std::fmt;
 
 pub use detect::client_hello;
 pub use info::{CipherSuite, TlsInfo, TlsVersion};
 pub use keylog::KeyLog;
 
-use super::{Note, Own, Passed, Sink, Stream, Way};
+use super::{Note, Own, Passed, Sink, Stream};
 use crate::flow::At;
 use crate::limits;
 use facts::{EarlyData, Facts};
@@ -110,10 +111,10 @@ impl Tls {
     }
 
     /// Takes what comes next in one direction.
-    pub fn push(&mut self, way: Way, stream: Stream<'_>, keys: &KeyLog, out: Sink<'_>) {
-        let mut records = std::mem::take(&mut self.lane(way).records);
-        records.push(stream, &mut |item| self.arrive(way, item, keys, out));
-        self.lane(way).records = records;
+    pub fn push(&mut self, direction: Direction, stream: Stream<'_>, keys: &KeyLog, out: Sink<'_>) {
+        let mut records = std::mem::take(&mut self.lane(direction).records);
+        records.push(stream, &mut |item| self.arrive(direction, item, keys, out));
+        self.lane(direction).records = records;
         self.settle(keys, out);
     }
 
@@ -123,7 +124,7 @@ impl Tls {
         if self.waiting_bytes() > limits::TLS_WAITING {
             let note = Note::Bound("too many TLS records wait for their secrets");
             out(
-                Way::Up,
+                Direction::Up,
                 Passed::Note(note, self.latest().unwrap_or_default()),
             );
             self.give_up(keys, out);
@@ -143,23 +144,23 @@ impl Tls {
 
     /// Nothing more comes: what still waits is given up.
     pub fn finish(&mut self, keys: &KeyLog, out: Sink<'_>) {
-        for way in [Way::Up, Way::Down] {
-            let mut records = std::mem::take(&mut self.lane(way).records);
-            records.finish(&mut |item| self.arrive(way, item, keys, out));
-            self.facts.lose(way);
+        for direction in Direction::ALL {
+            let mut records = std::mem::take(&mut self.lane(direction).records);
+            records.finish(&mut |item| self.arrive(direction, item, keys, out));
+            self.facts.lose(direction);
         }
         self.go_on(keys, out);
         self.give_up(keys, out);
-        for way in [Way::Up, Way::Down] {
-            if self.lane(way).has_hole() {
-                self.lane(way).tell_missed(way, None, None, out);
+        for direction in Direction::ALL {
+            if self.lane(direction).has_hole() {
+                self.lane(direction).tell_missed(direction, None, None, out);
             }
         }
         if !self.facts.info.decrypted && !self.told {
             let why = self.facts.unreadable;
             let why = why.unwrap_or("its handshake was not completed, or not captured");
             let at = self.latest().unwrap_or_default();
-            self.tell_encrypted(Way::Up, why, at, out);
+            self.tell_encrypted(Direction::Up, why, at, out);
         }
     }
 
@@ -171,7 +172,7 @@ impl Tls {
     /// Whether nobody says any more in the clear what the connection carries:
     /// both hellos were read, or are lost, or data has come after them.
     pub fn hellos_are_over(&self) -> bool {
-        self.has_data || !self.facts.awaits(Way::Up) && !self.facts.awaits(Way::Down)
+        self.has_data || !self.facts.awaits(Direction::Up) && !self.facts.awaits(Direction::Down)
     }
 
     /// Bytes that are kept.
@@ -180,10 +181,10 @@ impl Tls {
         lanes + self.turns.bytes() + self.content.capacity()
     }
 
-    fn lane(&mut self, way: Way) -> &mut Lane {
-        match way {
-            Way::Up => &mut self.up,
-            Way::Down => &mut self.down,
+    fn lane(&mut self, direction: Direction) -> &mut Lane {
+        match direction {
+            Direction::Up => &mut self.up,
+            Direction::Down => &mut self.down,
         }
     }
 
@@ -199,26 +200,26 @@ impl Tls {
         self.up.waiting_bytes() + self.down.waiting_bytes() + self.turns.bytes()
     }
 
-    fn arrive(&mut self, way: Way, item: Item<'_>, keys: &KeyLog, out: Sink<'_>) {
+    fn arrive(&mut self, direction: Direction, item: Item<'_>, keys: &KeyLog, out: Sink<'_>) {
         let turn = self.turns.arrive();
         let mut early = false;
         if let Item::Record(record) = &item {
             let sends_early = self.facts.info.early_data && !self.facts.answered();
             let suite = self.facts.suite;
-            early = self.flight.has(way, record, suite, sends_early);
-            self.lane(way).last = Some(record.at());
+            early = self.flight.has(direction, record, suite, sends_early);
+            self.lane(direction).last = Some(record.at());
             self.has_data |= record.kind() == kind::APPLICATION;
         }
-        if self.lane(way).waits() || !self.take(way, turn, item, early, keys, out) {
-            self.lane(way).wait(turn, item, early);
+        if self.lane(direction).waits() || !self.take(direction, turn, item, early, keys, out) {
+            self.lane(direction).wait(turn, item, early);
         }
     }
 
     /// Takes what waits and need not any more, in the order in which it came,
     /// and hands on what is held.
     fn go_on(&mut self, keys: &KeyLog, out: Sink<'_>) {
-        while let Some(way) = self.whose_turn(keys) {
-            let lane = self.lane(way);
+        while let Some(direction) = self.whose_turn(keys) {
+            let lane = self.lane(direction);
             if lane
                 .stuck
                 .is_some_and(|(then, _)| then != keys.generation())
@@ -230,26 +231,26 @@ impl Tls {
                 break;
             };
             let (item, early) = kept.item();
-            if !self.take(way, turn, item, early, keys, out) {
-                self.lane(way).put_back(turn, kept);
+            if !self.take(direction, turn, item, early, keys, out) {
+                self.lane(direction).put_back(turn, kept);
             }
         }
         let (up, down) = (self.up.turn(), self.down.turn());
-        let waits = |way| match way {
-            Way::Up => up,
-            Way::Down => down,
+        let waits = |direction| match direction {
+            Direction::Up => up,
+            Direction::Down => down,
         };
         self.turns.release(self.facts.early_data, waits, out);
     }
 
     /// The direction that can go on; of two the one whose item came first.
-    fn whose_turn(&self, keys: &KeyLog) -> Option<Way> {
+    fn whose_turn(&self, keys: &KeyLog) -> Option<Direction> {
         let now = Some((keys.generation(), self.facts.changes));
         let turn = |lane: &Lane| lane.turn().filter(|_| lane.stuck != now);
         match (turn(&self.up), turn(&self.down)) {
-            (Some(up), Some(down)) if down < up => Some(Way::Down),
-            (Some(_), _) => Some(Way::Up),
-            (None, Some(_)) => Some(Way::Down),
+            (Some(up), Some(down)) if down < up => Some(Direction::Down),
+            (Some(_), _) => Some(Direction::Up),
+            (None, Some(_)) => Some(Direction::Down),
             (None, None) => None,
         }
     }
@@ -261,24 +262,24 @@ impl Tls {
     /// Takes the next item of a direction; whether it is done with.
     fn take(
         &mut self,
-        way: Way,
+        direction: Direction,
         turn: u64,
         item: Item<'_>,
         early: bool,
         keys: &KeyLog,
         out: Sink<'_>,
     ) -> bool {
-        let began = std::mem::replace(&mut self.lane(way).began, true);
+        let began = std::mem::replace(&mut self.lane(direction).began, true);
         match item {
-            Item::Record(record) => return self.record(way, turn, &record, early, keys, out),
+            Item::Record(record) => return self.record(direction, turn, &record, early, keys, out),
             Item::Hole(hole) => {
-                self.hole(way, hole);
+                self.hole(direction, hole);
             }
             Item::Foreign(at, byte) => {
-                self.facts.lose(way);
-                self.lane(way).holes = true;
-                match (began, way, byte) {
-                    (false, Way::Up, 0x80..) => {
+                self.facts.lose(direction);
+                self.lane(direction).holes = true;
+                match (began, direction, byte) {
+                    (false, Direction::Up, 0x80..) => {
                         self.facts.unreadable =
                             Some("it begins with a hello of SSL 2.0, which is not decoded");
                         self.facts.info.version.get_or_insert(TlsVersion::SSL2);
@@ -286,8 +287,8 @@ impl Tls {
                     (false, ..) => {}
                     (true, ..) => {
                         let note = Note::Broken("no TLS record begins where one should");
-                        self.in_turn(way, turn, out, |_, out| {
-                            out(way, Passed::Note(note, at));
+                        self.in_turn(direction, turn, out, |_, out| {
+                            out(direction, Passed::Note(note, at));
                         });
                     }
                 }
@@ -296,16 +297,16 @@ impl Tls {
         true
     }
 
-    fn hole(&mut self, way: Way, hole: &Hole) {
-        if self.facts.awaits(way) {
-            self.facts.lose(way);
+    fn hole(&mut self, direction: Direction, hole: &Hole) {
+        if self.facts.awaits(direction) {
+            self.facts.lose(direction);
         }
-        self.lane(way).miss(hole);
+        self.lane(direction).miss(hole);
     }
 
     fn record(
         &mut self,
-        way: Way,
+        direction: Direction,
         turn: u64,
         record: &Record<'_>,
         early: bool,
@@ -313,13 +314,13 @@ impl Tls {
         out: Sink<'_>,
     ) -> bool {
         let mut content = std::mem::take(&mut self.content);
-        let read = self.read(way, record, early, keys, &mut content);
+        let read = self.read(direction, record, early, keys, &mut content);
         let taken = !matches!(read, Read::Wait);
         match taken {
-            true => self.in_turn(way, turn, out, |tls, out| {
-                tls.tell(way, record, read, early, &content, out);
+            true => self.in_turn(direction, turn, out, |tls, out| {
+                tls.tell(direction, record, read, early, &content, out);
             }),
-            false => self.lane(way).stuck = Some((keys.generation(), self.facts.changes)),
+            false => self.lane(direction).stuck = Some((keys.generation(), self.facts.changes)),
         }
         content.clear();
         // Of many connections nearly all have small records.
@@ -331,24 +332,24 @@ impl Tls {
     /// Has what is told wait for its turn, if it is not its turn.
     fn in_turn(
         &mut self,
-        way: Way,
+        direction: Direction,
         turn: u64,
         out: Sink<'_>,
         tell: impl FnOnce(&mut Self, Sink<'_>),
     ) {
-        let early = way == Way::Up
+        let early = direction == Direction::Up
             && self.up.v13.epoch() == Epoch::Early
             && self.facts.early_data != EarlyData::Accepted;
-        let other = match way {
-            Way::Up => self.down.turn(),
-            Way::Down => self.up.turn(),
+        let other = match direction {
+            Direction::Up => self.down.turn(),
+            Direction::Down => self.up.turn(),
         };
-        if !early && !self.turns.holds(way, turn, other) {
+        if !early && !self.turns.holds(direction, turn, other) {
             return tell(self, out);
         }
         let mut turns = std::mem::take(&mut self.turns);
-        tell(self, &mut |way, passed| {
-            turns.hold(turn, early, way, passed);
+        tell(self, &mut |direction, passed| {
+            turns.hold(turn, early, direction, passed);
         });
         self.turns = turns;
     }
@@ -356,7 +357,7 @@ impl Tls {
     /// Tells what became of a record, and of what was missed before it.
     fn tell(
         &mut self,
-        way: Way,
+        direction: Direction,
         record: &Record<'_>,
         read: Read,
         early: bool,
@@ -367,8 +368,8 @@ impl Tls {
         match read {
             Read::Wait => {}
             Read::Plain => {
-                self.miss_told(way, record, self.missed_before_data(way), out);
-                let lane = self.lane(way);
+                self.miss_told(direction, record, self.missed_before_data(direction), out);
+                let lane = self.lane(direction);
                 let doubt = lane.doubt.after_all();
                 lane.caught_up();
                 lane.doubt = doubt;
@@ -378,17 +379,17 @@ impl Tls {
                     bytes: record.body(),
                     sealed: false,
                 };
-                self.content(way, record, &content, out);
+                self.content(direction, record, &content, out);
             }
             Read::Change => {
-                self.miss_told(way, record, self.missed_before_data(way), out);
-                self.lane(way).caught_up();
-                own(way, record, 0..len, Own::TlsHandshake, out);
+                self.miss_told(direction, record, self.missed_before_data(direction), out);
+                self.lane(direction).caught_up();
+                own(direction, record, 0..len, Own::TlsHandshake, out);
             }
             Read::Opened(opened, before, missed) => {
                 self.facts.info.decrypted = true;
-                self.miss_told(way, record, missed, out);
-                let lane = self.lane(way);
+                self.miss_told(direction, record, missed, out);
+                let lane = self.lane(direction);
                 lane.budget.earn(len as u64 + lane.missed.bytes);
                 lane.caught_up();
                 lane.padded |= opened.padded;
@@ -398,37 +399,43 @@ impl Tls {
                     bytes: content.get(..opened.len).unwrap_or_default(),
                     sealed: true,
                 };
-                self.content(way, record, &content, out);
+                self.content(direction, record, &content, out);
             }
             Read::Sealed(why, concern) => {
-                if self.lane(way).has_hole() {
-                    self.lane(way).tell_missed(way, None, None, out);
+                if self.lane(direction).has_hole() {
+                    self.lane(direction).tell_missed(direction, None, None, out);
                 }
-                self.tell_sealed(way, why, concern, record.at(), out);
-                let lane = self.lane(way);
+                self.tell_sealed(direction, why, concern, record.at(), out);
+                let lane = self.lane(direction);
                 lane.doubt.one();
                 lane.missed.bytes += len as u64;
                 lane.messages.lost();
-                self.sealed(way, record, early, out);
+                self.sealed(direction, record, early, out);
             }
         }
     }
 
     /// How much content was missed before a record that is not sealed: none,
     /// unless there can have been some already.
-    fn missed_before_data(&self, way: Way) -> Option<u64> {
-        let (lane, early) = match way {
-            Way::Up => (&self.up, self.facts.may_have_early_data()),
-            Way::Down => (&self.down, false),
+    fn missed_before_data(&self, direction: Direction) -> Option<u64> {
+        let (lane, early) = match direction {
+            Direction::Up => (&self.up, self.facts.may_have_early_data()),
+            Direction::Down => (&self.down, false),
         };
         (!lane.data && !early).then_some(0)
     }
 
     /// Tells what was missed before a record that was read, if anything.
-    fn miss_told(&mut self, way: Way, record: &Record<'_>, len: Option<u64>, out: Sink<'_>) {
-        let lane = self.lane(way);
+    fn miss_told(
+        &mut self,
+        direction: Direction,
+        record: &Record<'_>,
+        len: Option<u64>,
+        out: Sink<'_>,
+    ) {
+        let lane = self.lane(direction);
         if lane.missed.bytes > 0 {
-            lane.tell_missed(way, Some(record.start), len, out);
+            lane.tell_missed(direction, Some(record.start), len, out);
         }
     }
 }

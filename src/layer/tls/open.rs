@@ -20,7 +20,7 @@ use super::record::{HEADER, Record, kind};
 use super::search::Trial;
 use super::suite::Suite;
 use super::v13::{Epoch, Jump, Known, Outcome, Under};
-use crate::layer::Way;
+use crate::direction::Direction;
 use crate::limits;
 
 /// What became of a record.
@@ -52,39 +52,39 @@ impl Tls {
     /// Decides how a record is to be read, and opens it.
     pub(super) fn read(
         &mut self,
-        way: Way,
+        direction: Direction,
         record: &Record<'_>,
         early: bool,
         keys: &KeyLog,
         out: &mut Vec<u8>,
     ) -> Read {
-        let plain = self.lane(way).v12.is_plain();
+        let plain = self.lane(direction).v12.is_plain();
         match (self.facts.version, record.kind()) {
             (Some(TlsVersion::V13), kind::CHANGE_CIPHER_SPEC) => Read::Change,
             (Some(TlsVersion::V13), kind::HANDSHAKE | kind::ALERT) => Read::Plain,
-            (Some(TlsVersion::V13), _) => self.open_v13(way, record, early, keys, out),
+            (Some(TlsVersion::V13), _) => self.open_v13(direction, record, early, keys, out),
             (_, kind::CHANGE_CIPHER_SPEC) => {
-                self.lane(way).v12.change();
+                self.lane(direction).v12.change();
                 Read::Change
             }
             (None, kind::HANDSHAKE) if plain => Read::Plain,
             (None, kind::ALERT) if plain && record.body().len() == 2 => Read::Plain,
-            (None, _) => self.open_v13(way, record, early, keys, out),
+            (None, _) => self.open_v13(direction, record, early, keys, out),
             (Some(_), kind::HANDSHAKE | kind::ALERT) if plain => {
                 // Unless what turned the cipher on was lost.
-                let doubt = self.lane(way).doubt.most > 0 && self.facts.can_have_keys();
-                match doubt.then(|| self.open_v12(way, record, keys, out)) {
+                let doubt = self.lane(direction).doubt.most > 0 && self.facts.can_have_keys();
+                match doubt.then(|| self.open_v12(direction, record, keys, out)) {
                     Some(read @ Read::Opened(..)) => read,
                     _ => Read::Plain,
                 }
             }
-            (Some(_), _) => self.open_v12(way, record, keys, out),
+            (Some(_), _) => self.open_v12(direction, record, keys, out),
         }
     }
 
     fn open_v12(
         &mut self,
-        way: Way,
+        direction: Direction,
         record: &Record<'_>,
         keys: &KeyLog,
         out: &mut Vec<u8>,
@@ -92,15 +92,15 @@ impl Tls {
         if let Some(why) = self.facts.unreadable {
             return Read::Sealed(why, Concern::All);
         }
-        let lane = match way {
-            Way::Up => &mut self.up,
-            Way::Down => &mut self.down,
+        let lane = match direction {
+            Direction::Up => &mut self.up,
+            Direction::Down => &mut self.down,
         };
         let was_plain = lane.v12.is_plain();
         let finished = lane.v12.is_finished();
         let mut outcome = {
             let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
-            lane.v12.open(way, &self.facts.said, keys, trial)
+            lane.v12.open(direction, &self.facts.said, keys, trial)
         };
         // Whose ServerHello is it, when no ClientHello was seen?
         if let (Outcome::Unknown, Some(unasked)) = (&outcome, self.facts.unasked()) {
@@ -111,7 +111,7 @@ impl Tls {
                     said.client_random = Some(*random);
                 }
                 let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
-                let opened = lane.v12.open(way, &guess, keys, trial);
+                let opened = lane.v12.open(direction, &guess, keys, trial);
                 if let Outcome::Opened(..) = opened {
                     self.facts.identified(*random);
                     outcome = opened;
@@ -127,12 +127,12 @@ impl Tls {
             Under::Next if !was_plain => None,
             _ => (jump.missed <= 1).then_some(0),
         };
-        self.outcome(way, outcome, suite, keys, lost, Concern::All)
+        self.outcome(direction, outcome, suite, keys, lost, Concern::All)
     }
 
     fn open_v13(
         &mut self,
-        way: Way,
+        direction: Direction,
         record: &Record<'_>,
         early: bool,
         keys: &KeyLog,
@@ -143,22 +143,22 @@ impl Tls {
         }
         let facts = &self.facts;
         let mut known = Known {
-            way,
+            direction,
             secrets: facts.secrets(keys),
             suite: facts.suite,
             offered: &facts.offered,
             early: facts.early(),
         };
-        let lane = match way {
-            Way::Up => &mut self.up,
-            Way::Down => &mut self.down,
+        let lane = match direction {
+            Direction::Up => &mut self.up,
+            Direction::Down => &mut self.down,
         };
         let mut outcome = {
             let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
             lane.v13.open(&known, trial)
         };
         // Whose connection is it, when no ClientHello was seen?
-        if facts.client_random.is_none() && !facts.awaits(Way::Up) {
+        if facts.client_random.is_none() && !facts.awaits(Direction::Up) {
             for (random, secrets) in keys.newest().take(limits::TLS_STRANGERS) {
                 known.secrets = Some(secrets);
                 let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
@@ -179,17 +179,17 @@ impl Tls {
         }
         let has_later = self.facts.secrets(keys).is_some_and(|s| s.is_v13());
         let opened = matches!(outcome, Outcome::Opened(..));
-        if let (Way::Up, Outcome::Opened(_, jump)) = (way, &outcome)
+        if let (Direction::Up, Outcome::Opened(_, jump)) = (direction, &outcome)
             && after > Epoch::Early
         {
             self.decide_early_data(*jump);
         }
-        let may_lack_early = way == Way::Up && self.facts.may_have_early_data();
+        let may_lack_early = direction == Direction::Up && self.facts.may_have_early_data();
         if let (true, Some(suite)) = (opened, suite) {
             self.facts.fitted(suite);
         } else if self.facts.version.is_none() {
             // It may be TLS 1.2 as well, until the server's hello is here.
-            return match self.facts.awaits(way.reversed()) || self.facts.awaits(way) {
+            return match self.facts.awaits(direction.reversed()) || self.facts.awaits(direction) {
                 true if !self.gives_up(keys) => Read::Wait,
                 _ => Read::Sealed("the hello of one side was not captured", Concern::All),
             };
@@ -197,7 +197,7 @@ impl Tls {
         let lost = |lane: &Lane, jump: Jump| match (jump.keys, after) {
             (Under::Same, Epoch::Handshake) => Some(0),
             // The first that a server sends are tickets.
-            (Under::Same, _) if way == Way::Down && !lane.data => None,
+            (Under::Same, _) if direction == Direction::Down && !lane.data => None,
             (Under::Same, _) => missed_content(lane, jump, suite),
             // Before the data of the connection there is only early data.
             (Under::Next, _) => (jump.missed == 0 && !may_lack_early).then_some(0),
@@ -207,21 +207,21 @@ impl Tls {
             true => Concern::Handshake,
             false => Concern::All,
         };
-        self.outcome(way, outcome, suite, keys, lost, concern)
+        self.outcome(direction, outcome, suite, keys, lost, concern)
     }
 
     fn outcome(
         &self,
-        way: Way,
+        direction: Direction,
         outcome: Outcome,
         suite: Option<Suite>,
         keys: &KeyLog,
         lost: impl Fn(&Lane, Jump) -> Option<u64>,
         concern: Concern,
     ) -> Read {
-        let lane = match way {
-            Way::Up => &self.up,
-            Way::Down => &self.down,
+        let lane = match direction {
+            Direction::Up => &self.up,
+            Direction::Down => &self.down,
         };
         let waits = !keys.is_closed() && !self.gives_up(keys);
         let concern = match outcome {
@@ -238,7 +238,7 @@ impl Tls {
                 return Read::Opened(opened, before, missed);
             }
             Outcome::Missing if waits => return Read::Wait,
-            Outcome::Unknown if !self.gives_up(keys) && !self.lost_handshake(way) => {
+            Outcome::Unknown if !self.gives_up(keys) && !self.lost_handshake(direction) => {
                 return Read::Wait;
             }
             _ if !cfg!(feature = "tls") => NOT_BUILT,
@@ -266,10 +266,10 @@ impl Tls {
     }
 
     /// Whether what both must have said may be lost.
-    fn lost_handshake(&self, way: Way) -> bool {
-        let other = match way {
-            Way::Up => &self.down,
-            Way::Down => &self.up,
+    fn lost_handshake(&self, direction: Direction) -> bool {
+        let other = match direction {
+            Direction::Up => &self.down,
+            Direction::Down => &self.up,
         };
         other.holes || self.facts.lost.contains(&true)
     }

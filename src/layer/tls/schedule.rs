@@ -15,7 +15,7 @@ use super::cipher::{Material, Opener};
 use super::facts::Negotiated;
 use super::keylog::Secret;
 use super::suite::{Cipher, Hash, Suite};
-use crate::layer::Way;
+use crate::direction::Direction;
 
 /// The keys of a direction of TLS 1.3, unless the secret is for another hash.
 pub(super) fn traffic(suite: Suite, secret: &Secret) -> Option<Opener> {
@@ -39,7 +39,11 @@ pub(super) fn updated(hash: Hash, secret: &Secret) -> Option<Secret> {
 }
 
 /// The keys of a direction of TLS 1.2.
-pub(super) fn connection(said: &Negotiated, master: &Secret, way: Way) -> Option<Opener> {
+pub(super) fn connection(
+    said: &Negotiated,
+    master: &Secret,
+    direction: Direction,
+) -> Option<Opener> {
     let suite = said.suite;
     let mac = match suite.cipher {
         Cipher::Cbc(_, mac) => mac.len(),
@@ -65,9 +69,9 @@ pub(super) fn connection(said: &Negotiated, master: &Secret, way: Way) -> Option
         let (up, after) = rest.split_at_checked(len)?;
         let (down, after) = after.split_at_checked(len)?;
         rest = after;
-        Some(match way {
-            Way::Up => up,
-            Way::Down => down,
+        Some(match direction {
+            Direction::Up => up,
+            Direction::Down => down,
         })
     };
     let material = Material {

@@ -14,8 +14,9 @@ use super::open::Concern;
 use super::record::{HEADER, Record, kind};
 use super::suite::{Cipher, Suite};
 use super::v13::Epoch;
+use crate::direction::Direction;
 use crate::flow::At;
-use crate::layer::{Note, Own, Passed, Piece, Place, Sink, Stream, Way};
+use crate::layer::{Note, Own, Passed, Piece, Place, Sink, Stream};
 
 /// What is in a record.
 pub(super) struct Content<'a> {
@@ -30,7 +31,7 @@ impl Tls {
     /// Tells what is in a record, and reads what is for TLS itself.
     pub(super) fn content(
         &mut self,
-        way: Way,
+        direction: Direction,
         record: &Record<'_>,
         content: &Content<'_>,
         out: Sink<'_>,
@@ -38,31 +39,31 @@ impl Tls {
         let len = record.bytes.len();
         let what = match content.kind {
             kind::APPLICATION if !content.bytes.is_empty() => {
-                self.lane(way).data = true;
-                return tell_content(way, record, content.before, content.bytes, out);
+                self.lane(direction).data = true;
+                return tell_content(direction, record, content.before, content.bytes, out);
             }
             kind::HANDSHAKE => {
-                self.messages(way, content.bytes, content.sealed);
+                self.messages(direction, content.bytes, content.sealed);
                 Own::TlsHandshake
             }
             kind::CHANGE_CIPHER_SPEC => Own::TlsHandshake,
             kind::ALERT => Own::TlsAlert,
             _ => Own::TlsRecord,
         };
-        own(way, record, 0..len, what, out);
+        own(direction, record, 0..len, what, out);
         if content.kind == kind::ALERT {
             let (alerts, _) = content.bytes.as_chunks();
             for &[level, description] in alerts.iter().take(2) {
                 let note = Note::Alert { level, description };
-                out(way, Passed::Note(note, record.at()));
+                out(direction, Passed::Note(note, record.at()));
             }
         }
     }
 
-    fn messages(&mut self, way: Way, content: &[u8], sealed: bool) {
+    fn messages(&mut self, direction: Direction, content: &[u8], sealed: bool) {
         let v13 = self.facts.version == Some(TlsVersion::V13);
-        for message in self.lane(way).messages.push(content, v13) {
-            let reader = &mut self.lane(way).v13;
+        for message in self.lane(direction).messages.push(content, v13) {
+            let reader = &mut self.lane(direction).v13;
             match (&message, reader.epoch()) {
                 _ if !v13 || !sealed => {}
                 (Message::EndOfEarlyData, Epoch::Early) | (Message::Finished, Epoch::Handshake) => {
@@ -71,12 +72,18 @@ impl Tls {
                 (Message::KeyUpdate, Epoch::Data) => reader.update(),
                 _ => {}
             }
-            self.facts.take(way, message, sealed);
+            self.facts.take(direction, message, sealed);
         }
     }
 
     /// Tells a record that is not read.
-    pub(super) fn sealed(&mut self, way: Way, record: &Record<'_>, early: bool, out: Sink<'_>) {
+    pub(super) fn sealed(
+        &mut self,
+        direction: Direction,
+        record: &Record<'_>,
+        early: bool,
+        out: Sink<'_>,
+    ) {
         let len = record.bytes.len();
         let v13 = matches!(self.facts.version, Some(TlsVersion::V13) | None);
         let whole = match record.kind() {
@@ -87,7 +94,7 @@ impl Tls {
             _ => Some(Own::TlsRecord),
         };
         if let Some(whole) = whole {
-            return own(way, record, 0..len, whole, out);
+            return own(direction, record, 0..len, whole, out);
         }
         let (before, after) = match self.facts.suite {
             Some(Suite {
@@ -99,16 +106,16 @@ impl Tls {
         };
         let begin = (HEADER + before).min(len);
         let end = len.saturating_sub(after).max(begin);
-        own(way, record, 0..begin, Own::TlsRecord, out);
-        own(way, record, begin..end, Own::Unread, out);
-        own(way, record, end..len, Own::TlsRecordEnd, out);
+        own(direction, record, 0..begin, Own::TlsRecord, out);
+        own(direction, record, begin..end, Own::Unread, out);
+        own(direction, record, end..len, Own::TlsRecordEnd, out);
     }
 
     /// Tells why a record cannot be read: of the connection as long as nothing of
     /// it could, then of the direction.
     pub(super) fn tell_sealed(
         &mut self,
-        way: Way,
+        direction: Direction,
         why: &'static str,
         concern: Concern,
         at: At,
@@ -116,29 +123,43 @@ impl Tls {
     ) {
         match concern {
             Concern::Handshake => {}
-            Concern::All if !self.facts.info.decrypted => self.tell_encrypted(way, why, at, out),
+            Concern::All if !self.facts.info.decrypted => {
+                self.tell_encrypted(direction, why, at, out)
+            }
             Concern::All | Concern::EarlyData => {
-                if !std::mem::replace(&mut self.lane(way).told, true) {
-                    out(way, Passed::Note(Note::Undecrypted(why), at));
+                if !std::mem::replace(&mut self.lane(direction).told, true) {
+                    out(direction, Passed::Note(Note::Undecrypted(why), at));
                 }
             }
         }
     }
 
-    pub(super) fn tell_encrypted(&mut self, way: Way, why: &'static str, at: At, out: Sink<'_>) {
+    pub(super) fn tell_encrypted(
+        &mut self,
+        direction: Direction,
+        why: &'static str,
+        at: At,
+        out: Sink<'_>,
+    ) {
         if !std::mem::replace(&mut self.told, true) {
-            out(way, Passed::Note(Note::Encrypted(why), at));
+            out(direction, Passed::Note(Note::Encrypted(why), at));
         }
     }
 }
 
 /// Tells the content of a record, `before` bytes into its body, piece by piece
 /// as its ciphertext came; and what is around it.
-fn tell_content(way: Way, record: &Record<'_>, before: usize, content: &[u8], out: Sink<'_>) {
+fn tell_content(
+    direction: Direction,
+    record: &Record<'_>,
+    before: usize,
+    content: &[u8],
+    out: Sink<'_>,
+) {
     let seal = Some(record.seal());
     let begin = HEADER + before;
     let end = begin + content.len();
-    own(way, record, 0..begin, Own::TlsRecord, out);
+    own(direction, record, 0..begin, Own::TlsRecord, out);
     let mut at = 0;
     for part in record.parts {
         let next = at + part.len;
@@ -156,16 +177,22 @@ fn tell_content(way: Way, record: &Record<'_>, before: usize, content: &[u8], ou
                 at: part.at,
                 seal,
             };
-            out(way, Passed::Stream(Stream::Data(piece)));
+            out(direction, Passed::Stream(Stream::Data(piece)));
         }
         at = next;
     }
-    own(way, record, end..record.bytes.len(), Own::TlsRecordEnd, out);
+    own(
+        direction,
+        record,
+        end..record.bytes.len(),
+        Own::TlsRecordEnd,
+        out,
+    );
 }
 
 /// Tells a stretch of a record that is not handed on.
 pub(super) fn own(
-    way: Way,
+    direction: Direction,
     record: &Record<'_>,
     range: std::ops::Range<usize>,
     what: Own,
@@ -176,6 +203,6 @@ pub(super) fn own(
         end: record.start + range.end as u64,
     };
     if !place.is_empty() {
-        out(way, Passed::Own(place, what));
+        out(direction, Passed::Own(place, what));
     }
 }

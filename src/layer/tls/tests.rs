@@ -37,7 +37,7 @@ struct Got {
     /// By way: position, and bytes of the stream handed on that are lacking.
     gaps: [Vec<(Place, Option<u64>)>; 2],
     own: [Vec<(Place, Own)>; 2],
-    notes: Vec<(Way, Note)>,
+    notes: Vec<(Direction, Note)>,
     /// By way: where the last place ended.
     told: [u64; 2],
     /// By way, of each piece: position, seal and packet.
@@ -60,14 +60,14 @@ impl Reader {
         }
     }
 
-    fn data(&mut self, way: Way, bytes: &[u8]) {
+    fn data(&mut self, direction: Direction, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
         self.packet += 1;
-        let start = self.next[way as usize];
+        let start = self.next[direction as usize];
         let end = start + bytes.len() as u64;
-        self.next[way as usize] = end;
+        self.next[direction as usize] = end;
         let piece = Piece {
             bytes,
             place: Place { start, end },
@@ -75,24 +75,24 @@ impl Reader {
             seal: None,
         };
         let (tls, got) = (&mut self.tls, &mut self.got);
-        tls.push(way, Stream::Data(piece), &self.keys, &mut |w, p| {
+        tls.push(direction, Stream::Data(piece), &self.keys, &mut |w, p| {
             got.take(w, p)
         });
     }
 
-    fn gap(&mut self, way: Way, len: u64) {
+    fn gap(&mut self, direction: Direction, len: u64) {
         if len == 0 {
             return;
         }
-        let start = self.next[way as usize];
+        let start = self.next[direction as usize];
         let end = start + len;
-        self.next[way as usize] = end;
+        self.next[direction as usize] = end;
         let gap = Stream::Gap {
             place: Place { start, end },
             len: Some(len),
         };
         let (tls, got) = (&mut self.tls, &mut self.got);
-        tls.push(way, gap, &self.keys, &mut |w, p| got.take(w, p));
+        tls.push(direction, gap, &self.keys, &mut |w, p| got.take(w, p));
     }
 
     fn secrets(&mut self, text: &str) {
@@ -110,8 +110,8 @@ impl Reader {
 }
 
 impl Got {
-    fn take(&mut self, way: Way, passed: Passed<'_>) {
-        let side = way as usize;
+    fn take(&mut self, direction: Direction, passed: Passed<'_>) {
+        let side = direction as usize;
         let place = match passed {
             Passed::Stream(Stream::Data(piece)) => {
                 assert!(!piece.bytes.is_empty());
@@ -134,7 +134,7 @@ impl Got {
                 place
             }
             Passed::Note(note, _) => {
-                self.notes.push((way, note));
+                self.notes.push((direction, note));
                 return;
             }
         };
@@ -142,13 +142,16 @@ impl Got {
         self.told[side] = place.end;
     }
 
-    fn text(&self, way: Way) -> Vec<u8> {
-        self.bytes[way as usize].iter().map(|(_, b)| *b).collect()
+    fn text(&self, direction: Direction) -> Vec<u8> {
+        self.bytes[direction as usize]
+            .iter()
+            .map(|(_, b)| *b)
+            .collect()
     }
 
     /// Bytes that something is for, by way.
-    fn own(&self, way: Way, what: Own) -> u64 {
-        let all = self.own[way as usize].iter();
+    fn own(&self, direction: Direction, what: Own) -> u64 {
+        let all = self.own[direction as usize].iter();
         all.filter(|(_, own)| *own == what)
             .map(|(p, _)| p.len())
             .sum()

@@ -17,11 +17,12 @@
 //!
 //! [`limits::TLS_WAITING`]: crate::limits::TLS_WAITING
 
+use crate::direction::Direction;
 use std::collections::VecDeque;
 
 use super::facts::EarlyData;
 use crate::flow::At;
-use crate::layer::{Note, Own, Passed, Piece, Place, Seal, Sink, Stream, Way};
+use crate::layer::{Note, Own, Passed, Piece, Place, Seal, Sink, Stream};
 
 /// What is held, and how many items have come.
 #[derive(Default)]
@@ -58,11 +59,11 @@ impl Turns {
 
     /// Whether what an item gives must be held; `other` is the turn for which
     /// the other direction waits.
-    pub(super) fn holds(&self, way: Way, turn: u64, other: Option<u64>) -> bool {
+    pub(super) fn holds(&self, direction: Direction, turn: u64, other: Option<u64>) -> bool {
         let before = |front: &Held| front.turn < turn;
-        !self.held(way).is_empty()
+        !self.held(direction).is_empty()
             || other.is_some_and(|other| other < turn)
-            || self.held(way.reversed()).front().is_some_and(before)
+            || self.held(direction.reversed()).front().is_some_and(before)
     }
 
     /// Whether early data is held.
@@ -71,7 +72,13 @@ impl Turns {
     }
 
     /// Holds something.
-    pub(super) fn hold(&mut self, turn: u64, early: bool, way: Way, passed: Passed<'_>) {
+    pub(super) fn hold(
+        &mut self,
+        turn: u64,
+        early: bool,
+        direction: Direction,
+        passed: Passed<'_>,
+    ) {
         let what = match passed {
             Passed::Stream(Stream::Data(piece)) => {
                 What::Data(piece.bytes.into(), piece.place, piece.at, piece.seal)
@@ -82,7 +89,7 @@ impl Turns {
         };
         let held = Held { turn, early, what };
         self.bytes += held.cost();
-        self.held_mut(way).push_back(held);
+        self.held_mut(direction).push_back(held);
     }
 
     /// Hands on what need not be held any more. `waits` is for which turn each
@@ -90,21 +97,21 @@ impl Turns {
     pub(super) fn release(
         &mut self,
         early: EarlyData,
-        waits: impl Fn(Way) -> Option<u64>,
+        waits: impl Fn(Direction) -> Option<u64>,
         out: Sink<'_>,
     ) {
-        while let Some((way, turn, is_early)) = self.first() {
-            let blocked = waits(way.reversed()).is_some_and(|other| other < turn);
+        while let Some((direction, turn, is_early)) = self.first() {
+            let blocked = waits(direction.reversed()).is_some_and(|other| other < turn);
             if blocked || (is_early && early == EarlyData::Undecided) {
                 return;
             }
-            let Some(held) = self.held_mut(way).pop_front() else {
+            let Some(held) = self.held_mut(direction).pop_front() else {
                 return;
             };
             self.bytes -= held.cost();
             match held.early && early != EarlyData::Accepted {
-                true => self.tell_unread(way, &held.what, early, out),
-                false => held.what.tell(way, out),
+                true => self.tell_unread(direction, &held.what, early, out),
+                false => held.what.tell(direction, out),
             }
         }
         self.up.shrink_to(16);
@@ -118,12 +125,12 @@ impl Turns {
 
     /// The direction whose turn it is, which that is, and whether it is one of
     /// early data.
-    fn first(&self) -> Option<(Way, u64, bool)> {
-        let front = |way| {
-            let held = self.held(way).front()?;
-            Some((way, held.turn, held.early))
+    fn first(&self) -> Option<(Direction, u64, bool)> {
+        let front = |direction| {
+            let held = self.held(direction).front()?;
+            Some((direction, held.turn, held.early))
         };
-        let fronts = [front(Way::Up), front(Way::Down)];
+        let fronts = [front(Direction::Up), front(Direction::Down)];
         fronts
             .into_iter()
             .flatten()
@@ -131,46 +138,46 @@ impl Turns {
     }
 
     /// Tells early data that the server did not take, or may not have taken.
-    fn tell_unread(&mut self, way: Way, what: &What, early: EarlyData, out: Sink<'_>) {
+    fn tell_unread(&mut self, direction: Direction, what: &What, early: EarlyData, out: Sink<'_>) {
         let rejected = early == EarlyData::Rejected;
         if let What::Data(_, place, at, _) = what
             && !std::mem::replace(&mut self.told, true)
         {
             match rejected {
-                true => out(way, Passed::Note(Note::EarlyDataRejected, *at)),
+                true => out(direction, Passed::Note(Note::EarlyDataRejected, *at)),
                 false => {
                     let why = "whether the server took the early data is not known";
-                    out(way, Passed::Note(Note::Undecrypted(why), *at));
+                    out(direction, Passed::Note(Note::Undecrypted(why), *at));
                     // So nobody knows how much is lacking here.
                     let place = Place {
                         start: place.start,
                         end: place.start,
                     };
-                    out(way, Passed::Stream(Stream::Gap { place, len: None }));
+                    out(direction, Passed::Stream(Stream::Gap { place, len: None }));
                 }
             }
         }
         match *what {
-            What::Data(_, place, ..) => out(way, Passed::Own(place, Own::Unread)),
+            What::Data(_, place, ..) => out(direction, Passed::Own(place, Own::Unread)),
             What::Gap(place, len) => {
                 let len = if rejected { Some(0) } else { len };
-                out(way, Passed::Stream(Stream::Gap { place, len }));
+                out(direction, Passed::Stream(Stream::Gap { place, len }));
             }
-            _ => what.tell(way, out),
+            _ => what.tell(direction, out),
         }
     }
 
-    fn held(&self, way: Way) -> &VecDeque<Held> {
-        match way {
-            Way::Up => &self.up,
-            Way::Down => &self.down,
+    fn held(&self, direction: Direction) -> &VecDeque<Held> {
+        match direction {
+            Direction::Up => &self.up,
+            Direction::Down => &self.down,
         }
     }
 
-    fn held_mut(&mut self, way: Way) -> &mut VecDeque<Held> {
-        match way {
-            Way::Up => &mut self.up,
-            Way::Down => &mut self.down,
+    fn held_mut(&mut self, direction: Direction) -> &mut VecDeque<Held> {
+        match direction {
+            Direction::Up => &mut self.up,
+            Direction::Down => &mut self.down,
         }
     }
 }
@@ -186,7 +193,7 @@ impl Held {
 }
 
 impl What {
-    fn tell(&self, way: Way, out: Sink<'_>) {
+    fn tell(&self, direction: Direction, out: Sink<'_>) {
         let passed = match self {
             Self::Data(bytes, place, at, seal) => Passed::Stream(Stream::Data(Piece {
                 bytes,
@@ -201,6 +208,6 @@ impl What {
             Self::Own(place, own) => Passed::Own(*place, *own),
             Self::Note(note, at) => Passed::Note(*note, *at),
         };
-        out(way, passed);
+        out(direction, passed);
     }
 }

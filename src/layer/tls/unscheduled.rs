@@ -5,7 +5,7 @@ use super::cipher::Opener;
 use super::facts::Negotiated;
 use super::keylog::Secret;
 use super::suite::{Hash, Suite};
-use crate::layer::Way;
+use crate::direction::Direction;
 
 pub(super) fn traffic(_: Suite, _: &Secret) -> Option<Opener> {
     None
@@ -15,7 +15,7 @@ pub(super) fn updated(_: Hash, _: &Secret) -> Option<Secret> {
     None
 }
 
-pub(super) fn connection(_: &Negotiated, _: &Secret, _: Way) -> Option<Opener> {
+pub(super) fn connection(_: &Negotiated, _: &Secret, _: Direction) -> Option<Opener> {
     None
 }
 

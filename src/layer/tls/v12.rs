@@ -16,7 +16,7 @@ use super::schedule;
 use super::search::Trial;
 use super::suite::Suite;
 use super::v13::{Jump, Outcome, Under};
-use crate::layer::Way;
+use crate::direction::Direction;
 
 /// The keys of one direction, and how far it is.
 #[derive(Default)]
@@ -59,7 +59,7 @@ impl Reader {
     /// Opens a record. `said` has what each handshake agreed on, first to last.
     pub(super) fn open(
         &mut self,
-        way: Way,
+        direction: Direction,
         said: &[Negotiated],
         keys: &KeyLog,
         mut trial: Trial<'_>,
@@ -67,7 +67,7 @@ impl Reader {
         let key = |changes: usize| -> Option<Result<Opener, ()>> {
             let said = said.get(changes.checked_sub(1)?)?;
             let master = master(said, &said.client_random?, keys);
-            let opener = |master| schedule::connection(said, &master, way);
+            let opener = |master| schedule::connection(said, &master, direction);
             Some(master.and_then(opener).ok_or(()))
         };
         let mut missing = false;

@@ -18,7 +18,7 @@ use super::keylog::{Label, Secret, Secrets};
 use super::schedule;
 use super::search::Trial;
 use super::suite::{Hash, Suite};
-use crate::layer::Way;
+use crate::direction::Direction;
 use crate::limits;
 
 /// The keys of one direction, and how far it is.
@@ -86,7 +86,7 @@ pub(super) enum Under {
 
 /// What is known of the connection.
 pub(super) struct Known<'a> {
-    pub(super) way: Way,
+    pub(super) direction: Direction,
     pub(super) secrets: Option<&'a Secrets>,
     /// The suite, if the ServerHello is known.
     pub(super) suite: Option<Suite>,
@@ -225,13 +225,13 @@ impl Keys {
 }
 
 fn label(epoch: Epoch, known: &Known<'_>) -> Option<Label> {
-    match (epoch, known.way) {
-        (Epoch::Early, Way::Up) if known.early => Some(Label::ClientEarly),
+    match (epoch, known.direction) {
+        (Epoch::Early, Direction::Up) if known.early => Some(Label::ClientEarly),
         (Epoch::Plain | Epoch::Early, _) => None,
-        (Epoch::Handshake, Way::Up) => Some(Label::ClientHandshake),
-        (Epoch::Handshake, Way::Down) => Some(Label::ServerHandshake),
-        (Epoch::Data, Way::Up) => Some(Label::ClientTraffic),
-        (Epoch::Data, Way::Down) => Some(Label::ServerTraffic),
+        (Epoch::Handshake, Direction::Up) => Some(Label::ClientHandshake),
+        (Epoch::Handshake, Direction::Down) => Some(Label::ServerHandshake),
+        (Epoch::Data, Direction::Up) => Some(Label::ClientTraffic),
+        (Epoch::Data, Direction::Down) => Some(Label::ServerTraffic),
     }
 }
 

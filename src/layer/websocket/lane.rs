@@ -11,11 +11,12 @@
 //! comes in pieces waits, and what is searched.
 
 use super::super::held::Held;
-use super::super::{Note, Own, Passed, Piece, Place, Sink, Stream, Way};
+use super::super::{Note, Own, Passed, Piece, Place, Sink, Stream};
 use super::header::{FrameHeader, Opcode, mask};
 use super::inflate::{After, Budget, Failure, Inflated, Inflater};
 use super::search::Search;
 use super::upgrade::{self, BlankLine, Compression, WebSocketInfo};
+use crate::direction::Direction;
 use crate::flow::At;
 use crate::limits;
 
@@ -39,7 +40,7 @@ impl Shared {
 
 /// What a direction is lent to tell what it finds.
 pub(super) struct Context<'a> {
-    pub(super) way: Way,
+    pub(super) direction: Direction,
     pub(super) shared: &'a mut Shared,
     pub(super) out: Sink<'a>,
 }
@@ -47,20 +48,20 @@ pub(super) struct Context<'a> {
 impl Context<'_> {
     fn own(&mut self, place: Place, own: Own) {
         if !place.is_empty() {
-            (self.out)(self.way, Passed::Own(place, own));
+            (self.out)(self.direction, Passed::Own(place, own));
         }
     }
 
     fn note(&mut self, note: Note, at: At) {
-        (self.out)(self.way, Passed::Note(note, at));
+        (self.out)(self.direction, Passed::Note(note, at));
     }
 
     fn data(&mut self, piece: Piece<'_>) {
-        (self.out)(self.way, Passed::Stream(Stream::Data(piece)));
+        (self.out)(self.direction, Passed::Stream(Stream::Data(piece)));
     }
 
     fn gap(&mut self, place: Place, len: Option<u64>) {
-        (self.out)(self.way, Passed::Stream(Stream::Gap { place, len }));
+        (self.out)(self.direction, Passed::Stream(Stream::Gap { place, len }));
     }
 
     fn announce(&mut self, at: At) {
@@ -199,9 +200,9 @@ impl Lane {
     }
 
     /// From somewhere in the middle.
-    pub(super) fn joining(way: Way) -> Self {
+    pub(super) fn joining(direction: Direction) -> Self {
         Self {
-            state: State::Lost(Box::new(Search::new(way))),
+            state: State::Lost(Box::new(Search::new(direction))),
             message: Message::Unsure,
             adrift: true,
             gapped: true,
@@ -336,9 +337,9 @@ impl Lane {
             return piece;
         };
         if !opening.is_http {
-            let start: &[u8] = match cx.way {
-                Way::Up => b"GET ",
-                Way::Down => b"HTTP/",
+            let start: &[u8] = match cx.direction {
+                Direction::Up => b"GET ",
+                Direction::Down => b"HTTP/",
             };
             opening.first.push(piece);
             let bytes = opening.first.bytes();
@@ -348,9 +349,9 @@ impl Lane {
                 if !opening.is_http && cx.shared.info.is_refused() {
                     self.state = State::Unread;
                 } else if !opening.is_http {
-                    let why = match cx.way {
-                        Way::Up => "no request comes before the first frame",
-                        Way::Down => "no answer comes before the first frame",
+                    let why = match cx.direction {
+                        Direction::Up => "no request comes before the first frame",
+                        Direction::Down => "no answer comes before the first frame",
                     };
                     let start = first.pieces().next().map_or(0, |first| first.place.start);
                     self.lose(Some(why), start, piece.at, cx);
@@ -387,15 +388,15 @@ impl Lane {
         } = &mut *cx.shared;
         self.state = State::Header(Held::default());
         let mut refused = None;
-        match cx.way {
-            Way::Up => {
+        match cx.direction {
+            Direction::Up => {
                 let read = upgrade::read_request(bytes, info, &mut odd);
                 // The answer may have been captured before.
                 if info.status.is_none() {
                     *compression = read;
                 }
             }
-            Way::Down => match upgrade::read_response(bytes, info, compression, &mut odd) {
+            Direction::Down => match upgrade::read_response(bytes, info, compression, &mut odd) {
                 false => self.state = State::Opening(Opening::default()),
                 true if info.is_refused() => {
                     refused = info.status;
@@ -489,11 +490,11 @@ impl Lane {
                 "a frame whose length takes more bytes than it needs",
             ),
             (
-                cx.way == Way::Up && header.key.is_none(),
+                cx.direction == Direction::Up && header.key.is_none(),
                 "a client's frame that is not masked",
             ),
             (
-                cx.way == Way::Down && header.key.is_some(),
+                cx.direction == Direction::Down && header.key.is_some(),
                 "a server's frame that is masked",
             ),
             (self.closed, "a frame after a close frame"),
@@ -667,7 +668,7 @@ impl Lane {
             self.message = Message::None;
             self.text.begin(false);
             let deflate = cx.shared.compression.deflate();
-            if deflate.is_some_and(|deflate| deflate.starts_afresh(cx.way)) {
+            if deflate.is_some_and(|deflate| deflate.starts_afresh(cx.direction)) {
                 self.inflater = None;
                 self.adrift = false;
             }
@@ -751,7 +752,7 @@ impl Lane {
             cx.own(pending, Own::WsFrame);
         }
         let deflate = cx.shared.compression.deflate();
-        self.adrift |= !deflate.is_some_and(|deflate| deflate.starts_afresh(cx.way));
+        self.adrift |= !deflate.is_some_and(|deflate| deflate.starts_afresh(cx.direction));
     }
 }
 
@@ -778,7 +779,7 @@ impl Lane {
         self.lose_context(cx);
         self.message = Message::Unsure;
         self.text.begin(false);
-        self.state = State::Lost(Box::new(Search::new(cx.way)));
+        self.state = State::Lost(Box::new(Search::new(cx.direction)));
     }
 
     /// Goes on at the first frame that the search has found.
@@ -789,7 +790,7 @@ impl Lane {
         let Some(start) = search.found(at_end) else {
             return;
         };
-        let search = std::mem::replace(search.as_mut(), Search::new(cx.way));
+        let search = std::mem::replace(search.as_mut(), Search::new(cx.direction));
         let held = search.into_held(start, |skipped| cx.own(skipped.place, Own::Unread));
         self.state = State::Header(Held::default());
         cx.announce(self.last);
@@ -842,9 +843,9 @@ impl Lane {
             State::Opening(opening) => {
                 let first = std::mem::take(&mut opening.first);
                 first.pieces().for_each(|p| cx.own(p.place, Own::Unread));
-                match cx.way {
-                    Way::Up => "a part of the upgrade request was lost",
-                    Way::Down => "a part of the answer to the upgrade request was lost",
+                match cx.direction {
+                    Direction::Up => "a part of the upgrade request was lost",
+                    Direction::Down => "a part of the answer to the upgrade request was lost",
                 }
             }
             State::Header(held) => {

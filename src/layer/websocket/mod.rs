@@ -33,7 +33,8 @@ mod upgrade;
 
 pub use upgrade::{Deflate, WebSocketInfo, answers_http2, is_http2, request, response};
 
-use super::{Sink, Stream, Way};
+use super::{Sink, Stream};
+use crate::direction::{Direction, PerDirection};
 use lane::{Context, Lane, Shared};
 use upgrade::Compression;
 
@@ -41,8 +42,7 @@ use upgrade::Compression;
 #[derive(Debug)]
 pub struct WebSocket {
     shared: Shared,
-    /// By [`Way`].
-    lanes: [Lane; 2],
+    lanes: PerDirection<Lane>,
 }
 
 impl Default for WebSocket {
@@ -54,16 +54,16 @@ impl Default for WebSocket {
 impl WebSocket {
     /// From the first byte of the request.
     pub fn new() -> Self {
-        Self::with([Lane::new(), Lane::new()])
+        Self::with(PerDirection::from_fn(|_| Lane::new()))
     }
 
     /// From somewhere in the middle, when the upgrade was not captured. Frames
     /// are read once they are beyond doubt.
     pub fn joining() -> Self {
-        Self::with([Lane::joining(Way::Up), Lane::joining(Way::Down)])
+        Self::with(PerDirection::from_fn(Lane::joining))
     }
 
-    fn with(lanes: [Lane; 2]) -> Self {
+    fn with(lanes: PerDirection<Lane>) -> Self {
         Self {
             shared: Shared {
                 info: WebSocketInfo::default(),
@@ -79,8 +79,13 @@ impl WebSocket {
     /// lies behind it is handed back, to be pushed again by who has looked at
     /// [`WebSocket::info`].
     #[must_use = "what is handed back has to be pushed again"]
-    pub fn push<'a>(&mut self, way: Way, stream: Stream<'a>, out: Sink<'_>) -> Option<Stream<'a>> {
-        let left = self.lane(way, out, |lane, cx| lane.push(stream, cx));
+    pub fn push<'a>(
+        &mut self,
+        direction: Direction,
+        stream: Stream<'a>,
+        out: Sink<'_>,
+    ) -> Option<Stream<'a>> {
+        let left = self.lane(direction, out, |lane, cx| lane.push(stream, cx));
         match stream {
             Stream::Data(piece) if left > 0 => {
                 let taken = piece.bytes.len().saturating_sub(left);
@@ -92,16 +97,16 @@ impl WebSocket {
 
     /// Nothing more comes, either way.
     pub fn finish(&mut self, out: Sink<'_>) {
-        for way in [Way::Up, Way::Down] {
-            self.lane(way, out, Lane::finish);
+        for direction in Direction::ALL {
+            self.lane(direction, out, Lane::finish);
         }
     }
 
     /// Gives up the memory that compression needs, for when there are too many
     /// of these. Messages that look back cannot be read from here on.
     pub fn shed(&mut self, out: Sink<'_>) {
-        for way in [Way::Up, Way::Down] {
-            self.lane(way, out, Lane::shed);
+        for direction in Direction::ALL {
+            self.lane(direction, out, Lane::shed);
         }
     }
 
@@ -117,16 +122,19 @@ impl WebSocket {
 
     fn lane<R>(
         &mut self,
-        way: Way,
+        direction: Direction,
         out: Sink<'_>,
         f: impl FnOnce(&mut Lane, &mut Context<'_>) -> R,
     ) -> R {
-        let [up, down] = &mut self.lanes;
-        let lane = match way {
-            Way::Up => up,
-            Way::Down => down,
-        };
+        let lane = &mut self.lanes[direction];
         let shared = &mut self.shared;
-        f(lane, &mut Context { way, shared, out })
+        f(
+            lane,
+            &mut Context {
+                direction,
+                shared,
+                out,
+            },
+        )
     }
 }

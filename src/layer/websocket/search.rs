@@ -25,9 +25,10 @@
 //! compressed messages nothing can be seen; there only that will do.
 //! What is wrong all the same has the search for packets still before it.
 
+use super::super::Piece;
 use super::super::held::Held;
-use super::super::{Piece, Way};
 use super::header::{FrameHeader, Opcode, mask};
+use crate::direction::Direction;
 use crate::limits;
 use crate::mqtt::plausible::{self, Evidence};
 
@@ -51,7 +52,7 @@ const LARGEST: u64 = (256 << 20) + 5;
 /// A search for a frame.
 #[derive(Debug)]
 pub(super) struct Search {
-    way: Way,
+    direction: Direction,
     held: Held,
     /// By position, none of them impossible so far.
     candidates: Vec<Candidate>,
@@ -95,9 +96,9 @@ impl Candidate {
 }
 
 impl Search {
-    pub(super) fn new(way: Way) -> Self {
+    pub(super) fn new(direction: Direction) -> Self {
         Self {
-            way,
+            direction,
             held: Held::default(),
             candidates: Vec::new(),
             passed_over: false,
@@ -119,9 +120,9 @@ impl Search {
     ) {
         let new = self.held.bytes().len();
         self.held.push(piece);
-        let (held, way) = (&self.held, self.way);
+        let (held, direction) = (&self.held, self.direction);
         let candidates = &mut self.candidates;
-        candidates.retain_mut(|candidate| candidate.follow(held, way, may_compress));
+        candidates.retain_mut(|candidate| candidate.follow(held, direction, may_compress));
         for start in new..held.bytes().len() {
             let mut candidate = Candidate {
                 start,
@@ -132,7 +133,7 @@ impl Search {
                 fills: start == new,
                 compressed: false,
             };
-            if candidate.follow(held, way, may_compress) {
+            if candidate.follow(held, direction, may_compress) {
                 candidates.push(candidate);
                 if candidates.len() > CANDIDATES {
                     drop_weakest(candidates);
@@ -207,7 +208,7 @@ fn drop_weakest(candidates: &mut Vec<Candidate>) {
 
 impl Candidate {
     /// Follows the chain as far as bytes are there; false if it cannot be one.
-    fn follow(&mut self, held: &Held, way: Way, may_compress: bool) -> bool {
+    fn follow(&mut self, held: &Held, direction: Direction, may_compress: bool) -> bool {
         while self.bits() < ANYWHERE_BITS {
             let Some(rest) = usize::try_from(self.next)
                 .ok()
@@ -218,9 +219,9 @@ impl Candidate {
             };
             let Some(header) = FrameHeader::read(rest) else {
                 // The first two bytes alone rule out most places.
-                return begins(rest, way, may_compress);
+                return begins(rest, direction, may_compress);
             };
-            if !begins(rest, way, may_compress) || !is_strict(header) {
+            if !begins(rest, direction, may_compress) || !is_strict(header) {
                 return false;
             }
             let payload = rest.get(header.header_len()..).unwrap_or_default();
@@ -232,7 +233,7 @@ impl Candidate {
             };
             let end = self.next + header.header_len() as u64 + header.len;
             let ends_piece = usize::try_from(end).is_ok_and(|end| held.ends_piece(end));
-            let Some((bits, fills)) = weigh(header, payload, way) else {
+            let Some((bits, fills)) = weigh(header, payload, direction) else {
                 return false;
             };
             let is_first = self.next == self.start as u64;
@@ -281,7 +282,7 @@ const READING_BITS: u32 = 1;
 const PAYLOAD_BITS: u32 = 40;
 
 /// Whether the first one or two bytes can begin a frame that goes this way.
-fn begins(bytes: &[u8], way: Way, may_compress: bool) -> bool {
+fn begins(bytes: &[u8], direction: Direction, may_compress: bool) -> bool {
     let (first, second) = match bytes {
         [first, second, ..] => (*first, Some(*second)),
         [first] => (*first, None),
@@ -294,7 +295,7 @@ fn begins(bytes: &[u8], way: Way, may_compress: bool) -> bool {
     };
     fits && second.is_none_or(|second| {
         let is_short = second & 0x7f <= 125;
-        (second & 0x80 != 0) == (way == Way::Up) && (is_short || first & 0x08 == 0)
+        (second & 0x80 != 0) == (direction == Direction::Up) && (is_short || first & 0x08 == 0)
     })
 }
 
@@ -304,7 +305,7 @@ fn is_strict(header: FrameHeader) -> bool {
 
 /// What the first bytes of a payload say, in bits, and whether the packets in
 /// it end where it ends; `None` if it cannot be one.
-fn weigh(header: FrameHeader, payload: &[u8], way: Way) -> Option<(u32, bool)> {
+fn weigh(header: FrameHeader, payload: &[u8], direction: Direction) -> Option<(u32, bool)> {
     let mut clear = [0; limits::WEBSOCKET_GLANCE];
     let clear = clear.get_mut(..payload.len())?;
     clear.copy_from_slice(payload);
@@ -312,7 +313,9 @@ fn weigh(header: FrameHeader, payload: &[u8], way: Way) -> Option<(u32, bool)> {
         mask(clear, key, 0);
     }
     match header.opcode() {
-        Opcode::Text | Opcode::Binary if !header.rsv1() => Some(packets(clear, header.len, way)),
+        Opcode::Text | Opcode::Binary if !header.rsv1() => {
+            Some(packets(clear, header.len, direction))
+        }
         Opcode::Close => match *clear {
             [] => Some((0, false)),
             [high, low, ..] => {
@@ -326,14 +329,14 @@ fn weigh(header: FrameHeader, payload: &[u8], way: Way) -> Option<(u32, bool)> {
 }
 
 /// Evidence of the control packets that would lie one after another.
-fn packets(payload: &[u8], len: u64, way: Way) -> (u32, bool) {
+fn packets(payload: &[u8], len: u64, direction: Direction) -> (u32, bool) {
     let (mut at, mut bits) = (0_u64, 0_u32);
     while let Some(rest) = usize::try_from(at)
         .ok()
         .and_then(|at| payload.get(at..))
         .filter(|rest| !rest.is_empty())
     {
-        match plausible::evidence(rest, Some(way == Way::Up), None) {
+        match plausible::evidence(rest, Some(direction), None) {
             Evidence::Plausible {
                 bits: more,
                 packet_len,

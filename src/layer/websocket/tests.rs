@@ -1,5 +1,6 @@
 //! Conversations written as frames, read in pieces of any size, with holes.
 
+use crate::direction::{Direction, PerDirection};
 use std::ops::Range;
 
 use flate2::{Compress, Compression as Level, FlushCompress};
@@ -7,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::super::{Note, Own, Passed, Piece, Place, Seal, Stream, Way};
+use super::super::{Note, Own, Passed, Piece, Place, Seal, Stream};
 use super::*;
 use crate::flow::At;
 use crate::limits;
@@ -23,18 +24,18 @@ struct Wire {
 }
 
 impl Wire {
-    fn head(way: Way, extensions: &str) -> Self {
+    fn head(direction: Direction, extensions: &str) -> Self {
         let extensions = match extensions {
             "" => String::new(),
             list => format!("Sec-WebSocket-Extensions: {list}\r\n"),
         };
-        let head = match way {
-            Way::Up => {
+        let head = match direction {
+            Direction::Up => {
                 "GET /mqtt HTTP/1.1\r\nHost: broker\r\nConnection: Upgrade\r\n\
                  Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
                  Sec-WebSocket-Version: 13\r\n"
             }
-            Way::Down => {
+            Direction::Down => {
                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
                  Connection: Upgrade\r\n"
             }
@@ -149,8 +150,8 @@ impl Told {
 
 struct Reader {
     layer: WebSocket,
-    told: [Told; 2],
-    given: [u64; 2],
+    told: PerDirection<Told>,
+    given: PerDirection<u64>,
     most_kept: usize,
 }
 
@@ -159,13 +160,13 @@ impl Reader {
         Self {
             layer,
             told: Default::default(),
-            given: [0; 2],
+            given: PerDirection::default(),
             most_kept: 0,
         }
     }
 
-    fn push(&mut self, way: Way, stream: Stream<'_>) -> &mut Self {
-        self.given[way as usize] += match stream {
+    fn push(&mut self, direction: Direction, stream: Stream<'_>) -> &mut Self {
+        self.given[direction] += match stream {
             Stream::Data(piece) => piece.place.len(),
             Stream::Gap { place, .. } => place.len(),
         };
@@ -174,13 +175,15 @@ impl Reader {
         while let Some(stream) = next {
             next = self
                 .layer
-                .push(way, stream, &mut |way, passed| take(told, way, passed));
+                .push(direction, stream, &mut |direction, passed| {
+                    take(told, direction, passed)
+                });
         }
         self.most_kept = self.most_kept.max(self.layer.kept());
         self
     }
 
-    fn data(&mut self, way: Way, bytes: &[u8], range: Range<usize>) -> &mut Self {
+    fn data(&mut self, direction: Direction, bytes: &[u8], range: Range<usize>) -> &mut Self {
         let (start, end) = (range.start as u64, range.end as u64);
         let piece = Piece {
             bytes: &bytes[range],
@@ -188,18 +191,24 @@ impl Reader {
             at: at(start),
             seal: None,
         };
-        self.push(way, Stream::Data(piece))
+        self.push(direction, Stream::Data(piece))
     }
 
-    fn gap(&mut self, way: Way, range: Range<usize>) -> &mut Self {
+    fn gap(&mut self, direction: Direction, range: Range<usize>) -> &mut Self {
         let (start, end) = (range.start as u64, range.end as u64);
         let place = Place { start, end };
         let len = Some(place.len());
-        self.push(way, Stream::Gap { place, len })
+        self.push(direction, Stream::Gap { place, len })
     }
 
     /// Pushes all pieces; those that lie in a hole are holes.
-    fn all(&mut self, way: Way, wire: &Wire, cuts: &[usize], hole: Range<usize>) -> &mut Self {
+    fn all(
+        &mut self,
+        direction: Direction,
+        wire: &Wire,
+        cuts: &[usize],
+        hole: Range<usize>,
+    ) -> &mut Self {
         let mut cuts = cuts.to_vec();
         cuts.extend([hole.start, hole.end]);
         if !hole.is_empty() {
@@ -207,8 +216,8 @@ impl Reader {
         }
         for range in pieces(wire.bytes.len(), &cuts) {
             match hole.contains(&range.start) {
-                true => self.gap(way, range),
-                false => self.data(way, &wire.bytes, range),
+                true => self.gap(direction, range),
+                false => self.data(direction, &wire.bytes, range),
             };
         }
         self
@@ -217,12 +226,13 @@ impl Reader {
     fn finish(mut self) -> ([Told; 2], WebSocketInfo) {
         let told = &mut self.told;
         self.layer
-            .finish(&mut |way, passed| take(told, way, passed));
-        for way in [Way::Up, Way::Down] {
-            let total = self.told[way as usize].total;
-            assert_eq!(total, self.given[way as usize], "all is told, {way:?}");
+            .finish(&mut |direction, passed| take(told, direction, passed));
+        for direction in Direction::ALL {
+            let total = self.told[direction].total;
+            assert_eq!(total, self.given[direction], "all is told, {direction:?}");
         }
-        (self.told, self.layer.info().clone())
+        let PerDirection { up, down } = self.told;
+        ([up, down], self.layer.info().clone())
     }
 }
 
@@ -232,8 +242,8 @@ fn at(packet: u64) -> At {
     at
 }
 
-fn take(told: &mut [Told; 2], way: Way, passed: Passed<'_>) {
-    let told = &mut told[way as usize];
+fn take(told: &mut PerDirection<Told>, direction: Direction, passed: Passed<'_>) {
+    let told = &mut told[direction];
     let place = match passed {
         Passed::Stream(Stream::Data(piece)) => {
             assert!(!piece.bytes.is_empty(), "a piece without bytes");
@@ -266,13 +276,13 @@ fn take(told: &mut [Told; 2], way: Way, passed: Passed<'_>) {
 /// Reads two directions, the first pieces of each in turn.
 fn read(up: &Wire, down: &Wire, cuts: &[usize]) -> ([Told; 2], WebSocketInfo) {
     let mut reader = Reader::new(WebSocket::new());
-    let wires = [(Way::Up, up), (Way::Down, down)];
+    let wires = [(Direction::Up, up), (Direction::Down, down)];
     let mut queues = wires.map(|(_, wire)| pieces(wire.bytes.len(), cuts).into_iter());
     loop {
         let mut any = false;
-        for ((way, wire), queue) in wires.iter().zip(&mut queues) {
+        for ((direction, wire), queue) in wires.iter().zip(&mut queues) {
             if let Some(range) = queue.next() {
-                reader.data(*way, &wire.bytes, range);
+                reader.data(*direction, &wire.bytes, range);
                 any = true;
             }
         }
@@ -303,11 +313,11 @@ fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
 }
 
 fn up() -> Wire {
-    Wire::head(Way::Up, "")
+    Wire::head(Direction::Up, "")
 }
 
 fn down() -> Wire {
-    Wire::head(Way::Down, "")
+    Wire::head(Direction::Down, "")
 }
 
 #[test]
@@ -395,8 +405,8 @@ fn what_breaks_a_rule_is_told_and_read() {
         let mut wire = up();
         build(&mut wire);
         let mut reader = Reader::new(WebSocket::new());
-        reader.all(Way::Up, &wire, &[], 0..0);
-        reader.data(Way::Down, &down().bytes, 0..down().bytes.len());
+        reader.all(Direction::Up, &wire, &[], 0..0);
+        reader.data(Direction::Down, &down().bytes, 0..down().bytes.len());
         let ([told, _], _) = reader.finish();
         assert_eq!(told.bytes(), wire.mqtt(), "{what}");
         let mut notes = told.notes();
@@ -444,8 +454,8 @@ fn a_text_message_is_told_with_its_first_byte() {
     let start = wire.bytes.len();
     wire.plain(0x80, KEY, b"\xc0\0");
     let mut reader = Reader::new(WebSocket::new());
-    reader.all(Way::Down, &down(), &[], 0..0);
-    reader.all(Way::Up, &wire, &[start], 0..0);
+    reader.all(Direction::Down, &down(), &[], 0..0);
+    reader.all(Direction::Up, &wire, &[start], 0..0);
     let ([told, _], _) = reader.finish();
     assert_eq!(told.notes, [(Note::TextMessage, start as u64)]);
 }
@@ -473,16 +483,16 @@ fn status_codes_of_close_frames() {
 
 #[test]
 fn what_is_lost_of_a_close_frame_is_not_made_up() {
-    for (way, key) in [(Way::Up, KEY), (Way::Down, None)] {
-        let mut wire = Wire::head(way, "");
+    for (direction, key) in [(Direction::Up, KEY), (Direction::Down, None)] {
+        let mut wire = Wire::head(direction, "");
         wire.plain(0x82, key, &connect());
         let payload = wire.frame(0x88, key, b"\x03\xe8bye");
         for start in payload.clone() {
             for end in start + 1..=payload.end {
                 let mut reader = Reader::new(WebSocket::new());
-                reader.all(way, &wire, &[], start..end);
+                reader.all(direction, &wire, &[], start..end);
                 let (told, _) = reader.finish();
-                let notes = told[way as usize].notes();
+                let notes = told[direction as usize].notes();
                 let code = (start >= payload.start + 2).then_some(1000);
                 assert_eq!(
                     notes.last(),
@@ -544,9 +554,9 @@ fn a_refused_upgrade_leaves_everything_unread() {
     for cuts in [vec![], (0..200).collect::<Vec<_>>()] {
         let mut reader = Reader::new(WebSocket::new());
         let head_up = up().bytes.len();
-        reader.data(Way::Up, &wire.bytes, 0..head_up);
-        reader.all(Way::Down, &refusal, &cuts, 0..0);
-        reader.data(Way::Up, &wire.bytes, head_up..wire.bytes.len());
+        reader.data(Direction::Up, &wire.bytes, 0..head_up);
+        reader.all(Direction::Down, &refusal, &cuts, 0..0);
+        reader.data(Direction::Up, &wire.bytes, head_up..wire.bytes.len());
         let (told, info) = reader.finish();
         assert!(info.is_refused());
         assert_eq!(info.status, Some(403));
@@ -580,17 +590,21 @@ fn a_client_that_was_refused_may_ask_again() {
         answers.raw(refusal.as_bytes()).raw(&opened.bytes);
         for step in [1, 7, 1000] {
             let mut reader = Reader::new(WebSocket::new());
-            let mut send = |way, wire: &Wire, range: Range<usize>| {
+            let mut send = |direction, wire: &Wire, range: Range<usize>| {
                 for start in range.clone().step_by(step) {
-                    reader.data(way, &wire.bytes, start..(start + step).min(range.end));
+                    reader.data(direction, &wire.bytes, start..(start + step).min(range.end));
                 }
             };
             let head = asked + up().bytes.len();
-            send(Way::Up, &first, 0..asked);
-            send(Way::Down, &answers, 0..refusal.len());
-            send(Way::Up, &first, asked..head);
-            send(Way::Down, &answers, refusal.len()..answers.bytes.len());
-            send(Way::Up, &first, head..first.bytes.len());
+            send(Direction::Up, &first, 0..asked);
+            send(Direction::Down, &answers, 0..refusal.len());
+            send(Direction::Up, &first, asked..head);
+            send(
+                Direction::Down,
+                &answers,
+                refusal.len()..answers.bytes.len(),
+            );
+            send(Direction::Up, &first, head..first.bytes.len());
             let ([u, d], info) = reader.finish();
             let refused = Note::Refused { status: 401 };
             if is_read {
@@ -613,7 +627,7 @@ fn an_endless_head_is_bounded() {
     let mut start = 0;
     for _ in 0..2_000 {
         reader.data(
-            Way::Up,
+            Direction::Up,
             &[vec![0; start], line.clone()].concat(),
             start..start + line.len(),
         );
@@ -647,11 +661,11 @@ fn what_lies_behind_a_head_is_handed_back() {
             assert!(!matches!(passed, Passed::Stream(_)), "told too early");
         };
         let start = Stream::Data(piece(0..cut));
-        assert_eq!(layer.push(Way::Up, start, &mut sink), None);
+        assert_eq!(layer.push(Direction::Up, start, &mut sink), None);
         assert_eq!(layer.info().path, None);
         let end = up.bytes.len();
         let rest = Stream::Data(piece(cut..end));
-        let left = layer.push(Way::Up, rest, &mut sink);
+        let left = layer.push(Direction::Up, rest, &mut sink);
         assert_eq!(left, Some(Stream::Data(piece(head..end))));
         assert_eq!(layer.info().path.as_deref(), Some("/mqtt"));
     }
@@ -662,10 +676,10 @@ fn frames_before_the_answer_was_captured() {
     let (mut up, mut down) = (up(), down());
     up.plain(0x82, KEY, &connect());
     down.plain(0x82, None, b"\x20\x02\0\0");
-    for first in [Way::Up, Way::Down] {
+    for first in Direction::ALL {
         let mut reader = Reader::new(WebSocket::new());
-        for (way, wire) in [(first, [&up, &down]), (first.reversed(), [&up, &down])] {
-            reader.all(way, wire[way as usize], &[], 0..0);
+        for (direction, wire) in [(first, [&up, &down]), (first.reversed(), [&up, &down])] {
+            reader.all(direction, wire[direction as usize], &[], 0..0);
         }
         let ([u, d], info) = reader.finish();
         assert_eq!((u.bytes(), d.bytes()), (up.mqtt(), down.mqtt()));
@@ -696,7 +710,7 @@ fn places_of_a_layer_below() {
             at: at(start),
             seal: Some(sealed),
         };
-        reader.push(Way::Up, Stream::Data(piece));
+        reader.push(Direction::Up, Stream::Data(piece));
     }
     let ([told, _], _) = reader.finish();
     assert_eq!(told.bytes(), wire.mqtt());
@@ -720,7 +734,7 @@ mod holes {
         let mut reader = Reader::new(WebSocket::new());
         // Three bytes into the payload: the mask has to go on in phase.
         let hole = start + 8 + 21..start + 8 + 60;
-        reader.all(Way::Up, &wire, &[], hole.clone());
+        reader.all(Direction::Up, &wire, &[], hole.clone());
         let ([told, _], _) = reader.finish();
         let kept: Vec<u8> = wire
             .clear
@@ -741,7 +755,7 @@ mod holes {
             .plain(0x82, KEY, b"\xc0\0");
         let hole = wire.bytes.len() - 30..wire.bytes.len() - 10;
         let mut reader = Reader::new(WebSocket::new());
-        reader.all(Way::Up, &wire, &[], hole);
+        reader.all(Direction::Up, &wire, &[], hole);
         let ([told, _], _) = reader.finish();
         assert_eq!(told.bytes(), b"\xc0\0");
         assert_eq!(told.gaps[0].1, Some(0));
@@ -751,8 +765,8 @@ mod holes {
     /// behind it.
     #[test]
     fn over_a_header_the_next_frame_is_found() {
-        for (way, key) in [(Way::Up, KEY), (Way::Down, None)] {
-            let mut wire = Wire::head(way, "");
+        for (direction, key) in [(Direction::Up, KEY), (Direction::Down, None)] {
+            let mut wire = Wire::head(direction, "");
             wire.plain(0x82, key, &publish("a/b", b"gone"));
             let lost = wire.starts[1]..wire.bytes.len();
             let first = wire.clear.len();
@@ -764,13 +778,13 @@ mod holes {
                 let mut cut = wire.clone();
                 cut.bytes.truncate(end);
                 let mut reader = Reader::new(WebSocket::new());
-                reader.all(way, &cut, &wire.starts, lost.clone());
+                reader.all(direction, &cut, &wire.starts, lost.clone());
                 let (told, _) = reader.finish();
-                let told = &told[way as usize];
+                let told = &told[direction as usize];
                 assert_eq!(
                     told.bytes(),
                     wire.mqtt()[first..first + 4 * keep],
-                    "{way:?}"
+                    "{direction:?}"
                 );
                 assert_eq!(told.gaps.len(), 1);
                 assert_eq!(told.gaps[0].1, None);
@@ -785,20 +799,20 @@ mod holes {
         down.plain(0x82, None, b"\x20\x02\0\0")
             .plain(0x82, None, b"\xd0\0")
             .plain(0x82, None, b"\xd0\0");
-        for lost in [Way::Up, Way::Down] {
+        for lost in Direction::ALL {
             let mut reader = Reader::new(WebSocket::new());
-            for (way, wire) in [(Way::Up, &up), (Way::Down, &down)] {
-                let hole = if way == lost {
+            for (direction, wire) in [(Direction::Up, &up), (Direction::Down, &down)] {
+                let hole = if direction == lost {
                     10..wire.starts[1]
                 } else {
                     0..0
                 };
-                reader.all(way, wire, &wire.starts, hole);
+                reader.all(direction, wire, &wire.starts, hole);
             }
             let ([u, d], info) = reader.finish();
             assert_eq!((u.bytes(), d.bytes()), (up.mqtt(), down.mqtt()), "{lost:?}");
-            assert_eq!(info.status.is_none(), lost == Way::Down);
-            assert_eq!(info.path.is_none(), lost == Way::Up);
+            assert_eq!(info.status.is_none(), lost == Direction::Down);
+            assert_eq!(info.path.is_none(), lost == Direction::Up);
         }
     }
 
@@ -811,8 +825,8 @@ mod holes {
         down.plain(0x82, None, b"\x40\x02\0\x01")
             .plain(0x82, None, b"\x40\x02\0\x02");
         let mut reader = Reader::new(WebSocket::joining());
-        reader.all(Way::Up, &up, &up.starts, 0..0);
-        reader.all(Way::Down, &down, &down.starts, 0..0);
+        reader.all(Direction::Up, &up, &up.starts, 0..0);
+        reader.all(Direction::Down, &down, &down.starts, 0..0);
         let ([u, d], info) = reader.finish();
         assert_eq!((u.bytes(), d.bytes()), (up.mqtt(), down.mqtt()));
         assert_eq!(u.own_of(Own::Unread), 17);
@@ -831,7 +845,7 @@ mod holes {
             state ^= state << 17;
             *byte = state as u8;
         }
-        for way in [Way::Up, Way::Down] {
+        for direction in Direction::ALL {
             let mut reader = Reader::new(WebSocket::joining());
             let mut start = 0;
             for len in (1..200).cycle() {
@@ -839,12 +853,12 @@ mod holes {
                 if start == end {
                     break;
                 }
-                reader.data(way, &bytes, start..end);
+                reader.data(direction, &bytes, start..end);
                 start = end;
             }
             let most = reader.most_kept;
             let (told, _) = reader.finish();
-            assert!(told[way as usize].data.is_empty());
+            assert!(told[direction as usize].data.is_empty());
             assert!(most < 4 * limits::RESYNC_BYTES, "{most}");
         }
     }
@@ -855,7 +869,7 @@ mod holes {
         let bytes = b"\x82\0".repeat(50_000);
         let mut reader = Reader::new(WebSocket::joining());
         for start in (1..bytes.len() - 1000).step_by(1000) {
-            reader.data(Way::Down, &bytes, start..start + 1000);
+            reader.data(Direction::Down, &bytes, start..start + 1000);
         }
         let ([_, told], _) = reader.finish();
         assert_eq!(told.own_of(Own::WsFrame), 0);
@@ -899,8 +913,8 @@ mod compressed {
 
     fn wires(extensions: &str) -> (Wire, Wire) {
         (
-            Wire::head(Way::Up, extensions),
-            Wire::head(Way::Down, extensions),
+            Wire::head(Direction::Up, extensions),
+            Wire::head(Direction::Down, extensions),
         )
     }
 
@@ -1022,8 +1036,8 @@ mod compressed {
         let (up, down) = looking_back(true, 15, &messages);
         let from = down.starts[3] + 5;
         let mut reader = Reader::new(WebSocket::new());
-        reader.all(Way::Up, &up, &[], 0..0);
-        reader.all(Way::Down, &down, &[], from..from + 4);
+        reader.all(Direction::Up, &up, &[], 0..0);
+        reader.all(Direction::Down, &down, &[], from..from + 4);
         let ([_, told], _) = reader.finish();
         let without: Vec<u8> = messages.concat();
         let (before, after) = (messages[..2].concat(), messages[3..].concat());
@@ -1043,8 +1057,8 @@ mod compressed {
         let (up, down) = looking_back(false, 15, &messages);
         let from = down.starts[3] + 5;
         let mut reader = Reader::new(WebSocket::new());
-        reader.all(Way::Up, &up, &[], 0..0);
-        reader.all(Way::Down, &down, &[], from..from + 4);
+        reader.all(Direction::Up, &up, &[], 0..0);
+        reader.all(Direction::Down, &down, &[], from..from + 4);
         let ([_, told], _) = reader.finish();
         assert!(told.bytes().starts_with(&messages[..2].concat()));
         assert!(told.bytes().ends_with(b"\xc0\0"));
@@ -1059,8 +1073,8 @@ mod compressed {
         for afresh in [true, false] {
             let (up, down) = looking_back(afresh, 15, &messages);
             let mut reader = Reader::new(WebSocket::new());
-            reader.all(Way::Up, &up, &[], 0..0);
-            reader.all(Way::Down, &down, &down.starts, 9..down.starts[1]);
+            reader.all(Direction::Up, &up, &[], 0..0);
+            reader.all(Direction::Down, &down, &down.starts, 9..down.starts[1]);
             let ([_, told], info) = reader.finish();
             assert_eq!(told.bytes(), down.mqtt());
             assert_eq!(info.deflate, None);
@@ -1073,7 +1087,7 @@ mod compressed {
         let mut reader = Reader::new(WebSocket::joining());
         let len = down.bytes.len();
         for range in pieces(len, &down.starts).into_iter().skip(1) {
-            reader.data(Way::Down, &down.bytes, range);
+            reader.data(Direction::Down, &down.bytes, range);
         }
         let ([_, told], _) = reader.finish();
         assert_eq!(told.bytes(), down.mqtt());
@@ -1111,7 +1125,7 @@ mod compressed {
             let mut layer = WebSocket::new();
             let (mut passed_on, mut largest, mut notes) = (0, 0, Vec::new());
             let mut last = Vec::new();
-            let mut sink = |_: Way, passed: Passed<'_>| match passed {
+            let mut sink = |_: Direction, passed: Passed<'_>| match passed {
                 Passed::Stream(Stream::Data(piece)) => {
                     passed_on += piece.bytes.len() as u64;
                     largest = largest.max(piece.bytes.len());
@@ -1123,7 +1137,7 @@ mod compressed {
                 Passed::Note(note, _) => notes.push(note),
                 _ => {}
             };
-            for (way, wire) in [(Way::Up, &up), (Way::Down, &down)] {
+            for (direction, wire) in [(Direction::Up, &up), (Direction::Down, &down)] {
                 let cuts: Vec<usize> = (0..wire.bytes.len()).step_by(1400).collect();
                 for range in pieces(wire.bytes.len(), &cuts) {
                     let place = Place {
@@ -1138,7 +1152,7 @@ mod compressed {
                     };
                     let mut next = Some(Stream::Data(piece));
                     while let Some(stream) = next {
-                        next = layer.push(way, stream, &mut sink);
+                        next = layer.push(direction, stream, &mut sink);
                     }
                     assert!(layer.kept() < 64 << 10);
                 }
@@ -1173,10 +1187,10 @@ mod compressed {
                 down.frame(0xc2, None, &block[..block.len() - 4]);
             }
             let mut reader = Reader::new(WebSocket::new());
-            reader.all(Way::Up, &up, &[], 0..0);
+            reader.all(Direction::Up, &up, &[], 0..0);
             let mut passed_on = 0;
             let mut notes = Vec::new();
-            let mut sink = |_: Way, passed: Passed<'_>| match passed {
+            let mut sink = |_: Direction, passed: Passed<'_>| match passed {
                 Passed::Stream(Stream::Data(piece)) => passed_on += piece.bytes.len() as u64,
                 Passed::Note(note, _) => notes.push(note),
                 _ => {}
@@ -1189,7 +1203,7 @@ mod compressed {
                 seal: None,
             }));
             while let Some(stream) = next {
-                next = reader.layer.push(Way::Down, stream, &mut sink);
+                next = reader.layer.push(Direction::Down, stream, &mut sink);
             }
             let expected = limits::INFLATED_BYTES..budget(&down);
             assert!(expected.contains(&passed_on), "{passed_on} bytes");
@@ -1205,14 +1219,14 @@ mod compressed {
         let messages = messages(5);
         let (up, down) = looking_back(false, 15, &messages);
         let mut reader = Reader::new(WebSocket::new());
-        reader.all(Way::Up, &up, &[], 0..0);
+        reader.all(Direction::Up, &up, &[], 0..0);
         let half = down.starts[3] + 5;
-        reader.data(Way::Down, &down.bytes, 0..half);
+        reader.data(Direction::Down, &down.bytes, 0..half);
         assert!(reader.layer.kept() > 32 << 10);
         let Reader { layer, told, .. } = &mut reader;
-        layer.shed(&mut |way, passed| take(told, way, passed));
+        layer.shed(&mut |direction, passed| take(told, direction, passed));
         assert!(reader.layer.kept() < 1 << 10);
-        reader.data(Way::Down, &down.bytes, half..down.bytes.len());
+        reader.data(Direction::Down, &down.bytes, half..down.bytes.len());
         let ([_, told], _) = reader.finish();
         assert!(told.bytes().starts_with(&messages[..2].concat()));
         assert!(matches!(
@@ -1249,12 +1263,12 @@ mod properties {
         ]
     }
 
-    fn wire(way: Way, steps: &[Step], key: u32) -> Wire {
-        let mut wire = Wire::head(way, "");
+    fn wire(direction: Direction, steps: &[Step], key: u32) -> Wire {
+        let mut wire = Wire::head(direction, "");
         let mut key = key;
         for step in steps {
             key = key.wrapping_mul(0x9e37_79b1).wrapping_add(1);
-            let mask = (way == Way::Up).then_some(key.to_be_bytes());
+            let mask = (direction == Direction::Up).then_some(key.to_be_bytes());
             match step {
                 Step::Ping(body) => {
                     wire.control(0x89, mask, body);
@@ -1297,23 +1311,23 @@ mod properties {
             key: u32,
             indices in vec(any::<Index>(), 0..40),
         ) {
-            let (up, down) = (wire(Way::Up, &up, key), wire(Way::Down, &down, key));
+            let (up, down) = (wire(Direction::Up, &up, key), wire(Direction::Down, &down, key));
             let (whole, info) = read(&up, &down, &[]);
             let (split, same_info) = read(&up, &down, &cuts(up.bytes.len(), &indices));
             let each: Vec<usize> = (0..up.bytes.len().max(down.bytes.len())).collect();
             let (bytes, _) = read(&up, &down, &each);
             prop_assert_eq!(info, same_info);
-            for (way, wire) in [(0, &up), (1, &down)] {
-                prop_assert_eq!(whole[way].bytes(), wire.mqtt());
-                for told in [&split[way], &bytes[way]] {
-                    prop_assert_eq!(told.notes(), whole[way].notes());
-                    prop_assert_eq!(told.spans(), whole[way].spans());
+            for (direction, wire) in [(0, &up), (1, &down)] {
+                prop_assert_eq!(whole[direction].bytes(), wire.mqtt());
+                for told in [&split[direction], &bytes[direction]] {
+                    prop_assert_eq!(told.notes(), whole[direction].notes());
+                    prop_assert_eq!(told.spans(), whole[direction].spans());
                     let places = |told: &Told| told.data.iter().map(|d| (d.0, d.1)).collect::<Vec<_>>();
-                    prop_assert_eq!(places(told), places(&whole[way]));
+                    prop_assert_eq!(places(told), places(&whole[direction]));
                     prop_assert_eq!(told.gaps.len(), 0);
                 }
                 // Each byte comes with the packet that brought it.
-                prop_assert!(bytes[way].data.iter().all(|(_, at, packet)| at == packet));
+                prop_assert!(bytes[direction].data.iter().all(|(_, at, packet)| at == packet));
             }
         }
 
@@ -1328,8 +1342,8 @@ mod properties {
             len in 1..200_usize,
             stop in any::<Index>(),
         ) {
-            let way = if up { Way::Up } else { Way::Down };
-            let wire = wire(way, &steps, key);
+            let direction = if up { Direction::Up } else { Direction::Down };
+            let wire = wire(direction, &steps, key);
             let head = wire.starts.get(1).copied().unwrap_or(wire.bytes.len());
             let start = head + from.index(wire.bytes.len() - head + 1);
             let end = match stop.index(2) {
@@ -1338,9 +1352,9 @@ mod properties {
                 _ => *wire.starts.iter().find(|at| **at > start).unwrap_or(&wire.bytes.len()),
             };
             let mut reader = Reader::new(WebSocket::new());
-            reader.all(way, &wire, &wire.starts, start..end);
+            reader.all(direction, &wire, &wire.starts, start..end);
             let (told, _) = reader.finish();
-            let told = &told[way as usize];
+            let told = &told[direction as usize];
             // Nothing is invented, and nothing before the hole is lost.
             let mut rest = wire.clear.iter();
             for (byte, at, _) in &told.data {
@@ -1387,8 +1401,8 @@ mod properties {
         ) {
             let extensions = if afresh { BOTH } else { "permessage-deflate" };
             let mut deflater = Deflater::new(afresh, bits);
-            let down = Wire::head(Way::Down, extensions);
-            let mut up = Wire::head(Way::Up, extensions);
+            let down = Wire::head(Direction::Down, extensions);
+            let mut up = Wire::head(Direction::Up, extensions);
             let mut messages = Vec::new();
             for (text, fragment) in &steps {
                 let bytes = deflater.message(text.as_bytes());
@@ -1405,13 +1419,13 @@ mod properties {
                 messages.push((start..up.bytes.len(), text.as_bytes()));
             }
             let mut reader = Reader::new(WebSocket::new());
-            reader.all(Way::Down, &down, &[], 0..0);
+            reader.all(Direction::Down, &down, &[], 0..0);
             let head = up.starts[1];
             let range = hole.map_or(0..0, |(from, len)| {
                 let start = head + from.index(up.bytes.len() - head);
                 start..(start + len).min(up.bytes.len())
             });
-            reader.all(Way::Up, &up, &cuts(up.bytes.len(), &indices), range.clone());
+            reader.all(Direction::Up, &up, &cuts(up.bytes.len(), &indices), range.clone());
             let ([told, _], _) = reader.finish();
             // Where frames are lost, how soon one is found is another matter.
             let lost = Note::Broken("the header of a frame was lost");
@@ -1442,8 +1456,8 @@ mod properties {
             indices in vec(any::<Index>(), 0..12),
             hole in (any::<Index>(), 0..50_usize),
         ) {
-            for way in [Way::Up, Way::Down] {
-                let mut wire = wire(way, &steps, key);
+            for direction in Direction::ALL {
+                let mut wire = wire(direction, &steps, key);
                 for (index, byte) in &damage {
                     let at = index.index(wire.bytes.len());
                     wire.bytes[at] = *byte;
@@ -1453,7 +1467,7 @@ mod properties {
                 let start = hole.0.index(wire.bytes.len());
                 let end = (start + hole.1).min(wire.bytes.len());
                 let cuts = cuts(wire.bytes.len(), &indices);
-                reader.all(way, &wire, &cuts, start..end);
+                reader.all(direction, &wire, &cuts, start..end);
                 reader.finish();
             }
         }

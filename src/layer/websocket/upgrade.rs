@@ -14,7 +14,8 @@
 //! lacks is told, and it is followed all the same: the server decides, and its
 //! answer will be here too.
 
-use super::super::{Answer, Way};
+use super::super::Answer;
+use crate::direction::Direction;
 use crate::limits;
 
 /// What a WebSocket's opening says.
@@ -72,10 +73,10 @@ pub struct Deflate {
 
 impl Deflate {
     /// Whether messages that go this way are compressed each by itself.
-    pub(super) const fn starts_afresh(self, way: Way) -> bool {
-        match way {
-            Way::Up => self.client_no_context_takeover,
-            Way::Down => self.server_no_context_takeover,
+    pub(super) const fn starts_afresh(self, direction: Direction) -> bool {
+        match direction {
+            Direction::Up => self.client_no_context_takeover,
+            Direction::Down => self.server_no_context_takeover,
         }
     }
 }
@@ -107,18 +108,18 @@ impl Compression {
 /// WebSocket.
 pub fn request(bytes: &[u8]) -> Answer {
     let is_http = |line: &[u8]| line.ends_with(b" HTTP/1.1");
-    head(bytes, b"GET ", is_http, Way::Up)
+    head(bytes, b"GET ", is_http, Direction::Up)
 }
 
 /// Whether the first bytes that a server sends open a WebSocket.
 pub fn response(bytes: &[u8]) -> Answer {
     let is_switching = |line: &[u8]| line.split(|&b| b == b' ').nth(1) == Some(b"101");
-    head(bytes, b"HTTP/1.1 ", is_switching, Way::Down)
+    head(bytes, b"HTTP/1.1 ", is_switching, Direction::Down)
 }
 
 /// Whether bytes begin with a head for a WebSocket: with `start`, a first line
 /// that will do, and an `Upgrade` field.
-fn head(bytes: &[u8], start: &[u8], first_line: fn(&[u8]) -> bool, way: Way) -> Answer {
+fn head(bytes: &[u8], start: &[u8], first_line: fn(&[u8]) -> bool, direction: Direction) -> Answer {
     if !bytes.starts_with(start) {
         return match start.starts_with(bytes) {
             true => Answer::More,
@@ -132,7 +133,7 @@ fn head(bytes: &[u8], start: &[u8], first_line: fn(&[u8]) -> bool, way: Way) -> 
         _ if !will_do => Answer::No,
         None if bytes.len() >= limits::UPGRADE_BYTES => Answer::No,
         None => Answer::More,
-        Some(end) => match fields(bytes.get(..end).unwrap_or_default(), way) {
+        Some(end) => match fields(bytes.get(..end).unwrap_or_default(), direction) {
             Some(head) if head.has_token("Upgrade", "websocket") => Answer::Yes,
             _ => Answer::No,
         },
@@ -177,7 +178,7 @@ const SWITCHING: u16 = 101;
 /// How many bytes follow the head of a response that refuses; `None` if only the
 /// end of the connection, or what is among them, tells.
 pub(super) fn body_len(bytes: &[u8]) -> Option<u64> {
-    let head = fields(bytes, Way::Down)?;
+    let head = fields(bytes, Direction::Down)?;
     match head.status {
         204 | 304 => Some(0),
         _ if head.field("Transfer-Encoding").is_some() => None,
@@ -221,15 +222,15 @@ impl Head {
 }
 
 /// Reads a whole head; `None` if it is not HTTP.
-fn fields(bytes: &[u8], way: Way) -> Option<Head> {
+fn fields(bytes: &[u8], direction: Direction) -> Option<Head> {
     let mut storage = [httparse::EMPTY_HEADER; limits::UPGRADE_FIELDS];
-    let (target, status, fields) = match way {
-        Way::Up => {
+    let (target, status, fields) = match direction {
+        Direction::Up => {
             let mut request = httparse::Request::new(&mut storage);
             request.parse(bytes).ok()?;
             (request.path?, 0, request.headers)
         }
-        Way::Down => {
+        Direction::Down => {
             let mut response = httparse::Response::new(&mut storage);
             response.parse(bytes).ok()?;
             ("", response.code?, response.headers)
@@ -255,7 +256,7 @@ pub(super) fn read_request(
     info: &mut WebSocketInfo,
     odd: &mut dyn FnMut(&'static str),
 ) -> Compression {
-    let Some(head) = fields(bytes, Way::Up) else {
+    let Some(head) = fields(bytes, Direction::Up) else {
         odd("an upgrade request that cannot be read as HTTP");
         return Compression::Unknown;
     };
@@ -312,7 +313,7 @@ pub(super) fn read_response(
     compression: &mut Compression,
     odd: &mut dyn FnMut(&'static str),
 ) -> bool {
-    let Some(head) = fields(bytes, Way::Down) else {
+    let Some(head) = fields(bytes, Direction::Down) else {
         odd("an answer to the upgrade request that cannot be read as HTTP");
         return true;
     };
@@ -460,7 +461,7 @@ mod tests {
         let deflate = info.deflate.unwrap();
         assert_eq!(compression, Compression::Agreed(deflate));
         assert_eq!(deflate.server_max_window_bits, Some(10));
-        assert!(deflate.starts_afresh(Way::Down) && !deflate.starts_afresh(Way::Up));
+        assert!(deflate.starts_afresh(Direction::Down) && !deflate.starts_afresh(Direction::Up));
         assert_eq!(info.extensions, ["other"]);
         assert_eq!(answer("").1, Compression::Without);
     }

@@ -3,7 +3,7 @@
 use super::super::account::{GroupKey, Ladder, Message, MessageCauses, Step};
 use super::super::traffic;
 use super::{Books, Rules};
-use crate::frame::{Direction, MQTTFrame};
+use crate::frame::{Direction, MQTTFrame, PerDirection};
 use crate::limits;
 use crate::mqtt::ControlPacket;
 use crate::mqtt::packet::Publish;
@@ -115,7 +115,7 @@ impl Books {
                     && publish.topic_alias.is_some(),
                 payload: publish.payload_len,
                 packet: frame.header.packet_len() as u32,
-                bytes: [0; 2],
+                bytes: PerDirection::default(),
                 causes: MessageCauses::default(),
                 fixed_share: 0,
             },

@@ -20,13 +20,13 @@ use super::carriage::Carriage;
 use super::cause::{Cause, Causes, Mechanism, Purpose};
 use super::label::{Label, is_of_exchange};
 use super::layer::{Layer, Layers};
-use super::level::{Level, Measures};
+use super::level::Level;
 use super::share::Share;
 use super::traffic;
 use super::wake::Wakes;
 use crate::engine::{Captured, CapturedSegment, Span};
 use crate::flow::Carried;
-use crate::frame::{Connection, Direction, MQTTFrame};
+use crate::frame::{Connection, Direction, MQTTFrame, PerDirection};
 use crate::limits;
 use crate::net::{Endpoint, TcpFlags};
 use lane::{Fresh, Kind, Lane, Progress, Waiting};
@@ -53,7 +53,7 @@ pub(super) struct Books {
     account: ConnectionAccount,
     terms: Terms,
     wakes: Wakes,
-    lanes: [Lane; 2],
+    lanes: PerDirection<Lane>,
     open: Vec<Option<Open>>,
     free: Vec<u32>,
     /// Incomplete exchanges by the direction and identifier of their PUBLISH.
@@ -99,8 +99,8 @@ impl Books {
                 server,
                 client_id: None,
                 version: None,
-                frames: [0; 2],
-                bytes: [Measures::default(); 2],
+                frames: PerDirection::default(),
+                bytes: PerDirection::default(),
                 layers: Layers::default(),
                 causes: Causes::default(),
                 fixed: 0,
@@ -146,7 +146,7 @@ impl Books {
             true => Direction::Up,
             false => Direction::Down,
         };
-        let (me, peer) = (direction as usize, direction.reversed() as usize);
+        let (me, peer) = (direction, direction.reversed());
         head.settle_fragments(carried.len.into());
         self.count_frame(direction, captured, &carried, &head, rules);
 
@@ -224,7 +224,7 @@ impl Books {
         head: &Head,
         rules: Rules,
     ) {
-        let (me, peer) = (direction as usize, direction.reversed() as usize);
+        let (me, peer) = (direction, direction.reversed());
         let measures = head.measures();
         self.wakes.packet(captured.time);
         self.account.frames[me] += measures.packets;
@@ -258,7 +258,7 @@ impl Books {
             open.labels += 1;
             open.is_incomplete &= !owner.is_some_and(|owner| owner.completes);
         }
-        let lane = frame.direction as usize;
+        let lane = frame.direction;
         let slot = owner.map(|owner| owner.slot);
         let label = Label::of(frame, slot);
         match self.lanes[lane].carriage.take() {
@@ -274,7 +274,7 @@ impl Books {
 
     /// What a stretch of a stream with layers below MQTT is.
     pub(super) fn span(&mut self, span: &Span<'_>, rules: Rules) {
-        let lane = span.direction as usize;
+        let lane = span.direction;
         let mut carriage = self.lanes[lane].carriage.take().unwrap_or_default();
         carriage.span(span.place, span.kind, rules.share, &mut |label| {
             self.label(lane, label);
@@ -285,7 +285,7 @@ impl Books {
     }
 
     /// A label of what carries MQTT, or of a part of a control packet.
-    fn label(&mut self, lane: usize, label: Label) {
+    fn label(&mut self, lane: Direction, label: Label) {
         if let Some(slot) = label.owner
             && let Some(open) = self.open[slot as usize].as_mut()
         {
@@ -299,7 +299,7 @@ impl Books {
         self.lanes[lane].labels.push(label);
     }
 
-    fn put_back(&mut self, lane: usize, mut carriage: Box<Carriage>, rules: Rules) {
+    fn put_back(&mut self, lane: Direction, mut carriage: Box<Carriage>, rules: Rules) {
         for owner in carriage.take_released() {
             self.unname(owner, rules);
         }
@@ -317,7 +317,7 @@ impl Books {
     }
 
     /// Has a frame wait, or posts it if its labels are there.
-    fn wait(&mut self, lane: usize, waiting: Waiting, rules: Rules) {
+    fn wait(&mut self, lane: Direction, waiting: Waiting, rules: Rules) {
         if self.finished || waiting.to <= self.lanes[lane].labels.cursor {
             self.post(lane, &waiting, rules);
             return;
@@ -329,7 +329,7 @@ impl Books {
     }
 
     /// Posts what waits and has its labels now.
-    fn settle(&mut self, lane: usize, rules: Rules) {
+    fn settle(&mut self, lane: Direction, rules: Rules) {
         let cursor = match self.finished {
             true => i64::MAX,
             false => self.lanes[lane].labels.cursor,
@@ -347,7 +347,7 @@ impl Books {
 
     /// Forgets labels and closes the books of messages that nothing names any
     /// more.
-    fn prune(&mut self, lane: usize, rules: Rules) {
+    fn prune(&mut self, lane: Direction, rules: Rules) {
         let here = &mut self.lanes[lane];
         let waiting = here.waiting.iter().map(|w| w.from).min();
         let needed = here.acked.unwrap_or(0).min(waiting.unwrap_or(i64::MAX));
@@ -362,15 +362,15 @@ impl Books {
     /// label any more. Stragglers may still come.
     pub(super) fn finish(&mut self, rules: Rules) {
         if !self.finished {
-            for lane in 0..2 {
+            for lane in Direction::ALL {
                 if let Some(mut carriage) = self.lanes[lane].carriage.take() {
                     carriage.finish(rules.share, &mut |label| self.label(lane, label));
                     self.put_back(lane, carriage, rules);
                 }
             }
             self.finished = true;
-            self.settle(0, rules);
-            self.settle(1, rules);
+            self.settle(Direction::Up, rules);
+            self.settle(Direction::Down, rules);
         }
     }
 
@@ -382,14 +382,14 @@ impl Books {
     /// Nothing comes any more.
     pub(super) fn close(mut self, rules: Rules) -> Closed {
         self.finish(rules);
-        for lane in 0..2 {
+        for lane in Direction::ALL {
             self.lanes[lane].labels.take();
         }
         for slot in 0..self.open.len() {
             self.retire(slot as u32, rules);
         }
         let frames = self.account.frames;
-        self.doubts.one_sided = u64::from(frames[0] == 0 || frames[1] == 0);
+        self.doubts.one_sided = u64::from(frames.up == 0 || frames.down == 0);
         self.doubts.joined = u64::from(!self.is_from_start);
         let account = &mut self.account;
         account

@@ -71,7 +71,7 @@ fn divide(head: &Measures, weights: &[u64]) -> Vec<Measures> {
 
 impl Books {
     /// Divides a frame among those whose bytes it carries or acknowledges.
-    pub(super) fn post(&mut self, lane: usize, frame: &Waiting, rules: Rules) {
+    pub(super) fn post(&mut self, lane: Direction, frame: &Waiting, rules: Rules) {
         let mut pieces = std::mem::take(&mut self.pieces);
         pieces.clear();
         match &frame.kind {
@@ -121,7 +121,7 @@ impl Books {
     /// The control packets whose bytes a frame carries.
     fn carried(
         &mut self,
-        lane: usize,
+        lane: Direction,
         frame: &Waiting,
         fresh: &Fresh,
         rules: Rules,
@@ -178,7 +178,7 @@ impl Books {
 
     /// The control packets whose bytes a frame acknowledges, and those bytes
     /// that were not seen.
-    fn acknowledged(&self, lane: usize, frame: &Waiting, pieces: &mut Vec<Piece>) {
+    fn acknowledged(&self, lane: Direction, frame: &Waiting, pieces: &mut Vec<Piece>) {
         let lane = &self.lanes[lane];
         let mut push = |bytes: u64, label: Option<&Label>| {
             if bytes > 0 {
@@ -222,13 +222,7 @@ impl Books {
             time: Timestamp::MIN,
         };
         let mut pieces = Vec::new();
-        self.carried(
-            direction as usize,
-            &waiting,
-            &Fresh::Nothing,
-            rules,
-            &mut pieces,
-        );
+        self.carried(direction, &waiting, &Fresh::Nothing, rules, &mut pieces);
         let payload: Measures = pieces.iter().map(|piece| piece.old).sum();
         self.book(direction, cause, None, head.measures() + payload, rules);
     }
@@ -291,14 +285,14 @@ impl Books {
         rules: Rules,
     ) {
         let bytes = rules.level.of(&measures);
-        self.account.bytes[direction as usize] += measures;
+        self.account.bytes[direction] += measures;
         self.account.causes.add(cause, bytes);
         let open = owner.and_then(|slot| self.open[slot as usize].as_mut());
         let term = Term::of(cause, open.is_some());
         self.terms.add(term, direction, measures);
         match open {
             Some(open) => {
-                open.message.bytes[direction as usize] += bytes;
+                open.message.bytes[direction] += bytes;
                 open.message.causes.add(cause, bytes);
                 open.frames.add(cause, direction, measures.packets);
             }

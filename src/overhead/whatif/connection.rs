@@ -1,7 +1,6 @@
 //! Connections done otherwise: keep alive, TCP options, what lies between TCP
 //! and MQTT.
 
-use super::super::DIRECTIONS;
 use super::super::account::Term;
 use super::super::amount::Amount;
 use super::super::distribution::Distribution;
@@ -36,11 +35,11 @@ impl Model<'_> {
             false => 0.0,
             true => (seen + needed(gaps, seconds) - needed(gaps, old)).max(0.0),
         };
-        for direction in DIRECTIONS {
+        for direction in Direction::ALL {
             let measured = self.bill.get(Term::Time, direction);
             let new = match seen > 0.0 {
                 true => measured * (pings / seen),
-                false => measured + self.cycle()[direction as usize] * pings,
+                false => measured + self.cycle()[direction] * pings,
             };
             *self.bill.get_mut(Term::Time, direction) = new;
         }
@@ -48,8 +47,8 @@ impl Model<'_> {
     }
 
     pub(super) fn no_timestamps(&mut self) {
-        for direction in DIRECTIONS {
-            let headers = &self.connection.headers[direction as usize];
+        for direction in Direction::ALL {
+            let headers = &self.connection.headers[direction];
             let saved = headers.timestamps as f64;
             let all: f64 = Term::ALL
                 .into_iter()
@@ -76,8 +75,8 @@ impl Model<'_> {
 
     /// What each segment with control packets takes besides.
     pub(super) fn each_write(&mut self, more: impl Fn(Direction, f64) -> f64) {
-        for direction in DIRECTIONS {
-            let at = direction as usize;
+        for direction in Direction::ALL {
+            let at = direction;
             let writes = self.connection.writes[at] as f64;
             let bytes: f64 = Term::ALL
                 .into_iter()

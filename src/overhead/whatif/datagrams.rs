@@ -9,7 +9,7 @@ impl Model<'_> {
     /// Headers of a UDP datagram on the same link.
     pub(super) fn datagram(&self, direction: Direction) -> Amount {
         const UDP: f64 = 8.0;
-        let headers = &self.connection.headers[direction as usize];
+        let headers = &self.connection.headers[direction];
         let n = headers.sum.packets.max(1) as f64;
         let tcp = headers.tcp as f64 / n;
         let mut header = self.header(direction);

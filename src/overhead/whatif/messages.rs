@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::super::DIRECTIONS;
 use super::super::account::Term;
 use super::super::amount::Amount;
 use super::super::traffic::Shape;
 use super::model::{Group, Model};
 use super::{Bound, Outcome};
-use crate::frame::Direction;
+use crate::frame::{Direction, PerDirection};
 
 impl Model<'_> {
     pub(super) fn qos(&mut self, i: usize, qos: u8) {
@@ -37,14 +36,14 @@ impl Model<'_> {
             (Bound::High, _) => d,
             (Bound::Likely, acks) => (acks.unwrap_or(0.75) * d).clamp(1.0, d),
         };
-        let mut data = [0.0; 2];
-        let mut acks = [0.0; 2];
-        data[along as usize] = n * per_packet * (1.0 + after.1);
-        data[against as usize] = n * per_packet * after.0;
+        let mut data = PerDirection::default();
+        let mut acks = PerDirection::default();
+        data[along] = n * per_packet * (1.0 + after.1);
+        data[against] = n * per_packet * after.0;
         // The last packet gets a bare acknowledgement; others by chance.
         let last = if qos == 0 { against } else { along };
-        acks[last as usize] = n * per_packet;
-        acks[last.reversed() as usize] = n * per_packet * (a - 1.0);
+        acks[last] = n * per_packet;
+        acks[last.reversed()] = n * per_packet * (a - 1.0);
         self.frames(i, data, acks);
         let answers = |n: f64| Amount::mqtt(ANSWER * n);
         self.add(Term::Message, against, answers(n * (after.0 - before.0)));
@@ -66,9 +65,9 @@ impl Model<'_> {
             self.add(Term::Connection, Direction::Up, tax);
             self.add(Term::Connection, Direction::Down, tax);
         }
-        for direction in DIRECTIONS {
+        for direction in Direction::ALL {
             let maximum = match self.is_v5 && self.connection.is_from_start {
-                true => self.connection.alias_maximum[direction as usize],
+                true => self.connection.alias_maximum[direction],
                 false => USUAL,
             };
             // Topics with what they would save, whatever the QoS.
@@ -132,7 +131,7 @@ impl Model<'_> {
     pub(super) fn batch(&mut self, i: usize, k: f64, outcome: &mut Outcome) {
         let interval = self.stage.interval(&self.groups[i]);
         let group = &self.groups[i];
-        let at = group.key.direction as usize;
+        let at = group.key.direction;
         let publishes = group.data[at].min(group.n);
         // In the capture there are only so many, in a month there are more.
         // Those that share segments already do.

@@ -13,13 +13,12 @@ mod trials;
 
 use std::collections::HashMap;
 
-use super::DIRECTIONS;
 use super::account::{Account, Term};
 use super::amount::{Amount, Bill};
 use super::compress::Codec;
 use super::project::{Basis, Projection, period, seconds};
 use super::traffic::Shape;
-use crate::frame::Direction;
+use crate::frame::{Direction, PerDirection};
 use model::{Group, Model};
 
 /// One thing done otherwise.
@@ -74,12 +73,15 @@ impl Tls {
     /// Bytes of the handshake with two session tickets, up and down, and bytes
     /// that a record adds. Measured with OpenSSL 3 (1.2: its records by rule,
     /// its handshake taken to be that of 1.3).
-    const fn costs(self) -> ([f64; 2], f64) {
+    const fn costs(self) -> (PerDirection<f64>, f64) {
+        const fn both(up: f64, down: f64) -> PerDirection<f64> {
+            PerDirection { up, down }
+        }
         match self {
-            Self::V1_3 => ([391.0, 1592.0], 22.0),
-            Self::V1_2 => ([391.0, 1592.0], 29.0),
-            Self::Psk => ([478.0, 480.0], 22.0),
-            Self::Mutual => ([2183.0, 4012.0], 22.0),
+            Self::V1_3 => (both(391.0, 1592.0), 22.0),
+            Self::V1_2 => (both(391.0, 1592.0), 29.0),
+            Self::Psk => (both(478.0, 480.0), 22.0),
+            Self::Mutual => (both(2183.0, 4012.0), 22.0),
         }
     }
 }
@@ -271,7 +273,7 @@ pub struct Outcome {
     /// Keep Alive in seconds, of most connections.
     pub keep_alive: Option<f64>,
     /// What one keep-alive cycle takes, up and down.
-    pub cycle: [Amount; 2],
+    pub cycle: PerDirection<Amount>,
     /// Messages in one go: wake-ups for messages are fewer by this factor.
     pub batch: f64,
     /// Seconds that a message waits, mean and longest.
@@ -361,7 +363,7 @@ impl<'a> Stage<'a> {
             keep_alive: usual
                 .map(|(value, _)| f64::from(value))
                 .filter(|&k| k > 0.0),
-            cycle: [Amount::default(); 2],
+            cycle: PerDirection::default(),
             batch: 1.0,
             latency: None,
             notes: Vec::new(),
@@ -420,7 +422,7 @@ impl<'a> Stage<'a> {
             _ => return,
         };
         let factor = connections / outcome.connections.max(1.0);
-        for direction in DIRECTIONS {
+        for direction in Direction::ALL {
             let part = outcome.bill.get_mut(Term::Connection, direction);
             *part = *part * factor;
         }
@@ -428,7 +430,7 @@ impl<'a> Stage<'a> {
             outcome.pings = 0.0;
             outcome.connects_for_each = true;
             outcome.keep_alive = None;
-            for direction in DIRECTIONS {
+            for direction in Direction::ALL {
                 *outcome.bill.get_mut(Term::Time, direction) = Amount::default();
             }
         }

@@ -1,12 +1,11 @@
 //! A connection as it might have been.
 
-use super::super::DIRECTIONS;
 use super::super::account::{GroupKey, Term};
 use super::super::amount::{Amount, Bill};
 use super::super::traffic::{ConnectionTraffic, Headers, Shape};
 use super::trials::Trials;
 use super::{Bound, Mark, Outcome, Stage, WhatIf};
-use crate::frame::{Direction, Transport};
+use crate::frame::{Direction, PerDirection, Transport};
 use crate::mqtt::Version;
 
 /// Messages of a connection that are alike.
@@ -16,8 +15,8 @@ pub(super) struct Group {
     pub(super) qos: u8,
     pub(super) n: f64,
     pub(super) shapes: Vec<(Shape, f64)>,
-    pub(super) data: [f64; 2],
-    pub(super) acks: [f64; 2],
+    pub(super) data: PerDirection<f64>,
+    pub(super) acks: PerDirection<f64>,
     /// Seconds from the first to the last.
     pub(super) span: f64,
 }
@@ -69,7 +68,7 @@ impl<'a> Model<'a> {
             let n = headers.sum.packets as f64;
             (n > 0.0).then(|| Amount::from(headers.sum) * (1.0 / n))
         };
-        let of = |direction: Direction| mean(&self.connection.headers[direction as usize]);
+        let of = |direction: Direction| mean(&self.connection.headers[direction]);
         of(direction)
             .or_else(|| of(direction.reversed()))
             .unwrap_or_default()
@@ -77,7 +76,7 @@ impl<'a> Model<'a> {
 
     /// Mean bytes that TLS and WebSocket add to a segment with control packets.
     fn carrier(&self, direction: Direction) -> Amount {
-        let at = direction as usize;
+        let at = direction;
         match self.connection.writes[at] {
             0 => Amount::default(),
             writes => Amount::tcp(self.connection.carriers[at] as f64 / writes as f64),
@@ -89,17 +88,17 @@ impl<'a> Model<'a> {
     }
 
     /// What a PINGREQ, its answer and an acknowledgement of that take.
-    pub(super) fn cycle(&self) -> [Amount; 2] {
+    pub(super) fn cycle(&self) -> PerDirection<Amount> {
         let acks = match self.bound {
             Bound::Low => 1.0,
             _ => 2.0,
         };
         let (up, down) = (self.header(Direction::Up), self.header(Direction::Down));
         let ping = Amount::mqtt(2.0);
-        [
-            up * 2.0 + ping + self.carrier(Direction::Up),
-            down * acks + ping + self.carrier(Direction::Down),
-        ]
+        PerDirection {
+            up: up * 2.0 + ping + self.carrier(Direction::Up),
+            down: down * acks + ping + self.carrier(Direction::Down),
+        }
     }
 
     pub(super) fn add(&mut self, term: Term, direction: Direction, amount: Amount) {
@@ -170,8 +169,8 @@ impl<'a> Model<'a> {
             }
             WhatIf::NoTimestamps => self.no_timestamps(),
             WhatIf::Resegment => {
-                for direction in DIRECTIONS {
-                    let more = self.connection.joined_segments[direction as usize];
+                for direction in Direction::ALL {
+                    let more = self.connection.joined_segments[direction];
                     let headers = self.header(direction) * more as f64;
                     self.add(Term::Message, direction, headers);
                 }
@@ -183,7 +182,7 @@ impl<'a> Model<'a> {
             WhatIf::WebSocket if self.is_over([Transport::WebSocket, Transport::TlsWebSocket]) => {}
             WhatIf::Tls(tls) => {
                 at_least(outcome, Mark::Model);
-                let ([up, down], record) = tls.costs();
+                let (PerDirection { up, down }, record) = tls.costs();
                 // Two flights and three, and an acknowledgement of each side.
                 self.open(Direction::Up, up + 2.0 + record, 3.0);
                 self.open(Direction::Down, down + 2.0 + record, 4.0);
@@ -233,9 +232,9 @@ impl<'a> Model<'a> {
     }
 
     /// Changes the number of frames that messages take.
-    pub(super) fn frames(&mut self, i: usize, data: [f64; 2], acks: [f64; 2]) {
-        for direction in DIRECTIONS {
-            let at = direction as usize;
+    pub(super) fn frames(&mut self, i: usize, data: PerDirection<f64>, acks: PerDirection<f64>) {
+        for direction in Direction::ALL {
+            let at = direction;
             let group = &mut self.groups[i];
             let more_data = data[at] - group.data[at];
             let more = more_data + acks[at] - group.acks[at];

@@ -107,8 +107,8 @@ fn message_row(topic: &str, connection: &ConnectionAccount, message: &Message) -
         message.payload.map(|n| n.to_string()).unwrap_or_default(),
         message.packet.to_string(),
         message.marginal().to_string(),
-        message.bytes[0].to_string(),
-        message.bytes[1].to_string(),
+        message.bytes.up.to_string(),
+        message.bytes.down.to_string(),
         message.loaded().to_string(),
     ]
 }
@@ -124,8 +124,8 @@ fn topic_row(topic: &str, key: &GroupKey, group: &Group) -> Vec<String> {
         group.by_alias.to_string(),
         costs.payload.to_string(),
         costs.packets.to_string(),
-        costs.bytes[0].to_string(),
-        costs.bytes[1].to_string(),
+        costs.bytes.up.to_string(),
+        costs.bytes.down.to_string(),
         number(costs.marginal.min()),
         format!("{:.2}", costs.marginal.mean().unwrap_or(0.0)),
         number(costs.marginal.quantile(0.5)),

@@ -8,10 +8,10 @@ use serde::{Serialize, Serializer};
 
 use super::super::utc::Utc;
 use super::{Counted, OverheadFormat, OverheadOptions, OverheadReport, Passed};
-use crate::frame::Direction;
+use crate::frame::{Direction, PerDirection};
 use crate::overhead::{
-    Account, Bill, Causes, ConnectionAccount, Costs, DIRECTIONS, Figures, Layers, Message, Ratios,
-    Saving, TAILS_MILLIS, Term, Topic,
+    Account, Bill, Causes, ConnectionAccount, Costs, Figures, Layers, Message, Ratios, Saving,
+    TAILS_MILLIS, Term, Topic,
 };
 use crate::time::Timestamp;
 
@@ -207,7 +207,7 @@ impl Serialize for One<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let connection = self.connection;
         let level = self.account.level;
-        let [up, down] = connection.bytes.map(|measures| level.of(&measures));
+        let PerDirection { up, down } = connection.bytes.map(|measures| level.of(&measures));
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &connection.number)?;
         if let Some(id) = &connection.client_id {
@@ -218,8 +218,8 @@ impl Serialize for One<'_> {
         }
         map.serialize_entry("client", &connection.client.to_string())?;
         map.serialize_entry("server", &connection.server.to_string())?;
-        map.serialize_entry("frames_up", &connection.frames[0])?;
-        map.serialize_entry("frames_down", &connection.frames[1])?;
+        map.serialize_entry("frames_up", &connection.frames.up)?;
+        map.serialize_entry("frames_down", &connection.frames.down)?;
         map.serialize_entry("bytes", &(up + down))?;
         map.serialize_entry("bytes_up", &up)?;
         map.serialize_entry("bytes_down", &down)?;
@@ -272,8 +272,8 @@ impl Serialize for OneMessage<'_> {
         map.serialize_entry("by_alias", &message.by_alias)?;
         map.serialize_entry("payload", &message.payload)?;
         map.serialize_entry("marginal", &message.marginal())?;
-        map.serialize_entry("up", &message.bytes[Direction::Up as usize])?;
-        map.serialize_entry("down", &message.bytes[Direction::Down as usize])?;
+        map.serialize_entry("up", &message.bytes[Direction::Up])?;
+        map.serialize_entry("down", &message.bytes[Direction::Down])?;
         map.serialize_entry("by_cause", &ByMessageCause(message))?;
         map.serialize_entry("fixed_share", &message.fixed_share)?;
         map.serialize_entry("loaded", &message.loaded())?;
@@ -315,7 +315,7 @@ impl Serialize for Derived<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("seconds", &account.seconds())?;
         map.serialize_entry("both", &OfRatios(&figures.both))?;
-        for (direction, ratios) in DIRECTIONS.into_iter().zip(&figures.by_direction) {
+        for (direction, ratios) in Direction::ALL.into_iter().zip(&figures.by_direction) {
             map.serialize_entry(direction.name(), &OfRatios(ratios))?;
         }
         let loss = figure(figures.loss, "1", "(retx + dupack) / total");
@@ -392,8 +392,8 @@ impl OfCosts<'_> {
         map.serialize_entry("n", &costs.n())?;
         map.serialize_entry("payload", &costs.payload)?;
         map.serialize_entry("publish_packets", &costs.packets)?;
-        map.serialize_entry("up", &costs.bytes[Direction::Up as usize])?;
-        map.serialize_entry("down", &costs.bytes[Direction::Down as usize])?;
+        map.serialize_entry("up", &costs.bytes[Direction::Up])?;
+        map.serialize_entry("down", &costs.bytes[Direction::Down])?;
         for (name, costs) in [("marginal", &costs.marginal), ("loaded", &costs.loaded)] {
             map.serialize_entry(
                 name,
@@ -578,7 +578,7 @@ impl Serialize for Terms<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for term in Term::ALL {
-            for direction in DIRECTIONS {
+            for direction in Direction::ALL {
                 let bytes = self.0.get(term, direction).at(self.1);
                 if bytes > 0.0 {
                     let name = format!("{}_{}", term.name(), direction.name());

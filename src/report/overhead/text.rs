@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::super::escape;
 use super::{Counted, OverheadFormat, OverheadOptions, OverheadReport, Passed};
-use crate::frame::Direction;
+use crate::frame::{Direction, PerDirection};
 use crate::overhead::{
     Account, Billed, Cause, Counts, Figures, Group, GroupKey, Layer, Level, MONTH, Mechanism,
     Profile, Purpose, Saving, TAILS_MILLIS, Term, apportion, latency_text, period,
@@ -211,7 +211,7 @@ impl Text {
             plural(account.connection_count, "connection"),
             plural(account.message_count(), "message")
         );
-        let [up, down] = &figures.by_direction;
+        let PerDirection { up, down } = &figures.by_direction;
         let mut table = self.table(&["", "both", "up", "down", ""], 1);
         let mut row =
             |name: &str, of: &dyn Fn(&crate::overhead::Ratios) -> String, formula: &str| {
@@ -386,7 +386,7 @@ impl Text {
         ];
         let mut table = self.table(&head, 3);
         for connection in &account.connections {
-            let [up, down] = connection.bytes.map(|bytes| account.level.of(&bytes));
+            let PerDirection { up, down } = connection.bytes.map(|bytes| account.level.of(&bytes));
             let id = connection.client_id.as_deref().unwrap_or_default();
             let version = connection.version.map(|version| version.to_string());
             table.add_row([
@@ -456,8 +456,8 @@ impl Text {
                         .map_or_else(String::new, |mean| format!("{mean:.1}")),
                 );
                 if wide {
-                    row.push(number(costs.bytes[0] / n));
-                    row.push(number(costs.bytes[1] / n));
+                    row.push(number(costs.bytes.up / n));
+                    row.push(number(costs.bytes.down / n));
                 }
                 let sum = costs.marginal.sum.max(1);
                 row.push(format!("{:.1}", 100.0 * costs.payload as f64 / sum as f64));

@@ -336,7 +336,7 @@ impl Lines<'_, '_> {
             let end = frame.offset.saturating_add(frame.header.packet_len());
             put::decimal(end, out);
         });
-        let first_seq = frame.connection.first_seq[frame.direction as usize];
+        let first_seq = frame.connection.first_seq[frame.direction];
         if let Some(first) = first_seq.filter(|_| sequence_numbers) {
             self.line("sequence numbers ", |out| {
                 put::decimal(first.wrapping_add(frame.place.start as u32), out);

@@ -21,7 +21,7 @@ pub(super) enum Act {
 /// A conversation, sealed.
 pub(super) struct Conversation {
     /// Records in the order in which they are sent.
-    pub(super) records: Vec<(Way, Sent)>,
+    pub(super) records: Vec<(Direction, Sent)>,
     pub(super) keys: String,
 }
 
@@ -38,8 +38,8 @@ impl Conversation {
     pub(super) fn expected(&self) -> [Vec<(u64, u8)>; 2] {
         let mut out = [Vec::new(), Vec::new()];
         let mut next = [0u64; 2];
-        for (way, sent) in &self.records {
-            let side = *way as usize;
+        for (direction, sent) in &self.records {
+            let side = *direction as usize;
             let start = next[side] + sent.begins as u64;
             out[side].extend((start..).zip(sent.data.iter().copied()));
             next[side] += sent.bytes.len() as u64;
@@ -60,7 +60,7 @@ impl Conversation {
 
 /// One side's keys, as they are used.
 struct Writer {
-    way: Way,
+    direction: Direction,
     suite: Suite,
     secret: Secret,
     opener: Opener,
@@ -68,10 +68,10 @@ struct Writer {
 }
 
 impl Writer {
-    fn v13(way: Way, suite: Suite, secret: Secret) -> Self {
+    fn v13(direction: Direction, suite: Suite, secret: Secret) -> Self {
         let opener = schedule::traffic(suite, &secret).unwrap();
         Self {
-            way,
+            direction,
             suite,
             secret,
             opener,
@@ -79,7 +79,7 @@ impl Writer {
         }
     }
 
-    fn seal(&mut self, kind: u8, content: &[u8], padding: usize) -> (Way, Sent) {
+    fn seal(&mut self, kind: u8, content: &[u8], padding: usize) -> (Direction, Sent) {
         let bytes = self.opener.seal(self.sequence, kind, content, padding);
         self.sequence += 1;
         let data = match kind {
@@ -88,7 +88,7 @@ impl Writer {
         };
         let begins = HEADER + self.suite.before();
         (
-            self.way,
+            self.direction,
             Sent {
                 bytes,
                 data,
@@ -99,14 +99,14 @@ impl Writer {
 
     fn update(&mut self) {
         let secret = schedule::updated(self.suite.hash, &self.secret).unwrap();
-        *self = Self::v13(self.way, self.suite, secret);
+        *self = Self::v13(self.direction, self.suite, secret);
     }
 }
 
 const CLIENT_RANDOM: [u8; 32] = [0xC1; 32];
 const SERVER_RANDOM: [u8; 32] = [0x5E; 32];
 
-fn plain(way: Way, kind: u8, content: &[u8]) -> (Way, Sent) {
+fn plain(direction: Direction, kind: u8, content: &[u8]) -> (Direction, Sent) {
     let len = content.len() as u16;
     let header = [&[kind, 3, 3][..], &len.to_be_bytes()].concat();
     let sent = Sent {
@@ -114,7 +114,7 @@ fn plain(way: Way, kind: u8, content: &[u8]) -> (Way, Sent) {
         data: Vec::new(),
         begins: 0,
     };
-    (way, sent)
+    (direction, sent)
 }
 
 pub(super) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -172,7 +172,7 @@ fn digits(bytes: &[u8]) -> String {
 }
 
 /// A handshake of TLS 1.3, and what follows.
-pub(super) fn v13(suite: Suite, acts: &[(Way, Act)]) -> Conversation {
+pub(super) fn v13(suite: Suite, acts: &[(Direction, Act)]) -> Conversation {
     v13_early(suite, None, acts)
 }
 
@@ -180,7 +180,7 @@ pub(super) fn v13(suite: Suite, acts: &[(Way, Act)]) -> Conversation {
 pub(super) fn v13_early(
     suite: Suite,
     early: Option<Early<'_>>,
-    acts: &[(Way, Act)],
+    acts: &[(Direction, Act)],
 ) -> Conversation {
     let secret = |n: u8| Secret::new(&vec![n; suite.hash.len()]);
     let labels = [
@@ -196,19 +196,19 @@ pub(super) fn v13_early(
     let line =
         |(label, n): &(&str, u8)| format!("{label} {random} {}\n", digits(secret(*n).bytes()));
     let hello = client_hello_message(suite.id, true, early.is_some());
-    let mut records = vec![plain(Way::Up, 22, &hello)];
-    let mut before = Writer::v13(Way::Up, suite, secret(5));
+    let mut records = vec![plain(Direction::Up, 22, &hello)];
+    let mut before = Writer::v13(Direction::Up, suite, secret(5));
     for data in early.iter().flat_map(|early| early.data) {
-        let (way, mut sent) = before.seal(23, data, 0);
+        let (direction, mut sent) = before.seal(23, data, 0);
         if !accepted {
             sent.data.clear();
         }
-        records.push((way, sent));
+        records.push((direction, sent));
     }
     let hello = server_hello_message(suite.id, true, accepted, false);
-    records.push(plain(Way::Down, 22, &hello));
-    records.push(plain(Way::Down, 20, &[1]));
-    let mut server = Writer::v13(Way::Down, suite, secret(2));
+    records.push(plain(Direction::Down, 22, &hello));
+    records.push(plain(Direction::Down, 20, &[1]));
+    let mut server = Writer::v13(Direction::Down, suite, secret(2));
     // Messages over records, and several in one.
     let agreed = match accepted {
         true => "000d 0010 0005 0003 02 6869 002a 0000",
@@ -227,15 +227,15 @@ pub(super) fn v13_early(
     if accepted {
         records.push(before.seal(22, &message(5, &[]), 0));
     }
-    records.push(plain(Way::Up, 20, &[1]));
-    let mut client = Writer::v13(Way::Up, suite, secret(1));
+    records.push(plain(Direction::Up, 20, &[1]));
+    let mut client = Writer::v13(Direction::Up, suite, secret(1));
     records.push(client.seal(22, &message(20, &[8; 32]), 0));
-    let mut client = Writer::v13(Way::Up, suite, secret(3));
-    let mut server = Writer::v13(Way::Down, suite, secret(4));
-    for (way, act) in acts {
-        let writer = match way {
-            Way::Up => &mut client,
-            Way::Down => &mut server,
+    let mut client = Writer::v13(Direction::Up, suite, secret(3));
+    let mut server = Writer::v13(Direction::Down, suite, secret(4));
+    for (direction, act) in acts {
+        let writer = match direction {
+            Direction::Up => &mut client,
+            Direction::Down => &mut server,
         };
         match act {
             Act::Data(content, padding) => records.push(writer.seal(23, content, *padding)),
@@ -253,7 +253,7 @@ pub(super) fn v13_early(
 }
 
 /// A handshake of TLS 1.2, and what follows.
-pub(super) fn v12(suite: Suite, encrypt_then_mac: bool, acts: &[(Way, Act)]) -> Conversation {
+pub(super) fn v12(suite: Suite, encrypt_then_mac: bool, acts: &[(Direction, Act)]) -> Conversation {
     let master = Secret::new(&[0x3A; 48]);
     let said = Negotiated {
         suite,
@@ -261,14 +261,14 @@ pub(super) fn v12(suite: Suite, encrypt_then_mac: bool, acts: &[(Way, Act)]) -> 
         server_random: SERVER_RANDOM,
         encrypt_then_mac,
     };
-    let writer = |way| Writer {
-        way,
+    let writer = |direction| Writer {
+        direction,
         suite,
         secret: master.clone(),
-        opener: schedule::connection(&said, &master, way).unwrap(),
+        opener: schedule::connection(&said, &master, direction).unwrap(),
         sequence: 0,
     };
-    let (mut client, mut server) = (writer(Way::Up), writer(Way::Down));
+    let (mut client, mut server) = (writer(Direction::Up), writer(Direction::Down));
     let flight = [
         server_hello_message(suite.id, false, false, encrypt_then_mac),
         message(11, &[0xA5; 900]),
@@ -277,22 +277,22 @@ pub(super) fn v12(suite: Suite, encrypt_then_mac: bool, acts: &[(Way, Act)]) -> 
     ]
     .concat();
     let mut records = vec![plain(
-        Way::Up,
+        Direction::Up,
         22,
         &client_hello_message(suite.id, false, false),
     )];
     for part in flight.chunks(400) {
-        records.push(plain(Way::Down, 22, part));
+        records.push(plain(Direction::Down, 22, part));
     }
-    records.push(plain(Way::Up, 22, &message(16, &[3; 70])));
-    records.push(plain(Way::Up, 20, &[1]));
+    records.push(plain(Direction::Up, 22, &message(16, &[3; 70])));
+    records.push(plain(Direction::Up, 20, &[1]));
     records.push(client.seal(22, &message(20, &[8; 12]), 0));
-    records.push(plain(Way::Down, 20, &[1]));
+    records.push(plain(Direction::Down, 20, &[1]));
     records.push(server.seal(22, &message(20, &[9; 12]), 0));
-    for (way, act) in acts {
-        let writer = match way {
-            Way::Up => &mut client,
-            Way::Down => &mut server,
+    for (direction, act) in acts {
+        let writer = match direction {
+            Direction::Up => &mut client,
+            Direction::Down => &mut server,
         };
         if let Act::Data(content, padding) = act {
             records.push(writer.seal(23, content, *padding));
@@ -318,15 +318,15 @@ pub(super) fn suites() -> Vec<(Suite, bool)> {
     plain.chain(chained.iter().flat_map(twice)).collect()
 }
 
-pub(super) fn make(suite: (Suite, bool), acts: &[(Way, Act)]) -> Conversation {
+pub(super) fn make(suite: (Suite, bool), acts: &[(Direction, Act)]) -> Conversation {
     match suite.0.v13 {
         true => v13(suite.0, acts),
         false => v12(suite.0, suite.1, acts),
     }
 }
 
-pub(super) fn way() -> impl Strategy<Value = Way> {
-    prop_oneof![Just(Way::Up), Just(Way::Down)]
+pub(super) fn direction() -> impl Strategy<Value = Direction> {
+    prop_oneof![Just(Direction::Up), Just(Direction::Down)]
 }
 
 fn data(padding: usize) -> impl Strategy<Value = Act> {
@@ -334,13 +334,13 @@ fn data(padding: usize) -> impl Strategy<Value = Act> {
     (content, 0..=padding).prop_map(|(content, padding)| Act::Data(content, padding))
 }
 
-pub(super) fn acts(padding: usize) -> impl Strategy<Value = Vec<(Way, Act)>> {
+pub(super) fn acts(padding: usize) -> impl Strategy<Value = Vec<(Direction, Act)>> {
     let act = prop_oneof![
         8 => data(padding),
         1 => Just(Act::Update),
         1 => Just(Act::Ticket),
     ];
-    prop::collection::vec((way(), act), 1..12)
+    prop::collection::vec((direction(), act), 1..12)
 }
 
 pub(super) fn any_suite() -> impl Strategy<Value = (Suite, bool)> {
@@ -351,16 +351,18 @@ pub(super) fn any_suite() -> impl Strategy<Value = (Suite, bool)> {
 fn every_suite_and_any_segmentation() {
     let acts: Vec<_> = (0..6u8)
         .map(|n| {
-            let way = [Way::Up, Way::Down][usize::from(n % 2)];
-            (way, Act::Data(vec![n; 40 + usize::from(n) * 7], 40))
+            let direction = Direction::ALL[usize::from(n % 2)];
+            (direction, Act::Data(vec![n; 40 + usize::from(n) * 7], 40))
         })
         .collect();
     for suite in suites() {
         let talk = make(suite, &acts);
         for size in [1, 13, 5000] {
             let mut reader = talk.reader();
-            for (way, sent) in &talk.records {
-                sent.bytes.chunks(size).for_each(|p| reader.data(*way, p));
+            for (direction, sent) in &talk.records {
+                sent.bytes
+                    .chunks(size)
+                    .for_each(|p| reader.data(*direction, p));
             }
             let (got, info) = reader.finish();
             assert_eq!(got.bytes, talk.expected(), "{suite:?} in pieces of {size}");
@@ -381,27 +383,27 @@ proptest! {
     fn any_interleaving_and_late_secrets(
         suite in any_suite(),
         acts in acts(30),
-        cuts in prop::collection::vec((way(), 1usize..700), 0..60),
+        cuts in prop::collection::vec((direction(), 1usize..700), 0..60),
         late in 0usize..60,
     ) {
         let talk = make(suite, &acts);
         let mut streams = [Vec::new(), Vec::new()];
-        for (way, sent) in &talk.records {
-            streams[*way as usize].extend(&sent.bytes);
+        for (direction, sent) in &talk.records {
+            streams[*direction as usize].extend(&sent.bytes);
         }
         let mut reader = Reader::new("");
         let mut at = [0; 2];
-        for (n, (way, len)) in cuts.iter().enumerate() {
+        for (n, (direction, len)) in cuts.iter().enumerate() {
             if n == late {
                 reader.secrets(&talk.keys);
             }
-            let side = *way as usize;
+            let side = *direction as usize;
             let end = (at[side] + len).min(streams[side].len());
-            reader.data(*way, &streams[side][at[side]..end]);
+            reader.data(*direction, &streams[side][at[side]..end]);
             at[side] = end;
         }
-        for way in [Way::Up, Way::Down] {
-            reader.data(way, &streams[way as usize][at[way as usize]..]);
+        for direction in Direction::ALL {
+            reader.data(direction, &streams[direction as usize][at[direction as usize]..]);
         }
         reader.secrets(&talk.keys);
         let (got, _) = reader.finish();

@@ -32,7 +32,7 @@ fn cost_of_a_record() {
     println!("{:<40} {:>9} {:>9} {:>8}", "suite", "bytes", "ns", "MB/s");
     for (id, encrypt_then_mac) in SUITES {
         for (len, count) in [(100, 50_000), (1 << 14, 1_000)] {
-            let data = (Way::Up, Act::Data(vec![0x5A; len], 0));
+            let data = (Direction::Up, Act::Data(vec![0x5A; len], 0));
             let suite = Suite::find(id).unwrap();
             let talk = make((suite, encrypt_then_mac), &vec![data; count]);
             let nanos = (0..3).map(|_| read(&talk)).min().unwrap() as f64;
@@ -53,19 +53,19 @@ fn read(talk: &Conversation) -> u128 {
     keys.push(talk.keys.as_bytes());
     let (mut next, mut packet, mut total) = ([0; 2], 0, 0);
     let begin = Instant::now();
-    for (way, sent) in &talk.records {
+    for (direction, sent) in &talk.records {
         for bytes in sent.bytes.chunks(SEGMENT) {
             packet += 1;
-            let start = next[*way as usize];
+            let start = next[*direction as usize];
             let end = start + bytes.len() as u64;
-            next[*way as usize] = end;
+            next[*direction as usize] = end;
             let piece = Piece {
                 bytes,
                 place: Place { start, end },
                 at: at(packet),
                 seal: None,
             };
-            tls.push(*way, Stream::Data(piece), &keys, &mut |_, passed| {
+            tls.push(*direction, Stream::Data(piece), &keys, &mut |_, passed| {
                 if let Passed::Stream(Stream::Data(piece)) = black_box(passed) {
                     total += piece.bytes.len();
                 }

@@ -7,7 +7,7 @@ const EARLY: [&[u8]; 3] = [b"first", b"second, longer", b"third"];
 
 fn talk(accepted: bool) -> Conversation {
     let acts: Vec<_> = (1..5u8)
-        .flat_map(|n| [Way::Up, Way::Down].map(|way| (way, Act::Data(vec![n; 30], 0))))
+        .flat_map(|n| Direction::ALL.map(|direction| (direction, Act::Data(vec![n; 30], 0))))
         .collect();
     let early = Early {
         data: &EARLY,
@@ -18,19 +18,19 @@ fn talk(accepted: bool) -> Conversation {
 
 /// Reads what `there` says of each record: whether it is there at all, and if so
 /// whether it was captured.
-fn read(talk: &Conversation, keys: &str, there: impl Fn(usize, Way) -> Option<bool>) -> Got {
+fn read(talk: &Conversation, keys: &str, there: impl Fn(usize, Direction) -> Option<bool>) -> Got {
     let mut reader = Reader::new(keys);
-    for (n, (way, sent)) in talk.records.iter().enumerate() {
-        match there(n, *way) {
-            Some(true) => reader.data(*way, &sent.bytes),
-            Some(false) => reader.gap(*way, sent.bytes.len() as u64),
+    for (n, (direction, sent)) in talk.records.iter().enumerate() {
+        match there(n, *direction) {
+            Some(true) => reader.data(*direction, &sent.bytes),
+            Some(false) => reader.gap(*direction, sent.bytes.len() as u64),
             None => {}
         }
     }
     reader.finish().0
 }
 
-fn all(_: usize, _: Way) -> Option<bool> {
+fn all(_: usize, _: Direction) -> Option<bool> {
     Some(true)
 }
 
@@ -39,8 +39,8 @@ fn unread() -> u64 {
 }
 
 fn rejected(got: &Got) {
-    assert_eq!(got.own(Way::Up, Own::Unread), unread());
-    assert_eq!(got.notes, [(Way::Up, Note::EarlyDataRejected)]);
+    assert_eq!(got.own(Direction::Up, Own::Unread), unread());
+    assert_eq!(got.notes, [(Direction::Up, Note::EarlyDataRejected)]);
     assert!(got.gaps[0].iter().all(|(_, len)| *len == Some(0)));
 }
 
@@ -49,7 +49,7 @@ fn it_is_read_when_the_server_took_it() {
     let talk = talk(true);
     let got = read(&talk, &talk.keys, all);
     assert_eq!(got.bytes, talk.expected());
-    assert!(got.text(Way::Up).starts_with(&EARLY.concat()));
+    assert!(got.text(Direction::Up).starts_with(&EARLY.concat()));
     assert!(got.notes.is_empty(), "{:?}", got.notes);
 }
 
@@ -67,13 +67,14 @@ fn it_is_not_when_the_server_did_not() {
 fn the_client_alone_tells() {
     for accepted in [true, false] {
         let talk = talk(accepted);
-        let up = |_, way| (way == Way::Up).then_some(true);
+        let up = |_, direction| (direction == Direction::Up).then_some(true);
         let one_side = read(&talk, &talk.keys, up);
         let no_secret = read(&talk, &talk.keys_without("SERVER"), all);
         for got in [one_side, no_secret] {
             assert_eq!(got.bytes[0], talk.expected()[0], "{accepted}");
             assert_eq!(
-                got.notes.contains(&(Way::Up, Note::EarlyDataRejected)),
+                got.notes
+                    .contains(&(Direction::Up, Note::EarlyDataRejected)),
                 !accepted
             );
         }
@@ -96,11 +97,11 @@ fn its_secret_may_come_late() {
         let talk = talk(accepted);
         for late in 0..talk.records.len() {
             let mut reader = Reader::new("");
-            for (n, (way, sent)) in talk.records.iter().enumerate() {
+            for (n, (direction, sent)) in talk.records.iter().enumerate() {
                 if n == late {
                     reader.secrets(&talk.keys);
                 }
-                reader.data(*way, &sent.bytes);
+                reader.data(*direction, &sent.bytes);
             }
             let (got, _) = reader.finish();
             assert_eq!(got.bytes, talk.expected(), "{accepted}, record {late}");
@@ -124,7 +125,7 @@ fn without_its_secret_it_is_a_gap() {
         let unknown = got.gaps[0].iter().any(|(_, len)| len.is_none());
         assert_eq!(unknown, accepted, "{:?}", got.gaps);
         let why = Note::Undecrypted("the key log does not have its secret");
-        assert_eq!(got.notes, [(Way::Up, why)], "{accepted}");
+        assert_eq!(got.notes, [(Direction::Up, why)], "{accepted}");
     }
 }
 
@@ -143,10 +144,13 @@ fn what_nobody_can_tell_is_said() {
             Some(n < 1 + EARLY.len() || n >= finished)
         });
         let early = EARLY.concat();
-        assert!(!got.text(Way::Up).starts_with(&early[..5]), "{accepted}");
-        assert_eq!(got.text(Way::Up).len(), 4 * 30);
+        assert!(
+            !got.text(Direction::Up).starts_with(&early[..5]),
+            "{accepted}"
+        );
+        assert_eq!(got.text(Direction::Up).len(), 4 * 30);
         let why = Note::Undecrypted("whether the server took the early data is not known");
-        assert_eq!(got.notes, [(Way::Up, why)]);
+        assert_eq!(got.notes, [(Direction::Up, why)]);
         assert!(got.gaps[0].iter().any(|(_, len)| len.is_none()));
     }
 }
@@ -163,8 +167,11 @@ fn any_of_its_records_may_be_lost() {
                 .filter(|(n, _)| accepted && *n != lost)
                 .flat_map(|(_, data)| data.to_vec())
                 .collect();
-            assert!(got.text(Way::Up).starts_with(&text), "{accepted} {lost}");
-            assert_eq!(got.text(Way::Up).len(), text.len() + 4 * 30);
+            assert!(
+                got.text(Direction::Up).starts_with(&text),
+                "{accepted} {lost}"
+            );
+            assert_eq!(got.text(Direction::Up).len(), text.len() + 4 * 30);
             let unknown = got.gaps[0].iter().any(|(_, len)| len.is_none());
             assert!(
                 !unknown || accepted,

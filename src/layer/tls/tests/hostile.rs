@@ -12,9 +12,9 @@ use crate::layer::Answer;
 /// direction a record, a message and what is searched.
 const KEPT: usize = limits::TLS_WAITING + 2 * (limits::TLS_MESSAGE_KEPT + 3 * 17_000);
 
-fn feed(reader: &mut Reader, way: Way, bytes: &[u8], size: usize) {
+fn feed(reader: &mut Reader, direction: Direction, bytes: &[u8], size: usize) {
     for piece in bytes.chunks(size) {
-        reader.data(way, piece);
+        reader.data(direction, piece);
         assert!(reader.tls.kept() <= KEPT, "{}", reader.tls.kept());
     }
 }
@@ -42,7 +42,7 @@ proptest! {
         let total: usize = talk.records.iter().map(|(_, sent)| sent.bytes.len()).sum();
         let mut sent_bytes = Vec::new();
         let mut at = 0;
-        for (way, sent) in &talk.records {
+        for (direction, sent) in &talk.records {
             let mut bytes = sent.bytes.clone();
             for (index, how, value) in changes.iter().rev() {
                 let Some(here) = index.index(total).checked_sub(at) else { continue };
@@ -56,11 +56,11 @@ proptest! {
             }
             at += sent.bytes.len();
             sent_bytes.push(sent.data.clone());
-            feed(&mut reader, *way, &bytes, size);
+            feed(&mut reader, *direction, &bytes, size);
         }
         let (got, _) = reader.finish();
-        for way in [Way::Up, Way::Down] {
-            let mut text = &got.text(way)[..];
+        for direction in Direction::ALL {
+            let mut text = &got.text(direction)[..];
             for data in sent_bytes.iter().filter(|d| !d.is_empty()) {
                 text = text.strip_prefix(&data[..]).unwrap_or(text);
             }
@@ -77,8 +77,8 @@ proptest! {
         size in 1usize..1500,
     ) {
         let mut reader = Reader::new("");
-        feed(&mut reader, Way::Up, &[start, &up].concat(), size);
-        feed(&mut reader, Way::Down, &down, size);
+        feed(&mut reader, Direction::Up, &[start, &up].concat(), size);
+        feed(&mut reader, Direction::Down, &down, size);
         reader.finish();
     }
 
@@ -96,7 +96,12 @@ fn a_message_of_sixteen_megabytes_is_counted_through() {
     body.resize(16_000, 7);
     let header = [22, 3, 1, (16_000u16 >> 8) as u8, 16_000u16 as u8];
     for _ in 0..1100 {
-        feed(&mut reader, Way::Up, &[&header[..], &body].concat(), 1460);
+        feed(
+            &mut reader,
+            Direction::Up,
+            &[&header[..], &body].concat(),
+            1460,
+        );
     }
     reader.finish();
 }
@@ -110,12 +115,7 @@ fn endless_fragments_and_empty_records() {
             1 => vec![23, 3, 3, 0, 0],
             _ => vec![22, 3, 3, 0, 4, 99, 0, 0, 0],
         };
-        feed(
-            &mut reader,
-            [Way::Up, Way::Down][n as usize % 2],
-            &content,
-            3,
-        );
+        feed(&mut reader, Direction::ALL[n as usize % 2], &content, 3);
     }
     let (got, _) = reader.finish();
     assert!(got.notes.len() < 10, "{}", got.notes.len());
@@ -124,10 +124,10 @@ fn endless_fragments_and_empty_records() {
 #[test]
 fn headers_without_end_after_a_hole() {
     let mut reader = Reader::new("");
-    reader.gap(Way::Down, 100);
+    reader.gap(Direction::Down, 100);
     // Each looks like a header, none is followed by one.
     let forged = b"\x17\x03\x03\x3f\xffx".repeat(20_000);
-    feed(&mut reader, Way::Down, &forged, 1460);
+    feed(&mut reader, Direction::Down, &forged, 1460);
     reader.finish();
 }
 
@@ -137,39 +137,44 @@ fn headers_without_end_after_a_hole() {
 fn time_is_linear() {
     let noise = |n: usize| (0..n as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8);
     let talk = |n| {
-        let data = |n: usize| (Way::Up, Act::Data(vec![n as u8; 100], 0));
+        let data = |n: usize| (Direction::Up, Act::Data(vec![n as u8; 100], 0));
         let acts: Vec<_> = (0..n / 100).map(data).collect();
         make((Suite::find(0x1301).unwrap(), false), &acts)
     };
     let searching = |n: usize| {
         let mut reader = Reader::new("");
-        reader.gap(Way::Up, 1);
+        reader.gap(Direction::Up, 1);
         let bytes: Vec<u8> = noise(n).collect();
-        feed(&mut reader, Way::Up, &bytes, 1);
+        feed(&mut reader, Direction::Up, &bytes, 1);
     };
     let gathering = |n: usize| {
         let mut reader = Reader::new("");
         let header = b"\x16\x03\x03\x00\x01";
         for byte in noise(n / 6) {
-            feed(&mut reader, Way::Up, &[&header[..], &[byte]].concat(), 6);
+            feed(
+                &mut reader,
+                Direction::Up,
+                &[&header[..], &[byte]].concat(),
+                6,
+            );
         }
     };
     let waiting = |n: usize| {
         let talk = talk(n);
         let mut reader = Reader::new("");
-        for (n, (way, sent)) in talk.records.iter().enumerate() {
+        for (n, (direction, sent)) in talk.records.iter().enumerate() {
             // Others' secrets come all the time.
             reader.secrets(&format!("CLIENT_RANDOM {n:064x} {n:096x}\n"));
-            feed(&mut reader, *way, &sent.bytes, 1460);
+            feed(&mut reader, *direction, &sent.bytes, 1460);
         }
     };
     let losing = |n: usize| {
         let talk = talk(n);
         let mut reader = talk.reader();
-        for (n, (way, sent)) in talk.records.iter().enumerate() {
+        for (n, (direction, sent)) in talk.records.iter().enumerate() {
             match n % 2 {
-                0 => feed(&mut reader, *way, &sent.bytes, 1460),
-                _ => reader.gap(*way, sent.bytes.len() as u64),
+                0 => feed(&mut reader, *direction, &sent.bytes, 1460),
+                _ => reader.gap(*direction, sent.bytes.len() as u64),
             }
         }
     };
@@ -195,14 +200,14 @@ fn time_is_linear() {
 
 #[test]
 fn secrets_that_never_come_cost_no_more_than_the_bound() {
-    let data = |_| (Way::Up, Act::Data(vec![7; 250], 0));
+    let data = |_| (Direction::Up, Act::Data(vec![7; 250], 0));
     let acts: Vec<_> = (0..3000).map(data).collect();
     let talk = make((Suite::find(0x1301).unwrap(), false), &acts);
     let mut reader = Reader::new("");
-    for (way, sent) in &talk.records {
-        feed(&mut reader, *way, &sent.bytes, 1460);
+    for (direction, sent) in &talk.records {
+        feed(&mut reader, *direction, &sent.bytes, 1460);
     }
-    let bound = |(_, note): &&(Way, Note)| matches!(note, Note::Bound(_));
+    let bound = |(_, note): &&(Direction, Note)| matches!(note, Note::Bound(_));
     assert_eq!(reader.got.notes.iter().filter(bound).count(), 1);
     // They come after all: what follows can be read.
     reader.secrets(&talk.keys);
@@ -215,19 +220,19 @@ fn secrets_that_never_come_cost_no_more_than_the_bound() {
 
 #[test]
 fn after_the_bound_later_records_open_when_the_secret_comes() {
-    let data = |n: usize| (Way::Up, Act::Data(vec![n as u8; 250], 0));
+    let data = |n: usize| (Direction::Up, Act::Data(vec![n as u8; 250], 0));
     let acts: Vec<_> = (0..2000).map(data).collect();
     let talk = make((Suite::find(0x1301).unwrap(), false), &acts);
     // Only the secrets of the handshake are known at first.
     let known: String = talk.keys.split_inclusive('\n').take(2).collect();
     let mut reader = Reader::new(&known);
     let (first, last) = talk.records.split_at(talk.records.len() - 3);
-    for (way, sent) in first {
-        reader.data(*way, &sent.bytes);
+    for (direction, sent) in first {
+        reader.data(*direction, &sent.bytes);
     }
     reader.secrets(&talk.keys);
-    for (way, sent) in last {
-        reader.data(*way, &sent.bytes);
+    for (direction, sent) in last {
+        reader.data(*direction, &sent.bytes);
     }
     let (got, _) = reader.finish();
     let expected = &talk.expected()[0];
@@ -284,16 +289,16 @@ fn old_versions_are_named() {
     ] {
         let talk = make((Suite::find(0x002F).unwrap(), false), &[]);
         let mut reader = talk.reader();
-        for (way, sent) in &talk.records {
+        for (direction, sent) in &talk.records {
             let mut bytes = sent.bytes.clone();
             bytes[1..3].copy_from_slice(&version.to_be_bytes());
             if bytes[0] == 22 && bytes[5] == 2 {
                 bytes[9..11].copy_from_slice(&version.to_be_bytes());
             }
-            reader.data(*way, &bytes);
+            reader.data(*direction, &bytes);
         }
         let (got, info) = reader.finish();
-        assert_eq!(got.notes, [(Way::Up, Note::Encrypted(why))]);
+        assert_eq!(got.notes, [(Direction::Up, Note::Encrypted(why))]);
         assert_eq!(info.version, Some(TlsVersion(version)));
     }
 }

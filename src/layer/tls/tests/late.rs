@@ -23,11 +23,11 @@ proptest! {
     ) {
         let talk = make(suite, &acts);
         let mut reader = Reader::new("");
-        for (n, (way, sent)) in talk.records.iter().enumerate() {
+        for (n, (direction, sent)) in talk.records.iter().enumerate() {
             for (line, _) in talk.keys.split_inclusive('\n').zip(&times).filter(|(_, t)| **t == n) {
                 reader.secrets(line);
             }
-            sent.bytes.chunks(segment).for_each(|piece| reader.data(*way, piece));
+            sent.bytes.chunks(segment).for_each(|piece| reader.data(*direction, piece));
         }
         reader.secrets(&talk.keys);
         let (got, _) = reader.finish();
@@ -37,9 +37,9 @@ proptest! {
     }
 }
 
-fn both_ways(times: u8) -> Vec<(Way, Act)> {
+fn both_ways(times: u8) -> Vec<(Direction, Act)> {
     (0..times)
-        .flat_map(|n| [Way::Up, Way::Down].map(|way| (way, Act::Data(vec![n; 100], 0))))
+        .flat_map(|n| Direction::ALL.map(|direction| (direction, Act::Data(vec![n; 100], 0))))
         .collect()
 }
 
@@ -48,8 +48,8 @@ fn both_ways(times: u8) -> Vec<(Way, Act)> {
 fn what_can_be_read_waits_for_what_came_before() {
     let talk = v13(Suite::find(0x1303).unwrap(), &both_ways(5));
     let mut reader = Reader::new(&talk.keys_without("CLIENT_TRAFFIC"));
-    for (way, sent) in &talk.records {
-        reader.data(*way, &sent.bytes);
+    for (direction, sent) in &talk.records {
+        reader.data(*direction, &sent.bytes);
     }
     // But for the server's own first words nothing was handed on.
     assert!(reader.got.bytes.iter().all(Vec::is_empty));
@@ -63,14 +63,14 @@ fn what_can_be_read_waits_for_what_came_before() {
 fn the_other_direction_is_read_all_the_same() {
     let talk = v13(Suite::find(0x1303).unwrap(), &both_ways(5));
     let mut reader = Reader::new(&talk.keys_without("CLIENT_TRAFFIC"));
-    for (way, sent) in &talk.records {
-        reader.data(*way, &sent.bytes);
+    for (direction, sent) in &talk.records {
+        reader.data(*direction, &sent.bytes);
     }
     let (got, _) = reader.finish();
     assert!(got.bytes[0].is_empty());
     assert_eq!(got.bytes[1], talk.expected()[1]);
     let why = Note::Undecrypted("the key log does not have its secret");
-    assert_eq!(got.notes, [(Way::Up, why)]);
+    assert_eq!(got.notes, [(Direction::Up, why)]);
 }
 
 /// What is read and held counts like what waits.
@@ -82,11 +82,11 @@ fn what_is_held_is_bounded() {
         .collect();
     let talk = v13(Suite::find(0x1303).unwrap(), &acts);
     let mut reader = Reader::new(&talk.keys_without("CLIENT_TRAFFIC"));
-    for (way, sent) in &talk.records {
-        reader.data(*way, &sent.bytes);
+    for (direction, sent) in &talk.records {
+        reader.data(*direction, &sent.bytes);
         assert!(reader.tls.kept() < limits::TLS_WAITING + (64 << 10));
     }
-    let bound = |(_, note): &&(Way, Note)| matches!(note, Note::Bound(_));
+    let bound = |(_, note): &&(Direction, Note)| matches!(note, Note::Bound(_));
     assert_eq!(reader.got.notes.iter().filter(bound).count(), 1);
     let (got, _) = reader.finish();
     assert_eq!(got.bytes[1], talk.expected()[1]);
@@ -101,14 +101,14 @@ fn a_key_log_that_was_cut() {
         // 32 digits less would be a secret of the other length.
         let keys = &talk.keys[..talk.keys.len() - cut];
         let mut reader = Reader::new(keys);
-        for (way, sent) in &talk.records {
-            reader.data(*way, &sent.bytes);
+        for (direction, sent) in &talk.records {
+            reader.data(*direction, &sent.bytes);
         }
         let (got, _) = reader.finish();
         assert_eq!(got.bytes[0], talk.expected()[0]);
         assert!(got.bytes[1].is_empty());
         let why = Note::Undecrypted("the key log does not have its secret");
-        assert_eq!(got.notes, [(Way::Down, why)], "{cut}");
+        assert_eq!(got.notes, [(Direction::Down, why)], "{cut}");
     }
 }
 
@@ -123,8 +123,8 @@ fn wrong_secrets() {
             .lines()
             .map(|line| format!("{}00\n", &line[..line.len() - 2]));
         let mut reader = Reader::new(&wrong.collect::<String>());
-        for (way, sent) in &talk.records {
-            reader.data(*way, &sent.bytes);
+        for (direction, sent) in &talk.records {
+            reader.data(*direction, &sent.bytes);
         }
         let (got, info) = reader.finish();
         assert!(got.bytes.iter().all(Vec::is_empty), "{id:04x}");

@@ -6,23 +6,23 @@ use super::conversation::*;
 use super::*;
 
 /// Runs a conversation without some bytes of one direction.
-fn without(talk: &Conversation, side: Way, holes: &[(u64, u64)], segment: usize) -> Got {
+fn without(talk: &Conversation, side: Direction, holes: &[(u64, u64)], segment: usize) -> Got {
     let mut reader = talk.reader();
-    for (way, sent) in &talk.records {
+    for (direction, sent) in &talk.records {
         for piece in sent.bytes.chunks(segment) {
-            let start = reader.next[*way as usize];
+            let start = reader.next[*direction as usize];
             let mut at = 0;
             while at < piece.len() {
                 let position = start + at as u64;
                 let lost = |p: u64| {
-                    *way == side && holes.iter().any(|(from, to)| (*from..*to).contains(&p))
+                    *direction == side && holes.iter().any(|(from, to)| (*from..*to).contains(&p))
                 };
                 let here = lost(position);
                 let same = |n: &usize| lost(start + *n as u64) == here;
                 let end = at + (at..piece.len()).take_while(same).count();
                 match here {
-                    true => reader.gap(*way, (end - at) as u64),
-                    false => reader.data(*way, &piece[at..end]),
+                    true => reader.gap(*direction, (end - at) as u64),
+                    false => reader.data(*direction, &piece[at..end]),
                 }
                 at = end;
             }
@@ -32,10 +32,14 @@ fn without(talk: &Conversation, side: Way, holes: &[(u64, u64)], segment: usize)
 }
 
 /// The records that a hole touches, by position.
-fn touched(talk: &Conversation, side: Way, holes: &[(u64, u64)]) -> Vec<(u64, u64)> {
+fn touched(talk: &Conversation, side: Direction, holes: &[(u64, u64)]) -> Vec<(u64, u64)> {
     let mut out = Vec::new();
     let mut start = 0;
-    for (_, sent) in talk.records.iter().filter(|(way, _)| *way == side) {
+    for (_, sent) in talk
+        .records
+        .iter()
+        .filter(|(direction, _)| *direction == side)
+    {
         let end = start + sent.bytes.len() as u64;
         if holes.iter().any(|(from, to)| *from < end && start < *to) {
             out.push((start, end));
@@ -46,7 +50,7 @@ fn touched(talk: &Conversation, side: Way, holes: &[(u64, u64)]) -> Vec<(u64, u6
 }
 
 /// What is handed on is right, and all that it can be.
-fn check(talk: &Conversation, side: Way, holes: &[(u64, u64)], got: &Got, exact: bool) {
+fn check(talk: &Conversation, side: Direction, holes: &[(u64, u64)], got: &Got, exact: bool) {
     let gone = touched(talk, side, holes);
     let survives = |(position, _): &&(u64, u8)| {
         !gone
@@ -72,25 +76,36 @@ fn check(talk: &Conversation, side: Way, holes: &[(u64, u64)], got: &Got, exact:
     }
 }
 
-fn length(talk: &Conversation, side: Way) -> u64 {
-    let mine = talk.records.iter().filter(|(way, _)| *way == side);
+fn length(talk: &Conversation, side: Direction) -> u64 {
+    let mine = talk
+        .records
+        .iter()
+        .filter(|(direction, _)| *direction == side);
     mine.map(|(_, sent)| sent.bytes.len() as u64).sum()
 }
 
 /// Where the first record of data begins.
-fn data_begins(talk: &Conversation, side: Way) -> u64 {
-    let mine = talk.records.iter().filter(|(way, _)| *way == side);
+fn data_begins(talk: &Conversation, side: Direction) -> u64 {
+    let mine = talk
+        .records
+        .iter()
+        .filter(|(direction, _)| *direction == side);
     let before = mine.take_while(|(_, sent)| sent.data.is_empty());
     before.map(|(_, sent)| sent.bytes.len() as u64).sum()
 }
 
 /// Like [`acts`], with data at the beginning and at the end of both sides.
-fn framed() -> impl Strategy<Value = Vec<(Way, Act)>> {
+fn framed() -> impl Strategy<Value = Vec<(Direction, Act)>> {
     acts(0).prop_map(|mut acts| {
         // A ticket amid data would be taken for data when it is lost.
         acts.retain(|(_, act)| !matches!(act, Act::Ticket));
-        let all = [(Way::Up, 1), (Way::Down, 2), (Way::Up, 3), (Way::Down, 4)]
-            .map(|(way, n)| (way, Act::Data(vec![n; 30], 0)));
+        let all = [
+            (Direction::Up, 1),
+            (Direction::Down, 2),
+            (Direction::Up, 3),
+            (Direction::Down, 4),
+        ]
+        .map(|(direction, n)| (direction, Act::Data(vec![n; 30], 0)));
         [&all[..], &acts, &all].concat()
     })
 }
@@ -103,7 +118,7 @@ proptest! {
     fn one_hole_in_the_data(
         suite in any_suite(),
         acts in framed(),
-        side in way(),
+        side in direction(),
         from in 0.0..1.0f64,
         len in 1u64..800,
         segment in 20usize..1500,
@@ -117,7 +132,7 @@ proptest! {
         let plain = acts.iter().all(|(_, act)| matches!(act, Act::Data(..)));
         let chained = matches!(suite.0.cipher, suite::Cipher::Cbc(..));
         // The first record of a server of TLS 1.3 could have been a ticket.
-        let first = side == Way::Down && suite.0.v13 && from < begins + 60;
+        let first = side == Direction::Down && suite.0.v13 && from < begins + 60;
         check(&talk, side, &holes, &got, plain && !chained && !first);
     }
 
@@ -126,7 +141,7 @@ proptest! {
     fn several_holes_in_the_data(
         suite in any_suite(),
         acts in framed(),
-        side in way(),
+        side in direction(),
         holes in prop::collection::vec((0.0..1.0f64, 1u64..100), 2..5),
         segment in 20usize..1500,
     ) {
@@ -147,7 +162,7 @@ proptest! {
     fn a_hole_in_the_handshake(
         suite in any_suite(),
         acts in framed(),
-        side in way(),
+        side in direction(),
         from in 0.0..1.0f64,
         len in 1u64..2000,
         segment in 20usize..1500,
@@ -156,7 +171,7 @@ proptest! {
         let begins = data_begins(&talk, side);
         // Of TLS 1.2 the ServerHello is in the first record of 405 bytes.
         let first = match (side, suite.0.v13) {
-            (Way::Down, false) => 405,
+            (Direction::Down, false) => 405,
             _ => 0,
         };
         let from = first + ((begins - first) as f64 * from) as u64;
@@ -170,13 +185,13 @@ proptest! {
 #[test]
 fn any_single_byte() {
     let acts: Vec<_> = (0..4u8)
-        .flat_map(|n| [Way::Up, Way::Down].map(|w| (w, Act::Data(vec![n; 20], 0))))
+        .flat_map(|n| Direction::ALL.map(|w| (w, Act::Data(vec![n; 20], 0))))
         .collect();
     for id in [0x1301, 0xC02F] {
         let talk = make((Suite::find(id).unwrap(), false), &acts);
-        for side in [Way::Up, Way::Down] {
+        for side in Direction::ALL {
             let first = match (side, id) {
-                (Way::Down, 0xC02F) => 405,
+                (Direction::Down, 0xC02F) => 405,
                 _ => 0,
             };
             for from in first..length(&talk, side) {
@@ -191,14 +206,19 @@ fn any_single_byte() {
 /// A long hole: the sequence number tells how many records it swallowed.
 #[test]
 fn hundreds_of_records() {
-    let data = |n: u32| (Way::Up, Act::Data(vec![n as u8; 20 + n as usize % 60], 0));
+    let data = |n: u32| {
+        (
+            Direction::Up,
+            Act::Data(vec![n as u8; 20 + n as usize % 60], 0),
+        )
+    };
     let acts: Vec<_> = (0..900).map(data).collect();
     for suite in [0x1303, 0xC0AE].map(|id| (Suite::find(id).unwrap(), false)) {
         let talk = make(suite, &acts);
-        let begins = data_begins(&talk, Way::Up);
-        let holes = [(begins + 200, length(&talk, Way::Up) - 700)];
-        let got = without(&talk, Way::Up, &holes, 1400);
-        check(&talk, Way::Up, &holes, &got, true);
+        let begins = data_begins(&talk, Direction::Up);
+        let holes = [(begins + 200, length(&talk, Direction::Up) - 700)];
+        let got = without(&talk, Direction::Up, &holes, 1400);
+        check(&talk, Direction::Up, &holes, &got, true);
     }
 }
 
@@ -206,16 +226,16 @@ fn hundreds_of_records() {
 #[test]
 fn a_lost_server_hello() {
     let acts = [
-        (Way::Up, Act::Data(vec![1; 9], 0)),
-        (Way::Down, Act::Data(vec![2; 9], 0)),
+        (Direction::Up, Act::Data(vec![1; 9], 0)),
+        (Direction::Down, Act::Data(vec![2; 9], 0)),
     ];
     for (id, read) in [(0xC02F, false), (0x1301, true)] {
         let talk = make((Suite::find(id).unwrap(), false), &acts);
-        let got = without(&talk, Way::Down, &[(0, 300)], 1400);
+        let got = without(&talk, Direction::Down, &[(0, 300)], 1400);
         assert_eq!(got.bytes == talk.expected(), read, "{:?}", got.notes);
         if !read {
             assert!(got.bytes.iter().all(Vec::is_empty));
-            let said = |(_, note): &(Way, Note)| matches!(note, Note::Encrypted(_));
+            let said = |(_, note): &(Direction, Note)| matches!(note, Note::Encrypted(_));
             let count = got.notes.iter().filter(|note| said(note)).count();
             assert_eq!(count, 1, "{:?}", got.notes);
         }

@@ -96,19 +96,19 @@ fn log(random: &str, lines: &[(&str, &str)]) -> String {
 }
 
 /// All of section 3, in its order.
-fn simple() -> Vec<(Way, Vec<u8>)> {
+fn simple() -> Vec<(Direction, Vec<u8>)> {
     [
-        (Way::Up, HELLO),
-        (Way::Down, SERVER_HELLO),
-        (Way::Down, FLIGHT),
-        (Way::Up, FINISHED),
-        (Way::Down, TICKET),
-        (Way::Up, CLIENT_DATA),
-        (Way::Down, SERVER_DATA),
-        (Way::Up, CLIENT_ALERT),
-        (Way::Down, SERVER_ALERT),
+        (Direction::Up, HELLO),
+        (Direction::Down, SERVER_HELLO),
+        (Direction::Down, FLIGHT),
+        (Direction::Up, FINISHED),
+        (Direction::Down, TICKET),
+        (Direction::Up, CLIENT_DATA),
+        (Direction::Down, SERVER_DATA),
+        (Direction::Up, CLIENT_ALERT),
+        (Direction::Down, SERVER_ALERT),
     ]
-    .map(|(way, text)| (way, hex(text)))
+    .map(|(direction, text)| (direction, hex(text)))
     .into()
 }
 
@@ -119,24 +119,24 @@ fn payload() -> Vec<u8> {
 #[test]
 fn a_simple_handshake() {
     let mut reader = Reader::new(&key_log());
-    for (way, bytes) in simple() {
-        reader.data(way, &bytes);
+    for (direction, bytes) in simple() {
+        reader.data(direction, &bytes);
     }
     let (got, info) = reader.finish();
-    for way in [Way::Up, Way::Down] {
-        assert_eq!(got.text(way), payload());
-        assert_eq!(got.own(way, Own::TlsRecord), 5, "{way:?}");
-        assert_eq!(got.own(way, Own::TlsRecordEnd), 17, "{way:?}");
-        assert_eq!(got.own(way, Own::TlsAlert), 24);
-        assert_eq!(got.own(way, Own::Unread), 0);
+    for direction in Direction::ALL {
+        assert_eq!(got.text(direction), payload());
+        assert_eq!(got.own(direction, Own::TlsRecord), 5, "{direction:?}");
+        assert_eq!(got.own(direction, Own::TlsRecordEnd), 17, "{direction:?}");
+        assert_eq!(got.own(direction, Own::TlsAlert), 24);
+        assert_eq!(got.own(direction, Own::Unread), 0);
     }
     let sizes = |all: &[&str]| all.iter().map(|t| hex(t).len() as u64).sum::<u64>();
     assert_eq!(
-        got.own(Way::Up, Own::TlsHandshake),
+        got.own(Direction::Up, Own::TlsHandshake),
         sizes(&[HELLO, FINISHED])
     );
     assert_eq!(
-        got.own(Way::Down, Own::TlsHandshake),
+        got.own(Direction::Down, Own::TlsHandshake),
         sizes(&[SERVER_HELLO, FLIGHT, TICKET])
     );
     // Content begins after the header, and was complete with its packet.
@@ -148,7 +148,10 @@ fn a_simple_handshake() {
         level: 1,
         description: 0,
     };
-    assert_eq!(got.notes, [(Way::Up, closed), (Way::Down, closed)]);
+    assert_eq!(
+        got.notes,
+        [(Direction::Up, closed), (Direction::Down, closed)]
+    );
     assert_eq!(info.version, Some(TlsVersion::V13));
     let suite = info.cipher_suite.and_then(CipherSuite::name);
     assert_eq!(suite, Some("TLS_AES_128_GCM_SHA256"));
@@ -163,13 +166,15 @@ fn any_segmentation_gives_the_same() {
         let mut reader = Reader::new(&key_log());
         simple()
             .iter()
-            .for_each(|(way, bytes)| reader.data(*way, bytes));
+            .for_each(|(direction, bytes)| reader.data(*direction, bytes));
         reader.finish().0
     };
     for size in [1, 2, 3, 5, 7, 64, 100, 1000] {
         let mut reader = Reader::new(&key_log());
-        for (way, bytes) in simple() {
-            bytes.chunks(size).for_each(|piece| reader.data(way, piece));
+        for (direction, bytes) in simple() {
+            bytes
+                .chunks(size)
+                .for_each(|piece| reader.data(direction, piece));
         }
         let (got, _) = reader.finish();
         assert_eq!(got.bytes, whole.bytes, "pieces of {size}");
@@ -181,8 +186,10 @@ fn any_segmentation_gives_the_same() {
 #[test]
 fn a_byte_keeps_the_packet_that_brought_it() {
     let mut reader = Reader::new(&key_log());
-    for (way, bytes) in simple() {
-        bytes.chunks(30).for_each(|piece| reader.data(way, piece));
+    for (direction, bytes) in simple() {
+        bytes
+            .chunks(30)
+            .for_each(|piece| reader.data(direction, piece));
     }
     let (got, _) = reader.finish();
     let packets: Vec<u64> = got.seals[0].iter().map(|(.., packet)| *packet).collect();
@@ -198,14 +205,14 @@ fn late_secrets_are_waited_for() {
         let log = key_log();
         let lines: Vec<&str> = log.split_inclusive('\n').collect();
         let mut reader = Reader::new(&lines[..known].concat());
-        for (way, bytes) in simple() {
-            reader.data(way, &bytes);
+        for (direction, bytes) in simple() {
+            reader.data(direction, &bytes);
         }
         reader.secrets(&lines[known..].concat());
         let (got, _) = reader.finish();
-        for way in [Way::Up, Way::Down] {
-            assert_eq!(got.text(way), payload(), "{known} lines before");
-            assert_eq!(got.own(way, Own::TlsRecordEnd), 17);
+        for direction in Direction::ALL {
+            assert_eq!(got.text(direction), payload(), "{known} lines before");
+            assert_eq!(got.own(direction, Own::TlsRecordEnd), 17);
         }
     }
 }
@@ -223,15 +230,15 @@ fn each_secret_reads_what_it_is_for() {
     ] {
         let keys: String = kept.iter().map(|n| lines[*n]).collect();
         let mut reader = Reader::new(&keys);
-        for (way, bytes) in simple() {
-            reader.data(way, &bytes);
+        for (direction, bytes) in simple() {
+            reader.data(direction, &bytes);
         }
         let (got, _) = reader.finish();
-        assert_eq!(got.text(Way::Up) == payload(), up, "{kept:?}");
-        assert_eq!(got.text(Way::Down) == payload(), down, "{kept:?}");
+        assert_eq!(got.text(Direction::Up) == payload(), up, "{kept:?}");
+        assert_eq!(got.text(Direction::Down) == payload(), down, "{kept:?}");
         // Handshakes are told as such, with and without keys.
         let handshake = hex(HELLO).len() + hex(FINISHED).len();
-        assert_eq!(got.own(Way::Up, Own::TlsHandshake), handshake as u64);
+        assert_eq!(got.own(Direction::Up, Own::TlsHandshake), handshake as u64);
     }
 }
 
@@ -239,20 +246,20 @@ fn each_secret_reads_what_it_is_for() {
 fn without_keys_sizes_and_a_reason_are_told() {
     let mut reader = Reader::new("");
     reader.keys.close();
-    for (way, bytes) in simple() {
-        reader.data(way, &bytes);
+    for (direction, bytes) in simple() {
+        reader.data(direction, &bytes);
         assert!(reader.tls.kept() < 6000, "nothing waits");
     }
     let (got, info) = reader.finish();
     assert!(got.bytes.iter().all(Vec::is_empty));
     let why = Note::Encrypted("there is no key log");
-    assert_eq!(got.notes, [(Way::Down, why)]);
+    assert_eq!(got.notes, [(Direction::Down, why)]);
     // Data and alert: header, type and tag of each.
-    assert_eq!(got.own(Way::Up, Own::TlsRecord), 2 * 5);
-    assert_eq!(got.own(Way::Up, Own::TlsRecordEnd), 2 * 17);
-    assert_eq!(got.own(Way::Up, Own::Unread), 50 + 2);
+    assert_eq!(got.own(Direction::Up, Own::TlsRecord), 2 * 5);
+    assert_eq!(got.own(Direction::Up, Own::TlsRecordEnd), 2 * 17);
+    assert_eq!(got.own(Direction::Up, Own::Unread), 50 + 2);
     // The ticket comes after the client's flight.
-    assert_eq!(got.own(Way::Down, Own::Unread), 50 + 2 + 222 - 17);
+    assert_eq!(got.own(Direction::Down, Own::Unread), 50 + 2 + 222 - 17);
     assert_eq!(info.server_name.as_deref(), Some("server"));
     assert_eq!(info.server_certificate, None);
 }
@@ -261,21 +268,24 @@ fn without_keys_sizes_and_a_reason_are_told() {
 fn a_wrong_secret_is_said_and_opens_nothing() {
     let wrong = key_log().replace("9e40", "9e41").replace("a11a", "a11b");
     let mut reader = Reader::new(&wrong);
-    for (way, bytes) in simple() {
-        reader.data(way, &bytes);
+    for (direction, bytes) in simple() {
+        reader.data(direction, &bytes);
     }
     let (got, _) = reader.finish();
     assert!(got.bytes.iter().all(Vec::is_empty));
     let why = Note::Undecrypted("it does not verify with the secret of the key log");
-    assert_eq!(got.notes, [(Way::Down, why), (Way::Up, why)]);
+    assert_eq!(got.notes, [(Direction::Down, why), (Direction::Up, why)]);
 }
 
 #[test]
 fn one_side_alone_can_be_read() {
-    for side in [Way::Up, Way::Down] {
+    for side in Direction::ALL {
         let mut reader = Reader::new(&key_log());
-        for (way, bytes) in simple().into_iter().filter(|(way, _)| *way == side) {
-            reader.data(way, &bytes);
+        for (direction, bytes) in simple()
+            .into_iter()
+            .filter(|(direction, _)| *direction == side)
+        {
+            reader.data(direction, &bytes);
         }
         let (got, _) = reader.finish();
         assert_eq!(got.text(side), payload(), "{side:?}");
@@ -287,19 +297,25 @@ fn a_record_that_is_lost_costs_no_other() {
     let all = simple();
     for lost in 0..all.len() {
         let mut reader = Reader::new(&key_log());
-        for (n, (way, bytes)) in all.iter().enumerate() {
+        for (n, (direction, bytes)) in all.iter().enumerate() {
             match n == lost {
-                true => reader.gap(*way, bytes.len() as u64),
-                false => reader.data(*way, bytes),
+                true => reader.gap(*direction, bytes.len() as u64),
+                false => reader.data(*direction, bytes),
             }
         }
         let (got, _) = reader.finish();
-        for way in [Way::Up, Way::Down] {
-            let data = all.iter().rposition(|(w, b)| *w == way && b.len() == 72);
+        for direction in Direction::ALL {
+            let data = all
+                .iter()
+                .rposition(|(w, b)| *w == direction && b.len() == 72);
             if data == Some(lost) {
-                assert!(got.text(way).is_empty());
+                assert!(got.text(direction).is_empty());
             } else {
-                assert_eq!(got.text(way), payload(), "{way:?} without record {lost}");
+                assert_eq!(
+                    got.text(direction),
+                    payload(),
+                    "{direction:?} without record {lost}"
+                );
             }
         }
     }
@@ -367,20 +383,23 @@ fn hello_retry_request() {
         ],
     );
     let mut reader = Reader::new(&keys);
-    reader.data(Way::Up, &hex(hello));
-    reader.data(Way::Down, &hex(retry));
-    reader.data(Way::Up, &again);
-    reader.data(Way::Down, &hex(server_hello));
-    reader.gap(Way::Down, 667);
-    reader.data(Way::Up, &hex(finished));
-    reader.data(Way::Up, &hex(client_alert));
-    reader.data(Way::Down, &hex(server_alert));
+    reader.data(Direction::Up, &hex(hello));
+    reader.data(Direction::Down, &hex(retry));
+    reader.data(Direction::Up, &again);
+    reader.data(Direction::Down, &hex(server_hello));
+    reader.gap(Direction::Down, 667);
+    reader.data(Direction::Up, &hex(finished));
+    reader.data(Direction::Up, &hex(client_alert));
+    reader.data(Direction::Down, &hex(server_alert));
     let (got, info) = reader.finish();
     let closed = Note::Alert {
         level: 1,
         description: 0,
     };
-    assert_eq!(got.notes, [(Way::Up, closed), (Way::Down, closed)]);
+    assert_eq!(
+        got.notes,
+        [(Direction::Up, closed), (Direction::Down, closed)]
+    );
     // No data was lost, and that is known.
     assert_eq!(got.gaps[1].first().map(|(_, len)| *len), Some(Some(0)));
     assert_eq!(info.version, Some(TlsVersion::V13));
@@ -419,13 +438,13 @@ fn early_data() {
         ),
     ];
     let mut reader = Reader::new(&log(random, &secrets));
-    reader.data(Way::Up, &hex(&hello));
+    reader.data(Direction::Up, &hex(&hello));
     for record in records {
-        reader.data(Way::Up, &hex(record));
+        reader.data(Direction::Up, &hex(record));
     }
     let (got, info) = reader.finish();
     let both = [b"ABCDEF".to_vec(), payload()].concat();
-    assert_eq!(got.text(Way::Up), both);
+    assert_eq!(got.text(Direction::Up), both);
     assert!(info.early_data);
     assert_eq!(info.version, Some(TlsVersion::V13), "the secret shows it");
 }

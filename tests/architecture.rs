@@ -63,13 +63,14 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "rules",
         &[
-            "facts", "engine", "event", "frame", "limits", "mqtt", "packet", "select", "time",
+            "facts", "event", "frame", "limits", "mqtt", "packet", "select", "time",
         ],
     ),
     (
         "overhead",
         &[
-            "engine", "event", "flow", "frame", "layer", "limits", "mqtt", "net", "packet", "time",
+            "engine", "event", "facts", "flow", "frame", "layer", "limits", "mqtt", "net",
+            "packet", "time",
         ],
     ),
     (
@@ -89,7 +90,7 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "metrics",
         &[
-            "engine", "event", "frame", "limits", "mqtt", "overhead", "rules", "time",
+            "event", "facts", "frame", "limits", "mqtt", "overhead", "rules", "time",
         ],
     ),
     ("capture", &["limits", "link", "packet", "time"]),

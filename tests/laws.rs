@@ -15,7 +15,8 @@
 use std::path::PathBuf;
 
 use mqttdump::capture::{Capture, Item};
-use mqttdump::engine::{Config, Engine};
+use mqttdump::engine::Config;
+use mqttdump::facts::{self, Facts};
 use mqttdump::frame::Direction::{Down, Up};
 use mqttdump::overhead::{
     Account, Basis, Layer, Ledger, Options, Projection, Scenario, Share, Stage, Term,
@@ -34,16 +35,13 @@ use crate::support::wire::Wire;
 
 /// Accounts for packets.
 pub(crate) fn account_by(packets: &[OwnedPacket], share: Share) -> Account {
-    let mut engine = Engine::new(Config {
-        follow_packets: true,
-        ..Config::default()
-    });
     let mut ledger = Ledger::new(Options {
         share,
         messages: true,
         samples: true,
         ..Options::default()
     });
+    let mut facts = Facts::new(Config::default(), facts::Options::default(), &ledger);
     for (number, packet) in (1..).zip(packets) {
         let captured = CapturedPacket {
             id: PacketRef { number, file: 0 },
@@ -52,9 +50,9 @@ pub(crate) fn account_by(packets: &[OwnedPacket], share: Share) -> Account {
             original_len: packet.original_len,
             data: &packet.data,
         };
-        engine.push(&captured, &mut |output| ledger.push(output));
+        facts.push(&captured, &mut ledger);
     }
-    engine.finish(&mut |output| ledger.push(output));
+    facts.finish(&mut ledger);
     ledger.finish()
 }
 

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use mqttdump::capture::{Capture, Item, Merge};
-use mqttdump::engine::{Config, Engine};
+use mqttdump::engine::Config;
+use mqttdump::facts::Facts;
 use mqttdump::facts::Reason;
 use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::rules::{Binds, Check, Finding, Judge, Options, RULES, Rule, Verdict};
@@ -26,11 +27,9 @@ fn judge_dropping(packets: &[OwnedPacket], dropped: Option<(usize, i64)>) -> Vec
 /// `dropped`: after how many packets it is told, and until when packets may
 /// have been dropped.
 fn judge_with(packets: &[OwnedPacket], options: Options, dropped: Option<(usize, i64)>) -> Judge {
-    let mut engine = Engine::new(Config {
-        follow_tcp: true,
-        ..Config::default()
-    });
+    let gather = options.facts();
     let mut judge = Judge::new(options);
+    let mut facts = Facts::new(Config::default(), gather, &judge);
     for (number, packet) in (1..).zip(packets) {
         let captured = CapturedPacket {
             id: PacketRef { number, file: 0 },
@@ -43,12 +42,11 @@ fn judge_with(packets: &[OwnedPacket], options: Options, dropped: Option<(usize,
             && number as usize == at + 1
         {
             let until = Timestamp::from_nanos(until);
-            engine.dropped(7, until, &mut |output| judge.push(output));
+            facts.dropped(7, until, &mut judge);
         }
-        engine.push(&captured, &mut |output| judge.push(output));
+        facts.push(&captured, &mut judge);
     }
-    engine.finish(&mut |output| judge.push(output));
-    judge.finish();
+    facts.finish(&mut judge);
     judge
 }
 
@@ -179,22 +177,19 @@ pub(crate) fn judge_files(parts: &[PathBuf], options: Options) -> Vec<Finding> {
         .filter_map(|(file, path)| Capture::open(path, file).ok())
         .collect();
     let mut merge = Merge::new(captures);
-    let mut engine = Engine::new(Config {
-        follow_tcp: true,
-        ..Config::default()
-    });
+    let gather = options.facts();
     let mut judge = Judge::new(options);
+    let mut facts = Facts::new(Config::default(), gather, &judge);
     loop {
         match merge.next() {
             Ok(Some(Item::Packet(packet))) => {
-                engine.push(&packet.packet, &mut |output| judge.push(output));
+                facts.push(&packet.packet, &mut judge);
             }
             Ok(Some(_)) | Err(_) => {}
             Ok(None) => break,
         }
     }
-    engine.finish(&mut |output| judge.push(output));
-    judge.finish();
+    facts.finish(&mut judge);
     judge.take_finished()
 }
 

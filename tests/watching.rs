@@ -8,7 +8,8 @@ use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use mqttdump::engine::{Config, Engine, Output};
+use mqttdump::engine::Config;
+use mqttdump::facts::Facts;
 use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::rules::{Budgets, Finding, Judge, Options, RULES};
 use mqttdump::time::Timestamp;
@@ -27,7 +28,7 @@ const PCAP: Format = Format::Pcap {
 
 /// A judge whose clock can be moved.
 struct Court {
-    engine: Engine,
+    facts: Facts,
     judge: Judge,
     packets: u64,
     now: i64,
@@ -35,12 +36,11 @@ struct Court {
 
 impl Court {
     fn new(options: Options) -> Self {
+        let gather = options.facts();
+        let judge = Judge::new(options);
         Self {
-            engine: Engine::new(Config {
-                follow_tcp: true,
-                ..Config::default()
-            }),
-            judge: Judge::new(options),
+            facts: Facts::new(Config::default(), gather, &judge),
+            judge,
             packets: 0,
             now: 0,
         }
@@ -66,18 +66,14 @@ impl Court {
             original_len: packet.original_len,
             data: &packet.data,
         };
-        let judge = &mut self.judge;
-        self.engine
-            .push(&captured, &mut |output: Output<'_>| judge.push(output));
-        self.judge.tick(Timestamp::from_nanos(packet.time));
+        self.facts.push(&captured, &mut self.judge);
+        let now = Timestamp::from_nanos(packet.time);
+        self.facts.settle(now, &mut self.judge);
     }
 
     fn tick(&mut self, nanos: i64) {
         let now = Timestamp::from_nanos(nanos);
-        let judge = &mut self.judge;
-        self.engine
-            .tick(now, &mut |output: Output<'_>| judge.push(output));
-        self.judge.tick(now);
+        self.facts.tick(now, &mut self.judge);
     }
 
     /// Time passes, and nothing comes; what arises by then.
@@ -88,10 +84,7 @@ impl Court {
     }
 
     fn finish(&mut self) -> Vec<Finding> {
-        let judge = &mut self.judge;
-        self.engine
-            .finish(&mut |output: Output<'_>| judge.push(output));
-        self.judge.finish();
+        self.facts.finish(&mut self.judge);
         self.judge.take_finished()
     }
 }
@@ -312,10 +305,7 @@ fn watching_a_capture_that_lost_packets() {
     let text = "! open\n> CONNECT client=c keep_alive=10\n< CONNACK\n> PUBLISH topic=a qos=1 id=1";
     let mut court = court_after(text, live());
     let now = Timestamp::from_nanos(court.now);
-    let judge = &mut court.judge;
-    court
-        .engine
-        .dropped(7, now, &mut |output: Output<'_>| judge.push(output));
+    court.facts.dropped(7, now, &mut court.judge);
     assert_eq!(names(&court.wait(60.0)), [""; 0]);
 }
 

@@ -21,7 +21,8 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use mqttdump::capture::{Block, Dropped, Merge, Packet};
-use mqttdump::engine::{self, Engine};
+use mqttdump::engine;
+use mqttdump::facts::Facts;
 use mqttdump::limits;
 use mqttdump::mqtt::TopicFilter;
 use mqttdump::overhead::{self, Account, Ledger, Level};
@@ -94,8 +95,6 @@ impl CheckPlan {
             only_known_ports: args.only_known_ports,
             verify_checksums: args.verify_checksums,
             payload: args.payload,
-            follow_tcp: true,
-            follow_packets: watch.follows_packets(),
             ..engine::Config::default()
         };
         let keys = KeyLogPlan::new(&args);
@@ -109,7 +108,6 @@ impl CheckPlan {
         let level = args.level.as_deref().map(parse_level).transpose()?;
         let costs = match level {
             Some(level) if !budgets.message.is_empty() => {
-                engine.follow_packets = true;
                 Some((std::mem::take(&mut budgets.message), level))
             }
             _ => None,
@@ -234,17 +232,21 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
     let mut trouble = false;
     let mut watch = Watch::new(&plan.watch).map_err(Stop::Failed)?;
     for source in &plan.captures {
+        let mut judge = Judge::new(plan.options.clone());
+        let mut ledger = plan.costs.as_ref().map(|(_, level)| {
+            Ledger::new(overhead::Options {
+                level: *level,
+                messages: true,
+                ..overhead::Options::default()
+            })
+        });
+        let sinks = (&mut judge, &mut ledger, &mut watch);
+        let facts = Facts::new(plan.engine.clone(), plan.options.facts(), &sinks);
         let court = Court {
-            engine: Engine::new(plan.engine.clone()),
+            facts,
             keys: plan.keys.open().map_err(Stop::Failed)?,
-            judge: Judge::new(plan.options.clone()),
-            ledger: plan.costs.as_ref().map(|(_, level)| {
-                Ledger::new(overhead::Options {
-                    level: *level,
-                    messages: true,
-                    ..overhead::Options::default()
-                })
-            }),
+            judge,
+            ledger,
             watch: &mut watch,
             now: None,
             ahead: None,
@@ -276,7 +278,7 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
 
 /// One capture before the judge.
 struct Court<'a, W: io::Write> {
-    engine: Engine,
+    facts: Facts,
     keys: KeyLogFile,
     judge: Judge,
     ledger: Option<Ledger>,
@@ -315,7 +317,7 @@ impl<W: io::Write> Court<'_, W> {
         let is_open = !opened.captures.is_empty();
         opened.begin(|| self.sieve.may_write())?;
         // Opened as whoever we were; parsed as nobody in particular.
-        self.keys.read_on(&mut self.engine);
+        self.keys.read_on(&mut self.facts);
         self.watch.start(&opened).map_err(Stop::Failed)?;
         let mut merge = Merge::new(std::mem::take(&mut opened.captures));
         let lookout = Lookout {
@@ -333,28 +335,23 @@ impl<W: io::Write> Court<'_, W> {
             trouble = true;
             self.complain(error.to_string());
         }
-        let (judge, ledger, watch) = (&mut self.judge, &mut self.ledger, &mut self.watch);
-        self.engine.finish(&mut |output| {
-            judge.push(output);
-            ledger.iter_mut().for_each(|ledger| ledger.push(output));
-            watch.push(output);
-        });
-        self.judge.finish();
+        self.facts
+            .finish(&mut (&mut self.judge, &mut self.ledger, &mut *self.watch));
         self.pass_on();
         let tally = self.judge.tally();
-        self.watch.settle_now(self.now, &self.engine, Some(tally));
+        self.watch.settle_now(self.now, &self.facts, Some(tally));
         if let (Some(ledger), Some((budget, level))) = (self.ledger.take(), &plan.costs) {
             for finding in expensive(&ledger.finish(), budget, *level) {
                 self.pass(finding);
             }
         }
-        let frames = self.engine.summary().frames;
+        let frames = self.facts.summary().frames;
         if is_open && frames == 0 && !plan.allow_empty {
             trouble = true;
             self.complain(format!(
                 "{}: nothing to judge: no MQTT message in {} (--allow-empty lets that pass)",
                 self.result.name,
-                super::closing::counted(self.engine.summary().packets, "packet")
+                super::closing::counted(self.facts.summary().packets, "packet")
             ));
         } else if is_open && frames < plan.min_frames {
             trouble = true;
@@ -363,7 +360,7 @@ impl<W: io::Write> Court<'_, W> {
                 self.result.name, plan.min_frames
             ));
         }
-        let given_up = self.judge.given_up();
+        let given_up = self.facts.given_up();
         for (count, what) in [
             (given_up.sessions, "session without a connection"),
             (given_up.servers, "server"),
@@ -391,7 +388,7 @@ impl<W: io::Write> Court<'_, W> {
     fn sum_up(&mut self) {
         let judged = self.judge.judged();
         let summary = &mut self.result.summary;
-        summary.frames = self.engine.summary().frames;
+        summary.frames = self.facts.summary().frames;
         summary.connections = self.judge.connections();
         summary.rules_evaluated = judged.len() as u64;
         summary.more = self.judge.uncounted() + self.left_out;
@@ -422,15 +419,13 @@ impl<W: io::Write> Court<'_, W> {
             // What lacks before a pause is known to lack before anybody is
             // accused of it.
             let nanos = before.nanos().saturating_add(PAUSE.as_nanos() as i64);
-            let (judge, watch) = (&mut self.judge, &mut self.watch);
-            self.engine
-                .tick(Timestamp::from_nanos(nanos), &mut |output| {
-                    judge.push(output);
-                    watch.push(output);
-                });
+            self.facts.tick(
+                Timestamp::from_nanos(nanos),
+                &mut (&mut self.judge, &mut self.ledger, &mut *self.watch),
+            );
         }
         if let Some(Interval { from, to }) = self.watch.time(now) {
-            self.judge.tick(to);
+            self.facts.settle(to, &mut self.judge);
             self.pass_on();
             self.sum_up();
             let interval = findings::Interval { from, to };
@@ -445,12 +440,12 @@ impl<W: io::Write> Court<'_, W> {
     fn settle(&mut self, at_once: bool) -> Result<(), Stop> {
         if self.live {
             if let Some(now) = self.now {
-                self.judge.tick(now);
+                self.facts.settle(now, &mut self.judge);
             }
             let tally = self.judge.tally();
             match at_once {
-                true => self.watch.settle_now(self.now, &self.engine, Some(tally)),
-                false => self.watch.settle(self.now, &self.engine, Some(tally)),
+                true => self.watch.settle_now(self.now, &self.facts, Some(tally)),
+                false => self.watch.settle(self.now, &self.facts, Some(tally)),
             }
         }
         if self.judge.has_finished() || self.judge.has_arisen() {
@@ -490,13 +485,13 @@ impl<W: io::Write> Court<'_, W> {
 
 impl<W: io::Write> Consumer for Court<'_, W> {
     fn before_waiting(&mut self) -> Result<(), Stop> {
-        self.keys.read_on(&mut self.engine);
+        self.keys.read_on(&mut self.facts);
         self.settle(true)?;
         Ok(self.out.flush()?)
     }
 
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
-        keylog::from_block(block, &mut self.engine);
+        keylog::from_block(block, &mut self.facts);
         Ok(())
     }
 
@@ -505,37 +500,30 @@ impl<W: io::Write> Consumer for Court<'_, W> {
             let now = self.time_of(packet.packet.time);
             self.time(now)?;
         }
-        let (judge, ledger, watch) = (&mut self.judge, &mut self.ledger, &mut self.watch);
-        self.engine.push(&packet.packet, &mut |output| {
-            judge.push(output);
-            if let Some(ledger) = ledger {
-                ledger.push(output);
-            }
-            watch.push(output);
-        });
+        self.facts.push(
+            &packet.packet,
+            &mut (&mut self.judge, &mut self.ledger, &mut *self.watch),
+        );
         self.settle(false)
     }
 
     fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
-        self.keys.read_on(&mut self.engine);
+        self.keys.read_on(&mut self.facts);
         self.time(now)?;
-        let (judge, ledger, watch) = (&mut self.judge, &mut self.ledger, &mut self.watch);
-        self.engine.tick(now, &mut |output| {
-            judge.push(output);
-            ledger.iter_mut().for_each(|ledger| ledger.push(output));
-            watch.push(output);
-        });
+        self.facts.tick(
+            now,
+            &mut (&mut self.judge, &mut self.ledger, &mut *self.watch),
+        );
         self.before_waiting()
     }
 
     fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
         self.result.summary.dropped += dropped.packets;
-        let (judge, watch) = (&mut self.judge, &mut self.watch);
-        self.engine
-            .dropped(dropped.packets, dropped.until, &mut |output| {
-                judge.push(output);
-                watch.push(output);
-            });
+        self.facts.dropped(
+            dropped.packets,
+            dropped.until,
+            &mut (&mut self.judge, &mut self.ledger, &mut *self.watch),
+        );
         Ok(())
     }
 

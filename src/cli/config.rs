@@ -272,7 +272,6 @@ impl Plan {
                 Some(print) if !print.quiet => args.payload,
                 _ => 0,
             },
-            follow_packets: watch.follows_packets(),
             ..engine::Config::default()
         };
         let keys = KeyLogPlan::new(&args);

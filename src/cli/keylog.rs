@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use mqttdump::capture::Block;
-use mqttdump::engine::Engine;
+use mqttdump::facts::Facts;
 
 use super::args::Args;
 
@@ -82,13 +82,13 @@ pub(crate) struct KeyLogFile {
 
 impl KeyLogFile {
     /// Reads what has come to it.
-    pub(crate) fn read_on(&mut self, engine: &mut Engine) {
+    pub(crate) fn read_on(&mut self, facts: &mut Facts) {
         let Some(file) = &mut self.file else { return };
         let mut chunk = [0; CHUNK];
         loop {
             match file.read(&mut chunk) {
                 Ok(0) => return,
-                Ok(there) => engine.secrets(chunk.get(..there).unwrap_or_default()),
+                Ok(there) => facts.secrets(chunk.get(..there).unwrap_or_default()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // What was read is of use all the same.
                 Err(_) => {
@@ -101,13 +101,13 @@ impl KeyLogFile {
 }
 
 /// Takes the keys that a pcapng file has.
-pub(crate) fn from_block(block: &Block<'_>, engine: &mut Engine) {
-    engine.expect_secrets();
+pub(crate) fn from_block(block: &Block<'_>, facts: &mut Facts) {
+    facts.expect_secrets();
     if let Block::Secrets { kind, data, .. } = block
         && *kind == TLS_KEY_LOG
     {
-        engine.secrets(data);
+        facts.secrets(data);
         // A block ends what it has, whether or not its last line does.
-        engine.secrets(b"\n");
+        facts.secrets(b"\n");
     }
 }

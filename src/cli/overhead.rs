@@ -12,7 +12,8 @@ use std::process::ExitCode;
 
 use jiff::tz::TimeZone;
 use mqttdump::capture::{Block, Dropped, Merge, Packet};
-use mqttdump::engine::{self, Engine};
+use mqttdump::engine;
+use mqttdump::facts::{self, Facts};
 use mqttdump::overhead::{
     self, Counts, Figures, Ledger, Level, Profiles, Projection, Request, Scenario, Share, Totals,
     USUAL, WhatIf,
@@ -83,7 +84,6 @@ impl OverheadPlan {
             only_known_ports: args.only_known_ports,
             verify_checksums: args.verify_checksums,
             payload: 32 << 10,
-            follow_packets: true,
             ..engine::Config::default()
         };
         let keys = KeyLogPlan::new(args);
@@ -226,9 +226,15 @@ fn try_run(plan: &OverheadPlan) -> Result<bool, Stop> {
     let mut watch = Watch::new(&plan.watch).map_err(Stop::Failed)?;
     let mut whole = true;
     for source in &plan.captures {
+        let mut ledger = Ledger::new(plan.options.clone());
+        let facts = Facts::new(
+            plan.engine.clone(),
+            facts::Options::default(),
+            &(&mut ledger, &mut watch),
+        );
         let counting = Counting {
-            engine: Engine::new(plan.engine.clone()),
-            ledger: Ledger::new(plan.options.clone()),
+            facts,
+            ledger,
             keys: plan.keys.open().map_err(Stop::Failed)?,
             watch: &mut watch,
             name: source.name(),
@@ -248,7 +254,7 @@ fn try_run(plan: &OverheadPlan) -> Result<bool, Stop> {
 
 /// One capture being counted.
 struct Counting<'a, W: io::Write> {
-    engine: Engine,
+    facts: Facts,
     ledger: Ledger,
     keys: KeyLogFile,
     watch: &'a mut Watch,
@@ -283,7 +289,7 @@ impl<W: io::Write> Counting<'_, W> {
         opened.begin(|| Ok(()))?;
         self.watch.start(&opened).map_err(Stop::Failed)?;
         let mut merge = Merge::new(std::mem::take(&mut opened.captures));
-        self.keys.read_on(&mut self.engine);
+        self.keys.read_on(&mut self.facts);
         let lookout = Lookout {
             opened: &opened,
             stdout: true,
@@ -294,18 +300,14 @@ impl<W: io::Write> Counting<'_, W> {
             whole = false;
             complain(&error);
         }
-        let (ledger, watch) = (&mut self.ledger, &mut self.watch);
-        self.engine.finish(&mut |output| {
-            ledger.push(output);
-            watch.push(output);
-        });
-        self.watch.settle_now(self.now, &self.engine, None);
+        self.facts.finish(&mut (&mut self.ledger, &mut *self.watch));
+        self.watch.settle_now(self.now, &self.facts, None);
         if let Some(interval) = self.now.and_then(|now| self.watch.rest(now)) {
             self.interval(interval);
         }
         let (notes, failed) = closing::notes(&closing::Facts {
-            summary: Some(self.engine.summary()),
-            shown: self.engine.summary().frames,
+            summary: Some(self.facts.summary()),
+            shown: self.facts.summary().frames,
             selecting: true,
             stopped: gate.is_closed(),
             expression,
@@ -314,7 +316,7 @@ impl<W: io::Write> Counting<'_, W> {
         });
         notes.iter().for_each(|note| complain(note));
         if let Some(counts) = opened.counts() {
-            let frames = self.engine.summary().frames;
+            let frames = self.facts.summary().frames;
             counts.say(gate.passed, frames, "counted");
         }
         let account = self.ledger.finish();
@@ -341,7 +343,7 @@ impl<W: io::Write> Counting<'_, W> {
 
     fn interval(&mut self, interval: Interval) {
         let totals = self.ledger.totals();
-        let control_packets = self.engine.summary().frames;
+        let control_packets = self.facts.summary().frames;
         self.report.interval(
             &Passed {
                 name: &self.name,
@@ -358,45 +360,38 @@ impl<W: io::Write> Counting<'_, W> {
 
 impl<W: io::Write> Consumer for Counting<'_, W> {
     fn before_waiting(&mut self) -> Result<(), Stop> {
-        self.keys.read_on(&mut self.engine);
-        self.watch.settle_now(self.now, &self.engine, None);
+        self.keys.read_on(&mut self.facts);
+        self.watch.settle_now(self.now, &self.facts, None);
         Ok(self.out.flush()?)
     }
 
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
-        keylog::from_block(block, &mut self.engine);
+        keylog::from_block(block, &mut self.facts);
         Ok(())
     }
 
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
         self.time(packet.packet.time)?;
-        let (ledger, watch) = (&mut self.ledger, &mut self.watch);
-        self.engine.push(&packet.packet, &mut |output| {
-            ledger.push(output);
-            watch.push(output);
-        });
-        self.watch.settle(self.now, &self.engine, None);
+        self.facts
+            .push(&packet.packet, &mut (&mut self.ledger, &mut *self.watch));
+        self.watch.settle(self.now, &self.facts, None);
         Ok(())
     }
 
     fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
-        self.keys.read_on(&mut self.engine);
+        self.keys.read_on(&mut self.facts);
         self.time(now)?;
-        let (ledger, watch) = (&mut self.ledger, &mut self.watch);
-        self.engine.tick(now, &mut |output| {
-            ledger.push(output);
-            watch.push(output);
-        });
+        self.facts
+            .tick(now, &mut (&mut self.ledger, &mut *self.watch));
         self.before_waiting()
     }
 
     fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
-        let (ledger, watch) = (&mut self.ledger, &mut self.watch);
-        self.engine
-            .dropped(dropped.packets, dropped.until, &mut |output| {
-                ledger.push(output);
-                watch.push(output);
-            });
+        self.facts.dropped(
+            dropped.packets,
+            dropped.until,
+            &mut (&mut self.ledger, &mut *self.watch),
+        );
         Ok(())
     }
 

@@ -14,10 +14,11 @@
 //! shown, then the messages come, and the exit code tells.
 
 use mqttdump::capture::{self, Block, Capture, Dropped, Item, Merge, Packet};
-use mqttdump::engine::{self, Engine, Placed};
+use mqttdump::engine::{self, Placed};
+use mqttdump::facts::{self, Facts};
 use mqttdump::time::Timestamp;
 
-use super::closing::{self, Facts};
+use super::closing;
 use super::complain;
 use super::config::{Plan, Save};
 use super::gate::{self, Gate};
@@ -128,15 +129,19 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
     if let (Some(wanted), Some(series)) = (wanted, later) {
         let again = open(plan, false)?;
         let mut second = SecondPass {
-            engine: Engine::new(engine::Config {
-                payload: 0,
-                ..plan.engine.clone()
-            }),
+            facts: Facts::new(
+                engine::Config {
+                    payload: 0,
+                    ..plan.engine.clone()
+                },
+                facts::Options::default(),
+                &(),
+            ),
             keys: plan.keys.open().map_err(Stop::Failed)?,
             wanted: wanted.into_test(),
             series,
         };
-        second.keys.read_on(&mut second.engine);
+        second.keys.read_on(&mut second.facts);
         let mut merge = Merge::new(again.captures);
         let mut gate = gate(plan.max_packets)?;
         // Its errors are those of the first pass again.
@@ -160,8 +165,8 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
         complain(&error.to_string());
         whole = false;
     }
-    let (notes, failed) = closing::notes(&Facts {
-        summary: pass.engine.as_ref().map(Engine::summary),
+    let (notes, failed) = closing::notes(&closing::Facts {
+        summary: pass.facts.as_ref().map(Facts::summary),
         shown: pass.view.shown,
         selecting,
         stopped,
@@ -259,7 +264,7 @@ impl Lookout<'_> {
 /// Does everything that a single reading can do.
 struct FirstPass {
     /// `None` when packets are only copied.
-    engine: Option<Engine>,
+    facts: Option<Facts>,
     keys: KeyLogFile,
     view: View,
     saver: Option<Saver>,
@@ -287,11 +292,15 @@ impl FirstPass {
             || plan.count
             || plan.max_frames.is_some()
             || selects
-            || plan.watch.follows_packets();
+            || plan.watch.needs_frames();
+        let (mut view, mut watch) = (View::new(plan, selects), watch);
         let mut pass = Self {
-            engine: frames.then(|| Engine::new(plan.engine.clone())),
+            facts: frames.then(|| {
+                let sinks = (&mut view, &mut watch);
+                Facts::new(plan.engine.clone(), facts::Options::default(), &sinks)
+            }),
             keys,
-            view: View::new(plan, selects),
+            view,
             saver,
             describe: plan
                 .source
@@ -306,8 +315,8 @@ impl FirstPass {
     }
 
     fn read_keys(&mut self) {
-        if let Some(engine) = &mut self.engine {
-            self.keys.read_on(engine);
+        if let Some(facts) = &mut self.facts {
+            self.keys.read_on(facts);
         }
     }
 
@@ -317,13 +326,9 @@ impl FirstPass {
             // What comes now was completed by no packet.
             report.link_header("");
         }
-        if let Some(engine) = &mut self.engine {
-            let (view, watch) = (&mut self.view, &mut self.watch);
-            engine.finish(&mut |pushed| {
-                view.take(pushed);
-                watch.push(pushed);
-            });
-            self.watch.settle_now(self.now, engine, None);
+        if let Some(facts) = &mut self.facts {
+            facts.finish(&mut (&mut self.view, &mut self.watch));
+            self.watch.settle_now(self.now, facts, None);
         }
         self.pass_on_news()?;
         self.view.flush()?;
@@ -357,8 +362,8 @@ impl Consumer for FirstPass {
     fn before_waiting(&mut self) -> Result<(), Stop> {
         self.read_keys();
         self.view.flush()?;
-        if let Some(engine) = &self.engine {
-            self.watch.settle_now(self.now, engine, None);
+        if let Some(facts) = &self.facts {
+            self.watch.settle_now(self.now, facts, None);
         }
         if let Some(saver) = &mut self.saver {
             saver.flush()?;
@@ -371,8 +376,8 @@ impl Consumer for FirstPass {
 
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
         self.work();
-        if let Some(engine) = &mut self.engine {
-            keylog::from_block(block, engine);
+        if let Some(facts) = &mut self.facts {
+            keylog::from_block(block, facts);
         }
         if let Some(saver) = &mut self.saver {
             saver.block(block)?;
@@ -392,15 +397,11 @@ impl Consumer for FirstPass {
             report.link_header(&(self.describe)(&packet.packet));
         }
         self.now = self.now.max(Some(packet.packet.time));
-        if let Some(engine) = &self.engine {
-            self.watch.settle(self.now, engine, None);
+        if let Some(facts) = &self.facts {
+            self.watch.settle(self.now, facts, None);
         }
-        let (view, watch) = (&mut self.view, &mut self.watch);
-        let placed = match &mut self.engine {
-            Some(engine) => engine.push(&packet.packet, &mut |pushed| {
-                view.take(pushed);
-                watch.push(pushed);
-            }),
+        let placed = match &mut self.facts {
+            Some(facts) => facts.push(&packet.packet, &mut (&mut self.view, &mut self.watch)),
             None => Placed::default(),
         };
         if let Some(saver) = &mut self.saver {
@@ -417,13 +418,9 @@ impl Consumer for FirstPass {
             report.link_header("");
         }
         self.read_keys();
-        if let Some(engine) = &mut self.engine {
-            let (view, watch) = (&mut self.view, &mut self.watch);
+        if let Some(facts) = &mut self.facts {
             self.now = self.now.max(Some(now));
-            engine.tick(now, &mut |pushed| {
-                view.take(pushed);
-                watch.push(pushed);
-            });
+            facts.tick(now, &mut (&mut self.view, &mut self.watch));
         }
         self.pass_on_news()?;
         if let Some(saver) = &mut self.saver {
@@ -433,12 +430,9 @@ impl Consumer for FirstPass {
     }
 
     fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
-        if let Some(engine) = &mut self.engine {
-            let (view, watch) = (&mut self.view, &mut self.watch);
-            engine.dropped(dropped.packets, dropped.until, &mut |pushed| {
-                view.take(pushed);
-                watch.push(pushed);
-            });
+        if let Some(facts) = &mut self.facts {
+            let sinks = &mut (&mut self.view, &mut self.watch);
+            facts.dropped(dropped.packets, dropped.until, sinks);
         }
         self.view.settle()?;
         Ok(())
@@ -449,7 +443,7 @@ impl Consumer for FirstPass {
             return self.view.is_full();
         };
         // Without lines, saving is all there was to do.
-        let hopeless = self.endless && self.engine.is_none() && saver.is_hopeless();
+        let hopeless = self.endless && self.facts.is_none() && saver.is_hopeless();
         self.view.is_full()
             || saver.is_over()
             || hopeless
@@ -461,7 +455,7 @@ impl Consumer for FirstPass {
 struct SecondPass<W> {
     /// Numbers the connections as in the first pass, so it has to know all that
     /// the first knew: keys too, for what they open decides what is followed.
-    engine: Engine,
+    facts: Facts,
     keys: KeyLogFile,
     wanted: W,
     series: Series,
@@ -473,7 +467,7 @@ impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for Secon
     }
 
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
-        keylog::from_block(block, &mut self.engine);
+        keylog::from_block(block, &mut self.facts);
         Ok(self.series.block(block)?)
     }
 
@@ -482,7 +476,7 @@ impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for Secon
         if self.series.is_over() {
             return Ok(());
         }
-        let placed = self.engine.push(&packet.packet, &mut |_| {});
+        let placed = self.facts.push(&packet.packet, &mut ());
         if (self.wanted)(packet.packet.id, placed.connection) {
             self.series.packet(packet)?;
         }

@@ -1,17 +1,17 @@
-//! What is seen of the engine's output: selected, counted and printed.
+//! What is seen of the facts: selected, counted and printed.
 
 use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
-use mqttdump::engine::Output as Pushed;
 use mqttdump::event::EventKind;
+use mqttdump::facts::{Fact, Sink};
 use mqttdump::report::{Detail, Dump, Format, Options, Report, TextOptions, TextReport, TimeStyle};
 use mqttdump::select::{Selector, Verdict};
 
 use super::config::{Plan, Print};
 use super::output::{Ended, Output};
 
-/// Takes what the engine pushes out.
+/// Selects, counts and prints frames and events.
 pub(crate) struct View {
     /// `None` when everything was asked for.
     selector: Option<Selector>,
@@ -63,15 +63,31 @@ impl View {
         printer.link.then_some(&mut *printer.report)
     }
 
-    /// Takes a frame or an event.
-    pub(crate) fn take(&mut self, pushed: Pushed<'_>) {
+    /// Between two packets: writes what it is time to write.
+    pub(crate) fn settle(&mut self) -> Result<(), Ended> {
+        match &mut self.printer {
+            Some(printer) => printer.each_output(Output::settle),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes everything.
+    pub(crate) fn flush(&mut self) -> Result<(), Ended> {
+        match &mut self.printer {
+            Some(printer) => printer.each_output(Output::flush),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Sink for View {
+    fn fact(&mut self, fact: Fact<'_>) {
         if self.is_full() {
             return;
         }
-        match pushed {
-            // Asked for by `check` and `overhead` alone.
-            Pushed::Tcp(_) | Pushed::Packet(_) | Pushed::Span(_) | Pushed::Forgotten(_) => {}
-            Pushed::Frame(frame) => {
+        match fact {
+            Fact::Frame(fact) => {
+                let frame = fact.frame;
                 let verdict = match &mut self.selector {
                     Some(selector) => selector.frame(frame),
                     None => Verdict::Selected,
@@ -87,7 +103,7 @@ impl View {
                     out.spill();
                 }
             }
-            Pushed::Event(event) => {
+            Fact::Event(event) => {
                 if let (EventKind::Closed { .. }, Some(connection)) = (event.kind, event.connection)
                 {
                     self.news.closed(connection.number);
@@ -104,22 +120,7 @@ impl View {
                     }
                 }
             }
-        }
-    }
-
-    /// Between two packets: writes what it is time to write.
-    pub(crate) fn settle(&mut self) -> Result<(), Ended> {
-        match &mut self.printer {
-            Some(printer) => printer.each_output(Output::settle),
-            None => Ok(()),
-        }
-    }
-
-    /// Writes everything.
-    pub(crate) fn flush(&mut self) -> Result<(), Ended> {
-        match &mut self.printer {
-            Some(printer) => printer.each_output(Output::flush),
-            None => Ok(()),
+            _ => {}
         }
     }
 }

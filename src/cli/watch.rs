@@ -12,7 +12,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mqttdump::engine::{Engine, Output};
+use mqttdump::facts::{Fact, Facts, Needs, Sink};
 use mqttdump::rules::Tally;
 use mqttdump::time::Timestamp;
 
@@ -55,8 +55,8 @@ impl WatchPlan {
         })
     }
 
-    /// Whether the engine has to follow packets for it.
-    pub(crate) fn follows_packets(&self) -> bool {
+    /// Whether it looks at frames.
+    pub(crate) fn needs_frames(&self) -> bool {
         self.listen.is_some()
     }
 }
@@ -143,17 +143,6 @@ impl Watch {
         Ok(())
     }
 
-    /// Takes what the engine pushes out.
-    #[inline]
-    pub(crate) fn push(&mut self, output: Output<'_>) {
-        #[cfg(feature = "metrics")]
-        if let Some(metrics) = &mut self.metrics {
-            metrics.push(output);
-        }
-        #[cfg(not(feature = "metrics"))]
-        let _ = output;
-    }
-
     /// Capture time has come to `now`: the interval that has passed with it.
     /// Several without a packet are one.
     pub(crate) fn time(&mut self, now: Timestamp) -> Option<Interval> {
@@ -177,25 +166,20 @@ impl Watch {
 
     /// Passes on to metrics what is summed up, if it is time.
     #[inline]
-    pub(crate) fn settle(
-        &mut self,
-        now: Option<Timestamp>,
-        engine: &Engine,
-        tally: Option<&Tally>,
-    ) {
+    pub(crate) fn settle(&mut self, now: Option<Timestamp>, facts: &Facts, tally: Option<&Tally>) {
         #[cfg(feature = "metrics")]
         if self.metrics.is_some() && now.is_some_and(|now| now >= self.settle.0) {
-            self.settle_now(now, engine, tally);
+            self.settle_now(now, facts, tally);
         }
         #[cfg(not(feature = "metrics"))]
-        let _ = (now, engine, tally);
+        let _ = (now, facts, tally);
     }
 
     /// The same before nothing may come for a while.
     pub(crate) fn settle_now(
         &mut self,
         now: Option<Timestamp>,
-        engine: &Engine,
+        facts: &Facts,
         tally: Option<&Tally>,
     ) {
         #[cfg(feature = "metrics")]
@@ -214,13 +198,30 @@ impl Watch {
             if let Some(counts) = self.drops.as_ref().map(|drops| drops()) {
                 metrics.dropped(counts.dropped, counts.dropped_by_interface);
             }
-            metrics.settle(now, engine.summary().mqtt_connections);
+            metrics.settle(now, facts.summary().mqtt_connections);
             let (quick, share) = QUICK;
             let took = begun.elapsed();
             self.settle.1 = begun.checked_add(took * share).filter(|_| took > quick);
         }
         #[cfg(not(feature = "metrics"))]
-        let _ = (now, engine, tally);
+        let _ = (now, facts, tally);
+    }
+}
+
+impl Sink for Watch {
+    fn needs(&self) -> Needs {
+        #[cfg(feature = "metrics")]
+        return self.metrics.needs();
+        #[cfg(not(feature = "metrics"))]
+        Needs::NONE
+    }
+
+    #[inline]
+    fn fact(&mut self, fact: Fact<'_>) {
+        #[cfg(feature = "metrics")]
+        self.metrics.fact(fact);
+        #[cfg(not(feature = "metrics"))]
+        let _ = fact;
     }
 }
 

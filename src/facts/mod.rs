@@ -1,29 +1,38 @@
-//! What happened, kept once, for rules to read.
+//! What is known of a capture, gathered once for every sink.
 //!
 //! ```text
-//! engine ─frame, event, TCP fact→ Analysis ─FrameFacts, Overdue, StillOpen, …→ Observer (the rules)
-//!                                    ├ ConnectionFacts   one per open connection
-//!                                    │   ├ negotiated    what CONNECT and CONNACK settled
-//!                                    │   ├ exchange      PUBLISH in flight, both ways
-//!                                    │   ├ request       SUBSCRIBE, UNSUBSCRIBE
-//!                                    │   └ session       what outlives the connection
-//!                                    └ sessions          those without a connection
+//! engine ─frame, event, TCP fact→ Facts ─Fact→ Sink, Sink, Sink
+//!                                   ├ tracker           each frame's place in its exchange
+//!                                   └ Analysis
+//!                                       ├ ConnectionFacts   one per open connection
+//!                                       │   ├ negotiated    what CONNECT and CONNACK settled
+//!                                       │   ├ exchange      PUBLISH in flight, both ways
+//!                                       │   ├ request       SUBSCRIBE, UNSUBSCRIBE
+//!                                       │   └ session       what outlives the connection
+//!                                       └ sessions          those without a connection
 //! ```
 //!
-//! An analysis has no opinion: it says that a PUBACK has no PUBLISH, and what
-//! the capture lacks that could explain it (a [`Doubt`]). Whether that is a
-//! fault is for the rules, which never look at anything else.
+//! A [`Sink`] declares its [`Needs`]; [`Facts`] gathers what the sinks need, and
+//! nothing else: reading with needs of none costs one branch per frame.
+//!
+//! Facts have no opinion. They state that a PUBACK has no PUBLISH, and what the
+//! capture lacks that could explain it (a [`Doubt`]). Whether that is a fault is
+//! for the rules, which look at nothing else.
 
 mod broker;
 mod connection;
 mod deadline;
 mod doubt;
 mod exchange;
+mod needs;
 mod negotiated;
 pub(crate) mod properties;
 mod request;
 mod seen;
 mod session;
+mod sink;
+mod stage;
+mod tracker;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -46,10 +55,14 @@ pub use connection::{
 pub use deadline::{Deadline, Told};
 pub use doubt::{Doubt, Reason};
 pub use exchange::{AckStep, Ended, Exchange, IdSpace, PublishStep, State};
+pub use needs::Needs;
 pub use negotiated::{Acceptance, Opening, Will};
 pub use request::{AnswerStep, Request, Requests};
 pub use seen::Seen;
 pub use session::{Earlier, Session, Subscription, Subscriptions};
+pub use sink::{Fact, FrameFact, SessionFact, Sink};
+pub use stage::{Facts, Options};
+pub use tracker::{ExchangeFact, ExchangeKind, First, Role};
 
 use broker::{Brokers, Expected};
 use connection::{digest, key};
@@ -88,24 +101,6 @@ pub struct Stream<'a> {
     pub time: Timestamp,
 }
 
-/// Who looks at what happens.
-pub trait Observer {
-    /// A frame.
-    fn frame(&mut self, facts: &FrameFacts<'_>);
-    /// Something was never answered.
-    fn overdue(&mut self, facts: &Overdue<'_>);
-    /// Something was never delivered.
-    fn undelivered(&mut self, facts: &Undelivered<'_>);
-    /// A connection that had to be closed is open.
-    fn still_open(&mut self, facts: &StillOpen<'_>);
-    /// A client has been silent for longer than its Keep Alive.
-    fn silence(&mut self, facts: &Silence<'_>);
-    /// Bytes cannot be framed.
-    fn stream(&mut self, facts: &Stream<'_>);
-    /// A connection is over, and everything was told of it.
-    fn closed(&mut self, connection: &ConnectionFacts);
-}
-
 /// What had to be forgotten. Nobody is accused for want of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct GivenUp {
@@ -117,7 +112,7 @@ pub struct GivenUp {
 
 /// Everything that is known of a capture at a moment.
 #[derive(Debug, Default)]
-pub struct Analysis {
+struct Analysis {
     connections: HashMap<u64, Box<ConnectionFacts>, foldhash::fast::FixedState>,
     sessions: Sessions,
     brokers: Brokers,
@@ -133,7 +128,7 @@ pub struct Analysis {
 impl Analysis {
     /// An analysis that has seen nothing yet. With `vouched`, the user says
     /// that every connection of these clients is in the capture.
-    pub fn new(vouched: bool) -> Self {
+    fn new(vouched: bool) -> Self {
         Self {
             vouched,
             lossy_until: Timestamp::MIN,
@@ -142,7 +137,7 @@ impl Analysis {
     }
 
     /// What had to be forgotten, because there was too much of it.
-    pub fn given_up(&self) -> GivenUp {
+    fn given_up(&self) -> GivenUp {
         GivenUp {
             sessions: self.sessions.forgotten,
             servers: self.brokers.forgotten,
@@ -151,13 +146,13 @@ impl Analysis {
 
     /// Tells what is overdue when its time is up, and not only when nothing more
     /// can come. `budget` is what the user allows an acknowledgement.
-    pub fn mind_time(&mut self, budget: Option<Duration>) {
+    fn mind_time(&mut self, budget: Option<Duration>) {
         self.deadlines = Some(Deadlines::new(budget));
     }
 
     /// Capture time has come to `now`: tells what is overdue, if it was asked to
     /// mind the time.
-    pub fn tick(&mut self, now: Timestamp, observer: &mut impl Observer) {
+    fn tick(&mut self, now: Timestamp, sink: &mut (impl Sink + ?Sized)) {
         while let Some(deadlines) = &mut self.deadlines
             && let Some((due, number)) = deadlines.pop(now)
         {
@@ -166,17 +161,19 @@ impl Analysis {
             };
             connection.wake = None;
             for expired in connection.expire_answers(deadlines.budget(), due) {
-                observer.overdue(&connection.overdue_by(&expired, due));
+                sink.fact(Fact::Session(SessionFact::Overdue(
+                    &connection.overdue_by(&expired, due),
+                )));
             }
             if let Some(silence) = connection.expire_silence(due) {
-                observer.silence(&silence);
+                sink.fact(Fact::Session(SessionFact::Silence(&silence)));
             }
             deadlines.again(connection, due);
         }
     }
 
     /// Takes what the engine pushes out, which has to be asked to follow TCP.
-    pub fn push(&mut self, output: Output<'_>, observer: &mut impl Observer) {
+    fn push(&mut self, output: Output<'_>, sink: &mut (impl Sink + ?Sized)) {
         if self.deadlines.is_some() {
             let now = match output {
                 Output::Frame(frame) => Some(frame.time),
@@ -188,23 +185,23 @@ impl Analysis {
                 Output::Span(_) | Output::Forgotten(_) => None,
             };
             if let Some(now) = now {
-                self.tick(now, observer);
+                self.tick(now, sink);
             }
         }
         match output {
-            Output::Frame(frame) => self.frame(frame, observer),
-            Output::Event(event) => self.event(event, observer),
-            Output::Tcp(tcp) => self.tcp(tcp, observer),
+            Output::Frame(frame) => self.frame(frame, sink),
+            Output::Event(event) => self.event(event, sink),
+            Output::Tcp(tcp) => self.tcp(tcp, sink),
             Output::Packet(_) | Output::Span(_) | Output::Forgotten(_) => {}
         }
     }
 
     /// The capture has ended.
-    pub fn finish(&mut self, observer: &mut impl Observer) {
+    fn finish(&mut self, sink: &mut (impl Sink + ?Sized)) {
         let mut open: Vec<u64> = self.connections.keys().copied().collect();
         open.sort_unstable();
         for number in open {
-            self.close(number, "", None, observer);
+            self.close(number, "", None, sink);
         }
     }
 
@@ -222,22 +219,22 @@ impl Analysis {
             })
     }
 
-    fn frame(&mut self, frame: &MQTTFrame<'_>, observer: &mut impl Observer) {
+    fn frame(&mut self, frame: &MQTTFrame<'_>, sink: &mut (impl Sink + ?Sized)) {
         let vouched = self.vouched;
         let connection = self.known(frame.connection, frame.time);
         if let Some(silence) = connection.silence(frame) {
-            observer.silence(&silence);
+            sink.fact(Fact::Session(SessionFact::Silence(&silence)));
         }
         let step = connection.step(frame);
         let delivery = self.passes_through(frame);
         let connection = self.known(frame.connection, frame.time);
-        observer.frame(&FrameFacts {
+        sink.fact(Fact::Session(SessionFact::Frame(&FrameFacts {
             frame,
             connection,
             step: &step,
             delivery: delivery.as_ref(),
             vouched,
-        });
+        })));
         let successor = connection.successor;
         let opens = connection.opening.is_none();
         let answers = connection.accepted.is_none();
@@ -262,7 +259,7 @@ impl Analysis {
             frame.direction,
             frame.last,
             frame.time,
-            |facts| observer.still_open(facts),
+            |facts| sink.fact(Fact::Session(SessionFact::StillOpen(facts))),
         );
     }
 
@@ -467,7 +464,7 @@ impl Analysis {
         }
     }
 
-    fn event(&mut self, event: &Event<'_>, observer: &mut impl Observer) {
+    fn event(&mut self, event: &Event<'_>, sink: &mut (impl Sink + ?Sized)) {
         let Some(about) = event.connection else {
             if matches!(event.kind, EventKind::Dropped { .. }) {
                 self.dropped(event);
@@ -477,7 +474,7 @@ impl Analysis {
         if let EventKind::Closed { how, .. } = event.kind {
             self.known(about, event.time);
             let shown = Some((event.packet, event.time));
-            self.close(about.number, how, shown, observer);
+            self.close(about.number, how, shown, sink);
             return;
         }
         let connection = self.known(about, event.time);
@@ -487,14 +484,14 @@ impl Analysis {
             _ => None,
         };
         if let (Some((reason, encrypted)), Some(direction)) = (unread, event.direction) {
-            observer.stream(&Stream {
+            sink.fact(Fact::Session(SessionFact::Unreadable(&Stream {
                 connection,
                 direction,
                 reason,
                 encrypted,
                 packet: event.packet,
                 time: event.time,
-            });
+            })));
         }
         if let (EventKind::Layer(Note::TextMessage), Some(direction)) =
             (event.kind, event.direction)
@@ -525,11 +522,11 @@ impl Analysis {
         }
     }
 
-    fn tcp(&mut self, tcp: &Tcp<'_>, observer: &mut impl Observer) {
+    fn tcp(&mut self, tcp: &Tcp<'_>, sink: &mut (impl Sink + ?Sized)) {
         let connection = self.known(tcp.connection, tcp.time);
         connection.tcp(tcp.from, tcp.fact, tcp.time);
         connection.still_open(tcp.from, tcp.packet, tcp.time, |facts| {
-            observer.still_open(facts);
+            sink.fact(Fact::Session(SessionFact::StillOpen(facts)));
         });
     }
 
@@ -538,7 +535,7 @@ impl Analysis {
         number: u64,
         how: &str,
         shown: Option<(PacketRef, Timestamp)>,
-        observer: &mut impl Observer,
+        sink: &mut (impl Sink + ?Sized),
     ) {
         let Some(mut connection) = self.connections.remove(&number) else {
             return;
@@ -549,12 +546,16 @@ impl Analysis {
         if let Some((packet, time)) = shown
             && let Some(silence) = connection.silence_at_end(how, packet, time)
         {
-            observer.silence(&silence);
+            sink.fact(Fact::Session(SessionFact::Silence(&silence)));
         }
-        connection.overdue(how, |facts| observer.overdue(facts));
-        connection.undelivered(how, |facts| observer.undelivered(facts));
+        connection.overdue(how, |facts| {
+            sink.fact(Fact::Session(SessionFact::Overdue(facts)))
+        });
+        connection.undelivered(how, |facts| {
+            sink.fact(Fact::Session(SessionFact::Undelivered(facts)))
+        });
         self.mind_will(&connection, how);
-        observer.closed(&connection);
+        sink.fact(Fact::Session(SessionFact::Closed(&connection)));
         let Some(key) = connection.key.take() else {
             return;
         };

@@ -27,8 +27,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::engine::Output;
 use crate::event::{Event, EventKind, Side};
+use crate::facts::{Fact, Needs, Sink};
 use crate::frame::{Direction, MQTTFrame};
 use crate::mqtt::PacketType;
 use crate::overhead::{self, Layer, Ledger, Totals};
@@ -41,8 +41,7 @@ use latency::Latency;
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 type Counters<const N: usize> = Family<Labels<N>, Counter>;
 
-/// Counts what the engine pushes out. The engine has to follow packets
-/// ([`crate::engine::Config::follow_packets`]).
+/// Counts what the facts show: a [`Sink`].
 #[derive(Debug)]
 pub struct Metrics {
     exposition: Exposition,
@@ -86,6 +85,22 @@ impl Default for Metrics {
     }
 }
 
+impl Sink for Metrics {
+    fn needs(&self) -> Needs {
+        self.ledger.needs()
+    }
+
+    fn fact(&mut self, fact: Fact<'_>) {
+        match fact {
+            Fact::Frame(fact) => self.frame(fact.frame),
+            Fact::Event(event) => self.event(event),
+            Fact::Packet(captured) => self.time(captured.time),
+            _ => {}
+        }
+        self.ledger.fact(fact);
+    }
+}
+
 impl Metrics {
     /// Nothing was counted yet.
     pub fn new() -> Self {
@@ -123,17 +138,6 @@ impl Metrics {
     /// What to serve.
     pub fn exposition(&self) -> Exposition {
         self.exposition.clone()
-    }
-
-    /// Takes what the engine pushes out.
-    pub fn push(&mut self, output: Output<'_>) {
-        match output {
-            Output::Frame(frame) => self.frame(frame),
-            Output::Event(event) => self.event(event),
-            Output::Packet(captured) => self.time(captured.time),
-            Output::Tcp(_) | Output::Span(_) | Output::Forgotten(_) => {}
-        }
-        self.ledger.push(output);
     }
 
     fn time(&self, now: Timestamp) {

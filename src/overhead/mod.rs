@@ -2,9 +2,9 @@
 //! change that.
 //!
 //! ```text
-//! Output::Packet ─┐
-//! Output::Frame  ─┼→ Ledger ─→ books of each connection ─→ Account
-//! Output::Event  ─┘   tells MQTT from others, fragments, second copies
+//! Fact::Packet ─┐
+//! Fact::Frame  ─┼→ Ledger ─→ books of each connection ─→ Account
+//! Fact::Event  ─┘   tells MQTT from others, fragments, second copies
 //! ```
 //! Three exact partitions of the same bytes: by [`Layer`], by [`Cause`] (purpose
 //! and mechanism), and by owner (a message, or its connection). Everything is an
@@ -62,8 +62,9 @@ use books::{Books, Head, Rules};
 /// Fast, and seeded at random.
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
-use crate::engine::{Captured, CapturedSegment, Output, Span};
+use crate::engine::{Captured, CapturedSegment, Span};
 use crate::event::EventKind;
+use crate::facts::{Fact, Needs, Sink};
 use crate::frame::{Connection, MQTTFrame};
 use crate::limits;
 use crate::mqtt::ControlPacket;
@@ -99,8 +100,7 @@ impl Options {
     }
 }
 
-/// Keeps the books of a capture. The engine has to follow packets
-/// ([`crate::engine::Config::follow_packets`]).
+/// Keeps the books of a capture: a [`Sink`].
 #[derive(Debug, Default)]
 pub struct Ledger {
     options: Options,
@@ -152,30 +152,6 @@ impl Ledger {
             share: self.options.share,
             room: self.groups < limits::ACCOUNTED_GROUPS,
             keep: self.options.messages && self.messages_kept < limits::ACCOUNTED_MESSAGES,
-        }
-    }
-
-    /// Takes what the engine pushes out.
-    pub fn push(&mut self, output: Output<'_>) {
-        match output {
-            Output::Packet(captured) => self.packet(captured),
-            Output::Frame(frame) => self.frame(frame),
-            Output::Event(event) => {
-                let rules = self.rules();
-                if let (EventKind::Closed { .. }, Some(connection)) = (event.kind, event.connection)
-                    && let Some(Entry::Mqtt(books)) = self.connections.get_mut(&connection.number)
-                {
-                    books.learn(connection);
-                    books.finish(rules);
-                }
-            }
-            Output::Forgotten(number) => {
-                if let Some(entry) = self.connections.remove(&number) {
-                    self.close(entry);
-                }
-            }
-            Output::Span(span) => self.span(span),
-            Output::Tcp(_) => {}
         }
     }
 
@@ -482,6 +458,35 @@ impl Ledger {
         } else {
             account.shape.omitted += 1;
             self.groups = self.groups.saturating_sub(closed.groups.len());
+        }
+    }
+}
+
+impl Sink for Ledger {
+    fn needs(&self) -> Needs {
+        Needs::PACKETS
+    }
+
+    fn fact(&mut self, fact: Fact<'_>) {
+        match fact {
+            Fact::Packet(captured) => self.packet(captured),
+            Fact::Frame(fact) => self.frame(fact.frame),
+            Fact::Event(event) => {
+                let rules = self.rules();
+                if let (EventKind::Closed { .. }, Some(connection)) = (event.kind, event.connection)
+                    && let Some(Entry::Mqtt(books)) = self.connections.get_mut(&connection.number)
+                {
+                    books.learn(connection);
+                    books.finish(rules);
+                }
+            }
+            Fact::Evicted(number) => {
+                if let Some(entry) = self.connections.remove(&number) {
+                    self.close(entry);
+                }
+            }
+            Fact::Span(span) => self.span(span),
+            Fact::Tcp(_) | Fact::Session(_) => {}
         }
     }
 }

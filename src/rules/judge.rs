@@ -16,11 +16,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::LazyLock;
 
-use crate::engine::Output;
 use crate::event::Side;
 use crate::facts::{
-    Analysis, ConnectionFacts, Deadline, Doubt, Ending, FrameFacts, GivenUp, Observer, Overdue,
-    Reason, Shown, Silence, StillOpen, Stream, Undelivered,
+    self, ConnectionFacts, Deadline, Doubt, Ending, Fact, FrameFacts, Needs, Overdue, Reason,
+    SessionFact, Shown, Silence, Sink, StillOpen, Stream, Undelivered,
 };
 use crate::frame::{MQTTFrame, PerDirection};
 use crate::limits;
@@ -54,38 +53,28 @@ pub struct Options {
     pub live: bool,
 }
 
+impl Options {
+    /// How the facts have to be gathered for it.
+    pub fn facts(&self) -> facts::Options {
+        facts::Options {
+            complete: self.complete,
+            live: self.live,
+            ack: self.budgets.ack,
+        }
+    }
+}
+
 /// Judges a capture.
 #[derive(Debug)]
 pub struct Judge {
-    analysis: Analysis,
     bench: Bench,
 }
 
 impl Judge {
     /// A judge that has seen nothing yet.
     pub fn new(options: Options) -> Self {
-        let mut analysis = Analysis::new(options.complete);
-        if options.live {
-            analysis.mind_time(options.budgets.ack);
-        }
         Self {
-            analysis,
             bench: Bench::new(options),
-        }
-    }
-
-    /// Takes what the engine pushes out, which has to be asked to follow TCP.
-    pub fn push(&mut self, output: Output<'_>) {
-        self.analysis.push(output, &mut self.bench);
-    }
-
-    /// The capture has ended.
-    pub fn finish(&mut self) {
-        self.analysis.finish(&mut self.bench);
-        let mut open: Vec<u64> = self.bench.open.keys().copied().collect();
-        open.sort_unstable();
-        for connection in open {
-            self.bench.settle(connection);
         }
     }
 
@@ -98,12 +87,6 @@ impl Judge {
     /// Whether there are findings to take.
     pub fn has_finished(&self) -> bool {
         !self.bench.finished.is_empty()
-    }
-
-    /// Capture time has come to `now`, although no packet shows it. With
-    /// [`Options::live`], what is overdue is found.
-    pub fn tick(&mut self, now: Timestamp) {
-        self.analysis.tick(now, &mut self.bench);
     }
 
     /// Takes what has arisen since it was last asked, with [`Options::live`].
@@ -132,11 +115,6 @@ impl Judge {
             .collect()
     }
 
-    /// What had to be forgotten, because there was too much of it.
-    pub fn given_up(&self) -> GivenUp {
-        self.analysis.given_up()
-    }
-
     /// Findings that were only counted, because there were too many.
     pub fn uncounted(&self) -> u64 {
         self.bench.more
@@ -145,6 +123,34 @@ impl Judge {
     /// Connections that carried a frame.
     pub fn connections(&self) -> u64 {
         self.bench.connections
+    }
+}
+
+impl Sink for Judge {
+    fn needs(&self) -> Needs {
+        Needs::SESSIONS
+    }
+
+    fn fact(&mut self, fact: Fact<'_>) {
+        let Fact::Session(fact) = fact else { return };
+        let bench = &mut self.bench;
+        match fact {
+            SessionFact::Frame(facts) => bench.frame(facts),
+            SessionFact::Overdue(facts) => bench.overdue(facts),
+            SessionFact::Undelivered(facts) => bench.undelivered(facts),
+            SessionFact::StillOpen(facts) => bench.still_open(facts),
+            SessionFact::Silence(facts) => bench.silence(facts),
+            SessionFact::Unreadable(facts) => bench.stream(facts),
+            SessionFact::Closed(connection) => bench.settle(connection.number),
+        }
+    }
+
+    fn finish(&mut self) {
+        let mut open: Vec<u64> = self.bench.open.keys().copied().collect();
+        open.sort_unstable();
+        for connection in open {
+            self.bench.settle(connection);
+        }
     }
 }
 
@@ -453,9 +459,7 @@ impl Bench {
         }
         connection.recent.push_back(rung);
     }
-}
 
-impl Observer for Bench {
     fn frame(&mut self, facts: &FrameFacts<'_>) {
         let frame = facts.frame;
         if facts.connection.frames == PerDirection::both(0) {
@@ -607,12 +611,6 @@ impl Observer for Bench {
         });
     }
 
-    fn closed(&mut self, connection: &ConnectionFacts) {
-        self.settle(connection.number);
-    }
-}
-
-impl Bench {
     /// The rules that the defects of a frame break, each once.
     #[cold]
     fn defects(&mut self, facts: &FrameFacts<'_>, doubt: Doubt) {

@@ -1,0 +1,81 @@
+//! [`Needs`]: what a sink wants to know besides frames and events.
+
+use std::fmt;
+use std::ops::{BitOr, BitOrAssign};
+
+/// What a [`Sink`](super::Sink) needs besides frames and events, which every
+/// sink receives. Needs are joined with `|`; what no sink needs is not computed.
+///
+/// ```
+/// use mqttdump::facts::Needs;
+///
+/// let needs = Needs::EXCHANGES | Needs::TCP;
+/// assert!(needs.contains(Needs::TCP) && !needs.contains(Needs::PACKETS));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs(u8);
+
+impl Needs {
+    /// Frames and events alone.
+    pub const NONE: Self = Self(0);
+    /// Each frame arrives with its exchange:
+    /// [`FrameFact::exchange`](super::FrameFact::exchange).
+    pub const EXCHANGES: Self = Self(1);
+    /// Connections, sessions and what is overdue, in the order in which things
+    /// happened: [`Fact::Session`](super::Fact::Session).
+    pub const SESSIONS: Self = Self(1 << 1 | Self::TCP.0 | Self::DIGESTS.0);
+    /// Each PUBLISH arrives with a digest of its whole payload, however much of
+    /// the payload is kept for display.
+    pub const DIGESTS: Self = Self(1 << 2);
+    /// What TCP itself shows: [`Fact::Tcp`](super::Fact::Tcp).
+    pub const TCP: Self = Self(1 << 3);
+    /// Every captured packet, what the bytes of each stream are, and which
+    /// connections were evicted: [`Fact::Packet`](super::Fact::Packet),
+    /// [`Fact::Span`](super::Fact::Span) and [`Fact::Evicted`](super::Fact::Evicted).
+    pub const PACKETS: Self = Self(1 << 4);
+
+    const NAMES: [(Self, &'static str); 5] = [
+        (Self::EXCHANGES, "exchanges"),
+        (Self::SESSIONS, "sessions"),
+        (Self::DIGESTS, "digests"),
+        (Self::TCP, "tcp"),
+        (Self::PACKETS, "packets"),
+    ];
+
+    /// Whether all of `other` is among them.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether frames and events are enough.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// These, if `condition`; else none.
+    #[must_use]
+    pub const fn when(self, condition: bool) -> Self {
+        if condition { self } else { Self::NONE }
+    }
+}
+
+impl BitOr for Needs {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Needs {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+impl fmt::Debug for Needs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = Self::NAMES.iter().filter(|(need, _)| self.contains(*need));
+        f.debug_set().entries(names.map(|(_, name)| name)).finish()
+    }
+}

@@ -1,0 +1,235 @@
+//! [`Sink`]: the consumer of a capture, and [`Fact`]: what it receives.
+
+use crate::engine::{Captured, Span, Tcp};
+use crate::event::Event;
+use crate::frame::MQTTFrame;
+use crate::time::Timestamp;
+
+use super::connection::{ConnectionFacts, Overdue, Silence, StillOpen, Undelivered};
+use super::tracker::ExchangeFact;
+use super::{FrameFacts, Needs, Stream};
+
+/// One thing that a capture shows. A sink may receive facts that it did not ask
+/// for, because another sink did: it ignores them.
+#[derive(Clone, Copy, Debug)]
+pub enum Fact<'a> {
+    /// A control packet, in the order of capture.
+    Frame(FrameFact<'a>),
+    /// Something that is not a control packet.
+    Event(&'a Event<'a>),
+    /// What TCP itself shows, with [`Needs::TCP`].
+    Tcp(&'a Tcp<'a>),
+    /// A captured packet, before what it carries, with [`Needs::PACKETS`].
+    Packet(&'a Captured<'a>),
+    /// What a chunk of a TCP stream with layers below MQTT is, with
+    /// [`Needs::PACKETS`]. It comes before the frame whose bytes lie there.
+    Span(&'a Span<'a>),
+    /// The TCP connection with this number left the flow table, with
+    /// [`Needs::PACKETS`]: nothing more comes of it.
+    Evicted(u64),
+    /// What is known of connections and sessions, in the order in which things
+    /// happened, with [`Needs::SESSIONS`].
+    Session(SessionFact<'a>),
+}
+
+/// A control packet with its place in an exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameFact<'a> {
+    /// The control packet.
+    pub frame: &'a MQTTFrame<'a>,
+    /// Its place in its exchange, with [`Needs::EXCHANGES`]; `None` when it
+    /// belongs to no exchange: PUBLISH of QoS 0 and DISCONNECT, or a packet whose
+    /// identifier the capture lacks.
+    pub exchange: Option<&'a ExchangeFact>,
+}
+
+/// A fact about a connection and its session. A frame comes here after every
+/// frame of the other direction that its sender had received by TCP's
+/// acknowledgements, also when the capture shows them in another order.
+#[derive(Clone, Copy, Debug)]
+pub enum SessionFact<'a> {
+    /// A control packet, with the connection as it was before.
+    Frame(&'a FrameFacts<'a>),
+    /// An answer is missing.
+    Overdue(&'a Overdue<'a>),
+    /// A message was not delivered.
+    Undelivered(&'a Undelivered<'a>),
+    /// A connection is open that had to be closed.
+    StillOpen(&'a StillOpen<'a>),
+    /// A client was silent for longer than its Keep Alive.
+    Silence(&'a Silence<'a>),
+    /// Bytes cannot be framed.
+    Unreadable(&'a Stream<'a>),
+    /// The connection is over; no more facts about it follow.
+    Closed(&'a ConnectionFacts),
+}
+
+/// A consumer of facts. A command is a sink, a report and its options.
+///
+/// ```
+/// use mqttdump::facts::{Fact, Needs, Role, Sink};
+///
+/// /// Counts messages of QoS 1 and 2 that were acknowledged to their end.
+/// #[derive(Default)]
+/// struct Acknowledged(u64);
+///
+/// impl Sink for Acknowledged {
+///     fn needs(&self) -> Needs {
+///         Needs::EXCHANGES
+///     }
+///
+///     fn fact(&mut self, fact: Fact<'_>) {
+///         if let Fact::Frame(fact) = fact
+///             && let Some(exchange) = fact.exchange
+///             && exchange.is_message()
+///             && exchange.role == Role::Completes
+///         {
+///             self.0 += 1;
+///         }
+///     }
+/// }
+/// ```
+///
+/// Sinks are combined in tuples, slices and options; each member receives every
+/// fact.
+pub trait Sink {
+    /// What it needs besides frames and events. Asked once, before the first
+    /// fact.
+    fn needs(&self) -> Needs {
+        Needs::NONE
+    }
+
+    /// Takes the next fact.
+    fn fact(&mut self, fact: Fact<'_>);
+
+    /// Capture time has come to `now`, although no packet shows it. Called only
+    /// while a capture grows.
+    fn tick(&mut self, now: Timestamp) {
+        let _ = now;
+    }
+
+    /// The capture has ended: no more facts follow.
+    fn finish(&mut self) {}
+}
+
+/// Wants nothing: the capture is read for its connections' numbers alone.
+impl Sink for () {
+    fn fact(&mut self, _: Fact<'_>) {}
+}
+
+impl<S: Sink + ?Sized> Sink for &mut S {
+    fn needs(&self) -> Needs {
+        (**self).needs()
+    }
+
+    #[inline]
+    fn fact(&mut self, fact: Fact<'_>) {
+        (**self).fact(fact);
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        (**self).tick(now);
+    }
+
+    fn finish(&mut self) {
+        (**self).finish();
+    }
+}
+
+impl<S: Sink + ?Sized> Sink for Box<S> {
+    fn needs(&self) -> Needs {
+        (**self).needs()
+    }
+
+    #[inline]
+    fn fact(&mut self, fact: Fact<'_>) {
+        (**self).fact(fact);
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        (**self).tick(now);
+    }
+
+    fn finish(&mut self) {
+        (**self).finish();
+    }
+}
+
+impl<S: Sink> Sink for Option<S> {
+    fn needs(&self) -> Needs {
+        self.as_ref().map_or(Needs::NONE, Sink::needs)
+    }
+
+    #[inline]
+    fn fact(&mut self, fact: Fact<'_>) {
+        if let Some(sink) = self {
+            sink.fact(fact);
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        if let Some(sink) = self {
+            sink.tick(now);
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(sink) = self {
+            sink.finish();
+        }
+    }
+}
+
+impl<S: Sink> Sink for [S] {
+    fn needs(&self) -> Needs {
+        self.iter()
+            .fold(Needs::NONE, |needs, sink| needs | sink.needs())
+    }
+
+    fn fact(&mut self, fact: Fact<'_>) {
+        self.iter_mut().for_each(|sink| sink.fact(fact));
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.iter_mut().for_each(|sink| sink.tick(now));
+    }
+
+    fn finish(&mut self) {
+        self.iter_mut().for_each(Sink::finish);
+    }
+}
+
+macro_rules! sink_for_tuple {
+    ($($sink:ident)+) => {
+        impl<$($sink: Sink),+> Sink for ($($sink,)+) {
+            fn needs(&self) -> Needs {
+                #[allow(non_snake_case, reason = "type and value share a name")]
+                let ($($sink,)+) = self;
+                Needs::NONE $(| $sink.needs())+
+            }
+
+            #[inline]
+            fn fact(&mut self, fact: Fact<'_>) {
+                #[allow(non_snake_case, reason = "type and value share a name")]
+                let ($($sink,)+) = self;
+                $($sink.fact(fact);)+
+            }
+
+            fn tick(&mut self, now: Timestamp) {
+                #[allow(non_snake_case, reason = "type and value share a name")]
+                let ($($sink,)+) = self;
+                $($sink.tick(now);)+
+            }
+
+            fn finish(&mut self) {
+                #[allow(non_snake_case, reason = "type and value share a name")]
+                let ($($sink,)+) = self;
+                $($sink.finish();)+
+            }
+        }
+    };
+}
+
+sink_for_tuple!(A B);
+sink_for_tuple!(A B C);
+sink_for_tuple!(A B C D);

@@ -1,0 +1,186 @@
+//! [`Facts`]: the stage between the engine and every sink.
+//!
+//! ```text
+//! CapturedPacket ─→ Engine ─Output→ Facts ─Fact→ Sink
+//!                                     ├ tracker    Needs::EXCHANGES
+//!                                     └ Analysis   Needs::SESSIONS
+//! ```
+//! The needs of the sinks, joined, decide what runs. With none of them a frame
+//! goes from the engine to the sink as it is.
+
+use std::time::Duration;
+
+use crate::engine::{Config, Engine, Output, Placed, Summary};
+use crate::packet::CapturedPacket;
+use crate::time::Timestamp;
+
+use super::sink::{Fact, FrameFact, Sink};
+use super::{Analysis, GivenUp, Needs};
+
+/// How facts are gathered.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The user vouches that every connection of these clients was captured.
+    pub complete: bool,
+    /// The capture grows: report what is overdue when its time is up, and not
+    /// only when nothing more can come.
+    pub live: bool,
+    /// How long an acknowledgement may take, if the user sets a limit.
+    pub ack: Option<Duration>,
+}
+
+/// Reads one capture and gives every sink what it needs.
+///
+/// ```
+/// use mqttdump::capture::{Capture, Item};
+/// use mqttdump::engine::Config;
+/// use mqttdump::facts::{Fact, Facts, Options, Sink};
+///
+/// struct Print;
+///
+/// impl Sink for Print {
+///     fn fact(&mut self, fact: Fact<'_>) {
+///         if let Fact::Frame(fact) = fact {
+///             println!("{}", fact.frame);
+///         }
+///     }
+/// }
+///
+/// # fn main() -> Result<(), mqttdump::capture::Error> {
+/// # let path = "fixtures/captures/fusesource-qos2.pcap";
+/// let mut sink = Print;
+/// let mut facts = Facts::new(Config::default(), Options::default(), &sink);
+/// let mut capture = Capture::open(path.as_ref(), 0)?;
+/// while let Some(item) = capture.next()? {
+///     if let Item::Packet(packet) = item {
+///         facts.push(&packet.packet, &mut sink);
+///     }
+/// }
+/// facts.finish(&mut sink);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Facts {
+    engine: Engine,
+    stage: Stage,
+}
+
+/// What stands between the engine and the sinks.
+#[derive(Debug)]
+struct Stage {
+    sessions: Option<Box<Analysis>>,
+}
+
+impl Facts {
+    /// A stage that has read nothing yet, for sinks with such needs.
+    /// [`Config::follow_tcp`] and [`Config::follow_packets`] are switched on as
+    /// the sinks need it.
+    pub fn new(mut config: Config, options: Options, sink: &(impl Sink + ?Sized)) -> Self {
+        let needs = sink.needs();
+        config.follow_tcp |= needs.contains(Needs::TCP);
+        config.follow_packets |= needs.contains(Needs::PACKETS);
+        let sessions = needs.contains(Needs::SESSIONS).then(|| {
+            let mut analysis = Analysis::new(options.complete);
+            if options.live {
+                analysis.mind_time(options.ack);
+            }
+            Box::new(analysis)
+        });
+        Self {
+            engine: Engine::new(config),
+            stage: Stage { sessions },
+        }
+    }
+
+    /// Reads the next captured packet. Returns where it belongs.
+    #[inline]
+    pub fn push(
+        &mut self,
+        packet: &CapturedPacket<'_>,
+        sink: &mut (impl Sink + ?Sized),
+    ) -> Placed<'_> {
+        let stage = &mut self.stage;
+        self.engine
+            .push(packet, &mut |output| stage.take(output, sink))
+    }
+
+    /// Capture time has come to `now`, although no packet shows it: what waits
+    /// for time, or for keys, is settled, and what is overdue is reported.
+    pub fn tick(&mut self, now: Timestamp, sink: &mut (impl Sink + ?Sized)) {
+        let stage = &mut self.stage;
+        self.engine
+            .tick(now, &mut |output| stage.take(output, sink));
+        self.settle(now, sink);
+    }
+
+    /// Reports what is overdue at `now`, with [`Options::live`].
+    pub fn settle(&mut self, now: Timestamp, sink: &mut (impl Sink + ?Sized)) {
+        if let Some(sessions) = &mut self.stage.sessions {
+            sessions.tick(now, sink);
+        }
+        sink.tick(now);
+    }
+
+    /// Packets were lost to the capture, at the latest at `until`: what is absent
+    /// proves nothing.
+    pub fn dropped(&mut self, packets: u64, until: Timestamp, sink: &mut (impl Sink + ?Sized)) {
+        let stage = &mut self.stage;
+        self.engine
+            .dropped(packets, until, &mut |output| stage.take(output, sink));
+    }
+
+    /// The capture has ended: everything that waits is passed on, and every sink
+    /// is finished.
+    pub fn finish(&mut self, sink: &mut (impl Sink + ?Sized)) {
+        let stage = &mut self.stage;
+        self.engine.finish(&mut |output| stage.take(output, sink));
+        if let Some(sessions) = &mut self.stage.sessions {
+            sessions.finish(sink);
+        }
+        sink.finish();
+    }
+
+    /// Keys to TLS may come, although [`Config::expects_keys`] is not set.
+    pub fn expect_secrets(&mut self) {
+        self.engine.expect_secrets();
+    }
+
+    /// Takes keys to TLS: text in the NSS key log format, in chunks of any size.
+    pub fn secrets(&mut self, text: &[u8]) {
+        self.engine.secrets(text);
+    }
+
+    /// What was read so far.
+    pub fn summary(&self) -> Summary {
+        self.engine.summary()
+    }
+
+    /// What was evicted because a table was full.
+    pub fn given_up(&self) -> GivenUp {
+        self.stage
+            .sessions
+            .as_ref()
+            .map_or_else(GivenUp::default, |sessions| sessions.given_up())
+    }
+}
+
+impl Stage {
+    #[inline]
+    fn take(&mut self, output: Output<'_>, sink: &mut (impl Sink + ?Sized)) {
+        sink.fact(match output {
+            Output::Frame(frame) => Fact::Frame(FrameFact {
+                frame,
+                exchange: None,
+            }),
+            Output::Event(event) => Fact::Event(event),
+            Output::Tcp(tcp) => Fact::Tcp(tcp),
+            Output::Packet(captured) => Fact::Packet(captured),
+            Output::Span(span) => Fact::Span(span),
+            Output::Forgotten(number) => Fact::Evicted(number),
+        });
+        if let Some(sessions) = &mut self.sessions {
+            sessions.push(output, sink);
+        }
+    }
+}

@@ -18,6 +18,9 @@ pub const FRAGMENT_DEPTH: usize = 3;
 /// Frames of one 802.11 aggregate that are read: the standard's longest
 /// aggregate has room for 715 empty ones.
 pub const AGGREGATED_FRAMES: usize = 1024;
+/// Directions of connections whose exported PDUs are counted at once; when
+/// there are more, counting starts again.
+pub const EXPORTED_STREAMS: usize = 1 << 16;
 /// Largest captured packet that a file may claim, in bytes. tcpdump's own
 /// largest snap length is 262,144; USB captures reach a few megabytes.
 pub const PACKET_BYTES: usize = 16 << 20;

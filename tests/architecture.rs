@@ -120,7 +120,7 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "foldhash",
         &[
-            "facts", "engine", "flow", "layer", "metrics", "overhead", "rules", "select",
+            "facts", "engine", "flow", "layer", "metrics", "net", "overhead", "rules", "select",
         ],
     ),
     ("hashbrown", &["flow", "engine", "layer", "select"]),

@@ -15,6 +15,8 @@ mod cases;
 mod catalogue;
 /// README, help and manual say what the program does.
 mod docs;
+/// One conversation in every link type, tag and tunnel.
+mod encapsulations;
 /// Captures with their frames written down beside them.
 mod expected_frames;
 /// Builds files for other programs to read; ignored unless asked for.

@@ -110,7 +110,7 @@ fn unread(summary: &Summary, notes: &mut Vec<String>) {
     };
     say(net.cut, "packet", "cut by the snap length within a header");
     say(
-        net.encrypted_80211,
+        net.encrypted_frames,
         "802.11 frame",
         "encrypted and not looked into",
     );
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn what_could_not_be_looked_into() {
         let mut summary = summary(10, 4).unwrap();
-        summary.net.encrypted_80211 = 2;
+        summary.net.encrypted_frames = 2;
         summary.net.fragments.expired = 1;
         let mut facts = Facts {
             summary: Some(summary),

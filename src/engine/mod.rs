@@ -28,7 +28,7 @@ use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::layer::tls::KeyLog;
 use crate::layer::{self, Own, Place, Stream};
 use crate::limits;
-use crate::net::{self, Anatomy, Decoded, Decoder, Endpoint, Other};
+use crate::net::{self, Anatomy, Decoded, Decoder, Endpoint, Other, Subframe};
 use crate::packet::{CapturedPacket, PacketRef};
 use crate::time::Timestamp;
 
@@ -307,10 +307,9 @@ impl Engine {
         };
         let mut connection = None;
         self.fragments.clear();
-        let mut decoded = Some(self.net.decode(packet));
+        let mut decoded = Some((Subframe::default(), self.net.decode(packet)));
         // Nearly always one; an 802.11 aggregate holds several frames.
-        for subframe in 0.. {
-            let Some(next) = decoded else { break };
+        while let Some((subframe, next)) = decoded {
             if cx.config.follow_packets {
                 cx.captured(packet, subframe, &next);
             }
@@ -434,7 +433,7 @@ impl Context<'_, '_> {
     /// Tells of a packet, or waits for the flow table to say where its segment
     /// stands.
     #[cold]
-    fn captured(&mut self, packet: &CapturedPacket<'_>, subframe: usize, decoded: &Decoded<'_>) {
+    fn captured(&mut self, packet: &CapturedPacket<'_>, subframe: Subframe, decoded: &Decoded<'_>) {
         let captured = Captured {
             packet: packet.id,
             time: packet.time,

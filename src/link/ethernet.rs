@@ -92,6 +92,9 @@ fn ether_type_name(ether_type: u16) -> &'static str {
         0x88cc => "LLDP",
         0x888e => "EAPOL",
         0x88e5 => "MACsec",
+        0x8909 => "CMD",
+        0x892f => "HSR",
+        0x8988 => "TTag",
         _ => "Unknown",
     }
 }

@@ -12,7 +12,8 @@
 //! Encrypted frames are counted as such; nothing here decrypts.
 
 use super::ethernet::Mac;
-use super::{Bytes, Link, Next, Step, Stop};
+use super::{Bytes, Link, Next, Step, Stop, Subframe};
+use crate::limits;
 use crate::packet::LinkType;
 
 /// Its entry in the list of link types.
@@ -73,23 +74,25 @@ pub(super) fn open(bytes: Bytes<'_>, shape: Shape) -> Step<'_> {
     Ok((next, bytes.skip(header)?))
 }
 
-/// Finds frame number `index`, from 0, of an aggregate, and whether another
-/// follows.
-pub(super) fn open_amsdu(bytes: Bytes<'_>, index: usize) -> Result<(Bytes<'_>, bool), Stop> {
+/// Reads the header of one frame of an aggregate, and finds the next: it
+/// follows if its header was captured.
+pub(super) fn open_amsdu(
+    bytes: Bytes<'_>,
+    Subframe { index, offset }: Subframe,
+) -> Result<(Bytes<'_>, Option<Subframe>), Stop> {
     const HEADER: usize = 14;
-    let mut rest = bytes;
-    let mut left = index;
-    loop {
-        let length = HEADER + usize::from(rest.u16(12)?);
-        let behind = rest.skip(length.next_multiple_of(4)).ok();
-        if left == 0 {
-            // Another follows if its header was captured.
-            let more = behind.is_some_and(|behind| behind.first(HEADER).is_ok());
-            return Ok((rest.at_most(length), more));
-        }
-        left -= 1;
-        rest = behind.ok_or(Stop::Malformed)?;
-    }
+    let start = bytes.skip(offset as usize)?;
+    let length = HEADER + usize::from(start.u16(12)?);
+    let step = length.next_multiple_of(4);
+    let is_next = usize::from(index) + 1 < limits::AGGREGATED_FRAMES
+        && start
+            .skip(step)
+            .is_ok_and(|behind| behind.first(HEADER).is_ok());
+    let next = is_next.then(|| Subframe {
+        index: index + 1,
+        offset: offset + step as u32,
+    });
+    Ok((start.at_most(length), next))
 }
 
 /// The receiver, the transmitter and what else there is in data frames:

@@ -18,7 +18,10 @@
 mod bytes;
 mod chdlc;
 mod describe;
+mod dsa;
+mod enc;
 mod ethernet;
+pub(crate) mod exported_pdu;
 mod fddi;
 mod frame_relay;
 mod ieee80211;
@@ -29,6 +32,8 @@ mod mpls;
 mod names;
 mod nflog;
 mod null;
+mod pflog;
+mod pktap;
 mod ppi;
 mod ppp;
 mod pppoe;
@@ -37,6 +42,7 @@ mod radiotap;
 mod raw;
 #[cfg(test)]
 pub(crate) mod samples;
+mod tags;
 mod token_ring;
 mod vlan;
 
@@ -87,6 +93,14 @@ pub static LINKS: &[Link] = &[
     fddi::LINK,
     llc::ATM_RFC1483,
     mpls::LINK,
+    pflog::LINK,
+    pktap::LINK,
+    enc::LINK,
+    dsa::DSA,
+    dsa::EDSA,
+    dsa::BRCM,
+    dsa::BRCM_PREPEND,
+    exported_pdu::LINK,
 ];
 
 /// The name of a link type, also of many that we do not decode.
@@ -159,7 +173,7 @@ pub(crate) enum Stop {
     Malformed,
     /// It carries something other than IP.
     NotIp,
-    /// An encrypted 802.11 frame.
+    /// An encrypted 802.11 or MACsec frame.
     Encrypted,
     /// A link type that is not in [`LINKS`].
     UnknownLinkType(LinkType),
@@ -177,10 +191,27 @@ pub(crate) struct Walk {
     pub(crate) pppoe: bool,
     /// There was a tunnel: an IP packet around the innermost one.
     pub(crate) tunnel: bool,
-    /// Which frame of an 802.11 aggregate to take, from 0.
-    pub(crate) subframe: usize,
-    /// The aggregate holds another frame after that one.
-    pub(crate) more: bool,
+    /// Which frame of an 802.11 aggregate to take.
+    pub(crate) subframe: Subframe,
+    /// The frame of the aggregate that follows it, if there is one.
+    pub(crate) next_subframe: Option<Subframe>,
+}
+
+/// A frame of an 802.11 aggregate (A-MSDU). The default is the first, and the
+/// only one of every other packet.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Subframe {
+    /// Its number, from 0.
+    index: u16,
+    /// Where it begins, in bytes from the first.
+    offset: u32,
+}
+
+impl Subframe {
+    /// Whether it is the first of its packet.
+    pub fn is_first(self) -> bool {
+        self.index == 0
+    }
 }
 
 impl Walk {
@@ -228,7 +259,7 @@ pub(crate) fn step<'a>(next: Next, bytes: Bytes<'a>, walk: &mut Walk) -> Step<'a
             // Transparent Ethernet bridging and PPP, as GRE names them.
             0x6558 => Ok((Next::Ethernet, bytes)),
             0x880b => Ok((Next::Ppp, bytes)),
-            _ => Err(Stop::NotIp),
+            other => tags::open(other, bytes).unwrap_or(Err(Stop::NotIp)),
         },
         Next::Link(link_type) => match find(link_type) {
             Some(link) => (link.open)(bytes),
@@ -246,9 +277,9 @@ pub(crate) fn step<'a>(next: Next, bytes: Bytes<'a>, walk: &mut Walk) -> Step<'a
         }
         Next::Ieee80211(shape) => ieee80211::open(bytes, shape),
         Next::Amsdu => {
-            let (subframe, more) = ieee80211::open_amsdu(bytes, walk.subframe)?;
-            walk.more = more;
-            Ok((Next::Ethernet, subframe))
+            let (frame, next) = ieee80211::open_amsdu(bytes, walk.subframe)?;
+            walk.next_subframe = next;
+            Ok((Next::Ethernet, frame))
         }
     }
 }

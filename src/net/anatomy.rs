@@ -14,7 +14,7 @@ use super::ip::{self, protocol};
 use super::tunnel::{self, Content};
 use super::whole_packet;
 use crate::limits;
-use crate::link::{self, Bytes, Next, Walk};
+use crate::link::{self, Bytes, Next, Subframe, Walk};
 use crate::packet::CapturedPacket;
 
 /// Bytes of a captured packet by what they are. They add up to its original
@@ -50,13 +50,13 @@ pub struct Anatomy {
 }
 
 impl Anatomy {
-    /// Takes the headers of a packet (of its `subframe`th frame, from 0, if it
-    /// is an 802.11 aggregate) apart.
+    /// Takes the headers of a packet apart; of one of its frames, if it is an
+    /// 802.11 aggregate.
     ///
     /// ```
     /// # use mqttdump::packet::{CapturedPacket, LinkType, PacketRef};
     /// # use mqttdump::time::Timestamp;
-    /// use mqttdump::net::Anatomy;
+    /// use mqttdump::net::{Anatomy, Subframe};
     ///
     /// let ip_and_tcp = [
     ///     0x45, 0, 0, 42, 0, 7, 0, 0, 64, 6, 0, 0, 10, 0, 0, 7, 10, 0, 1, 1, // IPv4
@@ -70,10 +70,10 @@ impl Anatomy {
     ///     link_type: LinkType(101), // RAW
     ///     original_len: 46,
     ///     data: &ip_and_tcp,
-    /// }, 0);
+    /// }, Subframe::default());
     /// assert_eq!((anatomy.ip, anatomy.tcp, anatomy.payload, anatomy.trailer), (20, 20, 2, 4));
     /// ```
-    pub fn of(packet: &CapturedPacket<'_>, subframe: usize) -> Self {
+    pub fn of(packet: &CapturedPacket<'_>, subframe: Subframe) -> Self {
         let mut whole = Self::default();
         let mut seen = Seen {
             packet,
@@ -84,8 +84,14 @@ impl Anatomy {
             begin: 0,
             end: packet.original_len as usize,
         };
-        // What cannot be followed further is what follows.
-        let _ = whole.follow(&mut seen);
+        if let Some(pdu) = super::exported::pdu(packet) {
+            let body = u32::try_from(pdu.body.wire()).unwrap_or(u32::MAX);
+            whole.link = packet.original_len.saturating_sub(body);
+            whole.payload = body;
+        } else {
+            // What cannot be followed further is what follows.
+            let _ = whole.follow(&mut seen);
+        }
         whole.settle(seen.end.saturating_sub(seen.begin));
         whole
     }
@@ -149,15 +155,15 @@ impl Anatomy {
 
     /// One frame of an aggregate: what came before belongs to the first.
     fn enter_subframe(&mut self, outer: Bytes<'_>, frame: Bytes<'_>, seen: &mut Seen<'_, '_>) {
-        if seen.walk.subframe > 0 {
+        if !seen.walk.subframe.is_first() {
             *self = Self::default();
             seen.begin = seen.at(frame);
         } else {
             self.link += (seen.at(frame) - seen.at(outer)) as u32;
         }
-        if seen.walk.more {
+        if let Some(subframe) = seen.walk.next_subframe {
             let mut walk = Walk {
-                subframe: seen.walk.subframe + 1,
+                subframe,
                 ..Walk::default()
             };
             if let Ok((_, behind)) = link::step(Next::Amsdu, outer, &mut walk) {

@@ -38,6 +38,7 @@
 //! ```
 
 mod anatomy;
+mod exported;
 mod fragment;
 mod ip;
 mod named;
@@ -57,6 +58,7 @@ pub use segment::{Endpoint, Segment, TcpFlags};
 use tunnel::Content;
 
 use crate::limits;
+pub use crate::link::Subframe;
 use crate::link::{self, Bytes, Next, Stop, Walk};
 use crate::packet::{CapturedPacket, LinkType, PacketRef};
 
@@ -91,8 +93,8 @@ pub enum Other {
     Malformed,
     /// A link type that we do not decode.
     UnknownLinkType(LinkType),
-    /// An encrypted 802.11 frame.
-    Encrypted80211,
+    /// An encrypted 802.11 or MACsec frame.
+    EncryptedFrame,
     /// Headers are nested deeper than [`limits::TUNNEL_DEPTH`].
     TooDeep,
 }
@@ -103,7 +105,7 @@ impl From<Stop> for Other {
             Stop::Cut => Self::Cut,
             Stop::Malformed => Self::Malformed,
             Stop::NotIp => Self::NotIp,
-            Stop::Encrypted => Self::Encrypted80211,
+            Stop::Encrypted => Self::EncryptedFrame,
             Stop::UnknownLinkType(link_type) => Self::UnknownLinkType(link_type),
         }
     }
@@ -134,8 +136,8 @@ pub struct Counters {
     pub malformed: u64,
     /// Packets by link types that we do not decode, also within PPI headers.
     pub undecodable: BTreeMap<LinkType, u64>,
-    /// Encrypted 802.11 frames.
-    pub encrypted_80211: u64,
+    /// Encrypted 802.11 or MACsec frames.
+    pub encrypted_frames: u64,
     /// Packets nested deeper than [`limits::TUNNEL_DEPTH`].
     pub too_deep: u64,
 
@@ -163,8 +165,9 @@ pub struct Decoder {
     /// Buffers for joined datagrams, one for each level of fragments within
     /// fragmented tunnels.
     joined: [Joined; limits::FRAGMENT_DEPTH],
+    exported: exported::Exported,
     /// Which frame of an 802.11 aggregate comes next, if there is another.
-    next_subframe: Option<usize>,
+    next_subframe: Option<Subframe>,
     counters: Counters,
 }
 
@@ -175,6 +178,7 @@ impl Decoder {
             verify_checksums,
             fragments: Fragments::default(),
             joined: Default::default(),
+            exported: exported::Exported::default(),
             next_subframe: None,
             counters: Counters::default(),
         }
@@ -184,15 +188,15 @@ impl Decoder {
     /// when it was joined from fragments.
     #[inline]
     pub fn decode<'a>(&'a mut self, packet: &CapturedPacket<'a>) -> Decoded<'a> {
-        self.decode_subframe(packet, 0)
+        self.decode_subframe(packet, Subframe::default())
     }
 
     /// Decodes what else is in the packet that was decoded last: the further
     /// frames of an 802.11 aggregate (A-MSDU). `None` for nearly every packet.
     #[inline]
-    pub fn more<'a>(&'a mut self, packet: &CapturedPacket<'a>) -> Option<Decoded<'a>> {
+    pub fn more<'a>(&'a mut self, packet: &CapturedPacket<'a>) -> Option<(Subframe, Decoded<'a>)> {
         let subframe = self.next_subframe.take()?;
-        Some(self.decode_subframe(packet, subframe))
+        Some((subframe, self.decode_subframe(packet, subframe)))
     }
 
     /// What was met so far.
@@ -211,8 +215,15 @@ impl Decoder {
     fn decode_subframe<'a>(
         &'a mut self,
         packet: &CapturedPacket<'a>,
-        subframe: usize,
+        subframe: Subframe,
     ) -> Decoded<'a> {
+        if let Some(pdu) = exported::pdu(packet)
+            && let Some(segment) = self.exported.segment(packet, &pdu)
+        {
+            self.counters.segments += 1;
+            self.counters.cut_segments += u64::from(segment.cut > 0);
+            return Decoded::Segment(segment);
+        }
         let mut walk = Walk {
             subframe,
             ..Walk::default()
@@ -226,8 +237,7 @@ impl Decoder {
             &mut self.joined,
             &mut counters.fragments,
         );
-        let next = subframe + 1;
-        self.next_subframe = (walk.more && next < limits::AGGREGATED_FRAMES).then_some(next);
+        self.next_subframe = walk.next_subframe;
         if walk.wrapped() {
             counters.count_wrapping(&walk);
         }
@@ -391,7 +401,7 @@ impl Counters {
             Other::Cut => &mut self.cut,
             Other::Malformed => &mut self.malformed,
             Other::UnknownLinkType(link_type) => self.undecodable.entry(link_type).or_default(),
-            Other::Encrypted80211 => &mut self.encrypted_80211,
+            Other::EncryptedFrame => &mut self.encrypted_frames,
             Other::TooDeep => &mut self.too_deep,
         };
         *counter += 1;

@@ -360,7 +360,7 @@ fn reasons_are_told() {
     assert_eq!(once(RAW, &udp(53, &[0; 20])), Err(Other::Udp));
     assert_eq!(once(RAW, &udp(8472, &[0xff; 20])), Err(Other::Udp));
     let encrypted = join(&[&[0x08, 0x41], &[0; 40]]);
-    assert_eq!(once(LinkType(105), &encrypted), Err(Other::Encrypted80211));
+    assert_eq!(once(LinkType(105), &encrypted), Err(Other::EncryptedFrame));
     let usb = LinkType(189);
     assert_eq!(once(usb, &[0; 64]), Err(Other::UnknownLinkType(usb)));
     let mut short_offset = v4();
@@ -398,7 +398,9 @@ fn an_aggregate_gives_all_its_frames() {
     let mut decoder = Decoder::new(false);
     assert!(matches!(decoder.decode(&packet), Decoded::Segment(s) if s.payload == PAYLOAD));
     for _ in 0..2 {
-        assert!(matches!(decoder.more(&packet), Some(Decoded::Segment(s)) if s.payload == PAYLOAD));
+        assert!(
+            matches!(decoder.more(&packet), Some((_, Decoded::Segment(s))) if s.payload == PAYLOAD)
+        );
     }
     assert!(decoder.more(&packet).is_none());
 }

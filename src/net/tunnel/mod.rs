@@ -5,18 +5,28 @@
 //!      protocol 47  → GRE   →  IP, Ethernet, ERSPAN, PPP, MPLS …
 //!      protocol 97, 137        Ethernet, MPLS
 //!      UDP 4789, 8472 → VXLAN → Ethernet
+//!      UDP 4790       → VXLAN-GPE → Ethernet, IP, MPLS
 //!      UDP 6081       → GENEVE → Ethernet, IP …
 //!      UDP 2152       → GTP-U → IP
+//!      UDP 1701       → L2TP → PPP
+//!      UDP 3544       → Teredo → IPv6
+//!      UDP 5247       → CAPWAP → Ethernet, 802.11
+//!      UDP 6635       → MPLS
+//!      UDP 37008      → TZSP → Ethernet, 802.11
 //! ```
 //!
 //! A tunnel answers like a link layer: what comes next, and its bytes. The
 //! known ports are guesses; where the bytes do not look like the tunnel, the
 //! packet is UDP like any other.
 
+mod capwap;
 mod erspan;
 mod geneve;
 mod gre;
 mod gtp;
+mod l2tp;
+mod teredo;
+mod tzsp;
 mod vxlan;
 
 use super::ip::protocol;
@@ -79,4 +89,11 @@ static UDP_TUNNELS: &[(u16, Open)] = &[
     (8472, vxlan::open),
     (6081, geneve::open),
     (2152, gtp::open),
+    (4790, vxlan::open_gpe),
+    (1701, l2tp::open),
+    (3544, teredo::open),
+    (5247, capwap::open),
+    // RFC 7510.
+    (6635, |bytes| Ok((Next::Mpls, bytes))),
+    (37008, tzsp::open),
 ];

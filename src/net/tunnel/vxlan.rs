@@ -1,7 +1,9 @@
-//! VXLAN (RFC 7348): Ethernet within UDP.
+//! VXLAN (RFC 7348): Ethernet within UDP; and its Generic Protocol Extension
+//! (draft-ietf-nvo3-vxlan-gpe), which names what follows.
 //!
 //! ```text
-//! | flags 1: 08 = a network is named | 0 3 | network 3 | 0 1 | Ethernet
+//! VXLAN      | flags 1: 08 = a network is named | 0 3 | network 3 | 0 1 | Ethernet
+//! VXLAN-GPE  | flags 1: 04 = a protocol is named | 0 2 | protocol 1 | network 3 | 0 1 | …
 //! ```
 
 use crate::link::{Bytes, Next, Step, Stop};
@@ -13,4 +15,16 @@ pub(super) fn open(bytes: Bytes<'_>) -> Step<'_> {
         return Err(Stop::NotIp);
     }
     Ok((Next::Ethernet, bytes.skip(HEADER)?))
+}
+
+pub(super) fn open_gpe(bytes: Bytes<'_>) -> Step<'_> {
+    const HEADER: usize = 8;
+    const PROTOCOL: u8 = 0x04;
+    let next = match (bytes.u8(0)? & PROTOCOL != 0, bytes.u8(3)?) {
+        (false, _) | (true, 3) => Next::Ethernet,
+        (true, 1 | 2) => Next::Ip,
+        (true, 5) => Next::Mpls,
+        (true, _) => return Err(Stop::NotIp),
+    };
+    Ok((next, bytes.skip(HEADER)?))
 }

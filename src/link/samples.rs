@@ -207,6 +207,56 @@ pub(crate) fn samples(ip: &[u8]) -> Vec<Sample> {
         ("ATM", 100, snap.clone()),
         ("IP by its own SAP", 100, vec![6, 6, 3]),
         ("MPLS alone", 219, bottom.to_vec()),
+        ("PFLOG, padded header", 117, {
+            let mut header = vec![61, linux_family, 0, 0];
+            header.resize(64, 0);
+            header
+        }),
+        ("PKTAP", 258, {
+            let mut header = [&[108, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0], &[0; 96][..]].concat();
+            header.extend_from_slice(&frame[..14]);
+            header
+        }),
+        ("ENC", 109, [&[linux_family][..], &[0; 11]].concat()),
+        ("DSA", 284, ethernet(&[0xc0, 0x10, 0, 1], &ether)),
+        (
+            "EDSA",
+            285,
+            ethernet(&[0xda, 0xda, 0, 0, 0xc0, 0x10, 0, 1], &ether),
+        ),
+        ("BRCM", 281, ethernet(&[0, 0, 0, 1], &ether)),
+        ("BRCM prepended", 282, {
+            join(&[&[0, 0, 0, 1], &frame[..14]])
+        }),
+        (
+            "exported PDU of Ethernet",
+            252,
+            join(&[&[0, 12, 0, 4], b"eth\0", &[0, 0, 0, 0], &frame[..14]]),
+        ),
+        ("HSR", 1, ethernet(&[0x89, 0x2f, 0x10, 0x32, 0, 1], &ether)),
+        (
+            "Cisco CMD",
+            1,
+            ethernet(&[0x89, 0x09, 1, 1, 0, 1, 0, 10], &ether),
+        ),
+        (
+            "Cisco TTag",
+            1,
+            ethernet(&[0x89, 0x88, 0, 0, 0, 0, 0, 1], &ether),
+        ),
+        (
+            "MACsec, integrity only",
+            1,
+            ethernet(&[0x88, 0xe5, 0, 0, 0, 0, 0, 1], &ether),
+        ),
+        (
+            "MACsec, integrity only, SCI",
+            1,
+            ethernet(
+                &[0x88, 0xe5, 0x20, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 1, 0, 1],
+                &ether,
+            ),
+        ),
     ];
     list.into_iter()
         .map(|(about, link_type, mut data)| {

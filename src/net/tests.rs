@@ -131,7 +131,30 @@ fn tunnels(ip: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         0, 0,
     ];
     let ppp: [u8; 4] = [0xff, 3, 0, if is_v4 { 0x21 } else { 0x57 }];
+    let gpe = |protocol: u8| [0x0c, 0, 0, protocol, 0, 0, 123, 0];
     vec![
+        ("VXLAN-GPE, Ethernet", udp(4790, &join(&[&gpe(3), &frame]))),
+        (
+            "VXLAN-GPE, IP",
+            udp(4790, &join(&[&gpe(if is_v4 { 1 } else { 2 }), ip])),
+        ),
+        ("L2TP", udp(1701, &join(&[&[0, 2, 0, 1, 0, 2], &ppp, ip]))),
+        (
+            "L2TP, sequence, offset",
+            udp(
+                1701,
+                &join(&[&[0x0a, 2, 0, 1, 0, 2, 0, 1, 0, 1, 0, 2, 0, 0], &ppp, ip]),
+            ),
+        ),
+        ("MPLS over UDP", udp(6635, &join(&[&[0, 0, 0x21, 64], ip]))),
+        (
+            "TZSP, with tags",
+            udp(37008, &join(&[&[1, 0, 0, 1, 0, 10, 2, 1, 2, 1], &frame])),
+        ),
+        (
+            "CAPWAP",
+            udp(5247, &join(&[&[0, 0x10, 0x42, 0, 0, 0, 0, 0], &frame])),
+        ),
         ("IP in IPv4", ip4(in_ip, ip)),
         ("IP in IPv6", ip6(in_ip, ip)),
         ("IP in IP in IP", ip4(4, &ip6(in_ip, ip))),

@@ -99,6 +99,10 @@ pub struct MQTTFrame<'a> {
     /// The first bytes of the control packet, fixed header included, as far as
     /// they were kept and captured without a hole.
     pub bytes: &'a [u8],
+    /// [`Digest`](crate::mqtt::Digest) of the whole payload of a PUBLISH, however
+    /// much of it was kept. `None` where the capture lacks bytes of the packet,
+    /// and without [`Config::digests`](crate::engine::Config::digests).
+    pub payload_digest: Option<u64>,
     /// How many bytes of the control packet the capture lacks.
     pub missing: u64,
     /// Found after the framing was lost, or after joining in the middle.

@@ -120,7 +120,8 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "foldhash",
         &[
-            "facts", "engine", "flow", "layer", "metrics", "net", "overhead", "rules", "select",
+            "facts", "engine", "flow", "layer", "metrics", "mqtt", "net", "overhead", "rules",
+            "select",
         ],
     ),
     ("hashbrown", &["flow", "engine", "layer", "select"]),

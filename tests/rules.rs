@@ -27,9 +27,18 @@ fn judge_dropping(packets: &[OwnedPacket], dropped: Option<(usize, i64)>) -> Vec
 /// `dropped`: after how many packets it is told, and until when packets may
 /// have been dropped.
 fn judge_with(packets: &[OwnedPacket], options: Options, dropped: Option<(usize, i64)>) -> Judge {
+    judge_by(Config::default(), packets, options, dropped)
+}
+
+fn judge_by(
+    config: Config,
+    packets: &[OwnedPacket],
+    options: Options,
+    dropped: Option<(usize, i64)>,
+) -> Judge {
     let gather = options.facts();
     let mut judge = Judge::new(options);
-    let mut facts = Facts::new(Config::default(), gather, &judge);
+    let mut facts = Facts::new(config, gather, &judge);
     for (number, packet) in (1..).zip(packets) {
         let captured = CapturedPacket {
             id: PacketRef { number, file: 0 },
@@ -191,6 +200,30 @@ pub(crate) fn judge_files(parts: &[PathBuf], options: Options) -> Vec<Finding> {
     }
     facts.finish(&mut judge);
     judge.take_finished()
+}
+
+/// How much of a payload is kept for display decides nothing.
+#[test]
+fn rules_compare_payloads_that_are_not_kept() {
+    let payload = "x".repeat(9_000);
+    for (other, rule) in [
+        (&payload, "missing-dup"),
+        (&payload.replace("xx", "xy"), "id-in-use"),
+    ] {
+        let text = format!(
+            "! open\n> CONNECT client=c\n< CONNACK\n> PUBLISH topic=a qos=1 id=1 payload={payload}\n\
+             > PUBLISH topic=a qos=1 id=1 payload={other}\n< PUBACK id=1\n< PUBACK id=1\n! fin >"
+        );
+        for kept in [0, 4096, u32::MAX] {
+            let config = Config {
+                payload: kept,
+                ..Config::default()
+            };
+            let found = judge_by(config, &scene(&text), Options::default(), None).take_finished();
+            let named: Vec<_> = found.iter().map(|f| (f.rule.id, f.verdict)).collect();
+            assert_eq!(named, [(rule, Verdict::Violation)], "{kept} bytes kept");
+        }
+    }
 }
 
 /// The 66 captures with one fault each, and the clean ones.

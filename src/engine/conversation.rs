@@ -11,7 +11,8 @@ use crate::layer::{Piece, Place, Stream};
 use crate::limits;
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::{
-    self, Certainty, FixedHeader, Framed, Framer, PacketType, PropertyValue, Text, Trouble, Version,
+    self, Certainty, Digest, FixedHeader, Framed, Framer, PacketType, PropertyValue, Text, Trouble,
+    Version,
 };
 
 use super::provenance::{Below, Provenance};
@@ -738,6 +739,10 @@ impl mqtt::Sink for LaneSink<'_> {
                 _ => {}
             }
         }
+        let payload_digest = match self.config.digests {
+            true => payload_digest(&framed, &decoded.packet),
+            false => None,
+        };
         self.shared.frames += 1;
         *self.framed = place.end;
         (self.out)(Output::Frame(&MQTTFrame {
@@ -746,6 +751,7 @@ impl mqtt::Sink for LaneSink<'_> {
             defects: &decoded.defects,
             topic,
             bytes,
+            payload_digest,
             missing: framed.missing,
             resynchronised: framed.resynchronised,
             version: self.connection.version.unwrap_or(version),
@@ -802,6 +808,28 @@ impl mqtt::Sink for LaneSink<'_> {
     fn release(&mut self, bytes: usize) {
         self.shared.kept = self.shared.kept.saturating_sub(bytes);
     }
+
+    fn digests(&self) -> bool {
+        self.config.digests
+    }
+}
+
+/// Of the payload as it was decoded: where a chunk was digested by another
+/// version, it began elsewhere.
+fn payload_digest(framed: &Framed<'_>, packet: &ControlPacket<'_>) -> Option<u64> {
+    let ControlPacket::Publish(publish) = packet else {
+        return None;
+    };
+    if framed.missing > 0 {
+        return None;
+    }
+    let len = framed.header.packet_len();
+    let start = len.checked_sub(u64::from(publish.payload_len?))?;
+    if framed.bytes.len() as u64 == len {
+        return Some(Digest::of(framed.bytes.get(start as usize..)?));
+    }
+    let digested = framed.payload.filter(|payload| payload.start == start);
+    digested.map(|payload| payload.value)
 }
 
 /// What should come back for a control packet.

@@ -168,6 +168,8 @@ pub struct Config {
     pub expects_keys: bool,
     /// Bytes of each PUBLISH payload to keep for output.
     pub payload: u32,
+    /// Digest payloads while they pass: [`MQTTFrame::payload_digest`].
+    pub digests: bool,
     /// Verify TCP checksums, and prefer the copy with a right one.
     pub verify_checksums: bool,
     /// Tell what TCP itself tells, as [`Output::Tcp`].
@@ -183,6 +185,7 @@ impl Default for Config {
             only_known_ports: false,
             expects_keys: false,
             payload: 4096,
+            digests: false,
             verify_checksums: false,
             follow_tcp: false,
             follow_packets: false,

@@ -1054,17 +1054,12 @@ pub struct Undelivered<'a> {
 /// What tells messages apart: topic and payload. `None` if the whole is not
 /// there.
 pub(super) fn digest(frame: &MQTTFrame<'_>) -> Option<u64> {
-    let ControlPacket::Publish(publish) = &frame.packet else {
-        return None;
-    };
-    if publish.payload_len != Some(publish.payload.len() as u32) || frame.missing > 0 {
-        return None;
-    }
-    Some(key(frame.topic?.bytes(), publish.payload))
+    Some(key(frame.topic?.bytes(), frame.payload_digest?))
 }
 
-/// What tells messages apart.
-pub(super) fn key(topic: &[u8], payload: &[u8]) -> u64 {
+/// What tells messages apart, by the [`Digest`](crate::mqtt::Digest) of the
+/// payload.
+pub(super) fn key(topic: &[u8], payload: u64) -> u64 {
     use std::hash::{BuildHasher, Hash, Hasher};
     let mut hasher = foldhash::fast::FixedState::default().build_hasher();
     topic.hash(&mut hasher);

@@ -42,7 +42,7 @@ use crate::event::{Event, EventKind};
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::layer::Note;
 use crate::limits;
-use crate::mqtt::{ControlPacket, Version, topic};
+use crate::mqtt::{ControlPacket, Digest, Version, topic};
 use crate::net::Endpoint;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
@@ -372,7 +372,7 @@ impl Analysis {
         let Some(last) = connection.latest[Direction::Up].filter(|_| accepted) else {
             return;
         };
-        let key = key(&will.topic, &will.payload);
+        let key = key(&will.topic, Digest::of(&will.payload));
         let broker = self.brokers.at(connection.server);
         match connection.disconnect[Direction::Up] {
             Some((seen, code)) if code != 0x04 => broker.drop_will(key, seen),

@@ -74,10 +74,11 @@ struct Stage {
 
 impl Facts {
     /// A stage that has read nothing yet, for sinks with such needs.
-    /// [`Config::follow_tcp`] and [`Config::follow_packets`] are switched on as
-    /// the sinks need it.
+    /// [`Config::digests`], [`Config::follow_tcp`] and [`Config::follow_packets`]
+    /// are switched on as the sinks need them.
     pub fn new(mut config: Config, options: Options, sink: &(impl Sink + ?Sized)) -> Self {
         let needs = sink.needs();
+        config.digests |= needs.contains(Needs::DIGESTS);
         config.follow_tcp |= needs.contains(Needs::TCP);
         config.follow_packets |= needs.contains(Needs::PACKETS);
         let sessions = needs.contains(Needs::SESSIONS).then(|| {

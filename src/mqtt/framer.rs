@@ -15,6 +15,7 @@
 //! It knows nothing of TCP and nothing of what the packets mean, except what
 //! is needed to keep the right part of a PUBLISH.
 
+use super::digest::Digest;
 use super::header::{FixedHeader, PacketType};
 use super::resync::Resync;
 use super::varint::{self, Varint};
@@ -34,6 +35,18 @@ pub struct Framed<'a> {
     pub missing: u64,
     /// Whether framing had been lost, or not yet found, before it.
     pub resynchronised: bool,
+    /// Digest of the payload of a PUBLISH, with [`Sink::digests`], where `bytes`
+    /// is not the whole packet.
+    pub payload: Option<PayloadDigest>,
+}
+
+/// The digest of a payload, however much of it was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PayloadDigest {
+    /// Where in its packet the payload begins.
+    pub start: u64,
+    /// What [`Digest::of`] gives for it.
+    pub value: u64,
 }
 
 /// What happens to a stream besides control packets.
@@ -82,6 +95,11 @@ pub trait Sink {
 
     /// Gives back what was reserved.
     fn release(&mut self, bytes: usize);
+
+    /// Whether payloads are to be digested while they pass.
+    fn digests(&self) -> bool {
+        false
+    }
 }
 
 /// The framing of one direction.
@@ -90,9 +108,62 @@ pub struct Framer {
     state: State,
     /// Head of the packet that is not complete yet.
     kept: Vec<u8>,
+    /// Of its payload.
+    digest: Option<Box<Streaming>>,
     /// Position in the stream of the next byte.
     offset: u64,
     resynchronised: bool,
+}
+
+/// A payload that is digested while it passes.
+#[derive(Debug, Default)]
+struct Streaming {
+    digest: Digest,
+    /// Where in its packet the payload begins, once that is known.
+    start: Option<usize>,
+}
+
+impl Streaming {
+    /// Takes the bytes of a packet from `at` on; `kept` is its head, as far as it
+    /// is kept, these bytes included. Returns whether it can go on: not when
+    /// the head was too long to be kept.
+    fn update(
+        &mut self,
+        header: FixedHeader,
+        kept: &[u8],
+        at: u64,
+        bytes: &[u8],
+        version: Version,
+    ) -> bool {
+        let before = usize::try_from(at).unwrap_or(usize::MAX);
+        let start = match self.start {
+            Some(start) => start,
+            None => match payload_start(header, kept, version) {
+                Some(start) => {
+                    self.start = Some(start);
+                    if start < before {
+                        let Some(earlier) = kept.get(start..before) else {
+                            return false;
+                        };
+                        self.digest.update(earlier);
+                    }
+                    start
+                }
+                // More of it may come.
+                None => return kept.len() >= before.saturating_add(bytes.len()),
+            },
+        };
+        let skip = start.saturating_sub(before).min(bytes.len());
+        self.digest.update(&bytes[skip..]);
+        true
+    }
+
+    fn finish(self) -> Option<PayloadDigest> {
+        Some(PayloadDigest {
+            start: self.start? as u64,
+            value: self.digest.finish(),
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -122,6 +193,7 @@ impl Framer {
         Self {
             state: State::Boundary,
             kept: Vec::new(),
+            digest: None,
             offset: 0,
             resynchronised: false,
         }
@@ -278,6 +350,7 @@ impl Framer {
                 bytes: packet,
                 missing: 0,
                 resynchronised: self.resynchronised,
+                payload: None,
             });
             self.offset += len;
             bytes = &bytes[packet.len()..];
@@ -313,9 +386,13 @@ impl Framer {
                 bytes: &self.kept,
                 missing: 0,
                 resynchronised: self.resynchronised,
+                payload: None,
             });
             self.kept.clear();
             return;
+        }
+        if header.packet_type() == PacketType::Publish && sink.digests() {
+            self.digest = Some(Box::default());
         }
         self.state = State::Body {
             header,
@@ -362,6 +439,12 @@ impl Framer {
                 new = &new[step..];
             }
         }
+        if let Some(digest) = &mut self.digest {
+            let version = sink.version().unwrap_or(Version::V3_1_1);
+            if !digest.update(*header, &self.kept, *got, mine, version) {
+                self.digest = None;
+            }
+        }
         *got += here as u64;
         self.offset += here as u64;
         self.body_complete(sink);
@@ -388,6 +471,7 @@ impl Framer {
             bytes: &self.kept,
             missing,
             resynchronised: self.resynchronised,
+            payload: self.digest.take().and_then(|digest| digest.finish()),
         });
         self.drop_kept(sink);
         self.state = State::Boundary;
@@ -399,6 +483,7 @@ impl Framer {
         }
         self.kept.clear();
         self.kept.shrink_to(4096);
+        self.digest = None;
     }
 
     /// Takes a hole of `len` bytes; `None` if nobody knows how many.
@@ -420,6 +505,7 @@ impl Framer {
             *got += inside;
             *missing += inside;
             *keeping = false;
+            self.digest = None;
             self.offset += inside;
             left = len.map(|len| len - inside);
             self.body_complete(sink);
@@ -524,6 +610,12 @@ pub fn head_len(
     if header.packet_type() != PacketType::Publish {
         return Some(limit);
     }
+    let head = payload_start(header, kept, version)?;
+    Some(head.min(limit).saturating_add(payload))
+}
+
+/// Where in a PUBLISH its payload begins; `None` until more of it is here.
+fn payload_start(header: FixedHeader, kept: &[u8], version: Version) -> Option<usize> {
     let topic = header.header_len();
     let &[high, low] = kept.get(topic..topic + 2)? else {
         return None;
@@ -540,7 +632,7 @@ pub fn head_len(
             Varint::Malformed => {}
         }
     }
-    Some(head.min(limit).saturating_add(payload))
+    Some(head)
 }
 
 #[cfg(test)]
@@ -556,6 +648,8 @@ mod tests {
         kept: Vec<usize>,
         troubles: Vec<(u64, Trouble)>,
         reserved: usize,
+        /// Digests of payloads, of packets that came in chunks.
+        payloads: Vec<(u64, u64)>,
     }
 
     impl Sink for Record {
@@ -563,6 +657,14 @@ mod tests {
             self.packets
                 .push((framed.offset, framed.header.first, framed.missing));
             self.kept.push(framed.bytes.len());
+            if let Some(payload) = framed.payload {
+                self.payloads
+                    .push((framed.offset + payload.start, payload.value));
+            }
+        }
+
+        fn digests(&self) -> bool {
+            true
         }
 
         fn trouble(&mut self, offset: u64, trouble: Trouble) {
@@ -628,6 +730,32 @@ mod tests {
                 assert_eq!(record.reserved, 0);
             }
         }
+    }
+
+    /// However it is cut, and although no more than 8 bytes of it are kept.
+    #[test]
+    fn a_payload_in_chunks_has_the_digest_of_the_whole() {
+        let mut bytes = publish(300);
+        for (byte, value) in bytes[6..].iter_mut().zip((0..=250).cycle()) {
+            *byte = value;
+        }
+        let expected = [(6, Digest::of(&bytes[6..]))];
+        for a in 1..bytes.len() {
+            for b in a..bytes.len() {
+                let record = run(&[&bytes[..a], &bytes[a..b], &bytes[b..]]);
+                assert_eq!(record.payloads, expected, "cut at {a} and {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_payload_with_a_gap_has_no_digest() {
+        let bytes = publish(300);
+        let (mut framer, mut record) = (Framer::at_boundary(), Record::default());
+        framer.data(&bytes[..100], Some(Direction::Up), &mut record);
+        framer.gap(Some(10), &mut record);
+        framer.data(&bytes[110..], Some(Direction::Up), &mut record);
+        assert_eq!((record.packets.len(), record.payloads.len()), (1, 0));
     }
 
     #[test]

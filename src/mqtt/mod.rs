@@ -34,6 +34,7 @@
 //! because the capture lacks the rest or nobody wanted it kept, it is not.
 
 mod defect;
+mod digest;
 mod framer;
 mod header;
 pub mod packet;
@@ -51,7 +52,8 @@ mod version;
 mod version_hint;
 
 pub use defect::{CODES, Defect, MOST_DEFECTS};
-pub use framer::{End, Framed, Framer, Sink, Trouble, head_len};
+pub use digest::Digest;
+pub use framer::{End, Framed, Framer, PayloadDigest, Sink, Trouble, head_len};
 pub use header::{FixedHeader, PacketType, qos_name};
 pub use packet::ControlPacket;
 pub use property::{

@@ -89,6 +89,7 @@ impl Sample {
             defects: &decoded.defects,
             topic,
             bytes,
+            payload_digest: None,
             missing: self.missing,
             resynchronised: self.resynchronised,
             version: self.version,

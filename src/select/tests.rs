@@ -70,6 +70,7 @@ impl Said {
             defects: &[],
             topic: topic.map(|topic| Text(topic.as_bytes())),
             bytes: &[first, 0],
+            payload_digest: None,
             missing: 0,
             resynchronised: false,
             version: Version::V5,

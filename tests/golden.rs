@@ -266,9 +266,9 @@ fn a_bad_option() {
         (&["-r", "a.pcap", "-c", "many"], "many"),
         (&["-r", "a.pcap", "--decode", "1883"], "1883"),
         (&["-r"], "-r"),
-        // A forgotten -r: taken for a BPF expression, as tcpdump does.
+        // A forgotten -r.
         (
-            &["fixtures/captures/seed-3.1-qos0.pcap"],
+            &["fixtures/captures/seed-3.1-qos0.pcap", "tcp"],
             "seed-3.1-qos0.pcap",
         ),
     ] {

@@ -47,6 +47,8 @@ mod splits;
 mod transport;
 /// MQTT over TLS and WebSocket: the same frames as in clear.
 mod transports;
+/// How the program is called: settings, help, mistakes.
+mod usage;
 /// The same findings, however the conversation was carried.
 mod verdicts;
 /// What is told while it happens.

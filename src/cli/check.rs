@@ -16,12 +16,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::{ArgAction, Args, ValueEnum, ValueHint};
 use jiff::tz::TimeZone;
 use mqttdump::capture::{Block, Dropped, Merge, Packet};
-use mqttdump::engine;
 use mqttdump::facts::Facts;
 use mqttdump::limits;
 use mqttdump::mqtt::TopicFilter;
@@ -36,35 +35,222 @@ use mqttdump::rules::{
 };
 use mqttdump::time::Timestamp;
 
-use super::args::{Args, FailOn, When};
-use super::complain;
-use super::config::{Expression, Surroundings, selection};
-use super::gate::{self, Gate};
-use super::keylog::{self, KeyLogFile, KeyLogPlan};
+use super::args::value;
+use super::args::{Captures, Interim, Output as OutputArgs, Selecting, Watching};
+use super::bounded;
+use super::command::{Command, Exit};
+use super::console::{complain, counted};
+use super::explain::unknown;
+use super::gate::Gate;
+use super::keylog::{self, KeyLogFile};
 use super::output::Output;
 use super::overhead::parse_level;
 use super::progress::Progress;
-use super::run::{Consumer, Lookout, Stop, read};
+use super::reading::{Reading, Verb};
+use super::run::{Consumer, Lookout, read};
 use super::save::may_write;
-use super::settings;
 use super::source::Source;
-use super::watch::{Interval, Watch, WatchPlan};
+use super::stop::Stop;
+use super::surroundings::Surroundings;
+use super::watch::{Interval, Watch};
 
-/// What to judge, and how.
-pub(crate) struct CheckPlan {
-    /// The captures. Never empty.
-    captures: Vec<Source>,
-    keys: KeyLogPlan,
-    expression: Expression,
-    max_packets: Option<u64>,
-    engine: engine::Config,
+/// Options of `check`.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    captures: Captures,
+
+    #[command(flatten)]
+    selecting: Selecting,
+
+    #[command(flatten)]
+    checking: Checking,
+
+    #[command(flatten)]
+    budgets: BudgetArgs,
+
+    #[command(flatten)]
+    interim: Interim,
+
+    #[command(flatten)]
+    watching: Watching,
+
+    #[command(flatten)]
+    output: OutputArgs,
+
+    /// Output format
+    #[arg(long, value_name = "FORMAT", help_heading = "Output", default_value = "text",
+          value_parser = value::formats(FINDINGS_REPORTS.iter().map(|format| (format.name, format.help))))]
+    format: String,
+
+    /// Print the frames around each finding
+    #[arg(short = 'v', long = "verbose", help_heading = "Output", action = ArgAction::Count)]
+    verbose: u8,
+}
+
+/// Which rules are checked, and what fails.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Checking")]
+struct Checking {
+    /// Lowest verdict that makes the exit status 1
+    ///
+    /// A violation is proven by the capture. A warning rests on configuration,
+    /// timing or other connections. The verdict is cannot tell when something
+    /// looks wrong but the capture lacks the proof.
+    #[arg(long, value_name = "VERDICT", value_enum, default_value_t = FailOn::Violation)]
+    fail_on: FailOn,
+
+    /// Check this rule only. Repeatable
+    #[arg(long, value_name = "RULE", action = ArgAction::Append)]
+    rule: Vec<String>,
+
+    /// Do not report findings of this rule. Repeatable
+    #[arg(long, value_name = "RULE", action = ArgAction::Append)]
+    allow: Vec<String>,
+
+    /// Do not report the findings in this file, which --write-baseline wrote
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    baseline: Option<PathBuf>,
+
+    /// Write the findings to this file, for --baseline
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    write_baseline: Option<PathBuf>,
+
+    /// Assume that every connection of these clients is in the capture, so that
+    /// one connection is proof for the next
+    #[arg(long)]
+    complete: bool,
+
+    /// Accept a capture without MQTT
+    #[arg(long)]
+    allow_empty: bool,
+
+    /// Accept a file that ends within a packet
+    #[arg(long)]
+    allow_truncated: bool,
+
+    /// Read settings from this file instead of the nearest .mqttdump.toml
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    config: Option<PathBuf>,
+}
+
+/// Limits that a project sets for itself.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Budgets")]
+struct BudgetArgs {
+    /// Fail if a capture has fewer messages
+    #[arg(long, value_name = "N", value_parser = value::whole)]
+    min_frames: Option<u64>,
+
+    /// Fail if an acknowledgement takes longer, in milliseconds
+    #[arg(long, value_name = "N", value_parser = value::whole)]
+    max_ack_ms: Option<u64>,
+
+    /// Fail if a PUBLISH packet has more bytes, of all topics or of some; with
+    /// --level, if its whole exchange has. Repeatable
+    #[arg(long, value_name = "[TOPIC=]N", action = ArgAction::Append)]
+    max_bytes_per_message: Vec<String>,
+
+    /// What --max-bytes-per-message counts: l2 (frames as captured), l3 (IP
+    /// packets), l3+N (and N bytes for each), tcp (TCP payload), mqtt (control
+    /// packets), app (PUBLISH payload)
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<String>,
+
+    /// Fail if a client publishes to such a topic with a lower QoS. Repeatable
+    #[arg(long, value_name = "TOPIC=N", action = ArgAction::Append)]
+    require_qos: Vec<String>,
+
+    /// Fail if a client publishes to such a topic. Repeatable
+    #[arg(long, value_name = "FILTER", action = ArgAction::Append)]
+    forbid_topic: Vec<String>,
+}
+
+/// What makes `check` fail.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum FailOn {
+    /// What is proven to be wrong
+    #[default]
+    Violation,
+    /// Also what rests on configuration, timing or other connections
+    Warning,
+    /// Also what the capture cannot prove
+    CannotTell,
+    /// Nothing
+    Never,
+}
+
+impl Command for CheckArgs {
+    const NAME: &'static str = "check";
+    const ABOUT: &'static str = "Check captures against the rules of MQTT";
+    const DESCRIPTION: &'static str = "\
+Checks captures against the rules of MQTT 3.1, 3.1.1 and 5.0 and reports which were broken, by whom, and where. \
+Each FILE is a capture with a result of its own.";
+    const USAGE: &'static str = "mqttdump check [OPTIONS] FILE...";
+    const EXAMPLES: &'static [(&'static str, &'static str)] = &[
+        (
+            "mqttdump check capture.pcap",
+            "violations fail: exit status 1",
+        ),
+        (
+            "mqttdump check --fail-on warning --format junit *.pcap",
+            "for a build server",
+        ),
+        (
+            "mqttdump check --write-baseline known.txt a.pcap",
+            "accept what there is",
+        ),
+        (
+            "mqttdump check --baseline known.txt a.pcap",
+            "report what is new",
+        ),
+        (
+            "mqttdump check -i eth0 --every 10s",
+            "live, as findings arise",
+        ),
+    ];
+    const SHORT_HELP: &'static [&'static str] = &[
+        "fail-on",
+        "rule",
+        "allow",
+        "baseline",
+        "write-baseline",
+        "format",
+        "topic",
+        "client",
+        "filter",
+        "interface",
+        "verbose",
+    ];
+    const SETTINGS: &'static [&'static str] = &[
+        "fail-on",
+        "allow",
+        "baseline",
+        "complete",
+        "allow-empty",
+        "allow-truncated",
+        "min-frames",
+        "max-ack-ms",
+        "max-bytes-per-message",
+        "level",
+        "require-qos",
+        "forbid-topic",
+        "color",
+    ];
+
+    fn run(self, around: &Surroundings<'_>) -> Result<Exit, Stop> {
+        run(&CheckPlan::new(self, around)?)
+    }
+}
+
+/// What to check, and how.
+struct CheckPlan {
+    reading: Reading,
     options: rules::Options,
     /// What messages may cost with all that belongs to them, and what counts.
     costs: Option<(SizeBudget, Level)>,
     format: &'static FindingsFormat,
     report: FindingsOptions,
-    line_buffered: bool,
-    progress: bool,
     fail_on: FailOn,
     allow: Vec<&'static Rule>,
     baseline: Option<PathBuf>,
@@ -72,89 +258,77 @@ pub(crate) struct CheckPlan {
     allow_empty: bool,
     allow_truncated: bool,
     min_frames: u64,
-    watch: WatchPlan,
 }
 
 impl CheckPlan {
-    pub(super) fn new(mut args: Args, around: &Surroundings<'_>) -> Result<Self, String> {
-        settings::add_to(&mut args)?;
-        if args.write.is_some() || args.count {
-            return Err(
-                "check neither saves packets nor counts messages: leave out -w and --count".into(),
-            );
-        }
-        let (captures, expression) = Source::of_command(&args, around, "check", "check")?;
-        let watch = WatchPlan::new(&args, &captures, around)?;
-        let known = |id: &String| {
-            rules::find(id)
-                .ok_or_else(|| format!("there is no rule '{id}'; mqttdump explain lists them all"))
-        };
-        let rules = args.rule.iter().map(known).collect::<Result<_, _>>()?;
-        let allow = args.allow.iter().map(known).collect::<Result<_, _>>()?;
-        let mut engine = engine::Config {
-            only_known_ports: args.only_known_ports,
-            verify_checksums: args.verify_checksums,
-            payload: args.payload,
-            ..engine::Config::default()
-        };
-        let keys = KeyLogPlan::new(&args);
-        engine.expects_keys = keys.is_given();
-        engine.ports.extend(args.decode.iter().copied());
+    fn new(args: CheckArgs, around: &Surroundings<'_>) -> Result<Self, String> {
+        let mut reading = Reading::of_command(
+            &args.captures,
+            &args.watching,
+            args.interim.every,
+            &args.output,
+            around,
+            Verb {
+                command: "check",
+                verb: "check",
+            },
+        )?;
+        let CheckArgs {
+            selecting,
+            checking,
+            budgets: limits,
+            ..
+        } = args;
+        let known = |id: &String| rules::find(id).ok_or_else(|| unknown(id));
+        let rules = checking.rule.iter().map(known).collect::<Result<_, _>>()?;
+        let allow = checking.allow.iter().map(known).collect::<Result<_, _>>()?;
+        reading.engine.payload = DIGESTED;
         let format = FINDINGS_REPORTS
             .iter()
             .find(|format| format.name == args.format)
-            .ok_or_else(|| format!("--format {} is for reading; check knows text, json, ndjson, junit, sarif and github", args.format))?;
-        let mut budgets = budgets(&args)?;
-        let level = args.level.as_deref().map(parse_level).transpose()?;
+            .ok_or("--format: no such format")?;
+        let mut budgets = budgets(&limits)?;
+        let level = limits.level.as_deref().map(parse_level).transpose()?;
         let costs = match level {
             Some(level) if !budgets.message.is_empty() => {
                 Some((std::mem::take(&mut budgets.message), level))
             }
             _ => None,
         };
+        let live = reading.watch.endless;
         Ok(Self {
-            keys,
-            expression,
-            max_packets: args.packets,
-            engine,
             options: rules::Options {
-                complete: args.complete,
+                complete: checking.complete,
                 ladders: args.verbose > 0,
                 rules,
-                selection: selection(&args)?,
+                selection: selecting.selection()?,
                 budgets,
-                live: watch.endless,
+                live,
             },
             costs,
             format,
             report: FindingsOptions {
                 verbose: args.verbose > 0,
-                colour: match args.color {
-                    When::Always => true,
-                    When::Never => false,
-                    When::Auto => around.colour,
-                },
+                colour: args.output.color.is_on(around.colour),
                 width: around.columns.filter(|_| around.stdout_terminal),
                 zone: TimeZone::system(),
-                many: captures.len() > 1,
-                live: watch.endless,
+                many: reading.captures.len() > 1,
+                live,
             },
-            line_buffered: args.line_buffered || around.stdout_terminal || watch.endless,
-            progress: around.stderr_terminal
-                && !around.stdout_terminal
-                && captures.iter().all(Source::is_files),
-            fail_on: args.fail_on,
+            fail_on: checking.fail_on,
             allow,
-            baseline: args.baseline,
-            write_baseline: args.write_baseline,
-            allow_empty: args.allow_empty,
-            allow_truncated: args.allow_truncated,
-            min_frames: args.min_frames.unwrap_or(0),
-            watch,
-            captures,
+            baseline: checking.baseline,
+            write_baseline: checking.write_baseline,
+            allow_empty: checking.allow_empty,
+            allow_truncated: checking.allow_truncated,
+            min_frames: limits.min_frames.unwrap_or(0),
+            reading,
         })
     }
 }
+
+/// Bytes of each payload that rules see.
+const DIGESTED: u32 = 4096;
 
 /// Bytes that messages may have, of some topics and of all others.
 fn sizes(typed: &[String]) -> Result<SizeBudget, String> {
@@ -167,19 +341,16 @@ fn sizes(typed: &[String]) -> Result<SizeBudget, String> {
                     format!("--max-bytes-per-message {topic:?} is not a topic filter: {why}")
                 })?;
                 let most = most.parse().map_err(|_| told())?;
-                sizes.topics.push((filter, most));
+                sizes.topics.insert(0, (filter, most));
             }
-            // What is typed comes before what is in the file, and wins.
-            None => {
-                let most = text.parse().map_err(|_| told())?;
-                sizes.others.get_or_insert(most);
-            }
+            // The last one counts: what is typed comes after the settings file.
+            None => sizes.others = Some(text.parse().map_err(|_| told())?),
         }
     }
     Ok(sizes)
 }
 
-fn budgets(args: &Args) -> Result<Budgets, String> {
+fn budgets(args: &BudgetArgs) -> Result<Budgets, String> {
     let filter = |option: &str, text: &str| {
         TopicFilter::parse(text.as_bytes())
             .map_err(|why| format!("{option} {text:?} is not a topic filter: {why}"))
@@ -211,27 +382,16 @@ fn budgets(args: &Args) -> Result<Budgets, String> {
     })
 }
 
-/// Judges, reports, and says by the exit code what came of it.
-pub(crate) fn run(plan: &CheckPlan) -> ExitCode {
-    match try_run(plan) {
-        Ok(code) => ExitCode::from(code),
-        Err(Stop::ReaderGone) => ExitCode::SUCCESS,
-        Err(Stop::Failed(message)) => {
-            complain(&message);
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
-    let expression = gate::text(&plan.expression).map_err(Stop::Failed)?;
+/// Checks and reports.
+fn run(plan: &CheckPlan) -> Result<Exit, Stop> {
+    let expression = plan.reading.expression.as_deref();
     let mut sieve = Sieve::new(plan).map_err(Stop::Failed)?;
     let mut report = (plan.format.new)(&plan.report);
-    let mut out = Output::new(io::stdout().lock(), plan.line_buffered);
-    let mut progress = Progress::new(plan.progress);
+    let mut out = Output::new(io::stdout().lock(), plan.reading.line_buffered);
+    let mut progress = Progress::new(plan.reading.progress);
     let mut trouble = false;
-    let mut watch = Watch::new(&plan.watch).map_err(Stop::Failed)?;
-    for source in &plan.captures {
+    let mut watch = Watch::new(&plan.reading.watch).map_err(Stop::Failed)?;
+    for source in &plan.reading.captures {
         let mut judge = Judge::new(plan.options.clone());
         let mut ledger = plan.costs.as_ref().map(|(_, level)| {
             Ledger::new(overhead::Options {
@@ -241,10 +401,10 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
             })
         });
         let sinks = (&mut judge, &mut ledger, &mut watch);
-        let facts = Facts::new(plan.engine.clone(), plan.options.facts(), &sinks);
+        let facts = Facts::new(plan.reading.engine.clone(), plan.options.facts(), &sinks);
         let court = Court {
             facts,
-            keys: plan.keys.open().map_err(Stop::Failed)?,
+            keys: plan.reading.keys.open().map_err(Stop::Failed)?,
             judge,
             ledger,
             watch: &mut watch,
@@ -258,10 +418,10 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
                 files: source.names(),
                 ..CaptureResult::default()
             },
-            live: plan.watch.endless,
+            live: plan.reading.watch.endless,
             left_out: 0,
         };
-        trouble |= court.try_capture(plan, source, expression.as_deref(), &mut progress)?;
+        trouble |= court.try_capture(plan, source, expression, &mut progress)?;
     }
     progress.clear();
     report.finish(&mut out.lines);
@@ -270,9 +430,9 @@ fn try_run(plan: &CheckPlan) -> Result<u8, Stop> {
         complain(&message);
     }
     Ok(match (trouble, sieve.failed) {
-        (true, _) => 2,
-        (false, true) => 1,
-        (false, false) => 0,
+        (true, _) => Exit::Trouble,
+        (false, true) => Exit::Findings,
+        (false, false) => Exit::Success,
     })
 }
 
@@ -312,7 +472,7 @@ impl<W: io::Write> Court<'_, W> {
             trouble = true;
             self.complain(error.to_string());
         }
-        let mut gate = Gate::new(expression, plan.max_packets, &opened.link_types())
+        let mut gate = Gate::new(expression, plan.reading.max_packets, &opened.link_types())
             .map_err(|error| Stop::Failed(error.to_string()))?;
         let is_open = !opened.captures.is_empty();
         opened.begin(|| self.sieve.may_write())?;
@@ -351,7 +511,7 @@ impl<W: io::Write> Court<'_, W> {
             self.complain(format!(
                 "{}: nothing to judge: no MQTT message in {} (--allow-empty lets that pass)",
                 self.result.name,
-                super::closing::counted(self.facts.summary().packets, "packet")
+                counted(self.facts.summary().packets, "packet")
             ));
         } else if is_open && frames < plan.min_frames {
             trouble = true;
@@ -684,17 +844,20 @@ impl Sieve {
         if self.unwritten > 0 {
             notes.push(format!(
                 "{} not written to the baseline, because there were too many",
-                super::closing::counted(self.unwritten, "finding")
+                counted(self.unwritten, "finding")
             ));
         }
         Ok(notes)
     }
 }
 
+/// Longer than this is no baseline.
+const BASELINE_BYTES: u64 = 64 << 20;
+
 const HEADER: &str = "# mqttdump baseline: findings that are known, one a line\n";
 
 fn read_baseline(path: &Path) -> Result<BTreeSet<String>, String> {
-    let text = fs::read_to_string(path)
+    let text = bounded::read_text(path, BASELINE_BYTES)
         .map_err(|error| format!("--baseline {}: {error}", path.display()))?;
     if !text.starts_with("# mqttdump baseline") {
         return Err(format!(

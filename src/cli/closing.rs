@@ -6,6 +6,8 @@
 
 use mqttdump::engine::Summary;
 
+use super::console::{are, counted, does, were};
+
 /// What there is to tell.
 #[derive(Debug, Default)]
 pub(crate) struct Facts<'a> {
@@ -63,7 +65,7 @@ pub(crate) fn notes(facts: &Facts<'_>) -> (Vec<String>, bool) {
         notes.push(format!(
             "{} not match \"{expression}\", but what is inside a VLAN tag or tunnel does: \
              try \"({expression}) or (vlan and ({expression}))\", or no expression",
-            did(facts.hidden, "packet"),
+            does(facts.hidden, "packet"),
         ));
     }
     if facts.forgotten > 0 {
@@ -168,30 +170,6 @@ fn totals(summary: &Summary) -> String {
             n => format!("{n} second copies"),
         }
     )
-}
-
-/// `1 message`, `2 messages`.
-pub(crate) fn counted(count: u64, what: &str) -> String {
-    with(count, what, "", "")
-}
-
-fn are(count: u64, what: &str) -> String {
-    with(count, what, " is", " are")
-}
-
-pub(crate) fn were(count: u64, what: &str) -> String {
-    with(count, what, " was", " were")
-}
-
-fn did(count: u64, what: &str) -> String {
-    with(count, what, " does", " do")
-}
-
-fn with(count: u64, what: &str, one: &str, many: &str) -> String {
-    match count {
-        1 => format!("1 {what}{one}"),
-        _ => format!("{count} {what}s{many}"),
-    }
 }
 
 #[cfg(test)]

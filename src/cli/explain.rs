@@ -1,63 +1,81 @@
 //! `mqttdump explain RULE`: the documentation of a rule.
 
-use std::io::{self, Write};
-use std::process::ExitCode;
+use clap::Args;
+use mqttdump::rules::{self, RULES, Rule, page};
 
-use mqttdump::rules::{self, RULES, page};
+use super::command::{Command, Exit};
+use super::console::complain;
+use super::nearest::nearest;
+use super::output;
+use super::stop::Stop;
+use super::surroundings::Surroundings;
 
-use super::complain;
+/// Options of `explain`.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ExplainArgs {
+    /// A rule, or a statement of the specification such as MQTT-3.3.1-2;
+    /// without it, all rules are listed
+    #[arg(value_name = "RULE", help_heading = "Input")]
+    rule: Option<String>,
+}
 
-/// Tells what the rules say; without any, lists them all.
-pub(crate) fn run(ids: &[String]) -> ExitCode {
-    let mut text = String::new();
-    if ids.is_empty() {
-        let width = RULES.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
-        for rule in RULES.iter() {
-            text += &format!("{:width$}  {}\n", rule.id, rule.title);
+impl Command for ExplainArgs {
+    const NAME: &'static str = "explain";
+    const ABOUT: &'static str = "Explain a rule: what it says, why it matters, examples";
+    const USAGE: &'static str = "mqttdump explain [RULE]";
+    const EXAMPLES: &'static [(&'static str, &'static str)] = &[
+        ("mqttdump explain", "list the rules"),
+        ("mqttdump explain id-in-use", "a rule by its name"),
+        ("mqttdump explain MQTT-3.3.1-2", "what checks a statement"),
+    ];
+    const SHORT_HELP: &'static [&'static str] = &[];
+
+    fn run(self, _around: &Surroundings<'_>) -> Result<Exit, Stop> {
+        let Some(id) = &self.rule else {
+            output::print(list().as_bytes())?;
+            return Ok(Exit::Success);
+        };
+        let found = find(id);
+        if found.is_empty() {
+            complain(&unknown(id));
+            return Ok(Exit::Trouble);
         }
-    }
-    let mut unknown = false;
-    for id in ids {
-        match find(id) {
-            found if !found.is_empty() => {
-                for rule in found {
-                    if !text.is_empty() {
-                        text += "\n";
-                    }
-                    text += &page::of(rule);
-                }
-            }
-            _ => {
-                unknown = true;
-                let near = RULES.iter().filter(|rule| rule.id.contains(id.as_str()));
-                let near: Vec<_> = near.map(|rule| rule.id).collect();
-                let hint = match near.is_empty() {
-                    true => "mqttdump explain lists them all".to_owned(),
-                    false => format!("did you mean {}?", near.join(", ")),
-                };
-                complain(&format!("there is no rule '{id}'; {hint}"));
-            }
-        }
-    }
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            complain(&format!("standard output: {error}"));
-            ExitCode::from(2)
-        }
-        _ if unknown => ExitCode::from(2),
-        _ => ExitCode::SUCCESS,
+        let pages: Vec<String> = found.into_iter().map(page::of).collect();
+        output::print(pages.join("\n").as_bytes())?;
+        Ok(Exit::Success)
     }
 }
 
+/// All rules, one a line.
+fn list() -> String {
+    let width = RULES.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
+    let line = |rule: &&Rule| format!("{:width$}  {}\n", rule.id, rule.title);
+    RULES.iter().map(line).collect()
+}
+
 /// By its id, or by a statement such as `MQTT-3.3.1-2`.
-fn find(id: &str) -> Vec<&'static rules::Rule> {
+fn find(id: &str) -> Vec<&'static Rule> {
     if let Some(rule) = rules::find(id) {
         return vec![rule];
     }
-    let covers = |rule: &&&'static rules::Rule| {
+    let covers = |rule: &&&'static Rule| {
         rule.clauses
             .iter()
             .any(|clause| !clause.id.is_empty() && clause.id.eq_ignore_ascii_case(id))
     };
     RULES.iter().filter(covers).copied().collect()
+}
+
+/// The message about a rule that does not exist.
+pub(crate) fn unknown(id: &str) -> String {
+    let parts = RULES.iter().filter(|rule| rule.id.contains(id));
+    let mut near: Vec<_> = parts.map(|rule| rule.id).take(8).collect();
+    if near.is_empty() {
+        near.extend(nearest(id, RULES.iter().map(|rule| rule.id)));
+    }
+    let hint = match near.is_empty() {
+        true => "mqttdump explain lists them all".to_owned(),
+        false => format!("did you mean {}?", near.join(", ")),
+    };
+    format!("there is no rule '{id}'; {hint}")
 }

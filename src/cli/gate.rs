@@ -5,15 +5,14 @@
 //! packets without a word. Here they are counted: a packet that was dropped,
 //! although the IP packet inside it matches.
 
-use std::fs;
-use std::io::{self, Read};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use mqttdump::capture::{Filter, FilterError};
 use mqttdump::net;
 use mqttdump::packet::{CapturedPacket, LinkType};
 
-use super::config::Expression;
+use super::bounded;
 
 /// Lets packets through, or not.
 #[derive(Debug)]
@@ -75,25 +74,76 @@ impl Gate {
     }
 }
 
-/// The expression in full; `None` for every packet.
-pub(crate) fn text(expression: &Expression) -> Result<Option<String>, String> {
-    let text = match expression {
-        Expression::All => return Ok(None),
-        Expression::Text(text) => text.clone(),
-        Expression::File(path) => without_comments(&read(path)?),
-    };
-    Ok(Some(text).filter(|text| !text.trim().is_empty()))
+/// A BPF expression, or where it is written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Expression {
+    /// None: every packet.
+    All,
+    /// As typed.
+    Text(String),
+    /// In a file; `-` is standard input.
+    File(PathBuf),
 }
+
+impl Expression {
+    /// The expression in full; `None` for every packet.
+    pub(crate) fn text(&self) -> Result<Option<String>, String> {
+        let text = match self {
+            Self::All => return Ok(None),
+            Self::Text(text) => text.clone(),
+            Self::File(path) => without_comments(&read(path)?),
+        };
+        Ok(Some(text).filter(|text| !text.trim().is_empty()))
+    }
+}
+
+/// Longer than this is no expression: libpcap refuses much shorter ones.
+const MOST_BYTES: u64 = 1 << 20;
 
 fn read(path: &Path) -> Result<String, String> {
     let read = match path.as_os_str() == "-" {
-        true => {
-            let mut text = String::new();
-            io::stdin().read_to_string(&mut text).map(|_| text)
-        }
-        false => fs::read_to_string(path),
+        true => bounded::text(io::stdin(), MOST_BYTES),
+        false => bounded::read_text(path, MOST_BYTES),
     };
     read.map_err(|error| format!("-F {}: {error}", path.display()))
+}
+
+/// Whether a word is one that BPF expressions begin or go on with.
+pub(crate) fn is_bpf_word(word: &str) -> bool {
+    const WORDS: [&str; 22] = [
+        "host",
+        "net",
+        "port",
+        "portrange",
+        "src",
+        "dst",
+        "ether",
+        "proto",
+        "not",
+        "and",
+        "or",
+        "greater",
+        "less",
+        "gateway",
+        "broadcast",
+        "multicast",
+        "inbound",
+        "outbound",
+        "ifname",
+        "pppoes",
+        "geneve",
+        "(",
+    ];
+    is_primitive(word) || WORDS.contains(&word)
+}
+
+/// Whether a word is a whole BPF expression.
+pub(crate) fn is_primitive(word: &str) -> bool {
+    const PRIMITIVES: [&str; 14] = [
+        "ip", "ip6", "arp", "rarp", "tcp", "udp", "icmp", "icmp6", "igmp", "sctp", "vlan", "mpls",
+        "inbound", "outbound",
+    ];
+    PRIMITIVES.contains(&word)
 }
 
 /// As in tcpdump, `#` starts a comment that ends with its line.
@@ -119,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let message = text(&Expression::File("no/such/file".into())).unwrap_err();
+        let message = Expression::File("no/such/file".into()).text().unwrap_err();
         assert!(message.starts_with("-F no/such/file: "), "{message}");
     }
 

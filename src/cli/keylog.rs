@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 use mqttdump::capture::Block;
 use mqttdump::facts::Facts;
 
-use super::args::Args;
-
 /// What browsers, curl and OpenSSL's programs write to.
 const VARIABLE: &str = "SSLKEYLOGFILE";
 /// Kind of a pcapng secrets block: a TLS key log.
@@ -26,8 +24,9 @@ pub(crate) struct KeyLogPlan {
 }
 
 impl KeyLogPlan {
-    pub(super) fn new(args: &Args) -> Self {
-        let typed = args.tls_keylog.clone();
+    /// `typed` is the file of `--tls-keylog`.
+    pub(crate) fn new(typed: Option<&Path>) -> Self {
+        let typed = typed.map(Path::to_owned);
         let variable = || std::env::var_os(VARIABLE).filter(|path| !path.is_empty());
         Self {
             from_environment: typed.is_none(),
@@ -36,7 +35,7 @@ impl KeyLogPlan {
     }
 
     /// Whether there are keys, or may be.
-    pub(super) fn is_given(&self) -> bool {
+    pub(crate) fn is_given(&self) -> bool {
         self.path.is_some()
     }
 

@@ -88,6 +88,19 @@ impl<W: Write> Output<W> {
     }
 }
 
+/// Writes to standard error, in colour if that is a terminal.
+pub(crate) fn print_error(text: &str) {
+    let _ = anstream::stderr().write_all(text.as_bytes());
+}
+
+/// Writes to standard output at once. What has control sequences for a terminal
+/// loses them elsewhere.
+pub(crate) fn print(bytes: &[u8]) -> Result<(), Ended> {
+    let mut stdout = anstream::stdout();
+    stdout.write_all(bytes)?;
+    Ok(stdout.flush()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

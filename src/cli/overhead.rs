@@ -8,11 +8,11 @@
 //! given with `-r` are one together.
 
 use std::io;
-use std::process::ExitCode;
+use std::path::PathBuf;
 
+use clap::{ArgAction, Args, ValueHint};
 use jiff::tz::TimeZone;
 use mqttdump::capture::{Block, Dropped, Merge, Packet};
-use mqttdump::engine;
 use mqttdump::facts::{self, Facts};
 use mqttdump::overhead::{
     self, Counts, Figures, Ledger, Level, Profiles, Projection, Request, Scenario, Share, Totals,
@@ -23,80 +23,191 @@ use mqttdump::report::overhead::{
 };
 use mqttdump::time::Timestamp;
 
-use super::args::{Args, When};
+use super::args::value;
+use super::args::{Captures, Interim, Output as OutputArgs, Watching};
+use super::bounded;
 use super::closing;
-use super::complain;
-use super::config::{Expression, Surroundings};
-use super::gate::{self, Gate};
-use super::keylog::{self, KeyLogFile, KeyLogPlan};
+use super::command::{Command, Exit};
+use super::console::complain;
+use super::gate::Gate;
+use super::keylog::{self, KeyLogFile};
 use super::output::Output;
 use super::progress::Progress;
-use super::run::{Consumer, Lookout, Stop, read};
+use super::reading::{Reading, Verb};
+use super::run::{Consumer, Lookout, read};
 use super::source::Source;
-use super::watch::{Interval, Watch, WatchPlan};
+use super::stop::Stop;
+use super::surroundings::Surroundings;
+use super::watch::{Interval, Watch};
+
+/// Options of `overhead`.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct OverheadArgs {
+    #[command(flatten)]
+    captures: Captures,
+
+    /// Count the connections of this client identifier. Repeatable
+    #[arg(long, value_name = "ID", help_heading = "Messages", action = ArgAction::Append)]
+    client: Vec<String>,
+
+    /// Count this TCP connection, by its number. Repeatable
+    #[arg(long, value_name = "N", help_heading = "Messages", action = ArgAction::Append,
+          value_delimiter = ',', value_parser = value::count)]
+    connection: Vec<u64>,
+
+    #[command(flatten)]
+    counting: Counting,
+
+    #[command(flatten)]
+    interim: Interim,
+
+    #[command(flatten)]
+    watching: Watching,
+
+    #[command(flatten)]
+    output: OutputArgs,
+
+    /// Output format
+    #[arg(long, value_name = "FORMAT", help_heading = "Output", default_value = "text",
+          value_parser = value::formats(OVERHEAD_REPORTS.iter().map(|format| (format.name, format.help))))]
+    format: String,
+
+    /// Print connections and all topics
+    #[arg(short = 'v', long = "verbose", help_heading = "Output", action = ArgAction::Count)]
+    verbose: u8,
+}
+
+/// What is counted, and what is derived from it.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Counting")]
+struct Counting {
+    /// What counts: l2 (frames as captured), l3 (IP packets), l3+N (and N bytes
+    /// for each), tcp (TCP payload), mqtt (control packets), app (PUBLISH
+    /// payload) [default: what the first profile of --link bills, else l2]
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<String>,
+
+    /// How the headers of a frame are divided among its messages: proportional
+    /// (to their bytes), equal, first (all to the first), completes (to those
+    /// that end in it) [default: proportional]
+    #[arg(long, value_name = "POLICY")]
+    share: Option<String>,
+
+    /// Bill by these links and plans only [default: all]. Repeatable
+    ///
+    /// A profile describes what a link or plan counts, how it rounds, and how
+    /// fast it is. Profiles come with the program, with their sources; see
+    /// --profiles.
+    #[arg(long, value_name = "PROFILE", action = ArgAction::Append, value_delimiter = ',')]
+    link: Vec<String>,
+
+    /// Read more profiles from this file, in the form of those that come with
+    /// the program
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    profiles: Option<PathBuf>,
+
+    /// Project to a month: devices=N, every=TIME between messages of each,
+    /// reconnect=TIME; what is not given is as in the capture
+    #[arg(long, value_name = "LIST")]
+    project: Option<String>,
+
+    /// Estimate a change: qos=N, alias, deflate, deflate-dict, zstd, zstd-dict,
+    /// batch=N, batch=TIME, keep-alive=TIME, no-timestamps, resegment,
+    /// one-connection, connection-per-message, tls[=1.2|psk|mutual], ws,
+    /// mqtt-sn, coap; joined by `+`, together
+    #[arg(long, value_name = "LIST", action = ArgAction::Append, value_delimiter = ',')]
+    what_if: Vec<String>,
+
+    /// Estimate what topics of other names would save. Repeatable
+    #[arg(long, value_name = "s/OLD/NEW/", action = ArgAction::Append)]
+    rename: Vec<String>,
+
+    /// Add what the medium carries that no capture shows: check sequence, gaps,
+    /// padding
+    #[arg(long)]
+    link_extras: bool,
+
+    /// Read settings from this file instead of the nearest .mqttdump.toml
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    config: Option<PathBuf>,
+}
+
+impl Command for OverheadArgs {
+    const NAME: &'static str = "overhead";
+    const ABOUT: &'static str = "Count where every byte goes and what a message costs";
+    const DESCRIPTION: &'static str = "\
+Counts every byte of the captures by layer and by cause, and derives what a message costs, what a device \
+costs a month, and what would change it. Each FILE is a capture with an account of its own.";
+    const USAGE: &'static str = "mqttdump overhead [OPTIONS] FILE...";
+    const EXAMPLES: &'static [(&'static str, &'static str)] = &[
+        ("mqttdump overhead capture.pcap", "what a message costs"),
+        (
+            "mqttdump overhead --link nb-iot --project devices=500,every=15m a.pcap",
+            "a fleet, a month",
+        ),
+        (
+            "mqttdump overhead --what-if qos=0,zstd+batch=10 a.pcap",
+            "what would change it",
+        ),
+    ];
+    const SHORT_HELP: &'static [&'static str] = &[
+        "level",
+        "link",
+        "project",
+        "what-if",
+        "rename",
+        "client",
+        "filter",
+        "interface",
+        "format",
+        "verbose",
+    ];
+    const SETTINGS: &'static [&'static str] = &[
+        "level",
+        "share",
+        "link",
+        "profiles",
+        "project",
+        "link-extras",
+    ];
+
+    fn run(self, around: &Surroundings<'_>) -> Result<Exit, Stop> {
+        run(&OverheadPlan::new(&self, around)?)
+    }
+}
 
 /// What to count, and how.
-pub(crate) struct OverheadPlan {
-    /// The captures. Never empty.
-    captures: Vec<Source>,
-    keys: KeyLogPlan,
-    expression: Expression,
-    max_packets: Option<u64>,
-    engine: engine::Config,
+struct OverheadPlan {
+    reading: Reading,
     options: overhead::Options,
     request: Request,
     format: &'static OverheadFormat,
     report: OverheadOptions,
-    progress: bool,
-    line_buffered: bool,
-    watch: WatchPlan,
 }
 
 impl OverheadPlan {
-    pub(super) fn new(args: &Args, around: &Surroundings<'_>) -> Result<Self, String> {
-        if args.write.is_some() || args.count {
-            return Err(
-                "overhead neither saves packets nor counts messages: leave out -w and --count"
-                    .into(),
-            );
-        }
-        if !args.topic.is_empty() || !args.types.is_empty() || !args.qos.is_empty() {
-            return Err(
-                "overhead accounts for whole connections: choose them by --client or --connection"
-                    .into(),
-            );
-        }
-        let (captures, expression) = Source::of_command(args, around, "overhead", "count")?;
-        let watch = WatchPlan::new(args, &captures, around)?;
+    fn new(args: &OverheadArgs, around: &Surroundings<'_>) -> Result<Self, String> {
+        let mut reading = Reading::of_command(
+            &args.captures,
+            &args.watching,
+            args.interim.every,
+            &args.output,
+            around,
+            Verb {
+                command: "overhead",
+                verb: "count",
+            },
+        )?;
         let format = OVERHEAD_REPORTS
             .iter()
             .find(|format| format.name == args.format)
-            .ok_or_else(|| {
-                let known: Vec<_> = OVERHEAD_REPORTS.iter().map(|format| format.name).collect();
-                format!(
-                    "--format {} is for another command; overhead knows {}",
-                    args.format,
-                    known.join(", ")
-                )
-            })?;
-        let request = request(args)?;
-        let mut engine = engine::Config {
-            only_known_ports: args.only_known_ports,
-            verify_checksums: args.verify_checksums,
-            payload: 32 << 10,
-            ..engine::Config::default()
-        };
-        let keys = KeyLogPlan::new(args);
-        engine.expects_keys = keys.is_given();
-        engine.ports.extend(args.decode.iter().copied());
+            .ok_or("--format: no such format")?;
+        let request = request(&args.counting)?;
+        reading.engine.payload = 32 << 10;
         Ok(Self {
-            keys,
-            expression,
-            max_packets: args.packets,
-            engine,
             options: overhead::Options {
-                level: level(args, &request.links)?,
-                share: share(args.share.as_deref())?,
+                level: level(&args.counting, &request.links)?,
+                share: share(args.counting.share.as_deref())?,
                 messages: format.messages,
                 sums_only: false,
                 samples: true,
@@ -106,31 +217,22 @@ impl OverheadPlan {
             request,
             format,
             report: OverheadOptions {
-                many: captures.len() > 1,
+                many: reading.captures.len() > 1,
                 verbose: args.verbose > 0,
                 zone: TimeZone::system(),
-                colour: match args.color {
-                    When::Always => true,
-                    When::Never => false,
-                    When::Auto => around.colour,
-                },
+                colour: args.output.color.is_on(around.colour),
                 width: around
                     .columns
                     .filter(|_| around.stdout_terminal)
                     .unwrap_or(80),
             },
-            progress: around.stderr_terminal
-                && !around.stdout_terminal
-                && captures.iter().all(Source::is_files),
-            line_buffered: args.line_buffered || around.stdout_terminal || watch.endless,
-            watch,
-            captures,
+            reading,
         })
     }
 }
 
 /// What is typed, else what the link that was asked for counts.
-fn level(args: &Args, links: &Profiles) -> Result<Level, String> {
+fn level(args: &Counting, links: &Profiles) -> Result<Level, String> {
     match (&args.level, &args.link[..]) {
         (Some(text), _) => parse_level(text),
         (None, [first, ..]) => Ok(match links.get(first).map(|profile| profile.counts()) {
@@ -141,12 +243,15 @@ fn level(args: &Args, links: &Profiles) -> Result<Level, String> {
     }
 }
 
+/// Longer than this is no file of profiles.
+const PROFILES_BYTES: u64 = 1 << 20;
+
 /// What is to be derived.
-fn request(args: &Args) -> Result<Request, String> {
+fn request(args: &Counting) -> Result<Request, String> {
     let mut known = overhead::profiles();
     if let Some(path) = &args.profiles {
         let told = |error: String| format!("--profiles {}: {error}", path.display());
-        let text = std::fs::read_to_string(path).map_err(|error| told(error.to_string()))?;
+        let text = bounded::read_text(path, PROFILES_BYTES).map_err(told)?;
         known.extend(overhead::read_profiles(&text).map_err(told)?);
     }
     let mut links = Profiles::new();
@@ -206,36 +311,25 @@ fn share(text: Option<&str>) -> Result<Share, String> {
         .ok_or_else(|| format!("--share {text}: expected proportional, equal, first or completes"))
 }
 
-/// Counts, reports, and says by the exit code whether all could be read.
-pub(crate) fn run(plan: &OverheadPlan) -> ExitCode {
-    match try_run(plan) {
-        Ok(true) | Err(Stop::ReaderGone) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(2),
-        Err(Stop::Failed(message)) => {
-            complain(&message);
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn try_run(plan: &OverheadPlan) -> Result<bool, Stop> {
-    let expression = gate::text(&plan.expression).map_err(Stop::Failed)?;
+/// Counts and reports.
+fn run(plan: &OverheadPlan) -> Result<Exit, Stop> {
+    let expression = plan.reading.expression.as_deref();
     let mut report = (plan.format.new)(&plan.report);
-    let mut out = Output::new(io::stdout().lock(), plan.line_buffered);
-    let mut progress = Progress::new(plan.progress);
-    let mut watch = Watch::new(&plan.watch).map_err(Stop::Failed)?;
+    let mut out = Output::new(io::stdout().lock(), plan.reading.line_buffered);
+    let mut progress = Progress::new(plan.reading.progress);
+    let mut watch = Watch::new(&plan.reading.watch).map_err(Stop::Failed)?;
     let mut whole = true;
-    for source in &plan.captures {
+    for source in &plan.reading.captures {
         let mut ledger = Ledger::new(plan.options.clone());
         let facts = Facts::new(
-            plan.engine.clone(),
+            plan.reading.engine.clone(),
             facts::Options::default(),
             &(&mut ledger, &mut watch),
         );
-        let counting = Counting {
+        let counting = Count {
             facts,
             ledger,
-            keys: plan.keys.open().map_err(Stop::Failed)?,
+            keys: plan.reading.keys.open().map_err(Stop::Failed)?,
             watch: &mut watch,
             name: source.name(),
             now: None,
@@ -243,17 +337,17 @@ fn try_run(plan: &OverheadPlan) -> Result<bool, Stop> {
             report: report.as_mut(),
             out: &mut out,
         };
-        whole &= counting.try_capture(plan, source, expression.as_deref(), &mut progress)?;
+        whole &= counting.try_capture(plan, source, expression, &mut progress)?;
         out.settle()?;
     }
     progress.clear();
     report.finish(&mut out.lines);
     out.flush()?;
-    Ok(whole)
+    Ok(Exit::success(whole))
 }
 
 /// One capture being counted.
-struct Counting<'a, W: io::Write> {
+struct Count<'a, W: io::Write> {
     facts: Facts,
     ledger: Ledger,
     keys: KeyLogFile,
@@ -267,7 +361,7 @@ struct Counting<'a, W: io::Write> {
     out: &'a mut Output<W>,
 }
 
-impl<W: io::Write> Counting<'_, W> {
+impl<W: io::Write> Count<'_, W> {
     /// Counts a capture; returns whether all of it could be read.
     fn try_capture(
         mut self,
@@ -284,7 +378,7 @@ impl<W: io::Write> Counting<'_, W> {
         if opened.captures.is_empty() {
             return Ok(false);
         }
-        let mut gate = Gate::new(expression, plan.max_packets, &opened.link_types())
+        let mut gate = Gate::new(expression, plan.reading.max_packets, &opened.link_types())
             .map_err(|error| Stop::Failed(error.to_string()))?;
         opened.begin(|| Ok(()))?;
         self.watch.start(&opened).map_err(Stop::Failed)?;
@@ -358,7 +452,7 @@ impl<W: io::Write> Counting<'_, W> {
     }
 }
 
-impl<W: io::Write> Consumer for Counting<'_, W> {
+impl<W: io::Write> Consumer for Count<'_, W> {
     fn before_waiting(&mut self) -> Result<(), Stop> {
         self.keys.read_on(&mut self.facts);
         self.watch.settle_now(self.now, &self.facts, None);

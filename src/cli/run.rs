@@ -19,55 +19,35 @@ use mqttdump::facts::{self, Facts};
 use mqttdump::time::Timestamp;
 
 use super::closing;
-use super::complain;
-use super::config::{Plan, Save};
-use super::gate::{self, Gate};
+use super::command::Exit;
+use super::console::{complain, counted};
+use super::gate::Gate;
 use super::keylog::{self, KeyLogFile};
 use super::output::Ended;
 use super::progress::Progress;
-use super::save::{Saved, Saver, Series, is_same};
+use super::read::Plan;
+use super::save::{Save, Saved, Saver, Series, is_same};
 use super::signals::Patience;
 use super::source::{self, Describe, Opened};
+use super::stop::Stop;
 use super::view::View;
 use super::watch::Watch;
 
-/// Why the plan was not carried out to its end.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// Whoever reads our output has gone: nothing is left to do, and that is
-    /// well.
-    ReaderGone,
-    /// With the message to say.
-    Failed(String),
-}
-
-/// Reads, shows and saves. Returns whether everything that was asked for could
-/// be done; what could not has been said on standard error.
-pub(crate) fn run(plan: &Plan) -> bool {
-    match try_run(plan) {
-        Ok(done) => done,
-        Err(Stop::ReaderGone) => true,
-        Err(Stop::Failed(message)) => {
-            complain(&message);
-            false
-        }
-    }
-}
-
-fn try_run(plan: &Plan) -> Result<bool, Stop> {
-    let expression = gate::text(&plan.expression).map_err(Stop::Failed)?;
+/// Reads, prints and saves. What could not be done has been reported on
+/// standard error.
+pub(crate) fn run(plan: &Plan) -> Result<Exit, Stop> {
+    let expression = plan.reading.expression.as_deref();
     let mut opened = open(plan, true)?;
     let mut whole = opened.errors.is_empty();
     let link_types = opened.link_types();
     let gate = |max| {
-        Gate::new(expression.as_deref(), max, &link_types)
-            .map_err(|error| Stop::Failed(error.to_string()))
+        Gate::new(expression, max, &link_types).map_err(|error| Stop::Failed(error.to_string()))
     };
-    let mut first_gate = gate(plan.max_packets)?;
+    let mut first_gate = gate(plan.reading.max_packets)?;
 
     let selecting = !plan.selection.is_empty();
-    let keys = plan.keys.open().map_err(Stop::Failed)?;
-    let mut watch = Watch::new(&plan.watch).map_err(Stop::Failed)?;
+    let keys = plan.reading.keys.open().map_err(Stop::Failed)?;
+    let mut watch = Watch::new(&plan.reading.watch).map_err(Stop::Failed)?;
     // Last, for it leaves a file behind.
     let (mut saver, mut later) = (None, None);
     if let Some((save, series)) = series(plan, &opened.captures)? {
@@ -89,7 +69,7 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
     }
     let patience = patience(plan, saver.is_some(), &opened.captures)?;
     let mut merge = Merge::new(std::mem::take(&mut opened.captures));
-    let mut progress = Progress::new(plan.progress);
+    let mut progress = Progress::new(plan.reading.progress);
     let mut pass = FirstPass::new(plan, saver, keys, watch, patience);
     let lookout = Lookout {
         opened: &opened,
@@ -132,18 +112,18 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
             facts: Facts::new(
                 engine::Config {
                     payload: 0,
-                    ..plan.engine.clone()
+                    ..plan.reading.engine.clone()
                 },
                 facts::Options::default(),
                 &(),
             ),
-            keys: plan.keys.open().map_err(Stop::Failed)?,
+            keys: plan.reading.keys.open().map_err(Stop::Failed)?,
             wanted: wanted.into_test(),
             series,
         };
         second.keys.read_on(&mut second.facts);
         let mut merge = Merge::new(again.captures);
-        let mut gate = gate(plan.max_packets)?;
+        let mut gate = gate(plan.reading.max_packets)?;
         // Its errors are those of the first pass again.
         read(&mut merge, &mut gate, &mut progress, &mut second, &lookout)?;
         whole &= second.series.finish()?;
@@ -154,7 +134,7 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
     }
 
     if plan.count {
-        let line = closing::counted(pass.view.shown, "message") + "\n";
+        let line = counted(pass.view.shown, "message") + "\n";
         print_last(plan, &line)?;
     }
     for error in errors {
@@ -170,7 +150,7 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
         shown: pass.view.shown,
         selecting,
         stopped,
-        expression: expression.as_deref(),
+        expression,
         hidden: first_gate.hidden,
         forgotten: pass.view.forgotten(),
         unsaved,
@@ -181,11 +161,11 @@ fn try_run(plan: &Plan) -> Result<bool, Stop> {
     if let Some(counts) = opened.counts() {
         counts.say(first_gate.passed, pass.view.shown, "shown");
     }
-    Ok(whole && !failed)
+    Ok(Exit::success(whole && !failed))
 }
 
 /// Where the items of a capture go.
-pub(super) trait Consumer {
+pub(crate) trait Consumer {
     /// The input has nothing more to read at the moment.
     fn before_waiting(&mut self) -> Result<(), Stop>;
     /// Something that is not a packet.
@@ -203,7 +183,7 @@ pub(super) trait Consumer {
 
 /// Reads until the end, or until the gate or the consumer has enough. Returns
 /// what is wrong with the input.
-pub(super) fn read(
+pub(crate) fn read(
     merge: &mut Merge,
     gate: &mut Gate,
     progress: &mut Progress,
@@ -240,10 +220,10 @@ pub(super) fn read(
 
 /// What is looked at now and then while a source grows, with or without
 /// packets.
-pub(super) struct Lookout<'a> {
-    pub(super) opened: &'a Opened,
+pub(crate) struct Lookout<'a> {
+    pub(crate) opened: &'a Opened,
     /// Lines or packets go to standard output.
-    pub(super) stdout: bool,
+    pub(crate) stdout: bool,
 }
 
 impl Lookout<'_> {
@@ -292,23 +272,36 @@ impl FirstPass {
             || plan.count
             || plan.max_frames.is_some()
             || selects
-            || plan.watch.needs_frames();
-        let (mut view, mut watch) = (View::new(plan, selects), watch);
+            || plan.reading.watch.needs_frames();
+        let (mut view, mut watch) = (
+            View::new(
+                &plan.selection,
+                plan.print.as_ref(),
+                plan.source(),
+                plan.max_frames,
+                selects,
+            ),
+            watch,
+        );
         let mut pass = Self {
             facts: frames.then(|| {
                 let sinks = (&mut view, &mut watch);
-                Facts::new(plan.engine.clone(), facts::Options::default(), &sinks)
+                Facts::new(
+                    plan.reading.engine.clone(),
+                    facts::Options::default(),
+                    &sinks,
+                )
             }),
             keys,
             view,
             saver,
             describe: plan
-                .source
+                .source()
                 .describe(plan.print.as_ref().is_some_and(|print| print.link)),
             watch,
             now: None,
             patience,
-            endless: plan.source.is_endless(),
+            endless: plan.source().is_endless(),
         };
         pass.read_keys();
         pass
@@ -501,9 +494,9 @@ impl<W: Fn(mqttdump::packet::PacketRef, Option<u64>) -> bool> Consumer for Secon
 /// Opens the capture. Parts that cannot be opened are named, and the others
 /// read all the same.
 fn open(plan: &Plan, complaining: bool) -> Result<Opened, Stop> {
-    let mut opened = plan.source.open()?;
+    let mut opened = plan.source().open()?;
     // The only one: its message is the whole story.
-    if plan.source.paths().len() == 1
+    if plan.source().paths().len() == 1
         && let Some(error) = opened.errors.pop()
     {
         return Err(error.into());
@@ -512,7 +505,7 @@ fn open(plan: &Plan, complaining: bool) -> Result<Opened, Stop> {
         for capture in opened
             .captures
             .iter()
-            .filter(|_| plan.chatty && !plan.source.is_live())
+            .filter(|_| plan.chatty && !plan.source().is_live())
         {
             say_what_is_read(capture);
         }
@@ -545,7 +538,7 @@ fn series<'a>(plan: &'a Plan, captures: &[Capture]) -> Result<Option<(&'a Save, 
         return Ok(None);
     };
     if let Some(source) = plan
-        .source
+        .source()
         .paths()
         .iter()
         .find(|path| is_same(path, &save.path))
@@ -557,11 +550,11 @@ fn series<'a>(plan: &'a Plan, captures: &[Capture]) -> Result<Option<(&'a Save, 
         )));
     }
     let mut file = capture::Plan::new(&save.path, captures);
-    file.look_ahead(plan.source.paths());
+    file.look_ahead(plan.source().paths());
     file.flush = save.packet_buffered;
     // A file tells by its packets when it was captured.
-    let start = plan.source.is_live().then(super::save::now);
-    let series = Series::open(save, file, plan.source.paths(), start).map_err(Stop::Failed)?;
+    let start = plan.source().is_live().then(super::save::now);
+    let series = Series::open(save, file, plan.source().paths(), start).map_err(Stop::Failed)?;
     Ok(Some((save, series)))
 }
 
@@ -579,7 +572,7 @@ fn begin(opened: &Opened, saver: Option<&Saver>, watch: &mut Watch) -> Result<()
 /// What to do at a signal, if something is saved from a source that does not
 /// know that itself.
 fn patience(plan: &Plan, saves: bool, captures: &[Capture]) -> Result<Option<Patience>, Stop> {
-    if !saves || plan.source.is_endless() {
+    if !saves || plan.source().is_endless() {
         return Ok(None);
     }
     let patience = match captures.iter().all(|capture| capture.size().is_some()) {
@@ -590,7 +583,7 @@ fn patience(plan: &Plan, saves: bool, captures: &[Capture]) -> Result<Option<Pat
 }
 
 fn can_be_read_again(plan: &Plan, captures: &[Capture]) -> bool {
-    plan.source.is_files() && captures.iter().all(|capture| capture.size().is_some())
+    plan.source().is_files() && captures.iter().all(|capture| capture.size().is_some())
 }
 
 /// A line after everything else, where lines go.
@@ -601,22 +594,4 @@ fn print_last(plan: &Plan, line: &str) -> Result<(), Stop> {
         _ => std::io::stdout().write_all(line.as_bytes()),
     };
     Ok(written.map_err(Ended::from)?)
-}
-
-impl From<Ended> for Stop {
-    fn from(ended: Ended) -> Self {
-        match ended {
-            Ended::ReaderGone => Self::ReaderGone,
-            Ended::Failed(error) => Self::Failed(format!("standard output: {error}")),
-        }
-    }
-}
-
-impl From<capture::Error> for Stop {
-    fn from(error: capture::Error) -> Self {
-        match error.is_closed_pipe() {
-            true => Self::ReaderGone,
-            false => Self::Failed(error.to_string()),
-        }
-    }
 }

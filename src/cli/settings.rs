@@ -11,79 +11,50 @@
 //! require-qos = ["alarm/#=1"]
 //! ```
 //!
-//! The nearest one counts: in the current folder, or in one above it up to the
-//! repository's own (where `.git` is). What is typed wins; lists add up.
+//! The nearest file counts: in the current folder, or in one above it up to the
+//! repository's own (where `.git` is). A section is a command, a key is one of
+//! its long options ([`Entry::settings`]).
+//!
+//! A setting becomes an option *before* those that were typed: an option given
+//! twice replaces the first, and lists add up. So what is typed wins without any
+//! code that merges, and a setting is checked as an option is. An environment
+//! variable for the same thing stands between the two.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use clap::{Arg, ArgAction, ArgMatches};
 
-use super::args::{Args, FailOn};
+use super::command::Entry;
+use super::parse_error::in_short;
 
 const NAME: &str = ".mqttdump.toml";
+/// Longer than this is no settings file.
+const MOST_BYTES: u64 = 1 << 20;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    check: Check,
-}
+/// Options that an environment variable sets as well.
+const ENVIRONMENT: [(&str, &str); 1] = [("color", "NO_COLOR")];
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct Check {
-    fail_on: Option<FailOn>,
-    allow: Vec<String>,
-    baseline: Option<PathBuf>,
-    complete: bool,
-    allow_empty: bool,
-    allow_truncated: bool,
-    min_frames: Option<u64>,
-    max_ack_ms: Option<u64>,
-    max_bytes_per_message: Sizes,
-    level: Option<String>,
-    require_qos: Vec<String>,
-    forbid_topic: Vec<String>,
-}
-
-/// `max-bytes-per-message`: a number, or a list of numbers and `TOPIC=N`.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Sizes {
-    One(u64),
-    List(Vec<String>),
-}
-
-impl Default for Sizes {
-    fn default() -> Self {
-        Self::List(Vec::new())
+/// The options that the settings file gives to a command.
+pub(crate) fn read(
+    entry: &Entry,
+    definition: &clap::Command,
+    typed: &ArgMatches,
+) -> Result<Vec<OsString>, String> {
+    if entry.settings.is_empty() {
+        return Ok(Vec::new());
     }
-}
-
-impl Sizes {
-    fn into_list(self) -> Vec<String> {
-        match self {
-            Self::One(most) => vec![most.to_string()],
-            Self::List(list) => list,
-        }
-    }
-}
-
-/// Adds the settings of the repository to what was typed.
-pub(super) fn add_to(args: &mut Args) -> Result<(), String> {
-    let path = match &args.config {
+    let given = typed.try_get_one::<PathBuf>("config").ok().flatten();
+    let path = match given {
         Some(path) => path.clone(),
         None => match std::env::current_dir().ok().and_then(|dir| nearest(&dir)) {
             Some(path) => path,
-            None => return Ok(()),
+            None => return Ok(Vec::new()),
         },
     };
-    let text = std::fs::read_to_string(&path)
+    let text = super::bounded::read_text(&path, MOST_BYTES)
         .map_err(|error| format!("--config {}: {error}", path.display()))?;
-    let file: File = toml::from_str(&text)
-        .map_err(|error| format!("{}: {}", path.display(), error.to_string().trim_end()))?;
-    merge(args, file.check, path.parent().unwrap_or(Path::new("")));
-    Ok(())
+    options(entry, definition, &text, &path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn nearest(from: &Path) -> Option<PathBuf> {
@@ -99,51 +70,89 @@ fn nearest(from: &Path) -> Option<PathBuf> {
     None
 }
 
-fn merge(args: &mut Args, check: Check, folder: &Path) {
-    if args.fail_on == FailOn::default() {
-        args.fail_on = check.fail_on.unwrap_or_default();
+/// The options that `text` has for this command.
+fn options(
+    entry: &Entry,
+    definition: &clap::Command,
+    text: &str,
+    path: &Path,
+) -> Result<Vec<OsString>, String> {
+    let file: toml::Table =
+        toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+    let section = match file.get(entry.name) {
+        None => return Ok(Vec::new()),
+        Some(toml::Value::Table(section)) => section,
+        Some(_) => return Err(format!("'{0}' is a section: [{0}]", entry.name)),
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut options = Vec::new();
+    for (key, value) in section {
+        let arg = definition
+            .get_arguments()
+            .find(|arg| arg.get_long() == Some(key) && entry.settings.contains(&key.as_str()))
+            .ok_or_else(|| {
+                format!(
+                    "unknown setting '{key}' in [{}]; there are {}",
+                    entry.name,
+                    entry.settings.join(", ")
+                )
+            })?;
+        let in_environment = |(option, variable): &(&str, &str)| {
+            option == key && std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+        };
+        if !ENVIRONMENT.iter().any(in_environment) {
+            options.extend(option(arg, key, value, folder)?);
+        }
     }
-    args.allow.extend(check.allow);
-    args.complete |= check.complete;
-    args.allow_empty |= check.allow_empty;
-    args.allow_truncated |= check.allow_truncated;
-    args.min_frames = args.min_frames.or(check.min_frames);
-    args.max_ack_ms = args.max_ack_ms.or(check.max_ack_ms);
-    args.max_bytes_per_message
-        .extend(check.max_bytes_per_message.into_list());
-    args.level = args.level.take().or(check.level);
-    args.require_qos.extend(check.require_qos);
-    args.forbid_topic.extend(check.forbid_topic);
-    if args.baseline.is_none() {
-        args.baseline = check.baseline.map(|path| folder.join(path));
+    let words = std::iter::once("mqttdump".into()).chain(options.iter().cloned());
+    match definition.clone().try_get_matches_from(words) {
+        Ok(_) => Ok(options),
+        Err(error) => Err(in_short(&error)),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_typed_wins_and_lists_add_up() {
-        let file: File = toml::from_str(
-            "[check]\nfail-on = \"warning\"\nallow = [\"a\"]\nmax-ack-ms = 5\nbaseline = \"known\"",
-        )
-        .unwrap();
-        let mut args = Args {
-            max_ack_ms: Some(7),
-            allow: vec!["b".into()],
-            ..Args::default()
+/// A setting as options.
+fn option(
+    arg: &Arg,
+    key: &str,
+    value: &toml::Value,
+    folder: &Path,
+) -> Result<Vec<OsString>, String> {
+    let list = match value {
+        toml::Value::Array(values) if matches!(arg.get_action(), ArgAction::Append) => &values[..],
+        one => std::slice::from_ref(one),
+    };
+    let is_path = arg.get_value_hint() == clap::ValueHint::FilePath;
+    let mut options = Vec::new();
+    for value in list {
+        let text = match value {
+            toml::Value::Boolean(on) if !arg.get_action().takes_values() => {
+                if *on {
+                    options.push(format!("--{key}").into());
+                }
+                continue;
+            }
+            toml::Value::String(text) if is_path => {
+                let mut option = OsString::from(format!("--{key}="));
+                option.push(folder.join(text));
+                options.push(option);
+                continue;
+            }
+            toml::Value::String(text) => text.clone(),
+            toml::Value::Integer(number) => number.to_string(),
+            other => {
+                return Err(format!(
+                    "{key}: expected {}, found {}",
+                    match arg.get_action() {
+                        ArgAction::Append => "a text, a number or a list of them",
+                        action if action.takes_values() => "a text or a number",
+                        _ => "true or false",
+                    },
+                    other.type_str()
+                ));
+            }
         };
-        merge(&mut args, file.check, Path::new("repo"));
-        assert_eq!(args.fail_on, FailOn::Warning);
-        assert_eq!(args.allow, ["b", "a"]);
-        assert_eq!(args.max_ack_ms, Some(7));
-        assert_eq!(args.baseline.as_deref(), Some(Path::new("repo/known")));
+        options.push(format!("--{key}={text}").into());
     }
-
-    #[test]
-    fn a_misspelt_key_is_no_setting() {
-        let error = toml::from_str::<File>("[check]\nfail_on = \"never\"").unwrap_err();
-        assert!(error.to_string().contains("unknown field"), "{error}");
-    }
+    Ok(options)
 }

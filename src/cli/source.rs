@@ -9,7 +9,7 @@
 //! who typed the command is opened: the file of `-w`, a socket. [`Opened::begin`]
 //! then gives these rights up, before the first packet is parsed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -17,13 +17,12 @@ use mqttdump::capture::{self, Capture};
 use mqttdump::link;
 use mqttdump::packet::{CapturedPacket, LinkType};
 
-use super::args::Args;
-use super::closing::counted;
-use super::complain;
-use super::config::{Expression, Surroundings};
+use super::args::{Input, Live};
+use super::counts::Counts;
+use super::gate::Expression;
 #[cfg(feature = "live")]
 use super::live::{self, Cooked, Heir, Listening, LivePlan};
-use super::run::Stop;
+use super::stop::Stop;
 
 /// Where packets come from.
 #[derive(Clone, Debug)]
@@ -38,103 +37,47 @@ pub(crate) enum Source {
 }
 
 /// Describes the link of a packet.
-pub(super) type Describe = Box<dyn FnMut(&CapturedPacket<'_>) -> String>;
+pub(crate) type Describe = Box<dyn FnMut(&CapturedPacket<'_>) -> String>;
 
 /// A source that was opened.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     /// The parts that can be read. None only if there are errors.
-    pub(super) captures: Vec<Capture>,
+    pub(crate) captures: Vec<Capture>,
     /// Why others cannot.
-    pub(super) errors: Vec<capture::Error>,
+    pub(crate) errors: Vec<capture::Error>,
     #[cfg(feature = "live")]
     listening: Option<Listening>,
 }
 
 impl Source {
-    /// The interface that was asked for, and what is left for the gate of the
-    /// expression: nothing, for the kernel chooses. `None` without `-i`.
-    pub(super) fn interface(
-        args: &Args,
+    /// The interface that was asked for, and what remains of the expression:
+    /// nothing, for the kernel filters. `None` without `-i`.
+    pub(crate) fn interface(
+        input: &Input,
+        live: &Live,
         expression: &Expression,
-    ) -> Result<Option<(Self, Expression)>, String> {
-        refuse_what_is_for_interfaces(args)?;
-        let interface = match &args.interface[..] {
+    ) -> Result<Option<(Self, Option<String>)>, String> {
+        refuse_options_of_interfaces(live)?;
+        let interface = match &live.interface[..] {
             [] => return Ok(None),
             [interface] => interface,
             _ => return Err("-i can be given only once; -i any captures on all".into()),
         };
         #[cfg(feature = "live")]
         {
-            let text = super::gate::text(expression)?;
-            let live = LivePlan::new(args, interface, text)?;
-            Ok(Some((Self::Live(live), Expression::All)))
+            let ports = input.decode.iter().map(|(port, _)| *port);
+            let plan = LivePlan::new(live, interface, expression.text()?, ports)?;
+            Ok(Some((Self::Live(plan), None)))
         }
         #[cfg(not(feature = "live"))]
         {
-            let _ = (interface, expression);
+            let _ = (input, interface, expression);
             Err(HOW_TO_GET_LIVE.into())
         }
     }
 
-    /// What to read without a command: files, or what is piped in.
-    pub(super) fn of_reading(args: &Args, around: &Surroundings<'_>) -> Result<Self, String> {
-        if args.follow {
-            return Self::growing(&args.read);
-        }
-        if args.read.is_empty() {
-            return match around.stdin_terminal {
-                true => Err(SHORT_USAGE.into()),
-                false => Ok(Self::Files(vec!["-".into()])),
-            };
-        }
-        one_standard_input(&args.read)?;
-        Ok(Self::Files(args.read.clone()))
-    }
-
-    /// The captures that a command is given: the interface; else the parts of
-    /// `-r` together, each FILE alone, else standard input. With what is left
-    /// of the expression.
-    pub(super) fn of_command(
-        args: &Args,
-        around: &Surroundings<'_>,
-        command: &str,
-        verb: &str,
-    ) -> Result<(Vec<Self>, Expression), String> {
-        let expression = Expression::of_command(args);
-        let files = args.expression.get(1..).unwrap_or_default();
-        if let Some((source, expression)) = Self::interface(args, &expression)? {
-            return match files {
-                [] => Ok((vec![source], expression)),
-                [file, ..] => Err(format!(
-                    "{command} reads either an interface or files: leave out -i or {file} \
-                     (a BPF expression is given with --filter)"
-                )),
-            };
-        }
-        let mut captures = Vec::new();
-        if !args.read.is_empty() {
-            captures.push(args.read.clone());
-        }
-        captures.extend(files.iter().map(|word| vec![PathBuf::from(word)]));
-        if args.follow {
-            return match captures.as_slice() {
-                [] | [_] => Ok((vec![Self::growing(&captures.concat())?], expression)),
-                _ => Err("--follow reads one capture, which has no end: give one FILE".into()),
-            };
-        }
-        if captures.is_empty() {
-            if around.stdin_terminal {
-                return Err(format!(
-                    "nothing to {verb}\nUsage: mqttdump {command} [OPTIONS] FILE..."
-                ));
-            }
-            captures.push(vec!["-".into()]);
-        }
-        one_standard_input(captures.iter().flatten())?;
-        Ok((captures.into_iter().map(Self::Files).collect(), expression))
-    }
-
-    fn growing(paths: &[PathBuf]) -> Result<Self, String> {
+    /// Files of which the last is still being written.
+    pub(crate) fn growing(paths: &[PathBuf]) -> Result<Self, String> {
         match paths {
             [] => Err("--follow needs the file that grows: -r FILE".into()),
             _ if paths.iter().any(|path| path.as_os_str() == "-") => {
@@ -145,7 +88,7 @@ impl Source {
     }
 
     /// Paths of the parts; none of an interface.
-    pub(super) fn paths(&self) -> &[PathBuf] {
+    pub(crate) fn paths(&self) -> &[PathBuf] {
         match self {
             Self::Files(paths) | Self::Growing(paths) => paths,
             #[cfg(feature = "live")]
@@ -154,7 +97,7 @@ impl Source {
     }
 
     /// Names of the parts.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         match self {
             Self::Files(paths) | Self::Growing(paths) => paths
                 .iter()
@@ -166,7 +109,7 @@ impl Source {
     }
 
     /// What messages call it.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self.paths() {
             [path, ..] if path.as_os_str() == "-" => "standard input".to_owned(),
             _ => self.names().into_iter().next().unwrap_or_default(),
@@ -175,7 +118,7 @@ impl Source {
 
     /// It has an end that is known, so that progress can be shown, and it can
     /// be read again.
-    pub(super) fn is_files(&self) -> bool {
+    pub(crate) fn is_files(&self) -> bool {
         match self {
             Self::Files(paths) => paths.iter().all(|path| path.as_os_str() != "-"),
             _ => false,
@@ -183,7 +126,7 @@ impl Source {
     }
 
     /// Packets come as they happen, so that the clock tells their time.
-    pub(super) fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         match self {
             Self::Files(_) | Self::Growing(_) => false,
             #[cfg(feature = "live")]
@@ -192,13 +135,13 @@ impl Source {
     }
 
     /// It ends only when it is told to.
-    pub(super) fn is_endless(&self) -> bool {
+    pub(crate) fn is_endless(&self) -> bool {
         !matches!(self, Self::Files(_))
     }
 
     /// How to describe the link of a packet, with the `whole` header or only
     /// with what is always worth saying.
-    pub(super) fn describe(&self, whole: bool) -> Describe {
+    pub(crate) fn describe(&self, whole: bool) -> Describe {
         match self {
             Self::Files(_) | Self::Growing(_) if whole => Box::new(link::describe),
             Self::Files(_) | Self::Growing(_) => Box::new(|_| String::new()),
@@ -212,7 +155,7 @@ impl Source {
 
     /// Whether packets come from several interfaces, so that each has to say
     /// from which.
-    pub(super) fn is_any(&self) -> bool {
+    pub(crate) fn is_any(&self) -> bool {
         match self {
             Self::Files(_) | Self::Growing(_) => false,
             #[cfg(feature = "live")]
@@ -221,7 +164,7 @@ impl Source {
     }
 
     /// It goes on until somebody ends it.
-    pub(super) fn is_growing(&self) -> bool {
+    pub(crate) fn is_growing(&self) -> bool {
         match self {
             Self::Files(_) => false,
             Self::Growing(_) => true,
@@ -231,12 +174,12 @@ impl Source {
     }
 
     /// It is, or has, what is at standard input.
-    pub(super) fn is_piped(&self) -> bool {
+    pub(crate) fn is_piped(&self) -> bool {
         self.paths().iter().any(|path| path.as_os_str() == "-")
     }
 
     /// Opens it.
-    pub(super) fn open(&self) -> Result<Opened, Stop> {
+    pub(crate) fn open(&self) -> Result<Opened, Stop> {
         match self {
             Self::Files(paths) => Ok(open_files(paths, None)),
             Self::Growing(paths) => {
@@ -278,17 +221,9 @@ fn open_files(paths: &[PathBuf], follow: Option<&Arc<AtomicBool>>) -> Opened {
     opened
 }
 
-fn one_standard_input<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), String> {
-    let pipes = paths.into_iter().filter(|path| *path == Path::new("-"));
-    match pipes.count() {
-        0 | 1 => Ok(()),
-        _ => Err("- can be given only once: there is one standard input".into()),
-    }
-}
-
 impl Opened {
     /// The link types that are known before the first packet.
-    pub(super) fn link_types(&self) -> Vec<LinkType> {
+    pub(crate) fn link_types(&self) -> Vec<LinkType> {
         let mut link_types: Vec<_> = self
             .captures
             .iter()
@@ -302,7 +237,7 @@ impl Opened {
     /// Everything else is open: gives up what rights there are, makes sure that
     /// what has to be done later can `still` be done without them, and says
     /// that it listens. Of files, there is nothing to do.
-    pub(super) fn begin(&self, still: impl FnOnce() -> Result<(), String>) -> Result<(), Stop> {
+    pub(crate) fn begin(&self, still: impl FnOnce() -> Result<(), String>) -> Result<(), Stop> {
         #[cfg(feature = "live")]
         if let Some(listening) = &self.listening {
             return listening.begin(still).map_err(Stop::Failed);
@@ -314,12 +249,12 @@ impl Opened {
     /// To whom files have to belong that are created before [`Opened::begin`]
     /// and written after it; `None` if to nobody else.
     #[cfg(feature = "live")]
-    pub(super) fn heir(&self) -> Option<&Heir> {
+    pub(crate) fn heir(&self) -> Option<&Heir> {
         self.listening.as_ref()?.heir()
     }
 
     /// Whether somebody has asked for the counts since the last time.
-    pub(super) fn wants_counts(&self) -> bool {
+    pub(crate) fn wants_counts(&self) -> bool {
         #[cfg(feature = "live")]
         if let Some(listening) = &self.listening {
             return listening.wants_counts();
@@ -328,7 +263,7 @@ impl Opened {
     }
 
     /// What was counted so far; `None` of files.
-    pub(super) fn counts(&self) -> Option<Counts> {
+    pub(crate) fn counts(&self) -> Option<Counts> {
         #[cfg(feature = "live")]
         if let Some(listening) = &self.listening {
             return Some(listening.counts());
@@ -338,7 +273,7 @@ impl Opened {
 
     /// The same, for looking at while it is read.
     #[cfg(feature = "metrics")]
-    pub(super) fn counter(&self) -> Option<Box<dyn Fn() -> Counts>> {
+    pub(crate) fn counter(&self) -> Option<Box<dyn Fn() -> Counts>> {
         #[cfg(feature = "live")]
         if let Some(listening) = &self.listening {
             return Some(listening.counter());
@@ -349,24 +284,23 @@ impl Opened {
 
 /// Whether whoever reads standard output has gone; known only where the feature
 /// `live` is.
-pub(super) fn reader_is_gone() -> bool {
+pub(crate) fn reader_is_gone() -> bool {
     #[cfg(feature = "live")]
     return live::reader_is_gone();
     #[cfg(not(feature = "live"))]
     false
 }
 
-/// Options that would change nothing, or not what their user thinks.
-fn refuse_what_is_for_interfaces(args: &Args) -> Result<(), String> {
-    if !args.interface.is_empty() {
+/// Options without effect on files, except for habits such as -s 0.
+fn refuse_options_of_interfaces(live: &Live) -> Result<(), String> {
+    if !live.interface.is_empty() {
         return Ok(());
     }
-    // Habits such as -s 0 do no harm.
     for (given, option) in [
-        (args.direction.is_some(), "-Q"),
-        (args.link_type.is_some(), "-y"),
-        (args.user.is_some(), "-Z"),
-        (args.no_promiscuous, "-p"),
+        (live.direction.is_some(), "-Q"),
+        (live.link_type.is_some(), "-y"),
+        (live.user.is_some(), "-Z"),
+        (live.no_promiscuous, "-p"),
     ] {
         if given {
             return Err(format!(
@@ -377,49 +311,8 @@ fn refuse_what_is_for_interfaces(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-/// Packets that were not captured.
-pub(super) struct Counts {
-    /// For want of room in the kernel.
-    pub(super) dropped: u64,
-    /// By the interface or its driver.
-    pub(super) dropped_by_interface: u64,
-}
-
-impl Counts {
-    /// At the end, as tcpdump does: so many packets were captured, so many
-    /// messages `done` with them.
-    pub(super) fn say(&self, captured: u64, messages: u64, done: &str) {
-        for (count, what, how) in [
-            (captured, "packet", "captured"),
-            (messages, "message", done),
-            (self.dropped, "packet", "dropped by kernel"),
-            (self.dropped_by_interface, "packet", "dropped by interface"),
-        ] {
-            complain(&format!("{} {how}", counted(count, what)));
-        }
-    }
-
-    /// In between, as tcpdump does on SIGUSR1.
-    pub(super) fn in_short(&self, captured: u64) -> String {
-        format!(
-            "{} captured, {} dropped by kernel, {} dropped by interface",
-            counted(captured, "packet"),
-            counted(self.dropped, "packet"),
-            counted(self.dropped_by_interface, "packet")
-        )
-    }
-}
-
-const SHORT_USAGE: &str = "\
-nothing to read
-Usage: mqttdump [OPTIONS] -r FILE [BPF EXPRESSION]...
-       mqttdump [OPTIONS] -i IF [BPF EXPRESSION]...
-       mqttdump -r capture.pcap
-       ssh host tcpdump -U -w - | mqttdump -l -r -
-For more, try --help.";
-
 /// What `-i` and `-D` answer in a program that cannot.
 #[cfg(not(feature = "live"))]
-pub(super) const HOW_TO_GET_LIVE: &str = "this program was built without live capture: \
+pub(crate) const HOW_TO_GET_LIVE: &str = "this program was built without live capture: \
      build it with the feature 'live', or pipe it in: \
      tcpdump -i IF -U -s 0 -w - tcp port 1883 | mqttdump -l -r -";

@@ -5,11 +5,87 @@ use std::io::{self, Write};
 use jiff::tz::TimeZone;
 use mqttdump::event::EventKind;
 use mqttdump::facts::{Fact, Sink};
-use mqttdump::report::{Detail, Dump, Format, Options, Report, TextOptions, TextReport, TimeStyle};
-use mqttdump::select::{Selector, Verdict};
+use mqttdump::report::{
+    Detail, Dump, Format, Options, Report, TEXT, TextOptions, TextReport, TimeStyle,
+};
+use mqttdump::select::{Selection, Selector, Verdict};
 
-use super::config::{Plan, Print};
+use super::args::{Lines, Output as OutputArgs};
 use super::output::{Ended, Output};
+use super::source::Source;
+use super::surroundings::Surroundings;
+
+/// How to print.
+pub(crate) struct Print {
+    /// The format.
+    pub(crate) format: &'static Format,
+    /// Whether to print events at all: not with `-q`.
+    pub(crate) events: bool,
+    /// `MQTTFrame { … }` alone.
+    pub(crate) quiet: bool,
+    /// 0 to 2: how much of each frame.
+    pub(crate) detail: u8,
+    /// Bytes as text.
+    pub(crate) ascii: bool,
+    /// Bytes in hexadecimal.
+    pub(crate) hex: bool,
+    /// Bytes in hexadecimal and as text.
+    pub(crate) hex_ascii: bool,
+    /// Link-layer facts: `-e`.
+    pub(crate) link: bool,
+    /// 0 to 5: how many `-t`.
+    pub(crate) time: u8,
+    /// A number before each line.
+    pub(crate) number: bool,
+    /// Nanoseconds instead of microseconds.
+    pub(crate) nanoseconds: bool,
+    pub(crate) absolute: bool,
+    /// Passwords in clear.
+    pub(crate) secrets: bool,
+    /// Terminal colours.
+    pub(crate) colour: bool,
+    /// Columns of the terminal, if lines go to one.
+    pub(crate) width: Option<usize>,
+    /// Write each line as soon as it is complete.
+    pub(crate) line_buffered: bool,
+    /// Lines go to standard error, because `-w -` has standard output.
+    pub(crate) to_stderr: bool,
+}
+
+impl Print {
+    /// `to_stderr`: standard output has packets.
+    pub(crate) fn new(
+        args: &Lines,
+        output: &OutputArgs,
+        around: &Surroundings<'_>,
+        to_stderr: bool,
+    ) -> Self {
+        let terminal = match to_stderr {
+            true => around.stderr_terminal,
+            false => around.stdout_terminal,
+        };
+        Self {
+            // The names were checked when they were parsed.
+            format: format(&args.format).unwrap_or(&TEXT),
+            events: !args.quiet,
+            quiet: args.quiet,
+            detail: args.verbose.min(2),
+            ascii: args.ascii,
+            hex: args.hex > 0,
+            hex_ascii: args.hex_ascii > 0,
+            link: args.link_header,
+            time: args.time,
+            number: args.number,
+            nanoseconds: args.nano,
+            absolute: args.absolute,
+            secrets: args.show_secrets,
+            colour: output.color.is_on(around.colour && !to_stderr),
+            width: around.columns.filter(|_| terminal),
+            line_buffered: output.line_buffered || terminal,
+            to_stderr,
+        }
+    }
+}
 
 /// Selects, counts and prints frames and events.
 pub(crate) struct View {
@@ -33,13 +109,18 @@ pub(crate) struct News {
 
 impl View {
     /// `tell_connections`: collect [`News`].
-    pub(crate) fn new(plan: &Plan, tell_connections: bool) -> Self {
-        let selecting = !plan.selection.is_empty();
+    pub(crate) fn new(
+        selection: &Selection,
+        print: Option<&Print>,
+        source: &Source,
+        max_frames: Option<u64>,
+        tell_connections: bool,
+    ) -> Self {
         Self {
-            selector: selecting.then(|| Selector::new(plan.selection.clone())),
-            printer: plan.print.as_ref().map(|print| Printer::new(print, plan)),
+            selector: (!selection.is_empty()).then(|| Selector::new(selection.clone())),
+            printer: print.map(|print| Printer::new(print, source)),
             shown: 0,
-            max_frames: plan.max_frames.unwrap_or(u64::MAX),
+            max_frames: max_frames.unwrap_or(u64::MAX),
             news: News {
                 wanted: tell_connections,
                 ..News::default()
@@ -156,8 +237,8 @@ enum Events {
 }
 
 impl Printer {
-    fn new(print: &Print, plan: &Plan) -> Self {
-        let mut options = options(print, plan);
+    fn new(print: &Print, source: &Source) -> Self {
+        let mut options = options(print, source.names());
         let mut report = (print.format.new)(&options);
         let events = if !print.events {
             Events::Nowhere
@@ -181,7 +262,7 @@ impl Printer {
             report,
             out,
             events,
-            link: print.link || plan.source.is_any(),
+            link: print.link || source.is_any(),
         }
     }
 
@@ -196,9 +277,9 @@ impl Printer {
     }
 }
 
-fn options(print: &Print, plan: &Plan) -> Options {
+fn options(print: &Print, files: Vec<String>) -> Options {
     Options {
-        files: plan.source.names(),
+        files,
         show_secrets: print.secrets,
         text: TextOptions {
             detail: match (print.quiet, print.detail) {
@@ -233,8 +314,8 @@ fn options(print: &Print, plan: &Plan) -> Options {
     }
 }
 
-/// The format of that name; the first is the default.
-pub(crate) fn format(name: &str) -> Option<&'static Format> {
+/// The format of that name.
+fn format(name: &str) -> Option<&'static Format> {
     mqttdump::report::REPORTS
         .iter()
         .copied()

@@ -16,11 +16,11 @@ use mqttdump::facts::{Fact, Facts, Needs, Sink};
 use mqttdump::rules::Tally;
 use mqttdump::time::Timestamp;
 
-use super::args::Args;
-use super::config::Surroundings;
+use super::args::{Output as OutputArgs, Watching};
 #[cfg(feature = "metrics")]
-use super::source::Counts;
+use super::counts::Counts;
 use super::source::{Opened, Source};
+use super::surroundings::{Stdin, Surroundings};
 
 /// What to do besides.
 #[derive(Clone, Debug, Default)]
@@ -33,13 +33,15 @@ pub(crate) struct WatchPlan {
 
 impl WatchPlan {
     pub(crate) fn new(
-        args: &Args,
+        typed: &Watching,
+        every: Option<Duration>,
         captures: &[Source],
+        output: &OutputArgs,
         around: &Surroundings<'_>,
     ) -> Result<Self, String> {
         let grows = captures.iter().any(Source::is_growing);
-        let piped = !around.stdin_file && captures.iter().any(Source::is_piped);
-        let listen = args.listen.as_deref().map(listen_address).transpose()?;
+        let piped = around.stdin != Stdin::File && captures.iter().any(Source::is_piped);
+        let listen = typed.listen.as_deref().map(listen_address).transpose()?;
         if listen.is_some() && (captures.len() > 1 || !grows && !piped) {
             return Err(
                 "--listen is for one capture that is not over: an interface (-i) or a pipe (-)"
@@ -47,11 +49,11 @@ impl WatchPlan {
             );
         }
         // Somebody looks at each line when it comes.
-        let seen = args.line_buffered || around.stdout_terminal;
+        let seen = output.line_buffered || around.stdout_terminal;
         Ok(Self {
-            every: args.every,
+            every,
             listen,
-            endless: grows || args.every.is_some() || listen.is_some() || (piped && seen),
+            endless: grows || every.is_some() || listen.is_some() || (piped && seen),
         })
     }
 
@@ -138,7 +140,7 @@ impl Watch {
         #[cfg(feature = "metrics")]
         if let (Some(listener), Some(metrics)) = (self.listener.take(), &self.metrics) {
             let address = listener.serve(metrics.exposition())?;
-            super::complain(&format!("figures at http://{address}/metrics"));
+            super::console::complain(&format!("figures at http://{address}/metrics"));
         }
         Ok(())
     }
@@ -225,41 +227,12 @@ impl Sink for Watch {
     }
 }
 
-/// `500ms`, `10s`, `5m`, `1h`.
-pub(crate) fn duration(typed: &str) -> Result<Duration, String> {
-    let told = || format!("expected a time such as 500ms, 10s, 5m or 1h, found {typed:?}");
-    let parsed: jiff::SignedDuration = typed.parse().map_err(|_| told())?;
-    Duration::try_from(parsed)
-        .ok()
-        .filter(|duration| *duration >= Duration::from_millis(1))
-        .ok_or_else(told)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_nanos(millis * 1_000_000)
-    }
-
-    #[test]
-    fn durations() {
-        for (typed, millis) in [
-            ("500ms", 500),
-            ("10s", 10_000),
-            ("5m", 300_000),
-            ("1h", 3_600_000),
-        ] {
-            assert_eq!(
-                duration(typed).unwrap(),
-                Duration::from_millis(millis),
-                "{typed}"
-            );
-        }
-        for typed in ["", "10", "0s", "-1s", "1 fortnight", "s"] {
-            assert!(duration(typed).is_err(), "{typed}");
-        }
     }
 
     #[test]

@@ -19,10 +19,10 @@ use mqttdump::capture::{
     Capture, LiveCounter, LiveOptions, Problem, RING_BYTES, Way, interface_given,
 };
 
-use super::args::{Args, Direction};
-use super::complain;
-use super::run::Stop;
-use super::source::Counts;
+use super::args::{Live, PacketDirection};
+use super::console::complain;
+use super::counts::Counts;
+use super::stop::Stop;
 
 pub(crate) use cooked::Cooked;
 pub(crate) use list::list;
@@ -41,12 +41,12 @@ const WHOLE: u32 = 262_144;
 
 impl LivePlan {
     /// `expression` is the BPF expression; without one, MQTT's ports.
-    pub(super) fn new(
-        args: &Args,
+    pub(crate) fn new(
+        args: &Live,
         interface: &str,
         expression: Option<String>,
+        decoded: impl Iterator<Item = u16>,
     ) -> Result<Self, String> {
-        let decoded = args.decode.iter().map(|(port, _)| *port);
         let filters = expression.map_or_else(|| ports::expressions(decoded), |text| vec![text]);
         let interface =
             interface_given(interface).map_err(|error| format!("-i {interface}: {error}"))?;
@@ -60,9 +60,9 @@ impl LivePlan {
                     .map_or(RING_BYTES, |kib| kib.saturating_mul(1024)),
                 link_type: args.link_type.clone(),
                 way: match args.direction {
-                    Some(Direction::In) => Some(Way::In),
-                    Some(Direction::Out) => Some(Way::Out),
-                    Some(Direction::Inout) | None => None,
+                    Some(PacketDirection::In) => Some(Way::In),
+                    Some(PacketDirection::Out) => Some(Way::Out),
+                    Some(PacketDirection::Inout) | None => None,
                 },
                 filters,
             },
@@ -71,7 +71,7 @@ impl LivePlan {
     }
 
     /// Opens the interface, as whoever we are.
-    pub(super) fn open(&self) -> Result<(Capture, Listening), Stop> {
+    pub(crate) fn open(&self) -> Result<(Capture, Listening), Stop> {
         let heir = Heir::choose(self.user.as_deref()).map_err(Stop::Failed)?;
         let signals = Signals::listen().map_err(Stop::Failed)?;
         let opened = Capture::live(&self.options, signals.stop.clone());
@@ -110,13 +110,13 @@ pub(crate) struct Listening {
 
 impl Listening {
     /// Whom root is going to become.
-    pub(super) fn heir(&self) -> Option<&Heir> {
+    pub(crate) fn heir(&self) -> Option<&Heir> {
         self.heir.as_ref()
     }
 
     /// Gives up root, tries what has to be possible without it, and says that
     /// it listens.
-    pub(super) fn begin(&self, still: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    pub(crate) fn begin(&self, still: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
         privileges::give_up(self.heir.as_ref())?;
         still().map_err(|error| match &self.heir {
             Some(heir) => format!("{error} (as {}; -Z USER names another user)", heir.name()),
@@ -127,19 +127,19 @@ impl Listening {
     }
 
     /// What was counted so far.
-    pub(super) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         counts(&self.counter)
     }
 
     /// The same, for looking at while packets are read.
     #[cfg(feature = "metrics")]
-    pub(super) fn counter(&self) -> Box<dyn Fn() -> Counts> {
+    pub(crate) fn counter(&self) -> Box<dyn Fn() -> Counts> {
         let counter = self.counter.clone();
         Box::new(move || counts(&counter))
     }
 
     /// Whether somebody has asked for the counts since the last time.
-    pub(super) fn wants_counts(&self) -> bool {
+    pub(crate) fn wants_counts(&self) -> bool {
         self.signals.wants_counts()
     }
 }
@@ -154,7 +154,7 @@ fn counts(counter: &LiveCounter) -> Counts {
 
 /// Whether whoever reads standard output has gone. On a quiet link nothing is
 /// written, so nobody would notice.
-pub(super) fn reader_is_gone() -> bool {
+pub(crate) fn reader_is_gone() -> bool {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use std::os::fd::AsFd;
 

@@ -17,7 +17,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use mqttdump::limits::{SAVE_COMMANDS, SAVE_COMMANDS_WAITING};
 
-use super::super::complain;
+use super::super::console::complain;
 
 /// The programs that run, and the files that wait for theirs.
 #[derive(Debug)]

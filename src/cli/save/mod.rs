@@ -33,6 +33,7 @@ mod commands;
 mod held;
 mod names;
 mod permission;
+mod plan;
 mod schedule;
 mod series;
 
@@ -48,7 +49,9 @@ use held::Held;
 use schedule::{Schedule, Step};
 
 pub(crate) use permission::to_write as may_write;
-pub(crate) use schedule::Rotation;
+pub(crate) use plan::Save;
+use schedule::Rotation;
+pub(crate) use schedule::now;
 pub(crate) use series::{Series, is_same};
 
 /// Saves while the capture is read for the first time.
@@ -59,12 +62,6 @@ pub(crate) enum Saver {
     Find(Finding),
     /// Packets of a pipe, once their connection is wanted.
     Hold(Box<Holding>),
-}
-
-/// The time by the clock.
-pub(crate) fn now() -> Timestamp {
-    let now = jiff::Timestamp::now();
-    Timestamp::from_parts(now.as_second(), 0)
 }
 
 /// What saving came to.

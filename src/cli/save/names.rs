@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
-use super::Rotation;
+use super::schedule::Rotation;
 
 /// How to call each file.
 #[derive(Debug)]

@@ -14,6 +14,12 @@
 
 use mqttdump::time::Timestamp;
 
+/// The time by the clock, in whole seconds.
+pub(crate) fn now() -> Timestamp {
+    let now = jiff::Timestamp::now();
+    Timestamp::from_parts(now.as_second(), 0)
+}
+
 /// What was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Rotation {

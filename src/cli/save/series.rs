@@ -19,11 +19,11 @@ use mqttdump::limits::SAVE_CARRIED_BYTES;
 use mqttdump::packet::PacketRef;
 use mqttdump::time::Timestamp;
 
-use super::super::config::Save;
-use super::super::{closing, complain};
+use super::super::console::{complain, were};
 use super::commands::Commands;
 use super::names::Names;
 use super::permission;
+use super::plan::Save;
 use super::schedule::{Schedule, Step};
 
 /// The files of `-w`.
@@ -83,7 +83,7 @@ impl Series {
     /// For tests: a single file that is no file.
     #[cfg(test)]
     pub(super) fn to_writer(writer: Writer) -> Self {
-        let rotation = super::Rotation::default();
+        let rotation = super::schedule::Rotation::default();
         let names = Names::new(Path::new("test"), &rotation, TimeZone::UTC);
         Self {
             writer,
@@ -198,7 +198,7 @@ impl Series {
         if let Some(lost) = self.writer.lost() {
             complain(&format!(
                 "{} not saved, beginning with {}",
-                closing::were(lost.packets, "packet"),
+                were(lost.packets, "packet"),
                 self.which(lost.first)
             ));
         }
@@ -283,7 +283,7 @@ impl Series {
 
     /// The first file of a capture that has told no time.
     fn begin_now(&mut self) -> Result<(), Error> {
-        self.schedule.at(super::now());
+        self.schedule.at(super::schedule::now());
         self.begin()
     }
 

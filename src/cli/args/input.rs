@@ -1,0 +1,177 @@
+//! Where packets come from, and which of them are read.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum, ValueHint};
+use mqttdump::engine::Decode;
+
+use super::value;
+
+/// What every command that takes FILEs has.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Captures {
+    /// Captures to read, each with a result of its own; `-` is standard input
+    ///
+    /// Files given with -r are the parts of one more capture. Without any, a
+    /// capture that is piped in is read.
+    #[arg(value_name = "FILE", help_heading = "Input", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) input: Input,
+
+    #[command(flatten)]
+    pub(crate) live: Live,
+
+    /// Read only packets that match this BPF expression
+    ///
+    /// In the language of pcap-filter(7), for example `host 10.0.0.1 and tcp
+    /// port 1883`.
+    #[arg(
+        long,
+        value_name = "EXPRESSION",
+        help_heading = "Packets",
+        conflicts_with = "filter_file"
+    )]
+    pub(crate) filter: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) packets: Packets,
+}
+
+/// Files, and how their bytes are read.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct Input {
+    /// Read this capture; `-` is standard input. Repeatable: the parts of one
+    /// capture
+    ///
+    /// pcap and pcapng, also compressed with gzip, zstd or lz4, recognised by
+    /// content. Several files are the parts of one capture (rotated files) and
+    /// are merged by time, so that a message may begin in one and end in the
+    /// next. A pipe may still be growing.
+    #[arg(short = 'r', long = "read", value_name = "FILE", action = ArgAction::Append,
+          value_hint = ValueHint::FilePath)]
+    pub(crate) read: Vec<PathBuf>,
+
+    /// Keep reading as the file grows, until Ctrl-C
+    ///
+    /// The file must be an uncompressed pcap or pcapng file; of several, the
+    /// last one grows. Start its writer with `tcpdump -U`: packets still in the
+    /// writer's buffer are not visible.
+    #[arg(long, conflicts_with = "interface")]
+    pub(crate) follow: bool,
+
+    /// Decrypt TLS with the keys in this file (NSS key log format)
+    ///
+    /// Browsers, curl and OpenSSL's programs write such a file when the
+    /// environment variable SSLKEYLOGFILE names one; without this option, that
+    /// file is read. It may still be growing. Keys in pcapng files are always
+    /// used. Keys are never printed.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) tls_keylog: Option<PathBuf>,
+
+    /// Decode this TCP port as MQTT (mqtt), MQTT over TLS (mqtts), over
+    /// WebSocket (ws) or over both (wss)
+    ///
+    /// Port 1883 is decoded as mqtt and 8883 as mqtts by default. On other
+    /// ports a connection is recognised by its first bytes; use this option
+    /// when the capture does not hold them.
+    #[arg(long, value_name = "PORT=PROTOCOL", action = ArgAction::Append,
+          value_parser = value::decode)]
+    pub(crate) decode: Vec<(u16, Decode)>,
+
+    /// Do not look for MQTT on ports other than 1883, 8883 and those of
+    /// --decode
+    #[arg(long)]
+    pub(crate) only_known_ports: bool,
+
+    /// Verify TCP checksums; of overlapping segments that differ, prefer the
+    /// one with a correct checksum
+    ///
+    /// Off by default: checksum offloading leaves wrong checksums in captures
+    /// of correct traffic.
+    #[arg(long)]
+    pub(crate) verify_checksums: bool,
+}
+
+/// Capturing from an interface.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Live capture")]
+pub(crate) struct Live {
+    /// Capture from this interface, or from `any`, until Ctrl-C; a name, or a
+    /// number of -D
+    ///
+    /// Without a BPF expression, packets of TCP ports 1883, 8883 and those of
+    /// --decode are captured, with up to two VLAN tags. Needs root, which is
+    /// given up before the first packet is read (see -Z), or the capability
+    /// cap_net_raw, which `setcap cap_net_raw=ep` gives to the program's file.
+    #[arg(short = 'i', long = "interface", value_name = "IF", action = ArgAction::Append,
+          conflicts_with = "read", value_hint = ValueHint::Other)]
+    pub(crate) interface: Vec<String>,
+
+    /// Do not put the interface into promiscuous mode
+    #[arg(short = 'p', long = "no-promiscuous-mode")]
+    pub(crate) no_promiscuous: bool,
+
+    /// Snapshot length in bytes [default: 0, unlimited]
+    #[arg(short = 's', long = "snapshot-length", value_name = "N",
+          value_parser = value::number(0u32.., "a number of bytes"))]
+    pub(crate) snapshot_length: Option<u32>,
+
+    /// Size of the kernel's buffer in KiB [default: 65536]
+    ///
+    /// The buffer holds packets while the program is busy. A small one loses
+    /// bursts; below 16384, lines appear with a short delay. Losses are
+    /// reported and counted at the end.
+    #[arg(short = 'B', long = "buffer-size", value_name = "KIB",
+          value_parser = value::number(1u32..=2 << 20, "a number from 1 to 2097152"))]
+    pub(crate) buffer: Option<u32>,
+
+    /// Link type to request, such as LINUX_SLL
+    #[arg(short = 'y', long = "linktype", value_name = "TYPE")]
+    pub(crate) link_type: Option<String>,
+
+    /// Capture only packets of this direction
+    #[arg(short = 'Q', long = "direction", value_name = "DIRECTION", value_enum)]
+    pub(crate) direction: Option<PacketDirection>,
+
+    /// As root, become this user before the first packet is read [default: the
+    /// user who called sudo, else nobody]
+    ///
+    /// Files created later are written as this user. `-Z root` stays root.
+    #[arg(short = 'Z', long = "relinquish-privileges", value_name = "USER",
+          value_hint = ValueHint::Username)]
+    pub(crate) user: Option<String>,
+}
+
+/// Direction of packets at the interface.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PacketDirection {
+    /// Received
+    In,
+    /// Sent
+    Out,
+    /// Both
+    Inout,
+}
+
+/// Which captured packets are read.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Packets")]
+pub(crate) struct Packets {
+    /// Read the BPF expression from a file
+    ///
+    /// `#` starts a comment that ends with its line.
+    #[arg(short = 'F', long = "filter-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) filter_file: Option<PathBuf>,
+
+    /// Stop after this many captured packets, counted after the BPF expression
+    #[arg(short = 'c', value_name = "N", value_parser = value::count)]
+    pub(crate) max: Option<u64>,
+
+    /// Do not resolve names; always the case, accepted for compatibility with
+    /// tcpdump
+    #[arg(short = 'n', action = ArgAction::Count)]
+    pub(crate) numeric: u8,
+}

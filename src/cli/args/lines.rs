@@ -1,0 +1,73 @@
+//! What the reading command prints of each control packet.
+
+use clap::{ArgAction, Args};
+use mqttdump::report::REPORTS;
+
+use super::value;
+
+/// How control packets are printed.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Lines")]
+pub(crate) struct Lines {
+    /// Print `MQTTFrame { type: …, qos: …, dup:… }` alone, one per line
+    #[arg(short = 'q', long = "quiet")]
+    pub(crate) quiet: bool,
+
+    /// Print all fields; -vv: properties, offsets and TCP details too
+    #[arg(short = 'v', long = "verbose", action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Print the bytes of each message as text below its line
+    #[arg(short = 'A')]
+    pub(crate) ascii: bool,
+
+    /// Print the bytes of each message in hexadecimal below its line
+    #[arg(short = 'x', action = ArgAction::Count)]
+    pub(crate) hex: u8,
+
+    /// Print the bytes of each message in hexadecimal and as text
+    #[arg(short = 'X', action = ArgAction::Count)]
+    pub(crate) hex_ascii: u8,
+
+    /// Print the link-layer header of the packet that completed each message
+    #[arg(short = 'e', id = "link_header")]
+    pub(crate) link_header: bool,
+
+    /// Time: -t none, -tt seconds since 1970, -ttt since the previous line,
+    /// -tttt with date, -ttttt since the first line
+    #[arg(short = 't', action = ArgAction::Count)]
+    pub(crate) time: u8,
+
+    /// Print nanoseconds instead of microseconds
+    #[arg(long)]
+    pub(crate) nano: bool,
+
+    /// Begin each line with the number of its captured packet
+    #[arg(short = '#', long = "number")]
+    pub(crate) number: bool,
+
+    /// With -vv, print absolute TCP sequence numbers
+    #[arg(short = 'S', long = "absolute-tcp-sequence-numbers")]
+    pub(crate) absolute: bool,
+
+    /// Keep this many bytes of each payload for printing; the rest is counted
+    #[arg(long, value_name = "N|all", default_value = "4096", value_parser = value::payload)]
+    pub(crate) payload: u32,
+
+    /// Print passwords, which otherwise appear as ***
+    #[arg(long)]
+    pub(crate) show_secrets: bool,
+
+    /// Output format
+    #[arg(long, value_name = "FORMAT", default_value = "text",
+          value_parser = value::formats(REPORTS.iter().map(|format| (format.name, format.help))))]
+    pub(crate) format: String,
+
+    /// Stop after this many messages were printed
+    #[arg(long, value_name = "N", value_parser = value::count)]
+    pub(crate) frames: Option<u64>,
+
+    /// Print only the number of selected messages
+    #[arg(long, conflicts_with = "print")]
+    pub(crate) count: bool,
+}

@@ -1,0 +1,81 @@
+//! Which control packets are wanted.
+
+use clap::{ArgAction, Args};
+use mqttdump::mqtt::PacketType;
+use mqttdump::mqtt::topic::TopicFilter;
+use mqttdump::select::Selection;
+
+use super::value;
+
+/// Selection of control packets.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Messages")]
+pub(crate) struct Selecting {
+    /// Select messages of these topics, with wildcards as in a subscription.
+    /// Repeatable
+    ///
+    /// `+` matches one level and `#` the remaining ones; neither matches the
+    /// first level of a topic that starts with `$`. Selected are PUBLISH
+    /// packets of these topics (through Topic Aliases too), SUBSCRIBE and
+    /// UNSUBSCRIBE with a filter that overlaps, CONNECT with such a will, and
+    /// the acknowledgements of all these. A message whose topic is unknown (the
+    /// capture lacks its beginning, or the message that it acknowledges) is
+    /// kept and marked `?`.
+    #[arg(long, value_name = "FILTER", action = ArgAction::Append)]
+    pub(crate) topic: Vec<String>,
+
+    /// Select the connections of this client identifier. Repeatable
+    ///
+    /// The identifier is that of the CONNECT, or the one that the server
+    /// assigned. Connections whose client identifier is unknown are not
+    /// selected.
+    #[arg(long, value_name = "ID", action = ArgAction::Append)]
+    pub(crate) client: Vec<String>,
+
+    /// Select control packets of these types, such as connect,connack
+    #[arg(long = "type", value_name = "TYPE", action = ArgAction::Append,
+          value_delimiter = ',', ignore_case = true, value_parser = value::packet_type())]
+    pub(crate) types: Vec<PacketType>,
+
+    /// Select PUBLISH packets of this QoS, with their acknowledgements
+    ///
+    /// An acknowledgement has the QoS of the PUBLISH that it answers. Where the
+    /// capture lacks the PUBLISH, PUBACK counts as QoS 1, and PUBREC, PUBREL
+    /// and PUBCOMP as QoS 2. Other control packets have no QoS.
+    #[arg(long, value_name = "N", action = ArgAction::Append, value_delimiter = ',',
+          value_parser = value::number(0u8..=3, "a QoS from 0 to 3"))]
+    pub(crate) qos: Vec<u8>,
+
+    /// Select this TCP connection, by the number that -v shows. Repeatable
+    ///
+    /// Connections are numbered from 1 in the order of their first packets:
+    /// Wireshark's tcp.stream plus 1.
+    #[arg(long, value_name = "N", action = ArgAction::Append, value_delimiter = ',',
+          value_parser = value::count)]
+    pub(crate) connection: Vec<u64>,
+}
+
+impl Selecting {
+    /// The selection, or why it is not one.
+    pub(crate) fn selection(&self) -> Result<Selection, String> {
+        let topics = self
+            .topic
+            .iter()
+            .map(|filter| {
+                TopicFilter::parse(filter.as_bytes())
+                    .map_err(|why| format!("--topic {filter:?} is not a topic filter: {why}"))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Selection {
+            topics,
+            clients: self
+                .client
+                .iter()
+                .map(|client| client.as_bytes().into())
+                .collect(),
+            types: self.types.clone(),
+            qos: self.qos.clone(),
+            connections: self.connection.clone(),
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! Values of options: parsers whose errors name what was expected.
+
+use std::fmt::Display;
+use std::ops::RangeBounds;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use mqttdump::engine::Decode;
+use mqttdump::mqtt::PacketType;
+
+/// A whole number in `range`, which `expected` describes.
+pub(crate) fn number<N>(
+    range: impl RangeBounds<N> + Clone + Send + Sync + 'static,
+    expected: &'static str,
+) -> impl Fn(&str) -> Result<N, String> + Clone + Send + Sync + 'static
+where
+    N: FromStr + PartialOrd + Display,
+{
+    move |typed| {
+        typed
+            .parse()
+            .ok()
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| format!("expected {expected}"))
+    }
+}
+
+/// A count of at least 1.
+pub(crate) fn count(typed: &str) -> Result<u64, String> {
+    number(1u64.., "a whole number from 1")(typed)
+}
+
+/// A number of milliseconds, messages or bytes.
+pub(crate) fn whole(typed: &str) -> Result<u64, String> {
+    number(0u64.., "a whole number")(typed)
+}
+
+/// The formats of a command, by name and help.
+pub(crate) fn formats(
+    formats: impl IntoIterator<Item = (&'static str, &'static str)>,
+) -> PossibleValuesParser {
+    let values = formats
+        .into_iter()
+        .map(|(name, help)| PossibleValue::new(name).help(help));
+    PossibleValuesParser::new(values)
+}
+
+/// `1884=mqtt`.
+pub(super) fn decode(typed: &str) -> Result<(u16, Decode), String> {
+    let (port, protocol) = typed
+        .split_once('=')
+        .ok_or("expected PORT=mqtt, mqtts, ws or wss, such as 1884=mqtt")?;
+    let port = port
+        .parse()
+        .ok()
+        .filter(|port| *port != 0)
+        .ok_or_else(|| format!("expected a port from 1 to 65535, found {port:?}"))?;
+    match protocol {
+        "mqtt" => Ok((port, Decode::Mqtt)),
+        "mqtts" => Ok((port, Decode::Mqtts)),
+        "ws" => Ok((port, Decode::Ws)),
+        "wss" => Ok((port, Decode::Wss)),
+        _ => Err(format!(
+            "expected mqtt, mqtts, ws or wss, found {protocol:?}"
+        )),
+    }
+}
+
+/// `10` (millions of bytes), `500k`, `20m` or `1g`, as in tcpdump since
+/// 4.99.5.
+pub(super) fn file_size(typed: &str) -> Result<u64, String> {
+    let (number, unit) = match typed.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (typed.get(..at), 1 << 10),
+        Some((at, 'm' | 'M')) => (typed.get(..at), 1 << 20),
+        Some((at, 'g' | 'G')) => (typed.get(..at), 1 << 30),
+        _ => (Some(typed), 1_000_000),
+    };
+    number
+        .and_then(|number| number.parse::<u64>().ok())
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "expected a size such as 10 (million bytes), 500k, 20m or 1g".to_owned())
+}
+
+/// `4096` or `all`.
+pub(crate) fn payload(typed: &str) -> Result<u32, String> {
+    match typed {
+        "all" => Ok(u32::MAX),
+        _ => typed
+            .parse()
+            .map_err(|_| "expected a number of bytes, or all".to_owned()),
+    }
+}
+
+/// `500ms`, `10s`, `5m`, `1h`.
+pub(crate) fn duration(typed: &str) -> Result<Duration, String> {
+    let expected = || "expected a time such as 500ms, 10s, 5m or 1h".to_owned();
+    let parsed: jiff::SignedDuration = typed.parse().map_err(|_| expected())?;
+    Duration::try_from(parsed)
+        .ok()
+        .filter(|duration| *duration >= Duration::from_millis(1))
+        .ok_or_else(expected)
+}
+
+/// Names of packet types, in any case.
+pub(super) fn packet_type() -> impl TypedValueParser<Value = PacketType> {
+    PossibleValuesParser::new(PacketType::ALL.map(PacketType::name)).try_map(|name| {
+        PacketType::ALL
+            .into_iter()
+            .find(|kind| kind.name().eq_ignore_ascii_case(&name))
+            .ok_or("no such type")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (typed, millis) in [
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+        ] {
+            assert_eq!(
+                duration(typed).unwrap(),
+                Duration::from_millis(millis),
+                "{typed}"
+            );
+        }
+        for typed in ["", "10", "0s", "-1s", "1 fortnight", "s"] {
+            assert!(duration(typed).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn errors_name_what_was_expected() {
+        assert_eq!(count("x").unwrap_err(), "expected a whole number from 1");
+        assert_eq!(count("0").unwrap_err(), "expected a whole number from 1");
+        assert_eq!(whole("0"), Ok(0));
+        assert!(whole("-1").is_err());
+    }
+}

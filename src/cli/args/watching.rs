@@ -1,0 +1,29 @@
+//! What happens while a capture is read that has not ended.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::value;
+
+/// Figures served to others.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "While capturing")]
+pub(crate) struct Watching {
+    /// Serve metrics for Prometheus at http://ADDRESS:PORT/metrics
+    ///
+    /// For captures that have not ended: an interface (-i), a growing file
+    /// (--follow) or a pipe. A port alone listens on this machine only
+    /// (127.0.0.1); give an address to serve other machines.
+    #[arg(long, value_name = "[ADDRESS:]PORT")]
+    pub(crate) listen: Option<String>,
+}
+
+/// Interim reports.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "While capturing")]
+pub(crate) struct Interim {
+    /// Print an interim report every TIME of the capture: 500ms, 10s, 5m, 1h
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    pub(crate) every: Option<Duration>,
+}

@@ -1,0 +1,70 @@
+//! Messages on standard error.
+
+use std::io::{self, Write};
+
+/// Writes a message to standard error.
+pub(crate) fn complain(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "mqttdump: {}", plain(message));
+}
+
+/// A message without what only Rust's programmers can read: the number that
+/// `std::io::Error` puts after the text of the system.
+pub(crate) fn plain(message: &str) -> String {
+    let mut text = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some((before, after)) = rest.split_once(" (os error ") {
+        text += before;
+        match after.split_once(')') {
+            Some((number, after)) if number.bytes().all(|b| b.is_ascii_digit()) => rest = after,
+            _ => {
+                text += " (os error ";
+                rest = after;
+            }
+        }
+    }
+    text + rest
+}
+
+/// `1 message`, `2 messages`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    with(count, what, "", "")
+}
+
+/// `1 packet is`, `2 packets are`.
+pub(crate) fn are(count: u64, what: &str) -> String {
+    with(count, what, " is", " are")
+}
+
+/// `1 packet was`, `2 packets were`.
+pub(crate) fn were(count: u64, what: &str) -> String {
+    with(count, what, " was", " were")
+}
+
+/// `1 packet does`, `2 packets do`.
+pub(crate) fn does(count: u64, what: &str) -> String {
+    with(count, what, " does", " do")
+}
+
+fn with(count: u64, what: &str, one: &str, many: &str) -> String {
+    match count {
+        1 => format!("1 {what}{one}"),
+        _ => format!("{count} {what}s{many}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_the_system_are_left_out() {
+        assert_eq!(
+            plain("a: No such file or directory (os error 2): b"),
+            "a: No such file or directory: b"
+        );
+        assert_eq!(
+            plain("(os error x) (os error 1"),
+            "(os error x) (os error 1"
+        );
+    }
+}

@@ -1,0 +1,225 @@
+//! What every command that reads captures is given: where packets come from,
+//! which of them are read, and how.
+//!
+//! What can be refused without reading a packet is refused here.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mqttdump::engine;
+
+use super::args::{Captures, Input, Live, Output, Packets, Watching};
+use super::gate::Expression;
+use super::keylog::KeyLogPlan;
+use super::source::Source;
+use super::surroundings::{Stdin, Surroundings};
+use super::watch::WatchPlan;
+
+/// How captures are read.
+pub(crate) struct Reading {
+    /// The captures. Never empty.
+    pub(crate) captures: Vec<Source>,
+    /// Where keys to TLS are.
+    pub(crate) keys: KeyLogPlan,
+    /// The BPF expression; `None` for every packet.
+    pub(crate) expression: Option<String>,
+    /// Stop after this many packets that matched the expression.
+    pub(crate) max_packets: Option<u64>,
+    /// How the engine reads; commands add what they need.
+    pub(crate) engine: engine::Config,
+    /// What happens while a capture is read that has not ended.
+    pub(crate) watch: WatchPlan,
+    /// Show a progress bar on standard error.
+    pub(crate) progress: bool,
+    /// Write each line as soon as it is complete.
+    pub(crate) line_buffered: bool,
+}
+
+/// What a command that reads is called, for messages.
+#[derive(Clone, Copy)]
+pub(crate) struct Verb {
+    /// Its name.
+    pub(crate) command: &'static str,
+    /// What it does, such as `check`.
+    pub(crate) verb: &'static str,
+}
+
+impl Reading {
+    /// For a command: the interface; else the parts of `-r` together, each FILE
+    /// alone, else standard input.
+    pub(crate) fn of_command(
+        typed: &Captures,
+        watching: &Watching,
+        every: Option<Duration>,
+        output: &Output,
+        around: &Surroundings<'_>,
+        Verb { command, verb }: Verb,
+    ) -> Result<Self, String> {
+        let expression = match (&typed.filter, &typed.packets.filter_file) {
+            (Some(text), _) => Expression::Text(text.clone()),
+            (None, Some(path)) => Expression::File(path.clone()),
+            (None, None) => Expression::All,
+        };
+        refuse_an_expression_among_files(&typed.files, command, around)?;
+        let all = Inputs {
+            input: &typed.input,
+            live: &typed.live,
+            packets: &typed.packets,
+        };
+        if let Some((source, expression)) = Source::interface(all.input, all.live, &expression)? {
+            if let Some(file) = typed.files.first() {
+                return Err(format!(
+                    "{command} reads either an interface or files: leave out -i or {} \
+                     (a BPF expression is given with --filter)",
+                    file.display()
+                ));
+            }
+            return all.reading(vec![source], expression, watching, every, output, around);
+        }
+        let mut captures = Vec::new();
+        if !all.input.read.is_empty() {
+            captures.push(all.input.read.clone());
+        }
+        captures.extend(typed.files.iter().map(|file| vec![file.clone()]));
+        let captures = if all.input.follow {
+            match captures.as_slice() {
+                [] | [_] => vec![Source::growing(&captures.concat())?],
+                _ => {
+                    return Err(
+                        "--follow reads one capture, which has no end: give one FILE".into(),
+                    );
+                }
+            }
+        } else {
+            if captures.is_empty() {
+                if around.stdin == Stdin::Nothing {
+                    return Err(format!(
+                        "nothing to {verb}\nUsage: mqttdump {command} [OPTIONS] FILE..."
+                    ));
+                }
+                captures.push(vec!["-".into()]);
+            }
+            one_standard_input(captures.iter().flatten())?;
+            captures.into_iter().map(Source::Files).collect()
+        };
+        all.reading(
+            captures,
+            expression.text()?,
+            watching,
+            every,
+            output,
+            around,
+        )
+    }
+
+    /// Without a command: one capture.
+    pub(crate) fn of_one(
+        (input, live, packets): (&Input, &Live, &Packets),
+        expression: &Expression,
+        watching: &Watching,
+        output: &Output,
+        around: &Surroundings<'_>,
+    ) -> Result<Self, String> {
+        let all = Inputs {
+            input,
+            live,
+            packets,
+        };
+        if let Some((source, expression)) = Source::interface(input, live, expression)? {
+            return all.reading(vec![source], expression, watching, None, output, around);
+        }
+        let source = if input.follow {
+            Source::growing(&input.read)?
+        } else if input.read.is_empty() {
+            Source::Files(vec!["-".into()])
+        } else {
+            one_standard_input(&input.read)?;
+            Source::Files(input.read.clone())
+        };
+        if *expression == Expression::File("-".into()) && source.is_piped() {
+            return Err("-F - and -r - cannot both read standard input".into());
+        }
+        all.reading(
+            vec![source],
+            expression.text()?,
+            watching,
+            None,
+            output,
+            around,
+        )
+    }
+}
+
+/// The groups of options about input.
+struct Inputs<'a> {
+    input: &'a Input,
+    live: &'a Live,
+    packets: &'a Packets,
+}
+
+impl Inputs<'_> {
+    fn reading(
+        &self,
+        captures: Vec<Source>,
+        expression: Option<String>,
+        watching: &Watching,
+        every: Option<Duration>,
+        output: &Output,
+        around: &Surroundings<'_>,
+    ) -> Result<Reading, String> {
+        let watch = WatchPlan::new(watching, every, &captures, output, around)?;
+        let keys = KeyLogPlan::new(self.input.tls_keylog.as_deref());
+        let mut engine = engine::Config {
+            only_known_ports: self.input.only_known_ports,
+            verify_checksums: self.input.verify_checksums,
+            expects_keys: keys.is_given(),
+            ..engine::Config::default()
+        };
+        engine.ports.extend(self.input.decode.iter().copied());
+        Ok(Reading {
+            keys,
+            expression,
+            max_packets: self.packets.max,
+            engine,
+            progress: around.stderr_terminal
+                && !around.stdout_terminal
+                && captures.iter().all(Source::is_files),
+            line_buffered: output.line_buffered || around.stdout_terminal || watch.endless,
+            watch,
+            captures,
+        })
+    }
+}
+
+/// `check f tcp port 1883`: the words of a BPF expression where FILEs belong.
+fn refuse_an_expression_among_files(
+    files: &[PathBuf],
+    command: &str,
+    around: &Surroundings<'_>,
+) -> Result<(), String> {
+    let is_word = |file: &&PathBuf| {
+        !(around.is_file)(file) && file.to_str().is_some_and(super::gate::is_bpf_word)
+    };
+    let Some(first) = files.iter().position(|file| is_word(&file)) else {
+        return Ok(());
+    };
+    let words: Vec<_> = files
+        .iter()
+        .skip(first)
+        .map(|word| word.to_string_lossy())
+        .collect();
+    let words = words.join(" ");
+    Err(format!(
+        "{command} takes FILEs, and there is no file '{}'; \
+         a BPF expression is given with --filter: --filter '{words}'",
+        files[first].display()
+    ))
+}
+
+fn one_standard_input<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), String> {
+    let pipes = paths.into_iter().filter(|path| *path == Path::new("-"));
+    match pipes.count() {
+        0 | 1 => Ok(()),
+        _ => Err("- can be given only once: there is one standard input".into()),
+    }
+}

@@ -1,0 +1,55 @@
+//! What was asked for with `-w` and its options.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::super::args::Saving;
+use super::schedule::Rotation;
+
+/// Where to save packets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Save {
+    /// The file; `-` is standard output.
+    pub(crate) path: PathBuf,
+    /// Write each packet at once.
+    pub(crate) packet_buffered: bool,
+    /// When the next file begins.
+    pub(crate) rotation: Rotation,
+    /// What to run for each complete file.
+    pub(crate) command: Option<OsString>,
+}
+
+impl Save {
+    /// `None` without `-w`.
+    pub(crate) fn new(typed: &Saving) -> Result<Option<Self>, String> {
+        let Some(path) = typed.write.clone() else {
+            return Ok(None);
+        };
+        let rotation = Rotation {
+            bytes: typed.file_size,
+            seconds: typed.file_seconds,
+            count: typed.file_count,
+        };
+        let save = Self {
+            path,
+            packet_buffered: typed.packet_buffered,
+            rotation,
+            command: typed.command.clone(),
+        };
+        if save.is_stdout() && (rotation.is_any() || save.command.is_some()) {
+            return Err(
+                "-w - is one stream: -C, -G and -z need the name of a file, such as -w out.pcap"
+                    .into(),
+            );
+        }
+        if rotation.count.is_some() && !rotation.is_any() {
+            return Err("-W counts the files of -C or -G: give one of them too".into());
+        }
+        Ok(Some(save))
+    }
+
+    /// Packets go to standard output.
+    pub(crate) fn is_stdout(&self) -> bool {
+        self.path.as_os_str() == "-"
+    }
+}

@@ -51,7 +51,7 @@ fn typed_beats_the_settings_file() {
 /// A list that is typed adds to the one of the file; a single value replaces it.
 #[test]
 fn lists_add_up() {
-    let settings = folder("[check]\nallow = [\"dup-qos0\"]\nmin-frames = 1000\n");
+    let settings = folder("[check]\nallow = [\"dup-with-qos-0\"]\nmin-frames = 1000\n");
     let run = run_in(&settings, &["check", "a.pcap"], &[]);
     assert_eq!(run.code, Some(2), "{run:?}");
     let run = run_in(&settings, &["check", "a.pcap", "--min-frames", "1"], &[]);

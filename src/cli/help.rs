@@ -43,7 +43,7 @@ pub(crate) fn short(commands: &Commands, entry: &Entry) -> String {
 
 /// The first clause of an option's help: enough to find it.
 fn first_clause(help: &str) -> String {
-    let ends = ["; ", ". ", " ["];
+    let ends = ["; ", ": ", ". ", " ["];
     let end = ends.iter().filter_map(|end| help.find(end)).min();
     help.get(..end.unwrap_or(help.len()))
         .unwrap_or(help)

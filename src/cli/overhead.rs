@@ -81,7 +81,7 @@ pub(crate) struct OverheadArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Counting")]
 struct Counting {
-    /// What counts: l2 (frames as captured), l3 (IP packets), l3+N (and N bytes
+    /// Layer at which bytes count: l2 (frames as captured), l3 (IP packets), l3+N (and N bytes
     /// for each), tcp (TCP payload), mqtt (control packets), app (PUBLISH
     /// payload) [default: what the first profile of --link bills, else l2]
     #[arg(long, value_name = "LEVEL")]

@@ -235,3 +235,9 @@ pub const TLS_KEY_UPDATES: usize = 3;
 /// Exchanges whose acknowledgement is waited for to measure it, for metrics:
 /// about 8 MiB. More are not measured.
 pub const MEASURED_EXCHANGES: usize = 1 << 17;
+
+/// Frames and events of a connection that wait for what their sender had
+/// received: for longer than a gap waits.
+pub const HELD_FRAMES: usize = 256;
+/// Bytes of frames that wait so, over all connections.
+pub const HELD_BYTES: usize = 8 << 20;

@@ -29,6 +29,7 @@ mod negotiated;
 pub(crate) mod properties;
 mod request;
 mod seen;
+mod sequencer;
 mod session;
 mod sink;
 mod stage;

@@ -3,7 +3,7 @@
 //! ```text
 //! CapturedPacket ─→ Engine ─Output→ Facts ─Fact→ Sink
 //!                                     ├ tracker    Needs::EXCHANGES
-//!                                     └ Analysis   Needs::SESSIONS
+//!                                     └ Sequencer ─→ Analysis   Needs::SESSIONS
 //! ```
 //! The needs of the sinks, joined, decide what runs. With none of them a frame
 //! goes from the engine to the sink as it is.
@@ -14,6 +14,7 @@ use crate::engine::{Config, Engine, Output, Placed, Summary};
 use crate::packet::CapturedPacket;
 use crate::time::Timestamp;
 
+use super::sequencer::Sequencer;
 use super::sink::{Fact, FrameFact, Sink};
 use super::{Analysis, GivenUp, Needs};
 
@@ -69,7 +70,36 @@ pub struct Facts {
 /// What stands between the engine and the sinks.
 #[derive(Debug)]
 struct Stage {
-    sessions: Option<Box<Analysis>>,
+    sessions: Option<Box<InOrder>>,
+}
+
+/// Facts of connections and sessions, in the order in which they happened.
+#[derive(Debug)]
+struct InOrder {
+    sequencer: Sequencer,
+    analysis: Analysis,
+}
+
+impl InOrder {
+    fn take(&mut self, output: Output<'_>, sink: &mut (impl Sink + ?Sized)) {
+        let analysis = &mut self.analysis;
+        self.sequencer
+            .push(output, &mut |output| analysis.push(output, sink));
+    }
+
+    fn tick(&mut self, now: Timestamp, sink: &mut (impl Sink + ?Sized)) {
+        let analysis = &mut self.analysis;
+        self.sequencer
+            .tick(now, &mut |output| analysis.push(output, sink));
+        analysis.tick(now, sink);
+    }
+
+    fn finish(&mut self, sink: &mut (impl Sink + ?Sized)) {
+        let analysis = &mut self.analysis;
+        self.sequencer
+            .finish(&mut |output| analysis.push(output, sink));
+        analysis.finish(sink);
+    }
 }
 
 impl Facts {
@@ -86,7 +116,10 @@ impl Facts {
             if options.live {
                 analysis.mind_time(options.ack);
             }
-            Box::new(analysis)
+            Box::new(InOrder {
+                sequencer: Sequencer::default(),
+                analysis,
+            })
         });
         Self {
             engine: Engine::new(config),
@@ -162,7 +195,7 @@ impl Facts {
         self.stage
             .sessions
             .as_ref()
-            .map_or_else(GivenUp::default, |sessions| sessions.given_up())
+            .map_or_else(GivenUp::default, |sessions| sessions.analysis.given_up())
     }
 }
 
@@ -181,7 +214,7 @@ impl Stage {
             Output::Forgotten(number) => Fact::Evicted(number),
         });
         if let Some(sessions) = &mut self.sessions {
-            sessions.push(output, sink);
+            sessions.take(output, sink);
         }
     }
 }

@@ -1,0 +1,491 @@
+//! [`Sequencer`]: frames in the order in which they happened.
+//!
+//! A capture shows the two directions of a connection in any order: two tap
+//! ports have no common clock, and a host with several queues captures an answer
+//! before its request. TCP knows better. The acknowledgement number of a
+//! segment states what its sender had received, so a frame whose first segment
+//! acknowledges bytes of the other direction was sent after them:
+//!
+//! ```text
+//! capture   < SUBACK  acknowledges 30 bytes of ─→, of which 16 were read
+//!           > SUBSCRIBE, bytes 16 to 30
+//! order     > SUBSCRIBE
+//!           < SUBACK
+//! ```
+//! Such a frame is held, as a copy, until the other direction was read so far,
+//! and what follows it in its own direction is held behind it. It is released
+//! unsatisfied when the other direction lost its track, when too much is held,
+//! and when the connection or the capture ends; `received.read` then tells that
+//! its order is not known. A frame that waits for nothing passes through as it
+//! is. Two frames of which neither acknowledges the other crossed on their way,
+//! and stay in the order of capture.
+//!
+//! Events of a direction keep their place among its frames. What concerns the
+//! whole connection comes after everything that was captured before it.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use crate::engine::{Output, Tcp};
+use crate::event::{Event, EventKind};
+use crate::flow::TcpFact;
+use crate::frame::{Connection, Direction, MQTTFrame, PerDirection, Received};
+use crate::layer::{Note, Place};
+use crate::limits;
+use crate::mqtt::{self, FixedHeader, Text, Version};
+use crate::packet::PacketRef;
+use crate::time::Timestamp;
+
+/// Puts what an engine pushes out into the order in which it happened.
+#[derive(Debug, Default)]
+pub(super) struct Sequencer {
+    /// The connections that hold something, or wait for a direction no more.
+    connections: HashMap<u64, Box<Pending>, foldhash::fast::FixedState>,
+    /// Bytes that are held in all of them.
+    bytes: usize,
+}
+
+/// What a connection holds.
+#[derive(Debug, Default)]
+struct Pending {
+    queues: PerDirection<VecDeque<Held>>,
+    /// Every frame of this direction that ends here or before has come.
+    arrived: PerDirection<u64>,
+    /// Nothing waits for this direction: it lost its track, or has not shown
+    /// what it was waited for.
+    waived: PerDirection<bool>,
+    turns: u64,
+    bytes: usize,
+    /// When the oldest frame that is held was complete.
+    since: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Held {
+    /// Place in the order of capture.
+    turn: u64,
+    /// Position in its direction after which it comes.
+    end: u64,
+    /// Position in the other direction after which it comes.
+    needs: u64,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Frame(Box<HeldFrame>),
+    Event(Box<HeldEvent>),
+    Unseen(Box<(Connection, Direction, PacketRef, Timestamp)>),
+}
+
+/// A copy of an [`MQTTFrame`].
+#[derive(Debug)]
+struct HeldFrame {
+    header: FixedHeader,
+    bytes: Box<[u8]>,
+    topic: Option<Box<[u8]>>,
+    payload_digest: Option<u64>,
+    missing: u64,
+    resynchronised: bool,
+    version: Version,
+    connection: Connection,
+    direction: Direction,
+    first: PacketRef,
+    last: PacketRef,
+    time: Timestamp,
+    offset: u64,
+    place: Place,
+    started: Timestamp,
+    received: Received,
+}
+
+/// A copy of an [`Event`].
+#[derive(Debug)]
+struct HeldEvent {
+    kind: EventKind,
+    time: Timestamp,
+    packet: PacketRef,
+    connection: Connection,
+    direction: Option<Direction>,
+    bytes: Option<u64>,
+}
+
+/// How long a frame waits while a capture grows: longer than a gap does.
+const PATIENCE: Duration = Duration::from_millis(limits::HOLE_MILLIS + 500);
+
+impl Sequencer {
+    /// Takes the next output, and gives `out` what can come now.
+    #[inline]
+    pub(super) fn push(&mut self, output: Output<'_>, out: &mut dyn FnMut(Output<'_>)) {
+        if self.connections.is_empty() {
+            match output {
+                Output::Frame(frame) if is_early(frame) => {}
+                _ => return out(output),
+            }
+        }
+        self.order(output, out);
+    }
+
+    fn order(&mut self, output: Output<'_>, out: &mut dyn FnMut(Output<'_>)) {
+        match output {
+            Output::Frame(frame) => self.frame(frame, out),
+            Output::Event(event) => self.event(event, out),
+            Output::Tcp(tcp) if tcp.fact == TcpFact::Unseen => {
+                let held = || {
+                    What::Unseen(Box::new((
+                        tcp.connection.clone(),
+                        tcp.from,
+                        tcp.packet,
+                        tcp.time,
+                    )))
+                };
+                match self.connections.get_mut(&tcp.connection.number) {
+                    Some(pending) if !pending.queues[tcp.from].is_empty() => {
+                        pending.hold(tcp.from, 0, held());
+                    }
+                    _ => out(output),
+                }
+            }
+            _ => out(output),
+        }
+    }
+
+    fn frame(&mut self, frame: &MQTTFrame<'_>, out: &mut dyn FnMut(Output<'_>)) {
+        let number = frame.connection.number;
+        let direction = frame.direction;
+        let other = direction.reversed();
+        let pending = match self.connections.get_mut(&number) {
+            Some(pending) => pending,
+            None if !is_early(frame) => return out(Output::Frame(frame)),
+            None => self.connections.entry(number).or_default(),
+        };
+        let needs = frame.received.surely;
+        pending.waived[direction] = false;
+        pending.arrived[direction] = pending.arrived[direction].max(frame.end());
+        pending.arrived[other] = pending.arrived[other].max(frame.received.read);
+        let idle = pending.is_empty();
+        if idle && (pending.waived[other] || pending.arrived[other] >= needs) {
+            if pending.waived == PerDirection::both(false) {
+                self.connections.remove(&number);
+            }
+            return out(Output::Frame(frame));
+        }
+        pending.since.get_or_insert(frame.time);
+        let held = HeldFrame::of(frame);
+        let bytes = held.weight();
+        pending.bytes += bytes;
+        self.bytes += bytes;
+        pending.hold(direction, needs, What::Frame(Box::new(held)));
+        let before = pending.bytes;
+        pending.release(out);
+        if pending.len() > limits::HELD_FRAMES || self.bytes > limits::HELD_BYTES {
+            pending.give_up(out);
+        }
+        self.bytes -= before - pending.bytes;
+        self.tidy(number);
+    }
+
+    fn event(&mut self, event: &Event<'_>, out: &mut dyn FnMut(Output<'_>)) {
+        let Some(connection) = event.connection else {
+            if matches!(event.kind, EventKind::Dropped { .. }) {
+                // What is held was captured before.
+                self.finish(out);
+            }
+            return out(Output::Event(event));
+        };
+        let number = connection.number;
+        let Some(pending) = self.connections.get_mut(&number) else {
+            return out(Output::Event(event));
+        };
+        let before = pending.bytes;
+        match event.direction {
+            Some(direction) => {
+                if pending.queues[direction].is_empty() {
+                    out(Output::Event(event));
+                } else {
+                    let held = HeldEvent::of(event, connection);
+                    pending.hold(direction, 0, What::Event(Box::new(held)));
+                }
+                pending.waived[direction] |= loses_track(event.kind);
+                pending.release(out);
+            }
+            None => {
+                pending.flush(out);
+                out(Output::Event(event));
+            }
+        }
+        self.bytes -= before - pending.bytes;
+        match event.kind {
+            EventKind::Closed { .. } => drop(self.connections.remove(&number)),
+            _ => self.tidy(number),
+        }
+    }
+
+    /// Capture time has come to `now` while the capture grows: what has waited
+    /// for long waits no more.
+    pub(super) fn tick(&mut self, now: Timestamp, out: &mut dyn FnMut(Output<'_>)) {
+        let waited = |pending: &Pending| {
+            let since = pending.since.filter(|_| !pending.is_empty());
+            since.is_some_and(|since| now.since(since) > PATIENCE)
+        };
+        let mut late: Vec<u64> = self
+            .connections
+            .iter()
+            .filter(|(_, pending)| waited(pending))
+            .map(|(number, _)| *number)
+            .collect();
+        late.sort_unstable();
+        for number in late {
+            if let Some(pending) = self.connections.get_mut(&number) {
+                self.bytes -= pending.bytes;
+                pending.give_up(out);
+            }
+        }
+    }
+
+    /// Nothing more comes: gives `out` all that is held.
+    pub(super) fn finish(&mut self, out: &mut dyn FnMut(Output<'_>)) {
+        let mut all: Vec<u64> = self.connections.keys().copied().collect();
+        all.sort_unstable();
+        for number in all {
+            if let Some(mut pending) = self.connections.remove(&number) {
+                pending.flush(out);
+            }
+        }
+        self.bytes = 0;
+    }
+
+    /// Drops what is not needed of a connection.
+    fn tidy(&mut self, number: u64) {
+        let Some(pending) = self.connections.get_mut(&number) else {
+            return;
+        };
+        if pending.is_empty() {
+            pending.since = None;
+            if pending.waived == PerDirection::both(false) {
+                self.connections.remove(&number);
+            }
+        }
+    }
+}
+
+/// Whether its sender had received bytes that were not read yet.
+fn is_early(frame: &MQTTFrame<'_>) -> bool {
+    frame.received.surely > frame.received.read
+}
+
+/// Whether frames may be missing after it, so that their ends prove nothing.
+fn loses_track(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Gap
+        | EventKind::Resynchronised
+        | EventKind::Malformed { .. }
+        | EventKind::NotMqtt { .. }
+        | EventKind::Unfinished { .. }
+        | EventKind::Bound { .. } => true,
+        EventKind::Layer(note) => matches!(
+            note,
+            Note::Encrypted(_) | Note::Undecrypted(_) | Note::Broken(_) | Note::Bound(_)
+        ),
+        _ => false,
+    }
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.queues.up.is_empty() && self.queues.down.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.queues.up.len() + self.queues.down.len()
+    }
+
+    fn hold(&mut self, direction: Direction, needs: u64, what: What) {
+        self.turns += 1;
+        self.queues[direction].push_back(Held {
+            turn: self.turns,
+            end: self.arrived[direction],
+            needs,
+            what,
+        });
+    }
+
+    /// Whether the first that is held in a direction can come.
+    fn is_ready(&self, direction: Direction) -> bool {
+        let other = direction.reversed();
+        let Some(held) = self.queues[direction].front() else {
+            return false;
+        };
+        let here = self.waived[other] || self.arrived[other] >= held.needs;
+        let first = self.queues[other].front();
+        here && first.is_none_or(|first| first.end > held.needs)
+    }
+
+    /// The direction whose first can come; of two, that which was captured first.
+    fn ready(&self) -> Option<Direction> {
+        Direction::ALL
+            .into_iter()
+            .filter(|direction| self.is_ready(*direction))
+            .min_by_key(|direction| self.first_turn(*direction))
+    }
+
+    fn first_turn(&self, direction: Direction) -> u64 {
+        self.queues[direction]
+            .front()
+            .map_or(u64::MAX, |held| held.turn)
+    }
+
+    /// Gives `out` what can come.
+    fn release(&mut self, out: &mut dyn FnMut(Output<'_>)) {
+        loop {
+            while let Some(direction) = self.ready() {
+                self.pop(direction, out);
+            }
+            // No two frames wait for each other, unless acknowledgements lie.
+            let stuck = Direction::ALL.into_iter().all(|direction| {
+                let other = direction.reversed();
+                self.queues[direction]
+                    .front()
+                    .is_some_and(|held| self.waived[other] || self.arrived[other] >= held.needs)
+            });
+            match stuck {
+                true => self.pop_oldest(out),
+                false => return,
+            }
+        }
+    }
+
+    /// Gives `out` everything, in the order that is known.
+    fn flush(&mut self, out: &mut dyn FnMut(Output<'_>)) {
+        while !self.is_empty() {
+            match self.ready() {
+                Some(direction) => self.pop(direction, out),
+                None => self.pop_oldest(out),
+            }
+        }
+        self.since = None;
+    }
+
+    /// The same, and waits no more for what has not come.
+    fn give_up(&mut self, out: &mut dyn FnMut(Output<'_>)) {
+        for direction in Direction::ALL {
+            let other = direction.reversed();
+            let arrived = self.arrived[other];
+            self.waived[other] |= self.queues[direction]
+                .iter()
+                .any(|held| held.needs > arrived);
+        }
+        self.flush(out);
+    }
+
+    fn pop_oldest(&mut self, out: &mut dyn FnMut(Output<'_>)) {
+        let oldest = Direction::ALL
+            .into_iter()
+            .min_by_key(|direction| self.first_turn(*direction));
+        if let Some(direction) = oldest {
+            self.pop(direction, out);
+        }
+    }
+
+    fn pop(&mut self, direction: Direction, out: &mut dyn FnMut(Output<'_>)) {
+        let Some(held) = self.queues[direction].pop_front() else {
+            return;
+        };
+        match held.what {
+            What::Frame(mut frame) => {
+                self.bytes -= frame.weight();
+                let read = &mut frame.received.read;
+                *read = (*read).max(self.arrived[direction.reversed()]);
+                frame.lend(|frame| out(Output::Frame(frame)));
+            }
+            What::Event(event) => event.lend(|event| out(Output::Event(event))),
+            What::Unseen(unseen) => {
+                let (connection, from, packet, time) = *unseen;
+                out(Output::Tcp(&Tcp {
+                    connection: &connection,
+                    from,
+                    fact: TcpFact::Unseen,
+                    packet,
+                    time,
+                }));
+            }
+        }
+    }
+}
+
+impl HeldFrame {
+    fn of(frame: &MQTTFrame<'_>) -> Self {
+        Self {
+            header: frame.header,
+            bytes: frame.bytes.into(),
+            topic: frame.topic.map(|topic| topic.bytes().into()),
+            payload_digest: frame.payload_digest,
+            missing: frame.missing,
+            resynchronised: frame.resynchronised,
+            version: frame.version,
+            connection: frame.connection.clone(),
+            direction: frame.direction,
+            first: frame.first,
+            last: frame.last,
+            time: frame.time,
+            offset: frame.offset,
+            place: frame.place,
+            started: frame.started,
+            received: frame.received,
+        }
+    }
+
+    /// What it costs to hold it, nearly.
+    fn weight(&self) -> usize {
+        let topic = self.topic.as_ref().map_or(0, |topic| topic.len());
+        self.bytes.len() + topic + size_of::<Self>()
+    }
+
+    fn lend(&self, look: impl FnOnce(&MQTTFrame<'_>)) {
+        let decoded = mqtt::decode(self.header, &self.bytes, self.version);
+        look(&MQTTFrame {
+            header: self.header,
+            packet: decoded.packet,
+            defects: &decoded.defects,
+            topic: self.topic.as_deref().map(Text),
+            bytes: &self.bytes,
+            payload_digest: self.payload_digest,
+            missing: self.missing,
+            resynchronised: self.resynchronised,
+            version: self.version,
+            connection: &self.connection,
+            direction: self.direction,
+            first: self.first,
+            last: self.last,
+            time: self.time,
+            offset: self.offset,
+            place: self.place,
+            started: self.started,
+            received: self.received,
+        });
+    }
+}
+
+impl HeldEvent {
+    fn of(event: &Event<'_>, connection: &Connection) -> Self {
+        Self {
+            kind: event.kind,
+            time: event.time,
+            packet: event.packet,
+            connection: connection.clone(),
+            direction: event.direction,
+            bytes: event.bytes,
+        }
+    }
+
+    fn lend(&self, look: impl FnOnce(&Event<'_>)) {
+        look(&Event {
+            kind: self.kind,
+            time: self.time,
+            packet: self.packet,
+            connection: Some(&self.connection),
+            direction: self.direction,
+            bytes: self.bytes,
+        });
+    }
+}

@@ -109,11 +109,11 @@ pub const WEBSOCKET_GLANCE: usize = 512;
 /// Bytes of topic names that the aliases of one direction may hold.
 pub const ALIAS_BYTES: usize = 1 << 20;
 
-/// Exchanges that a selection by topic or QoS remembers, over all connections:
-/// about 48 MiB.
-pub const SELECTED_EXCHANGES: usize = 1 << 20;
-/// Answered exchanges that a selection remembers per connection, so that answers
-/// that come twice still belong to them.
+/// Exchanges that are tracked over all connections, complete ones included: about
+/// 128 MiB.
+pub const TRACKED_EXCHANGES: usize = 1 << 20;
+/// Complete exchanges that are tracked per connection, so that answers that come
+/// twice still belong to them.
 pub const SETTLED_EXCHANGES: usize = 1024;
 
 /// Bytes of packets that saving from a pipe holds while it is undecided whether
@@ -231,10 +231,6 @@ pub const TLS_TRIAL_RATIO: u64 = 64;
 pub const TLS_STRANGERS: usize = 256;
 /// KeyUpdates that may have been in a hole.
 pub const TLS_KEY_UPDATES: usize = 3;
-
-/// Exchanges whose acknowledgement is waited for to measure it, for metrics:
-/// about 8 MiB. More are not measured.
-pub const MEASURED_EXCHANGES: usize = 1 << 17;
 
 /// Frames and events of a connection that wait for what their sender had
 /// received: for longer than a gap waits.

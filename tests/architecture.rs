@@ -76,7 +76,7 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "select",
         &[
-            "event", "frame", "layer", "limits", "mqtt", "net", "packet", "time",
+            "event", "facts", "frame", "layer", "limits", "mqtt", "net", "packet", "time",
         ],
     ),
     (

@@ -291,7 +291,7 @@ fn rules_on_captures() {
     }
 }
 
-fn walk(folder: &std::path::Path) -> Vec<PathBuf> {
+pub(crate) fn walk(folder: &std::path::Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -321,7 +321,7 @@ impl Dice {
 }
 
 /// Packets to keep, by one of the ways in which captures lack some.
-fn cut_of(packets: &[OwnedPacket], dice: &mut Dice) -> Vec<usize> {
+pub(crate) fn cut_of(packets: &[OwnedPacket], dice: &mut Dice) -> Vec<usize> {
     let all = 0..packets.len();
     let count = packets.len() as u64;
     match dice.roll(6) {
@@ -428,7 +428,7 @@ fn accuses_nobody(name: &str, packets: &[OwnedPacket], cuts: usize, wrong: &mut 
     }
 }
 
-fn packets_of(file: &std::path::Path) -> Vec<OwnedPacket> {
+pub(crate) fn packets_of(file: &std::path::Path) -> Vec<OwnedPacket> {
     let mut packets = Vec::new();
     let Ok(mut capture) = Capture::open(file, 0) else {
         return packets;
@@ -447,7 +447,7 @@ fn packets_of(file: &std::path::Path) -> Vec<OwnedPacket> {
 }
 
 /// How many cuts of each capture; more by MQTTDUMP_CUTS.
-fn cuts() -> usize {
+pub(crate) fn cuts() -> usize {
     let more = std::env::var("MQTTDUMP_CUTS").ok();
     more.and_then(|n| n.parse().ok()).unwrap_or(40)
 }

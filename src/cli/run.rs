@@ -152,7 +152,10 @@ pub(crate) fn run(plan: &Plan) -> Result<Exit, Stop> {
         stopped,
         expression,
         hidden: first_gate.hidden,
-        forgotten: pass.view.forgotten(),
+        forgotten: pass
+            .facts
+            .as_ref()
+            .map_or(0, |facts| facts.given_up().exchanges),
         unsaved,
         quiet: plan.quiet,
         chatty: plan.chatty,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
 use mqttdump::event::EventKind;
-use mqttdump::facts::{Fact, Sink};
+use mqttdump::facts::{Fact, Needs, Sink};
 use mqttdump::report::{
     Detail, Dump, Format, Options, Report, TEXT, TextOptions, TextReport, TimeStyle,
 };
@@ -133,11 +133,6 @@ impl View {
         self.shown >= self.max_frames
     }
 
-    /// How many exchanges the selection could not remember.
-    pub(crate) fn forgotten(&self) -> u64 {
-        self.selector.as_ref().map_or(0, Selector::forgotten)
-    }
-
     /// Where the printer wants to know about the link header of each packet.
     pub(crate) fn link_header(&mut self) -> Option<&mut dyn Report> {
         let printer = self.printer.as_mut()?;
@@ -162,6 +157,11 @@ impl View {
 }
 
 impl Sink for View {
+    fn needs(&self) -> Needs {
+        let needs = self.selector.as_ref().map(Selector::needs);
+        needs.unwrap_or(Needs::NONE)
+    }
+
     fn fact(&mut self, fact: Fact<'_>) {
         if self.is_full() {
             return;
@@ -170,7 +170,7 @@ impl Sink for View {
             Fact::Frame(fact) => {
                 let frame = fact.frame;
                 let verdict = match &mut self.selector {
-                    Some(selector) => selector.frame(frame),
+                    Some(selector) => selector.frame(&fact),
                     None => Verdict::Selected,
                 };
                 if !verdict.is_shown() {
@@ -189,7 +189,7 @@ impl Sink for View {
                 {
                     self.news.closed(connection.number);
                 }
-                let shown = match &mut self.selector {
+                let shown = match &self.selector {
                     Some(selector) => selector.event(event),
                     None => true,
                 };

@@ -57,6 +57,8 @@ struct Lane {
     position: u64,
     /// Position in the TCP stream up to which it has been read, holes included.
     read: u64,
+    /// The same with a gap that a layer has not passed on yet.
+    behind: Option<u64>,
     /// Position in the TCP stream after the last frame.
     framed: u64,
     /// Position in it up to which it was told that the peer has acknowledged.
@@ -228,6 +230,7 @@ impl Conversation {
         now: At,
         cx: &mut Context<'_, '_>,
     ) {
+        self.passed_on(direction);
         match stream {
             Stream::Data(piece) => {
                 // No layer lies above MQTT.
@@ -277,7 +280,24 @@ impl Conversation {
 
     /// A direction of the TCP stream has been read so far.
     pub(super) fn read(&mut self, direction: Direction, end: u64) {
-        self.lanes[direction].read = end;
+        let lane = &mut self.lanes[direction];
+        match &mut lane.behind {
+            Some(behind) => *behind = end,
+            None => lane.read = end,
+        }
+    }
+
+    /// The same, over a gap that a layer has not passed on yet: until it passes
+    /// something on, what lies after the gap counts as not read.
+    pub(super) fn read_gap(&mut self, direction: Direction, end: u64) {
+        self.lanes[direction].behind = Some(end);
+    }
+
+    fn passed_on(&mut self, direction: Direction) {
+        let lane = &mut self.lanes[direction];
+        if let Some(end) = lane.behind.take() {
+            lane.read = end;
+        }
     }
 
     /// Learns what carries it.
@@ -359,9 +379,9 @@ impl Conversation {
             if lane.framer.is_some() {
                 return Held::default();
             }
-            let read = lane.read;
+            let (read, behind) = (lane.read, lane.behind);
             let first = std::mem::take(lane).first;
-            lane.read = read;
+            (lane.read, lane.behind) = (read, behind);
             first
         })
     }
@@ -467,14 +487,8 @@ impl Conversation {
         // answers the other tells its type, which counts on its own.
         let peer = self.lanes[direction.reversed()].framer.as_ref()?.lost()?;
         let (ours, theirs) = (opening.0, peer.opening()?.0);
-        let answered = [
-            (PacketType::Pingreq, PacketType::Pingresp),
-            (PacketType::Subscribe, PacketType::Suback),
-            (PacketType::Unsubscribe, PacketType::Unsuback),
-            (PacketType::Pubrec, PacketType::Pubrel),
-            (PacketType::Pubrel, PacketType::Pubcomp),
-        ];
-        let pair = answered.contains(&(ours, theirs)) || answered.contains(&(theirs, ours));
+        // A PUBLISH does not tell its QoS here.
+        let pair = ours.answered_by(0) == Some(theirs) || theirs.answered_by(0) == Some(ours);
         Some(peer.whole_bits()? + if pair { PAIR_BITS } else { 0 })
     }
 
@@ -714,7 +728,9 @@ impl mqtt::Sink for LaneSink<'_> {
         let version = self.version_for(header, bytes);
         let decoded = mqtt::decode(header, bytes, version);
         self.learn(&decoded.packet);
-        *self.expected = expected_answer(&decoded.packet, header).or(*self.expected);
+        if let Some(answer) = header.packet_type().answered_by(header.qos()) {
+            *self.expected = Some((answer, decoded.packet.packet_id()));
+        }
         let mut topic = None;
         if let ControlPacket::Publish(publish) = &decoded.packet {
             if publish.payload_len.is_none() {
@@ -830,23 +846,4 @@ fn payload_digest(framed: &Framed<'_>, packet: &ControlPacket<'_>) -> Option<u64
     }
     let digested = framed.payload.filter(|payload| payload.start == start);
     digested.map(|payload| payload.value)
-}
-
-/// What should come back for a control packet.
-fn expected_answer(
-    packet: &ControlPacket<'_>,
-    header: FixedHeader,
-) -> Option<(PacketType, Option<u16>)> {
-    use ControlPacket as P;
-    Some(match packet {
-        P::Connect(_) => (PacketType::Connack, None),
-        P::Publish(p) if header.qos() == 1 => (PacketType::Puback, p.packet_id),
-        P::Publish(p) if header.qos() == 2 => (PacketType::Pubrec, p.packet_id),
-        P::Pubrec(p) => (PacketType::Pubrel, p.packet_id),
-        P::Pubrel(p) => (PacketType::Pubcomp, p.packet_id),
-        P::Subscribe(p) => (PacketType::Suback, p.packet_id),
-        P::Unsubscribe(p) => (PacketType::Unsuback, p.packet_id),
-        P::Pingreq => (PacketType::Pingresp, None),
-        _ => return None,
-    })
 }

@@ -148,7 +148,10 @@ impl Stack {
         if let Some(conversation) = &mut self.above.conversation {
             let from_start = flow.from_start[from];
             conversation.begins(direction, flow, from, from_start);
-            conversation.read(direction, place.end);
+            match stream {
+                Stream::Data(_) => conversation.read(direction, place.end),
+                Stream::Gap { .. } => conversation.read_gap(direction, place.end),
+            }
         }
         self.with(flow, now, cx, |bottom, climb| {
             bottom.push(direction, stream, climb)

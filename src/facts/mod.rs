@@ -63,6 +63,8 @@ pub use seen::Seen;
 pub use session::{Earlier, Session, Subscription, Subscriptions};
 pub use sink::{Fact, FrameFact, SessionFact, Sink};
 pub use stage::{Facts, Options};
+#[cfg(test)]
+pub(crate) use tracker::Tracker;
 pub use tracker::{ExchangeFact, ExchangeKind, First, Role};
 
 use broker::{Brokers, Expected};
@@ -109,6 +111,8 @@ pub struct GivenUp {
     pub sessions: u64,
     /// Servers, with what was published through them.
     pub servers: u64,
+    /// Exchanges that were not tracked; their answers are [`Role::Unknown`].
+    pub exchanges: u64,
 }
 
 /// Everything that is known of a capture at a moment.
@@ -142,6 +146,7 @@ impl Analysis {
         GivenUp {
             sessions: self.sessions.forgotten,
             servers: self.brokers.forgotten,
+            exchanges: 0,
         }
     }
 

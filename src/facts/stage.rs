@@ -16,6 +16,7 @@ use crate::time::Timestamp;
 
 use super::sequencer::Sequencer;
 use super::sink::{Fact, FrameFact, Sink};
+use super::tracker::Tracker;
 use super::{Analysis, GivenUp, Needs};
 
 /// How facts are gathered.
@@ -70,6 +71,7 @@ pub struct Facts {
 /// What stands between the engine and the sinks.
 #[derive(Debug)]
 struct Stage {
+    exchanges: Option<Box<Tracker>>,
     sessions: Option<Box<InOrder>>,
 }
 
@@ -111,6 +113,7 @@ impl Facts {
         config.digests |= needs.contains(Needs::DIGESTS);
         config.follow_tcp |= needs.contains(Needs::TCP);
         config.follow_packets |= needs.contains(Needs::PACKETS);
+        let exchanges = needs.contains(Needs::EXCHANGES).then(Box::default);
         let sessions = needs.contains(Needs::SESSIONS).then(|| {
             let mut analysis = Analysis::new(options.complete);
             if options.live {
@@ -123,7 +126,10 @@ impl Facts {
         });
         Self {
             engine: Engine::new(config),
-            stage: Stage { sessions },
+            stage: Stage {
+                exchanges,
+                sessions,
+            },
         }
     }
 
@@ -192,20 +198,30 @@ impl Facts {
 
     /// What was evicted because a table was full.
     pub fn given_up(&self) -> GivenUp {
-        self.stage
-            .sessions
-            .as_ref()
-            .map_or_else(GivenUp::default, |sessions| sessions.analysis.given_up())
+        let sessions = self.stage.sessions.as_ref();
+        let exchanges = self.stage.exchanges.as_ref();
+        GivenUp {
+            exchanges: exchanges.map_or(0, |tracker| tracker.evicted()),
+            ..sessions.map_or_else(GivenUp::default, |sessions| sessions.analysis.given_up())
+        }
     }
 }
 
 impl Stage {
     #[inline]
     fn take(&mut self, output: Output<'_>, sink: &mut (impl Sink + ?Sized)) {
+        let mut exchange = None;
+        if let Some(tracker) = &mut self.exchanges {
+            match output {
+                Output::Frame(frame) => exchange = tracker.place(frame),
+                Output::Event(event) => tracker.event(event),
+                _ => {}
+            }
+        }
         sink.fact(match output {
             Output::Frame(frame) => Fact::Frame(FrameFact {
                 frame,
-                exchange: None,
+                exchange: exchange.as_ref(),
             }),
             Output::Event(event) => Fact::Event(event),
             Output::Tcp(tcp) => Fact::Tcp(tcp),

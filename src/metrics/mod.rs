@@ -87,12 +87,15 @@ impl Default for Metrics {
 
 impl Sink for Metrics {
     fn needs(&self) -> Needs {
-        self.ledger.needs()
+        self.ledger.needs() | Needs::EXCHANGES
     }
 
     fn fact(&mut self, fact: Fact<'_>) {
         match fact {
-            Fact::Frame(fact) => self.frame(fact.frame),
+            Fact::Frame(fact) => {
+                self.frame(fact.frame);
+                self.latency.frame(&fact);
+            }
             Fact::Event(event) => self.event(event),
             Fact::Packet(captured) => self.time(captured.time),
             _ => {}
@@ -172,7 +175,6 @@ impl Metrics {
         if frame.missing > 0 {
             self.gap(frame.direction, Some(frame.missing));
         }
-        self.latency.frame(frame);
     }
 
     fn gap(&self, direction: Direction, bytes: Option<u64>) {
@@ -189,9 +191,6 @@ impl Metrics {
             (EventKind::Gap, Some(direction)) => self.gap(direction, event.bytes),
             (EventKind::Closed { how, .. }, _) => {
                 self.families.closed.get_or_create(&[("how", how)]).inc();
-                if let Some(connection) = event.connection {
-                    self.latency.closed(connection.number);
-                }
             }
             // Of an interface, `dropped` knows more exactly.
             (EventKind::Dropped { packets }, _) if !self.counts_drops => {

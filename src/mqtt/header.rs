@@ -50,6 +50,30 @@ impl PacketType {
         Self::Auth,
     ];
 
+    /// The type of the packet that its receiver answers it with; `qos` is that of
+    /// a PUBLISH. A SUBSCRIBE is answered by SUBACK, PUBREL by PUBCOMP, a PUBLISH
+    /// of QoS 0 by none.
+    ///
+    /// ```
+    /// use mqttdump::mqtt::PacketType;
+    ///
+    /// assert_eq!(PacketType::Publish.answered_by(1), Some(PacketType::Puback));
+    /// assert_eq!(PacketType::Puback.answered_by(0), None);
+    /// ```
+    pub const fn answered_by(self, qos: u8) -> Option<Self> {
+        match (self, qos) {
+            (Self::Connect, _) => Some(Self::Connack),
+            (Self::Publish, 1) => Some(Self::Puback),
+            (Self::Publish, 2) => Some(Self::Pubrec),
+            (Self::Pubrec, _) => Some(Self::Pubrel),
+            (Self::Pubrel, _) => Some(Self::Pubcomp),
+            (Self::Subscribe, _) => Some(Self::Suback),
+            (Self::Unsubscribe, _) => Some(Self::Unsuback),
+            (Self::Pingreq, _) => Some(Self::Pingresp),
+            _ => None,
+        }
+    }
+
     /// The specification's name, in capitals.
     pub const fn name(self) -> &'static str {
         match self {

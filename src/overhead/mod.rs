@@ -57,15 +57,15 @@ pub use traffic::{ConnectionTraffic, Frames, GroupTraffic, Headers, Shape, Traff
 pub use wake::{TAILS_MILLIS, Wakes};
 pub use whatif::{Mark, Outcome, Scenario, Stage, Tls, USUAL, WhatIf, latency_text};
 
-use books::{Books, Head, Rules};
+use books::{Books, Head, Messages, Rules};
 
 /// Fast, and seeded at random.
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 use crate::engine::{Captured, CapturedSegment, Span};
 use crate::event::EventKind;
-use crate::facts::{Fact, Needs, Sink};
-use crate::frame::{Connection, MQTTFrame};
+use crate::facts::{Fact, FrameFact, Needs, Sink};
+use crate::frame::Connection;
 use crate::limits;
 use crate::mqtt::ControlPacket;
 use crate::net::{Anatomy, Endpoint};
@@ -107,6 +107,7 @@ pub struct Ledger {
     connections: Map<u64, Entry>,
     account: Account,
     fragments: Fragments,
+    messages: Messages,
     topics: Map<Box<[u8]>, u32>,
     messages_kept: u64,
     /// Groups of all connections that are kept.
@@ -335,7 +336,8 @@ impl Ledger {
         }
     }
 
-    fn frame(&mut self, frame: &MQTTFrame<'_>) {
+    fn frame(&mut self, fact: &FrameFact<'_>) {
+        let frame = fact.frame;
         let rules = self.rules();
         let mut topic = 0;
         if let ControlPacket::Publish(publish) = &frame.packet {
@@ -346,12 +348,14 @@ impl Ledger {
                     .offer(publish.payload, publish.payload_len);
             }
         }
+        let mut messages = std::mem::take(&mut self.messages);
         if let Some(books) = self.books(frame.connection, rules) {
             let before = books.group_count();
-            books.frame(frame, topic, rules);
+            books.frame(fact, &mut messages, topic, rules);
             let more = books.group_count() - before;
             self.groups += more;
         }
+        self.messages = messages;
     }
 
     fn topic(&mut self, name: &[u8]) -> u32 {
@@ -464,13 +468,13 @@ impl Ledger {
 
 impl Sink for Ledger {
     fn needs(&self) -> Needs {
-        Needs::PACKETS
+        Needs::PACKETS | Needs::EXCHANGES
     }
 
     fn fact(&mut self, fact: Fact<'_>) {
         match fact {
             Fact::Packet(captured) => self.packet(captured),
-            Fact::Frame(fact) => self.frame(fact.frame),
+            Fact::Frame(fact) => self.frame(&fact),
             Fact::Event(event) => {
                 let rules = self.rules();
                 if let (EventKind::Closed { .. }, Some(connection)) = (event.kind, event.connection)

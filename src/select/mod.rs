@@ -26,17 +26,19 @@
 //! bytes, the PUBLISH that it answers or the one that set its alias, the
 //! answer is [`Verdict::TopicUnknown`]: better a line too many, marked, than a
 //! message silently missing. The QoS of an answer without its PUBLISH is
-//! plain from its type. See `exchange` for how answers find their question.
+//! plain from its type. Answers find their question by the facts' exchange
+//! ([`crate::facts::ExchangeFact`]).
 
-mod exchange;
+mod about;
 
 use crate::event::{Event, EventKind};
+use crate::facts::{FrameFact, Needs};
 use crate::frame::MQTTFrame;
 use crate::layer::Note;
 use crate::mqtt::topic::TopicFilter;
 use crate::mqtt::{ControlPacket, PacketType};
 
-use exchange::{About, Exchanges, Topicality};
+use about::{About, Topicality};
 
 /// What was asked for. Empty lists ask for everything.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +94,8 @@ impl Verdict {
 #[derive(Debug)]
 pub struct Selector {
     selection: Selection,
-    exchanges: Exchanges,
+    /// What exchanges are about, by [`First::slot`](crate::facts::First::slot).
+    about: Vec<About>,
 }
 
 impl Selector {
@@ -100,13 +103,20 @@ impl Selector {
     pub fn new(selection: Selection) -> Self {
         Self {
             selection,
-            exchanges: Exchanges::default(),
+            about: Vec::new(),
         }
+    }
+
+    /// What it has to know of frames.
+    pub fn needs(&self) -> Needs {
+        let asked = &self.selection;
+        Needs::EXCHANGES.when(!asked.topics.is_empty() || !asked.qos.is_empty())
     }
 
     /// Whether a frame was asked for. Wants every frame of the capture, in
     /// order: what is hidden now may be answered by what comes later.
-    pub fn frame(&mut self, frame: &MQTTFrame<'_>) -> Verdict {
+    pub fn frame(&mut self, fact: &FrameFact<'_>) -> Verdict {
+        let frame = fact.frame;
         let asked = &self.selection;
         if asked.is_empty() {
             return Verdict::Selected;
@@ -117,7 +127,7 @@ impl Selector {
         // Nothing has to be remembered of connections that are not shown.
         let mut verdict = Verdict::Selected;
         if !asked.topics.is_empty() || !asked.qos.is_empty() {
-            let about = self.exchanges.place(frame, &asked.topics);
+            let about = About::of(fact, &asked.topics, &mut self.about);
             verdict = self.judge(about);
         }
         let asked = &self.selection;
@@ -127,31 +137,17 @@ impl Selector {
         verdict
     }
 
-    /// Whether an event is shown. Wants every event of the capture.
+    /// Whether an event is shown.
     ///
     /// On connections that were asked for, everything is; when only some of
     /// their frames were, only what tells that the answer may be incomplete.
-    pub fn event(&mut self, event: &Event<'_>) -> bool {
+    pub fn event(&self, event: &Event<'_>) -> bool {
         let Some(connection) = event.connection else {
             return true;
         };
-        match (event.kind, event.direction) {
-            (EventKind::Closed { .. }, _) => self.exchanges.forget(connection.number),
-            (EventKind::Gap | EventKind::Resynchronised, Some(direction)) => {
-                self.exchanges.gap(connection.number, direction);
-            }
-            _ => {}
-        }
         self.wants_connection(connection.number)
             && self.wants_client(connection.client_id.as_deref())
             && (!self.selection.parts_connections() || is_about_completeness(event.kind))
-    }
-
-    /// How many exchanges were not remembered because a bound bit
-    /// ([`crate::limits::SELECTED_EXCHANGES`]); their answers count as of
-    /// unknown topic.
-    pub fn forgotten(&self) -> u64 {
-        self.exchanges.forgotten()
     }
 
     fn judge(&self, about: About) -> Verdict {

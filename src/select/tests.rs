@@ -1,6 +1,8 @@
 use std::net::IpAddr;
 
 use super::*;
+use crate::facts::Tracker;
+use crate::frame::MQTTFrame;
 use crate::frame::{Connection, Direction, PerDirection, Transport};
 use crate::limits::SETTLED_EXCHANGES;
 use crate::mqtt::packet::{Ack, Connack, Connect, Publish, Suback, Subscribe, Unsubscribe, Will};
@@ -15,6 +17,7 @@ use Verdict::{Hidden, Selected, TopicUnknown};
 /// A capture in which frames are said one by one.
 struct Said {
     selector: Selector,
+    tracker: Tracker,
     connection: Connection,
 }
 
@@ -25,6 +28,7 @@ fn asking(selection: Selection) -> Said {
     };
     Said {
         selector: Selector::new(selection),
+        tracker: Tracker::default(),
         connection: Connection {
             number: 1,
             client: end(1, 40000),
@@ -60,7 +64,7 @@ impl Said {
         packet: ControlPacket<'_>,
         topic: Option<&str>,
     ) -> Verdict {
-        self.selector.frame(&MQTTFrame {
+        let frame = MQTTFrame {
             header: FixedHeader {
                 first,
                 length_bytes: 1,
@@ -83,6 +87,10 @@ impl Said {
             place: Default::default(),
             started: Timestamp::default(),
             received: Default::default(),
+        };
+        self.selector.frame(&FrameFact {
+            frame: &frame,
+            exchange: self.tracker.place(&frame).as_ref(),
         })
     }
 
@@ -165,14 +173,16 @@ impl Said {
     }
 
     fn event(&mut self, kind: EventKind, direction: Option<Direction>) -> bool {
-        self.selector.event(&Event {
+        let event = Event {
             kind,
             time: Timestamp::default(),
             packet: PacketRef::default(),
             connection: Some(&self.connection),
             direction,
             bytes: None,
-        })
+        };
+        self.tracker.event(&event);
+        self.selector.event(&event)
     }
 }
 
@@ -352,7 +362,7 @@ fn memory_is_bounded_by_what_is_open() {
         said.publish(Up, 1, id, "plant/x");
         said.ack(Down, PacketType::Puback, id);
     }
-    assert!(said.selector.exchanges.total() <= SETTLED_EXCHANGES + 1);
+    assert!(said.tracker.total() <= SETTLED_EXCHANGES + 1);
     // The open one is still known.
     assert_eq!(said.ack(Down, PacketType::Pubrec, 60000), Selected);
     said.event(
@@ -362,14 +372,14 @@ fn memory_is_bounded_by_what_is_open() {
         },
         None,
     );
-    assert_eq!(said.selector.exchanges.total(), 0);
-    assert_eq!(said.selector.forgotten(), 0);
+    assert_eq!(said.tracker.total(), 0);
+    assert_eq!(said.tracker.evicted(), 0);
 }
 
 #[test]
 fn settled_exchanges_make_room_for_new_ones() {
     let mut said = asking(topics(&["plant/#"]));
-    said.selector.exchanges.limit(10);
+    said.tracker.limit(10);
     for number in 1..=4 {
         said.connection.number = number;
         for id in 1..=3 {
@@ -377,13 +387,13 @@ fn settled_exchanges_make_room_for_new_ones() {
             said.ack(Down, PacketType::Puback, id);
         }
     }
-    assert_eq!(said.selector.forgotten(), 0);
-    assert!(said.selector.exchanges.total() <= 10);
+    assert_eq!(said.tracker.evicted(), 0);
+    assert!(said.tracker.total() <= 10);
     // Open ones do not, and what has no room is unknown, not wrong.
     for id in 10..30 {
         said.publish(Up, 1, id, "office/x");
     }
-    assert!(said.selector.forgotten() > 0);
+    assert!(said.tracker.evicted() > 0);
     assert_eq!(said.ack(Down, PacketType::Puback, 10), Hidden);
     assert_eq!(said.ack(Down, PacketType::Puback, 29), TopicUnknown);
 }

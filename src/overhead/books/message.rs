@@ -3,7 +3,8 @@
 use super::super::account::{GroupKey, Ladder, Message, MessageCauses, Step};
 use super::super::traffic;
 use super::{Books, Rules};
-use crate::frame::{Direction, MQTTFrame, PerDirection};
+use crate::facts::{FrameFact, Role};
+use crate::frame::{MQTTFrame, PerDirection};
 use crate::limits;
 use crate::mqtt::ControlPacket;
 use crate::mqtt::packet::Publish;
@@ -33,57 +34,73 @@ pub(super) struct Owner {
 /// Messages of a connection whose frames are noted one by one.
 const LADDERS: u64 = 8;
 
+/// The message of each exchange that is not complete, by
+/// [`First::slot`](crate::facts::First::slot).
+#[derive(Debug, Default)]
+pub(in super::super) struct Messages(Vec<Option<u32>>);
+
+impl Messages {
+    fn get(&self, slot: u32) -> Option<u32> {
+        self.0.get(slot as usize).copied().flatten()
+    }
+
+    fn set(&mut self, slot: u32, message: Option<u32>) {
+        let slot = slot as usize;
+        if slot >= self.0.len() {
+            self.0.resize(slot + 1, None);
+        }
+        self.0[slot] = message;
+    }
+}
+
 impl Books {
     /// The message that a packet of an exchange belongs to.
     pub(super) fn owner(
         &mut self,
-        frame: &MQTTFrame<'_>,
+        fact: &FrameFact<'_>,
+        messages: &mut Messages,
         topic: u32,
         rules: Rules,
     ) -> Option<Owner> {
-        let direction = frame.direction;
-        let answered = direction.reversed();
-        let failed = |code: Option<u8>| code.is_some_and(|code| code >= 0x80);
-        match &frame.packet {
-            ControlPacket::Publish(publish) => {
-                let key = publish.packet_id.map(|id| (direction, id));
-                if let Some(key) = key.filter(|_| frame.header.dup())
-                    && let Some(&(slot, _)) = self.exchanges.get(&key)
-                {
-                    return Some(Owner {
-                        slot,
-                        completes: false,
-                    });
-                }
-                let slot = self.begin(frame, publish, topic);
-                if let Some(key) = key
-                    && let Some((old, _)) = self.exchanges.insert(key, (slot, frame.header.qos()))
-                {
-                    self.complete(old, rules);
-                }
-                Some(Owner {
-                    slot,
-                    completes: key.is_none(),
-                })
+        let frame = fact.frame;
+        let slot = fact
+            .exchange
+            .and_then(|exchange| exchange.first)
+            .map(|first| first.slot);
+        if let ControlPacket::Publish(publish) = &frame.packet {
+            let known = slot.and_then(|slot| messages.get(slot));
+            let role = fact.exchange.map(|exchange| exchange.role);
+            if let Some(message) = known.filter(|_| role == Some(Role::Repeats)) {
+                return Some(Owner {
+                    slot: message,
+                    completes: false,
+                });
             }
-            ControlPacket::Puback(ack) | ControlPacket::Pubcomp(ack) => {
-                self.answer((answered, ack.packet_id?), true)
+            let message = self.begin(frame, publish, topic);
+            if let Some(old) = known.filter(|_| fact.exchange.is_some_and(|e| e.replaces)) {
+                self.complete(old, rules);
             }
-            ControlPacket::Pubrec(ack) => self.answer((answered, ack.packet_id?), failed(ack.code)),
-            ControlPacket::Pubrel(ack) => self.answer((direction, ack.packet_id?), false),
-            _ => None,
+            if let Some(slot) = slot {
+                messages.set(slot, Some(message));
+            }
+            return Some(Owner {
+                slot: message,
+                completes: slot.is_none(),
+            });
         }
-    }
-
-    fn answer(&mut self, key: (Direction, u16), completes: bool) -> Option<Owner> {
-        let Some(&(slot, _)) = self.exchanges.get(&key) else {
+        let exchange = fact.exchange.filter(|exchange| exchange.is_message())?;
+        let Some((slot, message)) = slot.and_then(|slot| Some((slot, messages.get(slot)?))) else {
             self.account.orphans += 1;
             return None;
         };
+        let completes = exchange.role == Role::Completes;
         if completes {
-            self.exchanges.remove(&key);
+            messages.set(slot, None);
         }
-        Some(Owner { slot, completes })
+        Some(Owner {
+            slot: message,
+            completes,
+        })
     }
 
     /// Its exchange is over; its bytes may still come again.

@@ -25,11 +25,13 @@ use super::share::Share;
 use super::traffic;
 use super::wake::Wakes;
 use crate::engine::{Captured, CapturedSegment, Span};
+use crate::facts::FrameFact;
 use crate::flow::Carried;
-use crate::frame::{Connection, Direction, MQTTFrame, PerDirection};
+use crate::frame::{Connection, Direction, PerDirection};
 use crate::limits;
 use crate::net::{Endpoint, TcpFlags};
 use lane::{Fresh, Kind, Lane, Progress, Waiting};
+pub(super) use message::Messages;
 use message::Open;
 use post::Piece;
 
@@ -56,8 +58,6 @@ pub(super) struct Books {
     lanes: PerDirection<Lane>,
     open: Vec<Option<Open>>,
     free: Vec<u32>,
-    /// Incomplete exchanges by the direction and identifier of their PUBLISH.
-    exchanges: Map<(Direction, u16), (u32, u8)>,
     groups: Map<GroupKey, GroupBooks>,
     traffic: traffic::ConnectionTraffic,
     doubts: Doubts,
@@ -113,7 +113,6 @@ impl Books {
             lanes: Default::default(),
             open: Vec::new(),
             free: Vec::new(),
-            exchanges: Map::default(),
             groups: Map::default(),
             traffic: traffic::ConnectionTraffic::new(),
             doubts: Default::default(),
@@ -247,10 +246,17 @@ impl Books {
     }
 
     /// A control packet: what its bytes are, and whose.
-    pub(super) fn frame(&mut self, frame: &MQTTFrame<'_>, topic: u32, rules: Rules) {
+    pub(super) fn frame(
+        &mut self,
+        fact: &FrameFact<'_>,
+        messages: &mut Messages,
+        topic: u32,
+        rules: Rules,
+    ) {
+        let frame = fact.frame;
         self.learn(frame.connection);
         let owner = match is_of_exchange(frame.header.packet_type()) {
-            true => self.owner(frame, topic, rules),
+            true => self.owner(fact, messages, topic, rules),
             false => None,
         };
         self.traffic.frame(frame);

@@ -104,6 +104,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("anstream", &["cli"]),
     ("anstyle", &["cli", "report"]),
     ("base64", &["report"]),
+    ("bzip2", &["capture"]),
     ("cbc", &["layer/tls/cipher.rs"]),
     ("ccm", &["layer/tls/cipher.rs"]),
     ("chacha20poly1305", &["layer/tls/cipher.rs"]),
@@ -132,6 +133,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("itoa", &["report"]),
     ("jiff", &["report", "cli"]),
     ("lz4_flex", &["capture"]),
+    ("lzma_rust2", &["capture"]),
     ("nix", &["capture/live", "cli/live"]),
     ("nom", &["layer", "mqtt"]),
     (

@@ -5,6 +5,8 @@
 //! | `1f 8b` | gzip, members one after another | `flate2` |
 //! | `28 b5 2f fd`, `5? 2a 4d 18` | zstd, frames one after another, skippable frames | `ruzstd` |
 //! | `04 22 4d 18`, `02 21 4c 18` | lz4 frames, legacy lz4 | `lz4_flex` |
+//! | `fd 37 7a 58` | xz, streams one after another | `lzma-rust2` |
+//! | `42 5a 68` | bzip2, streams one after another | `bzip2`, in Rust |
 //!
 //! gzip and lz4 hand on what they have unpacked as soon as they have it, so
 //! that they suit a pipe that is still growing; `ruzstd` holds a window back
@@ -13,8 +15,10 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use lz4_flex::frame::FrameDecoder as Lz4Decoder;
+use lzma_rust2::XzReader;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder as ZstdDecoder};
 
@@ -29,6 +33,8 @@ pub(super) fn recognise(magic: [u8; 4]) -> Option<Compression> {
         [0x1f, 0x8b, ..] => Some(Compression::Gzip),
         [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Some(Compression::Zstd),
         [0x04, 0x22, 0x4d, 0x18] | [0x02, 0x21, 0x4c, 0x18] => Some(Compression::Lz4),
+        [0xfd, b'7', b'z', b'X'] => Some(Compression::Xz),
+        [b'B', b'Z', b'h', b'1'..=b'9'] => Some(Compression::Bzip2),
         _ => None,
     }
 }
@@ -43,6 +49,8 @@ pub(super) fn unpack(
         Compression::Gzip => Box::new(Pieces(MultiGzDecoder::new(input))),
         Compression::Zstd => Box::new(Zstd::new(input)),
         Compression::Lz4 => Box::new(Lz4(Lz4Decoder::new(input))),
+        Compression::Xz => Box::new(XzReader::new(input, true)),
+        Compression::Bzip2 => Box::new(Pieces(MultiBzDecoder::new(input))),
     }
 }
 

@@ -261,6 +261,10 @@ pub enum Compression {
     Zstd,
     /// LZ4 frame format, one or more frames.
     Lz4,
+    /// The .xz file format, one or more streams.
+    Xz,
+    /// bzip2, one or more streams.
+    Bzip2,
 }
 
 impl fmt::Display for Compression {
@@ -269,6 +273,8 @@ impl fmt::Display for Compression {
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
             Self::Lz4 => "lz4",
+            Self::Xz => "xz",
+            Self::Bzip2 => "bzip2",
         })
     }
 }

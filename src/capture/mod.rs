@@ -36,6 +36,7 @@ mod owned;
 mod pcap;
 mod pcapng;
 mod sink;
+mod snoop;
 mod source;
 #[cfg(test)]
 mod testing;

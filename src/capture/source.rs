@@ -26,6 +26,7 @@ use super::meanwhile::{Lost, Meanwhile};
 use super::options::Options;
 use super::pcap::Pcap;
 use super::pcapng::{Part, Pcapng};
+use super::snoop::Snoop;
 
 /// How far the time of a followed file stays behind the clock: its writer needs
 /// some to write.
@@ -158,6 +159,7 @@ pub struct Capture {
 enum Reader {
     Pcap(Pcap, Arc<Interface>),
     Pcapng(Pcapng),
+    Snoop(Snoop, Arc<Interface>),
 }
 
 /// Where in the unread bytes a record lies.
@@ -289,6 +291,7 @@ impl Capture {
         !match &self.reader {
             Reader::Pcap(pcap, _) => pcap.is_complete(next),
             Reader::Pcapng(pcapng) => pcapng.is_complete(next),
+            Reader::Snoop(snoop, _) => snoop.is_complete(next),
         }
     }
 
@@ -306,7 +309,7 @@ impl Capture {
     /// as it is read.
     pub fn interface(&self) -> Option<&Arc<Interface>> {
         match &self.reader {
-            Reader::Pcap(_, interface) => Some(interface),
+            Reader::Pcap(_, interface) | Reader::Snoop(_, interface) => Some(interface),
             Reader::Pcapng(_) => None,
         }
     }
@@ -367,6 +370,7 @@ impl Capture {
         match &mut self.reader {
             Reader::Pcap(pcap, interface) => pcap.frame(buffer, interface.link_type),
             Reader::Pcapng(pcapng) => pcapng.frame(buffer),
+            Reader::Snoop(snoop, interface) => snoop.frame(buffer, interface.link_type),
         }
     }
 
@@ -452,7 +456,7 @@ impl Capture {
             return self.errors.push(error);
         }
         let in_packet = match &self.reader {
-            Reader::Pcap(..) => true,
+            Reader::Pcap(..) | Reader::Snoop(..) => true,
             Reader::Pcapng(pcapng) => pcapng.is_packet(self.input.buffer.unread()),
         };
         let place = if in_packet {
@@ -484,7 +488,7 @@ impl Capture {
         match (self.framed.as_ref()?, &self.reader) {
             (Framed::Packet(framed), reader) => {
                 let interface = match reader {
-                    Reader::Pcap(_, interface) => interface,
+                    Reader::Pcap(_, interface) | Reader::Snoop(_, interface) => interface,
                     Reader::Pcapng(pcapng) => pcapng.interface(framed.interface)?,
                 };
                 Some(Item::Packet(Packet {
@@ -544,6 +548,10 @@ impl Reader {
                 let (pcap, interface) =
                     Pcap::open(&mut input.buffer, file, order, nanoseconds, modified)?;
                 Ok(Self::Pcap(pcap, Arc::new(interface)))
+            }
+            Some(Format::Snoop) => {
+                let (snoop, interface) = Snoop::open(&mut input.buffer, file)?;
+                Ok(Self::Snoop(snoop, Arc::new(interface)))
             }
             None => {
                 // The longest magic number there is, and a line of text. Not
@@ -748,7 +756,7 @@ mod tests {
             refused(b"\x02\x01\xff\xff\0\0"),
             "test: starts with 02 01 ff ff, expected a pcap or pcapng capture"
         );
-        assert!(refused(b"snoop\0\0\0\0\0\0\x02").contains("is a snoop capture"));
+        assert!(refused(b"snoop\0\0\0\0\0\0\x02").contains("file header"));
         let missing = Capture::open("/nonexistent/capture.pcap".as_ref(), 0).err();
         let message = missing.expect("no such file").to_string();
         assert!(message.starts_with("/nonexistent/capture.pcap: cannot open: "));

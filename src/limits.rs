@@ -237,3 +237,5 @@ pub const TLS_KEY_UPDATES: usize = 3;
 pub const HELD_FRAMES: usize = 256;
 /// Bytes of frames that wait so, over all connections.
 pub const HELD_BYTES: usize = 8 << 20;
+/// Connections that closed and whose late frames are told from those of others.
+pub const CLOSED_CONNECTIONS: usize = 256;

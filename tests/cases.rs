@@ -45,8 +45,6 @@ const KNOWN_FAILURES: &[&str] = &[
     "legal2/clockstep-refused.pcap",
     "legal2/v5-server-disconnect-codes.pcap",
     "legal3/username-is-a-token.pcap",
-    "legal3/fin-lost-retransmitted.pcap",
-    "law/law-ref-nofin.pcap",
     "skew/r8-mosquitto-mqttjs5ws0.002.pcap",
 ];
 

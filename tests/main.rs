@@ -31,6 +31,8 @@ mod hostile;
 mod laws;
 /// What a lost segment costs over TLS and WebSocket.
 mod losses;
+/// The order of capture.
+mod order;
 /// Every byte accounted for, against the accounts of others.
 mod overhead;
 /// The same conversation told in many ways: one expectation, many paths.

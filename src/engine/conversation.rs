@@ -528,8 +528,8 @@ impl Conversation {
         lane.framer.as_mut().map(|framer| f(framer, &mut sink))
     }
 
-    /// What TCP itself tells. Acknowledgements only if they are the first of
-    /// some frame.
+    /// What TCP itself shows. Acknowledgements only if they are the first of some
+    /// frame, or of a FIN.
     pub(super) fn tcp(
         &mut self,
         from: End,
@@ -540,7 +540,9 @@ impl Conversation {
         let direction = self.direction(from);
         if let TcpFact::Acknowledged { offset } = fact {
             let lane = &mut self.lanes[direction.reversed()];
-            if offset <= lane.acked || lane.acked >= lane.framed {
+            // One beyond all that was read acknowledges a FIN.
+            let is_fin = offset == lane.read + 1;
+            if offset <= lane.acked || lane.acked >= lane.framed && !is_fin {
                 return;
             }
             lane.acked = offset;

@@ -66,6 +66,9 @@ pub struct ConnectionFacts {
     pub disconnect: PerDirection<Option<(Seen, u8)>>,
     /// When each side sent FIN, by the direction it sends in.
     pub fin: PerDirection<Option<Timestamp>>,
+    /// The peer has acknowledged one more than the last frame's end: a FIN, also
+    /// one that was not captured, or the first byte of what was not read.
+    fin_acked: PerDirection<bool>,
     /// One side had no room for more bytes at some time.
     pub zero_window: bool,
     /// The packet with the first text message of the WebSocket that went this
@@ -330,6 +333,7 @@ impl ConnectionFacts {
             latest: PerDirection::both(None),
             disconnect: PerDirection::both(None),
             fin: PerDirection::both(None),
+            fin_acked: PerDirection::default(),
             zero_window: false,
             text: PerDirection::both(None),
             session: Session::default(),
@@ -641,6 +645,8 @@ impl ConnectionFacts {
             self.client_id.clone_from(&frame.connection.client_id);
         }
         self.alive(direction, frame.time);
+        // The acknowledgement may have come before the frame that it is beyond.
+        self.fin_acked[direction] = self.acked[direction].0 == frame.end() + 1;
         self.note_faults(frame, seen);
         if self.text[way].take().is_some() {
             self.due(Cause::TextMessage, direction.reversed(), frame);
@@ -764,7 +770,9 @@ impl ConnectionFacts {
         time: Timestamp,
         mut tell: impl FnMut(&StillOpen<'_>),
     ) {
-        if self.close_due.is_empty() || self.fin != PerDirection::both(None) {
+        let is_closing =
+            self.fin != PerDirection::both(None) || self.fin_acked != PerDirection::both(false);
+        if self.close_due.is_empty() || is_closing {
             return;
         }
         let mut due = std::mem::take(&mut self.close_due);
@@ -845,6 +853,8 @@ impl ConnectionFacts {
                     return;
                 }
                 self.acked[way] = (offset, time);
+                let end = self.latest[way].map(|seen| seen.end);
+                self.fin_acked[way] = end.is_some_and(|end| offset == end + 1);
                 while let Some(&(end, what)) = self.unacked[way].front()
                     && end <= offset
                 {
@@ -887,6 +897,13 @@ impl ConnectionFacts {
             if direction.is_none_or(|direction| direction == way) {
                 self.taint(way, reason);
             }
+        }
+    }
+
+    /// It was over before, as far as the capture shows.
+    pub(super) fn came_late(&mut self) {
+        for way in Direction::ALL {
+            self.taint(way, Reason::Crossing);
         }
     }
 

@@ -35,7 +35,7 @@ mod sink;
 mod stage;
 mod tracker;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::engine::{Output, Tcp};
@@ -123,6 +123,9 @@ struct Analysis {
     brokers: Brokers,
     /// The connection that last was accepted for a client.
     live: HashMap<Key, u64>,
+    /// Connections that closed lately: what comes of them after that was captured
+    /// late.
+    closed: VecDeque<u64>,
     vouched: bool,
     /// Packets of this time and before may be missing, as the capture says.
     lossy_until: Timestamp,
@@ -214,12 +217,16 @@ impl Analysis {
     /// What is known of a connection, of which something was seen just now.
     fn known(&mut self, connection: &Connection, now: Timestamp) -> &mut ConnectionFacts {
         let is_lossy = now <= self.lossy_until;
+        let closed = &self.closed;
         self.connections
             .entry(connection.number)
             .or_insert_with(|| {
                 let mut facts = ConnectionFacts::new(connection);
                 if is_lossy {
                     facts.dropped();
+                }
+                if closed.contains(&connection.number) {
+                    facts.came_late();
                 }
                 Box::new(facts)
             })
@@ -546,6 +553,10 @@ impl Analysis {
         let Some(mut connection) = self.connections.remove(&number) else {
             return;
         };
+        if self.closed.len() == limits::CLOSED_CONNECTIONS {
+            self.closed.pop_front();
+        }
+        self.closed.push_back(number);
         if let Some(deadlines) = &mut self.deadlines {
             deadlines.forget(&connection);
         }

@@ -194,7 +194,9 @@ impl Sequencer {
             return out(Output::Event(event));
         };
         let number = connection.number;
-        let Some(pending) = self.connections.get_mut(&number) else {
+        let is_apart = matches!(event.kind, EventKind::Opened)
+            || matches!(event.kind, EventKind::Layer(_)) && event.direction.is_none();
+        let Some(pending) = self.connections.get_mut(&number).filter(|_| !is_apart) else {
             return out(Output::Event(event));
         };
         let before = pending.bytes;

@@ -162,8 +162,7 @@ impl<S> Flow<S> {
         let new = self.packets == 0;
         self.packets = self.packets.wrapping_add(1);
         if syn && self.halves[me].isn.is_none() {
-            self.halves[me].syn(segment.seq);
-            self.info.from_start[me] = self.halves[me].next() == 0;
+            self.info.from_start[me] = self.halves[me].syn(segment.seq);
             if !ack && self.info.initiator.is_none() {
                 self.info.initiator = Some(from);
                 self.info.first = now;
@@ -179,10 +178,11 @@ impl<S> Flow<S> {
             let half = &mut self.halves[other];
             if half.next_seq().is_none() && !flags.has(TcpFlags::RST) {
                 half.start_at(segment.ack);
-                // The first acknowledgement of who opened the connection stands
-                // right after the SYN of who accepted it.
-                self.info.from_start[other] =
-                    self.info.initiator == Some(from) && !half.seen && self.packets <= 2;
+                // A SYN-ACK acknowledges the SYN alone, and the first
+                // acknowledgement of who opened the connection stands right
+                // after the SYN of who accepted it.
+                let is_first = self.info.initiator == Some(from) && !half.seen && self.packets <= 2;
+                self.info.from_start[other] = syn || is_first;
             }
             half.ack(segment.ack);
             acked = half.offset_of(segment.ack);

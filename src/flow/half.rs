@@ -105,12 +105,16 @@ const CREDIBLE_ACK: u64 = 16 << 20;
 const HOLES_KEPT: usize = 16;
 
 impl Half {
-    /// The SYN of this side.
-    pub(super) fn syn(&mut self, seq: u32) {
+    /// The SYN of this side. Returns whether offset 0 is the byte after it: not
+    /// when bytes were taken before that lie elsewhere.
+    pub(super) fn syn(&mut self, seq: u32) -> bool {
         self.isn = Some(seq);
-        if self.seq.is_none() {
-            self.seq = Some(seq.wrapping_add(1));
+        let first = seq.wrapping_add(1);
+        // An acknowledgement that was captured before told a later position.
+        if self.seq.is_none() || self.next == 0 && self.pieces.is_empty() && self.cuts.is_empty() {
+            self.seq = Some(first);
         }
+        self.position(first) == 0
     }
 
     /// Takes `seq` as the start of what will be seen, unless something told

@@ -1,0 +1,177 @@
+//! The order of capture decides nothing: two tap ports without a common clock, a
+//! host with several queues and a clock that is set make no violation.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use mqttdump::engine::Config;
+use mqttdump::facts::{Fact, Facts, Needs, Options as Gather, Sink};
+use mqttdump::packet::{CapturedPacket, PacketRef};
+use mqttdump::rules::{Check, Finding, Options, Verdict};
+use mqttdump::time::Timestamp;
+
+use crate::rules::{Dice, cut_of, cuts, judge, packets_of, told, walk};
+use crate::support::program::project;
+use crate::support::stack::OwnedPacket;
+
+/// Which direction each packet went: `None` without a TCP segment.
+#[derive(Default)]
+struct Directions(Vec<Option<bool>>);
+
+impl Sink for Directions {
+    fn needs(&self) -> Needs {
+        Needs::PACKETS
+    }
+
+    fn fact(&mut self, fact: Fact<'_>) {
+        if let Fact::Packet(captured) = fact {
+            let at = captured.packet.number as usize - 1;
+            self.0.resize(self.0.len().max(at + 1), None);
+            self.0[at] = captured.segment.as_ref().map(|segment| {
+                let server = |port: u16| matches!(port, 1883 | 8883 | 80 | 443 | 18_800..=18_899);
+                match (server(segment.src.port), server(segment.dst.port)) {
+                    (true, false) => false,
+                    (false, true) => true,
+                    _ => segment.src.port > segment.dst.port,
+                }
+            });
+        }
+    }
+}
+
+fn directions(packets: &[OwnedPacket]) -> Vec<Option<bool>> {
+    let mut directions = Directions::default();
+    let mut facts = Facts::new(Config::default(), Gather::default(), &directions);
+    for (number, packet) in (1..).zip(packets) {
+        let captured = CapturedPacket {
+            id: PacketRef { number, file: 0 },
+            time: Timestamp::from_nanos(packet.time),
+            link_type: packet.link,
+            original_len: packet.original_len,
+            data: &packet.data,
+        };
+        facts.push(&captured, &mut directions);
+    }
+    facts.finish(&mut directions);
+    directions.0.resize(packets.len(), None);
+    directions.0
+}
+
+const MILLISECOND: i64 = 1_000_000;
+const SECOND: i64 = 1_000 * MILLISECOND;
+
+/// The packets as another tap, host or clock shows them; and what was done.
+fn disorder(
+    packets: &[OwnedPacket],
+    directions: &[Option<bool>],
+    dice: &mut Dice,
+) -> (Vec<OwnedPacket>, String) {
+    let mut packets = packets.to_vec();
+    match dice.roll(3) {
+        0 => {
+            let up = dice.roll(2) == 0;
+            let by = dice.roll(10 * MILLISECOND as u64 + 1) as i64;
+            let shifted = packets.iter_mut().zip(directions);
+            for (packet, _) in shifted.filter(|(_, direction)| **direction == Some(up)) {
+                packet.time += by;
+            }
+            packets.sort_by_key(|packet| packet.time);
+            (packets, format!("up: {up} shifted by {by} ns"))
+        }
+        1 => {
+            let crossing: Vec<usize> = (1..packets.len())
+                .filter(
+                    |&i| matches!((directions[i - 1], directions[i]), (Some(a), Some(b)) if a != b),
+                )
+                .collect();
+            let mut exchanged = Vec::new();
+            for &i in &crossing {
+                let apart = exchanged.last().is_none_or(|last| last + 1 < i);
+                if apart && dice.roll(4) == 0 {
+                    let (early, late) = (packets[i - 1].time, packets[i].time);
+                    packets.swap(i - 1, i);
+                    (packets[i - 1].time, packets[i].time) = (early, late);
+                    exchanged.push(i);
+                }
+            }
+            (packets, format!("exchanged before {exchanged:?}"))
+        }
+        _ => {
+            let from = dice.roll(packets.len() as u64) as usize;
+            let most = [10, 600, 7200][dice.roll(3) as usize];
+            let step = 1 + dice.roll(most) as i64;
+            let step = step * SECOND * [1, -1][dice.roll(2) as usize];
+            packets[from..]
+                .iter_mut()
+                .for_each(|packet| packet.time += step);
+            (
+                packets,
+                format!("clock stepped by {step} ns from {}", from + 1),
+            )
+        }
+    }
+}
+
+/// Disorder, and disorder with losses, accuses nobody.
+fn accuses_nobody(name: &str, packets: &[OwnedPacket], times: usize, wrong: &mut String) {
+    let violations = |packets: &[OwnedPacket]| -> Vec<Finding> {
+        let mut found = judge(packets, Options::default());
+        found.retain(|found| found.verdict == Verdict::Violation);
+        found
+    };
+    let whole = violations(packets);
+    let directions = directions(packets);
+    let mut dice = Dice(0x5851_f42d_4c95_7f2d ^ packets.len() as u64);
+    for _ in 0..times {
+        let (mut other, mut what) = disorder(packets, &directions, &mut dice);
+        if dice.roll(3) == 0 {
+            let kept = cut_of(&other, &mut dice);
+            what += &format!(", without {} packets", other.len() - kept.len());
+            other = kept.iter().map(|i| other[*i].clone()).collect();
+        }
+        let clock = what.starts_with("clock");
+        for found in violations(&other) {
+            let known = whole
+                .iter()
+                .any(|known| known.rule.id == found.rule.id && known.by == found.by);
+            // A clock that is set looks like a wait, where nothing else tells.
+            let known = known || clock && matches!(found.rule.check, Check::StillOpen(_));
+            if !known && wrong.len() < 20_000 {
+                let _ = writeln!(wrong, "{name}, {what}:\n{}", told(&[found]));
+            }
+        }
+    }
+}
+
+#[test]
+fn order_of_capture_makes_no_violation() {
+    let (mut wrong, mut captures) = (String::new(), 0);
+    let mut files: Vec<PathBuf> = [
+        "fixtures/captures",
+        "fixtures/violations",
+        "fixtures/verdicts",
+    ]
+    .iter()
+    .flat_map(|folder| walk(&project(folder)))
+    .collect();
+    files.sort();
+    let times = cuts() / 10;
+    for file in files {
+        let packets = packets_of(&file);
+        // A second of work for each capture is too much.
+        if packets.len() < 2 || packets.len() > 40 * cuts() {
+            continue;
+        }
+        captures += 1;
+        accuses_nobody(&name(&file), &packets, times.max(1), &mut wrong);
+    }
+    assert!(captures > 200, "{captures}");
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+fn name(file: &Path) -> String {
+    file.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}

@@ -1,5 +1,6 @@
 //! MQTT traffic, read out of packet captures.
 pub mod capture;
+pub mod clock;
 pub mod direction;
 pub mod engine;
 pub mod event;
@@ -18,4 +19,5 @@ pub mod packet;
 pub mod report;
 pub mod rules;
 pub mod select;
+pub mod sessions;
 pub mod time;

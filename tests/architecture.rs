@@ -13,6 +13,7 @@ use crate::support::program::project;
 /// outer ring and may use everything; nothing may use them.
 const MODULES: &[(&str, &[&str])] = &[
     ("time", &[]),
+    ("clock", &["time"]),
     ("direction", &[]),
     ("limits", &[]),
     ("packet", &["time", "link"]),
@@ -63,7 +64,7 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "rules",
         &[
-            "facts", "event", "frame", "limits", "mqtt", "packet", "select", "time",
+            "facts", "event", "frame", "limits", "mqtt", "overhead", "packet", "select", "time",
         ],
     ),
     (
@@ -83,8 +84,12 @@ const MODULES: &[(&str, &[&str])] = &[
         "report",
         &[
             "facts", "event", "frame", "layer", "limits", "mqtt", "net", "overhead", "packet",
-            "rules", "time",
+            "rules", "sessions", "time",
         ],
+    ),
+    (
+        "sessions",
+        &["event", "facts", "frame", "mqtt", "net", "time"],
     ),
     // What others collect, while it happens.
     (

@@ -1,58 +1,49 @@
-//! `mqttdump check`: judges captures.
+//! `mqttdump check`: checks captures against the rules.
 //!
 //! ```text
-//! capture ─packet→ gate → engine ─frame, event, TCP fact→ judge ─finding→ sieve ─→ report
-//!                                                                       allowed, known
+//! Fact ─→ Judge ─finding→ FindingFilter ─→ report
+//!     └─→ Ledger          allowed, known
 //! ```
 //!
 //! Each positional FILE is a capture of its own; the parts given with `-r` are
 //! one together.
 //!
-//! What is not over is judged as it happens: findings are told when they arise,
-//! each once on its connection, and how often they came is in the summaries. The
-//! formats that are one document tell what is settled, at the end.
+//! While a capture grows, findings are reported when they arise, each once on its
+//! connection, and how often they came is in the summaries. The formats that are
+//! one document report what is settled, at the end.
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, ValueEnum, ValueHint};
+use clap::{ArgAction, Args, ValueHint};
 use jiff::tz::TimeZone;
-use mqttdump::capture::{Block, Dropped, Merge, Packet};
-use mqttdump::facts::Facts;
+use mqttdump::engine::Summary;
+use mqttdump::facts;
 use mqttdump::limits;
 use mqttdump::mqtt::TopicFilter;
-use mqttdump::overhead::{self, Account, Ledger, Level};
-use mqttdump::report::findings::fingerprint::fingerprint;
+use mqttdump::overhead::{self, Ledger, Level};
 use mqttdump::report::findings::{
-    self, CaptureResult, CheckSummary, FINDINGS_REPORTS, FindingsFormat, FindingsOptions,
-    FindingsReport,
+    self, CaptureResult, FINDINGS_REPORTS, FindingsFormat, FindingsOptions, FindingsReport,
 };
 use mqttdump::rules::{
-    self, Budgets, Expensive, Finding, Judge, MOST_PACKETS, Rule, SizeBudget, Verdict,
+    self, Baseline, Budgets, FailOn, Finding, FindingFilter, Judge, Rule, SizeBudget, Tally,
 };
-use mqttdump::time::Timestamp;
 
 use super::args::value;
 use super::args::{Captures, Interim, Output as OutputArgs, Selecting, Watching};
-use super::bounded;
+use super::baseline;
 use super::command::{Command, Exit};
-use super::console::{complain, counted};
+use super::console::{complain, counted, plain, were};
+use super::driver::{Driver, Job, Outcome, Trouble};
 use super::explain::unknown;
-use super::gate::Gate;
-use super::keylog::{self, KeyLogFile};
 use super::output::Output;
 use super::overhead::parse_level;
-use super::progress::Progress;
 use super::reading::{Reading, Verb};
-use super::run::{Consumer, Lookout, read};
-use super::save::may_write;
 use super::source::Source;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
-use super::watch::{Interval, Watch};
+use super::watch::Interval;
 
 /// Options of `check`.
 #[derive(Args, Clone, Debug, Default)]
@@ -92,12 +83,15 @@ pub(crate) struct CheckArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Checking")]
 struct Checking {
-    /// Lowest verdict that makes the exit status 1
+    /// Lowest verdict that makes the exit status 1: violation, warning,
+    /// cannot-tell or never; for some rules another one, as RULE=VERDICT
     ///
     /// A violation is proven by the capture. A warning rests on configuration,
     /// timing or other connections. The verdict is cannot tell when something
-    /// looks wrong but the capture lacks the proof.
-    #[arg(long, value_name = "VERDICT", value_enum, default_value_t = FailOn::Violation)]
+    /// looks wrong but the capture lacks the proof. For example
+    /// `warning,qos-raised=never`.
+    #[arg(long, value_name = "VERDICT[,RULE=VERDICT]...", default_value = "violation",
+          value_parser = FailOn::parse)]
     fail_on: FailOn,
 
     /// Check this rule only. Repeatable
@@ -164,20 +158,6 @@ struct BudgetArgs {
     /// Fail if a client publishes to such a topic. Repeatable
     #[arg(long, value_name = "FILTER", action = ArgAction::Append)]
     forbid_topic: Vec<String>,
-}
-
-/// What makes `check` fail.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
-enum FailOn {
-    /// What is proven to be wrong
-    #[default]
-    Violation,
-    /// Also what rests on configuration, timing or other connections
-    Warning,
-    /// Also what the capture cannot prove
-    CannotTell,
-    /// Nothing
-    Never,
 }
 
 impl Command for CheckArgs {
@@ -251,7 +231,6 @@ struct CheckPlan {
     costs: Option<(SizeBudget, Level)>,
     format: &'static FindingsFormat,
     report: FindingsOptions,
-    fail_on: FailOn,
     allow: Vec<&'static Rule>,
     baseline: Option<PathBuf>,
     write_baseline: Option<PathBuf>,
@@ -262,7 +241,7 @@ struct CheckPlan {
 
 impl CheckPlan {
     fn new(args: CheckArgs, around: &Surroundings<'_>) -> Result<Self, String> {
-        let mut reading = Reading::of_command(
+        let reading = Reading::of_command(
             &args.captures,
             &args.watching,
             args.interim.every,
@@ -282,7 +261,6 @@ impl CheckPlan {
         let known = |id: &String| rules::find(id).ok_or_else(|| unknown(id));
         let rules = checking.rule.iter().map(known).collect::<Result<_, _>>()?;
         let allow = checking.allow.iter().map(known).collect::<Result<_, _>>()?;
-        reading.engine.payload = DIGESTED;
         let format = FINDINGS_REPORTS
             .iter()
             .find(|format| format.name == args.format)
@@ -314,8 +292,8 @@ impl CheckPlan {
                 zone: TimeZone::system(),
                 many: reading.captures.len() > 1,
                 live,
+                fail_on: checking.fail_on,
             },
-            fail_on: checking.fail_on,
             allow,
             baseline: checking.baseline,
             write_baseline: checking.write_baseline,
@@ -327,8 +305,19 @@ impl CheckPlan {
     }
 }
 
-/// Bytes of each payload that rules see.
-const DIGESTED: u32 = 4096;
+impl CheckPlan {
+    fn filter(&self) -> Result<FindingFilter, String> {
+        let known = match &self.baseline {
+            Some(path) => baseline::read(path)?,
+            None => Baseline::default(),
+        };
+        let mut filter = FindingFilter::new(self.allow.clone(), known);
+        if self.write_baseline.is_some() {
+            filter.record = Some(Baseline::default());
+        }
+        Ok(filter)
+    }
+}
 
 /// Bytes that messages may have, of some topics and of all others.
 fn sizes(typed: &[String]) -> Result<SizeBudget, String> {
@@ -384,242 +373,167 @@ fn budgets(args: &BudgetArgs) -> Result<Budgets, String> {
 
 /// Checks and reports.
 fn run(plan: &CheckPlan) -> Result<Exit, Stop> {
-    let expression = plan.reading.expression.as_deref();
-    let mut sieve = Sieve::new(plan).map_err(Stop::Failed)?;
-    let mut report = (plan.format.new)(&plan.report);
-    let mut out = Output::new(io::stdout().lock(), plan.reading.line_buffered);
-    let mut progress = Progress::new(plan.reading.progress);
-    let mut trouble = false;
-    let mut watch = Watch::new(&plan.reading.watch).map_err(Stop::Failed)?;
+    let mut run = CheckRun {
+        plan,
+        filter: plan.filter()?,
+        report: (plan.format.new)(&plan.report),
+        out: Output::new(io::stdout().lock(), plan.reading.line_buffered),
+        trouble: false,
+        failed: false,
+    };
+    let mut driver = Driver::new(&plan.reading)?;
     for source in &plan.reading.captures {
-        let mut judge = Judge::new(plan.options.clone());
-        let mut ledger = plan.costs.as_ref().map(|(_, level)| {
+        run.capture(&mut driver, source)?;
+    }
+    run.report.finish(&mut run.out.lines);
+    run.out.flush()?;
+    run.finish()
+}
+
+/// A run over all captures.
+struct CheckRun<'a> {
+    plan: &'a CheckPlan,
+    filter: FindingFilter,
+    report: Box<dyn FindingsReport>,
+    out: Output<io::StdoutLock<'static>>,
+    /// Something could not be done or read.
+    trouble: bool,
+    /// A finding fails.
+    failed: bool,
+}
+
+impl CheckRun<'_> {
+    fn capture(&mut self, driver: &mut Driver<'_>, source: &Source) -> Result<(), Stop> {
+        let plan = self.plan;
+        let ledger = plan.costs.as_ref().map(|(_, level)| {
             Ledger::new(overhead::Options {
                 level: *level,
                 messages: true,
                 ..overhead::Options::default()
             })
         });
-        let sinks = (&mut judge, &mut ledger, &mut watch);
-        let facts = Facts::new(plan.reading.engine.clone(), plan.options.facts(), &sinks);
-        let court = Court {
-            facts,
-            keys: plan.reading.keys.open().map_err(Stop::Failed)?,
-            judge,
-            ledger,
-            watch: &mut watch,
-            now: None,
-            ahead: None,
-            sieve: &mut sieve,
-            report: report.as_mut(),
-            out: &mut out,
+        let mut job = CheckJob {
+            sinks: (Judge::new(plan.options.clone()), ledger),
             result: CaptureResult {
                 name: source.name(),
                 files: source.names(),
                 ..CaptureResult::default()
             },
-            live: plan.reading.watch.endless,
             left_out: 0,
+            run: self,
         };
-        trouble |= court.try_capture(plan, source, expression, &mut progress)?;
+        let outcome = driver.read(source, &mut job)?;
+        job.conclude(&outcome)?;
+        self.trouble |= !outcome.whole;
+        if let Some(counts) = &outcome.counts {
+            counts.say(outcome.passed, outcome.frames(), "judged");
+        }
+        Ok(())
     }
-    progress.clear();
-    report.finish(&mut out.lines);
-    out.flush()?;
-    for message in sieve.finish().map_err(Stop::Failed)? {
-        complain(&message);
+
+    /// Writes the baseline, and decides on the exit code.
+    fn finish(self) -> Result<Exit, Stop> {
+        if let (Some(path), Some(baseline)) = (&self.plan.write_baseline, &self.filter.record) {
+            baseline::write(path, baseline)?;
+        }
+        match self.filter.gone() {
+            0 => {}
+            1 => complain("1 finding of the baseline was not found any more"),
+            gone => complain(&format!(
+                "{gone} findings of the baseline were not found any more"
+            )),
+        }
+        if self.filter.unrecorded > 0 {
+            complain(&format!(
+                "{} not written to the baseline: limit reached",
+                counted(self.filter.unrecorded, "finding")
+            ));
+        }
+        Ok(match (self.trouble, self.failed) {
+            (true, _) => Exit::Trouble,
+            (false, true) => Exit::Findings,
+            (false, false) => Exit::Success,
+        })
     }
-    Ok(match (trouble, sieve.failed) {
-        (true, _) => Exit::Trouble,
-        (false, true) => Exit::Findings,
-        (false, false) => Exit::Success,
-    })
 }
 
-/// One capture before the judge.
-struct Court<'a, W: io::Write> {
-    facts: Facts,
-    keys: KeyLogFile,
-    judge: Judge,
-    ledger: Option<Ledger>,
-    watch: &'a mut Watch,
-    /// Capture time, as far as it is known.
-    now: Option<Timestamp>,
-    /// A packet said that it was much later.
-    ahead: Option<Timestamp>,
-    sieve: &'a mut Sieve,
-    report: &'a mut dyn FindingsReport,
-    out: &'a mut Output<W>,
+/// One capture being checked.
+struct CheckJob<'a, 'b> {
+    sinks: (Judge, Option<Ledger>),
     result: CaptureResult,
-    /// Findings are told as they arise.
-    live: bool,
     /// Findings that were too many for a report at the end.
     left_out: u64,
+    run: &'a mut CheckRun<'b>,
 }
 
-impl<W: io::Write> Court<'_, W> {
-    /// Judges a capture; returns whether something could not be done.
-    fn try_capture(
-        mut self,
-        plan: &CheckPlan,
-        source: &Source,
-        expression: Option<&str>,
-        progress: &mut Progress,
-    ) -> Result<bool, Stop> {
-        let mut opened = source.open()?;
-        let mut trouble = false;
-        for error in &opened.errors {
-            trouble = true;
-            self.complain(error.to_string());
-        }
-        let mut gate = Gate::new(expression, plan.reading.max_packets, &opened.link_types())
-            .map_err(|error| Stop::Failed(error.to_string()))?;
-        let is_open = !opened.captures.is_empty();
-        opened.begin(|| self.sieve.may_write())?;
-        // Opened as whoever we were; parsed as nobody in particular.
-        self.keys.read_on(&mut self.facts);
-        self.watch.start(&opened).map_err(Stop::Failed)?;
-        let mut merge = Merge::new(std::mem::take(&mut opened.captures));
-        let lookout = Lookout {
-            opened: &opened,
-            stdout: true,
-        };
-        let errors = read(&mut merge, &mut gate, progress, &mut self, &lookout)?;
-        for error in errors {
-            let forgiven = plan.allow_truncated && error.is_truncation();
-            trouble |= !forgiven;
-            self.result.summary.damaged = true;
-            self.complain(error.to_string());
-        }
-        for error in std::mem::take(&mut gate.refused) {
-            trouble = true;
-            self.complain(error.to_string());
-        }
-        self.facts
-            .finish(&mut (&mut self.judge, &mut self.ledger, &mut *self.watch));
+impl CheckJob<'_, '_> {
+    /// The capture was read: reports what it came to.
+    fn conclude(&mut self, outcome: &Outcome) -> Result<(), Stop> {
+        let plan = self.run.plan;
         self.pass_on();
-        let tally = self.judge.tally();
-        self.watch.settle_now(self.now, &self.facts, Some(tally));
-        if let (Some(ledger), Some((budget, level))) = (self.ledger.take(), &plan.costs) {
-            for finding in expensive(&ledger.finish(), budget, *level) {
+        if let (Some(ledger), Some((budget, level))) = (self.sinks.1.take(), &plan.costs) {
+            for finding in rules::expensive(&ledger.finish(), budget, *level) {
                 self.pass(finding);
             }
         }
-        let frames = self.facts.summary().frames;
-        if is_open && frames == 0 && !plan.allow_empty {
-            trouble = true;
+        let frames = outcome.frames();
+        let name = &self.result.name;
+        if outcome.opened && frames == 0 && !plan.allow_empty {
+            let packets = outcome.summary.as_ref().map_or(0, |it| it.packets);
+            let packets = counted(packets, "packet");
             self.complain(format!(
-                "{}: nothing to judge: no MQTT message in {} (--allow-empty lets that pass)",
-                self.result.name,
-                counted(self.facts.summary().packets, "packet")
+                "{name}: no MQTT messages in {packets}: nothing to check (accept with --allow-empty)"
             ));
-        } else if is_open && frames < plan.min_frames {
-            trouble = true;
+        } else if outcome.opened && frames < plan.min_frames {
             self.complain(format!(
-                "{}: expected at least {} messages, found {frames}",
-                self.result.name, plan.min_frames
+                "{name}: expected at least {} messages, found {frames}",
+                plan.min_frames
             ));
         }
-        let given_up = self.facts.given_up();
         for (count, what) in [
-            (given_up.sessions, "session without a connection"),
-            (given_up.servers, "server"),
+            (outcome.evicted.sessions, "session"),
+            (outcome.evicted.servers, "server"),
         ] {
             if count > 0 {
-                complain(&forgotten(&self.result.name, count, what));
+                complain(&format!(
+                    "{}: {} evicted: table full",
+                    self.result.name,
+                    were(count, what)
+                ));
             }
         }
-        self.sum_up();
-        self.report.capture(&self.result, &mut self.out.lines);
-        self.out.settle()?;
-        if let Some(counts) = opened.counts() {
-            counts.say(gate.passed, frames, "judged");
-        }
-        Ok(trouble)
+        self.sum_up(frames);
+        let run = &mut *self.run;
+        run.report.capture(&self.result, &mut run.out.lines);
+        Ok(run.out.settle()?)
     }
 
-    /// Says it, and has the report say it.
+    /// Reports a mistake or damage, also in the report.
     fn complain(&mut self, message: String) {
         complain(&message);
-        self.result.errors.push(message);
+        self.result.errors.push(plain(&message));
+        self.run.trouble = true;
     }
 
     /// What the capture has come to by now.
-    fn sum_up(&mut self) {
-        let judged = self.judge.judged();
+    fn sum_up(&mut self, frames: u64) {
+        let judge = &self.sinks.0;
+        let judged = judge.judged();
         let summary = &mut self.result.summary;
-        summary.frames = self.facts.summary().frames;
-        summary.connections = self.judge.connections();
+        summary.frames = frames;
+        summary.connections = judge.connections();
         summary.rules_evaluated = judged.len() as u64;
-        summary.more = self.judge.uncounted() + self.left_out;
+        summary.more = judge.uncounted() + self.left_out;
         self.result.judged = judged;
-        self.result.tally = self.live.then(|| self.judge.tally().clone());
-    }
-
-    /// What a packet says of the time. One that is far ahead of all others may have
-    /// a clock of its own, and then nothing is overdue: the next has to agree.
-    fn time_of(&mut self, packet: Timestamp) -> Timestamp {
-        let before = self.now.unwrap_or(packet);
-        if packet.since(before) <= JUMP {
-            self.ahead = None;
-            return packet;
-        }
-        match self.ahead.replace(packet) {
-            Some(ahead) => ahead.min(packet),
-            None => before,
-        }
-    }
-
-    /// Capture time has come to `now`, and nothing later was looked at.
-    fn time(&mut self, now: Timestamp) -> Result<(), Stop> {
-        let before = self.now.unwrap_or(now);
-        let now = before.max(now);
-        self.now = Some(now);
-        if now.since(before) > PAUSE {
-            // What lacks before a pause is known to lack before anybody is
-            // accused of it.
-            let nanos = before.nanos().saturating_add(PAUSE.as_nanos() as i64);
-            self.facts.tick(
-                Timestamp::from_nanos(nanos),
-                &mut (&mut self.judge, &mut self.ledger, &mut *self.watch),
-            );
-        }
-        if let Some(Interval { from, to }) = self.watch.time(now) {
-            self.facts.settle(to, &mut self.judge);
-            self.pass_on();
-            self.sum_up();
-            let interval = findings::Interval { from, to };
-            self.report
-                .interval(interval, &self.result, &mut self.out.lines);
-            self.out.settle()?;
-        }
-        Ok(())
-    }
-
-    /// After something was looked at.
-    fn settle(&mut self, at_once: bool) -> Result<(), Stop> {
-        if self.live {
-            if let Some(now) = self.now {
-                self.facts.settle(now, &mut self.judge);
-            }
-            let tally = self.judge.tally();
-            match at_once {
-                true => self.watch.settle_now(self.now, &self.facts, Some(tally)),
-                false => self.watch.settle(self.now, &self.facts, Some(tally)),
-            }
-        }
-        if self.judge.has_finished() || self.judge.has_arisen() {
-            self.pass_on();
-            self.out.settle()?;
-        }
-        Ok(())
+        self.result.tally = self.run.plan.options.live.then(|| judge.tally().clone());
     }
 
     /// Takes what is known by now: what has arisen, or what is settled.
     fn pass_on(&mut self) {
-        let arisen = self.judge.take_arisen();
-        let settled = self.judge.take_finished();
-        let news = match self.live && self.report.streams() {
+        let judge = &mut self.sinks.0;
+        let arisen = judge.take_arisen();
+        let settled = judge.take_finished();
+        let news = match self.run.plan.options.live && self.run.report.streams() {
             true => arisen,
             false => settled,
         };
@@ -629,12 +543,16 @@ impl<W: io::Write> Court<'_, W> {
     }
 
     fn pass(&mut self, finding: Finding) {
-        if !self.sieve.passes(&finding, &mut self.result.summary) {
+        let run = &mut *self.run;
+        if !run.filter.passes(&finding) {
+            self.result.summary.suppressed += 1;
             return;
         }
-        if self.report.streams() {
-            self.report
-                .finding(&self.result.name, &finding, &mut self.out.lines);
+        self.result.summary.count(finding.verdict);
+        run.failed |= run.plan.report.fail_on.fails(&finding);
+        if run.report.streams() {
+            run.report
+                .finding(&self.result.name, &finding, &mut run.out.lines);
         } else if self.result.findings.len() < limits::FINDINGS {
             self.result.findings.push(finding);
         } else {
@@ -643,230 +561,65 @@ impl<W: io::Write> Court<'_, W> {
     }
 }
 
-impl<W: io::Write> Consumer for Court<'_, W> {
-    fn before_waiting(&mut self) -> Result<(), Stop> {
-        self.keys.read_on(&mut self.facts);
-        self.settle(true)?;
-        Ok(self.out.flush()?)
+impl Job for CheckJob<'_, '_> {
+    type Sink = (Judge, Option<Ledger>);
+
+    fn sink(&mut self) -> &mut Self::Sink {
+        &mut self.sinks
     }
 
-    fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
-        keylog::from_block(block, &mut self.facts);
-        Ok(())
+    fn options(&self) -> facts::Options {
+        self.run.plan.options.facts()
     }
 
-    fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
-        if self.live {
-            let now = self.time_of(packet.packet.time);
-            self.time(now)?;
-        }
-        self.facts.push(
-            &packet.packet,
-            &mut (&mut self.judge, &mut self.ledger, &mut *self.watch),
-        );
-        self.settle(false)
-    }
-
-    fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
-        self.keys.read_on(&mut self.facts);
-        self.time(now)?;
-        self.facts.tick(
-            now,
-            &mut (&mut self.judge, &mut self.ledger, &mut *self.watch),
-        );
-        self.before_waiting()
-    }
-
-    fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
-        self.result.summary.dropped += dropped.packets;
-        self.facts.dropped(
-            dropped.packets,
-            dropped.until,
-            &mut (&mut self.judge, &mut self.ledger, &mut *self.watch),
-        );
-        Ok(())
-    }
-
-    fn is_done(&self) -> bool {
-        false
-    }
-}
-
-/// Further than this one packet alone does not move the time.
-const JUMP: Duration = Duration::from_secs(60);
-
-/// After so long without a packet the engine declares holes.
-const PAUSE: Duration = Duration::from_millis(limits::HOLE_MILLIS + 50);
-
-/// A bound that bit is said. Nobody is accused for want of what was forgotten.
-fn forgotten(name: &str, count: u64, what: &str) -> String {
-    let (what, were) = match (count, what.split_once(' ')) {
-        (1, _) => (what.to_owned(), "was"),
-        (_, Some((first, rest))) => (format!("{first}s {rest}"), "were"),
-        (_, None) => (format!("{what}s"), "were"),
-    };
-    format!("{name}: {count} {what} {were} forgotten, because there were too many at once")
-}
-
-/// Messages that cost more than they may: a finding for each connection, topic
-/// and direction.
-fn expensive(account: &Account, budget: &SizeBudget, level: Level) -> Vec<Finding> {
-    let level = level.to_string();
-    let mut findings: Vec<Finding> = Vec::new();
-    for connection in &account.connections {
-        let first = findings.len();
-        for message in &connection.messages {
-            let name = account.topics[message.topic as usize].name.as_ref();
-            let topic = (message.topic > 0).then_some(name);
-            let (Some(most), cost) = (budget.most(topic), message.marginal()) else {
-                continue;
-            };
-            if cost <= most {
-                continue;
-            }
-            let finding = Expensive {
-                connection: connection.number,
-                client_id: connection.client_id.as_deref(),
-                direction: message.direction,
-                topic,
-                packet: message.completed_by,
-                time: message.time,
-                cost,
-                most,
-                level: &level,
-            }
-            .finding();
-            let same =
-                |known: &&mut Finding| known.topic == finding.topic && known.by == finding.by;
-            match findings[first..].iter_mut().find(same) {
-                Some(known) => {
-                    known.count += 1;
-                    if known.packets.len() < MOST_PACKETS {
-                        known.packets.push(message.completed_by);
-                    }
-                }
-                None => findings.push(finding),
-            }
-        }
-    }
-    findings
-}
-
-/// What of the findings is reported, and what it means for the exit code.
-struct Sieve {
-    allow: Vec<&'static Rule>,
-    fail_on: FailOn,
-    known: BTreeSet<String>,
-    met: BTreeSet<String>,
-    write: Option<PathBuf>,
-    all: BTreeSet<String>,
-    /// Findings that were too many for the baseline.
-    unwritten: u64,
-    failed: bool,
-}
-
-impl Sieve {
-    fn new(plan: &CheckPlan) -> Result<Self, String> {
-        Ok(Self {
-            allow: plan.allow.clone(),
-            fail_on: plan.fail_on,
-            known: match &plan.baseline {
-                Some(path) => read_baseline(path)?,
-                None => BTreeSet::new(),
-            },
-            met: BTreeSet::new(),
-            write: plan.write_baseline.clone(),
-            all: BTreeSet::new(),
-            unwritten: 0,
-            failed: false,
-        })
-    }
-
-    fn passes(&mut self, finding: &Finding, summary: &mut CheckSummary) -> bool {
-        let mark = fingerprint(finding);
-        let allowed = self
-            .allow
-            .iter()
-            .any(|rule| std::ptr::eq(*rule, finding.rule));
-        let known = self.known.contains(&mark);
-        if known {
-            self.met.insert(mark.clone());
-        }
-        if self.write.is_some() && !allowed {
-            match self.all.len() < limits::FINDINGS || self.all.contains(&mark) {
-                true => drop(self.all.insert(mark)),
-                false => self.unwritten += 1,
-            }
-        }
-        if allowed || known {
-            summary.suppressed += 1;
-            return false;
-        }
-        summary.count(finding.verdict);
-        self.failed |= match (self.fail_on, finding.verdict) {
-            (FailOn::Never, _) | (_, Verdict::Note) => false,
-            (_, Verdict::Violation) => true,
-            (FailOn::Violation, _) => false,
-            (FailOn::Warning, verdict) => verdict == Verdict::Warning,
-            (FailOn::CannotTell, _) => true,
-        };
-        true
-    }
-
-    /// Whether the baseline can be written, as whoever we are now: to learn at
-    /// the end that it cannot would be late.
-    fn may_write(&self) -> Result<(), String> {
-        match &self.write {
-            Some(path) => may_write(path).map_err(|error| format!("--write-baseline: {error}")),
+    /// To learn at the end that the baseline cannot be written would be late.
+    fn may_begin(&self) -> Result<(), String> {
+        match &self.run.plan.write_baseline {
+            Some(path) => baseline::may_write(path),
             None => Ok(()),
         }
     }
 
-    /// Writes the baseline; what is left to say.
-    fn finish(&self) -> Result<Vec<String>, String> {
-        if let Some(path) = &self.write {
-            let mut text = HEADER.to_owned();
-            for mark in &self.all {
-                text += mark;
-                text.push('\n');
-            }
-            fs::write(path, text)
-                .map_err(|error| format!("--write-baseline {}: {error}", path.display()))?;
+    fn settle(&mut self) -> Result<(), Stop> {
+        if self.sinks.0.has_finished() || self.sinks.0.has_arisen() {
+            self.pass_on();
+            self.run.out.settle()?;
         }
-        let gone = self.known.len() - self.met.len();
-        let mut notes = match gone {
-            0 => Vec::new(),
-            1 => vec!["1 finding of the baseline was not found any more".to_owned()],
-            _ => vec![format!(
-                "{gone} findings of the baseline were not found any more"
-            )],
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Stop> {
+        Ok(self.run.out.flush()?)
+    }
+
+    fn interval(&mut self, interval: Interval, summary: &Summary) -> Result<(), Stop> {
+        if interval.is_cut {
+            return Ok(());
+        }
+        self.pass_on();
+        self.sum_up(summary.frames);
+        let interval = findings::Interval {
+            from: interval.from,
+            to: interval.to,
         };
-        if self.unwritten > 0 {
-            notes.push(format!(
-                "{} not written to the baseline, because there were too many",
-                counted(self.unwritten, "finding")
-            ));
-        }
-        Ok(notes)
+        let run = &mut *self.run;
+        run.report
+            .interval(interval, &self.result, &mut run.out.lines);
+        Ok(run.out.settle()?)
     }
-}
 
-/// Longer than this is no baseline.
-const BASELINE_BYTES: u64 = 64 << 20;
-
-const HEADER: &str = "# mqttdump baseline: findings that are known, one a line\n";
-
-fn read_baseline(path: &Path) -> Result<BTreeSet<String>, String> {
-    let text = bounded::read_text(path, BASELINE_BYTES)
-        .map_err(|error| format!("--baseline {}: {error}", path.display()))?;
-    if !text.starts_with("# mqttdump baseline") {
-        return Err(format!(
-            "--baseline {}: expected a file that --write-baseline wrote, found another",
-            path.display()
-        ));
+    fn dropped(&mut self, packets: u64) {
+        self.result.summary.dropped += packets;
     }
-    let lines = text
-        .lines()
-        .filter(|line| !line.starts_with('#') && !line.is_empty());
-    Ok(lines.map(str::to_owned).collect())
+
+    fn tally(&self) -> Option<&Tally> {
+        Some(self.sinks.0.tally())
+    }
+
+    fn trouble(&mut self, trouble: &Trouble) -> bool {
+        complain(&trouble.message);
+        self.result.errors.push(plain(&trouble.message));
+        self.result.summary.damaged = true;
+        self.run.plan.allow_truncated && trouble.is_truncation
+    }
 }

@@ -6,6 +6,7 @@ use super::command::{Commands, Entry};
 use super::explain::ExplainArgs;
 use super::overhead::OverheadArgs;
 use super::read::ReadArgs;
+use super::sessions::SessionsArgs;
 
 /// All commands, in the order of help.
 pub(crate) static COMMANDS: Commands = Commands {
@@ -13,6 +14,7 @@ pub(crate) static COMMANDS: Commands = Commands {
     others: &[
         &const { Entry::of::<CheckArgs>() },
         &const { Entry::of::<OverheadArgs>() },
+        &const { Entry::of::<SessionsArgs>() },
         &const { Entry::of::<ExplainArgs>() },
     ],
 };

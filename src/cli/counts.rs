@@ -3,6 +3,7 @@
 use super::console::{complain, counted};
 
 /// Packets that were not captured.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Counts {
     /// For want of room in the kernel.
     pub(crate) dropped: u64,

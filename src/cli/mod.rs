@@ -12,6 +12,7 @@
 //! | 2 | something that was asked for could not be done or read |
 
 mod args;
+mod baseline;
 mod bounded;
 mod check;
 mod closing;
@@ -19,6 +20,7 @@ mod command;
 mod commands;
 mod console;
 mod counts;
+mod driver;
 mod explain;
 mod gate;
 mod generate;
@@ -36,8 +38,8 @@ mod parse_error;
 mod progress;
 mod read;
 mod reading;
-mod run;
 mod save;
+mod sessions;
 mod settings;
 mod signals;
 mod source;

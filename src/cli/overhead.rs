@@ -12,8 +12,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueHint};
 use jiff::tz::TimeZone;
-use mqttdump::capture::{Block, Dropped, Merge, Packet};
-use mqttdump::facts::{self, Facts};
+use mqttdump::engine::Summary;
 use mqttdump::overhead::{
     self, Counts, Figures, Ledger, Level, Profiles, Projection, Request, Scenario, Share, Totals,
     USUAL, WhatIf,
@@ -21,7 +20,6 @@ use mqttdump::overhead::{
 use mqttdump::report::overhead::{
     Counted, OVERHEAD_REPORTS, OverheadFormat, OverheadOptions, OverheadReport, Passed,
 };
-use mqttdump::time::Timestamp;
 
 use super::args::value;
 use super::args::{Captures, Interim, Output as OutputArgs, Watching};
@@ -29,16 +27,12 @@ use super::bounded;
 use super::closing;
 use super::command::{Command, Exit};
 use super::console::complain;
-use super::gate::Gate;
-use super::keylog::{self, KeyLogFile};
+use super::driver::{Driver, Job, Outcome};
 use super::output::Output;
-use super::progress::Progress;
 use super::reading::{Reading, Verb};
-use super::run::{Consumer, Lookout, read};
-use super::source::Source;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
-use super::watch::{Interval, Watch};
+use super::watch::Interval;
 
 /// Options of `overhead`.
 #[derive(Args, Clone, Debug, Default)]
@@ -313,105 +307,56 @@ fn share(text: Option<&str>) -> Result<Share, String> {
 
 /// Counts and reports.
 fn run(plan: &OverheadPlan) -> Result<Exit, Stop> {
-    let expression = plan.reading.expression.as_deref();
     let mut report = (plan.format.new)(&plan.report);
     let mut out = Output::new(io::stdout().lock(), plan.reading.line_buffered);
-    let mut progress = Progress::new(plan.reading.progress);
-    let mut watch = Watch::new(&plan.reading.watch).map_err(Stop::Failed)?;
+    let mut driver = Driver::new(&plan.reading)?;
     let mut whole = true;
     for source in &plan.reading.captures {
-        let mut ledger = Ledger::new(plan.options.clone());
-        let facts = Facts::new(
-            plan.reading.engine.clone(),
-            facts::Options::default(),
-            &(&mut ledger, &mut watch),
-        );
-        let counting = Count {
-            facts,
-            ledger,
-            keys: plan.reading.keys.open().map_err(Stop::Failed)?,
-            watch: &mut watch,
+        let mut job = OverheadJob {
+            ledger: Ledger::new(plan.options.clone()),
             name: source.name(),
-            now: None,
-            told: (Totals::default(), 0),
+            reported: (Totals::default(), 0),
             report: report.as_mut(),
             out: &mut out,
         };
-        whole &= counting.try_capture(plan, source, expression, &mut progress)?;
+        let outcome = driver.read(source, &mut job)?;
+        if outcome.opened {
+            whole &= job.conclude(plan, &outcome);
+        }
+        whole &= outcome.whole;
         out.settle()?;
     }
-    progress.clear();
     report.finish(&mut out.lines);
     out.flush()?;
     Ok(Exit::success(whole))
 }
 
 /// One capture being counted.
-struct Count<'a, W: io::Write> {
-    facts: Facts,
+struct OverheadJob<'a, W: io::Write> {
     ledger: Ledger,
-    keys: KeyLogFile,
-    watch: &'a mut Watch,
     name: String,
-    /// Capture time, as far as it is known.
-    now: Option<Timestamp>,
     /// Sums and control packets up to the last interval.
-    told: (Totals, u64),
+    reported: (Totals, u64),
     report: &'a mut dyn OverheadReport,
     out: &'a mut Output<W>,
 }
 
-impl<W: io::Write> Count<'_, W> {
-    /// Counts a capture; returns whether all of it could be read.
-    fn try_capture(
-        mut self,
-        plan: &OverheadPlan,
-        source: &Source,
-        expression: Option<&str>,
-        progress: &mut Progress,
-    ) -> Result<bool, Stop> {
-        let mut opened = source.open()?;
-        let mut whole = opened.errors.is_empty();
-        for error in &opened.errors {
-            complain(&error.to_string());
-        }
-        if opened.captures.is_empty() {
-            return Ok(false);
-        }
-        let mut gate = Gate::new(expression, plan.reading.max_packets, &opened.link_types())
-            .map_err(|error| Stop::Failed(error.to_string()))?;
-        opened.begin(|| Ok(()))?;
-        self.watch.start(&opened).map_err(Stop::Failed)?;
-        let mut merge = Merge::new(std::mem::take(&mut opened.captures));
-        self.keys.read_on(&mut self.facts);
-        let lookout = Lookout {
-            opened: &opened,
-            stdout: true,
-        };
-        let errors = read(&mut merge, &mut gate, progress, &mut self, &lookout)?;
-        let refused = gate.refused.iter().map(ToString::to_string);
-        for error in errors.iter().map(ToString::to_string).chain(refused) {
-            whole = false;
-            complain(&error);
-        }
-        self.facts.finish(&mut (&mut self.ledger, &mut *self.watch));
-        self.watch.settle_now(self.now, &self.facts, None);
-        if let Some(interval) = self.now.and_then(|now| self.watch.rest(now)) {
-            self.interval(interval);
-        }
+impl<W: io::Write> OverheadJob<'_, W> {
+    /// Reports the account; returns whether everything could be decoded.
+    fn conclude(self, plan: &OverheadPlan, outcome: &Outcome) -> bool {
+        let frames = outcome.frames();
         let (notes, failed) = closing::notes(&closing::Facts {
-            summary: Some(self.facts.summary()),
-            shown: self.facts.summary().frames,
+            summary: outcome.summary.clone(),
+            shown: frames,
             selecting: true,
-            stopped: gate.is_closed(),
-            expression,
-            hidden: gate.hidden,
+            stopped: outcome.stopped,
+            expression: plan.reading.expression.as_deref(),
+            hidden: outcome.hidden,
             ..closing::Facts::default()
         });
         notes.iter().for_each(|note| complain(note));
-        if let Some(counts) = opened.counts() {
-            let frames = self.facts.summary().frames;
-            counts.say(gate.passed, frames, "counted");
+        if let Some(counts) = &outcome.counts {
+            counts.say(outcome.passed, frames, "counted");
         }
         let account = self.ledger.finish();
         self.report.capture(
@@ -421,75 +366,38 @@ impl<W: io::Write> Count<'_, W> {
             },
             &mut self.out.lines,
         );
-        Ok(whole && !failed)
+        !failed
+    }
+}
+
+impl<W: io::Write> Job for OverheadJob<'_, W> {
+    type Sink = Ledger;
+
+    fn sink(&mut self) -> &mut Ledger {
+        &mut self.ledger
     }
 
-    /// Capture time has come to `now`, and nothing later was looked at.
-    fn time(&mut self, now: Timestamp) -> Result<(), Stop> {
-        let now = self.now.map_or(now, |before| before.max(now));
-        self.now = Some(now);
-        if let Some(interval) = self.watch.time(now) {
-            self.interval(interval);
-            self.out.settle()?;
-        }
-        Ok(())
+    fn settle(&mut self) -> Result<(), Stop> {
+        Ok(self.out.settle()?)
     }
 
-    fn interval(&mut self, interval: Interval) {
+    fn flush(&mut self) -> Result<(), Stop> {
+        Ok(self.out.flush()?)
+    }
+
+    fn interval(&mut self, interval: Interval, summary: &Summary) -> Result<(), Stop> {
         let totals = self.ledger.totals();
-        let control_packets = self.facts.summary().frames;
         self.report.interval(
             &Passed {
                 name: &self.name,
                 from: interval.from,
                 to: interval.to,
-                totals: &totals.since(&self.told.0),
-                control_packets: control_packets - self.told.1,
+                totals: &totals.since(&self.reported.0),
+                control_packets: summary.frames - self.reported.1,
             },
             &mut self.out.lines,
         );
-        self.told = (totals, control_packets);
-    }
-}
-
-impl<W: io::Write> Consumer for Count<'_, W> {
-    fn before_waiting(&mut self) -> Result<(), Stop> {
-        self.keys.read_on(&mut self.facts);
-        self.watch.settle_now(self.now, &self.facts, None);
-        Ok(self.out.flush()?)
-    }
-
-    fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
-        keylog::from_block(block, &mut self.facts);
-        Ok(())
-    }
-
-    fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
-        self.time(packet.packet.time)?;
-        self.facts
-            .push(&packet.packet, &mut (&mut self.ledger, &mut *self.watch));
-        self.watch.settle(self.now, &self.facts, None);
-        Ok(())
-    }
-
-    fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
-        self.keys.read_on(&mut self.facts);
-        self.time(now)?;
-        self.facts
-            .tick(now, &mut (&mut self.ledger, &mut *self.watch));
-        self.before_waiting()
-    }
-
-    fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
-        self.facts.dropped(
-            dropped.packets,
-            dropped.until,
-            &mut (&mut self.ledger, &mut *self.watch),
-        );
-        Ok(())
-    }
-
-    fn is_done(&self) -> bool {
-        false
+        self.reported = (totals, summary.frames);
+        Ok(self.out.settle()?)
     }
 }

@@ -4,20 +4,23 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mqttdump::engine;
+use mqttdump::packet::CapturedPacket;
 use mqttdump::select::Selection;
 
 use super::args::{Input, Lines, Live, Output, Packets, Saving, Selecting, Watching};
+use super::closing;
 use super::command::{Command, Exit};
+use super::console::{complain, counted};
+use super::driver::{Driver, Job, Select};
 use super::gate::{Expression, is_primitive};
 use super::generate::Generate;
+use super::output;
 use super::reading::Reading;
-use super::run;
-use super::save::Save;
-use super::source::Source;
+use super::save::{Connections, Save};
+use super::source::{Describe, Source};
 use super::stop::Stop;
 use super::surroundings::{Stdin, Surroundings};
-use super::view::Print;
+use super::view::{Print, View};
 
 /// Options of reading.
 #[derive(Args, Clone, Debug, Default)]
@@ -132,8 +135,7 @@ mqttdump COMMAND [OPTIONS] FILE...";
         if self.list_interfaces {
             return list_interfaces();
         }
-        let plan = Plan::new(self, around)?;
-        run::run(&plan)
+        run(&Plan::new(self, around)?)
     }
 }
 
@@ -165,8 +167,6 @@ pub(crate) struct Plan {
     pub(crate) save: Option<Save>,
     /// Only what was asked for on standard error (`-q`).
     pub(crate) quiet: bool,
-    /// More on standard error (`-v`).
-    pub(crate) chatty: bool,
 }
 
 impl Plan {
@@ -205,21 +205,18 @@ impl Plan {
         let to_stderr = save.as_ref().is_some_and(Save::is_stdout);
         let printing = !args.lines.count && (save.is_none() || args.saving.print);
         let print = printing.then(|| Print::new(&args.lines, &args.output, around, to_stderr));
-        reading.engine = engine::Config {
-            // A body that is not printed is counted through, not kept.
-            payload: match &print {
-                Some(print) if !print.quiet => args.lines.payload,
-                _ => 0,
-            },
-            ..reading.engine
+        // A body that is not printed is counted through, not kept.
+        reading.engine.payload = match &print {
+            Some(print) if !print.quiet => args.lines.payload,
+            _ => 0,
         };
+        reading.chatty = args.lines.verbose > 0;
         Ok(Self {
             reading,
             max_frames: args.lines.frames,
             selection: args.selecting.selection()?,
             count: args.lines.count,
             quiet: args.lines.quiet,
-            chatty: args.lines.verbose > 0,
             save,
             print,
         })
@@ -231,10 +228,110 @@ impl Plan {
         &self.reading.captures[0]
     }
 
-    /// Whether lines or packets go to standard output.
-    pub(crate) fn writes_to_stdout(&self) -> bool {
+    /// `-w -`: packets go to standard output.
+    fn saves_to_stdout(&self) -> bool {
         self.save.as_ref().is_some_and(Save::is_stdout)
-            || self.print.as_ref().is_some_and(|print| !print.to_stderr)
+    }
+}
+
+/// Reads, prints and saves.
+fn run(plan: &Plan) -> Result<Exit, Stop> {
+    let source = plan.source();
+    let selecting = !plan.selection.is_empty();
+    let mut job = ReadJob {
+        plan,
+        view: View::new(
+            &plan.selection,
+            plan.print.as_ref(),
+            source,
+            plan.max_frames,
+            selecting && plan.save.is_some(),
+        ),
+        describe: source.describe(plan.print.as_ref().is_some_and(|print| print.link)),
+    };
+    let mut driver = Driver::new(&plan.reading)?;
+    let outcome = driver.read(source, &mut job)?;
+    let shown = job.view.shown;
+    if plan.count {
+        let line = counted(shown, "message") + "\n";
+        match plan.saves_to_stdout() {
+            true => output::print_error(&line),
+            false => output::print(line.as_bytes())?,
+        }
+    }
+    let (notes, failed) = closing::notes(&closing::Facts {
+        summary: outcome.summary,
+        shown,
+        selecting,
+        stopped: outcome.stopped,
+        expression: plan.reading.expression.as_deref(),
+        hidden: outcome.hidden,
+        forgotten: outcome.evicted.exchanges,
+        unsaved: outcome.unsaved,
+        quiet: plan.quiet,
+        chatty: plan.reading.chatty,
+    });
+    notes.iter().for_each(|note| complain(note));
+    if let Some(counts) = &outcome.counts {
+        counts.say(outcome.passed, shown, "shown");
+    }
+    Ok(Exit::success(outcome.whole && !failed))
+}
+
+/// Prints, counts and saves.
+struct ReadJob<'a> {
+    plan: &'a Plan,
+    view: View,
+    /// Describes the link of a packet.
+    describe: Describe,
+}
+
+impl Job for ReadJob<'_> {
+    type Sink = View;
+
+    fn sink(&mut self) -> &mut View {
+        &mut self.view
+    }
+
+    fn needs_facts(&self) -> bool {
+        let plan = self.plan;
+        plan.print.is_some() || plan.count || plan.max_frames.is_some()
+    }
+
+    fn saving(&self) -> Option<(&Save, Select)> {
+        let select = match self.plan.selection.is_empty() {
+            true => Select::All,
+            false => Select::Some,
+        };
+        self.plan.save.as_ref().map(|save| (save, select))
+    }
+
+    fn connections(&mut self) -> Option<&mut Connections> {
+        self.view.connections.as_mut()
+    }
+
+    fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
+        if let Some(report) = self.view.link_header() {
+            let text = packet.map_or_else(String::new, |packet| (self.describe)(packet));
+            report.link_header(&text);
+        }
+    }
+
+    fn settle(&mut self) -> Result<(), Stop> {
+        Ok(self.view.settle()?)
+    }
+
+    fn flush(&mut self) -> Result<(), Stop> {
+        Ok(self.view.flush()?)
+    }
+
+    fn is_done(&self) -> bool {
+        self.view.is_full()
+    }
+
+    fn writes_to_stdout(&self) -> bool {
+        let prints = self.plan.print.as_ref().is_some_and(|it| !it.to_stderr);
+        self.plan.saves_to_stdout() || prints
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Reading {
     pub(crate) progress: bool,
     /// Write each line as soon as it is complete.
     pub(crate) line_buffered: bool,
+    /// Report what is read, as tcpdump does.
+    pub(crate) chatty: bool,
 }
 
 /// What a command that reads is called, for messages.
@@ -185,6 +187,7 @@ impl Inputs<'_> {
                 && !around.stdout_terminal
                 && captures.iter().all(Source::is_files),
             line_buffered: output.line_buffered || around.stdout_terminal || watch.endless,
+            chatty: false,
             watch,
             captures,
         })

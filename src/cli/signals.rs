@@ -46,8 +46,16 @@ const WAITING: u8 = 1;
 const ENDING: u8 = 2;
 
 impl Patience {
+    /// Of `files`, or of a pipe.
+    pub(crate) fn new(files: bool) -> Result<Self, String> {
+        match files {
+            true => Self::of_files(),
+            false => Self::of_pipe(),
+        }
+    }
+
     /// Of files: a signal is the end.
-    pub(super) fn of_files() -> Result<Self, String> {
+    fn of_files() -> Result<Self, String> {
         Ok(Self {
             over: stop()?,
             state: Arc::default(),
@@ -55,7 +63,7 @@ impl Patience {
     }
 
     /// Of a pipe: some time after a signal is.
-    pub(super) fn of_pipe() -> Result<Self, String> {
+    fn of_pipe() -> Result<Self, String> {
         let patience = Self {
             over: Arc::default(),
             state: Arc::default(),

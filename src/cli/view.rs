@@ -12,6 +12,7 @@ use mqttdump::select::{Selection, Selector, Verdict};
 
 use super::args::{Lines, Output as OutputArgs};
 use super::output::{Ended, Output};
+use super::save::Connections;
 use super::source::Source;
 use super::surroundings::Surroundings;
 
@@ -95,36 +96,25 @@ pub(crate) struct View {
     /// Frames that were selected.
     pub(crate) shown: u64,
     max_frames: u64,
-    /// What a saver has to hear of since the last packet.
-    pub(crate) news: News,
-}
-
-/// Connections that had a selected frame, and connections that closed.
-#[derive(Default)]
-pub(crate) struct News {
-    pub(crate) wanted: bool,
-    pub(crate) selected: Vec<u64>,
-    pub(crate) closed: Vec<u64>,
+    /// Connections that were selected and closed, if they are to be saved.
+    pub(crate) connections: Option<Connections>,
 }
 
 impl View {
-    /// `tell_connections`: collect [`News`].
+    /// `connections`: collect which are selected and closed.
     pub(crate) fn new(
         selection: &Selection,
         print: Option<&Print>,
         source: &Source,
         max_frames: Option<u64>,
-        tell_connections: bool,
+        connections: bool,
     ) -> Self {
         Self {
             selector: (!selection.is_empty()).then(|| Selector::new(selection.clone())),
             printer: print.map(|print| Printer::new(print, source)),
             shown: 0,
             max_frames: max_frames.unwrap_or(u64::MAX),
-            news: News {
-                wanted: tell_connections,
-                ..News::default()
-            },
+            connections: connections.then(Connections::default),
         }
     }
 
@@ -177,7 +167,11 @@ impl Sink for View {
                     return;
                 }
                 self.shown += 1;
-                self.news.selected(frame.connection.number);
+                if let Some(Connections { selected, .. }) = &mut self.connections
+                    && selected.last() != Some(&frame.connection.number)
+                {
+                    selected.push(frame.connection.number);
+                }
                 if let Some(Printer { report, out, .. }) = &mut self.printer {
                     let unknown = verdict == Verdict::TopicUnknown;
                     report.frame(frame, unknown, &mut out.lines);
@@ -185,9 +179,10 @@ impl Sink for View {
                 }
             }
             Fact::Event(event) => {
-                if let (EventKind::Closed { .. }, Some(connection)) = (event.kind, event.connection)
+                if let (EventKind::Closed { .. }, Some(connection), Some(news)) =
+                    (event.kind, event.connection, &mut self.connections)
                 {
-                    self.news.closed(connection.number);
+                    news.closed.push(connection.number);
                 }
                 let shown = match &self.selector {
                     Some(selector) => selector.event(event),
@@ -202,20 +197,6 @@ impl Sink for View {
                 }
             }
             _ => {}
-        }
-    }
-}
-
-impl News {
-    fn selected(&mut self, connection: u64) {
-        if self.wanted && self.selected.last() != Some(&connection) {
-            self.selected.push(connection);
-        }
-    }
-
-    fn closed(&mut self, connection: u64) {
-        if self.wanted {
-            self.closed.push(connection);
         }
     }
 }

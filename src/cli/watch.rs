@@ -76,14 +76,17 @@ fn listen_address(_: &str) -> Result<SocketAddr, String> {
     )
 }
 
-/// A stretch of capture time that has passed.
+/// A range of capture time that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Interval {
     pub(crate) from: Timestamp,
     pub(crate) to: Timestamp,
+    /// The end of the capture cut it short.
+    pub(crate) is_cut: bool,
 }
 
 /// Does it.
+#[derive(Default)]
 pub(crate) struct Watch {
     every: Option<Duration>,
     /// When the interval began that is not over.
@@ -157,13 +160,21 @@ impl Watch {
         let nanos = i64::try_from(passed.saturating_mul(step)).unwrap_or(i64::MAX);
         let to = Timestamp::from_nanos(from.nanos().saturating_add(nanos));
         self.from = Some(to);
-        Some(Interval { from, to })
+        Some(Interval {
+            from,
+            to,
+            is_cut: false,
+        })
     }
 
     /// The interval that the end cuts short.
     pub(crate) fn rest(&self, now: Timestamp) -> Option<Interval> {
         let from = self.from.filter(|from| *from < now)?;
-        self.every.map(|_| Interval { from, to: now })
+        self.every.map(|_| Interval {
+            from,
+            to: now,
+            is_cut: true,
+        })
     }
 
     /// Passes on to metrics what is summed up, if it is time.
@@ -246,6 +257,7 @@ mod tests {
             Some(Interval {
                 from: at(from),
                 to: at(to),
+                is_cut: false,
             })
         };
         assert_eq!(watch.time(at(5_300)), None);
@@ -254,6 +266,10 @@ mod tests {
         // Nothing came for long, and then the clock was set back.
         assert_eq!(watch.time(at(10_100)), between(6_300, 9_300));
         assert_eq!(watch.time(at(2_000)), None);
-        assert_eq!(watch.rest(at(10_100)), between(9_300, 10_100));
+        let rest = watch.rest(at(10_100)).unwrap();
+        assert_eq!(
+            (rest.from, rest.to, rest.is_cut),
+            (at(9_300), at(10_100), true)
+        );
     }
 }

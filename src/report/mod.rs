@@ -37,6 +37,7 @@ mod put;
 #[allow(dead_code)]
 mod sample;
 mod secret;
+pub mod sessions;
 mod text;
 mod utc;
 

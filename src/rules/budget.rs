@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use crate::event::Side;
 use crate::facts::{AckStep, AnswerStep, FrameFacts, Overdue, Step};
-use crate::frame::Direction::{self, Down, Up};
+use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{PacketType as P, TopicFilter};
-use crate::packet::PacketRef;
-use crate::time::Timestamp;
 
-use super::finding::{Finding, Verdict};
 use super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::verdict::{Judged, violation};
 
@@ -48,54 +45,6 @@ impl SizeBudget {
         match self.topics.iter().find(matches) {
             Some((_, most)) => Some(*most),
             None => self.others,
-        }
-    }
-}
-
-/// A message that costs more than it may, all that its exchange takes counted.
-#[derive(Debug)]
-pub struct Expensive<'a> {
-    /// Its connection.
-    pub connection: u64,
-    /// The client's identifier, if known.
-    pub client_id: Option<&'a [u8]>,
-    /// Which way it went.
-    pub direction: Direction,
-    /// Its topic, if known.
-    pub topic: Option<&'a [u8]>,
-    /// The packet that completed its PUBLISH.
-    pub packet: PacketRef,
-    /// When.
-    pub time: Timestamp,
-    /// What it cost, in bytes.
-    pub cost: u64,
-    /// What it may cost.
-    pub most: u64,
-    /// What counts.
-    pub level: &'a str,
-}
-
-impl Expensive<'_> {
-    /// Says so.
-    pub fn finding(&self) -> Finding {
-        let Self {
-            cost, most, level, ..
-        } = self;
-        Finding {
-            rule: &MESSAGE_SIZE,
-            clauses: Vec::new(),
-            verdict: Verdict::Violation,
-            by: Some(self.direction.sender()),
-            connection: Some(self.connection),
-            client_id: self.client_id.map(Into::into),
-            topic: self.topic.map(Into::into),
-            packets: vec![self.packet],
-            count: 1,
-            time: self.time,
-            message: format!(
-                "expected at most {most} bytes at {level} for a message with its acknowledgements, found {cost}"
-            ),
-            ladder: Vec::new(),
         }
     }
 }
@@ -168,7 +117,7 @@ fn ack_overdue(f: &Overdue<'_>, budgets: &Budgets) -> Judged {
     })
 }
 
-static MESSAGE_SIZE: Rule = Rule {
+pub(super) static MESSAGE_SIZE: Rule = Rule {
     id: "budget-message-size",
     title: "No message has more bytes than --max-bytes-per-message",
     why: "On a link that is paid by the byte one large message costs as much as a day.",

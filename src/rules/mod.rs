@@ -19,12 +19,17 @@
 //! writes the pages in `docs/rules`.
 
 mod auth;
+mod baseline;
 mod budget;
 mod close;
 mod connect;
+mod costs;
 mod delivery;
 mod encrypted;
+mod fail_on;
+mod filter;
 mod finding;
+mod fingerprint;
 mod format;
 mod judge;
 mod keep_alive;
@@ -42,8 +47,13 @@ mod websocket;
 use std::sync::LazyLock;
 
 pub use crate::facts::{GivenUp, Reason};
-pub use budget::{Budgets, Expensive, SizeBudget};
+pub use baseline::Baseline;
+pub use budget::{Budgets, SizeBudget};
+pub use costs::expensive;
+pub use fail_on::{FailLevel, FailOn};
+pub use filter::FindingFilter;
 pub use finding::{Finding, MOST_PACKETS, Rung, Verdict};
+pub use fingerprint::fingerprint;
 pub use judge::{Judge, Options};
 pub use rule::{Binds, Check, Clause, Examples, Rule, Severity, Wrong};
 pub use tally::{Counted, Tally};

@@ -46,11 +46,10 @@ use mqttdump::packet::PacketRef;
 use mqttdump::time::Timestamp;
 
 use held::Held;
-use schedule::{Schedule, Step};
+use schedule::{Rotation, Schedule, Step};
 
-pub(crate) use permission::to_write as may_write;
+pub(crate) use permission::{beside, to_write as may_write};
 pub(crate) use plan::Save;
-use schedule::Rotation;
 pub(crate) use schedule::now;
 pub(crate) use series::{Series, is_same};
 
@@ -62,6 +61,21 @@ pub(crate) enum Saver {
     Find(Finding),
     /// Packets of a pipe, once their connection is wanted.
     Hold(Box<Holding>),
+    /// The second pass: the packets of connections that the first found.
+    Again(Box<Again>),
+}
+
+/// The second of two passes.
+pub(crate) struct Again {
+    wanted: WantedPackets,
+    series: Series,
+}
+
+/// Connections that were selected, and that closed, since a saver was told.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    pub(crate) selected: Vec<u64>,
+    pub(crate) closed: Vec<u64>,
 }
 
 /// What saving came to.
@@ -76,6 +90,7 @@ pub(crate) struct Saved {
 }
 
 impl Saver {
+    /// For the first of two passes.
     pub(crate) fn find(rotation: Rotation) -> Self {
         Self::Find(Finding {
             wanted: Wanted::default(),
@@ -84,6 +99,15 @@ impl Saver {
         })
     }
 
+    /// For the second pass, which writes what the first found.
+    pub(crate) fn again(wanted: Wanted, series: Series) -> Self {
+        Self::Again(Box::new(Again {
+            wanted: wanted.into_packets(),
+            series,
+        }))
+    }
+
+    /// For a pipe.
     pub(crate) fn hold(series: Series) -> Self {
         Self::Hold(Box::new(Holding {
             series,
@@ -99,11 +123,21 @@ impl Saver {
         !matches!(self, Self::All(_))
     }
 
+    fn files(&self) -> Option<&Series> {
+        match self {
+            Self::All(series) => Some(series),
+            Self::Find(_) => None,
+            Self::Hold(holding) => Some(&holding.series),
+            Self::Again(again) => Some(&again.series),
+        }
+    }
+
     fn series(&mut self) -> Option<&mut Series> {
         match self {
             Self::All(series) => Some(series),
             Self::Find(_) => None,
             Self::Hold(holding) => Some(&mut holding.series),
+            Self::Again(again) => Some(&mut again.series),
         }
     }
 
@@ -113,40 +147,29 @@ impl Saver {
             Self::All(series) => Some(*series),
             Self::Find(_) => None,
             Self::Hold(holding) => Some(holding.series),
+            Self::Again(again) => Some(again.series),
         }
     }
 
     /// The file that is being written, if there is one.
     #[cfg(feature = "live")]
     pub(crate) fn path(&self) -> Option<&std::path::Path> {
-        match self {
-            Self::All(series) => series.path(),
-            Self::Find(_) => None,
-            Self::Hold(holding) => holding.series.path(),
-        }
+        self.files().and_then(Series::path)
     }
 
     /// Whether saving can go on as whoever we have become.
     pub(crate) fn may_go_on(&self) -> Result<(), String> {
-        match self {
-            Self::All(series) => series.may_go_on(),
-            Self::Find(_) => Ok(()),
-            Self::Hold(holding) => holding.series.may_go_on(),
-        }
+        self.files().map_or(Ok(()), Series::may_go_on)
     }
 
     /// A packet of this time is about to be read. It may be one too many: see
     /// [`Saver::is_over`].
     #[inline]
     pub(crate) fn at(&mut self, time: Timestamp) -> Result<(), Error> {
-        match self {
-            Self::All(series) => series.at(time),
-            Self::Find(finding) => {
-                finding.over |= finding.schedule.at(time) == Step::Over;
-                Ok(())
-            }
-            Self::Hold(holding) => holding.series.at(time),
+        if let Self::Find(finding) = self {
+            finding.over |= finding.schedule.at(time) == Step::Over;
         }
+        self.series().map_or(Ok(()), |series| series.at(time))
     }
 
     /// Time has come to this point without packets.
@@ -158,19 +181,14 @@ impl Saver {
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
         match self {
-            Self::All(series) => series.is_over(),
             Self::Find(finding) => finding.over,
-            Self::Hold(holding) => holding.series.is_over(),
+            _ => self.files().is_some_and(Series::is_over),
         }
     }
 
     /// Whether nothing can be saved any more, now or later.
     pub(crate) fn is_hopeless(&self) -> bool {
-        match self {
-            Self::All(series) => series.is_hopeless(),
-            Self::Find(_) => false,
-            Self::Hold(holding) => holding.series.is_hopeless(),
-        }
+        self.files().is_some_and(Series::is_hopeless)
     }
 
     /// Something that is not a packet.
@@ -190,13 +208,19 @@ impl Saver {
                 Ok(())
             }
             Self::Hold(holding) => holding.packet(packet, placed),
+            Self::Again(again) => {
+                match again.wanted.contains(packet.packet.id, placed.connection) {
+                    true => again.series.packet(packet),
+                    false => Ok(()),
+                }
+            }
         }
     }
 
     /// A connection has a selected frame.
     pub(crate) fn select(&mut self, connection: u64) -> Result<(), Error> {
         match self {
-            Self::All(_) => Ok(()),
+            Self::All(_) | Self::Again(_) => Ok(()),
             Self::Find(Finding { wanted, .. }) => {
                 wanted.connections.insert(connection);
                 Ok(())
@@ -208,7 +232,7 @@ impl Saver {
     /// A connection has ended.
     pub(crate) fn closed(&mut self, connection: u64) {
         match self {
-            Self::All(_) => {}
+            Self::All(_) | Self::Again(_) => {}
             Self::Find(Finding { wanted, .. }) => wanted.forget_unless_wanted(connection),
             Self::Hold(holding) => holding.closed(connection),
         }
@@ -224,6 +248,7 @@ impl Saver {
         let (series, unsaved) = match self {
             Self::All(series) => (*series, 0),
             Self::Hold(holding) => (holding.series, holding.unsaved),
+            Self::Again(again) => (again.series, 0),
             Self::Find(Finding { wanted, .. }) => {
                 return Ok(Saved {
                     unsaved: wanted.unsaved,
@@ -262,19 +287,30 @@ pub(crate) struct Wanted {
     unsaved: u64,
 }
 
+/// The packets that a second pass writes.
+struct WantedPackets {
+    connections: HashSet<u64>,
+    fragments: HashSet<PacketRef>,
+}
+
+impl WantedPackets {
+    fn contains(&self, packet: PacketRef, connection: Option<u64>) -> bool {
+        connection.is_some_and(|connection| self.connections.contains(&connection))
+            || self.fragments.contains(&packet)
+    }
+}
+
 impl Wanted {
-    /// How to tell, packet by packet, what to write.
-    pub(crate) fn into_test(self) -> impl Fn(PacketRef, Option<u64>) -> bool {
-        let fragments: HashSet<PacketRef> = self
+    fn into_packets(self) -> WantedPackets {
+        let fragments = self
             .fragments
             .into_iter()
             .filter(|(connection, _)| self.connections.contains(connection))
             .flat_map(|(_, packets)| packets)
             .collect();
-        let connections = self.connections;
-        move |packet, connection| {
-            connection.is_some_and(|connection| connections.contains(&connection))
-                || fragments.contains(&packet)
+        WantedPackets {
+            connections: self.connections,
+            fragments,
         }
     }
 
@@ -426,10 +462,10 @@ mod tests {
     fn from_file(steps: &[Step<'_>]) -> Vec<u8> {
         let mut saver = Saver::find(Rotation::default());
         push(&mut saver, steps);
-        let wanted = saver.finish().unwrap().wanted.unwrap().into_test();
+        let wanted = saver.finish().unwrap().wanted.unwrap().into_packets();
         (1..)
             .zip(steps)
-            .filter(|(number, step)| wanted(id(*number), (step.0 > 0).then_some(step.0)))
+            .filter(|(number, step)| wanted.contains(id(*number), (step.0 > 0).then_some(step.0)))
             .map(|(number, _)| number as u8)
             .collect()
     }

@@ -1,22 +1,27 @@
 //! Findings as JUnit XML: a suite per capture, in it a case for each rule that
-//! had anything to judge. A violation fails its case, what nobody can tell
-//! skips it, warnings and notes are its output.
+//! had anything to judge. A finding that `--fail-on` makes fail fails its case,
+//! one that cannot be proven skips it, all others are its output.
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
 use super::{CaptureResult, FindingsFormat, FindingsReport, sentence, statements};
-use crate::rules::{Finding, Rule, Verdict};
+use crate::rules::{FailOn, Finding, Rule};
 
 /// `check --format junit`
 pub(super) static JUNIT: FindingsFormat = FindingsFormat {
     name: "junit",
     help: "JUnit XML: a test case per capture and rule",
-    new: |_| Box::new(JUnit::default()),
+    new: |options| {
+        Box::new(JUnit {
+            fail_on: options.fail_on.clone(),
+            suites: Vec::new(),
+        })
+    },
 };
 
-#[derive(Default)]
 struct JUnit {
+    fail_on: FailOn,
     suites: Vec<Suite>,
 }
 
@@ -33,7 +38,8 @@ struct Case {
 
 enum Outcome {
     Passed,
-    Failed(String, String),
+    /// With the message, the verdict, and all findings.
+    Failed(String, &'static str, String),
     Skipped(String),
     Error(String),
 }
@@ -48,7 +54,7 @@ impl FindingsReport for JUnit {
         }
         let mut cases: Vec<Case> = rules
             .iter()
-            .map(|rule| case(rule, &result.findings))
+            .map(|rule| case(rule, &result.findings, &self.fail_on))
             .collect();
         cases.extend(result.errors.iter().map(|error| Case {
             name: "input".into(),
@@ -69,20 +75,20 @@ impl FindingsReport for JUnit {
     }
 }
 
-fn case(rule: &'static Rule, findings: &[Finding]) -> Case {
+fn case(rule: &'static Rule, findings: &[Finding], fail_on: &FailOn) -> Case {
     let of: Vec<&Finding> = findings
         .iter()
         .filter(|finding| std::ptr::eq(finding.rule, rule))
         .collect();
-    let lines = |wanted: &dyn Fn(Verdict) -> bool| -> String {
-        let lines = of.iter().filter(|f| wanted(f.verdict)).map(|f| line(f));
+    let lines = |wanted: &dyn Fn(&Finding) -> bool| -> String {
+        let lines = of.iter().filter(|f| wanted(f)).map(|f| line(f));
         lines.collect::<Vec<_>>().join("\n")
     };
-    let first = |wanted: &dyn Fn(Verdict) -> bool| of.iter().find(|f| wanted(f.verdict));
-    let violation = |verdict| verdict == Verdict::Violation;
-    let unknown = |verdict: Verdict| verdict.reason().is_some();
-    let outcome = if let Some(found) = first(&violation) {
-        Outcome::Failed(sentence(found), lines(&violation))
+    let first = |wanted: &dyn Fn(&Finding) -> bool| of.iter().find(|f| wanted(f));
+    let fails = |finding: &Finding| fail_on.fails(finding);
+    let unknown = |finding: &Finding| finding.verdict.reason().is_some();
+    let outcome = if let Some(found) = first(&fails) {
+        Outcome::Failed(sentence(found), found.verdict.name(), lines(&fails))
     } else if let Some(found) = first(&unknown) {
         Outcome::Skipped(sentence(found))
     } else {
@@ -91,7 +97,7 @@ fn case(rule: &'static Rule, findings: &[Finding]) -> Case {
     Case {
         name: rule.id.to_owned(),
         outcome,
-        output: lines(&|verdict| matches!(verdict, Verdict::Warning | Verdict::Note)),
+        output: lines(&|finding| !fails(finding) && !unknown(finding)),
     }
 }
 
@@ -167,15 +173,15 @@ impl Case {
         writer.write_event(Event::Start(start))?;
         let (name, message, body) = match &self.outcome {
             Outcome::Passed => ("", "", ""),
-            Outcome::Failed(message, body) => ("failure", message.as_str(), body.as_str()),
+            Outcome::Failed(message, _, body) => ("failure", message.as_str(), body.as_str()),
             Outcome::Skipped(message) => ("skipped", message.as_str(), ""),
             Outcome::Error(message) => ("error", message.as_str(), ""),
         };
         if !name.is_empty() {
             let mut element = BytesStart::new(name);
             element.push_attribute(("message", clean(message).as_str()));
-            if name == "failure" {
-                element.push_attribute(("type", "violation"));
+            if let Outcome::Failed(_, verdict, _) = &self.outcome {
+                element.push_attribute(("type", *verdict));
             }
             text(element, &clean(body), writer)?;
         }

@@ -12,7 +12,6 @@
 //! Like the reports of frames they turn values into bytes and decide nothing.
 //! A format is a file here and an entry in [`FINDINGS_REPORTS`].
 
-pub mod fingerprint;
 mod github;
 mod json;
 mod junit;
@@ -23,7 +22,7 @@ mod text;
 
 use jiff::tz::TimeZone;
 
-use crate::rules::{Finding, Rule, Tally, Verdict};
+use crate::rules::{FailOn, Finding, Rule, Tally, Verdict};
 use crate::time::Timestamp;
 
 /// What one capture came to.
@@ -124,6 +123,8 @@ pub struct FindingsOptions {
     pub many: bool,
     /// Findings are told as they arise, where the format can.
     pub live: bool,
+    /// What fails.
+    pub fail_on: FailOn,
 }
 
 impl Default for FindingsOptions {
@@ -135,6 +136,7 @@ impl Default for FindingsOptions {
             zone: TimeZone::UTC,
             many: false,
             live: false,
+            fail_on: FailOn::default(),
         }
     }
 }

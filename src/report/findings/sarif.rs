@@ -6,9 +6,8 @@
 
 use serde_json::{Value, json};
 
-use super::fingerprint::fingerprint;
 use super::{CaptureResult, FindingsFormat, FindingsReport, sentence, statements};
-use crate::rules::{Finding, RULES, Rule, Severity, Verdict};
+use crate::rules::{Finding, RULES, Rule, Severity, Verdict, fingerprint};
 
 /// `check --format sarif`
 pub(super) static SARIF: FindingsFormat = FindingsFormat {

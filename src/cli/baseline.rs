@@ -1,0 +1,59 @@
+//! Files of `--baseline` and `--write-baseline`.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use mqttdump::rules::Baseline;
+
+use super::bounded;
+use super::save;
+
+/// Longer than this is no baseline.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// Reads a baseline.
+pub(crate) fn read(path: &Path) -> Result<Baseline, String> {
+    let error = |why: String| format!("--baseline {}: {why}", path.display());
+    let text = bounded::read_text(path, MOST_BYTES).map_err(error)?;
+    Baseline::parse(&text)
+        .ok_or_else(|| error("expected a file that --write-baseline wrote, found another".into()))
+}
+
+/// Writes a baseline, beside its place first, so that a full disk leaves the
+/// earlier one as it was.
+pub(crate) fn write(path: &Path, baseline: &Baseline) -> Result<(), String> {
+    may_write(path)?;
+    let error = |why: std::io::Error| format!("--write-baseline {}: {why}", path.display());
+    if !path.is_file() && path.exists() {
+        // A pipe or device.
+        return fs::write(path, baseline.text()).map_err(error);
+    }
+    let beside = save::beside(path);
+    let written = fs::write(&beside, baseline.text()).and_then(|()| fs::rename(&beside, path));
+    written.map_err(|why| {
+        let _ = fs::remove_file(&beside);
+        error(why)
+    })
+}
+
+/// Whether a baseline can be written: a file that is something else stays as it
+/// is.
+pub(crate) fn may_write(path: &Path) -> Result<(), String> {
+    save::may_write(path).map_err(|error| format!("--write-baseline: {error}"))?;
+    let error = |why: &str| format!("--write-baseline {}: {why}", path.display());
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() && metadata.len() > 0 => {}
+        Err(why) if why.kind() != ErrorKind::NotFound => return Err(error(&why.to_string())),
+        _ => return Ok(()),
+    }
+    let mut beginning = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut beginning));
+    match read {
+        Err(why) => Err(error(&why.to_string())),
+        Ok(_) if Baseline::is_one(&beginning) => Ok(()),
+        Ok(_) => Err(error(
+            "the file exists and is no baseline: it is not overwritten",
+        )),
+    }
+}

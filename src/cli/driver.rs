@@ -1,0 +1,684 @@
+//! The one loop: packets in, facts to a command, packets to files.
+//!
+//! ```text
+//! captures ─item→ gate ─packet→ Facts ─Fact→ sink of the Job ─settle→ lines
+//!                   │                     └→ metrics
+//!                   └─────packet──→ saver ←── which connections
+//! ```
+//! A command is a [`Job`]: a sink of facts, and what is written between packets.
+//! Everything else is the same for all of them and is done here: opening, the
+//! BPF expression, keys, privileges, intervals, what was lost, progress, signals
+//! and saving.
+//!
+//! Trouble with the input does not end the reading: everything readable is
+//! shown, then the messages come.
+
+use std::time::Duration;
+
+use mqttdump::capture::{self, Block, Capture, Dropped, Item, Merge, Packet};
+use mqttdump::clock::Clock;
+use mqttdump::engine::{Placed, Summary};
+use mqttdump::facts::{self, Facts, GivenUp, Sink};
+use mqttdump::limits;
+use mqttdump::packet::CapturedPacket;
+use mqttdump::rules::Tally;
+use mqttdump::time::Timestamp;
+
+use super::console::complain;
+use super::counts::Counts;
+use super::gate::Gate;
+use super::keylog::{self, KeyLogFile};
+use super::progress::Progress;
+use super::reading::Reading;
+use super::save::{Connections, Save, Saved, Saver, Series, Wanted, is_same, now};
+use super::signals::Patience;
+use super::source::{self, Opened, Source};
+use super::stop::Stop;
+use super::watch::{Interval, Watch};
+
+/// What a command does with one capture.
+pub(crate) trait Job {
+    /// What takes the facts.
+    type Sink: Sink;
+
+    /// What takes the facts.
+    fn sink(&mut self) -> &mut Self::Sink;
+
+    /// How facts are gathered.
+    fn options(&self) -> facts::Options {
+        facts::Options::default()
+    }
+
+    /// Whether it looks at facts at all; `false` when packets are only copied.
+    fn needs_facts(&self) -> bool {
+        true
+    }
+
+    /// Which connections are saved, and where; `None` without `-w`.
+    fn saving(&self) -> Option<(&Save, Select)> {
+        None
+    }
+
+    /// Connections that were selected or closed since the last call.
+    fn connections(&mut self) -> Option<&mut Connections> {
+        None
+    }
+
+    /// Privileges were given up: whether the job can still do what it has to do
+    /// later.
+    fn may_begin(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The next facts come from this packet; from none, if `None`.
+    fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
+        let _ = packet;
+    }
+
+    /// Between two packets: writes what it is time to write.
+    fn settle(&mut self) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    /// Writes everything: nothing may come for a while.
+    fn flush(&mut self) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    /// An interval of `--every` has passed.
+    fn interval(&mut self, interval: Interval, summary: &Summary) -> Result<(), Stop> {
+        let _ = (interval, summary);
+        Ok(())
+    }
+
+    /// That many packets were lost to the capture.
+    fn dropped(&mut self, packets: u64) {
+        let _ = packets;
+    }
+
+    /// Counts of findings, for metrics.
+    fn tally(&self) -> Option<&Tally> {
+        None
+    }
+
+    /// Something is wrong with the input. Returns whether that is accepted.
+    fn trouble(&mut self, trouble: &Trouble) -> bool {
+        complain(&trouble.message);
+        false
+    }
+
+    /// Whether it wants no more.
+    fn is_done(&self) -> bool {
+        false
+    }
+
+    /// Whether lines or packets go to standard output, so that reading ends when
+    /// its reader has gone.
+    fn writes_to_stdout(&self) -> bool {
+        true
+    }
+}
+
+/// Which connections are saved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Select {
+    /// All.
+    All,
+    /// Those that [`Job::connections`] names.
+    Some,
+}
+
+/// Something wrong with the input.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    /// What is wrong, and where.
+    pub(crate) message: String,
+    /// The file ends within a packet.
+    pub(crate) is_truncation: bool,
+}
+
+/// What reading one capture came to.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Everything could be opened and read, but for what the job accepts.
+    pub(crate) whole: bool,
+    /// At least one part could be opened.
+    pub(crate) opened: bool,
+    /// What was read, if facts were needed.
+    pub(crate) summary: Option<Summary>,
+    /// What was evicted because a table was full.
+    pub(crate) evicted: GivenUp,
+    /// Reading stopped before the end, as asked for.
+    pub(crate) stopped: bool,
+    /// Packets that matched the BPF expression.
+    pub(crate) passed: u64,
+    /// Packets that it dropped, although what is inside them matches.
+    pub(crate) hidden: u64,
+    /// Packets that should have been saved and could not be held.
+    pub(crate) unsaved: u64,
+    /// What the live capture lost.
+    pub(crate) counts: Option<Counts>,
+}
+
+impl Outcome {
+    /// Control packets that were read.
+    pub(crate) fn frames(&self) -> u64 {
+        self.summary.as_ref().map_or(0, |summary| summary.frames)
+    }
+}
+
+/// Reads captures, one after another.
+pub(crate) struct Driver<'a> {
+    reading: &'a Reading,
+    watch: Watch,
+    progress: Progress,
+}
+
+impl<'a> Driver<'a> {
+    /// Binds the address of `--listen`; nothing is opened yet.
+    pub(crate) fn new(reading: &'a Reading) -> Result<Self, Stop> {
+        Ok(Self {
+            reading,
+            watch: Watch::new(&reading.watch)?,
+            progress: Progress::new(reading.progress),
+        })
+    }
+
+    /// Reads a capture and gives the job what it asks for.
+    pub(crate) fn read<J: Job>(&mut self, source: &Source, job: &mut J) -> Result<Outcome, Stop> {
+        let mut opened = source.open()?;
+        let mut outcome = Outcome {
+            whole: true,
+            opened: !opened.captures.is_empty(),
+            ..Outcome::default()
+        };
+        for error in &opened.errors {
+            outcome.whole &= job.trouble(&Trouble::from(error));
+        }
+        if !outcome.opened {
+            return Ok(outcome);
+        }
+        if self.reading.chatty && !source.is_live() {
+            opened.captures.iter().for_each(report_opened);
+        }
+        let mut gate = self.gate(&opened)?;
+        let keys = self.reading.keys.open()?;
+        // Last, for it leaves a file behind.
+        let (saver, later) = saver(job, source, &opened.captures)?;
+        let saves = saver.is_some();
+        let patience = match &saver {
+            Some(_) if !source.is_endless() => {
+                let files = opened.captures.iter().all(|it| it.size().is_some());
+                Some(Patience::new(files)?)
+            }
+            _ => None,
+        };
+        if let Err(stop) = begin(&opened, job, saver.as_ref(), &mut self.watch) {
+            if let Some(series) = saver.and_then(Saver::into_series).or(later) {
+                series.take_back();
+            }
+            return Err(stop);
+        }
+        let mut merge = Merge::new(std::mem::take(&mut opened.captures));
+        let mut pass = Pass::new(self.reading, keys, saver, job, &mut self.watch);
+        pass.patience = patience;
+        pass.endless = source.is_endless();
+        let mut failure = None;
+        let errors = pass
+            .read(&mut merge, &mut gate, &mut self.progress, Some(&opened))
+            .unwrap_or_else(|stop| {
+                failure = Some(stop);
+                Vec::new()
+            });
+        outcome.stopped = pass.is_done() || gate.is_closed();
+        pass.work();
+        if let Err(stop) = pass.finish() {
+            failure.get_or_insert(stop);
+        }
+        outcome.summary = pass.facts.as_ref().map(Facts::summary);
+        outcome.evicted = pass
+            .facts
+            .as_ref()
+            .map_or_else(GivenUp::default, Facts::given_up);
+        // A reader who has gone, or a full disk where the lines go, does not keep
+        // the saved file from being completed.
+        let saved = match pass.saver.take().map(Saver::finish).transpose() {
+            Ok(saved) => saved.unwrap_or_default(),
+            Err(error) => return Err(failure.unwrap_or(error.into())),
+        };
+        let failure = failure.filter(|stop| !(saves && matches!(stop, Stop::ReaderGone)));
+        let Saved {
+            wanted,
+            unsaved,
+            failed,
+        } = saved;
+        outcome.unsaved = unsaved;
+        outcome.whole &= !failed;
+        if let (Some(wanted), Some(series)) = (wanted, later) {
+            outcome.whole &= self.save_selected(source, wanted, series)?;
+        }
+        self.progress.clear();
+        if let Some(stop) = failure {
+            return Err(stop);
+        }
+        for error in &errors {
+            outcome.whole &= job.trouble(&Trouble::from(error));
+        }
+        for error in &gate.refused {
+            let message = error.to_string();
+            outcome.whole &= job.trouble(&Trouble {
+                message,
+                is_truncation: false,
+            });
+        }
+        outcome.passed = gate.passed;
+        outcome.hidden = gate.hidden;
+        outcome.counts = opened.counts();
+        Ok(outcome)
+    }
+
+    /// Reads the files again and writes the connections that are wanted. Its
+    /// errors are those of the first reading again.
+    fn save_selected(
+        &mut self,
+        source: &Source,
+        wanted: Wanted,
+        series: Series,
+    ) -> Result<bool, Stop> {
+        let opened = source.open()?;
+        let mut gate = self.gate(&opened)?;
+        let keys = self.reading.keys.open()?;
+        let mut watch = Watch::default();
+        let saver = Saver::again(wanted, series);
+        let mut job = Renumber(());
+        let mut pass = Pass::new(self.reading, keys, Some(saver), &mut job, &mut watch);
+        let mut merge = Merge::new(opened.captures);
+        pass.read(&mut merge, &mut gate, &mut self.progress, None)?;
+        match pass.saver.take() {
+            Some(saver) => Ok(!saver.finish()?.failed),
+            None => Ok(true),
+        }
+    }
+
+    fn gate(&self, opened: &Opened) -> Result<Gate, Stop> {
+        Gate::new(
+            self.reading.expression.as_deref(),
+            self.reading.max_packets,
+            &opened.link_types(),
+        )
+        .map_err(|error| Stop::Failed(error.to_string()))
+    }
+}
+
+/// Numbers the connections as the first reading did, so it has to know all that
+/// the first knew: keys too, for what they open decides what is followed.
+struct Renumber(());
+
+impl Job for Renumber {
+    type Sink = ();
+
+    fn sink(&mut self) -> &mut () {
+        &mut self.0
+    }
+}
+
+/// One reading of a capture.
+struct Pass<'a, J: Job> {
+    /// `None` when packets are only copied.
+    facts: Option<Facts>,
+    keys: KeyLogFile,
+    job: &'a mut J,
+    saver: Option<Saver>,
+    watch: &'a mut Watch,
+    clock: Clock,
+    /// The capture has not ended: capture time is kept.
+    growing: bool,
+    /// What is overdue is reported when its time is up.
+    live: bool,
+    /// What to do at a signal, where the source does not know.
+    patience: Option<Patience>,
+    /// The source has no end.
+    endless: bool,
+}
+
+/// After so long without a packet the engine declares gaps.
+const PAUSE: Duration = Duration::from_millis(limits::HOLE_MILLIS + 50);
+
+impl<'a, J: Job> Pass<'a, J> {
+    fn new(
+        reading: &Reading,
+        keys: KeyLogFile,
+        saver: Option<Saver>,
+        job: &'a mut J,
+        watch: &'a mut Watch,
+    ) -> Self {
+        let needs_facts = job.needs_facts()
+            || saver.as_ref().is_some_and(Saver::selects)
+            || reading.watch.needs_frames();
+        let options = job.options();
+        let facts = needs_facts.then(|| {
+            let sinks = (job.sink(), &mut *watch);
+            Facts::new(reading.engine.clone(), options, &sinks)
+        });
+        Self {
+            facts,
+            keys,
+            job,
+            saver,
+            watch,
+            clock: Clock::default(),
+            growing: reading.watch.endless,
+            live: options.live,
+            patience: None,
+            endless: false,
+        }
+    }
+
+    /// Reads until the end, or until the gate or the job has enough. Returns
+    /// what is wrong with the input.
+    fn read(
+        &mut self,
+        merge: &mut Merge,
+        gate: &mut Gate,
+        progress: &mut Progress,
+        opened: Option<&Opened>,
+    ) -> Result<Vec<capture::Error>, Stop> {
+        let mut errors = Vec::new();
+        self.read_keys();
+        while !gate.is_closed() && !self.is_done() {
+            if merge.may_wait() {
+                self.before_waiting()?;
+            }
+            match merge.next() {
+                Ok(Some(Item::Packet(packet))) => {
+                    if gate.passes(&packet.packet) {
+                        self.packet(&packet)?;
+                    }
+                }
+                Ok(Some(Item::Block(block))) => self.block(&block)?,
+                Ok(Some(Item::Tick(now))) => {
+                    self.tick(now)?;
+                    if let Some(opened) = opened {
+                        self.look_around(opened, gate.passed)?;
+                    }
+                }
+                Ok(Some(Item::Dropped(dropped))) => self.dropped(&dropped)?,
+                Ok(None) => break,
+                Err(error) => {
+                    errors.push(error);
+                    continue;
+                }
+            }
+            progress.step(|| (merge.position(), merge.size()));
+        }
+        Ok(errors)
+    }
+
+    /// Now and then while a source grows, with or without packets: reports the
+    /// counts if a signal asked for them, and notices when the reader leaves.
+    fn look_around(&self, opened: &Opened, captured: u64) -> Result<(), Stop> {
+        if opened.wants_counts()
+            && let Some(counts) = opened.counts()
+        {
+            complain(&counts.in_short(captured));
+        }
+        match self.job.writes_to_stdout() && source::reader_is_gone() {
+            true => Err(Stop::ReaderGone),
+            false => Ok(()),
+        }
+    }
+
+    fn read_keys(&mut self) {
+        if let Some(facts) = &mut self.facts {
+            self.keys.read_on(facts);
+        }
+    }
+
+    /// There is something to finish from now on.
+    #[inline]
+    fn work(&self) {
+        if let Some(patience) = &self.patience {
+            patience.work();
+        }
+    }
+
+    /// The input has nothing more to read at the moment.
+    fn before_waiting(&mut self) -> Result<(), Stop> {
+        self.read_keys();
+        self.settle(true)?;
+        self.job.flush()?;
+        if let Some(saver) = &mut self.saver {
+            saver.flush()?;
+        }
+        if let Some(patience) = &self.patience {
+            patience.wait();
+        }
+        Ok(())
+    }
+
+    /// Something that is not a packet.
+    fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
+        self.work();
+        if let Some(facts) = &mut self.facts {
+            keylog::from_block(block, facts);
+        }
+        if let Some(saver) = &mut self.saver {
+            saver.block(block)?;
+        }
+        Ok(())
+    }
+
+    /// A packet that the gate let through.
+    fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
+        self.work();
+        if let Some(saver) = &mut self.saver {
+            saver.at(packet.packet.time)?;
+            if saver.is_over() {
+                return Ok(());
+            }
+        }
+        if self.growing {
+            let before = self.clock.now();
+            let now = self.clock.packet(packet.packet.time);
+            self.pass_time(before, now)?;
+        }
+        self.job.before(Some(&packet.packet));
+        let placed = match &mut self.facts {
+            Some(facts) => facts.push(&packet.packet, &mut (self.job.sink(), &mut *self.watch)),
+            None => Placed::default(),
+        };
+        if let Some(saver) = &mut self.saver {
+            saver.packet(packet, placed)?;
+            self.pass_connections()?;
+        }
+        self.settle(false)
+    }
+
+    /// Capture time has come to `now` without packets: see [`Item::Tick`].
+    fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
+        self.job.before(None);
+        self.read_keys();
+        let before = self.clock.now();
+        let now = self.clock.tick(now);
+        self.pass_time(before, now)?;
+        if let Some(facts) = &mut self.facts {
+            facts.tick(now, &mut (self.job.sink(), &mut *self.watch));
+        }
+        self.pass_connections()?;
+        if let Some(saver) = &mut self.saver {
+            saver.tick(now)?;
+        }
+        self.before_waiting()
+    }
+
+    /// Packets were lost to the capture.
+    fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
+        self.job.dropped(dropped.packets);
+        if let Some(facts) = &mut self.facts {
+            let sinks = &mut (self.job.sink(), &mut *self.watch);
+            facts.dropped(dropped.packets, dropped.until, sinks);
+        }
+        self.settle(false)
+    }
+
+    /// Capture time moves, and nothing later was looked at.
+    fn pass_time(&mut self, before: Option<Timestamp>, now: Timestamp) -> Result<(), Stop> {
+        let Some(facts) = &mut self.facts else {
+            return Ok(());
+        };
+        let sinks = &mut (self.job.sink(), &mut *self.watch);
+        if let Some(before) = before
+            && self.live
+            && now.since(before) > PAUSE
+        {
+            // A gap before a pause is known before the pause counts against
+            // anyone.
+            facts.tick(before.after(PAUSE), sinks);
+        }
+        if let Some(interval) = sinks.1.time(now) {
+            if self.live {
+                facts.settle(interval.to, sinks);
+            }
+            self.job.interval(interval, &facts.summary())?;
+        }
+        Ok(())
+    }
+
+    /// After something was looked at.
+    #[inline]
+    fn settle(&mut self, at_once: bool) -> Result<(), Stop> {
+        if let Some(facts) = &mut self.facts
+            && let Some(now) = self.clock.now()
+        {
+            if self.live {
+                facts.settle(now, &mut (self.job.sink(), &mut *self.watch));
+            }
+            let (now, tally) = (Some(now), self.job.tally());
+            match at_once {
+                true => self.watch.settle_now(now, facts, tally),
+                false => self.watch.settle(now, facts, tally),
+            }
+        }
+        self.job.settle()
+    }
+
+    /// The capture has ended, or enough of it was read.
+    fn finish(&mut self) -> Result<(), Stop> {
+        self.job.before(None);
+        if let Some(facts) = &mut self.facts {
+            facts.finish(&mut (self.job.sink(), &mut *self.watch));
+            let now = self.clock.now();
+            self.watch.settle_now(now, facts, self.job.tally());
+            self.job.settle()?;
+            if let Some(interval) = now.and_then(|now| self.watch.rest(now)) {
+                self.job.interval(interval, &facts.summary())?;
+            }
+        }
+        self.pass_connections()?;
+        self.job.flush()
+    }
+
+    /// Tells the saver which connections are wanted.
+    fn pass_connections(&mut self) -> Result<(), Stop> {
+        if let Some(saver) = &mut self.saver
+            && let Some(connections) = self.job.connections()
+        {
+            for connection in connections.selected.drain(..) {
+                saver.select(connection)?;
+            }
+            for connection in connections.closed.drain(..) {
+                saver.closed(connection);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        let Some(saver) = &self.saver else {
+            return self.job.is_done();
+        };
+        // Without lines, saving is all there was to do.
+        let hopeless = self.endless && self.facts.is_none() && saver.is_hopeless();
+        self.job.is_done()
+            || saver.is_over()
+            || hopeless
+            || self.patience.as_ref().is_some_and(Patience::is_over)
+    }
+}
+
+impl From<&capture::Error> for Trouble {
+    fn from(error: &capture::Error) -> Self {
+        Self {
+            message: error.to_string(),
+            is_truncation: error.is_truncation(),
+        }
+    }
+}
+
+/// As tcpdump does.
+fn report_opened(capture: &Capture) {
+    let name = capture.name();
+    match capture.interface() {
+        Some(interface) => complain(&format!(
+            "reading from file {name}, link-type {}, snapshot length {}",
+            interface.link_type, interface.snap_length
+        )),
+        None => complain(&format!("reading from file {name}, pcapng")),
+    }
+}
+
+/// What saves while a capture is read, and the files that a second reading
+/// writes.
+fn saver(
+    job: &impl Job,
+    source: &Source,
+    captures: &[Capture],
+) -> Result<(Option<Saver>, Option<Series>), Stop> {
+    let Some((save, select)) = job.saving() else {
+        return Ok((None, None));
+    };
+    let series = series(save, source, captures)?;
+    let is_read_again = source.is_files() && captures.iter().all(|it| it.size().is_some());
+    Ok(match select {
+        Select::All => (Some(Saver::All(Box::new(series))), None),
+        Select::Some if is_read_again => (Some(Saver::find(save.rotation)), Some(series)),
+        Select::Some => (Some(Saver::hold(series)), None),
+    })
+}
+
+/// Creates the first file of `-w`, unless that would destroy what is to be
+/// read.
+fn series(save: &Save, source: &Source, captures: &[Capture]) -> Result<Series, Stop> {
+    if let Some(read) = source.paths().iter().find(|it| is_same(it, &save.path)) {
+        return Err(Stop::Failed(format!(
+            "-w {} would overwrite what -r {} reads",
+            save.path.display(),
+            read.display()
+        )));
+    }
+    let mut file = capture::Plan::new(&save.path, captures);
+    file.look_ahead(source.paths());
+    file.flush = save.packet_buffered;
+    // The packets of a file tell when it was captured.
+    let start = source.is_live().then(now);
+    Ok(Series::open(save, file, source.paths(), start)?)
+}
+
+/// Gives up what rights there are; what has to be written later will be written
+/// without them.
+fn begin(
+    opened: &Opened,
+    job: &impl Job,
+    saver: Option<&Saver>,
+    watch: &mut Watch,
+) -> Result<(), Stop> {
+    #[cfg(feature = "live")]
+    if let (Some(path), Some(heir)) = (saver.and_then(Saver::path), opened.heir()) {
+        heir.bequeath(path)?;
+    }
+    opened.begin(|| {
+        job.may_begin()?;
+        saver.map_or(Ok(()), Saver::may_go_on)
+    })?;
+    Ok(watch.start(opened)?)
+}

@@ -90,7 +90,7 @@ struct Checking {
     /// timing or other connections. The verdict is cannot tell when something
     /// looks wrong but the capture lacks the proof. For example
     /// `warning,qos-raised=never`.
-    #[arg(long, value_name = "VERDICT[,RULE=VERDICT]...", default_value = "violation",
+    #[arg(long, value_name = "VERDICT", default_value = "violation",
           value_parser = FailOn::parse)]
     fail_on: FailOn,
 

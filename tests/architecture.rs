@@ -80,6 +80,8 @@ const MODULES: &[(&str, &[&str])] = &[
             "event", "facts", "frame", "layer", "limits", "mqtt", "net", "packet", "time",
         ],
     ),
+    ("payload", &["limits"]),
+    ("filter", &["frame", "mqtt", "net", "payload", "time"]),
     (
         "report",
         &[
@@ -136,9 +138,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("httparse", &["layer/websocket/upgrade.rs"]),
     ("indicatif", &["cli"]),
     ("itoa", &["report"]),
-    ("jiff", &["report", "cli"]),
+    ("jiff", &["report", "cli", "filter"]),
     ("lz4_flex", &["capture"]),
     ("lzma_rust2", &["capture"]),
+    ("memchr", &["filter"]),
     ("nix", &["capture/live", "cli/live"]),
     ("nom", &["layer", "mqtt"]),
     (
@@ -147,6 +150,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     ("prometheus_client", &["metrics"]),
     ("quick_xml", &["report"]),
+    ("regex", &["filter"]),
     ("rustix", &["capture/live", "cli/live", "cli/save"]),
     ("ruzstd", &["capture"]),
     ("serde", &["cli", "overhead", "report"]),

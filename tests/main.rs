@@ -21,6 +21,8 @@ mod encapsulations;
 mod expected_frames;
 /// Builds files for other programs to read; ignored unless asked for.
 mod export;
+/// Display filters, and the same by tshark.
+mod filters;
 /// Files that grow while they are read.
 mod follow;
 /// Whole runs of the program against stored output; wrong inputs; pipes.

@@ -239,3 +239,14 @@ pub const HELD_FRAMES: usize = 256;
 pub const HELD_BYTES: usize = 8 << 20;
 /// Connections that closed and whose late frames are told from those of others.
 pub const CLOSED_CONNECTIONS: usize = 256;
+
+/// Containers within each other in a payload that is decoded.
+pub const PAYLOAD_DEPTH: usize = 64;
+/// Values in a payload that is decoded: about 4 MiB.
+pub const PAYLOAD_VALUES: usize = 100_000;
+/// Aliases of metrics that Sparkplug's births define, over all edge nodes: about
+/// 20 MiB.
+pub const SPARKPLUG_ALIASES: usize = 200_000;
+/// Keys that messages are counted by, in a table or a period: about 100 MiB with
+/// their sizes.
+pub const STATS_KEYS: usize = 100_000;

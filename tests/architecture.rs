@@ -80,7 +80,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "event", "facts", "frame", "layer", "limits", "mqtt", "net", "packet", "time",
         ],
     ),
-    ("payload", &["limits"]),
+    ("payload", &["limits", "mqtt"]),
     ("filter", &["frame", "mqtt", "net", "payload", "time"]),
     (
         "report",
@@ -142,6 +142,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("lz4_flex", &["capture"]),
     ("lzma_rust2", &["capture"]),
     ("memchr", &["filter"]),
+    ("minicbor", &["payload/cbor.rs"]),
     ("nix", &["capture/live", "cli/live"]),
     ("nom", &["layer", "mqtt"]),
     (

@@ -37,6 +37,8 @@ mod losses;
 mod order;
 /// Every byte accounted for, against the accounts of others.
 mod overhead;
+/// Payloads, against other decoders.
+mod payloads;
 /// The same conversation told in many ways: one expectation, many paths.
 mod properties;
 /// The rules by their conversations, and on captures.

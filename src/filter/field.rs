@@ -170,7 +170,7 @@ impl Access {
             }
             Self::Payload(path) => subject
                 .payload
-                .and_then(|payload| payload.decoded())
+                .and_then(|payload| payload.value())
                 .is_some_and(|root| descend(root, path, &mut visit)),
         }
     }
@@ -205,7 +205,8 @@ fn property_value<'a>(value: PropertyValue<'a>, visit: &mut impl FnMut(Value<'a>
 }
 
 /// Visits what lies at the end of a path. A name that occurs twice is visited
-/// twice.
+/// twice. A name asked of a list is asked of its elements, and an element whose
+/// `name` it is, such as a metric of Sparkplug, answers as well.
 fn descend<'a>(
     value: &'a payload::Value,
     path: &[PathStep],
@@ -219,6 +220,15 @@ fn descend<'a>(
             .iter()
             .filter(|(key, _)| key == name)
             .any(|(_, inner)| descend(inner, rest, visit)),
+        (PathStep::Name(name), payload::Value::List(items)) => items.iter().any(|item| {
+            let payload::Value::Map(entries) = item else {
+                return false;
+            };
+            let is_called = entries.iter().any(|(key, value)| {
+                &**key == "name" && matches!(value, payload::Value::Text(text) if text == name)
+            });
+            (is_called && descend(item, rest, visit)) || descend(item, path, visit)
+        }),
         (PathStep::Index(index), payload::Value::List(items)) => {
             let index = match usize::try_from(*index) {
                 Ok(index) => Some(index),

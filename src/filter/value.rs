@@ -16,7 +16,7 @@ pub struct Subject<'a> {
     /// Time of the first packet of the capture, for `frame.time_relative`.
     pub origin: Option<Timestamp>,
     /// The decoded payload, if the filter needs it.
-    pub payload: Option<&'a dyn Payload>,
+    pub payload: Option<&'a payload::Lazy<'a>>,
     /// The exchange that the control packet belongs to, if the filter needs it.
     pub exchange: Exchange,
     /// Ids of the rules with a finding about it, if the filter needs them.
@@ -43,12 +43,6 @@ pub struct Exchange {
     pub latency: Option<Duration>,
     /// Whether it was ended in the capture.
     pub acked: Option<bool>,
-}
-
-/// Decodes the payload of one control packet when a filter first asks.
-pub trait Payload: std::fmt::Debug {
-    /// The decoded payload; `None` when it is in no format that is known.
-    fn decoded(&self) -> Option<&payload::Value>;
 }
 
 /// One occurrence of a field.

@@ -1,5 +1,7 @@
 //! A decoded payload: one tree for all formats, with exact numbers.
 
+use std::fmt::{self, Write};
+
 /// A value inside a payload. Nothing is rounded: an integer is an integer in
 /// every format, and a number that no type here holds keeps its digits.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,4 +86,122 @@ fn compare(integer: i128, float: f64) -> Option<std::cmp::Ordering> {
         Ordering::Equal if float < whole => Ordering::Greater,
         order => order,
     })
+}
+
+impl Value {
+    /// A value as the name of an entry: text as it is, anything else as it
+    /// prints.
+    pub(super) fn into_name(self) -> Box<str> {
+        match self {
+            Self::Text(text) => text,
+            other => other.to_string().into(),
+        }
+    }
+}
+
+/// JSON without blanks, for reading: bytes are hexadecimal digits.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(flag) => flag.fmt(f),
+            Self::Integer(number) => number.fmt(f),
+            Self::Double(number) => number.fmt(f),
+            Self::Single(number) => number.fmt(f),
+            Self::Decimal(digits) => f.write_str(digits),
+            Self::Text(text) => quoted(text, f),
+            Self::Bytes(bytes) => {
+                f.write_str("0x")?;
+                bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Self::List(items) => {
+                f.write_char('[')?;
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        f.write_char(',')?;
+                    }
+                    item.fmt(f)?;
+                }
+                f.write_char(']')
+            }
+            Self::Map(entries) => {
+                f.write_char('{')?;
+                for (index, (name, value)) in entries.iter().enumerate() {
+                    if index > 0 {
+                        f.write_char(',')?;
+                    }
+                    quoted(name, f)?;
+                    f.write_char(':')?;
+                    value.fmt(f)?;
+                }
+                f.write_char('}')
+            }
+        }
+    }
+}
+
+fn quoted(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_char('"')?;
+    for char in text.chars() {
+        match char {
+            '"' => f.write_str("\\\"")?,
+            '\\' => f.write_str("\\\\")?,
+            '\n' => f.write_str("\\n")?,
+            '\r' => f.write_str("\\r")?,
+            '\t' => f.write_str("\\t")?,
+            char if u32::from(char) < 0x20 => write!(f, "\\u{:04x}", u32::from(char))?,
+            char => f.write_char(char)?,
+        }
+    }
+    f.write_char('"')
+}
+
+/// Longer bignums stay bytes: writing them in decimal takes the square of their
+/// length.
+const LONGEST_BIGNUM: usize = 1024;
+
+/// A big-endian magnitude as a number; negative ones are `-1 - magnitude`, as in
+/// CBOR.
+pub(super) fn big_integer(bytes: &[u8], negative: bool) -> Value {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    let bytes = bytes.get(zeros..).unwrap_or_default();
+    if bytes.len() < 16 {
+        let magnitude = bytes
+            .iter()
+            .fold(0_i128, |sum, byte| sum << 8 | i128::from(*byte));
+        return Value::Integer(if negative { -1 - magnitude } else { magnitude });
+    }
+    if bytes.len() > LONGEST_BIGNUM {
+        return Value::Bytes(bytes.into());
+    }
+    // Nine decimal digits a limb, the lowest first.
+    const BASE: u64 = 1_000_000_000;
+    let mut limbs = vec![0_u64];
+    for byte in bytes {
+        let mut carry = u64::from(*byte);
+        for limb in &mut limbs {
+            let sum = *limb * 256 + carry;
+            (*limb, carry) = (sum % BASE, sum / BASE);
+        }
+        if carry > 0 {
+            limbs.push(carry);
+        }
+    }
+    let mut carry = u64::from(negative);
+    for limb in &mut limbs {
+        let sum = *limb + carry;
+        (*limb, carry) = (sum % BASE, sum / BASE);
+    }
+    if carry > 0 {
+        limbs.push(carry);
+    }
+    let mut digits = String::from(if negative { "-" } else { "" });
+    let mut high_first = limbs.iter().rev();
+    if let Some(first) = high_first.next() {
+        let _ = write!(digits, "{first}");
+    }
+    for limb in high_first {
+        let _ = write!(digits, "{limb:09}");
+    }
+    Value::Decimal(digits.into())
 }

@@ -1,0 +1,72 @@
+//! Why bytes are not in a format, and the limits of decoding.
+
+use std::fmt;
+
+use crate::limits;
+
+/// Where a payload departs from its format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Bytes before the fault.
+    pub offset: usize,
+    /// What was expected and what was there.
+    pub message: String,
+}
+
+impl Fault {
+    pub(super) fn new(offset: usize, message: impl Into<String>) -> Self {
+        Self {
+            offset,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "byte {}: {}", self.offset, self.message)
+    }
+}
+
+/// What one payload may take: values, and containers within each other.
+/// Lengths that a payload claims reserve nothing.
+#[derive(Debug)]
+pub(super) struct Budget {
+    values: usize,
+    depth: usize,
+}
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self {
+            values: limits::PAYLOAD_VALUES,
+            depth: limits::PAYLOAD_DEPTH,
+        }
+    }
+
+    /// Another value.
+    pub(super) fn value(&mut self, offset: usize) -> Result<(), Fault> {
+        self.values = self.values.checked_sub(1).ok_or_else(|| {
+            let most = limits::PAYLOAD_VALUES;
+            Fault::new(
+                offset,
+                format!("more than {most} values; the rest is not decoded"),
+            )
+        })?;
+        Ok(())
+    }
+
+    /// A container begins.
+    pub(super) fn enter(&mut self, offset: usize) -> Result<(), Fault> {
+        self.depth = self.depth.checked_sub(1).ok_or_else(|| {
+            let most = limits::PAYLOAD_DEPTH;
+            Fault::new(offset, format!("nested more than {most} deep"))
+        })?;
+        Ok(())
+    }
+
+    /// A container ends.
+    pub(super) fn leave(&mut self) {
+        self.depth += 1;
+    }
+}

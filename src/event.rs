@@ -2,6 +2,7 @@
 //! close, bytes the capture lacks, streams that are not MQTT.
 
 pub use crate::direction::{Direction, Side};
+pub use crate::flow::Kept;
 use crate::frame::Connection;
 use crate::layer::Note;
 use crate::packet::PacketRef;
@@ -28,17 +29,19 @@ pub struct Event<'a> {
 /// The kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// The SYN of the connection was seen.
+    /// The SYN of the connection was seen, and answered. The event has the time
+    /// and packet of the SYN.
     Opened,
-    /// The connection ended.
+    /// A side began to close the connection (the event has the time and packet
+    /// of the first FIN or RST), or it ended without. Packets of the other side
+    /// may follow.
     Closed {
-        /// Who ended it; `None` when it was cut off by a new connection or by
-        /// idle time.
+        /// The side that sent the FIN or RST, where one did.
         by: Option<Side>,
-        /// How: `fin`, `reset`, `half-closed` (only one side had sent FIN when
-        /// the capture ended), `replaced` (a new connection took the port
-        /// pair), `idle`, `evicted`.
-        how: &'static str,
+        /// How.
+        reason: CloseReason,
+        /// The side that had sent DISCONNECT before.
+        disconnect: Option<Side>,
     },
     /// The capture lacks bytes between two control packets, or over a header.
     Gap,
@@ -54,6 +57,8 @@ pub enum EventKind {
         /// Bytes that were still to come; `None` if not even the length was
         /// known. The event's `bytes` were there.
         wanted: Option<u64>,
+        /// The first byte of its fixed header: packet type and flags.
+        first: Option<u8>,
     },
     /// A connection on an MQTT port that does not speak MQTT.
     NotMqtt {
@@ -68,9 +73,12 @@ pub enum EventKind {
         /// Which limit, and what was given up.
         reason: &'static str,
     },
-    /// Overlapping segments whose bytes differ; the first were kept.
-    Conflict,
-    /// Bytes that arrived after their place was declared a hole.
+    /// Overlapping segments with different bytes; `bytes` of them differ.
+    Conflict {
+        /// Which segment's bytes were kept.
+        kept: Kept,
+    },
+    /// Bytes that arrived after they had been declared a gap.
     Late,
     /// Packets were lost to the capture, as it says itself. The event's time is
     /// the latest at which they may have been on the wire.
@@ -78,6 +86,54 @@ pub enum EventKind {
         /// How many.
         packets: u64,
     },
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// A side sent FIN.
+    Fin,
+    /// A side sent RST.
+    Reset,
+    /// The server answered the SYN with RST.
+    TcpRefused,
+    /// Nothing answered the SYN.
+    TcpUnanswered,
+    /// A new connection took the addresses and ports.
+    Replaced,
+    /// No packet for so long that it was evicted (see [`crate::limits`]).
+    Idle,
+    /// Evicted, because more connections were open than the table holds.
+    Evicted,
+}
+
+impl CloseReason {
+    /// The value in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fin => "fin",
+            Self::Reset => "reset",
+            Self::TcpRefused => "tcp_refused",
+            Self::TcpUnanswered => "tcp_unanswered",
+            Self::Replaced => "replaced",
+            Self::Idle => "idle",
+            Self::Evicted => "evicted",
+        }
+    }
+}
+
+/// A connection that is over: no frame or event of it follows.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionEnd<'a> {
+    /// The connection.
+    pub connection: &'a Connection,
+    /// How it ended.
+    pub reason: CloseReason,
+    /// Time of the packet that ended it: the second FIN, the RST, else the last
+    /// packet read.
+    pub time: Timestamp,
+    /// That packet.
+    pub packet: PacketRef,
 }
 
 impl EventKind {
@@ -93,7 +149,7 @@ impl EventKind {
             Self::NotMqtt { .. } => "not_mqtt",
             Self::Layer(note) => note.name(),
             Self::Bound { .. } => "bound",
-            Self::Conflict => "conflict",
+            Self::Conflict { .. } => "conflict",
             Self::Late => "late",
             Self::Dropped { .. } => "dropped",
         }

@@ -46,6 +46,11 @@ pub const IDLE_SECONDS: u64 = 2 * 3600;
 /// one and a half times the longest Keep Alive (65,535 s), and some.
 pub const IDLE_MQTT_SECONDS: u64 = 30 * 3600;
 
+/// Seconds by which two packets in a row may advance the clock for all these
+/// limits. More is a clock that was set, or a silence that says nothing of the
+/// connections.
+pub const CLOCK_STEP_SECONDS: u64 = 600;
+
 /// Bytes of one direction of a connection that may wait for an earlier
 /// segment. Linux lets a receive window grow to 6 MiB by default.
 pub const WAITING_BYTES: usize = 8 << 20;

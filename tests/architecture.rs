@@ -38,7 +38,10 @@ const MODULES: &[(&str, &[&str])] = &[
         "frame",
         &["direction", "layer", "mqtt", "net", "packet", "time"],
     ),
-    ("event", &["direction", "frame", "layer", "packet", "time"]),
+    (
+        "event",
+        &["direction", "flow", "frame", "layer", "packet", "time"],
+    ),
     (
         "engine",
         &[

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::direction::{Direction, PerDirection};
-use crate::event::{Event, EventKind};
+use crate::event::{CloseReason, ConnectionEnd, Event, EventKind, Side};
 use crate::flow::{At, Closed, End, FlowInfo, StreamEvent, TcpFact};
 use crate::frame::{Connection, MQTTFrame, Received, Transport};
 use crate::layer::{Piece, Place, Stream};
@@ -35,6 +35,9 @@ pub(super) struct Conversation {
     /// How sure the version is that frames were read by, if no CONNECT told it.
     guessed: Option<Certainty>,
     announced: bool,
+    /// The side that sent DISCONNECT first.
+    disconnect: Option<Side>,
+    close_reported: bool,
     over: bool,
     /// Layers lie between TCP and MQTT.
     layered: bool,
@@ -107,6 +110,8 @@ impl Conversation {
             client,
             guessed: None,
             announced: false,
+            disconnect: None,
+            close_reported: false,
             over: false,
             layered: false,
             expected: PerDirection::default(),
@@ -117,7 +122,11 @@ impl Conversation {
 
     /// Tells that the connection was opened, once its SYN was seen.
     pub(super) fn announce(&mut self, flow: &FlowInfo, out: &mut dyn FnMut(Output<'_>)) {
-        if !self.announced && flow.initiator.is_some() && flow.from_start[self.client] {
+        if !self.announced
+            && flow.established
+            && flow.initiator.is_some()
+            && flow.from_start[self.client]
+        {
             self.announced = true;
             self.event(EventKind::Opened, flow.first, None, None, out);
         }
@@ -316,8 +325,14 @@ impl Conversation {
         let direction = Some(self.direction(from));
         match event {
             StreamEvent::Data { .. } | StreamEvent::Gap { .. } => {}
-            StreamEvent::Conflict { bytes, .. } => {
-                self.event(EventKind::Conflict, now, direction, Some(bytes), out);
+            StreamEvent::Conflict { bytes, kept, .. } => {
+                self.event(
+                    EventKind::Conflict { kept },
+                    now,
+                    direction,
+                    Some(bytes),
+                    out,
+                );
             }
             StreamEvent::Late { bytes, .. } => {
                 self.event(EventKind::Late, now, direction, Some(bytes), out);
@@ -512,6 +527,7 @@ impl Conversation {
         let lane = &mut self.lanes[direction];
         let mut sink = LaneSink {
             connection: &mut self.connection,
+            disconnect: &mut self.disconnect,
             guessed: &mut self.guessed,
             expected: &mut self.expected[direction.reversed()],
             aliases: &mut self.aliases[direction],
@@ -538,7 +554,7 @@ impl Conversation {
         out: &mut dyn FnMut(Output<'_>),
     ) {
         let direction = self.direction(from);
-        if let TcpFact::Acknowledged { offset } = fact {
+        if let TcpFact::Acknowledged { offset, .. } = fact {
             let lane = &mut self.lanes[direction.reversed()];
             // One beyond all that was read acknowledges a FIN.
             let is_fin = offset == lane.read + 1;
@@ -567,7 +583,11 @@ impl Conversation {
             let peer_in_step = peer.framer.as_ref().is_some_and(Framer::in_step);
             let held = self.lanes[direction].first.bytes().len() as u64;
             if held > 0 {
-                let kind = EventKind::Unfinished { wanted: None };
+                let first = self.lanes[direction].first.bytes().first().copied();
+                let kind = EventKind::Unfinished {
+                    wanted: None,
+                    first,
+                };
                 self.event(kind, now, Some(direction), Some(held), cx.out);
                 continue;
             }
@@ -580,9 +600,11 @@ impl Conversation {
                     got,
                     wanted,
                     offset,
+                    first,
                 }) => {
                     let at = self.lanes[direction].provenance.first(offset);
-                    let kind = EventKind::Unfinished { wanted };
+                    let first = Some(first);
+                    let kind = EventKind::Unfinished { wanted, first };
                     self.event(kind, at, Some(direction), Some(got), cx.out);
                 }
                 Some(mqtt::End::NeverFound { bytes }) => {
@@ -592,17 +614,46 @@ impl Conversation {
                 }
             }
         }
-        let side = |end: End| Some(self.direction(end).sender());
-        let (by, how) = match how {
-            Closed::Fin(end) => (side(end), "fin"),
-            Closed::HalfClosed(end) => (side(end), "half-closed"),
-            Closed::Reset(end) => (side(end), "reset"),
-            Closed::Replaced => (None, "replaced"),
-            Closed::Idle => (None, "idle"),
-            Closed::Evicted => (None, "evicted"),
-            Closed::CaptureEnd => return,
+        self.closing(how, now, cx);
+        if let Some((_, reason)) = self.close_reason(how) {
+            (cx.out)(Output::Ended(&ConnectionEnd {
+                connection: &self.connection,
+                reason,
+                time: now.time,
+                packet: now.packet,
+            }));
+        }
+    }
+
+    /// A side begins to close the connection, or it has ended.
+    pub(super) fn closing(&mut self, how: Closed, at: At, cx: &mut Context<'_, '_>) {
+        let Some((by, reason)) = self.close_reason(how) else {
+            return;
         };
-        self.event(EventKind::Closed { by, how }, now, None, None, cx.out);
+        if !std::mem::replace(&mut self.close_reported, true) {
+            let disconnect = self.disconnect;
+            let kind = EventKind::Closed {
+                by,
+                reason,
+                disconnect,
+            };
+            self.event(kind, at, None, None, cx.out);
+        }
+    }
+
+    /// Which side closes it, and how; `None` if only the capture ends.
+    fn close_reason(&self, how: Closed) -> Option<(Option<Side>, CloseReason)> {
+        let side = |end: End| Some(self.direction(end).sender());
+        Some(match how {
+            Closed::Fin(end) | Closed::HalfClosed(end) => (side(end), CloseReason::Fin),
+            Closed::Reset(end) => (side(end), CloseReason::Reset),
+            Closed::Refused(end) => (side(end), CloseReason::TcpRefused),
+            Closed::Unanswered => (None, CloseReason::TcpUnanswered),
+            Closed::Replaced => (None, CloseReason::Replaced),
+            Closed::Idle => (None, CloseReason::Idle),
+            Closed::Evicted => (None, CloseReason::Evicted),
+            Closed::CaptureEnd => return None,
+        })
     }
 }
 
@@ -617,6 +668,7 @@ impl Lane {
 /// What a framer pushes into, for the time of one call.
 struct LaneSink<'a> {
     connection: &'a mut Connection,
+    disconnect: &'a mut Option<Side>,
     guessed: &'a mut Option<Certainty>,
     /// What the other direction should send in answer.
     expected: &'a mut Option<(PacketType, Option<u16>)>,
@@ -671,6 +723,9 @@ impl LaneSink<'_> {
                         self.connection.client_id = Some(id.bytes().into());
                     }
                 }
+            }
+            ControlPacket::Disconnect(_) => {
+                self.disconnect.get_or_insert(self.direction.sender());
             }
             _ => {}
         }

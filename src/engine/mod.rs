@@ -20,7 +20,7 @@ mod stack;
 
 use std::collections::BTreeMap;
 
-use crate::event::{Event, EventKind};
+use crate::event::{ConnectionEnd, Event, EventKind};
 use crate::flow::{
     At, Carried, Closed, End, FlowInfo, FlowTable, Handler, Interest, StreamEvent, TcpFact,
 };
@@ -51,9 +51,11 @@ pub enum Output<'a> {
     /// What a stretch of a TCP stream with layers below MQTT is, with
     /// [`Config::follow_packets`]. Comes before the frame whose bytes lie there.
     Span(&'a Span<'a>),
-    /// Nothing more will be said of the TCP connection of this number, with
-    /// [`Config::follow_packets`].
-    Forgotten(u64),
+    /// A connection is over. Not at the end of the capture.
+    Ended(&'a ConnectionEnd<'a>),
+    /// The TCP connection of this number was evicted: nothing more of it
+    /// follows. With [`Config::follow_packets`].
+    Evicted(u64),
 }
 
 /// A captured packet in numbers. 802.11 aggregates give one for each frame.
@@ -647,9 +649,17 @@ impl Handler<Tracked> for Context<'_, '_> {
         }));
     }
 
-    fn forgotten(&mut self, flow: &FlowInfo) {
+    fn evicted(&mut self, flow: &FlowInfo) {
         if self.config.follow_packets {
-            (self.out)(Output::Forgotten(flow.number));
+            (self.out)(Output::Evicted(flow.number));
+        }
+    }
+
+    fn closing(&mut self, _: &FlowInfo, state: &mut Tracked, how: Closed, at: At) {
+        match state {
+            Tracked::Mqtt(conversation) => conversation.closing(how, at, self),
+            Tracked::Layered(stack) => stack.closing(how, at, self),
+            Tracked::New | Tracked::Undecided(_) | Tracked::Other => {}
         }
     }
 

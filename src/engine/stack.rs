@@ -197,6 +197,13 @@ impl Stack {
         }
     }
 
+    /// A side begins to close it.
+    pub(super) fn closing(&mut self, how: Closed, at: At, cx: &mut Context<'_, '_>) {
+        if let Some(conversation) = &mut self.above.conversation {
+            conversation.closing(how, at, cx);
+        }
+    }
+
     /// Nobody will ask for it any more.
     pub(super) fn leave(&self, cx: &mut Context<'_, '_>) {
         cx.shared.forget_kept(self.kept);

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::event::EventKind;
+use crate::event::{CloseReason, EventKind};
 use crate::flow::TcpFact;
 use crate::frame::{Connection, Direction, MQTTFrame, PerDirection};
 use crate::layer::Note;
@@ -805,11 +805,11 @@ impl ConnectionFacts {
     /// The same when the connection has ended, if not in order.
     pub(super) fn silence_at_end(
         &self,
-        how: &str,
+        how: Option<CloseReason>,
         packet: PacketRef,
         time: Timestamp,
     ) -> Option<Silence<'_>> {
-        if !matches!(how, "fin" | "reset" | "half-closed")
+        if !matches!(how, Some(CloseReason::Fin | CloseReason::Reset))
             || self.disconnect != PerDirection::both(None)
         {
             return None;
@@ -846,7 +846,7 @@ impl ConnectionFacts {
     /// TCP itself told something.
     pub(super) fn tcp(&mut self, from: Direction, fact: TcpFact, time: Timestamp) {
         match fact {
-            TcpFact::Acknowledged { offset } => {
+            TcpFact::Acknowledged { offset, .. } => {
                 self.alive(from, time);
                 let way = from.reversed();
                 if offset <= self.acked[way].0 {
@@ -872,6 +872,12 @@ impl ConnectionFacts {
             }
             TcpFact::ZeroWindow => self.zero_window = true,
             TcpFact::Unseen => self.taint(from, Reason::Gap),
+            TcpFact::WindowOpened
+            | TcpFact::SynAgain { .. }
+            | TcpFact::Retransmitted { .. }
+            | TcpFact::OutOfOrder { .. }
+            | TcpFact::KeepAlive { .. }
+            | TcpFact::Reset(_) => {}
         }
     }
 
@@ -883,7 +889,7 @@ impl ConnectionFacts {
             EventKind::Resynchronised => Reason::Gap,
             EventKind::Malformed { .. } | EventKind::NotMqtt { .. } => Reason::Malformed,
             EventKind::Bound { .. } => Reason::Bound,
-            EventKind::Conflict => Reason::Conflict,
+            EventKind::Conflict { .. } => Reason::Conflict,
             EventKind::Layer(note) => match note {
                 Note::Encrypted(_) | Note::Undecrypted(_) => Reason::Encrypted,
                 Note::Broken(_) => Reason::Malformed,
@@ -970,7 +976,11 @@ impl ConnectionFacts {
     }
 
     /// Tells all that was not delivered.
-    pub(super) fn undelivered(&self, how: &str, mut tell: impl FnMut(&Undelivered<'_>)) {
+    pub(super) fn undelivered(
+        &self,
+        how: Option<CloseReason>,
+        mut tell: impl FnMut(&Undelivered<'_>),
+    ) {
         let until = self.alive.up.min(self.alive.down);
         for expected in self.delivered.expected() {
             tell(&Undelivered {
@@ -983,18 +993,18 @@ impl ConnectionFacts {
         }
     }
 
-    fn ending(&self, how: &str) -> Ending {
+    fn ending(&self, how: Option<CloseReason>) -> Ending {
         let disconnected = self.disconnect != PerDirection::both(None);
-        let fin = self.fin != PerDirection::both(None) || how == "fin" || how == "half-closed";
+        let fin = self.fin != PerDirection::both(None) || how == Some(CloseReason::Fin);
         match how {
-            "reset" if !disconnected => Ending::Reset,
+            Some(CloseReason::Reset) if !disconnected => Ending::Reset,
             _ if disconnected || fin => Ending::Orderly,
             _ => Ending::Unseen,
         }
     }
 
     /// Tells all that was not answered.
-    pub(super) fn overdue(&self, how: &str, mut tell: impl FnMut(&Overdue<'_>)) {
+    pub(super) fn overdue(&self, how: Option<CloseReason>, mut tell: impl FnMut(&Overdue<'_>)) {
         let ending = self.ending(how);
         let until = self.alive.up.min(self.alive.down);
         let overdue = |expected, by: Direction, request: Seen, acked: Option<Timestamp>| Overdue {

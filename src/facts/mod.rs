@@ -39,7 +39,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::engine::{Output, Tcp};
-use crate::event::{Event, EventKind};
+use crate::event::{CloseReason, ConnectionEnd, Event, EventKind};
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::layer::Note;
 use crate::limits;
@@ -190,8 +190,9 @@ impl Analysis {
                 Output::Event(event) if matches!(event.kind, EventKind::Dropped { .. }) => None,
                 Output::Event(event) => Some(event.time),
                 Output::Tcp(tcp) => Some(tcp.time),
+                Output::Ended(ended) => Some(ended.time),
                 Output::Packet(captured) => Some(captured.time),
-                Output::Span(_) | Output::Forgotten(_) => None,
+                Output::Span(_) | Output::Evicted(_) => None,
             };
             if let Some(now) = now {
                 self.tick(now, sink);
@@ -201,7 +202,8 @@ impl Analysis {
             Output::Frame(frame) => self.frame(frame, sink),
             Output::Event(event) => self.event(event, sink),
             Output::Tcp(tcp) => self.tcp(tcp, sink),
-            Output::Packet(_) | Output::Span(_) | Output::Forgotten(_) => {}
+            Output::Ended(ended) => self.ended(ended, sink),
+            Output::Packet(_) | Output::Span(_) | Output::Evicted(_) => {}
         }
     }
 
@@ -210,7 +212,7 @@ impl Analysis {
         let mut open: Vec<u64> = self.connections.keys().copied().collect();
         open.sort_unstable();
         for number in open {
-            self.close(number, "", None, sink);
+            self.close(number, None, None, sink);
         }
     }
 
@@ -377,7 +379,7 @@ impl Analysis {
     }
 
     /// A connection has ended: what becomes of its will?
-    fn mind_will(&mut self, connection: &ConnectionFacts, how: &str) {
+    fn mind_will(&mut self, connection: &ConnectionFacts, how: Option<CloseReason>) {
         let accepted = connection.accepted.as_ref().is_some_and(|a| a.accepted());
         let Some(will) = connection.opening.as_ref().and_then(|o| o.will.as_ref()) else {
             return;
@@ -390,7 +392,7 @@ impl Analysis {
         match connection.disconnect[Direction::Up] {
             Some((seen, code)) if code != 0x04 => broker.drop_will(key, seen),
             // Only a connection that was seen to end has ended.
-            _ if how == "fin" || how == "reset" || how == "half-closed" => {
+            _ if matches!(how, Some(CloseReason::Fin | CloseReason::Reset)) => {
                 let publication = Publication {
                     seen: last,
                     topic: will.topic.clone(),
@@ -477,6 +479,14 @@ impl Analysis {
         }
     }
 
+    /// A connection is over: nothing more of it comes.
+    fn ended(&mut self, ended: &ConnectionEnd<'_>, sink: &mut (impl Sink + ?Sized)) {
+        self.known(ended.connection, ended.time);
+        let shown = Some((ended.packet, ended.time));
+        let number = ended.connection.number;
+        self.close(number, Some(ended.reason), shown, sink);
+    }
+
     fn event(&mut self, event: &Event<'_>, sink: &mut (impl Sink + ?Sized)) {
         let Some(about) = event.connection else {
             if matches!(event.kind, EventKind::Dropped { .. }) {
@@ -484,12 +494,6 @@ impl Analysis {
             }
             return;
         };
-        if let EventKind::Closed { how, .. } = event.kind {
-            self.known(about, event.time);
-            let shown = Some((event.packet, event.time));
-            self.close(about.number, how, shown, sink);
-            return;
-        }
         let connection = self.known(about, event.time);
         let unread = match event.kind {
             EventKind::Malformed { reason } => Some((reason, false)),
@@ -546,7 +550,7 @@ impl Analysis {
     fn close(
         &mut self,
         number: u64,
-        how: &str,
+        how: Option<CloseReason>,
         shown: Option<(PacketRef, Timestamp)>,
         sink: &mut (impl Sink + ?Sized),
     ) {

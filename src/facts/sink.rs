@@ -1,7 +1,7 @@
 //! [`Sink`]: the consumer of a capture, and [`Fact`]: what it receives.
 
 use crate::engine::{Captured, Span, Tcp};
-use crate::event::Event;
+use crate::event::{ConnectionEnd, Event};
 use crate::frame::MQTTFrame;
 use crate::time::Timestamp;
 
@@ -24,6 +24,9 @@ pub enum Fact<'a> {
     /// What a chunk of a TCP stream with layers below MQTT is, with
     /// [`Needs::PACKETS`]. It comes before the frame whose bytes lie there.
     Span(&'a Span<'a>),
+    /// A connection is over: no frame or event of it follows. Not at the end of
+    /// the capture.
+    Ended(&'a ConnectionEnd<'a>),
     /// The TCP connection with this number left the flow table, with
     /// [`Needs::PACKETS`]: nothing more comes of it.
     Evicted(u64),

@@ -227,7 +227,8 @@ impl Stage {
             Output::Tcp(tcp) => Fact::Tcp(tcp),
             Output::Packet(captured) => Fact::Packet(captured),
             Output::Span(span) => Fact::Span(span),
-            Output::Forgotten(number) => Fact::Evicted(number),
+            Output::Ended(ended) => Fact::Ended(ended),
+            Output::Evicted(number) => Fact::Evicted(number),
         });
         if let Some(sessions) = &mut self.sessions {
             sessions.take(output, sink);

@@ -1,15 +1,17 @@
 //! One TCP connection: what belongs to it, what a segment does to it, when its
-//! holes are final, how it ends.
+//! gaps are final, how it ends.
+
+use std::time::Duration;
 
 use crate::limits;
 use crate::net::{Segment, TcpFlags};
 use crate::time::Timestamp;
 
-use super::copies::RecentCopies;
-use super::event::{Carried, Closed, FlowInfo, Handler, Interest, StreamEvent, TcpFact};
-use super::half::{Half, Payload, Piece};
+use super::duplicates::RecentDuplicates;
+use super::event::{Carried, Closed, FlowInfo, Handler, Interest, Reset, StreamEvent, TcpFact};
 use super::history::History;
 use super::key::FlowKey;
+use super::reassembler::{Payload, Reassembler, Sending};
 use super::table::Slot;
 use super::{At, End, PerEnd};
 
@@ -25,7 +27,7 @@ const LATE_SYN: i32 = 1 << 16;
 pub(super) struct Flow<S> {
     pub(super) key: FlowKey,
     pub(super) info: FlowInfo,
-    pub(super) halves: PerEnd<Half>,
+    pub(super) streams: PerEnd<Reassembler>,
     pub(super) state: S,
     pub(super) ignored: bool,
     /// Whether the handler was interested until the end, which has come.
@@ -35,17 +37,33 @@ pub(super) struct Flow<S> {
     pub(super) packets: u32,
     pub(super) first_fin: Option<End>,
     pub(super) reset: Option<End>,
-    /// The packet that made it over: the reset, or the second FIN.
+    /// The first FIN or reset, until the handler knows of it.
+    closing: Option<At>,
+    /// The packet that made it over: the reset, or the second FIN; of a
+    /// connection that was not established, the last SYN.
     pub(super) ended: Option<At>,
     /// A new connection took its port pair.
     pub(super) replaced: bool,
-    /// The end was told to the handler.
-    pub(super) told: bool,
-    /// Whether the table is waiting to forget it.
+    /// The handler knows that it is closed.
+    pub(super) closed: bool,
+    /// Whether the table is waiting to evict it.
     pub(super) lingering: bool,
-    pub(super) recent: RecentCopies,
+    pub(super) recent: RecentDuplicates,
+    /// What is needed to report on TCP itself, if the handler follows that.
+    tcp: PerEnd<TcpState>,
     /// The connection that had this port pair before.
     pub(super) previous: Option<Slot>,
+}
+
+/// What is known of one side, to report on TCP itself.
+#[derive(Clone, Copy, Debug, Default)]
+struct TcpState {
+    ttl: Option<u8>,
+    window_scale: Option<u8>,
+    /// Its latest window is 0.
+    zero_window: bool,
+    /// Packets that it sent again, since the latest of the other side.
+    unanswered: u32,
 }
 
 impl<S: Default> Flow<S> {
@@ -54,7 +72,7 @@ impl<S: Default> Flow<S> {
         Self {
             key,
             info,
-            halves: Default::default(),
+            streams: Default::default(),
             state: S::default(),
             ignored: false,
             read_to_end: false,
@@ -62,11 +80,13 @@ impl<S: Default> Flow<S> {
             packets: 0,
             first_fin: None,
             reset: None,
+            closing: None,
             ended: None,
             replaced: false,
-            told: false,
+            closed: false,
             lingering: false,
-            recent: RecentCopies::default(),
+            recent: RecentDuplicates::default(),
+            tcp: PerEnd::default(),
             previous,
         }
     }
@@ -74,60 +94,84 @@ impl<S: Default> Flow<S> {
 
 impl<S> Flow<S> {
     pub(super) fn over(&self) -> bool {
-        self.replaced
-            || self.reset.is_some()
-            || (self.halves.a.fin_seen() && self.halves.b.fin_seen())
+        self.replaced || self.reset.is_some() || self.both_finished()
+    }
+
+    /// Both sides have sent FIN, as far as the capture shows it.
+    pub(super) fn both_finished(&self) -> bool {
+        self.streams.a.fin_seen() && self.streams.b.fin_seen()
     }
 
     /// Neither side has sent a byte, as far as is known.
     pub(super) fn is_empty(&self) -> bool {
-        self.halves.iter().all(|half| half.next() == 0) && !self.holed()
+        self.streams.iter().all(|stream| stream.next() == 0) && !self.has_gap()
     }
 
-    /// How it ended, if nothing else happens any more.
-    pub(super) fn ending(&self) -> Option<Closed> {
-        match (self.reset, self.first_fin) {
-            _ if self.halves.a.fin_seen() && self.halves.b.fin_seen() => {
-                self.first_fin.map(Closed::Fin)
-            }
-            (Some(by), _) => Some(Closed::Reset(by)),
-            (None, _) if self.replaced => Some(Closed::Replaced),
-            (None, Some(by)) => Some(Closed::HalfClosed(by)),
-            (None, None) => None,
+    /// How it ended, if nothing else happens any more. `otherwise` is the
+    /// reason why nothing does.
+    fn ending(&self, otherwise: Option<Closed>, now: At) -> Closed {
+        if let Some(unanswered) = self.unanswered(otherwise, now) {
+            return unanswered;
         }
+        match (self.reset, self.first_fin) {
+            (_, Some(first)) if self.both_finished() => Closed::Fin(first),
+            (Some(by), _) => Closed::Reset(by),
+            (None, _) if self.replaced => Closed::Replaced,
+            (None, Some(by)) => match self.streams.iter().all(Reassembler::fin_known) {
+                true => Closed::Fin(by),
+                false => Closed::HalfClosed(by),
+            },
+            (None, None) => otherwise.unwrap_or(Closed::CaptureEnd),
+        }
+    }
+
+    /// How it ended, if its SYN was seen but never answered. One that was sent
+    /// once and right before the capture ended may have been.
+    fn unanswered(&self, otherwise: Option<Closed>, now: At) -> Option<Closed> {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let initiator = self.info.initiator.filter(|_| !self.info.established)?;
+        if self.reset == Some(initiator.peer()) {
+            return Some(Closed::Refused(initiator.peer()));
+        }
+        let final_ = self.replaced
+            || self.reset.is_some()
+            || otherwise == Some(Closed::Idle)
+            || self.info.syn_tries > 1
+            || now.time.since(self.info.first.time) >= PATIENCE;
+        final_.then_some(Closed::Unanswered)
     }
 
     /// Bytes of both directions that wait, with what they cost to keep.
     pub(super) fn waiting_bytes(&self) -> usize {
-        self.halves.a.waiting_bytes() + self.halves.b.waiting_bytes()
+        self.streams.a.waiting_bytes() + self.streams.b.waiting_bytes()
     }
 
-    pub(super) fn holed(&self) -> bool {
-        !self.ignored && (self.halves.a.has_hole() || self.halves.b.has_hole())
+    pub(super) fn has_gap(&self) -> bool {
+        !self.ignored && (self.streams.a.has_gap() || self.streams.b.has_gap())
     }
 
-    /// Whether time alone may bring something: a hole becomes final, or a
+    /// Whether time alone may change something: a gap becomes final, or a
     /// connection that was reset has really ended. (Segments captured a moment
     /// after the reset, by another queue of the card, still count.)
     pub(super) fn waits_for_time(&self) -> bool {
-        self.holed() || (self.over() && !self.told)
+        self.has_gap() || (self.over() && !self.closed)
     }
 
     /// Whether a segment can be of this connection, by SYN and sequence numbers.
     pub(super) fn belongs(&self, from: End, segment: &Segment<'_>) -> bool {
-        let half = &self.halves[from];
-        let peer = &self.halves[from.peer()];
+        let stream = &self.streams[from];
+        let peer = &self.streams[from.peer()];
         if segment.flags.has(TcpFlags::SYN) {
-            if let Some(isn) = half.isn {
+            if let Some(isn) = stream.isn {
                 return isn == segment.seq;
             }
             // The other side of the handshake, or a handshake captured after data.
             return !self.over()
-                && half
+                && stream
                     .distance(segment.seq.wrapping_add(1))
                     .is_none_or(|d| (-LATE_SYN..=0).contains(&d));
         }
-        let Some(distance) = half.distance(segment.seq) else {
+        let Some(distance) = stream.distance(segment.seq) else {
             return true;
         };
         let carries_data = !segment.payload.is_empty() || segment.cut > 0;
@@ -161,8 +205,16 @@ impl<S> Flow<S> {
         let (me, other) = (from, from.peer());
         let new = self.packets == 0;
         self.packets = self.packets.wrapping_add(1);
-        if syn && self.halves[me].isn.is_none() {
-            self.info.from_start[me] = self.halves[me].syn(segment.seq);
+        let reset = flags.has(TcpFlags::RST);
+        let established = !reset && (!syn || ack) && !self.info.established;
+        self.info.established |= established;
+        let follows = !self.ignored && handler.follows_tcp();
+        if syn && !ack {
+            self.info.syn_tries += 1;
+            self.ended = Some(now).filter(|_| !self.info.established);
+        }
+        if syn && self.streams[me].isn.is_none() {
+            self.info.from_start[me] = self.streams[me].syn(segment.seq);
             if !ack && self.info.initiator.is_none() {
                 self.info.initiator = Some(from);
                 self.info.first = now;
@@ -170,34 +222,49 @@ impl<S> Flow<S> {
                 self.info.initiator = Some(from.peer());
             }
             handler.opened(&self.info, &mut self.state, now);
-        } else if new {
+        } else if new || established {
             handler.opened(&self.info, &mut self.state, now);
+        } else if syn && !ack && follows {
+            let tries = self.info.syn_tries;
+            handler.tcp(
+                &self.info,
+                &mut self.state,
+                from,
+                TcpFact::SynAgain { tries },
+                now,
+            );
+        }
+        if established {
+            self.ended = None;
         }
         let mut acked = 0;
+        let mut fin_acked = false;
         if ack {
-            let half = &mut self.halves[other];
-            if half.next_seq().is_none() && !flags.has(TcpFlags::RST) {
-                half.start_at(segment.ack);
+            let stream = &mut self.streams[other];
+            if stream.next_seq().is_none() && !reset {
+                stream.start_at(segment.ack);
                 // A SYN-ACK acknowledges the SYN alone, and the first
-                // acknowledgement of who opened the connection stands right
-                // after the SYN of who accepted it.
-                let is_first = self.info.initiator == Some(from) && !half.seen && self.packets <= 2;
+                // acknowledgement of the initiator stands right after the SYN of
+                // the responder.
+                let is_first =
+                    self.info.initiator == Some(from) && !stream.seen && self.packets <= 2;
                 self.info.from_start[other] = syn || is_first;
             }
-            half.ack(segment.ack);
-            acked = half.offset_of(segment.ack);
+            let known = stream.fin_known();
+            stream.ack(segment.ack);
+            fin_acked = !known && stream.fin_known();
+            acked = stream.offset_of(segment.ack);
         }
         let seq = segment.seq.wrapping_add(u32::from(syn));
-        let reset = flags.has(TcpFlags::RST);
         if !reset {
-            self.halves[me].start_at(seq);
+            self.streams[me].start_at(seq);
         }
         if handler.follows_segments() {
-            let acked = ack && self.halves[other].next_seq().is_some();
+            let acked = ack && self.streams[other].next_seq().is_some();
             let carried = Carried {
-                offset: self.halves[me].position(seq),
+                offset: self.streams[me].position(seq),
                 len: segment.payload.len() as u32 + segment.cut,
-                acked: acked.then(|| self.halves[other].position(segment.ack)),
+                acked: acked.then(|| self.streams[other].position(segment.ack)),
                 flags,
                 copy: false,
             };
@@ -206,32 +273,41 @@ impl<S> Flow<S> {
         if reset {
             // Data on a RST is a message about the reset (RFC 1122, 4.2.2.12),
             // not part of the stream.
-            let credible = self.halves[me]
-                .distance(seq)
-                .is_none_or(|d| (-1..=LATE_SYN).contains(&d) || (segment.seq == 0 && ack));
+            let distance = self.streams[me].distance(seq);
+            let credible =
+                distance.is_none_or(|d| (-1..=LATE_SYN).contains(&d) || (segment.seq == 0 && ack));
             if credible && self.reset.is_none() {
                 self.reset = Some(from);
+                if self.first_fin.is_none() {
+                    self.closing = Some(now);
+                }
             }
-            self.halves[me].seen = true;
+            self.streams[me].seen = true;
+            if follows {
+                let fact = TcpFact::Reset(Reset {
+                    ttl: segment.ttl,
+                    usual_ttl: self.tcp[me].ttl,
+                    distance,
+                });
+                handler.tcp(&self.info, &mut self.state, from, fact, now);
+            }
             return;
         }
-        self.halves[me].seen = true;
-        let follows = !self.ignored && handler.follows_tcp();
-        if follows && ack {
-            let fact = TcpFact::Acknowledged { offset: acked };
-            handler.tcp(&self.info, &mut self.state, from, fact, now);
-            if segment.window == 0 {
-                handler.tcp(&self.info, &mut self.state, from, TcpFact::ZeroWindow, now);
-            }
+        self.streams[me].seen = true;
+        if fin_acked {
+            self.finished(other, now);
+        }
+        if follows {
+            self.report(from, segment, seq, acked, fin_acked, now, handler);
         }
         if self.info.first_seq[me].is_none() {
-            self.info.first_seq[me] = self.halves[me].first_seq();
+            self.info.first_seq[me] = self.streams[me].first_seq();
         }
         if self.ignored {
             // Only the end of the connection matters any more.
-            self.halves[me].skip_to(seq.wrapping_add(segment.payload.len() as u32));
+            self.streams[me].skip_to(seq.wrapping_add(segment.payload.len() as u32));
         } else if segment.payload.is_empty() && segment.cut == 0 {
-            if follows && self.halves[me].offset_of(seq) > self.halves[me].next() {
+            if follows && self.streams[me].offset_of(seq) > self.streams[me].next() {
                 handler.tcp(&self.info, &mut self.state, from, TcpFact::Unseen, now);
             }
         } else {
@@ -255,22 +331,123 @@ impl<S> Flow<S> {
                 at,
                 suspect: segment.checksum_ok == Some(false),
             };
-            self.halves[me].data(payload, history, &mut |piece| out.push(piece));
+            self.streams[me].data(payload, history, &mut |event| out.event(event));
         }
         if flags.has(TcpFlags::FIN) {
             let end = seq
                 .wrapping_add(segment.payload.len() as u32)
                 .wrapping_add(segment.cut);
-            self.halves[me].fin(end);
-            self.first_fin.get_or_insert(from);
+            self.streams[me].fin(end);
+            self.finished(from, now);
             if follows {
                 handler.tcp(&self.info, &mut self.state, from, TcpFact::Fin, now);
             }
         }
     }
 
-    /// Tells of a packet that was captured twice, and is not read again.
-    pub(super) fn second_copy(
+    /// A side has sent FIN.
+    fn finished(&mut self, by: End, now: At) {
+        if self.first_fin.is_none() {
+            self.first_fin = Some(by);
+            if self.reset.is_none() {
+                self.closing = Some(now);
+            }
+        }
+    }
+
+    /// Reports the facts of TCP that a segment shows. `seq` is the sequence
+    /// number of its first byte.
+    #[allow(clippy::too_many_arguments)]
+    fn report(
+        &mut self,
+        from: End,
+        segment: &Segment<'_>,
+        seq: u32,
+        acked: u64,
+        fin_acked: bool,
+        now: At,
+        handler: &mut impl Handler<S>,
+    ) {
+        let mut tell = |from, fact| handler.tcp(&self.info, &mut self.state, from, fact, now);
+        self.tcp[from.peer()].unanswered = 0;
+        let scales = self.tcp.iter().all(|tcp| tcp.window_scale.is_some());
+        let tcp = &mut self.tcp[from];
+        tcp.ttl = Some(segment.ttl);
+        if segment.flags.has(TcpFlags::SYN) {
+            tcp.window_scale = segment.window_scale;
+        }
+        if segment.flags.has(TcpFlags::ACK) {
+            let scale = tcp.window_scale.filter(|_| scales).unwrap_or(0);
+            let fact = TcpFact::Acknowledged {
+                offset: acked,
+                window: u32::from(segment.window) << scale,
+            };
+            tell(from, fact);
+            let is_zero = segment.window == 0;
+            if is_zero {
+                tell(from, TcpFact::ZeroWindow);
+            } else if tcp.zero_window {
+                tell(from, TcpFact::WindowOpened);
+            }
+            tcp.zero_window = is_zero;
+            if fin_acked {
+                tell(from.peer(), TcpFact::Fin);
+            }
+        }
+        let len = segment.payload.len() as u64 + u64::from(segment.cut);
+        match self.streams[from].sending(seq, len, now.time) {
+            Sending::New => {}
+            Sending::KeepAlive => {
+                tcp.unanswered += 1;
+                let unanswered = tcp.unanswered;
+                tell(from, TcpFact::KeepAlive { unanswered });
+            }
+            Sending::Again { offset, len } => {
+                tcp.unanswered += 1;
+                let fact = TcpFact::Retransmitted {
+                    offset: offset.max(0) as u64,
+                    bytes: len,
+                    unanswered: tcp.unanswered,
+                };
+                tell(from, fact);
+            }
+            Sending::Late {
+                offset,
+                len,
+                waited,
+            } => {
+                let fact = TcpFact::OutOfOrder {
+                    offset: offset.max(0) as u64,
+                    bytes: len,
+                    waited,
+                };
+                tell(from, fact);
+            }
+        }
+    }
+
+    /// Reports the first FIN or reset, once everything before it was passed on.
+    pub(super) fn report_closing(&mut self, handler: &mut impl Handler<S>) {
+        let Some(at) = self.closing else { return };
+        let (how, passed) = match (self.first_fin, self.reset) {
+            (Some(by), _) => {
+                let stream = &self.streams[by];
+                (Closed::Fin(by), stream.reached_fin() || !stream.has_gap())
+            }
+            (None, Some(by)) => match self.unanswered(None, at) {
+                Some(refused) => (refused, true),
+                None => (Closed::Reset(by), !self.streams[by].has_gap()),
+            },
+            (None, None) => return,
+        };
+        if passed || self.ignored {
+            self.closing = None;
+            handler.closing(&self.info, &mut self.state, how, at);
+        }
+    }
+
+    /// Reports a packet that was captured twice, and is not read again.
+    pub(super) fn duplicate(
         &mut self,
         from: End,
         segment: &Segment<'_>,
@@ -279,7 +456,7 @@ impl<S> Flow<S> {
     ) {
         if handler.follows_segments() {
             let carried = Carried {
-                offset: self.halves[from].position(segment.seq),
+                offset: self.streams[from].position(segment.seq),
                 len: segment.payload.len() as u32 + segment.cut,
                 acked: None,
                 flags: segment.flags,
@@ -289,20 +466,21 @@ impl<S> Flow<S> {
         }
     }
 
-    /// Declares the holes that nothing can be expected to fill any more.
-    pub(super) fn mind_holes(
+    /// Declares the gaps that nothing can be expected to fill any more.
+    pub(super) fn settle_gaps(
         &mut self,
         now: At,
+        clock: Timestamp,
         waiting_elsewhere: usize,
         history: &mut History,
         handler: &mut impl Handler<S>,
     ) {
-        let ends: &[End] = match self.holed() {
+        let ends: &[End] = match self.has_gap() {
             true => &End::ALL,
             false => &[],
         };
         for &end in ends {
-            let peer_seen = self.halves[end.peer()].seen;
+            let peer_seen = self.streams[end.peer()].seen;
             let mut out = Out {
                 info: &self.info,
                 state: &mut self.state,
@@ -311,20 +489,20 @@ impl<S> Flow<S> {
                 now,
                 handler,
             };
-            let half = &mut self.halves[end];
-            half.drain(history, &mut |piece| out.push(piece));
-            while half.has_hole() && !*out.ignored {
-                let patience = if half.hole_acked() {
+            let stream = &mut self.streams[end];
+            stream.drain(history, &mut |event| out.event(event));
+            while stream.has_gap() && !*out.ignored {
+                let patience = if stream.gap_acked() {
                     Some((limits::HOLE_PACKETS, limits::HOLE_MILLIS))
                 } else if peer_seen {
                     None
                 } else {
                     Some((limits::BLIND_HOLE_PACKETS, limits::BLIND_HOLE_MILLIS))
                 };
-                let bound = if half.waiting_bytes() > limits::WAITING_BYTES {
+                let bound = if stream.waiting_bytes() > limits::WAITING_BYTES {
                     Some("too many bytes of one connection wait for a missing segment")
-                } else if half.waiting_bytes() > 0
-                    && waiting_elsewhere + half.waiting_bytes() > limits::WAITING_BYTES_TOTAL
+                } else if stream.waiting_bytes() > 0
+                    && waiting_elsewhere + stream.waiting_bytes() > limits::WAITING_BYTES_TOTAL
                 {
                     Some("too many bytes of all connections wait for missing segments")
                 } else {
@@ -332,18 +510,18 @@ impl<S> Flow<S> {
                 };
                 if let Some(reason) = bound {
                     out.event(StreamEvent::Bound { reason });
-                } else if !half.hole_is_final(self.packets, now.time, patience) {
+                } else if !stream.gap_is_final(self.packets, clock, patience) {
                     break;
                 }
-                half.declare_hole(history, &mut |piece| out.push(piece));
+                stream.declare_gap(history, &mut |event| out.event(event));
             }
         }
         if self.ignored {
-            self.halves.iter_mut().for_each(Half::give_up);
+            self.streams.iter_mut().for_each(Reassembler::give_up);
         }
     }
 
-    /// Passes on everything that waits and tells the end of the connection.
+    /// Passes on everything that waits and reports the end of the connection.
     pub(super) fn finish(
         &mut self,
         how: Option<Closed>,
@@ -361,28 +539,29 @@ impl<S> Flow<S> {
                 handler,
             };
             if !*out.ignored {
-                self.halves[end].flush(history, &mut |piece| out.push(piece));
+                self.streams[end].flush(history, &mut |event| out.event(event));
             }
         }
-        self.tell_end(how, now, handler);
+        self.close(how, now, handler);
     }
 
-    /// Tells the end of the connection, once: how it ended by its own FINs and
+    /// Reports the end of the connection, once: how it ended by its own FINs and
     /// resets, else `how`.
-    pub(super) fn tell_end(&mut self, how: Option<Closed>, now: At, handler: &mut impl Handler<S>) {
-        if !self.told {
-            self.told = true;
-            let how = self.ending().or(how).unwrap_or(Closed::CaptureEnd);
+    pub(super) fn close(&mut self, how: Option<Closed>, now: At, handler: &mut impl Handler<S>) {
+        if !self.closed {
+            self.closed = true;
+            self.report_closing(handler);
+            let how = self.ending(how, now);
             let at = self.ended.unwrap_or(now);
             handler.closed(&self.info, &mut self.state, how, at);
             self.read_to_end = !self.ignored;
             self.ignored = true;
-            self.halves.iter_mut().for_each(Half::give_up);
+            self.streams.iter_mut().for_each(Reassembler::give_up);
         }
     }
 }
 
-/// Translates what a half pushes out for the handler.
+/// Hands the events of one stream to the handler, as long as it wants them.
 struct Out<'a, S, H> {
     info: &'a FlowInfo,
     state: &'a mut S,
@@ -393,15 +572,6 @@ struct Out<'a, S, H> {
 }
 
 impl<S, H: Handler<S>> Out<'_, S, H> {
-    fn push(&mut self, piece: Piece<'_>) {
-        self.event(match piece {
-            Piece::Data { offset, bytes, at } => StreamEvent::Data { offset, bytes, at },
-            Piece::Gap { offset, len } => StreamEvent::Gap { offset, len },
-            Piece::Conflict { offset, bytes } => StreamEvent::Conflict { offset, bytes },
-            Piece::Late { offset, bytes } => StreamEvent::Late { offset, bytes },
-        });
-    }
-
     fn event(&mut self, event: StreamEvent<'_>) {
         if *self.ignored {
             return;

@@ -1,4 +1,6 @@
-//! What a connection tells whoever reads it.
+//! What a connection reports to the reader of its streams.
+
+use std::time::Duration;
 
 use crate::net::{Endpoint, TcpFlags};
 
@@ -7,13 +9,13 @@ use super::{At, End, PerEnd};
 /// What a direction of a connection pushes out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum StreamEvent<'a> {
-    /// Bytes in order, and the packet that brought them.
+    /// Bytes in order, and the packet that carried them.
     Data {
         /// Position in the stream.
         offset: u64,
         /// The bytes; never empty.
         bytes: &'a [u8],
-        /// Packet that brought them, which may be an earlier one than the one
+        /// Packet that carried them, which may be an earlier one than the one
         /// being read.
         at: At,
     },
@@ -24,44 +26,117 @@ pub enum StreamEvent<'a> {
         /// How many.
         len: u64,
     },
-    /// Bytes that differ from those that came first in their place, and that
-    /// were passed on.
+    /// Bytes that differ from those that another segment has at the same
+    /// positions.
     Conflict {
         /// Position in the stream of the overlap.
         offset: u64,
         /// How many bytes differ.
         bytes: u64,
+        /// Which were kept.
+        kept: Kept,
     },
-    /// Bytes that came after their place had been declared a gap.
+    /// Bytes that came after they had been declared a gap.
     Late {
         /// Position in the stream.
         offset: u64,
         /// How many.
         bytes: u64,
     },
-    /// A bound of ours bit, and a gap was declared early.
+    /// A limit was reached, and a gap was declared early.
     Bound {
         /// Which.
         reason: &'static str,
     },
 }
 
-/// What TCP itself tells, for those who ask for it
-/// ([`Handler::follows_tcp`]).
+/// Which of two segments with different bytes was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// The one that came first.
+    First,
+    /// The second, because its checksum is right and that of the first is not.
+    RightChecksum,
+}
+
+impl Kept {
+    /// The value in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::RightChecksum => "second",
+        }
+    }
+}
+
+/// What TCP itself shows of a connection, for handlers that ask for it
+/// ([`Handler::follows_tcp`]). "This side" is the sender of the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TcpFact {
-    /// This side has acknowledged the other's stream up to an offset; told with
+    /// This side has acknowledged the other's stream up to an offset; with
     /// every packet that acknowledges.
     Acknowledged {
         /// Position in the other side's stream. A FIN counts one.
         offset: u64,
+        /// Bytes that this side can take from there on: the window, scaled if
+        /// the SYN that says by how much was captured.
+        window: u32,
     },
-    /// This side has sent FIN.
+    /// This side has sent FIN. Where the capture lacks it, the acknowledgement
+    /// of the other side proves it, and the packet is that one.
     Fin,
-    /// This side can take no more bytes for now.
+    /// This side can take no more bytes; with every packet that has window 0.
     ZeroWindow,
+    /// This side can take bytes again.
+    WindowOpened,
     /// This side has sent bytes before that the capture has not shown so far.
     Unseen,
+    /// This side sent its SYN again.
+    SynAgain {
+        /// How many times it has sent it now.
+        tries: u32,
+    },
+    /// This side sent bytes again that were captured before.
+    Retransmitted {
+        /// Position of the first in its stream.
+        offset: u64,
+        /// How many.
+        bytes: u64,
+        /// Retransmissions and keep-alive probes that this side has sent since
+        /// the last packet of the other, with this one.
+        unanswered: u32,
+    },
+    /// This side sent bytes that belong before others that were captured
+    /// earlier. If they come much later than those, they were lost on their way
+    /// to the capture and sent again; within about 3 ms the network has only
+    /// changed the order.
+    OutOfOrder {
+        /// Position of the first in its stream.
+        offset: u64,
+        /// How many.
+        bytes: u64,
+        /// How long after the first of the others.
+        waited: Duration,
+    },
+    /// This side sent a TCP keep-alive probe.
+    KeepAlive {
+        /// As for [`TcpFact::Retransmitted`].
+        unanswered: u32,
+    },
+    /// This side reset the connection, or somebody did in its name.
+    Reset(Reset),
+}
+
+/// A RST, and what tells whether its sender is the peer that it seems to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// IPv4 time to live, or IPv6 hop limit.
+    pub ttl: u8,
+    /// The same of the last packet before it from the same address.
+    pub usual_ttl: Option<u8>,
+    /// By how much its sequence number differs from the next one expected;
+    /// `None` if nothing of its sender was seen.
+    pub distance: Option<i32>,
 }
 
 /// A segment as it stands in its connection, for those who ask for it
@@ -88,16 +163,20 @@ pub struct Carried {
 pub enum Closed {
     /// Both sides sent FIN; this one did first.
     Fin(End),
-    /// One side sent FIN and the capture ended (or the connection went silent)
+    /// This side sent FIN, and the capture ended (or the connection went silent)
     /// before the other did.
     HalfClosed(End),
     /// This side reset it.
     Reset(End),
+    /// This side answered the SYN with RST.
+    Refused(End),
+    /// The SYN was not answered.
+    Unanswered,
     /// A new connection took the port pair.
     Replaced,
-    /// Nothing was seen of it for so long that it was forgotten.
+    /// It was silent for so long that it was evicted.
     Idle,
-    /// There were more connections than can be kept.
+    /// It was evicted because the table is full.
     Evicted,
     /// The capture ended while it was open.
     CaptureEnd,
@@ -106,9 +185,9 @@ pub enum Closed {
 /// Whether a reader of streams wants more of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
-    /// More, please.
+    /// More of it.
     Wanted,
-    /// No more: the flow need not be reassembled.
+    /// Nothing more: the flow need not be reassembled.
     Ignored,
 }
 
@@ -121,6 +200,11 @@ pub struct FlowInfo {
     pub ends: PerEnd<Endpoint>,
     /// Who sent the SYN, as far as it or the SYN-ACK was seen.
     pub initiator: Option<End>,
+    /// Whether anything but SYNs of the initiator and resets was seen: the SYN
+    /// was answered, or the capture begins after it.
+    pub established: bool,
+    /// How many times the SYN was sent, if it was seen.
+    pub syn_tries: u32,
     /// The SYN, if it was seen; else the first packet.
     pub first: At,
     /// For each end, whether offset 0 is the first byte of the stream.
@@ -129,9 +213,10 @@ pub struct FlowInfo {
     pub first_seq: PerEnd<Option<u32>>,
 }
 
-/// Who reads the streams. `S` is what it keeps per flow.
+/// The reader of the streams. `S` is what it keeps per flow.
 pub trait Handler<S> {
-    /// A connection was seen for the first time, or only now its SYN.
+    /// A connection was seen for the first time, its SYN was, or it was
+    /// established.
     fn opened(&mut self, flow: &FlowInfo, state: &mut S, now: At);
 
     /// Something in one direction of a connection. `now` is the packet being
@@ -150,7 +235,7 @@ pub trait Handler<S> {
         false
     }
 
-    /// TCP itself told something about a connection, by a packet of `from`;
+    /// TCP itself shows something of a connection, by a packet of `from`;
     /// before the bytes of that packet are passed on.
     fn tcp(&mut self, _: &FlowInfo, _: &mut S, _from: End, _fact: TcpFact, _now: At) {}
 
@@ -163,11 +248,16 @@ pub trait Handler<S> {
     /// when they will not be.
     fn segment(&mut self, _: &FlowInfo, _: &mut S, _from: End, _segment: Carried, _now: At) {}
 
+    /// A side began to close the connection: `at` is the first FIN or RST, and
+    /// everything that its sender sent before was passed on. More may come, at
+    /// least from the other side; [`Handler::closed`] follows.
+    fn closing(&mut self, _: &FlowInfo, _: &mut S, _how: Closed, _at: At) {}
+
     /// The connection is over and everything of it was passed on; `at` is the
     /// packet that ended it.
     fn closed(&mut self, flow: &FlowInfo, state: &mut S, how: Closed, at: At);
 
-    /// Not even stragglers of this connection would be known any more. Not told
-    /// when the capture ends.
-    fn forgotten(&mut self, _flow: &FlowInfo) {}
+    /// The connection was evicted: a packet of it would now begin another. Not
+    /// called when the capture ends.
+    fn evicted(&mut self, _flow: &FlowInfo) {}
 }

@@ -108,7 +108,7 @@ impl History {
                 let ours = &bytes[(from - offset) as usize..(to - offset) as usize];
                 let start = entry.at as usize + (from - entry.offset) as usize;
                 let theirs = &self.ring[start..start + ours.len()];
-                differing += super::half::differing(ours, theirs);
+                differing += super::reassembler::differing(ours, theirs);
             }
             if entry.offset <= offset {
                 break;

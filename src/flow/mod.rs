@@ -1,29 +1,30 @@
 //! TCP connections: segments in any order become byte streams in order, with
-//! what the capture lacks told as data.
+//! the gaps of the capture as data.
 //!
 //! ```text
 //! Segment ─→ FlowTable ─→ which connection? (key, SYN, sequence numbers)
-//!                └─ Half A→B, Half B→A ─→ StreamEvent: Data, Gap, Conflict, Late
+//!                └─ Reassembler A→B, B→A ─→ StreamEvent: Data, Gap, Conflict, Late
 //! ```
-//! The table knows TCP (RFC 9293) and nothing of MQTT: whoever reads the
-//! streams keeps its own state `S` inside each flow and says whether it still
-//! cares. Flows nobody cares about cost a table entry and are not reassembled.
+//! The table knows TCP (RFC 9293) and nothing of MQTT. The reader of the streams
+//! (a [`Handler`]) keeps its own state `S` inside each flow and declares whether
+//! it wants more. A flow that it does not want costs a table entry and is not
+//! reassembled.
 //!
 //! A capture is not an endpoint. Bytes are passed on as soon as they are in
-//! order, acknowledged or not; a hole becomes a gap only when nothing can be
-//! expected to fill it (see [`crate::limits`]); and of two segments that
-//! overlap with different bytes the first wins and the conflict is told,
-//! because nobody at a tap can know which one the receiver took.
+//! order, acknowledged or not; missing bytes become a gap only when nothing can
+//! be expected to fill it (see [`crate::limits`]); and of two segments that
+//! overlap with different bytes the first wins and the conflict is reported,
+//! because a tap cannot know which one the receiver took.
 
 mod connection;
-mod copies;
+mod duplicates;
 mod event;
-mod half;
 mod history;
 mod key;
+mod reassembler;
 mod table;
 
-pub use event::{Carried, Closed, FlowInfo, Handler, Interest, StreamEvent, TcpFact};
+pub use event::{Carried, Closed, FlowInfo, Handler, Interest, Kept, Reset, StreamEvent, TcpFact};
 pub use key::{End, PerEnd};
 pub use table::FlowTable;
 

@@ -1,7 +1,9 @@
-//! Which connection a segment belongs to, and for how long it is remembered.
+//! Which connection a segment belongs to, and for how long it is kept.
+
+use std::hash::BuildHasher;
+use std::time::Duration;
 
 use hashbrown::HashTable;
-use std::hash::BuildHasher;
 
 use crate::limits;
 use crate::net::{Segment, TcpFlags};
@@ -35,11 +37,18 @@ pub struct FlowTable<S> {
     history: History,
     /// Bytes that wait on all flows.
     waiting: usize,
-    /// Flows with a hole that time may declare, or an end it may confirm.
+    /// Flows with a gap that time may declare, or an end it may confirm.
     waiting_for_time: std::collections::BTreeSet<Slot>,
     /// Flows that are over, oldest first.
     lingering: std::collections::VecDeque<(Slot, Timestamp)>,
+    /// The packet being read, or the last one that was.
     now: At,
+    /// The latest time that a packet or a tick had.
+    latest: Timestamp,
+    /// Time for everything that waits: it only goes forward, and no further at
+    /// once than [`limits::CLOCK_STEP_SECONDS`]. So a clock that was set during
+    /// the capture ends no connection.
+    clock: Timestamp,
     next_tick: Timestamp,
     segments: u64,
     next_sweep: (Timestamp, u64),
@@ -59,10 +68,9 @@ impl<S> Default for FlowTable<S> {
             waiting: 0,
             waiting_for_time: Default::default(),
             lingering: Default::default(),
-            now: At {
-                time: Timestamp::MIN,
-                ..At::default()
-            },
+            now: At::default(),
+            latest: Timestamp::MIN,
+            clock: Timestamp::MIN,
             next_tick: Timestamp::MIN,
             segments: 0,
             next_sweep: (Timestamp::MIN, 0),
@@ -76,7 +84,7 @@ impl<S: Default> FlowTable<S> {
         self.connections
     }
 
-    /// Packets of wanted connections that were second copies of another.
+    /// Packets of wanted connections that were captured before.
     pub fn duplicates(&self) -> u64 {
         self.duplicates
     }
@@ -85,37 +93,36 @@ impl<S: Default> FlowTable<S> {
     pub fn push(&mut self, segment: &Segment<'_>, handler: &mut impl Handler<S>) -> u64 {
         self.now = At {
             packet: segment.packet,
-            time: segment.time.max(self.now.time),
+            time: segment.time,
             acked: 0,
         };
         self.segments += 1;
-        if self.now.time >= self.next_tick {
-            self.tick(self.now.time, handler);
-        }
+        self.advance(segment.time, handler);
         let (key, from) = FlowKey::new(segment.src, segment.dst);
         let slot = self.place(key, from, segment, handler);
         let Some(flow) = &mut self.slots[slot.index as usize] else {
             return slot.number;
         };
-        flow.last_seen = self.now.time;
+        flow.last_seen = self.clock;
         let others = self.waiting - flow.waiting_bytes();
         let wanted = !flow.ignored || flow.read_to_end;
-        if wanted && flow.recent.is_copy(segment) {
+        if wanted && flow.recent.is_duplicate(segment) {
             self.duplicates += 1;
-            flow.second_copy(from, segment, self.now, handler);
+            flow.duplicate(from, segment, self.now, handler);
             return slot.number;
         }
         flow.read(from, segment, self.now, &mut self.history, handler);
-        flow.mind_holes(self.now, others, &mut self.history, handler);
+        flow.settle_gaps(self.now, self.clock, others, &mut self.history, handler);
+        flow.report_closing(handler);
         self.waiting = others + flow.waiting_bytes();
         if flow.over() {
             flow.ended.get_or_insert(self.now);
-            if flow.reset.is_none() && !flow.replaced && !flow.holed() {
-                flow.tell_end(None, self.now, handler);
+            if flow.reset.is_none() && !flow.replaced && !flow.has_gap() {
+                flow.close(None, self.now, handler);
             }
             if !flow.lingering {
                 flow.lingering = true;
-                self.lingering.push_back((slot, self.now.time));
+                self.lingering.push_back((slot, self.clock));
             }
         }
         if flow.waits_for_time() {
@@ -126,18 +133,40 @@ impl<S: Default> FlowTable<S> {
 
     /// Capture time has come to `now`: what waits for time to pass is settled.
     pub fn tick(&mut self, now: Timestamp, handler: &mut impl Handler<S>) {
-        self.now.time = self.now.time.max(now);
+        self.next_tick = self.clock;
+        self.advance(now, handler);
+    }
+
+    /// Sets the clock, and settles what has waited for it: twice a second.
+    fn advance(&mut self, time: Timestamp, handler: &mut impl Handler<S>) {
+        if self.latest == Timestamp::MIN {
+            (self.latest, self.clock) = (time, time);
+        }
+        let step = time.since(self.latest);
+        if step > Duration::ZERO {
+            self.latest = time;
+            let most = Duration::from_secs(limits::CLOCK_STEP_SECONDS);
+            self.clock = self.clock.after(step.min(most));
+        }
+        if self.clock >= self.next_tick {
+            self.settle(self.clock, handler);
+        }
+    }
+
+    /// Settles what waits for the clock.
+    fn settle(&mut self, now: Timestamp, handler: &mut impl Handler<S>) {
         self.next_tick = Timestamp::from_nanos(now.nanos().saturating_add(500_000_000));
         for slot in std::mem::take(&mut self.waiting_for_time) {
             let Some(flow) = flow_at(&mut self.slots, slot) else {
                 continue;
             };
             let others = self.waiting - flow.waiting_bytes();
-            flow.mind_holes(self.now, others, &mut self.history, handler);
+            flow.settle_gaps(self.now, now, others, &mut self.history, handler);
             let silent = now.since(flow.last_seen).as_millis();
             if flow.over() && silent >= u128::from(limits::HOLE_MILLIS) {
                 flow.finish(None, self.now, &mut self.history, handler);
             }
+            flow.report_closing(handler);
             self.waiting = others + flow.waiting_bytes();
             if flow.waits_for_time() {
                 self.waiting_for_time.insert(slot);
@@ -148,7 +177,7 @@ impl<S: Default> FlowTable<S> {
                 break;
             }
             self.lingering.pop_front();
-            self.forget(slot, None, handler);
+            self.remove(slot, None, handler);
         }
         let (when, segments) = self.next_sweep;
         if now >= when && self.segments >= segments {
@@ -163,7 +192,7 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
-    /// The capture has ended: every hole is final, every connection done.
+    /// The capture has ended: every gap is final, every connection done.
     pub fn finish(&mut self, handler: &mut impl Handler<S>) {
         let mut order: Vec<(u64, u32)> = self
             .slots
@@ -220,7 +249,7 @@ impl<S: Default> FlowTable<S> {
             return current;
         }
         if let Some(slot) = previous {
-            self.forget(slot, None, handler);
+            self.remove(slot, None, handler);
         }
         // Its own packets may still come, out of order: it lingers.
         if let Some(flow) = flow_at(&mut self.slots, current) {
@@ -231,7 +260,7 @@ impl<S: Default> FlowTable<S> {
             }
             if !flow.lingering {
                 flow.lingering = true;
-                self.lingering.push_back((current, self.now.time));
+                self.lingering.push_back((current, self.clock));
             }
             if flow.waits_for_time() {
                 self.waiting_for_time.insert(current);
@@ -264,6 +293,8 @@ impl<S: Default> FlowTable<S> {
             number: self.connections,
             ends: PerEnd { a, b },
             initiator: None,
+            established: false,
+            syn_tries: 0,
             first: self.now,
             from_start: PerEnd::default(),
             first_seq: PerEnd::default(),
@@ -289,14 +320,14 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
-    /// Forgets a flow, telling its end first.
-    fn forget(&mut self, slot: Slot, how: Option<Closed>, handler: &mut impl Handler<S>) {
+    /// Removes a flow, and reports its end if that is still to come.
+    fn remove(&mut self, slot: Slot, how: Option<Closed>, handler: &mut impl Handler<S>) {
         let Some(flow) = flow_at(&mut self.slots, slot) else {
             return;
         };
         self.waiting -= flow.waiting_bytes();
         flow.finish(how, self.now, &mut self.history, handler);
-        handler.forgotten(&flow.info);
+        handler.evicted(&flow.info);
         let hash = self.hasher.hash_one(flow.key);
         if let Ok(entry) = self.index.find_entry(hash, |&i| i == slot.index) {
             entry.remove();
@@ -305,7 +336,7 @@ impl<S: Default> FlowTable<S> {
         self.free.push(slot.index);
     }
 
-    /// Makes room: forgets the sixteenth part that has been silent longest.
+    /// Makes room: evicts the sixteenth part that has been silent longest.
     fn evict(&mut self, handler: &mut impl Handler<S>) {
         let mut all: Vec<(Timestamp, Slot)> = self
             .slots
@@ -323,11 +354,11 @@ impl<S: Default> FlowTable<S> {
         let share = (all.len() / 16).max(1).min(all.len());
         all.select_nth_unstable(share - 1);
         for &(_, slot) in &all[..share] {
-            self.forget(slot, Some(Closed::Evicted), handler);
+            self.remove(slot, Some(Closed::Evicted), handler);
         }
     }
 
-    /// Forgets connections that have been silent for long.
+    /// Evicts connections that have been silent for long.
     fn sweep(&mut self, now: Timestamp, handler: &mut impl Handler<S>) {
         let live = self.slots.len() - self.free.len();
         self.next_sweep = (
@@ -354,7 +385,7 @@ impl<S: Default> FlowTable<S> {
             }
         }
         for slot in silent {
-            self.forget(slot, Some(Closed::Idle), handler);
+            self.remove(slot, Some(Closed::Idle), handler);
         }
     }
 }
@@ -410,6 +441,8 @@ mod tests {
             ack: 0,
             flags: TcpFlags::SYN,
             window: 0,
+            window_scale: None,
+            ttl: 64,
             payload: &[],
             cut: 0,
             copy_marks: (0, 0),
@@ -428,7 +461,7 @@ mod tests {
         for number in 1..=32 {
             assert_eq!(table.push(&syn(number), &mut ends), number);
         }
-        // The first is heard of again.
+        // The first sends again.
         table.push(&syn(1), &mut ends);
         for number in 33..=100 {
             table.push(&syn(number), &mut ends);

@@ -27,7 +27,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::event::{Event, EventKind, Side};
+use crate::event::{ConnectionEnd, Event, EventKind, Side};
 use crate::facts::{Fact, Needs, Sink};
 use crate::frame::{Direction, MQTTFrame};
 use crate::mqtt::PacketType;
@@ -97,6 +97,7 @@ impl Sink for Metrics {
                 self.latency.frame(&fact);
             }
             Fact::Event(event) => self.event(event),
+            Fact::Ended(ended) => self.ended(ended),
             Fact::Packet(captured) => self.time(captured.time),
             _ => {}
         }
@@ -186,12 +187,14 @@ impl Metrics {
             .inc_by(bytes.unwrap_or(0));
     }
 
+    fn ended(&mut self, ended: &ConnectionEnd<'_>) {
+        let labels = [("how", ended.reason.name())];
+        self.families.closed.get_or_create(&labels).inc();
+    }
+
     fn event(&mut self, event: &Event<'_>) {
         match (event.kind, event.direction) {
             (EventKind::Gap, Some(direction)) => self.gap(direction, event.bytes),
-            (EventKind::Closed { how, .. }, _) => {
-                self.families.closed.get_or_create(&[("how", how)]).inc();
-            }
             // Of an interface, `dropped` knows more exactly.
             (EventKind::Dropped { packets }, _) if !self.counts_drops => {
                 let labels = [("by", "capture")];

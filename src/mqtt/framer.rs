@@ -556,6 +556,7 @@ impl Framer {
             State::Boundary => End::Unfinished {
                 offset: self.offset - self.kept.len() as u64,
                 got: self.kept.len() as u64,
+                first: self.kept.first().copied().unwrap_or(0),
                 wanted: None,
             },
             State::Body {
@@ -566,6 +567,7 @@ impl Framer {
             } => End::Unfinished {
                 offset: *offset,
                 got: *got,
+                first: header.first,
                 wanted: Some(header.packet_len() - *got),
             },
             State::Lost(_) | State::Dead => End::Clean,
@@ -587,6 +589,8 @@ pub enum End {
         offset: u64,
         /// Bytes of it that were there.
         got: u64,
+        /// The first of them.
+        first: u8,
         /// Bytes still to come; `None` if not even its length was known.
         wanted: Option<u64>,
     },

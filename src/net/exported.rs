@@ -62,6 +62,8 @@ impl Exported {
             window: u16::MAX,
             payload: pdu.body.captured(),
             cut: u32::try_from(pdu.body.cut()).unwrap_or(u32::MAX),
+            window_scale: None,
+            ttl: 0,
             copy_marks: (0, 0),
             checksum_ok: None,
             fragments: &[],

@@ -30,6 +30,8 @@ pub(super) struct Ip<'a> {
     pub(super) addresses: Addresses<'a>,
     /// IPv4 identification; 0 for IPv6.
     pub(super) identification: u16,
+    /// IPv4 time to live, or IPv6 hop limit.
+    pub(super) ttl: u8,
     /// What `payload` holds.
     pub(super) protocol: u8,
     /// What comes behind all IP headers.
@@ -112,6 +114,7 @@ fn open_v4(bytes: Bytes<'_>) -> Result<Ip<'_>, Stop> {
     let ip = Ip {
         addresses,
         identification,
+        ttl: header.ttl(),
         protocol: header.protocol().0,
         payload: packet.skip(header_len)?,
         fragment: (offset > 0 || more).then_some(Fragment {
@@ -140,6 +143,7 @@ fn open_v6(bytes: Bytes<'_>) -> Result<Ip<'_>, Stop> {
     let mut ip = Ip {
         addresses: Addresses::V6(src, dst),
         identification: 0,
+        ttl: header.hop_limit(),
         protocol: header.next_header().0,
         payload: match length {
             0 => rest,

@@ -273,6 +273,8 @@ impl Decoder {
             ack: header.acknowledgment_number(),
             flags: tcp::flags(&header),
             window: header.window_size(),
+            window_scale: tcp::window_scale(&header),
+            ttl: ip.ttl,
             payload: payload.captured(),
             cut: u32::try_from(payload.cut()).unwrap_or(u32::MAX),
             copy_marks: (ip.identification, header.checksum()),

@@ -85,6 +85,11 @@ pub struct Segment<'a> {
     pub flags: TcpFlags,
     /// Window as on the wire, not scaled.
     pub window: u16,
+    /// By how many bits this sender scales its windows, of a SYN that has the
+    /// option (RFC 7323).
+    pub window_scale: Option<u8>,
+    /// IPv4 time to live, or IPv6 hop limit; 0 if the capture lacks it.
+    pub ttl: u8,
     /// The captured part of the payload.
     pub payload: &'a [u8],
     /// Bytes of payload that were on the wire after `payload`, but which the

@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use etherparse::TcpHeaderSlice;
+use etherparse::{TcpHeaderSlice, TcpOptionElement};
 
 use super::ip::Ip;
 use super::segment::TcpFlags;
@@ -49,6 +49,19 @@ where
 pub(super) fn flags(header: &TcpHeaderSlice<'_>) -> TcpFlags {
     const FLAGS: usize = 13;
     TcpFlags(header.slice().get(FLAGS).copied().unwrap_or(0))
+}
+
+/// The window scale option, which only a SYN has.
+#[inline]
+pub(super) fn window_scale(header: &TcpHeaderSlice<'_>) -> Option<u8> {
+    if !header.syn() {
+        return None;
+    }
+    header.options_iterator().find_map(|option| match option {
+        // RFC 7323, 2.3: more than 14 is taken for 14.
+        Ok(TcpOptionElement::WindowScale(bits)) => Some(bits.min(14)),
+        _ => None,
+    })
 }
 
 /// Whether the checksum is right. All of the segment must be there.

@@ -63,7 +63,7 @@ use books::{Books, Head, Messages, Rules};
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 use crate::engine::{Captured, CapturedSegment, Span};
-use crate::event::EventKind;
+use crate::event::ConnectionEnd;
 use crate::facts::{Fact, FrameFact, Needs, Sink};
 use crate::frame::Connection;
 use crate::limits;
@@ -475,11 +475,9 @@ impl Sink for Ledger {
         match fact {
             Fact::Packet(captured) => self.packet(captured),
             Fact::Frame(fact) => self.frame(&fact),
-            Fact::Event(event) => {
+            Fact::Ended(ConnectionEnd { connection, .. }) => {
                 let rules = self.rules();
-                if let (EventKind::Closed { .. }, Some(connection)) = (event.kind, event.connection)
-                    && let Some(Entry::Mqtt(books)) = self.connections.get_mut(&connection.number)
-                {
+                if let Some(Entry::Mqtt(books)) = self.connections.get_mut(&connection.number) {
                     books.learn(connection);
                     books.finish(rules);
                 }
@@ -490,7 +488,7 @@ impl Sink for Ledger {
                 }
             }
             Fact::Span(span) => self.span(span),
-            Fact::Tcp(_) | Fact::Session(_) => {}
+            Fact::Event(_) | Fact::Tcp(_) | Fact::Session(_) => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Events in words, the same for the text line and for `message` in JSON.
 
 use super::{layer, put};
-use crate::event::{Event, EventKind};
+use crate::event::{CloseReason, Event, EventKind, Kept, Side};
 
 /// Appends what happened, such as `gap of 400 bytes`. What comes from the wire
 /// is in quotes, and escaped.
@@ -9,21 +9,11 @@ pub(super) fn event(event: &Event<'_>, out: &mut Vec<u8>) {
     let mut words = Words { out };
     match event.kind {
         EventKind::Opened => words.say("opened"),
-        EventKind::Closed { by, how } => {
-            words.say(if how == "reset" { "reset" } else { "closed" });
-            if let Some(side) = by {
-                words.say(" by ");
-                words.say(side.name());
-            }
-            match how {
-                "fin" | "reset" => {}
-                "replaced" => words.say(": a new connection took its ports"),
-                _ => {
-                    words.say(": ");
-                    words.say(how);
-                }
-            }
-        }
+        EventKind::Closed {
+            by,
+            reason,
+            disconnect,
+        } => words.closed(by, reason, disconnect),
         EventKind::Gap => {
             words.say("gap of ");
             words.bytes(event.bytes);
@@ -34,7 +24,7 @@ pub(super) fn event(event: &Event<'_>, out: &mut Vec<u8>) {
             words.say(" skipped");
         }
         EventKind::Malformed { reason } => words.because("malformed", reason),
-        EventKind::Unfinished { wanted } => {
+        EventKind::Unfinished { wanted, .. } => {
             words.say("unfinished message");
             if event.bytes.is_some() {
                 words.say(": ");
@@ -50,10 +40,13 @@ pub(super) fn event(event: &Event<'_>, out: &mut Vec<u8>) {
         EventKind::NotMqtt { reason } => words.because("not MQTT", reason),
         EventKind::Bound { reason } => words.because("bound reached", reason),
         EventKind::Layer(note) => layer::words(note, event.connection, words.out),
-        EventKind::Conflict => {
+        EventKind::Conflict { kept } => {
             words.say("conflicting overlap of ");
             words.bytes(event.bytes);
-            words.say(", the first copy kept");
+            words.say(match kept {
+                Kept::First => ", the first copy kept",
+                Kept::RightChecksum => ", the second copy kept: its checksum is right",
+            });
         }
         EventKind::Late => {
             words.bytes(event.bytes);
@@ -78,6 +71,31 @@ impl Words<'_> {
         self.out.extend_from_slice(text.as_bytes());
     }
 
+    fn closed(&mut self, by: Option<Side>, reason: CloseReason, disconnect: Option<Side>) {
+        self.say(match reason {
+            CloseReason::Reset => "reset",
+            CloseReason::TcpRefused => "refused",
+            _ => "closed",
+        });
+        if let Some(side) = by {
+            self.say(" by ");
+            self.say(side.name());
+        }
+        self.say(match reason {
+            CloseReason::Fin | CloseReason::Reset => "",
+            CloseReason::TcpRefused => ": RST in answer to the SYN",
+            CloseReason::TcpUnanswered => ": no answer to the SYN",
+            CloseReason::Replaced => ": a new connection took its ports",
+            CloseReason::Idle => ": idle",
+            CloseReason::Evicted => ": evicted",
+        });
+        // After DISCONNECT a FIN is what everybody expects.
+        if let (CloseReason::Reset, Some(side)) = (reason, disconnect) {
+            self.say(" after DISCONNECT by ");
+            self.say(side.name());
+        }
+    }
+
     fn because(&mut self, what: &str, reason: &str) {
         self.say(what);
         if !reason.is_empty() {
@@ -100,7 +118,6 @@ impl Words<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Side;
     use crate::packet::PacketRef;
     use crate::time::Timestamp;
 
@@ -121,15 +138,39 @@ mod tests {
     #[test]
     fn every_kind() {
         let by = Some(Side::Server);
-        let closed = |by, how| EventKind::Closed { by, how };
+        let closed = |by, reason| EventKind::Closed {
+            by,
+            reason,
+            disconnect: None,
+        };
+        let after_disconnect = EventKind::Closed {
+            by,
+            reason: CloseReason::Reset,
+            disconnect: Some(Side::Client),
+        };
         let reason = "a reason";
         let cases = [
             (EventKind::Opened, None, "opened"),
-            (closed(by, "fin"), None, "closed by server"),
-            (closed(by, "reset"), None, "reset by server"),
-            (closed(None, "idle"), None, "closed: idle"),
+            (closed(by, CloseReason::Fin), None, "closed by server"),
+            (closed(by, CloseReason::Reset), None, "reset by server"),
             (
-                closed(None, "replaced"),
+                after_disconnect,
+                None,
+                "reset by server after DISCONNECT by client",
+            ),
+            (
+                closed(by, CloseReason::TcpRefused),
+                None,
+                "refused by server: RST in answer to the SYN",
+            ),
+            (
+                closed(None, CloseReason::TcpUnanswered),
+                None,
+                "closed: no answer to the SYN",
+            ),
+            (closed(None, CloseReason::Idle), None, "closed: idle"),
+            (
+                closed(None, CloseReason::Replaced),
                 None,
                 "closed: a new connection took its ports",
             ),
@@ -142,16 +183,26 @@ mod tests {
             ),
             (EventKind::Malformed { reason }, None, "malformed: a reason"),
             (
-                EventKind::Unfinished { wanted: Some(7) },
+                EventKind::Unfinished {
+                    wanted: Some(7),
+                    first: Some(0x30),
+                },
                 Some(12),
                 "unfinished message: 12 bytes seen, 7 bytes still to come",
             ),
             (EventKind::NotMqtt { reason }, None, "not MQTT: a reason"),
             (EventKind::Bound { reason }, None, "bound reached: a reason"),
             (
-                EventKind::Conflict,
+                EventKind::Conflict { kept: Kept::First },
                 Some(3),
                 "conflicting overlap of 3 bytes, the first copy kept",
+            ),
+            (
+                EventKind::Conflict {
+                    kept: Kept::RightChecksum,
+                },
+                Some(3),
+                "conflicting overlap of 3 bytes, the second copy kept: its checksum is right",
             ),
             (
                 EventKind::Dropped { packets: 1 },

@@ -335,21 +335,18 @@ impl Serialize for EventObject<'_> {
         optional(&mut map, "direction", event.direction.map(Direction::name))?;
         optional(&mut map, "bytes", event.bytes)?;
         match event.kind {
-            EventKind::Closed { by, how } => {
+            EventKind::Closed { by, reason, .. } => {
                 optional(&mut map, "by", by.map(|side| side.name()))?;
-                map.serialize_entry("reason", how)?;
+                map.serialize_entry("reason", reason.name())?;
             }
             EventKind::Dropped { packets } => map.serialize_entry("packets", &packets)?,
-            EventKind::Unfinished { wanted } => map.serialize_entry("wanted", &wanted)?,
+            EventKind::Unfinished { wanted, .. } => map.serialize_entry("wanted", &wanted)?,
             EventKind::Malformed { reason }
             | EventKind::NotMqtt { reason }
             | EventKind::Bound { reason } => map.serialize_entry("reason", reason)?,
             EventKind::Layer(note) => layer::keys(note, event.connection, &mut map)?,
-            EventKind::Opened
-            | EventKind::Gap
-            | EventKind::Resynchronised
-            | EventKind::Conflict
-            | EventKind::Late => {}
+            EventKind::Opened | EventKind::Gap | EventKind::Resynchronised | EventKind::Late => {}
+            EventKind::Conflict { kept } => map.serialize_entry("kept", kept.name())?,
         }
         map.serialize_entry("message", self.texts.message)?;
         map.end()

@@ -191,7 +191,7 @@ fn is_about_completeness(kind: EventKind) -> bool {
         | EventKind::Malformed { .. }
         | EventKind::Unfinished { .. }
         | EventKind::Bound { .. }
-        | EventKind::Conflict
+        | EventKind::Conflict { .. }
         | EventKind::Late
         | EventKind::Dropped { .. } => true,
         EventKind::Layer(note) => matches!(

@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 
 use super::*;
+use crate::event::CloseReason;
 use crate::facts::Tracker;
 use crate::frame::MQTTFrame;
 use crate::frame::{Connection, Direction, PerDirection, Transport};
@@ -368,7 +369,8 @@ fn memory_is_bounded_by_what_is_open() {
     said.event(
         EventKind::Closed {
             by: None,
-            how: "idle",
+            reason: CloseReason::Idle,
+            disconnect: None,
         },
         None,
     );

@@ -146,7 +146,11 @@ impl Read {
                 self.order.push(Ok(self.frames.len()));
                 self.frames.push(OwnedFrame::from(frame));
             }
-            Output::Tcp(_) | Output::Packet(_) | Output::Span(_) | Output::Forgotten(_) => {}
+            Output::Ended(_)
+            | Output::Tcp(_)
+            | Output::Packet(_)
+            | Output::Span(_)
+            | Output::Evicted(_) => {}
             Output::Event(event) => {
                 self.order.push(Err(self.events.len()));
                 self.events.push(OwnedEvent {

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// What a half passed on, told in bytes: `None` for one that is lacking.
+/// What a reassembler passed on, told in bytes: `None` for one that is lacking.
 #[derive(Default)]
 struct Heard {
     bytes: Vec<Option<u8>>,
@@ -10,18 +10,19 @@ struct Heard {
 }
 
 impl Heard {
-    fn hear(&mut self, piece: Piece<'_>) {
-        match piece {
-            Piece::Data { offset, bytes, .. } => {
+    fn hear(&mut self, event: StreamEvent<'_>) {
+        match event {
+            StreamEvent::Data { offset, bytes, .. } => {
                 assert_eq!(offset, self.bytes.len() as u64);
                 self.bytes.extend(bytes.iter().map(|&b| Some(b)));
             }
-            Piece::Gap { offset, len } => {
+            StreamEvent::Gap { offset, len } => {
                 assert_eq!(offset, self.bytes.len() as u64);
                 self.bytes.extend((0..len).map(|_| None));
             }
-            Piece::Conflict { bytes, .. } => self.conflicts += bytes,
-            Piece::Late { bytes, .. } => self.late += bytes,
+            StreamEvent::Conflict { bytes, .. } => self.conflicts += bytes,
+            StreamEvent::Late { bytes, .. } => self.late += bytes,
+            StreamEvent::Bound { .. } => unreachable!("a reassembler has no limits"),
         }
     }
 }
@@ -36,17 +37,18 @@ fn payload(seq: u32, bytes: &[u8], cut: u32) -> Payload<'_> {
     }
 }
 
-fn run(isn: u32, segments: &[(u32, &[u8], u32)]) -> (Heard, Half) {
-    let (mut half, mut history, mut heard) = (Half::default(), History::new(), Heard::default());
-    half.syn(isn);
+fn run(isn: u32, segments: &[(u32, &[u8], u32)]) -> (Heard, Reassembler) {
+    let (mut reassembler, mut history, mut heard) =
+        (Reassembler::default(), History::new(), Heard::default());
+    reassembler.syn(isn);
     for &(offset, bytes, cut) in segments {
         let seq = isn.wrapping_add(1).wrapping_add(offset);
-        half.data(payload(seq, bytes, cut), &mut history, &mut |p| {
+        reassembler.data(payload(seq, bytes, cut), &mut history, &mut |p| {
             heard.hear(p)
         });
     }
-    half.flush(&mut history, &mut |p| heard.hear(p));
-    (heard, half)
+    reassembler.flush(&mut history, &mut |p| heard.hear(p));
+    (heard, reassembler)
 }
 
 proptest! {
@@ -70,13 +72,13 @@ proptest! {
             }
             end = end.max(u64::from(offset) + len as u64);
         }
-        let (heard, half) = run(isn, &segments);
+        let (heard, reassembler) = run(isn, &segments);
         let expected: Vec<Option<u8>> = (0..end).map(|i| twin.get(&i).copied()).collect();
         // A lone byte right before what was passed on is a keep-alive
         // probe, and is not looked at; nothing else may differ.
         prop_assert_eq!(heard.bytes, expected);
         prop_assert_eq!(heard.late, 0);
-        prop_assert_eq!(half.waiting_bytes(), 0);
+        prop_assert_eq!(reassembler.waiting_bytes(), 0);
     }
 
     /// The same with segments that the snap length cut: what came after
@@ -99,7 +101,7 @@ proptest! {
             known[range.clone()].fill(true);
             segments.push((offset, &stream[range], cut));
         }
-        let (heard, half) = run(7, &segments);
+        let (heard, reassembler) = run(7, &segments);
         prop_assert_eq!(heard.bytes.len(), end);
         let mut lacking = 0;
         for (at, byte) in heard.bytes.iter().enumerate() {
@@ -108,7 +110,7 @@ proptest! {
         }
         prop_assert_eq!(lacking, heard.late);
         prop_assert_eq!(heard.conflicts, 0);
-        prop_assert_eq!(half.waiting_bytes(), 0);
+        prop_assert_eq!(reassembler.waiting_bytes(), 0);
     }
 }
 
@@ -137,14 +139,15 @@ fn a_cut_tail_is_a_hole_unless_somebody_brings_it() {
 
 #[test]
 fn a_cut_tail_that_waited_is_a_hole_at_once() {
-    let (mut half, mut history, mut heard) = (Half::default(), History::new(), Heard::default());
-    half.syn(0);
+    let (mut reassembler, mut history, mut heard) =
+        (Reassembler::default(), History::new(), Heard::default());
+    reassembler.syn(0);
     for segment in [
         payload(3, b"cd", 2),
         payload(7, b"gh", 0),
         payload(1, b"ab", 0),
     ] {
-        half.data(segment, &mut history, &mut |p| heard.hear(p));
+        reassembler.data(segment, &mut history, &mut |p| heard.hear(p));
     }
     let expected: Vec<_> = b"abcd".iter().map(|&b| Some(b)).collect();
     let expected = [expected, vec![None, None, Some(b'g'), Some(b'h')]].concat();
@@ -154,7 +157,7 @@ fn a_cut_tail_that_waited_is_a_hole_at_once() {
 #[test]
 fn cut_tails_may_overlap() {
     // One reaches from 4 to 20, another from 6 to 8.
-    let (heard, half) = run(
+    let (heard, reassembler) = run(
         7,
         &[(2, b"cd", 16), (5, b"f", 2), (10, b"k", 0), (0, b"ab", 0)],
     );
@@ -170,30 +173,31 @@ fn cut_tails_may_overlap() {
         expected[at] = Some(byte);
     }
     assert_eq!(heard.bytes, expected);
-    assert_eq!(half.waiting_bytes(), 0);
+    assert_eq!(reassembler.waiting_bytes(), 0);
 }
 
 #[test]
 fn a_copy_with_a_right_checksum_is_preferred() {
-    let (mut half, mut history, mut heard) = (Half::default(), History::new(), Heard::default());
-    half.syn(0);
+    let (mut reassembler, mut history, mut heard) =
+        (Reassembler::default(), History::new(), Heard::default());
+    reassembler.syn(0);
     let suspect = |seq, bytes| Payload {
         suspect: true,
         ..payload(seq, bytes, 0)
     };
-    half.data(suspect(1, b"abXYef"), &mut history, &mut |p| heard.hear(p));
-    half.data(payload(3, b"cd", 0), &mut history, &mut |p| heard.hear(p));
+    reassembler.data(suspect(1, b"abXYef"), &mut history, &mut |p| heard.hear(p));
+    reassembler.data(payload(3, b"cd", 0), &mut history, &mut |p| heard.hear(p));
     assert_eq!(heard.bytes, []);
     // A receiver that acknowledges has taken what was there.
-    half.ack(7);
-    half.drain(&mut history, &mut |p| heard.hear(p));
+    reassembler.ack(7);
+    reassembler.drain(&mut history, &mut |p| heard.hear(p));
     assert_eq!(heard.bytes, b"abcdef".map(Some));
     assert_eq!(heard.conflicts, 2);
     // Without another copy it is what there is.
-    half.data(suspect(7, b"gh"), &mut history, &mut |p| heard.hear(p));
-    half.flush(&mut history, &mut |p| heard.hear(p));
+    reassembler.data(suspect(7, b"gh"), &mut history, &mut |p| heard.hear(p));
+    reassembler.flush(&mut history, &mut |p| heard.hear(p));
     assert_eq!(heard.bytes, b"abcdefgh".map(Some));
-    assert_eq!(half.waiting_bytes(), 0);
+    assert_eq!(reassembler.waiting_bytes(), 0);
 }
 
 #[test]
@@ -215,10 +219,10 @@ fn a_keep_alive_probe_is_no_data_and_no_conflict() {
 
 #[test]
 fn an_acknowledged_fin_that_was_not_captured_is_no_hole() {
-    let mut half = Half::default();
-    half.syn(99);
-    half.ack(101);
-    assert!(!half.has_hole());
-    half.ack(102);
-    assert!(half.has_hole() && half.hole_acked());
+    let mut reassembler = Reassembler::default();
+    reassembler.syn(99);
+    reassembler.ack(101);
+    assert!(!reassembler.has_gap());
+    reassembler.ack(102);
+    assert!(reassembler.has_gap() && reassembler.gap_acked());
 }

@@ -1,26 +1,26 @@
-//! Packets that were captured twice, by a mirror port or on a bridge: no
+//! Packets that were captured twice, by a mirror port or on a bridge. They are no
 //! retransmissions.
 
 use crate::net::{Segment, TcpFlags};
 use crate::time::Timestamp;
 
-/// What the last few packets of a connection looked like, to tell a packet
-/// captured twice from a retransmission.
+/// What the last few packets of a connection looked like, to distinguish
+/// a packet captured twice from a retransmission.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct RecentCopies {
+pub(super) struct RecentDuplicates {
     marks: [(u64, Timestamp); 4],
     next: u8,
 }
 
-/// A second copy of a packet follows within this many milliseconds; the
+/// A duplicate of a packet follows within this many milliseconds; the
 /// shortest retransmission time-out in use is 200 ms.
-const COPY_MILLIS: u128 = 100;
-/// The same where the packet has no IPv4 identification to tell them apart.
-const COPY_MILLIS_UNMARKED: u128 = 2;
+const DUPLICATE_MILLIS: u128 = 100;
+/// The same for packets without an IPv4 identification.
+const DUPLICATE_MILLIS_UNMARKED: u128 = 2;
 
-impl RecentCopies {
+impl RecentDuplicates {
     /// Whether a packet that looks the same was seen a moment ago.
-    pub(super) fn is_copy(&mut self, segment: &Segment<'_>) -> bool {
+    pub(super) fn is_duplicate(&mut self, segment: &Segment<'_>) -> bool {
         let (ip_id, checksum) = segment.copy_marks;
         let a = u64::from(segment.seq) << 32 | u64::from(segment.ack);
         let b = (segment.payload.len() as u64) << 40
@@ -33,9 +33,9 @@ impl RecentCopies {
             let age = segment.time.since(time).as_millis();
             m == mark
                 && if ip_id != 0 {
-                    age <= COPY_MILLIS
+                    age <= DUPLICATE_MILLIS
                 } else {
-                    age <= COPY_MILLIS_UNMARKED
+                    age <= DUPLICATE_MILLIS_UNMARKED
                         && (!segment.payload.is_empty()
                             || segment.flags.0 & (TcpFlags::SYN.0 | TcpFlags::FIN.0) != 0)
                 }

@@ -1,60 +1,44 @@
 //! One direction of a TCP connection: segments in any order become bytes in
-//! order, with the holes named.
+//! order, with the gaps named.
 //!
 //! ```text
-//!          passed on          |  hole   | waiting |   hole  | waiting
+//!          passed on          |   gap   |  early  |   gap   |  early
 //!  0 ─────────────────────────┼─────────┼─────────┼─────────┼────────→ offset
-//!                           next        piece               piece
+//!                           next
 //! ```
-//! Invariants: `pieces` (by offset) are not empty, do not overlap, and all start
-//! after `next`. First bytes win: what has been passed on or waits is never
-//! replaced, only compared.
+//! Invariants: the `early` payloads (by offset) are not empty, do not overlap,
+//! and all start after `next`. First bytes win: what has been passed on or waits
+//! is never replaced, only compared.
 //!
 //! Offsets count from 0 at the first byte after the SYN, or at the first byte
 //! seen of a connection that was joined later. They are 64 bits wide, so that
 //! sequence numbers may wrap as often as they like.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::limits::WAITING_SEGMENT;
 use crate::time::Timestamp;
 
-use super::At;
 use super::history::{History, Newest};
+use super::{At, Kept, StreamEvent};
 
-/// What a half pushes out, in the order of the stream.
-#[derive(Debug, PartialEq)]
-pub(super) enum Piece<'a> {
-    /// Bytes in order; `at` is the packet that brought them.
-    Data {
-        offset: u64,
-        bytes: &'a [u8],
-        at: At,
-    },
-    /// Bytes that the capture lacks.
-    Gap { offset: u64, len: u64 },
-    /// Bytes that differ from what came first in their place.
-    Conflict { offset: u64, bytes: u64 },
-    /// Bytes whose place had been declared a hole.
-    Late { offset: u64, bytes: u64 },
-}
-
-/// A segment's payload that waits for what comes before it.
+/// A segment's payload that waits for the bytes before it.
 #[derive(Debug)]
-struct Waiting {
+struct Early {
     bytes: Vec<u8>,
     at: At,
     /// Its checksum is wrong: it waits for a better copy as well.
     suspect: bool,
 }
 
-impl Waiting {
+impl Early {
     fn len(&self) -> u64 {
         self.bytes.len() as u64
     }
 }
 
-/// What a segment brings.
+/// The payload of a segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Payload<'a> {
     pub(super) seq: u32,
@@ -69,10 +53,28 @@ pub(super) struct Payload<'a> {
     pub(super) suspect: bool,
 }
 
+/// What a segment is to those before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sending {
+    /// New bytes, or none.
+    New,
+    /// A keep-alive probe: the byte before the next, or none, with the sequence
+    /// number of that byte (RFC 9293, 3.8.4).
+    KeepAlive,
+    /// Bytes that have all been passed on.
+    Again { offset: i64, len: u64 },
+    /// Bytes in a gap before others that came `waited` ago.
+    Late {
+        offset: i64,
+        len: u64,
+        waited: Duration,
+    },
+}
+
 /// One direction.
 #[derive(Debug, Default)]
-pub(super) struct Half {
-    /// Sequence number at `next`, once anything told it.
+pub(super) struct Reassembler {
+    /// Sequence number at `next`, once known.
     seq: Option<u32>,
     /// Offset of the next byte to pass on.
     next: u64,
@@ -84,15 +86,15 @@ pub(super) struct Half {
     acked: u64,
     /// Whether this side sent any packet that was captured.
     pub(super) seen: bool,
-    pieces: BTreeMap<u64, Waiting>,
+    early: BTreeMap<u64, Early>,
     /// Tails that the snap length cut off segments that wait, from and to:
-    /// what no other segment brings of them is a hole at once.
+    /// what no other segment carries of them is a gap at once.
     cuts: BTreeMap<u64, u64>,
     waiting_bytes: usize,
-    /// Since when there is a hole that could be declared.
-    hole_since: Option<(u32, Timestamp)>,
-    /// Holes that were declared, newest last; only the last few.
-    holes: Vec<(u64, u64)>,
+    /// Since when there is a gap that could be declared.
+    gap_since: Option<(u32, Timestamp)>,
+    /// Gaps that were declared, newest last; only the last few.
+    gaps: Vec<(u64, u64)>,
     newest: Newest,
 }
 
@@ -100,25 +102,25 @@ pub(super) struct Half {
 /// window in use.
 const CREDIBLE_ACK: u64 = 16 << 20;
 
-/// Declared holes that are remembered per direction, to tell late bytes from
-/// retransmissions.
-const HOLES_KEPT: usize = 16;
+/// Declared gaps that are remembered per direction, to distinguish late bytes
+/// from retransmissions.
+const GAPS_KEPT: usize = 16;
 
-impl Half {
+impl Reassembler {
     /// The SYN of this side. Returns whether offset 0 is the byte after it: not
     /// when bytes were taken before that lie elsewhere.
     pub(super) fn syn(&mut self, seq: u32) -> bool {
         self.isn = Some(seq);
         let first = seq.wrapping_add(1);
-        // An acknowledgement that was captured before told a later position.
-        if self.seq.is_none() || self.next == 0 && self.pieces.is_empty() && self.cuts.is_empty() {
+        // An acknowledgement that was captured before may have set a later one.
+        if self.seq.is_none() || self.next == 0 && self.early.is_empty() && self.cuts.is_empty() {
             self.seq = Some(first);
         }
         self.position(first) == 0
     }
 
-    /// Takes `seq` as the start of what will be seen, unless something told
-    /// the position already.
+    /// Takes `seq` as the start of what will be seen, unless the position
+    /// is known already.
     pub(super) fn start_at(&mut self, seq: u32) {
         self.seq.get_or_insert(seq);
     }
@@ -173,13 +175,13 @@ impl Half {
 
     /// The peer's acknowledgement number.
     ///
-    /// One that is far ahead of everything seen is not believed: it would
-    /// declare a hole of megabytes on the word of one odd packet.
+    /// One that is far ahead of everything seen is ignored: it would declare a
+    /// gap of megabytes because of one unusual packet.
     pub(super) fn ack(&mut self, ack: u32) {
         let seen = self
-            .pieces
+            .early
             .last_key_value()
-            .map_or(self.next, |(&offset, piece)| offset + piece.len());
+            .map_or(self.next, |(&offset, early)| offset + early.len());
         if let Ok(ack) = u64::try_from(self.position(ack))
             && ack <= seen + CREDIBLE_ACK
         {
@@ -191,14 +193,56 @@ impl Half {
     }
 
     /// Whether bytes wait, or were acknowledged without being seen.
-    pub(super) fn has_hole(&self) -> bool {
-        !self.pieces.is_empty() || !self.cuts.is_empty() || self.acked_beyond()
+    pub(super) fn has_gap(&self) -> bool {
+        !self.early.is_empty() || !self.cuts.is_empty() || self.acked_beyond()
     }
 
     /// The peer has acknowledged bytes that were not seen. A single one at the
     /// very end is a FIN that was not captured.
     fn acked_beyond(&self) -> bool {
-        self.acked > self.next + u64::from(self.pieces.is_empty())
+        self.acked > self.next + u64::from(self.early.is_empty())
+    }
+
+    /// Whether the peer has acknowledged one byte more than this side is known to
+    /// have sent: its FIN, which the capture lacks.
+    fn fin_acked(&self) -> bool {
+        self.fin.is_none()
+            && self.early.is_empty()
+            && self.cuts.is_empty()
+            && self.acked == self.next + 1
+    }
+
+    /// Whether it was seen, or the peer has acknowledged it.
+    pub(super) fn fin_known(&self) -> bool {
+        self.fin_seen() || self.fin_acked()
+    }
+
+    /// Whether every byte before the FIN was passed on.
+    pub(super) fn reached_fin(&self) -> bool {
+        self.fin.is_some_and(|fin| fin <= self.next)
+    }
+
+    /// What a segment with these bytes is to what has come of the stream.
+    pub(super) fn sending(&self, seq: u32, len: u64, now: Timestamp) -> Sending {
+        let Some(distance) = self.distance(seq) else {
+            return Sending::New;
+        };
+        let offset = self.position(seq);
+        let end = offset + len as i64;
+        if len <= 1 && distance == -1 {
+            Sending::KeepAlive
+        } else if len > 0 && end <= self.next as i64 {
+            Sending::Again { offset, len }
+        } else {
+            match self.early.first_key_value() {
+                Some((&first, early)) if len > 0 && offset < first as i64 => Sending::Late {
+                    offset,
+                    len,
+                    waited: now.since(early.at.time),
+                },
+                _ => Sending::New,
+            }
+        }
     }
 
     /// Bytes waiting, with what they cost to keep.
@@ -212,7 +256,7 @@ impl Half {
         &mut self,
         payload: Payload<'_>,
         history: &mut History,
-        out: &mut dyn FnMut(Piece<'_>),
+        out: &mut dyn FnMut(StreamEvent<'_>),
     ) {
         let Payload {
             seq, bytes, cut, ..
@@ -236,7 +280,7 @@ impl Half {
         }
         // What is before `next` here is of a cut tail only.
         let offset = u64::try_from(offset).map_or(self.next, |offset| offset.max(self.next));
-        let nothing_waits = self.pieces.is_empty() && self.cuts.is_empty();
+        let nothing_waits = self.early.is_empty() && self.cuts.is_empty();
         if nothing_waits && offset == self.next && !payload.suspect {
             self.pass(new, payload.at, history, out);
             self.lose(end as u64 - self.next, out);
@@ -257,13 +301,13 @@ impl Half {
         bytes: &[u8],
         at: At,
         history: &mut History,
-        out: &mut dyn FnMut(Piece<'_>),
+        out: &mut dyn FnMut(StreamEvent<'_>),
     ) {
         if bytes.is_empty() {
             return;
         }
         history.remember(&mut self.newest, self.next, bytes);
-        out(Piece::Data {
+        out(StreamEvent::Data {
             offset: self.next,
             bytes,
             at,
@@ -274,22 +318,22 @@ impl Half {
     fn advance(&mut self, by: u64) {
         self.next += by;
         self.seq = self.seq.map(|seq| seq.wrapping_add(by as u32));
-        self.hole_since = None;
+        self.gap_since = None;
     }
 
-    /// Declares `len` bytes at `next` a hole.
-    fn lose(&mut self, len: u64, out: &mut dyn FnMut(Piece<'_>)) {
+    /// Declares `len` bytes at `next` a gap.
+    fn lose(&mut self, len: u64, out: &mut dyn FnMut(StreamEvent<'_>)) {
         if len == 0 {
             return;
         }
-        out(Piece::Gap {
+        out(StreamEvent::Gap {
             offset: self.next,
             len,
         });
-        if self.holes.len() == HOLES_KEPT {
-            self.holes.remove(0);
+        if self.gaps.len() == GAPS_KEPT {
+            self.gaps.remove(0);
         }
-        self.holes.push((self.next, self.next + len));
+        self.gaps.push((self.next, self.next + len));
         self.advance(len);
     }
 
@@ -300,7 +344,7 @@ impl Half {
         position: i64,
         bytes: &[u8],
         history: &History,
-        out: &mut dyn FnMut(Piece<'_>),
+        out: &mut dyn FnMut(StreamEvent<'_>),
     ) {
         // Bytes before offset 0 precede what we joined: nothing to compare.
         let skip = position.min(0).unsigned_abs() as usize;
@@ -312,7 +356,7 @@ impl Half {
         let mut late = 0;
         let mut first_late = end;
         let mut left = Vec::new();
-        for &(from, to) in &self.holes {
+        for &(from, to) in &self.gaps {
             let (filled_from, filled_to) = (from.max(offset), to.min(end));
             if filled_from >= filled_to {
                 left.push((from, to));
@@ -328,39 +372,50 @@ impl Half {
             );
         }
         if late > 0 {
-            self.holes = left;
-            out(Piece::Late {
+            self.gaps = left;
+            out(StreamEvent::Late {
                 offset: first_late,
                 bytes: late,
             });
         }
         let differing = history.differing(self.newest, offset, bytes);
         if differing > 0 {
-            out(Piece::Conflict {
+            out(StreamEvent::Conflict {
                 offset,
                 bytes: differing,
+                kept: Kept::First,
             });
         }
     }
 
-    /// Puts what is new in a payload between the waiting pieces, and in the
+    /// Puts what is new in a payload between those that wait, and in the
     /// place of suspect ones.
-    fn wait(&mut self, mut offset: u64, payload: Payload<'_>, out: &mut dyn FnMut(Piece<'_>)) {
+    fn wait(
+        &mut self,
+        mut offset: u64,
+        payload: Payload<'_>,
+        out: &mut dyn FnMut(StreamEvent<'_>),
+    ) {
         let mut bytes = payload.bytes;
         while !bytes.is_empty() {
-            let here = self.pieces.range(..=offset).next_back();
-            if let Some((&start, piece)) = here.filter(|(start, p)| *start + p.len() > offset) {
-                let theirs = &piece.bytes[(offset - start) as usize..];
+            let here = self.early.range(..=offset).next_back();
+            if let Some((&start, early)) = here.filter(|(start, p)| *start + p.len() > offset) {
+                let theirs = &early.bytes[(offset - start) as usize..];
                 let common = theirs.len().min(bytes.len());
                 let (ours, rest) = bytes.split_at(common);
                 let differing = differing(&theirs[..common], ours);
+                let better = early.suspect && !payload.suspect;
                 if differing > 0 {
-                    out(Piece::Conflict {
+                    out(StreamEvent::Conflict {
                         offset,
                         bytes: differing,
+                        kept: match better {
+                            true => Kept::RightChecksum,
+                            false => Kept::First,
+                        },
                     });
                 }
-                if piece.suspect && !payload.suspect {
+                if better {
                     self.replace(start, offset, ours, payload.at);
                 }
                 offset += common as u64;
@@ -368,7 +423,7 @@ impl Half {
                 continue;
             }
             let free = self
-                .pieces
+                .early
                 .range(offset..)
                 .next()
                 .map_or(u64::MAX, |(&start, _)| start - offset);
@@ -383,14 +438,14 @@ impl Half {
         if !bytes.is_empty() {
             self.waiting_bytes += bytes.len() + WAITING_SEGMENT;
             let bytes = bytes.to_vec();
-            self.pieces.insert(offset, Waiting { bytes, at, suspect });
+            self.early.insert(offset, Early { bytes, at, suspect });
         }
     }
 
-    /// Puts `bytes` at `offset` in the place of those of the suspect piece that
-    /// starts at `start`.
+    /// Puts `bytes` at `offset` in the place of those of the suspect payload
+    /// that starts at `start`.
     fn replace(&mut self, start: u64, offset: u64, bytes: &[u8], at: At) {
-        if let Some(old) = self.pieces.remove(&start) {
+        if let Some(old) = self.early.remove(&start) {
             self.waiting_bytes -= old.bytes.len() + WAITING_SEGMENT;
             let (head, tail) = old.bytes.split_at((offset - start) as usize);
             let end = offset + bytes.len() as u64;
@@ -412,20 +467,20 @@ impl Half {
         }
     }
 
-    /// Passes on what waits, as far as it follows without a hole but those of
+    /// Passes on what waits, as far as it follows without a gap but those of
     /// cut segments.
-    pub(super) fn drain(&mut self, history: &mut History, out: &mut dyn FnMut(Piece<'_>)) {
+    pub(super) fn drain(&mut self, history: &mut History, out: &mut dyn FnMut(StreamEvent<'_>)) {
         loop {
-            if let Some(first) = self.pieces.first_entry().filter(|p| *p.key() <= self.next) {
+            if let Some(first) = self.early.first_entry().filter(|p| *p.key() <= self.next) {
                 if first.get().suspect && self.acked <= self.next {
                     break;
                 }
-                let piece = first.remove();
-                self.waiting_bytes -= piece.bytes.len() + WAITING_SEGMENT;
-                self.pass(&piece.bytes, piece.at, history, out);
+                let early = first.remove();
+                self.waiting_bytes -= early.bytes.len() + WAITING_SEGMENT;
+                self.pass(&early.bytes, early.at, history, out);
             } else if let Some(to) = self.cut_until() {
-                // What another segment brought of the cut tail is no hole.
-                let to = self.first_piece().map_or(to, |piece| piece.min(to));
+                // Bytes of the cut tail that another segment carried are no gap.
+                let to = self.first_early().map_or(to, |early| early.min(to));
                 self.lose(to.saturating_sub(self.next), out);
             } else {
                 break;
@@ -441,59 +496,63 @@ impl Half {
             until = until.max(cut.remove());
             self.waiting_bytes -= WAITING_SEGMENT;
         }
-        // A piece may lie within it.
+        // An early payload may lie within it.
         self.wait_for_cut(self.next, until);
         (until > self.next).then_some(until)
     }
 
-    /// Offset of the first piece that waits.
-    fn first_piece(&self) -> Option<u64> {
-        self.pieces.first_key_value().map(|(&offset, _)| offset)
+    /// Offset of the first payload that waits.
+    fn first_early(&self) -> Option<u64> {
+        self.early.first_key_value().map(|(&offset, _)| offset)
     }
 
-    /// Offset of the first place of which something is known.
+    /// Offset of the first byte after `next` of which something is known.
     fn first_waiting(&self) -> Option<u64> {
         let cut = self.cuts.first_key_value().map(|(&offset, _)| offset);
-        self.first_piece().into_iter().chain(cut).min()
+        self.first_early().into_iter().chain(cut).min()
     }
 
-    /// Whether the hole at `next` has been open for so long (in packets of the
+    /// Whether the gap at `next` has been open for so long (in packets of the
     /// connection, or in milliseconds) that it is taken to be final. Without
     /// `patience` it is not, and the wait starts anew.
-    pub(super) fn hole_is_final(
+    pub(super) fn gap_is_final(
         &mut self,
         packets: u32,
         now: Timestamp,
         patience: Option<(u32, u64)>,
     ) -> bool {
         let Some((patient_packets, patient_millis)) = patience else {
-            self.hole_since = None;
+            self.gap_since = None;
             return false;
         };
-        let (since_packet, since) = *self.hole_since.get_or_insert((packets, now));
+        let (since_packet, since) = *self.gap_since.get_or_insert((packets, now));
         packets.wrapping_sub(since_packet) >= patient_packets
             || now.since(since).as_millis() >= u128::from(patient_millis)
     }
 
     /// Whether the peer has acknowledged the byte at `next`, which was not
     /// seen.
-    pub(super) fn hole_acked(&self) -> bool {
+    pub(super) fn gap_acked(&self) -> bool {
         self.acked > self.next
     }
 
-    /// Declares the hole at `next`: up to what waits, or to what was
-    /// acknowledged (whichever comes first). If a suspect piece lies there, it
-    /// is the best there is.
-    pub(super) fn declare_hole(&mut self, history: &mut History, out: &mut dyn FnMut(Piece<'_>)) {
-        if let Some(mut first) = self.pieces.first_entry()
+    /// Declares the gap at `next`: up to what waits, or to what was
+    /// acknowledged (whichever comes first). If a suspect payload lies there, it
+    /// is used.
+    pub(super) fn declare_gap(
+        &mut self,
+        history: &mut History,
+        out: &mut dyn FnMut(StreamEvent<'_>),
+    ) {
+        if let Some(mut first) = self.early.first_entry()
             && *first.key() <= self.next
         {
             first.get_mut().suspect = false;
         }
-        let to_piece = self.first_waiting();
+        let to_early = self.first_waiting();
         let to_ack = self.acked_beyond().then_some(self.acked);
-        let to = match (to_piece, to_ack) {
-            (Some(piece), Some(ack)) => piece.min(ack),
+        let to = match (to_early, to_ack) {
+            (Some(early), Some(ack)) => early.min(ack),
             (Some(to), None) | (None, Some(to)) => to,
             (None, None) => return,
         };
@@ -503,9 +562,9 @@ impl Half {
 
     /// Nobody reads this stream any more.
     pub(super) fn give_up(&mut self) {
-        self.pieces = BTreeMap::new();
+        self.early = BTreeMap::new();
         self.cuts = BTreeMap::new();
-        self.holes = Vec::new();
+        self.gaps = Vec::new();
         self.waiting_bytes = 0;
         self.acked = 0;
     }
@@ -517,11 +576,11 @@ impl Half {
         }
     }
 
-    /// The stream ends here: every hole is final.
-    pub(super) fn flush(&mut self, history: &mut History, out: &mut dyn FnMut(Piece<'_>)) {
-        while self.has_hole() {
+    /// The stream ends here: every gap is final.
+    pub(super) fn flush(&mut self, history: &mut History, out: &mut dyn FnMut(StreamEvent<'_>)) {
+        while self.has_gap() {
             let before = self.next;
-            self.declare_hole(history, out);
+            self.declare_gap(history, out);
             if self.next == before {
                 break;
             }

@@ -84,8 +84,9 @@ pub const LAYERS_KEPT: usize = 128 << 20;
 
 /// Bytes kept of a control packet other than PUBLISH while it is incomplete.
 pub const PACKET_KEPT: usize = 1 << 20;
-/// Bytes kept of topic and properties of an incomplete PUBLISH.
-pub const PUBLISH_HEAD_KEPT: usize = 256 << 10;
+/// Bytes kept of topic and properties of a PUBLISH. Of one whose properties are
+/// longer, the payload cannot be shown.
+pub const PUBLISH_HEAD_KEPT: usize = 8 << 20;
 /// Bytes kept of incomplete control packets on all connections together,
 /// unless whole payloads were asked for.
 pub const KEPT_TOTAL: usize = 64 << 20;

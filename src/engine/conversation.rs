@@ -686,6 +686,15 @@ struct LaneSink<'a> {
     out: &'a mut dyn FnMut(Output<'_>),
 }
 
+/// Where a control packet came from.
+struct Source {
+    /// The packet with its first byte.
+    first: At,
+    /// The packet that completed it.
+    last: At,
+    place: Place,
+}
+
 impl LaneSink<'_> {
     fn event(&mut self, kind: EventKind, bytes: Option<u64>) {
         (self.out)(Output::Event(&Event {
@@ -696,6 +705,21 @@ impl LaneSink<'_> {
             direction: Some(self.direction),
             bytes,
         }));
+    }
+
+    /// The captured packets and the bytes of the TCP stream that carried a control
+    /// packet.
+    fn source(&self, framed: &Framed<'_>) -> Source {
+        let start = framed.offset;
+        let end = start + framed.header.packet_len();
+        Source {
+            first: self.provenance.first(start),
+            last: self.provenance.latest(start, end),
+            place: match self.layered {
+                false => Place { start, end },
+                true => self.provenance.place(start, end),
+            },
+        }
     }
 
     /// Something is missing that may have changed what Topic Aliases stand for.
@@ -771,16 +795,7 @@ const ASSIGNED_CLIENT_IDENTIFIER: u32 = 0x12;
 impl mqtt::Sink for LaneSink<'_> {
     fn framed(&mut self, framed: Framed<'_>) {
         let header = framed.header;
-        let first = self.provenance.first(framed.offset);
-        let end = framed.offset + header.packet_len();
-        let last = self.provenance.latest(framed.offset, end);
-        let place = match self.layered {
-            false => Place {
-                start: framed.offset,
-                end,
-            },
-            true => self.provenance.place(framed.offset, end),
-        };
+        let Source { first, last, place } = self.source(&framed);
         let bytes = self.asked_for(header, framed.bytes);
         let version = self.version_for(header, bytes);
         let decoded = mqtt::decode(header, bytes, version);
@@ -792,6 +807,11 @@ impl mqtt::Sink for LaneSink<'_> {
         if let ControlPacket::Publish(publish) = &decoded.packet {
             if publish.payload_len.is_none() {
                 self.forget_aliases();
+                if bytes.len() >= limits::PUBLISH_HEAD_KEPT {
+                    let reason =
+                        "properties of a PUBLISH that are too long to keep: its payload is not shown";
+                    self.event(EventKind::Bound { reason }, None);
+                }
             }
             topic = publish.topic.filter(|topic| !topic.bytes().is_empty());
             match (topic, publish.topic_alias) {
@@ -828,6 +848,40 @@ impl mqtt::Sink for LaneSink<'_> {
             missing: framed.missing,
             resynchronised: framed.resynchronised,
             version: self.connection.version.unwrap_or(version),
+            connection: self.connection,
+            direction: self.direction,
+            first: first.packet,
+            last: last.packet,
+            time: last.time,
+            offset: framed.offset,
+            place,
+            started: first.time,
+            received: Received {
+                surely: first.acked,
+                at_most: last.acked,
+                read: self.peer_read,
+            },
+        }));
+    }
+
+    fn unfinished(&mut self, framed: Framed<'_>) {
+        let Source { first, last, place } = self.source(&framed);
+        let version = self.connection.version.unwrap_or(Version::V3_1_1);
+        let decoded = mqtt::decode(framed.header, framed.bytes, version);
+        let topic = match &decoded.packet {
+            ControlPacket::Publish(publish) => publish.topic.filter(|t| !t.bytes().is_empty()),
+            _ => None,
+        };
+        (self.out)(Output::Unfinished(&MQTTFrame {
+            header: framed.header,
+            packet: decoded.packet,
+            defects: &decoded.defects,
+            topic,
+            bytes: framed.bytes,
+            payload_digest: None,
+            missing: framed.missing,
+            resynchronised: framed.resynchronised,
+            version,
             connection: self.connection,
             direction: self.direction,
             first: first.packet,

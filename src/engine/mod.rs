@@ -41,6 +41,10 @@ use stack::Stack;
 pub enum Output<'a> {
     /// An MQTT control packet, when its last byte is known.
     Frame(&'a MQTTFrame<'a>),
+    /// A control packet that its stream ends in, read as far as it goes:
+    /// [`MQTTFrame::missing`] bytes of it lack. Before the event
+    /// [`EventKind::Unfinished`].
+    Unfinished(&'a MQTTFrame<'a>),
     /// Something that is not a frame.
     Event(&'a Event<'a>),
     /// What TCP itself tells, with [`Config::follow_tcp`].

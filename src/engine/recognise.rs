@@ -130,9 +130,7 @@ pub(super) fn on_known_port(bytes: &[u8], direction: Direction) -> Answer {
         // are shown with their defects.
         (Answer::No, _) if direction == Direction::Up && first >> 4 == 1 => odd_connect(bytes),
         (Answer::No, None) => Answer::More,
-        (Answer::No, Some(2..=127)) if direction == Direction::Down && first == 0x20 => {
-            Answer::Mqtt
-        }
+        (Answer::No, _) if direction == Direction::Down && first == 0x20 => connack(bytes),
         (Answer::No, _) => match plausible::evidence(bytes, Some(direction), None) {
             Evidence::NeedMore => Answer::More,
             Evidence::Plausible { bits, .. } if bits >= 12 => Answer::Mqtt,
@@ -143,7 +141,19 @@ pub(super) fn on_known_port(bytes: &[u8], direction: Direction) -> Answer {
     }
 }
 
-/// A CONNECT with a protocol name of its own: something printable and short.
+/// A CONNACK, whatever it holds. Before 5.0 its length may have more bytes than
+/// it needs (2.2.3).
+fn connack(bytes: &[u8]) -> Answer {
+    match varint::decode(&bytes[1..]) {
+        Varint::Value { value: 2.., .. } => Answer::Mqtt,
+        Varint::Incomplete => Answer::More,
+        Varint::Value { .. } | Varint::Malformed => Answer::No,
+    }
+}
+
+/// A CONNECT with a protocol name of its own: something printable and short; or
+/// one of the right name behind a wrong length, as of a client that writes the
+/// length in the byte order of its machine.
 fn odd_connect(bytes: &[u8]) -> Answer {
     let (length, body) = match varint::decode(&bytes[1..]) {
         Varint::Value { value, bytes: n } => (value as usize, &bytes[1 + usize::from(n)..]),
@@ -154,6 +164,15 @@ fn odd_connect(bytes: &[u8]) -> Answer {
     let Some(&[high, low]) = body.first_chunk::<2>() else {
         return Answer::More;
     };
+    for name in [&b"MQTT"[..], b"MQIsdp"] {
+        let here = body.get(2..).unwrap_or_default();
+        let common = name.len().min(here.len());
+        match here[..common] == name[..common] {
+            true if common < name.len() => return Answer::More,
+            true => return Answer::Mqtt,
+            false => {}
+        }
+    }
     let name_len = usize::from(u16::from_be_bytes([high, low]));
     if name_len > 16 || name_len + 8 > length {
         return Answer::No;

@@ -74,10 +74,15 @@ pub enum Trouble {
     },
 }
 
-/// Who receives what a framer finds.
+/// The receiver of what a framer finds.
 pub trait Sink {
     /// A control packet.
     fn framed(&mut self, framed: Framed<'_>);
+
+    /// A control packet that the stream ends in. Of its header, all is as it was
+    /// on the wire if the Remaining Length was complete; else that is the
+    /// longest there is.
+    fn unfinished(&mut self, _: Framed<'_>) {}
 
     /// Something else, at a position of the stream.
     fn trouble(&mut self, offset: u64, trouble: Trouble);
@@ -551,26 +556,40 @@ impl Framer {
                 };
             }
         }
-        let end = match &self.state {
-            State::Boundary if self.kept.is_empty() => End::Clean,
-            State::Boundary => End::Unfinished {
-                offset: self.offset - self.kept.len() as u64,
-                got: self.kept.len() as u64,
-                first: self.kept.first().copied().unwrap_or(0),
-                wanted: None,
-            },
+        let (header, offset, got, wanted) = match &self.state {
             State::Body {
                 header,
                 offset,
                 got,
                 ..
-            } => End::Unfinished {
-                offset: *offset,
-                got: *got,
-                first: header.first,
-                wanted: Some(header.packet_len() - *got),
-            },
-            State::Lost(_) | State::Dead => End::Clean,
+            } => (*header, *offset, *got, Some(header.packet_len() - *got)),
+            State::Boundary if !self.kept.is_empty() => {
+                let got = self.kept.len() as u64;
+                let header = FixedHeader {
+                    first: self.kept.first().copied().unwrap_or(0),
+                    length_bytes: 4,
+                    remaining_length: varint::MAX,
+                };
+                (header, self.offset - got, got, None)
+            }
+            State::Boundary | State::Lost(_) | State::Dead => {
+                self.state = State::Dead;
+                return End::Clean;
+            }
+        };
+        sink.unfinished(Framed {
+            header,
+            offset,
+            bytes: &self.kept,
+            missing: header.packet_len() - got,
+            resynchronised: self.resynchronised,
+            payload: None,
+        });
+        let end = End::Unfinished {
+            offset,
+            got,
+            first: header.first,
+            wanted,
         };
         self.drop_kept(sink);
         self.state = State::Dead;

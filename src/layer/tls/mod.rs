@@ -93,6 +93,8 @@ pub struct Tls {
     up: Lane,
     down: Lane,
     turns: Turns,
+    /// The packet of the latest bytes.
+    heard: Option<At>,
     /// A record of application data has come.
     has_data: bool,
     /// It was told that nothing can be read.
@@ -112,6 +114,9 @@ impl Tls {
 
     /// Takes what comes next in one direction.
     pub fn push(&mut self, direction: Direction, stream: Stream<'_>, keys: &KeyLog, out: Sink<'_>) {
+        if let Stream::Data(piece) = stream {
+            self.heard = Some(piece.at);
+        }
         let mut records = std::mem::take(&mut self.lane(direction).records);
         records.push(stream, &mut |item| self.arrive(direction, item, keys, out));
         self.lane(direction).records = records;
@@ -159,8 +164,9 @@ impl Tls {
         if !self.facts.info.decrypted && !self.told {
             let why = self.facts.unreadable;
             let why = why.unwrap_or("its handshake was not completed, or not captured");
-            let at = self.latest().unwrap_or_default();
-            self.tell_encrypted(Direction::Up, why, at, out);
+            if let Some(at) = self.latest() {
+                self.tell_encrypted(Direction::Up, why, at, out);
+            }
         }
     }
 
@@ -193,6 +199,7 @@ impl Tls {
             .into_iter()
             .flatten()
             .max_by_key(|at| (at.time, at.packet))
+            .or(self.heard)
     }
 
     /// Bytes of what waits for a secret, or for what does.

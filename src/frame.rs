@@ -105,6 +105,9 @@ pub struct MQTTFrame<'a> {
     pub payload_digest: Option<u64>,
     /// How many bytes of the control packet the capture lacks.
     pub missing: u64,
+    /// Its stream ends before it does: `missing` bytes were never sent, or not
+    /// captured.
+    pub unfinished: bool,
     /// Found after the framing was lost, or after joining in the middle.
     pub resynchronised: bool,
     /// Version by which it was decoded.

@@ -41,6 +41,8 @@ mod overhead;
 mod payloads;
 /// The same conversation told in many ways: one expectation, many paths.
 mod properties;
+/// Situations from bug reports, and what a reader is shown of them.
+mod reading;
 /// The rules by their conversations, and on captures.
 mod rules;
 /// Saving: files one after another, full disks, signals.

@@ -178,12 +178,12 @@ impl Sink for View {
                     out.spill();
                 }
             }
-            Fact::Event(event) => {
-                if let (EventKind::Closed { .. }, Some(connection), Some(news)) =
-                    (event.kind, event.connection, &mut self.connections)
-                {
-                    news.closed.push(connection.number);
+            Fact::Ended(ended) => {
+                if let Some(news) = &mut self.connections {
+                    news.closed.push(ended.connection.number);
                 }
+            }
+            Fact::Event(event) => {
                 let shown = match &self.selector {
                     Some(selector) => selector.event(event),
                     None => true,

@@ -808,8 +808,7 @@ impl mqtt::Sink for LaneSink<'_> {
             if publish.payload_len.is_none() {
                 self.forget_aliases();
                 if bytes.len() >= limits::PUBLISH_HEAD_KEPT {
-                    let reason =
-                        "properties of a PUBLISH that are too long to keep: its payload is not shown";
+                    let reason = "properties of a PUBLISH that are too long to keep: its payload is not shown";
                     self.event(EventKind::Bound { reason }, None);
                 }
             }
@@ -846,6 +845,7 @@ impl mqtt::Sink for LaneSink<'_> {
             bytes,
             payload_digest,
             missing: framed.missing,
+            unfinished: false,
             resynchronised: framed.resynchronised,
             version: self.connection.version.unwrap_or(version),
             connection: self.connection,
@@ -880,6 +880,7 @@ impl mqtt::Sink for LaneSink<'_> {
             bytes: framed.bytes,
             payload_digest: None,
             missing: framed.missing,
+            unfinished: true,
             resynchronised: framed.resynchronised,
             version,
             connection: self.connection,

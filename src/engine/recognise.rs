@@ -10,9 +10,9 @@ use crate::direction::Direction;
 use crate::flow::{End, PerEnd};
 use crate::layer::held::Held;
 use crate::layer::{self, Place, Stream, proxy, tls, websocket};
-use crate::mqtt::Version;
 use crate::mqtt::plausible::{self, Evidence};
 use crate::mqtt::varint::{self, Varint};
+use crate::mqtt::{Resync, Version};
 
 /// What some first bytes are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -335,6 +335,26 @@ impl Prefix {
         match answer == Answer::More || opens.is_err() || answers.is_err() || waits {
             true => Err(TooFew),
             false => Ok(None),
+        }
+    }
+
+    /// Whether what one side has sent so far, of a connection that was joined in
+    /// its middle on a port of TLS, is MQTT all the same: not as long as a segment
+    /// begins like a TLS record, and only by evidence that would also find MQTT
+    /// after a gap. `None` if more bytes may tell.
+    pub(super) fn look_for_mqtt(&self, from: End, direction: Direction) -> Option<bool> {
+        let held = &self.held[from];
+        let mut search = Resync::default();
+        for chunk in held.pieces() {
+            if tls::begins_record(chunk.bytes) {
+                return Some(false);
+            }
+            search.data(chunk.bytes, Some(direction), None);
+        }
+        match search.is_found() {
+            true => Some(true),
+            false if held.bytes().len() > LONGEST => Some(false),
+            false => None,
         }
     }
 

@@ -185,7 +185,7 @@ impl Analysis {
     fn push(&mut self, output: Output<'_>, sink: &mut (impl Sink + ?Sized)) {
         if self.deadlines.is_some() {
             let now = match output {
-                Output::Frame(frame) => Some(frame.time),
+                Output::Frame(frame) | Output::Unfinished(frame) => Some(frame.time),
                 // Packets that come next may be older than those that lack.
                 Output::Event(event) if matches!(event.kind, EventKind::Dropped { .. }) => None,
                 Output::Event(event) => Some(event.time),
@@ -200,6 +200,7 @@ impl Analysis {
         }
         match output {
             Output::Frame(frame) => self.frame(frame, sink),
+            Output::Unfinished(frame) => self.unfinished(frame, sink),
             Output::Event(event) => self.event(event, sink),
             Output::Tcp(tcp) => self.tcp(tcp, sink),
             Output::Ended(ended) => self.ended(ended, sink),
@@ -276,6 +277,21 @@ impl Analysis {
             frame.time,
             |facts| sink.fact(Fact::Session(SessionFact::StillOpen(facts))),
         );
+    }
+
+    /// A control packet whose end was never seen: it changes nothing, but what
+    /// there is of it may break a rule.
+    fn unfinished(&mut self, frame: &MQTTFrame<'_>, sink: &mut (impl Sink + ?Sized)) {
+        let vouched = self.vouched;
+        let connection = self.known(frame.connection, frame.time);
+        let step = connection.step(frame);
+        sink.fact(Fact::Session(SessionFact::Unfinished(&FrameFacts {
+            frame,
+            connection,
+            step: &step,
+            delivery: None,
+            vouched,
+        })));
     }
 
     /// A PUBLISH on its way through the server.

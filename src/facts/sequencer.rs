@@ -86,6 +86,7 @@ struct HeldFrame {
     topic: Option<Box<[u8]>>,
     payload_digest: Option<u64>,
     missing: u64,
+    unfinished: bool,
     resynchronised: bool,
     version: Version,
     connection: Connection,
@@ -129,7 +130,17 @@ impl Sequencer {
     fn order(&mut self, output: Output<'_>, out: &mut dyn FnMut(Output<'_>)) {
         match output {
             Output::Frame(frame) => self.frame(frame, out),
+            // Frames may follow it.
+            Output::Event(event) if matches!(event.kind, EventKind::Closed { .. }) => out(output),
             Output::Event(event) => self.event(event, out),
+            Output::Unfinished(frame) => {
+                self.flush(frame.connection.number, out);
+                out(output);
+            }
+            Output::Ended(ended) => {
+                self.flush(ended.connection.number, out);
+                out(output);
+            }
             Output::Tcp(tcp) if tcp.fact == TcpFact::Unseen => {
                 let held = || {
                     What::Unseen(Box::new((
@@ -217,9 +228,14 @@ impl Sequencer {
             }
         }
         self.bytes -= before - pending.bytes;
-        match event.kind {
-            EventKind::Closed { .. } => drop(self.connections.remove(&number)),
-            _ => self.tidy(number),
+        self.tidy(number);
+    }
+
+    /// Nothing more comes of a connection: gives `out` what is held of it.
+    fn flush(&mut self, number: u64, out: &mut dyn FnMut(Output<'_>)) {
+        if let Some(mut pending) = self.connections.remove(&number) {
+            self.bytes -= pending.bytes;
+            pending.flush(out);
         }
     }
 
@@ -423,6 +439,7 @@ impl HeldFrame {
             topic: frame.topic.map(|topic| topic.bytes().into()),
             payload_digest: frame.payload_digest,
             missing: frame.missing,
+            unfinished: frame.unfinished,
             resynchronised: frame.resynchronised,
             version: frame.version,
             connection: frame.connection.clone(),
@@ -453,6 +470,7 @@ impl HeldFrame {
             bytes: &self.bytes,
             payload_digest: self.payload_digest,
             missing: self.missing,
+            unfinished: self.unfinished,
             resynchronised: self.resynchronised,
             version: self.version,
             connection: &self.connection,

@@ -15,6 +15,9 @@ use super::{FrameFacts, Needs, Stream};
 pub enum Fact<'a> {
     /// A control packet, in the order of capture.
     Frame(FrameFact<'a>),
+    /// A control packet that its stream ends in, read as far as it goes; before
+    /// the event [`EventKind::Unfinished`](crate::event::EventKind::Unfinished).
+    Unfinished(&'a MQTTFrame<'a>),
     /// Something that is not a control packet.
     Event(&'a Event<'a>),
     /// What TCP itself shows, with [`Needs::TCP`].
@@ -53,6 +56,8 @@ pub struct FrameFact<'a> {
 pub enum SessionFact<'a> {
     /// A control packet, with the connection as it was before.
     Frame(&'a FrameFacts<'a>),
+    /// A control packet that its stream ends in, read as far as it goes.
+    Unfinished(&'a FrameFacts<'a>),
     /// An answer is missing.
     Overdue(&'a Overdue<'a>),
     /// A message was not delivered.

@@ -215,21 +215,24 @@ impl Stage {
             match output {
                 Output::Frame(frame) => exchange = tracker.place(frame),
                 Output::Event(event) => tracker.event(event),
+                Output::Ended(ended) => tracker.forget(ended.connection.number),
                 _ => {}
             }
         }
-        sink.fact(match output {
+        let fact = match output {
             Output::Frame(frame) => Fact::Frame(FrameFact {
                 frame,
                 exchange: exchange.as_ref(),
             }),
+            Output::Unfinished(frame) => Fact::Unfinished(frame),
             Output::Event(event) => Fact::Event(event),
             Output::Tcp(tcp) => Fact::Tcp(tcp),
             Output::Packet(captured) => Fact::Packet(captured),
             Output::Span(span) => Fact::Span(span),
             Output::Ended(ended) => Fact::Ended(ended),
             Output::Evicted(number) => Fact::Evicted(number),
-        });
+        };
+        sink.fact(fact);
         if let Some(sessions) = &mut self.sessions {
             sessions.take(output, sink);
         }

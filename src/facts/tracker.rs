@@ -331,7 +331,6 @@ impl Tracker {
             return;
         };
         match (event.kind, event.direction) {
-            (EventKind::Closed { .. }, _) => self.forget(connection.number),
             (EventKind::Gap | EventKind::Resynchronised, Some(direction)) => {
                 self.gap(connection.number, direction);
             }
@@ -350,7 +349,7 @@ impl Tracker {
     }
 
     /// The connection has ended.
-    fn forget(&mut self, connection: u64) {
+    pub(crate) fn forget(&mut self, connection: u64) {
         if let Some(of) = self.connections.remove(&connection) {
             self.total -= of.exchanges.len();
             self.settled -= of.settled;

@@ -95,6 +95,11 @@ impl PacketType {
             Self::Auth => "AUTH",
         }
     }
+
+    /// The type of a control packet with this first byte.
+    pub const fn of(first: u8) -> Self {
+        Self::ALL[(first >> 4) as usize]
+    }
 }
 
 impl fmt::Display for PacketType {
@@ -132,7 +137,7 @@ impl FixedHeader {
 
     /// The packet type.
     pub const fn packet_type(self) -> PacketType {
-        PacketType::ALL[(self.first >> 4) as usize]
+        PacketType::of(self.first)
     }
 
     /// The lower four bits of the first byte.

@@ -171,6 +171,11 @@ impl Resync {
         whole.then_some(first)
     }
 
+    /// Whether the evidence for a boundary is enough.
+    pub fn is_found(self) -> bool {
+        self.find(0).is_ok()
+    }
+
     /// Accepts the first boundary whose evidence is enough; `more` bits speak
     /// for one that makes everything whole packets. Gives the search back if
     /// there is none.

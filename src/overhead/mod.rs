@@ -488,7 +488,7 @@ impl Sink for Ledger {
                 }
             }
             Fact::Span(span) => self.span(span),
-            Fact::Event(_) | Fact::Tcp(_) | Fact::Session(_) => {}
+            Fact::Unfinished(_) | Fact::Event(_) | Fact::Tcp(_) | Fact::Session(_) => {}
         }
     }
 }

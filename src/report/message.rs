@@ -2,6 +2,7 @@
 
 use super::{layer, put};
 use crate::event::{CloseReason, Event, EventKind, Kept, Side};
+use crate::mqtt::PacketType;
 
 /// Appends what happened, such as `gap of 400 bytes`. What comes from the wire
 /// is in quotes, and escaped.
@@ -24,8 +25,17 @@ pub(super) fn event(event: &Event<'_>, out: &mut Vec<u8>) {
             words.say(" skipped");
         }
         EventKind::Malformed { reason } => words.because("malformed", reason),
-        EventKind::Unfinished { wanted, .. } => {
-            words.say("unfinished message");
+        EventKind::Unfinished { wanted, first } => {
+            words.say("unfinished ");
+            words.say(match first {
+                Some(first) => PacketType::of(first).name(),
+                None => "message",
+            });
+            // A QoS that no packet has: its sender or the one before it counted
+            // its bytes wrongly.
+            if first.is_some_and(|first| first & 0xf6 == 0x36) {
+                words.say(" with QoS 3");
+            }
             if event.bytes.is_some() {
                 words.say(": ");
                 words.bytes(event.bytes);
@@ -188,7 +198,7 @@ mod tests {
                     first: Some(0x30),
                 },
                 Some(12),
-                "unfinished message: 12 bytes seen, 7 bytes still to come",
+                "unfinished PUBLISH: 12 bytes seen, 7 bytes still to come",
             ),
             (EventKind::NotMqtt { reason }, None, "not MQTT: a reason"),
             (EventKind::Bound { reason }, None, "bound reached: a reason"),

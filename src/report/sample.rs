@@ -91,6 +91,7 @@ impl Sample {
             bytes,
             payload_digest: None,
             missing: self.missing,
+            unfinished: false,
             resynchronised: self.resynchronised,
             version: self.version,
             connection: &self.connection,

@@ -136,6 +136,7 @@ impl Sink for Judge {
         let bench = &mut self.bench;
         match fact {
             SessionFact::Frame(facts) => bench.frame(facts),
+            SessionFact::Unfinished(facts) => bench.unfinished(facts),
             SessionFact::Overdue(facts) => bench.overdue(facts),
             SessionFact::Undelivered(facts) => bench.undelivered(facts),
             SessionFact::StillOpen(facts) => bench.still_open(facts),
@@ -460,6 +461,27 @@ impl Bench {
         connection.recent.push_back(rung);
     }
 
+    /// A control packet that never came to its end is judged by its bytes, and by
+    /// who may send its type. What it asks for counts for nothing.
+    fn unfinished(&mut self, facts: &FrameFacts<'_>) {
+        let frame = facts.frame;
+        if facts.connection.frames == PerDirection::both(0) {
+            return;
+        }
+        let assumed = frame.connection.version_assumed || frame.connection.version.is_none();
+        let doubt = assumed.then_some(Reason::VersionAssumed);
+        self.defects(facts, doubt);
+        let tables = &*TABLES;
+        let at = place(frame.header.packet_type(), frame.version);
+        for &(rule, check) in &tables.frame[at] {
+            if RULES[rule].id == "packet-direction"
+                && let Some(fault) = check(facts)
+            {
+                self.found(rule, fault, &of_frame(facts, ""));
+            }
+        }
+    }
+
     fn frame(&mut self, facts: &FrameFacts<'_>) {
         let frame = facts.frame;
         if facts.connection.frames == PerDirection::both(0) {
@@ -616,9 +638,11 @@ impl Bench {
     fn defects(&mut self, facts: &FrameFacts<'_>, doubt: Doubt) {
         let frame = facts.frame;
         let mut told = RuleSet::default();
+        // Of a packet that never came to its end, all that was sent is there.
+        let lacks = frame.missing > 0 && !frame.unfinished;
         let doubt = doubt
             .or(facts.doubt_of_sender())
-            .or((frame.missing > 0).then_some(Reason::Gap));
+            .or(lacks.then_some(Reason::Gap));
         for defect in frame.defects {
             for &(wrong, at) in &TABLES.format {
                 if !RULES[at].applies_to(frame.version) || told.has(at) || !is(wrong, frame, defect)

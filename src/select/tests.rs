@@ -1,7 +1,6 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::event::CloseReason;
 use crate::facts::Tracker;
 use crate::frame::MQTTFrame;
 use crate::frame::{Connection, Direction, PerDirection, Transport};
@@ -77,6 +76,7 @@ impl Said {
             bytes: &[first, 0],
             payload_digest: None,
             missing: 0,
+            unfinished: false,
             resynchronised: false,
             version: Version::V5,
             connection: &self.connection,
@@ -366,14 +366,7 @@ fn memory_is_bounded_by_what_is_open() {
     assert!(said.tracker.total() <= SETTLED_EXCHANGES + 1);
     // The open one is still known.
     assert_eq!(said.ack(Down, PacketType::Pubrec, 60000), Selected);
-    said.event(
-        EventKind::Closed {
-            by: None,
-            reason: CloseReason::Idle,
-            disconnect: None,
-        },
-        None,
-    );
+    said.tracker.forget(said.connection.number);
     assert_eq!(said.tracker.total(), 0);
     assert_eq!(said.tracker.evicted(), 0);
 }

@@ -146,7 +146,8 @@ impl Read {
                 self.order.push(Ok(self.frames.len()));
                 self.frames.push(OwnedFrame::from(frame));
             }
-            Output::Ended(_)
+            Output::Unfinished(_)
+            | Output::Ended(_)
             | Output::Tcp(_)
             | Output::Packet(_)
             | Output::Span(_)

@@ -54,6 +54,10 @@ impl Climb<'_, '_, '_> {
         }
     }
 
+    pub(super) fn direction_of(&self, end: End) -> Direction {
+        super::direction_of(end, self.client)
+    }
+
     /// MQTT was found, or named.
     pub(super) fn converse(&mut self) {
         if self.above.conversation.is_some() {

@@ -214,8 +214,20 @@ impl Node {
         let found = undecided.prefix.push(from, stream);
         let joined =
             undecided.prefix.is_joined(from) || below.is_none() && !climb.flow.from_start[from];
+        let on_tls_port = matches!(climb.above.known, Some(Decode::Mqtts | Decode::Wss));
         let next = match found {
             Found::More => return,
+            // The port says TLS, the bytes say otherwise.
+            Found::Nothing if joined && on_tls_port && below < Some(Carrier::Tls) => {
+                match undecided
+                    .prefix
+                    .look_for_mqtt(from, climb.direction_of(from))
+                {
+                    Some(true) => Self::Mqtt,
+                    Some(false) => Self::otherwise(below, joined, climb),
+                    None => return,
+                }
+            }
             Found::Mqtt(_) => Self::Mqtt,
             // Layers come once, and in this order.
             Found::Carrier(carrier, end) if Some(carrier) > below && end == climb.client => {
@@ -238,8 +250,18 @@ impl Node {
         let Self::Undecided(undecided) = self else {
             return;
         };
-        let joined = undecided.prefix.is_joined(climb.client);
-        let next = Self::otherwise(undecided.below, joined, climb);
+        let prefix = &undecided.prefix;
+        let joined = prefix.is_joined(climb.client) || !climb.flow.from_start[climb.client];
+        let on_tls_port = matches!(climb.above.known, Some(Decode::Mqtts | Decode::Wss));
+        let may_be_mqtt = || {
+            let ends = Direction::ALL.map(|direction| (climb.end(direction), direction));
+            let looks = ends.map(|(end, direction)| prefix.look_for_mqtt(end, direction));
+            !prefix.is_empty() && !looks.contains(&Some(false))
+        };
+        let next = match joined && on_tls_port && undecided.below.is_none() && may_be_mqtt() {
+            true => Self::Mqtt,
+            false => Self::otherwise(undecided.below, joined, climb),
+        };
         let prefix = self.become_of(next);
         self.replay(&prefix, climb);
     }

@@ -22,6 +22,11 @@ pub fn client_hello(bytes: &[u8]) -> Answer {
     }
 }
 
+/// Whether bytes begin with the header of a record of TLS 1.0 to 1.3.
+pub fn begins_record(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x14..=0x18, 3, 0..=4, high, _, ..] if *high <= 0x48)
+}
+
 fn in_records(mut bytes: &[u8]) -> Answer {
     let mut message = Vec::new();
     // More than all that is looked at.

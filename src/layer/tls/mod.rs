@@ -68,7 +68,7 @@ mod x509;
 use crate::direction::Direction;
 use std::fmt;
 
-pub use detect::client_hello;
+pub use detect::{begins_record, client_hello};
 pub use info::{CipherSuite, TlsInfo, TlsVersion};
 pub use keylog::KeyLog;
 

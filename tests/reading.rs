@@ -1,0 +1,126 @@
+//! Captures of situations from bug reports, and the lines that a reader must (or
+//! must not) be shown of them.
+
+use crate::support::program::{project, run};
+
+struct Case {
+    file: &'static str,
+    /// The command and its options.
+    args: &'static [&'static str],
+    /// Each is a part of some line, in this order.
+    shows: &'static [&'static str],
+    /// None is a part of any line.
+    never: &'static [&'static str],
+}
+
+const READ: &[&str] = &["-r"];
+const CHECK: &[&str] = &["check"];
+
+#[rustfmt::skip]
+const CASES: &[Case] = &[
+    // A Remaining Length that is 3 too short: the rest looks like a PUBLISH of QoS 3.
+    Case {
+        file: "m32-publish-length-short.pcap", args: READ,
+        shows: &["closed by server", "unfinished PUBLISH with QoS 3: 5 bytes seen"],
+        never: &["not MQTT"],
+    },
+    Case {
+        file: "m32-publish-length-short.pcap", args: CHECK,
+        shows: &["VIOLATION publish-qos-3 by client"],
+        never: &["by server"],
+    },
+    // Packet type 0, in a packet that never ends.
+    Case {
+        file: "p07-mosquitto2325-bad-pingreq.pcap", args: READ,
+        shows: &["unfinished RESERVED: 4 bytes seen"],
+        never: &[],
+    },
+    Case {
+        file: "p07-mosquitto2325-bad-pingreq.pcap", args: CHECK,
+        shows: &["VIOLATION packet-type by client"],
+        never: &["VIOLATION packet-type by server"],
+    },
+    // The length of the protocol name in the wrong byte order.
+    Case {
+        file: "p08-iotse1634.pcap", args: READ,
+        shows: &["type: CONNECT", "defect: "],
+        never: &["not MQTT"],
+    },
+    Case {
+        file: "p08-iotse1634.pcap", args: CHECK,
+        shows: &["VIOLATION", "by client"],
+        never: &["by server"],
+    },
+    // MQTT in clear on the port of TLS, joined in its middle.
+    Case {
+        file: "p04b-clear-on-8883-midstream.pcap", args: READ,
+        shows: &["type: PUBLISH"],
+        never: &["encrypted", "00:00:00.000000"],
+    },
+    // Four interfaces, whose packets lie in the file one after the other.
+    Case {
+        file: "p17-pcapng-mixed-links.pcapng", args: READ,
+        shows: &[
+            "22:13:20.130000 10.0.0.7:50001 > 10.0.1.1:1883 [c0] closed by client",
+            "22:13:20.001000 10.0.0.7:50002 > 10.0.1.1:1883 opened",
+            "22:13:20.131000 10.0.0.7:50002 > 10.0.1.1:1883 [c1] closed by client",
+        ],
+        never: &[],
+    },
+    // The clock is set during the connection, forwards and back.
+    Case {
+        file: "a01-clock-forward-1970-2023.pcap", args: READ,
+        shows: &["00:01:00.000000", "opened", "22:13:20.140000", "closed by client"],
+        never: &["idle", "resynchronised", "gap"],
+    },
+    Case {
+        file: "a03-clock-back-1h.pcap", args: READ,
+        shows: &["22:13:20.000000", "opened", "21:13:20.140000", "closed by client"],
+        never: &["idle", "resynchronised", "gap"],
+    },
+    // A SYN that RST answers, and one that nothing answers.
+    Case {
+        file: "t13b-refused-and-unanswered.pcap", args: READ,
+        shows: &[
+            "22:13:20.010000 10.0.0.7:40122 > 10.0.1.1:1883 refused by server",
+            "10.0.0.7:40123 > 10.0.1.1:1883 closed: no answer to the SYN",
+        ],
+        never: &["opened"],
+    },
+    Case {
+        file: "t13b-refused-and-unanswered.pcap", args: &["--format", "ndjson", "-r"],
+        shows: &[r#""reason":"tcp_refused""#, r#""reason":"tcp_unanswered""#],
+        never: &[r#""event":"opened""#],
+    },
+    // Of two copies the first has a wrong checksum.
+    Case {
+        file: "t26-bad-checksum-first.pcap", args: &["--verify-checksums", "-r"],
+        shows: &["the second copy kept: its checksum is right", r#"topic "real""#],
+        never: &[],
+    },
+];
+
+#[test]
+fn situations_are_shown_as_they_are() {
+    for case in CASES {
+        let file = project("fixtures/reading").join(case.file);
+        let file = file.to_str().expect("UTF-8");
+        let run = run(&[case.args, &[file]].concat());
+        let shown = format!("{}{}", run.out, run.err);
+        let mut rest = shown.as_str();
+        for part in case.shows {
+            match rest.split_once(part) {
+                Some((_, after)) => rest = after,
+                None => panic!("{} {:?}: no {part:?} in\n{shown}", case.file, case.args),
+            }
+        }
+        for part in case.never {
+            let found = shown.contains(part);
+            assert!(
+                !found,
+                "{} {:?}: {part:?} in\n{shown}",
+                case.file, case.args
+            );
+        }
+    }
+}

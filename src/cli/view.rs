@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
-use mqttdump::event::EventKind;
 use mqttdump::facts::{Fact, Needs, Sink};
 use mqttdump::report::{
     Detail, Dump, Format, Options, Report, TEXT, TextOptions, TextReport, TimeStyle,

@@ -118,9 +118,10 @@ pub struct MQTTFrame<'a> {
     pub direction: Direction,
     /// Captured packet in which its first byte was first seen.
     pub first: PacketRef,
-    /// Captured packet whose arrival completed it.
+    /// Captured packet whose arrival completed it; of an unfinished one, as
+    /// `first`.
     pub last: PacketRef,
-    /// Time of the packet that completed it.
+    /// Time of that packet.
     pub time: Timestamp,
     /// Position of its first byte in this direction's MQTT byte stream, from 0
     /// at the first byte of MQTT (or at the first byte seen).

@@ -865,7 +865,8 @@ impl mqtt::Sink for LaneSink<'_> {
     }
 
     fn unfinished(&mut self, framed: Framed<'_>) {
-        let Source { first, last, place } = self.source(&framed);
+        // Nothing completed it, so all is dated by its first byte.
+        let Source { first, place, .. } = self.source(&framed);
         let version = self.connection.version.unwrap_or(Version::V3_1_1);
         let decoded = mqtt::decode(framed.header, framed.bytes, version);
         let topic = match &decoded.packet {
@@ -886,14 +887,14 @@ impl mqtt::Sink for LaneSink<'_> {
             connection: self.connection,
             direction: self.direction,
             first: first.packet,
-            last: last.packet,
-            time: last.time,
+            last: first.packet,
+            time: first.time,
             offset: framed.offset,
             place,
             started: first.time,
             received: Received {
                 surely: first.acked,
-                at_most: last.acked,
+                at_most: first.acked,
                 read: self.peer_read,
             },
         }));

@@ -89,7 +89,8 @@ impl Sessions {
             EventKind::Opened => {
                 self.session(connection, event.time);
             }
-            EventKind::Closed { by, how } => {
+            EventKind::Closed { by, reason, .. } => {
+                let how = reason.name();
                 self.session(connection, event.time).closed = Some(Close { by, how });
             }
             _ => {}

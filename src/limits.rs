@@ -256,3 +256,6 @@ pub const SPARKPLUG_ALIASES: usize = 200_000;
 /// Keys that messages are counted by, in a table or a period: about 100 MiB with
 /// their sizes.
 pub const STATS_KEYS: usize = 100_000;
+/// Exchanges of earlier connections of a session, the oldest, that are reported
+/// when a connection ends without continuing them.
+pub const CARRIED_OVERDUE: usize = 64;

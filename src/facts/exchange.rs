@@ -27,6 +27,7 @@ use crate::time::Timestamp;
 use super::deadline::Told;
 use super::doubt::{Doubt, Reason};
 use super::seen::Seen;
+use super::since::Since;
 
 /// How far an exchange has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,7 +146,12 @@ pub enum AckStep {
 /// The PUBLISH packets of one direction of a session that are in flight.
 #[derive(Debug, Default)]
 pub struct IdSpace {
-    open: HashMap<u16, Exchange>,
+    open: HashMap<u16, Exchange, foldhash::fast::RandomState>,
+    /// Those that have no doubt yet, and those of this connection.
+    undoubted: Since,
+    here: Since,
+    /// All that are carried have a doubt.
+    carried_doubted: bool,
     ended: VecDeque<Ended>,
     /// The latest of those that are no longer in `ended`.
     forgotten: Option<Seen>,
@@ -266,6 +272,10 @@ impl IdSpace {
         if old.is_none() && dup {
             step.ended = self.ended(id).copied();
         }
+        let len = self.open.len();
+        self.undoubted
+            .add(id, len, |id| self.open.contains_key(&id));
+        self.here.add(id, len, |id| self.open.contains_key(&id));
         self.open.insert(id, new);
         step
     }
@@ -323,10 +333,14 @@ impl IdSpace {
                 }
             }
             (P::Pubrel, State::WaitComp) => {
-                let resumed = exchange.carried;
-                exchange.carried = false;
+                let resumed = std::mem::replace(&mut exchange.carried, false);
                 exchange.rels += 1;
-                return match resumed || exchange.rels <= exchange.recs {
+                let expected = resumed || exchange.rels <= exchange.recs;
+                if resumed {
+                    let len = self.open.len();
+                    self.here.add(id, len, |id| self.open.contains_key(&id));
+                }
+                return match expected {
                     true => AckStep::Repeated,
                     false => AckStep::Again(before),
                 };
@@ -426,13 +440,16 @@ impl IdSpace {
         if of_publish {
             self.past.get_or_insert(reason);
         }
-        for exchange in self.open.values_mut() {
-            exchange.doubt.get_or_insert(reason);
+        for id in self.undoubted.take() {
+            self.taint_one(id, reason);
         }
     }
 
     /// Taints what an earlier connection has begun.
     pub(super) fn taint_carried(&mut self, reason: Reason) {
+        if std::mem::replace(&mut self.carried_doubted, true) {
+            return;
+        }
         for exchange in self.open.values_mut().filter(|exchange| exchange.carried) {
             exchange.doubt.get_or_insert(reason);
         }
@@ -448,8 +465,11 @@ impl IdSpace {
 
     /// A new connection of the session begins.
     pub(super) fn carry(&mut self) {
-        for exchange in self.open.values_mut() {
-            exchange.carried = true;
+        for id in self.here.take() {
+            if let Some(exchange) = self.open.get_mut(&id) {
+                exchange.carried = true;
+                self.carried_doubted = false;
+            }
         }
         self.answered = Default::default();
         self.released = Default::default();

@@ -31,6 +31,7 @@ mod request;
 mod seen;
 mod sequencer;
 mod session;
+mod since;
 mod sink;
 mod stage;
 mod tracker;

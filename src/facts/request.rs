@@ -8,6 +8,7 @@ use crate::mqtt::{ControlPacket, PacketType};
 use super::deadline::Told;
 use super::doubt::{Doubt, Reason};
 use super::seen::Seen;
+use super::since::Since;
 use crate::time::Timestamp;
 
 /// A SUBSCRIBE or UNSUBSCRIBE that was not answered yet.
@@ -62,7 +63,9 @@ pub enum AnswerStep {
 /// The requests of a connection.
 #[derive(Debug, Default)]
 pub struct Requests {
-    open: HashMap<u16, Request>,
+    open: HashMap<u16, Request, foldhash::fast::RandomState>,
+    /// Those that have no doubt yet.
+    undoubted: Since,
     /// The latest answered ones, with the answers that copies may still get.
     answered: VecDeque<(u16, PacketType, Seen, u32)>,
 }
@@ -133,6 +136,9 @@ impl Requests {
             copies: 1,
             told: Told::default(),
         };
+        let len = self.open.len();
+        self.undoubted
+            .add(id, len, |id| self.open.contains_key(&id));
         self.open.insert(id, request)
     }
 
@@ -186,8 +192,10 @@ impl Requests {
     /// Bytes are missing: any of them may have been answered, and others may
     /// have been sent.
     pub(super) fn taint(&mut self, reason: Reason) {
-        for request in self.open.values_mut() {
-            request.doubt.get_or_insert(reason);
+        for id in self.undoubted.take() {
+            if let Some(request) = self.open.get_mut(&id) {
+                request.doubt.get_or_insert(reason);
+            }
         }
     }
 }

@@ -325,16 +325,12 @@ impl Tracker {
         self.connections.entry(frame.connection.number).or_default()
     }
 
-    /// Takes notice of what was lost, and of connections that end.
+    /// Takes notice of what was lost.
     pub(crate) fn event(&mut self, event: &Event<'_>) {
-        let Some(connection) = event.connection else {
-            return;
-        };
-        match (event.kind, event.direction) {
-            (EventKind::Gap | EventKind::Resynchronised, Some(direction)) => {
-                self.gap(connection.number, direction);
-            }
-            _ => {}
+        if let (Some(connection), Some(direction)) = (event.connection, event.direction)
+            && matches!(event.kind, EventKind::Gap | EventKind::Resynchronised)
+        {
+            self.gap(connection.number, direction);
         }
     }
 

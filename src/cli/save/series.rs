@@ -56,7 +56,7 @@ impl Series {
         start: Option<Timestamp>,
     ) -> Result<Self, String> {
         plan.carry = save.rotation.is_any();
-        let names = Names::new(&save.path, &save.rotation, TimeZone::system())?;
+        let names = Names::new(&save.path, &save.rotation, save.zone.clone())?;
         let schedule = Schedule::new(save.rotation, start);
         let mut series = Self {
             writer: Writer::later(plan),

@@ -209,3 +209,107 @@ fn names_that_are_not_utf8() {
         assert_eq!(run.code, Some(0), "{before:?} {run:?}");
     }
 }
+
+/// A selection that selects nothing would be green for ever.
+#[test]
+fn a_selection_that_selects_nothing_is_an_error() {
+    let run = crate::support::program::run;
+    for command in [&["check"][..], &["overhead"], &["-r"]] {
+        for (option, value, words) in [
+            (
+                "--client",
+                "nobody",
+                &["--client nobody", "clients: mosq-"][..],
+            ),
+            (
+                "--client",
+                "mosq-m8oAexqKwaluACeJzf",
+                &["did you mean mosq-m8oAexqKwaluACeJze?"],
+            ),
+            ("--connection", "7", &["connections: 1, 2"]),
+            (
+                "--topic",
+                "vdm/123/engineOf",
+                &["did you mean vdm/123/engineOff?"],
+            ),
+        ] {
+            if command == ["overhead"] && option == "--topic" {
+                continue;
+            }
+            let args = [command, &[CAPTURE, option, value]].concat();
+            let failed = run(&args);
+            assert_eq!(failed.code, Some(2), "{args:?} {failed:?}");
+            for word in words {
+                assert!(failed.err.contains(word), "{args:?} {failed:?}");
+            }
+            let accepted = run(&[&args[..], &["--allow-empty"]].concat());
+            assert_eq!(accepted.code, Some(0), "{args:?} {accepted:?}");
+        }
+    }
+    // One of several that selects something does not hide one that does not.
+    let args = ["check", CAPTURE, "--topic", "vdm/#", "--topic", "other/#"];
+    assert!(run(&args).err.contains("--topic other/#"));
+    // A part of the input decides nothing.
+    assert_eq!(
+        run(&["-r", CAPTURE, "-c", "1", "--client", "x"]).code,
+        Some(0)
+    );
+}
+
+/// Ranges of time, and zones.
+#[test]
+fn times() {
+    let run = |args: &[&str], zone: &str| {
+        let mut command = mqttdump();
+        command.args(args).env("TZ", zone);
+        Run::from(command.output().expect("the program starts"))
+    };
+    let count = |args: &[&str]| run(&[&["-r", CAPTURE, "--count"], args].concat(), "UTC").clean();
+    assert_eq!(count(&[]), "10\n");
+    assert_eq!(count(&["--to", "+100ms"]), "6\n");
+    assert_eq!(count(&["--from", "+100ms"]), "4\n");
+    assert_eq!(count(&["--to", "1970-01-01T00:00:00Z"]), "0\n");
+    assert_eq!(run(&["-r", CAPTURE, "--from", "x"], "UTC").code, Some(2));
+
+    let local = run(&["-r", CAPTURE, "--frames", "1", "-tttt"], "XYZ-5").clean();
+    let utc = run(&["-r", CAPTURE, "--frames", "1", "-tttt", "--utc"], "XYZ-5").clean();
+    assert_ne!(local, utc);
+    assert_eq!(
+        utc,
+        run(&["-r", CAPTURE, "--frames", "1", "-tttt"], "UTC").clean()
+    );
+    for zone in ["No/Such", "/dev/zero", ":/dev/zero"] {
+        let told = run(&["-r", CAPTURE, "-q", "--frames", "1"], zone);
+        assert_eq!(told.code, Some(0), "{told:?}");
+        assert!(told.err.contains("no such time zone"), "{told:?}");
+    }
+}
+
+/// What `check --every` reports after a clock was set by decades: nothing is
+/// polled in between.
+#[test]
+fn a_clock_that_jumps_by_decades_costs_nothing() {
+    use crate::support::files::Format;
+    use crate::support::stack::Stack;
+    use crate::support::transcript::Conversation;
+    use crate::support::wire::Wire;
+
+    let text = "\
+> CONNECT client=a
+< CONNACK
+> PUBLISH topic=t qos=1 id=1
+> PINGREQ
+< PINGRESP";
+    let mut packets = Wire::new(&Conversation::new(text)).packets(&Stack::default());
+    let half = packets.len() * 2 / 3;
+    for packet in &mut packets[half..] {
+        let decades = 50 * 365 * 86_400 * 1_000_000_000_i64;
+        packet.time += decades;
+    }
+    let folder = Folder::new();
+    let file = folder.write("jump.pcapng", &Format::PCAPNG.write(&packets));
+    let begun = std::time::Instant::now();
+    let run = crate::support::program::run(&["check", "--every", "1s", &file]);
+    assert!(run.out.contains("connection"), "{run:?}");
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}

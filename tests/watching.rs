@@ -764,6 +764,40 @@ mod figures {
         }
     }
 
+    /// Nothing a scraper sends ends the program or what it reads.
+    #[test]
+    fn scrapers_that_misbehave() {
+        let packets = scene(BUSY);
+        let bytes = PCAP.write(&packets);
+        let mut program = Piped::start(&["-q", "-r", "-", "--listen", "0"]);
+        let half = bytes.len() / 2;
+        program.write(&bytes[..half]);
+        let address = address(&program);
+        let endless = b"GET / HTTP/1.1\r\n".iter().copied();
+        let endless: Vec<u8> = endless.chain(b"A: x\r\n".repeat(100_000)).collect();
+        for request in [
+            &b"GET /metrics HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n"[..],
+            &endless,
+            b"\x16\x03\x01",
+            &b"GET /metrics HTTP/1.1\r\n\r\n".repeat(100),
+        ] {
+            let mut stream = TcpStream::connect(&address).expect("it listens");
+            // It may be closed before all is sent.
+            let _ = stream.write_all(request);
+        }
+        let idle: Vec<TcpStream> = (0..200)
+            .map(|_| TcpStream::connect(&address).expect("it listens"))
+            .collect();
+        program.write(&bytes[half..]);
+        let mut last = String::new();
+        for _ in 0..16 {
+            last = program.line();
+        }
+        assert!(last.contains("PINGRESP"), "{last}");
+        drop(idle);
+        assert_eq!(program.end().1, Some(0));
+    }
+
     /// Those who ask and never listen hold nothing up.
     #[test]
     fn scrapers_that_hang() {

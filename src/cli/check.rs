@@ -17,7 +17,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueHint};
-use jiff::tz::TimeZone;
 use mqttdump::engine::Summary;
 use mqttdump::facts;
 use mqttdump::limits;
@@ -114,10 +113,6 @@ struct Checking {
     /// one connection is proof for the next
     #[arg(long)]
     complete: bool,
-
-    /// Accept a capture without MQTT
-    #[arg(long)]
-    allow_empty: bool,
 
     /// Accept a file that ends within a packet
     #[arg(long)]
@@ -234,14 +229,13 @@ struct CheckPlan {
     allow: Vec<&'static Rule>,
     baseline: Option<PathBuf>,
     write_baseline: Option<PathBuf>,
-    allow_empty: bool,
     allow_truncated: bool,
     min_frames: u64,
 }
 
 impl CheckPlan {
     fn new(args: CheckArgs, around: &Surroundings<'_>) -> Result<Self, String> {
-        let reading = Reading::of_command(
+        let mut reading = Reading::of_command(
             &args.captures,
             &args.watching,
             args.interim.every,
@@ -273,13 +267,15 @@ impl CheckPlan {
             }
             _ => None,
         };
+        reading.selection = selecting.selection()?;
+        reading.allow_empty = selecting.connections.allow_empty;
         let live = reading.watch.endless;
         Ok(Self {
             options: rules::Options {
                 complete: checking.complete,
                 ladders: args.verbose > 0,
                 rules,
-                selection: selecting.selection()?,
+                selection: reading.selection.clone(),
                 budgets,
                 live,
             },
@@ -289,7 +285,7 @@ impl CheckPlan {
                 verbose: args.verbose > 0,
                 colour: args.output.color.is_on(around.colour),
                 width: around.columns.filter(|_| around.stdout_terminal),
-                zone: TimeZone::system(),
+                zone: reading.zone.clone(),
                 many: reading.captures.len() > 1,
                 live,
                 fail_on: checking.fail_on,
@@ -297,7 +293,6 @@ impl CheckPlan {
             allow,
             baseline: checking.baseline,
             write_baseline: checking.write_baseline,
-            allow_empty: checking.allow_empty,
             allow_truncated: checking.allow_truncated,
             min_frames: limits.min_frames.unwrap_or(0),
             reading,
@@ -385,6 +380,7 @@ fn run(plan: &CheckPlan) -> Result<Exit, Stop> {
     for source in &plan.reading.captures {
         run.capture(&mut driver, source)?;
     }
+    run.trouble |= !driver.finish();
     run.report.finish(&mut run.out.lines);
     run.out.flush()?;
     run.finish()
@@ -478,7 +474,7 @@ impl CheckJob<'_, '_> {
         }
         let frames = outcome.frames();
         let name = &self.result.name;
-        if outcome.opened && frames == 0 && !plan.allow_empty {
+        if outcome.opened && frames == 0 && !plan.reading.allow_empty {
             let packets = outcome.summary.as_ref().map_or(0, |it| it.packets);
             let packets = counted(packets, "packet");
             self.complain(format!(

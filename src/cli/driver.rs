@@ -22,6 +22,7 @@ use mqttdump::facts::{self, Facts, GivenUp, Sink};
 use mqttdump::limits;
 use mqttdump::packet::CapturedPacket;
 use mqttdump::rules::Tally;
+use mqttdump::select::Unmatched;
 use mqttdump::time::Timestamp;
 
 use super::console::complain;
@@ -34,6 +35,7 @@ use super::save::{Connections, Save, Saved, Saver, Series, Wanted, is_same, now}
 use super::signals::Patience;
 use super::source::{self, Opened, Source};
 use super::stop::Stop;
+use super::unmatched;
 use super::watch::{Interval, Watch};
 
 /// What a command does with one capture.
@@ -172,6 +174,8 @@ pub(crate) struct Driver<'a> {
     reading: &'a Reading,
     watch: Watch,
     progress: Progress,
+    /// Criteria that select nothing; `None` when that is accepted.
+    unmatched: Option<Unmatched>,
 }
 
 impl<'a> Driver<'a> {
@@ -181,7 +185,20 @@ impl<'a> Driver<'a> {
             reading,
             watch: Watch::new(&reading.watch)?,
             progress: Progress::new(reading.progress),
+            unmatched: match reading.allow_empty {
+                true => None,
+                false => Unmatched::new(&reading.selection),
+            },
         })
+    }
+
+    /// All captures were read. Returns whether every criterion of the selection
+    /// selected something; each that did not is reported.
+    pub(crate) fn finish(self) -> bool {
+        let messages = self.unmatched.as_ref().map(unmatched::messages);
+        let messages = messages.unwrap_or_default();
+        messages.iter().for_each(|message| complain(message));
+        messages.is_empty()
     }
 
     /// Reads a capture and gives the job what it asks for.
@@ -213,14 +230,15 @@ impl<'a> Driver<'a> {
             }
             _ => None,
         };
-        if let Err(stop) = begin(&opened, job, saver.as_ref(), &mut self.watch) {
+        if let Err(stop) = begin((source, &opened), job, saver.as_ref(), &mut self.watch) {
             if let Some(series) = saver.and_then(Saver::into_series).or(later) {
                 series.take_back();
             }
             return Err(stop);
         }
         let mut merge = Merge::new(std::mem::take(&mut opened.captures));
-        let mut pass = Pass::new(self.reading, keys, saver, job, &mut self.watch);
+        let besides = (&mut self.watch, &mut self.unmatched);
+        let mut pass = Pass::new(self.reading, keys, saver, job, besides);
         pass.patience = patience;
         pass.endless = source.is_endless();
         let mut failure = None;
@@ -231,6 +249,10 @@ impl<'a> Driver<'a> {
                 Vec::new()
             });
         outcome.stopped = pass.is_done() || gate.is_closed();
+        if outcome.stopped || source.is_growing() {
+            // What was not read may have matched.
+            *pass.unmatched = None;
+        }
         pass.work();
         if let Err(stop) = pass.finish() {
             failure.get_or_insert(stop);
@@ -288,10 +310,11 @@ impl<'a> Driver<'a> {
         let opened = source.open()?;
         let mut gate = self.gate(&opened)?;
         let keys = self.reading.keys.open()?;
-        let mut watch = Watch::default();
+        let (mut watch, mut unmatched) = (Watch::default(), None);
         let saver = Saver::again(wanted, series);
         let mut job = Renumber(());
-        let mut pass = Pass::new(self.reading, keys, Some(saver), &mut job, &mut watch);
+        let besides = (&mut watch, &mut unmatched);
+        let mut pass = Pass::new(self.reading, keys, Some(saver), &mut job, besides);
         let mut merge = Merge::new(opened.captures);
         pass.read(&mut merge, &mut gate, &mut self.progress, None)?;
         match pass.saver.take() {
@@ -303,6 +326,7 @@ impl<'a> Driver<'a> {
     fn gate(&self, opened: &Opened) -> Result<Gate, Stop> {
         Gate::new(
             self.reading.expression.as_deref(),
+            self.reading.range,
             self.reading.max_packets,
             &opened.link_types(),
         )
@@ -330,6 +354,7 @@ struct Pass<'a, J: Job> {
     job: &'a mut J,
     saver: Option<Saver>,
     watch: &'a mut Watch,
+    unmatched: &'a mut Option<Unmatched>,
     clock: Clock,
     /// The capture has not ended: capture time is kept.
     growing: bool,
@@ -350,14 +375,14 @@ impl<'a, J: Job> Pass<'a, J> {
         keys: KeyLogFile,
         saver: Option<Saver>,
         job: &'a mut J,
-        watch: &'a mut Watch,
+        (watch, unmatched): (&'a mut Watch, &'a mut Option<Unmatched>),
     ) -> Self {
         let needs_facts = job.needs_facts()
             || saver.as_ref().is_some_and(Saver::selects)
             || reading.watch.needs_frames();
         let options = job.options();
         let facts = needs_facts.then(|| {
-            let sinks = (job.sink(), &mut *watch);
+            let sinks = (job.sink(), &mut *watch, &mut *unmatched);
             Facts::new(reading.engine.clone(), options, &sinks)
         });
         Self {
@@ -366,6 +391,7 @@ impl<'a, J: Job> Pass<'a, J> {
             job,
             saver,
             watch,
+            unmatched,
             clock: Clock::default(),
             growing: reading.watch.endless,
             live: options.live,
@@ -484,7 +510,10 @@ impl<'a, J: Job> Pass<'a, J> {
         }
         self.job.before(Some(&packet.packet));
         let placed = match &mut self.facts {
-            Some(facts) => facts.push(&packet.packet, &mut (self.job.sink(), &mut *self.watch)),
+            Some(facts) => facts.push(
+                &packet.packet,
+                &mut (self.job.sink(), &mut *self.watch, &mut *self.unmatched),
+            ),
             None => Placed::default(),
         };
         if let Some(saver) = &mut self.saver {
@@ -502,7 +531,10 @@ impl<'a, J: Job> Pass<'a, J> {
         let now = self.clock.tick(now);
         self.pass_time(before, now)?;
         if let Some(facts) = &mut self.facts {
-            facts.tick(now, &mut (self.job.sink(), &mut *self.watch));
+            facts.tick(
+                now,
+                &mut (self.job.sink(), &mut *self.watch, &mut *self.unmatched),
+            );
         }
         self.pass_connections()?;
         if let Some(saver) = &mut self.saver {
@@ -515,7 +547,7 @@ impl<'a, J: Job> Pass<'a, J> {
     fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
         self.job.dropped(dropped.packets);
         if let Some(facts) = &mut self.facts {
-            let sinks = &mut (self.job.sink(), &mut *self.watch);
+            let sinks = &mut (self.job.sink(), &mut *self.watch, &mut *self.unmatched);
             facts.dropped(dropped.packets, dropped.until, sinks);
         }
         self.settle(false)
@@ -526,7 +558,7 @@ impl<'a, J: Job> Pass<'a, J> {
         let Some(facts) = &mut self.facts else {
             return Ok(());
         };
-        let sinks = &mut (self.job.sink(), &mut *self.watch);
+        let sinks = &mut (self.job.sink(), &mut *self.watch, &mut *self.unmatched);
         if let Some(before) = before
             && self.live
             && now.since(before) > PAUSE
@@ -551,7 +583,10 @@ impl<'a, J: Job> Pass<'a, J> {
             && let Some(now) = self.clock.now()
         {
             if self.live {
-                facts.settle(now, &mut (self.job.sink(), &mut *self.watch));
+                facts.settle(
+                    now,
+                    &mut (self.job.sink(), &mut *self.watch, &mut *self.unmatched),
+                );
             }
             let (now, tally) = (Some(now), self.job.tally());
             match at_once {
@@ -566,7 +601,7 @@ impl<'a, J: Job> Pass<'a, J> {
     fn finish(&mut self) -> Result<(), Stop> {
         self.job.before(None);
         if let Some(facts) = &mut self.facts {
-            facts.finish(&mut (self.job.sink(), &mut *self.watch));
+            facts.finish(&mut (self.job.sink(), &mut *self.watch, &mut *self.unmatched));
             let now = self.clock.now();
             self.watch.settle_now(now, facts, self.job.tally());
             self.job.settle()?;
@@ -667,7 +702,7 @@ fn series(save: &Save, source: &Source, captures: &[Capture]) -> Result<Series, 
 /// Gives up what rights there are; what has to be written later will be written
 /// without them.
 fn begin(
-    opened: &Opened,
+    (source, opened): (&Source, &Opened),
     job: &impl Job,
     saver: Option<&Saver>,
     watch: &mut Watch,
@@ -678,7 +713,10 @@ fn begin(
     }
     opened.begin(|| {
         job.may_begin()?;
-        saver.map_or(Ok(()), Saver::may_go_on)
+        match saver {
+            Some(saver) if source.is_live() => saver.may_go_on(),
+            _ => Ok(()),
+        }
     })?;
     Ok(watch.start(opened)?)
 }

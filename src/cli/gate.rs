@@ -1,4 +1,5 @@
-//! Which captured packets are read at all: the BPF expression, and `-c`.
+//! Which captured packets are read at all: the BPF expression, `--from`, `--to`
+//! and `-c`.
 //!
 //! A BPF expression looks at fixed places, so `tcp port 1883` does not see the
 //! TCP header behind a VLAN tag or in a tunnel, and tcpdump's users lose such
@@ -13,11 +14,13 @@ use mqttdump::net;
 use mqttdump::packet::{CapturedPacket, LinkType};
 
 use super::bounded;
+use super::range::Range;
 
 /// Lets packets through, or not.
 #[derive(Debug)]
 pub(crate) struct Gate {
     filter: Option<Filter>,
+    range: Range,
     /// How many more packets to let through.
     left: Option<u64>,
     /// Packets that were let through.
@@ -33,10 +36,12 @@ impl Gate {
     /// before the first packet.
     pub(crate) fn new(
         text: Option<&str>,
+        range: Range,
         max: Option<u64>,
         link_types: &[LinkType],
     ) -> Result<Self, FilterError> {
         Ok(Self {
+            range,
             filter: text.map(|text| Filter::new(text, link_types)).transpose()?,
             left: max,
             passed: 0,
@@ -47,6 +52,9 @@ impl Gate {
 
     /// Whether to read a packet.
     pub(crate) fn passes(&mut self, packet: &CapturedPacket<'_>) -> bool {
+        if !self.range.contains(packet.time) {
+            return false;
+        }
         if let Some(filter) = &mut self.filter {
             match filter.matches(packet) {
                 Ok(true) => {}
@@ -192,15 +200,21 @@ mod tests {
             original_len: 60,
             data,
         };
-        let mut gate = Gate::new(Some("tcp port 1883"), Some(2), &[LinkType(1)]).unwrap();
+        let mut gate = Gate::new(
+            Some("tcp port 1883"),
+            Range::default(),
+            Some(2),
+            &[LinkType(1)],
+        )
+        .unwrap();
         assert!(gate.passes(&packet(&plain)));
         assert!(!gate.passes(&packet(&tagged)));
         assert_eq!((gate.hidden, gate.is_closed()), (1, false));
         assert!(gate.passes(&packet(&plain)));
         assert!(gate.is_closed());
-        let mut gate = Gate::new(Some("udp"), None, &[]).unwrap();
+        let mut gate = Gate::new(Some("udp"), Range::default(), None, &[]).unwrap();
         assert!(!gate.passes(&packet(&tagged)));
         assert_eq!(gate.hidden, 0);
-        assert!(Gate::new(Some("host and"), None, &[]).is_err());
+        assert!(Gate::new(Some("host and"), Range::default(), None, &[]).is_err());
     }
 }

@@ -8,16 +8,29 @@
 //! be asked for. The thread that answers starts after privileges were dropped:
 //! capabilities belong to threads, and one that is there before keeps them.
 //!
-//! The thread only ever reads: a scraper that is slow, or many of them, never
-//! hold up the capture. They can hold up each other, for answers are given one
-//! by one, and one who asks again and again without reading the answers keeps
-//! the others waiting. So the address is this machine's own, unless another is
-//! typed.
+//! Nothing a scraper sends ends or slows the capture: a request is a GET of at
+//! most 8 KiB within five seconds, at most eight are answered at once, and what
+//! comes beyond that is closed unanswered. The address is this machine's own,
+//! unless another is typed.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use mqttdump::metrics::Exposition;
-use tiny_http::{Header, Method, Request, Response, Server};
+
+/// Requests that are answered at once.
+const MOST_CONNECTIONS: usize = 8;
+/// Bytes of a request, headers included.
+const MOST_BYTES: usize = 8 << 10;
+/// Headers of a request.
+const MOST_HEADERS: usize = 64;
+/// How long a request may take to arrive, and its answer to leave.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two attempts to accept when there are no file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// An address that is bound, and not served yet.
 #[derive(Debug)]
@@ -32,35 +45,112 @@ impl Listener {
 
     /// Answers until the program ends; returns the address.
     pub(crate) fn serve(self, figures: Exposition) -> Result<SocketAddr, String> {
-        let told = |error: &dyn std::fmt::Display| format!("--listen: {error}");
-        let address = self.0.local_addr().map_err(|error| told(&error))?;
-        let server = Server::from_listener(self.0, None).map_err(|error| told(&error))?;
+        let failed = |error: io::Error| format!("--listen: {error}");
+        let address = self.0.local_addr().map_err(failed)?;
         std::thread::Builder::new()
             .name("metrics".into())
-            .spawn(move || {
-                for request in server.incoming_requests() {
-                    answer(request, &figures);
-                }
-            })
-            .map_err(|error| told(&error))?;
+            .spawn(move || accept(&self.0, &Arc::new(figures)))
+            .map_err(failed)?;
         Ok(address)
     }
 }
 
-fn answer(request: Request, figures: &Exposition) {
-    let path = request.url().split('?').next().unwrap_or_default();
-    let is_read = matches!(request.method(), Method::Get | Method::Head);
-    let (status, media_type, text) = match (path, is_read) {
-        ("/metrics", true) => (200, Exposition::MEDIA_TYPE, figures.text()),
-        (_, true) => (404, PLAIN, "the figures are at /metrics\n".to_owned()),
-        (_, false) => (405, PLAIN, "expected GET\n".to_owned()),
-    };
-    let mut response = Response::from_string(text).with_status_code(status);
-    if let Ok(header) = Header::from_bytes("Content-Type", media_type) {
-        response.add_header(header);
+fn accept(listener: &TcpListener, figures: &Arc<Exposition>) {
+    let open = Arc::new(AtomicUsize::new(0));
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else {
+            std::thread::sleep(PAUSE);
+            continue;
+        };
+        if open.load(Ordering::Relaxed) >= MOST_CONNECTIONS {
+            continue;
+        }
+        open.fetch_add(1, Ordering::Relaxed);
+        let (figures, ours) = (Arc::clone(figures), Arc::clone(&open));
+        let spawned = std::thread::Builder::new()
+            .name("scrape".into())
+            .spawn(move || {
+                // A scraper that went away is no error.
+                let _ = serve(stream, &figures);
+                ours.fetch_sub(1, Ordering::Relaxed);
+            });
+        if spawned.is_err() {
+            open.fetch_sub(1, Ordering::Relaxed);
+        }
     }
-    // A scraper that went away is content.
-    let _ = request.respond(response);
+}
+
+/// Reads one request and answers it; pipelined ones are not.
+fn serve(mut stream: TcpStream, figures: &Exposition) -> io::Result<()> {
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let until = Instant::now() + PATIENCE;
+    let mut request = Vec::new();
+    let mut chunk = [0; 1024];
+    let answer = loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut chunk)? {
+            0 => return Ok(()),
+            read => request.extend_from_slice(chunk.get(..read).unwrap_or_default()),
+        }
+        if let Some(answer) = answer(&request, figures) {
+            break answer;
+        }
+    };
+    stream.write_all(&answer)?;
+    stream.shutdown(Shutdown::Write)?;
+    // What the scraper still sends would reset the connection and take the
+    // answer with it.
+    stream.set_read_timeout(Some(PAUSE))?;
+    for _ in 0..8 {
+        if matches!(stream.read(&mut chunk), Ok(0) | Err(_)) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The answer to what was received so far; `None` while the request is not
+/// complete.
+fn answer(request: &[u8], figures: &Exposition) -> Option<Vec<u8>> {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut parsed = httparse::Request::new(&mut headers);
+    let (status, media_type, text) = match parsed.parse(request) {
+        Ok(httparse::Status::Complete(_)) => {
+            let path = parsed.path.unwrap_or_default();
+            match (parsed.method, path.split('?').next().unwrap_or_default()) {
+                (Some("GET" | "HEAD"), "/metrics") => {
+                    ("200 OK", Exposition::MEDIA_TYPE, figures.text())
+                }
+                (Some("GET" | "HEAD"), _) => (
+                    "404 Not Found",
+                    PLAIN,
+                    "the metrics are at /metrics\n".to_owned(),
+                ),
+                _ => ("405 Method Not Allowed", PLAIN, "expected GET\n".to_owned()),
+            }
+        }
+        Ok(httparse::Status::Partial) if request.len() < MOST_BYTES => return None,
+        Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => (
+            "431 Request Header Fields Too Large",
+            PLAIN,
+            "expected a shorter request\n".to_owned(),
+        ),
+        Err(_) => ("400 Bad Request", PLAIN, "expected HTTP\n".to_owned()),
+    };
+    let length = text.len();
+    let mut answer = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n"
+    )
+    .into_bytes();
+    if parsed.method != Some("HEAD") {
+        answer.extend(text.bytes());
+    }
+    Some(answer)
 }
 
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -90,6 +180,39 @@ pub(crate) fn address(typed: &str) -> Result<SocketAddr, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn status(request: &[u8]) -> Option<String> {
+        let answer = answer(request, &mqttdump::metrics::Metrics::new().exposition())?;
+        let text = String::from_utf8(answer).unwrap();
+        Some(text.split(' ').nth(1).unwrap().to_owned())
+    }
+
+    #[test]
+    fn whatever_is_asked_is_answered_or_waited_for_within_limits() {
+        for (request, expected) in [
+            (&b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"[..], "200"),
+            (b"GET /metrics?x=1 HTTP/1.0\r\n\r\n", "200"),
+            (b"GET / HTTP/1.1\r\n\r\n", "404"),
+            (
+                b"POST /metrics HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
+                "405",
+            ),
+            (b"\x16\x03\x01\x02\x00\x01", "400"),
+        ] {
+            assert_eq!(status(request).as_deref(), Some(expected));
+        }
+        let endless = b"A: x\r\n".repeat(2_000);
+        let endless = [b"GET / HTTP/1.1\r\n", &endless[..]].concat();
+        assert_eq!(status(&endless[..300]), None);
+        assert_eq!(status(&endless).as_deref(), Some("431"));
+        let long = [b"GET /", &[b'x'; MOST_BYTES][..]].concat();
+        assert_eq!(status(&long).as_deref(), Some("431"));
+        // Every beginning of a request waits, or is answered.
+        let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+        for at in 0..request.len() {
+            assert_eq!(status(&request[..at]), None, "{at}");
+        }
+    }
 
     #[test]
     fn only_this_machine_unless_more_is_typed() {

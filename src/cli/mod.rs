@@ -36,6 +36,7 @@ mod overhead;
 mod parse;
 mod parse_error;
 mod progress;
+mod range;
 mod read;
 mod reading;
 mod save;
@@ -45,8 +46,10 @@ mod signals;
 mod source;
 mod stop;
 mod surroundings;
+mod unmatched;
 mod view;
 mod watch;
+mod zone;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,6 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueHint};
-use jiff::tz::TimeZone;
 use mqttdump::engine::Summary;
 use mqttdump::overhead::{
     self, Counts, Figures, Ledger, Level, Profiles, Projection, Request, Scenario, Share, Totals,
@@ -22,7 +21,7 @@ use mqttdump::report::overhead::{
 };
 
 use super::args::value;
-use super::args::{Captures, Interim, Output as OutputArgs, Watching};
+use super::args::{Captures, Connections, Interim, Output as OutputArgs, Watching};
 use super::bounded;
 use super::closing;
 use super::command::{Command, Exit};
@@ -40,14 +39,8 @@ pub(crate) struct OverheadArgs {
     #[command(flatten)]
     captures: Captures,
 
-    /// Count the connections of this client identifier. Repeatable
-    #[arg(long, value_name = "ID", help_heading = "Messages", action = ArgAction::Append)]
-    client: Vec<String>,
-
-    /// Count this TCP connection, by its number. Repeatable
-    #[arg(long, value_name = "N", help_heading = "Messages", action = ArgAction::Append,
-          value_delimiter = ',', value_parser = value::count)]
-    connection: Vec<u64>,
+    #[command(flatten)]
+    connections: Connections,
 
     #[command(flatten)]
     counting: Counting,
@@ -198,6 +191,8 @@ impl OverheadPlan {
             .ok_or("--format: no such format")?;
         let request = request(&args.counting)?;
         reading.engine.payload = 32 << 10;
+        reading.selection = args.connections.selection();
+        reading.allow_empty = args.connections.allow_empty;
         Ok(Self {
             options: overhead::Options {
                 level: level(&args.counting, &request.links)?,
@@ -205,15 +200,15 @@ impl OverheadPlan {
                 messages: format.messages,
                 sums_only: false,
                 samples: true,
-                clients: args.client.iter().map(|id| id.as_bytes().into()).collect(),
-                connections: args.connection.clone(),
+                clients: reading.selection.clients.clone(),
+                connections: reading.selection.connections.clone(),
             },
             request,
             format,
             report: OverheadOptions {
                 many: reading.captures.len() > 1,
                 verbose: args.verbose > 0,
-                zone: TimeZone::system(),
+                zone: reading.zone.clone(),
                 colour: args.output.color.is_on(around.colour),
                 width: around
                     .columns
@@ -326,6 +321,7 @@ fn run(plan: &OverheadPlan) -> Result<Exit, Stop> {
         whole &= outcome.whole;
         out.settle()?;
     }
+    whole &= driver.finish();
     report.finish(&mut out.lines);
     out.flush()?;
     Ok(Exit::success(whole))

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use mqttdump::packet::CapturedPacket;
-use mqttdump::select::Selection;
 
 use super::args::{Input, Lines, Live, Output, Packets, Saving, Selecting, Watching};
 use super::closing;
 use super::command::{Command, Exit};
-use super::console::{complain, counted};
+use super::console::complain;
 use super::driver::{Driver, Job, Select};
 use super::gate::{Expression, is_primitive};
 use super::generate::Generate;
@@ -157,8 +156,6 @@ pub(crate) struct Plan {
     pub(crate) reading: Reading,
     /// Stop after this many frames that were selected.
     pub(crate) max_frames: Option<u64>,
-    /// Which frames are wanted.
-    pub(crate) selection: Selection,
     /// How to print; `None` with `-w` alone and with `--count`.
     pub(crate) print: Option<Print>,
     /// Print the number of frames at the end.
@@ -201,20 +198,24 @@ impl Plan {
             &args.output,
             around,
         )?;
-        let save = Save::new(&args.saving)?;
+        let save = Save::new(&args.saving, &reading.zone)?;
         let to_stderr = save.as_ref().is_some_and(Save::is_stdout);
         let printing = !args.lines.count && (save.is_none() || args.saving.print);
-        let print = printing.then(|| Print::new(&args.lines, &args.output, around, to_stderr));
+        let print = printing.then(|| {
+            let zone = reading.zone.clone();
+            Print::new(&args.lines, &args.output, around, zone, to_stderr)
+        });
         // A body that is not printed is counted through, not kept.
         reading.engine.payload = match &print {
             Some(print) if !print.quiet => args.lines.payload,
             _ => 0,
         };
+        reading.selection = args.selecting.selection()?;
+        reading.allow_empty = args.selecting.connections.allow_empty;
         reading.chatty = args.lines.verbose > 0;
         Ok(Self {
             reading,
             max_frames: args.lines.frames,
-            selection: args.selecting.selection()?,
             count: args.lines.count,
             quiet: args.lines.quiet,
             save,
@@ -237,11 +238,11 @@ impl Plan {
 /// Reads, prints and saves.
 fn run(plan: &Plan) -> Result<Exit, Stop> {
     let source = plan.source();
-    let selecting = !plan.selection.is_empty();
+    let selecting = !plan.reading.selection.is_empty();
     let mut job = ReadJob {
         plan,
         view: View::new(
-            &plan.selection,
+            &plan.reading.selection,
             plan.print.as_ref(),
             source,
             plan.max_frames,
@@ -253,17 +254,18 @@ fn run(plan: &Plan) -> Result<Exit, Stop> {
     let outcome = driver.read(source, &mut job)?;
     let shown = job.view.shown;
     if plan.count {
-        let line = counted(shown, "message") + "\n";
+        let line = format!("{shown}\n");
         match plan.saves_to_stdout() {
             true => output::print_error(&line),
             false => output::print(line.as_bytes())?,
         }
     }
+    let selected = driver.finish();
     let (notes, failed) = closing::notes(&closing::Facts {
         summary: outcome.summary,
         shown,
         selecting,
-        stopped: outcome.stopped,
+        stopped: outcome.stopped || !selected,
         expression: plan.reading.expression.as_deref(),
         hidden: outcome.hidden,
         forgotten: outcome.evicted.exchanges,
@@ -275,7 +277,7 @@ fn run(plan: &Plan) -> Result<Exit, Stop> {
     if let Some(counts) = &outcome.counts {
         counts.say(outcome.passed, shown, "shown");
     }
-    Ok(Exit::success(outcome.whole && !failed))
+    Ok(Exit::success(outcome.whole && selected && !failed))
 }
 
 /// Prints, counts and saves.
@@ -299,7 +301,7 @@ impl Job for ReadJob<'_> {
     }
 
     fn saving(&self) -> Option<(&Save, Select)> {
-        let select = match self.plan.selection.is_empty() {
+        let select = match self.plan.reading.selection.is_empty() {
             true => Select::All,
             false => Select::Some,
         };
@@ -531,7 +533,7 @@ mod tests {
             [1883, 1884, 8883]
         );
         assert!(plan.reading.engine.only_known_ports);
-        assert_eq!(plan.selection.qos, [2]);
+        assert_eq!(plan.reading.selection.qos, [2]);
         let print = plan.print.unwrap();
         assert_eq!((print.time, print.number, print.detail), (5, true, 2));
         assert!(refusal("-r f -tttttt", &PIPES).contains("-ttttt"));
@@ -602,7 +604,7 @@ mod tests {
         );
         assert_eq!(typed.selecting.qos, [1, 2]);
         assert_eq!(typed.selecting.topic, ["a/#", "b"]);
-        assert_eq!(typed.selecting.connection, [3]);
+        assert_eq!(typed.selecting.connections.connection, [3]);
         let size = |typed| {
             args(&format!("-r f -w o -C {typed}"))
                 .unwrap()
@@ -620,7 +622,14 @@ mod tests {
         );
         assert_eq!(typed.saving.command, Some("gzip".into()));
         // A client identifier may hold a comma.
-        assert_eq!(args("-r f --client a,b").unwrap().selecting.client, ["a,b"]);
+        assert_eq!(
+            args("-r f --client a,b")
+                .unwrap()
+                .selecting
+                .connections
+                .client,
+            ["a,b"]
+        );
     }
 
     #[test]

@@ -6,14 +6,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use mqttdump::engine;
+use mqttdump::select::Selection;
 
 use super::args::{Captures, Input, Live, Output, Packets, Watching};
 use super::gate::Expression;
 use super::keylog::KeyLogPlan;
+use super::range::Range;
 use super::source::Source;
 use super::surroundings::{Stdin, Surroundings};
 use super::watch::WatchPlan;
+use super::zone::zone;
 
 /// How captures are read.
 pub(crate) struct Reading {
@@ -23,6 +27,14 @@ pub(crate) struct Reading {
     pub(crate) keys: KeyLogPlan,
     /// The BPF expression; `None` for every packet.
     pub(crate) expression: Option<String>,
+    /// Which range of time is read.
+    pub(crate) range: Range,
+    /// In which zone times are printed.
+    pub(crate) zone: TimeZone,
+    /// What is selected.
+    pub(crate) selection: Selection,
+    /// A selection that selects nothing is accepted.
+    pub(crate) allow_empty: bool,
     /// Stop after this many packets that matched the expression.
     pub(crate) max_packets: Option<u64>,
     /// How the engine reads; commands add what they need.
@@ -169,6 +181,8 @@ impl Inputs<'_> {
         output: &Output,
         around: &Surroundings<'_>,
     ) -> Result<Reading, String> {
+        let zone = zone(output.utc);
+        let (from, to) = (self.packets.from.as_deref(), self.packets.to.as_deref());
         let watch = WatchPlan::new(watching, every, &captures, output, around)?;
         let keys = KeyLogPlan::new(self.input.tls_keylog.as_deref());
         let mut engine = engine::Config {
@@ -181,6 +195,10 @@ impl Inputs<'_> {
         Ok(Reading {
             keys,
             expression,
+            range: Range::new(from, to, &zone)?,
+            zone,
+            selection: Selection::default(),
+            allow_empty: false,
             max_packets: self.packets.max,
             engine,
             progress: around.stderr_terminal

@@ -58,6 +58,7 @@ impl Command for SessionsArgs {
             out.settle()?;
         }
         out.flush()?;
+        whole &= driver.finish();
         Ok(Exit::success(whole))
     }
 }

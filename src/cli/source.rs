@@ -236,14 +236,13 @@ impl Opened {
 
     /// Everything else is open: gives up what rights there are, makes sure that
     /// what has to be done later can `still` be done without them, and says
-    /// that it listens. Of files, there is nothing to do.
+    /// that it listens.
     pub(crate) fn begin(&self, still: impl FnOnce() -> Result<(), String>) -> Result<(), Stop> {
         #[cfg(feature = "live")]
         if let Some(listening) = &self.listening {
             return listening.begin(still).map_err(Stop::Failed);
         }
-        let _ = still;
-        Ok(())
+        still().map_err(Stop::Failed)
     }
 
     /// To whom files have to belong that are created before [`Opened::begin`]

@@ -42,6 +42,8 @@ pub(crate) struct Print {
     pub(crate) absolute: bool,
     /// Passwords in clear.
     pub(crate) secrets: bool,
+    /// In which zone times are printed.
+    pub(crate) zone: TimeZone,
     /// Terminal colours.
     pub(crate) colour: bool,
     /// Columns of the terminal, if lines go to one.
@@ -58,6 +60,7 @@ impl Print {
         args: &Lines,
         output: &OutputArgs,
         around: &Surroundings<'_>,
+        zone: TimeZone,
         to_stderr: bool,
     ) -> Self {
         let terminal = match to_stderr {
@@ -79,6 +82,7 @@ impl Print {
             nanoseconds: args.nano,
             absolute: args.absolute,
             secrets: args.show_secrets,
+            zone,
             colour: output.color.is_on(around.colour && !to_stderr),
             width: around.columns.filter(|_| terminal),
             line_buffered: output.line_buffered || terminal,
@@ -278,7 +282,7 @@ fn options(print: &Print, files: Vec<String>) -> Options {
             },
             nanoseconds: print.nanoseconds,
             sequence_numbers: print.absolute,
-            zone: TimeZone::system(),
+            zone: print.zone.clone(),
             // As in tcpdump, the fuller dump wins.
             dump: if print.hex_ascii {
                 Some(Dump::HexAscii)

@@ -113,10 +113,16 @@ impl Deadlines {
         self.remember(connection, min(answer, connection.silence_due()));
     }
 
-    /// After the time of a connection had come: when to look at it again.
-    pub(super) fn again(&mut self, connection: &mut ConnectionFacts, now: Timestamp) {
+    /// After the time of a connection had come at `due`: when to look at it again.
+    /// The clock is at `now`, and nothing happened in between.
+    pub(super) fn again(
+        &mut self,
+        connection: &mut ConnectionFacts,
+        due: Timestamp,
+        now: Timestamp,
+    ) {
         let due = min(
-            connection.answer_due(self.budget, now),
+            connection.answer_due(self.budget, due, now),
             connection.silence_due(),
         );
         self.remember(connection, due);
@@ -291,17 +297,28 @@ impl ConnectionFacts {
         exchanges.chain(requests).chain(pings)
     }
 
-    /// When the next answer is due, as of `now`.
-    fn answer_due(&mut self, budget: Option<Duration>, now: Timestamp) -> Option<Timestamp> {
+    /// When the next answer is due, as of `at`, if nothing happens until `now`.
+    fn answer_due(
+        &mut self,
+        budget: Option<Duration>,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         if !self.goes_on() {
             return None;
         }
         self.waited_for()
             .flat_map(|open| open.dues(budget))
-            .map(|(_, due)| match due > now {
+            .map(|(_, due)| match due > at {
                 true => due,
-                // It has not even arrived: look again later.
-                false => later(now, PATIENCE),
+                // It has not even arrived: look again every so often, but not
+                // for each time that has passed already. A clock may be set by
+                // decades.
+                false => {
+                    let passed = now.since(at).as_nanos() / PATIENCE.as_nanos();
+                    let times = u32::try_from(passed + 1).unwrap_or(u32::MAX);
+                    later(at, PATIENCE.saturating_mul(times))
+                }
             })
             .min()
     }

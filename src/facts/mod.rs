@@ -178,7 +178,7 @@ impl Analysis {
             if let Some(silence) = connection.expire_silence(due) {
                 sink.fact(Fact::Session(SessionFact::Silence(&silence)));
             }
-            deadlines.again(connection, due);
+            deadlines.again(connection, due, now);
         }
     }
 

@@ -68,7 +68,7 @@ impl About {
     }
 
     /// What a frame says itself, if it begins an exchange or is none of any.
-    fn asking(frame: &MQTTFrame<'_>, asked: &[TopicFilter]) -> Option<Self> {
+    pub(super) fn asking(frame: &MQTTFrame<'_>, asked: &[TopicFilter]) -> Option<Self> {
         let lacking = frame.missing > 0 || (frame.bytes.len() as u64) < frame.header.packet_len();
         let (topic, qos) = match &frame.packet {
             ControlPacket::Publish(_) => (topic(frame.topic, asked), Some(frame.header.qos())),

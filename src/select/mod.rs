@@ -30,6 +30,7 @@
 //! ([`crate::facts::ExchangeFact`]).
 
 mod about;
+mod unmatched;
 
 use crate::event::{Event, EventKind};
 use crate::facts::{FrameFact, Needs};
@@ -39,6 +40,8 @@ use crate::mqtt::topic::TopicFilter;
 use crate::mqtt::{ControlPacket, PacketType};
 
 use about::{About, Topicality};
+
+pub use unmatched::{Criterion, There, Unmatched};
 
 /// What was asked for. Empty lists ask for everything.
 #[derive(Clone, Debug, Default)]

@@ -170,6 +170,18 @@ pub(crate) struct Packets {
     #[arg(short = 'c', value_name = "N", value_parser = value::count)]
     pub(crate) max: Option<u64>,
 
+    /// Read only packets of this time and later: 2014-06-30T10:15:00Z,
+    /// '2014-06-30 10:15:00', @1404123300, or +10s from the first packet
+    ///
+    /// Without an offset, times are local, or in UTC with --utc. Connections
+    /// that are open at this time are read as from the middle.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+
+    /// Read only packets of this time and earlier, in the same forms
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+
     /// Do not resolve names; always the case, accepted for compatibility with
     /// tcpdump
     #[arg(short = 'n', action = ArgAction::Count)]

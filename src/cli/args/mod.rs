@@ -29,5 +29,5 @@ pub(crate) use input::{Captures, Input, Live, PacketDirection, Packets};
 pub(crate) use lines::Lines;
 pub(crate) use output::Output;
 pub(crate) use saving::Saving;
-pub(crate) use selecting::Selecting;
+pub(crate) use selecting::{Connections, Selecting};
 pub(crate) use watching::{Interim, Watching};

@@ -17,6 +17,10 @@ pub(crate) struct Output {
     /// always written at once.
     #[arg(short = 'l')]
     pub(crate) line_buffered: bool,
+
+    /// Print and read times in UTC instead of the local time zone
+    #[arg(long)]
+    pub(crate) utc: bool,
 }
 
 /// When to colour.

@@ -7,10 +7,51 @@ use mqttdump::select::Selection;
 
 use super::value;
 
+/// Selection of connections.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Messages")]
+pub(crate) struct Connections {
+    /// Select the connections of this client identifier. Repeatable
+    ///
+    /// The identifier is that of the CONNECT, or the one that the server
+    /// assigned. Connections whose client identifier is unknown are not
+    /// selected.
+    #[arg(long, value_name = "ID", action = ArgAction::Append)]
+    pub(crate) client: Vec<String>,
+
+    /// Select this TCP connection, by the number that -v shows. Repeatable
+    ///
+    /// Connections are numbered from 1 in the order of their first packets:
+    /// Wireshark's tcp.stream plus 1.
+    #[arg(long, value_name = "N", action = ArgAction::Append, value_delimiter = ',',
+          value_parser = value::count)]
+    pub(crate) connection: Vec<u64>,
+
+    /// Accept a capture without MQTT, and a --client, --topic or --connection
+    /// that selects nothing
+    #[arg(long)]
+    pub(crate) allow_empty: bool,
+}
+
+impl Connections {
+    /// The selection.
+    pub(crate) fn selection(&self) -> Selection {
+        let clients = self.client.iter().map(|client| client.as_bytes().into());
+        Selection {
+            clients: clients.collect(),
+            connections: self.connection.clone(),
+            ..Selection::default()
+        }
+    }
+}
+
 /// Selection of control packets.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Messages")]
 pub(crate) struct Selecting {
+    #[command(flatten)]
+    pub(crate) connections: Connections,
+
     /// Select messages of these topics, with wildcards as in a subscription.
     /// Repeatable
     ///
@@ -23,14 +64,6 @@ pub(crate) struct Selecting {
     /// kept and marked `?`.
     #[arg(long, value_name = "FILTER", action = ArgAction::Append)]
     pub(crate) topic: Vec<String>,
-
-    /// Select the connections of this client identifier. Repeatable
-    ///
-    /// The identifier is that of the CONNECT, or the one that the server
-    /// assigned. Connections whose client identifier is unknown are not
-    /// selected.
-    #[arg(long, value_name = "ID", action = ArgAction::Append)]
-    pub(crate) client: Vec<String>,
 
     /// Select control packets of these types, such as connect,connack
     #[arg(long = "type", value_name = "TYPE", action = ArgAction::Append,
@@ -45,14 +78,6 @@ pub(crate) struct Selecting {
     #[arg(long, value_name = "N", action = ArgAction::Append, value_delimiter = ',',
           value_parser = value::number(0u8..=3, "a QoS from 0 to 3"))]
     pub(crate) qos: Vec<u8>,
-
-    /// Select this TCP connection, by the number that -v shows. Repeatable
-    ///
-    /// Connections are numbered from 1 in the order of their first packets:
-    /// Wireshark's tcp.stream plus 1.
-    #[arg(long, value_name = "N", action = ArgAction::Append, value_delimiter = ',',
-          value_parser = value::count)]
-    pub(crate) connection: Vec<u64>,
 }
 
 impl Selecting {
@@ -68,14 +93,9 @@ impl Selecting {
             .collect::<Result<_, _>>()?;
         Ok(Selection {
             topics,
-            clients: self
-                .client
-                .iter()
-                .map(|client| client.as_bytes().into())
-                .collect(),
             types: self.types.clone(),
             qos: self.qos.clone(),
-            connections: self.connection.clone(),
+            ..self.connections.selection()
         })
     }
 }

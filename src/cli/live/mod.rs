@@ -33,6 +33,8 @@ use signals::Signals;
 #[derive(Clone, Debug)]
 pub(crate) struct LivePlan {
     pub(crate) options: LiveOptions,
+    /// No expression was given: MQTT's ports.
+    is_default: bool,
     user: Option<String>,
 }
 
@@ -47,6 +49,7 @@ impl LivePlan {
         expression: Option<String>,
         decoded: impl Iterator<Item = u16>,
     ) -> Result<Self, String> {
+        let is_default = expression.is_none();
         let filters = expression.map_or_else(|| ports::expressions(decoded), |text| vec![text]);
         let interface =
             interface_given(interface).map_err(|error| format!("-i {interface}: {error}"))?;
@@ -66,6 +69,7 @@ impl LivePlan {
                 },
                 filters,
             },
+            is_default,
             user: args.user.clone(),
         })
     }
@@ -82,8 +86,17 @@ impl LivePlan {
             _ => error.into(),
         })?;
         let link_type = capture.interface().map(|interface| interface.link_type);
+        let filter = match (&self.options.filters[..], self.is_default) {
+            ([], _) => String::new(),
+            ([.., filter], true) => {
+                format!(
+                    "\nfilter: {filter}, also with VLAN tags; `tcp` as expression captures all ports"
+                )
+            }
+            ([filter, ..], false) => format!("\nfilter: {filter}"),
+        };
         let said = format!(
-            "listening on {}, link-type {}, snapshot length {} bytes",
+            "listening on {}, link-type {}, snapshot length {} bytes{filter}",
             capture.name(),
             link_type
                 .map(|link_type| link_type.to_string())

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
+
 use super::super::args::Saving;
 use super::schedule::Rotation;
 
@@ -17,11 +19,13 @@ pub(crate) struct Save {
     pub(crate) rotation: Rotation,
     /// What to run for each complete file.
     pub(crate) command: Option<OsString>,
+    /// Of the times in names.
+    pub(crate) zone: TimeZone,
 }
 
 impl Save {
     /// `None` without `-w`.
-    pub(crate) fn new(typed: &Saving) -> Result<Option<Self>, String> {
+    pub(crate) fn new(typed: &Saving, zone: &TimeZone) -> Result<Option<Self>, String> {
         let Some(path) = typed.write.clone() else {
             return Ok(None);
         };
@@ -35,6 +39,7 @@ impl Save {
             packet_buffered: typed.packet_buffered,
             rotation,
             command: typed.command.clone(),
+            zone: zone.clone(),
         };
         if save.is_stdout() && (rotation.is_any() || save.command.is_some()) {
             return Err(

@@ -13,7 +13,6 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use jiff::tz::TimeZone;
 use mqttdump::capture::{Block, Error, Packet, Plan, Writer};
 use mqttdump::limits::SAVE_CARRIED_BYTES;
 use mqttdump::packet::PacketRef;
@@ -56,7 +55,7 @@ impl Series {
         start: Option<Timestamp>,
     ) -> Result<Self, String> {
         plan.carry = save.rotation.is_any();
-        let names = Names::new(&save.path, &save.rotation, TimeZone::system())?;
+        let names = Names::new(&save.path, &save.rotation, save.zone.clone())?;
         let schedule = Schedule::new(save.rotation, start);
         let mut series = Self {
             writer: Writer::later(plan),
@@ -84,7 +83,7 @@ impl Series {
     #[cfg(test)]
     pub(super) fn to_writer(writer: Writer) -> Self {
         let rotation = super::schedule::Rotation::default();
-        let names = Names::new(Path::new("test"), &rotation, TimeZone::UTC);
+        let names = Names::new(Path::new("test"), &rotation, jiff::tz::TimeZone::UTC);
         Self {
             writer,
             schedule: Schedule::new(rotation, None),

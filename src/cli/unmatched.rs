@@ -1,0 +1,51 @@
+//! What is said about a selection that selects nothing.
+
+use mqttdump::select::{Criterion, There, Unmatched};
+
+use super::nearest::nearest;
+
+/// Names that a message lists.
+const LISTED: usize = 8;
+
+/// A message for each criterion that nothing matched.
+pub(crate) fn messages(unmatched: &Unmatched) -> Vec<String> {
+    let there = unmatched.there();
+    unmatched
+        .criteria()
+        .map(|criterion| message(criterion, there))
+        .collect()
+}
+
+fn message(criterion: Criterion<'_>, there: &There) -> String {
+    let numbers = there.connections.iter().map(u64::to_string).collect();
+    let names = |names: &std::collections::BTreeSet<Box<[u8]>>| {
+        let names = names.iter().map(|name| text(name));
+        names.collect::<Vec<String>>()
+    };
+    let (option, asked, what, there) = match criterion {
+        Criterion::Topic(filter) => ("--topic", text(filter), "topics", names(&there.topics)),
+        Criterion::Client(id) => ("--client", text(id), "clients", names(&there.clients)),
+        Criterion::Connection(number) => {
+            ("--connection", number.to_string(), "connections", numbers)
+        }
+    };
+    let near = match criterion {
+        Criterion::Connection(_) => None,
+        _ => nearest(&asked, there.iter().map(String::as_str)),
+    };
+    let hint = match (near, &there[..]) {
+        (Some(name), _) => format!("did you mean {name}?"),
+        (None, []) => format!("no {what}"),
+        (None, all) if all.len() > LISTED => {
+            let more = all.len() - LISTED;
+            format!("{what}: {} and {more} more", all[..LISTED].join(", "))
+        }
+        (None, all) => format!("{what}: {}", all.join(", ")),
+    };
+    format!("no message matches {option} {asked} ({hint}); accept with --allow-empty")
+}
+
+/// A name from the wire, safe for a terminal.
+fn text(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).escape_debug().to_string()
+}

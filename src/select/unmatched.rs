@@ -1,0 +1,126 @@
+//! Criteria of a selection that select nothing: most often a name that was
+//! misspelt, which would otherwise pass for a capture without faults.
+
+use std::collections::BTreeSet;
+
+use crate::facts::{Fact, Sink};
+use crate::frame::MQTTFrame;
+
+use super::about::{About, Topicality};
+use super::{Selection, client_id};
+
+/// Names that are remembered of each kind.
+const REMEMBERED: usize = 1_000;
+
+/// Finds out which topics, clients and connections that were asked for are in
+/// none of the captures that it is given, and what is there instead.
+#[derive(Debug, Default)]
+pub struct Unmatched {
+    asked: Selection,
+    topics: Vec<bool>,
+    clients: Vec<bool>,
+    connections: Vec<bool>,
+    there: There,
+}
+
+/// What the captures hold.
+#[derive(Clone, Debug, Default)]
+pub struct There {
+    /// Topics of PUBLISH packets, the first 1,000.
+    pub topics: BTreeSet<Box<[u8]>>,
+    /// Client identifiers, the first 1,000.
+    pub clients: BTreeSet<Box<[u8]>>,
+    /// Numbers of connections with MQTT, the first 1,000.
+    pub connections: BTreeSet<u64>,
+}
+
+/// A criterion that nothing matches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Criterion<'a> {
+    /// A topic filter.
+    Topic(&'a [u8]),
+    /// A client identifier.
+    Client(&'a [u8]),
+    /// The number of a connection.
+    Connection(u64),
+}
+
+impl Unmatched {
+    /// For these criteria; `None` if there are none by topic, client or
+    /// connection.
+    pub fn new(asked: &Selection) -> Option<Self> {
+        let none =
+            asked.topics.is_empty() && asked.clients.is_empty() && asked.connections.is_empty();
+        (!none).then(|| Self {
+            topics: vec![false; asked.topics.len()],
+            clients: vec![false; asked.clients.len()],
+            connections: vec![false; asked.connections.len()],
+            asked: asked.clone(),
+            there: There::default(),
+        })
+    }
+
+    /// The criteria that nothing has matched.
+    pub fn criteria(&self) -> impl Iterator<Item = Criterion<'_>> {
+        let asked = &self.asked;
+        let topics = asked.topics.iter().map(|filter| filter.bytes());
+        let clients = asked.clients.iter().map(|client| &**client);
+        let unmatched = |(_, matched): &(_, &bool)| !**matched;
+        let topics = topics.zip(&self.topics).filter(unmatched);
+        let unmatched = |(_, matched): &(_, &bool)| !**matched;
+        let clients = clients.zip(&self.clients).filter(unmatched);
+        let connections = asked.connections.iter().zip(&self.connections);
+        let connections = connections.filter(|(_, matched)| !**matched);
+        topics
+            .map(|(topic, _)| Criterion::Topic(topic))
+            .chain(clients.map(|(client, _)| Criterion::Client(client)))
+            .chain(connections.map(|(number, _)| Criterion::Connection(*number)))
+    }
+
+    /// What there was.
+    pub fn there(&self) -> &There {
+        &self.there
+    }
+
+    fn frame(&mut self, frame: &MQTTFrame<'_>) {
+        let number = frame.connection.number;
+        if self.there.connections.len() < REMEMBERED {
+            self.there.connections.insert(number);
+        }
+        for (asked, matched) in self.asked.connections.iter().zip(&mut self.connections) {
+            *matched |= *asked == number;
+        }
+        if let Some(id) = client_id(frame) {
+            remember(&mut self.there.clients, id);
+            for (asked, matched) in self.asked.clients.iter().zip(&mut self.clients) {
+                *matched |= **asked == *id;
+            }
+        }
+        if self.asked.topics.is_empty() {
+            return;
+        }
+        if let Some(topic) = frame.topic {
+            remember(&mut self.there.topics, topic.0);
+        }
+        for (asked, matched) in self.asked.topics.iter().zip(&mut self.topics) {
+            // An unknown topic may be the one.
+            *matched = *matched
+                || About::asking(frame, std::slice::from_ref(asked))
+                    .is_some_and(|about| about.topic != Topicality::Other);
+        }
+    }
+}
+
+fn remember(names: &mut BTreeSet<Box<[u8]>>, name: &[u8]) {
+    if names.len() < REMEMBERED && !names.contains(name) {
+        names.insert(name.into());
+    }
+}
+
+impl Sink for Unmatched {
+    fn fact(&mut self, fact: Fact<'_>) {
+        if let Fact::Frame(fact) = fact {
+            self.frame(fact.frame);
+        }
+    }
+}

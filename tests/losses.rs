@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use mqttdump::capture::{Capture, Item};
 use mqttdump::engine::{Config, Engine, Output};
-use mqttdump::frame::Direction;
 use mqttdump::flow::ByteRange;
+use mqttdump::frame::Direction;
 use mqttdump::mqtt::ControlPacket;
 use mqttdump::packet::{CapturedPacket, LinkType, PacketRef};
 use mqttdump::time::Timestamp;

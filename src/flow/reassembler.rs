@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::limits::WAITING_SEGMENT;
 use crate::time::Timestamp;
 
-use super::history::{History, Newest};
+use super::history::{History, Newest, differing};
 use super::{At, ByteRange, Chunk, Data, Kept, StreamEvent};
 
 /// A segment's payload that waits for the bytes before it.
@@ -593,14 +593,6 @@ impl Reassembler {
             }
         }
     }
-}
-
-/// How many bytes of two slices of one length differ.
-pub(super) fn differing(a: &[u8], b: &[u8]) -> u64 {
-    if a == b {
-        return 0;
-    }
-    a.iter().zip(b).filter(|(a, b)| a != b).count() as u64
 }
 
 #[cfg(test)]

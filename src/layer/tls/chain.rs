@@ -16,7 +16,7 @@
 //! Each byte is looked at once: of all candidates whose next header is at the
 //! same place the first one stands for the others.
 
-use super::record::{HEADER, Part, header, kind, part};
+use super::header::{HEADER, Part, header, kind, part};
 use crate::layer::Data;
 use crate::limits;
 

@@ -44,6 +44,7 @@ mod detect;
 mod facts;
 mod flight;
 mod handshake;
+mod header;
 mod info;
 mod keylog;
 mod lane;

@@ -14,23 +14,9 @@
 //! Nothing here knows keys, versions or what the records are for.
 
 use super::chain::Chain;
+pub(super) use super::header::{HEADER, Part, header, kind, part};
 use crate::flow::At;
 use crate::layer::{ByteRange, Chunk, Data, Seal};
-
-/// Bytes of a record before its body.
-pub(super) const HEADER: usize = 5;
-
-/// The longest body: RFC 5246, 6.2.3.
-const LONGEST: usize = (1 << 14) + 2048;
-
-/// Types of content.
-pub(super) mod kind {
-    pub(in super::super) const CHANGE_CIPHER_SPEC: u8 = 20;
-    pub(in super::super) const ALERT: u8 = 21;
-    pub(in super::super) const HANDSHAKE: u8 = 22;
-    pub(in super::super) const APPLICATION: u8 = 23;
-    pub(in super::super) const HEARTBEAT: u8 = 24;
-}
 
 /// What a direction has, in order.
 #[derive(Clone, Copy, Debug)]
@@ -52,14 +38,6 @@ pub(super) struct Record<'a> {
     pub(super) bytes: &'a [u8],
     /// Who brought them, in order.
     pub(super) parts: &'a [Part],
-}
-
-/// A stretch of a record that one packet brought.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Part {
-    pub(super) len: usize,
-    pub(super) at: At,
-    pub(super) seal: Option<Seal>,
 }
 
 /// A stretch of the stream in which records were lost.
@@ -141,19 +119,6 @@ impl Hole {
             (range, *present)
         })
     }
-}
-
-/// What the five bytes say: type and length of the body, if they can be a
-/// header at all.
-pub(super) fn header(bytes: &[u8]) -> Option<(u8, usize)> {
-    let &[kind, major, minor, high, low, ..] = bytes else {
-        return None;
-    };
-    let len = usize::from(high) << 8 | usize::from(low);
-    let known = (kind::CHANGE_CIPHER_SPEC..=kind::HEARTBEAT).contains(&kind);
-    // Only application data may be empty.
-    let fits = len <= LONGEST && (len > 0 || kind == kind::APPLICATION);
-    (known && major == 3 && minor <= 4 && fits).then_some((kind, len))
 }
 
 /// The records of one direction.
@@ -419,13 +384,5 @@ impl Records {
         self.state = State::Aligned;
         self.again(found.start, &found.bytes, &found.parts, each);
         rest
-    }
-}
-
-pub(super) fn part(piece: &Data<'_>) -> Part {
-    Part {
-        len: piece.bytes.len(),
-        at: piece.at,
-        seal: piece.seal,
     }
 }

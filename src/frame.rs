@@ -3,7 +3,7 @@
 use std::fmt;
 
 pub use crate::direction::{Direction, PerDirection};
-use crate::layer::Place;
+use crate::layer::ByteRange;
 use crate::layer::tls::TlsInfo;
 use crate::layer::websocket::WebSocketInfo;
 use crate::mqtt::{ControlPacket, Defect, FixedHeader, Text, Version};
@@ -129,7 +129,7 @@ pub struct MQTTFrame<'a> {
     /// Where it lies in this direction's TCP byte stream, from 0 at the first
     /// byte after the SYN (or at the first byte seen). Over TLS or compressed,
     /// up to the end of the record or message without which it cannot be read.
-    pub place: Place,
+    pub range: ByteRange,
     /// Time of the packet in which its first byte was first seen.
     pub started: Timestamp,
     /// What its sender had received of the other direction's byte stream.
@@ -155,7 +155,7 @@ impl MQTTFrame<'_> {
     /// Position in this direction's TCP byte stream after all that its receiver
     /// needs to read it.
     pub fn end(&self) -> u64 {
-        self.place.end
+        self.range.end
     }
 }
 

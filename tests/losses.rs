@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use mqttdump::capture::{Capture, Item};
 use mqttdump::engine::{Config, Engine, Output};
+use mqttdump::flow::ByteRange;
 use mqttdump::frame::Direction;
-use mqttdump::layer::Place;
 use mqttdump::mqtt::ControlPacket;
 use mqttdump::packet::{CapturedPacket, LinkType, PacketRef};
 use mqttdump::time::Timestamp;
@@ -78,16 +78,16 @@ fn compare(whole: &Said, lossy: &Said, lost: &Segment) -> Result<(), Wrong> {
     for (frame, _, missing) in &lossy.frames {
         *there.entry(frame).or_default() += i64::from(*missing == 0);
     }
-    let is_hit = |(frame, place, _): &&(Frame, Place, u64)| {
+    let is_hit = |(frame, place, _): &&(Frame, ByteRange, u64)| {
         (frame.connection, frame.direction) == (lost.connection, lost.direction)
             && place.start < lost.place.end
             && lost.place.start < place.end
     };
     // Where the rest of a packet that was hit ends, in the middle of a segment,
     // nobody can see.
-    let behind = |place: &Place| {
+    let behind = |place: &ByteRange| {
         let inside = |s: &&Segment| s.place.start < place.start && place.start < s.place.end;
-        let of_hit = |place: &Place, segment: &Segment| {
+        let of_hit = |place: &ByteRange, segment: &Segment| {
             place.end > segment.place.start && place.start < segment.place.start
         };
         let mine = whole
@@ -133,14 +133,14 @@ struct Segment {
     packet: u64,
     connection: u64,
     direction: Direction,
-    place: Place,
+    place: ByteRange,
 }
 
 /// What was read.
 #[derive(Default)]
 struct Said {
     /// With where they lie, and what is missing of them.
-    frames: Vec<(Frame, Place, u64)>,
+    frames: Vec<(Frame, ByteRange, u64)>,
     segments: Vec<Segment>,
     events: Vec<&'static str>,
     /// Connections that are not shown.
@@ -213,7 +213,7 @@ impl Recording {
                         what,
                         bytes: frame.bytes.to_vec(),
                     },
-                    frame.place,
+                    frame.range,
                     frame.missing,
                 ));
             }
@@ -232,7 +232,7 @@ impl Recording {
                         true => Direction::Up,
                         false => Direction::Down,
                     },
-                    place: Place {
+                    place: ByteRange {
                         start,
                         end: start + u64::from(segment.carried.len),
                     },

@@ -5,9 +5,8 @@ use std::collections::HashMap;
 
 use crate::direction::{Direction, PerDirection};
 use crate::event::{CloseReason, ConnectionEnd, Event, EventKind, Side};
-use crate::flow::{At, Closed, End, FlowInfo, StreamEvent, TcpFact};
+use crate::flow::{At, ByteRange, Chunk, Closed, Data, End, FlowInfo, StreamEvent, TcpFact};
 use crate::frame::{Connection, MQTTFrame, Received, Transport};
-use crate::layer::{Piece, Place, Stream};
 use crate::limits;
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::{
@@ -16,7 +15,7 @@ use crate::mqtt::{
 };
 
 use super::provenance::{Below, Provenance};
-use super::recognise::{self, Answer, Carrier};
+use super::recognise::{self, Answer};
 use super::{Config, Context, Output, Shared, Span, SpanKind, Tcp};
 use crate::layer::held::Held;
 
@@ -138,11 +137,6 @@ impl Conversation {
         self.over
     }
 
-    /// Which end is the client.
-    pub(super) fn client(&self) -> End {
-        self.client
-    }
-
     /// The connection, as far as it is known.
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
@@ -185,45 +179,18 @@ impl Conversation {
         self.event(kind, at, direction, None, out);
     }
 
-    /// Takes what happens in one direction of the TCP stream, when that is the
-    /// MQTT stream. If it turns out to be that of a layer below MQTT, says which;
-    /// then nothing was taken yet ([`Conversation::take_back`]).
-    pub(super) fn stream(
-        &mut self,
-        flow: &FlowInfo,
-        from: End,
-        event: StreamEvent<'_>,
-        now: At,
-        cx: &mut Context<'_, '_>,
-    ) -> Option<Carrier> {
-        let direction = self.direction(from);
-        self.begins(direction, flow, from, flow.from_start[from]);
-        match event {
-            StreamEvent::Data { offset, bytes, at } => {
-                let place = Place {
-                    start: offset,
-                    end: offset + bytes.len() as u64,
-                };
-                self.read(direction, place.end);
-                let piece = Piece {
-                    bytes,
-                    place,
-                    at,
-                    seal: None,
-                };
-                return self.data(direction, piece, now, cx);
-            }
-            StreamEvent::Gap { offset, len } => {
-                self.read(direction, offset + len);
-                self.gap(direction, Some(len), now, cx);
-            }
-            other => self.happened(from, other, now, cx.out),
-        }
-        None
+    /// Layers lie between TCP and MQTT. Known before the first bytes come.
+    pub(super) fn set_layered(&mut self) {
+        self.layered = true;
     }
 
-    /// What the next piece that is to be taken is in the MQTT stream.
-    pub(super) fn mqtt_span(&self, direction: Direction, piece: Piece<'_>) -> SpanKind {
+    /// Whether layers lie between TCP and MQTT.
+    pub(super) fn is_layered(&self) -> bool {
+        self.layered
+    }
+
+    /// What the next bytes are in the MQTT stream.
+    pub(super) fn mqtt_span(&self, direction: Direction, piece: Data<'_>) -> SpanKind {
         SpanKind::Mqtt {
             offset: self.lanes[direction].position,
             len: piece.bytes.len() as u64,
@@ -231,29 +198,29 @@ impl Conversation {
         }
     }
 
-    /// Takes what the layers below MQTT hand on.
+    /// Takes the next chunk of the MQTT stream.
     pub(super) fn take(
         &mut self,
         direction: Direction,
-        stream: Stream<'_>,
+        chunk: Chunk<'_>,
         now: At,
         cx: &mut Context<'_, '_>,
     ) {
         self.passed_on(direction);
-        match stream {
-            Stream::Data(piece) => {
-                // No layer lies above MQTT.
-                let _ = self.data(direction, piece, now, cx);
-            }
-            Stream::Gap { place, len } => {
-                let below = Below {
-                    place,
-                    len: len.unwrap_or(0),
-                    seal: None,
-                };
-                let lane = &mut self.lanes[direction];
-                lane.provenance
-                    .push(lane.position, At::default(), Some(below));
+        match chunk {
+            _ if self.over => {}
+            Chunk::Data(data) => self.data(direction, data, now, cx),
+            Chunk::Gap { range, len } => {
+                if self.layered {
+                    let below = Below {
+                        range,
+                        len: len.unwrap_or(0),
+                        seal: None,
+                    };
+                    let lane = &mut self.lanes[direction];
+                    lane.provenance
+                        .push(lane.position, At::default(), Some(below));
+                }
                 self.gap(direction, len, now, cx);
             }
         }
@@ -263,14 +230,14 @@ impl Conversation {
     pub(super) fn span(
         &self,
         direction: Direction,
-        place: Place,
+        range: ByteRange,
         kind: SpanKind,
         out: &mut dyn FnMut(Output<'_>),
     ) {
         out(Output::Span(&Span {
             connection: &self.connection,
             direction,
-            place,
+            range,
             kind,
         }));
     }
@@ -324,7 +291,7 @@ impl Conversation {
     ) {
         let direction = Some(self.direction(from));
         match event {
-            StreamEvent::Data { .. } | StreamEvent::Gap { .. } => {}
+            StreamEvent::Chunk(_) => {}
             StreamEvent::Conflict { bytes, kept, .. } => {
                 self.event(
                     EventKind::Conflict { kept },
@@ -343,28 +310,21 @@ impl Conversation {
         }
     }
 
-    fn data(
-        &mut self,
-        direction: Direction,
-        piece: Piece<'_>,
-        now: At,
-        cx: &mut Context<'_, '_>,
-    ) -> Option<Carrier> {
+    fn data(&mut self, direction: Direction, data: Data<'_>, now: At, cx: &mut Context<'_, '_>) {
         let lane = &mut self.lanes[direction];
-        let len = piece.bytes.len() as u64;
+        let len = data.bytes.len() as u64;
         lane.bytes += len;
         let below = self.layered.then_some(Below {
-            place: piece.place,
+            range: data.range,
             len,
-            seal: piece.seal,
+            seal: data.seal,
         });
-        lane.provenance.push(lane.position, piece.at, below);
+        lane.provenance.push(lane.position, data.at, below);
         lane.position += len;
         if lane.framer.is_some() {
-            self.feed(direction, piece.bytes, piece.at, now, cx);
-            None
+            self.feed(direction, data.bytes, data.at, now, cx);
         } else {
-            self.first_bytes(direction, piece, now, cx)
+            self.first_bytes(direction, data, now, cx);
         }
     }
 
@@ -385,47 +345,23 @@ impl Conversation {
         self.settle(direction);
     }
 
-    /// Gives back the first bytes of both directions, by direction: layers lie
-    /// between TCP and MQTT.
-    pub(super) fn take_back(&mut self) -> PerDirection<Held> {
-        self.layered = true;
-        PerDirection::from_fn(|direction| {
-            let lane = &mut self.lanes[direction];
-            if lane.framer.is_some() {
-                return Held::default();
-            }
-            let (read, behind) = (lane.read, lane.behind);
-            let first = std::mem::take(lane).first;
-            (lane.read, lane.behind) = (read, behind);
-            first
-        })
-    }
-
     /// Decides what the first bytes of a direction are.
     fn first_bytes(
         &mut self,
         direction: Direction,
-        piece: Piece<'_>,
+        data: Data<'_>,
         now: At,
         cx: &mut Context<'_, '_>,
-    ) -> Option<Carrier> {
+    ) {
         let up = direction == Direction::Up;
-        let at = piece.at;
+        let at = data.at;
         let from_start = self.connection.from_start[direction];
         let other = &self.lanes[direction.reversed()];
         let answers_connect = other.begins_with_connect();
-        let may_be_layered = !self.layered && other.framer.is_none();
         let lane = &mut self.lanes[direction];
-        lane.first.push(piece);
+        lane.first.push(data);
         let first = lane.first.bytes();
         let answer = if from_start {
-            if may_be_layered {
-                match recognise::carrier(first, direction) {
-                    Ok(Some(carrier)) => return Some(carrier),
-                    Ok(None) => {}
-                    Err(recognise::TooFew) => return None,
-                }
-            }
             recognise::on_known_port(first, direction)
         } else {
             // Joined in the middle, unless this is the very beginning.
@@ -435,7 +371,7 @@ impl Conversation {
             }
         };
         let framer = match answer {
-            Answer::More => return None,
+            Answer::More => return,
             Answer::Mqtt => Framer::at_boundary(),
             // The other side began with a CONNECT, so this is its answer.
             Answer::No if !from_start && !up && answers_connect => Framer::at_boundary(),
@@ -453,13 +389,12 @@ impl Conversation {
                     None,
                     cx.out,
                 );
-                return None;
+                return;
             }
         };
         lane.framer = Some(framer);
         let first = std::mem::take(&mut lane.first);
         self.feed(direction, first.bytes(), at, now, cx);
-        None
     }
 
     /// Frames bytes of a direction, and looks for framing where it is lost.
@@ -692,7 +627,7 @@ struct Source {
     first: At,
     /// The packet that completed it.
     last: At,
-    place: Place,
+    range: ByteRange,
 }
 
 impl LaneSink<'_> {
@@ -715,9 +650,9 @@ impl LaneSink<'_> {
         Source {
             first: self.provenance.first(start),
             last: self.provenance.latest(start, end),
-            place: match self.layered {
-                false => Place { start, end },
-                true => self.provenance.place(start, end),
+            range: match self.layered {
+                false => ByteRange { start, end },
+                true => self.provenance.range(start, end),
             },
         }
     }
@@ -795,7 +730,7 @@ const ASSIGNED_CLIENT_IDENTIFIER: u32 = 0x12;
 impl mqtt::Sink for LaneSink<'_> {
     fn framed(&mut self, framed: Framed<'_>) {
         let header = framed.header;
-        let Source { first, last, place } = self.source(&framed);
+        let Source { first, last, range } = self.source(&framed);
         let bytes = self.asked_for(header, framed.bytes);
         let version = self.version_for(header, bytes);
         let decoded = mqtt::decode(header, bytes, version);
@@ -836,7 +771,7 @@ impl mqtt::Sink for LaneSink<'_> {
             false => None,
         };
         self.shared.frames += 1;
-        *self.framed = place.end;
+        *self.framed = range.end;
         (self.out)(Output::Frame(&MQTTFrame {
             header,
             packet: decoded.packet,
@@ -854,7 +789,7 @@ impl mqtt::Sink for LaneSink<'_> {
             last: last.packet,
             time: last.time,
             offset: framed.offset,
-            place,
+            range,
             started: first.time,
             received: Received {
                 surely: first.acked,
@@ -866,7 +801,7 @@ impl mqtt::Sink for LaneSink<'_> {
 
     fn unfinished(&mut self, framed: Framed<'_>) {
         // Nothing completed it, so all is dated by its first byte.
-        let Source { first, place, .. } = self.source(&framed);
+        let Source { first, range, .. } = self.source(&framed);
         let version = self.connection.version.unwrap_or(Version::V3_1_1);
         let decoded = mqtt::decode(framed.header, framed.bytes, version);
         let topic = match &decoded.packet {
@@ -890,7 +825,7 @@ impl mqtt::Sink for LaneSink<'_> {
             last: first.packet,
             time: first.time,
             offset: framed.offset,
-            place,
+            range,
             started: first.time,
             received: Received {
                 surely: first.acked,

@@ -26,14 +26,14 @@ use crate::flow::{
 };
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::layer::tls::KeyLog;
-use crate::layer::{self, Own, Place, Stream};
+use crate::layer::{ByteRange, LayerBytes};
 use crate::limits;
 use crate::net::{self, Anatomy, Decoded, Decoder, Endpoint, Other, Subframe};
 use crate::packet::{CapturedPacket, PacketRef};
 use crate::time::Timestamp;
 
 use conversation::Conversation;
-use recognise::{Carrier, Found, Prefix};
+use recognise::{Found, Prefix};
 use stack::Stack;
 
 /// What the engine pushes out.
@@ -124,7 +124,7 @@ pub struct Span<'a> {
     /// Which way its bytes went.
     pub direction: Direction,
     /// Where it lies.
-    pub place: Place,
+    pub range: ByteRange,
     /// What it is.
     pub kind: SpanKind,
 }
@@ -133,7 +133,7 @@ pub struct Span<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
     /// A layer's own.
-    Own(Own),
+    Own(LayerBytes),
     /// Bytes of the MQTT stream.
     Mqtt {
         /// Position of the first of them in the MQTT stream
@@ -270,10 +270,9 @@ enum Tracked {
     New,
     /// Its first bytes could be those of MQTT, or of what carries it.
     Undecided(Box<Prefix>),
-    /// Its streams are MQTT, or it is on a port where they should be.
-    Mqtt(Box<Conversation>),
-    /// Its streams carry something that may carry MQTT.
-    Layered(Box<Stack>),
+    /// Its streams carry MQTT, directly or in layers, or may, or should because of
+    /// its port.
+    Stack(Box<Stack>),
     /// It carries something else.
     Other,
 }
@@ -359,7 +358,7 @@ impl Engine {
         if self.keys_seen != self.keys.generation() {
             self.keys_seen = self.keys.generation();
             self.flows.each(|flow, state, now| {
-                if let Tracked::Layered(stack) = state {
+                if let Tracked::Stack(stack) = state {
                     stack.settle(flow, now, &mut cx);
                 }
             });
@@ -459,6 +458,17 @@ impl Context<'_, '_> {
         }
     }
 
+    /// Begins to keep state of a connection on a port that is known to carry MQTT.
+    fn adopt(&mut self, flow: &FlowInfo, state: &mut Tracked) {
+        if let Tracked::New = state
+            && let Some((client, known)) = self.client_by_port(flow)
+        {
+            let conversation = self.start(flow, client);
+            let stack = Stack::on_known_port(known, conversation, client);
+            *state = Tracked::Stack(Box::new(stack));
+        }
+    }
+
     fn start(&mut self, flow: &FlowInfo, client: End) -> Box<Conversation> {
         self.shared.mqtt_connections += 1;
         let mut conversation = Box::new(Conversation::new(flow, client));
@@ -475,11 +485,11 @@ impl Context<'_, '_> {
         event: StreamEvent<'_>,
         now: At,
     ) -> Tracked {
-        let Some(stream) = stack::stream(event) else {
+        let StreamEvent::Chunk(chunk) = event else {
             return Tracked::Undecided(prefix);
         };
         self.shared.forget_kept(prefix.kept());
-        match prefix.push(from, stream) {
+        match prefix.push(from, chunk) {
             Found::More => {
                 let kept = self.shared.layers_kept + prefix.kept();
                 if kept > limits::LAYERS_KEPT {
@@ -493,70 +503,32 @@ impl Context<'_, '_> {
                 Tracked::Other
             }
             Found::Mqtt(client) => {
-                let mut conversation = self.start(flow, client);
-                prefix.replay(|from, stream| {
-                    let event = match stream {
-                        Stream::Data(layer::Piece {
-                            bytes, place, at, ..
-                        }) => StreamEvent::Data {
-                            offset: place.start,
-                            bytes,
-                            at,
-                        },
-                        Stream::Gap { place, .. } => StreamEvent::Gap {
-                            offset: place.start,
-                            len: place.len(),
-                        },
-                    };
-                    // It begins with CONNECT.
-                    let _ = conversation.stream(flow, from, event, now, self);
-                });
-                Tracked::Mqtt(conversation)
+                let mut stack = Box::new(Stack::plain(self.start(flow, client), client));
+                prefix.replay(|from, chunk| stack.push(flow, from, chunk, now, self));
+                Tracked::Stack(stack)
             }
             Found::Carrier(carrier, client) => {
-                let mut stack = Box::new(Stack::probed(carrier, client));
-                prefix.replay(|from, stream| stack.push(flow, from, stream, now, self));
-                Tracked::Layered(stack)
+                let mut stack = Box::new(Stack::layered(carrier, client));
+                prefix.replay(|from, chunk| stack.push(flow, from, chunk, now, self));
+                Tracked::Stack(stack)
             }
         }
-    }
-
-    /// A connection on a port that is known to carry MQTT has layers below it.
-    #[cold]
-    fn wrap(
-        &mut self,
-        flow: &FlowInfo,
-        carrier: Carrier,
-        mut conversation: Box<Conversation>,
-        now: At,
-    ) -> Tracked {
-        let client = conversation.client();
-        let held = conversation.take_back();
-        let mut stack = Box::new(Stack::found(carrier, conversation, client));
-        for (from, held) in [(client, &held.up), (client.peer(), &held.down)] {
-            for piece in held.pieces() {
-                stack.push(flow, from, Stream::Data(piece), now, self);
-            }
-        }
-        Tracked::Layered(stack)
     }
 }
 
 impl Handler<Tracked> for Context<'_, '_> {
     fn opened(&mut self, flow: &FlowInfo, state: &mut Tracked, _now: At) {
         match state {
-            Tracked::New => match self.client_by_port(flow) {
-                Some((client, Decode::Mqtt)) => *state = Tracked::Mqtt(self.start(flow, client)),
-                Some((client, known)) => {
-                    let conversation = self.start(flow, client);
-                    let stack = Stack::expecting(known, conversation, client);
-                    *state = Tracked::Layered(Box::new(stack));
-                }
-                None => {}
-            },
+            // Of SYNs without an answer there is nothing to keep, unless
+            // somebody wants to know of each packet.
+            Tracked::New
+                if flow.established || self.config.follow_tcp || self.config.follow_packets =>
+            {
+                self.adopt(flow, state);
+            }
+            Tracked::New => {}
             // The SYN came after what it should precede.
-            Tracked::Mqtt(conversation) => conversation.announce(flow, self.out),
-            Tracked::Layered(stack) => stack.announce(flow, self),
+            Tracked::Stack(stack) => stack.announce(flow, self),
             Tracked::Undecided(_) | Tracked::Other => {}
         }
     }
@@ -569,6 +541,9 @@ impl Handler<Tracked> for Context<'_, '_> {
         event: StreamEvent<'_>,
         now: At,
     ) -> Interest {
+        if let Tracked::New = state {
+            self.adopt(flow, state);
+        }
         match state {
             Tracked::New if self.config.only_known_ports => *state = Tracked::Other,
             Tracked::New => *state = self.probe(flow, Box::default(), from, event, now),
@@ -576,20 +551,11 @@ impl Handler<Tracked> for Context<'_, '_> {
                 let prefix = std::mem::take(prefix);
                 *state = self.probe(flow, prefix, from, event, now);
             }
-            Tracked::Mqtt(conversation) => {
-                if let Some(carrier) = conversation.stream(flow, from, event, now, self) {
-                    if let Tracked::Mqtt(conversation) = std::mem::take(state) {
-                        *state = self.wrap(flow, carrier, conversation, now);
-                    }
-                } else if conversation.is_over() {
-                    return Interest::Ignored;
-                }
-            }
-            Tracked::Layered(stack) => stack.stream(flow, from, event, now, self),
+            Tracked::Stack(stack) => stack.stream(flow, from, event, now, self),
             Tracked::Other => {}
         }
         match state {
-            Tracked::Layered(stack) if stack.is_over() => {
+            Tracked::Stack(stack) if stack.is_over() => {
                 if stack.connection().is_none() {
                     self.shared.tls_connections += u64::from(stack.is_sealed(self));
                     stack.leave(self);
@@ -608,8 +574,7 @@ impl Handler<Tracked> for Context<'_, '_> {
 
     fn tcp(&mut self, _: &FlowInfo, state: &mut Tracked, from: End, fact: TcpFact, now: At) {
         match state {
-            Tracked::Mqtt(conversation) => conversation.tcp(from, fact, now, self.out),
-            Tracked::Layered(stack) => stack.tcp(from, fact, now, self),
+            Tracked::Stack(stack) => stack.tcp(from, fact, now, self),
             Tracked::New | Tracked::Undecided(_) | Tracked::Other => {}
         }
     }
@@ -634,13 +599,12 @@ impl Handler<Tracked> for Context<'_, '_> {
             segment: Some(CapturedSegment {
                 number: flow.number,
                 is_decided: match state {
-                    Tracked::Mqtt(_) | Tracked::Other => true,
-                    Tracked::Layered(stack) => stack.connection().is_some(),
+                    Tracked::Other => true,
+                    Tracked::Stack(stack) => stack.connection().is_some(),
                     Tracked::New | Tracked::Undecided(_) => false,
                 },
                 connection: match state {
-                    Tracked::Mqtt(conversation) => Some(conversation.connection()),
-                    Tracked::Layered(stack) => stack.connection(),
+                    Tracked::Stack(stack) => stack.connection(),
                     _ => None,
                 },
                 src: end(from),
@@ -659,18 +623,17 @@ impl Handler<Tracked> for Context<'_, '_> {
         }
     }
 
-    fn closing(&mut self, _: &FlowInfo, state: &mut Tracked, how: Closed, at: At) {
-        match state {
-            Tracked::Mqtt(conversation) => conversation.closing(how, at, self),
-            Tracked::Layered(stack) => stack.closing(how, at, self),
-            Tracked::New | Tracked::Undecided(_) | Tracked::Other => {}
+    fn closing(&mut self, flow: &FlowInfo, state: &mut Tracked, how: Closed, at: At) {
+        self.adopt(flow, state);
+        if let Tracked::Stack(stack) = state {
+            stack.closing(how, at, self);
         }
     }
 
     fn closed(&mut self, flow: &FlowInfo, state: &mut Tracked, how: Closed, at: At) {
+        self.adopt(flow, state);
         match std::mem::replace(state, Tracked::Other) {
-            Tracked::Mqtt(mut conversation) => conversation.close(how, at, self),
-            Tracked::Layered(stack) => {
+            Tracked::Stack(stack) => {
                 self.shared.tls_connections += u64::from(stack.is_sealed(self));
                 stack.close(flow, how, at, self);
             }

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use super::SpanKind;
-use crate::layer::Place;
+use crate::layer::ByteRange;
 use crate::limits;
 
 /// What waits for the stretches before it, in one direction.
@@ -21,7 +21,7 @@ pub(super) struct Order {
     /// Everything before it was passed on, or is not there.
     next: Option<u64>,
     /// By where they begin; nothing for what is not there.
-    waiting: BTreeMap<u64, (Place, Option<SpanKind>)>,
+    waiting: BTreeMap<u64, (ByteRange, Option<SpanKind>)>,
 }
 
 impl Order {
@@ -31,15 +31,15 @@ impl Order {
     }
 
     /// Another stretch; no kind if it is not there.
-    pub(super) fn push(&mut self, place: Place, kind: Option<SpanKind>) {
-        if !place.is_empty() {
-            self.waiting.insert(place.start, (place, kind));
+    pub(super) fn push(&mut self, range: ByteRange, kind: Option<SpanKind>) {
+        if !range.is_empty() {
+            self.waiting.insert(range.start, (range, kind));
         }
     }
 
     /// The next that can be passed on. At the end, and where too many wait, any
     /// can.
-    pub(super) fn pop(&mut self, at_end: bool) -> Option<(Place, SpanKind)> {
+    pub(super) fn pop(&mut self, at_end: bool) -> Option<(ByteRange, SpanKind)> {
         loop {
             let any = at_end || self.is_full();
             let next = self.next.unwrap_or_default();
@@ -47,13 +47,13 @@ impl Order {
                 .waiting
                 .first_entry()
                 .filter(|first| any || *first.key() <= next)?;
-            let (place, kind) = first.remove();
-            self.next = Some(next.max(place.end));
+            let (range, kind) = first.remove();
+            self.next = Some(next.max(range.end));
             // What was passed over is not told any more.
             if let Some(kind) = kind
-                && place.start >= next
+                && range.start >= next
             {
-                return Some((place, kind));
+                return Some((range, kind));
             }
         }
     }
@@ -67,10 +67,10 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::Own;
+    use crate::layer::LayerBytes;
     use proptest::prelude::*;
 
-    const KIND: SpanKind = SpanKind::Own(Own::WsFrame);
+    const KIND: SpanKind = SpanKind::Own(LayerBytes::WsFrame);
 
     proptest! {
         /// Whatever the order in which stretches are told, and whatever is not
@@ -82,12 +82,12 @@ mod tests {
             delays in prop::collection::vec(0..8_usize, 60),
         ) {
             let mut at = begin;
-            let stretches: Vec<(Place, Option<SpanKind>)> = lens
+            let stretches: Vec<(ByteRange, Option<SpanKind>)> = lens
                 .iter()
                 .map(|&(len, is_there)| {
-                    let place = Place { start: at, end: at + len };
-                    at = place.end;
-                    (place, is_there.then_some(KIND))
+                    let range = ByteRange { start: at, end: at + len };
+                    at = range.end;
+                    (range, is_there.then_some(KIND))
                 })
                 .collect();
             let mut told: Vec<(usize, usize)> = (0..stretches.len()).map(|i| (i + delays[i], i)).collect();
@@ -96,13 +96,13 @@ mod tests {
             order.begin(begin);
             let mut passed = Vec::new();
             for &(_, index) in &told {
-                let (place, kind) = stretches[index];
-                order.push(place, kind);
+                let (range, kind) = stretches[index];
+                order.push(range, kind);
                 passed.extend(std::iter::from_fn(|| order.pop(false)));
             }
             let expected: Vec<_> = stretches
                 .iter()
-                .filter_map(|&(place, kind)| kind.map(|kind| (place, kind)))
+                .filter_map(|&(range, kind)| kind.map(|kind| (range, kind)))
                 .collect();
             prop_assert_eq!(passed, expected);
         }
@@ -114,13 +114,13 @@ mod tests {
         order.begin(0);
         for at in 1..2 * limits::UNORDERED_SPANS as u64 {
             order.push(
-                Place {
+                ByteRange {
                     start: at,
                     end: at + 1,
                 },
                 Some(KIND),
             );
-            let first = order.pop(false).map(|(place, _)| place.start);
+            let first = order.pop(false).map(|(range, _)| range.start);
             assert_eq!(
                 first.is_some(),
                 at >= limits::UNORDERED_SPANS as u64,
@@ -128,9 +128,9 @@ mod tests {
             );
         }
         // The first comes too late.
-        order.push(Place { start: 0, end: 1 }, Some(KIND));
+        order.push(ByteRange { start: 0, end: 1 }, Some(KIND));
         let rest = std::iter::from_fn(|| order.pop(true));
-        let starts: Vec<_> = rest.map(|(place, _)| place.start).collect();
+        let starts: Vec<_> = rest.map(|(range, _)| range.start).collect();
         let left = limits::UNORDERED_SPANS as u64 + 1..2 * limits::UNORDERED_SPANS as u64;
         assert!(starts.iter().copied().eq(left), "{starts:?}");
     }

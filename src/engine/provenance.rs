@@ -6,17 +6,17 @@
 //! [`crate::layer`]) says with each piece where it came from.
 
 use crate::flow::At;
-use crate::layer::{Place, Seal};
+use crate::layer::{ByteRange, Seal};
 
 /// The packets behind the bytes of one direction, by position. A piece reaches
 /// to where the next begins.
 #[derive(Debug, Default)]
 pub(super) struct Provenance {
-    pieces: Vec<Piece>,
+    pieces: Vec<Data>,
 }
 
 #[derive(Debug)]
-struct Piece {
+struct Data {
     /// Position in the MQTT stream.
     start: u64,
     at: At,
@@ -27,13 +27,13 @@ struct Piece {
 /// Where a piece lies in the TCP stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Below {
-    pub(super) place: Place,
+    pub(super) range: ByteRange,
     /// Bytes that lie there, of the MQTT stream.
     pub(super) len: u64,
     pub(super) seal: Option<Seal>,
 }
 
-impl Piece {
+impl Data {
     /// The packet without which its bytes cannot be read.
     fn complete(&self) -> At {
         let seal = self.below.as_ref().and_then(|below| below.seal);
@@ -44,11 +44,11 @@ impl Piece {
 impl Below {
     /// Position in the TCP stream of the byte that is `inside` behind the first.
     fn position(&self, inside: u64) -> u64 {
-        match self.place.len() == self.len {
-            true => self.place.start + inside,
+        match self.range.len() == self.len {
+            true => self.range.start + inside,
             // Compressed, or lost.
-            false if inside < self.len => self.place.start,
-            false => self.place.end,
+            false if inside < self.len => self.range.start,
+            false => self.range.end,
         }
     }
 }
@@ -56,7 +56,7 @@ impl Below {
 impl Provenance {
     /// Bytes from `offset` on came with `at`.
     pub(super) fn push(&mut self, offset: u64, at: At, below: Option<Below>) {
-        self.pieces.push(Piece {
+        self.pieces.push(Data {
             start: offset,
             at,
             below: below.map(Box::new),
@@ -100,14 +100,14 @@ impl Provenance {
         self.pieces[self.index(offset)..]
             .iter()
             .take_while(|piece| piece.start < end)
-            .map(Piece::complete)
+            .map(Data::complete)
             .max_by_key(|at| (at.time, at.packet))
             .unwrap_or_default()
     }
 
     /// Where the bytes from `offset` up to `end` lie in the TCP stream, with all
     /// that has to be there before the last of them can be read.
-    pub(super) fn place(&self, offset: u64, end: u64) -> Place {
+    pub(super) fn range(&self, offset: u64, end: u64) -> ByteRange {
         let position = |inside: u64, after: u64| {
             let piece = self.pieces.get(self.index(inside))?;
             let below = piece.below.as_deref()?;
@@ -120,7 +120,7 @@ impl Provenance {
             Some((end, None)) => end,
             None => end,
         };
-        Place {
+        ByteRange {
             start,
             end: end.max(start),
         }
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(provenance.first(19), at(4));
         assert_eq!(provenance.latest(5, 30), at(4));
         assert_eq!(provenance.latest(20, 30), at(2));
-        assert_eq!(provenance.place(5, 30), Place { start: 5, end: 30 });
+        assert_eq!(provenance.range(5, 30), ByteRange { start: 5, end: 30 });
         provenance.settle(Some(5), true);
         provenance.push(30, at(5), None);
         assert_eq!(provenance.first(5), at(1));
@@ -165,7 +165,7 @@ mod tests {
     fn places_are_those_of_the_tcp_stream() {
         let below = |start, end, len, seal: Option<(u64, u64)>| {
             Some(Below {
-                place: Place { start, end },
+                range: ByteRange { start, end },
                 len,
                 seal: seal.map(|(end, number)| Seal {
                     end,
@@ -178,14 +178,14 @@ mod tests {
         provenance.push(0, at(1), below(105, 115, 10, Some((131, 2))));
         provenance.push(10, at(3), below(133, 143, 10, None));
         provenance.push(20, at(4), below(143, 150, 30, Some((152, 5))));
-        let place = |offset, end| {
-            let place = provenance.place(offset, end);
-            (place.start, place.end)
+        let range = |offset, end| {
+            let range = provenance.range(offset, end);
+            (range.start, range.end)
         };
-        assert_eq!(place(2, 10), (107, 131));
-        assert_eq!(place(2, 14), (107, 137));
-        assert_eq!(place(12, 25), (135, 152));
-        assert_eq!(place(25, 50), (143, 152));
+        assert_eq!(range(2, 10), (107, 131));
+        assert_eq!(range(2, 14), (107, 137));
+        assert_eq!(range(12, 25), (135, 152));
+        assert_eq!(range(25, 50), (143, 152));
         assert_eq!(provenance.latest(0, 10), at(2));
         assert_eq!(provenance.latest(0, 30), at(5));
     }

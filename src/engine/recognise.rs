@@ -9,7 +9,7 @@
 use crate::direction::Direction;
 use crate::flow::{End, PerEnd};
 use crate::layer::held::Held;
-use crate::layer::{self, Place, Stream, proxy, tls, websocket};
+use crate::layer::{self, ByteRange, Chunk, proxy, tls, websocket};
 use crate::mqtt::plausible::{self, Evidence};
 use crate::mqtt::varint::{self, Varint};
 use crate::mqtt::{Resync, Version};
@@ -255,13 +255,13 @@ pub(super) struct Prefix {
     lost: PerEnd<bool>,
     /// By end, a hole of unknown length before its first byte: nobody is told of
     /// it if no byte comes.
-    holes: PerEnd<Option<Place>>,
+    holes: PerEnd<Option<ByteRange>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Came {
     Data(End),
-    Gap(End, Place, Option<u64>),
+    Gap(End, ByteRange, Option<u64>),
 }
 
 /// Most bytes that are held while nothing is clear: an HTTP request has room.
@@ -269,23 +269,23 @@ const LONGEST: usize = 16 << 10;
 
 impl Prefix {
     /// Takes what one side sends next.
-    pub(super) fn push(&mut self, from: End, stream: Stream<'_>) -> Found {
+    pub(super) fn push(&mut self, from: End, chunk: Chunk<'_>) -> Found {
         let held = &mut self.held[from];
         let hole = &mut self.holes[from];
-        match stream {
-            Stream::Data(piece) => {
-                if let Some(place) = hole.take() {
-                    self.order.push(Came::Gap(from, place, None));
+        match chunk {
+            Chunk::Data(piece) => {
+                if let Some(range) = hole.take() {
+                    self.order.push(Came::Gap(from, range, None));
                 }
                 self.order.push(Came::Data(from));
                 held.push(piece);
             }
-            Stream::Gap { place, len: None } if held.is_empty() && !self.lost[from] => {
-                let start = hole.map_or(place.start, |hole| hole.start);
-                *hole = Some(Place { start, ..place });
+            Chunk::Gap { range, len: None } if held.is_empty() && !self.lost[from] => {
+                let start = hole.map_or(range.start, |hole| hole.start);
+                *hole = Some(ByteRange { start, ..range });
             }
-            Stream::Gap { place, len } => {
-                self.order.push(Came::Gap(from, place, len));
+            Chunk::Gap { range, len } => {
+                self.order.push(Came::Gap(from, range, len));
                 self.lost[from] |= len != Some(0);
             }
         }
@@ -338,6 +338,15 @@ impl Prefix {
         }
     }
 
+    /// The layer that what one side has sent so far begins with, if any.
+    pub(super) fn carrier(
+        &self,
+        from: End,
+        direction: Direction,
+    ) -> Result<Option<Carrier>, TooFew> {
+        carrier(self.held[from].bytes(), direction)
+    }
+
     /// Whether what one side has sent so far, of a connection that was joined in
     /// its middle on a port of TLS, is MQTT all the same: not as long as a segment
     /// begins like a TLS record, and only by evidence that would also find MQTT
@@ -385,18 +394,18 @@ impl Prefix {
     }
 
     /// Tells again what was held, in the order in which it came.
-    pub(super) fn replay(&self, mut out: impl FnMut(End, Stream<'_>)) {
+    pub(super) fn replay(&self, mut out: impl FnMut(End, Chunk<'_>)) {
         let (mut a, mut b) = (self.held.a.pieces(), self.held.b.pieces());
         for &came in &self.order {
             match came {
-                Came::Gap(from, place, len) => out(from, Stream::Gap { place, len }),
+                Came::Gap(from, range, len) => out(from, Chunk::Gap { range, len }),
                 Came::Data(from) => {
                     let next = match from {
                         End::A => a.next(),
                         End::B => b.next(),
                     };
                     if let Some(piece) = next {
-                        out(from, Stream::Data(piece));
+                        out(from, Chunk::Data(piece));
                     }
                 }
             }
@@ -404,10 +413,10 @@ impl Prefix {
     }
 
     /// Tells of holes behind which nothing has come yet.
-    pub(super) fn replay_holes(&self, mut out: impl FnMut(End, Stream<'_>)) {
+    pub(super) fn replay_holes(&self, mut out: impl FnMut(End, Chunk<'_>)) {
         for end in End::ALL {
-            if let Some(place) = self.holes[end] {
-                out(end, Stream::Gap { place, len: None });
+            if let Some(range) = self.holes[end] {
+                out(end, Chunk::Gap { range, len: None });
             }
         }
     }

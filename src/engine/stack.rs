@@ -1,8 +1,8 @@
 //! The layers between the TCP streams of one connection and its MQTT streams.
 //!
 //! ```text
-//! StreamEvent ─→ Undecided ─→ Proxy ─→ Undecided ─→ Tls ─→ Undecided ─→ WebSocket ─→ Undecided ─→ Mqtt
-//!                    └──────────────────────────────────── any of them may be left out ──────────┘
+//! Chunk ─→ Undecided ─→ Proxy ─→ Undecided ─→ Tls ─→ Undecided ─→ WebSocket ─→ Undecided ─→ Mqtt
+//!              └──────────────────────────────────── any of them may be left out ──────────┘
 //! ```
 //! Each [`Node`] is a layer with what lies above it. What lies above is
 //! undecided until its first bytes tell: the same question, by the same code, at
@@ -20,7 +20,7 @@ use super::{Context, Decode};
 use crate::direction::Direction;
 use crate::flow::{At, Closed, End, FlowInfo, StreamEvent, TcpFact};
 use crate::frame::Connection;
-use crate::layer::{Piece, Place, Stream};
+use crate::layer::Chunk;
 use crate::limits;
 use climb::{Above, Climb};
 use node::Node;
@@ -36,31 +36,23 @@ pub(super) struct Stack {
 }
 
 impl Stack {
-    /// The layers of a connection on a port that is known to carry MQTT in one.
-    pub(super) fn expecting(
+    /// A connection on a port that is known to carry MQTT.
+    pub(super) fn on_known_port(
         known: Decode,
-        mut conversation: Box<Conversation>,
+        conversation: Box<Conversation>,
         client: End,
     ) -> Self {
-        // Nothing was said yet.
-        let _ = conversation.take_back();
-        Self::new(
-            client,
-            Some(known),
-            Some(conversation),
-            Node::undecided(None),
-        )
+        let bottom = Node::undecided(None);
+        Self::new(client, Some(known), Some(conversation), bottom)
     }
 
-    /// The layers of a connection that turned out to have one, on a port that is
-    /// known to carry MQTT.
-    pub(super) fn found(carrier: Carrier, conversation: Box<Conversation>, client: End) -> Self {
-        let bottom = Node::layer(carrier);
-        Self::new(client, Some(Decode::Mqtt), Some(conversation), bottom)
+    /// A connection on any other port that begins with a CONNECT.
+    pub(super) fn plain(conversation: Box<Conversation>, client: End) -> Self {
+        Self::new(client, None, Some(conversation), Node::Mqtt)
     }
 
-    /// The layers of a connection on any other port.
-    pub(super) fn probed(carrier: Carrier, client: End) -> Self {
+    /// A connection on any other port that begins with a layer.
+    pub(super) fn layered(carrier: Carrier, client: End) -> Self {
         Self::new(client, None, None, Node::layer(carrier))
     }
 
@@ -123,9 +115,9 @@ impl Stack {
         now: At,
         cx: &mut Context<'_, '_>,
     ) {
-        match stream(event) {
-            Some(stream) => self.push(flow, from, stream, now, cx),
-            None => {
+        match event {
+            StreamEvent::Chunk(chunk) => self.push(flow, from, chunk, now, cx),
+            _ => {
                 if let Some(conversation) = &self.above.conversation {
                     conversation.happened(from, event, now, cx.out);
                 }
@@ -133,28 +125,33 @@ impl Stack {
         }
     }
 
-    /// Takes the next piece of a direction.
+    /// Takes the next chunk of a direction. Where the TCP streams are the MQTT
+    /// streams it goes straight to the conversation.
     pub(super) fn push(
         &mut self,
         flow: &FlowInfo,
         from: End,
-        stream: Stream<'_>,
+        chunk: Chunk<'_>,
         now: At,
         cx: &mut Context<'_, '_>,
     ) {
         let direction = direction_of(from, self.client);
-        let (Stream::Data(Piece { place, .. }) | Stream::Gap { place, .. }) = stream;
-        self.above.order[direction].begin(place.start);
+        let range = chunk.range();
         if let Some(conversation) = &mut self.above.conversation {
             let from_start = flow.from_start[from];
             conversation.begins(direction, flow, from, from_start);
-            match stream {
-                Stream::Data(_) => conversation.read(direction, place.end),
-                Stream::Gap { .. } => conversation.read_gap(direction, place.end),
+            if let Node::Mqtt = self.bottom {
+                conversation.read(direction, range.end);
+                return conversation.take(direction, chunk, now, cx);
+            }
+            match chunk {
+                Chunk::Data(_) => conversation.read(direction, range.end),
+                Chunk::Gap { .. } => conversation.read_gap(direction, range.end),
             }
         }
+        self.above.order[direction].begin(range.start);
         self.with(flow, now, cx, |bottom, climb| {
-            bottom.push(direction, stream, climb)
+            bottom.push(direction, chunk, climb)
         });
     }
 
@@ -219,27 +216,6 @@ impl Stack {
         if let Some(mut conversation) = self.above.conversation {
             conversation.close(how, now, cx);
         }
-    }
-}
-
-/// What TCP hands on, if it is a part of the stream.
-pub(super) fn stream(event: StreamEvent<'_>) -> Option<Stream<'_>> {
-    let place = |start, len| Place {
-        start,
-        end: start + len,
-    };
-    match event {
-        StreamEvent::Data { offset, bytes, at } => Some(Stream::Data(Piece {
-            bytes,
-            place: place(offset, bytes.len() as u64),
-            at,
-            seal: None,
-        })),
-        StreamEvent::Gap { offset, len } => Some(Stream::Gap {
-            place: place(offset, len),
-            len: Some(len),
-        }),
-        _ => None,
     }
 }
 

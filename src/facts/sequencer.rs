@@ -30,7 +30,7 @@ use crate::engine::{Output, Tcp};
 use crate::event::{Event, EventKind};
 use crate::flow::TcpFact;
 use crate::frame::{Connection, Direction, MQTTFrame, PerDirection, Received};
-use crate::layer::{Note, Place};
+use crate::layer::{ByteRange, Note};
 use crate::limits;
 use crate::mqtt::{self, FixedHeader, Text, Version};
 use crate::packet::PacketRef;
@@ -62,7 +62,7 @@ struct Pending {
 
 #[derive(Debug)]
 struct Held {
-    /// Place in the order of capture.
+    /// ByteRange in the order of capture.
     turn: u64,
     /// Position in its direction after which it comes.
     end: u64,
@@ -95,7 +95,7 @@ struct HeldFrame {
     last: PacketRef,
     time: Timestamp,
     offset: u64,
-    place: Place,
+    range: ByteRange,
     started: Timestamp,
     received: Received,
 }
@@ -448,7 +448,7 @@ impl HeldFrame {
             last: frame.last,
             time: frame.time,
             offset: frame.offset,
-            place: frame.place,
+            range: frame.range,
             started: frame.started,
             received: frame.received,
         }
@@ -479,7 +479,7 @@ impl HeldFrame {
             last: self.last,
             time: self.time,
             offset: self.offset,
-            place: self.place,
+            range: self.range,
             started: self.started,
             received: self.received,
         });

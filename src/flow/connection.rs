@@ -10,9 +10,8 @@ use crate::time::Timestamp;
 use super::duplicates::RecentDuplicates;
 use super::event::{Carried, Closed, FlowInfo, Handler, Interest, Reset, StreamEvent, TcpFact};
 use super::history::History;
-use super::key::FlowKey;
+use super::key::{FlowKey, Slot};
 use super::reassembler::{Payload, Reassembler, Sending};
-use super::table::Slot;
 use super::{At, End, PerEnd};
 
 /// Sequence numbers further apart than this belong to different connections,

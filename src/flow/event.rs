@@ -4,28 +4,13 @@ use std::time::Duration;
 
 use crate::net::{Endpoint, TcpFlags};
 
-use super::{At, End, PerEnd};
+use super::{At, Chunk, End, PerEnd};
 
 /// What a direction of a connection pushes out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum StreamEvent<'a> {
-    /// Bytes in order, and the packet that carried them.
-    Data {
-        /// Position in the stream.
-        offset: u64,
-        /// The bytes; never empty.
-        bytes: &'a [u8],
-        /// Packet that carried them, which may be an earlier one than the one
-        /// being read.
-        at: At,
-    },
-    /// Bytes that the capture lacks.
-    Gap {
-        /// Position in the stream.
-        offset: u64,
-        /// How many.
-        len: u64,
-    },
+    /// Bytes in order, or a gap.
+    Chunk(Chunk<'a>),
     /// Bytes that differ from those that another segment has at the same
     /// positions.
     Conflict {

@@ -96,7 +96,7 @@ impl History {
     /// passed on before, as far as that is still remembered.
     pub(super) fn differing(&self, newest: Newest, offset: u64, bytes: &[u8]) -> u64 {
         let end = offset + bytes.len() as u64;
-        let mut differing = 0;
+        let mut count = 0;
         let mut next = newest;
         while let Some(entry) = next
             .checked_sub(self.first)
@@ -108,15 +108,23 @@ impl History {
                 let ours = &bytes[(from - offset) as usize..(to - offset) as usize];
                 let start = entry.at as usize + (from - entry.offset) as usize;
                 let theirs = &self.ring[start..start + ours.len()];
-                differing += super::reassembler::differing(ours, theirs);
+                count += differing(ours, theirs);
             }
             if entry.offset <= offset {
                 break;
             }
             next = entry.older;
         }
-        differing
+        count
     }
+}
+
+/// How many bytes of two slices of one length differ.
+pub(super) fn differing(a: &[u8], b: &[u8]) -> u64 {
+    if a == b {
+        return 0;
+    }
+    a.iter().zip(b).filter(|(a, b)| a != b).count() as u64
 }
 
 #[cfg(test)]

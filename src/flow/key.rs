@@ -1,4 +1,5 @@
-//! The direction-free name of a TCP connection.
+//! How a TCP connection is named: by its endpoints, and by its place in the
+//! table.
 
 use std::net::IpAddr;
 use std::ops::{Index, IndexMut};
@@ -113,6 +114,13 @@ impl FlowKey {
             }
         }
     }
+}
+
+/// A place in the table, and which connection was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Slot {
+    pub(super) index: u32,
+    pub(super) number: u64,
 }
 
 fn to_v6(addr: IpAddr) -> u128 {

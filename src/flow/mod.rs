@@ -16,6 +16,7 @@
 //! overlap with different bytes the first wins and the conflict is reported,
 //! because a tap cannot know which one the receiver took.
 
+mod chunk;
 mod connection;
 mod duplicates;
 mod event;
@@ -24,6 +25,7 @@ mod key;
 mod reassembler;
 mod table;
 
+pub use chunk::{ByteRange, Chunk, Data, Seal};
 pub use event::{Carried, Closed, FlowInfo, Handler, Interest, Kept, Reset, StreamEvent, TcpFact};
 pub use key::{End, PerEnd};
 pub use table::FlowTable;

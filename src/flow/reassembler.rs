@@ -20,8 +20,8 @@ use std::time::Duration;
 use crate::limits::WAITING_SEGMENT;
 use crate::time::Timestamp;
 
-use super::history::{History, Newest};
-use super::{At, Kept, StreamEvent};
+use super::history::{History, Newest, differing};
+use super::{At, ByteRange, Chunk, Data, Kept, StreamEvent};
 
 /// A segment's payload that waits for the bytes before it.
 #[derive(Debug)]
@@ -307,11 +307,15 @@ impl Reassembler {
             return;
         }
         history.remember(&mut self.newest, self.next, bytes);
-        out(StreamEvent::Data {
-            offset: self.next,
+        out(StreamEvent::Chunk(Chunk::Data(Data {
             bytes,
+            range: ByteRange {
+                start: self.next,
+                end: self.next + bytes.len() as u64,
+            },
             at,
-        });
+            seal: None,
+        })));
         self.advance(bytes.len() as u64);
     }
 
@@ -326,10 +330,13 @@ impl Reassembler {
         if len == 0 {
             return;
         }
-        out(StreamEvent::Gap {
-            offset: self.next,
-            len,
-        });
+        out(StreamEvent::Chunk(Chunk::Gap {
+            range: ByteRange {
+                start: self.next,
+                end: self.next + len,
+            },
+            len: Some(len),
+        }));
         if self.gaps.len() == GAPS_KEPT {
             self.gaps.remove(0);
         }
@@ -586,14 +593,6 @@ impl Reassembler {
             }
         }
     }
-}
-
-/// How many bytes of two slices of one length differ.
-pub(super) fn differing(a: &[u8], b: &[u8]) -> u64 {
-    if a == b {
-        return 0;
-    }
-    a.iter().zip(b).filter(|(a, b)| a != b).count() as u64
 }
 
 #[cfg(test)]

@@ -12,15 +12,8 @@ use crate::time::Timestamp;
 use super::connection::Flow;
 use super::event::{Closed, FlowInfo, Handler};
 use super::history::History;
-use super::key::FlowKey;
+use super::key::{FlowKey, Slot};
 use super::{At, End, PerEnd};
-
-/// A place in the table, and which connection was there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Slot {
-    index: u32,
-    number: u64,
-}
 
 /// All TCP connections of a capture.
 #[derive(Debug)]

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Piece, Place, Seal};
+use super::{ByteRange, Data, Seal};
 use crate::flow::At;
 
 /// Pieces in order, together one slice.
@@ -24,18 +24,18 @@ pub(crate) struct Held {
 struct Part {
     /// Position after it, counted from the first byte that was ever held.
     end: u64,
-    place: Place,
+    range: ByteRange,
     at: At,
     seal: Option<Seal>,
 }
 
 impl Held {
     /// Another piece.
-    pub(crate) fn push(&mut self, piece: Piece<'_>) {
+    pub(crate) fn push(&mut self, piece: Data<'_>) {
         self.bytes.extend_from_slice(piece.bytes);
         self.parts.push_back(Part {
             end: self.gone + self.bytes.len() as u64,
-            place: piece.place,
+            range: piece.range,
             at: piece.at,
             seal: piece.seal,
         });
@@ -65,16 +65,16 @@ impl Held {
     }
 
     /// The pieces, as they were pushed.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Data<'_>> {
         let mut rest = self.bytes.as_slice();
         let mut from = self.gone;
         self.parts.iter().map_while(move |part| {
             let len = usize::try_from(part.end - from).ok()?;
             let (bytes, after) = rest.split_at_checked(len)?;
             (rest, from) = (after, part.end);
-            Some(Piece {
+            Some(Data {
                 bytes,
-                place: part.place,
+                range: part.range,
                 at: part.at,
                 seal: part.seal,
             })
@@ -82,7 +82,7 @@ impl Held {
     }
 
     /// Lets the first `count` bytes go, and shows them once more.
-    pub(crate) fn let_go(&mut self, count: usize, mut each: impl FnMut(Piece<'_>)) {
+    pub(crate) fn let_go(&mut self, count: usize, mut each: impl FnMut(Data<'_>)) {
         let mut left = count.min(self.bytes.len());
         let (mut whole, mut cut) = (0, None);
         for piece in self.pieces() {
@@ -90,7 +90,7 @@ impl Held {
                 let (before, after) = piece.split_at(left);
                 if left > 0 {
                     each(before);
-                    cut = Some(after.place);
+                    cut = Some(after.range);
                 }
                 break;
             }
@@ -99,8 +99,8 @@ impl Held {
             whole += 1;
         }
         self.parts.drain(..whole);
-        if let (Some(place), Some(part)) = (cut, self.parts.front_mut()) {
-            part.place = place;
+        if let (Some(range), Some(part)) = (cut, self.parts.front_mut()) {
+            part.range = range;
         }
         let count = count.min(self.bytes.len());
         self.bytes.drain(..count);
@@ -121,9 +121,9 @@ mod tests {
         let mut held = Held::default();
         for (bytes, start) in [(&b"abc"[..], 10), (b"de", 20), (b"fghi", 22)] {
             let end = start + bytes.len() as u64;
-            held.push(Piece {
+            held.push(Data {
                 bytes,
-                place: Place { start, end },
+                range: ByteRange { start, end },
                 at: At::default(),
                 seal: None,
             });
@@ -131,11 +131,11 @@ mod tests {
         assert!(held.ends_piece(3) && held.ends_piece(5) && !held.ends_piece(4));
         let mut gone = Vec::new();
         held.let_go(4, |piece| {
-            gone.push((piece.bytes.to_vec(), piece.place.start))
+            gone.push((piece.bytes.to_vec(), piece.range.start))
         });
         assert_eq!(gone, [(b"abc".to_vec(), 10), (b"d".to_vec(), 20)]);
         assert!(held.ends_piece(1) && held.ends_piece(5));
-        let rest: Vec<_> = held.pieces().map(|p| (p.bytes, p.place.start)).collect();
+        let rest: Vec<_> = held.pieces().map(|p| (p.bytes, p.range.start)).collect();
         assert_eq!(rest, [(&b"e"[..], 21), (b"fghi", 22)]);
         held.let_go(9, |_| ());
         assert_eq!(held.pieces().count(), 0);

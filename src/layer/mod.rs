@@ -6,15 +6,15 @@
 //! Stream └─────────┘  │  keys   │  │ frames    │   Stream
 //!                     └─────────┘  └───────────┘
 //! ```
-//! Each layer takes the [`Stream`] of both directions and pushes out another,
+//! Each layer takes the [`Chunk`] of both directions and pushes out another,
 //! so that any of them can be left out. Nothing here knows files, clocks, flows
 //! or what MQTT packets mean.
 //!
-//! Positions are those of the TCP stream all the way up ([`Place`]): a layer
+//! Positions are those of the TCP stream all the way up ([`ByteRange`]): a layer
 //! that hands on bytes says where they came from, not where they would be in a
 //! stream of its own. So whoever has an MQTT packet in hand knows which
 //! segments carried it and when the peer had all of it, however deep it was
-//! wrapped; and what a layer keeps for itself is told as [`Passed::Own`], so
+//! wrapped; and what a layer keeps for itself is told as [`LayerOutput::Own`], so
 //! that every byte of the TCP stream is told exactly once.
 
 pub(crate) mod held;
@@ -22,125 +22,27 @@ pub mod proxy;
 pub mod tls;
 pub mod websocket;
 
-use std::fmt;
-
 use crate::direction::Direction;
 use crate::flow::At;
+pub use crate::flow::{ByteRange, Chunk, Data, Seal};
 use crate::net::Endpoint;
-
-/// A stretch of one direction's TCP stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// Position of its first byte.
-    pub start: u64,
-    /// Position after its last byte.
-    pub end: u64,
-}
-
-impl Place {
-    /// How many bytes it has.
-    pub const fn len(self) -> u64 {
-        self.end - self.start
-    }
-
-    /// Whether it has none.
-    pub const fn is_empty(self) -> bool {
-        self.end == self.start
-    }
-}
-
-/// What has to be there as a whole before any byte in it can be read: a TLS
-/// record, a compressed message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seal {
-    /// Position in the TCP stream after it.
-    pub end: u64,
-    /// The packet that completed it: the latest that brought a part of it.
-    pub at: At,
-}
-
-impl Seal {
-    /// The one that is broken later, of a layer and those below it.
-    pub fn outer(self, below: Option<Self>) -> Self {
-        let Some(below) = below else { return self };
-        let later = |a: At, b: At| match (a.time, a.packet) >= (b.time, b.packet) {
-            true => a,
-            false => b,
-        };
-        Self {
-            end: self.end.max(below.end),
-            at: later(self.at, below.at),
-        }
-    }
-}
-
-/// Bytes of one direction, in order.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Piece<'a> {
-    /// The bytes; never empty.
-    pub bytes: &'a [u8],
-    /// Where they lie in the TCP stream. As many bytes there as here, except
-    /// where they were compressed: then together.
-    pub place: Place,
-    /// The packet that brought them.
-    pub at: At,
-    /// What they are sealed in.
-    pub seal: Option<Seal>,
-}
-
-impl<'a> Piece<'a> {
-    /// Cuts it in two, `len` bytes from its start.
-    pub fn split_at(self, len: usize) -> (Self, Self) {
-        let (before, after) = self.bytes.split_at(len);
-        let total = self.bytes.len() as u64;
-        // Compressed bytes have no places of their own: in proportion.
-        let cut = match self.place.len() == total {
-            true => self.place.start + len as u64,
-            false => self.place.start + self.place.len() * len as u64 / total.max(1),
-        };
-        let part = |bytes, start, end| Self {
-            bytes,
-            place: Place { start, end },
-            ..self
-        };
-        (
-            part(before, self.place.start, cut),
-            part(after, cut, self.place.end),
-        )
-    }
-}
-
-/// What one layer hands to the next.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Stream<'a> {
-    /// Bytes.
-    Data(Piece<'a>),
-    /// Bytes that the capture lacks.
-    Gap {
-        /// Where, in the TCP stream.
-        place: Place,
-        /// How many bytes *of the stream that is handed on*; `None` where only
-        /// a key or a header that is lost too could tell.
-        len: Option<u64>,
-    },
-}
 
 /// What a layer pushes out.
 #[derive(Clone, Copy, Debug)]
-pub enum Passed<'a> {
+pub enum LayerOutput<'a> {
     /// For the next layer.
-    Stream(Stream<'a>),
+    Chunk(Chunk<'a>),
     /// Bytes that the layer has for itself. With the places of
-    /// [`Passed::Stream`] they are all of what the layer was given; places of
+    /// [`LayerOutput::Chunk`] they are all of what the layer was given; places of
     /// one direction ascend.
-    Own(Place, Own),
+    Own(ByteRange, LayerBytes),
     /// Something that a reader wants to know.
     Note(Note, At),
 }
 
 /// What bytes of a layer are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Own {
+pub enum LayerBytes {
     /// PROXY protocol header.
     Proxy,
     /// TLS handshake, change of cipher and ticket records, whole.
@@ -149,7 +51,7 @@ pub enum Own {
     TlsAlert,
     /// What a TLS record of application data begins with: header, nonce. All of
     /// the record that could be read or not lies between it and its
-    /// [`Own::TlsRecordEnd`].
+    /// [`LayerBytes::TlsRecordEnd`].
     TlsRecord,
     /// What it ends with: tag, inner type, padding.
     TlsRecordEnd,
@@ -250,10 +152,4 @@ pub enum Answer {
 }
 
 /// Takes what a layer pushes out.
-pub type Sink<'a> = &'a mut dyn FnMut(Direction, Passed<'_>);
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}..{}", self.start, self.end)
-    }
-}
+pub type Sink<'a> = &'a mut dyn FnMut(Direction, LayerOutput<'_>);

@@ -17,7 +17,7 @@ use nom::IResult;
 use nom::Parser;
 use nom::number::complete::{be_u16, be_u32, be_u128};
 
-use super::{Answer, Note, Own, Passed, Piece, Place, Sink, Stream};
+use super::{Answer, ByteRange, Chunk, Data, LayerBytes, LayerOutput, Note, Sink};
 use crate::flow::At;
 use crate::net::Endpoint;
 
@@ -79,11 +79,11 @@ impl Proxy {
     }
 
     /// Takes what comes next one way.
-    pub fn push(&mut self, direction: Direction, stream: Stream<'_>, out: Sink<'_>) {
-        match (direction, stream) {
-            (Direction::Up, Stream::Data(piece)) => self.data(piece, out),
-            (Direction::Up, Stream::Gap { place, len }) => self.gap(place, len, out),
-            (Direction::Down, _) => out(direction, Passed::Stream(stream)),
+    pub fn push(&mut self, direction: Direction, chunk: Chunk<'_>, out: Sink<'_>) {
+        match (direction, chunk) {
+            (Direction::Up, Chunk::Data(piece)) => self.data(piece, out),
+            (Direction::Up, Chunk::Gap { range, len }) => self.gap(range, len, out),
+            (Direction::Down, _) => out(direction, LayerOutput::Chunk(chunk)),
         }
     }
 
@@ -95,7 +95,7 @@ impl Proxy {
         }
     }
 
-    fn data(&mut self, piece: Piece<'_>, out: Sink<'_>) {
+    fn data(&mut self, piece: Data<'_>, out: Sink<'_>) {
         self.last = piece.at;
         let mut rest = piece;
         while !rest.bytes.is_empty() {
@@ -109,18 +109,18 @@ impl Proxy {
                         self.state = State::Passing;
                     }
                     let (mine, after) = rest.split_at(here);
-                    own(mine.place, Own::Proxy, out);
+                    own(mine.range, LayerBytes::Proxy, out);
                     rest = after;
                 }
-                State::Passing => return out(Direction::Up, Passed::Stream(Stream::Data(rest))),
-                State::Unread => return own(rest.place, Own::Unread, out),
+                State::Passing => return out(Direction::Up, LayerOutput::Chunk(Chunk::Data(rest))),
+                State::Unread => return own(rest.range, LayerBytes::Unread, out),
             }
         }
     }
 
     /// Takes as much of a piece as belongs to the header; returns what lies
     /// after it.
-    fn header<'a>(&mut self, piece: Piece<'a>, out: Sink<'_>) -> Piece<'a> {
+    fn header<'a>(&mut self, piece: Data<'a>, out: Sink<'_>) -> Data<'a> {
         let State::Header(kept) = &mut self.state else {
             return piece;
         };
@@ -150,28 +150,34 @@ impl Proxy {
             }
             Found::Endless => {
                 self.state = State::Unread;
-                own(mine.place, Own::Unread, out);
+                own(mine.range, LayerBytes::Unread, out);
                 let why = "a PROXY header that does not end within 107 bytes";
-                out(Direction::Up, Passed::Note(Note::Broken(why), piece.at));
+                out(
+                    Direction::Up,
+                    LayerOutput::Note(Note::Broken(why), piece.at),
+                );
                 return rest;
             }
         };
-        own(mine.place, Own::Proxy, out);
+        own(mine.range, LayerBytes::Proxy, out);
         if let Some(note) = note {
-            out(Direction::Up, Passed::Note(note, piece.at));
+            out(Direction::Up, LayerOutput::Note(note, piece.at));
         }
         rest
     }
 
-    fn gap(&mut self, place: Place, len: Option<u64>, out: Sink<'_>) {
+    fn gap(&mut self, range: ByteRange, len: Option<u64>, out: Sink<'_>) {
         let left = match &self.state {
             State::Passing | State::Unread => {
-                return out(Direction::Up, Passed::Stream(Stream::Gap { place, len }));
+                return out(Direction::Up, LayerOutput::Chunk(Chunk::Gap { range, len }));
             }
             State::Tail(left) => Some(*left),
             State::Header(kept) => {
                 let why = "a part of the PROXY header was lost";
-                out(Direction::Up, Passed::Note(Note::Broken(why), self.last));
+                out(
+                    Direction::Up,
+                    LayerOutput::Note(Note::Broken(why), self.last),
+                );
                 binary_len(kept).map(|whole| whole - kept.len() as u64)
             }
         };
@@ -180,22 +186,22 @@ impl Proxy {
             self.state = State::Passing;
             return out(
                 Direction::Up,
-                Passed::Stream(Stream::Gap { place, len: None }),
+                LayerOutput::Chunk(Chunk::Gap { range, len: None }),
             );
         };
         let inside = left.min(len);
-        let cut = place.start + inside.min(place.len());
+        let cut = range.start + inside.min(range.len());
         let (header, rest) = (
-            Place { end: cut, ..place },
-            Place {
+            ByteRange { end: cut, ..range },
+            ByteRange {
                 start: cut,
-                ..place
+                ..range
             },
         );
         // Nothing of what is passed on is lost with the header.
-        let mut gap = |place, len| {
+        let mut gap = |range, len| {
             let len = Some(len);
-            out(Direction::Up, Passed::Stream(Stream::Gap { place, len }));
+            out(Direction::Up, LayerOutput::Chunk(Chunk::Gap { range, len }));
         };
         gap(header, 0);
         if len > inside {
@@ -208,9 +214,9 @@ impl Proxy {
     }
 }
 
-fn own(place: Place, own: Own, out: Sink<'_>) {
-    if !place.is_empty() {
-        out(Direction::Up, Passed::Own(place, own));
+fn own(range: ByteRange, own: LayerBytes, out: Sink<'_>) {
+    if !range.is_empty() {
+        out(Direction::Up, LayerOutput::Own(range, own));
     }
 }
 
@@ -369,7 +375,7 @@ mod tests {
         header: u64,
         unread: u64,
         notes: Vec<Note>,
-        gaps: Vec<(Place, Option<u64>)>,
+        gaps: Vec<(ByteRange, Option<u64>)>,
         end: u64,
     }
 
@@ -380,45 +386,45 @@ mod tests {
         cuts.retain(|cut| *cut <= hole.start || *cut >= hole.end);
         cuts.sort_unstable();
         for pair in cuts.windows(2).filter(|pair| pair[0] < pair[1]) {
-            let place = Place {
+            let range = ByteRange {
                 start: pair[0] as u64,
                 end: pair[1] as u64,
             };
-            let stream = match hole.contains(&pair[0]) {
-                true => Stream::Gap {
-                    place,
-                    len: Some(place.len()),
+            let chunk = match hole.contains(&pair[0]) {
+                true => Chunk::Gap {
+                    range,
+                    len: Some(range.len()),
                 },
-                false => Stream::Data(Piece {
+                false => Chunk::Data(Data {
                     bytes: &bytes[pair[0]..pair[1]],
-                    place,
+                    range,
                     at: At::default(),
                     seal: None,
                 }),
             };
-            proxy.push(Direction::Up, stream, &mut |direction, passed| {
+            proxy.push(Direction::Up, chunk, &mut |direction, passed| {
                 assert_eq!(direction, Direction::Up);
-                let place = match passed {
-                    Passed::Stream(Stream::Data(piece)) => {
+                let range = match passed {
+                    LayerOutput::Chunk(Chunk::Data(piece)) => {
                         told.passed
-                            .extend(piece.bytes.iter().copied().zip(piece.place.start..));
-                        piece.place
+                            .extend(piece.bytes.iter().copied().zip(piece.range.start..));
+                        piece.range
                     }
-                    Passed::Stream(Stream::Gap { place, len }) => {
-                        told.gaps.push((place, len));
-                        place
+                    LayerOutput::Chunk(Chunk::Gap { range, len }) => {
+                        told.gaps.push((range, len));
+                        range
                     }
-                    Passed::Own(place, own) => {
+                    LayerOutput::Own(range, own) => {
                         match own {
-                            Own::Proxy => told.header += place.len(),
-                            _ => told.unread += place.len(),
+                            LayerBytes::Proxy => told.header += range.len(),
+                            _ => told.unread += range.len(),
                         }
-                        place
+                        range
                     }
-                    Passed::Note(note, _) => return told.notes.push(note),
+                    LayerOutput::Note(note, _) => return told.notes.push(note),
                 };
-                assert_eq!(place.start, told.end);
-                told.end = place.end;
+                assert_eq!(range.start, told.end);
+                told.end = range.end;
             });
             assert!(proxy.kept() <= 256);
         }
@@ -508,32 +514,32 @@ mod tests {
         let broken = Note::Broken("a part of the PROXY header was lost");
         let told = read(&bytes, &[], 20..30);
         assert_eq!(told.notes, [broken]);
-        assert_eq!(told.gaps, [(Place { start: 20, end: 30 }, Some(0))]);
+        assert_eq!(told.gaps, [(ByteRange { start: 20, end: 30 }, Some(0))]);
         assert_eq!(told.passed.len(), REST.len());
         // After the addresses nothing of interest is lost.
         let told = read(&bytes, &[], 29..V2.len() + 3);
         let cut = V2.len() as u64;
         let gaps = [(29, cut, 0), (cut, cut + 3, 3)];
-        let gaps = gaps.map(|(start, end, len)| (Place { start, end }, Some(len)));
+        let gaps = gaps.map(|(start, end, len)| (ByteRange { start, end }, Some(len)));
         assert_eq!(told.gaps, gaps);
         assert!(matches!(told.notes[..], [Note::Proxied { .. }]));
         // Where a line ends is lost with its end.
         let bytes = [V1, REST].concat();
         let told = read(&bytes, &[], 20..V1.len());
         let (start, end) = (20, V1.len() as u64);
-        assert_eq!(told.gaps, [(Place { start, end }, None)]);
+        assert_eq!(told.gaps, [(ByteRange { start, end }, None)]);
         assert_eq!(told.passed.len(), REST.len());
     }
 
     #[test]
     fn what_comes_down_is_passed_on() {
         let mut proxy = Proxy::new();
-        let place = Place { start: 3, end: 9 };
-        let gap = Stream::Gap { place, len: None };
+        let range = ByteRange { start: 3, end: 9 };
+        let gap = Chunk::Gap { range, len: None };
         let mut seen = 0;
         proxy.push(Direction::Down, gap, &mut |direction, passed| {
             assert!(
-                direction == Direction::Down && matches!(passed, Passed::Stream(s) if s == gap)
+                direction == Direction::Down && matches!(passed, LayerOutput::Chunk(s) if s == gap)
             );
             seen += 1;
         });

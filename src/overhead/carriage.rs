@@ -21,14 +21,14 @@ use super::label::{Label, NO_PARTS, Packet, Parts};
 use super::layer::Layer;
 use super::share::Share;
 use crate::engine::SpanKind;
-use crate::layer::{Own, Place};
+use crate::layer::{ByteRange, LayerBytes};
 use crate::limits;
 
 /// One direction of a connection with layers below MQTT.
 #[derive(Debug, Default)]
 pub(super) struct Carriage {
     /// Stretches without labels, in order.
-    spans: VecDeque<(Place, SpanKind)>,
+    spans: VecDeque<(ByteRange, SpanKind)>,
     /// Labels of control packets in the MQTT stream, in order, as far back as
     /// stretches need them.
     packets: VecDeque<Label>,
@@ -63,7 +63,7 @@ impl Part {
         }
     }
 
-    fn label(self, place: Place, parts: Parts) -> Label {
+    fn label(self, place: ByteRange, parts: Parts) -> Label {
         Label {
             start: place.start as i64,
             end: place.end as i64,
@@ -78,17 +78,17 @@ impl Part {
 
 /// The layer of what a layer has for itself, and what that is for where it
 /// carries no control packet.
-fn meaning(own: Own) -> (Layer, Purpose) {
+fn meaning(own: LayerBytes) -> (Layer, Purpose) {
     match own {
-        Own::Proxy => (Layer::Proxy, Purpose::Setup),
-        Own::TlsHandshake => (Layer::TlsHandshake, Purpose::Setup),
-        Own::TlsAlert => (Layer::TlsHandshake, Purpose::Teardown),
-        Own::TlsRecord | Own::TlsRecordEnd => (Layer::TlsRecord, Purpose::Unknown),
-        Own::WsUpgrade => (Layer::WsUpgrade, Purpose::Setup),
-        Own::WsFrame => (Layer::WsFrame, Purpose::Unknown),
-        Own::WsPing => (Layer::WsFrame, Purpose::Keepalive),
-        Own::WsClose => (Layer::WsFrame, Purpose::Teardown),
-        Own::Unread => (Layer::Unparsed, Purpose::Unknown),
+        LayerBytes::Proxy => (Layer::Proxy, Purpose::Setup),
+        LayerBytes::TlsHandshake => (Layer::TlsHandshake, Purpose::Setup),
+        LayerBytes::TlsAlert => (Layer::TlsHandshake, Purpose::Teardown),
+        LayerBytes::TlsRecord | LayerBytes::TlsRecordEnd => (Layer::TlsRecord, Purpose::Unknown),
+        LayerBytes::WsUpgrade => (Layer::WsUpgrade, Purpose::Setup),
+        LayerBytes::WsFrame => (Layer::WsFrame, Purpose::Unknown),
+        LayerBytes::WsPing => (Layer::WsFrame, Purpose::Keepalive),
+        LayerBytes::WsClose => (Layer::WsFrame, Purpose::Teardown),
+        LayerBytes::Unread => (Layer::Unparsed, Purpose::Unknown),
     }
 }
 
@@ -102,7 +102,7 @@ impl Carriage {
     /// The next stretch of the stream.
     pub(super) fn span(
         &mut self,
-        place: Place,
+        place: ByteRange,
         kind: SpanKind,
         share: Share,
         out: &mut impl FnMut(Label),
@@ -119,7 +119,7 @@ impl Carriage {
 
     /// Whether a stretch goes on with the last one, which then has it: a large
     /// message is many segments.
-    fn goes_on(&mut self, next: Place, kind: SpanKind) -> bool {
+    fn goes_on(&mut self, next: ByteRange, kind: SpanKind) -> bool {
         let Some((place, SpanKind::Mqtt { offset, len, seal })) = self.spans.back_mut() else {
             return false;
         };
@@ -198,7 +198,7 @@ impl Carriage {
         let cut = place.start + bytes as u64;
         let (rest, end) = (*offset + known, *offset + *len);
         let second = (
-            Place {
+            ByteRange {
                 start: cut,
                 end: place.end,
             },
@@ -220,7 +220,7 @@ impl Carriage {
         };
         match first {
             SpanKind::Mqtt { offset, len, .. } => offset + len <= self.known,
-            SpanKind::Own(Own::TlsRecord | Own::WsFrame) => {
+            SpanKind::Own(LayerBytes::TlsRecord | LayerBytes::WsFrame) => {
                 let (mut carried, whole) = self.carried_by_first();
                 whole && carried.all(|(offset, len)| offset + len <= self.known)
             }
@@ -232,11 +232,11 @@ impl Carriage {
     /// whether they are all of them.
     fn carried_by_first(&self) -> (impl Iterator<Item = (u64, u64)> + '_, bool) {
         let is_record =
-            self.spans.front().map(|&(_, kind)| kind) == Some(SpanKind::Own(Own::TlsRecord));
+            self.spans.front().map(|&(_, kind)| kind) == Some(SpanKind::Own(LayerBytes::TlsRecord));
         let ends = move |kind: SpanKind| match kind {
             SpanKind::Mqtt { .. } => false,
-            SpanKind::Own(Own::TlsRecord | Own::TlsRecordEnd) => is_record,
-            SpanKind::Own(Own::TlsHandshake | Own::TlsAlert) => true,
+            SpanKind::Own(LayerBytes::TlsRecord | LayerBytes::TlsRecordEnd) => is_record,
+            SpanKind::Own(LayerBytes::TlsHandshake | LayerBytes::TlsAlert) => true,
             SpanKind::Own(_) => !is_record,
         };
         let after = || self.spans.iter().skip(1).map(|&(_, kind)| kind);
@@ -256,10 +256,10 @@ impl Carriage {
         };
         match kind {
             SpanKind::Mqtt { offset, len, .. } => self.label_mqtt(place, offset, len, out),
-            SpanKind::Own(own @ (Own::TlsRecord | Own::WsFrame)) => {
+            SpanKind::Own(own @ (LayerBytes::TlsRecord | LayerBytes::WsFrame)) => {
                 self.label_carrier(place, own, share, out);
             }
-            SpanKind::Own(Own::TlsRecordEnd) => {
+            SpanKind::Own(LayerBytes::TlsRecordEnd) => {
                 let shares = std::mem::take(&mut self.record_end);
                 divide(place, Layer::TlsRecord, &shares, out);
             }
@@ -303,12 +303,12 @@ impl Carriage {
         found
     }
 
-    fn label_mqtt(&mut self, place: Place, offset: u64, len: u64, out: &mut impl FnMut(Label)) {
+    fn label_mqtt(&mut self, place: ByteRange, offset: u64, len: u64, out: &mut impl FnMut(Label)) {
         let within = self.packets_within(offset, offset + len);
         let weights: Vec<u64> = within.iter().map(|(_, from, to)| to - from).collect();
         let mut start = place.start;
         for ((label, from, to), bytes) in within.into_iter().zip(apportion(place.len(), &weights)) {
-            let place = Place {
+            let place = ByteRange {
                 start,
                 end: start + bytes,
             };
@@ -329,7 +329,13 @@ impl Carriage {
     }
 
     /// Divides what a record or frame has for itself.
-    fn label_carrier(&mut self, place: Place, own: Own, share: Share, out: &mut impl FnMut(Label)) {
+    fn label_carrier(
+        &mut self,
+        place: ByteRange,
+        own: LayerBytes,
+        share: Share,
+        out: &mut impl FnMut(Label),
+    ) {
         let (layer, purpose) = meaning(own);
         let mut parts: Vec<(Part, u64, bool)> = Vec::new();
         for (offset, len) in self.carried_by_first().0 {
@@ -354,14 +360,14 @@ impl Carriage {
             parts.push((part, 1, true));
         }
         let end = match own {
-            Own::TlsRecord => self.record_end_len(),
+            LayerBytes::TlsRecord => self.record_end_len(),
             _ => 0,
         };
         let weights = share.weights(parts.iter().map(|&(_, bytes, ends)| (bytes, ends)));
         let shares = apportion(place.len() + end, &weights);
         let shares: Vec<(Part, u64)> = parts.iter().map(|part| part.0).zip(shares).collect();
         let rest = divide(place, layer, &shares, out);
-        if own == Own::TlsRecord {
+        if own == LayerBytes::TlsRecord {
             self.record_end = rest;
         }
     }
@@ -369,7 +375,9 @@ impl Carriage {
     /// What a record or frame is for that carries no control packet.
     fn purpose_of_first(&self) -> Option<Purpose> {
         match self.spans.get(1)?.1 {
-            SpanKind::Own(Own::TlsRecord | Own::TlsRecordEnd | Own::WsFrame) => None,
+            SpanKind::Own(
+                LayerBytes::TlsRecord | LayerBytes::TlsRecordEnd | LayerBytes::WsFrame,
+            ) => None,
             SpanKind::Own(own) => Some(meaning(own).1),
             SpanKind::Mqtt { .. } => None,
         }
@@ -378,10 +386,14 @@ impl Carriage {
     /// Bytes of the end of the record that the first stretch begins.
     fn record_end_len(&self) -> u64 {
         let mut after = self.spans.iter().skip(1);
-        let next = after
-            .find(|(_, kind)| matches!(kind, SpanKind::Own(Own::TlsRecord | Own::TlsRecordEnd)));
+        let next = after.find(|(_, kind)| {
+            matches!(
+                kind,
+                SpanKind::Own(LayerBytes::TlsRecord | LayerBytes::TlsRecordEnd)
+            )
+        });
         match next {
-            Some((place, SpanKind::Own(Own::TlsRecordEnd))) => place.len(),
+            Some((place, SpanKind::Own(LayerBytes::TlsRecordEnd))) => place.len(),
             _ => 0,
         }
     }
@@ -390,7 +402,7 @@ impl Carriage {
 /// Gives each its share of a stretch, in order; returns what is left of the
 /// shares.
 fn divide(
-    place: Place,
+    place: ByteRange,
     layer: Layer,
     shares: &[(Part, u64)],
     out: &mut impl FnMut(Label),
@@ -400,7 +412,7 @@ fn divide(
     for &(part, bytes) in shares {
         let here = bytes.min(place.end - start);
         if here > 0 {
-            let place = Place {
+            let place = ByteRange {
                 start,
                 end: start + here,
             };
@@ -413,7 +425,7 @@ fn divide(
     }
     if start < place.end {
         // A record of which only the end is known.
-        let place = Place { start, ..place };
+        let place = ByteRange { start, ..place };
         out(Part::UNKNOWN.label(place, one_part(layer, place.len())));
     }
     rest
@@ -462,8 +474,8 @@ mod tests {
         }
     }
 
-    fn place(start: u64, end: u64) -> Place {
-        Place { start, end }
+    fn place(start: u64, end: u64) -> ByteRange {
+        ByteRange { start, end }
     }
 
     fn mqtt(offset: u64, len: u64) -> SpanKind {
@@ -490,13 +502,13 @@ mod tests {
         let share = Share::Proportional;
         carriage.span(
             place(0, 100),
-            SpanKind::Own(Own::TlsHandshake),
+            SpanKind::Own(LayerBytes::TlsHandshake),
             share,
             &mut out,
         );
         carriage.span(
             place(100, 105),
-            SpanKind::Own(Own::TlsRecord),
+            SpanKind::Own(LayerBytes::TlsRecord),
             share,
             &mut out,
         );
@@ -505,7 +517,7 @@ mod tests {
         carriage.packet(publish(10, 20, 2), share, &mut out);
         carriage.span(
             place(135, 152),
-            SpanKind::Own(Own::TlsRecordEnd),
+            SpanKind::Own(LayerBytes::TlsRecordEnd),
             share,
             &mut out,
         );
@@ -550,13 +562,23 @@ mod tests {
         let mut out = |label: Label| labels.push(short(&label));
         let mut carriage = Carriage::default();
         let share = Share::Proportional;
-        carriage.span(place(0, 4), SpanKind::Own(Own::WsFrame), share, &mut out);
+        carriage.span(
+            place(0, 4),
+            SpanKind::Own(LayerBytes::WsFrame),
+            share,
+            &mut out,
+        );
         // 20 bytes inflate to 40.
         carriage.span(place(4, 24), mqtt(0, 40), share, &mut out);
         carriage.packet(publish(0, 10, 1), share, &mut out);
         carriage.packet(publish(10, 30, 2), share, &mut out);
         assert_eq!(carriage.spans.len(), 2);
-        carriage.span(place(24, 30), SpanKind::Own(Own::WsPing), share, &mut out);
+        carriage.span(
+            place(24, 30),
+            SpanKind::Own(LayerBytes::WsPing),
+            share,
+            &mut out,
+        );
         assert_eq!(
             labels,
             [
@@ -586,7 +608,12 @@ mod tests {
         let mut out = |label: Label| labels.push(short(&label));
         let mut carriage = Carriage::default();
         let share = Share::Proportional;
-        carriage.span(place(0, 14), SpanKind::Own(Own::WsFrame), share, &mut out);
+        carriage.span(
+            place(0, 14),
+            SpanKind::Own(LayerBytes::WsFrame),
+            share,
+            &mut out,
+        );
         for at in 0..segments {
             let from = 14 + 10 * at;
             carriage.span(place(from, from + 10), mqtt(10 * at, 10), share, &mut out);
@@ -618,7 +645,12 @@ mod tests {
         };
         let mut carriage = Carriage::default();
         let share = Share::Completes;
-        carriage.span(place(0, 10), SpanKind::Own(Own::WsFrame), share, &mut out);
+        carriage.span(
+            place(0, 10),
+            SpanKind::Own(LayerBytes::WsFrame),
+            share,
+            &mut out,
+        );
         // Half as many bytes as they inflate to.
         carriage.span(
             place(10, 10 + 5 * packets),
@@ -653,11 +685,11 @@ mod tests {
                 at += gap / 2;
                 lost += gap / 2;
                 let kind = match kind {
-                    0 => SpanKind::Own(Own::TlsRecord),
-                    1 => SpanKind::Own(Own::TlsRecordEnd),
-                    2 => SpanKind::Own(Own::WsFrame),
-                    3 => SpanKind::Own(Own::WsPing),
-                    4 => SpanKind::Own(Own::Unread),
+                    0 => SpanKind::Own(LayerBytes::TlsRecord),
+                    1 => SpanKind::Own(LayerBytes::TlsRecordEnd),
+                    2 => SpanKind::Own(LayerBytes::WsFrame),
+                    3 => SpanKind::Own(LayerBytes::WsPing),
+                    4 => SpanKind::Own(LayerBytes::Unread),
                     _ => mqtt(offset, len + gap),
                 };
                 if let SpanKind::Mqtt { len, .. } = kind {

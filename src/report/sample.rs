@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 use crate::frame::{Connection, Direction, MQTTFrame, PerDirection, Transport};
-use crate::layer::Place;
+use crate::layer::ByteRange;
 use crate::mqtt::{self, ControlPacket, Defect, FixedHeader, Text, Version};
 use crate::net::Endpoint;
 use crate::packet::PacketRef;
@@ -100,7 +100,7 @@ impl Sample {
             last: self.last,
             time: self.time,
             offset: self.offset,
-            place: Place {
+            range: ByteRange {
                 start: self.offset,
                 end: self.offset + header.packet_len(),
             },

@@ -85,7 +85,7 @@ impl Said {
             last: PacketRef::default(),
             time: Timestamp::default(),
             offset: 0,
-            place: Default::default(),
+            range: Default::default(),
             started: Timestamp::default(),
             received: Default::default(),
         };

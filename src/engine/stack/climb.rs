@@ -14,7 +14,7 @@ use crate::flow::{At, End, FlowInfo};
 use crate::frame::Transport;
 use crate::layer::tls::TlsInfo;
 use crate::layer::websocket::WebSocketInfo;
-use crate::layer::{Note, Own, Place, Stream};
+use crate::layer::{ByteRange, Chunk, LayerBytes, Note};
 use crate::limits;
 
 /// What lies above all layers, or waits for it.
@@ -65,7 +65,7 @@ impl Climb<'_, '_, '_> {
         }
         self.cx.shared.mqtt_connections += 1;
         let mut conversation = Box::new(Conversation::new(self.flow, self.client));
-        let _ = conversation.take_back();
+        conversation.set_layered();
         for direction in Direction::ALL {
             let from = self.end(direction);
             let from_start = self.flow.from_start[from];
@@ -116,16 +116,16 @@ impl Climb<'_, '_, '_> {
         }
     }
 
-    pub(super) fn own(&mut self, direction: Direction, place: Place, own: Own) {
-        self.span(direction, place, Some(SpanKind::Own(own)));
+    pub(super) fn own(&mut self, direction: Direction, range: ByteRange, own: LayerBytes) {
+        self.span(direction, range, Some(SpanKind::Own(own)));
     }
 
     /// A stretch is for this; for nothing if it is not there.
-    pub(super) fn span(&mut self, direction: Direction, place: Place, kind: Option<SpanKind>) {
+    pub(super) fn span(&mut self, direction: Direction, range: ByteRange, kind: Option<SpanKind>) {
         let order = &mut self.above.order[direction];
         let is_kept = self.above.conversation.is_some() || !order.is_full();
         if self.cx.config.follow_packets && is_kept {
-            order.push(place, kind);
+            order.push(range, kind);
         }
     }
 
@@ -135,8 +135,8 @@ impl Climb<'_, '_, '_> {
             return;
         };
         for direction in Direction::ALL {
-            while let Some((place, kind)) = self.above.order[direction].pop(at_end) {
-                conversation.span(direction, place, kind, self.cx.out);
+            while let Some((range, kind)) = self.above.order[direction].pop(at_end) {
+                conversation.span(direction, range, kind, self.cx.out);
             }
         }
     }
@@ -172,22 +172,24 @@ impl Climb<'_, '_, '_> {
         }
     }
 
-    pub(super) fn mqtt(&mut self, direction: Direction, stream: Stream<'_>) {
+    pub(super) fn mqtt(&mut self, direction: Direction, chunk: Chunk<'_>) {
         self.converse();
         let Some(conversation) = &mut self.above.conversation else {
             return;
         };
-        let (place, kind) = match stream {
-            Stream::Data(piece) => {
+        let (range, kind) = match chunk {
+            Chunk::Data(piece) => {
                 let kind = conversation.mqtt_span(direction, piece);
-                (piece.place, Some(kind))
+                (piece.range, Some(kind))
             }
-            Stream::Gap { place, .. } => (place, None),
+            Chunk::Gap { range, .. } => (range, None),
         };
-        self.span(direction, place, kind);
-        self.settle_spans(false);
+        if conversation.is_layered() {
+            self.span(direction, range, kind);
+            self.settle_spans(false);
+        }
         if let Some(conversation) = &mut self.above.conversation {
-            conversation.take(direction, stream, self.now, self.cx);
+            conversation.take(direction, chunk, self.now, self.cx);
         }
     }
 }

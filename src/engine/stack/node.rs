@@ -5,11 +5,11 @@ use super::climb::Climb;
 use super::direction_of;
 use crate::direction::Direction;
 use crate::engine::Decode;
-use crate::engine::recognise::{Carrier, Found, Prefix};
+use crate::engine::recognise::{Carrier, Found, Prefix, TooFew};
 use crate::layer::proxy::Proxy;
 use crate::layer::tls::{Tls, TlsInfo};
 use crate::layer::websocket::WebSocket;
-use crate::layer::{Note, Own, Passed, Stream};
+use crate::layer::{Chunk, LayerBytes, LayerOutput, Note};
 
 /// Names of MQTT in ALPN: the registered one, and that of AWS for its port 443.
 const ALPN: [&str; 2] = ["mqtt", "x-amzn-mqtt-ca"];
@@ -144,14 +144,14 @@ impl Node {
     pub(super) fn push(
         &mut self,
         direction: Direction,
-        stream: Stream<'_>,
+        chunk: Chunk<'_>,
         climb: &mut Climb<'_, '_, '_>,
     ) {
         match self {
-            Self::Undecided(_) => self.decide(direction, stream, climb),
+            Self::Undecided(_) => self.decide(direction, chunk, climb),
             Self::Proxy(proxy) => {
                 let (proxy, above) = &mut **proxy;
-                proxy.push(direction, stream, &mut |direction, passed| {
+                proxy.push(direction, chunk, &mut |direction, passed| {
                     above.take(direction, passed, climb)
                 });
             }
@@ -159,33 +159,38 @@ impl Node {
                 let (tls, above) = &mut **tls;
                 climb.learn_tls(tls.info());
                 let keys = climb.cx.keys;
-                tls.push(direction, stream, keys, &mut |direction, passed| {
+                tls.push(direction, chunk, keys, &mut |direction, passed| {
                     above.take_decrypted(direction, passed, climb);
                 });
             }
             Self::WebSocket(websocket) => {
                 let (websocket, above) = &mut **websocket;
-                let mut next = Some(stream);
-                while let Some(stream) = next {
-                    next = websocket.push(direction, stream, &mut |direction, passed| {
+                let mut next = Some(chunk);
+                while let Some(chunk) = next {
+                    next = websocket.push(direction, chunk, &mut |direction, passed| {
                         above.take(direction, passed, climb)
                     });
                     climb.learn_websocket(websocket.info());
                 }
             }
-            Self::Mqtt => climb.mqtt(direction, stream),
-            Self::Foreign => match stream {
-                Stream::Data(piece) => climb.own(direction, piece.place, Own::Unread),
-                Stream::Gap { place, .. } => climb.span(direction, place, None),
+            Self::Mqtt => climb.mqtt(direction, chunk),
+            Self::Foreign => match chunk {
+                Chunk::Data(piece) => climb.own(direction, piece.range, LayerBytes::Unread),
+                Chunk::Gap { range, .. } => climb.span(direction, range, None),
             },
         }
     }
 
-    fn take(&mut self, direction: Direction, passed: Passed<'_>, climb: &mut Climb<'_, '_, '_>) {
+    fn take(
+        &mut self,
+        direction: Direction,
+        passed: LayerOutput<'_>,
+        climb: &mut Climb<'_, '_, '_>,
+    ) {
         match passed {
-            Passed::Stream(stream) => self.push(direction, stream, climb),
-            Passed::Own(place, own) => climb.own(direction, place, own),
-            Passed::Note(note, at) => climb.note(direction, note, at),
+            LayerOutput::Chunk(chunk) => self.push(direction, chunk, climb),
+            LayerOutput::Own(range, own) => climb.own(direction, range, own),
+            LayerOutput::Note(note, at) => climb.note(direction, note, at),
         }
     }
 
@@ -193,10 +198,10 @@ impl Node {
     fn take_decrypted(
         &mut self,
         direction: Direction,
-        passed: Passed<'_>,
+        passed: LayerOutput<'_>,
         climb: &mut Climb<'_, '_, '_>,
     ) {
-        if let Passed::Stream(Stream::Data(piece)) = passed
+        if let LayerOutput::Chunk(Chunk::Data(piece)) = passed
             && !std::mem::replace(&mut climb.above.is_decrypted, true)
         {
             climb.note(direction, Note::Tls, piece.at);
@@ -205,13 +210,27 @@ impl Node {
     }
 
     /// Looks at the first bytes of what lies above a layer.
-    fn decide(&mut self, direction: Direction, stream: Stream<'_>, climb: &mut Climb<'_, '_, '_>) {
+    fn decide(&mut self, direction: Direction, chunk: Chunk<'_>, climb: &mut Climb<'_, '_, '_>) {
         let Self::Undecided(undecided) = self else {
             return;
         };
         let below = undecided.below;
         let from = climb.end(direction);
-        let found = undecided.prefix.push(from, stream);
+        let found = undecided.prefix.push(from, chunk);
+        if below.is_none() && climb.above.known == Some(Decode::Mqtt) {
+            // Whatever begins like no layer is MQTT, or should be.
+            let from_start = climb.flow.from_start[from];
+            let carrier = match chunk {
+                Chunk::Data(_) if from_start => undecided.prefix.carrier(from, direction),
+                _ => Ok(None),
+            };
+            match carrier {
+                Ok(Some(carrier)) => self.become_and_replay(Self::layer(carrier), climb),
+                Ok(None) => self.become_and_replay(Self::Mqtt, climb),
+                Err(TooFew) => {}
+            }
+            return;
+        }
         let joined =
             undecided.prefix.is_joined(from) || below.is_none() && !climb.flow.from_start[from];
         let on_tls_port = matches!(climb.above.known, Some(Decode::Mqtts | Decode::Wss));
@@ -235,7 +254,12 @@ impl Node {
             }
             Found::Carrier(..) | Found::Nothing => Self::otherwise(below, joined, climb),
         };
-        let prefix = self.become_of(next);
+        self.become_and_replay(next, climb);
+    }
+
+    /// Becomes what was found, and takes what was held until then.
+    fn become_and_replay(&mut self, next: Self, climb: &mut Climb<'_, '_, '_>) {
+        let prefix = self.become_of(next, climb);
         if let Self::Foreign = self {
             climb.cx.shared.http2_connections += u64::from(prefix.is_http2());
         }
@@ -262,12 +286,17 @@ impl Node {
             true => Self::Mqtt,
             false => Self::otherwise(undecided.below, joined, climb),
         };
-        let prefix = self.become_of(next);
+        let prefix = self.become_of(next, climb);
         self.replay(&prefix, climb);
     }
 
     /// Becomes what was found; gives what was held until then.
-    fn become_of(&mut self, next: Self) -> Prefix {
+    fn become_of(&mut self, next: Self, climb: &mut Climb<'_, '_, '_>) -> Prefix {
+        if !matches!(next, Self::Mqtt)
+            && let Some(conversation) = &mut climb.above.conversation
+        {
+            conversation.set_layered();
+        }
         match std::mem::replace(self, next) {
             Self::Undecided(undecided) => undecided.prefix,
             _ => Prefix::default(),
@@ -276,7 +305,7 @@ impl Node {
 
     fn replay(&mut self, prefix: &Prefix, climb: &mut Climb<'_, '_, '_>) {
         let client = climb.client;
-        prefix.replay(|from, stream| self.push(direction_of(from, client), stream, climb));
+        prefix.replay(|from, chunk| self.push(direction_of(from, client), chunk, climb));
     }
 
     /// Lets layers that wait for keys look again.

@@ -12,13 +12,13 @@ struct Heard {
 impl Heard {
     fn hear(&mut self, event: StreamEvent<'_>) {
         match event {
-            StreamEvent::Data { offset, bytes, .. } => {
-                assert_eq!(offset, self.bytes.len() as u64);
+            StreamEvent::Chunk(Chunk::Data(Data { range, bytes, .. })) => {
+                assert_eq!(range.start, self.bytes.len() as u64);
                 self.bytes.extend(bytes.iter().map(|&b| Some(b)));
             }
-            StreamEvent::Gap { offset, len } => {
-                assert_eq!(offset, self.bytes.len() as u64);
-                self.bytes.extend((0..len).map(|_| None));
+            StreamEvent::Chunk(Chunk::Gap { range, .. }) => {
+                assert_eq!(range.start, self.bytes.len() as u64);
+                self.bytes.extend((0..range.len()).map(|_| None));
             }
             StreamEvent::Conflict { bytes, .. } => self.conflicts += bytes,
             StreamEvent::Late { bytes, .. } => self.late += bytes,

@@ -16,8 +16,8 @@
 //! Each byte is looked at once: of all candidates whose next header is at the
 //! same place the first one stands for the others.
 
-use super::record::{HEADER, Part, header, kind, part};
-use crate::layer::Piece;
+use super::header::{HEADER, Part, header, kind, part};
+use crate::layer::Data;
 use crate::limits;
 
 /// The search for the beginning of a record.
@@ -47,13 +47,13 @@ impl Chain {
     }
 
     /// Looks on; returns what of the piece is not looked at yet.
-    pub(super) fn push<'a>(&mut self, piece: Piece<'a>) -> (Piece<'a>, Option<Found>) {
+    pub(super) fn push<'a>(&mut self, piece: Data<'a>) -> (Data<'a>, Option<Found>) {
         if self.window.is_empty() {
-            self.start = piece.place.start;
+            self.start = piece.range.start;
         }
         let known = self.window.len();
         self.window.extend_from_slice(piece.bytes);
-        let end = piece.place.end;
+        let end = piece.range.end;
         // A header may have begun in the piece before.
         let first = known.saturating_sub(HEADER - 1);
         let mut found = None;

@@ -9,7 +9,7 @@
 //! and is looked at across them; it is the only message of its records, because
 //! a client waits for the answer.
 
-use super::record::HEADER;
+use super::header::{HEADER, header};
 use crate::layer::Answer;
 
 /// Whether the first bytes of a direction are a ClientHello of TLS or SSL.
@@ -24,7 +24,7 @@ pub fn client_hello(bytes: &[u8]) -> Answer {
 
 /// Whether bytes begin with the header of a record of TLS 1.0 to 1.3.
 pub fn begins_record(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x14..=0x18, 3, 0..=4, high, _, ..] if *high <= 0x48)
+    header(bytes).is_some()
 }
 
 fn in_records(mut bytes: &[u8]) -> Answer {

@@ -213,15 +213,15 @@ impl KeyLog {
             self.order.push_back(random);
         }
         let secrets = self.sessions.entry(random).or_default();
-        let place = match slot {
+        let range = match slot {
             Slot::Master => &mut secrets.master,
             Slot::Premaster => &mut secrets.premaster,
             Slot::Traffic(label) => secrets.slot(label),
         };
         // The same line again, from a file that is read from its start again,
         // is nothing new.
-        if place.as_ref() != Some(&secret) {
-            *place = Some(secret);
+        if range.as_ref() != Some(&secret) {
+            *range = Some(secret);
             self.generation += 1;
         }
         true

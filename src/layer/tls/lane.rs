@@ -1,7 +1,7 @@
 //! One direction: what waits, what was missed, and telling every byte once.
 //!
 //! ```text
-//! Records ─→ [ waiting: record, hole, record … ] ─→ opened ─→ Stream, Own, Note
+//! Records ─→ [ waiting: record, hole, record … ] ─→ opened ─→ Chunk, LayerBytes, Note
 //!                     └ for the other side's hello, or for a secret
 //! ```
 //! Order is kept: while one record waits, so does all that follows. A hole is
@@ -16,7 +16,7 @@ use super::record::{Hole, Item, Part, Record, Records};
 use super::search::{Budget, Doubt};
 use super::{v12, v13};
 use crate::flow::At;
-use crate::layer::{Own, Passed, Place, Sink, Stream};
+use crate::layer::{ByteRange, Chunk, LayerBytes, LayerOutput, Sink};
 
 /// One direction.
 #[derive(Default)]
@@ -194,8 +194,11 @@ impl Lane {
         let hole = self.missed.hole.take();
         let absent = hole.iter().flat_map(Hole::places).any(|(_, here)| !here);
         let mut left = len;
-        let mut gap = |place, out: &mut dyn FnMut(Direction, Passed<'_>)| {
-            out(direction, Passed::Stream(Stream::Gap { place, len: left }));
+        let mut gap = |range, out: &mut dyn FnMut(Direction, LayerOutput<'_>)| {
+            out(
+                direction,
+                LayerOutput::Chunk(Chunk::Gap { range, len: left }),
+            );
             left = left.map(|_| 0);
         };
         // Nothing is absent from the stream, and yet content was not read.
@@ -206,12 +209,12 @@ impl Lane {
             && !self.missed.told
         {
             let at = hole.as_ref().map_or(next, |hole| hole.start);
-            gap(Place { start: at, end: at }, out);
+            gap(ByteRange { start: at, end: at }, out);
         }
-        for (place, here) in hole.iter().flat_map(Hole::places) {
+        for (range, here) in hole.iter().flat_map(Hole::places) {
             match here {
-                true => out(direction, Passed::Own(place, Own::Unread)),
-                false => gap(place, out),
+                true => out(direction, LayerOutput::Own(range, LayerBytes::Unread)),
+                false => gap(range, out),
             }
         }
         self.missed.told |= unknown;

@@ -4,7 +4,7 @@
 //!                 ┌ KeyLog ┐                 what both said: Facts
 //!                 └───┬────┘                    ↑            │
 //! Stream ─→ Records ──┼→ wait ─→ v12, v13 ─→ content ─→ Messages
-//!           Chain     │          Opener         └→ Turns ─→ Stream, Own, Note
+//!           Chain     │          Opener         └→ Turns ─→ Chunk, LayerBytes, Note
 //!           ↑ holes   └ late secrets               in the order of the capture
 //! ```
 //! A [`Tls`] takes both directions of a connection and pushes out what was in
@@ -44,6 +44,7 @@ mod detect;
 mod facts;
 mod flight;
 mod handshake;
+mod header;
 mod info;
 mod keylog;
 mod lane;
@@ -72,7 +73,7 @@ pub use detect::{begins_record, client_hello};
 pub use info::{CipherSuite, TlsInfo, TlsVersion};
 pub use keylog::KeyLog;
 
-use super::{Note, Own, Passed, Sink, Stream};
+use super::{Chunk, LayerBytes, LayerOutput, Note, Sink};
 use crate::flow::At;
 use crate::limits;
 use facts::{EarlyData, Facts};
@@ -113,12 +114,12 @@ impl Tls {
     }
 
     /// Takes what comes next in one direction.
-    pub fn push(&mut self, direction: Direction, stream: Stream<'_>, keys: &KeyLog, out: Sink<'_>) {
-        if let Stream::Data(piece) = stream {
+    pub fn push(&mut self, direction: Direction, chunk: Chunk<'_>, keys: &KeyLog, out: Sink<'_>) {
+        if let Chunk::Data(piece) = chunk {
             self.heard = Some(piece.at);
         }
         let mut records = std::mem::take(&mut self.lane(direction).records);
-        records.push(stream, &mut |item| self.arrive(direction, item, keys, out));
+        records.push(chunk, &mut |item| self.arrive(direction, item, keys, out));
         self.lane(direction).records = records;
         self.settle(keys, out);
     }
@@ -130,7 +131,7 @@ impl Tls {
             let note = Note::Bound("too many TLS records wait for their secrets");
             out(
                 Direction::Up,
-                Passed::Note(note, self.latest().unwrap_or_default()),
+                LayerOutput::Note(note, self.latest().unwrap_or_default()),
             );
             self.give_up(keys, out);
         }
@@ -295,7 +296,7 @@ impl Tls {
                     (true, ..) => {
                         let note = Note::Broken("no TLS record begins where one should");
                         self.in_turn(direction, turn, out, |_, out| {
-                            out(direction, Passed::Note(note, at));
+                            out(direction, LayerOutput::Note(note, at));
                         });
                     }
                 }
@@ -391,7 +392,7 @@ impl Tls {
             Read::Change => {
                 self.miss_told(direction, record, self.missed_before_data(direction), out);
                 self.lane(direction).caught_up();
-                own(direction, record, 0..len, Own::TlsHandshake, out);
+                own(direction, record, 0..len, LayerBytes::TlsHandshake, out);
             }
             Read::Opened(opened, before, missed) => {
                 self.facts.info.decrypted = true;

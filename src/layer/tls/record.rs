@@ -14,23 +14,9 @@
 //! Nothing here knows keys, versions or what the records are for.
 
 use super::chain::Chain;
+pub(super) use super::header::{HEADER, Part, header, kind, part};
 use crate::flow::At;
-use crate::layer::{Piece, Place, Seal, Stream};
-
-/// Bytes of a record before its body.
-pub(super) const HEADER: usize = 5;
-
-/// The longest body: RFC 5246, 6.2.3.
-const LONGEST: usize = (1 << 14) + 2048;
-
-/// Types of content.
-pub(super) mod kind {
-    pub(in super::super) const CHANGE_CIPHER_SPEC: u8 = 20;
-    pub(in super::super) const ALERT: u8 = 21;
-    pub(in super::super) const HANDSHAKE: u8 = 22;
-    pub(in super::super) const APPLICATION: u8 = 23;
-    pub(in super::super) const HEARTBEAT: u8 = 24;
-}
+use crate::layer::{ByteRange, Chunk, Data, Seal};
 
 /// What a direction has, in order.
 #[derive(Clone, Copy, Debug)]
@@ -52,14 +38,6 @@ pub(super) struct Record<'a> {
     pub(super) bytes: &'a [u8],
     /// Who brought them, in order.
     pub(super) parts: &'a [Part],
-}
-
-/// A stretch of a record that one packet brought.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Part {
-    pub(super) len: usize,
-    pub(super) at: At,
-    pub(super) seal: Option<Seal>,
 }
 
 /// A stretch of the stream in which records were lost.
@@ -133,27 +111,14 @@ impl Hole {
     }
 
     /// Its stretches, and whether the capture has them.
-    pub(super) fn places(&self) -> impl Iterator<Item = (Place, bool)> {
+    pub(super) fn places(&self) -> impl Iterator<Item = (ByteRange, bool)> {
         let mut start = self.start;
         self.stretches.iter().map(move |(end, present)| {
-            let place = Place { start, end: *end };
+            let range = ByteRange { start, end: *end };
             start = *end;
-            (place, *present)
+            (range, *present)
         })
     }
-}
-
-/// What the five bytes say: type and length of the body, if they can be a
-/// header at all.
-pub(super) fn header(bytes: &[u8]) -> Option<(u8, usize)> {
-    let &[kind, major, minor, high, low, ..] = bytes else {
-        return None;
-    };
-    let len = usize::from(high) << 8 | usize::from(low);
-    let known = (kind::CHANGE_CIPHER_SPEC..=kind::HEARTBEAT).contains(&kind);
-    // Only application data may be empty.
-    let fits = len <= LONGEST && (len > 0 || kind == kind::APPLICATION);
-    (known && major == 3 && minor <= 4 && fits).then_some((kind, len))
 }
 
 /// The records of one direction.
@@ -180,10 +145,10 @@ enum State {
 
 impl Records {
     /// Takes what comes next.
-    pub(super) fn push(&mut self, stream: Stream<'_>, each: &mut dyn FnMut(Item<'_>)) {
-        match stream {
-            Stream::Data(piece) => self.data(piece, each),
-            Stream::Gap { place, .. } => self.gap(place, each),
+    pub(super) fn push(&mut self, chunk: Chunk<'_>, each: &mut dyn FnMut(Item<'_>)) {
+        match chunk {
+            Chunk::Data(piece) => self.data(piece, each),
+            Chunk::Gap { range, .. } => self.gap(range, each),
         }
     }
 
@@ -220,8 +185,8 @@ impl Records {
         self.parts.clear();
     }
 
-    fn data(&mut self, mut piece: Piece<'_>, each: &mut dyn FnMut(Item<'_>)) {
-        self.position = piece.place.start;
+    fn data(&mut self, mut piece: Data<'_>, each: &mut dyn FnMut(Item<'_>)) {
+        self.position = piece.range.start;
         while !piece.bytes.is_empty() {
             piece = match &mut self.state {
                 State::Aligned if self.kept.is_empty() => self.whole(piece, each),
@@ -229,16 +194,16 @@ impl Records {
                 State::Within(..) => self.within(piece, each),
                 State::Lost(..) => self.search(piece, each),
             };
-            self.position = piece.place.start;
+            self.position = piece.range.start;
         }
     }
 
     /// Passes on the records that lie whole at the start of a piece; this is
     /// the path that nearly all take.
-    fn whole<'a>(&mut self, mut piece: Piece<'a>, each: &mut dyn FnMut(Item<'_>)) -> Piece<'a> {
+    fn whole<'a>(&mut self, mut piece: Data<'a>, each: &mut dyn FnMut(Item<'_>)) -> Data<'a> {
         while piece.bytes.len() >= HEADER {
             let Some((_, len)) = header(piece.bytes) else {
-                self.lose(piece.place.start);
+                self.lose(piece.range.start);
                 each(Item::Foreign(
                     piece.at,
                     piece.bytes.first().copied().unwrap_or_default(),
@@ -250,7 +215,7 @@ impl Records {
             }
             let (record, rest) = piece.split_at(HEADER + len);
             each(Item::Record(Record {
-                start: record.place.start,
+                start: record.range.start,
                 bytes: record.bytes,
                 parts: &[part(&record)],
             }));
@@ -264,7 +229,7 @@ impl Records {
     }
 
     /// Adds to the record that is not complete.
-    fn gather<'a>(&mut self, piece: Piece<'a>, each: &mut dyn FnMut(Item<'_>)) -> Piece<'a> {
+    fn gather<'a>(&mut self, piece: Data<'a>, each: &mut dyn FnMut(Item<'_>)) -> Data<'a> {
         let wanted = match (self.kept.len() < HEADER, header(&self.kept)) {
             (true, _) => HEADER,
             (_, Some((_, len))) => HEADER + len,
@@ -290,9 +255,9 @@ impl Records {
         }
     }
 
-    fn complete<'a>(&mut self, rest: Piece<'a>, each: &mut dyn FnMut(Item<'_>)) -> Piece<'a> {
+    fn complete<'a>(&mut self, rest: Data<'a>, each: &mut dyn FnMut(Item<'_>)) -> Data<'a> {
         each(Item::Record(Record {
-            start: rest.place.start - self.kept.len() as u64,
+            start: rest.range.start - self.kept.len() as u64,
             bytes: &self.kept,
             parts: &self.parts,
         }));
@@ -301,8 +266,8 @@ impl Records {
     }
 
     /// The five bytes that are kept are no header.
-    fn foreign<'a>(&mut self, rest: Piece<'a>, each: &mut dyn FnMut(Item<'_>)) -> Piece<'a> {
-        let start = rest.place.start - self.kept.len() as u64;
+    fn foreign<'a>(&mut self, rest: Data<'a>, each: &mut dyn FnMut(Item<'_>)) -> Data<'a> {
+        let start = rest.range.start - self.kept.len() as u64;
         let (kept, parts) = (
             std::mem::take(&mut self.kept),
             std::mem::take(&mut self.parts),
@@ -330,9 +295,9 @@ impl Records {
             };
             let end = start + part.len as u64;
             self.data(
-                Piece {
+                Data {
                     bytes: mine,
-                    place: Place { start, end },
+                    range: ByteRange { start, end },
                     at: part.at,
                     seal: part.seal,
                 },
@@ -347,29 +312,29 @@ impl Records {
         self.state = State::Lost(Hole::new(start), Chain::default());
     }
 
-    fn gap(&mut self, place: Place, each: &mut dyn FnMut(Item<'_>)) {
+    fn gap(&mut self, range: ByteRange, each: &mut dyn FnMut(Item<'_>)) {
         match std::mem::take(&mut self.state) {
             State::Aligned => {
-                let mut hole = Hole::new(place.start - self.kept.len() as u64);
-                hole.add(place.start, true);
+                let mut hole = Hole::new(range.start - self.kept.len() as u64);
+                hole.add(range.start, true);
                 let body = header(&self.kept).map(|(_, len)| len);
                 self.forget();
                 match body {
                     Some(len) => {
                         let end = hole.start + (HEADER + len) as u64;
                         self.state = State::Within(hole, end);
-                        self.gap(place, each);
+                        self.gap(range, each);
                         return;
                     }
                     None => {
-                        hole.add(place.end, false);
+                        hole.add(range.end, false);
                         self.state = State::Lost(hole, Chain::default());
                     }
                 }
             }
             State::Within(mut hole, end) => {
-                hole.add(place.end, false);
-                self.state = match place.end.cmp(&end) {
+                hole.add(range.end, false);
+                self.state = match range.end.cmp(&end) {
                     std::cmp::Ordering::Less => State::Within(hole, end),
                     std::cmp::Ordering::Equal => {
                         hole.one = true;
@@ -380,22 +345,22 @@ impl Records {
                 };
             }
             State::Lost(mut hole, _) => {
-                hole.add(place.start, true);
-                hole.add(place.end, false);
+                hole.add(range.start, true);
+                hole.add(range.end, false);
                 self.state = State::Lost(hole, Chain::default());
             }
         }
-        self.position = place.end;
+        self.position = range.end;
     }
 
-    fn within<'a>(&mut self, piece: Piece<'a>, each: &mut dyn FnMut(Item<'_>)) -> Piece<'a> {
+    fn within<'a>(&mut self, piece: Data<'a>, each: &mut dyn FnMut(Item<'_>)) -> Data<'a> {
         let State::Within(hole, end) = &mut self.state else {
             return piece;
         };
-        let left = usize::try_from(end.saturating_sub(piece.place.start)).unwrap_or(usize::MAX);
+        let left = usize::try_from(end.saturating_sub(piece.range.start)).unwrap_or(usize::MAX);
         let (mine, rest) = piece.split_at(left.min(piece.bytes.len()));
-        hole.add(mine.place.end, true);
-        if mine.place.end >= *end {
+        hole.add(mine.range.end, true);
+        if mine.range.end >= *end {
             hole.one = true;
             each(Item::Hole(hole));
             self.state = State::Aligned;
@@ -403,7 +368,7 @@ impl Records {
         rest
     }
 
-    fn search<'a>(&mut self, piece: Piece<'a>, each: &mut dyn FnMut(Item<'_>)) -> Piece<'a> {
+    fn search<'a>(&mut self, piece: Data<'a>, each: &mut dyn FnMut(Item<'_>)) -> Data<'a> {
         let State::Lost(hole, chain) = &mut self.state else {
             return piece;
         };
@@ -419,13 +384,5 @@ impl Records {
         self.state = State::Aligned;
         self.again(found.start, &found.bytes, &found.parts, each);
         rest
-    }
-}
-
-pub(super) fn part(piece: &Piece<'_>) -> Part {
-    Part {
-        len: piece.bytes.len(),
-        at: piece.at,
-        seal: piece.seal,
     }
 }

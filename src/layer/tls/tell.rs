@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! data       │header, nonce│ content, as its packets cut it │ tag, padding │
-//!              TlsRecord     Stream::Data                      TlsRecordEnd
+//!              TlsRecord     Chunk::Data                      TlsRecordEnd
 //! unread       TlsRecord     Unread                            TlsRecordEnd
 //! the rest     TlsHandshake, TlsAlert, TlsRecord: whole
 //! ```
@@ -16,7 +16,7 @@ use super::suite::{Cipher, Suite};
 use super::v13::Epoch;
 use crate::direction::Direction;
 use crate::flow::At;
-use crate::layer::{Note, Own, Passed, Piece, Place, Sink, Stream};
+use crate::layer::{ByteRange, Chunk, Data, LayerBytes, LayerOutput, Note, Sink};
 
 /// What is in a record.
 pub(super) struct Content<'a> {
@@ -44,18 +44,18 @@ impl Tls {
             }
             kind::HANDSHAKE => {
                 self.messages(direction, content.bytes, content.sealed);
-                Own::TlsHandshake
+                LayerBytes::TlsHandshake
             }
-            kind::CHANGE_CIPHER_SPEC => Own::TlsHandshake,
-            kind::ALERT => Own::TlsAlert,
-            _ => Own::TlsRecord,
+            kind::CHANGE_CIPHER_SPEC => LayerBytes::TlsHandshake,
+            kind::ALERT => LayerBytes::TlsAlert,
+            _ => LayerBytes::TlsRecord,
         };
         own(direction, record, 0..len, what, out);
         if content.kind == kind::ALERT {
             let (alerts, _) = content.bytes.as_chunks();
             for &[level, description] in alerts.iter().take(2) {
                 let note = Note::Alert { level, description };
-                out(direction, Passed::Note(note, record.at()));
+                out(direction, LayerOutput::Note(note, record.at()));
             }
         }
     }
@@ -87,11 +87,11 @@ impl Tls {
         let len = record.bytes.len();
         let v13 = matches!(self.facts.version, Some(TlsVersion::V13) | None);
         let whole = match record.kind() {
-            kind::HANDSHAKE => Some(Own::TlsHandshake),
-            kind::ALERT => Some(Own::TlsAlert),
+            kind::HANDSHAKE => Some(LayerBytes::TlsHandshake),
+            kind::ALERT => Some(LayerBytes::TlsAlert),
             kind::APPLICATION if !(v13 && early) => None,
-            kind::APPLICATION => Some(Own::TlsHandshake),
-            _ => Some(Own::TlsRecord),
+            kind::APPLICATION => Some(LayerBytes::TlsHandshake),
+            _ => Some(LayerBytes::TlsRecord),
         };
         if let Some(whole) = whole {
             return own(direction, record, 0..len, whole, out);
@@ -106,9 +106,9 @@ impl Tls {
         };
         let begin = (HEADER + before).min(len);
         let end = len.saturating_sub(after).max(begin);
-        own(direction, record, 0..begin, Own::TlsRecord, out);
-        own(direction, record, begin..end, Own::Unread, out);
-        own(direction, record, end..len, Own::TlsRecordEnd, out);
+        own(direction, record, 0..begin, LayerBytes::TlsRecord, out);
+        own(direction, record, begin..end, LayerBytes::Unread, out);
+        own(direction, record, end..len, LayerBytes::TlsRecordEnd, out);
     }
 
     /// Tells why a record cannot be read: of the connection as long as nothing of
@@ -128,7 +128,7 @@ impl Tls {
             }
             Concern::All | Concern::EarlyData => {
                 if !std::mem::replace(&mut self.lane(direction).told, true) {
-                    out(direction, Passed::Note(Note::Undecrypted(why), at));
+                    out(direction, LayerOutput::Note(Note::Undecrypted(why), at));
                 }
             }
         }
@@ -142,7 +142,7 @@ impl Tls {
         out: Sink<'_>,
     ) {
         if !std::mem::replace(&mut self.told, true) {
-            out(direction, Passed::Note(Note::Encrypted(why), at));
+            out(direction, LayerOutput::Note(Note::Encrypted(why), at));
         }
     }
 }
@@ -159,7 +159,7 @@ fn tell_content(
     let seal = Some(record.seal());
     let begin = HEADER + before;
     let end = begin + content.len();
-    own(direction, record, 0..begin, Own::TlsRecord, out);
+    own(direction, record, 0..begin, LayerBytes::TlsRecord, out);
     let mut at = 0;
     for part in record.parts {
         let next = at + part.len;
@@ -167,17 +167,17 @@ fn tell_content(
         if let Some(bytes) = content.get(from.saturating_sub(begin)..to.saturating_sub(begin))
             && from < to
         {
-            let place = Place {
+            let range = ByteRange {
                 start: record.start + from as u64,
                 end: record.start + to as u64,
             };
-            let piece = Piece {
+            let piece = Data {
                 bytes,
-                place,
+                range,
                 at: part.at,
                 seal,
             };
-            out(direction, Passed::Stream(Stream::Data(piece)));
+            out(direction, LayerOutput::Chunk(Chunk::Data(piece)));
         }
         at = next;
     }
@@ -185,7 +185,7 @@ fn tell_content(
         direction,
         record,
         end..record.bytes.len(),
-        Own::TlsRecordEnd,
+        LayerBytes::TlsRecordEnd,
         out,
     );
 }
@@ -195,14 +195,14 @@ pub(super) fn own(
     direction: Direction,
     record: &Record<'_>,
     range: std::ops::Range<usize>,
-    what: Own,
+    what: LayerBytes,
     out: Sink<'_>,
 ) {
-    let place = Place {
+    let place = ByteRange {
         start: record.start + range.start as u64,
         end: record.start + range.end as u64,
     };
     if !place.is_empty() {
-        out(direction, Passed::Own(place, what));
+        out(direction, LayerOutput::Own(place, what));
     }
 }

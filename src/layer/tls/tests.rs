@@ -15,7 +15,7 @@ use super::facts::Negotiated;
 use super::record::{HEADER, kind};
 use super::suite::Suite;
 use super::*;
-use crate::layer::{Piece, Place, Seal};
+use crate::layer::{ByteRange, Data, Seal};
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
@@ -35,8 +35,8 @@ struct Got {
     /// By way: position and value of each byte that was handed on.
     bytes: [Vec<(u64, u8)>; 2],
     /// By way: position, and bytes of the stream handed on that are lacking.
-    gaps: [Vec<(Place, Option<u64>)>; 2],
-    own: [Vec<(Place, Own)>; 2],
+    gaps: [Vec<(ByteRange, Option<u64>)>; 2],
+    own: [Vec<(ByteRange, LayerBytes)>; 2],
     notes: Vec<(Direction, Note)>,
     /// By way: where the last place ended.
     told: [u64; 2],
@@ -68,14 +68,14 @@ impl Reader {
         let start = self.next[direction as usize];
         let end = start + bytes.len() as u64;
         self.next[direction as usize] = end;
-        let piece = Piece {
+        let piece = Data {
             bytes,
-            place: Place { start, end },
+            range: ByteRange { start, end },
             at: at(self.packet),
             seal: None,
         };
         let (tls, got) = (&mut self.tls, &mut self.got);
-        tls.push(direction, Stream::Data(piece), &self.keys, &mut |w, p| {
+        tls.push(direction, Chunk::Data(piece), &self.keys, &mut |w, p| {
             got.take(w, p)
         });
     }
@@ -87,8 +87,8 @@ impl Reader {
         let start = self.next[direction as usize];
         let end = start + len;
         self.next[direction as usize] = end;
-        let gap = Stream::Gap {
-            place: Place { start, end },
+        let gap = Chunk::Gap {
+            range: ByteRange { start, end },
             len: Some(len),
         };
         let (tls, got) = (&mut self.tls, &mut self.got);
@@ -110,36 +110,36 @@ impl Reader {
 }
 
 impl Got {
-    fn take(&mut self, direction: Direction, passed: Passed<'_>) {
+    fn take(&mut self, direction: Direction, passed: LayerOutput<'_>) {
         let side = direction as usize;
-        let place = match passed {
-            Passed::Stream(Stream::Data(piece)) => {
+        let range = match passed {
+            LayerOutput::Chunk(Chunk::Data(piece)) => {
                 assert!(!piece.bytes.is_empty());
-                assert_eq!(piece.place.len(), piece.bytes.len() as u64);
+                assert_eq!(piece.range.len(), piece.bytes.len() as u64);
                 let seal = piece.seal.expect("all content is sealed");
-                assert!(piece.place.end <= seal.end);
+                assert!(piece.range.end <= seal.end);
                 assert!(piece.at.packet.number <= seal.at.packet.number);
-                self.bytes[side].extend((piece.place.start..).zip(piece.bytes.iter().copied()));
+                self.bytes[side].extend((piece.range.start..).zip(piece.bytes.iter().copied()));
                 self.order.push(seal.at.packet.number);
-                self.seals[side].push((piece.place.start, piece.seal, piece.at.packet.number));
-                piece.place
+                self.seals[side].push((piece.range.start, piece.seal, piece.at.packet.number));
+                piece.range
             }
-            Passed::Stream(Stream::Gap { place, len }) => {
-                self.gaps[side].push((place, len));
-                place
+            LayerOutput::Chunk(Chunk::Gap { range, len }) => {
+                self.gaps[side].push((range, len));
+                range
             }
-            Passed::Own(place, own) => {
-                assert!(!place.is_empty());
-                self.own[side].push((place, own));
-                place
+            LayerOutput::Own(range, own) => {
+                assert!(!range.is_empty());
+                self.own[side].push((range, own));
+                range
             }
-            Passed::Note(note, _) => {
+            LayerOutput::Note(note, _) => {
                 self.notes.push((direction, note));
                 return;
             }
         };
-        assert_eq!(place.start, self.told[side], "places ascend without a hole");
-        self.told[side] = place.end;
+        assert_eq!(range.start, self.told[side], "places ascend without a hole");
+        self.told[side] = range.end;
     }
 
     fn text(&self, direction: Direction) -> Vec<u8> {
@@ -150,7 +150,7 @@ impl Got {
     }
 
     /// Bytes that something is for, by way.
-    fn own(&self, direction: Direction, what: Own) -> u64 {
+    fn own(&self, direction: Direction, what: LayerBytes) -> u64 {
         let all = self.own[direction as usize].iter();
         all.filter(|(_, own)| *own == what)
             .map(|(p, _)| p.len())

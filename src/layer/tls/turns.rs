@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 
 use super::facts::EarlyData;
 use crate::flow::At;
-use crate::layer::{Note, Own, Passed, Piece, Place, Seal, Sink, Stream};
+use crate::layer::{ByteRange, Chunk, Data, LayerBytes, LayerOutput, Note, Seal, Sink};
 
 /// What is held, and how many items have come.
 #[derive(Default)]
@@ -44,9 +44,9 @@ struct Held {
 }
 
 enum What {
-    Data(Box<[u8]>, Place, At, Option<Seal>),
-    Gap(Place, Option<u64>),
-    Own(Place, Own),
+    Data(Box<[u8]>, ByteRange, At, Option<Seal>),
+    Gap(ByteRange, Option<u64>),
+    Own(ByteRange, LayerBytes),
     Note(Note, At),
 }
 
@@ -77,15 +77,15 @@ impl Turns {
         turn: u64,
         early: bool,
         direction: Direction,
-        passed: Passed<'_>,
+        passed: LayerOutput<'_>,
     ) {
         let what = match passed {
-            Passed::Stream(Stream::Data(piece)) => {
-                What::Data(piece.bytes.into(), piece.place, piece.at, piece.seal)
+            LayerOutput::Chunk(Chunk::Data(piece)) => {
+                What::Data(piece.bytes.into(), piece.range, piece.at, piece.seal)
             }
-            Passed::Stream(Stream::Gap { place, len }) => What::Gap(place, len),
-            Passed::Own(place, own) => What::Own(place, own),
-            Passed::Note(note, at) => What::Note(note, at),
+            LayerOutput::Chunk(Chunk::Gap { range, len }) => What::Gap(range, len),
+            LayerOutput::Own(range, own) => What::Own(range, own),
+            LayerOutput::Note(note, at) => What::Note(note, at),
         };
         let held = Held { turn, early, what };
         self.bytes += held.cost();
@@ -140,28 +140,31 @@ impl Turns {
     /// Tells early data that the server did not take, or may not have taken.
     fn tell_unread(&mut self, direction: Direction, what: &What, early: EarlyData, out: Sink<'_>) {
         let rejected = early == EarlyData::Rejected;
-        if let What::Data(_, place, at, _) = what
+        if let What::Data(_, range, at, _) = what
             && !std::mem::replace(&mut self.told, true)
         {
             match rejected {
-                true => out(direction, Passed::Note(Note::EarlyDataRejected, *at)),
+                true => out(direction, LayerOutput::Note(Note::EarlyDataRejected, *at)),
                 false => {
                     let why = "whether the server took the early data is not known";
-                    out(direction, Passed::Note(Note::Undecrypted(why), *at));
+                    out(direction, LayerOutput::Note(Note::Undecrypted(why), *at));
                     // So nobody knows how much is lacking here.
-                    let place = Place {
-                        start: place.start,
-                        end: place.start,
+                    let range = ByteRange {
+                        start: range.start,
+                        end: range.start,
                     };
-                    out(direction, Passed::Stream(Stream::Gap { place, len: None }));
+                    out(
+                        direction,
+                        LayerOutput::Chunk(Chunk::Gap { range, len: None }),
+                    );
                 }
             }
         }
         match *what {
-            What::Data(_, place, ..) => out(direction, Passed::Own(place, Own::Unread)),
-            What::Gap(place, len) => {
+            What::Data(_, range, ..) => out(direction, LayerOutput::Own(range, LayerBytes::Unread)),
+            What::Gap(range, len) => {
                 let len = if rejected { Some(0) } else { len };
-                out(direction, Passed::Stream(Stream::Gap { place, len }));
+                out(direction, LayerOutput::Chunk(Chunk::Gap { range, len }));
             }
             _ => what.tell(direction, out),
         }
@@ -195,18 +198,18 @@ impl Held {
 impl What {
     fn tell(&self, direction: Direction, out: Sink<'_>) {
         let passed = match self {
-            Self::Data(bytes, place, at, seal) => Passed::Stream(Stream::Data(Piece {
+            Self::Data(bytes, range, at, seal) => LayerOutput::Chunk(Chunk::Data(Data {
                 bytes,
-                place: *place,
+                range: *range,
                 at: *at,
                 seal: *seal,
             })),
-            Self::Gap(place, len) => Passed::Stream(Stream::Gap {
-                place: *place,
+            Self::Gap(range, len) => LayerOutput::Chunk(Chunk::Gap {
+                range: *range,
                 len: *len,
             }),
-            Self::Own(place, own) => Passed::Own(*place, *own),
-            Self::Note(note, at) => Passed::Note(*note, *at),
+            Self::Own(range, own) => LayerOutput::Own(*range, *own),
+            Self::Note(note, at) => LayerOutput::Note(*note, *at),
         };
         out(direction, passed);
     }

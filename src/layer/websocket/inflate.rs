@@ -24,7 +24,7 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::super::{Piece, Place, Seal};
+use super::super::{ByteRange, Data, Seal};
 use crate::limits;
 
 /// A window and what is around it, in zlib-rs.
@@ -42,7 +42,7 @@ const TAIL: &[u8] = &[0, 0, 0xff, 0xff];
 pub(super) struct Inflater {
     stream: Decompress,
     /// Compressed bytes that gave nothing yet.
-    pending: Option<Place>,
+    pending: Option<ByteRange>,
     /// Bytes since the window was empty.
     since: u64,
     /// Nothing has come since the message began, or since its sender finished a
@@ -93,9 +93,9 @@ pub(super) enum After {
 /// What comes out.
 #[derive(Debug)]
 pub(super) enum Inflated<'a> {
-    Piece(Piece<'a>),
+    Data(Data<'a>),
     /// Compressed bytes that stand for no byte of their own.
-    Nothing(Place),
+    Nothing(ByteRange),
 }
 
 /// Why a message cannot be inflated further.
@@ -104,7 +104,7 @@ pub(super) struct Failure {
     /// Too much came out; else it was wrong, or looks back too far.
     pub(super) too_much: bool,
     /// Bytes of the piece, and before it, that nothing was told of.
-    pub(super) place: Place,
+    pub(super) range: ByteRange,
 }
 
 impl Inflater {
@@ -128,7 +128,7 @@ impl Inflater {
     }
 
     /// Compressed bytes of which nothing was told yet.
-    pub(super) const fn pending(&self) -> Option<Place> {
+    pub(super) const fn pending(&self) -> Option<ByteRange> {
         self.pending
     }
 
@@ -142,40 +142,40 @@ impl Inflater {
     /// what is still inside.
     pub(super) fn inflate(
         &mut self,
-        piece: Piece<'_>,
+        piece: Data<'_>,
         after: After,
         budget: &mut Budget,
         out: &mut dyn FnMut(Inflated<'_>),
     ) -> Result<(), Failure> {
         let mut from = match self.pending.take() {
-            Some(pending) if pending.end == piece.place.start => pending.start,
+            Some(pending) if pending.end == piece.range.start => pending.start,
             Some(pending) => {
                 out(Inflated::Nothing(pending));
-                piece.place.start
+                piece.range.start
             }
-            None => piece.place.start,
+            None => piece.range.start,
         };
-        let end = piece.place.end;
+        let end = piece.range.end;
         if budget.is_spent() {
-            let place = Place { start: from, end };
+            let range = ByteRange { start: from, end };
             return Err(Failure {
                 too_much: true,
-                place,
+                range,
             });
         }
         let mut buffer = Vec::with_capacity(CHUNK);
         let mut tell = |from: u64, to: u64, bytes: &[u8]| {
-            let (place, at) = (
-                Place {
+            let (range, at) = (
+                ByteRange {
                     start: from,
                     end: to,
                 },
                 piece.at,
             );
             let seal = Some(Seal { end: to, at }.outer(piece.seal));
-            out(Inflated::Piece(Piece {
+            out(Inflated::Data(Data {
                 bytes,
-                place,
+                range,
                 at,
                 seal,
             }));
@@ -204,7 +204,7 @@ impl Inflater {
                     true => end,
                     false => {
                         let consumed = piece.bytes.len() - rest.len();
-                        piece.split_at(consumed).0.place.end.max(from)
+                        piece.split_at(consumed).0.range.end.max(from)
                     }
                 };
                 let too_much = budget.is_spent();
@@ -215,7 +215,7 @@ impl Inflater {
                     }
                     return Err(Failure {
                         too_much,
-                        place: Place { start: from, end },
+                        range: ByteRange { start: from, end },
                     });
                 }
                 if buffer.len() == buffer.capacity() {
@@ -235,7 +235,7 @@ impl Inflater {
                 }
             }
         }
-        let left = Place { start: from, end };
+        let left = ByteRange { start: from, end };
         if !buffer.is_empty() {
             tell(from, end, &buffer);
         } else if after == After::More {

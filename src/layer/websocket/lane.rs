@@ -11,7 +11,7 @@
 //! comes in pieces waits, and what is searched.
 
 use super::super::held::Held;
-use super::super::{Note, Own, Passed, Piece, Place, Sink, Stream};
+use super::super::{ByteRange, Chunk, Data, LayerBytes, LayerOutput, Note, Sink};
 use super::header::{FrameHeader, Opcode, mask};
 use super::inflate::{After, Budget, Failure, Inflated, Inflater};
 use super::search::Search;
@@ -46,22 +46,25 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn own(&mut self, place: Place, own: Own) {
-        if !place.is_empty() {
-            (self.out)(self.direction, Passed::Own(place, own));
+    fn own(&mut self, range: ByteRange, own: LayerBytes) {
+        if !range.is_empty() {
+            (self.out)(self.direction, LayerOutput::Own(range, own));
         }
     }
 
     fn note(&mut self, note: Note, at: At) {
-        (self.out)(self.direction, Passed::Note(note, at));
+        (self.out)(self.direction, LayerOutput::Note(note, at));
     }
 
-    fn data(&mut self, piece: Piece<'_>) {
-        (self.out)(self.direction, Passed::Stream(Stream::Data(piece)));
+    fn data(&mut self, piece: Data<'_>) {
+        (self.out)(self.direction, LayerOutput::Chunk(Chunk::Data(piece)));
     }
 
-    fn gap(&mut self, place: Place, len: Option<u64>) {
-        (self.out)(self.direction, Passed::Stream(Stream::Gap { place, len }));
+    fn gap(&mut self, range: ByteRange, len: Option<u64>) {
+        (self.out)(
+            self.direction,
+            LayerOutput::Chunk(Chunk::Gap { range, len }),
+        );
     }
 
     fn announce(&mut self, at: At) {
@@ -223,18 +226,18 @@ impl Lane {
 
     /// Takes what comes next. Returns how many bytes at its end it has not
     /// taken, because the head was read and others may want to know.
-    pub(super) fn push(&mut self, stream: Stream<'_>, cx: &mut Context<'_>) -> usize {
+    pub(super) fn push(&mut self, chunk: Chunk<'_>, cx: &mut Context<'_>) -> usize {
         if cx.shared.info.is_refused() {
             self.refused(cx);
         }
-        match stream {
-            Stream::Data(piece) => {
-                (self.last, self.read) = (piece.at, piece.place.end);
+        match chunk {
+            Chunk::Data(piece) => {
+                (self.last, self.read) = (piece.at, piece.range.end);
                 self.data(piece, cx)
             }
-            Stream::Gap { place, len } => {
-                self.read = place.end;
-                self.gap(place, len, cx);
+            Chunk::Gap { range, len } => {
+                self.read = range.end;
+                self.gap(range, len, cx);
                 0
             }
         }
@@ -277,7 +280,7 @@ impl Lane {
     }
 
     /// Takes a piece; returns how many bytes are left when a head was read.
-    fn data(&mut self, piece: Piece<'_>, cx: &mut Context<'_>) -> usize {
+    fn data(&mut self, piece: Data<'_>, cx: &mut Context<'_>) -> usize {
         let mut rest = piece;
         while !rest.bytes.is_empty() {
             match &mut self.state {
@@ -292,7 +295,7 @@ impl Lane {
                 State::Lost(search) => {
                     let may_compress = cx.shared.may_compress();
                     search.push(rest, may_compress, |skipped| {
-                        cx.own(skipped.place, Own::Unread);
+                        cx.own(skipped.range, LayerBytes::Unread);
                     });
                     self.settle(false, cx);
                     return 0;
@@ -304,11 +307,11 @@ impl Lane {
                     if *left == 0 {
                         self.state = State::Opening(Opening::default());
                     }
-                    cx.own(body.place, Own::Unread);
+                    cx.own(body.range, LayerBytes::Unread);
                     rest = after;
                 }
                 State::Unread => {
-                    cx.own(rest.place, Own::Unread);
+                    cx.own(rest.range, LayerBytes::Unread);
                     return 0;
                 }
             }
@@ -332,7 +335,7 @@ impl Lane {
 
     /// Takes as much of a piece as belongs to the head; returns what lies
     /// after it.
-    fn opening<'a>(&mut self, piece: Piece<'a>, cx: &mut Context<'_>) -> Piece<'a> {
+    fn opening<'a>(&mut self, piece: Data<'a>, cx: &mut Context<'_>) -> Data<'a> {
         let State::Opening(opening) = &mut self.state else {
             return piece;
         };
@@ -353,7 +356,7 @@ impl Lane {
                         Direction::Up => "no request comes before the first frame",
                         Direction::Down => "no answer comes before the first frame",
                     };
-                    let start = first.pieces().next().map_or(0, |first| first.place.start);
+                    let start = first.pieces().next().map_or(0, |first| first.range.start);
                     self.lose(Some(why), start, piece.at, cx);
                 }
                 let mut left = 0;
@@ -366,12 +369,12 @@ impl Lane {
         }
         let end = opening.end.find(piece.bytes);
         let (mine, rest) = piece.split_at(end.unwrap_or(piece.bytes.len()));
-        cx.own(mine.place, Own::WsUpgrade);
+        cx.own(mine.range, LayerBytes::WsUpgrade);
         opening.bytes.extend_from_slice(mine.bytes);
         if opening.bytes.len() > limits::UPGRADE_BYTES {
             let why = "an upgrade of more than 16 KiB: it is not read";
             cx.note(Note::Bound(why), piece.at);
-            self.lose(None, rest.place.start, piece.at, cx);
+            self.lose(None, rest.range.start, piece.at, cx);
         } else if end.is_some() {
             let bytes = std::mem::take(&mut opening.bytes);
             self.opened(&bytes, piece.at, cx);
@@ -421,7 +424,7 @@ impl Lane {
 
 /// Frames.
 impl Lane {
-    fn header<'a>(&mut self, piece: Piece<'a>, cx: &mut Context<'_>) -> Piece<'a> {
+    fn header<'a>(&mut self, piece: Data<'a>, cx: &mut Context<'_>) -> Data<'a> {
         let State::Header(held) = &mut self.state else {
             return piece;
         };
@@ -433,7 +436,7 @@ impl Lane {
             match self.begin(header, piece.at, cx) {
                 Ok(content) => self.enter(header, content, mine, cx),
                 Err(why) => {
-                    self.lose(Some(why), piece.place.start, piece.at, cx);
+                    self.lose(Some(why), piece.range.start, piece.at, cx);
                     return piece;
                 }
             }
@@ -450,12 +453,12 @@ impl Lane {
             Ok(content) => {
                 // All but the last byte are told here, that one with the frame.
                 held.let_go(header.header_len() - 1, |part| {
-                    cx.own(part.place, own(header));
+                    cx.own(part.range, own(header));
                 });
                 self.enter(header, content, byte, cx);
             }
             Err(why) => {
-                let start = held.pieces().next().map_or(0, |part| part.place.start);
+                let start = held.pieces().next().map_or(0, |part| part.range.start);
                 self.lose(Some(why), start, piece.at, cx);
                 for part in held.pieces() {
                     self.data(part, cx);
@@ -575,7 +578,7 @@ impl Lane {
         &mut self,
         header: FrameHeader,
         content: Content,
-        last: Piece<'_>,
+        last: Data<'_>,
         cx: &mut Context<'_>,
     ) {
         if !header.is_control() {
@@ -589,21 +592,21 @@ impl Lane {
         };
         self.state = State::Payload(payload);
         if header.len > 0 {
-            return cx.own(last.place, own(header));
+            return cx.own(last.range, own(header));
         }
         if content == Content::Deflated && header.is_final() {
             // An empty end of a message may still bring something to light.
-            let empty = Piece { bytes: &[], ..last };
+            let empty = Data { bytes: &[], ..last };
             self.inflate(empty, After::Nothing, cx);
         } else {
-            cx.own(last.place, own(header));
+            cx.own(last.range, own(header));
         }
         self.leave(payload, last.at, cx);
     }
 
     /// Takes as much of a piece as belongs to the payload; returns what lies
     /// after it.
-    fn payload<'a>(&mut self, piece: Piece<'a>, cx: &mut Context<'_>) -> Piece<'a> {
+    fn payload<'a>(&mut self, piece: Data<'a>, cx: &mut Context<'_>) -> Data<'a> {
         let State::Payload(payload) = &mut self.state else {
             return piece;
         };
@@ -622,10 +625,10 @@ impl Lane {
         let payload = *payload;
         let ended = payload.left == 0;
         match payload.content {
-            Content::Control => cx.own(mine.place, own(payload.header)),
+            Content::Control => cx.own(mine.range, own(payload.header)),
             Content::Unread => {
-                self.break_off(mine.place.start, cx);
-                cx.own(mine.place, Own::Unread);
+                self.break_off(mine.range.start, cx);
+                cx.own(mine.range, LayerBytes::Unread);
             }
             Content::Plain | Content::Deflated => {
                 let mut clear = Vec::new();
@@ -701,22 +704,22 @@ impl Lane {
 
 /// Compressed messages.
 impl Lane {
-    fn inflate(&mut self, piece: Piece<'_>, after: After, cx: &mut Context<'_>) {
+    fn inflate(&mut self, piece: Data<'_>, after: After, cx: &mut Context<'_>) {
         let Some(inflater) = &mut self.inflater else {
             return;
         };
         let (gapped, text) = (&mut self.gapped, &mut self.text);
         let budget = &mut self.budget;
         let result = inflater.inflate(piece, after, budget, &mut |inflated| match inflated {
-            Inflated::Piece(piece) => {
+            Inflated::Data(piece) => {
                 *gapped = false;
                 text.pass(piece.at, cx);
                 cx.data(piece);
             }
-            Inflated::Nothing(place) => cx.own(place, Own::WsFrame),
+            Inflated::Nothing(range) => cx.own(range, LayerBytes::WsFrame),
         });
         self.adrift &= !inflater.is_whole();
-        let Err(Failure { too_much, place }) = result else {
+        let Err(Failure { too_much, range }) = result else {
             return;
         };
         if too_much {
@@ -729,13 +732,13 @@ impl Lane {
             cx.note(Note::Broken(why), piece.at);
         }
         self.lose_context(cx);
-        self.skip_message(place, cx);
+        self.skip_message(range, cx);
     }
 
     /// The rest of the message cannot be read; `place` is not told yet.
-    fn skip_message(&mut self, place: Place, cx: &mut Context<'_>) {
-        self.break_off(place.start, cx);
-        cx.own(place, Own::Unread);
+    fn skip_message(&mut self, range: ByteRange, cx: &mut Context<'_>) {
+        self.break_off(range.start, cx);
+        cx.own(range, LayerBytes::Unread);
         if let State::Payload(payload) = &mut self.state
             && payload.content == Content::Deflated
         {
@@ -749,7 +752,7 @@ impl Lane {
         if let Some(inflater) = self.inflater.take()
             && let Some(pending) = inflater.pending()
         {
-            cx.own(pending, Own::WsFrame);
+            cx.own(pending, LayerBytes::WsFrame);
         }
         let deflate = cx.shared.compression.deflate();
         self.adrift |= !deflate.is_some_and(|deflate| deflate.starts_afresh(cx.direction));
@@ -791,7 +794,7 @@ impl Lane {
             return;
         };
         let search = std::mem::replace(search.as_mut(), Search::new(cx.direction));
-        let held = search.into_held(start, |skipped| cx.own(skipped.place, Own::Unread));
+        let held = search.into_held(start, |skipped| cx.own(skipped.range, LayerBytes::Unread));
         self.state = State::Header(Held::default());
         cx.announce(self.last);
         for piece in held.pieces() {
@@ -801,7 +804,7 @@ impl Lane {
 
     /// Nothing more is read, whatever comes.
     fn give_up(&mut self, cx: &mut Context<'_>) {
-        let mut unread = |piece: Piece<'_>| cx.own(piece.place, Own::Unread);
+        let mut unread = |piece: Data<'_>| cx.own(piece.range, LayerBytes::Unread);
         match std::mem::replace(&mut self.state, State::Unread) {
             State::Opening(opening) => opening.first.pieces().for_each(unread),
             State::Header(held) => held.pieces().for_each(unread),
@@ -812,15 +815,15 @@ impl Lane {
     }
 
     /// Takes a hole; `len` is how many bytes are not there, if that is known.
-    fn gap(&mut self, place: Place, len: Option<u64>, cx: &mut Context<'_>) {
-        let mut place = place;
+    fn gap(&mut self, range: ByteRange, len: Option<u64>, cx: &mut Context<'_>) {
+        let mut range = range;
         if let (State::Payload(payload), Some(len)) = (&mut self.state, len) {
             let inside = payload.left.min(len);
             payload.left -= inside;
             let payload = *payload;
-            let cut = place.start + inside.min(place.len());
-            let mine = Place { end: cut, ..place };
-            place.start = cut;
+            let cut = range.start + inside.min(range.len());
+            let mine = ByteRange { end: cut, ..range };
+            range.start = cut;
             self.hole(payload, mine, inside, cx);
             if payload.left == 0 {
                 self.leave(payload, self.last, cx);
@@ -830,19 +833,21 @@ impl Lane {
             }
         }
         let why = match &mut self.state {
-            State::Unread => return cx.gap(place, None),
+            State::Unread => return cx.gap(range, None),
             State::Refusal(_) => {
                 self.state = State::Unread;
-                return cx.gap(place, None);
+                return cx.gap(range, None);
             }
             State::Lost(search) => {
-                search.gap(|skipped| cx.own(skipped.place, Own::Unread));
+                search.gap(|skipped| cx.own(skipped.range, LayerBytes::Unread));
                 self.gapped = true;
-                return cx.gap(place, None);
+                return cx.gap(range, None);
             }
             State::Opening(opening) => {
                 let first = std::mem::take(&mut opening.first);
-                first.pieces().for_each(|p| cx.own(p.place, Own::Unread));
+                first
+                    .pieces()
+                    .for_each(|p| cx.own(p.range, LayerBytes::Unread));
                 match cx.direction {
                     Direction::Up => "a part of the upgrade request was lost",
                     Direction::Down => "a part of the answer to the upgrade request was lost",
@@ -850,52 +855,55 @@ impl Lane {
             }
             State::Header(held) => {
                 let held = std::mem::take(held);
-                held.pieces().for_each(|p| cx.own(p.place, Own::Unread));
+                held.pieces()
+                    .for_each(|p| cx.own(p.range, LayerBytes::Unread));
                 "the header of a frame was lost"
             }
             State::Payload(_) => "bytes were lost, and nobody knows how many",
         };
         self.look(cx);
         self.gapped = true;
-        cx.gap(place, None);
+        cx.gap(range, None);
         cx.note(Note::Broken(why), self.last);
     }
 
     /// A hole inside a payload.
-    fn hole(&mut self, payload: Payload, place: Place, len: u64, cx: &mut Context<'_>) {
+    fn hole(&mut self, payload: Payload, range: ByteRange, len: u64, cx: &mut Context<'_>) {
         if len == 0 {
             return;
         }
         match payload.content {
-            Content::Plain => cx.gap(place, Some(len)),
+            Content::Plain => cx.gap(range, Some(len)),
             // Nothing of what is passed on is lost.
-            Content::Control => cx.gap(place, Some(0)),
+            Content::Control => cx.gap(range, Some(0)),
             Content::Unread => {
                 self.gapped = true;
-                cx.gap(place, None);
+                cx.gap(range, None);
             }
             Content::Deflated => {
                 self.lose_context(cx);
                 self.gapped = true;
-                cx.gap(place, None);
+                cx.gap(range, None);
                 let why = "a part of a compressed message was lost";
                 cx.note(Note::Broken(why), self.last);
-                self.skip_message(nothing(place.end), cx);
+                self.skip_message(nothing(range.end), cx);
             }
         }
     }
 }
 
 /// No bytes, at a position.
-const fn nothing(at: u64) -> Place {
-    Place { start: at, end: at }
+const fn nothing(at: u64) -> ByteRange {
+    ByteRange { start: at, end: at }
 }
 
 /// What the bytes of a frame that are not passed on are for.
-fn own(header: FrameHeader) -> Own {
+fn own(header: FrameHeader) -> LayerBytes {
     match header.opcode() {
-        Opcode::Ping | Opcode::Pong => Own::WsPing,
-        Opcode::Close => Own::WsClose,
-        Opcode::Continuation | Opcode::Text | Opcode::Binary | Opcode::Reserved => Own::WsFrame,
+        Opcode::Ping | Opcode::Pong => LayerBytes::WsPing,
+        Opcode::Close => LayerBytes::WsClose,
+        Opcode::Continuation | Opcode::Text | Opcode::Binary | Opcode::Reserved => {
+            LayerBytes::WsFrame
+        }
     }
 }

@@ -33,7 +33,7 @@ mod upgrade;
 
 pub use upgrade::{Deflate, WebSocketInfo, answers_http2, is_http2, request, response};
 
-use super::{Sink, Stream};
+use super::{Chunk, Sink};
 use crate::direction::{Direction, PerDirection};
 use lane::{Context, Lane, Shared};
 use upgrade::Compression;
@@ -82,14 +82,14 @@ impl WebSocket {
     pub fn push<'a>(
         &mut self,
         direction: Direction,
-        stream: Stream<'a>,
+        chunk: Chunk<'a>,
         out: Sink<'_>,
-    ) -> Option<Stream<'a>> {
-        let left = self.lane(direction, out, |lane, cx| lane.push(stream, cx));
-        match stream {
-            Stream::Data(piece) if left > 0 => {
+    ) -> Option<Chunk<'a>> {
+        let left = self.lane(direction, out, |lane, cx| lane.push(chunk, cx));
+        match chunk {
+            Chunk::Data(piece) if left > 0 => {
                 let taken = piece.bytes.len().saturating_sub(left);
-                Some(Stream::Data(piece.split_at(taken).1))
+                Some(Chunk::Data(piece.split_at(taken).1))
             }
             _ => None,
         }

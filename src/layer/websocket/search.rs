@@ -25,7 +25,7 @@
 //! compressed messages nothing can be seen; there only that will do.
 //! What is wrong all the same has the search for packets still before it.
 
-use super::super::Piece;
+use super::super::Data;
 use super::super::held::Held;
 use super::header::{FrameHeader, Opcode, mask};
 use crate::direction::Direction;
@@ -114,9 +114,9 @@ impl Search {
     /// compressed. Shows those bytes that no frame can begin at any more.
     pub(super) fn push(
         &mut self,
-        piece: Piece<'_>,
+        piece: Data<'_>,
         may_compress: bool,
-        skipped: impl FnMut(Piece<'_>),
+        skipped: impl FnMut(Data<'_>),
     ) {
         let new = self.held.bytes().len();
         self.held.push(piece);
@@ -159,19 +159,19 @@ impl Search {
     }
 
     /// Lets the first `count` bytes go; the rest is no longer searched.
-    pub(super) fn into_held(mut self, count: usize, skipped: impl FnMut(Piece<'_>)) -> Held {
+    pub(super) fn into_held(mut self, count: usize, skipped: impl FnMut(Data<'_>)) -> Held {
         self.held.let_go(count, skipped);
         self.held
     }
 
     /// There is a hole here: no chain leads across.
-    pub(super) fn gap(&mut self, skipped: impl FnMut(Piece<'_>)) {
+    pub(super) fn gap(&mut self, skipped: impl FnMut(Data<'_>)) {
         self.skip(self.held.bytes().len(), skipped);
     }
 
     /// Forgets bytes that no candidate needs, and candidates that wait for too
     /// long.
-    fn drop_hopeless(&mut self, skipped: impl FnMut(Piece<'_>)) {
+    fn drop_hopeless(&mut self, skipped: impl FnMut(Data<'_>)) {
         let len = self.held.bytes().len();
         if len > limits::RESYNC_BYTES {
             let too_old = len - limits::RESYNC_BYTES / 2;
@@ -183,7 +183,7 @@ impl Search {
         }
     }
 
-    fn skip(&mut self, count: usize, skipped: impl FnMut(Piece<'_>)) {
+    fn skip(&mut self, count: usize, skipped: impl FnMut(Data<'_>)) {
         self.held.let_go(count, skipped);
         self.passed_over |= count > 0;
         self.candidates.retain_mut(|candidate| {

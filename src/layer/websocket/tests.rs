@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::super::{Note, Own, Passed, Piece, Place, Seal, Stream};
+use super::super::{ByteRange, Chunk, Data, LayerBytes, LayerOutput, Note, Seal};
 use super::*;
 use crate::flow::At;
 use crate::limits;
@@ -109,10 +109,10 @@ struct Told {
     /// What was passed on, with positions (of compressed bytes the first one's)
     /// and packets.
     data: Vec<(u8, u64, u64)>,
-    own: Vec<(Place, Own)>,
-    gaps: Vec<(Place, Option<u64>)>,
+    own: Vec<(ByteRange, LayerBytes)>,
+    gaps: Vec<(ByteRange, Option<u64>)>,
     notes: Vec<(Note, u64)>,
-    seals: Vec<(Place, Option<Seal>)>,
+    seals: Vec<(ByteRange, Option<Seal>)>,
     /// Position after the last that was told of.
     end: u64,
     /// Bytes that were told of.
@@ -128,14 +128,14 @@ impl Told {
         self.notes.iter().map(|(note, _)| *note).collect()
     }
 
-    fn own_of(&self, wanted: Own) -> u64 {
+    fn own_of(&self, wanted: LayerBytes) -> u64 {
         let mine = self.own.iter().filter(|(_, own)| *own == wanted);
         mine.map(|(place, _)| place.len()).sum()
     }
 
-    /// Own bytes, joined where they touch.
-    fn spans(&self) -> Vec<(Place, Own)> {
-        let mut spans: Vec<(Place, Own)> = Vec::new();
+    /// LayerBytes bytes, joined where they touch.
+    fn spans(&self) -> Vec<(ByteRange, LayerBytes)> {
+        let mut spans: Vec<(ByteRange, LayerBytes)> = Vec::new();
         for &(place, own) in &self.own {
             match spans.last_mut() {
                 Some((last, kind)) if *kind == own && last.end == place.start => {
@@ -165,19 +165,17 @@ impl Reader {
         }
     }
 
-    fn push(&mut self, direction: Direction, stream: Stream<'_>) -> &mut Self {
-        self.given[direction] += match stream {
-            Stream::Data(piece) => piece.place.len(),
-            Stream::Gap { place, .. } => place.len(),
+    fn push(&mut self, direction: Direction, chunk: Chunk<'_>) -> &mut Self {
+        self.given[direction] += match chunk {
+            Chunk::Data(piece) => piece.range.len(),
+            Chunk::Gap { range: place, .. } => place.len(),
         };
         let told = &mut self.told;
-        let mut next = Some(stream);
-        while let Some(stream) = next {
-            next = self
-                .layer
-                .push(direction, stream, &mut |direction, passed| {
-                    take(told, direction, passed)
-                });
+        let mut next = Some(chunk);
+        while let Some(chunk) = next {
+            next = self.layer.push(direction, chunk, &mut |direction, passed| {
+                take(told, direction, passed)
+            });
         }
         self.most_kept = self.most_kept.max(self.layer.kept());
         self
@@ -185,20 +183,20 @@ impl Reader {
 
     fn data(&mut self, direction: Direction, bytes: &[u8], range: Range<usize>) -> &mut Self {
         let (start, end) = (range.start as u64, range.end as u64);
-        let piece = Piece {
+        let piece = Data {
             bytes: &bytes[range],
-            place: Place { start, end },
+            range: ByteRange { start, end },
             at: at(start),
             seal: None,
         };
-        self.push(direction, Stream::Data(piece))
+        self.push(direction, Chunk::Data(piece))
     }
 
     fn gap(&mut self, direction: Direction, range: Range<usize>) -> &mut Self {
         let (start, end) = (range.start as u64, range.end as u64);
-        let place = Place { start, end };
+        let place = ByteRange { start, end };
         let len = Some(place.len());
-        self.push(direction, Stream::Gap { place, len })
+        self.push(direction, Chunk::Gap { range: place, len })
     }
 
     /// Pushes all pieces; those that lie in a hole are holes.
@@ -242,31 +240,31 @@ fn at(packet: u64) -> At {
     at
 }
 
-fn take(told: &mut PerDirection<Told>, direction: Direction, passed: Passed<'_>) {
+fn take(told: &mut PerDirection<Told>, direction: Direction, passed: LayerOutput<'_>) {
     let told = &mut told[direction];
     let place = match passed {
-        Passed::Stream(Stream::Data(piece)) => {
+        LayerOutput::Chunk(Chunk::Data(piece)) => {
             assert!(!piece.bytes.is_empty(), "a piece without bytes");
-            assert!(!piece.place.is_empty(), "a piece without a place");
-            let one_to_one = piece.place.len() == piece.bytes.len() as u64;
+            assert!(!piece.range.is_empty(), "a piece without a place");
+            let one_to_one = piece.range.len() == piece.bytes.len() as u64;
             let step = u64::from(one_to_one);
             for (i, byte) in piece.bytes.iter().enumerate() {
-                let position = piece.place.start + i as u64 * step;
+                let position = piece.range.start + i as u64 * step;
                 told.data.push((*byte, position, piece.at.packet.number));
             }
-            told.seals.push((piece.place, piece.seal));
-            piece.place
+            told.seals.push((piece.range, piece.seal));
+            piece.range
         }
-        Passed::Stream(Stream::Gap { place, len }) => {
+        LayerOutput::Chunk(Chunk::Gap { range: place, len }) => {
             told.gaps.push((place, len));
             place
         }
-        Passed::Own(place, own) => {
+        LayerOutput::Own(place, own) => {
             assert!(!place.is_empty(), "own bytes that are none");
             told.own.push((place, own));
             place
         }
-        Passed::Note(note, at) => return told.notes.push((note, at.packet.number)),
+        LayerOutput::Note(note, at) => return told.notes.push((note, at.packet.number)),
     };
     assert!(place.start >= told.end, "{place} after {}", told.end);
     told.end = place.end;
@@ -342,11 +340,11 @@ fn a_conversation_from_its_first_byte() {
     assert_eq!(d.bytes(), down.mqtt());
     assert_eq!(u.notes(), [Note::WsClose { code: Some(1000) }]);
     assert_eq!(d.notes(), [Note::WebSocket, Note::WsClose { code: None }]);
-    assert_eq!(u.own_of(Own::WsUpgrade), head);
-    assert_eq!(u.own_of(Own::WsFrame), 4 * 6);
-    assert_eq!(u.own_of(Own::WsPing), 8 + 6);
-    assert_eq!(u.own_of(Own::WsClose), 6 + 5);
-    assert_eq!(d.own_of(Own::WsFrame), 2 + 4 + 10);
+    assert_eq!(u.own_of(LayerBytes::WsUpgrade), head);
+    assert_eq!(u.own_of(LayerBytes::WsFrame), 4 * 6);
+    assert_eq!(u.own_of(LayerBytes::WsPing), 8 + 6);
+    assert_eq!(u.own_of(LayerBytes::WsClose), 6 + 5);
+    assert_eq!(d.own_of(LayerBytes::WsFrame), 2 + 4 + 10);
     assert_eq!(info.path.as_deref(), Some("/mqtt"));
     assert_eq!((info.status, info.deflate), (Some(101), None));
     assert_eq!(info.offered, ["mqtt"]);
@@ -520,10 +518,10 @@ fn what_cannot_be_a_frame_ends_the_direction_until_one_is_found() {
         for cuts in [vec![found], (lost..found + 1).collect()] {
             let ([told, _], _) = read(&wire, &down(), &cuts);
             assert_eq!(told.bytes(), wire.mqtt());
-            assert_eq!(told.own_of(Own::Unread), bad.len() as u64);
+            assert_eq!(told.own_of(LayerBytes::Unread), bad.len() as u64);
             assert!(matches!(told.notes()[..], [Note::Broken(_)]), "{told:?}");
             let start = lost as u64;
-            assert_eq!(told.gaps, [(Place { start, end: start }, None)]);
+            assert_eq!(told.gaps, [(ByteRange { start, end: start }, None)]);
         }
     }
 }
@@ -540,7 +538,7 @@ fn who_breaks_the_format_again_and_again_is_read_no_more() {
     let ([told, _], _) = read(&wire, &down(), &cuts);
     assert!(matches!(told.notes().last(), Some(Note::Bound(_))));
     assert!(told.notes().len() < 50);
-    assert!(told.own_of(Own::Unread) > wire.bytes.len() as u64 / 2);
+    assert!(told.own_of(LayerBytes::Unread) > wire.bytes.len() as u64 / 2);
 }
 
 #[test]
@@ -565,8 +563,8 @@ fn a_refused_upgrade_leaves_everything_unread() {
         }
         assert_eq!(told[0].notes(), []);
         assert_eq!(told[1].notes(), [Note::Refused { status: 403 }]);
-        assert_eq!(told[1].own_of(Own::WsUpgrade), head.len() as u64);
-        assert_eq!(told[1].own_of(Own::Unread), 2);
+        assert_eq!(told[1].own_of(LayerBytes::WsUpgrade), head.len() as u64);
+        assert_eq!(told[1].own_of(LayerBytes::Unread), 2);
     }
 }
 
@@ -646,9 +644,9 @@ fn what_lies_behind_a_head_is_handed_back() {
     let mut up = up();
     let head = up.bytes.len();
     up.plain(0x82, KEY, &connect());
-    let piece = |range: Range<usize>| Piece {
+    let piece = |range: Range<usize>| Data {
         bytes: &up.bytes[range.clone()],
-        place: Place {
+        range: ByteRange {
             start: range.start as u64,
             end: range.end as u64,
         },
@@ -657,16 +655,16 @@ fn what_lies_behind_a_head_is_handed_back() {
     };
     for cut in [1, 2, 100, head - 1] {
         let mut layer = WebSocket::new();
-        let mut sink = |_, passed: Passed<'_>| {
-            assert!(!matches!(passed, Passed::Stream(_)), "told too early");
+        let mut sink = |_, passed: LayerOutput<'_>| {
+            assert!(!matches!(passed, LayerOutput::Chunk(_)), "told too early");
         };
-        let start = Stream::Data(piece(0..cut));
+        let start = Chunk::Data(piece(0..cut));
         assert_eq!(layer.push(Direction::Up, start, &mut sink), None);
         assert_eq!(layer.info().path, None);
         let end = up.bytes.len();
-        let rest = Stream::Data(piece(cut..end));
+        let rest = Chunk::Data(piece(cut..end));
         let left = layer.push(Direction::Up, rest, &mut sink);
-        assert_eq!(left, Some(Stream::Data(piece(head..end))));
+        assert_eq!(left, Some(Chunk::Data(piece(head..end))));
         assert_eq!(layer.info().path.as_deref(), Some("/mqtt"));
     }
 }
@@ -701,16 +699,16 @@ fn places_of_a_layer_below() {
     let mut reader = Reader::new(WebSocket::new());
     for (i, byte) in wire.bytes.chunks(3).enumerate() {
         let start = i as u64 * 30;
-        let piece = Piece {
+        let piece = Data {
             bytes: byte,
-            place: Place {
+            range: ByteRange {
                 start,
                 end: start + byte.len() as u64,
             },
             at: at(start),
             seal: Some(sealed),
         };
-        reader.push(Direction::Up, Stream::Data(piece));
+        reader.push(Direction::Up, Chunk::Data(piece));
     }
     let ([told, _], _) = reader.finish();
     assert_eq!(told.bytes(), wire.mqtt());
@@ -744,7 +742,7 @@ mod holes {
             .collect();
         assert_eq!(told.bytes(), kept);
         let (start, end) = (hole.start as u64, hole.end as u64);
-        assert_eq!(told.gaps, [(Place { start, end }, Some(39))]);
+        assert_eq!(told.gaps, [(ByteRange { start, end }, Some(39))]);
         assert!(told.notes().is_empty());
     }
 
@@ -829,7 +827,7 @@ mod holes {
         reader.all(Direction::Down, &down, &down.starts, 0..0);
         let ([u, d], info) = reader.finish();
         assert_eq!((u.bytes(), d.bytes()), (up.mqtt(), down.mqtt()));
-        assert_eq!(u.own_of(Own::Unread), 17);
+        assert_eq!(u.own_of(LayerBytes::Unread), 17);
         assert_eq!(u.notes(), [Note::WebSocket]);
         assert_eq!(info, WebSocketInfo::default());
     }
@@ -872,7 +870,7 @@ mod holes {
             reader.data(Direction::Down, &bytes, start..start + 1000);
         }
         let ([_, told], _) = reader.finish();
-        assert_eq!(told.own_of(Own::WsFrame), 0);
+        assert_eq!(told.own_of(LayerBytes::WsFrame), 0);
     }
 }
 
@@ -1104,7 +1102,7 @@ mod compressed {
         assert_eq!(told.bytes(), b"\xd0\0");
         let broken = Note::Broken("compressed bytes that cannot be inflated");
         assert_eq!(told.notes(), [Note::WebSocket, broken]);
-        assert_eq!(told.own_of(Own::Unread), 20);
+        assert_eq!(told.own_of(LayerBytes::Unread), 20);
         assert_eq!(told.gaps.len(), 1);
     }
 
@@ -1125,34 +1123,34 @@ mod compressed {
             let mut layer = WebSocket::new();
             let (mut passed_on, mut largest, mut notes) = (0, 0, Vec::new());
             let mut last = Vec::new();
-            let mut sink = |_: Direction, passed: Passed<'_>| match passed {
-                Passed::Stream(Stream::Data(piece)) => {
+            let mut sink = |_: Direction, passed: LayerOutput<'_>| match passed {
+                LayerOutput::Chunk(Chunk::Data(piece)) => {
                     passed_on += piece.bytes.len() as u64;
                     largest = largest.max(piece.bytes.len());
-                    assert!(!piece.place.is_empty());
-                    if piece.place.start >= inside as u64 {
+                    assert!(!piece.range.is_empty());
+                    if piece.range.start >= inside as u64 {
                         last.extend_from_slice(piece.bytes);
                     }
                 }
-                Passed::Note(note, _) => notes.push(note),
+                LayerOutput::Note(note, _) => notes.push(note),
                 _ => {}
             };
             for (direction, wire) in [(Direction::Up, &up), (Direction::Down, &down)] {
                 let cuts: Vec<usize> = (0..wire.bytes.len()).step_by(1400).collect();
                 for range in pieces(wire.bytes.len(), &cuts) {
-                    let place = Place {
+                    let place = ByteRange {
                         start: range.start as u64,
                         end: range.end as u64,
                     };
-                    let piece = Piece {
+                    let piece = Data {
                         bytes: &wire.bytes[range],
-                        place,
+                        range: place,
                         at: at(0),
                         seal: None,
                     };
-                    let mut next = Some(Stream::Data(piece));
-                    while let Some(stream) = next {
-                        next = layer.push(direction, stream, &mut sink);
+                    let mut next = Some(Chunk::Data(piece));
+                    while let Some(chunk) = next {
+                        next = layer.push(direction, chunk, &mut sink);
                     }
                     assert!(layer.kept() < 64 << 10);
                 }
@@ -1190,20 +1188,20 @@ mod compressed {
             reader.all(Direction::Up, &up, &[], 0..0);
             let mut passed_on = 0;
             let mut notes = Vec::new();
-            let mut sink = |_: Direction, passed: Passed<'_>| match passed {
-                Passed::Stream(Stream::Data(piece)) => passed_on += piece.bytes.len() as u64,
-                Passed::Note(note, _) => notes.push(note),
+            let mut sink = |_: Direction, passed: LayerOutput<'_>| match passed {
+                LayerOutput::Chunk(Chunk::Data(piece)) => passed_on += piece.bytes.len() as u64,
+                LayerOutput::Note(note, _) => notes.push(note),
                 _ => {}
             };
             let len = down.bytes.len() as u64;
-            let mut next = Some(Stream::Data(Piece {
+            let mut next = Some(Chunk::Data(Data {
                 bytes: &down.bytes,
-                place: Place { start: 0, end: len },
+                range: ByteRange { start: 0, end: len },
                 at: at(0),
                 seal: None,
             }));
-            while let Some(stream) = next {
-                next = reader.layer.push(Direction::Down, stream, &mut sink);
+            while let Some(chunk) = next {
+                next = reader.layer.push(Direction::Down, chunk, &mut sink);
             }
             let expected = limits::INFLATED_BYTES..budget(&down);
             assert!(expected.contains(&passed_on), "{passed_on} bytes");

@@ -282,7 +282,7 @@ impl Books {
     pub(super) fn span(&mut self, span: &Span<'_>, rules: Rules) {
         let lane = span.direction;
         let mut carriage = self.lanes[lane].carriage.take().unwrap_or_default();
-        carriage.span(span.place, span.kind, rules.share, &mut |label| {
+        carriage.span(span.range, span.kind, rules.share, &mut |label| {
             self.label(lane, label);
         });
         self.put_back(lane, carriage, rules);

@@ -339,9 +339,9 @@ impl Lines<'_, '_> {
         let first_seq = frame.connection.first_seq[frame.direction];
         if let Some(first) = first_seq.filter(|_| sequence_numbers) {
             self.line("sequence numbers ", |out| {
-                put::decimal(first.wrapping_add(frame.place.start as u32), out);
+                put::decimal(first.wrapping_add(frame.range.start as u32), out);
                 out.extend_from_slice(b"..");
-                put::decimal(first.wrapping_add(frame.place.end as u32), out);
+                put::decimal(first.wrapping_add(frame.range.end as u32), out);
             });
         }
         self.line("packets ", |out| {

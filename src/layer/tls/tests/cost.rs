@@ -59,14 +59,14 @@ fn read(talk: &Conversation) -> u128 {
             let start = next[*direction as usize];
             let end = start + bytes.len() as u64;
             next[*direction as usize] = end;
-            let piece = Piece {
+            let piece = Data {
                 bytes,
-                place: Place { start, end },
+                range: ByteRange { start, end },
                 at: at(packet),
                 seal: None,
             };
-            tls.push(*direction, Stream::Data(piece), &keys, &mut |_, passed| {
-                if let Passed::Stream(Stream::Data(piece)) = black_box(passed) {
+            tls.push(*direction, Chunk::Data(piece), &keys, &mut |_, passed| {
+                if let LayerOutput::Chunk(Chunk::Data(piece)) = black_box(passed) {
                     total += piece.bytes.len();
                 }
             });

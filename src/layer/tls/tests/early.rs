@@ -39,7 +39,7 @@ fn unread() -> u64 {
 }
 
 fn rejected(got: &Got) {
-    assert_eq!(got.own(Direction::Up, Own::Unread), unread());
+    assert_eq!(got.own(Direction::Up, LayerBytes::Unread), unread());
     assert_eq!(got.notes, [(Direction::Up, Note::EarlyDataRejected)]);
     assert!(got.gaps[0].iter().all(|(_, len)| *len == Some(0)));
 }

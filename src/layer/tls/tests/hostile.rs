@@ -246,8 +246,8 @@ fn after_the_bound_later_records_open_when_the_secret_comes() {
     let lacking = expected.len() - got.bytes[0].len();
     assert!(lacking > 0);
     assert_eq!(got.gaps[0].len(), 1, "{:?}", got.gaps[0]);
-    let (place, len) = got.gaps[0][0];
-    assert!(place.is_empty(), "the capture has all of it");
+    let (range, len) = got.gaps[0][0];
+    assert!(range.is_empty(), "the capture has all of it");
     assert_eq!(len, Some(lacking as u64));
 }
 

@@ -147,11 +147,11 @@ proptest! {
     ) {
         let talk = make(suite, &acts);
         let (begins, length) = (data_begins(&talk, side), length(&talk, side));
-        let place = |(from, len): &(f64, u64)| {
+        let range = |(from, len): &(f64, u64)| {
             let from = begins + ((length - begins) as f64 * from) as u64;
             (from, (from + len).min(length))
         };
-        let holes: Vec<_> = holes.iter().map(place).collect();
+        let holes: Vec<_> = holes.iter().map(range).collect();
         let got = without(&talk, side, &holes, segment);
         check(&talk, side, &holes, &got, false);
     }

@@ -125,18 +125,26 @@ fn a_simple_handshake() {
     let (got, info) = reader.finish();
     for direction in Direction::ALL {
         assert_eq!(got.text(direction), payload());
-        assert_eq!(got.own(direction, Own::TlsRecord), 5, "{direction:?}");
-        assert_eq!(got.own(direction, Own::TlsRecordEnd), 17, "{direction:?}");
-        assert_eq!(got.own(direction, Own::TlsAlert), 24);
-        assert_eq!(got.own(direction, Own::Unread), 0);
+        assert_eq!(
+            got.own(direction, LayerBytes::TlsRecord),
+            5,
+            "{direction:?}"
+        );
+        assert_eq!(
+            got.own(direction, LayerBytes::TlsRecordEnd),
+            17,
+            "{direction:?}"
+        );
+        assert_eq!(got.own(direction, LayerBytes::TlsAlert), 24);
+        assert_eq!(got.own(direction, LayerBytes::Unread), 0);
     }
     let sizes = |all: &[&str]| all.iter().map(|t| hex(t).len() as u64).sum::<u64>();
     assert_eq!(
-        got.own(Direction::Up, Own::TlsHandshake),
+        got.own(Direction::Up, LayerBytes::TlsHandshake),
         sizes(&[HELLO, FINISHED])
     );
     assert_eq!(
-        got.own(Direction::Down, Own::TlsHandshake),
+        got.own(Direction::Down, LayerBytes::TlsHandshake),
         sizes(&[SERVER_HELLO, FLIGHT, TICKET])
     );
     // Content begins after the header, and was complete with its packet.
@@ -212,7 +220,7 @@ fn late_secrets_are_waited_for() {
         let (got, _) = reader.finish();
         for direction in Direction::ALL {
             assert_eq!(got.text(direction), payload(), "{known} lines before");
-            assert_eq!(got.own(direction, Own::TlsRecordEnd), 17);
+            assert_eq!(got.own(direction, LayerBytes::TlsRecordEnd), 17);
         }
     }
 }
@@ -238,7 +246,10 @@ fn each_secret_reads_what_it_is_for() {
         assert_eq!(got.text(Direction::Down) == payload(), down, "{kept:?}");
         // Handshakes are told as such, with and without keys.
         let handshake = hex(HELLO).len() + hex(FINISHED).len();
-        assert_eq!(got.own(Direction::Up, Own::TlsHandshake), handshake as u64);
+        assert_eq!(
+            got.own(Direction::Up, LayerBytes::TlsHandshake),
+            handshake as u64
+        );
     }
 }
 
@@ -255,11 +266,14 @@ fn without_keys_sizes_and_a_reason_are_told() {
     let why = Note::Encrypted("there is no key log");
     assert_eq!(got.notes, [(Direction::Down, why)]);
     // Data and alert: header, type and tag of each.
-    assert_eq!(got.own(Direction::Up, Own::TlsRecord), 2 * 5);
-    assert_eq!(got.own(Direction::Up, Own::TlsRecordEnd), 2 * 17);
-    assert_eq!(got.own(Direction::Up, Own::Unread), 50 + 2);
+    assert_eq!(got.own(Direction::Up, LayerBytes::TlsRecord), 2 * 5);
+    assert_eq!(got.own(Direction::Up, LayerBytes::TlsRecordEnd), 2 * 17);
+    assert_eq!(got.own(Direction::Up, LayerBytes::Unread), 50 + 2);
     // The ticket comes after the client's flight.
-    assert_eq!(got.own(Direction::Down, Own::Unread), 50 + 2 + 222 - 17);
+    assert_eq!(
+        got.own(Direction::Down, LayerBytes::Unread),
+        50 + 2 + 222 - 17
+    );
     assert_eq!(info.server_name.as_deref(), Some("server"));
     assert_eq!(info.server_certificate, None);
 }

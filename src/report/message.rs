@@ -3,65 +3,65 @@
 use super::{layer, put};
 use crate::event::{Event, EventKind};
 
-/// Appends what happened, such as `gap of 400 bytes`. What comes from the wire
-/// is in quotes, and escaped.
-pub(super) fn event(event: &Event<'_>, out: &mut Vec<u8>) {
+/// Appends what happened, such as `gap of 400 bytes`. Text from the wire is in
+/// quotes, and escaped.
+pub(super) fn event(event: &Event<'_>, show_secrets: bool, out: &mut Vec<u8>) {
     let mut words = Words { out };
     match event.kind {
-        EventKind::Opened => words.say("opened"),
+        EventKind::Opened => words.put("opened"),
         EventKind::Closed { by, how } => {
-            words.say(if how == "reset" { "reset" } else { "closed" });
+            words.put(if how == "reset" { "reset" } else { "closed" });
             if let Some(side) = by {
-                words.say(" by ");
-                words.say(side.name());
+                words.put(" by ");
+                words.put(side.name());
             }
             match how {
                 "fin" | "reset" => {}
-                "replaced" => words.say(": a new connection took its ports"),
+                "replaced" => words.put(": a new connection took its ports"),
                 _ => {
-                    words.say(": ");
-                    words.say(how);
+                    words.put(": ");
+                    words.put(how);
                 }
             }
         }
         EventKind::Gap => {
-            words.say("gap of ");
+            words.put("gap of ");
             words.bytes(event.bytes);
         }
         EventKind::Resynchronised => {
-            words.say("resynchronised, ");
+            words.put("resynchronised, ");
             words.bytes(event.bytes);
-            words.say(" skipped");
+            words.put(" skipped");
         }
         EventKind::Malformed { reason } => words.because("malformed", reason),
         EventKind::Unfinished { wanted } => {
-            words.say("unfinished message");
+            words.put("unfinished message");
             if event.bytes.is_some() {
-                words.say(": ");
+                words.put(": ");
                 words.bytes(event.bytes);
-                words.say(" seen");
+                words.put(" seen");
             }
             if wanted.is_some() {
-                words.say(", ");
+                words.put(", ");
                 words.bytes(wanted);
-                words.say(" still to come");
+                words.put(" still to come");
             }
         }
         EventKind::NotMqtt { reason } => words.because("not MQTT", reason),
         EventKind::Bound { reason } => words.because("bound reached", reason),
-        EventKind::Layer(note) => layer::words(note, event.connection, words.out),
+        EventKind::Layer(note) => layer::words(note, event.connection, show_secrets, words.out),
         EventKind::Conflict => {
-            words.say("conflicting overlap of ");
+            words.put("conflicting overlap of ");
             words.bytes(event.bytes);
-            words.say(", the first copy kept");
+            words.put(", the first copy kept");
         }
         EventKind::Late => {
             words.bytes(event.bytes);
-            words.say(" came late, after their place was declared a gap");
+            words.put(" came late, after their place was declared a gap");
         }
         EventKind::Dropped { packets } => {
             put::decimal(packets, words.out);
-            words.say(match packets {
+            words.put(match packets {
                 1 => " packet was dropped before it could be captured",
                 _ => " packets were dropped before they could be captured",
             });
@@ -74,15 +74,15 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
-    fn say(&mut self, text: &str) {
+    fn put(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
 
     fn because(&mut self, what: &str, reason: &str) {
-        self.say(what);
+        self.put(what);
         if !reason.is_empty() {
-            self.say(": ");
-            self.say(reason);
+            self.put(": ");
+            self.put(reason);
         }
     }
 
@@ -90,9 +90,9 @@ impl Words<'_> {
         match count {
             Some(count) => {
                 put::decimal(count, self.out);
-                self.say(if count == 1 { " byte" } else { " bytes" });
+                self.put(if count == 1 { " byte" } else { " bytes" });
             }
-            None => self.say("an unknown number of bytes"),
+            None => self.put("an unknown number of bytes"),
         }
     }
 }
@@ -104,9 +104,9 @@ mod tests {
     use crate::packet::PacketRef;
     use crate::time::Timestamp;
 
-    fn said(kind: EventKind, bytes: Option<u64>) -> String {
+    fn written(kind: EventKind, bytes: Option<u64>) -> String {
         let mut out = Vec::new();
-        let told = Event {
+        let happened = Event {
             kind,
             time: Timestamp::default(),
             packet: PacketRef::default(),
@@ -114,7 +114,7 @@ mod tests {
             direction: None,
             bytes,
         };
-        event(&told, &mut out);
+        event(&happened, false, &mut out);
         String::from_utf8(out).expect("UTF-8")
     }
 
@@ -170,7 +170,7 @@ mod tests {
             ),
         ];
         for (kind, bytes, expected) in cases {
-            assert_eq!(said(kind, bytes), expected);
+            assert_eq!(written(kind, bytes), expected);
         }
     }
 }

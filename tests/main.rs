@@ -17,6 +17,8 @@ mod catalogue;
 mod docs;
 /// One conversation in every link type, tag and tunnel.
 mod encapsulations;
+/// Hostile text in every format of every command.
+mod escaping;
 /// Captures with their frames written down beside them.
 mod expected_frames;
 /// Builds files for other programs to read; ignored unless asked for.

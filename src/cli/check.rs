@@ -22,9 +22,8 @@ use mqttdump::facts;
 use mqttdump::limits;
 use mqttdump::mqtt::TopicFilter;
 use mqttdump::overhead::{self, Ledger, Level};
-use mqttdump::report::findings::{
-    self, CaptureResult, FINDINGS_REPORTS, FindingsFormat, FindingsOptions, FindingsReport,
-};
+use mqttdump::report::findings::{self, CaptureResult, FINDINGS_REPORTS, FindingItem, Findings};
+use mqttdump::report::{Format, Options, Report};
 use mqttdump::rules::{
     self, Baseline, Budgets, FailOn, Finding, FindingFilter, Judge, Rule, SizeBudget, Tally,
 };
@@ -224,8 +223,8 @@ struct CheckPlan {
     options: rules::Options,
     /// What messages may cost with all that belongs to them, and what counts.
     costs: Option<(SizeBudget, Level)>,
-    format: &'static FindingsFormat,
-    report: FindingsOptions,
+    format: &'static Format<Findings>,
+    report: Options,
     allow: Vec<&'static Rule>,
     baseline: Option<PathBuf>,
     write_baseline: Option<PathBuf>,
@@ -234,6 +233,11 @@ struct CheckPlan {
 }
 
 impl CheckPlan {
+    /// Whether the report takes findings one by one.
+    fn streams(&self) -> bool {
+        self.format.needs.streaming.is_on(self.report.live)
+    }
+
     fn new(args: CheckArgs, around: &Surroundings<'_>) -> Result<Self, String> {
         let mut reading = Reading::of_command(
             &args.captures,
@@ -273,7 +277,7 @@ impl CheckPlan {
         Ok(Self {
             options: rules::Options {
                 complete: checking.complete,
-                ladders: args.verbose > 0,
+                ladders: format.needs.ladders,
                 rules,
                 selection: reading.selection.clone(),
                 budgets,
@@ -281,7 +285,7 @@ impl CheckPlan {
             },
             costs,
             format,
-            report: FindingsOptions {
+            report: Options {
                 verbose: args.verbose > 0,
                 colour: args.output.color.is_on(around.colour),
                 width: around.columns.filter(|_| around.stdout_terminal),
@@ -289,6 +293,7 @@ impl CheckPlan {
                 many: reading.captures.len() > 1,
                 live,
                 fail_on: checking.fail_on,
+                ..Options::default()
             },
             allow,
             baseline: checking.baseline,
@@ -376,6 +381,7 @@ fn run(plan: &CheckPlan) -> Result<Exit, Stop> {
         trouble: false,
         failed: false,
     };
+    run.report.begin(&mut run.out.lines);
     let mut driver = Driver::new(&plan.reading)?;
     for source in &plan.reading.captures {
         run.capture(&mut driver, source)?;
@@ -390,7 +396,7 @@ fn run(plan: &CheckPlan) -> Result<Exit, Stop> {
 struct CheckRun<'a> {
     plan: &'a CheckPlan,
     filter: FindingFilter,
-    report: Box<dyn FindingsReport>,
+    report: Box<dyn Report<Findings>>,
     out: Output<io::StdoutLock<'static>>,
     /// Something could not be done or read.
     trouble: bool,
@@ -500,7 +506,8 @@ impl CheckJob<'_, '_> {
         }
         self.sum_up(frames);
         let run = &mut *self.run;
-        run.report.capture(&self.result, &mut run.out.lines);
+        let item = FindingItem::Capture(&self.result);
+        run.report.put(&item, &mut run.out.lines);
         Ok(run.out.settle()?)
     }
 
@@ -529,7 +536,7 @@ impl CheckJob<'_, '_> {
         let judge = &mut self.sinks.0;
         let arisen = judge.take_arisen();
         let settled = judge.take_finished();
-        let news = match self.run.plan.options.live && self.run.report.streams() {
+        let news = match self.run.plan.options.live && self.run.plan.streams() {
             true => arisen,
             false => settled,
         };
@@ -546,9 +553,12 @@ impl CheckJob<'_, '_> {
         }
         self.result.summary.count(finding.verdict);
         run.failed |= run.plan.report.fail_on.fails(&finding);
-        if run.report.streams() {
-            run.report
-                .finding(&self.result.name, &finding, &mut run.out.lines);
+        if run.plan.streams() {
+            let item = FindingItem::Finding {
+                capture: &self.result.name,
+                finding: &finding,
+            };
+            run.report.put(&item, &mut run.out.lines);
         } else if self.result.findings.len() < limits::FINDINGS {
             self.result.findings.push(finding);
         } else {
@@ -599,8 +609,8 @@ impl Job for CheckJob<'_, '_> {
             to: interval.to,
         };
         let run = &mut *self.run;
-        run.report
-            .interval(interval, &self.result, &mut run.out.lines);
+        let item = FindingItem::Interval(interval, &self.result);
+        run.report.put(&item, &mut run.out.lines);
         Ok(run.out.settle()?)
     }
 

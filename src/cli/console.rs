@@ -2,9 +2,28 @@
 
 use std::io::{self, Write};
 
+use mqttdump::report::visible;
+
 /// Writes a message to standard error.
 pub(crate) fn complain(message: &str) {
-    let _ = writeln!(io::stderr().lock(), "mqttdump: {}", plain(message));
+    let text = harmless(&plain(message));
+    let _ = writeln!(io::stderr().lock(), "mqttdump: {text}");
+}
+
+/// A message that may hold file names, with each line escaped. A job log would
+/// take a line that begins with `::` for a command: such a line is not begun.
+pub(crate) fn harmless(message: &str) -> String {
+    let mut text = String::with_capacity(message.len());
+    for (at, line) in message.split('\n').enumerate() {
+        let is_command = line.trim_start().starts_with("::");
+        text += match (at, is_command) {
+            (0, _) => "",
+            (_, true) => "\\n",
+            (_, false) => "\n",
+        };
+        text += &visible(line);
+    }
+    text
 }
 
 /// A message without what only Rust's programmers can read: the number that
@@ -55,6 +74,14 @@ fn with(count: u64, what: &str, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_or_a_job_log_obeys_is_escaped() {
+        assert_eq!(
+            harmless("a\n  tip: \x1b[2J\n ::error::b"),
+            "a\n  tip: \\x1b[2J\\n ::error::b"
+        );
+    }
 
     #[test]
     fn numbers_of_the_system_are_left_out() {

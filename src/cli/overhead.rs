@@ -16,9 +16,8 @@ use mqttdump::overhead::{
     self, Counts, Figures, Ledger, Level, Profiles, Projection, Request, Scenario, Share, Totals,
     USUAL, WhatIf,
 };
-use mqttdump::report::overhead::{
-    Counted, OVERHEAD_REPORTS, OverheadFormat, OverheadOptions, OverheadReport, Passed,
-};
+use mqttdump::report::overhead::{Counted, OVERHEAD_REPORTS, Overhead, OverheadItem, Passed};
+use mqttdump::report::{Format, Options, Report};
 
 use super::args::value;
 use super::args::{Captures, Connections, Interim, Output as OutputArgs, Watching};
@@ -168,8 +167,8 @@ struct OverheadPlan {
     reading: Reading,
     options: overhead::Options,
     request: Request,
-    format: &'static OverheadFormat,
-    report: OverheadOptions,
+    format: &'static Format<Overhead>,
+    report: Options,
 }
 
 impl OverheadPlan {
@@ -197,7 +196,7 @@ impl OverheadPlan {
             options: overhead::Options {
                 level: level(&args.counting, &request.links)?,
                 share: share(args.counting.share.as_deref())?,
-                messages: format.messages,
+                messages: format.needs.messages,
                 sums_only: false,
                 samples: true,
                 clients: reading.selection.clients.clone(),
@@ -205,15 +204,13 @@ impl OverheadPlan {
             },
             request,
             format,
-            report: OverheadOptions {
+            report: Options {
                 many: reading.captures.len() > 1,
                 verbose: args.verbose > 0,
                 zone: reading.zone.clone(),
                 colour: args.output.color.is_on(around.colour),
-                width: around
-                    .columns
-                    .filter(|_| around.stdout_terminal)
-                    .unwrap_or(80),
+                width: around.columns.filter(|_| around.stdout_terminal),
+                ..Options::default()
             },
             reading,
         })
@@ -304,6 +301,7 @@ fn share(text: Option<&str>) -> Result<Share, String> {
 fn run(plan: &OverheadPlan) -> Result<Exit, Stop> {
     let mut report = (plan.format.new)(&plan.report);
     let mut out = Output::new(io::stdout().lock(), plan.reading.line_buffered);
+    report.begin(&mut out.lines);
     let mut driver = Driver::new(&plan.reading)?;
     let mut whole = true;
     for source in &plan.reading.captures {
@@ -333,7 +331,7 @@ struct OverheadJob<'a, W: io::Write> {
     name: String,
     /// Sums and control packets up to the last interval.
     reported: (Totals, u64),
-    report: &'a mut dyn OverheadReport,
+    report: &'a mut dyn Report<Overhead>,
     out: &'a mut Output<W>,
 }
 
@@ -355,13 +353,11 @@ impl<W: io::Write> OverheadJob<'_, W> {
             counts.say(outcome.passed, frames, "counted");
         }
         let account = self.ledger.finish();
-        self.report.capture(
-            &Counted {
-                name: &self.name,
-                figures: &Figures::new(&account, &plan.request),
-            },
-            &mut self.out.lines,
-        );
+        let item = OverheadItem::Capture(Counted {
+            name: &self.name,
+            figures: &Figures::new(&account, &plan.request),
+        });
+        self.report.put(&item, &mut self.out.lines);
         !failed
     }
 }
@@ -383,16 +379,14 @@ impl<W: io::Write> Job for OverheadJob<'_, W> {
 
     fn interval(&mut self, interval: Interval, summary: &Summary) -> Result<(), Stop> {
         let totals = self.ledger.totals();
-        self.report.interval(
-            &Passed {
-                name: &self.name,
-                from: interval.from,
-                to: interval.to,
-                totals: &totals.since(&self.reported.0),
-                control_packets: summary.frames - self.reported.1,
-            },
-            &mut self.out.lines,
-        );
+        let item = OverheadItem::Interval(Passed {
+            name: &self.name,
+            from: interval.from,
+            to: interval.to,
+            totals: &totals.since(&self.reported.0),
+            control_packets: summary.frames - self.reported.1,
+        });
+        self.report.put(&item, &mut self.out.lines);
         self.reported = (totals, summary.frames);
         Ok(self.out.settle()?)
     }

@@ -313,10 +313,9 @@ impl Job for ReadJob<'_> {
     }
 
     fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
-        if let Some(report) = self.view.link_header() {
-            let text = packet.map_or_else(String::new, |packet| (self.describe)(packet));
-            report.link_header(&text);
-        }
+        let describe = &mut self.describe;
+        self.view
+            .link_header(|| packet.map_or_else(String::new, describe));
     }
 
     fn settle(&mut self) -> Result<(), Stop> {

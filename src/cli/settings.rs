@@ -57,6 +57,19 @@ pub(crate) fn read(
     options(entry, definition, &text, &path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// `line 3: unknown field …`, without the picture that the parser draws.
+fn in_one_line(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => format!(
+            "line {}: {}",
+            before.matches('\n').count() + 1,
+            error.message()
+        ),
+        None => error.message().to_owned(),
+    }
+}
+
 fn nearest(from: &Path) -> Option<PathBuf> {
     for folder in from.ancestors() {
         let path = folder.join(NAME);
@@ -77,8 +90,7 @@ fn options(
     text: &str,
     path: &Path,
 ) -> Result<Vec<OsString>, String> {
-    let file: toml::Table =
-        toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+    let file: toml::Table = toml::from_str(text).map_err(|error| in_one_line(text, &error))?;
     let section = match file.get(entry.name) {
         None => return Ok(Vec::new()),
         Some(toml::Value::Table(section)) => section,

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use jiff::tz::TimeZone;
 use mqttdump::facts::{Fact, Needs, Sink};
 use mqttdump::report::{
-    Detail, Dump, Format, Options, Report, TEXT, TextOptions, TextReport, TimeStyle,
+    Detail, Dump, Format, FrameItem, Frames, Options, Report, Style, TEXT, TextOptions, TextReport,
+    TimeStyle,
 };
 use mqttdump::select::{Selection, Selector, Verdict};
 
@@ -18,13 +19,17 @@ use super::surroundings::Surroundings;
 /// How to print.
 pub(crate) struct Print {
     /// The format.
-    pub(crate) format: &'static Format,
+    pub(crate) format: &'static Format<Frames>,
     /// Whether to print events at all: not with `-q`.
     pub(crate) events: bool,
     /// `MQTTFrame { … }` alone.
     pub(crate) quiet: bool,
     /// 0 to 2: how much of each frame.
     pub(crate) detail: u8,
+    /// How each message is printed.
+    pub(crate) style: Style,
+    /// Mark cells that a spreadsheet would run.
+    pub(crate) csv_safe: bool,
     /// Bytes as text.
     pub(crate) ascii: bool,
     /// Bytes in hexadecimal.
@@ -73,6 +78,14 @@ impl Print {
             events: !args.quiet,
             quiet: args.quiet,
             detail: args.verbose.min(2),
+            style: match args.style.as_deref() {
+                Some("line") => Style::Line,
+                Some(_) => Style::Compact,
+                // The fields and bytes below a line belong to the whole of it.
+                None if terminal && args.verbose == 0 => Style::Compact,
+                None => Style::Line,
+            },
+            csv_safe: args.csv_safe,
             ascii: args.ascii,
             hex: args.hex > 0,
             hex_ascii: args.hex_ascii > 0,
@@ -126,10 +139,13 @@ impl View {
         self.shown >= self.max_frames
     }
 
-    /// Where the printer wants to know about the link header of each packet.
-    pub(crate) fn link_header(&mut self) -> Option<&mut dyn Report> {
-        let printer = self.printer.as_mut()?;
-        printer.link.then_some(&mut *printer.report)
+    /// Tells the printer about the link header of the packet to come, if it shows
+    /// them.
+    pub(crate) fn link_header(&mut self, text: impl FnOnce() -> String) {
+        if let Some(printer) = self.printer.as_mut().filter(|printer| printer.link) {
+            let item = FrameItem::LinkHeader(&text());
+            printer.report.put(&item, &mut printer.out.lines);
+        }
     }
 
     /// Between two packets: writes what it is time to write.
@@ -151,8 +167,10 @@ impl View {
 
 impl Sink for View {
     fn needs(&self) -> Needs {
-        let needs = self.selector.as_ref().map(Selector::needs);
-        needs.unwrap_or(Needs::NONE)
+        let selecting = self.selector.as_ref().map(Selector::needs);
+        let shows = |printer: &Printer| printer.exchanges;
+        let printing = Needs::EXCHANGES.when(self.printer.as_ref().is_some_and(shows));
+        selecting.unwrap_or(Needs::NONE) | printing
     }
 
     fn fact(&mut self, fact: Fact<'_>) {
@@ -176,8 +194,12 @@ impl Sink for View {
                     selected.push(frame.connection.number);
                 }
                 if let Some(Printer { report, out, .. }) = &mut self.printer {
-                    let unknown = verdict == Verdict::TopicUnknown;
-                    report.frame(frame, unknown, &mut out.lines);
+                    let item = FrameItem::Frame {
+                        frame,
+                        exchange: fact.exchange,
+                        topic_unknown: verdict == Verdict::TopicUnknown,
+                    };
+                    report.put(&item, &mut out.lines);
                     out.spill();
                 }
             }
@@ -192,9 +214,10 @@ impl Sink for View {
                     None => true,
                 };
                 if let Some(printer) = self.printer.as_mut().filter(|_| shown) {
+                    let item = FrameItem::Event(event);
                     match &mut printer.events {
-                        Events::InPlace => printer.report.event(event, &mut printer.out.lines),
-                        Events::Apart(report, out) => report.event(event, &mut out.lines),
+                        Events::InPlace => printer.report.put(&item, &mut printer.out.lines),
+                        Events::Apart(report, out) => report.put(&item, &mut out.lines),
                         Events::Nowhere => {}
                     }
                 }
@@ -206,10 +229,12 @@ impl Sink for View {
 
 /// A report, and where its lines go.
 struct Printer {
-    report: Box<dyn Report>,
+    report: Box<dyn Report<Frames>>,
     out: Output<Box<dyn Write>>,
     events: Events,
     link: bool,
+    /// The report shows what is known of exchanges.
+    exchanges: bool,
 }
 
 enum Events {
@@ -223,14 +248,16 @@ enum Events {
 impl Printer {
     fn new(print: &Print, source: &Source) -> Self {
         let mut options = options(print, source.names());
+        let exchanges = print.format.needs.exchanges && options.text.wants_exchanges();
         let mut report = (print.format.new)(&options);
         let events = if !print.events {
             Events::Nowhere
-        } else if report.takes_events() {
+        } else if print.format.needs.events {
             Events::InPlace
         } else {
-            options.text.colour = false;
-            options.text.width = None;
+            options.colour = false;
+            options.width = None;
+            options.text.style = Style::Line;
             Events::Apart(
                 Box::new(TextReport::new(&options)),
                 Output::new(Box::new(io::stderr()), false),
@@ -247,6 +274,7 @@ impl Printer {
             out,
             events,
             link: print.link || source.is_any(),
+            exchanges,
         }
     }
 
@@ -265,6 +293,9 @@ fn options(print: &Print, files: Vec<String>) -> Options {
     Options {
         files,
         show_secrets: print.secrets,
+        colour: print.colour,
+        width: print.width,
+        zone: TimeZone::system(),
         text: TextOptions {
             detail: match (print.quiet, print.detail) {
                 (true, _) => Detail::Notation,
@@ -272,6 +303,7 @@ fn options(print: &Print, files: Vec<String>) -> Options {
                 (false, 1) => Detail::Fields,
                 (false, _) => Detail::Everything,
             },
+            style: print.style,
             time: match print.time {
                 0 => TimeStyle::TimeOfDay,
                 1 => TimeStyle::None,
@@ -292,14 +324,14 @@ fn options(print: &Print, files: Vec<String>) -> Options {
                 print.ascii.then_some(Dump::Ascii)
             },
             number: print.number,
-            colour: print.colour,
-            width: print.width,
         },
+        csv_safe: print.csv_safe,
+        ..Options::default()
     }
 }
 
 /// The format of that name.
-fn format(name: &str) -> Option<&'static Format> {
+fn format(name: &str) -> Option<&'static Format<Frames>> {
     mqttdump::report::REPORTS
         .iter()
         .copied()

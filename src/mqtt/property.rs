@@ -41,6 +41,8 @@ pub struct Property<'a> {
     pub value: PropertyValue<'a>,
     /// Where its identifier stands, from the first byte of the control packet.
     pub offset: u32,
+    /// Bytes of identifier and value.
+    pub len: usize,
 }
 
 /// A value of a property, by its data type.
@@ -104,11 +106,13 @@ impl<'a> Properties<'a> {
         std::iter::from_fn(move || {
             let offset = offset + (bytes.len() - rest.len()) as u32;
             let (next, (definition, value)) = property(rest).ok()?;
+            let len = rest.len() - next.len();
             rest = next;
             Some(Property {
                 id: definition.id.into(),
                 value,
                 offset,
+                len,
             })
         })
     }

@@ -1,34 +1,34 @@
 //! CSV: one row per frame, with fixed columns, for tables and spreadsheets.
 //!
-//! The columns are promised in `docs/formats.md`. Cells hold text as the text
-//! line does, escapes included, so that a row is always a line and no cell can
-//! drive a terminal. Events have no place here: the caller shows them on
-//! standard error.
+//! The columns are promised in `docs/formats.md`. Events have no place here: the
+//! caller shows them on standard error.
 
-use ::csv::{ByteRecord, WriterBuilder};
-
+use super::cells::{self, Row};
 use super::escape::{self, Within};
 use super::utc::Utc;
-use super::{Format, Options, Report, put};
-use crate::event::Event;
+use super::{Format, FrameItem, FrameNeeds, Frames, Options, Report, put};
 use crate::frame::MQTTFrame;
 use crate::mqtt::{ControlPacket, Text, reason};
 
 /// `--format csv`
-pub static CSV: Format = Format {
+pub static CSV: Format<Frames> = Format {
     name: "csv",
     help: "one row per control packet, for tables; events go to standard error",
+    needs: FrameNeeds {
+        events: false,
+        exchanges: false,
+    },
     new: |options| {
         Box::new(Csv {
             options: options.clone(),
             utc: Utc::default(),
-            row: Row::default(),
+            row: Row::new(options.csv_safe),
         })
     },
 };
 
 /// The columns, in order.
-const COLUMNS: [&str; 29] = [
+const COLUMNS: [&str; 31] = [
     "file",
     "packet",
     "last_packet",
@@ -52,6 +52,8 @@ const COLUMNS: [&str; 29] = [
     "topic_alias",
     "payload_length",
     "payload",
+    "payload_encoding",
+    "payload_truncated",
     "filters",
     "codes",
     "reason_code",
@@ -66,16 +68,22 @@ struct Csv {
     row: Row,
 }
 
-impl Report for Csv {
+impl Report<Frames> for Csv {
     fn begin(&mut self, out: &mut Vec<u8>) {
-        put_record(&ByteRecord::from(COLUMNS.as_slice()), out);
+        cells::heading(COLUMNS, out);
     }
 
-    fn frame(&mut self, frame: &MQTTFrame<'_>, _topic_unknown: bool, out: &mut Vec<u8>) {
+    fn put(&mut self, item: &FrameItem<'_>, out: &mut Vec<u8>) {
+        if let FrameItem::Frame { frame, .. } = item {
+            self.frame(frame, out);
+        }
+    }
+}
+
+impl Csv {
+    fn frame(&mut self, frame: &MQTTFrame<'_>, out: &mut Vec<u8>) {
         let row = &mut self.row;
-        row.record.clear();
-        let file = self.options.file(frame.last);
-        row.text(file.map(str::as_bytes));
+        row.file(self.options.file(frame.last).unwrap_or_default());
         row.number(Some(frame.first.number));
         row.number(Some(frame.last.number));
         row.cell(|cell| self.utc.put(frame.time, cell));
@@ -96,7 +104,7 @@ impl Report for Csv {
         row.number(Some(header.packet_len()));
         row.number(Some(frame.missing).filter(|&missing| missing > 0));
         row.flag(frame.resynchronised);
-        row.packet(frame);
+        put_packet(frame, row);
         row.word(connection.transport.name());
         row.cell(|cell| {
             for (at, defect) in frame.defects.iter().enumerate() {
@@ -108,129 +116,81 @@ impl Report for Csv {
                 put::decimal(defect.offset, cell);
             }
         });
-        put_record(&row.record, out);
-    }
-
-    fn event(&mut self, _event: &Event<'_>, _out: &mut Vec<u8>) {}
-
-    fn takes_events(&self) -> bool {
-        false
+        row.put(out);
     }
 }
 
-fn put_record(record: &ByteRecord, out: &mut Vec<u8>) {
-    let mut writer = WriterBuilder::new()
-        .buffer_capacity(1 << 10)
-        .from_writer(&mut *out);
-    // A Vec takes everything, and every row has the same number of cells.
-    let _ = writer.write_byte_record(record);
-    let _ = writer.flush();
-}
-
-/// A row in the making.
-#[derive(Default)]
-struct Row {
-    record: ByteRecord,
-    cell: Vec<u8>,
-}
-
-impl Row {
-    /// The columns from `packet_id` to `reason`.
-    fn packet(&mut self, frame: &MQTTFrame<'_>) {
-        let mut cells = Cells::default();
-        match &frame.packet {
-            ControlPacket::Connack(connack) => cells.code = connack.code,
-            ControlPacket::Publish(publish) => {
-                let sent = publish
-                    .topic
-                    .filter(|topic| !topic.bytes().is_empty() || publish.topic_alias.is_none());
-                cells = Cells {
-                    packet_id: publish.packet_id,
-                    topic: frame.topic.or(sent),
-                    topic_alias: publish.topic_alias,
-                    payload_len: publish.payload_len,
-                    payload: publish.payload,
-                    ..cells
-                };
-            }
-            ControlPacket::Puback(ack)
-            | ControlPacket::Pubrec(ack)
-            | ControlPacket::Pubrel(ack)
-            | ControlPacket::Pubcomp(ack) => {
-                cells.packet_id = ack.packet_id;
-                cells.code = ack.code;
-            }
-            ControlPacket::Subscribe(subscribe) => cells.packet_id = subscribe.packet_id,
-            ControlPacket::Suback(suback) => {
-                cells.packet_id = suback.packet_id;
-                cells.codes = suback.codes;
-            }
-            ControlPacket::Unsubscribe(unsubscribe) => cells.packet_id = unsubscribe.packet_id,
-            ControlPacket::Unsuback(unsuback) => {
-                cells.packet_id = unsuback.packet_id;
-                cells.codes = unsuback.codes;
-            }
-            ControlPacket::Disconnect(disconnect) => cells.code = disconnect.code,
-            ControlPacket::Auth(auth) => cells.code = auth.code,
-            ControlPacket::Reserved
-            | ControlPacket::Connect(_)
-            | ControlPacket::Pingreq
-            | ControlPacket::Pingresp => {}
+/// The columns from `packet_id` to `reason`.
+fn put_packet(frame: &MQTTFrame<'_>, row: &mut Row) {
+    let mut cells = Cells::default();
+    match &frame.packet {
+        ControlPacket::Connack(connack) => cells.code = connack.code,
+        ControlPacket::Publish(publish) => {
+            let sent = publish
+                .topic
+                .filter(|topic| !topic.bytes().is_empty() || publish.topic_alias.is_none());
+            cells = Cells {
+                packet_id: publish.packet_id,
+                topic: frame.topic.or(sent),
+                topic_alias: publish.topic_alias,
+                payload_len: publish.payload_len,
+                payload: publish.payload,
+                ..cells
+            };
         }
-        self.number(cells.packet_id);
-        self.text(cells.topic.map(Text::bytes));
-        self.number(cells.topic_alias);
-        self.number(cells.payload_len);
-        self.text(Some(cells.payload));
-        self.cell(|cell| put_filters(frame, cell));
-        self.cell(|cell| {
-            for (at, &code) in cells.codes.iter().enumerate() {
-                if at > 0 {
-                    cell.push(b' ');
-                }
-                put::decimal(code, cell);
+        ControlPacket::Puback(ack)
+        | ControlPacket::Pubrec(ack)
+        | ControlPacket::Pubrel(ack)
+        | ControlPacket::Pubcomp(ack) => {
+            cells.packet_id = ack.packet_id;
+            cells.code = ack.code;
+        }
+        ControlPacket::Subscribe(subscribe) => cells.packet_id = subscribe.packet_id,
+        ControlPacket::Suback(suback) => {
+            cells.packet_id = suback.packet_id;
+            cells.codes = suback.codes;
+        }
+        ControlPacket::Unsubscribe(unsubscribe) => cells.packet_id = unsubscribe.packet_id,
+        ControlPacket::Unsuback(unsuback) => {
+            cells.packet_id = unsuback.packet_id;
+            cells.codes = unsuback.codes;
+        }
+        ControlPacket::Disconnect(disconnect) => cells.code = disconnect.code,
+        ControlPacket::Auth(auth) => cells.code = auth.code,
+        ControlPacket::Reserved
+        | ControlPacket::Connect(_)
+        | ControlPacket::Pingreq
+        | ControlPacket::Pingresp => {}
+    }
+    row.number(cells.packet_id);
+    row.text(cells.topic.map(Text::bytes));
+    row.number(cells.topic_alias);
+    row.number(cells.payload_len);
+    match cells.payload_len {
+        Some(length) => {
+            let truncated = (cells.payload.len() as u64) < u64::from(length);
+            row.payload(cells.payload, truncated);
+        }
+        None => (0..3).for_each(|_| row.word("")),
+    }
+    row.cell(|cell| put_filters(frame, cell));
+    row.cell(|cell| {
+        for (at, &code) in cells.codes.iter().enumerate() {
+            if at > 0 {
+                cell.push(b' ');
             }
-        });
-        self.number(cells.code);
-        let packet_type = frame.header.packet_type();
-        let name = cells
-            .code
-            .and_then(|code| reason::name(frame.version, packet_type, code));
-        self.word(name.unwrap_or_default());
-    }
-
-    fn cell(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.cell.clear();
-        write(&mut self.cell);
-        self.record.push_field(&self.cell);
-    }
-
-    fn text(&mut self, text: Option<&[u8]>) {
-        self.cell(|cell| {
-            if let Some(text) = text {
-                escape::escaped(text, Within::Cell, cell);
-            }
-        });
-    }
-
-    fn number(&mut self, number: Option<impl itoa::Integer>) {
-        self.cell(|cell| {
-            if let Some(number) = number {
-                put::decimal(number, cell);
-            }
-        });
-    }
-
-    fn word(&mut self, word: &str) {
-        self.record.push_field(word.as_bytes());
-    }
-
-    fn flag(&mut self, set: bool) {
-        self.word(if set { "true" } else { "false" });
-    }
+            put::decimal(code, cell);
+        }
+    });
+    row.number(cells.code);
+    let packet_type = frame.header.packet_type();
+    let name = cells
+        .code
+        .and_then(|code| reason::name(frame.version, packet_type, code));
+    row.word(name.unwrap_or_default());
 }
 
-/// What a packet type has to say in the columns of others.
+/// What the packet types have in the columns of others.
 #[derive(Default)]
 struct Cells<'a> {
     packet_id: Option<u16>,

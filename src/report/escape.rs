@@ -13,34 +13,53 @@
 //! | C1 controls, bidirectional, zero-width, invisible and line-separating characters | `\u{202e}` |
 //! | `\`, and the character that would end the text, such as `"` | `\\` `\"` |
 //!
-//! Nothing is lost: the bytes can be told from what is written. Plain ASCII is
-//! by far the most usual and is copied in one go.
+//! Nothing is lost: the bytes can be recovered from what is written. Plain ASCII
+//! is by far the most usual and is copied in runs.
+
+use std::borrow::Cow;
 
 use unicode_width::UnicodeWidthChar;
-
-use super::put;
 
 /// What encloses a text, and so has to be escaped within.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Within {
     /// `"…"`
     Quotes,
+    /// `"…"` at the end of a line, where a quote is ambiguous only before words
+    /// of [`TAILS`]: JSON stays as it was sent, for `grep`.
+    Payload,
     /// `[…]`
     Brackets,
     /// A cell of its own: nothing encloses it.
     Cell,
     /// A list separated by spaces.
     Words,
+    /// Words of ours, and file names: `\` stays too.
+    Prose,
 }
 
+/// What may follow a payload on its line. A quote within the payload that
+/// precedes one of these is escaped, and no other.
+pub(super) const TAILS: [&str; 7] = [
+    " missing ",
+    " resynchronised",
+    " version ",
+    " defect: ",
+    " (the first ",
+    " from ",
+    "…",
+];
+
 impl Within {
-    const fn ends_at(self, byte: u8) -> bool {
-        match self {
-            Self::Quotes => byte == b'"',
-            Self::Brackets => byte == b']',
-            Self::Cell => false,
-            Self::Words => byte == b' ',
-        }
+    /// ASCII characters that are printable and yet escaped (or looked at).
+    const fn specials(self) -> Specials {
+        Specials(match self {
+            Self::Quotes | Self::Payload => *b"\\\"\"",
+            Self::Brackets => *b"\\]]",
+            Self::Cell => *b"\\\\\\",
+            Self::Words => *b"\\  ",
+            Self::Prose => [0; 3],
+        })
     }
 }
 
@@ -51,11 +70,18 @@ pub(super) fn quoted(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Appends a payload in quotes.
+pub(super) fn payload(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    escaped(text, Within::Payload, out);
+    out.push(b'"');
+}
+
 /// Appends `text` in quotes, cut to `columns` and followed by `…` when it is
 /// longer.
-pub(super) fn quoted_within(text: &[u8], columns: usize, out: &mut Vec<u8>) {
+pub(super) fn quoted_within(text: &[u8], within: Within, columns: usize, out: &mut Vec<u8>) {
     out.push(b'"');
-    let whole = limited(text, columns, out);
+    let whole = limited(text, within, columns, out);
     out.push(b'"');
     if !whole {
         out.extend_from_slice(ELLIPSIS);
@@ -65,68 +91,80 @@ pub(super) fn quoted_within(text: &[u8], columns: usize, out: &mut Vec<u8>) {
 /// `…`, after a text that was cut.
 pub(super) const ELLIPSIS: &[u8] = "…".as_bytes();
 
+/// Words and file names with everything escaped that could drive a terminal or
+/// begin a line of its own. A backslash stays as it is.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if plain_run(text.as_bytes(), Within::Prose.specials()) == text.len() {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::new();
+    escaped(text.as_bytes(), Within::Prose, &mut out);
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+}
+
 /// Appends all of `text`.
 pub(super) fn escaped(text: &[u8], within: Within, out: &mut Vec<u8>) {
-    if are_plain(text, within) {
-        out.extend_from_slice(text);
-        return;
-    }
-    for chunk in text.utf8_chunks() {
-        for char in chunk.valid().chars() {
-            put_char(char, within, out);
+    let specials = within.specials();
+    let mut rest = text;
+    loop {
+        let run = plain_run(rest, specials);
+        let (plain, special) = rest.split_at(run);
+        out.extend_from_slice(plain);
+        rest = special;
+        // Specials come in groups: binary payloads, words of other scripts.
+        while let Some(&byte) = rest.first() {
+            if is_plain(byte, specials) {
+                break;
+            }
+            let taken = put_special(rest, within, out);
+            rest = &rest[taken..];
         }
-        for &byte in chunk.invalid() {
-            put_byte(byte, out);
+        if rest.is_empty() {
+            return;
         }
     }
 }
 
 /// Appends the beginning of a quoted `text` that takes up at most `columns` on
-/// a terminal, and says whether that was all of it. Never cuts an escape or a
+/// a terminal, and returns whether that was all of it. Never cuts an escape or a
 /// character in two.
-fn limited(text: &[u8], columns: usize, out: &mut Vec<u8>) -> bool {
-    let head = text.get(..columns).unwrap_or(text);
-    if are_plain(head, Within::Quotes) {
-        out.extend_from_slice(head);
-        return head.len() == text.len();
-    }
-    // Every four bytes fill one column at least, so this is enough; what the
-    // slice may cut in two lies beyond the last column.
-    let head = text.get(..columns.saturating_mul(4)).unwrap_or(text);
-    let mut left = columns;
-    let mut room = |out: &mut Vec<u8>, before: usize, width: usize| {
-        let fits = width <= left;
-        if fits {
-            left -= width;
-        } else {
-            out.truncate(before);
-        }
-        fits
-    };
-    for chunk in head.utf8_chunks() {
-        for char in chunk.valid().chars() {
+fn limited(text: &[u8], within: Within, columns: usize, out: &mut Vec<u8>) -> bool {
+    let specials = within.specials();
+    let (mut rest, mut left) = (text, columns);
+    loop {
+        let head = rest.get(..left).unwrap_or(rest);
+        let (plain, _) = head.split_at(plain_run(head, specials));
+        out.extend_from_slice(plain);
+        left -= plain.len();
+        rest = &rest[plain.len()..];
+        while let Some(&byte) = rest.first() {
+            if is_plain(byte, specials) {
+                break;
+            }
             let before = out.len();
-            put_char(char, Within::Quotes, out);
+            let taken = put_special(rest, within, out);
             // A character as it is, or an escape, which is ASCII. Combining
             // marks count as one column, so that they cannot pile up.
-            let width = if out.len() - before == char.len_utf8() {
-                char.width().unwrap_or(1).max(1)
-            } else {
-                out.len() - before
+            let written = out.get(before..).unwrap_or_default();
+            let width = match std::str::from_utf8(written).ok().and_then(first_char) {
+                Some(char) if !char.is_ascii() => char.width().unwrap_or(1).max(1),
+                _ => written.len(),
             };
-            if !room(out, before, width) {
+            if width > left {
+                out.truncate(before);
                 return false;
             }
+            left -= width;
+            rest = &rest[taken..];
         }
-        for &byte in chunk.invalid() {
-            let before = out.len();
-            put_byte(byte, out);
-            if !room(out, before, 4) {
-                return false;
-            }
+        if rest.is_empty() || left == 0 {
+            return rest.is_empty();
         }
     }
-    head.len() == text.len()
+}
+
+fn first_char(text: &str) -> Option<char> {
+    text.chars().next()
 }
 
 /// Columns that a line takes up on a terminal; controls count as one.
@@ -146,65 +184,153 @@ pub(super) fn columns(line: &[u8]) -> usize {
         .sum()
 }
 
-/// Printable ASCII other than the backslash: copied as it is unless it would
-/// end the text.
-const fn is_plain(byte: u8) -> bool {
-    matches!(byte, 0x20..=0x7e) && byte != b'\\'
+/// Printable ASCII characters that are not copied as they are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Specials(pub(super) [u8; 3]);
+
+/// Printable ASCII other than the specials: copied as it is.
+const fn is_plain(byte: u8, Specials([a, b, c]): Specials) -> bool {
+    (byte.wrapping_sub(b' ') < 0x5f) & (byte != a) & (byte != b) & (byte != c)
 }
 
-/// Whether all of a text is copied as it is. Many bytes at once, without
-/// branches, because this looks at every byte that is shown.
-fn are_plain(text: &[u8], within: Within) -> bool {
-    fn plain<const N: usize>(bytes: &[u8; N], within: Within) -> bool {
-        bytes.iter().fold(true, |plain, &byte| {
-            plain & is_plain(byte) & !within.ends_at(byte)
-        })
-    }
-    // The last chunk may overlap the one before it.
-    if let Some(last) = text.last_chunk::<16>() {
-        let (chunks, _) = text.as_chunks::<16>();
-        chunks.iter().all(|chunk| plain(chunk, within)) && plain(last, within)
-    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        plain(first, within) & plain(last, within)
-    } else {
-        text.iter()
-            .all(|&byte| is_plain(byte) && !within.ends_at(byte))
-    }
-}
-
-fn put_char(char: char, within: Within, out: &mut Vec<u8>) {
-    match char {
-        '\0'..='\x7f' => put_ascii(char as u8, within, out),
-        _ if deceives(char) => {
-            out.extend_from_slice(b"\\u{");
-            let digits = (32 - (char as u32).leading_zeros()).div_ceil(4);
-            for digit in (0..digits).rev() {
-                let value = (char as u32 >> (4 * digit)) & 15;
-                out.push(char::from_digit(value, 16).unwrap_or('0') as u8);
-            }
-            out.push(b'}');
+/// How many bytes at the start are plain.
+///
+/// Sixteen at a time without branches, which compiles to vector instructions,
+/// then eight at a time by arithmetic: 2 instructions a byte, where a look at
+/// each takes 8.
+pub(super) fn plain_run(text: &[u8], specials: Specials) -> usize {
+    let mut at = 0;
+    let (chunks, _) = text.as_chunks::<16>();
+    for chunk in chunks {
+        let plain = chunk
+            .iter()
+            .fold(true, |plain, &byte| plain & is_plain(byte, specials));
+        if !plain {
+            break;
         }
-        _ => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+        at += 16;
+    }
+    let mut rest = text.get(at..).unwrap_or_default();
+    while let Some((chunk, after)) = rest.split_first_chunk::<8>() {
+        let special = special_bits(u64::from_le_bytes(*chunk), specials);
+        if special != 0 {
+            return at + special.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+        rest = after;
+    }
+    at + rest
+        .iter()
+        .take_while(|&&byte| is_plain(byte, specials))
+        .count()
+}
+
+/// The high bit of each byte that is not plain. Of higher bytes than the lowest
+/// such one, some may be wrong: a borrow goes up.
+const fn special_bits(bytes: u64, Specials([a, b, c]): Specials) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    const fn zeros(bytes: u64) -> u64 {
+        bytes.wrapping_sub(ONES) & !bytes
+    }
+    let controls = bytes.wrapping_sub(ONES * 0x20) & !bytes;
+    let delete = zeros(bytes ^ (ONES * 0x7f));
+    let a = zeros(bytes ^ (ONES * a as u64));
+    let b = zeros(bytes ^ (ONES * b as u64));
+    let c = zeros(bytes ^ (ONES * c as u64));
+    (bytes | controls | delete | a | b | c) & HIGH
+}
+
+/// Appends what stands for the first character or byte, which is not plain;
+/// returns how many bytes it was.
+fn put_special(text: &[u8], within: Within, out: &mut Vec<u8>) -> usize {
+    let Some(&byte) = text.first() else {
+        return 0;
+    };
+    if byte < 0x80 {
+        put_ascii(byte, text, within, out);
+        return 1;
+    }
+    match first_sequence(text) {
+        Some((char, bytes)) if deceives(char) => {
+            put_deceptive(char, out);
+            bytes.len()
+        }
+        Some((_, bytes)) => {
+            out.extend_from_slice(bytes);
+            bytes.len()
+        }
+        None => {
+            put_byte(byte, out);
+            1
+        }
     }
 }
 
-fn put_ascii(byte: u8, within: Within, out: &mut Vec<u8>) {
+/// The character beyond ASCII at the start, and its bytes, if they are UTF-8
+/// (Unicode 3.9, table 3-7).
+fn first_sequence(text: &[u8]) -> Option<(char, &[u8])> {
+    let tail = |byte: u8| u32::from(byte & 0x3f);
+    let is_tail = |byte: u8| byte & 0xc0 == 0x80;
+    match *text {
+        [lead @ 0xc2..=0xdf, a, ..] if is_tail(a) => {
+            let code = u32::from(lead & 0x1f) << 6 | tail(a);
+            Some((char::from_u32(code)?, text.get(..2)?))
+        }
+        [lead @ 0xe0..=0xef, a, b, ..] if is_tail(a) && is_tail(b) => {
+            let code = u32::from(lead & 0x0f) << 12 | tail(a) << 6 | tail(b);
+            // Surrogates are no characters; what fits in two bytes is overlong.
+            let char = char::from_u32(code).filter(|_| code >= 0x800)?;
+            Some((char, text.get(..3)?))
+        }
+        [lead @ 0xf0..=0xf4, a, b, c, ..] if is_tail(a) && is_tail(b) && is_tail(c) => {
+            let code = u32::from(lead & 7) << 18 | tail(a) << 12 | tail(b) << 6 | tail(c);
+            let char = char::from_u32(code).filter(|_| code >= 0x1_0000)?;
+            Some((char, text.get(..4)?))
+        }
+        _ => None,
+    }
+}
+
+fn put_deceptive(char: char, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\\u{");
+    let digits = (32 - (char as u32).leading_zeros()).div_ceil(4);
+    for digit in (0..digits).rev() {
+        let value = (char as u32 >> (4 * digit)) & 15;
+        out.push(char::from_digit(value, 16).unwrap_or('0') as u8);
+    }
+    out.push(b'}');
+}
+
+fn put_ascii(byte: u8, text: &[u8], within: Within, out: &mut Vec<u8>) {
     match byte {
         b'\n' => out.extend_from_slice(b"\\n"),
         b'\r' => out.extend_from_slice(b"\\r"),
         b'\t' => out.extend_from_slice(b"\\t"),
         b'\\' => out.extend_from_slice(b"\\\\"),
         // A list is split at its spaces, so they may not stay.
-        b' ' if within == Within::Words => put_byte(byte, out),
-        _ if within.ends_at(byte) => out.extend_from_slice(&[b'\\', byte]),
-        0x20..=0x7e => out.push(byte),
+        b' ' => put_byte(byte, out),
+        b'"' if within == Within::Payload && !ends_payload(text) => out.push(byte),
+        0x21..=0x7e => out.extend_from_slice(&[b'\\', byte]),
         _ => put_byte(byte, out),
     }
 }
 
+/// Whether a quote at the start would pass for the end of the payload.
+fn ends_payload(text: &[u8]) -> bool {
+    let after = text.get(1..).unwrap_or_default();
+    matches!(after.first(), Some(b' ' | 0xe2))
+        && TAILS.iter().any(|tail| after.starts_with(tail.as_bytes()))
+}
+
 fn put_byte(byte: u8, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\\x");
-    put::hex(byte, out);
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.extend_from_slice(&[
+        b'\\',
+        b'x',
+        DIGITS[usize::from(byte >> 4)],
+        DIGITS[usize::from(byte & 15)],
+    ]);
 }
 
 /// Whether a character beyond ASCII can deceive a reader or drive a terminal:
@@ -229,10 +355,29 @@ pub(super) const fn deceives(char: char) -> bool {
         | '\u{fe00}'..='\u{fe0f}'       // variation selectors
         | '\u{feff}'                    // byte order mark
         | '\u{fff0}'..='\u{fffb}'
+        | '\u{fffe}'..='\u{ffff}'       // no characters, and not allowed in XML
         | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
         | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
         | '\u{e0000}'..='\u{e0fff}'     // tags, more variation selectors
     )
+}
+
+/// Whether a character may stand raw in no output: one that deceives, or a
+/// control.
+pub(super) fn is_unsafe(char: char) -> bool {
+    char.is_control() || deceives(char)
+}
+
+/// The payload as text, if it is. Where it was truncated, a last character cut
+/// in two is left out rather than turning all of it into base64.
+pub(super) fn as_text(payload: &[u8], truncated: bool) -> Option<&str> {
+    match std::str::from_utf8(payload) {
+        Ok(text) => Some(text),
+        Err(error) if truncated && error.error_len().is_none() => payload
+            .get(..error.valid_up_to())
+            .and_then(|whole| std::str::from_utf8(whole).ok()),
+        Err(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -247,7 +392,7 @@ mod tests {
 
     fn cut(text: &str, columns: usize) -> String {
         let mut out = Vec::new();
-        quoted_within(text.as_bytes(), columns, &mut out);
+        quoted_within(text.as_bytes(), Within::Quotes, columns, &mut out);
         String::from_utf8(out).expect("UTF-8")
     }
 
@@ -316,24 +461,81 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn nothing_deceptive_is_left(text: Vec<u8>, columns in 0usize..40) {
-            for within in [Within::Quotes, Within::Brackets, Within::Cell, Within::Words] {
+            for within in [
+                Within::Quotes,
+                Within::Payload,
+                Within::Brackets,
+                Within::Cell,
+                Within::Words,
+                Within::Prose,
+            ] {
                 let mut out = Vec::new();
                 escaped(&text, within, &mut out);
                 let out = String::from_utf8(out).expect("UTF-8");
                 proptest::prop_assert!(!out.chars().any(|c| c.is_control() || deceives(c)));
             }
             let mut out = Vec::new();
-            quoted_within(&text, columns, &mut out);
+            quoted_within(&text, Within::Quotes, columns, &mut out);
             // Two quotes and the ellipsis come on top.
             proptest::prop_assert!(super::columns(&out) <= columns + 3);
         }
 
         #[test]
-        fn what_was_escaped_can_be_told_back(text: Vec<u8>) {
+        fn what_was_escaped_can_be_recovered(text: Vec<u8>) {
             let mut out = Vec::new();
             escaped(&text, Within::Quotes, &mut out);
             proptest::prop_assert_eq!(unescaped(&out), text);
         }
+    }
+
+    /// The runs and the decoder, compared with the standard library's.
+    #[test]
+    fn every_character_and_every_sequence() {
+        for char in '\0'..=char::MAX {
+            let text = char.to_string();
+            let expected = match char {
+                '\n' => r"\n".to_owned(),
+                '\r' => r"\r".to_owned(),
+                '\t' => r"\t".to_owned(),
+                '\\' => r"\\".to_owned(),
+                '\0'..' ' | '\x7f' => format!("\\x{:02x}", char as u32),
+                _ if deceives(char) => format!("\\u{{{:x}}}", char as u32),
+                _ => text.clone(),
+            };
+            assert_eq!(within(text.as_bytes(), Within::Cell), expected);
+        }
+        for bytes in 0..1 << 24 {
+            // All that three bytes can be, the first a lead or a tail.
+            let text = u32::to_be_bytes(0xc000_0000 >> 8 | bytes);
+            let text = &text[1..];
+            let first = first_sequence(text).map(|(char, _)| char);
+            let valid = text.utf8_chunks().next().expect("not empty").valid();
+            let expected = valid.chars().next().filter(|char| !char.is_ascii());
+            assert_eq!(first, expected, "{text:x?}");
+        }
+    }
+
+    #[test]
+    fn quotes_in_a_payload_stay_unless_they_would_end_it() {
+        let json = br#"{"a": "b \"c\"", "d" : [1]}"#;
+        assert_eq!(
+            within(json, Within::Payload),
+            r#"{"a": "b \\"c\\"", "d" : [1]}"#
+        );
+        assert_eq!(
+            within(br#"x" missing 4 B "y" defect: z""#, Within::Payload),
+            r#"x\" missing 4 B "y\" defect: z""#
+        );
+        assert_eq!(within("a\"…".as_bytes(), Within::Payload), "a\\\"…");
+    }
+
+    #[test]
+    fn prose_keeps_backslashes() {
+        assert_eq!(visible(r"C:\a b.pcap"), r"C:\a b.pcap");
+        assert_eq!(
+            visible("a\n::error::\u{202e}\x1b"),
+            r"a\n::error::\u{202e}\x1b"
+        );
     }
 
     /// The inverse, written naively.

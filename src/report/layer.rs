@@ -1,19 +1,20 @@
-//! What the layers between TCP and MQTT tell, in words and as JSON.
+//! Events of the layers between TCP and MQTT, in words and as JSON.
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::borrow::Cow;
 
 use super::escape;
-use super::put;
+use super::json::{Object, key, put_json};
+use super::{put, secret};
 use crate::frame::Connection;
 use crate::layer::Note;
 use crate::layer::tls::TlsInfo;
 use crate::layer::websocket::WebSocketInfo;
 
-/// Appends what happened. What peers chose is in quotes, and escaped.
-pub(super) fn words(note: Note, about: Option<&Connection>, out: &mut Vec<u8>) {
-    let mut say = |text: &str| out.extend_from_slice(text.as_bytes());
+/// Appends what happened. Text from the wire is in quotes, and escaped.
+pub(super) fn words(note: Note, about: Option<&Connection>, show_secrets: bool, out: &mut Vec<u8>) {
+    let mut put_text = |text: &str| out.extend_from_slice(text.as_bytes());
     match note {
-        Note::Proxied { client, server } => say(&format!(
+        Note::Proxied { client, server } => put_text(&format!(
             "proxied for {client}, which had connected to {server}"
         )),
         Note::Tls => {
@@ -22,7 +23,7 @@ pub(super) fn words(note: Note, about: Option<&Connection>, out: &mut Vec<u8>) {
             }
         }
         Note::Encrypted(reason) => {
-            say("encrypted");
+            put_text("encrypted");
             if let Some(tls) = about.and_then(|connection| connection.tls.as_deref()) {
                 out.extend_from_slice(b": ");
                 tls_words(tls, out);
@@ -30,36 +31,36 @@ pub(super) fn words(note: Note, about: Option<&Connection>, out: &mut Vec<u8>) {
             because("", reason, out);
         }
         Note::Undecrypted(reason) => because("not decrypted", reason, out),
-        Note::EarlyDataRejected => say("early data that the server rejected"),
+        Note::EarlyDataRejected => put_text("early data that the server rejected"),
         Note::Alert { level, description } => {
-            say(if level == 2 {
+            put_text(if level == 2 {
                 "fatal TLS alert "
             } else {
                 "TLS alert "
             });
             match alert(description) {
-                Some(name) => say(name),
+                Some(name) => put_text(name),
                 None => put::decimal(description, out),
             }
         }
         Note::WebSocket => {
-            say("WebSocket opened");
+            put_text("WebSocket opened");
             if let Some(websocket) = about.and_then(|connection| connection.websocket.as_deref()) {
-                websocket_words(websocket, out);
+                websocket_words(websocket, show_secrets, out);
             }
         }
         Note::Refused { status } => {
-            say("WebSocket refused with status ");
+            put_text("WebSocket refused with status ");
             put::decimal(status, out);
         }
         Note::WsClose { code } => {
-            say("WebSocket closed");
+            put_text("WebSocket closed");
             if let Some(code) = code {
-                say(" with code ");
+                put_text(" with code ");
                 put::decimal(code, out);
             }
         }
-        Note::TextMessage => say("MQTT in a WebSocket text message, expected binary ones"),
+        Note::TextMessage => put_text("MQTT in a WebSocket text message, expected binary ones"),
         Note::Odd(reason) => because("odd", reason, out),
         Note::Broken(reason) => because("malformed", reason, out),
         Note::Bound(reason) => because("bound reached", reason, out),
@@ -111,17 +112,16 @@ pub(super) fn tls_words(tls: &TlsInfo, out: &mut Vec<u8>) {
 }
 
 /// ` at "/mqtt", subprotocol "mqtt", compressed`.
-pub(super) fn websocket_words(websocket: &WebSocketInfo, out: &mut Vec<u8>) {
-    for (what, text) in [
-        (" at ", &websocket.path),
-        (", subprotocol ", &websocket.selected),
-    ] {
+pub(super) fn websocket_words(websocket: &WebSocketInfo, show_secrets: bool, out: &mut Vec<u8>) {
+    let path = path(websocket, show_secrets);
+    let selected = websocket.selected.as_deref();
+    for (what, text) in [(" at ", path.as_deref()), (", subprotocol ", selected)] {
         if let Some(text) = text {
             out.extend_from_slice(what.as_bytes());
             escape::quoted(text.as_bytes(), out);
         }
     }
-    if websocket.selected.is_none() {
+    if selected.is_none() {
         out.extend_from_slice(b", no subprotocol");
     }
     if websocket.deflate.is_some() {
@@ -129,111 +129,108 @@ pub(super) fn websocket_words(websocket: &WebSocketInfo, out: &mut Vec<u8>) {
     }
 }
 
-/// Adds what else there is to a JSON object.
-pub(super) fn keys<M: SerializeMap>(
+/// Adds the keys of the event to a JSON object.
+pub(super) fn keys(
     note: Note,
     about: Option<&Connection>,
-    map: &mut M,
-) -> Result<(), M::Error> {
+    show_secrets: bool,
+    object: &mut Object<'_>,
+) {
     match note {
         Note::Proxied { client, server } => {
-            map.serialize_entry("proxied_src", &client.to_string())?;
-            map.serialize_entry("proxied_dst", &server.to_string())
+            object.text(key!("proxied_src"), |out| put::endpoint(client, out));
+            object.text(key!("proxied_dst"), |out| put::endpoint(server, out));
         }
         Note::Tls | Note::Encrypted(_) => {
             if let Some(tls) = about.and_then(|connection| connection.tls.as_deref()) {
-                map.serialize_entry("tls", &TlsObject(tls))?;
+                object.object(key!("tls"), |object| tls_keys(tls, object));
             }
-            match note {
-                Note::Encrypted(reason) => map.serialize_entry("reason", reason),
-                _ => Ok(()),
+            if let Note::Encrypted(reason) = note {
+                object.word(key!("reason"), reason);
             }
         }
         Note::Undecrypted(reason)
         | Note::Odd(reason)
         | Note::Broken(reason)
-        | Note::Bound(reason) => map.serialize_entry("reason", reason),
+        | Note::Bound(reason) => object.word(key!("reason"), reason),
         Note::Alert { level, description } => {
-            map.serialize_entry("level", &level)?;
-            map.serialize_entry("description", &description)?;
-            match alert(description) {
-                Some(name) => map.serialize_entry("reason", name),
-                None => Ok(()),
+            object.number(key!("level"), level);
+            object.number(key!("description"), description);
+            if let Some(name) = alert(description) {
+                object.word(key!("reason"), name);
             }
         }
-        Note::WebSocket => match about.and_then(|connection| connection.websocket.as_deref()) {
-            Some(websocket) => map.serialize_entry("websocket", &WebSocketObject(websocket)),
-            None => Ok(()),
-        },
-        Note::Refused { status } => map.serialize_entry("status", &status),
-        Note::WsClose { code: Some(code) } => map.serialize_entry("code", &code),
-        Note::WsClose { code: None } | Note::TextMessage | Note::EarlyDataRejected => Ok(()),
+        Note::WebSocket => {
+            if let Some(websocket) = about.and_then(|connection| connection.websocket.as_deref()) {
+                object.object(key!("websocket"), |object| {
+                    websocket_keys(websocket, show_secrets, object);
+                });
+            }
+        }
+        Note::Refused { status } => object.number(key!("status"), status),
+        Note::WsClose { code } => object.optional(key!("code"), code),
+        Note::TextMessage | Note::EarlyDataRejected => {}
     }
 }
 
-struct TlsObject<'a>(&'a TlsInfo);
-
-impl Serialize for TlsObject<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let tls = self.0;
-        let mut map = serializer.serialize_map(None)?;
-        let version = tls.version.map(|version| match version.number() {
-            Some(number) => number.to_owned(),
-            None => version.to_string(),
+fn tls_keys(tls: &TlsInfo, object: &mut Object<'_>) {
+    let version = tls.version.map(|version| match version.number() {
+        Some(number) => number.to_owned(),
+        None => version.to_string(),
+    });
+    optional(key!("version"), version.as_deref(), object);
+    let suite = tls.cipher_suite.map(|suite| suite.to_string());
+    optional(key!("cipher_suite"), suite.as_deref(), object);
+    optional(key!("server_name"), tls.server_name.as_deref(), object);
+    optional(key!("alpn"), tls.alpn.as_deref(), object);
+    if !tls.alpn_offered.is_empty() {
+        object.values(key!("alpn_offered"), &tls.alpn_offered, |name, out| {
+            put_json(name, out)
         });
-        optional(&mut map, "version", &version)?;
-        optional(
-            &mut map,
-            "cipher_suite",
-            &tls.cipher_suite.map(|s| s.to_string()),
-        )?;
-        optional(&mut map, "server_name", &tls.server_name)?;
-        optional(&mut map, "alpn", &tls.alpn)?;
-        if !tls.alpn_offered.is_empty() {
-            map.serialize_entry("alpn_offered", &tls.alpn_offered)?;
-        }
-        optional(&mut map, "server_certificate", &tls.server_certificate)?;
-        optional(&mut map, "client_certificate", &tls.client_certificate)?;
-        for (key, is) in [
-            ("resumed", tls.resumed),
-            ("psk", tls.psk),
-            ("early_data", tls.early_data),
-        ] {
-            if is {
-                map.serialize_entry(key, &true)?;
-            }
-        }
-        map.end()
     }
+    for (key, certificate) in [
+        (key!("server_certificate"), &tls.server_certificate),
+        (key!("client_certificate"), &tls.client_certificate),
+    ] {
+        optional(key, certificate.as_deref(), object);
+    }
+    object.flag(key!("resumed"), tls.resumed);
+    object.flag(key!("psk"), tls.psk);
+    object.flag(key!("early_data"), tls.early_data);
 }
 
-struct WebSocketObject<'a>(&'a WebSocketInfo);
-
-impl Serialize for WebSocketObject<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let websocket = self.0;
-        let mut map = serializer.serialize_map(None)?;
-        optional(&mut map, "path", &websocket.path)?;
-        optional(&mut map, "host", &websocket.host)?;
-        if !websocket.offered.is_empty() {
-            map.serialize_entry("offered", &websocket.offered)?;
-        }
-        optional(&mut map, "subprotocol", &websocket.selected)?;
-        if websocket.deflate.is_some() {
-            map.serialize_entry("compressed", &true)?;
-        }
-        map.end()
+fn websocket_keys(websocket: &WebSocketInfo, show_secrets: bool, object: &mut Object<'_>) {
+    optional(
+        key!("path"),
+        path(websocket, show_secrets).as_deref(),
+        object,
+    );
+    optional(key!("host"), websocket.host.as_deref(), object);
+    if !websocket.offered.is_empty() {
+        object.values(key!("offered"), &websocket.offered, |name, out| {
+            let shown = if show_secrets {
+                name
+            } else {
+                secret::subprotocol(name)
+            };
+            put_json(shown, out);
+        });
     }
+    optional(key!("subprotocol"), websocket.selected.as_deref(), object);
+    object.flag(key!("compressed"), websocket.deflate.is_some());
 }
 
-fn optional<M: SerializeMap>(
-    map: &mut M,
-    key: &str,
-    value: &Option<impl Serialize>,
-) -> Result<(), M::Error> {
-    match value {
-        Some(value) => map.serialize_entry(key, value),
-        None => Ok(()),
+fn path(websocket: &WebSocketInfo, show_secrets: bool) -> Option<Cow<'_, str>> {
+    let path = websocket.path.as_deref()?;
+    Some(match show_secrets {
+        true => Cow::Borrowed(path),
+        false => secret::target(path),
+    })
+}
+
+fn optional(key: &str, text: Option<&str>, object: &mut Object<'_>) {
+    if let Some(text) = text {
+        object.string(key, text);
     }
 }
 

@@ -4,67 +4,67 @@ use super::{layer, put};
 use crate::event::{CloseReason, Event, EventKind, Kept, Side};
 use crate::mqtt::PacketType;
 
-/// Appends what happened, such as `gap of 400 bytes`. What comes from the wire
-/// is in quotes, and escaped.
-pub(super) fn event(event: &Event<'_>, out: &mut Vec<u8>) {
+/// Appends what happened, such as `gap of 400 bytes`. Text from the wire is in
+/// quotes, and escaped.
+pub(super) fn event(event: &Event<'_>, show_secrets: bool, out: &mut Vec<u8>) {
     let mut words = Words { out };
     match event.kind {
-        EventKind::Opened => words.say("opened"),
+        EventKind::Opened => words.put("opened"),
         EventKind::Closed {
             by,
             reason,
             disconnect,
         } => words.closed(by, reason, disconnect),
         EventKind::Gap => {
-            words.say("gap of ");
+            words.put("gap of ");
             words.bytes(event.bytes);
         }
         EventKind::Resynchronised => {
-            words.say("resynchronised, ");
+            words.put("resynchronised, ");
             words.bytes(event.bytes);
-            words.say(" skipped");
+            words.put(" skipped");
         }
         EventKind::Malformed { reason } => words.because("malformed", reason),
         EventKind::Unfinished { wanted, first } => {
-            words.say("unfinished ");
-            words.say(match first {
+            words.put("unfinished ");
+            words.put(match first {
                 Some(first) => PacketType::of(first).name(),
                 None => "message",
             });
             // A QoS that no packet has: its sender or the one before it counted
             // its bytes wrongly.
             if first.is_some_and(|first| first & 0xf6 == 0x36) {
-                words.say(" with QoS 3");
+                words.put(" with QoS 3");
             }
             if event.bytes.is_some() {
-                words.say(": ");
+                words.put(": ");
                 words.bytes(event.bytes);
-                words.say(" seen");
+                words.put(" seen");
             }
             if wanted.is_some() {
-                words.say(", ");
+                words.put(", ");
                 words.bytes(wanted);
-                words.say(" still to come");
+                words.put(" still to come");
             }
         }
         EventKind::NotMqtt { reason } => words.because("not MQTT", reason),
         EventKind::Bound { reason } => words.because("bound reached", reason),
-        EventKind::Layer(note) => layer::words(note, event.connection, words.out),
+        EventKind::Layer(note) => layer::words(note, event.connection, show_secrets, words.out),
         EventKind::Conflict { kept } => {
-            words.say("conflicting overlap of ");
+            words.put("conflicting overlap of ");
             words.bytes(event.bytes);
-            words.say(match kept {
+            words.put(match kept {
                 Kept::First => ", the first copy kept",
                 Kept::RightChecksum => ", the second copy kept: its checksum is right",
             });
         }
         EventKind::Late => {
             words.bytes(event.bytes);
-            words.say(" came late, after their place was declared a gap");
+            words.put(" came late, after their place was declared a gap");
         }
         EventKind::Dropped { packets } => {
             put::decimal(packets, words.out);
-            words.say(match packets {
+            words.put(match packets {
                 1 => " packet was dropped before it could be captured",
                 _ => " packets were dropped before they could be captured",
             });
@@ -77,21 +77,21 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
-    fn say(&mut self, text: &str) {
+    fn put(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
 
     fn closed(&mut self, by: Option<Side>, reason: CloseReason, disconnect: Option<Side>) {
-        self.say(match reason {
+        self.put(match reason {
             CloseReason::Reset => "reset",
             CloseReason::TcpRefused => "refused",
             _ => "closed",
         });
         if let Some(side) = by {
-            self.say(" by ");
-            self.say(side.name());
+            self.put(" by ");
+            self.put(side.name());
         }
-        self.say(match reason {
+        self.put(match reason {
             CloseReason::Fin | CloseReason::Reset => "",
             CloseReason::TcpRefused => ": RST in answer to the SYN",
             CloseReason::TcpUnanswered => ": no answer to the SYN",
@@ -99,18 +99,18 @@ impl Words<'_> {
             CloseReason::Idle => ": idle",
             CloseReason::Evicted => ": evicted",
         });
-        // After DISCONNECT a FIN is what everybody expects.
+        // After DISCONNECT a FIN is expected.
         if let (CloseReason::Reset, Some(side)) = (reason, disconnect) {
-            self.say(" after DISCONNECT by ");
-            self.say(side.name());
+            self.put(" after DISCONNECT by ");
+            self.put(side.name());
         }
     }
 
     fn because(&mut self, what: &str, reason: &str) {
-        self.say(what);
+        self.put(what);
         if !reason.is_empty() {
-            self.say(": ");
-            self.say(reason);
+            self.put(": ");
+            self.put(reason);
         }
     }
 
@@ -118,9 +118,9 @@ impl Words<'_> {
         match count {
             Some(count) => {
                 put::decimal(count, self.out);
-                self.say(if count == 1 { " byte" } else { " bytes" });
+                self.put(if count == 1 { " byte" } else { " bytes" });
             }
-            None => self.say("an unknown number of bytes"),
+            None => self.put("an unknown number of bytes"),
         }
     }
 }
@@ -131,9 +131,9 @@ mod tests {
     use crate::packet::PacketRef;
     use crate::time::Timestamp;
 
-    fn said(kind: EventKind, bytes: Option<u64>) -> String {
+    fn written(kind: EventKind, bytes: Option<u64>) -> String {
         let mut out = Vec::new();
-        let told = Event {
+        let happened = Event {
             kind,
             time: Timestamp::default(),
             packet: PacketRef::default(),
@@ -141,7 +141,7 @@ mod tests {
             direction: None,
             bytes,
         };
-        event(&told, &mut out);
+        event(&happened, false, &mut out);
         String::from_utf8(out).expect("UTF-8")
     }
 
@@ -231,7 +231,7 @@ mod tests {
             ),
         ];
         for (kind, bytes, expected) in cases {
-            assert_eq!(said(kind, bytes), expected);
+            assert_eq!(written(kind, bytes), expected);
         }
     }
 }

@@ -1,37 +1,48 @@
-//! Reports: frames and events become bytes.
+//! Reports: the results of a command become bytes.
 //!
 //! ```text
-//! MQTTFrame ─┐                 ┌─ text    one line for a reader, dumps, colour
-//!            ├─ trait Report ──┼─ ndjson  one JSON object per line, for programs
-//! Event ─────┘                 └─ csv     one row per frame, for tables
+//!                                   ┌─ text    lines for a reader
+//! Frames    frames, events    ─┐    ├─ ndjson  one object per line, for programs
+//! Findings  verdicts          ─┼──▶ ├─ json    one document
+//! Overhead  accounts          ─┘    ├─ csv     rows, for tables
+//!             trait Subject         └─ …       trait Report
 //! ```
 //!
-//! A report turns values into bytes and appends them to a buffer. It never
-//! fetches, waits, prints or decides what is shown: selecting happened before,
-//! and writing the buffer out (to a file, a pipe, a terminal) happens after.
-//! So every format is tested by *give it this, expect these bytes*.
+//! Each command has a [`Subject`], which names its results, and one table of
+//! [`Format`]s. A [`Report`] is a format at work: it appends bytes to a buffer.
+//! It never fetches, waits, prints or decides what is shown: selecting happened
+//! before, and writing the buffer out (to a file, a pipe, a terminal) happens
+//! after. So every format is tested by *give it this, expect these bytes*.
 //!
-//! What a format prints is a promise to other people's scripts; it is told in
-//! `docs/formats.md`, whose examples are checked by the tests of this module.
+//! What a format prints is a promise to other people's scripts; the promise is in
+//! `docs/formats.md`.
 //!
 //! # Adding a format
 //!
-//! 1. `src/report/<name>.rs`: a type that implements [`Report`], and a
-//!    `pub static` [`Format`] that makes one.
-//! 2. Here: `mod <name>;` and an entry in [`REPORTS`], which feeds `--format`,
-//!    its help and the completions.
+//! 1. A file with a type that implements [`Report`] for the subject, and a
+//!    `static` [`Format`] that makes one.
+//! 2. `mod <name>;` and an entry in the table of the subject, which feeds
+//!    `--format`, its help and the completions.
 //! 3. `docs/formats.md`: what it promises.
 //!
-//! Text from the wire goes through `escape` unless the format has escapes of
-//! its own, and a password is written only with [`Options::show_secrets`].
+//! # Text from the wire
+//!
+//! Topics, payloads, client identifiers, file names and error messages are
+//! hostile until escaped. There are three writers, one for each kind of output:
+//! `escape` for text, `json` for everything that is JSON, `cells` for tables.
+//! `tests/escaping.rs` puts the same hostile strings through every format of
+//! every command. A password is written only with [`Options::show_secrets`].
 
+mod cells;
 mod csv;
 mod escape;
 pub mod findings;
+mod json;
 mod layer;
 mod message;
 mod ndjson;
 pub mod overhead;
+mod prefix;
 mod put;
 #[cfg(test)]
 #[allow(dead_code)]
@@ -40,63 +51,98 @@ mod secret;
 pub mod sessions;
 mod text;
 mod utc;
+mod wrap;
+
+use jiff::tz::TimeZone;
 
 use crate::event::Event;
+use crate::facts::ExchangeFact;
 use crate::frame::MQTTFrame;
+use crate::rules::FailOn;
 
 pub use csv::CSV;
+pub use escape::visible;
 pub use ndjson::NDJSON;
-pub use text::{Detail, Dump, TEXT, TextOptions, TextReport, TimeStyle};
+pub use text::{Detail, Dump, Style, TEXT, TextOptions, TextReport, TimeStyle};
 
-/// A report format at work. It appends bytes and keeps only what the next line
-/// needs, such as the time of the previous one.
-pub trait Report {
-    /// What comes before everything else, such as the heading of a table.
+/// What a command reports.
+pub trait Subject: Sized + 'static {
+    /// One result. Results arrive in the order in which they are reported.
+    type Item<'a>;
+    /// What a format asks of the command that feeds it.
+    type Needs: 'static;
+}
+
+/// A format at work. It appends bytes and keeps only what later results need.
+pub trait Report<S: Subject> {
+    /// What comes before all results, such as the heading of a table.
     fn begin(&mut self, _out: &mut Vec<u8>) {}
 
-    /// A frame. `topic_unknown` marks one that was kept by a topic selection
-    /// only because nobody can tell its topic.
-    fn frame(&mut self, frame: &MQTTFrame<'_>, topic_unknown: bool, out: &mut Vec<u8>);
+    /// Appends a result, or keeps it for the end.
+    fn put(&mut self, item: &S::Item<'_>, out: &mut Vec<u8>);
 
-    /// Something that is not a frame.
-    fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>);
-
-    /// Whether the format has a place for events. Where it has none,
-    /// [`Report::event`] does nothing, and the caller hands events to a
-    /// [`TextReport`] on standard error instead.
-    fn takes_events(&self) -> bool {
-        true
-    }
-
-    /// Text about the link header (`-e`) of the packet that completes the
-    /// frames to come, shown by formats meant for reading until it is set
-    /// again; empty for none.
-    fn link_header(&mut self, _text: &str) {}
+    /// What comes after all results.
+    fn finish(&mut self, _out: &mut Vec<u8>) {}
 }
 
 /// A format that can be asked for by name.
-pub struct Format {
+pub struct Format<S: Subject> {
     /// The name, as in `--format NAME`.
     pub name: &'static str,
     /// One line of help.
     pub help: &'static str,
+    /// What it asks of the command.
+    pub needs: S::Needs,
     /// Makes a report of this format.
-    pub new: fn(&Options) -> Box<dyn Report>,
+    pub new: fn(&Options) -> Box<dyn Report<S>>,
 }
 
-/// All formats; the first is the default.
-pub static REPORTS: &[&Format] = &[&TEXT, &NDJSON, &CSV];
-
-/// What the formats are told.
-#[derive(Clone, Debug, Default)]
+/// Options of the formats; each reads what concerns it.
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Names of the capture's parts, by the index in `PacketRef::file`. With
-    /// fewer than two, no line names a file.
+    /// fewer than two, no frame or event names a file.
     pub files: Vec<String>,
-    /// Print passwords, which otherwise appear as `***`.
+    /// The command reads several captures, each with results of its own, which
+    /// then carry the name of their capture.
+    pub many: bool,
+    /// Write passwords, authentication data and tokens, which otherwise appear
+    /// as `***`.
     pub show_secrets: bool,
-    /// What concerns the text format only.
+    /// Put `'` before cells of CSV that a spreadsheet would run as a formula.
+    pub csv_safe: bool,
+    /// Terminal colours.
+    pub colour: bool,
+    /// Columns of the terminal, if the output is one.
+    pub width: Option<usize>,
+    /// Where "local time" is.
+    pub zone: TimeZone,
+    /// Details of findings; connections and all topics of accounts.
+    pub verbose: bool,
+    /// Results are reported as they arise, where the format can.
+    pub live: bool,
+    /// Which findings fail.
+    pub fail_on: FailOn,
+    /// What concerns the text of frames only.
     pub text: TextOptions,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            many: false,
+            show_secrets: false,
+            csv_safe: false,
+            colour: false,
+            width: None,
+            zone: TimeZone::UTC,
+            verbose: false,
+            live: false,
+            fail_on: FailOn::default(),
+            text: TextOptions::default(),
+        }
+    }
 }
 
 impl Options {
@@ -109,6 +155,51 @@ impl Options {
         self.files.get(index).map(String::as_str)
     }
 }
+
+/// The control packets and events of a capture: the subject of reading.
+#[derive(Debug)]
+pub enum Frames {}
+
+impl Subject for Frames {
+    type Item<'a> = FrameItem<'a>;
+    type Needs = FrameNeeds;
+}
+
+/// What reading a capture gives.
+#[derive(Clone, Copy, Debug)]
+pub enum FrameItem<'a> {
+    /// A frame. `topic_unknown` marks one that was kept by a topic selection
+    /// only because its topic is not known.
+    Frame {
+        /// The frame.
+        frame: &'a MQTTFrame<'a>,
+        /// Its place in its exchange, where that was tracked
+        /// ([`TextOptions::wants_exchanges`]).
+        exchange: Option<&'a ExchangeFact>,
+        /// See above.
+        topic_unknown: bool,
+    },
+    /// Something that is not a frame.
+    Event(&'a Event<'a>),
+    /// Text about the link header (`-e`) of the packet that completes the
+    /// frames to come, shown by formats meant for reading until it is set
+    /// again; empty for none.
+    LinkHeader(&'a str),
+}
+
+/// What a format of frames asks of the command.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameNeeds {
+    /// The format has a place for events. Where it has none, the command hands
+    /// them to a [`TextReport`] on standard error instead.
+    pub events: bool,
+    /// The format shows what is known of exchanges where its options ask for it
+    /// ([`TextOptions::wants_exchanges`]).
+    pub exchanges: bool,
+}
+
+/// All formats of frames; the first is the default.
+pub static REPORTS: &[&Format<Frames>] = &[&TEXT, &NDJSON, &CSV];
 
 #[cfg(test)]
 mod tests {
@@ -123,7 +214,15 @@ mod tests {
             let mut report = (format.new)(&Options::default());
             for (name, sample) in sample::all() {
                 let mut out = Vec::new();
-                sample.with(|frame| report.frame(frame, false, &mut out));
+                sample.with(|frame| {
+                    let topic_unknown = false;
+                    let item = FrameItem::Frame {
+                        frame,
+                        exchange: None,
+                        topic_unknown,
+                    };
+                    report.put(&item, &mut out);
+                });
                 let line = String::from_utf8(out).expect("reports are UTF-8");
                 let body = line.strip_suffix('\n').expect("a line ends");
                 assert!(
@@ -140,14 +239,25 @@ mod tests {
         }
     }
 
-    #[test]
-    fn formats_are_told_apart_and_explained() {
-        let names: BTreeSet<_> = REPORTS.iter().map(|format| format.name).collect();
-        assert_eq!(names.len(), REPORTS.len());
-        for format in REPORTS {
-            assert!(format.name.bytes().all(|b| b.is_ascii_lowercase()));
+    fn is_well_described<S: Subject>(formats: &[&Format<S>]) {
+        let names: BTreeSet<_> = formats.iter().map(|format| format.name).collect();
+        assert_eq!(names.len(), formats.len());
+        for format in formats {
+            assert!(
+                format
+                    .name
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b == b'-')
+            );
             assert!(!format.help.is_empty() && !format.help.contains('\n'));
         }
-        assert_eq!(REPORTS.first().map(|format| format.name), Some("text"));
+        assert_eq!(formats.first().map(|format| format.name), Some("text"));
+    }
+
+    #[test]
+    fn formats_have_distinct_names_and_help() {
+        is_well_described(REPORTS);
+        is_well_described(findings::FINDINGS_REPORTS);
+        is_well_described(overhead::OVERHEAD_REPORTS);
     }
 }

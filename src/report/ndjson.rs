@@ -1,35 +1,39 @@
 //! NDJSON: one object per control packet or event and line, for programs.
 //!
 //! The keys, their order and their meaning are promised in `docs/formats.md`.
-//! What is written here is made of the types in this file and not of the core's
-//! own, so that the core can change without breaking the promise.
+//! What is written here is made of the functions in this file and not of the
+//! core's own types, so that the core can change without breaking the promise.
 //!
-//! Objects are serialised straight from borrowed data. JSON leaves it to the
-//! writer which characters beyond ASCII to escape, so those that could deceive
-//! a reader at a terminal are written as `\u202e`: parsed, they are the same.
+//! Objects are written by hand with [`json::Object`], because `serde_json` took
+//! four times as many instructions for the same bytes.
 
-use std::io::{self, Write};
+use std::sync::LazyLock;
 
-use base64::display::Base64Display;
-use base64::engine::general_purpose::STANDARD;
-use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::ser::Formatter;
-
+use super::json::{self, Object, key};
+use super::prefix::Prefixes;
+use super::secret::{AUTHENTICATION_DATA, MASK};
 use super::utc::Utc;
-use super::{Format, Options, Report, escape, layer, message, put};
+use super::{Format, FrameItem, FrameNeeds, Frames, Options, Report, escape, layer, message, put};
 use crate::event::{Event, EventKind};
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::mqtt::packet::{Connect, Publish, Subscription, Will};
-use crate::mqtt::{ControlPacket, Defect, Properties, PropertyValue, Text, Version, reason};
+use crate::mqtt::{
+    ControlPacket, Defect, FixedHeader, Properties, PropertyValue, Text, Version, reason,
+};
 
 /// `--format ndjson`
-pub static NDJSON: Format = Format {
+pub static NDJSON: Format<Frames> = Format {
     name: "ndjson",
     help: "one JSON object per control packet or event and line, for programs",
+    needs: FrameNeeds {
+        events: true,
+        exchanges: false,
+    },
     new: |options| {
         Box::new(Ndjson {
             options: options.clone(),
             utc: Utc::default(),
+            prefixes: Prefixes::default(),
             scratch: Vec::new(),
         })
     },
@@ -38,580 +42,396 @@ pub static NDJSON: Format = Format {
 struct Ndjson {
     options: Options,
     utc: Utc,
-    /// Time and endpoints as text, or an event's message.
+    prefixes: Prefixes,
+    /// The message of an event.
     scratch: Vec<u8>,
 }
 
-impl Ndjson {
-    /// Writes what every object has in common into the scratch buffer, and
-    /// returns where each part ends.
-    fn prepare(
-        &mut self,
-        time: crate::time::Timestamp,
-        connection: Option<&Connection>,
-        direction: Direction,
-    ) -> [usize; 3] {
-        self.scratch.clear();
-        self.utc.put(time, &mut self.scratch);
-        let time_end = self.scratch.len();
-        let Some(connection) = connection else {
-            return [time_end; 3];
-        };
-        let (src, dst) = connection.endpoints(direction);
-        put::endpoint(src, &mut self.scratch);
-        let src_end = self.scratch.len();
-        put::endpoint(dst, &mut self.scratch);
-        [time_end, src_end, self.scratch.len()]
+impl Report<Frames> for Ndjson {
+    fn put(&mut self, item: &FrameItem<'_>, out: &mut Vec<u8>) {
+        match *item {
+            FrameItem::Frame {
+                frame,
+                topic_unknown,
+                ..
+            } => self.frame(frame, topic_unknown, out),
+            FrameItem::Event(event) => self.event(event, out),
+            FrameItem::LinkHeader(_) => {}
+        }
     }
 }
 
-impl Report for Ndjson {
+impl Ndjson {
     fn frame(&mut self, frame: &MQTTFrame<'_>, topic_unknown: bool, out: &mut Vec<u8>) {
-        let ends = self.prepare(frame.time, Some(frame.connection), frame.direction);
-        let object = FrameObject {
-            file: self.options.file(frame.last),
-            texts: Texts::new(&self.scratch, ends),
+        let header = frame.header;
+        let mut object = Object::open(out);
+        if let Some(file) = self.options.file(frame.last) {
+            object.string(key!("file"), file);
+        }
+        object.number(key!("packet"), frame.first.number);
+        object.number(key!("last_packet"), frame.last.number);
+        object.text(key!("time"), |out| self.utc.put(frame.time, out));
+        self.prefixes.put(
+            frame.connection,
+            frame.direction,
+            object.rest(),
+            put_connection,
+        );
+        if frame.connection.client_id.is_none()
+            && let ControlPacket::Connect(connect) = &frame.packet
+        {
+            object.wire(key!("client_id"), connect.client_id);
+        }
+        object.word(key!("version"), frame.version.name());
+        object.flag(key!("version_assumed"), frame.connection.version_assumed);
+        object
+            .rest()
+            .extend_from_slice(&FIXED_HEADERS[usize::from(header.first)]);
+        object.number(key!("length"), header.packet_len());
+        if frame.missing > 0 {
+            object.number(key!("missing"), frame.missing);
+        }
+        object.flag(key!("resynchronised"), frame.resynchronised);
+        Packet {
+            frame,
             topic_unknown,
             show_secrets: self.options.show_secrets,
-            frame,
-        };
-        put_line(&object, out);
+        }
+        .put(&mut object);
+        object.word(key!("transport"), frame.connection.transport.name());
+        if !frame.defects.is_empty() {
+            object.list(key!("defects"), frame.defects, put_defect);
+        }
+        object.close();
+        out.push(b'\n');
     }
 
     fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
-        let direction = event.direction.unwrap_or(Direction::Up);
-        let ends = self.prepare(event.time, event.connection, direction);
-        message::event(event, &mut self.scratch);
-        let object = EventObject {
-            file: self.options.file(event.packet),
-            texts: Texts::new(&self.scratch, ends),
-            event,
-        };
-        put_line(&object, out);
-    }
-}
-
-/// Appends an object and a line feed.
-fn put_line(object: &impl Serialize, out: &mut Vec<u8>) {
-    let start = out.len();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Safe::default());
-    // Neither a Vec nor these types can fail; if they did, half a line would be
-    // worse than none.
-    if object.serialize(&mut serializer).is_err() {
-        out.truncate(start);
-        return;
-    }
-    out.push(b'\n');
-}
-
-/// What was put into the scratch buffer.
-struct Texts<'a> {
-    time: &'a str,
-    src: &'a str,
-    dst: &'a str,
-    message: &'a str,
-}
-
-impl<'a> Texts<'a> {
-    fn new(scratch: &'a [u8], [time, src, dst]: [usize; 3]) -> Self {
-        let scratch = std::str::from_utf8(scratch).unwrap_or_default();
-        let part = |from, to| scratch.get(from..to).unwrap_or_default();
-        Self {
-            time: part(0, time),
-            src: part(time, src),
-            dst: part(src, dst),
-            message: part(dst, scratch.len()),
+        let mut object = Object::open(out);
+        if let Some(file) = self.options.file(event.packet) {
+            object.string(key!("file"), file);
         }
+        object.word(key!("event"), event.kind.name());
+        object.text(key!("time"), |out| self.utc.put(event.time, out));
+        object.number(key!("packet"), event.packet.number);
+        if let Some(connection) = event.connection {
+            object.number(key!("connection"), connection.number);
+            let (src, dst) = connection.endpoints(event.direction.unwrap_or(Direction::Up));
+            object.text(key!("src"), |out| put::endpoint(src, out));
+            object.text(key!("dst"), |out| put::endpoint(dst, out));
+            object.wire(key!("client_id"), connection.client_id.as_deref().map(Text));
+        }
+        if let Some(direction) = event.direction {
+            object.word(key!("direction"), direction.name());
+        }
+        if let Some(bytes) = event.bytes {
+            object.number(key!("bytes"), bytes);
+        }
+        match event.kind {
+            EventKind::Closed { by, reason, .. } => {
+                if let Some(side) = by {
+                    object.word(key!("by"), side.name());
+                }
+                object.word(key!("reason"), reason.name());
+            }
+            EventKind::Dropped { packets } => object.number(key!("packets"), packets),
+            EventKind::Unfinished { wanted, .. } => object.nullable(key!("wanted"), wanted),
+            EventKind::Malformed { reason }
+            | EventKind::NotMqtt { reason }
+            | EventKind::Bound { reason } => object.word(key!("reason"), reason),
+            EventKind::Layer(note) => layer::keys(
+                note,
+                event.connection,
+                self.options.show_secrets,
+                &mut object,
+            ),
+            EventKind::Opened
+            | EventKind::Gap
+            | EventKind::Resynchronised
+            | EventKind::Late => {}
+            EventKind::Conflict { kept } => object.word(key!("kept"), kept.name()),
+        }
+        self.scratch.clear();
+        message::event(event, self.options.show_secrets, &mut self.scratch);
+        object.lossy(key!("message"), &self.scratch);
+        object.close();
+        out.push(b'\n');
     }
 }
 
-struct FrameObject<'a> {
-    file: Option<&'a str>,
-    texts: Texts<'a>,
+/// The keys from `type` to `retain`, by the first byte of the fixed header.
+static FIXED_HEADERS: LazyLock<[Vec<u8>; 256]> = LazyLock::new(|| {
+    std::array::from_fn(|first| {
+        let header = FixedHeader {
+            first: first as u8,
+            length_bytes: 1,
+            remaining_length: 0,
+        };
+        let mut keys = Vec::new();
+        let mut object = Object::goes_on(&mut keys);
+        object.word(key!("type"), header.packet_type().name());
+        object.number(key!("qos"), header.qos());
+        object.bool(key!("dup"), header.dup());
+        object.bool(key!("retain"), header.retain());
+        keys
+    })
+});
+
+/// What the frames of one direction of a connection have in common.
+fn put_connection(connection: &Connection, direction: Direction, out: &mut Vec<u8>) {
+    let mut object = Object::goes_on(out);
+    object.number(key!("connection"), connection.number);
+    let (src, dst) = connection.endpoints(direction);
+    object.text(key!("src"), |out| put::endpoint(src, out));
+    object.text(key!("dst"), |out| put::endpoint(dst, out));
+    object.word(key!("direction"), direction.name());
+    object.wire(key!("client_id"), connection.client_id.as_deref().map(Text));
+}
+
+/// The keys that depend on the packet type.
+struct Packet<'a> {
+    frame: &'a MQTTFrame<'a>,
     topic_unknown: bool,
     show_secrets: bool,
-    frame: &'a MQTTFrame<'a>,
 }
 
-impl Serialize for FrameObject<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let frame = self.frame;
-        let header = frame.header;
-        let mut map = serializer.serialize_map(None)?;
-        optional(&mut map, "file", self.file)?;
-        map.serialize_entry("packet", &frame.first.number)?;
-        map.serialize_entry("last_packet", &frame.last.number)?;
-        map.serialize_entry("time", self.texts.time)?;
-        map.serialize_entry("connection", &frame.connection.number)?;
-        map.serialize_entry("src", self.texts.src)?;
-        map.serialize_entry("dst", self.texts.dst)?;
-        map.serialize_entry("direction", frame.direction.name())?;
-        let client_id = frame
-            .connection
-            .client_id
-            .as_deref()
-            .or(match &frame.packet {
-                ControlPacket::Connect(connect) => connect.client_id.map(Text::bytes),
-                _ => None,
-            });
-        optional(&mut map, "client_id", client_id.map(Lossy))?;
-        map.serialize_entry("version", frame.version.name())?;
-        flag(
-            &mut map,
-            "version_assumed",
-            frame.connection.version_assumed,
-        )?;
-        map.serialize_entry("type", header.packet_type().name())?;
-        map.serialize_entry("qos", &header.qos())?;
-        map.serialize_entry("dup", &header.dup())?;
-        map.serialize_entry("retain", &header.retain())?;
-        map.serialize_entry("length", &header.packet_len())?;
-        if frame.missing > 0 {
-            map.serialize_entry("missing", &frame.missing)?;
-        }
-        flag(&mut map, "resynchronised", frame.resynchronised)?;
-        self.packet(&mut map)?;
-        map.serialize_entry("transport", frame.connection.transport.name())?;
-        if !frame.defects.is_empty() {
-            map.serialize_entry("defects", &Seq(|| frame.defects.iter().map(DefectObject)))?;
-        }
-        map.end()
-    }
-}
-
-impl FrameObject<'_> {
-    /// The keys that depend on the packet type.
-    fn packet<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+impl Packet<'_> {
+    fn put(&self, object: &mut Object<'_>) {
         let frame = self.frame;
         let properties = match &frame.packet {
-            ControlPacket::Reserved | ControlPacket::Pingreq | ControlPacket::Pingresp => {
-                return Ok(());
-            }
+            ControlPacket::Reserved | ControlPacket::Pingreq | ControlPacket::Pingresp => return,
             ControlPacket::Connect(connect) => {
-                self.connect(connect, map)?;
+                self.connect(connect, object);
                 connect.properties
             }
             ControlPacket::Connack(connack) => {
-                self.reason(connack.code, map)?;
-                let present = connack.flags.map(|flags| flags & 1 != 0);
-                optional(map, "session_present", present)?;
+                self.reason(connack.code, object);
+                if let Some(flags) = connack.flags {
+                    object.bool(key!("session_present"), flags & 1 != 0);
+                }
                 connack.properties
             }
             ControlPacket::Publish(publish) => {
-                self.publish(publish, map)?;
+                self.publish(publish, object);
                 publish.properties
             }
             ControlPacket::Puback(ack)
             | ControlPacket::Pubrec(ack)
             | ControlPacket::Pubrel(ack)
             | ControlPacket::Pubcomp(ack) => {
-                optional(map, "packet_id", ack.packet_id)?;
-                self.reason(ack.code, map)?;
+                object.optional(key!("packet_id"), ack.packet_id);
+                self.reason(ack.code, object);
                 ack.properties
             }
             ControlPacket::Subscribe(subscribe) => {
-                optional(map, "packet_id", subscribe.packet_id)?;
-                let filters = Seq(|| {
-                    subscribe.filters().map(|subscription| FilterObject {
-                        filter: subscription.filter,
-                        subscription: Some(subscription),
-                        version: frame.version,
-                    })
-                });
-                map.serialize_entry("filters", &filters)?;
+                object.optional(key!("packet_id"), subscribe.packet_id);
+                object.list(
+                    key!("filters"),
+                    subscribe.filters(),
+                    |subscription, object| {
+                        put_subscription(subscription, frame.version, object);
+                    },
+                );
                 subscribe.properties
             }
             ControlPacket::Suback(suback) => {
-                optional(map, "packet_id", suback.packet_id)?;
-                map.serialize_entry("codes", suback.codes)?;
+                object.optional(key!("packet_id"), suback.packet_id);
+                object.numbers(key!("codes"), suback.codes);
                 suback.properties
             }
             ControlPacket::Unsubscribe(unsubscribe) => {
-                optional(map, "packet_id", unsubscribe.packet_id)?;
-                let filters = Seq(|| {
-                    unsubscribe.filters().map(|filter| FilterObject {
-                        filter,
-                        subscription: None,
-                        version: frame.version,
-                    })
-                });
-                map.serialize_entry("filters", &filters)?;
+                object.optional(key!("packet_id"), unsubscribe.packet_id);
+                object.list(key!("filters"), unsubscribe.filters(), put_filter);
                 unsubscribe.properties
             }
             ControlPacket::Unsuback(unsuback) => {
-                optional(map, "packet_id", unsuback.packet_id)?;
+                object.optional(key!("packet_id"), unsuback.packet_id);
                 if frame.version == Version::V5 {
-                    map.serialize_entry("codes", unsuback.codes)?;
+                    object.numbers(key!("codes"), unsuback.codes);
                 }
                 unsuback.properties
             }
             ControlPacket::Disconnect(disconnect) => {
-                self.reason(disconnect.code, map)?;
+                self.reason(disconnect.code, object);
                 disconnect.properties
             }
             ControlPacket::Auth(auth) => {
-                self.reason(auth.code, map)?;
+                self.reason(auth.code, object);
                 auth.properties
             }
         };
-        put_properties(map, properties)
+        self.properties(properties, object);
     }
 
-    fn connect<M: SerializeMap>(&self, connect: &Connect<'_>, map: &mut M) -> Result<(), M::Error> {
-        optional(map, "protocol_name", connect.protocol_name.map(lossy))?;
-        let level = connect.protocol_level;
-        optional(map, "protocol_level", level.map(|level| level & 0x7f))?;
-        flag(map, "bridge", level.is_some_and(|level| level & 0x80 != 0))?;
-        let clean_start = connect.flags.map(|flags| flags & 0x02 != 0);
-        optional(map, "clean_start", clean_start)?;
-        optional(map, "keep_alive", connect.keep_alive)?;
-        optional(map, "will", connect.will.as_ref().map(WillObject))?;
-        optional(map, "username", connect.username.map(lossy))?;
+    fn connect(&self, connect: &Connect<'_>, object: &mut Object<'_>) {
+        object.wire(key!("protocol_name"), connect.protocol_name);
+        if let Some(level) = connect.protocol_level {
+            object.number(key!("protocol_level"), level & 0x7f);
+            object.flag(key!("bridge"), level & 0x80 != 0);
+        }
+        if let Some(flags) = connect.flags {
+            object.bool(key!("clean_start"), flags & 0x02 != 0);
+        }
+        object.optional(key!("keep_alive"), connect.keep_alive);
+        if let Some(will) = &connect.will {
+            object.object(key!("will"), |object| self.will(will, object));
+        }
+        object.wire(key!("username"), connect.username);
         let Some(password) = connect.password else {
-            return Ok(());
+            return;
         };
-        if !self.show_secrets {
-            return map.serialize_entry("password", "***");
-        }
         match std::str::from_utf8(password) {
-            Ok(text) => map.serialize_entry("password", text),
-            Err(_) => map.serialize_entry("password_base64", &Base64(password)),
+            _ if !self.show_secrets => object.word(key!("password"), MASK),
+            Ok(text) => object.string(key!("password"), text),
+            Err(_) => object.base64(key!("password_base64"), password),
         }
     }
 
-    fn publish<M: SerializeMap>(&self, publish: &Publish<'_>, map: &mut M) -> Result<(), M::Error> {
-        optional(map, "packet_id", publish.packet_id)?;
-        // An alias that nobody can resolve leaves an empty name on the wire,
+    fn will(&self, will: &Will<'_>, object: &mut Object<'_>) {
+        object.exact(key!("topic"), key!("topic_base64"), will.topic);
+        object.number(key!("qos"), will.qos);
+        object.bool(key!("retain"), will.retain);
+        if let Some(payload) = will.payload {
+            put_payload(payload, u32::try_from(payload.len()).ok(), object);
+        }
+        self.properties(will.properties, object);
+    }
+
+    fn publish(&self, publish: &Publish<'_>, object: &mut Object<'_>) {
+        object.optional(key!("packet_id"), publish.packet_id);
+        // An alias that cannot be resolved leaves an empty name on the wire,
         // which is no topic.
         let sent = publish
             .topic
             .filter(|topic| !topic.bytes().is_empty() || publish.topic_alias.is_none());
-        if let Some(topic) = self.frame.topic.or(sent) {
-            map.serialize_entry("topic", &lossy(topic))?;
-            if topic.as_str().is_none() {
-                map.serialize_entry("topic_base64", &Base64(topic.bytes()))?;
-            }
-        }
-        flag(map, "topic_unknown", self.topic_unknown)?;
-        optional(map, "topic_alias", publish.topic_alias)?;
-        put_payload(map, publish.payload, publish.payload_len)
+        object.exact(
+            key!("topic"),
+            key!("topic_base64"),
+            self.frame.topic.or(sent),
+        );
+        object.flag(key!("topic_unknown"), self.topic_unknown);
+        object.optional(key!("topic_alias"), publish.topic_alias);
+        put_payload(publish.payload, publish.payload_len, object);
     }
 
-    fn reason<M: SerializeMap>(&self, code: Option<u8>, map: &mut M) -> Result<(), M::Error> {
+    fn reason(&self, code: Option<u8>, object: &mut Object<'_>) {
         let Some(code) = code else {
-            return Ok(());
+            return;
         };
-        map.serialize_entry("reason_code", &code)?;
+        object.number(key!("reason_code"), code);
         let packet_type = self.frame.header.packet_type();
-        optional(
-            map,
-            "reason",
-            reason::name(self.frame.version, packet_type, code),
-        )
-    }
-}
-
-struct EventObject<'a> {
-    file: Option<&'a str>,
-    texts: Texts<'a>,
-    event: &'a Event<'a>,
-}
-
-impl Serialize for EventObject<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let event = self.event;
-        let mut map = serializer.serialize_map(None)?;
-        optional(&mut map, "file", self.file)?;
-        map.serialize_entry("event", event.kind.name())?;
-        map.serialize_entry("time", self.texts.time)?;
-        map.serialize_entry("packet", &event.packet.number)?;
-        if let Some(connection) = event.connection {
-            map.serialize_entry("connection", &connection.number)?;
-            map.serialize_entry("src", self.texts.src)?;
-            map.serialize_entry("dst", self.texts.dst)?;
-            let client_id = connection.client_id.as_deref();
-            optional(&mut map, "client_id", client_id.map(Lossy))?;
-        }
-        optional(&mut map, "direction", event.direction.map(Direction::name))?;
-        optional(&mut map, "bytes", event.bytes)?;
-        match event.kind {
-            EventKind::Closed { by, reason, .. } => {
-                optional(&mut map, "by", by.map(|side| side.name()))?;
-                map.serialize_entry("reason", reason.name())?;
-            }
-            EventKind::Dropped { packets } => map.serialize_entry("packets", &packets)?,
-            EventKind::Unfinished { wanted, .. } => map.serialize_entry("wanted", &wanted)?,
-            EventKind::Malformed { reason }
-            | EventKind::NotMqtt { reason }
-            | EventKind::Bound { reason } => map.serialize_entry("reason", reason)?,
-            EventKind::Layer(note) => layer::keys(note, event.connection, &mut map)?,
-            EventKind::Opened | EventKind::Gap | EventKind::Resynchronised | EventKind::Late => {}
-            EventKind::Conflict { kept } => map.serialize_entry("kept", kept.name())?,
-        }
-        map.serialize_entry("message", self.texts.message)?;
-        map.end()
-    }
-}
-
-struct FilterObject<'a> {
-    filter: Text<'a>,
-    subscription: Option<Subscription<'a>>,
-    version: Version,
-}
-
-impl Serialize for FilterObject<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("filter", &lossy(self.filter))?;
-        if self.filter.as_str().is_none() {
-            map.serialize_entry("filter_base64", &Base64(self.filter.bytes()))?;
-        }
-        if let Some(subscription) = self.subscription {
-            optional(&mut map, "qos", subscription.max_qos())?;
-            if self.version == Version::V5 {
-                optional(&mut map, "no_local", subscription.no_local())?;
-                let as_published = subscription.retain_as_published();
-                optional(&mut map, "retain_as_published", as_published)?;
-                let handling = subscription.retain_handling();
-                optional(&mut map, "retain_handling", handling)?;
-            }
-        }
-        map.end()
-    }
-}
-
-struct WillObject<'a>(&'a Will<'a>);
-
-impl Serialize for WillObject<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let will = self.0;
-        let mut map = serializer.serialize_map(None)?;
-        optional(&mut map, "topic", will.topic.map(lossy))?;
-        if let Some(topic) = will.topic.filter(|topic| topic.as_str().is_none()) {
-            map.serialize_entry("topic_base64", &Base64(topic.bytes()))?;
-        }
-        map.serialize_entry("qos", &will.qos)?;
-        map.serialize_entry("retain", &will.retain)?;
-        if let Some(payload) = will.payload {
-            put_payload(&mut map, payload, u32::try_from(payload.len()).ok())?;
-        }
-        put_properties(&mut map, will.properties)?;
-        map.end()
-    }
-}
-
-struct DefectObject<'a>(&'a Defect);
-
-impl Serialize for DefectObject<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(3))?;
-        map.serialize_entry("code", self.0.code)?;
-        map.serialize_entry("message", &self.0.message)?;
-        map.serialize_entry("offset", &self.0.offset)?;
-        map.end()
-    }
-}
-
-/// `payload_length`, `payload`, `payload_encoding` and `payload_truncated`.
-fn put_payload<M: SerializeMap>(
-    map: &mut M,
-    payload: &[u8],
-    length: Option<u32>,
-) -> Result<(), M::Error> {
-    let Some(length) = length else {
-        return Ok(());
-    };
-    map.serialize_entry("payload_length", &length)?;
-    let truncated = (payload.len() as u64) < u64::from(length);
-    match as_text(payload, truncated) {
-        Some(text) => {
-            map.serialize_entry("payload", text)?;
-            map.serialize_entry("payload_encoding", "utf-8")?;
-        }
-        None => {
-            map.serialize_entry("payload", &Base64(payload))?;
-            map.serialize_entry("payload_encoding", "base64")?;
+        if let Some(name) = reason::name(self.frame.version, packet_type, code) {
+            object.word(key!("reason"), name);
         }
     }
-    flag(map, "payload_truncated", truncated)
-}
 
-/// The payload as text, if it is. Where it was truncated, a last character cut
-/// in two is left out rather than turning all of it into base64.
-fn as_text(payload: &[u8], truncated: bool) -> Option<&str> {
-    match std::str::from_utf8(payload) {
-        Ok(text) => Some(text),
-        Err(error) if truncated && error.error_len().is_none() => payload
-            .get(..error.valid_up_to())
-            .and_then(|whole| std::str::from_utf8(whole).ok()),
-        Err(_) => None,
-    }
-}
-
-fn put_properties<M: SerializeMap>(
-    map: &mut M,
-    properties: Properties<'_>,
-) -> Result<(), M::Error> {
-    if properties.bytes.is_empty() {
-        return Ok(());
-    }
-    map.serialize_entry("properties", &PropertiesObject(properties))
-}
-
-/// Name → value. A property that may repeat is a list, and so is one that may
-/// not but did, because a key is never repeated.
-struct PropertiesObject<'a>(Properties<'a>);
-
-impl Serialize for PropertiesObject<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
+    /// Name → value. A property that may repeat is a list, and so is one that may
+    /// not but did, because a key is never repeated.
+    fn properties(&self, properties: Properties<'_>, object: &mut Object<'_>) {
+        if properties.bytes.is_empty() {
+            return;
+        }
         let (mut seen, mut again) = (0u64, 0u64);
-        for property in self.0.iter() {
+        for property in properties.iter() {
             let bit = bit(property.id);
             again |= seen & bit;
             seen |= bit;
         }
-        let mut written = 0u64;
-        for property in self.0.iter() {
-            let (id, bit) = (property.id, bit(property.id));
-            if written & bit != 0 {
-                continue;
+        object.object(key!("properties"), |object| {
+            let mut written = 0u64;
+            for property in properties.iter() {
+                let (id, bit) = (property.id, bit(property.id));
+                if written & bit != 0 {
+                    continue;
+                }
+                written |= bit;
+                if property.repeats() || again & bit != 0 {
+                    let same = properties.iter().filter(|other| other.id == id);
+                    let values = same.map(|other| other.value);
+                    object.named(property.name(), |out| {
+                        json::put_list(values, out, |value, out| self.value(id, value, out));
+                    });
+                } else {
+                    object.named(property.name(), |out| self.value(id, property.value, out));
+                }
             }
-            written |= bit;
-            if property.repeats() || again & bit != 0 {
-                let all = || {
-                    let same = self.0.iter().filter(move |other| other.id == id);
-                    same.map(|other| Value(other.value))
-                };
-                map.serialize_entry(property.name(), &Seq(all))?;
-            } else {
-                map.serialize_entry(property.name(), &Value(property.value))?;
+        });
+    }
+
+    fn value(&self, id: u32, value: PropertyValue<'_>, out: &mut Vec<u8>) {
+        match value {
+            PropertyValue::Byte(number) => put::decimal(number, out),
+            PropertyValue::TwoByteInteger(number) => put::decimal(number, out),
+            PropertyValue::FourByteInteger(number) | PropertyValue::VariableByteInteger(number) => {
+                put::decimal(number, out);
+            }
+            PropertyValue::String(text) => json::put_lossy(text.bytes(), out),
+            PropertyValue::Pair(name, value) => {
+                out.push(b'[');
+                json::put_lossy(name.bytes(), out);
+                out.push(b',');
+                json::put_lossy(value.bytes(), out);
+                out.push(b']');
+            }
+            PropertyValue::Binary(_) if id == AUTHENTICATION_DATA && !self.show_secrets => {
+                json::put_json(MASK, out);
+            }
+            PropertyValue::Binary(bytes) => json::put_base64(bytes, out),
+        }
+    }
+}
+
+fn put_filter(filter: Text<'_>, object: &mut Object<'_>) {
+    object.exact(key!("filter"), key!("filter_base64"), Some(filter));
+}
+
+fn put_subscription(subscription: Subscription<'_>, version: Version, object: &mut Object<'_>) {
+    put_filter(subscription.filter, object);
+    object.optional(key!("qos"), subscription.max_qos());
+    if version == Version::V5 {
+        for (key, set) in [
+            (key!("no_local"), subscription.no_local()),
+            (
+                key!("retain_as_published"),
+                subscription.retain_as_published(),
+            ),
+        ] {
+            if let Some(set) = set {
+                object.bool(key, set);
             }
         }
-        map.end()
+        object.optional(key!("retain_handling"), subscription.retain_handling());
     }
+}
+
+fn put_defect(defect: &Defect, object: &mut Object<'_>) {
+    object.word(key!("code"), defect.code);
+    object.string(key!("message"), &defect.message);
+    object.number(key!("offset"), defect.offset);
+}
+
+/// `payload_length`, `payload`, `payload_encoding` and `payload_truncated`.
+fn put_payload(payload: &[u8], length: Option<u32>, object: &mut Object<'_>) {
+    let Some(length) = length else {
+        return;
+    };
+    object.number(key!("payload_length"), length);
+    let truncated = (payload.len() as u64) < u64::from(length);
+    match escape::as_text(payload, truncated) {
+        Some(text) => {
+            object.string(key!("payload"), text);
+            object.word(key!("payload_encoding"), "utf-8");
+        }
+        None => {
+            object.base64(key!("payload"), payload);
+            object.word(key!("payload_encoding"), "base64");
+        }
+    }
+    object.flag(key!("payload_truncated"), truncated);
 }
 
 /// The specification's identifiers reach to 42, and the walk stops at one it
 /// does not know.
 fn bit(id: u32) -> u64 {
     1u64.checked_shl(id).unwrap_or(0)
-}
-
-struct Value<'a>(PropertyValue<'a>);
-
-impl Serialize for Value<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            PropertyValue::Byte(number) => serializer.serialize_u8(number),
-            PropertyValue::TwoByteInteger(number) => serializer.serialize_u16(number),
-            PropertyValue::FourByteInteger(number) | PropertyValue::VariableByteInteger(number) => {
-                serializer.serialize_u32(number)
-            }
-            PropertyValue::String(text) => lossy(text).serialize(serializer),
-            PropertyValue::Pair(name, value) => serializer.collect_seq([lossy(name), lossy(value)]),
-            PropertyValue::Binary(bytes) => Base64(bytes).serialize(serializer),
-        }
-    }
-}
-
-fn lossy(text: Text<'_>) -> Lossy<'_> {
-    Lossy(text.bytes())
-}
-
-/// A string, with U+FFFD for what is not UTF-8.
-struct Lossy<'a>(&'a [u8]);
-
-impl Serialize for Lossy<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&String::from_utf8_lossy(self.0))
-    }
-}
-
-struct Base64<'a>(&'a [u8]);
-
-impl Serialize for Base64<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
-    }
-}
-
-/// A list, from a function that starts the walk over it.
-struct Seq<F>(F);
-
-impl<F, I> Serialize for Seq<F>
-where
-    F: Fn() -> I,
-    I: Iterator<Item: Serialize>,
-{
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq((self.0)())
-    }
-}
-
-fn optional<M: SerializeMap>(
-    map: &mut M,
-    key: &str,
-    value: Option<impl Serialize>,
-) -> Result<(), M::Error> {
-    match value {
-        Some(value) => map.serialize_entry(key, &value),
-        None => Ok(()),
-    }
-}
-
-/// A key that is there only when true.
-fn flag<M: SerializeMap>(map: &mut M, key: &str, set: bool) -> Result<(), M::Error> {
-    if set {
-        map.serialize_entry(key, &true)?;
-    }
-    Ok(())
-}
-
-/// serde_json's compact form, with deceptive characters escaped.
-#[derive(Default)]
-struct Safe {
-    /// Keys are ours; looking at them costs a quarter of the line.
-    in_key: bool,
-}
-
-impl Formatter for Safe {
-    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.in_key = true;
-        if first { Ok(()) } else { out.write_all(b",") }
-    }
-
-    fn end_object_key<W: ?Sized + Write>(&mut self, _out: &mut W) -> io::Result<()> {
-        self.in_key = false;
-        Ok(())
-    }
-
-    /// serde_json hands over what it need not escape: everything but `"`, `\`
-    /// and C0 controls.
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        out: &mut W,
-        text: &str,
-    ) -> io::Result<()> {
-        if self.in_key || text.bytes().all(|byte| byte < 0x7f) {
-            return out.write_all(text.as_bytes());
-        }
-        let mut rest = text;
-        while let Some(at) = rest.find(is_unsafe) {
-            let (plain, found) = rest.split_at(at);
-            out.write_all(plain.as_bytes())?;
-            let mut chars = found.chars();
-            if let Some(char) = chars.next() {
-                for unit in char.encode_utf16(&mut [0; 2]) {
-                    write!(out, "\\u{unit:04x}")?;
-                }
-            }
-            rest = chars.as_str();
-        }
-        out.write_all(rest.as_bytes())
-    }
-}
-
-fn is_unsafe(char: char) -> bool {
-    char == '\x7f' || escape::deceives(char)
 }

@@ -1,6 +1,6 @@
-//! Where the password of a CONNECT lies, so that dumps can mask it.
+//! Where secrets lie in a control packet, so that dumps can mask them.
 //!
-//! The password is the last field (3.1.1: 3.1.3, 5.0: 3.1.3), behind up to
+//! Passwords: the last field of a CONNECT (3.1.1: 3.1.3, 5.0: 3.1.3), behind up to
 //! five others whose lengths are on the wire:
 //!
 //! ```text
@@ -8,32 +8,94 @@
 //!     client id | [will properties, topic, payload] | [user name] | [PASSWORD]
 //! ```
 //!
+//! What follows the last field that the flags announce is masked too: a CONNECT
+//! that holds a user name or a password without its flag holds it there.
+//! Authentication Data (5.0: 3.1.2.11.10), such as a SASL PLAIN password: a
+//! property of CONNECT, CONNACK and AUTH.
+//!
 //! This walk is its own and does not trust the decoded fields: a CONNECT whose
 //! user name is cut short has no decoded password, and its bytes may hold one
 //! all the same. Where the walk cannot go on, everything that follows counts as
-//! password: hiding too much of a broken packet is the smaller harm.
+//! secret: hiding too much of a broken packet is the smaller harm.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::frame::MQTTFrame;
-use crate::mqtt::{PacketType, Version};
+use crate::mqtt::{PacketType, Properties, PropertyValue, Version};
 
-/// The range of [`MQTTFrame::bytes`] that holds, or may hold, a password; empty
-/// when there is none.
-pub(super) fn password(frame: &MQTTFrame<'_>) -> Range<usize> {
-    if frame.header.packet_type() != PacketType::Connect {
-        return 0..0;
+/// What stands for a secret.
+pub(super) const MASK: &str = "***";
+
+/// Property Identifier of the Authentication Data.
+pub(super) const AUTHENTICATION_DATA: u32 = 0x16;
+
+/// Ranges of bytes to mask, in order.
+pub(super) type Masked = Vec<Range<usize>>;
+
+/// What a WebSocket client asked for, with the values of its query masked, and a
+/// user name and password in a whole URI: tokens are sent there.
+pub(super) fn target(target: &str) -> Cow<'_, str> {
+    let (before, query) = match target.split_once('?') {
+        Some((before, query)) => (before, Some(query)),
+        None => (target, None),
+    };
+    let user = before.find("://").and_then(|scheme| {
+        let start = scheme + 3;
+        let authority = before[start..].split('/').next()?;
+        Some(start..start + authority.rfind('@')?)
+    });
+    if query.is_none() && user.is_none() {
+        return Cow::Borrowed(target);
     }
-    let has_properties = frame.version == Version::V5;
+    let mut out = before.to_owned();
+    if let Some(user) = user {
+        out.replace_range(user, MASK);
+    }
+    for (at, field) in query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .enumerate()
+    {
+        out.push(if at == 0 { '?' } else { '&' });
+        if let Some((name, _)) = field.split_once('=') {
+            out += name;
+            out.push('=');
+        }
+        out += MASK;
+    }
+    Cow::Owned(out)
+}
+
+/// The name of a subprotocol, unless it is no name: bearer tokens are offered as
+/// subprotocols, because browsers let scripts set no other header. Registered
+/// names are shorter.
+pub(super) fn subprotocol(name: &str) -> &str {
+    if name.len() > 32 { MASK } else { name }
+}
+
+/// The ranges of [`MQTTFrame::bytes`] that hold, or may hold, secrets.
+pub(super) fn secrets(frame: &MQTTFrame<'_>) -> Masked {
     let mut walk = Walk {
         bytes: frame.bytes,
         at: frame.header.header_len(),
+        masked: Vec::new(),
     };
-    match walk.password(has_properties) {
-        Ok(None) => 0..0,
-        Ok(Some(password)) => password,
-        Err(Lost) => walk.at.min(frame.bytes.len())..frame.bytes.len(),
+    let has_properties = frame.version == Version::V5;
+    let walked = match frame.header.packet_type() {
+        PacketType::Connect => walk.connect(has_properties),
+        // Flags and reason code; reason code.
+        PacketType::Connack if has_properties => walk.skip(2).and_then(|()| walk.properties()),
+        PacketType::Auth if walk.at < frame.bytes.len() => {
+            walk.skip(1).and_then(|()| walk.properties())
+        }
+        _ => return walk.masked,
+    };
+    if walked.is_err() {
+        let end = frame.bytes.len();
+        walk.masked.push(walk.at.min(end)..end);
     }
+    walk.masked
 }
 
 const WILL: u8 = 0x04;
@@ -45,17 +107,15 @@ struct Lost;
 struct Walk<'a> {
     bytes: &'a [u8],
     at: usize,
+    masked: Masked,
 }
 
 impl Walk<'_> {
-    fn password(&mut self, has_properties: bool) -> Result<Option<Range<usize>>, Lost> {
+    fn connect(&mut self, has_properties: bool) -> Result<(), Lost> {
         self.field()?;
         let &[_level, flags, _, _] = self.peek(4)? else {
             return Err(Lost);
         };
-        if flags & PASSWORD == 0 {
-            return Ok(None);
-        }
         self.skip(4)?;
         if has_properties {
             self.properties()?;
@@ -71,9 +131,16 @@ impl Walk<'_> {
         if flags & USERNAME != 0 {
             self.field()?;
         }
-        let start = self.at.saturating_add(2);
-        self.field()?;
-        Ok(Some(start..self.at))
+        if flags & PASSWORD != 0 {
+            // The length is no secret.
+            self.skip(2)?;
+        }
+        // The password, and whatever else there is.
+        let end = self.bytes.len();
+        if self.at < end {
+            self.masked.push(self.at..end);
+        }
+        Ok(())
     }
 
     /// Two bytes of length, and that many bytes.
@@ -84,17 +151,42 @@ impl Walk<'_> {
         self.skip(2 + usize::from(u16::from_be_bytes([high, low])))
     }
 
-    /// A Variable Byte Integer, and that many bytes.
+    /// A Variable Byte Integer, and that many bytes of properties.
     fn properties(&mut self) -> Result<(), Lost> {
         let mut length = 0;
         for taken in 1..=4 {
             let &byte = self.peek(taken)?.last().ok_or(Lost)?;
             length |= usize::from(byte & 0x7f) << (7 * (taken - 1));
             if byte & 0x80 == 0 {
-                return self.skip(taken + length);
+                self.skip(taken)?;
+                self.authentication_data(length);
+                return self.skip(length);
             }
         }
         Err(Lost)
+    }
+
+    /// Masks the values of Authentication Data among the properties at hand, and
+    /// all after one that cannot be read.
+    fn authentication_data(&mut self, length: usize) {
+        let start = self.at;
+        let end = start.saturating_add(length).min(self.bytes.len());
+        let properties = Properties {
+            bytes: self.bytes.get(start..end).unwrap_or_default(),
+            offset: 0,
+        };
+        let mut next = start;
+        for property in properties.iter() {
+            next = start + property.offset as usize + property.len;
+            if let (AUTHENTICATION_DATA, PropertyValue::Binary(data)) =
+                (property.id, property.value)
+            {
+                self.masked.push(next - data.len()..next);
+            }
+        }
+        if next < end {
+            self.masked.push(next..end);
+        }
     }
 
     fn peek(&self, count: usize) -> Result<&[u8], Lost> {
@@ -114,15 +206,16 @@ mod tests {
     use super::*;
     use crate::report::sample::Sample;
 
-    /// Everything but the password is in lower case, so the mask is right when
-    /// it covers all capitals and nothing else.
+    /// Everything but the secrets is in lower case, so the mask is right when it
+    /// covers all capitals and nothing else.
+    #[track_caller]
     fn check(bytes: &[u8], version: Version) {
         let sample = Sample::raw(bytes, version);
-        let masked = sample.with(password);
+        let masked = sample.with(secrets);
         let capitals: Vec<_> = (0..bytes.len())
             .filter(|&at| bytes[at].is_ascii_uppercase())
             .collect();
-        assert_eq!(masked.collect::<Vec<_>>(), capitals);
+        assert_eq!(masked.into_iter().flatten().collect::<Vec<_>>(), capitals);
     }
 
     const V4: &[u8] = b"\x10\x1b\x00\x04mqtt\x04\xc2\x00\x3c\x00\x02id\x00\x03joe\x00\x04PASS";
@@ -132,25 +225,55 @@ mod tests {
     fn masks_the_password_and_nothing_else() {
         check(V4, Version::V3_1_1);
         check(V5, Version::V5);
-        // Bytes after the end are not the password.
-        check(&[V4, b"more"].concat(), Version::V3_1_1);
+        check(&[V4, b"MORE"].concat(), Version::V3_1_1);
     }
 
     #[test]
-    fn a_connect_without_one_has_no_mask() {
-        let bytes = b"\x10\x10\x00\x04mqtt\x04\x02\x00\x3c\x00\x04ABCD";
-        let sample = Sample::raw(bytes, Version::V3_1_1);
-        assert!(sample.with(password).is_empty());
+    fn fields_without_their_flag_are_masked() {
+        // The Password flag is 0, and a third field is there.
+        let bytes = b"\x10\x1a\x00\x04mqtt\x04\x82\x00\x3c\x00\x02id\x00\x02me\x00\x04pass";
+        let masked = Sample::raw(bytes, Version::V3_1_1).with(secrets);
+        assert_eq!(masked, [22..bytes.len()]);
+        let bytes = b"\x10\x10\x00\x04mqtt\x04\x02\x00\x3c\x00\x04abcd";
+        check(bytes, Version::V3_1_1);
     }
 
     #[test]
-    fn a_cut_password_is_masked_as_far_as_it_goes() {
+    fn authentication_data_is_masked() {
+        let connect =
+            b"\x10\x20\x00\x04mqtt\x05\x02\x00\x3c\x10\x15\x00\x05plain\x16\x00\x05SASLX\x00\x02id";
+        check(connect, Version::V5);
+        let auth = b"\xf0\x14\x18\x12\x15\x00\x05plain\x16\x00\x04DATA\x11\x00\x00";
+        // The last property is cut short, and may be anything.
+        let masked = Sample::raw(auth, Version::V5).with(secrets);
+        assert_eq!(masked, [15..19, 19..22]);
+        check(
+            b"\xf0\x0f\x18\x0d\x15\x00\x05plain\x16\x00\x02PW",
+            Version::V5,
+        );
+        check(b"\x20\x08\x00\x00\x05\x16\x00\x02PW", Version::V5);
+        check(b"\xf0\x00", Version::V5);
+    }
+
+    #[test]
+    fn tokens_of_a_websocket_are_masked() {
+        assert_eq!(target("/mqtt"), "/mqtt");
+        assert_eq!(target("/mqtt?a=1&b=&t"), "/mqtt?a=***&b=***&***");
+        assert_eq!(target("ws://me:pw@h/m?x=y"), "ws://***@h/m?x=***");
+        assert_eq!(target("/a@b://c"), "/a@b://c");
+        assert_eq!(subprotocol("mqttv3.1"), "mqttv3.1");
+        assert_eq!(subprotocol(&"e".repeat(33)), "***");
+    }
+
+    #[test]
+    fn a_cut_secret_is_masked_as_far_as_it_goes() {
         for (bytes, version) in [(V4, Version::V3_1_1), (V5, Version::V5)] {
             for end in 2..bytes.len() {
                 let sample = Sample::raw(&bytes[..end], version);
-                let masked = sample.with(password);
+                let masked = sample.with(secrets);
                 for (at, byte) in bytes[..end].iter().enumerate() {
-                    assert!(!byte.is_ascii_uppercase() || masked.contains(&at));
+                    let hidden = masked.iter().any(|range| range.contains(&at));
+                    assert!(!byte.is_ascii_uppercase() || hidden);
                 }
             }
         }
@@ -160,6 +283,6 @@ mod tests {
     fn a_length_that_runs_over_hides_the_rest() {
         let bytes = b"\x10\x1b\x00\x04mqtt\x04\xc2\x00\x3c\x00\x02id\xff\xffjoe\x00\x04PASS";
         let sample = Sample::raw(bytes, Version::V3_1_1);
-        assert_eq!(sample.with(password), 16..bytes.len());
+        assert_eq!(sample.with(secrets), [16..bytes.len()]);
     }
 }

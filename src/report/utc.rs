@@ -3,8 +3,8 @@
 use super::put;
 use crate::time::Timestamp;
 
-/// Writes times; remembers the last second, because the next packet usually
-/// falls into it.
+/// Writes times. The text of the last second is kept, because the next packet
+/// usually falls into it.
 #[derive(Debug, Default)]
 pub(super) struct Utc {
     second: Option<i64>,
@@ -31,7 +31,7 @@ impl Utc {
 /// Appends `2014-06-17T11:05:02` for a number of seconds since 1970, which may
 /// already be shifted to a local time.
 pub(super) fn date_and_time(second: i64, between: u8, out: &mut Vec<u8>) {
-    // Every time that `Timestamp` can tell lies within jiff's range.
+    // Every `Timestamp` lies within jiff's range.
     let time = jiff::Timestamp::from_second(second).unwrap_or_default();
     let time = jiff::tz::Offset::UTC.to_datetime(time);
     put::zero_padded::<4>(time.year().unsigned_abs().into(), out);
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_time_that_can_be_told() {
+    fn any_timestamp() {
         let cases = [
             (
                 Timestamp::from_parts(0, 0),

@@ -73,7 +73,7 @@ pub struct Finding {
 }
 
 /// A frame in the ladder around a finding.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rung {
     /// The captured packet that completed it.
     pub packet: PacketRef,
@@ -85,6 +85,8 @@ pub struct Rung {
     pub first: u8,
     /// Its Packet Identifier.
     pub packet_id: Option<u16>,
+    /// Its topic, or its first filter.
+    pub topic: Option<Box<[u8]>>,
     /// Whether the finding is about it.
     pub marked: bool,
 }

@@ -448,10 +448,11 @@ impl Bench {
             direction: frame.direction,
             first: frame.header.first,
             packet_id: frame.packet.packet_id(),
+            topic: topic(frame).map(Into::into),
             marked: false,
         };
         for (at, left) in &mut connection.unfinished {
-            connection.findings[*at].ladder.push(rung);
+            connection.findings[*at].ladder.push(rung.clone());
             *left -= 1;
         }
         connection.unfinished.retain(|(_, left)| *left > 0);
@@ -684,16 +685,21 @@ fn of_frame<'a>(facts: &FrameFacts<'a>, field: &'static str) -> Place<'a> {
         qos: (frame.header.packet_type() == PacketType::Publish).then(|| frame.header.qos()),
         by: Some(frame.direction.sender()),
         version: frame.version,
-        topic: match &frame.packet {
-            ControlPacket::Publish(_) => frame.topic.map(|topic| topic.bytes()),
-            ControlPacket::Subscribe(packet) => packet.filters().next().map(|s| s.filter.bytes()),
-            ControlPacket::Unsubscribe(packet) => packet.filters().next().map(|f| f.bytes()),
-            _ => None,
-        },
+        topic: topic(frame),
         packet: frame.last,
         time: frame.time,
         so_far: false,
         told: false,
+    }
+}
+
+/// The topic of a message, or the first filter of a request.
+fn topic<'a>(frame: &MQTTFrame<'a>) -> Option<&'a [u8]> {
+    match &frame.packet {
+        ControlPacket::Publish(_) => frame.topic.map(|topic| topic.bytes()),
+        ControlPacket::Subscribe(packet) => packet.filters().next().map(|s| s.filter.bytes()),
+        ControlPacket::Unsubscribe(packet) => packet.filters().next().map(|f| f.bytes()),
+        _ => None,
     }
 }
 
@@ -717,7 +723,7 @@ fn finding(
     packets.truncate(MOST_PACKETS - 1);
     packets.sort_unstable();
     packets.push(place.packet);
-    let mut ladder: Vec<Rung> = connection.recent.iter().copied().collect();
+    let mut ladder: Vec<Rung> = connection.recent.iter().cloned().collect();
     for rung in &mut ladder {
         rung.marked = rung.packet == place.packet;
     }

@@ -33,6 +33,11 @@ pub(crate) struct Lines {
     #[arg(short = 'e', id = "link_header")]
     pub(crate) link_header: bool,
 
+    /// Print each message in one row of the terminal (compact), or whole (line)
+    /// [default: compact on a terminal without -v, else line]
+    #[arg(long, value_name = "STYLE", value_parser = ["compact", "line"])]
+    pub(crate) style: Option<String>,
+
     /// Time: -t none, -tt seconds since 1970, -ttt since the previous line,
     /// -tttt with date, -ttttt since the first line
     #[arg(short = 't', action = ArgAction::Count)]
@@ -62,6 +67,10 @@ pub(crate) struct Lines {
     #[arg(long, value_name = "FORMAT", default_value = "text",
           value_parser = value::formats(REPORTS.iter().map(|format| (format.name, format.help))))]
     pub(crate) format: String,
+
+    /// Put ' before cells of CSV that a spreadsheet would run as a formula
+    #[arg(long)]
+    pub(crate) csv_safe: bool,
 
     /// Stop after this many messages were printed
     #[arg(long, value_name = "N", value_parser = value::count)]

@@ -1,33 +1,43 @@
 //! Annotations in the log of a GitHub job.
 
+use super::super::{Format, Report, escape};
 use super::{
-    CaptureResult, CheckSummary, FindingsFormat, FindingsReport, Interval, counted, often,
+    CaptureResult, CheckSummary, FindingItem, FindingNeeds, Findings, Streaming, counted, often,
     sentence, statements,
 };
 use crate::rules::{Finding, Tally, Verdict};
 
 /// `check --format github`
-pub(super) static GITHUB: FindingsFormat = FindingsFormat {
+pub(super) static GITHUB: Format<Findings> = Format {
     name: "github",
     help: "annotations for a GitHub Actions log",
-    new: |options| {
-        Box::new(GitHub {
-            live: options.live,
-            sum: CheckSummary::default(),
-        })
+    needs: FindingNeeds {
+        streaming: Streaming::Live,
+        ladders: false,
     },
+    new: |_| Box::new(GitHub::default()),
 };
 
+#[derive(Default)]
 struct GitHub {
-    live: bool,
     sum: CheckSummary,
 }
 
-impl FindingsReport for GitHub {
-    fn streams(&self) -> bool {
-        self.live
+impl Report<Findings> for GitHub {
+    fn put(&mut self, item: &FindingItem<'_>, out: &mut Vec<u8>) {
+        match *item {
+            FindingItem::Finding { capture, finding } => self.finding(capture, finding, out),
+            FindingItem::Interval(_, result) => sum(&result.summary, out),
+            FindingItem::Capture(result) => self.capture(result, out),
+        }
     }
 
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        sum(&self.sum, out);
+    }
+}
+
+impl GitHub {
     fn finding(&mut self, capture: &str, finding: &Finding, out: &mut Vec<u8>) {
         let level = match finding.verdict {
             Verdict::Violation => "error",
@@ -48,10 +58,6 @@ impl FindingsReport for GitHub {
         line(level, capture, finding.rule.id, &text, out);
     }
 
-    fn interval(&mut self, _interval: Interval, result: &CaptureResult, out: &mut Vec<u8>) {
-        sum(&result.summary, out);
-    }
-
     fn capture(&mut self, result: &CaptureResult, out: &mut Vec<u8>) {
         self.sum.add(&result.summary);
         for finding in &result.findings {
@@ -69,10 +75,6 @@ impl FindingsReport for GitHub {
         for error in &result.errors {
             line("error", &result.name, "input", error, out);
         }
-    }
-
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        sum(&self.sum, out);
     }
 }
 
@@ -97,19 +99,10 @@ fn line(level: &str, file: &str, title: &str, message: &str, out: &mut Vec<u8>) 
     out.extend_from_slice(text.as_bytes());
 }
 
-/// What the runner takes for the end of a message, or a control character.
+/// Text in which the runner finds no command: a line feed is `\n`, and `%`,
+/// with which the runner's own escapes begin, is escaped.
 fn data(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '%' => out += "%25",
-            '\r' => out += "%0D",
-            '\n' => out += "%0A",
-            c if c.is_control() => out += &c.escape_default().to_string(),
-            c => out.push(c),
-        }
-    }
-    out
+    escape::visible(text).replace('%', "%25")
 }
 
 fn property(text: &str) -> String {
@@ -118,23 +111,24 @@ fn property(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FindingsOptions, sample};
+    use super::super::sample;
     use super::*;
+    use crate::report::Options;
 
     #[test]
     fn annotations() {
         let mut out = Vec::new();
-        let mut report = (GITHUB.new)(&FindingsOptions::default());
+        let mut report = (GITHUB.new)(&Options::default());
         let mut result = sample::result();
         result.name = "a,b:c.pcap".into();
         result.findings[0].message = "100 %\nof it".into();
-        report.capture(&result, &mut out);
+        report.put(&FindingItem::Capture(&result), &mut out);
         report.finish(&mut out);
         let text = String::from_utf8(out).expect("UTF-8");
         assert_eq!(
             text.lines().next(),
             Some(
-                "::error file=a%2Cb%3Ac.pcap,title=dup-with-qos-0::100 %25%0Aof it (12 times) \
+                "::error file=a%2Cb%3Ac.pcap,title=dup-with-qos-0::100 %25\\nof it (12 times) \
                  [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1], connection 3, packets 4 7"
             )
         );

@@ -8,14 +8,22 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::super::utc::Utc;
-use super::{CaptureResult, CheckSummary, FindingsFormat, FindingsReport, Interval, statements};
+use super::super::{Format, Report, json};
+use super::{
+    CaptureResult, CheckSummary, FindingItem, FindingNeeds, Findings, Interval, Streaming,
+    statements,
+};
 use crate::rules::{Counted, Finding};
 use crate::time::Timestamp;
 
 /// `check --format json`
-pub(super) static JSON: FindingsFormat = FindingsFormat {
+pub(super) static JSON: Format<Findings> = Format {
     name: "json",
     help: "one JSON document: a summary and the findings",
+    needs: FindingNeeds {
+        streaming: Streaming::Never,
+        ladders: false,
+    },
     new: |options| {
         Box::new(Document {
             many: options.many,
@@ -25,9 +33,13 @@ pub(super) static JSON: FindingsFormat = FindingsFormat {
 };
 
 /// `check --format ndjson`
-pub(super) static NDJSON: FindingsFormat = FindingsFormat {
+pub(super) static NDJSON: Format<Findings> = Format {
     name: "ndjson",
     help: "one JSON object per finding, then one with the summary",
+    needs: FindingNeeds {
+        streaming: Streaming::Always,
+        ladders: false,
+    },
     new: |options| Box::new(Lines { many: options.many }),
 };
 
@@ -77,7 +89,7 @@ struct Summary {
     complete: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<String>,
-    /// When findings were told as they arose.
+    /// When findings were reported as they arose.
     #[serde(skip_serializing_if = "Option::is_none")]
     rules: Option<Vec<Often>>,
 }
@@ -143,8 +155,21 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-impl FindingsReport for Document {
-    fn capture(&mut self, result: &CaptureResult, _out: &mut Vec<u8>) {
+impl Report<Findings> for Document {
+    fn put(&mut self, item: &FindingItem<'_>, _out: &mut Vec<u8>) {
+        if let FindingItem::Capture(result) = item {
+            self.capture(result);
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        json::pretty(&self.document, out);
+        out.push(b'\n');
+    }
+}
+
+impl Document {
+    fn capture(&mut self, result: &CaptureResult) {
         let document = &mut self.document;
         document.sum.add(&result.summary);
         document.summary = Summary::new(&document.sum, &[]);
@@ -162,42 +187,29 @@ impl FindingsReport for Document {
             .findings
             .extend(findings.map(|finding| Found::new(finding, file)));
     }
-
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        // Writing to memory cannot fail.
-        let _ = serde_json::to_writer_pretty(&mut *out, &self.document);
-        out.push(b'\n');
-    }
 }
 
-impl FindingsReport for Lines {
-    fn streams(&self) -> bool {
-        true
-    }
-
-    fn finding(&mut self, capture: &str, finding: &Finding, out: &mut Vec<u8>) {
-        let _ = serde_json::to_writer(
-            &mut *out,
-            &Found::new(finding, self.many.then_some(capture)),
-        );
-        out.push(b'\n');
-    }
-
-    fn interval(&mut self, interval: Interval, result: &CaptureResult, out: &mut Vec<u8>) {
-        self.summary(Some(interval), result, out);
-    }
-
-    fn capture(&mut self, result: &CaptureResult, out: &mut Vec<u8>) {
-        for finding in &result.findings {
-            self.finding(&result.name, finding, out);
+impl Report<Findings> for Lines {
+    fn put(&mut self, item: &FindingItem<'_>, out: &mut Vec<u8>) {
+        match *item {
+            FindingItem::Finding { capture, finding } => self.finding(capture, finding, out),
+            FindingItem::Interval(interval, result) => self.summary(Some(interval), result, out),
+            FindingItem::Capture(result) => {
+                for finding in &result.findings {
+                    self.finding(&result.name, finding, out);
+                }
+                self.summary(None, result, out);
+            }
         }
-        self.summary(None, result, out);
     }
-
-    fn finish(&mut self, _out: &mut Vec<u8>) {}
 }
 
 impl Lines {
+    fn finding(&self, capture: &str, finding: &Finding, out: &mut Vec<u8>) {
+        json::compact(&Found::new(finding, self.many.then_some(capture)), out);
+        out.push(b'\n');
+    }
+
     fn summary(&self, interval: Option<Interval>, result: &CaptureResult, out: &mut Vec<u8>) {
         let last = Last {
             interval: interval.map(|interval| Passed {
@@ -213,7 +225,7 @@ impl Lines {
                 ..Summary::new(&result.summary, &result.errors)
             },
         };
-        let _ = serde_json::to_writer(&mut *out, &last);
+        json::compact(&last, out);
         out.push(b'\n');
     }
 }
@@ -295,16 +307,17 @@ fn text(bytes: Option<&[u8]>) -> (Option<String>, Option<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FindingsOptions, sample};
+    use super::super::sample;
     use super::*;
+    use crate::report::Options;
 
-    fn written(format: &FindingsFormat, many: bool) -> String {
+    fn written(format: &Format<Findings>, many: bool) -> String {
         let mut out = Vec::new();
-        let mut report = (format.new)(&FindingsOptions {
+        let mut report = (format.new)(&Options {
             many,
-            ..FindingsOptions::default()
+            ..Options::default()
         });
-        report.capture(&sample::result(), &mut out);
+        report.put(&FindingItem::Capture(&sample::result()), &mut out);
         report.finish(&mut out);
         String::from_utf8(out).expect("UTF-8")
     }

@@ -1,17 +1,22 @@
 //! Findings as JUnit XML: a suite per capture, in it a case for each rule that
-//! had anything to judge. A finding that `--fail-on` makes fail fails its case,
-//! one that cannot be proven skips it, all others are its output.
+//! had anything to judge. A finding that makes the exit status 1 (`--fail-on`)
+//! fails its case, an inconclusive one skips it, all others are its output.
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
-use super::{CaptureResult, FindingsFormat, FindingsReport, sentence, statements};
+use super::super::{Format, Report, escape};
+use super::{CaptureResult, FindingItem, FindingNeeds, Findings, Streaming, sentence, statements};
 use crate::rules::{FailOn, Finding, Rule};
 
 /// `check --format junit`
-pub(super) static JUNIT: FindingsFormat = FindingsFormat {
+pub(super) static JUNIT: Format<Findings> = Format {
     name: "junit",
     help: "JUnit XML: a test case per capture and rule",
+    needs: FindingNeeds {
+        streaming: Streaming::Never,
+        ladders: false,
+    },
     new: |options| {
         Box::new(JUnit {
             fail_on: options.fail_on.clone(),
@@ -38,14 +43,32 @@ struct Case {
 
 enum Outcome {
     Passed,
-    /// With the message, the verdict, and all findings.
-    Failed(String, &'static str, String),
+    Failed {
+        verdict: &'static str,
+        message: String,
+        body: String,
+    },
     Skipped(String),
     Error(String),
 }
 
-impl FindingsReport for JUnit {
-    fn capture(&mut self, result: &CaptureResult, _out: &mut Vec<u8>) {
+impl Report<Findings> for JUnit {
+    fn put(&mut self, item: &FindingItem<'_>, _out: &mut Vec<u8>) {
+        if let FindingItem::Capture(result) = item {
+            self.capture(result);
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        let mut writer = Writer::new_with_indent(&mut *out, b' ', 2);
+        // Writing to memory cannot fail.
+        let _ = self.write(&mut writer);
+        out.push(b'\n');
+    }
+}
+
+impl JUnit {
+    fn capture(&mut self, result: &CaptureResult) {
         let mut rules = result.judged.clone();
         for finding in &result.findings {
             if !rules.iter().any(|rule| std::ptr::eq(*rule, finding.rule)) {
@@ -66,13 +89,6 @@ impl FindingsReport for JUnit {
             cases,
         });
     }
-
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        let mut writer = Writer::new_with_indent(&mut *out, b' ', 2);
-        // Writing to memory cannot fail.
-        let _ = self.write(&mut writer);
-        out.push(b'\n');
-    }
 }
 
 fn case(rule: &'static Rule, findings: &[Finding], fail_on: &FailOn) -> Case {
@@ -84,23 +100,25 @@ fn case(rule: &'static Rule, findings: &[Finding], fail_on: &FailOn) -> Case {
         let lines = of.iter().filter(|f| wanted(f)).map(|f| line(f));
         lines.collect::<Vec<_>>().join("\n")
     };
-    let first = |wanted: &dyn Fn(&Finding) -> bool| of.iter().find(|f| wanted(f));
-    let fails = |finding: &Finding| fail_on.fails(finding);
-    let unknown = |finding: &Finding| finding.verdict.reason().is_some();
-    let outcome = if let Some(found) = first(&fails) {
-        Outcome::Failed(sentence(found), found.verdict.name(), lines(&fails))
-    } else if let Some(found) = first(&unknown) {
-        Outcome::Skipped(sentence(found))
-    } else {
-        Outcome::Passed
+    let failed = of.iter().find(|finding| fail_on.fails(finding));
+    let unknown = of.iter().find(|finding| finding.verdict.reason().is_some());
+    let outcome = match (failed, unknown) {
+        (Some(first), _) => Outcome::Failed {
+            verdict: first.verdict.name(),
+            message: sentence(first),
+            body: lines(&|finding| fail_on.fails(finding)),
+        },
+        (None, Some(first)) => Outcome::Skipped(sentence(first)),
+        (None, None) => Outcome::Passed,
     };
     Case {
         name: rule.id.to_owned(),
         outcome,
-        output: lines(&|finding| !fails(finding) && !unknown(finding)),
+        output: lines(&|finding| !fail_on.fails(finding) && finding.verdict.reason().is_none()),
     }
 }
 
+/// A line of the body: what is wrong, its clauses, where.
 fn line(finding: &Finding) -> String {
     let packets: Vec<_> = finding
         .packets
@@ -111,7 +129,7 @@ fn line(finding: &Finding) -> String {
     format!(
         "{}: {} [{}]{}, packets {}",
         finding.verdict.name(),
-        sentence(finding),
+        escape::visible(&sentence(finding)),
         statements(finding).join(", "),
         connection.unwrap_or_default(),
         packets.join(" "),
@@ -131,7 +149,7 @@ impl JUnit {
         writer.write_event(Event::Start(root))?;
         for suite in &self.suites {
             let mut start = BytesStart::new("testsuite");
-            start.push_attribute(("name", clean(&suite.name).as_str()));
+            start.push_attribute(("name", &*escape::visible(&suite.name)));
             push_counts(&mut start, suite.counts());
             writer.write_event(Event::Start(start))?;
             for case in &suite.cases {
@@ -149,7 +167,7 @@ impl Suite {
         let count = |is: fn(&Outcome) -> bool| self.cases.iter().filter(|c| is(&c.outcome)).count();
         [
             self.cases.len(),
-            count(|outcome| matches!(outcome, Outcome::Failed(..))),
+            count(|outcome| matches!(outcome, Outcome::Failed { .. })),
             count(|outcome| matches!(outcome, Outcome::Error(_))),
             count(|outcome| matches!(outcome, Outcome::Skipped(_))),
         ]
@@ -168,25 +186,25 @@ fn push_counts(element: &mut BytesStart<'_>, counts: [usize; 4]) {
 impl Case {
     fn write(&self, suite: &str, writer: &mut Writer<&mut Vec<u8>>) -> std::io::Result<()> {
         let mut start = BytesStart::new("testcase");
-        start.push_attribute(("classname", clean(suite).as_str()));
+        start.push_attribute(("classname", &*escape::visible(suite)));
         start.push_attribute(("name", self.name.as_str()));
         writer.write_event(Event::Start(start))?;
         let (name, message, body) = match &self.outcome {
             Outcome::Passed => ("", "", ""),
-            Outcome::Failed(message, _, body) => ("failure", message.as_str(), body.as_str()),
+            Outcome::Failed { message, body, .. } => ("failure", message.as_str(), body.as_str()),
             Outcome::Skipped(message) => ("skipped", message.as_str(), ""),
             Outcome::Error(message) => ("error", message.as_str(), ""),
         };
         if !name.is_empty() {
             let mut element = BytesStart::new(name);
-            element.push_attribute(("message", clean(message).as_str()));
-            if let Outcome::Failed(_, verdict, _) = &self.outcome {
-                element.push_attribute(("type", *verdict));
+            element.push_attribute(("message", &*escape::visible(message)));
+            if let Outcome::Failed { verdict, .. } = self.outcome {
+                element.push_attribute(("type", verdict));
             }
-            text(element, &clean(body), writer)?;
+            text(element, body, writer)?;
         }
         if !self.output.is_empty() {
-            text(BytesStart::new("system-out"), &clean(&self.output), writer)?;
+            text(BytesStart::new("system-out"), &self.output, writer)?;
         }
         writer.write_event(Event::End(BytesEnd::new("testcase")))
     }
@@ -206,27 +224,20 @@ fn text(
     writer.write_event(Event::End(end))
 }
 
-/// Without what XML 1.0 cannot hold, escaped or not.
-fn clean(text: &str) -> String {
-    let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
-    text.chars()
-        .map(|c| if allowed(c) { c } else { '\u{fffd}' })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{FindingsOptions, sample};
+    use super::super::sample;
     use super::*;
+    use crate::report::Options;
 
     #[test]
     fn a_suite_per_capture() {
         let mut out = Vec::new();
-        let mut report = (JUNIT.new)(&FindingsOptions::default());
+        let mut report = (JUNIT.new)(&Options::default());
         let mut result = sample::result();
         result.findings[0].message += "\u{1}";
         result.errors.push("cut <here>".into());
-        report.capture(&result, &mut out);
+        report.put(&FindingItem::Capture(&result), &mut out);
         report.finish(&mut out);
         let text = String::from_utf8(out).expect("UTF-8");
         assert_eq!(
@@ -235,7 +246,7 @@ mod tests {
 <testsuites name="mqttdump check" tests="4" failures="1" errors="1" skipped="1">
   <testsuite name="a b.pcap" tests="4" failures="1" errors="1" skipped="1">
     <testcase classname="a b.pcap" name="dup-with-qos-0">
-      <failure message="PUBLISH: expected DUP 0 with QoS 0, found &lt;DUP&gt; 1� (12 times)" type="violation">violation: PUBLISH: expected DUP 0 with QoS 0, found &lt;DUP&gt; 1� (12 times) [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1], connection 3, packets 4 7</failure>
+      <failure message="PUBLISH: expected DUP 0 with QoS 0, found &lt;DUP&gt; 1\x01 (12 times)" type="violation">violation: PUBLISH: expected DUP 0 with QoS 0, found &lt;DUP&gt; 1\x01 (12 times) [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1], connection 3, packets 4 7</failure>
     </testcase>
     <testcase classname="a b.pcap" name="id-in-use">
       <skipped message="expected an unused Packet Identifier, found 1; cannot tell (gap), because the capture lacks bytes of the connection"/>

@@ -1,12 +1,12 @@
-//! Reports of what `check` found.
+//! Reports of the findings of `check`.
 //!
 //! ```text
-//! Finding, CheckSummary ─→ trait FindingsReport ─┬─ text    for a reader
-//!                                                ├─ json    one document
-//!                                                ├─ ndjson  one object per line, as it is found
-//!                                                ├─ junit   a test case per capture and rule
-//!                                                ├─ sarif   for code scanning
-//!                                                └─ github  annotations in a log
+//! Finding, CaptureResult ─┬─ text    for a reader
+//!                         ├─ json    one document
+//!                         ├─ ndjson  one object per line, as it is found
+//!                         ├─ junit   a test case per capture and rule
+//!                         ├─ sarif   for code scanning
+//!                         └─ github  annotations in a log
 //! ```
 //!
 //! Like the reports of frames they turn values into bytes and decide nothing.
@@ -20,12 +20,11 @@ mod sample;
 mod sarif;
 mod text;
 
-use jiff::tz::TimeZone;
-
-use crate::rules::{FailOn, Finding, Rule, Tally, Verdict};
+use super::{Format, Subject};
+use crate::rules::{Finding, Rule, Tally, Verdict};
 use crate::time::Timestamp;
 
-/// What one capture came to.
+/// The result of one capture.
 #[derive(Debug, Default)]
 pub struct CaptureResult {
     /// The capture as it was named.
@@ -34,17 +33,17 @@ pub struct CaptureResult {
     pub files: Vec<String>,
     /// The numbers.
     pub summary: CheckSummary,
-    /// What was found and not reported by [`FindingsReport::finding`] before.
+    /// What was found and not reported by [`FindingItem::Finding`] before.
     pub findings: Vec<Finding>,
     /// The rules that had anything to judge.
     pub judged: Vec<&'static Rule>,
     /// What is wrong with the input.
     pub errors: Vec<String>,
-    /// How often each rule was broken, when findings were told as they arose.
+    /// How often each rule was broken, when findings were reported as they arose.
     pub tally: Option<Tally>,
 }
 
-/// A stretch of capture time that has passed.
+/// A range of capture time that has passed.
 #[derive(Clone, Copy, Debug)]
 pub struct Interval {
     /// When it began.
@@ -53,7 +52,7 @@ pub struct Interval {
     pub to: Timestamp,
 }
 
-/// What one capture came to, in numbers. Findings count once, however often
+/// The result of one capture in numbers. Findings count once, however often
 /// they occurred.
 #[derive(Clone, Debug, Default)]
 pub struct CheckSummary {
@@ -67,7 +66,7 @@ pub struct CheckSummary {
     pub warnings: u64,
     /// Findings that are notes.
     pub notes: u64,
-    /// Findings that nobody can tell.
+    /// Findings that are inconclusive.
     pub cannot_tell: u64,
     /// Rules that had anything to judge.
     pub rules_evaluated: u64,
@@ -92,7 +91,7 @@ impl CheckSummary {
         } += 1;
     }
 
-    /// Adds what another capture came to.
+    /// Adds the result of another capture.
     pub fn add(&mut self, other: &Self) {
         self.frames += other.frames;
         self.connections += other.connections;
@@ -108,72 +107,66 @@ impl CheckSummary {
     }
 }
 
-/// What the formats are told.
-#[derive(Clone, Debug)]
-pub struct FindingsOptions {
-    /// Show the frames around each finding.
-    pub verbose: bool,
-    /// Colour by verdict.
-    pub colour: bool,
-    /// Columns of the terminal, if the output is one.
-    pub width: Option<usize>,
-    /// Where "local time" is.
-    pub zone: TimeZone,
-    /// There is more than one capture.
-    pub many: bool,
-    /// Findings are told as they arise, where the format can.
-    pub live: bool,
-    /// What fails.
-    pub fail_on: FailOn,
+/// The findings of captures: the subject of `check`.
+#[derive(Debug)]
+pub enum Findings {}
+
+impl Subject for Findings {
+    type Item<'a> = FindingItem<'a>;
+    type Needs = FindingNeeds;
 }
 
-impl Default for FindingsOptions {
-    fn default() -> Self {
-        Self {
-            verbose: false,
-            colour: false,
-            width: None,
-            zone: TimeZone::UTC,
-            many: false,
-            live: false,
-            fail_on: FailOn::default(),
+/// What checking captures gives.
+#[derive(Clone, Copy, Debug)]
+pub enum FindingItem<'a> {
+    /// A finding, before its capture has ended, for formats that
+    /// [stream](Streaming).
+    Finding {
+        /// The capture as it was named.
+        capture: &'a str,
+        /// What was found.
+        finding: &'a Finding,
+    },
+    /// So far: what the capture has come to when an interval has passed.
+    Interval(Interval, &'a CaptureResult),
+    /// A capture was judged.
+    Capture(&'a CaptureResult),
+}
+
+/// What a format of findings asks of the command.
+#[derive(Clone, Copy, Debug)]
+pub struct FindingNeeds {
+    /// When the format wants findings one by one.
+    pub streaming: Streaming,
+    /// The format shows the frames around a finding.
+    pub ladders: bool,
+}
+
+/// When a format wants findings as soon as they are known, rather than with
+/// their capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streaming {
+    /// Never: it is one document.
+    Never,
+    /// When findings are reported as they arise ([`Options::live`](super::Options::live)).
+    Live,
+    /// Always.
+    Always,
+}
+
+impl Streaming {
+    /// Whether findings are wanted one by one.
+    pub fn is_on(self, live: bool) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Live => live,
+            Self::Always => true,
         }
     }
 }
 
-/// A format of findings at work.
-pub trait FindingsReport {
-    /// Whether findings are wanted as soon as they are known
-    /// ([`FindingsReport::finding`]) rather than with their capture.
-    fn streams(&self) -> bool {
-        false
-    }
-
-    /// A finding, before its capture has ended.
-    fn finding(&mut self, _capture: &str, _finding: &Finding, _out: &mut Vec<u8>) {}
-
-    /// So far: what the capture has come to when an interval has passed.
-    fn interval(&mut self, _interval: Interval, _result: &CaptureResult, _out: &mut Vec<u8>) {}
-
-    /// A capture was judged.
-    fn capture(&mut self, result: &CaptureResult, out: &mut Vec<u8>);
-
-    /// That was all.
-    fn finish(&mut self, out: &mut Vec<u8>);
-}
-
-/// A format of findings that can be asked for by name.
-pub struct FindingsFormat {
-    /// The name, as in `check --format NAME`.
-    pub name: &'static str,
-    /// One line of help.
-    pub help: &'static str,
-    /// Makes a report of this format.
-    pub new: fn(&FindingsOptions) -> Box<dyn FindingsReport>,
-}
-
 /// All formats; the first is the default.
-pub static FINDINGS_REPORTS: &[&FindingsFormat] = &[
+pub static FINDINGS_REPORTS: &[&Format<Findings>] = &[
     &text::TEXT,
     &json::JSON,
     &json::NDJSON,
@@ -190,8 +183,7 @@ fn counted(count: u64, what: &str) -> String {
     }
 }
 
-/// The message with what a reader needs besides: how often, and why nobody can
-/// tell.
+/// The message, with how often it happened and why it is inconclusive.
 fn sentence(finding: &Finding) -> String {
     let mut text = finding.message.clone();
     if let Some(reason) = finding.verdict.reason() {

@@ -18,6 +18,7 @@ pub(super) fn finding() -> Finding {
         direction,
         first,
         packet_id: id,
+        topic: id.map(|_| b"plant/7/temp".as_slice().into()),
         marked: number == 7,
     };
     Finding {
@@ -39,7 +40,7 @@ pub(super) fn finding() -> Finding {
         ladder: vec![
             rung(4, Direction::Up, 0x10, None),
             rung(5, Direction::Down, 0x20, None),
-            rung(7, Direction::Up, 0x38, None),
+            rung(7, Direction::Up, 0x3a, Some(3)),
         ],
     }
 }

@@ -1,18 +1,23 @@
 //! Findings as SARIF 2.1.0, for code scanning.
 //!
 //! A capture has no lines, so a location is the capture itself and, as a
-//! logical location, the connection; packet numbers are properties. What nobody
-//! can tell is a result of kind `open`.
+//! logical location, the connection; packet numbers are properties. An
+//! inconclusive finding is a result of kind `open`.
 
 use serde_json::{Value, json};
 
-use super::{CaptureResult, FindingsFormat, FindingsReport, sentence, statements};
+use super::super::{Format, Report, json as safe};
+use super::{CaptureResult, FindingItem, FindingNeeds, Findings, Streaming, sentence, statements};
 use crate::rules::{Finding, RULES, Rule, Severity, Verdict, fingerprint};
 
 /// `check --format sarif`
-pub(super) static SARIF: FindingsFormat = FindingsFormat {
+pub(super) static SARIF: Format<Findings> = Format {
     name: "sarif",
     help: "SARIF 2.1.0, for code scanning",
+    needs: FindingNeeds {
+        streaming: Streaming::Never,
+        ladders: false,
+    },
     new: |_| Box::new(Sarif::default()),
 };
 
@@ -22,8 +27,8 @@ struct Sarif {
     notifications: Vec<Value>,
 }
 
-impl FindingsReport for Sarif {
-    fn capture(&mut self, result: &CaptureResult, _out: &mut Vec<u8>) {
+impl Sarif {
+    fn capture(&mut self, result: &CaptureResult) {
         let uri = uri(&result.name);
         let findings = result.findings.iter();
         self.results
@@ -35,6 +40,14 @@ impl FindingsReport for Sarif {
                 "locations": [{"physicalLocation": {"artifactLocation": {"uri": uri}}}],
             })
         }));
+    }
+}
+
+impl Report<Findings> for Sarif {
+    fn put(&mut self, item: &FindingItem<'_>, _out: &mut Vec<u8>) {
+        if let FindingItem::Capture(result) = item {
+            self.capture(result);
+        }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
@@ -54,8 +67,7 @@ impl FindingsReport for Sarif {
                 "results": self.results,
             }],
         });
-        // Writing to memory cannot fail.
-        let _ = serde_json::to_writer_pretty(&mut *out, &document);
+        safe::pretty(&document, out);
         out.push(b'\n');
     }
 }
@@ -136,16 +148,17 @@ fn uri(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FindingsOptions, sample};
+    use super::super::sample;
     use super::*;
+    use crate::report::Options;
 
     #[test]
     fn results() {
         let mut out = Vec::new();
-        let mut report = (SARIF.new)(&FindingsOptions::default());
+        let mut report = (SARIF.new)(&Options::default());
         let mut result = sample::result();
         result.errors.push("cut".into());
-        report.capture(&result, &mut out);
+        report.put(&FindingItem::Capture(&result), &mut out);
         report.finish(&mut out);
         let document: Value = serde_json::from_slice(&out).expect("JSON");
         let run = &document["runs"][0];

@@ -1,19 +1,23 @@
 //! Findings for a reader.
 //!
 //! ```text
-//! line.pcap: 1 violation, 1 cannot tell (120 messages on 4 connections, 87 rules had something to judge)
+//! line.pcap: 1 violation (120 messages on 4 connections, 87 rules had something to judge)
 //!
 //! connection 3, client "sensor-7"
-//!   VIOLATION dup-with-qos-0 by client, packets 4 7 [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1]
+//!   VIOLATION by client: A PUBLISH with QoS 0 has DUP 0
 //!     PUBLISH: expected DUP 0 with QoS 0, found DUP 1 (12 times)
+//!     dup-with-qos-0 [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1], packets 4 7
+//!           4 10:15:00.000000 > CONNECT
+//!           5 10:15:00.000150 < CONNACK
+//!     *     7 10:15:00.000500 > PUBLISH qos0 dup "plant/7/temp"
 //! ```
 //!
 //! As they arise, each with its time; then how often each came comes last:
 //!
 //! ```text
-//! 10:15:00.000005 connection 3, client "sensor-7"
-//!   VIOLATION dup-with-qos-0 by client, packets 4 7 [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1]
-//!     PUBLISH: expected DUP 0 with QoS 0, found DUP 1
+//! 10:15:00.000500 connection 3, client "sensor-7"
+//!   VIOLATION by client: A PUBLISH with QoS 0 has DUP 0
+//!     …
 //!
 //! 10:15:10.000000 eth0: 1 violation (120 messages on 4 connections, 87 rules had something to judge)
 //!   VIOLATION dup-with-qos-0 by client: 12 times on 1 connection
@@ -22,53 +26,61 @@
 use anstyle::{AnsiColor, Style};
 use jiff::tz::TimeZone;
 
-use super::super::escape;
+use super::super::wrap::wrap;
+use super::super::{Format, Report, escape};
 use super::{
-    CaptureResult, FindingsFormat, FindingsReport, Interval, counted, often, sentence, statements,
+    CaptureResult, FindingItem, FindingNeeds, Findings, Interval, Streaming, counted, often,
+    sentence, statements,
 };
 use crate::frame::Direction;
-use crate::mqtt::FixedHeader;
+use crate::mqtt::{FixedHeader, PacketType};
 use crate::rules::{Finding, Rung, Tally, Verdict};
 use crate::time::Timestamp;
 
 /// `check --format text`
-pub(super) static TEXT: FindingsFormat = FindingsFormat {
+pub(super) static TEXT: Format<Findings> = Format {
     name: "text",
     help: "a summary and the findings by connection, for reading",
+    needs: FindingNeeds {
+        streaming: Streaming::Live,
+        ladders: true,
+    },
     new: |options| {
         Box::new(Text {
-            verbose: options.verbose,
             many: options.many,
             colour: options.colour,
             width: options.width.unwrap_or(100).max(40),
             zone: options.zone.clone(),
-            live: options.live,
             first: true,
         })
     },
 };
 
 struct Text {
-    verbose: bool,
     many: bool,
     colour: bool,
     width: usize,
     zone: TimeZone,
-    live: bool,
     /// Nothing was written yet.
     first: bool,
 }
 
-impl FindingsReport for Text {
-    fn streams(&self) -> bool {
-        self.live
+impl Report<Findings> for Text {
+    fn put(&mut self, item: &FindingItem<'_>, out: &mut Vec<u8>) {
+        match *item {
+            FindingItem::Finding { capture, finding } => self.finding(capture, finding, out),
+            FindingItem::Interval(interval, result) => self.interval(interval, result, out),
+            FindingItem::Capture(result) => self.capture(result, out),
+        }
     }
+}
 
+impl Text {
     fn finding(&mut self, capture: &str, finding: &Finding, out: &mut Vec<u8>) {
         self.first = false;
         let mut text = format!("{} ", self.time(finding.time));
         if self.many {
-            text += &format!("{capture}: ");
+            text += &format!("{}: ", escape::visible(capture));
         }
         text += &heading(finding);
         text += "\n";
@@ -100,11 +112,15 @@ impl FindingsReport for Text {
         let mut findings: Vec<&Finding> = result.findings.iter().collect();
         findings.sort_by_key(|found| (found.connection, found.time, found.packets.last().copied()));
         let mut connection = None;
-        for finding in findings {
+        for &finding in &findings {
             if connection != Some(finding.connection) {
                 connection = Some(finding.connection);
+                // What the CONNECT itself breaks precedes the identifier in it.
+                let same = |other: &&&Finding| other.connection == finding.connection;
+                let named = |other: &&&Finding| other.client_id.is_some();
+                let names = findings.iter().filter(same).find(named);
                 text += "\n";
-                text += &heading(finding);
+                text += &heading(names.unwrap_or(&finding));
                 text += "\n";
             }
             self.put_finding(finding, &mut text);
@@ -112,10 +128,6 @@ impl FindingsReport for Text {
         out.extend_from_slice(text.as_bytes());
     }
 
-    fn finish(&mut self, _out: &mut Vec<u8>) {}
-}
-
-impl Text {
     fn paint(&self, style: Style, text: &str) -> String {
         match self.colour {
             true => format!("{style}{text}{style:#}"),
@@ -146,7 +158,7 @@ impl Text {
         }
         *text += &format!(
             "{}: {} ({} on {}, {} had something to judge",
-            result.name,
+            escape::visible(&result.name),
             parts.join(", "),
             counted(summary.frames, "message"),
             counted(summary.connections, "connection"),
@@ -158,7 +170,7 @@ impl Text {
         if summary.dropped > 0 {
             let dropped = counted(summary.dropped, "packet");
             *text += &self.paint(
-                AnsiColor::Yellow.on_default(),
+                AnsiColor::Magenta.on_default(),
                 &format!("; {dropped} dropped before they could be captured"),
             );
         }
@@ -202,57 +214,85 @@ impl Text {
 
     fn put_finding(&self, finding: &Finding, text: &mut String) {
         let name = finding.verdict.name().replace('_', " ").to_uppercase();
-        *text += "  ";
-        *text += &self.paint(style(finding.verdict), &name);
-        *text += &format!(" {}", finding.rule.id);
-        if let Some(side) = finding.by {
-            *text += &format!(" by {}", side.name());
+        let by = finding.by.map(|side| format!(" by {}", side.name()));
+        let by = by.unwrap_or_default();
+        let mut title = String::new();
+        let head = format!("{name}{by}: {}", finding.rule.title);
+        wrap(&head, 2, self.width, &mut title);
+        // The name alone has the colour.
+        let painted = self.paint(style(finding.verdict), &name);
+        *text += &title.replacen(&name, &painted, 1);
+        let words = sentence(finding);
+        wrap(&escape::visible(&words), 4, self.width, text);
+        let mut reference = finding.rule.id.to_owned();
+        let statements = statements(finding);
+        if !statements.is_empty() {
+            reference += &format!(" [{}]", statements.join(", "));
         }
         let packets: Vec<_> = finding
             .packets
             .iter()
-            .map(|p| p.number.to_string())
+            .map(|packet| packet.number.to_string())
             .collect();
-        if !packets.is_empty() {
-            let what = if packets.len() == 1 {
-                "packet"
-            } else {
-                "packets"
-            };
-            *text += &format!(", {what} {}", packets.join(" "));
+        match packets.len() {
+            0 => {}
+            1 => reference += &format!(", packet {}", packets[0]),
+            _ => reference += &format!(", packets {}", packets.join(" ")),
         }
-        let statements = statements(finding);
-        if !statements.is_empty() {
-            *text += &format!(" [{}]", statements.join(", "));
+        let mut lines = String::new();
+        wrap(&reference, 4, self.width, &mut lines);
+        for line in lines.lines() {
+            *text += &self.paint(Style::new().dimmed(), line);
+            *text += "\n";
         }
-        *text += "\n";
-        let words = sentence(finding);
-        wrap(&escaped(words.as_bytes()), self.width, text);
-        if self.verbose {
-            for rung in &finding.ladder {
-                ladder(rung, text);
+        for rung in &finding.ladder {
+            self.rung(rung, text);
+        }
+    }
+
+    /// `    *     7 10:15:00.000005 > PUBLISH id 3 qos1 dup "plant/7/temp"`
+    fn rung(&self, rung: &Rung, text: &mut String) {
+        let header = FixedHeader {
+            first: rung.first,
+            length_bytes: 1,
+            remaining_length: 0,
+        };
+        let mark = if rung.marked { '*' } else { ' ' };
+        let arrow = match rung.direction {
+            Direction::Up => '>',
+            Direction::Down => '<',
+        };
+        let mut line = format!(
+            "    {mark}{:>6} {} {arrow} {}",
+            rung.packet.number,
+            self.time(rung.time),
+            header.packet_type().name()
+        );
+        if let Some(id) = rung.packet_id {
+            line += &format!(" id {id}");
+        }
+        if header.packet_type() == PacketType::Publish {
+            line += &format!(" qos{}", header.qos());
+            for (is, word) in [(header.dup(), " dup"), (header.retain(), " retain")] {
+                if is {
+                    line += word;
+                }
             }
         }
+        if let Some(topic) = &rung.topic {
+            // Two quotes and the ellipsis come on top.
+            let room = self.width.saturating_sub(line.len() + 4).max(8);
+            let mut quoted = Vec::new();
+            escape::quoted_within(topic, escape::Within::Quotes, room, &mut quoted);
+            line.push(' ');
+            line += &String::from_utf8_lossy(&quoted);
+        }
+        *text += &match rung.marked {
+            true => self.paint(Style::new().bold(), &line),
+            false => line,
+        };
+        *text += "\n";
     }
-}
-
-/// `    *   7 > MQTTFrame { type: PUBLISH, qos: AT_MOST_ONCE, dup:true } id 3`
-fn ladder(rung: &Rung, text: &mut String) {
-    let header = FixedHeader {
-        first: rung.first,
-        length_bytes: 1,
-        remaining_length: 0,
-    };
-    let mark = if rung.marked { '*' } else { ' ' };
-    let way = match rung.direction {
-        Direction::Up => '>',
-        Direction::Down => '<',
-    };
-    *text += &format!("    {mark}{:>5} {way} {header}", rung.packet.number);
-    if let Some(id) = rung.packet_id {
-        *text += &format!(" id {id}");
-    }
-    *text += "\n";
 }
 
 fn heading(finding: &Finding) -> String {
@@ -274,51 +314,30 @@ fn escaped(bytes: &[u8]) -> String {
 fn style(verdict: Verdict) -> Style {
     match verdict {
         Verdict::Violation => AnsiColor::Red.on_default().bold(),
-        Verdict::Warning => AnsiColor::Yellow.on_default().bold(),
-        Verdict::Note => AnsiColor::Cyan.on_default(),
-        Verdict::CannotTell(_) => AnsiColor::BrightBlack.on_default(),
+        // Yellow is not legible on white, nor grey on all backgrounds.
+        Verdict::Warning => AnsiColor::Magenta.on_default().bold(),
+        Verdict::Note => AnsiColor::Cyan.on_default().bold(),
+        Verdict::CannotTell(_) => Style::new().bold(),
     }
-}
-
-/// Words in lines of at most `width` columns, indented by four.
-fn wrap(words: &str, width: usize, text: &mut String) {
-    const INDENT: &str = "    ";
-    let mut column = 0;
-    for word in words.split(' ') {
-        let long = unicode_width::UnicodeWidthStr::width(word);
-        if column == 0 {
-            *text += INDENT;
-            column = INDENT.len();
-        } else if column + 1 + long > width {
-            *text += "\n";
-            *text += INDENT;
-            column = INDENT.len();
-        } else {
-            *text += " ";
-            column += 1;
-        }
-        *text += word;
-        column += long;
-    }
-    *text += "\n";
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FindingsOptions, sample};
+    use super::super::sample;
     use super::*;
+    use crate::report::Options;
 
-    fn written(options: &FindingsOptions, result: &CaptureResult) -> String {
+    fn written(options: &Options, result: &CaptureResult) -> String {
         let mut out = Vec::new();
         let mut report = (TEXT.new)(options);
-        report.capture(result, &mut out);
+        report.put(&FindingItem::Capture(result), &mut out);
         report.finish(&mut out);
         String::from_utf8(out).expect("UTF-8")
     }
 
     #[test]
     fn by_connection() {
-        let text = written(&FindingsOptions::default(), &sample::result());
+        let text = written(&Options::default(), &sample::result());
         assert_eq!(
             text,
             "a b.pcap: 1 violation, 1 cannot tell (120 messages on 4 connections, 3 rules had something to judge)\n\
@@ -334,10 +353,10 @@ mod tests {
 
     #[test]
     fn ladders_and_colour() {
-        let options = FindingsOptions {
+        let options = Options {
             verbose: true,
             colour: true,
-            ..FindingsOptions::default()
+            ..Options::default()
         };
         let text = written(&options, &sample::result());
         assert!(text.contains("\x1b[1m\x1b[31mVIOLATION"), "{text}");
@@ -351,7 +370,7 @@ mod tests {
             name: "x".into(),
             ..CaptureResult::default()
         };
-        let text = written(&FindingsOptions::default(), &clean);
+        let text = written(&Options::default(), &clean);
         assert!(text.starts_with("x: nothing to judge ("), "{text}");
     }
 }

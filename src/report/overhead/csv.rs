@@ -1,23 +1,25 @@
 //! The account as tables: a row for each message, or for each topic, QoS and
 //! direction.
 
-use super::{Counted, OverheadFormat, OverheadOptions, OverheadReport};
+use super::super::cells::{self, Row};
+use super::super::{Format, Options, Report};
+use super::{Overhead, OverheadItem, OverheadNeeds};
 use crate::overhead::{ConnectionAccount, Group, GroupKey, Message};
 
 /// `overhead --format csv`
-pub(super) const CSV: OverheadFormat = OverheadFormat {
+pub(super) static CSV: Format<Overhead> = Format {
     name: "csv",
     help: "a row for each message",
-    messages: true,
-    new: |options: &OverheadOptions| Box::new(Rows::new(options, false)),
+    needs: OverheadNeeds { messages: true },
+    new: |options| Box::new(Rows::new(options, false)),
 };
 
 /// `overhead --format csv-topics`
-pub(super) const TOPICS: OverheadFormat = OverheadFormat {
+pub(super) static TOPICS: Format<Overhead> = Format {
     name: "csv-topics",
     help: "a row for each topic, QoS and direction",
-    messages: false,
-    new: |options: &OverheadOptions| Box::new(Rows::new(options, true)),
+    needs: OverheadNeeds { messages: false },
+    new: |options| Box::new(Rows::new(options, true)),
 };
 
 const MESSAGE: [&str; 15] = [
@@ -46,90 +48,84 @@ const TOPIC: [&str; 14] = [
 struct Rows {
     many: bool,
     topics: bool,
-    begun: bool,
+    row: Row,
 }
 
 impl Rows {
-    fn new(options: &OverheadOptions, topics: bool) -> Self {
+    fn new(options: &Options, topics: bool) -> Self {
         Self {
             many: options.many,
             topics,
-            begun: false,
+            row: Row::new(options.csv_safe),
         }
     }
 }
 
-impl OverheadReport for Rows {
-    fn capture(&mut self, counted: &Counted<'_>, out: &mut Vec<u8>) {
-        let account = counted.figures.account;
-        let name = |topic: u32| String::from_utf8_lossy(&account.topics[topic as usize].name);
-        let many = self.many;
-        let mut table = csv::Writer::from_writer(out);
-        let mut write = |file: &str, row: Vec<String>| {
-            let row = many.then(|| file.to_owned()).into_iter().chain(row);
-            // Writing to memory cannot fail, and all rows are of one length.
-            let _ = table.write_record(row.collect::<Vec<_>>());
+impl Report<Overhead> for Rows {
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        let columns: &[&str] = if self.topics { &TOPIC } else { &MESSAGE };
+        let file = self.many.then_some("file");
+        cells::heading(file.into_iter().chain(columns.iter().copied()), out);
+    }
+
+    fn put(&mut self, item: &OverheadItem<'_>, out: &mut Vec<u8>) {
+        let OverheadItem::Capture(counted) = item else {
+            return;
         };
-        if !std::mem::replace(&mut self.begun, true) {
-            let head: &[&str] = if self.topics { &TOPIC } else { &MESSAGE };
-            write("file", head.iter().map(|name| (*name).to_owned()).collect());
-        }
+        let account = counted.figures.account;
+        let topic = |topic: u32| &*account.topics[topic as usize].name;
+        let file = self.many.then_some(counted.name);
+        let row = &mut self.row;
         if self.topics {
             for (key, group) in &account.groups {
-                write(counted.name, topic_row(&name(key.topic), key, group));
+                file.inspect(|name| row.file(name));
+                put_topic(topic(key.topic), key, group, row);
+                row.put(out);
             }
             return;
         }
         for connection in &account.connections {
             for message in &connection.messages {
-                let row = message_row(&name(message.topic), connection, message);
-                write(counted.name, row);
+                file.inspect(|name| row.file(name));
+                put_message(topic(message.topic), connection, message, row);
+                row.put(out);
             }
         }
     }
-
-    fn finish(&mut self, _out: &mut Vec<u8>) {}
 }
 
-fn message_row(topic: &str, connection: &ConnectionAccount, message: &Message) -> Vec<String> {
-    let id = connection.client_id.as_deref().unwrap_or_default();
-    let version = connection.version.map(|version| version.to_string());
-    vec![
-        connection.number.to_string(),
-        String::from_utf8_lossy(id).into_owned(),
-        version.unwrap_or_default(),
-        message.number.to_string(),
-        message.completed_by.number.to_string(),
-        message.direction.name().to_owned(),
-        message.qos.to_string(),
-        topic.to_owned(),
-        message.by_alias.to_string(),
-        message.payload.map(|n| n.to_string()).unwrap_or_default(),
-        message.packet.to_string(),
-        message.marginal().to_string(),
-        message.bytes.up.to_string(),
-        message.bytes.down.to_string(),
-        message.loaded().to_string(),
-    ]
+fn put_message(topic: &[u8], connection: &ConnectionAccount, message: &Message, row: &mut Row) {
+    row.number(Some(connection.number));
+    row.text(connection.client_id.as_deref());
+    row.word(connection.version.map_or("", |version| version.name()));
+    row.number(Some(message.number));
+    row.number(Some(message.completed_by.number));
+    row.word(message.direction.name());
+    row.number(Some(message.qos));
+    row.text(Some(topic));
+    row.flag(message.by_alias);
+    row.number(message.payload);
+    row.number(Some(message.packet));
+    row.number(Some(message.marginal()));
+    row.number(Some(message.bytes.up));
+    row.number(Some(message.bytes.down));
+    row.number(Some(message.loaded()));
 }
 
-fn topic_row(topic: &str, key: &GroupKey, group: &Group) -> Vec<String> {
+fn put_topic(topic: &[u8], key: &GroupKey, group: &Group, row: &mut Row) {
     let costs = &group.costs;
-    let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
-    vec![
-        topic.to_owned(),
-        key.direction.name().to_owned(),
-        key.qos.to_string(),
-        costs.n().to_string(),
-        group.by_alias.to_string(),
-        costs.payload.to_string(),
-        costs.packets.to_string(),
-        costs.bytes.up.to_string(),
-        costs.bytes.down.to_string(),
-        number(costs.marginal.min()),
-        format!("{:.2}", costs.marginal.mean().unwrap_or(0.0)),
-        number(costs.marginal.quantile(0.5)),
-        number(costs.marginal.quantile(0.99)),
-        number(costs.marginal.max()),
-    ]
+    row.text(Some(topic));
+    row.word(key.direction.name());
+    row.number(Some(key.qos));
+    row.number(Some(costs.n()));
+    row.number(Some(group.by_alias));
+    row.number(Some(costs.payload));
+    row.number(Some(costs.packets));
+    row.number(Some(costs.bytes.up));
+    row.number(Some(costs.bytes.down));
+    row.number(costs.marginal.min());
+    row.word(&format!("{:.2}", costs.marginal.mean().unwrap_or(0.0)));
+    row.number(costs.marginal.quantile(0.5));
+    row.number(costs.marginal.quantile(0.99));
+    row.number(costs.marginal.max());
 }

@@ -7,7 +7,8 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use super::super::utc::Utc;
-use super::{Counted, OverheadFormat, OverheadOptions, OverheadReport, Passed};
+use super::super::{Format, Report, json};
+use super::{Counted, Overhead, OverheadItem, OverheadNeeds, Passed};
 use crate::frame::{Direction, PerDirection};
 use crate::overhead::{
     Account, Bill, Causes, ConnectionAccount, Costs, Figures, Layers, Message, Ratios, Saving,
@@ -16,11 +17,11 @@ use crate::overhead::{
 use crate::time::Timestamp;
 
 /// `overhead --format json`
-pub(super) const JSON: OverheadFormat = OverheadFormat {
+pub(super) static JSON: Format<Overhead> = Format {
     name: "json",
     help: "one JSON document with every connection and message",
-    messages: true,
-    new: |options: &OverheadOptions| {
+    needs: OverheadNeeds { messages: true },
+    new: |options| {
         Box::new(Document {
             many: options.many,
             begun: false,
@@ -29,27 +30,23 @@ pub(super) const JSON: OverheadFormat = OverheadFormat {
 };
 
 /// `overhead --format ndjson`
-pub(super) const NDJSON: OverheadFormat = OverheadFormat {
+pub(super) static NDJSON: Format<Overhead> = Format {
     name: "ndjson",
     help: "one JSON object for each interval of --every, then one for the whole",
-    messages: false,
+    needs: OverheadNeeds { messages: false },
     new: |_| Box::new(Lines),
 };
 
 struct Lines;
 
-impl OverheadReport for Lines {
-    fn interval(&mut self, passed: &Passed<'_>, out: &mut Vec<u8>) {
-        let _ = serde_json::to_writer(&mut *out, &Part(passed));
+impl Report<Overhead> for Lines {
+    fn put(&mut self, item: &OverheadItem<'_>, out: &mut Vec<u8>) {
+        match item {
+            OverheadItem::Interval(passed) => json::compact(&Part(passed), out),
+            OverheadItem::Capture(counted) => json::compact(&Whole(counted), out),
+        }
         out.push(b'\n');
     }
-
-    fn capture(&mut self, counted: &Counted<'_>, out: &mut Vec<u8>) {
-        let _ = serde_json::to_writer(&mut *out, &Whole(counted));
-        out.push(b'\n');
-    }
-
-    fn finish(&mut self, _out: &mut Vec<u8>) {}
 }
 
 struct Part<'a>(&'a Passed<'a>);
@@ -101,8 +98,11 @@ struct Document {
     begun: bool,
 }
 
-impl OverheadReport for Document {
-    fn capture(&mut self, counted: &Counted<'_>, out: &mut Vec<u8>) {
+impl Report<Overhead> for Document {
+    fn put(&mut self, item: &OverheadItem<'_>, out: &mut Vec<u8>) {
+        let OverheadItem::Capture(counted) = item else {
+            return;
+        };
         if self.many {
             out.extend_from_slice(if self.begun {
                 b",\n"
@@ -111,8 +111,7 @@ impl OverheadReport for Document {
             });
             self.begun = true;
         }
-        // Writing to memory cannot fail, and the keys are strings.
-        let _ = serde_json::to_writer(&mut *out, &Whole(counted));
+        json::compact(&Whole(counted), out);
         if !self.many {
             out.push(b'\n');
         }

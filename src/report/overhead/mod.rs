@@ -1,11 +1,11 @@
 //! Reports of what `overhead` counted.
 //!
 //! ```text
-//! Account ─→ trait OverheadReport ─┬─ text      for a reader: five views
-//!                                  ├─ json      everything, in integers, and figures derived from it
-//!                                  ├─ ndjson    a line for each interval, then one for the whole
-//!                                  ├─ csv       a row for each message
-//!                                  └─ csv-topics  a row for each topic, QoS and direction
+//! Account ─┬─ text        for a reader: five views
+//!          ├─ json        everything, in integers, and figures derived from it
+//!          ├─ ndjson      a line for each interval, then one for the whole
+//!          ├─ csv         a row for each message
+//!          └─ csv-topics  a row for each topic, QoS and direction
 //! ```
 //!
 //! A format is a file here and an entry in [`OVERHEAD_REPORTS`].
@@ -14,8 +14,7 @@ mod csv;
 mod json;
 mod text;
 
-use jiff::tz::TimeZone;
-
+use super::{Format, Subject};
 use crate::overhead::{Figures, Totals};
 use crate::time::Timestamp;
 
@@ -49,47 +48,37 @@ impl Passed<'_> {
     }
 }
 
-/// What the formats are told.
-#[derive(Clone, Debug)]
-pub struct OverheadOptions {
-    /// More than one capture is counted.
-    pub many: bool,
-    /// Terminal colours.
-    pub colour: bool,
-    /// Columns to fill.
-    pub width: usize,
-    /// Show connections, and all topics.
-    pub verbose: bool,
-    /// Where "local time" is.
-    pub zone: TimeZone,
+/// The accounts of captures: the subject of `overhead`.
+#[derive(Debug)]
+pub enum Overhead {}
+
+impl Subject for Overhead {
+    type Item<'a> = OverheadItem<'a>;
+    type Needs = OverheadNeeds;
 }
 
-/// Turns accounts into bytes.
-pub trait OverheadReport {
-    /// Adds the account of a capture.
-    fn capture(&mut self, counted: &Counted<'_>, out: &mut Vec<u8>);
-
+/// What accounting for captures gives.
+#[derive(Clone, Copy, Debug)]
+pub enum OverheadItem<'a> {
     /// So far: what has come since the interval before, of a capture that goes
     /// on.
-    fn interval(&mut self, _passed: &Passed<'_>, _out: &mut Vec<u8>) {}
-
-    /// Everything was counted.
-    fn finish(&mut self, out: &mut Vec<u8>);
+    Interval(Passed<'a>),
+    /// The account of a capture.
+    Capture(Counted<'a>),
 }
 
-/// A format that can be asked for.
-#[derive(Debug)]
-pub struct OverheadFormat {
-    /// What `--format` calls it.
-    pub name: &'static str,
-    /// One line for the help.
-    pub help: &'static str,
+/// What a format of accounts asks of the command.
+#[derive(Clone, Copy, Debug)]
+pub struct OverheadNeeds {
     /// Whether it names messages one by one.
     pub messages: bool,
-    /// Begins a report.
-    pub new: fn(&OverheadOptions) -> Box<dyn OverheadReport>,
 }
 
 /// All formats; the first is the default.
-pub static OVERHEAD_REPORTS: &[OverheadFormat] =
-    &[text::TEXT, json::JSON, json::NDJSON, csv::CSV, csv::TOPICS];
+pub static OVERHEAD_REPORTS: &[&Format<Overhead>] = &[
+    &text::TEXT,
+    &json::JSON,
+    &json::NDJSON,
+    &csv::CSV,
+    &csv::TOPICS,
+];

@@ -9,8 +9,8 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use jiff::tz::TimeZone;
 
-use super::super::escape;
-use super::{Counted, OverheadFormat, OverheadOptions, OverheadReport, Passed};
+use super::super::{Format, Report, escape};
+use super::{Counted, Overhead, OverheadItem, OverheadNeeds, Passed};
 use crate::frame::{Direction, PerDirection};
 use crate::overhead::{
     Account, Billed, Cause, Counts, Figures, Group, GroupKey, Layer, Level, MONTH, Mechanism,
@@ -18,14 +18,14 @@ use crate::overhead::{
 };
 
 /// `overhead --format text`
-pub(super) const TEXT: OverheadFormat = OverheadFormat {
+pub(super) static TEXT: Format<Overhead> = Format {
     name: "text",
     help: "five views for reading: bill, layers, messages, a ladder, savings",
-    messages: false,
-    new: |options: &OverheadOptions| {
+    needs: OverheadNeeds { messages: false },
+    new: |options| {
         Box::new(Text {
             colour: options.colour,
-            width: options.width.clamp(60, 200),
+            width: options.width.unwrap_or(80).clamp(60, 200),
             verbose: options.verbose,
             zone: options.zone.clone(),
             first: true,
@@ -41,7 +41,16 @@ struct Text {
     first: bool,
 }
 
-impl OverheadReport for Text {
+impl Report<Overhead> for Text {
+    fn put(&mut self, item: &OverheadItem<'_>, out: &mut Vec<u8>) {
+        match item {
+            OverheadItem::Interval(passed) => self.interval(passed, out),
+            OverheadItem::Capture(counted) => self.capture(counted, out),
+        }
+    }
+}
+
+impl Text {
     /// `10:15:10 12,345 bytes in 89 frames in 10 s, 41 control packets, 3 connections open`
     /// `         link 9.1 %, IP 13.0 %, TCP 20.9 %, MQTT 12.0 %, payload 45.0 %`
     fn interval(&mut self, passed: &Passed<'_>, out: &mut Vec<u8>) {
@@ -112,8 +121,6 @@ impl OverheadReport for Text {
         // Writing to a String cannot fail, nor to memory.
         out.extend_from_slice(text.as_bytes());
     }
-
-    fn finish(&mut self, _out: &mut Vec<u8>) {}
 }
 
 fn is_link(layer: Layer) -> bool {
@@ -177,7 +184,7 @@ impl Text {
         let level = account.level;
         let title = format!(
             "{}: {} bytes in {} frames, {}",
-            counted.name,
+            escape::visible(counted.name),
             number(account.bytes()),
             number(account.all.packets),
             period(account.seconds())

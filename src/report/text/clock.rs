@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use crate::report::{put, utc};
 use crate::time::Timestamp;
 
-/// How a line tells its time; the letters are tcpdump's.
+/// How the time of a line is written; the letters are tcpdump's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimeStyle {
     /// `13:05:02.104511`, local time.
@@ -29,15 +29,23 @@ pub enum TimeStyle {
 #[derive(Clone, Debug)]
 pub(super) struct Clock {
     style: TimeStyle,
-    nanoseconds: bool,
+    fraction: Fraction,
     zone: TimeZone,
     offset: Offset,
-    /// The second that `text` tells.
+    /// The second of `text`.
     second: Option<i64>,
     /// `13:05:02.` or `2014-06-17 13:05:02.`
     text: Vec<u8>,
     first: Option<Timestamp>,
     previous: Option<Timestamp>,
+}
+
+/// What of a second is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fraction {
+    Millis,
+    Micros,
+    Nanos,
 }
 
 /// Seconds to add to UTC from the second `from` (inclusive) to `until`
@@ -50,10 +58,10 @@ struct Offset {
 }
 
 impl Clock {
-    pub(super) fn new(style: TimeStyle, nanoseconds: bool, zone: TimeZone) -> Self {
+    pub(super) fn new(style: TimeStyle, fraction: Fraction, zone: TimeZone) -> Self {
         Self {
             style,
-            nanoseconds,
+            fraction,
             zone,
             offset: Offset {
                 seconds: 0,
@@ -99,7 +107,7 @@ impl Clock {
         out.push(b' ');
     }
 
-    /// Renews the text for another second.
+    /// Writes the text for another second.
     fn turn(&mut self, second: i64) {
         self.second = Some(second);
         let local = second.saturating_add(self.offset_at(second));
@@ -135,10 +143,10 @@ impl Clock {
     }
 
     fn fraction(&self, nanos: u32, out: &mut Vec<u8>) {
-        if self.nanoseconds {
-            put::zero_padded::<9>(nanos, out);
-        } else {
-            put::zero_padded::<6>(nanos / 1000, out);
+        match self.fraction {
+            Fraction::Nanos => put::zero_padded::<9>(nanos, out),
+            Fraction::Micros => put::zero_padded::<6>(nanos / 1_000, out),
+            Fraction::Millis => put::zero_padded::<3>(nanos / 1_000_000, out),
         }
     }
 }
@@ -171,8 +179,8 @@ mod tests {
         TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a POSIX time zone")
     }
 
-    fn told(style: TimeStyle, zone: TimeZone, times: &[Timestamp]) -> Vec<String> {
-        let mut clock = Clock::new(style, false, zone);
+    fn written(style: TimeStyle, zone: TimeZone, times: &[Timestamp]) -> Vec<String> {
+        let mut clock = Clock::new(style, Fraction::Micros, zone);
         times
             .iter()
             .map(|&time| {
@@ -187,7 +195,7 @@ mod tests {
 
     #[test]
     fn styles() {
-        let one = |style| told(style, berlin(), &[SUMMER]).remove(0);
+        let one = |style| written(style, berlin(), &[SUMMER]).remove(0);
         assert_eq!(one(TimeStyle::TimeOfDay), "13:05:02.104511 ");
         assert_eq!(one(TimeStyle::None), "");
         assert_eq!(one(TimeStyle::Epoch), "1403003102.104511 ");
@@ -198,7 +206,7 @@ mod tests {
 
     #[test]
     fn nanoseconds() {
-        let mut clock = Clock::new(TimeStyle::Epoch, true, TimeZone::UTC);
+        let mut clock = Clock::new(TimeStyle::Epoch, Fraction::Nanos, TimeZone::UTC);
         let mut out = Vec::new();
         clock.put(SUMMER, &mut out);
         assert_eq!(out, b"1403003102.104511999 ");
@@ -207,17 +215,17 @@ mod tests {
     #[test]
     fn before_1970() {
         let half = Timestamp::from_nanos(-500_000_000);
-        let at = |style| told(style, TimeZone::UTC, &[half]).remove(0);
+        let at = |style| written(style, TimeZone::UTC, &[half]).remove(0);
         assert_eq!(at(TimeStyle::TimeOfDay), "23:59:59.500000 ");
         assert_eq!(at(TimeStyle::DateTime), "1969-12-31 23:59:59.500000 ");
         assert_eq!(at(TimeStyle::Epoch), "-0.500000 ");
         let ends = [Timestamp::MIN, Timestamp::from_nanos(i64::MAX)];
         assert_eq!(
-            told(TimeStyle::DateTime, TimeZone::UTC, &ends),
+            written(TimeStyle::DateTime, TimeZone::UTC, &ends),
             ["1677-09-21 00:12:43.145224 ", "2262-04-11 23:47:16.854775 "]
         );
         assert_eq!(
-            told(TimeStyle::SinceFirst, berlin(), &ends)[1],
+            written(TimeStyle::SinceFirst, berlin(), &ends)[1],
             " 2562047:47:16.854775 "
         );
     }
@@ -231,7 +239,7 @@ mod tests {
         let times = [spring - 1, spring, autumn - 1, autumn, spring - 1]
             .map(|second| Timestamp::from_parts(second, 0));
         assert_eq!(
-            told(TimeStyle::DateTime, berlin(), &times),
+            written(TimeStyle::DateTime, berlin(), &times),
             [
                 "2014-03-30 01:59:59.000000 ",
                 "2014-03-30 03:00:00.000000 ",
@@ -246,7 +254,7 @@ mod tests {
     fn time_between_lines() {
         let times = [10, 12, 11, 3611 + 86_400 * 5].map(|second| Timestamp::from_parts(second, 0));
         assert_eq!(
-            told(TimeStyle::SincePrevious, TimeZone::UTC, &times),
+            written(TimeStyle::SincePrevious, TimeZone::UTC, &times),
             [
                 " 00:00:00.000000 ",
                 " 00:00:02.000000 ",
@@ -255,7 +263,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            told(TimeStyle::SinceFirst, TimeZone::UTC, &times)[2],
+            written(TimeStyle::SinceFirst, TimeZone::UTC, &times)[2],
             " 00:00:01.000000 "
         );
     }

@@ -7,8 +7,10 @@
 //! ```
 //!
 //! Unlike tcpdump's, `-A` begins every line with a tab, so that a payload with
-//! line feeds in it cannot pass off its own lines as ours. Masked bytes are
-//! `**` in hexadecimal and `*` in text.
+//! line feeds in it cannot pass off its own lines as ours, and `::` at the start
+//! of one is `.:`, because the runners of GitHub Actions take it for a command
+//! whatever blanks precede it. Masked bytes are `**` in hexadecimal and `*` in
+//! text.
 
 use std::ops::Range;
 
@@ -31,7 +33,7 @@ const ROW: usize = 16;
 const HEX_COLUMNS: usize = ROW / 2 * 5;
 
 /// Appends a dump of `bytes`, those in `masked` hidden.
-pub(super) fn dump(how: Dump, bytes: &[u8], masked: &Range<usize>, out: &mut Vec<u8>) {
+pub(super) fn dump(how: Dump, bytes: &[u8], masked: &[Range<usize>], out: &mut Vec<u8>) {
     match how {
         Dump::Ascii => ascii(bytes, masked, out),
         Dump::Hex => rows(bytes, masked, false, out),
@@ -39,7 +41,11 @@ pub(super) fn dump(how: Dump, bytes: &[u8], masked: &Range<usize>, out: &mut Vec
     }
 }
 
-fn rows(bytes: &[u8], masked: &Range<usize>, text: bool, out: &mut Vec<u8>) {
+fn hides(masked: &[Range<usize>], at: usize) -> bool {
+    masked.iter().any(|range| range.contains(&at))
+}
+
+fn rows(bytes: &[u8], masked: &[Range<usize>], text: bool, out: &mut Vec<u8>) {
     for (row, chunk) in bytes.chunks(ROW).enumerate() {
         let start = row * ROW;
         out.extend_from_slice(b"\t0x");
@@ -56,7 +62,7 @@ fn rows(bytes: &[u8], masked: &Range<usize>, text: bool, out: &mut Vec<u8>) {
             if at % 2 == 0 {
                 out.push(b' ');
             }
-            if masked.contains(&(start + at)) {
+            if hides(masked, start + at) {
                 out.extend_from_slice(b"**");
             } else {
                 put::hex(byte, out);
@@ -66,7 +72,7 @@ fn rows(bytes: &[u8], masked: &Range<usize>, text: bool, out: &mut Vec<u8>) {
             out.resize(hex_start + HEX_COLUMNS + 2, b' ');
             for (at, &byte) in chunk.iter().enumerate() {
                 out.push(match byte {
-                    _ if masked.contains(&(start + at)) => b'*',
+                    _ if hides(masked, start + at) => b'*',
                     0x21..=0x7e => byte,
                     _ => b'.',
                 });
@@ -76,14 +82,18 @@ fn rows(bytes: &[u8], masked: &Range<usize>, text: bool, out: &mut Vec<u8>) {
     }
 }
 
-fn ascii(bytes: &[u8], masked: &Range<usize>, out: &mut Vec<u8>) {
+fn ascii(bytes: &[u8], masked: &[Range<usize>], out: &mut Vec<u8>) {
     if bytes.is_empty() {
         return;
     }
     out.push(b'\t');
+    let mut begins = true;
     for (at, &byte) in bytes.iter().enumerate() {
+        let first = begins;
+        begins = byte == b'\n' || begins && matches!(byte, b' ' | b'\t' | b'\r');
         match byte {
-            _ if masked.contains(&at) => out.push(b'*'),
+            _ if hides(masked, at) => out.push(b'*'),
+            b':' if first && bytes.get(at + 1) == Some(&b':') => out.push(b'.'),
             b'\n' => out.extend_from_slice(b"\n\t"),
             b'\r' if bytes.get(at + 1) == Some(&b'\n') => {}
             b'\t' | 0x20..=0x7e => out.push(byte),
@@ -99,7 +109,7 @@ mod tests {
 
     fn dumped(how: Dump, bytes: &[u8], masked: Range<usize>) -> String {
         let mut out = Vec::new();
-        dump(how, bytes, &masked, &mut out);
+        dump(how, bytes, &[masked], &mut out);
         String::from_utf8(out).expect("ASCII")
     }
 
@@ -122,6 +132,10 @@ mod tests {
             "\t0...itemhi! there\n\t.\n"
         );
         assert_eq!(dumped(Dump::Ascii, b"", 0..0), "");
+        assert_eq!(
+            dumped(Dump::Ascii, b"a::b\n ::error::c", 0..0),
+            "\ta::b\n\t .:error::c\n"
+        );
         assert_eq!(dumped(Dump::HexAscii, b"", 0..0), "");
     }
 

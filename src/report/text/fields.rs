@@ -1,5 +1,5 @@
-//! The indented lines below a frame: every field with `-v`; properties, offsets
-//! and TCP facts too with `-vv`.
+//! The indented lines below a frame: every field, property and the connection
+//! with `-v`; offsets and TCP facts too with `-vv`.
 //!
 //! ```text
 //!     packet id 7
@@ -16,11 +16,12 @@ use crate::mqtt::packet::{Connack, Connect, Publish, Subscription, Will};
 use crate::mqtt::{ControlPacket, Properties, PropertyValue, Text, Version};
 use crate::report::escape;
 use crate::report::put;
+use crate::report::secret::{AUTHENTICATION_DATA, MASK};
 
-/// What to tell.
+/// What to show.
 #[derive(Clone, Copy)]
 pub(super) struct How {
-    /// Properties, offsets and TCP facts as well (`-vv`).
+    /// Offsets and TCP facts as well (`-vv`).
     pub(super) everything: bool,
     /// TCP sequence numbers with these.
     pub(super) sequence_numbers: bool,
@@ -43,8 +44,9 @@ pub(super) fn fields(frame: &MQTTFrame<'_>, how: How, out: &mut Vec<u8>) {
     lines.header();
     lines.packet();
     lines.state();
+    lines.connection();
     if everything {
-        lines.transport(sequence_numbers);
+        lines.offsets(sequence_numbers);
     }
 }
 
@@ -199,7 +201,7 @@ impl Lines<'_, '_> {
             self.line("will payload ", |out| {
                 put_bytes(payload.len() as u64, out);
                 out.push(b' ');
-                escape::quoted(payload, out);
+                escape::payload(payload, out);
             });
         }
     }
@@ -249,7 +251,7 @@ impl Lines<'_, '_> {
             put_bytes(length.into(), out);
             if kept > 0 {
                 out.push(b' ');
-                escape::quoted(publish.payload, out);
+                escape::payload(publish.payload, out);
             }
             if kept < u64::from(length) {
                 out.extend_from_slice(escape::ELLIPSIS);
@@ -281,23 +283,30 @@ impl Lines<'_, '_> {
     }
 
     fn properties(&mut self, properties: Properties<'_>) {
-        if !self.everything || properties.bytes.is_empty() {
-            return;
-        }
+        let everything = self.everything;
+        let show_secrets = self.show_secrets;
         for property in properties.iter() {
             self.line("property ", |out| {
                 out.extend_from_slice(property.name().as_bytes());
-                out.extend_from_slice(b" (0x");
-                put::hex(property.id as u8, out);
-                out.extend_from_slice(b") ");
-                put_value(property.value, out);
-                out.extend_from_slice(b" at offset ");
-                put::decimal(property.offset, out);
+                if everything {
+                    out.extend_from_slice(b" (0x");
+                    put::hex(property.id as u8, out);
+                    out.push(b')');
+                }
+                out.push(b' ');
+                match property.id {
+                    AUTHENTICATION_DATA if !show_secrets => out.extend_from_slice(MASK.as_bytes()),
+                    _ => put_value(property.value, out),
+                }
+                if everything {
+                    out.extend_from_slice(b" at offset ");
+                    put::decimal(property.offset, out);
+                }
             });
         }
     }
 
-    /// What is odd about the frame.
+    /// What is unusual about the frame.
     fn state(&mut self) {
         let frame = self.frame;
         if frame.missing > 0 {
@@ -315,7 +324,7 @@ impl Lines<'_, '_> {
         }
     }
 
-    fn transport(&mut self, sequence_numbers: bool) {
+    fn connection(&mut self) {
         let frame = self.frame;
         self.line("version ", |out| {
             out.extend_from_slice(frame.version.name().as_bytes());
@@ -330,6 +339,10 @@ impl Lines<'_, '_> {
             out.push(b' ');
             out.extend_from_slice(frame.direction.name().as_bytes());
         });
+    }
+
+    fn offsets(&mut self, sequence_numbers: bool) {
+        let frame = self.frame;
         self.line("stream offset ", |out| {
             put::decimal(frame.offset, out);
             out.extend_from_slice(b"..");

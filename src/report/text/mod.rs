@@ -9,29 +9,29 @@
 //! of `-v` and `-vv` are in `fields`, the dumps of `-A`, `-x` and `-X` in
 //! `dump`. Events are lines of their own that start with `-- `.
 //!
-//! A busy capture has millions of lines, so a line is appended piece by piece
-//! to the caller's buffer: no `format!`, no allocation.
+//! A busy capture has millions of lines, so the parts of a line are appended to
+//! the caller's buffer: no `format!`, no allocation.
 
 mod clock;
+mod compact;
 mod dump;
-mod endpoints;
 mod fields;
 mod summary;
 
 use std::sync::LazyLock;
 
-use anstyle::{AnsiColor, Style};
-use jiff::tz::TimeZone;
-
-use super::escape;
-use super::{Format, Options, Report, message, put, secret};
+use super::escape::{self, Within};
+use super::prefix::Prefixes;
+use super::{Format, FrameItem, FrameNeeds, Frames, Options, Report, message, put, secret};
 use crate::event::Event;
-use crate::frame::{Direction, MQTTFrame};
+use crate::facts::ExchangeFact;
+use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::mqtt::{FixedHeader, PacketType};
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
-use clock::Clock;
-use endpoints::Endpoints;
+use anstyle::AnsiColor;
+use clock::{Clock, Fraction};
+use compact::Compact;
 use fields::How;
 use summary::Preview;
 
@@ -39,23 +39,27 @@ pub use clock::TimeStyle;
 pub use dump::Dump;
 
 /// `--format text`
-pub static TEXT: Format = Format {
+pub static TEXT: Format<Frames> = Format {
     name: "text",
     help: "one line per control packet, for reading",
+    needs: FrameNeeds {
+        events: true,
+        exchanges: true,
+    },
     new: |options| Box::new(TextReport::new(options)),
 };
 
-/// What the text format is told.
-#[derive(Clone, Debug)]
+/// Options of the text of frames.
+#[derive(Clone, Debug, Default)]
 pub struct TextOptions {
-    /// How much of each frame is told.
+    /// How much of each frame is shown.
     pub detail: Detail,
-    /// How lines tell the time.
+    /// How a frame is shown in its line.
+    pub style: Style,
+    /// How times are written.
     pub time: TimeStyle,
-    /// Tell nanoseconds instead of microseconds.
+    /// Nanoseconds instead of microseconds.
     pub nanoseconds: bool,
-    /// Where "local time" is.
-    pub zone: TimeZone,
     /// Show the bytes of each control packet.
     pub dump: Option<Dump>,
     /// Begin lines with the number of the captured packet that completed the
@@ -64,30 +68,35 @@ pub struct TextOptions {
     pub number: bool,
     /// With [`Detail::Everything`], TCP sequence numbers too.
     pub sequence_numbers: bool,
-    /// Colour frames by type.
-    pub colour: bool,
-    /// Columns of the terminal, if the output is one. Payload previews then
-    /// end where a row ends, instead of at 64 columns.
-    pub width: Option<usize>,
 }
 
-impl Default for TextOptions {
-    fn default() -> Self {
-        Self {
-            detail: Detail::default(),
-            time: TimeStyle::default(),
-            nanoseconds: false,
-            zone: TimeZone::UTC,
-            dump: None,
-            number: false,
-            sequence_numbers: false,
-            colour: false,
-            width: None,
+impl TextOptions {
+    fn fraction(&self) -> Fraction {
+        match (self.nanoseconds, self.style, self.time) {
+            (true, _, _) => Fraction::Nanos,
+            // Who wants more of it asks for it with -t.
+            (false, Style::Compact, TimeStyle::TimeOfDay) => Fraction::Millis,
+            _ => Fraction::Micros,
         }
+    }
+
+    /// Whether the lines show what is known of exchanges, such as latency.
+    pub fn wants_exchanges(&self) -> bool {
+        self.style == Style::Compact && self.detail != Detail::Notation
     }
 }
 
-/// How much of each frame is told.
+/// How a frame is shown in its line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Style {
+    /// Endpoints, the notation and what the packet says, however long.
+    #[default]
+    Line,
+    /// What matters, in one row of the terminal.
+    Compact,
+}
+
+/// How much of each frame is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Detail {
     /// `-q`: the notation alone, and no events. Dumps and packet numbers give
@@ -106,8 +115,10 @@ pub enum Detail {
 #[derive(Debug)]
 pub struct TextReport {
     detail: Detail,
+    style: Style,
+    compact: Compact,
     clock: Clock,
-    endpoints: Endpoints,
+    prefixes: Prefixes,
     dump: Option<Dump>,
     number: bool,
     sequence_numbers: bool,
@@ -127,15 +138,17 @@ impl TextReport {
         let text = &options.text;
         Self {
             detail: text.detail,
-            clock: Clock::new(text.time, text.nanoseconds, text.zone.clone()),
-            endpoints: Endpoints::default(),
+            style: text.style,
+            compact: Compact::default(),
+            clock: Clock::new(text.time, text.fraction(), options.zone.clone()),
+            prefixes: Prefixes::default(),
             dump: text.dump,
             number: text.number,
             sequence_numbers: text.sequence_numbers,
             many_files: options.files.len() > 1,
             show_secrets: options.show_secrets,
-            paint: text.colour.then(Paint::new),
-            width: text.width,
+            paint: options.colour.then(Paint::new),
+            width: options.width,
             link_header: Vec::new(),
             tail: Vec::new(),
         }
@@ -169,33 +182,40 @@ impl TextReport {
     }
 }
 
-impl Report for TextReport {
-    fn frame(&mut self, frame: &MQTTFrame<'_>, topic_unknown: bool, out: &mut Vec<u8>) {
+impl Report<Frames> for TextReport {
+    fn put(&mut self, item: &FrameItem<'_>, out: &mut Vec<u8>) {
+        match *item {
+            FrameItem::Frame {
+                frame,
+                exchange,
+                topic_unknown,
+            } => self.frame(frame, exchange, topic_unknown, out),
+            FrameItem::Event(event) => self.event(event, out),
+            FrameItem::LinkHeader(text) => {
+                self.link_header.clear();
+                self.link_header.extend_from_slice(text.as_bytes());
+            }
+        }
+    }
+}
+
+impl TextReport {
+    fn frame(
+        &mut self,
+        frame: &MQTTFrame<'_>,
+        exchange: Option<&ExchangeFact>,
+        topic_unknown: bool,
+        out: &mut Vec<u8>,
+    ) {
         if self.detail == Detail::Notation {
             notation(frame, out);
             out.push(b'\n');
             return;
         }
-        let start = out.len();
-        self.begin_line(frame.last, frame.time, out);
-        self.endpoints.put(frame.connection, frame.direction, out);
-        let invisible = self.notation(frame, out);
-        if topic_unknown {
-            out.extend_from_slice(b" ?");
+        match self.style {
+            Style::Compact => self.compact_frame(frame, exchange, topic_unknown, out),
+            Style::Line => self.line(frame, topic_unknown, out),
         }
-        self.tail.clear();
-        let tail_invisible = summary::tail(frame, self.paint.as_ref(), &mut self.tail);
-        let preview = match self.width {
-            Some(width) => Preview::Fit {
-                width,
-                start: start + invisible,
-                tail: escape::columns(&self.tail).saturating_sub(tail_invisible),
-            },
-            None => Preview::Usual,
-        };
-        summary::summary(frame, preview, self.show_secrets, out);
-        out.extend_from_slice(&self.tail);
-        out.push(b'\n');
         if self.detail >= Detail::Fields {
             let how = How {
                 everything: self.detail == Detail::Everything,
@@ -205,19 +225,48 @@ impl Report for TextReport {
             fields::fields(frame, how, out);
         }
         if let Some(how) = self.dump {
-            let masked = if self.show_secrets {
-                0..0
-            } else {
-                secret::password(frame)
+            let masked = match self.show_secrets {
+                true => Vec::new(),
+                false => secret::secrets(frame),
             };
             dump::dump(how, frame.bytes, &masked, out);
             put_absent(frame, out);
         }
     }
 
+    fn line(&mut self, frame: &MQTTFrame<'_>, topic_unknown: bool, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.begin_line(frame.last, frame.time, out);
+        self.prefixes
+            .put(frame.connection, frame.direction, out, put_endpoints);
+        let invisible = self.notation(frame, out);
+        if topic_unknown {
+            out.extend_from_slice(b" ?");
+        }
+        let Some(width) = self.width else {
+            summary::summary(frame, Preview::Whole, self.show_secrets, out);
+            summary::tail(frame, self.paint.as_ref(), out);
+            out.push(b'\n');
+            return;
+        };
+        self.tail.clear();
+        let tail_invisible = summary::tail(frame, self.paint.as_ref(), &mut self.tail);
+        let preview = Preview::Fit {
+            width,
+            start: start + invisible,
+            tail: escape::columns(&self.tail).saturating_sub(tail_invisible),
+        };
+        summary::summary(frame, preview, self.show_secrets, out);
+        out.extend_from_slice(&self.tail);
+        out.push(b'\n');
+    }
+
     fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         if self.detail == Detail::Notation {
             return;
+        }
+        if self.style == Style::Compact {
+            return self.compact_event(event, out);
         }
         if let Some(paint) = &self.paint {
             out.extend_from_slice(&paint.event);
@@ -226,18 +275,27 @@ impl Report for TextReport {
         self.begin_line(event.packet, event.time, out);
         if let Some(connection) = event.connection {
             let direction = event.direction.unwrap_or(Direction::Up);
-            self.endpoints.put(connection, direction, out);
+            self.prefixes.put(connection, direction, out, put_endpoints);
         }
-        message::event(event, out);
+        message::event(event, self.show_secrets, out);
         if let Some(paint) = &self.paint {
             out.extend_from_slice(&paint.reset);
         }
         out.push(b'\n');
     }
+}
 
-    fn link_header(&mut self, text: &str) {
-        self.link_header.clear();
-        self.link_header.extend_from_slice(text.as_bytes());
+/// `10.0.0.7:40122 > 10.0.1.1:1883 [sensor-7] `
+fn put_endpoints(connection: &Connection, direction: Direction, out: &mut Vec<u8>) {
+    let (src, dst) = connection.endpoints(direction);
+    put::endpoint(src, out);
+    out.extend_from_slice(b" > ");
+    put::endpoint(dst, out);
+    out.push(b' ');
+    if let Some(client_id) = &connection.client_id {
+        out.push(b'[');
+        escape::escaped(client_id, Within::Brackets, out);
+        out.extend_from_slice(b"] ");
     }
 }
 
@@ -299,6 +357,7 @@ fn put_absent(frame: &MQTTFrame<'_>, out: &mut Vec<u8>) {
 #[derive(Debug)]
 struct Paint {
     by_type: [Vec<u8>; 16],
+    clients: [Vec<u8>; 6],
     event: Vec<u8>,
     defect: Vec<u8>,
     reset: Vec<u8>,
@@ -306,14 +365,36 @@ struct Paint {
 
 impl Paint {
     fn new() -> Self {
-        let code = |style: Style| style.render().to_string().into_bytes();
+        let code = |style: anstyle::Style| style.render().to_string().into_bytes();
         let colour = |colour: AnsiColor| code(colour.on_default());
         Self {
-            by_type: PacketType::ALL.map(|packet_type| colour(colour_of(packet_type))),
-            event: code(Style::new().dimmed()),
+            by_type: PacketType::ALL.map(|packet_type| code(style_of(packet_type))),
+            clients: [
+                AnsiColor::Cyan.on_default(),
+                AnsiColor::Magenta.on_default(),
+                AnsiColor::Green.on_default(),
+                AnsiColor::Cyan.on_default().bold(),
+                AnsiColor::Magenta.on_default().bold(),
+                AnsiColor::Green.on_default().bold(),
+            ]
+            .map(code),
+            event: code(anstyle::Style::new().dimmed()),
             defect: colour(AnsiColor::Red),
-            reset: Style::new().bold().render_reset().to_string().into_bytes(),
+            reset: anstyle::Style::new()
+                .bold()
+                .render_reset()
+                .to_string()
+                .into_bytes(),
         }
+    }
+
+    /// The colour of a client, which it keeps. Red is for what is wrong.
+    fn client(&self, name: &[u8]) -> &[u8] {
+        // FNV-1a: the same in every run.
+        let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        });
+        &self.clients[(hash >> 32) as usize % self.clients.len()]
     }
 
     fn before(&self, packet_type: PacketType) -> &[u8] {
@@ -323,21 +404,24 @@ impl Paint {
     }
 }
 
-/// One colour for each kind of conversation.
-const fn colour_of(packet_type: PacketType) -> AnsiColor {
+/// One style for each kind of exchange. Red, green, cyan and magenta are legible
+/// on dark and on light backgrounds: their contrast is 3:1 or near it in the
+/// palettes of the usual terminals, where yellow on white has 1.7:1 and blue on
+/// black 1.6:1.
+const fn style_of(packet_type: PacketType) -> anstyle::Style {
     match packet_type {
-        PacketType::Publish => AnsiColor::Green,
+        PacketType::Publish => AnsiColor::Green.on_default(),
         PacketType::Puback | PacketType::Pubrec | PacketType::Pubrel | PacketType::Pubcomp => {
-            AnsiColor::Cyan
+            AnsiColor::Cyan.on_default()
         }
         PacketType::Connect | PacketType::Connack | PacketType::Disconnect | PacketType::Auth => {
-            AnsiColor::Magenta
+            AnsiColor::Magenta.on_default()
         }
         PacketType::Subscribe
         | PacketType::Suback
         | PacketType::Unsubscribe
-        | PacketType::Unsuback => AnsiColor::Blue,
-        PacketType::Pingreq | PacketType::Pingresp => AnsiColor::BrightBlack,
-        PacketType::Reserved => AnsiColor::Red,
+        | PacketType::Unsuback => anstyle::Style::new().bold(),
+        PacketType::Pingreq | PacketType::Pingresp => anstyle::Style::new().dimmed(),
+        PacketType::Reserved => AnsiColor::Red.on_default(),
     }
 }

@@ -1,5 +1,4 @@
-//! What follows the notation on a line: by packet type, what a reader wants
-//! first.
+//! What follows the notation on a line: the fields by packet type.
 
 use super::Paint;
 use crate::frame::MQTTFrame;
@@ -7,11 +6,9 @@ use crate::mqtt::packet::{
     Ack, Connack, Connect, Publish, Suback, Subscribe, Unsuback, Unsubscribe,
 };
 use crate::mqtt::{ControlPacket, PacketType, Properties, PropertyValue, Text, Version, reason};
-use crate::report::escape;
+use crate::report::escape::{self, Within};
 use crate::report::put;
 
-/// Columns of a payload that a line shows when there is no terminal to fit.
-const USUAL_PREVIEW: usize = 64;
 /// A preview narrower than this goes on in the next row of the terminal.
 const NARROWEST_PREVIEW: usize = 16;
 /// Columns of a topic, client id or other string that a line shows. Only a
@@ -25,8 +22,8 @@ const MOST_DEFECTS: usize = 4;
 /// How much of a payload is shown.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Preview {
-    /// A fixed number of columns.
-    Usual,
+    /// All of it that was kept.
+    Whole,
     /// What is left of the terminal's row in which the preview begins.
     Fit {
         /// Columns of the terminal.
@@ -43,7 +40,7 @@ impl Preview {
     /// Columns for a preview that begins at the end of `out`.
     fn columns(self, out: &[u8]) -> usize {
         match self {
-            Self::Usual => USUAL_PREVIEW,
+            Self::Whole => usize::MAX,
             Self::Fit { width, start, tail } => {
                 // Escape codes are ASCII, so their columns are their bytes.
                 let used = escape::columns(out.get(start..).unwrap_or_default()) % width.max(1);
@@ -60,7 +57,7 @@ impl Preview {
     }
 }
 
-/// Appends what the packet says, each part with a space before it.
+/// Appends the fields of the packet, each with a space before it.
 pub(super) fn summary(
     frame: &MQTTFrame<'_>,
     preview: Preview,
@@ -93,7 +90,7 @@ pub(super) fn summary(
     }
 }
 
-/// Appends what is odd about the frame, each part with a space before it;
+/// Appends what is unusual about the frame, each part with a space before it;
 /// returns how many bytes of it do not show.
 pub(super) fn tail(frame: &MQTTFrame<'_>, paint: Option<&Paint>, out: &mut Vec<u8>) -> usize {
     if frame.missing > 0 {
@@ -245,8 +242,12 @@ impl Line<'_> {
             return;
         }
         self.out.push(b' ');
-        let columns = preview.columns(self.out);
-        escape::quoted_within(publish.payload, columns, self.out);
+        match preview.columns(self.out) {
+            usize::MAX => escape::payload(publish.payload, self.out),
+            columns => {
+                escape::quoted_within(publish.payload, Within::Payload, columns, self.out);
+            }
+        }
         // Shown to its end, which is not the end of the payload.
         if (publish.payload.len() as u64) < u64::from(length)
             && !self.out.ends_with(escape::ELLIPSIS)
@@ -337,7 +338,7 @@ impl Line<'_> {
         self.reason_string(properties);
     }
 
-    /// The peer's own words, which say more than any code.
+    /// The peer's own explanation, more specific than a code.
     fn reason_string(&mut self, properties: Properties<'_>) {
         if properties.bytes.is_empty() {
             return;
@@ -392,14 +393,14 @@ impl Line<'_> {
     }
 
     fn quoted(&mut self, text: Text<'_>) {
-        escape::quoted_within(text.bytes(), LONGEST_STRING, self.out);
+        escape::quoted_within(text.bytes(), Within::Quotes, LONGEST_STRING, self.out);
     }
 }
 
 /// Bit 1 of the Connect Flags.
 pub(super) const CLEAN_START: u8 = 0x02;
 /// Property Identifier of the Reason String.
-const REASON_STRING: u32 = 0x1f;
+pub(super) const REASON_STRING: u32 = 0x1f;
 
 /// What bit 1 of the Connect Flags is called in a version.
 pub(super) const fn clean_start_name(version: Version) -> &'static str {

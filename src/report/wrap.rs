@@ -1,0 +1,73 @@
+//! Text in lines of at most so many columns.
+//!
+//! A line breaks at blanks, but neither within quotes, which hold topics and
+//! other text from the wire, nor after a number, which belongs to its unit. A
+//! word that is longer than a line has a line of its own.
+
+use super::escape;
+
+/// Words that stay together.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped, mut number) = (false, false, true);
+    let mut begins = true;
+    text.split(move |char: char| {
+        if char == ' ' && !quoted {
+            let breaks = begins || !number;
+            (begins, number) = (true, true);
+            return breaks;
+        }
+        quoted ^= char == '"' && !escaped;
+        escaped = char == '\\' && !escaped;
+        number &= char.is_ascii_digit();
+        begins = false;
+        false
+    })
+}
+
+/// Appends `text` in lines of at most `width` columns, each indented, and a line
+/// feed after the last.
+pub(super) fn wrap(text: &str, indent: usize, width: usize, out: &mut String) {
+    let mut column = 0;
+    for word in words(text) {
+        let columns = escape::columns(word.as_bytes());
+        if column > 0 && column + 1 + columns <= width {
+            out.push(' ');
+            column += 1;
+        } else {
+            if column > 0 {
+                out.push('\n');
+            }
+            out.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        }
+        out.push_str(word);
+        column += columns;
+    }
+    out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str, width: usize) -> Vec<String> {
+        let mut out = String::new();
+        wrap(text, 2, width, &mut out);
+        out.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn neither_topics_nor_numbers_are_split() {
+        let text = "took 1200 ms for \"a b \\\" c\" here";
+        assert_eq!(
+            words(text).collect::<Vec<_>>(),
+            ["took", "1200 ms", "for", "\"a b \\\" c\"", "here"]
+        );
+        assert_eq!(
+            lines(text, 12),
+            ["  took", "  1200 ms", "  for", "  \"a b \\\" c\"", "  here"]
+        );
+        assert_eq!(lines("one two three", 10), ["  one two", "  three"]);
+        assert_eq!(lines("温度温度 a", 10), ["  温度温度", "  a"]);
+    }
+}

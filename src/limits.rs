@@ -140,10 +140,14 @@ pub const SAVE_FRAGMENTS: usize = 1 << 21;
 
 /// Frames of one direction of a connection that `overhead` has wait for what
 /// their bytes are; beyond it, those within one control packet are put together.
-pub const WAITING_FRAMES: usize = 256;
+/// More than [`BLIND_HOLE_PACKETS`], so that a gap is declared first.
+pub const WAITING_FRAMES: usize = 1024;
 /// Control packets of one direction of a connection of which `overhead`
 /// remembers where they lie, while the peer has not acknowledged them.
 pub const LABELS: usize = 1024;
+/// The same while a frame waits for the rest of its labels: the largest IP
+/// packet holds this many PINGREQ packets.
+pub const WAITING_LABELS: usize = 1 << 15;
 /// Stretches of one direction of a connection, by the layers below MQTT, that wait
 /// for the ones before them, or until it is known to carry MQTT.
 pub const UNORDERED_SPANS: usize = 1024;
@@ -173,9 +177,13 @@ pub const ACCOUNTED_SHAPES: usize = 256;
 /// Messages whose frames `overhead` keeps one by one, to show a typical one.
 pub const LADDERS: usize = 1024;
 /// Payloads of a topic that `overhead` keeps for trying out compression.
-pub const SAMPLES: usize = 256;
+pub const SAMPLES: usize = 128;
 /// Bytes of them.
-pub const SAMPLE_BYTES: usize = 256 << 10;
+pub const SAMPLE_BYTES: usize = 128 << 10;
+/// Payloads that are compressed for a what-if, of all topics together.
+pub const TRIED_PAYLOADS: usize = 128;
+/// Topics that they are taken from: those with most bytes of payload.
+pub const TRIED_TOPICS: usize = 8;
 /// Topics of which payloads are kept for it; the mean of these stands for the
 /// others.
 pub const SAMPLED_TOPICS: usize = 64;

@@ -166,7 +166,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("toml", &["cli", "overhead"]),
     ("thiserror", &["capture", "cli", "mqtt", "select"]),
     ("unicode_width", &["report"]),
-    ("zstd", &["overhead"]),
 ];
 
 /// What only `capture` (files) and the outer ring may touch.

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueHint};
 use mqttdump::engine::Summary;
 use mqttdump::overhead::{
-    self, Counts, Figures, Ledger, Level, Profiles, Projection, Request, Scenario, Share, Totals,
-    USUAL, WhatIf,
+    self, Asked, Counts, Figures, Ledger, Level, Profiles, Projection, Request, Scenario, Share,
+    Totals, USUAL, WhatIf,
 };
 use mqttdump::report::overhead::{Counted, OVERHEAD_REPORTS, Overhead, OverheadItem, Passed};
 use mqttdump::report::{Format, Options, Report};
@@ -97,10 +97,10 @@ struct Counting {
     #[arg(long, value_name = "LIST")]
     project: Option<String>,
 
-    /// Estimate a change: qos=N, alias, deflate, deflate-dict, zstd, zstd-dict,
+    /// Estimate a change: qos=N, alias, deflate, deflate-dict,
     /// batch=N, batch=TIME, keep-alive=TIME, no-timestamps, resegment,
     /// one-connection, connection-per-message, tls[=1.2|psk|mutual], ws,
-    /// mqtt-sn, coap; joined by `+`, together
+    /// mqtt-sn, coap, http[=close|2]; joined by `+`, together
     #[arg(long, value_name = "LIST", action = ArgAction::Append, value_delimiter = ',')]
     what_if: Vec<String>,
 
@@ -132,7 +132,7 @@ costs a month, and what would change it. Each FILE is a capture with an account 
             "a fleet, a month",
         ),
         (
-            "mqttdump overhead --what-if qos=0,zstd+batch=10 a.pcap",
+            "mqttdump overhead --what-if qos=0,deflate-dict+batch=10 a.pcap",
             "what would change it",
         ),
     ];
@@ -279,6 +279,11 @@ fn request(args: &Counting) -> Result<Request, String> {
         scenarios,
         links,
         extras: args.link_extras,
+        asked: Asked {
+            what_if: !args.what_if.is_empty() || !args.rename.is_empty(),
+            link: !args.link.is_empty(),
+            project: args.project.is_some(),
+        },
     })
 }
 

@@ -295,7 +295,7 @@ fn options(print: &Print, files: Vec<String>) -> Options {
         show_secrets: print.secrets,
         colour: print.colour,
         width: print.width,
-        zone: TimeZone::system(),
+        zone: print.zone.clone(),
         text: TextOptions {
             detail: match (print.quiet, print.detail) {
                 (true, _) => Detail::Notation,
@@ -314,7 +314,6 @@ fn options(print: &Print, files: Vec<String>) -> Options {
             },
             nanoseconds: print.nanoseconds,
             sequence_numbers: print.absolute,
-            zone: print.zone.clone(),
             // As in tcpdump, the fuller dump wins.
             dump: if print.hex_ascii {
                 Some(Dump::HexAscii)

@@ -95,6 +95,17 @@ pub struct Doubts {
     pub forgotten: u64,
 }
 
+impl Doubts {
+    pub(super) fn add_connection(&mut self, other: &Self) {
+        self.offloaded += other.offloaded;
+        self.offload_frames += other.offload_frames;
+        self.one_sided += other.one_sided;
+        self.joined += other.joined;
+        self.unparsed += other.unparsed;
+        self.forgotten += other.forgotten;
+    }
+}
+
 /// What one MQTT connection cost.
 #[derive(Clone, Debug)]
 pub struct ConnectionAccount {
@@ -266,12 +277,13 @@ pub struct Costs {
 }
 
 impl Costs {
-    pub(super) fn add(&mut self, message: &Message) {
-        self.payload += u64::from(message.payload.unwrap_or(0));
-        self.bytes.up += message.bytes.up;
-        self.bytes.down += message.bytes.down;
-        self.packets += u64::from(message.packet);
-        self.marginal.add(message.marginal(), 1);
+    /// Adds a message.
+    pub(super) fn add(&mut self, payload: Option<u32>, bytes: PerDirection<u64>, packet: u32) {
+        self.payload += u64::from(payload.unwrap_or(0));
+        self.bytes.up += bytes.up;
+        self.bytes.down += bytes.down;
+        self.packets += u64::from(packet);
+        self.marginal.add(bytes.up + bytes.down, 1);
     }
 
     /// Adds the costs of other messages.

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 
 use super::apportion;
 use super::cause::Purpose;
-use super::label::{Label, NO_PARTS, Packet, Parts};
+use super::label::{Label, Packet, Parts};
 use super::layer::Layer;
 use super::share::Share;
 use crate::engine::SpanKind;
@@ -59,20 +59,17 @@ impl Part {
         Self {
             packet: label.packet,
             purpose: label.purpose,
-            owner: label.owner,
+            owner: label.owner(),
         }
     }
 
     fn label(self, place: ByteRange, parts: Parts) -> Label {
-        Label {
-            start: place.start as i64,
-            end: place.end as i64,
-            parts,
-            packet: self.packet,
-            purpose: self.purpose,
-            owner: self.owner,
-            ends: false,
-        }
+        let Self {
+            packet,
+            purpose,
+            owner,
+        } = self;
+        Label::of_range((place.start, place.end), parts, packet, purpose, owner)
     }
 }
 
@@ -90,12 +87,6 @@ fn meaning(own: LayerBytes) -> (Layer, Purpose) {
         LayerBytes::WsClose => (Layer::WsFrame, Purpose::Teardown),
         LayerBytes::Unread => (Layer::Unparsed, Purpose::Unknown),
     }
-}
-
-fn one_part(layer: Layer, len: u64) -> Parts {
-    let mut parts = NO_PARTS;
-    parts[0] = (layer, u32::try_from(len).unwrap_or(u32::MAX));
-    parts
 }
 
 impl Carriage {
@@ -168,7 +159,7 @@ impl Carriage {
         while let Some(label) = self.packets.front()
             && (label.end as u64) <= offset
         {
-            self.released.extend(label.owner);
+            self.released.extend(label.owner());
             self.packets.pop_front();
         }
     }
@@ -269,7 +260,7 @@ impl Carriage {
                     purpose,
                     ..Part::UNKNOWN
                 };
-                out(part.label(place, one_part(layer, place.len())));
+                out(part.label(place, Parts::one(layer, place.len())));
             }
         }
         self.spans.pop_front();
@@ -314,13 +305,13 @@ impl Carriage {
             };
             start = place.end;
             let Some(label) = label else {
-                out(Part::UNKNOWN.label(place, one_part(Layer::Unparsed, bytes)));
+                out(Part::UNKNOWN.label(place, Parts::one(Layer::Unparsed, bytes)));
                 continue;
             };
-            out(Label {
-                ends: label.end as u64 == to,
-                ..Part::of(label).label(place, parts_within(label, from, to, bytes))
-            });
+            let parts = parts_within(label, from, to, bytes);
+            let mut part = Part::of(label).label(place, parts);
+            part.ends = label.end as u64 == to;
+            out(part);
         }
         self.release_before(match self.packets.len() > limits::WAITING_PACKETS {
             true => offset + len,
@@ -363,7 +354,11 @@ impl Carriage {
             LayerBytes::TlsRecord => self.record_end_len(),
             _ => 0,
         };
-        let weights = share.weights(parts.iter().map(|&(_, bytes, ends)| (bytes, ends)));
+        let mut weights = Vec::new();
+        share.weights(
+            parts.iter().map(|&(_, bytes, ends)| (bytes, ends)),
+            &mut weights,
+        );
         let shares = apportion(place.len() + end, &weights);
         let shares: Vec<(Part, u64)> = parts.iter().map(|part| part.0).zip(shares).collect();
         let rest = divide(place, layer, &shares, out);
@@ -416,7 +411,7 @@ fn divide(
                 start,
                 end: start + here,
             };
-            out(part.label(place, one_part(layer, here)));
+            out(part.label(place, Parts::one(layer, here)));
             start += here;
         }
         if bytes > here {
@@ -426,7 +421,7 @@ fn divide(
     if start < place.end {
         // A record of which only the end is known.
         let place = ByteRange { start, ..place };
-        out(Part::UNKNOWN.label(place, one_part(layer, place.len())));
+        out(Part::UNKNOWN.label(place, Parts::one(layer, place.len())));
     }
     rest
 }
@@ -434,12 +429,12 @@ fn divide(
 /// The layers of `bytes` that stand for a control packet's from one position to
 /// another.
 fn parts_within(label: &Label, from: u64, to: u64, bytes: u64) -> Parts {
-    let mut parts = NO_PARTS;
-    let mut weights = [0; NO_PARTS.len()];
+    let mut parts = [(Layer::App, 0); Parts::MOST];
+    let mut weights = [0; Parts::MOST];
     let mut next = 0;
     label.layers(from as i64, to as i64, |layer, bytes| {
         if let (Some(part), Some(weight)) = (parts.get_mut(next), weights.get_mut(next)) {
-            *part = (layer, 0);
+            part.0 = layer;
             *weight = bytes;
             next += 1;
         }
@@ -447,7 +442,7 @@ fn parts_within(label: &Label, from: u64, to: u64, bytes: u64) -> Parts {
     for (part, bytes) in parts.iter_mut().zip(apportion(bytes, &weights)) {
         part.1 = u32::try_from(bytes).unwrap_or(u32::MAX);
     }
-    parts
+    Parts::new(parts)
 }
 
 #[cfg(test)]
@@ -457,21 +452,28 @@ mod tests {
     use proptest::prelude::*;
 
     fn publish(offset: u64, len: u32, owner: u32) -> Label {
-        let mut parts = NO_PARTS;
-        parts[0] = (Layer::MqttFixedHeader, 2);
-        parts[1] = (Layer::App, len - 2);
-        Label {
-            start: offset as i64,
-            end: (offset + u64::from(len)) as i64,
-            parts,
-            packet: Some(Packet {
-                packet_type: PacketType::Publish,
-                offset,
-            }),
-            purpose: Purpose::Msg,
-            owner: Some(owner),
-            ends: true,
-        }
+        let nothing = (Layer::MqttBody, 0);
+        let parts = [
+            (Layer::MqttFixedHeader, 2),
+            (Layer::App, len - 2),
+            nothing,
+            nothing,
+            nothing,
+        ];
+        let packet = Packet {
+            packet_type: PacketType::Publish,
+            offset: offset as u32,
+        };
+        let range = (offset, offset + u64::from(len));
+        let mut label = Label::of_range(
+            range,
+            Parts::new(parts),
+            Some(packet),
+            Purpose::Msg,
+            Some(owner),
+        );
+        label.ends = true;
+        label
     }
 
     fn place(start: u64, end: u64) -> ByteRange {
@@ -490,8 +492,8 @@ mod tests {
     type Short = (i64, i64, Option<u32>, Vec<(Layer, u32)>);
 
     fn short(label: &Label) -> Short {
-        let parts = label.parts.iter().copied().filter(|part| part.1 > 0);
-        (label.start, label.end, label.owner, parts.collect())
+        let parts = label.parts.iter().filter(|part| part.1 > 0);
+        (label.start, label.end, label.owner(), parts.collect())
     }
 
     #[test]

@@ -9,6 +9,17 @@ use super::project::{Basis, Billed, Count, DAY, Month, Projection, bill};
 use super::whatif::{Mark, Outcome, Scenario, Stage};
 use crate::frame::{Direction, PerDirection};
 
+/// What was asked for, and is not just usual: reports show it unabridged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Scenarios.
+    pub what_if: bool,
+    /// Links and plans.
+    pub link: bool,
+    /// A projection.
+    pub project: bool,
+}
+
 /// What figures are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
@@ -20,6 +31,8 @@ pub struct Request {
     pub links: Profiles,
     /// Add what the medium carries and no capture shows.
     pub extras: bool,
+    /// What of this was asked for.
+    pub asked: Asked,
 }
 
 /// Ratios, as they are usually named. `None` where they would divide by
@@ -73,8 +86,18 @@ pub struct Saving {
     pub bounds: Option<(f64, f64)>,
     /// Wake-ups of a device in a day, with a tail of ten seconds.
     pub wakes: f64,
-    /// Bills by link.
-    pub bills: Vec<(String, Billed)>,
+    /// It is still MQTT over TCP.
+    pub keeps_mqtt: bool,
+}
+
+impl Saving {
+    /// How sure the bytes of the month are: not exact if they are projected.
+    pub fn mark(&self) -> Mark {
+        match self.month.projected {
+            true => self.outcome.mark.max(Mark::Model),
+            false => self.outcome.mark,
+        }
+    }
 }
 
 /// Everything derived.
@@ -102,6 +125,8 @@ pub struct Figures<'a> {
     pub connections: u64,
     /// Bytes on the medium beyond the captured ones, by link.
     pub extras: Vec<(String, u64)>,
+    /// The connections that the projection rests on.
+    basis: Basis<'a>,
 }
 
 /// Seconds that a radio stays on after a packet, for wake-ups of a day.
@@ -139,7 +164,6 @@ impl<'a> Figures<'a> {
                 let month = basis.month(&request.projection, &outcome);
                 month.bill.total().at(account.level)
             };
-            let links = request.links.iter();
             Saving {
                 name: scenario.name.clone(),
                 bytes: month.bill.total().at(account.level),
@@ -147,9 +171,7 @@ impl<'a> Figures<'a> {
                     .bounds
                     .map(|(low, high)| (at_bound(low), at_bound(high))),
                 wakes: wakes(&month, &outcome),
-                bills: links
-                    .map(|(name, profile)| (name.clone(), bill(profile, &month, &basis, &outcome)))
-                    .collect(),
+                keeps_mqtt: scenario.keeps_mqtt(),
                 month,
                 outcome,
             }
@@ -180,9 +202,19 @@ impl<'a> Figures<'a> {
             messages: basis.messages,
             connections: basis.connections.len() as u64,
             extras: extras.collect(),
+            basis,
             account,
             request,
         }
+    }
+
+    /// What links and plans make of a month, by name.
+    pub fn bills(&self, saving: &Saving) -> Vec<(&'a str, Billed)> {
+        let Saving { month, outcome, .. } = saving;
+        let links = self.request.links.iter();
+        links
+            .map(|(name, profile)| (&**name, bill(profile, month, &self.basis, outcome)))
+            .collect()
     }
 
     /// What could mislead a reader of the figures.
@@ -272,10 +304,7 @@ impl<'a> Figures<'a> {
             .iter()
             .map(|topic| topic.samples.skipped)
             .sum();
-        let compresses = self
-            .savings
-            .iter()
-            .any(|s| s.name.contains("deflate") || s.name.contains("zstd"));
+        let compresses = self.savings.iter().any(|s| s.name.contains("deflate"));
         if compresses && skipped > 0 {
             warnings.push(format!(
                 "{} too long, or not captured whole, to try compression on",

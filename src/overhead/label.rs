@@ -1,5 +1,5 @@
-//! What the bytes of a stream are: each control packet labels its stretch, and
-//! so does what carries it ([`super::carriage`]).
+//! What the bytes of a stream are: each control packet labels its range, and so
+//! does what carries it ([`super::carriage`]).
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,8 @@ use crate::limits;
 use crate::mqtt::varint::{self, Varint};
 use crate::mqtt::{ControlPacket, PacketType, Version};
 
-/// A stretch of a stream that is for one thing.
+/// A range of a stream that is for one thing. A connection keeps several, so it
+/// is small.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Label {
     pub(super) start: i64,
@@ -19,29 +20,55 @@ pub(super) struct Label {
     pub(super) parts: Parts,
     /// The control packet that it is of, or that it carries.
     pub(super) packet: Option<Packet>,
+    /// Slot of the message that it belongs to; [`NO_OWNER`] for the connection.
+    owner: u32,
     pub(super) purpose: Purpose,
-    /// Slot of the message that it belongs to; else it is the connection's.
-    pub(super) owner: Option<u32>,
     /// The last byte of the control packet is its last.
     pub(super) ends: bool,
 }
 
-/// A control packet: what it is, and where it begins in the MQTT stream.
+const NO_OWNER: u32 = u32::MAX;
+
+/// A control packet: what it is, and which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Packet {
     pub(super) packet_type: PacketType,
-    pub(super) offset: u64,
+    /// Where it begins in the MQTT stream, modulo 2³²: neighbours differ.
+    pub(super) offset: u32,
 }
 
 /// Layers in order, and how many bytes each has.
-pub(super) type Parts = [(Layer, u32); 5];
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts {
+    layers: [Layer; Parts::MOST],
+    lens: [u32; Parts::MOST],
+}
 
-/// No layer has a byte.
-pub(super) const NO_PARTS: Parts = [NOTHING; 5];
+impl Parts {
+    pub(super) const MOST: usize = 5;
+
+    pub(super) fn new(parts: [(Layer, u32); Self::MOST]) -> Self {
+        Self {
+            layers: parts.map(|(layer, _)| layer),
+            lens: parts.map(|(_, len)| len),
+        }
+    }
+
+    /// A single one.
+    pub(super) fn one(layer: Layer, len: u64) -> Self {
+        let mut parts = [NOTHING; Self::MOST];
+        parts[0] = (layer, u32::try_from(len).unwrap_or(u32::MAX));
+        Self::new(parts)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Layer, u32)> {
+        self.layers.into_iter().zip(self.lens)
+    }
+}
 
 impl Label {
     /// The label of a control packet in the MQTT stream.
-    pub(super) fn of(frame: &MQTTFrame<'_>, owner: Option<u32>) -> Self {
+    pub(super) fn of(frame: &MQTTFrame<'_>) -> Self {
         let packet_type = frame.header.packet_type();
         Self {
             start: frame.offset as i64,
@@ -49,18 +76,53 @@ impl Label {
             parts: split(frame),
             packet: Some(Packet {
                 packet_type,
-                offset: frame.offset,
+                offset: frame.offset as u32,
             }),
+            owner: NO_OWNER,
             purpose: Purpose::of(packet_type, frame.header.dup()),
-            owner,
             ends: true,
         }
+    }
+
+    /// The label of a range that is not the whole of a control packet.
+    pub(super) fn of_range(
+        (start, end): (u64, u64),
+        parts: Parts,
+        packet: Option<Packet>,
+        purpose: Purpose,
+        owner: Option<u32>,
+    ) -> Self {
+        Self {
+            start: start as i64,
+            end: end as i64,
+            parts,
+            packet,
+            owner: owner.unwrap_or(NO_OWNER),
+            purpose,
+            ends: false,
+        }
+    }
+
+    /// Slot of the message that it belongs to.
+    pub(super) fn owner(&self) -> Option<u32> {
+        (self.owner != NO_OWNER).then_some(self.owner)
+    }
+
+    pub(super) fn set_owner(&mut self, slot: u32) {
+        self.owner = slot;
+    }
+
+    /// Bytes of the Property Length and the properties.
+    pub(super) fn properties(&self) -> u32 {
+        let mut parts = self.parts.iter();
+        let found = parts.find(|(layer, _)| *layer == Layer::MqttProperties);
+        found.map_or(0, |(_, len)| len)
     }
 
     /// Bytes by layer of what lies between two offsets.
     pub(super) fn layers(&self, from: i64, to: i64, mut each: impl FnMut(Layer, u64)) {
         let mut start = self.start;
-        for (layer, len) in self.parts {
+        for (layer, len) in self.parts.iter() {
             let end = start + i64::from(len);
             let bytes = to.min(end) - from.max(start);
             if bytes > 0 {
@@ -69,15 +131,6 @@ impl Label {
             start = end;
         }
     }
-}
-
-/// Bytes of the Property Length and the properties of a PUBLISH.
-pub(super) fn publish_properties(frame: &MQTTFrame<'_>) -> u32 {
-    let parts = split(frame);
-    parts
-        .iter()
-        .find(|(layer, _)| *layer == Layer::MqttProperties)
-        .map_or(0, |&(_, len)| len)
 }
 
 /// The layers of a control packet, in order.
@@ -156,19 +209,19 @@ fn split(frame: &MQTTFrame<'_>) -> Parts {
         (layer, len)
     };
     let (first, second, third) = (take(first), take(second), take(third));
-    [
+    Parts::new([
         (L::MqttFixedHeader, fixed),
         first,
         second,
         third,
         (rest, left),
-    ]
+    ])
 }
 
 const NOTHING: (Layer, u32) = (Layer::MqttVariableHeader, 0);
 
-/// A stretch of a stream, under one label or none.
-pub(super) struct Stretch<'a> {
+/// A range of a stream, under one label or none.
+pub(super) struct LabelledRange<'a> {
     pub(super) label: Option<&'a Label>,
     pub(super) from: i64,
     pub(super) to: i64,
@@ -189,33 +242,28 @@ impl Labels {
         self.labels.push_back(label);
     }
 
-    /// Forgets labels that are not needed any more: those before `needed`, but
-    /// for the last few. `forgotten` hears of their owners.
-    pub(super) fn prune(&mut self, needed: i64, mut forgotten: impl FnMut(u32)) {
+    /// Drops the first label if it is not needed any more, and returns it: it
+    /// ends before the bytes that the peer has not acknowledged and before those
+    /// of frames that wait. The last few are always kept, for segments that are
+    /// sent again although they were acknowledged.
+    pub(super) fn prune(&mut self, unacked: i64, waiting: i64) -> Option<Label> {
         const KEPT: usize = 8;
-        if self.labels.len() < 2 * KEPT {
-            return;
-        }
-        while let Some(label) = self.labels.front() {
-            let too_many = self.labels.len() > limits::LABELS;
-            if self.labels.len() <= KEPT || (label.end > needed && !too_many) {
-                break;
-            }
-            if let Some(owner) = label.owner {
-                forgotten(owner);
-            }
-            self.labels.pop_front();
-        }
+        let (n, first) = (self.labels.len(), self.labels.front()?);
+        let is_needed = match first.end {
+            _ if n > limits::WAITING_LABELS => false,
+            end if end > waiting => true,
+            end => end > unacked && n <= limits::LABELS,
+        };
+        (n >= KEPT && !is_needed).then(|| self.labels.pop_front())?
     }
 
-    /// All labels; none are left.
-    pub(super) fn take(&mut self) -> VecDeque<Label> {
-        std::mem::take(&mut self.labels)
+    /// Gives back memory that is not used.
+    pub(super) fn shrink(&mut self) {
+        self.labels.shrink_to_fit();
     }
 
-    /// The stretches between two offsets, in order; together they are all of
-    /// it.
-    pub(super) fn stretches(&self, from: i64, to: i64) -> impl Iterator<Item = Stretch<'_>> {
+    /// The ranges between two offsets, in order; together they are all of it.
+    pub(super) fn ranges(&self, from: i64, to: i64) -> impl Iterator<Item = LabelledRange<'_>> {
         let mut next = self.labels.partition_point(|label| label.end <= from);
         let mut at = from;
         std::iter::from_fn(move || {
@@ -223,23 +271,23 @@ impl Labels {
                 return None;
             }
             let label = self.labels.get(next).filter(|label| label.start < to);
-            let stretch = match label {
+            let range = match label {
                 Some(label) if label.start <= at => {
                     next += 1;
-                    Stretch {
+                    LabelledRange {
                         label: Some(label),
                         from: at,
                         to: label.end.min(to),
                     }
                 }
-                _ => Stretch {
+                _ => LabelledRange {
                     label: None,
                     from: at,
                     to: label.map_or(to, |label| label.start),
                 },
             };
-            at = stretch.to;
-            Some(stretch)
+            at = range.to;
+            Some(range)
         })
     }
 }

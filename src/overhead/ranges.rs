@@ -1,28 +1,49 @@
 //! Which bytes of a stream were seen.
 
-/// Stretches of offsets, in order, that do not touch.
+/// Ranges of offsets, in order, that do not touch.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ranges(Vec<(i64, i64)>);
 
-/// Stretches that are remembered of one direction; beyond it, the oldest hole
+/// Ranges that are remembered of one direction; beyond it, the oldest gap
 /// counts as seen.
 const KEPT: usize = 256;
 
+/// Which bytes of a segment were not seen before.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fresh {
+    All,
+    Nothing,
+    /// These ranges, in order.
+    Some(Box<[(i64, i64)]>),
+}
+
+impl Fresh {
+    /// How many offsets of `from..to` are fresh.
+    pub(super) fn within(&self, from: i64, to: i64) -> u64 {
+        match self {
+            Self::All => (to - from).max(0) as u64,
+            Self::Nothing => 0,
+            Self::Some(ranges) => overlap(ranges, from, to),
+        }
+    }
+}
+
 impl Ranges {
-    /// Adds `from..to`, and returns those parts of it that are new.
-    pub(super) fn insert(&mut self, from: i64, to: i64) -> Vec<(i64, i64)> {
+    /// Adds `from..to`, and returns which of it is new.
+    pub(super) fn insert(&mut self, from: i64, to: i64) -> Fresh {
         if from >= to {
-            return Vec::new();
+            return Fresh::Nothing;
         }
         // Nearly always it continues what is there.
         match self.0.last_mut() {
             Some(last) if last.1 == from => {
                 last.1 = to;
-                return vec![(from, to)];
+                return Fresh::All;
             }
+            Some(last) if last.0 <= from && to <= last.1 => return Fresh::Nothing,
             None => {
                 self.0.push((from, to));
-                return vec![(from, to)];
+                return Fresh::All;
             }
             _ => {}
         }
@@ -45,7 +66,11 @@ impl Ranges {
             let (oldest, _) = self.0.remove(0);
             self.0[0].0 = oldest;
         }
-        fresh
+        match fresh[..] {
+            [] => Fresh::Nothing,
+            [(start, end)] if start == from && end == to => Fresh::All,
+            _ => Fresh::Some(fresh.into()),
+        }
     }
 
     /// How many bytes of `from..to` were seen.
@@ -64,11 +89,14 @@ impl Ranges {
     }
 }
 
-/// How many offsets of `from..to` lie in some ranges.
-pub(super) fn overlap(ranges: &[(i64, i64)], from: i64, to: i64) -> u64 {
-    ranges
+/// How many offsets of `from..to` lie in ranges that are in order and do not
+/// overlap.
+fn overlap(ranges: &[(i64, i64)], from: i64, to: i64) -> u64 {
+    let first = ranges.partition_point(|range| range.1 <= from);
+    ranges[first..]
         .iter()
-        .map(|range| (range.1.min(to) - range.0.max(from)).max(0) as u64)
+        .take_while(|range| range.0 < to)
+        .map(|range| (range.1.min(to) - range.0.max(from)) as u64)
         .sum()
 }
 
@@ -89,7 +117,7 @@ mod tests {
                 let to = from + len;
                 let fresh = ranges.insert(from, to);
                 for at in from..to {
-                    let is_fresh = overlap(&fresh, at, at + 1) == 1;
+                    let is_fresh = fresh.within(at, at + 1) == 1;
                     prop_assert_eq!(is_fresh, set.insert(at));
                 }
                 prop_assert_eq!(ranges.within(0, 100), set.len() as u64);

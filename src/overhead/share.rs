@@ -37,16 +37,21 @@ impl Share {
 
     /// The weight of each packet, given its bytes and whether it ends in the
     /// frame.
-    pub(super) fn weights(self, pieces: impl Iterator<Item = (u64, bool)> + Clone) -> Vec<u64> {
-        let proportional = || pieces.clone().map(|(bytes, _)| bytes).collect();
+    pub(super) fn weights(
+        self,
+        portions: impl Iterator<Item = (u64, bool)> + Clone,
+        weights: &mut Vec<u64>,
+    ) {
+        weights.clear();
         match self {
-            Self::Proportional => proportional(),
-            Self::Equal => pieces.map(|_| 1).collect(),
-            Self::First => pieces.enumerate().map(|(i, _)| u64::from(i == 0)).collect(),
-            Self::Completes if pieces.clone().any(|(_, ends)| ends) => {
-                pieces.map(|(_, ends)| u64::from(ends)).collect()
+            Self::Equal => weights.extend(portions.map(|_| 1)),
+            Self::First => weights.extend(portions.enumerate().map(|(i, _)| u64::from(i == 0))),
+            Self::Completes if portions.clone().any(|(_, ends)| ends) => {
+                weights.extend(portions.map(|(_, ends)| u64::from(ends)));
             }
-            Self::Completes => proportional(),
+            Self::Proportional | Self::Completes => {
+                weights.extend(portions.map(|(bytes, _)| bytes));
+            }
         }
     }
 }

@@ -2,16 +2,16 @@
 //! would have cost if they had been otherwise.
 
 use super::Map;
-use super::account::{ConnectionAccount, GroupKey, Terms};
+use super::account::{GroupKey, Terms};
+use super::amount::Amount;
 use super::cause::{Cause, Mechanism};
 use super::distribution::Distribution;
-use super::label::publish_properties;
-use super::level::Measures;
-use crate::engine::Captured;
+use super::ledger::HeaderBytes;
 use crate::frame::{Direction, MQTTFrame, PerDirection, Transport};
 use crate::limits;
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{ControlPacket, PacketType, PropertyValue, Version};
+use crate::net::{Anatomy, Endpoint};
 use crate::time::Timestamp;
 
 /// The size of a PUBLISH, in parts.
@@ -41,8 +41,8 @@ pub fn varint_len(value: u64) -> u64 {
 }
 
 impl Shape {
-    pub(super) fn of(frame: &MQTTFrame<'_>, publish: &Publish<'_>) -> Self {
-        let encoded = publish_properties(frame);
+    /// Of a PUBLISH whose Property Length and properties have `encoded` bytes.
+    pub(super) fn of(frame: &MQTTFrame<'_>, publish: &Publish<'_>, encoded: u32) -> Self {
         // The Property Length takes one byte of up to 127, and so on.
         let properties = (1..=4)
             .map(|bytes| encoded.saturating_sub(bytes))
@@ -99,9 +99,11 @@ impl Frames {
 /// Messages of a connection that are alike in topic, QoS and direction.
 #[derive(Clone, Debug, Default)]
 pub struct GroupTraffic {
-    /// Sizes and how often they came; at most
+    /// Sizes and how often they came, in order; at most
     /// [`crate::limits::ACCOUNTED_SHAPES`], the nearest stands for others.
     pub shapes: Vec<(Shape, u64)>,
+    /// Which of them the first message had.
+    pub first: usize,
     /// Frames of all of them.
     pub frames: Frames,
     /// How many.
@@ -113,12 +115,58 @@ pub struct GroupTraffic {
 /// Headers of segments.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headers {
-    /// All of them.
-    pub sum: Measures,
+    /// Bytes of all headers.
+    pub l2: u64,
+    /// Bytes of those from IP on.
+    pub l3: u64,
+    /// Frames.
+    pub packets: u64,
     /// Bytes of them that are TCP header and options.
     pub tcp: u64,
     /// What TCP timestamps took of them.
     pub timestamps: u64,
+}
+
+impl Headers {
+    /// All of them together.
+    pub(super) fn amount(&self) -> Amount {
+        Amount {
+            l2: self.l2 as f64,
+            l3: self.l3 as f64,
+            packets: self.packets as f64,
+            ..Amount::default()
+        }
+    }
+}
+
+impl GroupTraffic {
+    /// Adds a message.
+    pub(super) fn add(&mut self, shape: Shape, frames: &Frames, time: Timestamp) {
+        self.n += 1;
+        for direction in Direction::ALL {
+            self.frames.data[direction] += frames.data[direction];
+            self.frames.acks[direction] += frames.acks[direction];
+        }
+        self.span = match self.span {
+            Some((first, last)) => Some((first.min(time), last.max(time))),
+            None => Some((time, time)),
+        };
+        match self
+            .shapes
+            .binary_search_by_key(&shape, |(shape, _)| *shape)
+        {
+            Ok(at) => self.shapes[at].1 += 1,
+            Err(at) if self.shapes.len() < limits::ACCOUNTED_SHAPES => {
+                self.first += usize::from(at <= self.first && !self.shapes.is_empty());
+                self.shapes.insert(at, (shape, 1));
+            }
+            Err(_) => {
+                if let Some((_, n)) = nearest(&mut self.shapes, shape) {
+                    *n += 1;
+                }
+            }
+        }
+    }
 }
 
 /// What a connection was like.
@@ -163,14 +211,43 @@ pub struct ConnectionTraffic {
     pub joined_segments: PerDirection<u64>,
     /// Bytes of the Client Identifier.
     pub client_id: u64,
+    /// Bytes of user name and password with a colon between them, if there were
+    /// any: what HTTP would send with each request.
+    pub credentials: u64,
     /// PINGREQ packets.
     pub pings: u64,
-    /// Milliseconds between control packets of the client, pings apart.
-    pub gaps_out: Distribution,
+    /// Milliseconds between control packets of the client, pings apart, where
+    /// they were a second or more: Keep Alive is in seconds.
+    pub gaps_out: Gaps,
     /// The same between control packets of either side.
-    pub gaps_any: Distribution,
-    last_out: Option<Timestamp>,
-    last_any: Option<Timestamp>,
+    pub gaps_any: Gaps,
+}
+
+/// Times between control packets.
+#[derive(Clone, Debug, Default)]
+pub struct Gaps {
+    last: Option<Timestamp>,
+    /// Those of a second or more.
+    long: Option<Box<Distribution>>,
+}
+
+impl Gaps {
+    fn note(&mut self, time: Timestamp) {
+        if let Some(before) = self.last.replace(time) {
+            let millis = time.since(before).as_millis() as u64;
+            if millis >= 1_000 {
+                let long = self
+                    .long
+                    .get_or_insert_with(|| Distribution::coarse().into());
+                long.add(millis, 1);
+            }
+        }
+    }
+
+    /// Gaps of a second or more: milliseconds, and how often they came.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.long.iter().flat_map(|long| long.iter())
+    }
 }
 
 /// All connections, the first so many of very many.
@@ -183,29 +260,23 @@ pub struct Traffic {
 }
 
 impl ConnectionTraffic {
-    pub(super) fn new() -> Self {
-        Self {
-            gaps_out: Distribution::coarse(),
-            gaps_any: Distribution::coarse(),
-            ..Self::default()
-        }
-    }
-
     pub(super) fn segment(
         &mut self,
         direction: Direction,
         is_syn: bool,
-        head: &Measures,
-        captured: &Captured<'_>,
+        header: &HeaderBytes,
+        anatomy: &Anatomy,
     ) {
         let headers = match is_syn {
             true => &mut self.syn,
             false => &mut self.headers[direction],
         };
-        headers.sum += *head;
-        headers.tcp += u64::from(captured.anatomy.tcp + captured.anatomy.tcp_options);
-        headers.timestamps += u64::from(captured.anatomy.timestamps);
-        self.writes[direction] += u64::from(captured.anatomy.payload > 0);
+        headers.l2 += header.l2;
+        headers.l3 += header.l3;
+        headers.packets += header.packets;
+        headers.tcp += u64::from(anatomy.tcp + anatomy.tcp_options);
+        headers.timestamps += u64::from(anatomy.timestamps);
+        self.writes[direction] += u64::from(anatomy.payload > 0);
     }
 
     pub(super) fn frame(&mut self, frame: &MQTTFrame<'_>) {
@@ -222,6 +293,11 @@ impl ConnectionTraffic {
             ControlPacket::Connect(connect) => {
                 self.keep_alive = connect.keep_alive;
                 self.client_id = connect.client_id.map_or(0, |id| id.bytes().len() as u64);
+                let password = connect.password.map_or(0, <[u8]>::len);
+                let credentials = connect
+                    .username
+                    .map_or(0, |name| name.bytes().len() + 1 + password);
+                self.credentials = credentials as u64;
                 self.alias_maximum[Direction::Down] = number(TOPIC_ALIAS_MAXIMUM).unwrap_or(0);
                 self.taxed += 1;
             }
@@ -246,56 +322,24 @@ impl ConnectionTraffic {
         ) {
             return;
         }
-        let millis = |last: &mut Option<Timestamp>| {
-            let before = last.replace(frame.time)?;
-            Some(frame.time.since(before).as_millis() as u64)
-        };
-        if frame.direction == Direction::Up
-            && let Some(gap) = millis(&mut self.last_out)
-        {
-            self.gaps_out.add(gap, 1);
+        if frame.direction == Direction::Up {
+            self.gaps_out.note(frame.time);
         }
-        if let Some(gap) = millis(&mut self.last_any) {
-            self.gaps_any.add(gap, 1);
-        }
+        self.gaps_any.note(frame.time);
     }
 
-    pub(super) fn message(
+    pub(super) fn close(
         &mut self,
-        key: GroupKey,
-        shape: Shape,
-        frames: &Frames,
-        time: Timestamp,
+        version: Option<Version>,
+        is_from_start: bool,
+        client_id: Option<&[u8]>,
+        client: Endpoint,
     ) {
-        let group = self.groups.entry(key).or_default();
-        group.n += 1;
-        for direction in Direction::ALL {
-            group.frames.data[direction] += frames.data[direction];
-            group.frames.acks[direction] += frames.acks[direction];
-        }
-        group.span = match group.span {
-            Some((first, last)) => Some((first.min(time), last.max(time))),
-            None => Some((time, time)),
-        };
-        let known = group.shapes.iter().position(|(known, _)| *known == shape);
-        match known {
-            Some(at) => group.shapes[at].1 += 1,
-            None if group.shapes.len() < limits::ACCOUNTED_SHAPES => group.shapes.push((shape, 1)),
-            None => {
-                if let Some((_, n)) = nearest(&mut group.shapes, shape) {
-                    *n += 1;
-                }
-            }
-        }
-    }
-
-    pub(super) fn close(&mut self, account: &ConnectionAccount, terms: Terms, is_from_start: bool) {
-        self.version = account.version;
-        self.terms = terms;
+        self.version = version;
         self.is_from_start = is_from_start;
-        self.client = match &account.client_id {
-            Some(id) => id.clone(),
-            None => account.client.addr.to_string().into_bytes().into(),
+        self.client = match client_id {
+            Some(id) => id.into(),
+            None => client.addr.to_string().into_bytes().into(),
         };
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// Idle tails that are told, in milliseconds.
+/// Idle tails that are reported, in milliseconds, ascending.
 pub const TAILS_MILLIS: [u64; 5] = [500, 2_000, 5_000, 10_000, 20_000];
 
 /// Bursts and radio-on time for each of [`TAILS_MILLIS`].
@@ -13,28 +13,39 @@ pub struct Wakes {
     last: Option<Timestamp>,
     /// Bursts separated by more than the tail.
     pub bursts: [u64; TAILS_MILLIS.len()],
-    /// Time the radio is on: gaps, each no longer than the tail, and one tail.
-    pub on: [Duration; TAILS_MILLIS.len()],
+    /// Nanoseconds on, beyond `short`.
+    on: [u64; TAILS_MILLIS.len()],
+    /// Nanoseconds of gaps that no tail ends.
+    short: u64,
 }
 
 impl Wakes {
     /// A packet was sent or received.
     pub fn packet(&mut self, time: Timestamp) {
-        let gap = self.last.map(|last| time.since(last));
-        for (i, tail) in TAILS_MILLIS.into_iter().enumerate() {
-            let tail = Duration::from_millis(tail);
-            match gap {
-                Some(gap) => {
-                    self.bursts[i] += u64::from(gap > tail);
-                    self.on[i] += gap.min(tail);
-                }
-                None => {
-                    self.bursts[i] += 1;
-                    self.on[i] += tail;
-                }
-            }
+        const MILLI: u64 = 1_000_000;
+        let Some(last) = self.last else {
+            self.last = Some(time);
+            self.bursts = [1; TAILS_MILLIS.len()];
+            self.on = TAILS_MILLIS.map(|tail| tail * MILLI);
+            return;
+        };
+        let gap = u64::try_from(time.since(last).as_nanos()).unwrap_or(u64::MAX);
+        self.last = Some(last.max(time));
+        // Nearly always.
+        if gap <= TAILS_MILLIS[0] * MILLI {
+            self.short += gap;
+            return;
         }
-        self.last = Some(self.last.map_or(time, |last| last.max(time)));
+        for (i, tail) in TAILS_MILLIS.into_iter().enumerate() {
+            self.bursts[i] += u64::from(gap > tail * MILLI);
+            self.on[i] += gap.min(tail * MILLI);
+        }
+    }
+
+    /// Time the radio is on with the `i`th tail: gaps, each no longer than the
+    /// tail, and one tail.
+    pub fn on(&self, i: usize) -> Duration {
+        Duration::from_nanos(self.on[i] + self.short)
     }
 
     /// Adds those of another radio.
@@ -43,6 +54,7 @@ impl Wakes {
             self.bursts[i] += other.bursts[i];
             self.on[i] += other.on[i];
         }
+        self.short += other.short;
     }
 }
 
@@ -58,7 +70,7 @@ mod tests {
         }
         assert_eq!(wakes.bursts, [3, 2, 2, 1, 1]);
         // 0.1 + 0.5 + 0.5 s and a tail; 7.1 s and a tail.
-        assert_eq!(wakes.on[0], Duration::from_millis(1_600));
-        assert_eq!(wakes.on[3], Duration::from_millis(17_100));
+        assert_eq!(wakes.on(0), Duration::from_millis(1_600));
+        assert_eq!(wakes.on(3), Duration::from_millis(17_100));
     }
 }

@@ -145,10 +145,7 @@ impl Ndjson {
                 self.options.show_secrets,
                 &mut object,
             ),
-            EventKind::Opened
-            | EventKind::Gap
-            | EventKind::Resynchronised
-            | EventKind::Late => {}
+            EventKind::Opened | EventKind::Gap | EventKind::Resynchronised | EventKind::Late => {}
             EventKind::Conflict { kept } => object.word(key!("kept"), kept.name()),
         }
         self.scratch.clear();

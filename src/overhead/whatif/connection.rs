@@ -3,7 +3,7 @@
 
 use super::super::account::Term;
 use super::super::amount::Amount;
-use super::super::distribution::Distribution;
+use super::super::traffic::Gaps;
 use super::model::Model;
 use crate::frame::Direction;
 
@@ -17,7 +17,7 @@ impl Model<'_> {
             return;
         };
         let old = f64::from(old);
-        let needed = |gaps: &Distribution, keep_alive: f64| -> f64 {
+        let needed = |gaps: &Gaps, keep_alive: f64| -> f64 {
             let pings = |gap: u64| {
                 ((gap as f64 - 1.0) / (1000.0 * keep_alive))
                     .floor()
@@ -39,7 +39,7 @@ impl Model<'_> {
             let measured = self.bill.get(Term::Time, direction);
             let new = match seen > 0.0 {
                 true => measured * (pings / seen),
-                false => measured + self.cycle()[direction] * pings,
+                false => measured + self.cycle[direction] * pings,
             };
             *self.bill.get_mut(Term::Time, direction) = new;
         }
@@ -59,6 +59,10 @@ impl Model<'_> {
                 let part = if all > 0.0 { packets / all } else { 0.0 };
                 self.add(term, direction, lower(saved * part));
             }
+            // Frames that other changes and a projection add have none either.
+            let each = saved / headers.packets.max(1) as f64;
+            self.header_less[direction] += each;
+            self.cycle[direction] += lower(each * self.ping_frames[direction]);
         }
         let syn = self.connection.syn.timestamps as f64 / 2.0;
         self.add(Term::Connection, Direction::Up, lower(syn));
@@ -67,9 +71,9 @@ impl Model<'_> {
 
     /// What opening the connection takes besides.
     pub(super) fn open(&mut self, direction: Direction, bytes: f64, frames: f64) {
-        if self.connection.is_from_start {
-            let header = self.header(direction) * frames;
-            self.add(Term::Connection, direction, header + Amount::tcp(bytes));
+        if self.connection.is_from_start || self.opens > 1.0 {
+            let once = self.header(direction) * frames + Amount::tcp(bytes);
+            self.add(Term::Connection, direction, once * self.opens);
         }
     }
 
@@ -84,7 +88,8 @@ impl Model<'_> {
                 .sum();
             let each = more(direction, if writes > 0.0 { bytes / writes } else { 0.0 });
             let messages: f64 = self.groups.iter().map(|group| group.data[at]).sum();
-            let rest = (writes - messages - self.pings).max(0.0);
+            let rest = self.other_writes[at];
+            self.cycle[direction] += Amount::tcp(each);
             for (term, n) in [
                 (Term::Message, messages),
                 (Term::Time, self.pings),
@@ -97,7 +102,7 @@ impl Model<'_> {
 }
 
 /// So many bytes less in headers.
-fn lower(bytes: f64) -> Amount {
+pub(super) fn lower(bytes: f64) -> Amount {
     Amount {
         l2: -bytes,
         l3: -bytes,

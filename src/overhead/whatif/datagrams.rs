@@ -3,15 +3,15 @@
 use super::super::account::Term;
 use super::super::amount::{Amount, Bill};
 use super::model::Model;
-use crate::frame::Direction;
+use crate::frame::{Direction, PerDirection};
 
 impl Model<'_> {
     /// Headers of a UDP datagram on the same link.
     pub(super) fn datagram(&self, direction: Direction) -> Amount {
         const UDP: f64 = 8.0;
         let headers = &self.connection.headers[direction];
-        let n = headers.sum.packets.max(1) as f64;
-        let tcp = headers.tcp as f64 / n;
+        let n = headers.packets.max(1) as f64;
+        let tcp = headers.tcp as f64 / n - self.header_less[direction];
         let mut header = self.header(direction);
         header.l2 += UDP - tcp;
         header.l3 += UDP - tcp;
@@ -21,6 +21,8 @@ impl Model<'_> {
     /// Starts the bill anew: nothing of TCP and MQTT is left.
     pub(super) fn replace(&mut self) {
         self.bill = Bill::default();
+        self.cycle = PerDirection::default();
+        self.other_writes = PerDirection::default();
     }
 
     pub(super) fn send(&mut self, term: Term, direction: Direction, n: f64, len: f64, app: f64) {
@@ -67,8 +69,10 @@ impl Model<'_> {
             self.send(Term::Connection, Direction::Up, 1.0, 2.0, 0.0);
             self.send(Term::Connection, Direction::Down, 1.0, 2.0, 0.0);
         }
-        self.send(Term::Time, Direction::Up, self.pings, 2.0, 0.0);
-        self.send(Term::Time, Direction::Down, self.pings, 2.0, 0.0);
+        for direction in Direction::ALL {
+            self.send(Term::Time, direction, self.pings, 2.0, 0.0);
+            self.cycle[direction] = self.datagram(direction) + Amount::mqtt(2.0);
+        }
         self.groups = groups;
     }
 

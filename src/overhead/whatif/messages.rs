@@ -104,7 +104,12 @@ impl Model<'_> {
         let direction = self.groups[i].key.direction;
         let mut bytes = 0.0;
         let mut shapes = Vec::new();
-        for (shape, n) in std::mem::take(&mut self.groups[i].shapes) {
+        let group = &mut self.groups[i];
+        if group.first < group.shapes.len() {
+            group.shapes.swap(0, group.first);
+            group.first = 0;
+        }
+        for (shape, n) in std::mem::take(&mut group.shapes) {
             if shape.alias {
                 shapes.push((shape, n));
                 continue;

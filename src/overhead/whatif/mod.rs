@@ -7,10 +7,12 @@
 
 mod connection;
 mod datagrams;
+mod http;
 mod messages;
 mod model;
 mod trials;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::account::{Account, Term};
@@ -19,7 +21,9 @@ use super::compress::Codec;
 use super::project::{Basis, Projection, period, seconds};
 use super::traffic::Shape;
 use crate::frame::{Direction, PerDirection};
+pub use http::Http;
 use model::{Group, Model};
+use trials::Trials;
 
 /// One thing done otherwise.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +58,8 @@ pub enum WhatIf {
     MqttSn,
     /// CoAP PUT over UDP.
     Coap,
+    /// HTTP over TCP.
+    Http(Http),
 }
 
 /// Kinds of TLS.
@@ -89,10 +95,10 @@ impl Tls {
 /// How sure a result is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
-    /// Bytes changed within segments that stay.
+    /// To the byte, of the capture: bytes changed within segments that stay.
     Exact,
-    /// Frames appear or vanish; how receivers acknowledge is taken from this
-    /// capture.
+    /// Frames appear or vanish, and how receivers acknowledge is taken from this
+    /// capture; or a sample stands for all.
     Model,
     /// Only a lower and an upper value are known.
     Bound,
@@ -115,12 +121,13 @@ pub const USUAL: &[&str] = &[
     "alias",
     "deflate",
     "deflate-dict",
-    "zstd-dict",
     "batch=10",
+    "keep-alive=20m",
     "no-timestamps",
     "one-connection",
     "mqtt-sn",
     "coap",
+    "http",
     "ws",
     "tls",
 ];
@@ -153,7 +160,10 @@ impl WhatIf {
                 _ => Self::BatchSeconds(seconds("batch", value)?),
             },
             ("keep-alive", "0") => Self::KeepAlive(0.0),
-            ("keep-alive", _) => Self::KeepAlive(seconds("keep-alive", value)?),
+            ("keep-alive", _) => match seconds("keep-alive", value)? {
+                seconds @ 1.0..=65_535.0 => Self::KeepAlive(seconds),
+                _ => return Err(format!("{text:?}: expected 0, or from 1s to 65535s")),
+            },
             ("no-timestamps", "") => Self::NoTimestamps,
             ("resegment", "") => Self::Resegment,
             ("one-connection", "") => Self::OneConnection,
@@ -165,11 +175,14 @@ impl WhatIf {
             ("ws", "") => Self::WebSocket,
             ("mqtt-sn", "") => Self::MqttSn,
             ("coap", "") => Self::Coap,
+            ("http", "") => Self::Http(Http::Persistent),
+            ("http", "close") => Self::Http(Http::Close),
+            ("http", "2") => Self::Http(Http::V2),
             _ => {
                 return Err(format!(
-                    "{text:?}: expected qos=N, alias, deflate, deflate-dict, zstd, zstd-dict, batch=N, \
-                     batch=TIME, keep-alive=TIME, no-timestamps, resegment, one-connection, \
-                     connection-per-message, tls, tls=1.2, tls=psk, tls=mutual, ws, mqtt-sn or coap"
+                    "{text:?}: expected qos=N, alias, deflate, deflate-dict, batch=N, batch=TIME, keep-alive=TIME, no-timestamps, resegment, one-connection, \
+                     connection-per-message, tls, tls=1.2, tls=psk, tls=mutual, ws, mqtt-sn, coap, \
+                     http, http=close or http=2"
                 ));
             }
         })
@@ -207,12 +220,18 @@ impl WhatIf {
             Self::Rename(..) => "both sides must change".into(),
             Self::Compress(_) => "both sides must know".into(),
             Self::Batch(_) | Self::BatchSeconds(_) => String::new(),
-            Self::KeepAlive(_) => "the dead are noticed at another time".into(),
+            Self::KeepAlive(_) => {
+                "a dead peer is noticed at another time; NAT must keep the connection".into()
+            }
             Self::OneConnection => "NAT must keep it".into(),
             Self::ConnectionPerMessage => "a handshake before each".into(),
             Self::Tls(_) | Self::WebSocket => String::new(),
             Self::MqttSn => "needs a gateway".into(),
             Self::Coap => "no broker, no subscriptions".into(),
+            Self::Http(Http::Close) => "no subscriptions: a message down waits for a poll".into(),
+            Self::Http(_) => {
+                "no subscriptions: a long poll for each message down; the connection stays".into()
+            }
         }
     }
 }
@@ -242,6 +261,13 @@ impl Scenario {
 
     fn needs_packets(&self) -> bool {
         self.changes.iter().any(WhatIf::needs_packets)
+    }
+
+    /// Whether it is still MQTT over TCP.
+    pub fn keeps_mqtt(&self) -> bool {
+        let other =
+            |change: &WhatIf| matches!(change, WhatIf::MqttSn | WhatIf::Coap | WhatIf::Http(_));
+        !self.changes.iter().any(other)
     }
 
     /// The same with topics renamed.
@@ -299,6 +325,8 @@ pub struct Stage<'a> {
     /// Bare acknowledgements for each segment with a packet, of messages with
     /// QoS 1 and 2; `None` if there were none.
     acks: Option<f64>,
+    /// Compression tried on a sample, by codec; at most once.
+    trials: [OnceCell<Trials>; Codec::ALL.len()],
 }
 
 impl<'a> Stage<'a> {
@@ -315,7 +343,15 @@ impl<'a> Stage<'a> {
             basis,
             projection,
             acks: (data > 0).then(|| acks as f64 / data as f64),
+            trials: Default::default(),
         }
+    }
+
+    /// What compressing a sample of the payloads came to.
+    fn trials(&self, codec: Codec) -> &Trials {
+        let Account { topics, .. } = self.account;
+        self.trials[codec as usize]
+            .get_or_init(|| Trials::new(topics, codec, self.account.message_count()))
     }
 
     /// Nothing done otherwise.
@@ -368,12 +404,11 @@ impl<'a> Stage<'a> {
             latency: None,
             notes: Vec::new(),
         };
-        let mut trials = None;
         let mut cycles = 0.0;
         for connection in &self.basis.connections {
             let mut model = Model::new(connection, self, bound);
             for change in &scenario.changes {
-                model.apply(change, &mut outcome, &mut trials);
+                model.apply(change, &mut outcome);
             }
             outcome.bill += model.bill;
             outcome.pings += model.pings;
@@ -384,7 +419,7 @@ impl<'a> Stage<'a> {
                     .shapes
                     .extend(shapes.map(|&(shape, n)| (shape, direction, qos, n)));
             }
-            let cycle = model.cycle();
+            let cycle = model.cycle;
             for (sum, part) in outcome.cycle.iter_mut().zip(cycle) {
                 *sum += part;
             }
@@ -393,14 +428,19 @@ impl<'a> Stage<'a> {
         for cycle in &mut outcome.cycle {
             *cycle = *cycle * (1.0 / f64::max(cycles, 1.0));
         }
+        if self.account.shape.omitted > 0 && !scenario.changes.is_empty() {
+            outcome.mark = outcome.mark.max(Mark::Model);
+        }
         for change in &scenario.changes {
             self.across_connections(change, &mut outcome);
             let risk = change.risk();
             if !risk.is_empty() {
                 outcome.notes.push(risk);
             }
+            if let WhatIf::Compress(codec) = change {
+                outcome.notes.push(self.trials(*codec).about());
+            }
         }
-        outcome.notes.extend(trials.map(|trials| trials.about()));
         let unread = self.basis.connections.iter().filter(|c| !c.is_read).count();
         if unread > 0 && scenario.needs_packets() {
             outcome
@@ -417,6 +457,17 @@ impl<'a> Stage<'a> {
             WhatIf::ConnectionPerMessage => self.basis.messages as f64,
             WhatIf::KeepAlive(seconds) => {
                 outcome.keep_alive = (*seconds > 0.0).then_some(*seconds);
+                return;
+            }
+            WhatIf::Coap | WhatIf::Http(Http::Persistent | Http::V2) => {
+                outcome.keep_alive = None;
+                return;
+            }
+            WhatIf::Http(Http::Close) => {
+                // Its models have a connection for each message already.
+                outcome.keep_alive = None;
+                outcome.connects_for_each = true;
+                outcome.connections = self.basis.messages as f64;
                 return;
             }
             _ => return,

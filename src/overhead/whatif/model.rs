@@ -3,9 +3,10 @@
 use super::super::account::{GroupKey, Term};
 use super::super::amount::{Amount, Bill};
 use super::super::traffic::{ConnectionTraffic, Headers, Shape};
-use super::trials::Trials;
+use super::connection::lower;
 use super::{Bound, Mark, Outcome, Stage, WhatIf};
 use crate::frame::{Direction, PerDirection, Transport};
+use crate::limits;
 use crate::mqtt::Version;
 
 /// Messages of a connection that are alike.
@@ -15,6 +16,8 @@ pub(super) struct Group {
     pub(super) qos: u8,
     pub(super) n: f64,
     pub(super) shapes: Vec<(Shape, f64)>,
+    /// Which of them the first message had.
+    pub(super) first: usize,
     pub(super) data: PerDirection<f64>,
     pub(super) acks: PerDirection<f64>,
     /// Seconds from the first to the last.
@@ -29,7 +32,22 @@ pub(super) struct Model<'a> {
     pub(super) bill: Bill,
     pub(super) groups: Vec<Group>,
     pub(super) pings: f64,
+    /// What a PINGREQ, its answer and the acknowledgements take: as measured, or
+    /// as they would if none was sent. Every change that touches frames or
+    /// control packets touches this too, so that pings which only a projection
+    /// adds have the right price.
+    pub(super) cycle: PerDirection<Amount>,
+    /// Frames of that.
+    pub(super) ping_frames: PerDirection<f64>,
+    /// Segments with control packets that are neither messages nor pings.
+    pub(super) other_writes: PerDirection<f64>,
+    /// Bytes that a change took off the headers of each frame.
+    pub(super) header_less: PerDirection<f64>,
+    /// Connections that there are instead of this one.
+    pub(super) opens: f64,
     pub(super) is_v5: bool,
+    /// A message became longer: it may no longer fit its segment.
+    grows: bool,
 }
 
 impl<'a> Model<'a> {
@@ -42,7 +60,12 @@ impl<'a> Model<'a> {
             key,
             qos: key.qos,
             n: group.n as f64,
-            shapes: group.shapes.iter().map(|&(s, n)| (s, n as f64)).collect(),
+            shapes: group
+                .shapes
+                .iter()
+                .map(|&(shape, n)| (shape, n as f64))
+                .collect(),
+            first: group.first,
             data: group.frames.data.map(|n| n as f64),
             acks: group.frames.acks.map(|n| n as f64),
             span: group
@@ -51,27 +74,80 @@ impl<'a> Model<'a> {
         });
         let mut groups: Vec<Group> = groups.collect();
         groups.sort_unstable_by_key(|group| group.key);
-        Self {
+        let pings = connection.pings as f64;
+        let other_writes = PerDirection::from_fn(|direction| {
+            let messages: f64 = groups.iter().map(|group| group.data[direction]).sum();
+            (connection.writes[direction] as f64 - messages - pings).max(0.0)
+        });
+        let mut model = Self {
             connection,
             stage,
             bound,
             bill: connection.terms.into(),
             groups,
-            pings: connection.pings as f64,
+            pings,
+            cycle: PerDirection::default(),
+            ping_frames: PerDirection::default(),
+            other_writes,
+            header_less: PerDirection::default(),
+            opens: 1.0,
             is_v5: connection.version == Some(Version::V5),
+            grows: false,
+        };
+        model.price_pings();
+        model
+    }
+
+    /// What a keep-alive cycle takes.
+    fn price_pings(&mut self) {
+        if self.pings > 0.0 {
+            let measured = |direction| {
+                Amount::from(self.connection.terms.get(Term::Time, direction)) * (1.0 / self.pings)
+            };
+            self.cycle = PerDirection::from_fn(measured);
+            self.ping_frames = self.cycle.map(|amount| amount.packets);
+            return;
         }
+        // The client acknowledges the answer; the server's answer may
+        // acknowledge the request.
+        let acks = match self.bound {
+            Bound::Low => 1.0,
+            Bound::Likely | Bound::High => 2.0,
+        };
+        self.ping_frames = PerDirection {
+            up: 2.0,
+            down: acks,
+        };
+        self.cycle = PerDirection::from_fn(|direction| {
+            self.header(direction) * self.ping_frames[direction]
+                + Amount::mqtt(2.0)
+                + self.carrier(direction)
+        });
+    }
+
+    /// Whether changes of the sizes of messages are exact: each message lies in
+    /// one segment and keeps it, nothing was sent again, and every size is known.
+    fn resizes_exactly(&self) -> bool {
+        let lost = |direction| self.connection.terms.get(Term::Recovery, direction).packets > 0;
+        let is_known = |group: &Group| {
+            group.key.topic > 0
+                && group.shapes.len() < limits::ACCOUNTED_SHAPES
+                && group.data[group.key.direction] <= group.n
+        };
+        !self.grows && !Direction::ALL.into_iter().any(lost) && self.groups.iter().all(is_known)
     }
 
     /// Mean headers of a frame that is no SYN.
     pub(super) fn header(&self, direction: Direction) -> Amount {
         let mean = |headers: &Headers| {
-            let n = headers.sum.packets as f64;
-            (n > 0.0).then(|| Amount::from(headers.sum) * (1.0 / n))
+            let n = headers.packets as f64;
+            (n > 0.0).then(|| headers.amount() * (1.0 / n))
         };
         let of = |direction: Direction| mean(&self.connection.headers[direction]);
-        of(direction)
+        let header = of(direction)
             .or_else(|| of(direction.reversed()))
-            .unwrap_or_default()
+            .unwrap_or_default();
+        header + lower(self.header_less[direction])
     }
 
     /// Mean bytes that TLS and WebSocket add to a segment with control packets.
@@ -87,30 +163,11 @@ impl<'a> Model<'a> {
         transports.contains(&self.connection.transport)
     }
 
-    /// What a PINGREQ, its answer and an acknowledgement of that take.
-    pub(super) fn cycle(&self) -> PerDirection<Amount> {
-        let acks = match self.bound {
-            Bound::Low => 1.0,
-            _ => 2.0,
-        };
-        let (up, down) = (self.header(Direction::Up), self.header(Direction::Down));
-        let ping = Amount::mqtt(2.0);
-        PerDirection {
-            up: up * 2.0 + ping + self.carrier(Direction::Up),
-            down: down * acks + ping + self.carrier(Direction::Down),
-        }
-    }
-
     pub(super) fn add(&mut self, term: Term, direction: Direction, amount: Amount) {
         *self.bill.get_mut(term, direction) += amount;
     }
 
-    pub(super) fn apply(
-        &mut self,
-        change: &WhatIf,
-        outcome: &mut Outcome,
-        trials: &mut Option<Trials>,
-    ) {
+    pub(super) fn apply(&mut self, change: &WhatIf, outcome: &mut Outcome) {
         if change.needs_packets() && !self.connection.is_read {
             return;
         }
@@ -125,29 +182,37 @@ impl<'a> Model<'a> {
                 (0..self.groups.len()).for_each(|i| self.qos(i, *qos));
             }
             WhatIf::Alias => {
-                if !self.is_v5 {
+                self.alias();
+                if !self.is_v5 || !self.connection.is_from_start || !self.resizes_exactly() {
                     at_least(outcome, Mark::Model);
                 }
-                self.alias();
             }
-            WhatIf::Rename(old, new) => (0..self.groups.len()).for_each(|i| {
-                let name = &self.stage.account.topics[self.groups[i].key.topic as usize].name;
-                let name = String::from_utf8_lossy(name);
-                let renamed = name.replacen(old.as_str(), new, 1).len();
-                self.resize(i, |shape| Shape {
-                    topic: if shape.topic == 0 { 0 } else { renamed as u16 },
-                    ..shape
-                });
-            }),
-            WhatIf::Compress(codec) => (0..self.groups.len()).for_each(|i| {
-                let trials =
-                    trials.get_or_insert_with(|| Trials::new(&self.stage.account.topics, *codec));
-                let ratio = trials.ratio(self.groups[i].key.topic);
-                self.resize(i, |shape| Shape {
-                    payload: (f64::from(shape.payload) * ratio).round() as u32,
-                    ..shape
-                });
-            }),
+            WhatIf::Rename(old, new) => {
+                for i in 0..self.groups.len() {
+                    let name = &self.stage.account.topics[self.groups[i].key.topic as usize].name;
+                    let name = String::from_utf8_lossy(name);
+                    let renamed = name.replacen(old.as_str(), new, 1).len();
+                    self.resize(i, |shape| Shape {
+                        topic: if shape.topic == 0 { 0 } else { renamed as u16 },
+                        ..shape
+                    });
+                }
+                if !self.resizes_exactly() {
+                    at_least(outcome, Mark::Model);
+                }
+            }
+            WhatIf::Compress(codec) => {
+                // A sample stands for all payloads.
+                at_least(outcome, Mark::Model);
+                let trials = self.stage.trials(*codec);
+                for i in 0..self.groups.len() {
+                    let ratio = trials.ratio(self.groups[i].key.topic);
+                    self.resize(i, |shape| Shape {
+                        payload: (f64::from(shape.payload) * ratio).round() as u32,
+                        ..shape
+                    });
+                }
+            }
             WhatIf::Batch(k) => {
                 at_least(outcome, Mark::Model);
                 (0..self.groups.len()).for_each(|i| self.batch(i, *k, outcome));
@@ -210,6 +275,11 @@ impl<'a> Model<'a> {
                 at_least(outcome, Mark::Model);
                 self.coap();
             }
+            WhatIf::Http(http) => {
+                at_least(outcome, Mark::Model);
+                self.pings = 0.0;
+                self.http(*http);
+            }
         }
     }
 
@@ -219,6 +289,7 @@ impl<'a> Model<'a> {
         let (mut bytes, mut app) = (0.0, 0.0);
         for (shape, n) in &mut group.shapes {
             let new = change(*shape);
+            self.grows |= new.packet_len() > shape.packet_len();
             bytes += *n * (new.packet_len() as f64 - shape.packet_len() as f64);
             app += *n * (f64::from(new.payload) - f64::from(shape.payload));
             *shape = new;

@@ -1,50 +1,73 @@
-//! Compression, tried on payloads of the capture.
+//! Compression, tried on a sample of the payloads.
 
 use super::super::account::Topic;
-use super::super::compress::{Codec, Trial, trial};
+use super::super::compress::{Codec, Compressor, Trial};
 use crate::limits;
 
-/// What compressing the payloads of each topic came to.
+/// What compressing a sample of payloads came to.
 #[derive(Debug)]
 pub(super) struct Trials {
     by_topic: Vec<Option<Trial>>,
     all: Trial,
+    /// Topics whose payloads were tried.
+    topics: usize,
+    /// Payloads of the capture that the sample stands for.
+    messages: u64,
 }
 
 impl Trials {
-    pub(super) fn new(topics: &[Topic], codec: Codec) -> Self {
-        let mut all = Trial::default();
-        let by_topic = topics.iter().take(limits::SAMPLED_TOPICS + 1).map(|topic| {
-            let trial = trial(topic.samples.payloads(), codec)?;
-            all.tested += trial.tested;
-            all.before += trial.before;
-            all.after += trial.after;
-            all.dictionary += trial.dictionary;
-            Some(trial)
-        });
-        Self {
-            by_topic: by_topic.collect(),
-            all,
+    /// Tries the topics with most bytes of payload, and some payloads of each:
+    /// [`limits::TRIED_PAYLOADS`] in all.
+    pub(super) fn new(topics: &[Topic], codec: Codec, messages: u64) -> Self {
+        let sampled = |&at: &usize| !topics[at].samples.payloads().is_empty();
+        let mut order: Vec<usize> = (0..topics.len()).filter(sampled).collect();
+        order.sort_by_key(|&at| std::cmp::Reverse(topics[at].samples.seen_bytes));
+        order.truncate(limits::TRIED_TOPICS);
+        let each = limits::TRIED_PAYLOADS / order.len().max(1);
+        let mut trials = Self {
+            by_topic: vec![None; topics.len()],
+            all: Trial::default(),
+            topics: 0,
+            messages,
+        };
+        let mut compressor = Compressor::new(codec);
+        for at in order {
+            let Some(trial) = compressor.trial(&topics[at].samples.some(each)) else {
+                continue;
+            };
+            trials.topics += 1;
+            trials.all.tested += trial.tested;
+            trials.all.before += trial.before;
+            trials.all.after += trial.after;
+            trials.all.dictionary += trial.dictionary;
+            trials.by_topic[at] = Some(trial);
         }
+        trials
     }
 
     /// Part of the bytes that is left of payloads of a topic; of a topic that
     /// was not tried, that of all.
     pub(super) fn ratio(&self, topic: u32) -> f64 {
-        match self.by_topic.get(topic as usize) {
-            Some(trial) => trial.map_or(1.0, |trial| trial.ratio()),
-            None => self.all.ratio(),
-        }
+        let trial = self.by_topic.get(topic as usize).copied().flatten();
+        trial.unwrap_or(self.all).ratio()
     }
 
+    /// What was tried, for a reader.
     pub(super) fn about(&self) -> String {
         let Trial {
             tested, dictionary, ..
         } = self.all;
-        match (tested, dictionary) {
-            (0, _) => "too few payloads to try".to_owned(),
-            (_, 0) => format!("{tested} tried"),
-            _ => format!("{tested} tried, dictionaries of {dictionary} B"),
+        if tested == 0 {
+            return "too few payloads to try".to_owned();
+        }
+        let topics = match self.topics {
+            1 => "1 topic".to_owned(),
+            n => format!("{n} topics"),
+        };
+        let sample = format!("sample of {tested} of {} payloads, {topics}", self.messages);
+        match dictionary {
+            0 => sample,
+            _ => format!("{sample}, dictionaries of {dictionary} B"),
         }
     }
 }

@@ -485,7 +485,7 @@ impl Serialize for Wakes<'_> {
         serializer.collect_seq(TAILS_MILLIS.iter().enumerate().map(|(i, tail)| Wake {
             tail_seconds: *tail as f64 / 1000.0,
             bursts: wakes.bursts[i],
-            on_seconds: wakes.on[i].as_secs_f64(),
+            on_seconds: wakes.on(i).as_secs_f64(),
         }))
     }
 }
@@ -525,6 +525,7 @@ impl Serialize for OfSaving<'_> {
             map.serialize_entry("saved_bytes", &saved)?;
         }
         map.serialize_entry("bytes", &saving.bytes)?;
+        map.serialize_entry("bytes_per_device", &(saving.bytes / month.devices))?;
         if let Some(bounds) = saving.bounds {
             map.serialize_entry("bounds", &bounds)?;
         }
@@ -548,7 +549,7 @@ impl Serialize for OfSaving<'_> {
             map.serialize_entry("latency", &latency)?;
         }
         map.serialize_entry("notes", &saving.outcome.notes)?;
-        let bills = saving.bills.iter().map(|(name, billed)| {
+        let bills = figures.bills(saving).into_iter().map(|(name, billed)| {
             let profile = &figures.request.links[name];
             let bill = OneBill {
                 counts: profile.counts_text(),

@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use super::{Paint, TextReport, summary};
-use crate::event::{Event, EventKind};
+use crate::event::{CloseReason, Event, EventKind};
 use crate::facts::{ExchangeFact, Role};
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::mqtt::packet::{Connack, Connect, Publish};
@@ -161,7 +161,7 @@ const fn is_acknowledgement(packet_type: PacketType) -> bool {
 /// Whether something went wrong, on the wire or in the capture.
 fn is_alarming(kind: &EventKind) -> bool {
     match kind {
-        EventKind::Closed { how, .. } => *how == "reset",
+        EventKind::Closed { reason, .. } => *reason == CloseReason::Reset,
         EventKind::Opened | EventKind::Layer(_) | EventKind::Late => false,
         _ => true,
     }
@@ -712,7 +712,7 @@ mod tests {
                 seen,
                 qos: 1,
             }),
-            replaces: None,
+            replaces: false,
             doubt: Doubt::default(),
         };
         let seen = Seen {

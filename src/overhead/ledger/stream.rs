@@ -1,10 +1,12 @@
 //! One direction's stream, as the accounting sees it: what its bytes are, which
 //! of them were seen and acknowledged, and which frames wait to know.
 
+use std::collections::VecDeque;
+
 use super::super::carriage::Carriage;
-use super::super::label::Labels;
-use super::super::ranges::Ranges;
-use super::head::Head;
+use super::super::label::{Label, Labels};
+use super::super::ranges::{Fresh, Ranges};
+use super::head::HeaderBytes;
 use crate::frame::Direction;
 use crate::limits;
 use crate::time::Timestamp;
@@ -15,10 +17,10 @@ pub(super) struct Waiting {
     pub(super) kind: Kind,
     /// Which way it went.
     pub(super) direction: Direction,
-    /// The stretch of the stream that it carries, or acknowledges.
+    /// The range of the stream that it carries, or acknowledges.
     pub(super) from: i64,
     pub(super) to: i64,
-    pub(super) head: Head,
+    pub(super) header: HeaderBytes,
     pub(super) time: Timestamp,
 }
 
@@ -31,55 +33,41 @@ pub(super) enum Kind {
     Ack,
 }
 
-/// Which bytes of a segment were not seen before.
-#[derive(Debug)]
-pub(super) enum Fresh {
-    All,
-    Nothing,
-    Some(Vec<(i64, i64)>),
-}
-
-impl Fresh {
-    /// Those of `from..to` that lie in some ranges.
-    pub(super) fn new(ranges: Vec<(i64, i64)>, from: i64, to: i64) -> Self {
-        match ranges[..] {
-            [] => Self::Nothing,
-            [(start, end)] if start <= from && end >= to => Self::All,
-            _ => Self::Some(ranges),
-        }
-    }
-}
-
 /// One direction's stream.
 #[derive(Debug, Default)]
-pub(super) struct Lane {
+pub(super) struct StreamLedger {
     pub(super) labels: Labels,
     /// Where layers lie between this stream and MQTT.
     pub(super) carriage: Option<Box<Carriage>>,
     pub(super) seen: Ranges,
-    /// Whether the SYN was seen.
-    pub(super) syn: bool,
     /// Up to where the peer has acknowledged; −1 before the SYN is.
-    pub(super) acked: Option<i64>,
+    acked: Option<i64>,
     /// Where the stream ends, once a FIN was seen.
-    pub(super) fin: Option<i64>,
-    /// Frames that carry or acknowledge this stream and wait for its labels.
-    pub(super) waiting: Vec<Waiting>,
-    /// The sender probed the connection; the peer's answer is still to come.
-    pub(super) probed: bool,
+    fin: Option<i64>,
+    /// Frames that carry or acknowledge this stream and wait for its labels, by
+    /// where they begin: labels come in that order.
+    waiting: VecDeque<Waiting>,
     /// The largest segment that the sender offers to take.
     pub(super) mss: Option<u16>,
+    /// Whether the SYN was seen.
+    pub(super) syn: bool,
+    /// The sender probed the connection; the peer's answer is still to come.
+    pub(super) probed: bool,
 }
 
-impl Lane {
+impl StreamLedger {
+    /// A FIN was seen behind an offset.
+    pub(super) fn end_at(&mut self, offset: i64) {
+        self.fin.get_or_insert(offset);
+    }
+
     /// The peer has acknowledged up to an offset.
     pub(super) fn acknowledge(&mut self, acked: i64) -> Progress {
-        let seen = self.seen.start();
         let before = match (self.acked, self.syn) {
             (Some(before), _) => before,
             (None, true) => -1,
             // Joined in the middle: what came before is not known.
-            (None, false) => match seen {
+            (None, false) => match self.seen.start() {
                 Some(start) if start < acked => start,
                 _ => {
                     self.acked = Some(acked);
@@ -105,13 +93,47 @@ impl Lane {
         }
     }
 
+    /// Has a frame wait, in its place: nearly always the last.
+    pub(super) fn wait(&mut self, frame: Waiting) {
+        match self.waiting.back() {
+            Some(last) if last.from > frame.from => {
+                let at = self.waiting.partition_point(|w| w.from <= frame.from);
+                self.waiting.insert(at, frame);
+            }
+            _ => self.waiting.push_back(frame),
+        }
+        if self.waiting.len() > limits::WAITING_FRAMES {
+            self.fold();
+        }
+    }
+
+    /// The next frame all of whose bytes lie before `cursor`.
+    pub(super) fn next_ready(&mut self, cursor: i64) -> Option<Waiting> {
+        match self.waiting.front() {
+            Some(first) if first.to <= cursor => self.waiting.pop_front(),
+            _ => None,
+        }
+    }
+
+    /// Drops a label that is not asked for again, and returns it.
+    pub(super) fn prune(&mut self) -> Option<Label> {
+        let waiting = self.waiting.front().map_or(i64::MAX, |first| first.from);
+        self.labels.prune(self.acked.unwrap_or(0), waiting)
+    }
+
+    /// Gives back memory that is not used.
+    pub(super) fn shrink(&mut self) {
+        self.labels.shrink();
+        self.waiting.shrink_to_fit();
+    }
+
     /// Makes many waiting frames few. Those that lie within a single control
     /// packet, as all but the first must that follow each other without one
-    /// having ended, are posted alike: their headers add up.
-    pub(super) fn fold(&mut self) {
-        self.waiting
-            .sort_by_key(|w| (matches!(w.kind, Kind::Ack), w.from));
+    /// having ended, are charged alike: their headers add up.
+    fn fold(&mut self) {
         let mut folded: Vec<Waiting> = Vec::new();
+        let acks = |w: &Waiting| matches!(w.kind, Kind::Ack);
+        self.waiting.make_contiguous().sort_by_key(acks);
         for waiting in self.waiting.drain(..) {
             if let Some(last) = folded.last_mut()
                 && last.from >= self.labels.cursor
@@ -123,15 +145,17 @@ impl Lane {
                 )
             {
                 last.to = waiting.to;
-                last.head.add(&waiting.head);
+                last.header.add(&waiting.header);
             } else {
                 folded.push(waiting);
             }
         }
-        self.waiting = folded;
+        folded.sort_by_key(|w| w.from);
+        self.waiting = folded.into();
         if self.waiting.len() > limits::WAITING_FRAMES / 2 {
-            // Holes all over the place: what comes later has no label.
-            self.labels.cursor = self.waiting[self.waiting.len() / 2].to;
+            // Gaps everywhere: what comes later has no label.
+            let middle = &self.waiting[self.waiting.len() / 2];
+            self.labels.cursor = self.labels.cursor.max(middle.to);
         }
     }
 }
@@ -147,7 +171,7 @@ pub(super) enum Progress {
     Bytes { from: i64, to: i64 },
     /// The FIN alone.
     Fin,
-    /// Nobody knows: the capture begins in the middle.
+    /// Not known: the capture begins in the middle.
     Unknown,
 }
 

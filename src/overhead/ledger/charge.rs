@@ -1,0 +1,293 @@
+//! Charging: a frame's bytes go to their cause and their owner, each once.
+
+use super::super::account::{Step, Term};
+use super::super::apportion::apportion_into;
+use super::super::cause::{Cause, Mechanism, Purpose};
+use super::super::label::{Label, Packet};
+use super::super::layer::Layer;
+use super::super::level::Measures;
+use super::super::ranges::Fresh;
+use super::Workspace;
+use super::connection::ConnectionLedger;
+use super::head::{Head, HeaderBytes, Payload};
+use super::stream::{Kind, Waiting};
+use crate::frame::Direction;
+
+/// What one control packet (or bytes without a label) has in a frame.
+#[derive(Debug)]
+pub(super) struct Portion {
+    packet: Option<Packet>,
+    owner: Option<u32>,
+    purpose: Purpose,
+    /// Its last byte is in the frame.
+    ends: bool,
+    new: Payload,
+    old: Payload,
+}
+
+impl Portion {
+    /// An empty one of a label, or of bytes without one.
+    fn of(label: Option<&Label>) -> Self {
+        Self {
+            packet: label.and_then(|l| l.packet),
+            owner: label.and_then(|l| l.owner()),
+            purpose: label.map_or(Purpose::Unknown, |l| l.purpose),
+            ends: false,
+            new: Payload::default(),
+            old: Payload::default(),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.new.bytes + self.old.bytes
+    }
+
+    /// Whether it is of the same control packet, or of none for the same thing.
+    fn is_of_same(&self, other: &Self) -> bool {
+        (self.packet, self.purpose, self.owner) == (other.packet, other.purpose, other.owner)
+    }
+}
+
+/// Another portion, which may go on with the one before.
+fn add(portions: &mut Vec<Portion>, portion: Portion) {
+    match portions.last_mut() {
+        Some(last) if last.is_of_same(&portion) => {
+            last.new.add(portion.new);
+            last.old.add(portion.old);
+            last.ends |= portion.ends;
+        }
+        _ => portions.push(portion),
+    }
+}
+
+/// Headers divided by weights. Its vectors are used again.
+#[derive(Debug, Default)]
+pub(super) struct Division {
+    weights: Vec<u64>,
+    l2: Vec<u64>,
+    l3: Vec<u64>,
+    packets: Vec<u64>,
+}
+
+impl Division {
+    fn divide(&mut self, header: &HeaderBytes) {
+        apportion_into(header.l2, &self.weights, &mut self.l2);
+        apportion_into(header.l3, &self.weights, &mut self.l3);
+        apportion_into(header.packets, &self.weights, &mut self.packets);
+    }
+
+    fn part(&self, i: usize) -> HeaderBytes {
+        HeaderBytes {
+            l2: self.l2[i],
+            l3: self.l3[i],
+            packets: self.packets[i],
+        }
+    }
+}
+
+impl ConnectionLedger {
+    /// Divides a frame among those whose bytes it carries or acknowledges.
+    pub(super) fn charge_frame(&mut self, stream: Direction, frame: &Waiting, ws: &mut Workspace) {
+        let mut portions = std::mem::take(&mut ws.portions);
+        portions.clear();
+        match &frame.kind {
+            Kind::Data(fresh) => {
+                self.carried(stream, frame.from, frame.to, fresh, ws, &mut portions);
+            }
+            Kind::Ack => self.acknowledged(stream, frame, &mut portions),
+        }
+        match &portions[..] {
+            // Often nothing is to be divided.
+            [portion] => self.charge_portion(frame, portion, frame.header, ws),
+            _ => {
+                let mut division = std::mem::take(&mut ws.division);
+                division.weights.clear();
+                match frame.kind {
+                    Kind::Data(_) => {
+                        let weights = portions.iter().map(|p| (p.bytes(), p.ends));
+                        ws.policy.share.weights(weights, &mut division.weights);
+                    }
+                    Kind::Ack => division.weights.extend(portions.iter().map(Portion::bytes)),
+                }
+                division.divide(&frame.header);
+                for (i, portion) in portions.iter().enumerate() {
+                    self.charge_portion(frame, portion, division.part(i), ws);
+                }
+                ws.division = division;
+            }
+        }
+        ws.portions = portions;
+    }
+
+    fn charge_portion(
+        &mut self,
+        frame: &Waiting,
+        portion: &Portion,
+        header: HeaderBytes,
+        ws: &Workspace,
+    ) {
+        let mut charge = |mechanism, measures: Measures| {
+            let cause = Cause(portion.purpose, mechanism);
+            let bytes = self.charge(frame.direction, cause, portion.owner, measures, ws);
+            if let Some(slot) = portion.owner {
+                self.open[slot as usize].step(Step {
+                    time: frame.time,
+                    direction: frame.direction,
+                    packet_type: portion.packet.map(|packet| packet.packet_type),
+                    cause,
+                    bytes,
+                });
+            }
+        };
+        let (new, old) = (portion.new, portion.old);
+        if let Kind::Ack = frame.kind {
+            charge(Mechanism::Ack, header.with(Payload::default()));
+        } else if old.bytes == 0 {
+            charge(Mechanism::Packet, header.with(new));
+        } else if new.bytes == 0 {
+            charge(Mechanism::Retx, header.with(old));
+        } else {
+            // In part seen before: so are its headers.
+            let mut division = Division {
+                weights: vec![new.bytes, old.bytes],
+                ..Division::default()
+            };
+            division.divide(&header);
+            charge(Mechanism::Packet, division.part(0).with(new));
+            charge(Mechanism::Retx, division.part(1).with(old));
+        }
+    }
+
+    /// The control packets whose bytes a frame carries.
+    fn carried(
+        &mut self,
+        stream: Direction,
+        from: i64,
+        to: i64,
+        fresh: &Fresh,
+        ws: &Workspace,
+        portions: &mut Vec<Portion>,
+    ) {
+        let level = ws.policy.level;
+        let layers = &mut self.layers;
+        let mut count = |layer, bytes| {
+            if level.counts(layer) {
+                layers.add(layer, bytes);
+            }
+        };
+        for range in self.streams[stream].labels.ranges(from, to) {
+            let (from, to) = (range.from, range.to);
+            let total = (to - from) as u64;
+            let new = fresh.within(from, to);
+            let mut portion = Portion::of(range.label);
+            let Some(label) = range.label else {
+                count(Layer::Unparsed, total);
+                portion.new.bytes = new;
+                portion.old.bytes = total - new;
+                self.doubts.unparsed += new;
+                self.doubts.forgotten += total - new;
+                add(portions, portion);
+                continue;
+            };
+            portion.ends = label.ends && label.end == to;
+            let mut all = Payload::other(total);
+            label.layers(from, to, |layer, bytes| {
+                count(layer, bytes);
+                all.mqtt += if layer.is_mqtt() { bytes } else { 0 };
+                all.app += if layer == Layer::App { bytes } else { 0 };
+            });
+            (portion.new, portion.old) = match new {
+                _ if new == total => (all, Payload::default()),
+                0 => (Payload::default(), all),
+                _ => {
+                    let part = |bytes: u64| bytes * new / total;
+                    let fresh = Payload {
+                        bytes: new,
+                        mqtt: part(all.mqtt),
+                        app: part(all.app),
+                    };
+                    let old = Payload {
+                        bytes: total - new,
+                        mqtt: all.mqtt - fresh.mqtt,
+                        app: all.app - fresh.app,
+                    };
+                    (fresh, old)
+                }
+            };
+            add(portions, portion);
+        }
+    }
+
+    /// The control packets whose bytes a frame acknowledges, and those bytes
+    /// that were not seen.
+    fn acknowledged(&self, stream: Direction, frame: &Waiting, portions: &mut Vec<Portion>) {
+        let stream = &self.streams[stream];
+        let mut push = |bytes: u64, label: Option<&Label>| {
+            if bytes > 0 {
+                let new = Payload::other(bytes);
+                add(
+                    portions,
+                    Portion {
+                        new,
+                        ..Portion::of(label)
+                    },
+                );
+            }
+        };
+        for range in stream.labels.ranges(frame.from, frame.to) {
+            let seen = stream.seen.within(range.from, range.to);
+            push(seen, range.label);
+            push((range.to - range.from) as u64 - seen, None);
+        }
+    }
+
+    /// Charges the connection with a frame whose payload (of a probe) has labels.
+    pub(super) fn charge_probe(
+        &mut self,
+        direction: Direction,
+        cause: Cause,
+        head: &Head,
+        offset: i64,
+        ws: &Workspace,
+    ) {
+        let mut portions = Vec::new();
+        let to = offset + head.payload as i64;
+        self.carried(direction, offset, to, &Fresh::Nothing, ws, &mut portions);
+        let mut payload = Payload::default();
+        portions.iter().for_each(|portion| payload.add(portion.old));
+        self.charge(direction, cause, None, head.bytes().with(payload), ws);
+    }
+
+    /// Charges the connection with a frame whose payload, if it has one, is no
+    /// MQTT.
+    pub(super) fn charge_whole(
+        &mut self,
+        direction: Direction,
+        cause: Cause,
+        head: &Head,
+        ws: &Workspace,
+    ) {
+        let measures = head.bytes().with(Payload::other(head.payload));
+        self.charge(direction, cause, None, measures, ws);
+    }
+
+    /// Every byte passes here once. Returns the bytes that count.
+    fn charge(
+        &mut self,
+        direction: Direction,
+        cause: Cause,
+        owner: Option<u32>,
+        measures: Measures,
+        ws: &Workspace,
+    ) -> u64 {
+        let bytes = ws.policy.level.of(&measures);
+        self.causes.add(cause, bytes);
+        let term = Term::of(cause, owner.is_some());
+        self.traffic.terms.add(term, direction, measures);
+        match owner {
+            Some(slot) => self.open[slot as usize].charge(direction, cause, bytes, &measures),
+            None => self.fixed += bytes,
+        }
+        bytes
+    }
+}

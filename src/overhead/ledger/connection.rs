@@ -1,0 +1,404 @@
+//! The ledger of one MQTT connection: each frame waits until it is known what
+//! its bytes are, and is then charged to those.
+//!
+//! ```text
+//! segment ─→ layers, what is new of it ──┐ waits for
+//! bare ACK ─→ what it newly acknowledges ┤ the labels
+//! control packet ─→ label ───────────────┴─→ portions ─→ cause, owner
+//! ```
+
+use super::super::Map;
+use super::super::account::{ConnectionAccount, Costs, Doubts, GroupKey, Ladder, Message, Terms};
+use super::super::carriage::Carriage;
+use super::super::cause::{Cause, Causes, Mechanism, Purpose};
+use super::super::label::{Label, is_of_exchange};
+use super::super::layer::{Layer, Layers};
+use super::super::ranges::Fresh;
+use super::super::traffic::{ConnectionTraffic, GroupTraffic};
+use super::super::wake::Wakes;
+use super::head::{Head, HeaderBytes};
+use super::message::Open;
+use super::stream::{Kind, Progress, StreamLedger, Waiting};
+use super::{Policy, Workspace};
+use crate::engine::{Captured, CapturedSegment, Span};
+use crate::facts::FrameFact;
+use crate::flow::Carried;
+use crate::frame::{Connection, Direction, PerDirection};
+use crate::mqtt::Version;
+use crate::net::{Endpoint, TcpFlags};
+
+/// The shortest Ethernet frame, without check sequence.
+const SHORTEST: u64 = 60;
+
+/// The ledger of one connection.
+#[derive(Debug)]
+pub(super) struct ConnectionLedger {
+    pub(super) number: u64,
+    client: Endpoint,
+    server: Endpoint,
+    client_id: Option<Box<[u8]>>,
+    version: Option<Version>,
+    frames: PerDirection<u64>,
+    pub(super) layers: Layers,
+    pub(super) causes: Causes,
+    /// Bytes that no message owns.
+    pub(super) fixed: u64,
+    pub(super) message_count: u64,
+    pub(super) orphans: u64,
+    pub(super) messages: Vec<Message>,
+    wakes: Wakes,
+    pub(super) streams: PerDirection<StreamLedger>,
+    /// Messages whose account is open, by slot.
+    pub(super) open: Vec<Open>,
+    pub(super) free: Vec<u32>,
+    pub(super) groups: Map<GroupKey, Box<GroupLedger>>,
+    pub(super) traffic: ConnectionTraffic,
+    pub(super) doubts: Doubts,
+    pub(super) ladders: Vec<Ladder>,
+    /// Frames shorter than Ethernet's shortest lack so many bytes.
+    short: u64,
+    /// What waits cannot get a label any more.
+    finished: bool,
+    is_from_start: bool,
+}
+
+/// Messages of a connection alike in topic, QoS and direction.
+#[derive(Debug, Default)]
+pub(super) struct GroupLedger {
+    pub(super) costs: Costs,
+    pub(super) by_alias: u64,
+    pub(super) traffic: GroupTraffic,
+}
+
+/// What is left of a connection that is over.
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub(super) account: ConnectionAccount,
+    pub(super) terms: Terms,
+    pub(super) wakes: Wakes,
+    pub(super) groups: Map<GroupKey, Box<GroupLedger>>,
+    pub(super) traffic: ConnectionTraffic,
+    pub(super) doubts: Doubts,
+    pub(super) ladders: Vec<Ladder>,
+    pub(super) short: u64,
+}
+
+impl ConnectionLedger {
+    pub(super) fn new(number: u64, client: Endpoint, server: Endpoint) -> Self {
+        Self {
+            number,
+            client,
+            server,
+            client_id: None,
+            version: None,
+            frames: PerDirection::default(),
+            layers: Layers::default(),
+            causes: Causes::default(),
+            fixed: 0,
+            message_count: 0,
+            orphans: 0,
+            messages: Vec::new(),
+            wakes: Wakes::default(),
+            streams: PerDirection::default(),
+            open: Vec::new(),
+            free: Vec::new(),
+            groups: Map::default(),
+            traffic: ConnectionTraffic::default(),
+            doubts: Doubts::default(),
+            ladders: Vec::new(),
+            short: 0,
+            finished: false,
+            is_from_start: false,
+        }
+    }
+
+    /// Learns what the connection turned out to be.
+    pub(super) fn learn(&mut self, connection: &Connection) {
+        if self.client_id.is_none() {
+            self.client_id = connection.client_id.clone();
+        }
+        self.version = connection.version.or(self.version);
+    }
+
+    /// Its Client Identifier, if known.
+    pub(super) fn client_id(&self) -> Option<&[u8]> {
+        self.client_id.as_deref()
+    }
+
+    /// A segment, with the frames that carried it.
+    pub(super) fn segment(
+        &mut self,
+        captured: &Captured<'_>,
+        segment: &CapturedSegment<'_>,
+        mut head: Head,
+        ws: &mut Workspace,
+    ) {
+        let carried = segment.carried;
+        let me = match segment.src == self.client {
+            true => Direction::Up,
+            false => Direction::Down,
+        };
+        let peer = me.reversed();
+        head.settle_fragments(carried.len.into());
+        let header = head.bytes();
+        self.count_frame(me, captured, &carried, &head, &header, &ws.policy);
+
+        let has = |flag| carried.flags.has(flag);
+        let stream = &mut self.streams[me];
+        let next = stream.seen.end().unwrap_or(0);
+        let to = carried.offset + i64::from(carried.len);
+        // Data on a RST is a message about the reset (RFC 1122, 4.2.2.12).
+        let in_stream = !has(TcpFlags::RST);
+        let fresh = match in_stream {
+            true => stream.seen.insert(carried.offset, to),
+            false => Fresh::Nothing,
+        };
+        stream.syn |= has(TcpFlags::SYN);
+        self.is_from_start |= has(TcpFlags::SYN);
+        if has(TcpFlags::FIN) {
+            stream.end_at(to);
+        }
+        let progress = match carried.acked {
+            Some(acked) => self.streams[peer].acknowledge(acked),
+            None => Progress::Unknown,
+        };
+        let waiting = |kind, from, to| Waiting {
+            kind,
+            direction: me,
+            from,
+            to,
+            header,
+            time: captured.time,
+        };
+
+        let is_control = has(TcpFlags::SYN) || has(TcpFlags::FIN) || has(TcpFlags::RST);
+        let control = |purpose| Cause(purpose, Mechanism::TcpCtl);
+        let is_old = carried.len <= 1 && fresh == Fresh::Nothing && carried.offset + 1 == next;
+        if is_old && !is_control && !progress.is_new() {
+            // A probe (RFC 9293, 3.8.4): its sender asks whether the peer lives.
+            self.streams[me].probed = true;
+            let cause = control(Purpose::Keepalive);
+            self.charge_probe(me, cause, &head, carried.offset, ws);
+        } else if head.payload > 0 && in_stream {
+            let to = carried.offset + head.payload as i64;
+            self.wait(me, waiting(Kind::Data(fresh), carried.offset, to), ws);
+        } else if head.payload > 0 {
+            let unknown = Cause(Purpose::Unknown, Mechanism::Packet);
+            if ws.policy.level.counts(Layer::Unparsed) {
+                self.layers.add(Layer::Unparsed, head.payload);
+            }
+            self.charge_whole(me, unknown, &head, ws);
+        } else if let (Progress::Bytes { from, to }, false) = (progress, is_control) {
+            self.wait(peer, waiting(Kind::Ack, from, to), ws);
+        } else {
+            let cause = match progress {
+                _ if has(TcpFlags::SYN) => control(Purpose::Setup),
+                _ if is_control => control(Purpose::Teardown),
+                Progress::Syn => control(Purpose::Setup),
+                Progress::Fin => control(Purpose::Teardown),
+                Progress::None if std::mem::take(&mut self.streams[peer].probed) => {
+                    control(Purpose::Keepalive)
+                }
+                Progress::None => Cause(Purpose::Recovery, Mechanism::DupAck),
+                Progress::Bytes { .. } | Progress::Unknown => {
+                    Cause(Purpose::Unknown, Mechanism::Ack)
+                }
+            };
+            self.charge_whole(me, cause, &head, ws);
+        }
+    }
+
+    /// What does not depend on what the payload is.
+    fn count_frame(
+        &mut self,
+        me: Direction,
+        captured: &Captured<'_>,
+        carried: &Carried,
+        head: &Head,
+        header: &HeaderBytes,
+        policy: &Policy,
+    ) {
+        self.wakes.packet(captured.time);
+        self.frames[me] += header.packets;
+        self.short += SHORTEST.saturating_sub(header.l2 + head.payload);
+        for (layer, bytes) in head.layers() {
+            if policy.level.counts(layer) {
+                self.layers.add(layer, bytes);
+            }
+        }
+        let is_syn = carried.flags.has(TcpFlags::SYN);
+        self.traffic.segment(me, is_syn, header, &captured.anatomy);
+        if let Some(mss) = captured.anatomy.mss {
+            self.streams[me].mss = Some(mss);
+        }
+        if let Some(mss) = self.streams[me.reversed()].mss.filter(|&mss| mss > 0)
+            && carried.len > u32::from(mss)
+        {
+            let room = u32::from(mss).saturating_sub(captured.anatomy.tcp_options);
+            self.doubts.offloaded += 1;
+            let more = u64::from(carried.len.div_ceil(room.max(1))) - 1;
+            self.doubts.offload_frames += more;
+            self.traffic.joined_segments[me] += more;
+        }
+    }
+
+    /// A control packet: what its bytes are, and whose.
+    pub(super) fn frame(&mut self, fact: &FrameFact<'_>, topic: u32, ws: &mut Workspace) {
+        let frame = fact.frame;
+        self.learn(frame.connection);
+        let direction = frame.direction;
+        let mut label = Label::of(frame);
+        if is_of_exchange(frame.header.packet_type())
+            && let Some(owner) = self.owner(fact, topic, label.properties(), ws)
+        {
+            let open = &mut self.open[owner.slot as usize];
+            open.labels += 1;
+            open.is_incomplete &= !owner.completes;
+            label.set_owner(owner.slot);
+        }
+        self.traffic.frame(frame);
+        match self.streams[direction].carriage.take() {
+            None => self.push_label(direction, label, ws),
+            Some(mut carriage) => {
+                let share = ws.policy.share;
+                carriage.packet(label, share, &mut |label| self.label(direction, label, ws));
+                self.put_back(direction, carriage, ws);
+            }
+        }
+        self.settle(direction, ws);
+    }
+
+    /// What a range of a stream with layers below MQTT is.
+    pub(super) fn span(&mut self, span: &Span<'_>, ws: &mut Workspace) {
+        let direction = span.direction;
+        let mut carriage = self.streams[direction].carriage.take().unwrap_or_default();
+        let share = ws.policy.share;
+        carriage.span(span.range, span.kind, share, &mut |label| {
+            self.label(direction, label, ws);
+        });
+        self.put_back(direction, carriage, ws);
+        self.settle(direction, ws);
+    }
+
+    /// A label of what carries MQTT, or of a part of a control packet.
+    fn label(&mut self, direction: Direction, label: Label, ws: &mut Workspace) {
+        if let Some(slot) = label.owner() {
+            self.open[slot as usize].labels += 1;
+        }
+        if label.packet.is_some() {
+            let carriers = label.parts.iter().filter(|(layer, _)| layer.is_carrier());
+            let bytes: u64 = carriers.map(|(_, bytes)| u64::from(bytes)).sum();
+            self.traffic.carriers[direction] += bytes;
+        }
+        self.push_label(direction, label, ws);
+    }
+
+    /// Adds a label, and drops those that are not needed any more.
+    fn push_label(&mut self, direction: Direction, label: Label, ws: &mut Workspace) {
+        while let Some(dropped) = self.streams[direction].prune() {
+            if let Some(owner) = dropped.owner() {
+                self.unname(owner, ws);
+            }
+        }
+        self.streams[direction].labels.push(label);
+    }
+
+    fn put_back(&mut self, direction: Direction, mut carriage: Box<Carriage>, ws: &mut Workspace) {
+        for owner in carriage.take_released() {
+            self.unname(owner, ws);
+        }
+        self.streams[direction].carriage = Some(carriage);
+    }
+
+    /// Has a frame wait, or charges it if its labels are there.
+    fn wait(&mut self, stream: Direction, waiting: Waiting, ws: &mut Workspace) {
+        if self.finished || waiting.to <= self.streams[stream].labels.cursor {
+            self.charge_frame(stream, &waiting, ws);
+            return;
+        }
+        self.streams[stream].wait(waiting);
+        self.settle(stream, ws);
+    }
+
+    /// Charges what waits and has its labels now.
+    fn settle(&mut self, stream: Direction, ws: &mut Workspace) {
+        loop {
+            let cursor = match self.finished {
+                true => i64::MAX,
+                false => self.streams[stream].labels.cursor,
+            };
+            let Some(frame) = self.streams[stream].next_ready(cursor) else {
+                return;
+            };
+            self.charge_frame(stream, &frame, ws);
+        }
+    }
+
+    /// The connection is over, as far as its streams go: what waits gets no
+    /// label any more. Stragglers may still come.
+    pub(super) fn finish(&mut self, ws: &mut Workspace) {
+        if self.finished {
+            return;
+        }
+        for direction in Direction::ALL {
+            if let Some(mut carriage) = self.streams[direction].carriage.take() {
+                let share = ws.policy.share;
+                carriage.finish(share, &mut |label| self.label(direction, label, ws));
+                self.put_back(direction, carriage, ws);
+            }
+        }
+        self.finished = true;
+        for direction in Direction::ALL {
+            self.settle(direction, ws);
+            self.streams[direction].shrink();
+        }
+        self.open.shrink_to_fit();
+    }
+
+    /// Whether the connection is over, as far as its streams go.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Nothing more comes.
+    pub(super) fn close(mut self, ws: &mut Workspace) -> Closed {
+        self.finish(ws);
+        for slot in 0..self.open.len() {
+            self.retire(slot as u32, ws);
+        }
+        self.doubts.one_sided = u64::from(self.frames.up == 0 || self.frames.down == 0);
+        self.doubts.joined = u64::from(!self.is_from_start);
+        self.messages.sort_unstable_by_key(|message| message.number);
+        self.traffic.close(
+            self.version,
+            self.is_from_start,
+            self.client_id.as_deref(),
+            self.client,
+        );
+        let terms = self.traffic.terms;
+        Closed {
+            account: ConnectionAccount {
+                number: self.number,
+                client: self.client,
+                server: self.server,
+                client_id: self.client_id,
+                version: self.version,
+                frames: self.frames,
+                bytes: PerDirection::from_fn(|direction| terms.total(direction)),
+                layers: self.layers,
+                causes: self.causes,
+                fixed: self.fixed,
+                message_count: self.message_count,
+                orphans: self.orphans,
+                messages: self.messages,
+            },
+            terms,
+            wakes: self.wakes,
+            groups: self.groups,
+            traffic: self.traffic,
+            doubts: self.doubts,
+            ladders: self.ladders,
+            short: self.short,
+        }
+    }
+}

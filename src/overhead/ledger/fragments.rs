@@ -1,0 +1,42 @@
+//! IP fragments that wait for the segment they are joined into.
+
+use std::collections::VecDeque;
+
+use super::super::Map;
+use super::super::level::Measures;
+use super::head::Head;
+use crate::limits;
+use crate::packet::PacketRef;
+
+/// Frames that wait for the rest of their IP datagram.
+#[derive(Debug, Default)]
+pub(super) struct Fragments {
+    waiting: Map<PacketRef, (Head, Measures)>,
+    order: VecDeque<PacketRef>,
+}
+
+impl Fragments {
+    /// Keeps one; returns what was dropped to make room for it.
+    pub(super) fn hold(&mut self, packet: PacketRef, head: Head, whole: Measures) -> Measures {
+        self.waiting.insert(packet, (head, whole));
+        self.order.push_back(packet);
+        let mut dropped = Measures::default();
+        while self.order.len() > limits::WAITING_FRAGMENTS {
+            let oldest = self.order.pop_front();
+            if let Some((_, measures)) = oldest.and_then(|packet| self.waiting.remove(&packet)) {
+                dropped += measures;
+            }
+        }
+        dropped
+    }
+
+    /// One that was joined into a segment.
+    pub(super) fn take(&mut self, packet: PacketRef) -> Option<(Head, Measures)> {
+        self.waiting.remove(&packet)
+    }
+
+    /// All that still wait.
+    pub(super) fn rest(&self) -> Measures {
+        self.waiting.values().map(|(_, measures)| *measures).sum()
+    }
+}

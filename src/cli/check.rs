@@ -282,6 +282,7 @@ impl CheckPlan {
                 selection: selecting.selection()?,
                 budgets,
                 live,
+                ..rules::Options::default()
             },
             costs,
             format,

@@ -358,7 +358,7 @@ impl<'a, J: Job> Pass<'a, J> {
         let options = job.options();
         let facts = needs_facts.then(|| {
             let sinks = (job.sink(), &mut *watch);
-            Facts::new(reading.engine.clone(), options, &sinks)
+            Facts::new(reading.engine.clone(), options.clone(), &sinks)
         });
         Self {
             facts,

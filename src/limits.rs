@@ -191,6 +191,8 @@ pub const SAMPLED_TOPICS: usize = 64;
 /// Ended exchanges that `check` remembers for each direction of a session, to
 /// tell late copies of an answer from answers to nothing.
 pub const ENDED_EXCHANGES: usize = 64;
+/// Reasons for which `check` waits for one connection to be closed.
+pub const CLOSE_CAUSES: usize = 4;
 /// Sessions without a connection that `check` remembers.
 pub const SESSIONS: usize = 1 << 16;
 /// Subscriptions and exchanges of all these: about 128 MiB.

@@ -370,7 +370,7 @@ fn rules_with_nothing_to_judge() {
     assert_eq!(of_websocket(&judged(plain)), 0);
     assert_eq!(of_websocket(&judged(&format!("! websocket\n{plain}"))), 3);
 
-    let left_open = "> CONNECT client=c\n< CONNACK\n> DISCONNECT\n! wait 30s\n< PINGRESP";
+    let left_open = "> CONNECT client=c\n< CONNACK\n> DISCONNECT\n! wait 10s\n< PINGRESP\n! wait 10s\n< PINGRESP";
     let rules = judged(left_open);
     assert!(rules.contains(&"disconnect-then-close"), "{rules:?}");
     for other in ["refused-then-close", "takeover", "websocket-text-accepted"] {

@@ -282,6 +282,7 @@ impl CheckPlan {
                 selection: reading.selection.clone(),
                 budgets,
                 live,
+                ..rules::Options::default()
             },
             costs,
             format,

@@ -383,7 +383,7 @@ impl<'a, J: Job> Pass<'a, J> {
         let options = job.options();
         let facts = needs_facts.then(|| {
             let sinks = (job.sink(), &mut *watch, &mut *unmatched);
-            Facts::new(reading.engine.clone(), options, &sinks)
+            Facts::new(reading.engine.clone(), options.clone(), &sinks)
         });
         Self {
             facts,

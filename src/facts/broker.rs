@@ -6,7 +6,9 @@
 //! plug-ins, and are fed by connections nobody captured, rules make warnings
 //! of it at most.
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
+use std::ops::Deref;
 use std::rc::Rc;
 
 use crate::frame::MQTTFrame;
@@ -15,14 +17,19 @@ use crate::mqtt::{ControlPacket, Properties, PropertyValue};
 use crate::net::Endpoint;
 use crate::time::Timestamp;
 
+use super::delivered::Delivered;
 use super::properties as p;
+use super::resume::LeftWill;
 use super::seen::Seen;
+use super::topic_tree::TopicTree;
 
 /// A message that a client gave to the server.
 #[derive(Clone, Debug)]
 pub struct Publication {
-    /// Its PUBLISH; of a will the last packet of its connection.
+    /// Its PUBLISH; of a will its CONNECT.
     pub seen: Seen,
+    /// What tells its message from others.
+    pub(super) key: u64,
     /// Topic Name.
     pub topic: Box<[u8]>,
     /// Published with this QoS.
@@ -35,8 +42,18 @@ pub struct Publication {
     pub expiry: Option<u32>,
     /// The properties that servers pass on.
     pub carried: Carried,
-    /// Place among the publications of its server.
+    /// It has no payload.
+    pub empty: bool,
+    /// Place among the publications of its server; 0 of a will.
     pub order: u64,
+    /// How often its PUBLISH was sent again with DUP 1 on its connection, and
+    /// of QoS 2 before PUBREL.
+    pub resent: Cell<u32>,
+    /// It was sent again in another way, and may be taken for a new message.
+    pub returned: Cell<bool>,
+    /// The member of a shared subscription that got it: share, connection and
+    /// time.
+    pub(super) member: Cell<Option<(u64, u64, Timestamp)>>,
 }
 
 impl Publication {
@@ -102,8 +119,8 @@ pub struct Delivery {
     pub publication: Option<Rc<Publication>>,
     /// There are several that it may come from.
     pub ambiguous: bool,
-    /// How often this client got it before.
-    pub earlier: u32,
+    /// The latest of the deliveries of it on this connection before.
+    pub before: Option<Timestamp>,
     /// A publication of the same topic, publisher and QoS that was delivered
     /// on this connection before, although it was published later.
     pub overtaken_by: Option<Seen>,
@@ -112,15 +129,62 @@ pub struct Delivery {
     pub retained: Option<Seen>,
     /// Whether this is that message.
     pub is_latest_retained: bool,
-    /// It is the will of a client that had sent DISCONNECT, and nobody
-    /// published it.
-    pub dropped_will: Option<Seen>,
+    /// It is a will that is not wanted any more, and nobody published it.
+    pub unwanted_will: Option<UnwantedWill>,
+    /// The connection of another member of the shared subscription, to which
+    /// the message went before, and when.
+    pub other_member: Option<(u64, Timestamp)>,
+}
+
+/// Why a will should not have been published.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnwantedWill {
+    /// Its client had sent DISCONNECT with 0x00.
+    Disconnected(Seen),
+    /// Its client came back before the Will Delay Interval was over.
+    CameBack(Seen),
+}
+
+/// A will, from the CONNACK of its client on.
+#[derive(Debug)]
+struct KeptWill {
+    publication: Rc<Publication>,
+    client_id: Box<[u8]>,
+    state: WillState,
+}
+
+/// What became of a will.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum WillState {
+    /// Its connection is open, or nobody saw how it ended.
+    Pending,
+    /// It has to be published at this time, and not before.
+    Due(Timestamp),
+    /// It was delivered to somebody.
+    Delivered,
+    /// It must not be published.
+    Unwanted(UnwantedWill),
+}
+
+/// The last message published to a topic with RETAIN 1.
+#[derive(Clone, Debug)]
+pub(super) struct Retained {
+    pub(super) publication: Rc<Publication>,
+    /// When the server is known to have accepted it.
+    pub(super) accepted: Option<Timestamp>,
+}
+
+impl Deref for Retained {
+    type Target = Publication;
+
+    fn deref(&self) -> &Publication {
+        &self.publication
+    }
 }
 
 /// A publication among those of its server.
 #[derive(Debug)]
 struct Kept {
-    key: u64,
     publication: Rc<Publication>,
     /// The one before it with the same key, which may be forgotten.
     previous: u64,
@@ -130,7 +194,7 @@ struct Kept {
 /// for longest.
 #[derive(Debug, Default)]
 pub(super) struct Brokers {
-    brokers: HashMap<Endpoint, (Broker, u64)>,
+    brokers: HashMap<Endpoint, (Broker, u64), foldhash::fast::FixedState>,
     turns: u64,
     /// How many were forgotten.
     pub(super) forgotten: u64,
@@ -168,89 +232,206 @@ pub(super) struct Broker {
     published: u64,
     /// Bytes that publications hold.
     held: usize,
-    retained: HashMap<Box<[u8]>, (u64, Seen, bool)>,
-    retained_held: usize,
-    dropped_wills: HashMap<u64, Seen>,
+    retained: RetainedMessages,
+    wills: HashMap<u64, Vec<KeptWill>, foldhash::fast::FixedState>,
+    /// Keys of wills, the oldest first.
+    will_order: VecDeque<u64>,
+}
+
+/// The retained messages of a server, as far as they were seen.
+#[derive(Debug, Default)]
+struct RetainedMessages {
+    places: HashMap<Box<[u8]>, u32, foldhash::fast::FixedState>,
+    all: Vec<Option<Retained>>,
+    topics: TopicTree<u32>,
+    held: usize,
+}
+
+impl RetainedMessages {
+    fn get(&self, topic: &[u8]) -> Option<&Retained> {
+        self.all[*self.places.get(topic)? as usize].as_ref()
+    }
+
+    fn get_mut(&mut self, topic: &[u8]) -> Option<&mut Option<Retained>> {
+        self.all.get_mut(*self.places.get(topic)? as usize)
+    }
+
+    fn set(&mut self, message: Retained) {
+        let topic = &message.publication.topic;
+        if let Some(known) = self.places.get(topic) {
+            self.all[*known as usize] = Some(message);
+            return;
+        }
+        let room = self.all.len() < limits::PUBLICATIONS
+            && self.held < limits::PUBLICATION_BYTES
+            && TopicTree::<u32>::takes(topic);
+        if room {
+            let at = self.all.len() as u32;
+            self.held += topic.len();
+            self.topics.insert(topic, at);
+            self.places.insert(topic.clone(), at);
+            self.all.push(Some(message));
+        }
+    }
 }
 
 impl Broker {
-    /// A client publishes; `key` is of topic and payload.
-    pub(super) fn publish(&mut self, frame: &MQTTFrame<'_>, key: u64) {
+    /// A client publishes; `key` is of topic and payload, and `released` means
+    /// that PUBREL was sent before.
+    pub(super) fn publish(&mut self, frame: &MQTTFrame<'_>, key: u64, released: bool) {
         let (ControlPacket::Publish(publish), Some(topic)) = (&frame.packet, frame.topic) else {
             return;
         };
         // A second copy is not a second message.
-        if frame.header.dup() && self.by_key.contains_key(&key) {
+        if frame.header.dup()
+            && let Some((latest, _)) = self.by_key.get(&key)
+        {
+            if let Some(kept) = self.kept(*latest) {
+                let publication = &kept.publication;
+                let here = publication.seen.connection == frame.connection.number;
+                match here && !released {
+                    true => publication.resent.set(publication.resent.get() + 1),
+                    false => publication.returned.set(true),
+                }
+            }
             return;
         }
-        let retain = frame.header.retain();
-        let empty = publish.payload_len == Some(0);
-        self.add(
+        self.add(Publication {
+            seen: Seen::of(frame),
             key,
-            Publication {
-                seen: Seen::of(frame),
-                topic: topic.bytes().into(),
-                qos: frame.header.qos(),
-                retain,
-                will: false,
-                expiry: p::number(publish.properties, p::MESSAGE_EXPIRY),
-                carried: Carried::of(publish.properties),
-                order: 0,
-            },
-            empty,
-        );
+            topic: topic.bytes().into(),
+            qos: frame.header.qos(),
+            retain: frame.header.retain(),
+            will: false,
+            expiry: p::number(publish.properties, p::MESSAGE_EXPIRY),
+            carried: Carried::of(publish.properties),
+            empty: publish.payload_len == Some(0),
+            order: 0,
+            resent: Cell::new(0),
+            returned: Cell::new(false),
+            member: Cell::new(None),
+        });
     }
 
-    pub(super) fn add(
-        &mut self,
-        key: u64,
-        mut publication: Publication,
-        empty: bool,
-    ) -> Rc<Publication> {
+    fn add(&mut self, mut publication: Publication) {
         self.published += 1;
         publication.order = self.published;
         let publication = Rc::new(publication);
         if publication.retain {
-            let latest = (key, publication.seen, empty);
-            let room = self.retained.len() < limits::PUBLICATIONS
-                && self.retained_held < limits::PUBLICATION_BYTES;
-            if let Some(known) = self.retained.get_mut(&publication.topic) {
-                *known = latest;
-            } else if room {
-                self.retained_held += publication.topic.len();
-                self.retained.insert(publication.topic.clone(), latest);
-            }
+            self.retained.set(Retained {
+                publication: publication.clone(),
+                accepted: None,
+            });
         }
         self.held += publication.held();
-        let (latest, count) = self.by_key.entry(key).or_default();
-        self.publications.push_back(Kept {
-            key,
-            publication: publication.clone(),
-            previous: std::mem::replace(latest, publication.order),
-        });
+        let (latest, count) = self.by_key.entry(publication.key).or_default();
+        let previous = std::mem::replace(latest, publication.order);
         *count += 1;
+        self.publications.push_back(Kept {
+            publication,
+            previous,
+        });
         while self.publications.len() > limits::PUBLICATIONS
             || self.held > limits::PUBLICATION_BYTES
         {
-            let Some(oldest) = self.publications.pop_front() else {
+            let Some(Kept { publication, .. }) = self.publications.pop_front() else {
                 break;
             };
-            self.held -= oldest.publication.held();
-            if let Some((_, count)) = self.by_key.get_mut(&oldest.key) {
+            self.held -= publication.held();
+            if let Some((_, count)) = self.by_key.get_mut(&publication.key) {
                 *count -= 1;
                 if *count == 0 {
-                    self.by_key.remove(&oldest.key);
+                    self.by_key.remove(&publication.key);
                 }
             }
         }
-        publication
     }
 
-    /// A client has said that its will is not wanted.
-    pub(super) fn drop_will(&mut self, key: u64, by: Seen) {
-        if self.dropped_wills.len() < limits::PUBLICATIONS {
-            self.dropped_wills.insert(key, by);
+    /// The server has answered a publication: it is accepted, or refused.
+    pub(super) fn answered(&mut self, publication: &Publication, accepted: bool, at: Timestamp) {
+        if let Some(slot) = self.retained.get_mut(&publication.topic)
+            && let Some(message) = slot
+            && message.seen == publication.seen
+        {
+            match accepted {
+                true => message.accepted = Some(at),
+                // What is retained now is what was before, which is not kept.
+                false => *slot = None,
+            }
         }
+    }
+
+    /// A client with a will was accepted. It replaces what the client asked for
+    /// on earlier connections, unless that may still be published.
+    pub(super) fn will(&mut self, client_id: &[u8], publication: Publication) {
+        let key = publication.key;
+        if self.will_order.len() >= limits::PUBLICATIONS
+            && let Some(oldest) = self.will_order.pop_front()
+            && let Some(wills) = self.wills.get_mut(&oldest)
+        {
+            wills.remove(0);
+            if wills.is_empty() {
+                self.wills.remove(&oldest);
+            }
+        }
+        let wills = self.wills.entry(key).or_default();
+        let before = wills.len();
+        wills.retain(|will| {
+            *will.client_id != *client_id || matches!(will.state, WillState::Due(_))
+        });
+        let mut gone = before - wills.len();
+        self.will_order.retain(|other| {
+            let goes = gone > 0 && *other == key;
+            gone -= usize::from(goes);
+            !goes
+        });
+        wills.push(KeptWill {
+            publication: Rc::new(publication),
+            client_id: client_id.into(),
+            state: WillState::Pending,
+        });
+        self.will_order.push_back(key);
+    }
+
+    /// What became of the will of a CONNECT; the will, if it is still kept.
+    pub(super) fn set_will(
+        &mut self,
+        key: u64,
+        connect: Seen,
+        state: WillState,
+    ) -> Option<Rc<Publication>> {
+        let wills = self.wills.get_mut(&key)?;
+        let will = wills
+            .iter_mut()
+            .find(|will| will.publication.seen == connect)?;
+        will.state = state;
+        let publication = will.publication.clone();
+        if let WillState::Due(at) = state
+            && publication.retain
+        {
+            self.retained.set(Retained {
+                publication: publication.clone(),
+                accepted: Some(at),
+            });
+        }
+        Some(publication)
+    }
+
+    /// A client has come back to its session: its will of the connection
+    /// before, whose delay is not over, is not published. Whether there is one.
+    pub(super) fn came_back(&mut self, connect: Seen, will: LeftWill) -> bool {
+        let Some(wills) = self.wills.get_mut(&will.key) else {
+            return false;
+        };
+        let waits = |kept: &&mut KeptWill| {
+            kept.publication.seen == will.connect
+                && matches!(kept.state, WillState::Due(at) if at > connect.time)
+        };
+        let Some(kept) = wills.iter_mut().find(waits) else {
+            return false;
+        };
+        kept.state = WillState::Unwanted(UnwantedWill::CameBack(connect));
+        true
     }
 
     /// The publication of that PUBLISH.
@@ -265,6 +446,12 @@ impl Broker {
         None
     }
 
+    /// The topic of a message that was published, or is a will.
+    pub(super) fn topic_of(&self, key: u64) -> Option<&[u8]> {
+        let order = self.by_key.get(&key)?.0;
+        Some(&self.kept(order)?.publication.topic)
+    }
+
     /// The publication at that place, unless it is forgotten.
     fn kept(&self, order: u64) -> Option<&Kept> {
         let first = self.publications.front()?.publication.order;
@@ -274,127 +461,58 @@ impl Broker {
 
     /// A server delivers.
     pub(super) fn deliver(
-        &self,
+        &mut self,
         frame: &MQTTFrame<'_>,
         key: u64,
         delivered: &mut Delivered,
     ) -> Delivery {
         let (latest, count) = self.by_key.get(&key).copied().unwrap_or_default();
-        let publication = match count {
-            1 => self.kept(latest).map(|kept| kept.publication.clone()),
+        let mut wills = self.wills.get_mut(&key);
+        let of_wills = wills.as_ref().map_or(0, |wills| wills.len());
+        let mut unwanted_will = None;
+        let publication = match (count, of_wills) {
+            (1, 0) => self.kept(latest).map(|kept| kept.publication.clone()),
+            // Whether its connection was seen to end before or after.
+            (0, 1) => wills.as_mut().and_then(|wills| {
+                let will = &mut wills[0];
+                match will.state {
+                    WillState::Unwanted(why) => {
+                        unwanted_will = Some(why);
+                        return None;
+                    }
+                    WillState::Due(_) => will.state = WillState::Delivered,
+                    WillState::Pending | WillState::Delivered => {}
+                }
+                Some(will.publication.clone())
+            }),
             _ => None,
         };
         let retained = frame
             .topic
             .and_then(|topic| self.retained.get(topic.bytes()));
-        let dropped = self.dropped_wills.get(&key).copied();
         let overtaken_by = publication.as_ref().and_then(|publication| {
-            let live = !frame.header.retain() && !frame.header.dup();
+            let live = !frame.header.retain() && !frame.header.dup() && !publication.will;
             live.then(|| delivered.in_order(publication)).flatten()
         });
         Delivery {
-            ambiguous: count > 1,
-            earlier: delivered.again(key, frame.time),
+            ambiguous: count as usize + of_wills > 1,
+            before: delivered.again(key, frame),
             overtaken_by,
-            retained: retained.map(|(_, seen, _)| *seen),
-            is_latest_retained: retained.is_some_and(|(latest, ..)| *latest == key),
-            dropped_will: dropped.filter(|_| count == 0),
+            retained: retained.map(|retained| retained.seen),
+            is_latest_retained: retained.is_some_and(|retained| retained.key == key),
+            unwanted_will,
+            other_member: None,
             publication,
         }
     }
 
-    /// The retained messages that match, by key.
-    pub(super) fn retained(&self) -> impl Iterator<Item = (&[u8], u64, Seen)> {
-        self.retained
-            .iter()
-            .filter(|(_, (_, _, empty))| !empty)
-            .map(|(topic, (key, seen, _))| (&**topic, *key, *seen))
-    }
-}
-
-/// What deliveries keep the order of: a publisher's connection, QoS and topic.
-type Order = (u64, u8, Box<[u8]>);
-
-/// What was delivered on a connection.
-#[derive(Debug, Default)]
-pub(super) struct Delivered {
-    recent: VecDeque<(u64, Timestamp)>,
-    /// The latest publication.
-    latest: HashMap<Order, (u64, Seen)>,
-    /// What should still come.
-    expected: Vec<Expected>,
-}
-
-/// A delivery that should come.
-#[derive(Clone, Debug)]
-pub(super) struct Expected {
-    pub(super) key: u64,
-    pub(super) because: Because,
-    /// Its publication, or the SUBSCRIBE that asks for it.
-    pub(super) of: Seen,
-    /// From when on it is due.
-    pub(super) since: Timestamp,
-}
-
-/// Why a delivery should come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Because {
-    /// It was published to a topic that the client is subscribed to.
-    Published,
-    /// It is retained, and the client has subscribed.
-    Retained,
-    /// It is the will of a client that went away.
-    Will,
-}
-
-impl Delivered {
-    fn again(&mut self, key: u64, time: Timestamp) -> u32 {
-        let before = self
-            .recent
-            .iter()
-            .filter(|(other, _)| *other == key)
-            .count();
-        if self.recent.len() == limits::DELIVERIES {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((key, time));
-        self.expected.retain(|expected| expected.key != key);
-        before as u32
-    }
-
-    fn in_order(&mut self, publication: &Publication) -> Option<Seen> {
-        if self.latest.len() >= limits::DELIVERIES {
-            self.latest.clear();
-        }
-        let at = (
-            publication.seen.connection,
-            publication.qos,
-            publication.topic.clone(),
-        );
-        let latest = self
-            .latest
-            .entry(at)
-            .or_insert((publication.order, publication.seen));
-        if publication.order < latest.0 {
-            return Some(latest.1);
-        }
-        *latest = (publication.order, publication.seen);
-        None
-    }
-
-    /// Something should come, unless it has come since it was published.
-    pub(super) fn expect(&mut self, expected: Expected) {
-        let published = match expected.because {
-            Because::Published | Because::Will => expected.of.time,
-            Because::Retained => expected.since,
-        };
-        let came = |(key, time): &(u64, Timestamp)| *key == expected.key && *time >= published;
-        if self.expected.len() < limits::DELIVERIES && !self.recent.iter().any(came) {
-            self.expected.push(expected);
-        }
-    }
-
-    pub(super) fn expected(&self) -> &[Expected] {
-        &self.expected
+    /// Retained messages whose topic a filter matches, as many as are asked for.
+    pub(super) fn retained_by(&self, filter: &[u8], most: usize) -> Vec<&Retained> {
+        let mut found = Vec::new();
+        self.retained.topics.matched_by(filter, |at| {
+            found.extend(self.retained.all[at as usize].as_ref());
+            found.len() < most
+        });
+        found
     }
 }

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::event::{CloseReason, EventKind};
+use crate::event::EventKind;
 use crate::flow::TcpFact;
 use crate::frame::{Connection, Direction, MQTTFrame, PerDirection};
 use crate::layer::Note;
@@ -20,8 +20,11 @@ use crate::net::Endpoint;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
-use super::broker::{Because, Delivered, Publication};
-use super::deadline::{Deadline, Told};
+use super::broker::Publication;
+use super::close::{Cause, CloseDues};
+use super::deadline::Told;
+use super::delivered::Delivered;
+use super::delivery::digest;
 use super::doubt::{Doubt, Reason};
 use super::exchange::{AckStep, Exchange, PublishStep};
 use super::negotiated::{Acceptance, Opening};
@@ -33,8 +36,6 @@ use super::session::{Earlier, Key, Session};
 /// Seconds after which something that had to happen at once (a close, an
 /// answer to SUBSCRIBE) counts as not happening. The specifications give none.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// The same for a connection that had to be closed.
-pub const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long after TCP has acknowledged a packet its receiver may not have read
 /// it.
 pub const READING: Duration = Duration::from_secs(1);
@@ -68,7 +69,7 @@ pub struct ConnectionFacts {
     pub fin: PerDirection<Option<Timestamp>>,
     /// The peer has acknowledged one more than the last frame's end: a FIN, also
     /// one that was not captured, or the first byte of what was not read.
-    fin_acked: PerDirection<bool>,
+    pub(super) fin_acked: PerDirection<bool>,
     /// One side had no room for more bytes at some time.
     pub zero_window: bool,
     /// The packet with the first text message of the WebSocket that went this
@@ -92,12 +93,21 @@ pub struct ConnectionFacts {
     pub auth_continues: bool,
     /// Session Expiry Interval of the client's DISCONNECT.
     pub expiry_at_disconnect: Option<u32>,
+    /// The first PUBLISH of QoS 1 or 2 each way that is not sent again.
+    pub fresh: PerDirection<Option<Seen>>,
+    /// How long an answer without a time limit may take.
+    pub patience: Duration,
     pub(super) pings: VecDeque<Ping>,
     pings_open: u64,
-    acked: PerDirection<(u64, Timestamp)>,
+    /// A PINGRESP was read before its PINGREQ, which ends no further than here.
+    early_pingresp: Option<u64>,
+    pub(super) acked: PerDirection<(u64, Timestamp)>,
     unacked: PerDirection<VecDeque<(u64, What)>>,
-    alive: PerDirection<Timestamp>,
-    close_due: Vec<CloseDue>,
+    /// When each side was last seen.
+    pub(super) alive: PerDirection<Timestamp>,
+    pub(super) close_due: CloseDues,
+    /// Which side reset the connection, by the direction it sends in, and when.
+    pub(super) reset: Option<(Direction, Timestamp)>,
     pub(super) delivered: Delivered,
     pub(super) key: Option<Key>,
     /// The connection that has the session now.
@@ -157,172 +167,28 @@ pub enum Step {
     Pingresp {
         /// Whether one did.
         asked: bool,
+        /// The PINGREQ, if it was followed.
+        ping: Option<Seen>,
     },
 }
 
-/// A connection that one side had to close.
-#[derive(Clone, Debug)]
-pub struct CloseDue {
-    /// Why.
-    pub cause: Cause,
-    /// Which side, by the direction it sends in.
-    pub by: Direction,
-    /// The packet that made it due.
-    pub seen: Seen,
-    /// When that side knew.
-    known: Option<Timestamp>,
-    /// In which direction that packet went.
-    direction: Direction,
-    told: bool,
-}
-
-/// Why a connection had to be closed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cause {
-    /// The server refused it, by CONNACK.
-    Refused,
-    /// This side sent DISCONNECT.
-    Disconnected,
-    /// A second CONNECT.
-    SecondConnect,
-    /// A Malformed Packet, by the code of the defect.
-    Malformed(&'static str),
-    /// A CONNECT with such a defect.
-    MalformedConnect(&'static str),
-    /// A protocol level that no version has.
-    UnsupportedLevel,
-    /// Another connection of the same client was accepted.
-    TakenOver,
-    /// A text message of a WebSocket.
-    TextMessage,
-}
-
-/// What a rule for overdue answers is asked.
-#[derive(Debug)]
-pub struct Overdue<'a> {
-    /// The connection.
-    pub connection: &'a ConnectionFacts,
-    /// What should have come.
-    pub expected: PacketType,
-    /// From which side, by the direction it sends in.
-    pub by: Direction,
-    /// What it should have answered.
-    pub request: Seen,
-    /// Packet Identifier.
-    pub id: Option<u16>,
-    /// QoS of a PUBLISH.
-    pub qos: u8,
-    /// How the connection ended.
-    pub ending: Ending,
-    /// When TCP acknowledged the request.
-    pub acked: Option<Timestamp>,
-    /// How long both ends were open after that.
-    pub waited: Duration,
-    /// It belongs to an earlier connection and was not sent again.
-    pub carried: bool,
-    /// Which way the PUBLISH went, if it is about one.
-    pub of: Option<Direction>,
-    /// Why an answer may be there all the same.
-    pub doubt: Doubt,
-    /// How long ago it was asked for, as far as both ends were seen since.
-    pub age: Duration,
-    /// The time that is up; `None` when nothing more can come.
-    pub deadline: Option<Deadline>,
-    /// What was told of it before, when its time was up.
-    pub told: Told,
-    /// When the time was up; that of the request when nothing more can come.
-    pub time: Timestamp,
-}
-
-/// How a connection ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ending {
-    /// It has not: it is open, and time is up.
-    Open,
-    /// By DISCONNECT or FIN.
-    Orderly,
-    /// By RST.
-    Reset,
-    /// It was not seen to end.
-    Unseen,
-}
-
-/// What a rule for connections that should be closed is asked.
-#[derive(Debug)]
-pub struct StillOpen<'a> {
-    /// The connection.
-    pub connection: &'a ConnectionFacts,
-    /// What should have ended it.
-    pub due: &'a CloseDue,
-    /// How long it has been open since.
-    pub open_for: Duration,
-    /// The packet that shows that it is.
-    pub packet: PacketRef,
-    /// When.
-    pub time: Timestamp,
-}
-
-/// What a rule for silent clients is asked.
-#[derive(Debug)]
-pub struct Silence<'a> {
-    /// The connection.
-    pub connection: &'a ConnectionFacts,
-    /// What shows it.
-    pub shown: Shown,
-    /// The packet that does; when none does, the last one of the client.
-    pub packet: PacketRef,
-    /// When it was shown.
-    pub time: Timestamp,
-    /// Since which packet of the client.
-    pub since: Seen,
-    /// How long.
-    pub silent: Duration,
-    /// What was agreed.
-    pub keep_alive: Duration,
-    /// Whether something was told of it before, when its time was up.
-    pub told: Told,
-}
-
-/// What shows that a client was silent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Shown {
-    /// A frame: of the client, which ends the silence, or of the server, which
-    /// shows that it goes on.
-    Frame(Direction),
-    /// The end of the connection.
-    Close,
-    /// Time, which has passed without anything.
-    Time,
-}
-
-impl Overdue<'_> {
-    /// Whether an answer is owed at all: not by a server that refused the
-    /// connection, or never accepted it.
-    pub fn is_due(&self) -> bool {
-        let facts = self.connection;
-        match &facts.accepted {
-            Some(accepted) => accepted.accepted(),
-            None => facts.any_doubt().is_some(),
+impl Step {
+    /// The packet that the frame answers.
+    pub fn answers(&self) -> Option<Seen> {
+        match self {
+            Self::Ack(AckStep::Expected { exchange, .. }) => Some(exchange.last),
+            Self::Answer(AnswerStep::Expected(request)) => Some(request.seen),
+            Self::Pingresp { ping, .. } => *ping,
+            _ => None,
         }
     }
 }
 
-impl Silence<'_> {
-    /// What a capture cannot tell: a second, or a tenth of the Keep Alive.
-    pub fn tolerance(&self) -> Duration {
-        tolerance(self.keep_alive)
-    }
-}
-
-pub(super) fn tolerance(keep_alive: Duration) -> Duration {
-    (keep_alive / 10).max(Duration::from_secs(1))
-}
-
 impl ConnectionFacts {
-    pub(super) fn new(connection: &Connection) -> Self {
+    pub(super) fn new(connection: &Connection, server: Endpoint, patience: Duration) -> Self {
         let mut facts = Self {
             number: connection.number,
-            server: connection.server,
+            server,
             doubt: PerDirection::both(None),
             version_assumed: true,
             client_id: None,
@@ -344,12 +210,16 @@ impl ConnectionFacts {
             reauthenticating: false,
             auth_continues: false,
             expiry_at_disconnect: None,
+            fresh: PerDirection::both(None),
+            patience,
             pings: VecDeque::new(),
             pings_open: 0,
+            early_pingresp: None,
             acked: PerDirection::both((0, Timestamp::MIN)),
             unacked: Default::default(),
             alive: PerDirection::both(Timestamp::MIN),
-            close_due: Vec::new(),
+            close_due: CloseDues::default(),
+            reset: None,
             delivered: Delivered::default(),
             key: None,
             successor: None,
@@ -438,6 +308,14 @@ impl ConnectionFacts {
             PacketType::Subscribe | PacketType::Unsubscribe => self.request(frame),
             PacketType::Suback | PacketType::Unsuback => self.answer(frame),
             PacketType::Pingreq => {
+                // Its answer was read before it.
+                if self
+                    .early_pingresp
+                    .take()
+                    .is_some_and(|end| frame.end() <= end)
+                {
+                    return Step::None;
+                }
                 if self.pings.len() < limits::UNACKED_REQUESTS {
                     self.pings.push_back(Ping {
                         seen: Seen::of(frame),
@@ -452,8 +330,12 @@ impl ConnectionFacts {
             PacketType::Pingresp => {
                 let asked = self.pings_open > 0;
                 self.pings_open = self.pings_open.saturating_sub(1);
-                self.pings.pop_front();
-                Step::Pingresp { asked }
+                let received = frame.received;
+                if !asked && received.at_most > received.read {
+                    self.early_pingresp = Some(received.at_most);
+                }
+                let ping = self.pings.pop_front().map(|ping| ping.seen);
+                Step::Pingresp { asked, ping }
             }
             _ => Step::None,
         }
@@ -597,8 +479,15 @@ impl ConnectionFacts {
         if kind == PacketType::Subscribe
             && let Some(open) = self.requests.open(id)
         {
-            let v5 = frame.version == Version::V5;
-            self.session.subscriptions.subscribe(open, v5);
+            self.session.subscriptions.subscribe(open);
+        }
+        if kind == PacketType::Unsubscribe
+            && let Some(open) = self.requests.open(id)
+        {
+            self.session.subscriptions.ending(open);
+            for (filter, _) in &open.filters {
+                self.delivered.unsubscribe(filter);
+            }
         }
         if self.disordered() {
             self.requests.taint(Reason::Crossing);
@@ -616,25 +505,21 @@ impl ConnectionFacts {
         };
         let kind = frame.header.packet_type();
         let step = self.requests.answer(kind, id, Seen::of(frame));
-        let v5 = frame.version == Version::V5;
         if let AnswerStep::Expected(request) = &step {
+            let (seen, subscriptions) = (Seen::of(frame), &mut self.session.subscriptions);
             match &frame.packet {
-                ControlPacket::Suback(suback) => {
-                    self.session
-                        .subscriptions
-                        .granted(request, suback.codes, v5);
+                ControlPacket::Suback(suback) => subscriptions.granted(request, suback.codes, seen),
+                ControlPacket::Unsuback(unsuback) => {
+                    subscriptions.unsubscribed(request, unsuback.codes, seen);
                 }
-                _ => self
-                    .session
-                    .subscriptions
-                    .unsubscribed(request, Seen::of(frame), v5),
+                _ => {}
             }
         }
         Step::Answer(step)
     }
 
     /// Learns what a frame says about the connection itself.
-    pub(super) fn absorb(&mut self, frame: &MQTTFrame<'_>) {
+    pub(super) fn absorb(&mut self, frame: &MQTTFrame<'_>, step: &Step) {
         let direction = frame.direction;
         let way = direction;
         let seen = Seen::of(frame);
@@ -647,7 +532,7 @@ impl ConnectionFacts {
         self.alive(direction, frame.time);
         // The acknowledgement may have come before the frame that it is beyond.
         self.fin_acked[direction] = self.acked[direction].0 == frame.end() + 1;
-        self.note_faults(frame, seen);
+        self.note_faults(frame, step);
         if self.text[way].take().is_some() {
             self.due(Cause::TextMessage, direction.reversed(), frame);
         }
@@ -676,7 +561,11 @@ impl ConnectionFacts {
                 self.due(Cause::Disconnected, direction, frame);
             }
             ControlPacket::Publish(publish) => {
-                self.highest_qos[way] = self.highest_qos[way].max(frame.header.qos());
+                let qos = frame.header.qos();
+                self.highest_qos[way] = self.highest_qos[way].max(qos);
+                if qos > 0 && !frame.header.dup() {
+                    self.fresh[way].get_or_insert(seen);
+                }
                 if let Some(alias) = publish.topic_alias {
                     let aliases = &mut self.aliases[way];
                     aliases.0 = aliases.0.max(alias);
@@ -708,139 +597,67 @@ impl ConnectionFacts {
         self.latest[way] = Some(seen);
     }
 
-    /// A Malformed Packet has to be noticed by its receiver.
-    fn note_faults(&mut self, frame: &MQTTFrame<'_>, _seen: Seen) {
-        if frame.defects.is_empty() || frame.resynchronised {
+    /// A Malformed Packet or a Protocol Error has to be noticed by its receiver.
+    fn note_faults(&mut self, frame: &MQTTFrame<'_>, step: &Step) {
+        if frame.resynchronised {
             return;
         }
-        let defect = &frame.defects[0];
         let by = frame.direction.reversed();
-        let connect = frame.header.packet_type() == PacketType::Connect;
-        let cause = match defect.code {
-            "unknown-protocol" => Cause::UnsupportedLevel,
-            code if connect => Cause::MalformedConnect(code),
-            code => Cause::Malformed(code),
+        let cause = match frame.defects.first() {
+            None => self.protocol_error(frame, step).map(Cause::ProtocolError),
+            Some(defect) if defect.code == "unknown-protocol" => Some(Cause::UnsupportedLevel),
+            Some(defect) if frame.header.packet_type() == PacketType::Connect => {
+                Some(Cause::MalformedConnect(defect.code))
+            }
+            Some(defect) => Some(Cause::Malformed(defect.code)),
         };
-        self.due(cause, by, frame);
+        if let Some(cause) = cause {
+            self.due(cause, by, frame);
+        }
     }
 
-    fn due(&mut self, cause: Cause, by: Direction, frame: &MQTTFrame<'_>) {
-        if self.close_due.len() >= 4 || self.close_due.iter().any(|due| due.cause == cause) {
-            return;
+    /// A limit that the receiver has set and the sender knew, by the name of the
+    /// Reason Code with which the receiver has to close.
+    fn protocol_error(&self, frame: &MQTTFrame<'_>, step: &Step) -> Option<&'static str> {
+        if frame.version != Version::V5 {
+            return None;
         }
         let direction = frame.direction;
-        let (offset, time) = self.acked[direction];
-        let known = if by == direction {
-            Some(frame.time)
-        } else {
-            (offset >= frame.end()).then_some(time.max(frame.time))
+        let way = direction;
+        let knew = direction == Direction::Down || self.knew_acceptance(frame);
+        if self.any_doubt().is_some() || !knew {
+            return None;
+        }
+        let above =
+            |limit: Option<u32>, value: u64| limit.is_some_and(|most| value > u64::from(most));
+        let excess = match step {
+            Step::Publish { outstanding, .. } => {
+                self.outstanding[way].1.is_none()
+                    && above(self.receive_maximum(direction), u64::from(*outstanding) + 1)
+            }
+            _ => false,
         };
-        self.close_due.push(CloseDue {
-            cause,
-            by,
-            seen: Seen::of(frame),
-            known,
-            direction,
-            told: false,
-        });
-    }
-
-    pub(super) fn taken_over(&mut self, by: Seen) {
-        self.close_due.push(CloseDue {
-            cause: Cause::TakenOver,
-            by: Direction::Down,
-            seen: by,
-            known: Some(by.time),
-            direction: Direction::Up,
-            told: false,
-        });
+        let alias = match &frame.packet {
+            ControlPacket::Publish(publish) => publish.topic_alias.unwrap_or(0),
+            _ => 0,
+        };
+        if excess {
+            Some("Receive Maximum exceeded")
+        } else if above(self.alias_maximum(direction), alias.into()) {
+            Some("Topic Alias invalid")
+        } else if above(
+            self.maximum_packet_size(direction),
+            frame.header.packet_len(),
+        ) {
+            Some("Packet too large")
+        } else {
+            None
+        }
     }
 
     fn alive(&mut self, from: Direction, time: Timestamp) {
         let alive = &mut self.alive[from];
         *alive = (*alive).max(time);
-    }
-
-    /// Closes that are overdue, shown to be by what `from` has sent now; each
-    /// is told once.
-    pub(super) fn still_open(
-        &mut self,
-        from: Direction,
-        packet: PacketRef,
-        time: Timestamp,
-        mut tell: impl FnMut(&StillOpen<'_>),
-    ) {
-        let is_closing =
-            self.fin != PerDirection::both(None) || self.fin_acked != PerDirection::both(false);
-        if self.close_due.is_empty() || is_closing {
-            return;
-        }
-        let mut due = std::mem::take(&mut self.close_due);
-        for due in &mut due {
-            let Some(known) = due.known.filter(|_| !due.told && due.by == from) else {
-                continue;
-            };
-            let open_for = time.since(known);
-            if open_for >= CLOSE_PATIENCE {
-                due.told = true;
-                tell(&StillOpen {
-                    connection: self,
-                    due,
-                    open_for,
-                    packet,
-                    time,
-                });
-            }
-        }
-        self.close_due = due;
-    }
-
-    /// How long the client has been silent when a frame comes, if that is
-    /// longer than its Keep Alive.
-    pub(super) fn silence(&self, frame: &MQTTFrame<'_>) -> Option<Silence<'_>> {
-        let shown = Shown::Frame(frame.direction);
-        self.silent_until(frame.started, shown, frame.last, frame.time)
-    }
-
-    /// The same when the connection has ended, if not in order.
-    pub(super) fn silence_at_end(
-        &self,
-        how: Option<CloseReason>,
-        packet: PacketRef,
-        time: Timestamp,
-    ) -> Option<Silence<'_>> {
-        if !matches!(how, Some(CloseReason::Fin | CloseReason::Reset))
-            || self.disconnect != PerDirection::both(None)
-        {
-            return None;
-        }
-        let until = self.fin.into_iter().flatten().min().unwrap_or(time);
-        self.silent_until(until, Shown::Close, packet, time)
-    }
-
-    fn silent_until(
-        &self,
-        until: Timestamp,
-        shown: Shown,
-        packet: PacketRef,
-        time: Timestamp,
-    ) -> Option<Silence<'_>> {
-        let since = self.latest[Direction::Up]?;
-        let silent = until.since(since.time);
-        if silent < Duration::from_secs(1) {
-            return None;
-        }
-        let keep_alive = self.keep_alive()?;
-        (silent > keep_alive).then_some(Silence {
-            connection: self,
-            shown,
-            packet,
-            time,
-            since,
-            silent,
-            keep_alive,
-            told: self.silence_told(since),
-        })
     }
 
     /// TCP itself told something.
@@ -861,11 +678,7 @@ impl ConnectionFacts {
                     self.unacked[way].pop_front();
                     self.arrived(what, end, time);
                 }
-                for due in &mut self.close_due {
-                    if due.known.is_none() && due.direction == way && due.seen.end <= offset {
-                        due.known = Some(time);
-                    }
-                }
+                self.close_due.acknowledged(from.reversed(), offset, time);
             }
             TcpFact::Fin => {
                 self.fin[from].get_or_insert(time);
@@ -927,6 +740,8 @@ impl ConnectionFacts {
         self.session.doubt_past(Reason::SessionUnknown);
         if earlier.session_ended {
             session.discard();
+        } else {
+            session.queued = self.delivered.take_queued();
         }
         session.earlier = Some(earlier);
         session
@@ -935,171 +750,88 @@ impl ConnectionFacts {
     /// What the session's next connection should know of this one.
     pub(super) fn as_earlier(&self) -> Earlier {
         let opening = self.opening.as_deref();
+        let left = self.left();
         let ended = self.alive.up.max(self.alive.down);
+        // What a side sent last and no tap has seen is not known, unless its
+        // stream was seen to end.
+        let to_its_end = |direction: Direction| {
+            let way = direction;
+            self.any_doubt().is_none()
+                && (self.fin[way].is_some() || self.disconnect[way].is_some())
+        };
+        let clean = opening.is_some_and(|opening| opening.clean_start);
+        // From then on the server knows that it is over. Where no end was seen,
+        // the server may have waited for the Keep Alive to pass.
+        let noticing = match (left, self.keep_alive()) {
+            (None, Some(keep_alive)) => keep_alive * 3 / 2,
+            _ => Duration::ZERO,
+        };
         let mut earlier = Earlier {
             number: self.number,
             ended,
+            noticing,
             session_ended: opening.is_some_and(Opening::session_ends_with_connection),
             expiry: None,
-            complete: self.any_doubt().is_none() && opening.is_some_and(|o| o.clean_start),
+            complete: PerDirection::from_fn(|direction| clean && to_its_end(direction)),
+            taken_over: self.successor.is_some(),
+            dropped_by_server: left.is_some_and(|(by, _)| by == Direction::Down),
+            will: self.left_will(),
         };
         if let Some(opening) = opening.filter(|opening| opening.version == Version::V5) {
-            let agreed = self.accepted.as_ref().and_then(|a| a.session_expiry);
-            let expiry = self
-                .expiry_at_disconnect
-                .or(agreed)
-                .unwrap_or(opening.session_expiry);
+            let expiry = self.session_expiry(opening);
             earlier.session_ended = expiry == 0;
             earlier.expiry = (expiry != u32::MAX).then_some(expiry);
         }
         earlier
     }
 
+    /// Session Expiry Interval in seconds, as it is in the end.
+    pub(super) fn session_expiry(&self, opening: &Opening) -> u32 {
+        let agreed = self.accepted.as_ref().and_then(|a| a.session_expiry);
+        self.expiry_at_disconnect
+            .or(agreed)
+            .unwrap_or(opening.session_expiry)
+    }
+
     /// Whether the client is subscribed so that it should get a message.
     pub(super) fn should_get(&self, publication: &Publication) -> bool {
-        let size = self.opening.as_ref().and_then(|o| o.maximum_packet_size);
+        let opening = self.opening.as_deref();
+        // It may be too large.
+        let size = opening.and_then(|opening| opening.maximum_packet_size);
         let own = publication.seen.connection == self.number;
-        let mut good = false;
-        for subscription in self.session.subscriptions.matching(&publication.topic) {
-            // One of a group gets it, and it need not be this one.
-            if subscription.shared || subscription.refused || subscription.until.is_some() {
-                return false;
-            }
-            let no_local = subscription.options & 4 != 0;
-            let before = subscription.since.time < publication.seen.started;
-            let granted = subscription.granted.is_some_and(|granted| granted > 0);
-            good |= before && granted && publication.qos > 0 && !(own && no_local);
-        }
         // A bridge never gets back what it has sent.
-        let bridge = self.opening.as_ref().is_some_and(|opening| opening.bridge);
-        good && size.is_none() && publication.expiry.is_none() && !(own && bridge)
+        let bridge = opening.is_some_and(|opening| opening.bridge);
+        size.is_none() && !(own && bridge) && self.session.should_get(publication, own)
     }
 
-    /// Tells all that was not delivered.
-    pub(super) fn undelivered(
-        &self,
-        how: Option<CloseReason>,
-        mut tell: impl FnMut(&Undelivered<'_>),
-    ) {
-        let until = self.alive.up.min(self.alive.down);
-        for expected in self.delivered.expected() {
-            tell(&Undelivered {
-                connection: self,
-                because: expected.because,
-                of: expected.of,
-                waited: until.since(expected.since),
-                ending: self.ending(how),
-            });
+    /// The most PUBLISH packets that may be in flight one way.
+    pub fn receive_maximum(&self, direction: Direction) -> Option<u32> {
+        match direction {
+            Direction::Up => Some(self.accepted()?.receive_maximum),
+            Direction::Down => Some(self.opening.as_ref()?.receive_maximum),
         }
     }
 
-    fn ending(&self, how: Option<CloseReason>) -> Ending {
-        let disconnected = self.disconnect != PerDirection::both(None);
-        let fin = self.fin != PerDirection::both(None) || how == Some(CloseReason::Fin);
-        match how {
-            Some(CloseReason::Reset) if !disconnected => Ending::Reset,
-            _ if disconnected || fin => Ending::Orderly,
-            _ => Ending::Unseen,
+    /// The highest Topic Alias that may be used one way.
+    pub fn alias_maximum(&self, direction: Direction) -> Option<u32> {
+        match direction {
+            Direction::Up => Some(self.accepted()?.topic_alias_maximum),
+            Direction::Down => Some(self.opening.as_ref()?.topic_alias_maximum),
         }
     }
 
-    /// Tells all that was not answered.
-    pub(super) fn overdue(&self, how: Option<CloseReason>, mut tell: impl FnMut(&Overdue<'_>)) {
-        let ending = self.ending(how);
-        let until = self.alive.up.min(self.alive.down);
-        let overdue = |expected, by: Direction, request: Seen, acked: Option<Timestamp>| Overdue {
-            connection: self,
-            expected,
-            by,
-            request,
-            id: None,
-            qos: 0,
-            ending,
-            acked,
-            waited: acked.map_or(Duration::ZERO, |acked| until.since(acked)),
-            carried: false,
-            of: None,
-            doubt: self.doubt[by],
-            age: until.since(request.time),
-            deadline: None,
-            told: Told::default(),
-            time: request.time,
-        };
-        for direction in Direction::ALL {
-            let space = self.session.space(direction);
-            let (mut carried, mut open): (Vec<&Exchange>, Vec<&Exchange>) =
-                space.in_flight().partition(|exchange| exchange.carried);
-            // Each connection that does not send them again would report all.
-            if carried.len() > limits::CARRIED_OVERDUE {
-                carried.select_nth_unstable_by_key(limits::CARRIED_OVERDUE, |exchange| {
-                    (exchange.last.packet, exchange.id)
-                });
-                carried.truncate(limits::CARRIED_OVERDUE);
-            }
-            open.append(&mut carried);
-            open.sort_unstable_by_key(|exchange| (exchange.last.packet, exchange.id));
-            for exchange in open {
-                let (expected, by) = exchange.expects(direction);
-                let overdue = overdue(expected, by, exchange.last, exchange.acked);
-                tell(&Overdue {
-                    id: Some(exchange.id),
-                    qos: exchange.qos,
-                    carried: exchange.carried,
-                    of: Some(direction),
-                    doubt: exchange.doubt.or(overdue.doubt),
-                    told: exchange.told,
-                    ..overdue
-                });
-            }
-        }
-        let mut waiting: Vec<&Request> = self.requests.waiting().collect();
-        waiting.sort_unstable_by_key(|request| (request.seen.packet, request.id));
-        for request in waiting {
-            let expected = request.expects();
-            let overdue = overdue(expected, Direction::Down, request.seen, request.acked);
-            tell(&Overdue {
-                id: Some(request.id),
-                doubt: request.doubt.or(overdue.doubt),
-                told: request.told,
-                ..overdue
-            });
-        }
-        for ping in &self.pings {
-            tell(&Overdue {
-                told: ping.told,
-                ..overdue(PacketType::Pingresp, Direction::Down, ping.seen, ping.acked)
-            });
+    /// The most bytes that a control packet may have that goes one way.
+    pub fn maximum_packet_size(&self, direction: Direction) -> Option<u32> {
+        match direction {
+            Direction::Up => self.accepted()?.maximum_packet_size,
+            Direction::Down => self.opening.as_ref()?.maximum_packet_size,
         }
     }
-}
 
-/// What a rule for missing deliveries is asked.
-#[derive(Debug)]
-pub struct Undelivered<'a> {
-    /// The connection of the client that should have got it.
-    pub connection: &'a ConnectionFacts,
-    /// Why it should have come.
-    pub because: Because,
-    /// Its publication, or the SUBSCRIBE that asks for it.
-    pub of: Seen,
-    /// How long both ends were open after it was due.
-    pub waited: Duration,
-    /// How the connection ended.
-    pub ending: Ending,
-}
-
-/// What tells messages apart: topic and payload. `None` if the whole is not
-/// there.
-pub(super) fn digest(frame: &MQTTFrame<'_>) -> Option<u64> {
-    Some(key(frame.topic?.bytes(), frame.payload_digest?))
-}
-
-/// What tells messages apart, by the [`Digest`](crate::mqtt::Digest) of the
-/// payload.
-pub(super) fn key(topic: &[u8], payload: u64) -> u64 {
-    use std::hash::{BuildHasher, Hash, Hasher};
-    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
-    topic.hash(&mut hasher);
-    payload.hash(&mut hasher);
-    hasher.finish()
+    /// The CONNACK, if it accepts.
+    pub fn accepted(&self) -> Option<&Acceptance> {
+        self.accepted
+            .as_deref()
+            .filter(|accepted| accepted.accepted())
+    }
 }

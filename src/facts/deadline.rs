@@ -22,14 +22,16 @@ use crate::frame::{Direction, MQTTFrame, PerDirection};
 use crate::mqtt::PacketType;
 use crate::time::Timestamp;
 
-use super::connection::{ConnectionFacts, Ending, Overdue, PATIENCE, Shown, Silence};
+use super::connection::ConnectionFacts;
 use super::doubt::Doubt;
+use super::overdue::{Ending, Overdue};
 use super::seen::Seen;
+use super::silence::{Shown, Silence, tolerance};
 
 /// Which time is up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Deadline {
-    /// What an answer without a time limit is given: [`PATIENCE`].
+    /// What an answer without a time limit is given.
     Patience,
     /// What the user allows an acknowledgement.
     Budget,
@@ -49,6 +51,8 @@ const BUDGET_SLACK: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Deadlines {
     queue: BTreeSet<(Timestamp, u64)>,
+    /// How long an answer without a time limit may take.
+    patience: Duration,
     /// What the user allows an acknowledgement.
     budget: Option<Duration>,
 }
@@ -88,9 +92,10 @@ impl Told {
 }
 
 impl Deadlines {
-    pub(super) fn new(budget: Option<Duration>) -> Self {
+    pub(super) fn new(patience: Duration, budget: Option<Duration>) -> Self {
         Self {
             queue: BTreeSet::new(),
+            patience,
             budget,
         }
     }
@@ -106,7 +111,7 @@ impl Deadlines {
     /// After a frame: remembers when to look at its connection.
     pub(super) fn after(&mut self, connection: &mut ConnectionFacts, frame: &MQTTFrame<'_>) {
         let answer = is_to_be_answered(frame).then(|| {
-            let patience = PATIENCE + SLACK;
+            let patience = self.patience + SLACK;
             let budget = self.budget.map_or(patience, |most| most + BUDGET_SLACK);
             later(frame.time, budget.min(patience))
         });
@@ -208,7 +213,7 @@ impl ConnectionFacts {
         }
         let keep_alive = self.keep_alive()?;
         let told = self.silence_told(since);
-        let tolerance = super::connection::tolerance(keep_alive);
+        let tolerance = tolerance(keep_alive);
         let (next, limit) = if !told.has(Told::CLIENT) {
             (Told::CLIENT, keep_alive + tolerance)
         } else if !told.has(Told::SERVER) {
@@ -307,17 +312,18 @@ impl ConnectionFacts {
         if !self.goes_on() {
             return None;
         }
+        let patience = self.patience;
         self.waited_for()
-            .flat_map(|open| open.dues(budget))
+            .flat_map(|open| open.dues(patience, budget))
             .map(|(_, due)| match due > at {
                 true => due,
                 // It has not even arrived: look again every so often, but not
                 // for each time that has passed already. A clock may be set by
                 // decades.
                 false => {
-                    let passed = now.since(at).as_nanos() / PATIENCE.as_nanos();
+                    let passed = now.since(at).as_nanos() / patience.as_nanos().max(1);
                     let times = u32::try_from(passed + 1).unwrap_or(u32::MAX);
-                    later(at, PATIENCE.saturating_mul(times))
+                    later(at, patience.saturating_mul(times))
                 }
             })
             .min()
@@ -333,8 +339,9 @@ impl ConnectionFacts {
             return Vec::new();
         }
         let mut expired = Vec::new();
+        let patience = self.patience;
         for open in self.waited_for() {
-            for (deadline, due) in open.dues(budget) {
+            for (deadline, due) in open.dues(patience, budget) {
                 // Nobody has to answer what has not arrived.
                 let arrived = deadline == Deadline::Budget || open.expired.acked.is_some();
                 if due <= now && arrived {
@@ -361,11 +368,14 @@ impl ConnectionFacts {
             by: expired.by,
             request: expired.request,
             id: expired.id,
+            topic: None,
             qos: expired.qos,
             ending: Ending::Open,
+            left: None,
             acked: expired.acked,
             waited: expired.acked.map_or(Duration::ZERO, |at| now.since(at)),
             carried: false,
+            expires: false,
             of: expired.of,
             doubt: expired.doubt,
             age: now.since(expired.request.time),
@@ -380,6 +390,7 @@ impl Open<'_> {
     /// What was not told of it yet, and when it is to be.
     fn dues(
         &self,
+        patience: Duration,
         budget: Option<Duration>,
     ) -> impl Iterator<Item = (Deadline, Timestamp)> + use<> {
         let Expired {
@@ -390,7 +401,7 @@ impl Open<'_> {
         } = self.expired;
         let patience = (!self.told.has(Told::PATIENCE)).then(|| {
             let since = acked.unwrap_or(request.time);
-            (Deadline::Patience, later(since, PATIENCE + SLACK))
+            (Deadline::Patience, later(since, patience + SLACK))
         });
         let budget = budget
             .filter(|_| is_acknowledgement(expected) && !self.told.has(Told::BUDGET))
@@ -399,7 +410,7 @@ impl Open<'_> {
     }
 }
 
-fn later(time: Timestamp, by: Duration) -> Timestamp {
+pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
     let nanos = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
     Timestamp::from_nanos(time.nanos().saturating_add(nanos))
 }

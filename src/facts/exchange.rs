@@ -26,6 +26,7 @@ use crate::time::Timestamp;
 
 use super::deadline::Told;
 use super::doubt::{Doubt, Reason};
+use super::properties as p;
 use super::seen::Seen;
 use super::since::Since;
 
@@ -62,6 +63,8 @@ pub struct Exchange {
     pub doubt: Doubt,
     /// When its latest packet was acknowledged by TCP.
     pub acked: Option<Timestamp>,
+    /// Its PUBLISH has a Message Expiry Interval (5.0).
+    pub expires: bool,
     /// PUBLISH packets on this connection.
     copies: u32,
     recs: u32,
@@ -226,6 +229,7 @@ impl IdSpace {
             carried: false,
             doubt: None,
             acked: None,
+            expires: p::has(frame.packet.properties(), p::MESSAGE_EXPIRY),
             copies: 1,
             recs: 0,
             rels: 0,
@@ -265,8 +269,12 @@ impl IdSpace {
                 new.doubt = old.doubt;
             } else {
                 // Another message in its place: both may be answered.
-                new.copies = old.copies.saturating_add(1);
                 new.doubt = old.doubt;
+                if (old.qos == 1) == (qos == 1) {
+                    new.copies = old.copies.saturating_add(1);
+                } else {
+                    self.displace(old, seen);
+                }
             }
         }
         if old.is_none() && dup {
@@ -290,7 +298,10 @@ impl IdSpace {
         };
         let before = *exchange;
         if exchange.qos == 1 && kind != P::Puback || exchange.qos != 1 && kind == P::Puback {
-            return AckStep::WrongType(before);
+            return match self.answers_displaced(kind, id) {
+                true => AckStep::Repeated,
+                false => AckStep::WrongType(before),
+            };
         }
         exchange.last = seen;
         exchange.acked = None;
@@ -401,6 +412,43 @@ impl IdSpace {
                 AckStep::Unknown(before)
             }
         }
+    }
+
+    /// Another message has taken the identifier of an exchange in flight, with
+    /// another QoS: the answers to both are right.
+    fn displace(&mut self, old: Exchange, by: Seen) {
+        let kinds: &[PacketType] = match old.state {
+            State::WaitAck => &[PacketType::Puback],
+            State::WaitRec => &[PacketType::Pubrec, PacketType::Pubcomp],
+            State::MustRel | State::WaitComp => &[PacketType::Pubcomp],
+        };
+        for kind in kinds {
+            self.remember(Ended {
+                id: old.id,
+                by,
+                kind: *kind,
+                failed: false,
+                answers: old.copies,
+            });
+        }
+    }
+
+    /// Whether a packet belongs to an exchange that lost its identifier.
+    fn answers_displaced(&mut self, kind: PacketType, id: u16) -> bool {
+        let of_it = |ended: &&mut Ended| {
+            ended.id == id
+                && match kind {
+                    PacketType::Pubrel => ended.kind == PacketType::Pubcomp,
+                    kind => ended.kind == kind && ended.answers > 0,
+                }
+        };
+        let Some(ended) = self.ended.iter_mut().rev().find(of_it) else {
+            return false;
+        };
+        if kind != PacketType::Pubrel {
+            ended.answers -= 1;
+        }
+        true
     }
 
     fn ended(&self, id: u16) -> Option<&Ended> {

@@ -20,20 +20,28 @@
 //! for the rules, which look at nothing else.
 
 mod broker;
+mod close;
 mod connection;
 mod deadline;
+mod delivered;
+mod delivery;
 mod doubt;
 mod exchange;
 mod needs;
 mod negotiated;
+mod overdue;
 pub(crate) mod properties;
 mod request;
+mod resume;
 mod seen;
 mod sequencer;
 mod session;
+mod silence;
 mod since;
 mod sink;
 mod stage;
+mod subscriptions;
+mod topic_tree;
 mod tracker;
 
 use std::collections::{HashMap, VecDeque};
@@ -44,32 +52,33 @@ use crate::event::{CloseReason, ConnectionEnd, Event, EventKind};
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::layer::Note;
 use crate::limits;
-use crate::mqtt::{ControlPacket, Digest, Version, topic};
-use crate::net::Endpoint;
+use crate::mqtt::{ControlPacket, Version};
+pub use crate::net::Endpoint;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
-pub use broker::{Because, Carried, Delivery, Publication};
-pub use connection::{
-    CLOSE_PATIENCE, Cause, CloseDue, ConnectionFacts, Ending, Overdue, PATIENCE, READING, Shown,
-    Silence, Step, StillOpen, Undelivered,
-};
+pub use broker::{Carried, Delivery, Publication, UnwantedWill};
+pub use close::{CLOSE_PATIENCE, Cause, CloseDue, StillOpen};
+pub use connection::{ConnectionFacts, PATIENCE, READING, Step};
 pub use deadline::{Deadline, Told};
+pub use delivered::{Because, Lacks};
 pub use doubt::{Doubt, Reason};
 pub use exchange::{AckStep, Ended, Exchange, IdSpace, PublishStep, State};
 pub use needs::Needs;
 pub use negotiated::{Acceptance, Opening, Will};
+pub use overdue::{Ending, Overdue, Undelivered};
 pub use request::{AnswerStep, Request, Requests};
 pub use seen::Seen;
-pub use session::{Earlier, Session, Subscription, Subscriptions};
+pub use session::{Earlier, Session};
+pub use silence::{Shown, Silence};
 pub use sink::{Fact, FrameFact, SessionFact, Sink};
 pub use stage::{Facts, Options};
+pub use subscriptions::{Subscription, Subscriptions};
 #[cfg(test)]
 pub(crate) use tracker::Tracker;
 pub use tracker::{ExchangeFact, ExchangeKind, First, Role};
 
-use broker::{Brokers, Expected};
-use connection::{digest, key};
+use broker::Brokers;
 use deadline::Deadlines;
 use session::{Key, Sessions};
 
@@ -84,6 +93,8 @@ pub struct FrameFacts<'a> {
     pub step: &'a Step,
     /// Where a PUBLISH from the server comes from.
     pub delivery: Option<&'a Delivery>,
+    /// The places of the subscriptions that match a PUBLISH from the server.
+    matching: &'a [u32],
     /// The user vouches that all connections of these clients were captured.
     pub vouched: bool,
 }
@@ -117,7 +128,7 @@ pub struct GivenUp {
 }
 
 /// Everything that is known of a capture at a moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Analysis {
     connections: HashMap<u64, Box<ConnectionFacts>, foldhash::fast::FixedState>,
     sessions: Sessions,
@@ -128,6 +139,10 @@ struct Analysis {
     /// late.
     closed: VecDeque<u64>,
     vouched: bool,
+    /// How long an answer without a time limit may take.
+    patience: Duration,
+    /// Listeners of one server: each by the one that stands for it.
+    same_server: HashMap<Endpoint, Endpoint>,
     /// Packets of this time and before may be missing, as the capture says.
     lossy_until: Timestamp,
     /// `None` when nobody minds the time.
@@ -135,13 +150,21 @@ struct Analysis {
 }
 
 impl Analysis {
-    /// An analysis that has seen nothing yet. With `vouched`, the user says
-    /// that every connection of these clients is in the capture.
-    fn new(vouched: bool) -> Self {
+    /// An analysis that has seen nothing yet.
+    fn new(options: &Options) -> Self {
         Self {
-            vouched,
+            connections: HashMap::default(),
+            sessions: Sessions::default(),
+            brokers: Brokers::default(),
+            live: HashMap::new(),
+            vouched: options.complete,
+            patience: options.patience,
+            same_server: options.same_server.iter().copied().collect(),
+            closed: VecDeque::new(),
             lossy_until: Timestamp::MIN,
-            ..Self::default()
+            deadlines: options
+                .live
+                .then(|| Deadlines::new(options.patience, options.ack)),
         }
     }
 
@@ -152,12 +175,6 @@ impl Analysis {
             servers: self.brokers.forgotten,
             exchanges: 0,
         }
-    }
-
-    /// Tells what is overdue when its time is up, and not only when nothing more
-    /// can come. `budget` is what the user allows an acknowledgement.
-    fn mind_time(&mut self, budget: Option<Duration>) {
-        self.deadlines = Some(Deadlines::new(budget));
     }
 
     /// Capture time has come to `now`: tells what is overdue, if it was asked to
@@ -222,10 +239,14 @@ impl Analysis {
     fn known(&mut self, connection: &Connection, now: Timestamp) -> &mut ConnectionFacts {
         let is_lossy = now <= self.lossy_until;
         let closed = &self.closed;
+        let patience = self.patience;
+        let same_server = &self.same_server;
         self.connections
             .entry(connection.number)
             .or_insert_with(|| {
-                let mut facts = ConnectionFacts::new(connection);
+                let server = same_server.get(&connection.server);
+                let server = *server.unwrap_or(&connection.server);
+                let mut facts = ConnectionFacts::new(connection, server, patience);
                 if is_lossy {
                     facts.dropped();
                 }
@@ -243,19 +264,20 @@ impl Analysis {
             sink.fact(Fact::Session(SessionFact::Silence(&silence)));
         }
         let step = connection.step(frame);
-        let delivery = self.passes_through(frame);
+        let (delivery, matching) = self.passes_through(frame, &step);
         let connection = self.known(frame.connection, frame.time);
         sink.fact(Fact::Session(SessionFact::Frame(&FrameFacts {
             frame,
             connection,
             step: &step,
             delivery: delivery.as_ref(),
+            matching: &matching,
             vouched,
         })));
         let successor = connection.successor;
         let opens = connection.opening.is_none();
         let answers = connection.accepted.is_none();
-        connection.absorb(frame);
+        connection.absorb(frame, &step);
         match frame.packet {
             ControlPacket::Connect(_) if opens && frame.direction == Direction::Up => {
                 self.opened(frame.connection.number);
@@ -274,6 +296,7 @@ impl Analysis {
         }
         self.known(frame.connection, frame.time).still_open(
             frame.direction,
+            step.answers(),
             frame.last,
             frame.time,
             |facts| sink.fact(Fact::Session(SessionFact::StillOpen(facts))),
@@ -291,209 +314,9 @@ impl Analysis {
             connection,
             step: &step,
             delivery: None,
+            matching: &[],
             vouched,
         })));
-    }
-
-    /// A PUBLISH on its way through the server.
-    fn passes_through(&mut self, frame: &MQTTFrame<'_>) -> Option<Delivery> {
-        if !matches!(frame.packet, ControlPacket::Publish(_)) {
-            return None;
-        }
-        let key = digest(frame)?;
-        let broker = self.brokers.at(frame.connection.server);
-        match frame.direction {
-            Direction::Up => {
-                broker.publish(frame, key);
-                None
-            }
-            Direction::Down => {
-                let connection = self.connections.get_mut(&frame.connection.number)?;
-                Some(broker.deliver(frame, key, &mut connection.delivered))
-            }
-        }
-    }
-
-    /// What should be delivered now, and to whom.
-    fn expect(&mut self, frame: &MQTTFrame<'_>, step: &Step) {
-        let server = frame.connection.server;
-        match (step, frame.direction) {
-            // The server has accepted a message.
-            (Step::Ack(AckStep::Expected { exchange, .. }), Direction::Down)
-                if matches!(exchange.state, State::WaitAck | State::WaitRec)
-                    && frame.packet.code().is_none_or(|code| code < 0x80) =>
-            {
-                let Some(broker) = self.brokers.get(server) else {
-                    return;
-                };
-                let Some(key) = exchange.digest else { return };
-                let Some(publication) = broker.find(key, exchange.publish) else {
-                    return;
-                };
-                self.expect_everywhere(server, key, &publication, Because::Published, frame.time);
-            }
-            (Step::Answer(AnswerStep::Expected(request)), Direction::Down) => {
-                let ControlPacket::Suback(suback) = &frame.packet else {
-                    return;
-                };
-                let Some(broker) = self.brokers.get(server) else {
-                    return;
-                };
-                let Some(connection) = self.connections.get_mut(&frame.connection.number) else {
-                    return;
-                };
-                let v5 = frame.version == Version::V5;
-                for ((filter, options), code) in request.filters.iter().zip(suback.codes) {
-                    let shared = v5 && topic::shared(filter).is_some();
-                    let handling = if v5 { options >> 4 & 3 } else { 0 };
-                    if *code > 2 || shared || handling != 0 {
-                        continue;
-                    }
-                    for (_, key, _) in broker
-                        .retained()
-                        .filter(|(name, _, seen)| {
-                            topic::matches(filter, name) && seen.time < request.seen.started
-                        })
-                        .take(limits::DELIVERIES)
-                    {
-                        connection.delivered.expect(Expected {
-                            key,
-                            because: Because::Retained,
-                            of: request.seen,
-                            since: request.seen.time,
-                        });
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Expects a delivery on each connection of the server that is subscribed.
-    fn expect_everywhere(
-        &mut self,
-        server: Endpoint,
-        key: u64,
-        publication: &Publication,
-        because: Because,
-        now: Timestamp,
-    ) {
-        if self.connections.len() > limits::WATCHED_SUBSCRIBERS {
-            return;
-        }
-        for connection in self.connections.values_mut() {
-            let here = connection.server == server
-                && connection.accepted.as_ref().is_some_and(|a| a.accepted());
-            if here && connection.should_get(publication) {
-                connection.delivered.expect(Expected {
-                    key,
-                    because,
-                    of: publication.seen,
-                    since: now,
-                });
-            }
-        }
-    }
-
-    /// A connection has ended: what becomes of its will?
-    fn mind_will(&mut self, connection: &ConnectionFacts, how: Option<CloseReason>) {
-        let accepted = connection.accepted.as_ref().is_some_and(|a| a.accepted());
-        let Some(will) = connection.opening.as_ref().and_then(|o| o.will.as_ref()) else {
-            return;
-        };
-        let Some(last) = connection.latest[Direction::Up].filter(|_| accepted) else {
-            return;
-        };
-        let key = key(&will.topic, Digest::of(&will.payload));
-        let broker = self.brokers.at(connection.server);
-        match connection.disconnect[Direction::Up] {
-            Some((seen, code)) if code != 0x04 => broker.drop_will(key, seen),
-            // Only a connection that was seen to end has ended.
-            _ if matches!(how, Some(CloseReason::Fin | CloseReason::Reset)) => {
-                let publication = Publication {
-                    seen: last,
-                    topic: will.topic.clone(),
-                    qos: will.qos,
-                    retain: will.retain,
-                    will: true,
-                    expiry: None,
-                    carried: will.carried.clone(),
-                    order: 0,
-                };
-                let publication = broker.add(key, publication, will.payload.is_empty());
-                if will.delay == 0 && connection.any_doubt().is_none() {
-                    let server = connection.server;
-                    self.expect_everywhere(server, key, &publication, Because::Will, last.time);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A CONNECT: which session is it?
-    fn opened(&mut self, number: u64) {
-        let Some(connection) = self.connections.get_mut(&number) else {
-            return;
-        };
-        let Some(opening) = connection.opening.as_deref() else {
-            return;
-        };
-        let whole = connection.any_doubt().is_none() && opening.whole;
-        let clean_start = opening.clean_start;
-        let mut session = Session::default();
-        if !opening.client_id.is_empty() {
-            let key = Key {
-                server: connection.server,
-                client_id: opening.client_id.clone(),
-                username: opening.username.clone(),
-            };
-            session = self.sessions.take(&key).unwrap_or_default();
-            connection.key = Some(key.clone());
-            // An older connection of it is still there, or its end was not
-            // told yet: from here on the session is this one's.
-            if let Some(older) = self
-                .live
-                .get(&key)
-                .copied()
-                .filter(|older| *older != number)
-                && let Some(older) = self.connections.get_mut(&older)
-            {
-                older.successor = Some(number);
-                session = older.hand_over();
-            }
-        }
-        if clean_start {
-            session.discard();
-        }
-        session.resume();
-        if let Some(connection) = self.connections.get_mut(&number) {
-            if !whole {
-                session.doubt_past(connection.any_doubt().unwrap_or(Reason::Gap));
-            }
-            connection.session = session;
-        }
-    }
-
-    /// A CONNACK: the session may be another, and an older connection of it
-    /// over.
-    fn accepted(&mut self, number: u64) {
-        let Some(connection) = self.connections.get_mut(&number) else {
-            return;
-        };
-        let Some(accepted) = connection.accepted.as_deref().filter(|a| a.accepted()) else {
-            return;
-        };
-        let seen = accepted.seen;
-        if accepted.session_present == Some(false) {
-            connection.session.server_has_none(number);
-        }
-        if let Some(key) = connection.key.clone()
-            && let Some(older) = self.live.insert(key, number)
-            && older != number
-            && let Some(older) = self.connections.get_mut(&older)
-        {
-            older.taken_over(seen);
-        }
     }
 
     /// A connection is over: nothing more of it comes.
@@ -532,6 +355,14 @@ impl Analysis {
         {
             connection.text[direction] = Some(event.packet);
         }
+        if let EventKind::Closed {
+            by: Some(side),
+            reason: CloseReason::Reset,
+            ..
+        } = event.kind
+        {
+            connection.reset = Some((side.sends(), event.time));
+        }
         connection.event(event.kind, event.direction);
         let successor = connection.successor;
         self.doubt_session_of(successor);
@@ -559,7 +390,7 @@ impl Analysis {
     fn tcp(&mut self, tcp: &Tcp<'_>, sink: &mut (impl Sink + ?Sized)) {
         let connection = self.known(tcp.connection, tcp.time);
         connection.tcp(tcp.from, tcp.fact, tcp.time);
-        connection.still_open(tcp.from, tcp.packet, tcp.time, |facts| {
+        connection.still_open(tcp.from, None, tcp.packet, tcp.time, |facts| {
             sink.fact(Fact::Session(SessionFact::StillOpen(facts)));
         });
     }
@@ -586,13 +417,14 @@ impl Analysis {
         {
             sink.fact(Fact::Session(SessionFact::Silence(&silence)));
         }
-        connection.overdue(how, |facts| {
+        connection.overdue(how, self.brokers.get(connection.server), |facts| {
             sink.fact(Fact::Session(SessionFact::Overdue(facts)))
         });
         connection.undelivered(how, |facts| {
             sink.fact(Fact::Session(SessionFact::Undelivered(facts)))
         });
-        self.mind_will(&connection, how);
+        let end = connection.left().map(|(_, time)| time);
+        self.mind_will(&connection, how, end.or(shown.map(|(_, time)| time)));
         sink.fact(Fact::Session(SessionFact::Closed(&connection)));
         let Some(key) = connection.key.take() else {
             return;
@@ -613,6 +445,13 @@ impl Analysis {
 }
 
 impl<'a> FrameFacts<'a> {
+    /// The client's subscriptions that match a PUBLISH from the server, ended
+    /// ones included; not those that were refused.
+    pub fn matching(&self) -> impl Iterator<Item = &'a Subscription> + use<'a> {
+        let subscriptions = &self.connection.session.subscriptions;
+        self.matching.iter().map(|place| subscriptions.at(*place))
+    }
+
     /// The side that sent the frame knew what CONNACK said, or is the server.
     pub fn knew_acceptance(&self) -> bool {
         self.connection.knew_acceptance(self.frame)
@@ -653,7 +492,9 @@ impl<'a> FrameFacts<'a> {
                 // Before 5.0 a client may hold on to what the server lost.
                 Direction::Up => opening.version == Version::V5 && self.knew_acceptance(),
             };
-        let captured = self.vouched && connection.session.earlier.is_some_and(|e| e.complete);
+        let session = &connection.session;
+        let complete = |earlier: Earlier| earlier.complete[direction];
+        let captured = self.vouched && session.earlier.is_some_and(complete) && !session.elsewhere;
         match anew || captured {
             true => past,
             false => past.or(Some(Reason::SessionUnknown)),

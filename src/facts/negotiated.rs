@@ -66,6 +66,8 @@ pub struct Will {
     pub retain: bool,
     /// Will Delay Interval in seconds (5.0).
     pub delay: u32,
+    /// Message Expiry Interval in seconds (5.0).
+    pub expiry: Option<u32>,
     /// The properties that are passed on (5.0).
     pub carried: Carried,
 }
@@ -124,6 +126,7 @@ impl Opening {
                 qos: will.qos,
                 retain: will.retain,
                 delay: p::number(will.properties, p::WILL_DELAY).unwrap_or(0),
+                expiry: p::number(will.properties, p::MESSAGE_EXPIRY),
                 carried: Carried::of(will.properties),
             }),
             malformed: !frame.defects.is_empty(),

@@ -124,6 +124,18 @@ impl Requests {
             old.copies += 1;
             return None;
         }
+        // Another request in its place: both may be answered.
+        let mut copies = 1;
+        if let Some(old) = self.open.get(&id) {
+            match old.kind == kind {
+                true => copies += old.copies,
+                false => {
+                    let answer = old.expects();
+                    let copies = old.copies;
+                    self.remember(id, answer, seen, copies);
+                }
+            }
+        }
         let request = Request {
             kind,
             id,
@@ -133,13 +145,20 @@ impl Requests {
             whole,
             doubt: None,
             acked: None,
-            copies: 1,
+            copies,
             told: Told::default(),
         };
         let len = self.open.len();
         self.undoubted
             .add(id, len, |id| self.open.contains_key(&id));
         self.open.insert(id, request)
+    }
+
+    fn remember(&mut self, id: u16, answer: PacketType, by: Seen, copies: u32) {
+        if self.answered.len() == ANSWERED {
+            self.answered.pop_front();
+        }
+        self.answered.push_back((id, answer, by, copies));
     }
 
     /// An answer.
@@ -150,17 +169,22 @@ impl Requests {
         };
         match self.open.remove(&id) {
             Some(request) if request.kind == asked => {
-                if self.answered.len() == ANSWERED {
-                    self.answered.pop_front();
-                }
-                self.answered
-                    .push_back((id, kind, seen, request.copies - 1));
+                self.remember(id, kind, seen, request.copies - 1);
                 AnswerStep::Expected(Box::new(request))
             }
             Some(request) => {
-                let told = request.clone();
+                let wrong = request.clone();
                 self.open.insert(id, request);
-                AnswerStep::WrongType(Box::new(told))
+                let mut answered = self.answered.iter_mut().rev();
+                // The request that had the identifier before.
+                match answered.find(|(other, of, _, left)| *other == id && *of == kind && *left > 0)
+                {
+                    Some((_, _, _, left)) => {
+                        *left -= 1;
+                        AnswerStep::Repeated
+                    }
+                    None => AnswerStep::WrongType(Box::new(wrong)),
+                }
             }
             None => {
                 let before = self

@@ -7,17 +7,19 @@
 //! that every connection of a client was captured.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use crate::frame::{Direction, PerDirection};
 use crate::limits;
-use crate::mqtt::topic;
 use crate::net::Endpoint;
 use crate::time::Timestamp;
 
-use super::doubt::{Doubt, Reason};
+use super::broker::Publication;
+use super::delivered::Expected;
+use super::doubt::Reason;
 use super::exchange::IdSpace;
-use super::request::Request;
-use super::seen::Seen;
+use super::resume::LeftWill;
+use super::subscriptions::Subscriptions;
 
 /// What belongs to a session, as far as it was seen.
 #[derive(Debug, Default)]
@@ -28,6 +30,11 @@ pub struct Session {
     pub subscriptions: Subscriptions,
     /// The connection before this one.
     pub earlier: Option<Earlier>,
+    /// The client was connected in between as somebody else: to another server,
+    /// or with another user name.
+    pub elsewhere: bool,
+    /// What was published for it and has not come.
+    pub(super) queued: Vec<Expected>,
 }
 
 /// What is known of the session's previous connection.
@@ -42,8 +49,17 @@ pub struct Earlier {
     pub session_ended: bool,
     /// Seconds that the session was to outlive it; `None` for ever.
     pub expiry: Option<u32>,
-    /// Whether all of it was captured.
-    pub complete: bool,
+    /// For how long after that the server may not have noticed.
+    pub noticing: Duration,
+    /// Whether all that went each way was captured, from the beginning of the
+    /// session on to the end of the stream.
+    pub complete: PerDirection<bool>,
+    /// It was open when the session's next connection came.
+    pub taken_over: bool,
+    /// The server ended it, and may have been restarted.
+    pub dropped_by_server: bool,
+    /// Its will.
+    pub(super) will: Option<LeftWill>,
 }
 
 impl Session {
@@ -74,6 +90,8 @@ impl Session {
     pub(super) fn discard(&mut self) {
         self.spaces.iter_mut().for_each(IdSpace::reset);
         self.subscriptions = Subscriptions::default();
+        self.queued.clear();
+        self.elsewhere = false;
     }
 
     /// A new connection of it begins.
@@ -87,9 +105,26 @@ impl Session {
         self.spaces[Direction::Down].reset();
         self.spaces[Direction::Down].past = tainted;
         // A client need not wait for CONNACK to subscribe.
-        let here = |s: &Subscription| s.since.connection == connection;
-        self.subscriptions.exact.retain(|_, s| here(s));
-        self.subscriptions.wild.retain(here);
+        self.subscriptions.keep_only(connection);
+        self.queued.clear();
+    }
+
+    /// Whether a message is for one of its subscriptions, so that it should come:
+    /// not when it may have been for another member of a shared one.
+    pub(super) fn should_get(&self, publication: &Publication, own: bool) -> bool {
+        if publication.qos == 0 || publication.expiry.is_some() {
+            return false;
+        }
+        let mut good = false;
+        for place in self.subscriptions.matching(&publication.topic) {
+            let subscription = self.subscriptions.at(place);
+            let no_local = own && subscription.options & 4 != 0;
+            let granted = subscription.current.is_some_and(|granted| granted > 0);
+            if !no_local && !subscription.shared && granted {
+                good |= subscription.was_settled_before(publication.seen);
+            }
+        }
+        good
     }
 
     /// The end of its previous connection came to be known late.
@@ -108,128 +143,6 @@ impl Session {
     }
 }
 
-/// The Topic Filters a client subscribed to.
-#[derive(Debug, Default)]
-pub struct Subscriptions {
-    exact: HashMap<Box<[u8]>, Subscription>,
-    wild: Vec<Subscription>,
-    /// Why there may be others.
-    pub past: Doubt,
-}
-
-/// A subscription that is, or was.
-#[derive(Clone, Debug)]
-pub struct Subscription {
-    /// The Topic Filter, without a share name.
-    pub filter: Box<[u8]>,
-    /// Whether it is (5.0) a shared one.
-    pub shared: bool,
-    /// Subscription Options of its latest SUBSCRIBE.
-    pub options: u8,
-    /// Highest QoS that was ever granted; `None` while SUBACK is to come.
-    pub granted: Option<u8>,
-    /// Subscription Identifiers it had, the latest last.
-    pub ids: Vec<u32>,
-    /// Its latest SUBSCRIBE.
-    pub since: Seen,
-    /// The UNSUBACK that ended it.
-    pub until: Option<Seen>,
-    /// The server refused it.
-    pub refused: bool,
-}
-
-impl Subscriptions {
-    /// Those that match a topic, ended ones included.
-    pub fn matching<'a>(&'a self, topic: &'a [u8]) -> impl Iterator<Item = &'a Subscription> {
-        let wild = self.wild.iter();
-        self.exact
-            .get(topic)
-            .into_iter()
-            .chain(wild.filter(move |s| topic::matches(&s.filter, topic)))
-    }
-
-    /// All of them, ended ones included.
-    pub fn all(&self) -> impl Iterator<Item = &Subscription> {
-        self.exact.values().chain(&self.wild)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.exact.len() + self.wild.len()
-    }
-
-    fn find(&mut self, filter: &[u8]) -> Option<&mut Subscription> {
-        if topic::check_wildcards(filter).is_ok() {
-            return self.exact.get_mut(filter);
-        }
-        self.wild.iter_mut().find(|s| *s.filter == *filter)
-    }
-
-    pub(super) fn subscribe(&mut self, request: &Request, v5: bool) {
-        for (filter, options) in &request.filters {
-            let (bare, shared) = bare(filter, v5);
-            if topic::check_filter(filter, v5).is_err() {
-                continue;
-            }
-            if let Some(known) = self.find(bare) {
-                known.options = *options;
-                known.since = request.seen;
-                known.until = None;
-                known.shared |= shared;
-                known.ids.extend(request.subscription_id);
-                continue;
-            }
-            if self.len() >= limits::SUBSCRIPTIONS {
-                self.past.get_or_insert(Reason::Bound);
-                return;
-            }
-            let new = Subscription {
-                filter: bare.into(),
-                shared,
-                options: *options,
-                granted: None,
-                ids: request.subscription_id.into_iter().collect(),
-                since: request.seen,
-                until: None,
-                refused: false,
-            };
-            if topic::check_wildcards(bare).is_ok() {
-                self.exact.insert(bare.into(), new);
-            } else {
-                self.wild.push(new);
-            }
-        }
-    }
-
-    pub(super) fn granted(&mut self, request: &Request, codes: &[u8], v5: bool) {
-        for ((filter, _), &code) in request.filters.iter().zip(codes) {
-            if let Some(known) = self.find(bare(filter, v5).0) {
-                if code <= 2 {
-                    known.granted = known.granted.max(Some(code));
-                    known.refused = false;
-                } else if known.granted.is_none() {
-                    known.refused = true;
-                }
-            }
-        }
-    }
-
-    pub(super) fn unsubscribed(&mut self, request: &Request, by: Seen, v5: bool) {
-        for (filter, _) in &request.filters {
-            if let Some(known) = self.find(bare(filter, v5).0) {
-                known.until = Some(by);
-            }
-        }
-    }
-}
-
-/// The filter without a share name, and whether it had one.
-fn bare(filter: &[u8], v5: bool) -> (&[u8], bool) {
-    match topic::shared(filter).filter(|_| v5) {
-        Some((_, filter)) => (filter, true),
-        None => (filter, false),
-    }
-}
-
 /// What a session is known by.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Key {
@@ -245,6 +158,9 @@ pub(super) struct Sessions {
     order: VecDeque<Key>,
     /// What they hold: see [`Session::weight`].
     weight: usize,
+    /// The latest connection of each Client Identifier, whatever the server and
+    /// the user name.
+    latest: HashMap<Box<[u8]>, u64, foldhash::fast::FixedState>,
     /// How many were forgotten.
     pub(super) forgotten: u64,
 }
@@ -254,6 +170,27 @@ impl Sessions {
         let session = self.resting.remove(key)?;
         self.weight -= session.weight();
         Some(session)
+    }
+
+    /// Whether a client was connected as somebody else after the earlier
+    /// connection of its session.
+    pub(super) fn was_elsewhere(&self, client_id: &[u8], earlier: Option<u64>) -> bool {
+        let latest = self.latest.get(client_id);
+        earlier.is_some() && latest.is_some_and(|latest| earlier != Some(*latest))
+    }
+
+    /// A client was accepted.
+    pub(super) fn connected(&mut self, client_id: &[u8], connection: u64) {
+        if let Some(latest) = self.latest.get_mut(client_id) {
+            *latest = connection;
+        } else if self.latest.len() < limits::SESSIONS {
+            self.latest.insert(client_id.into(), connection);
+        }
+    }
+
+    /// Those without a connection, in no order.
+    pub(super) fn resting(&mut self) -> impl ExactSizeIterator<Item = (&Key, &mut Session)> {
+        self.resting.iter_mut()
     }
 
     pub(super) fn keep(&mut self, key: Key, session: Session) {

@@ -5,7 +5,10 @@ use crate::event::{ConnectionEnd, Event};
 use crate::frame::MQTTFrame;
 use crate::time::Timestamp;
 
-use super::connection::{ConnectionFacts, Overdue, Silence, StillOpen, Undelivered};
+use super::close::StillOpen;
+use super::connection::ConnectionFacts;
+use super::overdue::{Overdue, Undelivered};
+use super::silence::Silence;
 use super::tracker::ExchangeFact;
 use super::{FrameFacts, Needs, Stream};
 

@@ -11,16 +11,17 @@
 use std::time::Duration;
 
 use crate::engine::{Config, Engine, Output, Placed, Summary};
+use crate::net::Endpoint;
 use crate::packet::CapturedPacket;
 use crate::time::Timestamp;
 
 use super::sequencer::Sequencer;
 use super::sink::{Fact, FrameFact, Sink};
 use super::tracker::Tracker;
-use super::{Analysis, GivenUp, Needs};
+use super::{Analysis, GivenUp, Needs, PATIENCE};
 
 /// How facts are gathered.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The user vouches that every connection of these clients was captured.
     pub complete: bool,
@@ -29,6 +30,22 @@ pub struct Options {
     pub live: bool,
     /// How long an acknowledgement may take, if the user sets a limit.
     pub ack: Option<Duration>,
+    /// How long an answer without a time limit may take.
+    pub patience: Duration,
+    /// Listeners of one server: the second stands for the first.
+    pub same_server: Vec<(Endpoint, Endpoint)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            complete: false,
+            live: false,
+            ack: None,
+            patience: PATIENCE,
+            same_server: Vec::new(),
+        }
+    }
 }
 
 /// Reads one capture and gives every sink what it needs.
@@ -115,13 +132,9 @@ impl Facts {
         config.follow_packets |= needs.contains(Needs::PACKETS);
         let exchanges = needs.contains(Needs::EXCHANGES).then(Box::default);
         let sessions = needs.contains(Needs::SESSIONS).then(|| {
-            let mut analysis = Analysis::new(options.complete);
-            if options.live {
-                analysis.mind_time(options.ack);
-            }
             Box::new(InOrder {
                 sequencer: Sequencer::default(),
-                analysis,
+                analysis: Analysis::new(&options),
             })
         });
         Self {

@@ -85,7 +85,9 @@ static DISCONNECT_THEN_CLOSE: Rule = Rule {
 > CONNECT client=c
 < CONNACK
 > DISCONNECT
-! wait 30s
+! wait 10s
+< PINGRESP
+! wait 10s
 < PINGRESP",
         cut: "\
 ! midstream
@@ -94,7 +96,9 @@ static DISCONNECT_THEN_CLOSE: Rule = Rule {
 > PUBLISH topic=a qos=1 id=2
 < PUBACK id=2
 > DISCONNECT
-! wait 30s
+! wait 10s
+< PINGRESP
+! wait 10s
 < PINGRESP",
     },
     check: Check::StillOpen(disconnect_then_close),
@@ -212,16 +216,27 @@ fn fault_then_close(f: &StillOpen<'_>) -> Judged {
         Cause::MalformedConnect("reserved-connect-flag") => ("reserved-connect-flag", true),
         Cause::MalformedConnect(_) => ("CONNECT", false),
         Cause::UnsupportedLevel => ("unknown-protocol", false),
+        Cause::ProtocolError(_) => ("protocol error", false),
         _ => return None,
+    };
+    let what = match f.due.cause {
+        Cause::ProtocolError(what) => what,
+        _ => "a malformed packet",
     };
     Some(
         violation(format!(
-            "expected the connection to be closed over a malformed packet, found it open {} s later",
+            "expected the connection to be closed over {what}, found it open {} s later",
             f.open_for.as_secs()
         ))
         .at(f.due.seen.packet)
         .about(about)
-        .only_warning_if(!certain || f.connection.opening.as_ref().is_none_or(|o| o.version == Version::V5))
+        .only_warning_if(
+            !certain
+                || f.connection
+                    .opening
+                    .as_ref()
+                    .is_none_or(|o| o.version == Version::V5),
+        )
         .unless(f.connection.any_doubt()),
     )
 }

@@ -307,7 +307,8 @@ fn session_present_impossible(f: &FrameFacts<'_>) -> Judged {
     let away = f.frame.time.since(earlier.ended);
     let expired = earlier.expiry.is_some_and(|seconds| {
         // Clocks may stop, and deletion may lag.
-        away > Duration::from_secs(seconds.into()) * 2 + Duration::from_secs(60)
+        let kept = Duration::from_secs(seconds.into()) + earlier.noticing;
+        away > kept + kept / 10 + Duration::from_secs(2)
     });
     if !earlier.session_ended && !expired {
         return None;
@@ -324,6 +325,10 @@ fn session_present_impossible(f: &FrameFacts<'_>) -> Judged {
         .at(opening.seen.packet)
         // Only the user knows whether there was another connection between.
         .only_warning_if(!f.vouched || expired)
+        // Whether a session that ends with its connection goes on in the one
+        // that takes it over is not said.
+        .unless_when(earlier.taken_over, Reason::AmbiguousMatch)
+        .unless_when(f.connection.session.elsewhere, Reason::SessionUnknown)
         .unless(f.any_doubt()),
     )
 }
@@ -405,6 +410,8 @@ fn session_lost(f: &FrameFacts<'_>) -> Judged {
             earlier.number
         ))
         .at(opening.seen.packet)
+        .unless_when(earlier.dropped_by_server, Reason::SessionUnknown)
+        .unless_when(f.connection.session.elsewhere, Reason::SessionUnknown)
         .unless(f.any_doubt())
     })
 }
@@ -961,10 +968,11 @@ static TAKEOVER: Rule = Rule {
 ! connection 2
 > CONNECT client=c
 < CONNACK
-! wait 30s
+! wait 10s
 ! connection 1
 > PINGREQ
 < PINGRESP
+! wait 10s
 > PINGREQ
 < PINGRESP",
     },

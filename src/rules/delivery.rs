@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::facts::properties as p;
 use crate::facts::{
-    Because, Carried, Delivery, Ending, FrameFacts, PATIENCE, Publication, Reason, Subscription,
-    Undelivered,
+    Because, Carried, Delivery, Ending, FrameFacts, Lacks, Publication, Reason, Subscription,
+    Undelivered, UnwantedWill,
 };
-use crate::mqtt::{PacketType as P, Version, topic};
+use crate::mqtt::{PacketType as P, Version};
 
 use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
 use super::verdict::{Judged, warning};
@@ -33,7 +33,13 @@ pub(super) static RULES: &[&Rule] = &[
     &LOST_DELIVERY,
     &MISSING_RETAINED,
     &MISSING_WILL,
+    &OVERLAP_COPY,
+    &SHARED_TWICE,
 ];
+
+/// What happens at the same time may happen in any order; and what comes this
+/// much later may be another message with the same bytes.
+const APART: Duration = Duration::from_secs(1);
 
 static QOS_RAISED: Rule = Rule {
     id: "qos-raised",
@@ -86,23 +92,31 @@ static QOS_RAISED: Rule = Rule {
 fn qos_raised(f: &FrameFacts<'_>) -> Judged {
     let (_, publication) = single(f)?;
     let qos = f.frame.header.qos();
-    let granted = matching(f).filter_map(|s| s.granted).max()?;
-    let expected = publication.qos.min(granted);
-    let several = matching(f).count() > 1;
-    // Each of several overlapping subscriptions may get a copy of its own.
-    if qos == expected || (qos < expected && several) || f.frame.header.dup() || publication.retain
-    {
+    if f.frame.header.dup() || publication.retain {
         return None;
     }
-    Some(
+    // Above what was granted is another rule.
+    let mut subscriptions = f.matching();
+    let first = subscriptions.next()?;
+    let granted = match subscriptions.next() {
+        // Each of several subscriptions may get a copy of its own.
+        Some(_) => None,
+        None => first
+            .current
+            .filter(|_| first.was_settled_before(publication.seen)),
+    };
+    let lowered = granted.is_some_and(|granted| qos < publication.qos.min(granted));
+    (qos > publication.qos || lowered).then(|| {
+        let expected = publication.qos.min(granted.unwrap_or(2));
         warning(format!(
-            "expected QoS {expected}, the smaller of published ({}) and granted ({granted}), found {qos}",
-            publication.qos
+            "expected QoS {expected}, the smaller of published ({}) and granted ({}), found {qos}",
+            publication.qos,
+            granted.map_or("several".to_owned(), |qos| qos.to_string()),
         ))
         .at(publication.seen.packet)
         .unless(f.any_doubt())
-        .unless(f.doubt_of_subscriptions()),
-    )
+        .unless(f.doubt_of_subscriptions())
+    })
 }
 
 static PROPERTIES_ALTERED: Rule = Rule {
@@ -209,7 +223,7 @@ static RETAIN_FORWARDED: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-3.3.1-9"),
-        v5("MQTT-3.3.1-12"),
+        v5("MQTT-3.3.1-12").on("live"),
         v5("MQTT-3.3.1-13").on("Retain As Published"),
     ],
     examples: Examples {
@@ -257,12 +271,17 @@ fn retain_forwarded(f: &FrameFacts<'_>) -> Judged {
     if facts.opening.as_ref().is_none_or(|opening| opening.bridge) {
         return None;
     }
+    // When a will is published is not on the wire, so it may be a retained one.
+    if publication.will && publication.retain {
+        return None;
+    }
     // Live: subscribed, and told so, before it was published.
-    let live = |s: &Subscription| s.granted.is_some() && s.since.time < publication.seen.started;
-    let mut as_published =
-        matching(f).map(|s| f.frame.version == Version::V5 && s.options & 8 != 0);
+    let live = |s: &Subscription| s.was_settled_before(publication.seen);
+    let mut as_published = f
+        .matching()
+        .map(|s| f.frame.version == Version::V5 && s.options & 8 != 0);
     let first = as_published.next()?;
-    if !matching(f).all(live) || as_published.any(|other| other != first) {
+    if !f.matching().all(live) || as_published.any(|other| other != first) {
         return None;
     }
     let expected = first && publication.retain;
@@ -272,7 +291,7 @@ fn retain_forwarded(f: &FrameFacts<'_>) -> Judged {
             u8::from(expected),
             u8::from(f.frame.header.retain())
         ))
-        .about(if first { "Retain As Published" } else { "" })
+        .about(if first { "Retain As Published" } else { "live" })
         .at(publication.seen.packet)
         .unless(f.any_doubt())
         .unless(f.doubt_of_subscriptions())
@@ -285,7 +304,7 @@ static RETAINED_WITHOUT_FLAG: Rule = Rule {
     why: "A subscriber cannot tell the last known value from a new one.",
     binds: Binds::Server,
     severity: Severity::Warn,
-    clauses: &[v31(), v311("MQTT-3.3.1-8")],
+    clauses: &[v31(), v311("MQTT-3.3.1-8"), v5("")],
     examples: Examples {
         good: "\
 > CONNECT client=p
@@ -304,6 +323,7 @@ static RETAINED_WITHOUT_FLAG: Rule = Rule {
 < CONNACK
 > PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
 < PUBACK id=1
+! wait 2s
 ! connection 2
 > CONNECT client=s
 < CONNACK
@@ -317,6 +337,7 @@ static RETAINED_WITHOUT_FLAG: Rule = Rule {
 < CONNACK
 > PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
 < PUBACK id=1
+! wait 2s
 ! connection 2
 ! midstream
 > CONNECT client=s
@@ -331,16 +352,21 @@ static RETAINED_WITHOUT_FLAG: Rule = Rule {
 
 fn retained_without_flag(f: &FrameFacts<'_>) -> Judged {
     let (delivery, publication) = single(f)?;
-    // Published before this client was connected at all, and of no session.
-    let opening = f.connection.opening.as_ref()?;
-    let old = publication.seen.time < opening.seen.started && opening.clean_start;
-    let retained = publication.retain && delivery.is_latest_retained;
-    (old && retained && !f.frame.header.retain()).then(|| {
+    if !publication.retain || !delivery.is_latest_retained || f.frame.header.retain() {
+        return None;
+    }
+    // Published before the client had subscribed to it at all.
+    let after = |s: &Subscription| s.first.started.since(publication.seen.time) >= APART;
+    let mut subscriptions = f.matching();
+    let first = subscriptions.next()?;
+    let old = after(first) && subscriptions.all(after) && !publication.will;
+    (old && !f.frame.header.dup()).then(|| {
         warning(
             "expected RETAIN 1 in a retained message that is sent for a new subscription, found 0",
         )
         .at(publication.seen.packet)
         .unless(f.any_doubt())
+        .unless(f.doubt_of_subscriptions())
     })
 }
 
@@ -415,11 +441,12 @@ fn retained_stale(f: &FrameFacts<'_>) -> Judged {
     if !f.frame.header.retain() || as_published(f) {
         return None;
     }
-    let subscribed = matching(f).map(|s| s.since.started).max()?;
-    // What happens at the same time may happen in any order.
-    const APART: Duration = Duration::from_secs(1);
+    let subscribed = f.matching().map(|s| s.since.started).max()?;
     let (message, about, packet) = if publication.retain {
-        let latest = delivery.retained.filter(|_| !delivery.is_latest_retained)?;
+        // When a will is published is not on the wire.
+        let latest = delivery
+            .retained
+            .filter(|_| !delivery.is_latest_retained && !publication.will)?;
         if subscribed.since(latest.time) < APART {
             return None;
         }
@@ -539,8 +566,8 @@ fn retain_handling(f: &FrameFacts<'_>) -> Judged {
     if !f.frame.header.retain() || f.frame.version != Version::V5 || as_published(f) {
         return None;
     }
-    let first = matching(f).next()?;
-    matching(f).all(none).then(|| {
+    let first = f.matching().next()?;
+    f.matching().all(none).then(|| {
         warning("expected no retained message for this subscription, found one")
             .about(if first.shared { "shared" } else { "2" })
             .at(first.since.packet)
@@ -585,7 +612,7 @@ static NO_LOCAL: Rule = Rule {
 fn no_local(f: &FrameFacts<'_>) -> Judged {
     let (_, publication) = single(f)?;
     let own = publication.seen.connection == f.frame.connection.number && !publication.will;
-    let mut matching = matching(f);
+    let mut matching = f.matching();
     let first = matching.next()?;
     let local = |s: &Subscription| s.options & 4 == 0;
     let no_local = f.frame.version == Version::V5 && !local(first) && !matching.any(local);
@@ -659,8 +686,8 @@ fn order(f: &FrameFacts<'_>) -> Judged {
     let (delivery, publication) = single(f)?;
     let by = delivery.overtaken_by?;
     // Overlapping subscriptions may each get the messages in their own time.
-    let one = matching(f).count() == 1 && !matching(f).any(|s| s.shared);
-    (one && delivery.earlier == 0).then(|| {
+    let one = f.matching().count() == 1 && !f.matching().any(|s| s.shared);
+    (one && delivery.before.is_none()).then(|| {
         warning("expected messages in the order in which they were published, found an older one after a newer")
             .at(publication.seen.packet)
             .at(by.packet)
@@ -676,9 +703,11 @@ static DELIVERED_TWICE: Rule = Rule {
     severity: Severity::Warn,
     clauses: &[
         v31(),
-        v311("MQTT-3.8.4-3"),
-        v5("MQTT-3.8.4-3"),
-        v5("MQTT-3.8.4-4"),
+        v311("MQTT-3.8.4-3").on("one copy"),
+        v311("MQTT-4.3.3-2").on("sent again"),
+        v5("MQTT-3.8.4-3").on("one copy"),
+        v5("MQTT-3.8.4-4").on("one copy"),
+        v5("MQTT-4.3.3-10").on("sent again"),
     ],
     examples: Examples {
         good: "\
@@ -723,15 +752,31 @@ static DELIVERED_TWICE: Rule = Rule {
 
 fn delivered_twice(f: &FrameFacts<'_>) -> Judged {
     let (delivery, publication) = single(f)?;
-    let one = matching(f).count() == 1 && matching(f).all(|s| s.until.is_none());
+    let before = delivery.before?;
+    let one = f.matching().count() == 1 && f.matching().all(|s| s.until.is_none());
     // A retained message comes again with each SUBSCRIBE.
     let live = !f.frame.header.retain() && !f.frame.header.dup() && !publication.retain;
-    (one && live && delivery.earlier > 0).then(|| {
-        warning("expected one copy of a message for one subscription, found another")
-            .at(publication.seen.packet)
-            .unless(f.any_doubt())
-            .unless(f.doubt_of_subscriptions())
-    })
+    if !one || !live || publication.returned.get() {
+        return None;
+    }
+    let resent = publication.resent.get() > 0;
+    if resent && publication.qos < 2 {
+        // At least once.
+        return None;
+    }
+    // Later, it may be the same message of a publisher that was not captured.
+    let soon = f.frame.started.since(before) < APART;
+    Some(
+        warning(match resent {
+            true => "expected one copy of a message of QoS 2 whose PUBLISH was sent again before PUBREL, found another",
+            false => "expected one copy of a message for one subscription, found another",
+        })
+        .about(if resent { "sent again" } else { "one copy" })
+        .at(publication.seen.packet)
+        .unless_when(!soon, Reason::AmbiguousMatch)
+        .unless(f.any_doubt())
+        .unless(f.doubt_of_subscriptions()),
+    )
 }
 
 static EXPIRED: Rule = Rule {
@@ -819,7 +864,7 @@ fn expired(f: &FrameFacts<'_>) -> Judged {
 
 static DROPPED_WILL: Rule = Rule {
     id: "dropped-will",
-    title: "A will is not published after its client has said DISCONNECT",
+    title: "A will is not published after DISCONNECT, or when its client came back before the Will Delay was over",
     why: "Everybody believes that the device has failed, when it has signed off.",
     binds: Binds::Server,
     severity: Severity::Warn,
@@ -827,8 +872,9 @@ static DROPPED_WILL: Rule = Rule {
         v31(),
         v311("MQTT-3.1.2-10"),
         v311("MQTT-3.14.4-3"),
-        v5("MQTT-3.1.2-10"),
-        v5("MQTT-3.14.4-3"),
+        v5("MQTT-3.1.2-10").on("disconnected"),
+        v5("MQTT-3.14.4-3").on("disconnected"),
+        v5("MQTT-3.1.3-9").on("came back"),
     ],
     examples: Examples {
         good: "\
@@ -879,13 +925,19 @@ static DROPPED_WILL: Rule = Rule {
 };
 
 fn dropped_will(f: &FrameFacts<'_>) -> Judged {
-    let delivery = f.delivery?;
-    let by = delivery.dropped_will?;
-    Some(
-        warning("expected no will of a client that has sent DISCONNECT, found it delivered")
-            .at(by.packet)
-            .unless(f.any_doubt()),
-    )
+    let fault = match f.delivery?.unwanted_will? {
+        UnwantedWill::Disconnected(by) => {
+            warning("expected no will of a client that has sent DISCONNECT, found it delivered")
+                .at(by.packet)
+                .about("disconnected")
+        }
+        UnwantedWill::CameBack(by) => {
+            warning("expected no will of a client that came back before its delay was over, found it delivered")
+                .at(by.packet)
+                .about("came back")
+        }
+    };
+    Some(fault.unless(f.any_doubt()))
 }
 
 static WILL_FLAGS: Rule = Rule {
@@ -957,7 +1009,13 @@ static LOST_DELIVERY: Rule = Rule {
     why: "It is the promise of QoS 1 and 2. Access rules and limits may be the reason.",
     binds: Binds::Server,
     severity: Severity::Warn,
-    clauses: &[v31(), v311("MQTT-4.5.0-1"), v5("MQTT-4.5.0-1")],
+    clauses: &[
+        v31(),
+        v311("MQTT-4.5.0-1").on("live"),
+        v311("MQTT-3.1.2-5").on("queued"),
+        v5("MQTT-4.5.0-1").on("live"),
+        v5("MQTT-3.1.2-5").on("queued"),
+    ],
     examples: Examples {
         good: "\
 > CONNECT client=s
@@ -1007,13 +1065,19 @@ static LOST_DELIVERY: Rule = Rule {
 };
 
 fn lost_delivery(f: &Undelivered<'_>) -> Judged {
-    if f.because != Because::Published {
-        return None;
+    match f.because {
+        Because::Published => {
+            Some(missing(f, "a delivery of a message that the server has accepted").about("live"))
+        }
+        Because::Queued => {
+            let fault = missing(f, "what was published while the client was away")
+                .about("queued")
+                // A queue has limits, and what it drops is configured.
+                .unless_when(f.overtaken_by.is_none(), Reason::AmbiguousMatch);
+            Some(fault)
+        }
+        _ => None,
     }
-    Some(missing(
-        f,
-        "a delivery of a message that the server has accepted",
-    ))
 }
 
 static MISSING_RETAINED: Rule = Rule {
@@ -1157,32 +1221,186 @@ fn missing_will(f: &Undelivered<'_>) -> Judged {
     Some(missing(f, "the will of a client that went away"))
 }
 
+static OVERLAP_COPY: Rule = Rule {
+    id: "overlap-copy",
+    title: "The one copy of a message for overlapping subscriptions has their highest QoS and all their identifiers",
+    why: "The client believes in QoS 2 and gets QoS 1, or one of its handlers never sees the message.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[
+        v311("MQTT-3.3.5-1"),
+        v5("MQTT-3.3.4-2").on("QoS"),
+        v5("MQTT-3.3.4-4").on("Subscription Identifier"),
+    ],
+    examples: Examples {
+        good: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+> SUBSCRIBE id=2 filter=t/a:0
+< SUBACK id=2 codes=0
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x qos=1 id=1
+< PUBACK id=1
+! connection 1
+< PUBLISH topic=t/a payload=x qos=1 id=1
+> PUBACK id=1
+! wait 40s
+> PINGREQ
+< PINGRESP
+> DISCONNECT",
+        bad: "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+> SUBSCRIBE id=2 filter=t/a:0
+< SUBACK id=2 codes=0
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x qos=1 id=1
+< PUBACK id=1
+! connection 1
+< PUBLISH topic=t/a payload=x
+! wait 40s
+> PINGREQ
+< PINGRESP
+> DISCONNECT",
+        cut: "\
+! open
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+> SUBSCRIBE id=2 filter=t/a:0
+< SUBACK id=2 codes=0
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x qos=1 id=1
+< PUBACK id=1
+! connection 1
+< PUBLISH topic=t/a payload=x",
+    },
+    check: Check::Undelivered(overlap_copy),
+};
+
+fn overlap_copy(f: &Undelivered<'_>) -> Judged {
+    let Because::Overlap(lacks) = f.because else {
+        return None;
+    };
+    let (what, about) = match lacks {
+        Lacks::Qos { expected, found } => (
+            format!("a copy with QoS {expected} besides the one with QoS {found}"),
+            "QoS",
+        ),
+        Lacks::Identifier(id) => (
+            format!("Subscription Identifier {id} in the one copy or in another"),
+            "Subscription Identifier",
+        ),
+    };
+    Some(missing(f, &what).about(about))
+}
+
+static SHARED_TWICE: Rule = Rule {
+    id: "shared-twice",
+    title: "A shared subscription gives each message to one of its members",
+    why: "Work that was to be shared is done twice.",
+    binds: Binds::Server,
+    severity: Severity::Warn,
+    clauses: &[v5("U-4.8-1")],
+    examples: Examples {
+        good: "\
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=$share/g/t:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=r version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=$share/g/t:1
+< SUBACK id=1 codes=1
+> PUBLISH topic=t payload=x
+! connection 1
+< PUBLISH topic=t payload=x",
+        bad: "\
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=$share/g/t:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=r version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=$share/g/t:1
+< SUBACK id=1 codes=1
+> PUBLISH topic=t payload=x
+< PUBLISH topic=t payload=x
+! connection 1
+< PUBLISH topic=t payload=x",
+        cut: "\
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=$share/g/t:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=r version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=$share/g/t:1
+< SUBACK id=1 codes=1
+> PUBLISH topic=t payload=x
+< PUBLISH topic=t payload=x
+! wait 30s
+! connection 1
+< PUBLISH topic=t payload=x",
+    },
+    check: Check::Frame(&[P::Publish], shared_twice),
+};
+
+fn shared_twice(f: &FrameFacts<'_>) -> Judged {
+    let (delivery, publication) = single(f)?;
+    let (other, time) = delivery.other_member?;
+    // Later, it may be the same message of a publisher that was not captured.
+    let soon = f.frame.started.since(time) < APART;
+    Some(
+        warning(format!(
+            "expected one copy for the members of a shared subscription, found another after the one on connection {other}"
+        ))
+        .at(publication.seen.packet)
+        .unless_when(!soon, Reason::AmbiguousMatch)
+        .unless(f.any_doubt())
+        .unless(f.doubt_of_subscriptions()),
+    )
+}
+
 /// The one publication that a delivery comes from.
 fn single<'a>(f: &FrameFacts<'a>) -> Option<(&'a Delivery, &'a Publication)> {
     let delivery = f.delivery?;
     Some((delivery, delivery.publication.as_ref()?))
 }
 
-/// The client's subscriptions that match.
-fn matching<'a>(f: &FrameFacts<'a>) -> impl Iterator<Item = &'a Subscription> + use<'a> {
-    let topic = f.frame.topic.map_or(&[][..], |topic| topic.bytes());
-    let subscriptions = &f.connection.session.subscriptions;
-    subscriptions
-        .all()
-        .filter(move |s| !s.refused && topic::matches(&s.filter, topic))
-}
-
 /// Whether a subscription asks for RETAIN as it was published.
 fn as_published(f: &FrameFacts<'_>) -> bool {
-    f.frame.version == Version::V5 && matching(f).any(|s| s.options & 8 != 0)
+    f.frame.version == Version::V5 && f.matching().any(|s| s.options & 8 != 0)
 }
 
 /// Something that never came.
 fn missing(f: &Undelivered<'_>, what: &str) -> Box<super::Fault> {
-    warning(format!("expected {what}, found none"))
+    let topic = String::from_utf8_lossy(&f.publication.topic);
+    let fault = warning(format!("expected {what} (topic {topic:?}), found none"))
         .at(f.of.packet)
         .unless(f.connection.any_doubt())
+        .unless_when(f.connection.session.elsewhere, Reason::SessionUnknown);
+    if let Some(by) = f.overtaken_by {
+        // It should have come before that one.
+        return fault.at(by.packet);
+    }
+    fault
         .unless_when(f.ending == Ending::Unseen, Reason::CaptureEnd)
         .unless_when(f.ending == Ending::Reset, Reason::Reset)
-        .unless_when(f.waited < PATIENCE, Reason::Tolerance)
+        .unless_when(f.unacknowledged, Reason::Tolerance)
+        .unless_when(f.waited < f.connection.patience, Reason::Tolerance)
 }

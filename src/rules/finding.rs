@@ -72,6 +72,30 @@ pub struct Finding {
     pub ladder: Vec<Rung>,
 }
 
+/// Before the other rules that a finding stands for.
+const AND: &str = "; also ";
+
+impl Finding {
+    /// Adds one of another rule to it, which has no line of its own.
+    pub(super) fn join(&mut self, other: Self) {
+        self.count += other.count;
+        for packet in other.packets {
+            if self.packets.len() < MOST_PACKETS && !self.packets.contains(&packet) {
+                self.packets.push(packet);
+            }
+        }
+        if other.rule.id == self.rule.id || self.message.ends_with(other.rule.id) {
+            return;
+        }
+        let and = match self.message.contains(AND) {
+            false => AND,
+            true => ", ",
+        };
+        self.message.push_str(and);
+        self.message.push_str(other.rule.id);
+    }
+}
+
 /// A frame in the ladder around a finding.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rung {

@@ -615,7 +615,7 @@ static NOT_EMPTY: Rule = Rule {
 
 static PROTOCOL_NAME: Rule = Rule {
     id: "protocol-name",
-    title: "The protocol name and level are those of a version: MQIsdp 3, MQTT 4, MQTT 5",
+    title: "The protocol name is that of the protocol level: MQIsdp with 3, MQTT with 4 and 5",
     why: "A server may close without a word, which looks like a network problem to whoever configured the client.",
     binds: Binds::Client,
     severity: Severity::Fatal,
@@ -628,7 +628,7 @@ static PROTOCOL_NAME: Rule = Rule {
 > CONNECT client=c name=MQIsdp level=5 version=5",
         cut: "",
     },
-    check: Check::Format(&[wrong("unknown-protocol")]),
+    check: Check::Format(&[wrong("unknown-protocol").on("Protocol Name")]),
 };
 
 static CONNECT_RESERVED_FLAG: Rule = Rule {

@@ -15,13 +15,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use crate::event::Side;
 use crate::facts::{
     self, ConnectionFacts, Deadline, Doubt, Ending, Fact, FrameFacts, Needs, Overdue, Reason,
     SessionFact, Shown, Silence, Sink, StillOpen, Stream, Undelivered,
 };
-use crate::frame::{MQTTFrame, PerDirection};
+use crate::frame::{Direction, MQTTFrame, PerDirection};
 use crate::limits;
 use crate::mqtt::{ControlPacket, Defect, PacketType, Version};
 use crate::packet::PacketRef;
@@ -36,7 +37,7 @@ use super::verdict::{Fault, Judged};
 use super::{RULES, verdict};
 
 /// How to judge.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The user vouches that every connection of these clients was captured,
     /// so that what one connection shows is proof for the next.
@@ -51,6 +52,25 @@ pub struct Options {
     pub budgets: Budgets,
     /// Tell findings as they arise, and what is overdue when its time is up.
     pub live: bool,
+    /// How long an answer or a delivery without a time limit may take.
+    pub patience: Duration,
+    /// Listeners of one server: the second of each stands for the first.
+    pub same_server: Vec<(facts::Endpoint, facts::Endpoint)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            complete: false,
+            ladders: false,
+            rules: Vec::new(),
+            selection: Selection::default(),
+            budgets: Budgets::default(),
+            live: false,
+            patience: facts::PATIENCE,
+            same_server: Vec::new(),
+        }
+    }
 }
 
 impl Options {
@@ -59,6 +79,8 @@ impl Options {
         facts::Options {
             complete: self.complete,
             live: self.live,
+            patience: self.patience,
+            same_server: self.same_server.clone(),
             ack: self.budgets.ack,
         }
     }
@@ -157,8 +179,8 @@ impl Sink for Judge {
 
 /// The rules that are asked, by what they are asked about.
 struct Tables {
-    /// By packet type and version: rules with a function.
-    frame: Vec<Vec<(usize, FrameCheck)>>,
+    /// By sender, packet type and version: rules with a function.
+    frame: PerDirection<Vec<Vec<(usize, FrameCheck)>>>,
     /// The same, of rules for WebSocket.
     websocket: Vec<Vec<(usize, FrameCheck)>>,
     /// By packet type and version: all rules that judge it, whatever carries it.
@@ -182,9 +204,10 @@ fn place(kind: PacketType, version: Version) -> usize {
 
 impl Tables {
     fn new() -> Self {
+        assert!(RULES.len() <= RuleSet::MOST, "RuleSet holds too few rules");
         let places = PacketType::ALL.len() * VERSIONS.len();
         let mut tables = Self {
-            frame: vec![Vec::new(); places],
+            frame: PerDirection::from_fn(|_| vec![Vec::new(); places]),
             websocket: vec![Vec::new(); places],
             judge: vec![RuleSet::default(); places],
             budget: vec![Vec::new(); PacketType::ALL.len()],
@@ -204,7 +227,11 @@ impl Tables {
                     let place = place(kind, version);
                     match rule.check {
                         Check::Frame(types, check) if types.contains(&kind) => {
-                            tables.frame[place].push((at, check));
+                            for sender in Direction::ALL {
+                                if rule.binds.includes(sender.sender()) {
+                                    tables.frame[sender][place].push((at, check));
+                                }
+                            }
                             tables.judge[place].add(at);
                         }
                         Check::OverWebSocket(types, check) if types.contains(&kind) => {
@@ -231,10 +258,11 @@ impl Tables {
 struct RuleSet([u64; 4]);
 
 impl RuleSet {
+    /// Rules that it can hold.
+    const MOST: usize = 256;
+
     fn add(&mut self, at: usize) {
-        if let Some(word) = self.0.get_mut(at / 64) {
-            *word |= 1 << (at % 64);
-        }
+        self.0[at / 64] |= 1 << (at % 64);
     }
 
     fn add_all(&mut self, other: Self) {
@@ -435,7 +463,10 @@ impl Bench {
 
     fn settle(&mut self, connection: u64) {
         if let Some(of) = self.open.remove(&connection) {
-            self.finished.extend(of.findings);
+            let before = of.findings.len();
+            let findings = cut_off(of.findings);
+            self.kept -= before - findings.len();
+            self.finished.extend(findings);
         }
     }
 
@@ -474,7 +505,7 @@ impl Bench {
         self.defects(facts, doubt);
         let tables = &*TABLES;
         let at = place(frame.header.packet_type(), frame.version);
-        for &(rule, check) in &tables.frame[at] {
+        for &(rule, check) in &tables.frame[frame.direction][at] {
             if RULES[rule].id == "packet-direction"
                 && let Some(fault) = check(facts)
             {
@@ -517,7 +548,7 @@ impl Bench {
                 self.judged.add(rule);
             }
         }
-        for &(rule, check) in tables.frame[at].iter().chain(websocket) {
+        for &(rule, check) in tables.frame[frame.direction][at].iter().chain(websocket) {
             if let Some(fault) = check(facts) {
                 let place = of_frame(facts, "");
                 let doubt = doubt.filter(|_| !fault.any_version);
@@ -534,7 +565,7 @@ impl Bench {
             qos: (facts.qos > 0).then_some(facts.qos),
             by: Some(facts.by.sender()),
             version: version(facts.connection),
-            topic: None,
+            topic: facts.topic,
             packet: facts.request.packet,
             time: facts.time,
             so_far: facts.ending == Ending::Open,
@@ -561,7 +592,7 @@ impl Bench {
             qos: None,
             by: Some(Side::Server),
             version: version(facts.connection),
-            topic: None,
+            topic: Some(&facts.publication.topic),
             packet: facts.of.packet,
             time: facts.of.time,
             so_far: false,
@@ -741,6 +772,32 @@ fn finding(
         message: fault.message,
         ladder,
     }
+}
+
+/// What had not come when a connection was reset, or when the capture ended, is
+/// one finding: nothing is wrong with it but the end.
+fn cut_off(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut kept: Vec<Finding> = Vec::with_capacity(findings.len());
+    let mut first: [Option<usize>; 2] = [None; 2];
+    for found in findings {
+        let of = match (found.verdict.reason(), found.rule.check) {
+            (Some(Reason::Reset), Check::Overdue(_) | Check::Undelivered(_)) => Some(0),
+            (Some(Reason::CaptureEnd), Check::Overdue(_) | Check::Undelivered(_)) => Some(1),
+            _ => None,
+        };
+        let Some(of) = of else {
+            kept.push(found);
+            continue;
+        };
+        match first[of] {
+            None => {
+                first[of] = Some(kept.len());
+                kept.push(found);
+            }
+            Some(at) => kept[at].join(found),
+        }
+    }
+    kept
 }
 
 /// The clauses that a finding breaks: those of its version, and of what it is

@@ -9,9 +9,9 @@ use crate::facts::{FrameFacts, Overdue, Reason, Shown, Silence, Step};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{PacketType as P, Version};
 
-use super::qos::{so_far, within_patience};
+use super::qos::{never_answered, so_far};
 use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
-use super::verdict::{Judged, violation, warning};
+use super::verdict::{Judged, warning};
 
 pub(super) static RULES: &[&Rule] = &[
     &MISSING_PINGRESP,
@@ -56,13 +56,13 @@ fn missing_pingresp(f: &Overdue<'_>) -> Judged {
     if f.expected != P::Pingresp || !f.is_due() {
         return None;
     }
-    Some(within_patience(
+    never_answered(
         f,
-        violation(format!(
+        warning(format!(
             "expected PINGRESP for PINGREQ, found none{}",
             so_far(f)
         )),
-    ))
+    )
 }
 
 static UNASKED_PINGRESP: Rule = Rule {
@@ -94,7 +94,7 @@ static UNASKED_PINGRESP: Rule = Rule {
 };
 
 fn unasked_pingresp(f: &FrameFacts<'_>) -> Judged {
-    (matches!(f.step, Step::Pingresp { asked: false }) && f.frame.direction == Down)
+    (matches!(f.step, Step::Pingresp { asked: false, .. }) && f.frame.direction == Down)
         .then(|| warning("expected PINGREQ before PINGRESP, found none").unless(f.any_doubt()))
 }
 

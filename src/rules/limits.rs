@@ -450,7 +450,7 @@ fn alias_refused(f: &FrameFacts<'_>) -> Judged {
         Down => facts.accepted.as_ref()?.topic_alias_maximum,
     };
     let (highest, resolved) = facts.aliases[direction.reversed()];
-    (resolved && u32::from(highest) <= own).then(|| {
+    (highest > 0 && resolved && u32::from(highest) <= own).then(|| {
         warning(format!(
             "expected aliases up to {own} to be accepted, found DISCONNECT 0x94 (Topic Alias invalid) after {highest}"
         ))
@@ -613,6 +613,13 @@ fn qos_refused_late(f: &FrameFacts<'_>) -> Judged {
             "expected a Maximum QoS in CONNACK, found none, and DISCONNECT 0x9b (QoS not supported)",
             "PUBLISH",
         )
+    } else if facts
+        .session
+        .subscriptions
+        .all()
+        .all(|s| s.options & 3 == 0)
+    {
+        return None;
     } else {
         (
             "expected a lower granted QoS, found DISCONNECT 0x9b (QoS not supported) although nothing was published above the maximum",

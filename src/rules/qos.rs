@@ -4,9 +4,7 @@
 //! seen may not have been received, one that was received has passed by, and
 //! what another connection of the session shows is a warning at most.
 
-use crate::facts::{
-    AckStep, ConnectionFacts, Ending, FrameFacts, Overdue, PATIENCE, Reason, State, Step,
-};
+use crate::facts::{AckStep, ConnectionFacts, Ending, FrameFacts, Overdue, Reason, State, Step};
 use crate::frame::Direction::Up;
 use crate::mqtt::{PacketType as P, Version};
 
@@ -995,12 +993,13 @@ fn missing_ack(f: &Overdue<'_>) -> Judged {
         return None;
     }
     let fault = warning(format!(
-        "expected {} for PUBLISH with id {}, found none{}",
+        "expected {} for PUBLISH with id {}{}, found none{}",
         f.expected,
         f.id.unwrap_or(0),
+        of_topic(f),
         so_far(f)
     ));
-    Some(at_orderly_end(f, fault))
+    never_answered(f, fault)
 }
 
 static MISSING_PUBREL: Rule = Rule {
@@ -1061,7 +1060,7 @@ fn missing_pubrel(f: &Overdue<'_>) -> Judged {
         f.expected,
         so_far(f)
     ));
-    Some(within_patience(f, fault))
+    never_answered(f, fault)
 }
 
 static MISSING_RESEND: Rule = Rule {
@@ -1129,25 +1128,44 @@ fn missing_resend(f: &Overdue<'_>) -> Judged {
     if accepted.session_present != Some(true) {
         return None;
     }
-    let alive = facts.latest[of]?.time.since(accepted.seen.time);
+    let latest = facts.latest[of]?;
+    let alive = latest.time.since(accepted.seen.time);
+    // What is new goes after what is sent again.
+    let overtaken = facts.fresh[of];
     let fault = warning(format!(
-        "expected {} with id {} of an earlier connection to be sent again, found nothing of it",
+        "expected {} with id {}{} of an earlier connection to be sent again, found nothing of it",
         if f.expected == P::Pubcomp {
             "PUBREL"
         } else {
             "PUBLISH"
         },
-        f.id.unwrap_or(0)
+        f.id.unwrap_or(0),
+        of_topic(f)
     ))
     .by(of.sender());
+    let fault = match overtaken {
+        Some(new) => fault.at(new.packet),
+        None => fault,
+    };
     Some(
         fault
             .unless(f.doubt)
             .unless(facts.any_doubt())
+            .unless_when(f.expires, Reason::Tolerance)
             .unless_when(f.ending == Ending::Unseen, Reason::CaptureEnd)
             .unless_when(f.ending == Ending::Reset, Reason::Reset)
-            .unless_when(alive < PATIENCE, Reason::Tolerance),
+            .unless_when(
+                overtaken.is_none() && alive < facts.patience,
+                Reason::Tolerance,
+            ),
     )
+}
+
+/// ` and topic "t"`, where it is known.
+fn of_topic(f: &Overdue<'_>) -> String {
+    f.topic.map_or_else(String::new, |topic| {
+        format!(" and topic {:?}", String::from_utf8_lossy(topic))
+    })
 }
 
 /// ` for 20 s`, while it may still come.
@@ -1158,19 +1176,30 @@ pub(super) fn so_far(f: &Overdue<'_>) -> String {
     }
 }
 
-/// An answer without a time limit is missed when its connection ends in order.
-fn at_orderly_end(f: &Overdue<'_>, fault: Box<Fault>) -> Box<Fault> {
+/// A missing answer. No text sets a limit, so it is a warning: when the answer
+/// should have come by now, or when the connection ends without it.
+pub(super) fn never_answered(f: &Overdue<'_>, fault: Box<Fault>) -> Judged {
     let facts = f.connection;
+    let fault = fault.only_warning_if(true);
     if f.ending == Ending::Open {
         // It may still come, but it should have by now.
-        return fault
-            .only_warning_if(true)
-            .unless(f.doubt)
-            .unless(facts.any_doubt())
-            .unless_when(facts.zero_window, Reason::Tolerance)
-            .unless_when(f.acked.is_none(), Reason::Crossing);
+        return Some(
+            fault
+                .unless(f.doubt)
+                .unless(facts.any_doubt())
+                .unless_when(facts.zero_window, Reason::Tolerance)
+                .unless_when(f.acked.is_none(), Reason::Crossing),
+        );
     }
     let by = f.by;
+    let went_on = facts.latest[by]
+        .zip(f.acked)
+        .is_some_and(|(latest, acked)| latest.time > acked);
+    let waited = f.waited >= facts.patience && went_on && !facts.zero_window;
+    // Nothing is owed by who ends the connection.
+    if !waited && f.left.is_some_and(|(by, _)| by == f.by) {
+        return None;
+    }
     let left = facts.disconnect[by]
         .map(|(seen, _)| seen.time)
         .into_iter()
@@ -1179,20 +1208,16 @@ fn at_orderly_end(f: &Overdue<'_>, fault: Box<Fault>) -> Box<Fault> {
     let arrived = f
         .acked
         .is_some_and(|acked| left.is_none_or(|left| acked <= left));
-    fault
-        .unless(f.doubt)
-        .unless(facts.any_doubt())
-        .unless_when(f.ending == Ending::Unseen, Reason::CaptureEnd)
-        .unless_when(f.ending == Ending::Reset, Reason::Reset)
-        .unless_when(!arrived, Reason::Crossing)
-}
-
-/// An answer that is due at once is missed after 20 seconds, or when the
-/// connection ends in order, which is only a hint.
-pub(super) fn within_patience(f: &Overdue<'_>, fault: Box<Fault>) -> Box<Fault> {
-    let proven = f.waited >= PATIENCE && f.ending != Ending::Open;
-    if proven && !f.connection.zero_window {
-        return fault.unless(f.doubt).unless(f.connection.any_doubt());
+    let fault = fault.unless(f.doubt).unless(facts.any_doubt());
+    if waited {
+        return Some(fault);
     }
-    at_orderly_end(f, fault.only_warning_if(true))
+    Some(
+        fault
+            .unless_when(f.ending == Ending::Unseen, Reason::CaptureEnd)
+            .unless_when(f.ending == Ending::Reset, Reason::Reset)
+            .unless_when(!arrived, Reason::Crossing)
+            // A device that is gone, while its TCP still acknowledged.
+            .unless_when(f.by == Up && !went_on, Reason::Tolerance),
+    )
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::event::Side;
 use crate::mqtt::{PacketType, Version};
 
 use super::budget::Budgets;
@@ -143,6 +144,15 @@ impl Rule {
 }
 
 impl Binds {
+    /// Whether a side has to keep the rule.
+    pub fn includes(self, side: Side) -> bool {
+        match self {
+            Self::Client => side == Side::Client,
+            Self::Server => side == Side::Server,
+            Self::Both => true,
+        }
+    }
+
     /// `client`, `server` or `both`.
     pub const fn name(self) -> &'static str {
         match self {

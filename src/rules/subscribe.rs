@@ -1,14 +1,12 @@
 //! SUBSCRIBE and UNSUBSCRIBE, what answers them, and what is delivered for
 //! them.
 
-use std::time::Duration;
-
 use crate::facts::properties as p;
-use crate::facts::{AnswerStep, FrameFacts, Overdue, Request, Step, Subscription};
+use crate::facts::{AnswerStep, FrameFacts, Overdue, Reason, Request, Seen, Step, Subscription};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{ControlPacket, PacketType as P, Version};
 
-use super::qos::{so_far, within_patience};
+use super::qos::{never_answered, so_far};
 use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
 use super::verdict::{Judged, violation, warning};
 
@@ -331,13 +329,16 @@ fn missing_suback(f: &Overdue<'_>) -> Judged {
     if !matches!(f.expected, P::Suback | P::Unsuback) || !f.is_due() {
         return None;
     }
-    let fault = violation(format!(
-        "expected {} for the request with id {}, found none{}",
+    let fault = warning(format!(
+        "expected {} for the request with id {}{}, found none{}",
         f.expected,
         f.id.unwrap_or(0),
+        f.topic.map_or_else(String::new, |filter| {
+            format!(" and filter {:?}", String::from_utf8_lossy(filter))
+        }),
         so_far(f)
     ));
-    Some(within_patience(f, fault))
+    never_answered(f, fault)
 }
 
 static NO_SUBSCRIPTION: Rule = Rule {
@@ -379,7 +380,7 @@ static NO_SUBSCRIPTION: Rule = Rule {
 
 fn no_subscription(f: &FrameFacts<'_>) -> Judged {
     let topic = delivered(f)?;
-    if matching(f, topic).next().is_some() {
+    if f.matching().next().is_some() {
         return None;
     }
     let subscriptions = &f.connection.session.subscriptions;
@@ -439,15 +440,10 @@ static DELIVERED_QOS: Rule = Rule {
 };
 
 fn delivered_qos(f: &FrameFacts<'_>) -> Judged {
-    let topic = delivered(f)?;
+    delivered(f)?;
     let header = f.frame.header;
-    // Before SUBACK the grant is what was asked for at most.
-    let grant = |s: &Subscription| match s.granted {
-        Some(granted) => granted,
-        None => s.options & 3,
-    };
-    let granted = matching(f, topic).map(grant).max()?;
-    let shared = matching(f, topic).any(|s| s.shared);
+    let granted = f.matching().map(Subscription::highest_qos).max()?;
+    let shared = f.matching().any(|s| s.shared);
     (header.qos() > granted && !header.dup()).then(|| {
         warning(format!(
             "expected at most the granted QoS {granted}, found {} in a delivery",
@@ -488,6 +484,11 @@ static DELIVERY_AFTER_UNSUBSCRIBE: Rule = Rule {
 > UNSUBSCRIBE id=2 filter=a/+
 < UNSUBACK id=2
 ! wait 10s
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=a/b
+! connection 1
 < PUBLISH topic=a/b",
         cut: "\
 ! midstream
@@ -504,21 +505,42 @@ static DELIVERY_AFTER_UNSUBSCRIBE: Rule = Rule {
 };
 
 fn delivery_after_unsubscribe(f: &FrameFacts<'_>) -> Judged {
-    const ON_ITS_WAY: Duration = Duration::from_secs(5);
-    let topic = delivered(f)?;
-    let now = f.frame.started;
+    delivered(f)?;
     let ended = |s: &Subscription| {
-        let until = s.until.filter(|until| now.since(until.time) > ON_ITS_WAY)?;
-        (until.connection == f.frame.connection.number).then_some(until)
+        let here = |until: &Seen| until.connection == f.frame.connection.number;
+        s.until.filter(here)
     };
-    let mut subscriptions = matching(f, topic);
+    let mut subscriptions = f.matching();
     let first = ended(subscriptions.next()?)?;
-    (subscriptions.all(|s| ended(s).is_some()) && !f.frame.header.dup()).then(|| {
+    let latest = subscriptions.try_fold(first, |latest, s| {
+        ended(s).map(|until| {
+            if until.time > latest.time {
+                until
+            } else {
+                latest
+            }
+        })
+    })?;
+    let publication = f
+        .delivery
+        .and_then(|delivery| delivery.publication.as_deref());
+    // What was published before may have waited for the client.
+    let new = publication.map(|publication| publication.seen.started > latest.time);
+    if new == Some(false) || f.frame.header.dup() || publication.is_some_and(|p| p.will) {
+        return None;
+    }
+    let mut fault =
         warning("expected nothing new for a filter that was unsubscribed, found a delivery")
-            .at(first.packet)
+            .at(latest.packet);
+    if let Some(publication) = publication {
+        fault = fault.at(publication.seen.packet);
+    }
+    Some(
+        fault
+            .unless_when(new.is_none(), Reason::AmbiguousMatch)
             .unless(f.any_doubt())
-            .unless(f.doubt_of_subscriptions())
-    })
+            .unless(f.doubt_of_subscriptions()),
+    )
 }
 
 static FOREIGN_SUBSCRIPTION_ID: Rule = Rule {
@@ -574,7 +596,10 @@ static MISSING_SUBSCRIPTION_ID: Rule = Rule {
     why: "A client that dispatches by identifier drops the message.",
     binds: Binds::Server,
     severity: Severity::Warn,
-    clauses: &[v5("MQTT-3.3.4-3"), v5("MQTT-3.3.4-4"), v5("MQTT-3.3.4-5")],
+    clauses: &[
+        v5("MQTT-3.3.4-3").on("one"),
+        v5("MQTT-3.3.4-5").on("copies"),
+    ],
     examples: Examples {
         good: "\
 > CONNECT client=c version=5
@@ -600,26 +625,53 @@ static MISSING_SUBSCRIPTION_ID: Rule = Rule {
 };
 
 fn missing_subscription_id(f: &FrameFacts<'_>) -> Judged {
-    let topic = delivered(f)?;
-    // With several, each copy may be for another; with an older identifier, a
-    // copy may be from before.
-    let mut subscriptions = matching(f, topic);
-    let only = subscriptions.next()?;
-    if subscriptions.next().is_some() || only.until.is_some() || only.granted.is_none() {
+    delivered(f)?;
+    if f.frame.header.dup() || f.matching().any(|s| !s.is_settled()) {
         return None;
     }
-    let [id] = only.ids[..] else {
-        return None;
+    // A message may have been published for the subscription as it was before
+    // the client subscribed again.
+    let publication = f
+        .delivery
+        .and_then(|delivery| delivery.publication.as_deref());
+    let as_it_is = |s: &Subscription| match publication {
+        Some(publication) => s.was_settled_before(publication.seen) && !publication.will,
+        None => s.first == s.since,
     };
-    let missing = subscription_ids(f).all(|other| other != id);
-    (missing && !f.frame.header.dup()).then(|| {
+    if !f.matching().all(as_it_is) {
+        return None;
+    }
+    let mut subscriptions = f.matching();
+    let first = subscriptions.next()?;
+    let several = subscriptions.next().is_some();
+    // With several, each copy may be for another.
+    if f.matching().any(|s| s.id.is_none()) && several {
+        return None;
+    }
+    let current = |id: u32| f.matching().any(|s| s.id == Some(id));
+    let fault = if let Some(stale) = subscription_ids(f).find(|id| !current(*id)) {
+        let known = f.matching().any(|s| s.ids.contains(&stale));
+        known.then(|| {
+            warning(format!(
+                "expected the Subscription Identifier of the latest SUBSCRIBE, found {stale} of an earlier one"
+            ))
+        })?
+    } else if let Some(id) = first.id
+        && subscription_ids(f).next().is_none()
+    {
         warning(format!(
             "expected Subscription Identifier {id} in a delivery for its subscription, found none"
         ))
-        .at(only.since.packet)
-        .unless(f.any_doubt())
-        .unless(f.doubt_of_subscriptions())
-    })
+    } else {
+        return None;
+    };
+    Some(
+        fault
+            .at(first.since.packet)
+            .about(if several { "copies" } else { "one" })
+            .unless(f.any_doubt())
+            .unless(f.doubt_of_subscriptions()),
+    )
 }
 
 /// The request that a SUBACK or UNSUBACK answers.
@@ -644,16 +696,6 @@ fn delivered<'a>(f: &FrameFacts<'a>) -> Option<&'a [u8]> {
     let accepted = f.connection.accepted.as_ref()?;
     let topic = f.frame.topic?.bytes();
     (f.frame.direction == Down && accepted.accepted() && !topic.is_empty()).then_some(topic)
-}
-
-/// The client's subscriptions that match, ended ones included; not those that
-/// were refused.
-fn matching<'a>(
-    f: &FrameFacts<'a>,
-    topic: &'a [u8],
-) -> impl Iterator<Item = &'a Subscription> + use<'a> {
-    let subscriptions = &f.connection.session.subscriptions;
-    subscriptions.matching(topic).filter(|s| !s.refused)
 }
 
 fn subscription_ids<'a>(f: &FrameFacts<'a>) -> impl Iterator<Item = u32> + use<'a> {

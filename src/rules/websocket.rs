@@ -86,7 +86,10 @@ static WEBSOCKET_TEXT_ACCEPTED: Rule = Rule {
 ! gap 40 <
 ! text
 > PUBLISH topic=a
-! wait 30s
+! wait 10s
+> PINGREQ
+< PINGRESP
+! wait 10s
 > PINGREQ
 < PINGRESP",
     },

@@ -101,7 +101,7 @@ impl<'a> Connect<'a> {
             None => {
                 reader.defect(
                     "unknown-protocol",
-                    "Protocol Name",
+                    "Protocol Level",
                     level_offset,
                     format_args!("Protocol Level: expected 3, 4 or 5, found {level}"),
                 );

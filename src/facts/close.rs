@@ -1,0 +1,199 @@
+//! Connections that one side had to close: why, since when, and what shows that
+//! they are open all the same.
+//!
+//! A capture's clock may be set while it runs, so one long pause proves nothing.
+//! A connection counts as open when the side that had to close
+//!
+//! - has answered a packet that came after the one over which it had to close, or
+//! - was seen for five seconds more, the longest pause not counted.
+
+use std::time::Duration;
+
+use crate::frame::{Direction, MQTTFrame, PerDirection};
+use crate::limits;
+use crate::packet::PacketRef;
+use crate::time::Timestamp;
+
+use super::connection::ConnectionFacts;
+use super::seen::Seen;
+
+/// How long a connection that had to be closed may stay open. The
+/// specifications give no time.
+pub const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a connection had to be closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// The server refused it, by CONNACK.
+    Refused,
+    /// This side sent DISCONNECT.
+    Disconnected,
+    /// A second CONNECT.
+    SecondConnect,
+    /// A Malformed Packet, by the code of the defect.
+    Malformed(&'static str),
+    /// A CONNECT with such a defect.
+    MalformedConnect(&'static str),
+    /// A Protocol Error of 5.0 that has a Reason Code, in words.
+    ProtocolError(&'static str),
+    /// A protocol level that no version has.
+    UnsupportedLevel,
+    /// Another connection of the same client was accepted.
+    TakenOver,
+    /// A text message of a WebSocket.
+    TextMessage,
+}
+
+/// A connection that one side had to close.
+#[derive(Clone, Debug)]
+pub struct CloseDue {
+    /// Why.
+    pub cause: Cause,
+    /// Which side, by the direction it sends in.
+    pub by: Direction,
+    /// The packet that made it due.
+    pub seen: Seen,
+    /// When that side knew.
+    known: Option<Timestamp>,
+    /// In which direction that packet went.
+    direction: Direction,
+    /// When the connection was last seen since, and the longest pause.
+    last: Timestamp,
+    pause: Duration,
+    found: bool,
+}
+
+/// What a rule for connections that should be closed is asked.
+#[derive(Debug)]
+pub struct StillOpen<'a> {
+    /// The connection.
+    pub connection: &'a ConnectionFacts,
+    /// What should have ended it.
+    pub due: &'a CloseDue,
+    /// How long it has been open since.
+    pub open_for: Duration,
+    /// The packet that shows that it is.
+    pub packet: PacketRef,
+    /// When.
+    pub time: Timestamp,
+}
+
+/// What is due on a connection.
+#[derive(Debug, Default)]
+pub(super) struct CloseDues(Vec<CloseDue>);
+
+impl CloseDues {
+    /// Adds one, unless there is one for the same cause.
+    pub(super) fn add(
+        &mut self,
+        cause: Cause,
+        by: Direction,
+        seen: Seen,
+        direction: Direction,
+        known: Option<Timestamp>,
+    ) {
+        let known_already = self.0.iter().any(|due| due.cause == cause);
+        if self.0.len() < limits::CLOSE_CAUSES && !known_already {
+            self.0.push(CloseDue {
+                cause,
+                by,
+                seen,
+                known,
+                direction,
+                last: known.unwrap_or(seen.time),
+                pause: Duration::ZERO,
+                found: false,
+            });
+        }
+    }
+
+    /// TCP has acknowledged what goes one way, up to an offset.
+    pub(super) fn acknowledged(&mut self, direction: Direction, offset: u64, time: Timestamp) {
+        for due in &mut self.0 {
+            if due.known.is_none() && due.direction == direction && due.seen.end <= offset {
+                due.known = Some(time);
+                due.last = time;
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl CloseDue {
+    /// Whether what was seen now proves that the connection is open, and for how
+    /// long it has been.
+    fn proof(
+        &mut self,
+        from: Direction,
+        answers: Option<Seen>,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let known = self.known?;
+        self.pause = self.pause.max(now.since(self.last));
+        self.last = self.last.max(now);
+        let open_for = now.since(known);
+        let later = |request: Seen| match request.connection == self.seen.connection {
+            true => request.end > self.seen.end,
+            false => request.started > known,
+        };
+        let went_on = answers.is_some_and(later);
+        let steady = open_for.saturating_sub(self.pause) >= CLOSE_PATIENCE;
+        let proven = from == self.by && open_for >= CLOSE_PATIENCE && (went_on || steady);
+        (proven && !self.found).then_some(open_for)
+    }
+}
+
+impl ConnectionFacts {
+    /// This side has to close the connection over a frame.
+    pub(super) fn due(&mut self, cause: Cause, by: Direction, frame: &MQTTFrame<'_>) {
+        let direction = frame.direction;
+        let (offset, time) = self.acked[direction];
+        let known = if by == direction {
+            Some(frame.time)
+        } else {
+            (offset >= frame.end()).then_some(time.max(frame.time))
+        };
+        self.close_due
+            .add(cause, by, Seen::of(frame), direction, known);
+    }
+
+    pub(super) fn taken_over(&mut self, by: Seen) {
+        let (server, client) = (Direction::Down, Direction::Up);
+        self.close_due
+            .add(Cause::TakenOver, server, by, client, Some(by.time));
+    }
+
+    /// Closes that are overdue, shown to be by what `from` has sent now, which
+    /// may answer a packet; each is found once.
+    pub(super) fn still_open(
+        &mut self,
+        from: Direction,
+        answers: Option<Seen>,
+        packet: PacketRef,
+        time: Timestamp,
+        mut found: impl FnMut(&StillOpen<'_>),
+    ) {
+        let is_closing =
+            self.fin != PerDirection::both(None) || self.fin_acked != PerDirection::both(false);
+        if self.close_due.is_empty() || is_closing {
+            return;
+        }
+        let mut dues = std::mem::take(&mut self.close_due);
+        for due in &mut dues.0 {
+            if let Some(open_for) = due.proof(from, answers, time) {
+                due.found = true;
+                found(&StillOpen {
+                    connection: self,
+                    due,
+                    open_for,
+                    packet,
+                    time,
+                });
+            }
+        }
+        self.close_due = dues;
+    }
+}

@@ -1,0 +1,379 @@
+//! What goes from one client through the server to others: which publication a
+//! delivery comes from, and which deliveries should come.
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::event::CloseReason;
+use crate::frame::{Direction, MQTTFrame};
+use crate::limits;
+use crate::mqtt::{ControlPacket, Digest, Version, topic};
+use crate::net::Endpoint;
+use crate::time::Timestamp;
+
+use super::broker::{Delivery, Publication, UnwantedWill, WillState};
+use super::connection::ConnectionFacts;
+use super::deadline::later;
+use super::delivered::{Because, Delivered, Expected, Lacks};
+use super::exchange::{AckStep, State};
+use super::properties as p;
+use super::request::{AnswerStep, Request};
+use super::{Analysis, Step};
+
+impl Analysis {
+    /// A PUBLISH on its way through the server, and the places of the
+    /// subscriptions that match it.
+    pub(super) fn passes_through(
+        &mut self,
+        frame: &MQTTFrame<'_>,
+        step: &Step,
+    ) -> (Option<Delivery>, Vec<u32>) {
+        if !matches!(frame.packet, ControlPacket::Publish(_)) {
+            return (None, Vec::new());
+        }
+        let key = digest(frame);
+        let Some(connection) = self.connections.get_mut(&frame.connection.number) else {
+            return (None, Vec::new());
+        };
+        let server = connection.server;
+        if frame.direction == Direction::Up {
+            if let Some(key) = key {
+                let released = match step {
+                    Step::Publish { step, .. } => {
+                        step.open.is_none_or(|open| open.state == State::WaitComp)
+                    }
+                    _ => false,
+                };
+                self.brokers.at(server).publish(frame, key, released);
+            }
+            return (None, Vec::new());
+        }
+        let matching = frame.topic.map_or_else(Vec::new, |topic| {
+            connection.session.subscriptions.matching(topic.bytes())
+        });
+        let Some(key) = key else {
+            return (None, matching);
+        };
+        let broker = self.brokers.at(server);
+        let mut delivery = broker.deliver(frame, key, &mut connection.delivered);
+        if let Some(publication) = &delivery.publication
+            && !frame.header.dup()
+            && !frame.header.retain()
+        {
+            if delivery.before.is_none()
+                && let Some(lacks) = connection.lacks(frame, publication, &matching)
+            {
+                connection.delivered.overlap(publication, lacks, frame.time);
+            }
+            let member = connection.other_member(frame, publication, &matching);
+            delivery.other_member =
+                member.filter(|(other, _)| self.connections.contains_key(other));
+        }
+        (Some(delivery), matching)
+    }
+
+    /// What should be delivered now, and to whom.
+    pub(super) fn expect(&mut self, frame: &MQTTFrame<'_>, step: &Step) {
+        let number = frame.connection.number;
+        match (step, frame.direction) {
+            // The server has accepted a message, or refused it.
+            (Step::Ack(AckStep::Expected { exchange, .. }), Direction::Down)
+                if matches!(exchange.state, State::WaitAck | State::WaitRec) =>
+            {
+                let Some(server) = self.connections.get(&number).map(|c| c.server) else {
+                    return;
+                };
+                let Some(key) = exchange.digest else { return };
+                if self.brokers.get(server).is_none() {
+                    return;
+                }
+                let broker = self.brokers.at(server);
+                let Some(publication) = broker.find(key, exchange.publish) else {
+                    return;
+                };
+                let accepted = frame.packet.code().is_none_or(|code| code < 0x80);
+                broker.answered(&publication, accepted, frame.time);
+                if accepted {
+                    self.expect_everywhere(server, &publication, Because::Published, frame.time);
+                    self.expect_later(server, &publication);
+                }
+            }
+            (Step::Answer(AnswerStep::Expected(request)), Direction::Down) => {
+                if let ControlPacket::Suback(suback) = &frame.packet {
+                    self.expect_retained(frame, request, suback.codes);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Expects the retained messages that match a subscription.
+    fn expect_retained(&mut self, frame: &MQTTFrame<'_>, request: &Request, codes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(&frame.connection.number) else {
+            return;
+        };
+        let Some(broker) = self.brokers.get(connection.server) else {
+            return;
+        };
+        let v5 = frame.version == Version::V5;
+        let available = connection.accepted().is_none_or(|a| a.retain_available);
+        let size = connection
+            .opening
+            .as_ref()
+            .and_then(|opening| opening.maximum_packet_size);
+        if !available || size.is_some() {
+            return;
+        }
+        for ((filter, options), code) in request.filters.iter().zip(codes) {
+            let handling = if v5 { options >> 4 & 3 } else { 0 };
+            if *code > 2 || topic::shared(filter).is_some() || handling != 0 {
+                continue;
+            }
+            for message in broker.retained_by(filter, limits::DELIVERIES) {
+                // A server may drop a retained message of QoS 0 at any time, and
+                // what expires it drops.
+                let kept = message.qos > 0 && message.expiry.is_none() && !message.empty;
+                let before = message
+                    .accepted
+                    .is_some_and(|accepted| accepted < request.seen.started);
+                // Whether No Local keeps back retained messages is not said.
+                let own = message.seen.connection == connection.number;
+                let local = !v5 || options & 4 == 0 || !own;
+                if kept && before && local {
+                    connection.delivered.expect(Expected {
+                        publication: message.publication.clone(),
+                        because: Because::Retained,
+                        of: request.seen,
+                        since: request.seen.time,
+                        overtaken_by: None,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Expects a delivery on each connection of the server that is subscribed.
+    fn expect_everywhere(
+        &mut self,
+        server: Endpoint,
+        publication: &Rc<Publication>,
+        because: Because,
+        since: Timestamp,
+    ) {
+        if self.connections.len() > limits::WATCHED_SUBSCRIBERS {
+            return;
+        }
+        for connection in self.connections.values_mut() {
+            let here = connection.server == server && connection.accepted().is_some();
+            if here && connection.should_get(publication) {
+                connection.delivered.expect(Expected {
+                    publication: publication.clone(),
+                    because,
+                    of: publication.seen,
+                    since,
+                    overtaken_by: None,
+                });
+            }
+        }
+    }
+
+    /// Expects a delivery to those who will come back to a session that is
+    /// subscribed.
+    fn expect_later(&mut self, server: Endpoint, publication: &Rc<Publication>) {
+        let resting = self.sessions.resting();
+        if resting.len() > limits::WATCHED_SUBSCRIBERS {
+            return;
+        }
+        for (key, session) in resting {
+            if key.server == server
+                && session.queued.len() < limits::DELIVERIES
+                && session.should_get(publication, false)
+            {
+                session.queued.push(Expected {
+                    publication: publication.clone(),
+                    because: Because::Queued,
+                    of: publication.seen,
+                    since: publication.seen.time,
+                    overtaken_by: None,
+                });
+            }
+        }
+    }
+
+    /// A client with a will was accepted.
+    pub(super) fn keep_will(&mut self, number: u64) {
+        let Some(connection) = self.connections.get(&number) else {
+            return;
+        };
+        let Some(opening) = connection.opening.as_deref() else {
+            return;
+        };
+        let client_id = connection
+            .client_id
+            .as_deref()
+            .unwrap_or(&opening.client_id);
+        let broker = self.brokers.at(connection.server);
+        let Some(will) = &opening.will else { return };
+        broker.will(
+            client_id,
+            Publication {
+                seen: opening.seen,
+                key: key(&will.topic, Digest::of(&will.payload)),
+                topic: will.topic.clone(),
+                qos: will.qos,
+                retain: will.retain,
+                will: true,
+                expiry: will.expiry,
+                carried: will.carried.clone(),
+                empty: will.payload.is_empty(),
+                order: 0,
+                resent: Cell::new(0),
+                returned: Cell::new(false),
+                member: Cell::new(None),
+            },
+        );
+    }
+
+    /// A connection has ended: what becomes of its will?
+    pub(super) fn mind_will(
+        &mut self,
+        connection: &ConnectionFacts,
+        how: Option<CloseReason>,
+        end: Option<Timestamp>,
+    ) {
+        let Some(opening) = connection.opening.as_deref() else {
+            return;
+        };
+        let Some(will) = &opening.will else { return };
+        if connection.accepted().is_none() {
+            return;
+        }
+        let key = key(&will.topic, Digest::of(&will.payload));
+        let seen = opening.seen;
+        let broker = self.brokers.at(connection.server);
+        let disconnect = |direction: Direction| connection.disconnect[direction];
+        if let Some((by, 0)) = disconnect(Direction::Up) {
+            let why = UnwantedWill::Disconnected(by);
+            broker.set_will(key, seen, WillState::Unwanted(why));
+            return;
+        }
+        let resumed = self.resumed_by(connection).filter(|_| will.delay > 0);
+        let broker = self.brokers.at(connection.server);
+        if let Some(connect) = resumed {
+            let why = UnwantedWill::CameBack(connect);
+            broker.set_will(key, seen, WillState::Unwanted(why));
+            return;
+        }
+        // Only a connection that was seen to end has ended; one that ends with
+        // its server may have to wait for the next start.
+        let ended = matches!(how, Some(CloseReason::Fin | CloseReason::Reset));
+        let shut_down = disconnect(Direction::Down).is_some_and(|(_, code)| code == 0x8b);
+        let Some(end) = end.filter(|_| ended && !shut_down) else {
+            return;
+        };
+        let expiry = match opening.version {
+            Version::V5 => connection.session_expiry(opening),
+            _ => 0,
+        };
+        let delay = Duration::from_secs(will.delay.min(expiry).into());
+        let due = later(end, delay);
+        let publication = broker.set_will(key, seen, WillState::Due(due));
+        if let Some(publication) = publication
+            && connection.any_doubt().is_none()
+        {
+            self.expect_everywhere(connection.server, &publication, Because::Will, due);
+        }
+    }
+}
+
+impl ConnectionFacts {
+    /// What the one copy of a message that has come lacks, where several
+    /// subscriptions match and no other copy comes.
+    fn lacks(
+        &self,
+        frame: &MQTTFrame<'_>,
+        publication: &Publication,
+        matching: &[u32],
+    ) -> Option<Lacks> {
+        if matching.len() < 2 || publication.will {
+            return None;
+        }
+        let all = || matching.iter().map(|at| self.session.subscriptions.at(*at));
+        if !all().all(|s| !s.shared && s.was_settled_before(publication.seen)) {
+            return None;
+        }
+        let granted = all().filter_map(|s| s.current).max()?;
+        let (expected, found) = (publication.qos.min(granted), frame.header.qos());
+        if found < expected {
+            return Some(Lacks::Qos { expected, found });
+        }
+        let properties = frame.packet.properties();
+        let has = |id: u32| {
+            let mut ids = properties.iter().filter(|p| p.id == p::SUBSCRIPTION_ID);
+            ids.any(|property| p::as_number(property.value) == Some(id))
+        };
+        let missing = all().filter_map(|s| s.id).find(|id| !has(*id))?;
+        // One copy without any is judged for itself.
+        let some = all().filter_map(|s| s.id).any(has);
+        some.then_some(Lacks::Identifier(missing))
+    }
+
+    /// The connection of another member of the one shared subscription that
+    /// matches, which got the message before, and is there.
+    fn other_member(
+        &self,
+        frame: &MQTTFrame<'_>,
+        publication: &Publication,
+        matching: &[u32],
+    ) -> Option<(u64, Timestamp)> {
+        let [at] = *matching else { return None };
+        let subscription = self.session.subscriptions.at(at);
+        let settled = subscription.shared && subscription.was_settled_before(publication.seen);
+        if !settled || publication.will {
+            return None;
+        }
+        let share = key(&subscription.filter, 0);
+        match publication.member.get() {
+            None => {
+                publication
+                    .member
+                    .set(Some((share, self.number, frame.time)));
+                None
+            }
+            Some((other, number, time)) => {
+                (other == share && number != self.number).then_some((number, time))
+            }
+        }
+    }
+}
+
+impl Delivered {
+    /// Takes what waits in a session for its client.
+    pub(super) fn resume(&mut self, queued: Vec<Expected>, accepted: Timestamp) {
+        self.inherit(
+            queued
+                .into_iter()
+                .map(|expected| Expected {
+                    since: accepted,
+                    ..expected
+                })
+                .collect(),
+        );
+    }
+}
+
+/// What tells messages apart: topic and payload. `None` if the whole is not
+/// there.
+pub(super) fn digest(frame: &MQTTFrame<'_>) -> Option<u64> {
+    Some(key(frame.topic?.bytes(), frame.payload_digest?))
+}
+
+/// What tells messages apart, by the [`Digest`] of the payload.
+pub(super) fn key(topic: &[u8], payload: u64) -> u64 {
+    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+    topic.hash(&mut hasher);
+    payload.hash(&mut hasher);
+    hasher.finish()
+}

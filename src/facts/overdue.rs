@@ -1,0 +1,249 @@
+//! Answers and deliveries that never came.
+
+use std::time::Duration;
+
+use crate::event::CloseReason;
+use crate::frame::{Direction, PerDirection};
+use crate::limits;
+use crate::mqtt::PacketType;
+use crate::time::Timestamp;
+
+use super::broker::{Broker, Publication};
+use super::connection::ConnectionFacts;
+use super::deadline::{Deadline, Told};
+use super::delivered::{Because, Expected};
+use super::doubt::Doubt;
+use super::exchange::Exchange;
+use super::request::Request;
+use super::seen::Seen;
+
+/// What a rule for overdue answers is asked.
+#[derive(Debug)]
+pub struct Overdue<'a> {
+    /// The connection.
+    pub connection: &'a ConnectionFacts,
+    /// What should have come.
+    pub expected: PacketType,
+    /// From which side, by the direction it sends in.
+    pub by: Direction,
+    /// What it should have answered.
+    pub request: Seen,
+    /// Packet Identifier.
+    pub id: Option<u16>,
+    /// Topic of the PUBLISH, or the first filter of the request, where known.
+    pub topic: Option<&'a [u8]>,
+    /// QoS of a PUBLISH.
+    pub qos: u8,
+    /// How the connection ended.
+    pub ending: Ending,
+    /// Which side began to end it, by the direction it sends in, and when.
+    pub left: Option<(Direction, Timestamp)>,
+    /// When TCP acknowledged the request.
+    pub acked: Option<Timestamp>,
+    /// How long both ends were open after that.
+    pub waited: Duration,
+    /// It belongs to an earlier connection and was not sent again.
+    pub carried: bool,
+    /// Its message has a Message Expiry Interval (5.0).
+    pub expires: bool,
+    /// Which way the PUBLISH went, if it is about one.
+    pub of: Option<Direction>,
+    /// Why an answer may be there all the same.
+    pub doubt: Doubt,
+    /// How long ago it was asked for, as far as both ends were seen since.
+    pub age: Duration,
+    /// The time that is up; `None` when nothing more can come.
+    pub deadline: Option<Deadline>,
+    /// What was told of it before, when its time was up.
+    pub told: Told,
+    /// When the time was up; that of the request when nothing more can come.
+    pub time: Timestamp,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// It has not: it is open, and time is up.
+    Open,
+    /// By DISCONNECT or FIN.
+    Orderly,
+    /// By RST.
+    Reset,
+    /// It was not seen to end.
+    Unseen,
+}
+
+impl Overdue<'_> {
+    /// Whether an answer is owed at all: not by a server that refused the
+    /// connection, or never accepted it.
+    pub fn is_due(&self) -> bool {
+        let facts = self.connection;
+        match &facts.accepted {
+            Some(accepted) => accepted.accepted(),
+            None => facts.any_doubt().is_some(),
+        }
+    }
+}
+
+/// What a rule for missing deliveries is asked.
+#[derive(Debug)]
+pub struct Undelivered<'a> {
+    /// The connection of the client that should have got it.
+    pub connection: &'a ConnectionFacts,
+    /// Why it should have come.
+    pub because: Because,
+    /// Its publication, or the SUBSCRIBE that asks for it.
+    pub of: Seen,
+    /// The message.
+    pub publication: &'a Publication,
+    /// A later message of the same publisher, topic and QoS, which came before
+    /// it.
+    pub overtaken_by: Option<Seen>,
+    /// The client had not acknowledged what it got before, so that more may
+    /// have waited in a queue.
+    pub unacknowledged: bool,
+    /// How long both ends were open after it was due.
+    pub waited: Duration,
+    /// How the connection ended.
+    pub ending: Ending,
+}
+
+impl ConnectionFacts {
+    /// All that was not delivered.
+    pub(super) fn undelivered(
+        &self,
+        how: Option<CloseReason>,
+        mut found: impl FnMut(&Undelivered<'_>),
+    ) {
+        let until = self.alive.up.min(self.alive.down);
+        let unacknowledged = !self.session.space(Direction::Down).is_empty();
+        for expected in self.delivered.expected() {
+            let Expected {
+                publication,
+                because,
+                of,
+                since,
+                overtaken_by,
+            } = &expected;
+            found(&Undelivered {
+                connection: self,
+                because: *because,
+                of: *of,
+                publication,
+                overtaken_by: *overtaken_by,
+                unacknowledged,
+                waited: until.since(*since),
+                ending: self.ending(how),
+            });
+        }
+    }
+
+    /// Which side began to end the connection, by the direction it sends in,
+    /// and when: by DISCONNECT, FIN or RST.
+    pub fn left(&self) -> Option<(Direction, Timestamp)> {
+        Direction::ALL
+            .into_iter()
+            .flat_map(|by| {
+                let disconnect = self.disconnect[by].map(|(seen, _)| seen.time);
+                let reset = self.reset.filter(|(side, _)| *side == by);
+                [disconnect, self.fin[by], reset.map(|(_, time)| time)]
+                    .into_iter()
+                    .flatten()
+                    .map(move |time| (by, time))
+            })
+            .min_by_key(|(_, time)| *time)
+    }
+
+    fn ending(&self, how: Option<CloseReason>) -> Ending {
+        let disconnected = self.disconnect != PerDirection::both(None);
+        let fin = self.fin != PerDirection::both(None) || how == Some(CloseReason::Fin);
+        match how {
+            Some(CloseReason::Reset) if !disconnected => Ending::Reset,
+            _ if disconnected || fin => Ending::Orderly,
+            _ => Ending::Unseen,
+        }
+    }
+
+    /// All that was not answered.
+    pub(super) fn overdue(
+        &self,
+        how: Option<CloseReason>,
+        broker: Option<&Broker>,
+        mut found: impl FnMut(&Overdue<'_>),
+    ) {
+        let ending = self.ending(how);
+        let left = self.left();
+        let until = self.alive.up.min(self.alive.down);
+        let overdue = |expected, by: Direction, request: Seen, acked: Option<Timestamp>| Overdue {
+            connection: self,
+            expected,
+            by,
+            request,
+            id: None,
+            topic: None,
+            qos: 0,
+            ending,
+            left,
+            acked,
+            waited: acked.map_or(Duration::ZERO, |acked| until.since(acked)),
+            carried: false,
+            expires: false,
+            of: None,
+            doubt: self.doubt[by],
+            age: until.since(request.time),
+            deadline: None,
+            told: Told::default(),
+            time: request.time,
+        };
+        for direction in Direction::ALL {
+            let space = self.session.space(direction);
+            let (mut carried, mut open): (Vec<&Exchange>, Vec<&Exchange>) =
+                space.in_flight().partition(|exchange| exchange.carried);
+            // Each connection that does not send them again would report all.
+            if carried.len() > limits::CARRIED_OVERDUE {
+                carried.select_nth_unstable_by_key(limits::CARRIED_OVERDUE, |exchange| {
+                    (exchange.last.packet, exchange.id)
+                });
+                carried.truncate(limits::CARRIED_OVERDUE);
+            }
+            open.append(&mut carried);
+            open.sort_unstable_by_key(|exchange| (exchange.last.packet, exchange.id));
+            for exchange in open {
+                let (expected, by) = exchange.expects(direction);
+                let overdue = overdue(expected, by, exchange.last, exchange.acked);
+                found(&Overdue {
+                    id: Some(exchange.id),
+                    topic: broker
+                        .zip(exchange.digest)
+                        .and_then(|(b, key)| b.topic_of(key)),
+                    qos: exchange.qos,
+                    carried: exchange.carried,
+                    expires: exchange.expires,
+                    of: Some(direction),
+                    doubt: exchange.doubt.or(overdue.doubt),
+                    told: exchange.told,
+                    ..overdue
+                });
+            }
+        }
+        let mut waiting: Vec<&Request> = self.requests.waiting().collect();
+        waiting.sort_unstable_by_key(|request| (request.seen.packet, request.id));
+        for request in waiting {
+            let expected = request.expects();
+            let overdue = overdue(expected, Direction::Down, request.seen, request.acked);
+            found(&Overdue {
+                id: Some(request.id),
+                topic: request.filters.first().map(|(filter, _)| &**filter),
+                doubt: request.doubt.or(overdue.doubt),
+                told: request.told,
+                ..overdue
+            });
+        }
+        for ping in &self.pings {
+            found(&Overdue {
+                told: ping.told,
+                ..overdue(PacketType::Pingresp, Direction::Down, ping.seen, ping.acked)
+            });
+        }
+    }
+}

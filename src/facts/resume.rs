@@ -1,0 +1,142 @@
+//! Which session a connection has, and what of it goes on.
+
+use crate::mqtt::Digest;
+
+use super::connection::ConnectionFacts;
+use super::delivery;
+use super::doubt::Reason;
+use super::session::{Key, Session};
+use super::{Analysis, Seen};
+
+/// The will of a connection, as far as it is needed when its client comes back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct LeftWill {
+    /// The CONNECT.
+    pub(super) connect: Seen,
+    /// What tells its message from others.
+    pub(super) key: u64,
+    /// It has a Will Delay Interval.
+    pub(super) delayed: bool,
+}
+
+impl Analysis {
+    /// A CONNECT: which session is it?
+    pub(super) fn opened(&mut self, number: u64) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        let Some(opening) = connection.opening.as_deref() else {
+            return;
+        };
+        let whole = connection.any_doubt().is_none() && opening.whole;
+        let clean_start = opening.clean_start;
+        let mut session = Session::default();
+        if !opening.client_id.is_empty() {
+            let key = Key {
+                server: connection.server,
+                client_id: opening.client_id.clone(),
+                username: opening.username.clone(),
+            };
+            session = self.sessions.take(&key).unwrap_or_default();
+            connection.key = Some(key.clone());
+            // An older connection of it is still there, or its end was not
+            // seen yet: from here on the session is this one's.
+            if let Some(older) = self
+                .live
+                .get(&key)
+                .copied()
+                .filter(|older| *older != number)
+                && let Some(older) = self.connections.get_mut(&older)
+            {
+                older.successor = Some(number);
+                session = older.hand_over();
+            }
+            let earlier = session.earlier.map(|earlier| earlier.number);
+            session.elsewhere |= self.sessions.was_elsewhere(&key.client_id, earlier);
+        }
+        if clean_start {
+            session.discard();
+        }
+        session.resume();
+        if let Some(connection) = self.connections.get_mut(&number) {
+            if !whole {
+                session.doubt_past(connection.any_doubt().unwrap_or(Reason::Gap));
+            }
+            connection.session = session;
+        }
+    }
+
+    /// A CONNACK: the session may be another, and an older connection of it
+    /// over.
+    pub(super) fn accepted(&mut self, number: u64) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        let Some(accepted) = connection.accepted() else {
+            return;
+        };
+        let seen = accepted.seen;
+        let session_present = accepted.session_present;
+        if session_present == Some(false) {
+            connection.session.server_has_none(number);
+        }
+        let queued = std::mem::take(&mut connection.session.queued);
+        connection.delivered.resume(queued, seen.time);
+        let earlier = connection.session.earlier;
+        if let Some(key) = connection.key.clone() {
+            self.sessions.connected(&key.client_id, number);
+            if let Some(older) = self.live.insert(key, number)
+                && older != number
+                && let Some(older) = self.connections.get_mut(&older)
+            {
+                older.taken_over(seen);
+            }
+        }
+        self.keep_will(number);
+        if session_present == Some(true)
+            && let Some(will) = earlier.and_then(|earlier| earlier.will)
+            && will.delayed
+        {
+            self.came_back(number, will);
+        }
+    }
+
+    /// A client has come back to its session: a will whose delay is not over is
+    /// not published.
+    fn came_back(&mut self, number: u64, will: LeftWill) {
+        let Some(connection) = self.connections.get(&number) else {
+            return;
+        };
+        let Some(opening) = connection.opening.as_deref() else {
+            return;
+        };
+        let broker = self.brokers.at(connection.server);
+        if broker.came_back(opening.seen, will) {
+            for connection in self.connections.values_mut() {
+                connection.delivered.forget_will(will.connect);
+            }
+        }
+    }
+
+    /// The CONNECT with which another connection has resumed the session, before
+    /// this one ended.
+    pub(super) fn resumed_by(&self, connection: &ConnectionFacts) -> Option<Seen> {
+        let next = self.connections.get(&connection.successor?)?;
+        let resumed = next.accepted()?.session_present == Some(true);
+        let opening = next.opening.as_ref()?;
+        resumed.then_some(opening.seen)
+    }
+}
+
+impl ConnectionFacts {
+    /// What is to be known of its will when its client comes back.
+    pub(super) fn left_will(&self) -> Option<LeftWill> {
+        let opening = self.opening.as_deref()?;
+        let will = opening.will.as_ref()?;
+        Some(LeftWill {
+            connect: opening.seen,
+            key: delivery::key(&will.topic, Digest::of(&will.payload)),
+            delayed: will.delay > 0,
+        })
+    }
+}

@@ -1,0 +1,121 @@
+//! Clients that send nothing for longer than their Keep Alive.
+
+use std::time::Duration;
+
+use crate::event::CloseReason;
+use crate::frame::{Direction, MQTTFrame, PerDirection};
+use crate::mqtt::PacketType;
+use crate::packet::PacketRef;
+use crate::time::Timestamp;
+
+use super::connection::ConnectionFacts;
+use super::deadline::Told;
+use super::seen::Seen;
+
+/// What a rule for silent clients is asked.
+#[derive(Debug)]
+pub struct Silence<'a> {
+    /// The connection.
+    pub connection: &'a ConnectionFacts,
+    /// What shows it.
+    pub shown: Shown,
+    /// The packet that does; when none does, the last one of the client.
+    pub packet: PacketRef,
+    /// When it was shown.
+    pub time: Timestamp,
+    /// Since which packet of the client.
+    pub since: Seen,
+    /// How long.
+    pub silent: Duration,
+    /// What was agreed.
+    pub keep_alive: Duration,
+    /// Whether something was told of it before, when its time was up.
+    pub told: Told,
+}
+
+/// What shows that a client was silent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shown {
+    /// A frame: of the client, which ends the silence, or of the server, which
+    /// shows that it goes on.
+    Frame(Direction),
+    /// The end of the connection.
+    Close,
+    /// Time, which has passed without anything.
+    Time,
+}
+
+impl Silence<'_> {
+    /// What a capture cannot tell: a second, or a tenth of the Keep Alive.
+    pub fn tolerance(&self) -> Duration {
+        tolerance(self.keep_alive)
+    }
+}
+
+pub(super) fn tolerance(keep_alive: Duration) -> Duration {
+    (keep_alive / 10).max(Duration::from_secs(1))
+}
+
+impl ConnectionFacts {
+    /// How long the client has been silent when a frame comes, if that is
+    /// longer than its Keep Alive.
+    pub(super) fn silence(&self, frame: &MQTTFrame<'_>) -> Option<Silence<'_>> {
+        // The server ends the connection, over the silence or something else.
+        // Where nothing of the client was seen, not even of its TCP, the device
+        // may be gone.
+        let ends = frame.direction == Direction::Down
+            && frame.header.packet_type() == PacketType::Disconnect
+            && self.was_there_after_keep_alive();
+        let shown = match ends {
+            true => Shown::Close,
+            false => Shown::Frame(frame.direction),
+        };
+        self.silent_until(frame.started, shown, frame.last, frame.time)
+    }
+
+    /// The same when the connection has ended, if not in order.
+    pub(super) fn silence_at_end(
+        &self,
+        how: Option<CloseReason>,
+        packet: PacketRef,
+        time: Timestamp,
+    ) -> Option<Silence<'_>> {
+        if !matches!(how, Some(CloseReason::Fin | CloseReason::Reset))
+            || self.disconnect != PerDirection::both(None)
+        {
+            return None;
+        }
+        let until = self.fin.into_iter().flatten().min().unwrap_or(time);
+        self.silent_until(until, Shown::Close, packet, time)
+    }
+
+    fn was_there_after_keep_alive(&self) -> bool {
+        let since = self.latest[Direction::Up].zip(self.keep_alive());
+        since.is_some_and(|(since, keep_alive)| self.alive.up.since(since.time) > keep_alive)
+    }
+
+    fn silent_until(
+        &self,
+        until: Timestamp,
+        shown: Shown,
+        packet: PacketRef,
+        time: Timestamp,
+    ) -> Option<Silence<'_>> {
+        let since = self.latest[Direction::Up]?;
+        let silent = until.since(since.time);
+        if silent < Duration::from_secs(1) {
+            return None;
+        }
+        let keep_alive = self.keep_alive()?;
+        (silent > keep_alive).then_some(Silence {
+            connection: self,
+            shown,
+            packet,
+            time,
+            since,
+            silent,
+            keep_alive,
+            told: self.silence_told(since),
+        })
+    }
+}

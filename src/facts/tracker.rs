@@ -330,11 +330,10 @@ impl Tracker {
         let Some(connection) = event.connection else {
             return;
         };
-        match (event.kind, event.direction) {
-            (EventKind::Gap | EventKind::Resynchronised, Some(direction)) => {
-                self.gap(connection.number, direction);
-            }
-            _ => {}
+        if let (EventKind::Gap | EventKind::Resynchronised, Some(direction)) =
+            (event.kind, event.direction)
+        {
+            self.gap(connection.number, direction);
         }
     }
 

@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::time::Duration;
 
-use crate::event::{Event, EventKind};
 use crate::facts::{Fact, Needs, Sink};
 use crate::frame::{Direction, MQTTFrame};
 use crate::limits;
@@ -403,11 +402,9 @@ impl Deliveries {
         }
     }
 
-    fn event(&mut self, event: &Event<'_>) {
-        let (EventKind::Closed { .. }, Some(connection)) = (&event.kind, event.connection) else {
-            return;
-        };
-        let Some(subscriber) = self.subscribers.remove(&connection.number) else {
+    /// The connection of this number is over.
+    fn ended(&mut self, number: u64) {
+        let Some(subscriber) = self.subscribers.remove(&number) else {
             return;
         };
         let Some(client_id) = subscriber.client_id else {
@@ -432,7 +429,7 @@ impl Sink for Deliveries {
     fn fact(&mut self, fact: Fact<'_>) {
         match fact {
             Fact::Frame(fact) => self.frame(fact.frame),
-            Fact::Event(event) => self.event(event),
+            Fact::Ended(ended) => self.ended(ended.connection.number),
             _ => {}
         }
     }

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use crate::engine::{Captured, Tcp};
 use crate::event::Side;
-use crate::event::{Event, EventKind};
+use crate::event::{CloseReason, Event, EventKind};
 use crate::facts::{
     ConnectionFacts, Fact, FrameFact, Needs, Reason, Role, SessionFact, Sink, properties as p,
 };
@@ -183,7 +183,6 @@ impl Sessions {
             len: carried.len,
             acked: carried.acked,
             flags: carried.flags,
-            ttl: None,
         });
         open.last = open.last.max(captured.time);
         if carried.len > 0 {
@@ -200,10 +199,14 @@ impl Sessions {
             packet: tcp.packet,
             time: tcp.time,
         };
-        if let Some(open) = self.open.get_mut(&tcp.connection.number)
-            && matches!(tcp.fact, TcpFact::ZeroWindow)
-        {
-            open.evidence.trail.window_closed(tcp.from, at);
+        let Some(open) = self.open.get_mut(&tcp.connection.number) else {
+            return;
+        };
+        let trail = &mut open.evidence.trail;
+        match tcp.fact {
+            TcpFact::ZeroWindow => trail.window_closed(tcp.from, at),
+            TcpFact::Reset(reset) => trail.ttl(at, reset.ttl, reset.usual_ttl),
+            _ => {}
         }
     }
 
@@ -717,11 +720,11 @@ impl Open {
                 self.first = self.first.min(event.time);
                 evidence.trail.streams.up.syn.get_or_insert(at);
             }
-            EventKind::Closed { how, .. } => {
-                evidence.ended = match how {
-                    "replaced" => Ended::Replaced,
-                    "idle" => Ended::Idle,
-                    "evicted" => Ended::Evicted,
+            EventKind::Closed { reason, .. } => {
+                evidence.ended = match reason {
+                    CloseReason::Replaced => Ended::Replaced,
+                    CloseReason::Idle => Ended::Idle,
+                    CloseReason::Evicted => Ended::Evicted,
                     _ => Ended::Closed,
                 };
             }
@@ -730,14 +733,14 @@ impl Open {
             EventKind::Malformed { .. } | EventKind::NotMqtt { .. } => {
                 evidence.taint(way, Reason::Malformed);
             }
-            EventKind::Unfinished { wanted } => {
+            EventKind::Unfinished { wanted, .. } => {
                 if way == Some(Direction::Up) {
                     let had = event.bytes.unwrap_or(0);
                     evidence.unfinished_up = Some((at, had, wanted.map(|more| had + more)));
                 }
             }
             EventKind::Bound { .. } => evidence.taint(way, Reason::Bound),
-            EventKind::Conflict => evidence.taint(way, Reason::Conflict),
+            EventKind::Conflict { .. } => evidence.taint(way, Reason::Conflict),
             EventKind::Dropped { .. } => evidence.taint(None, Reason::Dropped),
             EventKind::Layer(note) => self.note(note, way, at),
         }

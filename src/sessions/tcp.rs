@@ -37,8 +37,6 @@ pub(super) struct Seen {
     /// Position up to which it acknowledges the other direction.
     pub(super) acked: Option<i64>,
     pub(super) flags: TcpFlags,
-    /// Time to live or hop limit, where known.
-    pub(super) ttl: Option<u8>,
 }
 
 /// One direction.
@@ -72,8 +70,6 @@ pub(super) struct Stream {
     window_closed: Option<Mark>,
     /// The packet with which the peer last acknowledged more.
     progress: Option<Mark>,
-    /// TTL of its packets, RST aside.
-    ttl: Option<u8>,
     /// Highest position at which a packet without payload began: all before it
     /// was sent.
     ahead: i64,
@@ -177,9 +173,6 @@ impl Trail {
         }
         let (own, peer) = self.streams.split_mut(from);
         own.last = Some(at);
-        if seen.ttl.is_some() {
-            own.ttl = seen.ttl;
-        }
         if let Some(acked) = seen.acked {
             if acked > peer.acked {
                 peer.acked = acked;
@@ -258,7 +251,6 @@ impl Trail {
     fn reset(&mut self, seen: Seen) {
         let (own, peer) = self.streams.split_mut(seen.from);
         let silent = own.syn.is_none() && own.last.is_none();
-        let ttls = own.ttl.zip(seen.ttl);
         let reset = Reset {
             at: seen.at,
             from: seen.from,
@@ -268,8 +260,8 @@ impl Trail {
                 && seen.flags.has(TcpFlags::ACK)
                 && seen.acked == Some(0),
             fits: own.last.is_some() && seen.offset == own.end,
-            foreign_ttl: ttls.and_then(|(usual, this)| (usual != this).then_some((this, usual))),
-            ttl_known: ttls.is_some(),
+            foreign_ttl: None,
+            ttl_known: false,
             acks: seen.acked.is_some(),
         };
         if reset.fits
@@ -287,6 +279,23 @@ impl Trail {
                 self.second_reset = Some(reset);
             }
             Some(_) => {}
+        }
+    }
+
+    /// The TTL (or hop limit) of the RST in this packet, and that of the last packet
+    /// before it from the same address.
+    pub(super) fn ttl(&mut self, at: Mark, ttl: u8, usual: Option<u8>) {
+        let first = match &mut self.end {
+            Some(End::Reset(reset)) => Some(reset),
+            _ => None,
+        };
+        for reset in first.into_iter().chain(&mut self.second_reset) {
+            if reset.at == at {
+                reset.ttl_known = usual.is_some();
+                reset.foreign_ttl = usual
+                    .filter(|usual| *usual != ttl)
+                    .map(|usual| (ttl, usual));
+            }
         }
     }
 

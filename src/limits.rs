@@ -269,3 +269,17 @@ pub const STATS_KEYS: usize = 100_000;
 /// Exchanges of earlier connections of a session, the oldest, that are reported
 /// when a connection ends without continuing them.
 pub const CARRIED_OVERDUE: usize = 64;
+/// Connections whose records `sessions` keeps until they are reported; of more, the
+/// oldest are evicted.
+pub const SESSION_RECORDS: usize = 200_000;
+/// Ends of connections that are kept of each server, to see that it closed all of
+/// them at once.
+pub const SERVER_ENDS: usize = 4096;
+/// Publications that wait for their deliveries with `sessions --deliveries`; of more,
+/// the oldest are evicted.
+pub const DELIVERED_PUBLICATIONS: usize = 200_000;
+/// Lines of a ladder that are kept; more are counted.
+pub const LADDER_RUNGS: usize = 20_000;
+/// Topics whose messages are counted by `sessions`; those of others are counted
+/// together.
+pub const TOPIC_COUNTS: usize = 50_000;

@@ -94,7 +94,10 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
     (
         "sessions",
-        &["event", "facts", "frame", "mqtt", "net", "time"],
+        &[
+            "engine", "event", "facts", "frame", "layer", "limits", "mqtt", "net", "packet",
+            "rules", "time",
+        ],
     ),
     // What others collect, while it happens.
     (
@@ -113,7 +116,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("aes_gcm", &["layer/tls/cipher.rs"]),
     ("anstream", &["cli"]),
     ("anstyle", &["cli", "report"]),
-    ("base64", &["report"]),
+    ("base64", &["report", "sessions/uid.rs"]),
     ("bzip2", &["capture"]),
     ("cbc", &["layer/tls/cipher.rs"]),
     ("ccm", &["layer/tls/cipher.rs"]),
@@ -132,10 +135,11 @@ const CRATES: &[(&str, &[&str])] = &[
         "foldhash",
         &[
             "facts", "engine", "flow", "layer", "metrics", "mqtt", "net", "overhead", "rules",
-            "select",
+            "select", "sessions",
         ],
     ),
     ("hashbrown", &["flow", "engine", "layer", "select"]),
+    ("hdrhistogram", &["sessions/latency.rs"]),
     ("hkdf", &["layer/tls/schedule.rs"]),
     ("hmac", &["layer/tls/cipher.rs", "layer/tls/schedule.rs"]),
     ("httparse", &["cli/listen.rs", "layer/websocket/upgrade.rs"]),
@@ -159,7 +163,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ruzstd", &["capture"]),
     ("serde", &["cli", "overhead", "report"]),
     ("serde_json", &["report"]),
-    ("sha1", &["layer/tls/cipher.rs"]),
+    ("sha1", &["layer/tls/cipher.rs", "sessions/uid.rs"]),
     ("sha2", &["layer/tls/cipher.rs", "layer/tls/schedule.rs"]),
     ("signal_hook", &["cli/live", "cli/signals.rs"]),
     ("terminal_size", &["cli"]),

@@ -51,6 +51,8 @@ mod rules;
 mod save;
 /// What is written for other programs, by their schemas.
 mod schemas;
+/// How connections end, and what that can be read from.
+mod sessions;
 /// Every split point, every carrier, every file format, exhaustively.
 mod splits;
 /// One test per way in which TCP and captures depart from the ideal.

@@ -1,12 +1,21 @@
-//! `mqttdump sessions`: one line per connection.
+//! `mqttdump sessions`: who connected, what they did, who closed and why.
 
+use std::fs;
 use std::io;
+use std::path::PathBuf;
 
-use clap::Args;
-use mqttdump::report::sessions::table;
-use mqttdump::sessions::Sessions;
+use clap::{Args, ValueEnum, ValueHint};
+use jiff::tz::TimeZone;
+use mqttdump::facts;
+use mqttdump::mqtt::TopicFilter;
+use mqttdump::report::sessions::{
+    LadderStyle, Page, SESSIONS_REPORTS, SessionsFormat, SessionsOptions, Sort, put_html,
+    put_ladder,
+};
+use mqttdump::rules::{self, Judge};
+use mqttdump::sessions::{Deliveries, Ladder, LadderOf, Record, Sessions};
 
-use super::args::{Captures, Output as OutputArgs, Watching};
+use super::args::{Captures, Output as OutputArgs, Watching, value};
 use super::command::{Command, Exit};
 use super::driver::{Driver, Job};
 use super::output::Output;
@@ -24,16 +33,140 @@ pub(crate) struct SessionsArgs {
     watching: Watching,
 
     #[command(flatten)]
+    choosing: Choosing,
+
+    #[command(flatten)]
     output: OutputArgs,
+
+    /// Report what became of each message instead: from its publisher through
+    /// the server to each subscriber
+    #[arg(long)]
+    deliveries: bool,
+
+    /// Draw the control packets as a ladder instead, 80 columns wide or as wide as
+    /// the terminal
+    ///
+    /// One line for each control packet, one column for each client. --connection,
+    /// --client, --topic and --id choose what is drawn; --limit how much.
+    #[arg(long, conflicts_with = "deliveries")]
+    ladder: bool,
+
+    /// Draw only messages of these topics, with their acknowledgements.
+    /// Repeatable
+    #[arg(long, value_name = "FILTER", requires = "ladder")]
+    topic: Vec<String>,
+
+    /// Draw only control packets with this Packet Identifier. Repeatable
+    #[arg(long, value_name = "ID", requires = "ladder",
+          value_parser = value::number(1u16..=65535, "a Packet Identifier from 1 to 65535"))]
+    id: Vec<u16>,
+
+    /// Draw with ASCII characters only
+    #[arg(long, requires = "ladder")]
+    ascii: bool,
+
+    /// Write a page for browsers to this file as well: everything in one file,
+    /// without scripts
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    html: Option<PathBuf>,
+
+    /// Output format
+    #[arg(long, value_name = "FORMAT", help_heading = "Output", default_value = "text",
+          value_parser = value::formats(SESSIONS_REPORTS.iter().map(|format| (format.name, format.help))))]
+    format: String,
+}
+
+/// Which connections are reported, and in which order.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Connections")]
+struct Choosing {
+    /// Report the connections of this client identifier only. Repeatable
+    #[arg(long, value_name = "ID")]
+    client: Vec<String>,
+
+    /// Report this TCP connection only. Repeatable
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = value::count)]
+    connection: Vec<u64>,
+
+    /// Order of the table
+    #[arg(long, value_name = "KEY", value_enum, default_value_t = SortKey::Connection)]
+    sort: SortKey,
+
+    /// Rows of the table and of each list below it [default: all rows, 20 of a list]
+    #[arg(long, value_name = "N", value_parser = value::count)]
+    limit: Option<u64>,
+}
+
+/// By what the table is ordered.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum SortKey {
+    /// Number of the connection
+    #[default]
+    Connection,
+    /// Client identifier
+    Client,
+    /// Longest first
+    Duration,
+    /// Most messages first
+    Messages,
+    /// Most bytes first
+    Bytes,
+    /// Slowest CONNACK first
+    Latency,
+    /// What needs attention first
+    Cause,
+}
+
+impl From<SortKey> for Sort {
+    fn from(key: SortKey) -> Self {
+        match key {
+            SortKey::Connection => Self::Connection,
+            SortKey::Client => Self::Client,
+            SortKey::Duration => Self::Duration,
+            SortKey::Messages => Self::Messages,
+            SortKey::Bytes => Self::Bytes,
+            SortKey::Latency => Self::Latency,
+            SortKey::Cause => Self::Cause,
+        }
+    }
 }
 
 impl Command for SessionsArgs {
     const NAME: &'static str = "sessions";
-    const ABOUT: &'static str = "List the connections: who, how long, how they ended";
+    const ABOUT: &'static str = "Report each connection: who, what, how it ended and why";
+    const DESCRIPTION: &'static str = "\
+Reports each connection: who connected, what was exchanged, who closed it and why, and how long answers took. \
+Each verdict names the packets that show it and how sure it is: proved, likely, or cannot tell.";
     const USAGE: &'static str = "mqttdump sessions [OPTIONS] FILE...";
-    const EXAMPLES: &'static [(&'static str, &'static str)] =
-        &[("mqttdump sessions capture.pcap", "one line per connection")];
-    const SHORT_HELP: &'static [&'static str] = &["read", "interface", "filter"];
+    const EXAMPLES: &'static [(&'static str, &'static str)] = &[
+        ("mqttdump sessions capture.pcap", "one line per connection"),
+        (
+            "mqttdump sessions --sort cause --limit 10 a.pcap",
+            "what needs attention first",
+        ),
+        (
+            "mqttdump sessions --ladder --client pump a.pcap",
+            "who sent what to whom",
+        ),
+        (
+            "mqttdump sessions --html a.html a.pcap",
+            "a page to send to somebody",
+        ),
+        (
+            "mqttdump sessions --format ndjson a.pcap",
+            "one JSON object per connection",
+        ),
+    ];
+    const SHORT_HELP: &'static [&'static str] = &[
+        "client",
+        "deliveries",
+        "sort",
+        "limit",
+        "read",
+        "interface",
+        "filter",
+        "format",
+    ];
 
     fn run(self, around: &Surroundings<'_>) -> Result<Exit, Stop> {
         let verb = Verb {
@@ -48,13 +181,88 @@ impl Command for SessionsArgs {
             around,
             verb,
         )?;
+        let format: &SessionsFormat = SESSIONS_REPORTS
+            .iter()
+            .find(|format| format.name == self.format)
+            .unwrap_or(&SESSIONS_REPORTS[0]);
+        let mut options = SessionsOptions {
+            width: around.columns.filter(|_| around.stdout_terminal),
+            colour: self.output.color.is_on(around.colour),
+            zone: TimeZone::system(),
+            sort: self.choosing.sort.into(),
+            limit: self.choosing.limit.and_then(|limit| limit.try_into().ok()),
+            file: None,
+            evicted: 0,
+        };
+        if self.deliveries && format.put_deliveries.is_none() {
+            return Err(Stop::Failed(format!(
+                "--deliveries has no --format {}: expected text or ndjson",
+                format.name
+            )));
+        }
+        if self.html.is_some() && reading.captures.len() > 1 {
+            return Err(Stop::Failed(
+                "--html takes one capture: give several parts of one with -r".into(),
+            ));
+        }
+        let topics = self.topic.iter().map(|filter| {
+            TopicFilter::parse(filter.as_bytes())
+                .map_err(|why| format!("--topic {filter:?} is not a topic filter: {why}"))
+        });
+        let of = LadderOf {
+            connections: self.choosing.connection.clone(),
+            clients: self
+                .choosing
+                .client
+                .iter()
+                .map(|id| id.as_bytes().into())
+                .collect(),
+            topics: topics.collect::<Result<_, String>>()?,
+            ids: self.id.clone(),
+        };
+        let style = LadderStyle {
+            width: options.width.unwrap_or(80),
+            unicode: !self.ascii,
+            colour: options.colour,
+            limit: options.limit,
+        };
         let mut driver = Driver::new(&reading)?;
         let mut out = Output::new(io::stdout().lock(), reading.line_buffered);
+        if !self.deliveries && !self.ladder {
+            (format.begin)(&mut out.lines);
+        }
         let mut whole = true;
         for source in &reading.captures {
-            let mut job = SessionsJob(Sessions::default());
-            whole &= driver.read(source, &mut job)?.whole;
-            table(job.0.iter(), &mut out.lines);
+            options.file = (reading.captures.len() > 1).then(|| source.name());
+            if let Some(put) = format.put_deliveries.filter(|_| self.deliveries) {
+                let mut job = DeliveriesJob::default();
+                whole &= driver.read(source, &mut job)?.whole;
+                put(&job.0, &options, &mut out.lines);
+            } else if self.ladder {
+                let mut job = LadderJob(Ladder::new(of.clone()));
+                whole &= driver.read(source, &mut job)?.whole;
+                put_ladder(&job.0, style, &mut out.lines);
+            } else {
+                let mut job = SessionsJob::new(self.html.is_some().then(|| of.clone()));
+                whole &= driver.read(source, &mut job)?.whole;
+                let (sessions, ladder) = &mut job.sinks;
+                let mut records = sessions.take_finished();
+                records.retain(|record| self.choosing.wants(record));
+                options.evicted = sessions.evicted();
+                (format.put)(&records, &options, &mut out.lines);
+                if let (Some(path), Some(ladder)) = (&self.html, ladder) {
+                    let page = Page {
+                        name: &source.name(),
+                        records: &records,
+                        ladder,
+                        topics: sessions.topics(),
+                    };
+                    let mut html = Vec::new();
+                    put_html(&page, &mut html);
+                    fs::write(path, html)
+                        .map_err(|why| Stop::Failed(format!("--html {}: {why}", path.display())))?;
+                }
+            }
             out.settle()?;
         }
         out.flush()?;
@@ -63,12 +271,58 @@ impl Command for SessionsArgs {
     }
 }
 
-struct SessionsJob(Sessions);
+impl Choosing {
+    fn wants(&self, record: &Record) -> bool {
+        let client = record.client_id.as_deref();
+        (self.client.is_empty() || self.client.iter().any(|id| Some(id.as_bytes()) == client))
+            && (self.connection.is_empty() || self.connection.contains(&record.connection))
+    }
+}
+
+struct SessionsJob {
+    sinks: (Sessions, Option<Ladder>),
+    options: facts::Options,
+}
+
+impl SessionsJob {
+    fn new(ladder: Option<LadderOf>) -> Self {
+        let options = rules::Options::default();
+        Self {
+            options: options.facts(),
+            sinks: (Sessions::new(Judge::new(options)), ladder.map(Ladder::new)),
+        }
+    }
+}
 
 impl Job for SessionsJob {
-    type Sink = Sessions;
+    type Sink = (Sessions, Option<Ladder>);
 
-    fn sink(&mut self) -> &mut Sessions {
+    fn sink(&mut self) -> &mut Self::Sink {
+        &mut self.sinks
+    }
+
+    fn options(&self) -> facts::Options {
+        self.options.clone()
+    }
+}
+
+struct LadderJob(Ladder);
+
+impl Job for LadderJob {
+    type Sink = Ladder;
+
+    fn sink(&mut self) -> &mut Ladder {
+        &mut self.0
+    }
+}
+
+#[derive(Default)]
+struct DeliveriesJob(Deliveries);
+
+impl Job for DeliveriesJob {
+    type Sink = Deliveries;
+
+    fn sink(&mut self) -> &mut Deliveries {
         &mut self.0
     }
 }

@@ -168,7 +168,7 @@ impl<'a> Compiler<'a> {
                     .map_err(|message| self.fail(&right.span, message))?,
                 _ => literal::text(&right.form),
             };
-            return Ok(Test::Contains(Finder::new(&needle).into_owned()));
+            return Ok(Test::Contains(Box::new(Finder::new(&needle).into_owned())));
         }
         let Form::Quoted(pattern) = &right.form else {
             return Err(self.fail(

@@ -100,7 +100,7 @@ pub(super) enum Test {
     Number(Compare, u64),
     Real(Compare, f64),
     Bytes(Compare, Box<[u8]>),
-    Contains(Finder<'static>),
+    Contains(Box<Finder<'static>>),
     Matches(Box<Regex>),
     /// A Topic Name that this filter matches.
     Topic(TopicFilter),

@@ -273,6 +273,9 @@ fn unknown(raw: Raw<'_>, at: usize, budget: &mut Budget) -> Result<Value, Fault>
     })
 }
 
+/// Parts of a message: their bytes, and where each begins.
+type Parts<'a> = Vec<(&'a [u8], usize)>;
+
 /// A message in the making. Fields are found by number, however many there are.
 #[derive(Default)]
 struct Building<'a> {
@@ -281,7 +284,7 @@ struct Building<'a> {
     by_number: HashMap<u32, usize>,
     /// Messages whose parts are still collected: where the value goes, its type,
     /// its parts.
-    messages: BTreeMap<u32, (usize, usize, Vec<(&'a [u8], usize)>)>,
+    messages: BTreeMap<u32, (usize, usize, Parts<'a>)>,
     /// Where the value of a name is, in the map that is a field.
     map_names: HashMap<(u32, Box<str>), usize>,
     /// The member of each oneof that was last set.

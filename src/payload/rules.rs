@@ -66,8 +66,8 @@ impl Rule {
         // A topic may hold `=`, and so may the name of a file.
         let equals = text.match_indices('=').map(|(at, _)| at);
         let split = equals
-            .filter(|at| is_format(text.get(at + 1..).unwrap_or_default()))
-            .last();
+            .rev()
+            .find(|at| is_format(text.get(at + 1..).unwrap_or_default()));
         let (topic, format) = match split {
             Some(at) => (text.get(..at), text.get(at + 1..).unwrap_or_default()),
             None => (None, text),

@@ -1,0 +1,464 @@
+//! Connections for a reader: a table with one line each, then what needs attention.
+//!
+//! ```text
+//! #  client id  from             open    up  down  ack    closed by  because
+//! 1  sensor-7   10.0.0.7:40122   92.3 s  12  3     1.1 ms server     keep alive
+//!
+//! needs attention:
+//! 1  sensor-7: server closed after 90.1 s of silence, 1.5 × keep alive 60 s (packets 812, 840)
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::{SessionsFormat, SessionsOptions, sorted, visible};
+use crate::sessions::{
+    Cause, Certainty, Close, Deliveries, Match, Reconnects, Record, Stall, WillState,
+};
+
+/// `sessions --format text`
+pub(super) static TEXT: SessionsFormat = SessionsFormat {
+    name: "text",
+    help: "a table, and what needs attention first",
+    put,
+    put_deliveries: Some(put_deliveries),
+    begin: |_| {},
+};
+
+/// What was published, what became of it, and how long the server kept it.
+fn put_deliveries(deliveries: &Deliveries, options: &SessionsOptions, out: &mut Vec<u8>) {
+    let width = options.width.unwrap_or(WIDTH).max(40);
+    let limit = options.limit.unwrap_or(20);
+    let mut text = String::new();
+    if let Some(file) = &options.file {
+        let _ = writeln!(text, "{file}");
+    }
+    let (mut published, mut ambiguous, mut queued, mut retained) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let mut live: Vec<(Duration, u64)> = Vec::new();
+    let mut unseen = Vec::new();
+    for publication in deliveries.publications() {
+        published += 1;
+        for delivery in &publication.deliveries {
+            ambiguous += u64::from(delivery.matched == Match::Ambiguous);
+            match (delivery.retained, delivery.queued) {
+                (true, _) => retained += 1,
+                (_, true) => queued += 1,
+                _ => live.push((delivery.time, delivery.packet.number)),
+            }
+        }
+        for one in &publication.unseen {
+            unseen.push((publication, one));
+        }
+    }
+    live.sort_unstable();
+    let _ = writeln!(
+        text,
+        "{published} publications; deliveries: {} live, {queued} queued, {retained} retained, \
+         {ambiguous} of them ambiguous; {} of messages published elsewhere; {} unseen",
+        live.len(),
+        deliveries.foreign(),
+        unseen.len(),
+    );
+    if let (Some(first), Some(last)) = (live.first(), live.last()) {
+        let at = |percent: usize| time(live[(live.len() * percent).div_ceil(100).max(1) - 1].0);
+        let _ = writeln!(
+            text,
+            "time in the server: least {}, p50 {}, p90 {}, p99 {}, most {} (packet {})",
+            time(first.0),
+            at(50),
+            at(90),
+            at(99),
+            time(last.0),
+            last.1
+        );
+    }
+    if deliveries.evicted() > 0 {
+        let _ = writeln!(text, "{} were evicted: too many", deliveries.evicted());
+    }
+    if !unseen.is_empty() {
+        heading(&mut text, "Not seen in this capture", options.colour);
+        for (publication, one) in unseen.iter().take(limit) {
+            let who = |id: &Option<Box<[u8]>>| id.as_deref().map_or("?".to_owned(), visible);
+            let line = format!(
+                "packet {} by {} on {}: no delivery to {}, subscribed to {}",
+                publication.packet.number,
+                who(&publication.client_id),
+                visible(&publication.topic),
+                who(&one.client_id),
+                visible(&one.filter)
+            );
+            wrap(&line, width, &mut text);
+        }
+        more(unseen.len(), limit, &mut text);
+    }
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Columns where the output is no terminal.
+const WIDTH: usize = 80;
+
+fn put(records: &[Record], options: &SessionsOptions, out: &mut Vec<u8>) {
+    let width = options.width.unwrap_or(WIDTH).max(40);
+    let mut text = String::new();
+    if let Some(file) = &options.file {
+        let _ = writeln!(text, "{file}");
+    }
+    let all = sorted(records, options.sort);
+    let shown = options.limit.unwrap_or(usize::MAX).min(all.len());
+    if !all.is_empty() {
+        text += &table(&all[..shown], width);
+        text += "\n";
+    }
+    let _ = writeln!(text, "{}", summary(records, all.len() - shown, options));
+    attention(records, options, width, &mut text);
+    stalls(
+        records,
+        options.limit.unwrap_or(20),
+        options.colour,
+        width,
+        &mut text,
+    );
+    coming_back(records, options, width, &mut text);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// One line per connection; columns that do not fit are left out, the least important
+/// first.
+fn table(records: &[&Record], width: usize) -> String {
+    let columns: [Column; 9] = [
+        ("#", |r| r.connection.to_string()),
+        ("client id", |r| short(&name(r), 20)),
+        ("from", |r| r.client.to_string()),
+        ("ver", |r| r.version.map_or("?".into(), |v| v.to_string())),
+        ("open", |r| span(r)),
+        ("msgs", |r| {
+            let [up, down] =
+                [r.messages.up, r.messages.down].map(|by_qos| by_qos.iter().sum::<u64>());
+            format!("{up}/{down}")
+        }),
+        ("CONNACK", |r| {
+            r.latency.connect.map(time).unwrap_or_default()
+        }),
+        ("closed by", |r| r.close.by.name().to_owned()),
+        ("because", |r| because(&r.close)),
+    ];
+    // In the order in which they are given up.
+    let mut kept: Vec<usize> = (0..columns.len()).collect();
+    for expendable in [3, 6, 2, 5, 4] {
+        let text = render(records, &columns, &kept);
+        if widest(&text) <= width {
+            return text;
+        }
+        kept.retain(|column| *column != expendable);
+    }
+    render(records, &columns, &kept)
+}
+
+type Column = (&'static str, fn(&Record) -> String);
+
+fn render(records: &[&Record], columns: &[Column], kept: &[usize]) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(kept.iter().map(|at| columns[*at].0));
+    for record in records {
+        table.add_row(kept.iter().map(|at| (columns[*at].1)(record)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned() + "\n")
+        .collect()
+}
+
+fn widest(text: &str) -> usize {
+    text.lines()
+        .map(|line| super::super::escape::columns(line.as_bytes()))
+        .max()
+        .unwrap_or(0)
+}
+
+fn name(record: &Record) -> String {
+    match &record.client_id {
+        Some(id) => visible(id),
+        None => "?".to_owned(),
+    }
+}
+
+fn short(text: &str, most: usize) -> String {
+    match text.chars().count() > most {
+        true => text.chars().take(most - 1).chain(['…']).collect(),
+        false => text.to_owned(),
+    }
+}
+
+pub(super) fn because(close: &Close) -> String {
+    let cause = close.cause.name().replace('_', " ");
+    let code = match (close.cause, close.reason_code) {
+        (Cause::Disconnect, Some(0)) | (_, None) => String::new(),
+        (_, Some(code)) if code <= 0xFF => format!(" 0x{code:02X}"),
+        (_, Some(code)) => format!(" {code}"),
+    };
+    let doubt = match close.certainty {
+        Certainty::Proved => "",
+        // Nothing can prove that no end is missing.
+        Certainty::Likely if close.cause == Cause::StillOpen => "",
+        Certainty::Likely => ", likely",
+        Certainty::CannotTell => "?",
+    };
+    format!("{cause}{code}{doubt}")
+}
+
+/// How long it was open; `>` where the capture has not all of it.
+fn span(record: &Record) -> String {
+    let open = time(record.seen.1.since(record.seen.0));
+    match record.duration() {
+        Some(duration) => time(duration),
+        None => format!(">{open}"),
+    }
+}
+
+pub(super) fn time(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match time.as_secs() {
+        0 if time.as_micros() < 1000 => format!("{} µs", time.as_micros()),
+        0 => format!("{:.1} ms", seconds * 1e3),
+        1..100 => format!("{seconds:.1} s"),
+        100..6000 => format!("{:.1} min", seconds / 60.0),
+        _ => format!("{:.1} h", seconds / 3600.0),
+    }
+}
+
+fn summary(records: &[Record], left_out: usize, options: &SessionsOptions) -> String {
+    let mut by_cause: BTreeMap<Cause, usize> = BTreeMap::new();
+    for record in records {
+        *by_cause.entry(record.close.cause).or_default() += 1;
+    }
+    let causes: Vec<String> = by_cause
+        .iter()
+        .map(|(cause, n)| format!("{n} {}", cause.name().replace('_', " ")))
+        .collect();
+    let mut text = match records.len() {
+        0 => "no connection carried MQTT".to_owned(),
+        1 => "1 connection".to_owned(),
+        n => format!("{n} connections"),
+    };
+    if !causes.is_empty() {
+        let _ = write!(text, ": {}", causes.join(", "));
+    }
+    if left_out > 0 {
+        let _ = write!(text, "; {left_out} not shown (--limit)");
+    }
+    if options.evicted > 0 {
+        let _ = write!(text, "; {} more were evicted: too many", options.evicted);
+    }
+    text
+}
+
+/// Ends that are not as they should be, grouped by what they have in common; slow
+/// answers; wills that were not delivered.
+fn attention(records: &[Record], options: &SessionsOptions, width: usize, text: &mut String) {
+    let limit = options.limit.unwrap_or(20);
+    let abnormal: Vec<&Record> = records.iter().filter(|r| r.close.is_abnormal()).collect();
+    if !abnormal.is_empty() {
+        heading(text, "Closed abnormally", options.colour);
+        for record in abnormal.iter().take(limit) {
+            let line = format!("{} {}: {}", record.connection, name(record), said(record));
+            wrap(&line, width, text);
+        }
+        more(abnormal.len(), limit, text);
+    }
+    let mut slow: Vec<(&Record, &str, Duration, u64)> = records
+        .iter()
+        .filter_map(|record| {
+            let (what, time, packet) = record.latency.slowest()?;
+            Some((record, what, time, packet.number))
+        })
+        .filter(|(_, _, time, _)| *time >= SLOW)
+        .collect();
+    slow.sort_by_key(|(_, _, time, _)| std::cmp::Reverse(*time));
+    if !slow.is_empty() {
+        heading(text, "Slowest answers", options.colour);
+        for (record, what, took, packet) in slow.iter().take(limit) {
+            let what = what.trim_end_matches("_ms").to_uppercase();
+            let what = if what == "PING" {
+                "PINGRESP".to_owned()
+            } else {
+                what
+            };
+            let line = format!(
+                "{} {}: {what} after {} (packet {packet})",
+                record.connection,
+                name(record),
+                time(*took)
+            );
+            wrap(&line, width, text);
+        }
+        more(slow.len(), limit, text);
+    }
+}
+
+/// Takeover loops, delays between connections, herds, and what silence the path lets
+/// live.
+fn coming_back(records: &[Record], options: &SessionsOptions, width: usize, text: &mut String) {
+    let found = Reconnects::of(records);
+    let limit = options.limit.unwrap_or(20);
+    let mut lines = Vec::new();
+    for one in &found.loops {
+        let addresses: Vec<String> = one.addresses.iter().map(ToString::to_string).collect();
+        lines.push(format!(
+            "{}: {} takeovers within {}, from {} (connections {} to {}): one identifier, several owners",
+            visible(&one.client_id),
+            one.times,
+            time(one.within),
+            addresses.join(" and "),
+            one.connections.0,
+            one.connections.1,
+        ));
+    }
+    for herd in &found.herds {
+        lines.push(format!(
+            "{}: closed {} connections, then accepted {} within {}; {} attempts were refused before",
+            herd.server,
+            herd.closed,
+            herd.back,
+            time(herd.within),
+            herd.refused,
+        ));
+    }
+    for client in &found.clients {
+        let mut delays: Vec<String> = client.delays.iter().take(6).map(|d| time(*d)).collect();
+        if client.delays.len() > delays.len() {
+            delays.push("…".to_owned());
+        }
+        let who = match client.clients {
+            1 => visible(client.client_id.as_bytes()),
+            n => format!("{} ({n} clients)", visible(client.client_id.as_bytes())),
+        };
+        lines.push(format!(
+            "{who}: delay {}: {}",
+            client.growth.name(),
+            delays.join(", ")
+        ));
+    }
+    if let Some((silence, connection)) = found.lost {
+        let mut line = format!(
+            "connection {connection} was lost after {} of silence at most",
+            time(silence)
+        );
+        if let Some((silence, connection)) = found.survived {
+            line += &format!("; connection {connection} survived {}", time(silence));
+        }
+        lines.push(line);
+    }
+    if !lines.is_empty() {
+        heading(text, "Reconnects", options.colour);
+        for line in lines.iter().take(limit) {
+            wrap(line, width, text);
+        }
+        more(lines.len(), limit, text);
+    }
+}
+
+/// The longest waits that TCP or flow control explains.
+fn stalls(records: &[Record], limit: usize, colour: bool, width: usize, text: &mut String) {
+    let mut all: Vec<(&Record, &Stall)> = records
+        .iter()
+        .flat_map(|record| record.stalls.iter().map(move |stall| (record, stall)))
+        .collect();
+    if all.is_empty() {
+        return;
+    }
+    all.sort_by_key(|(_, stall)| std::cmp::Reverse(stall.time));
+    heading(text, "Stalls", colour);
+    for (record, stall) in all.iter().take(limit) {
+        let packets: Vec<String> = stall.packets.iter().map(|p| p.number.to_string()).collect();
+        let line = format!(
+            "{} {}: {} by {} (packets {})",
+            record.connection,
+            name(record),
+            time(stall.time),
+            stall.cause.name().replace('_', " "),
+            packets.join(", ")
+        );
+        wrap(&line, width, text);
+    }
+    more(all.len(), limit, text);
+}
+
+/// Answers that take longer than this are worth a line.
+const SLOW: Duration = Duration::from_millis(100);
+
+pub(super) fn said(record: &Record) -> String {
+    let close = &record.close;
+    let mut text = match close.certainty {
+        Certainty::Proved => close.message.clone(),
+        Certainty::Likely => format!(
+            "likely {}: {}",
+            close.cause.name().replace('_', " "),
+            close.message
+        ),
+        Certainty::CannotTell => format!("cannot tell: {}", close.message),
+    };
+    if let Some(will) = &record.will {
+        let topic = visible(&will.topic);
+        match will.state {
+            WillState::Published(packet) => {
+                let _ = write!(
+                    text,
+                    "; its will was delivered on {topic} (packet {})",
+                    packet.number
+                );
+            }
+            WillState::Owed => {
+                let _ = write!(
+                    text,
+                    "; its will on {topic} is owed, and this capture has no delivery"
+                );
+            }
+            WillState::NotOwed | WillState::CannotTell => {}
+        }
+    }
+    text
+}
+
+fn heading(text: &mut String, words: &str, colour: bool) {
+    let style = match colour {
+        true => Style::new().bold().fg_color(Some(AnsiColor::Yellow.into())),
+        false => Style::new(),
+    };
+    let _ = writeln!(text, "\n{style}{words}{style:#}");
+}
+
+fn more(all: usize, limit: usize, text: &mut String) {
+    if all > limit {
+        let _ = writeln!(text, "  and {} more", all - limit);
+    }
+}
+
+/// Appends a line, broken between words where it would be too long.
+fn wrap(line: &str, width: usize, text: &mut String) {
+    let mut column = 0;
+    for word in line.split(' ') {
+        let len = super::super::escape::columns(word.as_bytes());
+        if column == 0 {
+            *text += "  ";
+            column = 2 + len;
+        } else if column + 1 + len > width {
+            *text += "\n    ";
+            column = 4 + len;
+        } else {
+            *text += " ";
+            column += 1 + len;
+        }
+        *text += word;
+    }
+    *text += "\n";
+}

@@ -1,0 +1,444 @@
+//! From a publisher through the server to each subscriber.
+//!
+//! ```text
+//! up   PUBLISH t ──────────────────→ a publication
+//! down        PUBLISH t  ┐ same server, topic, payload: a delivery of it,
+//! down        PUBLISH t  ┘ the oldest that this connection has not got yet
+//! ```
+//! Messages are told apart by topic and payload. Where the same was published more than
+//! once, the order decides, and the match is ambiguous. Retained messages are matched
+//! with the latest publication that set them. A subscriber that matches and got nothing
+//! in this capture is *unseen*: it may have got it elsewhere, or later.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::time::Duration;
+
+use crate::facts::{Fact, Needs, Sink};
+use crate::frame::{Direction, MQTTFrame};
+use crate::limits;
+use crate::mqtt::{ControlPacket, Version, topic};
+use crate::net::Endpoint;
+use crate::packet::PacketRef;
+use crate::time::Timestamp;
+
+/// How a delivery was matched with its publication.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Match {
+    /// Nothing else with this topic and payload was published.
+    Exact,
+    /// The same was published more than once, and the order decides.
+    Ambiguous,
+}
+
+impl Match {
+    /// The value in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+}
+
+/// A PUBLISH that a server received.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// Its connection.
+    pub connection: u64,
+    /// The packet that completed it.
+    pub packet: PacketRef,
+    /// When.
+    pub time: Timestamp,
+    /// Its client.
+    pub client_id: Option<Box<[u8]>>,
+    /// Topic Name.
+    pub topic: Box<[u8]>,
+    /// QoS.
+    pub qos: u8,
+    /// Whether it was to be retained.
+    pub retain: bool,
+    /// Bytes of its payload.
+    pub payload_len: u32,
+    /// Deliveries, in the order of capture.
+    pub deliveries: Vec<Delivery>,
+    /// Subscribers without a delivery.
+    pub unseen: Vec<Unseen>,
+    key: u64,
+    server: Endpoint,
+}
+
+/// A PUBLISH that a server sent.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Its connection.
+    pub connection: u64,
+    /// The packet that completed it.
+    pub packet: PacketRef,
+    /// Its client.
+    pub client_id: Option<Box<[u8]>>,
+    /// QoS.
+    pub qos: u8,
+    /// RETAIN: it was sent because of a new subscription.
+    pub retained: bool,
+    /// The client connected after the message was published: it was queued.
+    pub queued: bool,
+    /// Time in the server, from the publication to this.
+    pub time: Duration,
+    /// How it was matched.
+    pub matched: Match,
+}
+
+/// A subscriber whose filter matches, without a delivery in this capture.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unseen {
+    /// The client.
+    pub client_id: Option<Box<[u8]>>,
+    /// Its filter.
+    pub filter: Box<[u8]>,
+}
+
+/// Matches publications with deliveries.
+#[derive(Debug, Default)]
+pub struct Deliveries {
+    publications: VecDeque<Publication>,
+    /// Number of the first in `publications`.
+    first: u64,
+    /// Publications by server, topic and payload, oldest first.
+    by_key: HashMap<(Endpoint, u64), VecDeque<u64>>,
+    /// The latest that set a retained message.
+    retained: HashMap<(Endpoint, Box<[u8]>), u64>,
+    subscribers: BTreeMap<u64, Subscriber>,
+    /// Subscriptions of clients that keep their session, by server and client.
+    sessions: HashMap<(Endpoint, Box<[u8]>), Vec<Filter>>,
+    /// Deliveries of messages whose publication is not in the capture.
+    foreign: u64,
+    evicted: u64,
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    server: Endpoint,
+    client_id: Option<Box<[u8]>>,
+    since: Timestamp,
+    clean: bool,
+    filters: Vec<Filter>,
+    /// SUBSCRIBE packets without SUBACK: identifier, filters.
+    asked: Vec<(u16, Vec<Filter>)>,
+}
+
+#[derive(Clone, Debug)]
+struct Filter {
+    filter: Box<[u8]>,
+    no_local: bool,
+}
+
+impl Deliveries {
+    /// The publications in the order of capture.
+    pub fn publications(&self) -> impl Iterator<Item = &Publication> {
+        self.publications.iter()
+    }
+
+    /// Deliveries of messages whose publication is not in the capture.
+    pub const fn foreign(&self) -> u64 {
+        self.foreign
+    }
+
+    /// Publications that were evicted because there were too many.
+    pub const fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    fn frame(&mut self, frame: &MQTTFrame<'_>) {
+        let number = frame.connection.number;
+        let subscriber = self
+            .subscribers
+            .entry(number)
+            .or_insert_with(|| Subscriber {
+                server: frame.connection.server,
+                client_id: None,
+                since: frame.time,
+                clean: false,
+                filters: Vec::new(),
+                asked: Vec::new(),
+            });
+        if subscriber.client_id.is_none() {
+            subscriber.client_id.clone_from(&frame.connection.client_id);
+        }
+        match (&frame.packet, frame.direction) {
+            (ControlPacket::Connect(connect), Direction::Up) => {
+                subscriber.clean = connect.clean_start().unwrap_or(true);
+            }
+            (ControlPacket::Connack(connack), Direction::Down) => {
+                if connack.session_present(frame.version) == Some(true)
+                    && let Some(id) = subscriber.client_id.clone()
+                    && let Some(filters) = self.sessions.get(&(subscriber.server, id))
+                {
+                    subscriber.filters.clone_from(filters);
+                }
+            }
+            (ControlPacket::Subscribe(subscribe), Direction::Up) => {
+                let filters = subscribe
+                    .filters()
+                    .take(limits::SUBSCRIPTIONS)
+                    .map(|asked| Filter {
+                        filter: asked.filter.bytes().into(),
+                        no_local: frame.version == Version::V5
+                            && asked.options.unwrap_or(0) & 4 != 0,
+                    })
+                    .collect();
+                if let Some(id) = frame.packet.packet_id()
+                    && subscriber.asked.len() < limits::UNACKED_REQUESTS
+                {
+                    subscriber.asked.push((id, filters));
+                }
+            }
+            (ControlPacket::Suback(suback), Direction::Down) => {
+                let id = frame.packet.packet_id();
+                let Some(at) = subscriber
+                    .asked
+                    .iter()
+                    .position(|(asked, _)| Some(*asked) == id)
+                else {
+                    return;
+                };
+                let (_, asked) = subscriber.asked.remove(at);
+                for (filter, code) in asked.into_iter().zip(suback.codes) {
+                    subscriber
+                        .filters
+                        .retain(|known| known.filter != filter.filter);
+                    if *code <= 2 && subscriber.filters.len() < limits::SUBSCRIPTIONS {
+                        subscriber.filters.push(filter);
+                    }
+                }
+            }
+            (ControlPacket::Unsubscribe(unsubscribe), Direction::Up) => {
+                for name in unsubscribe.filters() {
+                    subscriber
+                        .filters
+                        .retain(|known| *known.filter != *name.bytes());
+                }
+            }
+            (ControlPacket::Publish(_), Direction::Up) => self.published(frame),
+            (ControlPacket::Publish(_), Direction::Down) => self.delivered(frame),
+            _ => {}
+        }
+    }
+
+    fn published(&mut self, frame: &MQTTFrame<'_>) {
+        let (ControlPacket::Publish(publish), Some(topic), Some(digest)) =
+            (&frame.packet, frame.topic, frame.payload_digest)
+        else {
+            return;
+        };
+        let server = frame.connection.server;
+        let key = key(topic.bytes(), digest);
+        // The same packet again is not another message.
+        if frame.header.dup()
+            && self.by_key.get(&(server, key)).is_some_and(|known| {
+                known
+                    .back()
+                    .and_then(|at| self.at(*at))
+                    .is_some_and(|known| {
+                        known.client_id.as_deref() == frame.connection.client_id.as_deref()
+                    })
+            })
+        {
+            return;
+        }
+        if self.publications.len() >= limits::DELIVERED_PUBLICATIONS {
+            self.evict();
+        }
+        let number = self.first + self.publications.len() as u64;
+        let unseen = self.expected(frame, topic.bytes());
+        self.by_key
+            .entry((server, key))
+            .or_default()
+            .push_back(number);
+        if frame.header.retain() {
+            self.retained.insert((server, topic.bytes().into()), number);
+        }
+        self.publications.push_back(Publication {
+            connection: frame.connection.number,
+            packet: frame.last,
+            time: frame.time,
+            client_id: frame.connection.client_id.clone(),
+            topic: topic.bytes().into(),
+            qos: frame.header.qos(),
+            retain: frame.header.retain(),
+            payload_len: publish.payload_len.unwrap_or(0),
+            deliveries: Vec::new(),
+            unseen,
+            key,
+            server,
+        });
+    }
+
+    /// Clients whose filters match: those that are connected, and those that keep their
+    /// sessions. Of a shared subscription one member gets the message, and which is not
+    /// known.
+    fn expected(&self, frame: &MQTTFrame<'_>, topic: &[u8]) -> Vec<Unseen> {
+        let server = frame.connection.server;
+        let mut found: Vec<Unseen> = Vec::new();
+        let own = frame.connection.number;
+        let mut add = |client_id: Option<&[u8]>, filters: &[Filter], is_own: bool| {
+            let matching = filters.iter().find(|filter| {
+                topic::shared(&filter.filter).is_none()
+                    && !(is_own && filter.no_local)
+                    && topic::matches(&filter.filter, topic)
+            });
+            if let Some(filter) = matching
+                && found.len() < limits::DELIVERIES
+                && !found
+                    .iter()
+                    .any(|known| known.client_id.as_deref() == client_id)
+            {
+                found.push(Unseen {
+                    client_id: client_id.map(Into::into),
+                    filter: filter.filter.clone(),
+                });
+            }
+        };
+        for (number, subscriber) in &self.subscribers {
+            if subscriber.server == server {
+                add(
+                    subscriber.client_id.as_deref(),
+                    &subscriber.filters,
+                    *number == own,
+                );
+            }
+        }
+        for ((at, client_id), filters) in &self.sessions {
+            if *at == server {
+                add(Some(client_id), filters, false);
+            }
+        }
+        found
+    }
+
+    fn delivered(&mut self, frame: &MQTTFrame<'_>) {
+        let (Some(topic), Some(digest)) = (frame.topic, frame.payload_digest) else {
+            return;
+        };
+        let server = frame.connection.server;
+        let connection = frame.connection.number;
+        let key = key(topic.bytes(), digest);
+        let candidates: &VecDeque<u64> = match self.by_key.get(&(server, key)) {
+            Some(found) => found,
+            None => {
+                self.foreign += 1;
+                return;
+            }
+        };
+        let got = |number: &u64| {
+            self.at(*number).is_some_and(|publication| {
+                publication
+                    .deliveries
+                    .iter()
+                    .any(|known| known.connection == connection)
+            })
+        };
+        let is_retained = frame.header.retain();
+        let latest = candidates.back().copied();
+        let retained = self
+            .retained
+            .get(&(server, topic.bytes().into()))
+            .copied()
+            .filter(|number| is_retained && candidates.contains(number));
+        // Overlapping subscriptions may bring the same message twice.
+        let number = retained
+            .or_else(|| candidates.iter().copied().find(|number| !got(number)))
+            .or(latest);
+        let matched = match candidates.len() {
+            1 => Match::Exact,
+            _ => Match::Ambiguous,
+        };
+        let Some(number) = number else { return };
+        let since = self
+            .subscribers
+            .get(&connection)
+            .map(|subscriber| subscriber.since);
+        let client_id = frame.connection.client_id.clone();
+        let at = usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let Some(publication) = self.publications.get_mut(at) else {
+            return;
+        };
+        publication
+            .unseen
+            .retain(|unseen| unseen.client_id != client_id);
+        if publication.deliveries.len() >= limits::DELIVERIES {
+            self.evicted += 1;
+            return;
+        }
+        publication.deliveries.push(Delivery {
+            connection,
+            packet: frame.last,
+            client_id,
+            qos: frame.header.qos(),
+            retained: is_retained,
+            queued: !is_retained && since.is_some_and(|since| since > publication.time),
+            time: frame.time.since(publication.time),
+            matched,
+        });
+    }
+
+    fn at(&self, number: u64) -> Option<&Publication> {
+        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.publications.get(at)
+    }
+
+    fn evict(&mut self) {
+        let Some(oldest) = self.publications.pop_front() else {
+            return;
+        };
+        self.first += 1;
+        self.evicted += 1;
+        let key = (oldest.server, oldest.key);
+        if let Some(numbers) = self.by_key.get_mut(&key) {
+            numbers.pop_front();
+            if numbers.is_empty() {
+                self.by_key.remove(&key);
+            }
+        }
+    }
+
+    /// The connection of this number is over.
+    fn ended(&mut self, number: u64) {
+        let Some(subscriber) = self.subscribers.remove(&number) else {
+            return;
+        };
+        let Some(client_id) = subscriber.client_id else {
+            return;
+        };
+        let key = (subscriber.server, client_id);
+        match subscriber.clean {
+            true => drop(self.sessions.remove(&key)),
+            false if self.sessions.len() < limits::SESSIONS => {
+                self.sessions.insert(key, subscriber.filters);
+            }
+            false => self.evicted += 1,
+        }
+    }
+}
+
+impl Sink for Deliveries {
+    fn needs(&self) -> Needs {
+        Needs::DIGESTS
+    }
+
+    fn fact(&mut self, fact: Fact<'_>) {
+        match fact {
+            Fact::Frame(fact) => self.frame(fact.frame),
+            Fact::Ended(ended) => self.ended(ended.connection.number),
+            _ => {}
+        }
+    }
+}
+
+/// What tells messages apart.
+fn key(topic: &[u8], payload: u64) -> u64 {
+    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+    topic.hash(&mut hasher);
+    payload.hash(&mut hasher);
+    hasher.finish()
+}

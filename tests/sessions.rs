@@ -1,0 +1,347 @@
+//! How connections end, on recorded captures whose truth is written down, and on all
+//! that is left of them when packets are taken away.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use mqttdump::engine::Config;
+use mqttdump::facts::{Facts, Sink};
+use mqttdump::packet::{CapturedPacket, PacketRef};
+use mqttdump::rules::{self, Judge};
+use mqttdump::sessions::{Certainty, Deliveries, Reconnects, Record, Sessions, StallCause};
+use mqttdump::time::Timestamp;
+
+use crate::laws::packets_of;
+use crate::support::program::project;
+use crate::support::stack::OwnedPacket;
+
+/// What a sink makes of some packets, with their numbers.
+fn gather<'a, S: Sink>(
+    packets: impl IntoIterator<Item = (u64, &'a OwnedPacket)>,
+    mut sink: S,
+) -> S {
+    let mut facts = Facts::new(Config::default(), rules::Options::default().facts(), &sink);
+    for (number, packet) in packets {
+        let captured = CapturedPacket {
+            id: PacketRef { number, file: 0 },
+            time: Timestamp::from_nanos(packet.time),
+            link_type: packet.link,
+            original_len: packet.original_len,
+            data: &packet.data,
+        };
+        facts.push(&captured, &mut sink);
+    }
+    facts.finish(&mut sink);
+    sink
+}
+
+/// The records of the connections in some packets.
+fn records<'a>(packets: impl IntoIterator<Item = (u64, &'a OwnedPacket)>) -> Vec<Record> {
+    let judge = Judge::new(rules::Options::default());
+    gather(packets, Sessions::new(judge)).take_finished()
+}
+
+/// The captures of `fixtures/sessions`, by name.
+fn captures() -> Vec<(String, Vec<OwnedPacket>)> {
+    let mut paths: Vec<_> = std::fs::read_dir(project("fixtures/sessions"))
+        .expect("fixtures")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "pcap"))
+        .collect();
+    paths.sort();
+    let name = |path: &std::path::Path| path.file_stem().expect("a name").display().to_string();
+    paths
+        .iter()
+        .map(|path| (name(path), packets_of(path).expect("a capture")))
+        .collect()
+}
+
+/// A row of `truth.csv`: what ended a connection, as whoever recorded it knows. An
+/// empty client identifier is one that was never sent.
+#[derive(serde::Deserialize, serde::Serialize, PartialEq, Eq, Debug)]
+struct Truth {
+    capture: String,
+    connection: u64,
+    client_id: String,
+    by: String,
+    cause: String,
+    certainty: String,
+    reason_code: String,
+}
+
+impl Truth {
+    fn of(capture: &str, record: &Record) -> Self {
+        let close = &record.close;
+        Self {
+            capture: capture.to_owned(),
+            connection: record.connection,
+            client_id: String::from_utf8_lossy(record.client_id.as_deref().unwrap_or_default())
+                .into_owned(),
+            by: close.by.name().to_owned(),
+            cause: close.cause.name().to_owned(),
+            certainty: close.certainty.name().to_owned(),
+            reason_code: close
+                .reason_code
+                .map_or_else(String::new, |code| code.to_string()),
+        }
+    }
+}
+
+#[test]
+fn sessions_end_as_the_recordings_say() {
+    let path = project("fixtures/sessions/truth.csv");
+    let mut truth = csv::Reader::from_path(path).expect("truth.csv");
+    let mut expected: Vec<Truth> = truth.deserialize().map(|row| row.expect("a row")).collect();
+    let mut wrong = String::new();
+    for (capture, packets) in captures() {
+        for record in records((1..).zip(&packets)) {
+            let found = Truth::of(&capture, &record);
+            match expected.iter().position(|row| *row == found) {
+                Some(at) => drop(expected.remove(at)),
+                None => {
+                    let _ = writeln!(wrong, "found {found:?}: {}", record.close.message);
+                }
+            }
+        }
+    }
+    for row in expected {
+        let _ = writeln!(wrong, "expected {row:?}");
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// Packets that are taken away never make another verdict certain.
+#[test]
+fn sessions_prove_nothing_else_when_packets_are_missing() {
+    let cuts = std::env::var("MQTTDUMP_CUTS").ok();
+    let cuts: usize = cuts.and_then(|n| n.parse().ok()).unwrap_or(40);
+    let mut wrong = String::new();
+    let mut random = 0x5eed_u64;
+    let mut next = move || {
+        // xorshift64: the same cuts in every run.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
+    };
+    for (capture, packets) in captures() {
+        let whole: HashMap<_, _> = records((1..).zip(&packets))
+            .into_iter()
+            .map(|record| ((record.client, record.server), record.close))
+            .collect();
+        for cut in 0..cuts {
+            // Few packets, many, one chunk, the end, one direction, a connection.
+            let one_in = 1 << (next() % 6);
+            let begin = next() % packets.len() as u64;
+            let end = begin + next() % (packets.len() as u64 - begin) + 1;
+            let keep: Vec<bool> = (0..packets.len() as u64)
+                .map(|at| match cut % 4 {
+                    0 => next() % one_in != 0 || one_in == 1 && next() % 2 == 0,
+                    1 => !(begin..end).contains(&at),
+                    2 => at < end,
+                    _ => !(begin..end).contains(&at) && next() % 8 != 0,
+                })
+                .collect();
+            let rest = (1..)
+                .zip(&packets)
+                .filter(|(number, _)| keep[*number as usize - 1]);
+            for record in records(rest) {
+                let close = &record.close;
+                let Some(full) = whole.get(&(record.client, record.server)) else {
+                    continue;
+                };
+                if close.certainty == Certainty::Proved
+                    && (close.by, close.cause) != (full.by, full.cause)
+                {
+                    let gone: Vec<usize> = (1..)
+                        .zip(&keep)
+                        .filter(|(_, keep)| !**keep)
+                        .map(|(n, _)| n)
+                        .collect();
+                    let _ = writeln!(
+                        wrong,
+                        "{capture} without {gone:?}:\n   {}\n   whole: {}",
+                        close.message, full.message
+                    );
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// Writes what is found now as truth, to be read and corrected by hand.
+#[test]
+#[ignore = "writes truth.csv; read it before you commit it"]
+fn bless_sessions() {
+    let path = project("fixtures/sessions/truth.csv");
+    let mut truth = csv::Writer::from_path(path).expect("truth.csv");
+    for (capture, packets) in captures() {
+        for record in records((1..).zip(&packets)) {
+            truth
+                .serialize(Truth::of(&capture, &record))
+                .expect("a row");
+        }
+    }
+}
+
+/// What the recording clients logged: who put or got which payload.
+fn log_of_deliveries() -> Vec<(String, bool, String)> {
+    let path = project("fixtures/sessions/deliveries.log");
+    let text = std::fs::read_to_string(path).expect("deliveries.log");
+    text.lines()
+        .map(|line| {
+            let mut words = line.split(' ').map(str::to_owned);
+            let mut word = || words.next().expect("who, put or got, topic, payload");
+            let (who, what, _, payload) = (word(), word(), word(), word());
+            (who, what == "put", payload)
+        })
+        .collect()
+}
+
+/// Every delivery is matched with the publication whose payload the client has logged,
+/// in the order in which it got them, also where the same payload was published twice.
+#[test]
+fn sessions_deliveries_are_those_that_the_clients_logged() {
+    let log = log_of_deliveries();
+    let packets = packets_of(&project("fixtures/sessions/deliveries.pcap")).expect("a capture");
+    let deliveries = gather((1..).zip(&packets), Deliveries::default());
+    let mut put: HashMap<&str, Vec<&str>> = HashMap::new();
+    let mut got: HashMap<&str, Vec<&str>> = HashMap::new();
+    for (who, is_put, payload) in &log {
+        let lists = if *is_put { &mut put } else { &mut got };
+        lists.entry(who).or_default().push(payload);
+    }
+    let mut counts: HashMap<&[u8], usize> = HashMap::new();
+    let mut found: HashMap<String, Vec<(u64, &str)>> = HashMap::new();
+    for publication in deliveries.publications() {
+        let client = publication.client_id.as_deref().expect("a client");
+        let nth = counts.entry(client).or_default();
+        let payload = put[std::str::from_utf8(client).expect("a name")][*nth];
+        *nth += 1;
+        assert!(publication.unseen.is_empty(), "{publication:?}");
+        for delivery in &publication.deliveries {
+            // The first connection of `offline` kept no log.
+            if delivery.connection != 2 {
+                let id = delivery.client_id.as_deref().expect("a client");
+                let id = String::from_utf8_lossy(id).into_owned();
+                found
+                    .entry(id)
+                    .or_default()
+                    .push((delivery.packet.number, payload));
+            }
+        }
+    }
+    assert_eq!(deliveries.foreign(), 0);
+    for (who, payloads) in got {
+        let mut found = found.remove(who).expect("deliveries");
+        found.sort_by_key(|(packet, _)| *packet);
+        let found: Vec<&str> = found.into_iter().map(|(_, payload)| payload).collect();
+        assert_eq!(found, payloads, "{who}");
+    }
+    assert!(found.is_empty(), "{found:?}");
+}
+
+/// A row of `latency.csv`, which `sessions_latency.py` made with tshark.
+#[derive(serde::Deserialize)]
+struct Took {
+    capture: String,
+    connection: u64,
+    kind: String,
+    asked: String,
+    n: u64,
+    min: u64,
+    p50: u64,
+    max: u64,
+    slowest: u64,
+}
+
+#[test]
+fn sessions_latency_is_what_tshark_measures() {
+    let path = project("fixtures/sessions/latency.csv");
+    let mut rows = csv::Reader::from_path(path).expect("latency.csv");
+    let mut by_capture: HashMap<String, Vec<Record>> = HashMap::new();
+    let mut measured = 0;
+    for row in rows.deserialize::<Took>() {
+        let row = row.expect("a row");
+        let records = by_capture.entry(row.capture.clone()).or_insert_with(|| {
+            let path = project(&format!("fixtures/sessions/{}.pcap", row.capture));
+            records((1..).zip(&packets_of(&path).expect("a capture")))
+        });
+        let record = records
+            .iter()
+            .find(|record| record.connection == row.connection);
+        let latency = &record.expect("a connection").latency;
+        let what = format!(
+            "{} {} {} {}",
+            row.capture, row.connection, row.kind, row.asked
+        );
+        measured += 1;
+        if row.kind == "connect" {
+            let took = latency.connect.expect("CONNACK").as_nanos();
+            assert_eq!(took, u128::from(row.max), "{what}");
+            continue;
+        }
+        let kinds = latency.kinds();
+        let (_, both) = kinds
+            .iter()
+            .find(|(name, _)| name.trim_end_matches("_ms") == row.kind)
+            .expect("a kind");
+        let found = if row.asked == "up" {
+            &both.up
+        } else {
+            &both.down
+        };
+        let (max, packet) = found.slowest().expect(&what);
+        let found = (
+            found.len(),
+            found.min().as_nanos() as u64,
+            found.percentile(50).as_nanos() as u64,
+            max.as_nanos() as u64,
+            packet.number,
+        );
+        assert_eq!(
+            found,
+            (row.n, row.min, row.p50, row.max, row.slowest),
+            "{what}"
+        );
+    }
+    assert!(measured > 40);
+}
+
+/// Waits of which it is known how they came about.
+#[test]
+fn sessions_stalls_have_their_causes() {
+    for (capture, cause) in [
+        ("nagle", StallCause::NagleDelayedAck),
+        ("slow-reader", StallCause::ZeroWindow),
+    ] {
+        let path = project(&format!("fixtures/sessions/{capture}.pcap"));
+        let records = records((1..).zip(&packets_of(&path).expect("a capture")));
+        let stalls: Vec<_> = records.iter().flat_map(|record| &record.stalls).collect();
+        assert!(
+            stalls.iter().any(|stall| stall.cause == cause),
+            "{capture}: {stalls:?}"
+        );
+    }
+}
+
+#[test]
+fn sessions_know_how_clients_come_back() {
+    let of = |capture: &str| {
+        let path = project(&format!("fixtures/sessions/{capture}.pcap"));
+        Reconnects::of(&records((1..).zip(&packets_of(&path).expect("a capture"))))
+    };
+    let restarted = of("broker-restarted");
+    let [herd] = &restarted.herds[..] else {
+        panic!("{restarted:?}");
+    };
+    assert_eq!((herd.closed, herd.back, herd.refused), (3, 3, 13));
+    for broker in ["mosquitto", "aedes"] {
+        let found = of(&format!("takeover-loop-{broker}"));
+        let [one] = &found.loops[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!((one.times, one.addresses.len()), (8, 2));
+    }
+}

@@ -379,28 +379,27 @@ impl Line<'_> {
 
     fn publish(&mut self, frame: &MQTTFrame<'_>, publish: &Publish<'_>) {
         let header = frame.header;
-        let mut after = String::new();
+        let mut after = Vec::new();
         for (is, word) in [
-            (header.qos() == 1, " qos1"),
-            (header.qos() == 2, " qos2"),
-            (header.qos() == 3, " qos3"),
-            (header.retain(), " retain"),
-            (header.dup(), " dup"),
+            (header.qos() == 1, "qos1"),
+            (header.qos() == 2, "qos2"),
+            (header.qos() == 3, "qos3"),
+            (header.retain(), "retain"),
+            (header.dup(), "dup"),
         ] {
             if is {
-                after += word;
+                after.push(word.to_owned());
             }
         }
-        if let Some(length) = publish.payload_len {
-            after += &format!(" {length} B");
-        }
+        after.extend(publish.payload_len.map(|length| format!("{length} B")));
         let sent = publish.topic.filter(|topic| !topic.bytes().is_empty());
         // A preview of a short payload is worth more than the start of a topic.
         let preview = match publish.payload.len() {
             0 => 0,
             length => length.min(SHORTEST_PREVIEW) + 4,
         };
-        let room = self.left.saturating_sub(after.len() + preview + 1);
+        let columns: usize = after.iter().map(|word| word.len() + 1).sum();
+        let room = self.left.saturating_sub(columns + preview + 1);
         match frame.topic.or(sent) {
             Some(topic) => self.shortened(topic.bytes(), room.max(SHORTEST_TOPIC)),
             None => match publish.topic_alias {
@@ -408,7 +407,7 @@ impl Line<'_> {
                 None => self.word("topic unknown"),
             },
         }
-        self.push(&after);
+        after.iter().for_each(|word| self.word(word));
         if publish.payload.is_empty() || self.left < SHORTEST_PREVIEW + 4 {
             return;
         }
@@ -457,7 +456,11 @@ impl Line<'_> {
         self.plain();
         self.alarm();
         self.word("REFUSED");
-        self.code(frame, code, true);
+        let mut text = Vec::new();
+        summary::put_code(frame.version, frame.header.packet_type(), code, &mut text);
+        // The names of 3.1.1 begin with the same word.
+        self.word(&String::from_utf8_lossy(&text).replace("Refused: ", ""));
+        self.plain();
     }
 
     fn reason_string(&mut self, properties: Properties<'_>) {
@@ -687,7 +690,7 @@ mod tests {
         );
         assert_eq!(
             shown(&Sample::packet(0x20, &[b"\0\x05"], V::V3_1_1).down()),
-            "11:05:02.104 sensor-7       ← CONNACK   REFUSED 0x05 Not authorized\n"
+            "11:05:02.104 sensor-7       ← CONNACK   REFUSED 0x05 not authorized\n"
         );
         assert_eq!(
             shown(&sample::publish_of(

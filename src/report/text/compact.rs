@@ -161,7 +161,10 @@ const fn is_acknowledgement(packet_type: PacketType) -> bool {
 /// Whether something went wrong, on the wire or in the capture.
 fn is_alarming(kind: &EventKind) -> bool {
     match kind {
-        EventKind::Closed { reason, .. } => *reason == CloseReason::Reset,
+        EventKind::Closed { reason, .. } => matches!(
+            reason,
+            CloseReason::Reset | CloseReason::TcpRefused | CloseReason::TcpUnanswered
+        ),
         EventKind::Opened | EventKind::Layer(_) | EventKind::Late => false,
         _ => true,
     }

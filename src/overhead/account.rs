@@ -25,10 +25,10 @@ pub struct Account {
     pub share: Share,
     /// All captured frames.
     pub all: Measures,
-    /// Frames of something else than MQTT connections, second copies included.
+    /// Frames of anything but MQTT connections, duplicates included.
     pub foreign: Measures,
-    /// Second copies of packets, of MQTT connections: mirror ports show them,
-    /// no link carried them.
+    /// Duplicates of packets of MQTT connections: mirror ports show them, no link
+    /// carried them.
     pub copies: Measures,
     /// Bytes of MQTT connections by layer.
     pub layers: Layers,
@@ -75,7 +75,7 @@ pub struct Topic {
     pub samples: Samples,
 }
 
-/// What makes numbers less than they seem.
+/// What limits the numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Doubts {
     /// Frames that the snap length cut.
@@ -85,9 +85,9 @@ pub struct Doubts {
     pub offloaded: u64,
     /// Frames that those would have been on the link, beyond the ones seen.
     pub offload_frames: u64,
-    /// MQTT connections of which one direction lacks.
+    /// MQTT connections with one direction only.
     pub one_sided: u64,
-    /// MQTT connections whose beginning lacks.
+    /// MQTT connections that began before the capture.
     pub joined: u64,
     /// Bytes that could not be read as MQTT.
     pub unparsed: u64,

@@ -5,8 +5,8 @@
 //! packets         ╎       │ PUBLISH │ PUBLISH       …       │ PINGREQ │
 //! labels   │1 ╎ 2 │1 ╎ 2  │ 1       │ 2    │ 2 │ …
 //! ```
-//! The layers below MQTT tell what each stretch is before it is known which
-//! control packets lie there. So stretches wait here until these are known, and
+//! The layers below MQTT report what each range is before it is known which
+//! control packets lie there. So ranges wait here until these are known, and
 //! then become labels in the order of the stream. What a TLS record or
 //! a WebSocket frame has for itself is divided among the control packets whose
 //! bytes it carries, by the same policy as the headers of a captured packet.
@@ -27,14 +27,14 @@ use crate::limits;
 /// One direction of a connection with layers below MQTT.
 #[derive(Debug, Default)]
 pub(super) struct Carriage {
-    /// Stretches without labels, in order.
+    /// Ranges without labels, in order.
     spans: VecDeque<(ByteRange, SpanKind)>,
     /// Labels of control packets in the MQTT stream, in order, as far back as
-    /// stretches need them.
+    /// ranges need them.
     packets: VecDeque<Label>,
     /// Which control packets are known: all that begin before it.
     known: u64,
-    /// Who is to have the end of the record that was begun, byte by byte.
+    /// The owners of the end of the record that was begun, and their bytes.
     record_end: Vec<(Part, u64)>,
     /// Owners of control packets that are not asked for again.
     released: Vec<u32>,
@@ -90,7 +90,7 @@ fn meaning(own: LayerBytes) -> (Layer, Purpose) {
 }
 
 impl Carriage {
-    /// The next stretch of the stream.
+    /// The next range of the stream.
     pub(super) fn span(
         &mut self,
         place: ByteRange,
@@ -108,7 +108,7 @@ impl Carriage {
         }
     }
 
-    /// Whether a stretch goes on with the last one, which then has it: a large
+    /// Whether a range continues the last one, which then includes it: a large
     /// message is many segments.
     fn goes_on(&mut self, next: ByteRange, kind: SpanKind) -> bool {
         let Some((place, SpanKind::Mqtt { offset, len, seal })) = self.spans.back_mut() else {
@@ -154,7 +154,7 @@ impl Carriage {
         std::mem::take(&mut self.released)
     }
 
-    /// Stretches ascend: packets that lie before one are not asked for again.
+    /// Ranges ascend: packets that lie before one are not asked for again.
     fn release_before(&mut self, offset: u64) {
         while let Some(label) = self.packets.front()
             && (label.end as u64) <= offset
@@ -168,14 +168,14 @@ impl Carriage {
         while self.is_first_known() || self.spans.len() > limits::WAITING_SPANS {
             self.label_first(share, out);
         }
-        // A stretch may hold any number of control packets.
+        // A range may hold any number of control packets.
         while self.packets.len() > limits::WAITING_PACKETS && !self.spans.is_empty() {
             self.split_first();
             self.label_first(share, out);
         }
     }
 
-    /// Of a stretch of which the beginning is known, makes two.
+    /// Splits the first range after the part whose control packets are known.
     fn split_first(&mut self) {
         let Some((place, SpanKind::Mqtt { offset, len, seal })) = self.spans.front_mut() else {
             return;
@@ -204,7 +204,7 @@ impl Carriage {
         self.spans.insert(1, second);
     }
 
-    /// Whether everything is known that the first stretch needs.
+    /// Whether everything is known that the first range needs.
     fn is_first_known(&self) -> bool {
         let Some(&(_, first)) = self.spans.front() else {
             return false;
@@ -219,7 +219,7 @@ impl Carriage {
         }
     }
 
-    /// The stretches of MQTT that the first, a record or frame, carries; and
+    /// The ranges of MQTT that the first, a record or frame, carries; and
     /// whether they are all of them.
     fn carried_by_first(&self) -> (impl Iterator<Item = (u64, u64)> + '_, bool) {
         let is_record =
@@ -378,7 +378,7 @@ impl Carriage {
         }
     }
 
-    /// Bytes of the end of the record that the first stretch begins.
+    /// Bytes of the end of the record that the first range begins.
     fn record_end_len(&self) -> u64 {
         let mut after = self.spans.iter().skip(1);
         let next = after.find(|(_, kind)| {
@@ -394,7 +394,7 @@ impl Carriage {
     }
 }
 
-/// Gives each its share of a stretch, in order; returns what is left of the
+/// Gives each its share of a range, in order; returns what is left of the
 /// shares.
 fn divide(
     place: ByteRange,
@@ -604,7 +604,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_any_number_of_segments_is_one_stretch() {
+    fn a_message_of_any_number_of_segments_is_one_range() {
         let segments = 4 * limits::WAITING_SPANS as u64;
         let mut labels = Vec::new();
         let mut out = |label: Label| labels.push(short(&label));
@@ -670,11 +670,11 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes, the labels are the stretches again: in order, whole,
+        /// Whatever comes, the labels are the ranges again: in order, whole,
         /// and with a layer for every byte.
         #[test]
         fn every_byte_gets_one_label(
-            stretches in prop::collection::vec((0..9_u8, 1..40_u64, 0..3_u64), 1..60),
+            ranges in prop::collection::vec((0..9_u8, 1..40_u64, 0..3_u64), 1..60),
             lens in prop::collection::vec(2..50_u32, 0..40),
             every in 1..8_usize,
         ) {
@@ -683,7 +683,7 @@ mod tests {
             let mut carriage = Carriage::default();
             let (mut at, mut offset, mut packets, mut lost) = (0, 0, 0, 0);
             let mut lens = lens.into_iter();
-            for (number, (kind, len, gap)) in stretches.into_iter().enumerate() {
+            for (number, (kind, len, gap)) in ranges.into_iter().enumerate() {
                 at += gap / 2;
                 lost += gap / 2;
                 let kind = match kind {

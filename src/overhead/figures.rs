@@ -177,8 +177,8 @@ impl<'a> Figures<'a> {
             }
         };
         let now = saving(&Scenario::default());
-        let told = request.scenarios.iter().filter(|s| stage.can_tell(s));
-        let mut savings: Vec<Saving> = told.map(saving).collect();
+        let known = request.scenarios.iter().filter(|s| stage.can_tell(s));
+        let mut savings: Vec<Saving> = known.map(saving).collect();
         savings.sort_by(|a, b| a.bytes.total_cmp(&b.bytes));
         let all = account.shape.connections.iter().flat_map(|c| &c.groups);
         let claimed = all
@@ -225,7 +225,7 @@ impl<'a> Figures<'a> {
         if doubts.offloaded > 0 {
             warnings.push(format!(
                 "{} longer than the MSS allows: captured above segmentation offload. On the link they are {} more \
-                 frames, whose headers the totals lack",
+                 frames, whose headers are in no total",
                 counted(doubts.offloaded, "segment is", "segments are"),
                 doubts.offload_frames
             ));
@@ -260,11 +260,11 @@ impl<'a> Figures<'a> {
         }
         let unread = self.account.shape.connections.iter().filter(|c| !c.is_read);
         let unread = unread.count() as u64;
-        let untold = self.request.scenarios.len() - self.savings.len();
+        let left_out = self.request.scenarios.len() - self.savings.len();
         if unread > 0 {
-            let what = match untold {
+            let what = match left_out {
                 0 => String::new(),
-                _ => "; what would change cannot be told where it takes to read it".to_owned(),
+                _ => "; what-ifs that need its control packets are left out".to_owned(),
             };
             warnings.push(format!(
                 "of {} no control packet could be read (encrypted, or not MQTT){what}",
@@ -273,7 +273,7 @@ impl<'a> Figures<'a> {
         }
         if doubts.forgotten > 0 {
             warnings.push(format!(
-                "{} sent again so late that their purpose is not remembered",
+                "{} sent again after their labels were evicted: their purpose is unknown",
                 counted(doubts.forgotten, "byte was", "bytes were")
             ));
         }

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let wrong = |text: &str| read_profiles(text).unwrap_err();
         assert!(wrong("[a]\nabout=''\nsource=''\ncounts='l9'").contains("counts = \"l9\""));
         assert!(wrong("[a]\nabout=''\nsource=''\ncounts='l3'\nper='month'").contains("increment"));

@@ -15,7 +15,7 @@ pub struct Totals {
     pub level: Level,
     /// All captured frames.
     pub all: Measures,
-    /// Those of something else than MQTT connections, second copies included.
+    /// Those of something else than MQTT connections, duplicates included.
     pub foreign: Measures,
     /// Bytes of MQTT connections by layer.
     pub layers: Layers,

@@ -1,7 +1,7 @@
 //! Reports of what `overhead` counted.
 //!
 //! ```text
-//! Account ─┬─ text        for a reader: five views
+//! Account ─┬─ text        for a reader: the answer, with -v all views
 //!          ├─ json        everything, in integers, and figures derived from it
 //!          ├─ ndjson      a line for each interval, then one for the whole
 //!          ├─ csv         a row for each message
@@ -27,7 +27,7 @@ pub struct Counted<'a> {
     pub figures: &'a Figures<'a>,
 }
 
-/// A stretch of capture time that has passed.
+/// An interval of capture time that has passed.
 #[derive(Clone, Copy, Debug)]
 pub struct Passed<'a> {
     /// The capture as it was named.

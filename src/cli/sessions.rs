@@ -9,9 +9,10 @@ use jiff::tz::TimeZone;
 use mqttdump::facts;
 use mqttdump::mqtt::TopicFilter;
 use mqttdump::report::sessions::{
-    LadderStyle, Page, SESSIONS_REPORTS, SessionsFormat, SessionsOptions, Sort, put_html,
-    put_ladder,
+    Carried, Connections, ConnectionsItem, Followed, LadderStyle, Page, SESSIONS_REPORTS, Sort,
+    put_html, put_ladder,
 };
+use mqttdump::report::{Format, Options};
 use mqttdump::rules::{self, Judge};
 use mqttdump::sessions::{Deliveries, Ladder, LadderOf, Record, Sessions};
 
@@ -181,20 +182,20 @@ Each verdict names the packets that show it and how sure it is: proved, likely, 
             around,
             verb,
         )?;
-        let format: &SessionsFormat = SESSIONS_REPORTS
+        let format: &Format<Connections> = SESSIONS_REPORTS
             .iter()
             .find(|format| format.name == self.format)
             .unwrap_or(&SESSIONS_REPORTS[0]);
-        let mut options = SessionsOptions {
+        let options = Options {
             width: around.columns.filter(|_| around.stdout_terminal),
             colour: self.output.color.is_on(around.colour),
             zone: TimeZone::system(),
-            sort: self.choosing.sort.into(),
-            limit: self.choosing.limit.and_then(|limit| limit.try_into().ok()),
-            file: None,
-            evicted: 0,
+            many: reading.captures.len() > 1,
+            ..Options::default()
         };
-        if self.deliveries && format.put_deliveries.is_none() {
+        let limit = self.choosing.limit.and_then(|limit| limit.try_into().ok());
+        let mut report = (format.new)(&options);
+        if self.deliveries && !format.needs.deliveries {
             return Err(Stop::Failed(format!(
                 "--deliveries has no --format {}: expected text or ndjson",
                 format.name
@@ -224,20 +225,25 @@ Each verdict names the packets that show it and how sure it is: proved, likely, 
             width: options.width.unwrap_or(80),
             unicode: !self.ascii,
             colour: options.colour,
-            limit: options.limit,
+            limit,
         };
         let mut driver = Driver::new(&reading)?;
         let mut out = Output::new(io::stdout().lock(), reading.line_buffered);
         if !self.deliveries && !self.ladder {
-            (format.begin)(&mut out.lines);
+            report.begin(&mut out.lines);
         }
         let mut whole = true;
         for source in &reading.captures {
-            options.file = (reading.captures.len() > 1).then(|| source.name());
-            if let Some(put) = format.put_deliveries.filter(|_| self.deliveries) {
+            let name = &source.name();
+            if self.deliveries {
                 let mut job = DeliveriesJob::default();
                 whole &= driver.read(source, &mut job)?.whole;
-                put(&job.0, &options, &mut out.lines);
+                let carried = Carried {
+                    name,
+                    deliveries: &job.0,
+                    limit,
+                };
+                report.put(&ConnectionsItem::Deliveries(carried), &mut out.lines);
             } else if self.ladder {
                 let mut job = LadderJob(Ladder::new(of.clone()));
                 whole &= driver.read(source, &mut job)?.whole;
@@ -248,11 +254,17 @@ Each verdict names the packets that show it and how sure it is: proved, likely, 
                 let (sessions, ladder) = &mut job.sinks;
                 let mut records = sessions.take_finished();
                 records.retain(|record| self.choosing.wants(record));
-                options.evicted = sessions.evicted();
-                (format.put)(&records, &options, &mut out.lines);
+                let followed = Followed {
+                    name,
+                    records: &records,
+                    evicted: sessions.evicted(),
+                    sort: self.choosing.sort.into(),
+                    limit,
+                };
+                report.put(&ConnectionsItem::Capture(followed), &mut out.lines);
                 if let (Some(path), Some(ladder)) = (&self.html, ladder) {
                     let page = Page {
-                        name: &source.name(),
+                        name,
                         records: &records,
                         ladder,
                         topics: sessions.topics(),

@@ -1,21 +1,27 @@
 //! One row per connection.
 
-use csv::{ByteRecord, WriterBuilder};
-
-use super::{SessionsFormat, SessionsOptions, visible};
+use super::super::cells::{self, Row};
+use super::super::utc::Utc;
+use super::super::{Format, Report};
+use super::{Connections, ConnectionsItem, ConnectionsNeeds};
 use crate::sessions::Record;
+use crate::time::Timestamp;
 
 /// `sessions --format csv`
-pub(super) static CSV: SessionsFormat = SessionsFormat {
+pub(super) static CSV: Format<Connections> = Format {
     name: "csv",
     help: "one row per connection",
-    put: |records, options, out| records.iter().for_each(|record| row(record, options, out)),
-    put_deliveries: None,
-    begin: |out| put(&HEADINGS.iter().collect(), out),
+    needs: ConnectionsNeeds { deliveries: false },
+    new: |options| {
+        Box::new(Rows {
+            many: options.many,
+            row: Row::new(options.csv_safe),
+            utc: Utc::default(),
+        })
+    },
 };
 
-const HEADINGS: [&str; 24] = [
-    "file",
+const HEADINGS: [&str; 23] = [
     "connection",
     "connection_uid",
     "client_id",
@@ -41,59 +47,75 @@ const HEADINGS: [&str; 24] = [
     "close_message",
 ];
 
-fn put(record: &ByteRecord, out: &mut Vec<u8>) {
-    let mut writer = WriterBuilder::new().from_writer(&mut *out);
-    // A Vec takes everything, and every row has the same number of cells.
-    let _ = writer.write_byte_record(record);
-    let _ = writer.flush();
+struct Rows {
+    many: bool,
+    row: Row,
+    utc: Utc,
 }
 
-fn row(record: &Record, options: &SessionsOptions, out: &mut Vec<u8>) {
-    let text = |bytes: Option<&[u8]>| bytes.map(visible).unwrap_or_default();
-    let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-    let time = |at: Option<crate::time::Timestamp>| {
-        let mut out = Vec::new();
-        if let Some(at) = at {
-            super::super::utc::Utc::default().put(at, &mut out);
+impl Report<Connections> for Rows {
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        let file = self.many.then_some("file");
+        cells::heading(file.into_iter().chain(HEADINGS), out);
+    }
+
+    fn put(&mut self, item: &ConnectionsItem<'_>, out: &mut Vec<u8>) {
+        let ConnectionsItem::Capture(capture) = item else {
+            return;
+        };
+        for record in capture.records {
+            if self.many {
+                self.row.file(capture.name);
+            }
+            self.record(record);
+            self.row.put(out);
         }
-        String::from_utf8_lossy(&out).into_owned()
-    };
-    let cells: [String; 24] = [
-        options.file.clone().unwrap_or_default(),
-        record.connection.to_string(),
-        record.uid.clone(),
-        text(record.client_id.as_deref()),
-        text(record.username.as_deref()),
-        record
-            .version
-            .map(|version| version.to_string())
-            .unwrap_or_default(),
-        record.transport.name().to_owned(),
-        record.client.to_string(),
-        record.server.to_string(),
-        time(record.opened),
-        time(record.closed),
-        number(record.duration().map(|time| time.as_nanos() as f64 / 1e9)),
-        record
-            .keep_alive
-            .map(|seconds| seconds.to_string())
-            .unwrap_or_default(),
-        record.messages.up.iter().sum::<u64>().to_string(),
-        record.messages.down.iter().sum::<u64>().to_string(),
-        record.bytes.up.to_string(),
-        record.bytes.down.to_string(),
-        number(
+    }
+}
+
+impl Rows {
+    fn record(&mut self, record: &Record) {
+        let row = &mut self.row;
+        row.number(Some(record.connection));
+        row.word(&record.uid);
+        row.text(record.client_id.as_deref());
+        row.text(record.username.as_deref());
+        row.word(
+            &record
+                .version
+                .map(|version| version.to_string())
+                .unwrap_or_default(),
+        );
+        row.word(record.transport.name());
+        row.word(&record.client.to_string());
+        row.word(&record.server.to_string());
+        let utc = &mut self.utc;
+        let mut time = |at: Option<Timestamp>| {
+            row.cell(|cell| at.into_iter().for_each(|at| utc.put(at, cell)));
+        };
+        time(record.opened);
+        time(record.closed);
+        let real = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        row.word(&real(
+            record.duration().map(|time| time.as_nanos() as f64 / 1e9),
+        ));
+        row.number(record.keep_alive);
+        for by_qos in [record.messages.up, record.messages.down] {
+            row.number(Some(by_qos.iter().sum::<u64>()));
+        }
+        row.number(Some(record.bytes.up));
+        row.number(Some(record.bytes.down));
+        row.word(&real(
             record
                 .latency
                 .connect
                 .map(|time| time.as_nanos() as f64 / 1e6),
-        ),
-        record.violations.to_string(),
-        record.warnings.to_string(),
-        record.close.by.name().to_owned(),
-        record.close.cause.name().to_owned(),
-        record.close.certainty.name().to_owned(),
-        record.close.message.clone(),
-    ];
-    put(&cells.iter().map(String::as_bytes).collect(), out);
+        ));
+        row.number(Some(record.violations));
+        row.number(Some(record.warnings));
+        row.word(record.close.by.name());
+        row.word(record.close.cause.name());
+        row.word(record.close.certainty.name());
+        row.text(Some(record.close.message.as_bytes()));
+    }
 }

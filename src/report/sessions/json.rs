@@ -7,29 +7,44 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::super::utc::Utc;
-use super::{SessionsFormat, SessionsOptions};
+use super::super::{Format, Report, json};
+use super::{Connections, ConnectionsItem, ConnectionsNeeds};
 use crate::frame::PerDirection;
 use crate::sessions::{
-    Close, Deliveries, Distribution, Publication, Record, Stall, Subscription, Will, WillState,
-    numbers,
+    Close, Distribution, Publication, Record, Stall, Subscription, Will, WillState, numbers,
 };
 use crate::time::Timestamp;
 
 /// `sessions --format ndjson`
-pub(super) static NDJSON: SessionsFormat = SessionsFormat {
+pub(super) static NDJSON: Format<Connections> = Format {
     name: "ndjson",
-    help: "one JSON object per connection",
-    put,
-    put_deliveries: Some(put_deliveries),
-    begin: |_| {},
+    help: "one JSON object per connection, or per message",
+    needs: ConnectionsNeeds { deliveries: true },
+    new: |options| Box::new(Lines { many: options.many }),
 };
 
-fn put_deliveries(deliveries: &Deliveries, options: &SessionsOptions, out: &mut Vec<u8>) {
-    for publication in deliveries.publications() {
-        let object = PublicationObject::of(publication, options);
-        // Strings and numbers alone cannot fail to be written to a Vec.
-        let _ = serde_json::to_writer(&mut *out, &object);
-        out.push(b'\n');
+struct Lines {
+    many: bool,
+}
+
+impl Report<Connections> for Lines {
+    fn put(&mut self, item: &ConnectionsItem<'_>, out: &mut Vec<u8>) {
+        let file = |name: &str| self.many.then(|| name.to_owned());
+        match item {
+            ConnectionsItem::Capture(capture) => {
+                for record in capture.records {
+                    json::compact(&Object::of(record, file(capture.name)), out);
+                    out.push(b'\n');
+                }
+            }
+            ConnectionsItem::Deliveries(capture) => {
+                for publication in capture.deliveries.publications() {
+                    let object = PublicationObject::of(publication, file(capture.name));
+                    json::compact(&object, out);
+                    out.push(b'\n');
+                }
+            }
+        }
     }
 }
 
@@ -72,9 +87,9 @@ struct UnseenObject {
 }
 
 impl PublicationObject {
-    fn of(publication: &Publication, options: &SessionsOptions) -> Self {
+    fn of(publication: &Publication, file: Option<String>) -> Self {
         Self {
-            file: options.file.clone(),
+            file,
             connection: publication.connection,
             packet: publication.packet.number,
             client_id: publication.client_id.as_deref().map(text),
@@ -105,15 +120,6 @@ impl PublicationObject {
                 })
                 .collect(),
         }
-    }
-}
-
-fn put(records: &[Record], options: &SessionsOptions, out: &mut Vec<u8>) {
-    for record in records {
-        let object = Object::of(record, options);
-        // Strings and numbers alone cannot fail to be written to a Vec.
-        let _ = serde_json::to_writer(&mut *out, &object);
-        out.push(b'\n');
     }
 }
 
@@ -260,9 +266,9 @@ fn utc(time: Timestamp) -> String {
 }
 
 impl Object {
-    fn of(record: &Record, options: &SessionsOptions) -> Self {
+    fn of(record: &Record, file: Option<String>) -> Self {
         Self {
-            file: options.file.clone(),
+            file,
             connection: record.connection,
             connection_uid: record.uid.clone(),
             client_id: record.client_id.as_deref().map(text),

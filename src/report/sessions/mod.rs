@@ -16,31 +16,62 @@ mod json;
 mod ladder;
 mod text;
 
-use jiff::tz::TimeZone;
-
 use super::escape::{Within, escaped};
+use super::{Format, Subject};
 use crate::sessions::{Deliveries, Record};
 
 pub use html::{Page, put_html};
 pub use ladder::{LadderStyle, put_ladder};
 
-/// What the formats are told.
-#[derive(Clone, Debug)]
-pub struct SessionsOptions {
-    /// Columns of the terminal, if the output is one.
-    pub width: Option<usize>,
-    /// Terminal colours.
-    pub colour: bool,
-    /// Where "local time" is.
-    pub zone: TimeZone,
+/// The connections of captures: the subject of `sessions`.
+#[derive(Debug)]
+pub enum Connections {}
+
+impl Subject for Connections {
+    type Item<'a> = ConnectionsItem<'a>;
+    type Needs = ConnectionsNeeds;
+}
+
+/// What following connections gives.
+#[derive(Clone, Copy, Debug)]
+pub enum ConnectionsItem<'a> {
+    /// The connections of a capture.
+    Capture(Followed<'a>),
+    /// What became of the messages of a capture.
+    Deliveries(Carried<'a>),
+}
+
+/// What a format of connections asks of the command.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionsNeeds {
+    /// Whether it can report [`ConnectionsItem::Deliveries`].
+    pub deliveries: bool,
+}
+
+/// The connections of a capture.
+#[derive(Clone, Copy, Debug)]
+pub struct Followed<'a> {
+    /// The capture as it was named.
+    pub name: &'a str,
+    /// Its connections, in the order of their numbers.
+    pub records: &'a [Record],
+    /// Records that were evicted before they could be reported.
+    pub evicted: u64,
     /// By what the table is ordered.
     pub sort: Sort,
     /// Rows of the table and of each list; all, if `None`.
     pub limit: Option<usize>,
-    /// Name of the capture, if there are several.
-    pub file: Option<String>,
-    /// Records that were evicted before they could be reported.
-    pub evicted: u64,
+}
+
+/// The messages of a capture.
+#[derive(Clone, Copy, Debug)]
+pub struct Carried<'a> {
+    /// The capture as it was named.
+    pub name: &'a str,
+    /// What became of them.
+    pub deliveries: &'a Deliveries,
+    /// Rows of each list; all, if `None`.
+    pub limit: Option<usize>,
 }
 
 /// By what the table is ordered.
@@ -63,25 +94,8 @@ pub enum Sort {
     Cause,
 }
 
-/// A format that can be asked for by name.
-pub struct SessionsFormat {
-    /// The name, as in `--format NAME`.
-    pub name: &'static str,
-    /// One line of help.
-    pub help: &'static str,
-    /// Appends the report of one capture.
-    pub put: fn(&[Record], &SessionsOptions, &mut Vec<u8>),
-    /// Appends what became of the messages of one capture; `None` if the format cannot.
-    pub put_deliveries: Option<PutDeliveries>,
-    /// What comes before the first capture.
-    pub begin: fn(&mut Vec<u8>),
-}
-
-/// Appends what became of messages.
-pub type PutDeliveries = fn(&Deliveries, &SessionsOptions, &mut Vec<u8>);
-
 /// All formats; the first is the default.
-pub static SESSIONS_REPORTS: &[&SessionsFormat] = &[&text::TEXT, &json::NDJSON, &csv::CSV];
+pub static SESSIONS_REPORTS: &[&Format<Connections>] = &[&text::TEXT, &json::NDJSON, &csv::CSV];
 
 /// Bytes of the wire as text that no terminal obeys.
 fn visible(bytes: &[u8]) -> String {

@@ -15,28 +15,111 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::{SessionsFormat, SessionsOptions, sorted, visible};
+use super::super::{Format, Report};
+use super::{Connections, ConnectionsItem, ConnectionsNeeds, Followed, sorted, visible};
 use crate::sessions::{
-    Cause, Certainty, Close, Deliveries, Match, Reconnects, Record, Stall, WillState,
+    Cause, Certainty, Close, Deliveries, Match, Publication, Reconnects, Record, Stall, Unseen,
+    WillState,
 };
 
 /// `sessions --format text`
-pub(super) static TEXT: SessionsFormat = SessionsFormat {
+pub(super) static TEXT: Format<Connections> = Format {
     name: "text",
     help: "a table, and what needs attention first",
-    put,
-    put_deliveries: Some(put_deliveries),
-    begin: |_| {},
+    needs: ConnectionsNeeds { deliveries: true },
+    new: |options| {
+        Box::new(Text {
+            many: options.many,
+            colour: options.colour,
+            width: options.width.unwrap_or(WIDTH).max(40),
+            first: true,
+        })
+    },
 };
 
-/// What was published, what became of it, and how long the server kept it.
-fn put_deliveries(deliveries: &Deliveries, options: &SessionsOptions, out: &mut Vec<u8>) {
-    let width = options.width.unwrap_or(WIDTH).max(40);
-    let limit = options.limit.unwrap_or(20);
-    let mut text = String::new();
-    if let Some(file) = &options.file {
-        let _ = writeln!(text, "{file}");
+/// Columns where the output is no terminal.
+const WIDTH: usize = 80;
+/// Lines of each list, unless `--limit` says otherwise.
+const LINES: usize = 20;
+
+struct Text {
+    many: bool,
+    colour: bool,
+    width: usize,
+    /// Nothing was written yet.
+    first: bool,
+}
+
+impl Report<Connections> for Text {
+    fn put(&mut self, item: &ConnectionsItem<'_>, out: &mut Vec<u8>) {
+        let mut text = String::new();
+        if !std::mem::take(&mut self.first) {
+            text += "\n";
+        }
+        let (name, limit) = match item {
+            ConnectionsItem::Capture(capture) => (capture.name, capture.limit),
+            ConnectionsItem::Deliveries(capture) => (capture.name, capture.limit),
+        };
+        if self.many {
+            let _ = writeln!(text, "{}", visible(name.as_bytes()));
+        }
+        let page = Lines {
+            colour: self.colour,
+            width: self.width,
+            limit: limit.unwrap_or(LINES),
+        };
+        match item {
+            ConnectionsItem::Capture(capture) => connections(capture, page, &mut text),
+            ConnectionsItem::Deliveries(capture) => deliveries(capture.deliveries, page, &mut text),
+        }
+        out.extend_from_slice(text.as_bytes());
     }
+}
+
+/// How lists are written.
+#[derive(Clone, Copy)]
+struct Lines {
+    colour: bool,
+    width: usize,
+    limit: usize,
+}
+
+impl Lines {
+    /// Appends a heading and the first lines of a list.
+    fn put(self, words: &str, lines: &[String], text: &mut String) {
+        if lines.is_empty() {
+            return;
+        }
+        let style = match self.colour {
+            true => Style::new().bold().fg_color(Some(AnsiColor::Yellow.into())),
+            false => Style::new(),
+        };
+        let _ = writeln!(text, "\n{style}{words}{style:#}");
+        for line in lines.iter().take(self.limit) {
+            wrap(line, self.width, text);
+        }
+        if lines.len() > self.limit {
+            let _ = writeln!(text, "  and {} more", lines.len() - self.limit);
+        }
+    }
+}
+
+fn connections(capture: &Followed<'_>, page: Lines, text: &mut String) {
+    let all = sorted(capture.records, capture.sort);
+    let shown = capture.limit.unwrap_or(usize::MAX).min(all.len());
+    if !all.is_empty() {
+        *text += &table(&all[..shown], page.width);
+        *text += "\n";
+    }
+    let _ = writeln!(text, "{}", summary(capture, all.len() - shown));
+    page.put("Closed abnormally", &abnormal(capture.records), text);
+    page.put("Slowest answers", &slow(capture.records), text);
+    page.put("Stalls", &stalls(capture.records), text);
+    page.put("Reconnects", &coming_back(capture.records), text);
+}
+
+/// What was published, what became of it, and how long the server kept it.
+fn deliveries(deliveries: &Deliveries, page: Lines, text: &mut String) {
     let (mut published, mut ambiguous, mut queued, mut retained) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut live: Vec<(Duration, u64)> = Vec::new();
     let mut unseen = Vec::new();
@@ -51,7 +134,7 @@ fn put_deliveries(deliveries: &Deliveries, options: &SessionsOptions, out: &mut 
             }
         }
         for one in &publication.unseen {
-            unseen.push((publication, one));
+            unseen.push(not_seen(publication, one));
         }
     }
     live.sort_unstable();
@@ -79,51 +162,19 @@ fn put_deliveries(deliveries: &Deliveries, options: &SessionsOptions, out: &mut 
     if deliveries.evicted() > 0 {
         let _ = writeln!(text, "{} were evicted: too many", deliveries.evicted());
     }
-    if !unseen.is_empty() {
-        heading(&mut text, "Not seen in this capture", options.colour);
-        for (publication, one) in unseen.iter().take(limit) {
-            let who = |id: &Option<Box<[u8]>>| id.as_deref().map_or("?".to_owned(), visible);
-            let line = format!(
-                "packet {} by {} on {}: no delivery to {}, subscribed to {}",
-                publication.packet.number,
-                who(&publication.client_id),
-                visible(&publication.topic),
-                who(&one.client_id),
-                visible(&one.filter)
-            );
-            wrap(&line, width, &mut text);
-        }
-        more(unseen.len(), limit, &mut text);
-    }
-    out.extend_from_slice(text.as_bytes());
+    page.put("Not seen in this capture", &unseen, text);
 }
 
-/// Columns where the output is no terminal.
-const WIDTH: usize = 80;
-
-fn put(records: &[Record], options: &SessionsOptions, out: &mut Vec<u8>) {
-    let width = options.width.unwrap_or(WIDTH).max(40);
-    let mut text = String::new();
-    if let Some(file) = &options.file {
-        let _ = writeln!(text, "{file}");
-    }
-    let all = sorted(records, options.sort);
-    let shown = options.limit.unwrap_or(usize::MAX).min(all.len());
-    if !all.is_empty() {
-        text += &table(&all[..shown], width);
-        text += "\n";
-    }
-    let _ = writeln!(text, "{}", summary(records, all.len() - shown, options));
-    attention(records, options, width, &mut text);
-    stalls(
-        records,
-        options.limit.unwrap_or(20),
-        options.colour,
-        width,
-        &mut text,
-    );
-    coming_back(records, options, width, &mut text);
-    out.extend_from_slice(text.as_bytes());
+fn not_seen(publication: &Publication, one: &Unseen) -> String {
+    let who = |id: &Option<Box<[u8]>>| id.as_deref().map_or("?".to_owned(), visible);
+    format!(
+        "packet {} by {} on {}: no delivery to {}, subscribed to {}",
+        publication.packet.number,
+        who(&publication.client_id),
+        visible(&publication.topic),
+        who(&one.client_id),
+        visible(&one.filter)
+    )
 }
 
 /// One line per connection; columns that do not fit are left out, the least important
@@ -236,7 +287,8 @@ pub(super) fn time(time: Duration) -> String {
     }
 }
 
-fn summary(records: &[Record], left_out: usize, options: &SessionsOptions) -> String {
+fn summary(capture: &Followed<'_>, left_out: usize) -> String {
+    let records = capture.records;
     let mut by_cause: BTreeMap<Cause, usize> = BTreeMap::new();
     for record in records {
         *by_cause.entry(record.close.cause).or_default() += 1;
@@ -256,25 +308,23 @@ fn summary(records: &[Record], left_out: usize, options: &SessionsOptions) -> St
     if left_out > 0 {
         let _ = write!(text, "; {left_out} not shown (--limit)");
     }
-    if options.evicted > 0 {
-        let _ = write!(text, "; {} more were evicted: too many", options.evicted);
+    if capture.evicted > 0 {
+        let _ = write!(text, "; {} more were evicted: too many", capture.evicted);
     }
     text
 }
 
-/// Ends that are not as they should be, grouped by what they have in common; slow
-/// answers; wills that were not delivered.
-fn attention(records: &[Record], options: &SessionsOptions, width: usize, text: &mut String) {
-    let limit = options.limit.unwrap_or(20);
-    let abnormal: Vec<&Record> = records.iter().filter(|r| r.close.is_abnormal()).collect();
-    if !abnormal.is_empty() {
-        heading(text, "Closed abnormally", options.colour);
-        for record in abnormal.iter().take(limit) {
-            let line = format!("{} {}: {}", record.connection, name(record), said(record));
-            wrap(&line, width, text);
-        }
-        more(abnormal.len(), limit, text);
-    }
+/// Ends that are not as they should be.
+fn abnormal(records: &[Record]) -> Vec<String> {
+    records
+        .iter()
+        .filter(|record| record.close.is_abnormal())
+        .map(|record| format!("{} {}: {}", record.connection, name(record), said(record)))
+        .collect()
+}
+
+/// The slowest answer of each connection on which one was slow.
+fn slow(records: &[Record]) -> Vec<String> {
     let mut slow: Vec<(&Record, &str, Duration, u64)> = records
         .iter()
         .filter_map(|record| {
@@ -284,32 +334,26 @@ fn attention(records: &[Record], options: &SessionsOptions, width: usize, text: 
         .filter(|(_, _, time, _)| *time >= SLOW)
         .collect();
     slow.sort_by_key(|(_, _, time, _)| std::cmp::Reverse(*time));
-    if !slow.is_empty() {
-        heading(text, "Slowest answers", options.colour);
-        for (record, what, took, packet) in slow.iter().take(limit) {
-            let what = what.trim_end_matches("_ms").to_uppercase();
-            let what = if what == "PING" {
-                "PINGRESP".to_owned()
-            } else {
-                what
+    slow.into_iter()
+        .map(|(record, what, took, packet)| {
+            let what = match what.trim_end_matches("_ms") {
+                "ping" => "PINGRESP".to_owned(),
+                other => other.to_uppercase(),
             };
-            let line = format!(
+            format!(
                 "{} {}: {what} after {} (packet {packet})",
                 record.connection,
                 name(record),
-                time(*took)
-            );
-            wrap(&line, width, text);
-        }
-        more(slow.len(), limit, text);
-    }
+                time(took)
+            )
+        })
+        .collect()
 }
 
 /// Takeover loops, delays between connections, herds, and what silence the path lets
 /// live.
-fn coming_back(records: &[Record], options: &SessionsOptions, width: usize, text: &mut String) {
+fn coming_back(records: &[Record]) -> Vec<String> {
     let found = Reconnects::of(records);
-    let limit = options.limit.unwrap_or(20);
     let mut lines = Vec::new();
     for one in &found.loops {
         let addresses: Vec<String> = one.addresses.iter().map(ToString::to_string).collect();
@@ -358,39 +402,29 @@ fn coming_back(records: &[Record], options: &SessionsOptions, width: usize, text
         }
         lines.push(line);
     }
-    if !lines.is_empty() {
-        heading(text, "Reconnects", options.colour);
-        for line in lines.iter().take(limit) {
-            wrap(line, width, text);
-        }
-        more(lines.len(), limit, text);
-    }
+    lines
 }
 
 /// The longest waits that TCP or flow control explains.
-fn stalls(records: &[Record], limit: usize, colour: bool, width: usize, text: &mut String) {
+fn stalls(records: &[Record]) -> Vec<String> {
     let mut all: Vec<(&Record, &Stall)> = records
         .iter()
         .flat_map(|record| record.stalls.iter().map(move |stall| (record, stall)))
         .collect();
-    if all.is_empty() {
-        return;
-    }
     all.sort_by_key(|(_, stall)| std::cmp::Reverse(stall.time));
-    heading(text, "Stalls", colour);
-    for (record, stall) in all.iter().take(limit) {
-        let packets: Vec<String> = stall.packets.iter().map(|p| p.number.to_string()).collect();
-        let line = format!(
-            "{} {}: {} by {} (packets {})",
-            record.connection,
-            name(record),
-            time(stall.time),
-            stall.cause.name().replace('_', " "),
-            packets.join(", ")
-        );
-        wrap(&line, width, text);
-    }
-    more(all.len(), limit, text);
+    all.into_iter()
+        .map(|(record, stall)| {
+            let packets: Vec<String> = stall.packets.iter().map(|p| p.number.to_string()).collect();
+            format!(
+                "{} {}: {} by {} (packets {})",
+                record.connection,
+                name(record),
+                time(stall.time),
+                stall.cause.name().replace('_', " "),
+                packets.join(", ")
+            )
+        })
+        .collect()
 }
 
 /// Answers that take longer than this are worth a line.
@@ -427,20 +461,6 @@ pub(super) fn said(record: &Record) -> String {
         }
     }
     text
-}
-
-fn heading(text: &mut String, words: &str, colour: bool) {
-    let style = match colour {
-        true => Style::new().bold().fg_color(Some(AnsiColor::Yellow.into())),
-        false => Style::new(),
-    };
-    let _ = writeln!(text, "\n{style}{words}{style:#}");
-}
-
-fn more(all: usize, limit: usize, text: &mut String) {
-    if all > limit {
-        let _ = writeln!(text, "  and {} more", all - limit);
-    }
 }
 
 /// Appends a line, broken between words where it would be too long.

@@ -13,7 +13,7 @@
 //! one document report what is settled, at the end.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueHint};
@@ -418,7 +418,11 @@ impl CheckRun<'_> {
         let mut job = CheckJob {
             sinks: (Judge::new(plan.options.clone()), ledger),
             result: CaptureResult {
-                name: source.name(),
+                name: match plan.format.name {
+                    // Annotations belong to files of a repository.
+                    "sarif" | "github" => relative(source.name()),
+                    _ => source.name(),
+                },
                 files: source.names(),
                 ..CaptureResult::default()
             },
@@ -458,6 +462,16 @@ impl CheckRun<'_> {
             (false, false) => Exit::Success,
         })
     }
+}
+
+/// A path below the current folder as seen from there.
+fn relative(name: String) -> String {
+    let folder = std::env::current_dir().ok();
+    let below = folder.and_then(|folder| {
+        let path = Path::new(&name).strip_prefix(folder).ok()?;
+        Some(path.to_str()?.to_owned())
+    });
+    below.unwrap_or(name)
 }
 
 /// One capture being checked.

@@ -696,7 +696,8 @@ fn series(save: &Save, source: &Source, captures: &[Capture]) -> Result<Series, 
     file.flush = save.packet_buffered;
     // The packets of a file tell when it was captured.
     let start = source.is_live().then(now);
-    Ok(Series::open(save, file, source.paths(), start)?)
+    let sources = (source.paths(), source.is_files());
+    Ok(Series::open(save, file, sources, start)?)
 }
 
 /// Gives up what rights there are; what has to be written later will be written

@@ -5,6 +5,7 @@ use mqttdump::rules::{self, RULES, Rule, page};
 
 use super::command::{Command, Exit};
 use super::console::complain;
+use super::markdown::render;
 use super::nearest::nearest;
 use super::output;
 use super::stop::Stop;
@@ -30,7 +31,7 @@ impl Command for ExplainArgs {
     ];
     const SHORT_HELP: &'static [&'static str] = &[];
 
-    fn run(self, _around: &Surroundings<'_>) -> Result<Exit, Stop> {
+    fn run(self, around: &Surroundings<'_>) -> Result<Exit, Stop> {
         let Some(id) = &self.rule else {
             output::print(list().as_bytes())?;
             return Ok(Exit::Success);
@@ -41,7 +42,11 @@ impl Command for ExplainArgs {
             return Ok(Exit::Trouble);
         }
         let pages: Vec<String> = found.into_iter().map(page::of).collect();
-        output::print(pages.join("\n").as_bytes())?;
+        let mut text = pages.join("\n");
+        if around.stdout_terminal {
+            text = render(&text, around.columns.unwrap_or(80).min(100));
+        }
+        output::print(text.as_bytes())?;
         Ok(Exit::Success)
     }
 }

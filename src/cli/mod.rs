@@ -30,6 +30,7 @@ mod keylog;
 mod listen;
 #[cfg(feature = "live")]
 mod live;
+mod markdown;
 mod nearest;
 mod output;
 mod overhead;

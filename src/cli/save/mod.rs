@@ -33,6 +33,7 @@ mod commands;
 mod held;
 mod names;
 mod permission;
+mod place;
 mod plan;
 mod schedule;
 mod series;
@@ -48,10 +49,11 @@ use mqttdump::time::Timestamp;
 use held::Held;
 use schedule::{Rotation, Schedule, Step};
 
-pub(crate) use permission::{beside, to_write as may_write};
+pub(crate) use permission::to_write as may_write;
+pub(crate) use place::{beside, is_same};
 pub(crate) use plan::Save;
 pub(crate) use schedule::now;
-pub(crate) use series::{Series, is_same};
+pub(crate) use series::Series;
 
 /// Saves while the capture is read for the first time.
 pub(crate) enum Saver {

@@ -24,13 +24,6 @@ pub(crate) fn to_write(file: &Path) -> Result<(), String> {
     }
 }
 
-/// A name beside a file, for writing what is then renamed to it.
-pub(crate) fn beside(file: &Path) -> PathBuf {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    file.with_file_name(name)
-}
-
 /// Whether a program can be run, found as `execvp` finds it.
 #[cfg(unix)]
 pub(super) fn to_run(program: &OsStr) -> Result<(), String> {

@@ -9,7 +9,6 @@
 //! reading nor printing. It is said at once, the packets that no file has are
 //! counted, and when the next file would begin, saving is tried again.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +21,7 @@ use super::super::console::{complain, were};
 use super::commands::Commands;
 use super::names::Names;
 use super::permission;
+use super::place::{Place, is_same};
 use super::plan::Save;
 use super::schedule::{Schedule, Step};
 
@@ -37,8 +37,10 @@ pub(crate) struct Series {
     sources: Vec<PathBuf>,
     /// The file could be created.
     created: bool,
-    /// It was not there before.
-    is_new: bool,
+    /// Where the file is, until it is complete.
+    place: Place,
+    /// Files get their names when they are complete.
+    whole: bool,
     over: bool,
     /// Saving has gone wrong, now or earlier.
     failed: bool,
@@ -51,7 +53,7 @@ impl Series {
     pub(crate) fn open(
         save: &Save,
         mut plan: Plan,
-        sources: &[PathBuf],
+        (sources, whole): (&[PathBuf], bool),
         start: Option<Timestamp>,
     ) -> Result<Self, String> {
         plan.carry = save.rotation.is_any();
@@ -65,11 +67,13 @@ impl Series {
             commands: save.command.clone().map(Commands::new),
             sources: sources.to_vec(),
             created: false,
-            is_new: false,
+            place: Place::default(),
+            whole: false,
             over: false,
             failed: false,
             said_overwriting: false,
         };
+        series.whole = whole;
         series.may_run()?;
         if save.path.as_os_str() == "-" {
             series.writer = Writer::create(&save.path, plan).map_err(|error| error.to_string())?;
@@ -92,7 +96,8 @@ impl Series {
             commands: None,
             sources: Vec::new(),
             created: false,
-            is_new: false,
+            place: Place::default(),
+            whole: false,
             over: false,
             failed: false,
             said_overwriting: false,
@@ -218,9 +223,8 @@ impl Series {
     /// would only look like a capture. Nothing is lost if it stays, where we may
     /// not remove it any more.
     pub(crate) fn take_back(self) {
-        let is_empty = |metadata: std::fs::Metadata| metadata.is_file() && metadata.len() == 0;
-        if self.is_new && self.path.symlink_metadata().is_ok_and(is_empty) {
-            let _ = std::fs::remove_file(&self.path);
+        if self.created {
+            self.place.take_back(&self.path);
         }
     }
 
@@ -247,6 +251,12 @@ impl Series {
     fn complete(&mut self) -> Result<(), Error> {
         let done = self.writer.finish();
         self.told(done)?;
+        if self.created
+            && let Err(error) = self.place.complete(self.failed)
+        {
+            self.failed = true;
+            complain(&format!("{}: {error}", self.path.display()));
+        }
         if let (true, Some(commands)) = (self.created, &mut self.commands) {
             commands.completed(self.path.clone());
         }
@@ -266,16 +276,18 @@ impl Series {
         if let Some(commands) = &mut self.commands {
             commands.overwriting(&path);
         }
-        let was_there = path.symlink_metadata().is_ok();
         let created = match self.sources.iter().find(|source| is_same(source, &path)) {
             Some(source) => Err(io::Error::other(format!(
                 "-r {} reads this file",
                 source.display()
             ))),
-            None => File::create(&path),
+            None => Place::create(&path, self.whole),
         };
+        let created = created.map(|(place, file)| {
+            self.place = place;
+            file
+        });
         self.created = created.is_ok();
-        self.is_new = self.created && !was_there;
         self.path = path;
         self.writer.next_file(&self.path, created)
     }
@@ -336,13 +348,5 @@ impl Series {
             Some(source) => format!("packet {} of {}", packet.number, source.display()),
             None => format!("packet {}", packet.number),
         }
-    }
-}
-
-/// Whether writing the one would destroy the other.
-pub(crate) fn is_same(source: &Path, target: &Path) -> bool {
-    match (source.canonicalize(), target.canonicalize()) {
-        (Ok(source), Ok(target)) => source == target && source.is_file(),
-        _ => false,
     }
 }

@@ -302,13 +302,13 @@ fn the_guard_sees_every_way_to_import() {
     assert!(!file("src/flow/a.rs", "mod csv; use self::csv::x; a_csv::b()").uses_crate("csv"));
 }
 
-struct Source {
+pub(crate) struct Source {
     /// From the project's root, with `/`.
-    path: String,
+    pub(crate) path: String,
     /// Top-level module.
     module: String,
     /// Without comments and tests.
-    code: String,
+    pub(crate) code: String,
 }
 
 impl Source {
@@ -416,7 +416,7 @@ fn allowed(module: &str) -> &'static [&'static str] {
 }
 
 /// All source files but those that are only compiled for tests.
-fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let mut texts = BTreeMap::new();
     collect(&project("src"), &mut texts);
     let mut for_tests = Vec::new();

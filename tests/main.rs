@@ -13,6 +13,8 @@ mod cases;
 /// Every statement of the specifications has a rule or a reason; the pages of
 /// the rules are up to date.
 mod catalogue;
+/// No file of `src` needs itself through others.
+mod circles;
 /// README, help and manual say what the program does.
 mod docs;
 /// One conversation in every link type, tag and tunnel.

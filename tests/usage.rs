@@ -313,3 +313,139 @@ fn a_clock_that_jumps_by_decades_costs_nothing() {
     assert!(run.out.contains("connection"), "{run:?}");
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
 }
+
+/// What is read is not written over, whatever its name.
+#[cfg(unix)]
+#[test]
+fn the_input_is_not_saved_over() {
+    let folder = Folder::new();
+    let bytes = std::fs::read(project(CAPTURE)).expect("the fixture");
+    let name = folder.write("a.pcap", &bytes);
+    let link = folder.path("link.pcap");
+    std::fs::hard_link(folder.path("a.pcap"), &link).expect("a hard link");
+    let link = link.to_str().expect("UTF-8").to_owned();
+    let input = || std::fs::File::open(folder.path("a.pcap")).expect("it is there");
+    let run = |args: &[&str]| {
+        let mut command = mqttdump();
+        command.args(args).stdin(input());
+        Run::from(command.output().expect("the program starts"))
+    };
+    for args in [
+        &["-r", &name, "-w", &link][..],
+        &["-r", &link, "-w", &name],
+        &["-r", "-", "-w", &name],
+    ] {
+        let refused = run(args);
+        assert_eq!(refused.code, Some(2), "{args:?} {refused:?}");
+        assert!(refused.err.contains("would overwrite"), "{refused:?}");
+        let now = std::fs::read(folder.path("a.pcap")).expect("it is there");
+        assert_eq!(now, bytes);
+    }
+}
+
+/// A saved file is there when it is complete, and is its owner's alone.
+#[cfg(unix)]
+#[test]
+fn saved_files_are_whole() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let out = folder.write("out.pcap", b"what was there before");
+    let run = crate::support::program::run;
+    // Nothing of it is lost when the input cannot be read.
+    let failed = run(&["-r", "no/such.pcap", "-w", &out]);
+    assert_eq!(failed.code, Some(2), "{failed:?}");
+    let kept = std::fs::read(folder.path("out.pcap")).expect("it is there");
+    assert_eq!(kept, b"what was there before");
+    run(&["-r", CAPTURE, "-w", &out]).clean();
+    assert_eq!(folder.names(), ["out.pcap"]);
+    let whole = std::fs::read(folder.path("out.pcap")).expect("it is there");
+    assert_eq!(whole, std::fs::read(project(CAPTURE)).expect("the fixture"));
+    let new = folder.name("new.pcap");
+    run(&["-r", CAPTURE, "-w", &new]).clean();
+    let mode = std::fs::metadata(&new).expect("it is there").permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+}
+
+/// Completions load, and complete commands, rules, profiles.
+#[cfg(unix)]
+#[test]
+fn completions_load_in_their_shells() {
+    let folder = Folder::new();
+    let script = |what: &str| crate::support::program::run(&["--generate", what]).clean();
+    let shell = |program: &str, args: &[&str], text: &str| {
+        let output = Command::new(program)
+            .args(args)
+            .arg("-c")
+            .arg(text)
+            .output();
+        output.ok().map(Run::from)
+    };
+    let bash = folder.write("bash", script("complete-bash").as_bytes());
+    let complete = |line: &str, at: usize| {
+        format!(
+            "source {bash}; COMP_WORDS=({line}); COMP_CWORD={at}; _mqttdump mqttdump \
+             \"${{COMP_WORDS[$COMP_CWORD]}}\" \"${{COMP_WORDS[$COMP_CWORD-1]}}\"; echo \"${{COMPREPLY[@]}}\""
+        )
+    };
+    for (line, at, expected) in [
+        ("mqttdump ch", 1, "check"),
+        ("mqttdump check --fail", 2, "--fail-on"),
+        ("mqttdump check --rule id-in", 3, "id-in-use"),
+        ("mqttdump explain id-in", 2, "id-in-use"),
+        ("mqttdump overhead --link nb", 3, "nb-iot"),
+    ] {
+        if let Some(run) = shell("bash", &["--norc"], &complete(line, at)) {
+            assert_eq!(run.err, "", "{line}");
+            assert!(run.out.contains(expected), "{line}: {run:?}");
+        }
+    }
+    let fish = folder.write("fish", script("complete-fish").as_bytes());
+    for (line, expected) in [
+        ("mqttdump ch", "check"),
+        ("mqttdump check --rule id-in", "id-in-use"),
+    ] {
+        let text = format!("source {fish}; complete -C '{line}'");
+        if let Some(run) = shell("fish", &["--no-config"], &text) {
+            assert!(run.out.contains(expected), "{line}: {run:?}");
+        }
+    }
+    let zsh = folder.write("_mqttdump", script("complete-zsh").as_bytes());
+    let text = format!(
+        "fpath=({} $fpath); autoload -Uz compinit; compinit -u -D; autoload +X _mqttdump; \
+         source {zsh} 2>&1; whence -w _mqttdump _mqttdump_commands _mqttdump_interfaces",
+        folder.name("")
+    );
+    if let Some(run) = shell("zsh", &["-f"], &text) {
+        assert_eq!(run.code, Some(0), "{run:?}");
+        assert_eq!(run.out.matches(": function").count(), 3, "{run:?}");
+    }
+}
+
+/// The manual page has every command and section, and its examples survive.
+#[test]
+fn the_manual_page_is_whole() {
+    let page = crate::support::program::run(&["--generate", "man"]).clean();
+    let folder = Folder::new();
+    let file = folder.write("mqttdump.1", page.as_bytes());
+    let rendered = Command::new("groff")
+        .args(["-man", "-Tutf8", "-P-cbou", "-ww", &file])
+        .output();
+    let Ok(rendered) = rendered.map(Run::from) else {
+        return;
+    };
+    assert_eq!(rendered.err, "", "groff has nothing to complain of");
+    for text in [
+        "EXAMPLES",
+        "EXIT STATUS",
+        "FILES",
+        "ENVIRONMENT",
+        "MQTTDUMP CHECK",
+        "MQTTDUMP OVERHEAD",
+        "--fail-on",
+        "--what-if",
+        "mqttdump -r a.pcap -r b.pcap --topic 'plant/#'",
+        "mqttdump check capture.pcap",
+    ] {
+        assert!(rendered.out.contains(text), "{text}: {}", rendered.out);
+    }
+}

@@ -21,6 +21,7 @@ use mqttdump::engine::Summary;
 use mqttdump::facts;
 use mqttdump::limits;
 use mqttdump::mqtt::TopicFilter;
+use mqttdump::net::Endpoint;
 use mqttdump::overhead::{self, Ledger, Level};
 use mqttdump::report::findings::{self, CaptureResult, FINDINGS_REPORTS, FindingItem, Findings};
 use mqttdump::report::{Format, Options, Report};
@@ -113,6 +114,18 @@ struct Checking {
     #[arg(long)]
     complete: bool,
 
+    /// How long an answer or a delivery may take before it counts as missing
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = value::duration)]
+    patience: Duration,
+
+    /// Two addresses of one server, as ADDRESS:PORT=ADDRESS:PORT. Repeatable
+    ///
+    /// What is published through one is expected to be delivered through the
+    /// other. Two ports of one address are recognised as one server only with
+    /// this option.
+    #[arg(long, value_name = "A=B", action = ArgAction::Append, value_parser = value::endpoints)]
+    same_server: Vec<(Endpoint, Endpoint)>,
+
     /// Accept a file that ends within a packet
     #[arg(long)]
     allow_truncated: bool,
@@ -201,6 +214,8 @@ Each FILE is a capture with a result of its own.";
         "allow",
         "baseline",
         "complete",
+        "patience",
+        "same-server",
         "allow-empty",
         "allow-truncated",
         "min-frames",
@@ -282,7 +297,8 @@ impl CheckPlan {
                 selection: reading.selection.clone(),
                 budgets,
                 live,
-                ..rules::Options::default()
+                patience: checking.patience,
+                same_server: checking.same_server,
             },
             costs,
             format,

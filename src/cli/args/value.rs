@@ -1,6 +1,7 @@
 //! Values of options: parsers whose errors name what was expected.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::RangeBounds;
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use mqttdump::engine::Decode;
 use mqttdump::mqtt::PacketType;
+use mqttdump::net::Endpoint;
 
 /// A whole number in `range`, which `expected` describes.
 pub(crate) fn number<N>(
@@ -93,6 +95,23 @@ pub(crate) fn payload(typed: &str) -> Result<u32, String> {
     }
 }
 
+/// `10.0.0.1:1883=10.0.0.1:8883`: two addresses of one server.
+pub(crate) fn endpoints(typed: &str) -> Result<(Endpoint, Endpoint), String> {
+    let endpoint = |text: &str| {
+        let address: SocketAddr = text.parse().ok()?;
+        Some(Endpoint {
+            addr: address.ip(),
+            port: address.port(),
+        })
+    };
+    typed
+        .split_once('=')
+        .and_then(|(one, other)| Some((endpoint(one)?, endpoint(other)?)))
+        .ok_or_else(|| {
+            "expected ADDRESS:PORT=ADDRESS:PORT, such as 10.0.0.1:1883=10.0.0.1:8883".to_owned()
+        })
+}
+
 /// `500ms`, `10s`, `5m`, `1h`.
 pub(crate) fn duration(typed: &str) -> Result<Duration, String> {
     let expected = || "expected a time such as 500ms, 10s, 5m or 1h".to_owned();
@@ -133,6 +152,16 @@ mod tests {
         }
         for typed in ["", "10", "0s", "-1s", "1 fortnight", "s"] {
             assert!(duration(typed).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn two_addresses_of_one_server() {
+        let (one, other) = endpoints("10.0.0.1:1883=[::1]:8883").unwrap();
+        assert_eq!(one.to_string(), "10.0.0.1:1883");
+        assert_eq!(other.to_string(), "[::1]:8883");
+        for typed in ["", "10.0.0.1:1883", "broker:1883=broker:8883", "a=b=c"] {
+            assert!(endpoints(typed).is_err(), "{typed}");
         }
     }
 

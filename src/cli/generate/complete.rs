@@ -3,7 +3,7 @@
 //! Rules and profiles are written into the script. Interfaces are those of the
 //! machine on which it runs, so the script asks `mqttdump -D` for them.
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Arg, Command};
 use clap_complete::{Generator, Shell};
 use mqttdump::overhead;
@@ -22,14 +22,17 @@ pub(super) fn bash(commands: &Commands) -> String {
         }
         let line = match line.strip_suffix("COMPREPLY=(\"${cur}\")") {
             Some(indent) if is_interface => {
-                format!("{indent}COMPREPLY=($(compgen -W \"$(_mqttdump_interfaces)\" -- \"${{cur}}\"))")
+                format!(
+                    "{indent}COMPREPLY=($(compgen -W \"$(_mqttdump_interfaces)\" -- \"${{cur}}\"))"
+                )
             }
             _ => line.to_owned(),
         };
         script += &line;
         script.push('\n');
     }
-    script + "\n_mqttdump_interfaces() {\n    mqttdump -D 2>/dev/null | sed 's/^[0-9]*\\.\\([^ ]*\\).*/\\1/'\n}\n"
+    script
+        + "\n_mqttdump_interfaces() {\n    mqttdump -D 2>/dev/null | sed 's/^[0-9]*\\.\\([^ ]*\\).*/\\1/'\n}\n"
 }
 
 /// For zsh.
@@ -96,9 +99,12 @@ fn definition(commands: &Commands) -> Command {
 }
 
 fn named(arg: Arg) -> Arg {
-    let names: Vec<String> = match arg.get_id().as_str() {
-        "rule" | "allow" => RULES.iter().map(|rule| rule.id.to_owned()).collect(),
-        "link" => overhead::profiles().into_keys().collect(),
+    let names: Vec<PossibleValue> = match arg.get_id().as_str() {
+        "rule" | "allow" => RULES.iter().map(|rule| rule.id.into()).collect(),
+        "link" => overhead::profiles()
+            .into_keys()
+            .map(PossibleValue::new)
+            .collect(),
         _ => return arg,
     };
     arg.value_parser(PossibleValuesParser::new(names))

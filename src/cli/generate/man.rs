@@ -109,7 +109,8 @@ fn command(entry: &Entry, root: &Command, page: &mut Vec<u8>) -> io::Result<()> 
 
 /// An option without its relations to others, which are not there.
 fn unlink(arg: clap::Arg) -> clap::Arg {
-    arg.conflicts_with(None::<&str>).requires(None::<&str>)
+    use clap::builder::Resettable::Reset;
+    arg.conflicts_with(Reset).requires(Reset)
 }
 
 fn examples(commands: &Commands) -> Roff {
@@ -158,7 +159,10 @@ fn sections() -> Roff {
     );
     roff.control("SH", ["ENVIRONMENT"]);
     for (name, text) in [
-        ("SSLKEYLOGFILE", "Key log to decrypt TLS with, without --tls-keylog."),
+        (
+            "SSLKEYLOGFILE",
+            "Key log to decrypt TLS with, without --tls-keylog.",
+        ),
         ("NO_COLOR", "If set and not empty, output is not coloured."),
         ("TZ", "Time zone of printed times, without --utc."),
     ] {

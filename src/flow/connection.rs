@@ -195,9 +195,15 @@ impl<S> Flow<S> {
         from: End,
         segment: &Segment<'_>,
         now: At,
+        latest: Timestamp,
         history: &mut History,
         handler: &mut impl Handler<S>,
     ) {
+        // Facts of TCP are compared with each other: their time goes forward.
+        let forward = At {
+            time: latest,
+            ..now
+        };
         let flags = segment.flags;
         let syn = flags.has(TcpFlags::SYN);
         let ack = flags.has(TcpFlags::ACK);
@@ -230,7 +236,7 @@ impl<S> Flow<S> {
                 &mut self.state,
                 from,
                 TcpFact::SynAgain { tries },
-                now,
+                forward,
             );
         }
         if established {
@@ -288,7 +294,7 @@ impl<S> Flow<S> {
                     usual_ttl: self.tcp[me].ttl,
                     distance,
                 });
-                handler.tcp(&self.info, &mut self.state, from, fact, now);
+                handler.tcp(&self.info, &mut self.state, from, fact, forward);
             }
             return;
         }
@@ -297,7 +303,7 @@ impl<S> Flow<S> {
             self.finished(other, now);
         }
         if follows {
-            self.report(from, segment, seq, acked, fin_acked, now, handler);
+            self.report(from, segment, seq, acked, fin_acked, forward, handler);
         }
         if self.info.first_seq[me].is_none() {
             self.info.first_seq[me] = self.streams[me].first_seq();
@@ -339,7 +345,7 @@ impl<S> Flow<S> {
             self.streams[me].fin(end);
             self.finished(from, now);
             if follows {
-                handler.tcp(&self.info, &mut self.state, from, TcpFact::Fin, now);
+                handler.tcp(&self.info, &mut self.state, from, TcpFact::Fin, forward);
             }
         }
     }

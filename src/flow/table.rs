@@ -104,12 +104,22 @@ impl<S: Default> FlowTable<S> {
             flow.duplicate(from, segment, self.now, handler);
             return slot.number;
         }
-        flow.read(from, segment, self.now, &mut self.history, handler);
+        flow.read(
+            from,
+            segment,
+            self.now,
+            self.latest,
+            &mut self.history,
+            handler,
+        );
         flow.settle_gaps(self.now, self.clock, others, &mut self.history, handler);
         flow.report_closing(handler);
         self.waiting = others + flow.waiting_bytes();
         if flow.over() {
-            flow.ended.get_or_insert(self.now);
+            flow.ended.get_or_insert(At {
+                time: self.latest,
+                ..self.now
+            });
             if flow.reset.is_none() && !flow.replaced && !flow.has_gap() {
                 flow.close(None, self.now, handler);
             }

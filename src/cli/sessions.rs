@@ -12,7 +12,7 @@ use mqttdump::report::sessions::{
     Carried, Connections, ConnectionsItem, Followed, LadderStyle, Page, SESSIONS_REPORTS, Sort,
     put_html, put_ladder,
 };
-use mqttdump::report::{Format, Options};
+use mqttdump::report::{Format, Options, Report};
 use mqttdump::rules::{self, Judge};
 use mqttdump::sessions::{Deliveries, Ladder, LadderOf, Record, Sessions};
 
@@ -249,8 +249,21 @@ Each verdict names the packets that show it and how sure it is: proved, likely, 
                 whole &= driver.read(source, &mut job)?.whole;
                 put_ladder(&job.0, style, &mut out.lines);
             } else {
-                let mut job = SessionsJob::new(self.html.is_some().then(|| of.clone()));
+                let ladder = self.html.is_some().then(|| Ladder::new(of.clone()));
+                let mut job = SessionsJob::new(ladder);
+                if reading.watch.endless && self.html.is_none() {
+                    job.live = Some(Live {
+                        name,
+                        choosing: &self.choosing,
+                        report: report.as_mut(),
+                        out: &mut out,
+                    });
+                }
                 whole &= driver.read(source, &mut job)?.whole;
+                if job.live.is_some() {
+                    job.settle()?;
+                    continue;
+                }
                 let (sessions, ladder) = &mut job.sinks;
                 let mut records = sessions.take_finished();
                 records.retain(|record| self.choosing.wants(record));
@@ -291,22 +304,32 @@ impl Choosing {
     }
 }
 
-struct SessionsJob {
+struct SessionsJob<'a, W: io::Write> {
     sinks: (Sessions, Option<Ladder>),
     options: facts::Options,
+    live: Option<Live<'a, W>>,
 }
 
-impl SessionsJob {
-    fn new(ladder: Option<LadderOf>) -> Self {
+/// Where connections go as they close, while a capture goes on.
+struct Live<'a, W: io::Write> {
+    name: &'a str,
+    choosing: &'a Choosing,
+    report: &'a mut dyn Report<Connections>,
+    out: &'a mut Output<W>,
+}
+
+impl<W: io::Write> SessionsJob<'_, W> {
+    fn new(ladder: Option<Ladder>) -> Self {
         let options = rules::Options::default();
         Self {
             options: options.facts(),
-            sinks: (Sessions::new(Judge::new(options)), ladder.map(Ladder::new)),
+            sinks: (Sessions::new(Judge::new(options)), ladder),
+            live: None,
         }
     }
 }
 
-impl Job for SessionsJob {
+impl<W: io::Write> Job for SessionsJob<'_, W> {
     type Sink = (Sessions, Option<Ladder>);
 
     fn sink(&mut self) -> &mut Self::Sink {
@@ -315,6 +338,29 @@ impl Job for SessionsJob {
 
     fn options(&self) -> facts::Options {
         self.options.clone()
+    }
+
+    fn settle(&mut self) -> Result<(), Stop> {
+        let Some(live) = &mut self.live else {
+            return Ok(());
+        };
+        if self.sinks.0.has_finished() {
+            for record in self.sinks.0.take_finished() {
+                if live.choosing.wants(&record) {
+                    let item = ConnectionsItem::Closed(live.name, &record);
+                    live.report.put(&item, &mut live.out.lines);
+                }
+            }
+        }
+        live.out.settle()?;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Stop> {
+        if let Some(live) = &mut self.live {
+            live.out.flush()?;
+        }
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use super::json::{Object, key, put_json};
 use super::{put, secret};
 use crate::frame::Connection;
 use crate::layer::Note;
-use crate::layer::tls::TlsInfo;
+use crate::layer::tls::{TlsInfo, alert_name};
 use crate::layer::websocket::WebSocketInfo;
 
 /// Appends what happened. Text from the wire is in quotes, and escaped.
@@ -38,7 +38,7 @@ pub(super) fn words(note: Note, about: Option<&Connection>, show_secrets: bool, 
             } else {
                 "TLS alert "
             });
-            match alert(description) {
+            match alert_name(description) {
                 Some(name) => put_text(name),
                 None => put::decimal(description, out),
             }
@@ -156,7 +156,7 @@ pub(super) fn keys(
         Note::Alert { level, description } => {
             object.number(key!("level"), level);
             object.number(key!("description"), description);
-            if let Some(name) = alert(description) {
+            if let Some(name) = alert_name(description) {
                 object.word(key!("reason"), name);
             }
         }
@@ -232,39 +232,4 @@ fn optional(key: &str, text: Option<&str>, object: &mut Object<'_>) {
     if let Some(text) = text {
         object.string(key, text);
     }
-}
-
-/// Names of the alerts of TLS 1.2 and 1.3, as registered.
-fn alert(description: u8) -> Option<&'static str> {
-    Some(match description {
-        0 => "close_notify",
-        10 => "unexpected_message",
-        20 => "bad_record_mac",
-        22 => "record_overflow",
-        40 => "handshake_failure",
-        42 => "bad_certificate",
-        43 => "unsupported_certificate",
-        44 => "certificate_revoked",
-        45 => "certificate_expired",
-        46 => "certificate_unknown",
-        47 => "illegal_parameter",
-        48 => "unknown_ca",
-        49 => "access_denied",
-        50 => "decode_error",
-        51 => "decrypt_error",
-        70 => "protocol_version",
-        71 => "insufficient_security",
-        80 => "internal_error",
-        86 => "inappropriate_fallback",
-        90 => "user_canceled",
-        100 => "no_renegotiation",
-        109 => "missing_extension",
-        110 => "unsupported_extension",
-        112 => "unrecognized_name",
-        113 => "bad_certificate_status_response",
-        115 => "unknown_psk_identity",
-        116 => "certificate_required",
-        120 => "no_application_protocol",
-        _ => return None,
-    })
 }

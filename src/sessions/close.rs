@@ -24,12 +24,13 @@ use std::time::Duration;
 
 use crate::event::Side;
 use crate::frame::Direction;
+use crate::layer::tls::alert_name;
 use crate::mqtt::{PacketType, Version, reason};
 use crate::packet::PacketRef;
 
 use super::evidence::{Evidence, Takeover};
 use super::tcp::{End, Mark, Reset};
-use super::words::{address, alert, duration, printable};
+use super::words::{address, duration, printable};
 
 /// Who closed a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -307,7 +308,7 @@ fn declared(e: &Evidence) -> Option<Close> {
     if let Some((from, at, description)) = e.alert
         && e.disconnect.up.or(e.disconnect.down).is_none()
     {
-        let name = alert(description);
+        let name = alert_name(description);
         let message = format!(
             "{} sent the TLS alert {}",
             from.sender().name(),

@@ -116,6 +116,9 @@ pub struct Deliveries {
     evicted: u64,
 }
 
+/// Publications of one topic and payload that are considered for a delivery.
+const CANDIDATES: usize = 64;
+
 #[derive(Debug)]
 struct Subscriber {
     server: Endpoint,
@@ -123,6 +126,8 @@ struct Subscriber {
     since: Timestamp,
     clean: bool,
     filters: Vec<Filter>,
+    /// The publication that it got last, by topic and payload.
+    latest: HashMap<u64, u64>,
     /// SUBSCRIBE packets without SUBACK: identifier, filters.
     asked: Vec<(u16, Vec<Filter>)>,
 }
@@ -160,6 +165,7 @@ impl Deliveries {
                 since: frame.time,
                 clean: false,
                 filters: Vec::new(),
+                latest: HashMap::new(),
                 asked: Vec::new(),
             });
         if subscriber.client_id.is_none() {
@@ -280,6 +286,9 @@ impl Deliveries {
     fn expected(&self, frame: &MQTTFrame<'_>, topic: &[u8]) -> Vec<Unseen> {
         let server = frame.connection.server;
         let mut found: Vec<Unseen> = Vec::new();
+        if self.subscribers.len() + self.sessions.len() > limits::WATCHED_SUBSCRIBERS {
+            return found;
+        }
         let own = frame.connection.number;
         let mut add = |client_id: Option<&[u8]>, filters: &[Filter], is_own: bool| {
             let matching = filters.iter().find(|filter| {
@@ -330,34 +339,54 @@ impl Deliveries {
                 return;
             }
         };
-        let got = |number: &u64| {
-            self.at(*number).is_some_and(|publication| {
-                publication
-                    .deliveries
-                    .iter()
-                    .any(|known| known.connection == connection)
-            })
-        };
         let is_retained = frame.header.retain();
-        let latest = candidates.back().copied();
         let retained = self
             .retained
             .get(&(server, topic.bytes().into()))
             .copied()
             .filter(|number| is_retained && candidates.contains(number));
-        // Overlapping subscriptions may bring the same message twice.
-        let number = retained
-            .or_else(|| candidates.iter().copied().find(|number| !got(number)))
-            .or(latest);
+        let subscriber = self.subscribers.get(&connection);
+        let since = subscriber.map(|subscriber| subscriber.since);
+        // In order after the one before; of a client that comes new, not of long ago.
+        let begin = match subscriber.and_then(|subscriber| subscriber.latest.get(&key)) {
+            Some(latest) => candidates.partition_point(|number| number <= latest),
+            None => candidates.partition_point(|number| {
+                self.at(*number)
+                    .zip(since)
+                    .is_some_and(|(publication, since)| publication.time < since)
+            }),
+        };
+        // A delivery never has a higher QoS than its publication.
+        let fits = |number: &u64| {
+            self.at(*number)
+                .is_some_and(|publication| publication.qos >= frame.header.qos())
+        };
+        let next = candidates
+            .range(begin..)
+            .take(CANDIDATES)
+            .copied()
+            .find(fits);
+        // Overlapping subscriptions bring the same again; queued messages are older than
+        // the connection.
+        let older = || {
+            candidates
+                .range(..begin)
+                .rev()
+                .take(CANDIDATES)
+                .copied()
+                .find(fits)
+        };
+        let number = retained.or(next).or_else(older);
         let matched = match candidates.len() {
             1 => Match::Exact,
             _ => Match::Ambiguous,
         };
         let Some(number) = number else { return };
-        let since = self
-            .subscribers
-            .get(&connection)
-            .map(|subscriber| subscriber.since);
+        if let Some(subscriber) = self.subscribers.get_mut(&connection)
+            && subscriber.latest.len() < limits::PUBLICATIONS
+        {
+            subscriber.latest.insert(key, number);
+        }
         let client_id = frame.connection.client_id.clone();
         let at = usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);
         let Some(publication) = self.publications.get_mut(at) else {

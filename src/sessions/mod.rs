@@ -27,7 +27,7 @@ mod topics;
 mod uid;
 mod words;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use crate::engine::{Captured, Tcp};
@@ -70,6 +70,9 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub struct Sessions {
     judge: Judge,
     open: HashMap<u64, Box<Open>, foldhash::fast::FixedState>,
+    /// Connections that were judged, until the flow table evicts them: what comes late
+    /// of them changes nothing.
+    judged: HashSet<u64, foldhash::fast::FixedState>,
     /// Connections that are over, in the order of their ends, until they are judged.
     over: VecDeque<(Timestamp, u64)>,
     servers: Servers,
@@ -121,6 +124,7 @@ impl Sessions {
         Self {
             judge,
             open: HashMap::default(),
+            judged: HashSet::default(),
             over: VecDeque::new(),
             servers: Servers::default(),
             wills: HashMap::new(),
@@ -165,6 +169,9 @@ impl Sessions {
         let Some(connection) = segment.connection.filter(|_| !segment.carried.copy) else {
             return;
         };
+        if self.judged.contains(&connection.number) {
+            return;
+        }
         let from = match segment.src == connection.client {
             true => Direction::Up,
             false => Direction::Down,
@@ -205,6 +212,11 @@ impl Sessions {
         let trail = &mut open.evidence.trail;
         match tcp.fact {
             TcpFact::ZeroWindow => trail.window_closed(tcp.from, at),
+            TcpFact::WindowOpened => {
+                if let Some(stall) = trail.window_opened(tcp.from, at) {
+                    open.stalls.add(stall);
+                }
+            }
             TcpFact::Reset(reset) => trail.ttl(at, reset.ttl, reset.usual_ttl),
             _ => {}
         }
@@ -215,6 +227,9 @@ impl Sessions {
         let number = frame.connection.number;
         self.advance(frame.time);
         self.topics.frame(frame);
+        if self.judged.contains(&number) {
+            return;
+        }
         if self.open(frame.connection, frame.time).evidence.frames == 0 {
             self.servers
                 .open(frame.connection.server, number, frame.time);
@@ -314,7 +329,9 @@ impl Sessions {
             }
             return;
         };
-        self.open(connection, event.time).event(event);
+        if !self.judged.contains(&connection.number) {
+            self.open(connection, event.time).event(event);
+        }
     }
 
     /// The connection is over, and the rules have judged it.
@@ -356,6 +373,7 @@ impl Sessions {
         let Some(mut open) = self.open.remove(&number) else {
             return;
         };
+        self.judged.insert(number);
         if let Some(will) = &open.will {
             let key = (open.connection.server, will.topic.clone());
             if let Some(owners) = self.wills.get_mut(&key) {
@@ -390,6 +408,9 @@ impl Sink for Sessions {
             Fact::Event(event) => self.event(event),
             Fact::Packet(captured) => self.packet(captured),
             Fact::Tcp(tcp) => self.tcp(tcp),
+            Fact::Evicted(number) => {
+                self.judged.remove(&number);
+            }
             Fact::Session(SessionFact::Closed(facts)) => self.closed(facts),
             _ => {}
         }

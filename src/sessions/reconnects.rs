@@ -176,7 +176,8 @@ impl Reconnects {
 /// Delays, each with whether the connection before it was accepted.
 type Delays = Vec<(Duration, bool)>;
 
-/// The client of each attempt: its identifier, or that of the only client of its address.
+/// The client of each attempt: its identifier at its address, or that of the only client
+/// of the address.
 fn delays(all: &[&Record]) -> Vec<ClientDelays> {
     let mut ids: HashMap<IpAddr, BTreeSet<&[u8]>> = HashMap::new();
     for record in all {
@@ -188,22 +189,26 @@ fn delays(all: &[&Record]) -> Vec<ClientDelays> {
         Some(ids) if ids.len() == 1 => ids.first().copied(),
         _ => None,
     };
-    let mut attempts: BTreeMap<&[u8], Vec<&Record>> = BTreeMap::new();
+    let mut attempts: BTreeMap<(&[u8], IpAddr), Vec<&Record>> = BTreeMap::new();
     for record in all {
         let id = record
             .client_id
             .as_deref()
             .or_else(|| only(record.client.addr));
         if let Some(id) = id.filter(|id| !id.is_empty()) {
-            attempts.entry(id).or_default().push(record);
+            attempts
+                .entry((id, record.client.addr))
+                .or_default()
+                .push(record);
         }
     }
     let mut patterns: BTreeMap<String, Vec<(&[u8], Delays)>> = BTreeMap::new();
-    for (id, attempts) in attempts {
+    for ((id, _), attempts) in attempts {
         let delays: Delays = attempts
             .windows(2)
             .filter_map(|pair| {
-                let ended = pair[0].closed?;
+                // A connection that begins before the other ends does not come back.
+                let ended = pair[0].closed.filter(|ended| *ended <= pair[1].seen.0)?;
                 let accepted = pair[0].frames.down > 0 && pair[0].close.cause != Cause::Refused;
                 Some((pair[1].seen.0.since(ended), accepted))
             })

@@ -3,7 +3,7 @@
 //! | cause | from | to |
 //! |---|---|---|
 //! | `retransmission` | the packet that was lost | the acknowledgement of its repetition |
-//! | `zero_window` | window 0 | the next new bytes |
+//! | `zero_window` | window 0 | the next window that is open |
 //! | `nagle_delayed_ack` | the first part of a control packet | the rest, sent at once when that was acknowledged |
 //! | `receive_maximum` | the PUBLISH that used it up | the next one, sent at once when an acknowledgement freed it |
 

@@ -207,9 +207,6 @@ impl Trail {
         // A keep-alive probe repeats one byte, and is no retransmission of it.
         let probe = seen.len <= 1 && !fin && seen.offset + 1 == own.end;
         if end > own.end {
-            if !probe && let Some(closed) = peer.window_closed.take() {
-                stall = stall.or(stalled(StallCause::ZeroWindow, closed, at));
-            }
             own.end = end;
             own.sent = Some(at);
             if self.end.is_none() {
@@ -232,6 +229,12 @@ impl Trail {
     /// A side takes no more bytes for now.
     pub(super) fn window_closed(&mut self, from: Direction, at: Mark) {
         self.streams[from].window_closed.get_or_insert(at);
+    }
+
+    /// A side takes bytes again. Returns the wait that this ends.
+    pub(super) fn window_opened(&mut self, from: Direction, at: Mark) -> Option<Stall> {
+        let closed = self.streams[from].window_closed.take()?;
+        stalled(StallCause::ZeroWindow, closed, at)
     }
 
     /// A control packet that began at `started` is complete: was its end held back until

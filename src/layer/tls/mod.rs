@@ -34,6 +34,7 @@
 //! What is pushed below must have as many bytes as places; so it is of TCP, and
 //! of the PROXY protocol.
 
+mod alert;
 mod chain;
 #[cfg(feature = "tls")]
 mod cipher;
@@ -69,6 +70,7 @@ mod x509;
 use crate::direction::Direction;
 use std::fmt;
 
+pub use alert::alert_name;
 pub use detect::{begins_record, client_hello};
 pub use info::{CipherSuite, TlsInfo, TlsVersion};
 pub use keylog::KeyLog;

@@ -60,12 +60,14 @@ impl Report<Connections> for Rows {
     }
 
     fn put(&mut self, item: &ConnectionsItem<'_>, out: &mut Vec<u8>) {
-        let ConnectionsItem::Capture(capture) = item else {
-            return;
+        let (name, records) = match item {
+            ConnectionsItem::Capture(capture) => (capture.name, capture.records),
+            ConnectionsItem::Closed(name, record) => (*name, std::slice::from_ref(*record)),
+            ConnectionsItem::Deliveries(_) => return,
         };
-        for record in capture.records {
+        for record in records {
             if self.many {
-                self.row.file(capture.name);
+                self.row.file(name);
             }
             self.record(record);
             self.row.put(out);

@@ -39,7 +39,7 @@ h1{font-size:1.4rem;margin:.2rem 0}h2{font-size:1.1rem;margin:2rem 0 .5rem;borde
 p,li{overflow-wrap:anywhere}.soft{color:var(--soft)}.scroll{overflow-x:auto}\
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}th,td{padding:.15rem .6rem;text-align:left;white-space:nowrap;border-bottom:1px solid var(--line)}th{color:var(--soft);font-weight:600}td.n,th.n{text-align:right}\
 .bad{color:var(--bad)}.warn{color:var(--warn)}.good{color:var(--good)}\
-svg{max-width:100%;height:auto;font:11px ui-monospace,monospace}svg text{fill:var(--ink)}svg .soft{fill:var(--soft)}svg .lane{stroke:var(--line)}svg .bar{fill:var(--blue)}svg .bar.bad{fill:var(--bad)}svg .arrow{stroke:var(--blue);fill:none}svg .head{fill:var(--blue)}svg .gap{stroke:var(--bad);stroke-dasharray:4 3}\
+svg{max-width:100%;height:auto}svg.plain{max-width:none}svg.time{min-width:40rem}svg{font:11px ui-monospace,monospace}svg text{fill:var(--ink)}svg .soft{fill:var(--soft)}svg .lane{stroke:var(--line)}svg .bar{fill:var(--blue)}svg .bar.bad{fill:var(--bad)}svg .arrow{stroke:var(--blue);fill:none}svg .head{fill:var(--blue)}svg .gap{stroke:var(--bad);stroke-dasharray:4 3}\
 .cards{display:flex;flex-wrap:wrap;gap:.6rem}.card{background:var(--card);border:1px solid var(--line);border-radius:.4rem;padding:.4rem .8rem}.card b{display:block;font-size:1.2rem}\
 details>summary{cursor:pointer}\
 @media(max-width:600px){body{padding:.6rem;font-size:14px}}\
@@ -237,7 +237,7 @@ fn timeline(page: &Page<'_>, html: &mut String) -> fmt::Result {
     let height = 24 + shown.len() * 18;
     writeln!(
         html,
-        "<svg viewBox=\"0 0 940 {height}\" role=\"img\" aria-label=\"Connections over time\">"
+        "<div class=\"scroll\"><svg class=\"time\" viewBox=\"0 0 940 {height}\" role=\"img\" aria-label=\"Connections over time\">"
     )?;
     for step in 0..=4 {
         let at = 160.0 + 190.0 * f64::from(step);
@@ -267,7 +267,7 @@ fn timeline(page: &Page<'_>, html: &mut String) -> fmt::Result {
             Text(&record.close.message)
         )?;
     }
-    html.write_str("</svg>\n")?;
+    html.write_str("</svg></div>\n")?;
     more(html, page.records.len(), shown.len())
 }
 
@@ -316,7 +316,7 @@ fn histograms(page: &Page<'_>, html: &mut String) -> fmt::Result {
         writeln!(
             html,
             "<div class=\"card\">{name} <span class=\"soft\">({})</span><br>\
-             <svg width=\"{0}\" height=\"96\" viewBox=\"0 0 {1} 96\" role=\"img\" aria-label=\"{name}\">",
+             <svg class=\"plain\" width=\"{1}\" height=\"96\" viewBox=\"0 0 {1} 96\" role=\"img\" aria-label=\"{name}\">",
             values.len(),
             width.max(120),
         )
@@ -372,7 +372,7 @@ fn ladder(page: &Page<'_>, html: &mut String) -> fmt::Result {
     let height = 40 + rungs.len() * 18;
     writeln!(
         html,
-        "<div class=\"scroll\"><svg width=\"{width}\" style=\"max-width:none\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"Control packets in order\">"
+        "<div class=\"scroll\"><svg class=\"plain\" width=\"{width}\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"Control packets in order\">"
     )?;
     let mut columns: Vec<(usize, String)> = lanes
         .iter()

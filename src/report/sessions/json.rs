@@ -37,6 +37,10 @@ impl Report<Connections> for Lines {
                     out.push(b'\n');
                 }
             }
+            ConnectionsItem::Closed(name, record) => {
+                json::compact(&Object::of(record, file(name)), out);
+                out.push(b'\n');
+            }
             ConnectionsItem::Deliveries(capture) => {
                 for publication in capture.deliveries.publications() {
                     let object = PublicationObject::of(publication, file(capture.name));

@@ -96,7 +96,7 @@ pub fn put_ladder(ladder: &Ladder, style: LadderStyle, out: &mut Vec<u8>) {
     for (column, lane) in right.iter().enumerate() {
         at.insert(*lane, (left.len() + 1 + column) * step);
     }
-    heading(ladder, &at, server, step, out);
+    heading(ladder, &at, server, (step, room), out);
     let mut exchanges: HashMap<u64, String> = HashMap::new();
     let mut before = None;
     let mut left_out = 0_u64;
@@ -143,7 +143,7 @@ fn heading(
     ladder: &Ladder,
     at: &HashMap<usize, usize>,
     server: usize,
-    step: usize,
+    (step, room): (usize, usize),
     out: &mut Vec<u8>,
 ) {
     let mut names: Vec<(usize, String)> = at
@@ -155,14 +155,16 @@ fn heading(
     let mut line = " ".repeat(MARGIN);
     let mut column = 0;
     for (at, name) in names {
+        let name: String = name.chars().take(step.saturating_sub(1)).collect();
+        // The last name ends where the ladder does.
+        let len = name.chars().count();
+        let at = at.min(room.saturating_sub(len));
         while column < at {
             line.push(' ');
             column += 1;
         }
-        for c in name.chars().take(step.saturating_sub(1)) {
-            line.push(c);
-            column += 1;
-        }
+        line += &name;
+        column += len;
     }
     line.push('\n');
     out.extend_from_slice(line.as_bytes());

@@ -37,6 +37,8 @@ impl Subject for Connections {
 pub enum ConnectionsItem<'a> {
     /// The connections of a capture.
     Capture(Followed<'a>),
+    /// A connection that has closed, of a capture that goes on.
+    Closed(&'a str, &'a Record),
     /// What became of the messages of a capture.
     Deliveries(Carried<'a>),
 }

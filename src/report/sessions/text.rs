@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
+use jiff::tz::TimeZone;
 
 use super::super::{Format, Report};
 use super::{Connections, ConnectionsItem, ConnectionsNeeds, Followed, sorted, visible};
@@ -32,6 +33,7 @@ pub(super) static TEXT: Format<Connections> = Format {
             many: options.many,
             colour: options.colour,
             width: options.width.unwrap_or(WIDTH).max(40),
+            zone: options.zone.clone(),
             first: true,
         })
     },
@@ -46,6 +48,7 @@ struct Text {
     many: bool,
     colour: bool,
     width: usize,
+    zone: TimeZone,
     /// Nothing was written yet.
     first: bool,
 }
@@ -53,13 +56,14 @@ struct Text {
 impl Report<Connections> for Text {
     fn put(&mut self, item: &ConnectionsItem<'_>, out: &mut Vec<u8>) {
         let mut text = String::new();
-        if !std::mem::take(&mut self.first) {
-            text += "\n";
-        }
         let (name, limit) = match item {
+            ConnectionsItem::Closed(_, record) => return self.closed(record, out),
             ConnectionsItem::Capture(capture) => (capture.name, capture.limit),
             ConnectionsItem::Deliveries(capture) => (capture.name, capture.limit),
         };
+        if !std::mem::take(&mut self.first) {
+            text += "\n";
+        }
         if self.many {
             let _ = writeln!(text, "{}", visible(name.as_bytes()));
         }
@@ -69,10 +73,27 @@ impl Report<Connections> for Text {
             limit: limit.unwrap_or(LINES),
         };
         match item {
+            ConnectionsItem::Closed(..) => {}
             ConnectionsItem::Capture(capture) => connections(capture, page, &mut text),
             ConnectionsItem::Deliveries(capture) => deliveries(capture.deliveries, page, &mut text),
         }
         out.extend_from_slice(text.as_bytes());
+    }
+}
+
+impl Text {
+    /// `10:15:02 3 sensor-7: client sent DISCONNECT (packet 29)`
+    fn closed(&self, record: &Record, out: &mut Vec<u8>) {
+        let at = record.closed.unwrap_or(record.seen.1);
+        let at = jiff::Timestamp::from_second(at.seconds()).unwrap_or_default();
+        let at = at.to_zoned(self.zone.clone()).strftime("%H:%M:%S");
+        let line = format!(
+            "{at} {} {}: {}\n",
+            record.connection,
+            name(record),
+            said(record)
+        );
+        out.extend_from_slice(line.as_bytes());
     }
 }
 
@@ -138,18 +159,20 @@ fn deliveries(deliveries: &Deliveries, page: Lines, text: &mut String) {
         }
     }
     live.sort_unstable();
-    let _ = writeln!(
-        text,
+    let mut line = format!(
         "{published} publications; deliveries: {} live, {queued} queued, {retained} retained, \
          {ambiguous} of them ambiguous; {} of messages published elsewhere; {} unseen",
         live.len(),
         deliveries.foreign(),
         unseen.len(),
     );
+    if deliveries.evicted() > 0 {
+        let _ = write!(line, "; {} evicted: too many", deliveries.evicted());
+    }
+    wrap(&line, page.width, text);
     if let (Some(first), Some(last)) = (live.first(), live.last()) {
         let at = |percent: usize| time(live[(live.len() * percent).div_ceil(100).max(1) - 1].0);
-        let _ = writeln!(
-            text,
+        let line = format!(
             "time in the server: least {}, p50 {}, p90 {}, p99 {}, most {} (packet {})",
             time(first.0),
             at(50),
@@ -158,9 +181,7 @@ fn deliveries(deliveries: &Deliveries, page: Lines, text: &mut String) {
             time(last.0),
             last.1
         );
-    }
-    if deliveries.evicted() > 0 {
-        let _ = writeln!(text, "{} were evicted: too many", deliveries.evicted());
+        wrap(&line, page.width, text);
     }
     page.put("Not seen in this capture", &unseen, text);
 }

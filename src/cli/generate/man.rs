@@ -25,7 +25,19 @@ pub(super) fn page(commands: &Commands) -> io::Result<Vec<u8>> {
     }
     examples(commands).to_writer(&mut page)?;
     sections().to_writer(&mut page)?;
-    Ok(page)
+    Ok(ascii(&String::from_utf8_lossy(&page)).into())
+}
+
+/// The page in ASCII: groff takes bytes for Latin 1 unless it is asked not to.
+fn ascii(page: &str) -> String {
+    let mut text = String::with_capacity(page.len());
+    for char in page.chars() {
+        match char.is_ascii() {
+            true => text.push(char),
+            false => text += &format!("\\[u{:04X}]", u32::from(char)),
+        }
+    }
+    text
 }
 
 fn heading(macro_name: &str, text: &str) -> Roff {

@@ -106,4 +106,5 @@ pub mod report;
 pub mod rules;
 pub mod select;
 pub mod sessions;
+pub mod stats;
 pub mod time;

@@ -80,16 +80,21 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "select",
         &[
-            "event", "facts", "frame", "layer", "limits", "mqtt", "net", "packet", "time",
+            "event", "facts", "filter", "frame", "layer", "limits", "mqtt", "net", "packet",
+            "payload", "time",
         ],
     ),
-    ("payload", &["limits", "mqtt"]),
+    ("payload", &["frame", "limits", "mqtt"]),
+    (
+        "stats",
+        &["facts", "frame", "limits", "mqtt", "overhead", "time"],
+    ),
     ("filter", &["frame", "mqtt", "net", "payload", "time"]),
     (
         "report",
         &[
             "facts", "event", "frame", "layer", "limits", "mqtt", "net", "overhead", "packet",
-            "rules", "sessions", "time",
+            "rules", "sessions", "time", "stats", "payload",
         ],
     ),
     (

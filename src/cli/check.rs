@@ -14,6 +14,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueHint};
@@ -23,11 +24,13 @@ use mqttdump::limits;
 use mqttdump::mqtt::TopicFilter;
 use mqttdump::net::Endpoint;
 use mqttdump::overhead::{self, Ledger, Level};
+use mqttdump::packet::CapturedPacket;
 use mqttdump::report::findings::{self, CaptureResult, FINDINGS_REPORTS, FindingItem, Findings};
 use mqttdump::report::{Format, Options, Report};
 use mqttdump::rules::{
     self, Baseline, Budgets, FailOn, Finding, FindingFilter, Judge, Rule, SizeBudget, Tally,
 };
+use mqttdump::select::{Selection, Selector};
 
 use super::args::value;
 use super::args::{Captures, Interim, Output as OutputArgs, Selecting, Watching};
@@ -36,9 +39,11 @@ use super::command::{Command, Exit};
 use super::console::{complain, counted, plain, were};
 use super::driver::{Driver, Job, Outcome, Trouble};
 use super::explain::unknown;
+use super::look_ahead::look_ahead;
+use super::matching::Matching;
 use super::output::Output;
 use super::overhead::parse_level;
-use super::reading::{Reading, Verb};
+use super::reading::{DECODED_PAYLOAD, Reading, Verb};
 use super::source::Source;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
@@ -286,7 +291,10 @@ impl CheckPlan {
             }
             _ => None,
         };
-        reading.selection = selecting.selection()?;
+        reading.selection = selecting.selection(&reading.zone)?;
+        if reading.selection.needs_payloads() {
+            reading.engine.payload = DECODED_PAYLOAD;
+        }
         reading.allow_empty = selecting.connections.allow_empty;
         let live = reading.watch.endless;
         Ok(Self {
@@ -431,8 +439,18 @@ impl CheckRun<'_> {
                 ..overhead::Options::default()
             })
         });
+        let selection = &plan.reading.selection;
+        let foresight = look_ahead(driver, source, selection)?;
+        // The judge selects by everything else.
+        let matching = selection.filter.as_ref().map(|filter| {
+            let selection = Selection {
+                filter: Some(Arc::clone(filter)),
+                ..Selection::default()
+            };
+            Matching::new(Selector::new(selection).with_foresight(foresight))
+        });
         let mut job = CheckJob {
-            sinks: (Judge::new(plan.options.clone()), ledger),
+            sinks: (Judge::new(plan.options.clone()), ledger, matching),
             result: CaptureResult {
                 name: match plan.format.name {
                     // Annotations belong to files of a repository.
@@ -492,7 +510,7 @@ fn relative(name: String) -> String {
 
 /// One capture being checked.
 struct CheckJob<'a, 'b> {
-    sinks: (Judge, Option<Ledger>),
+    sinks: (Judge, Option<Ledger>, Option<Matching>),
     result: CaptureResult,
     /// Findings that were too many for a report at the end.
     left_out: u64,
@@ -521,6 +539,16 @@ impl CheckJob<'_, '_> {
             self.complain(format!(
                 "{name}: expected at least {} messages, found {frames}",
                 plan.min_frames
+            ));
+        }
+        if let (Some(matching), true) = (&self.sinks.2, frames > 0)
+            && !matching.any()
+            && !plan.reading.allow_empty
+        {
+            let name = &self.result.name;
+            self.complain(format!(
+                "{name}: -Y selects none of {} (accept with --allow-empty)",
+                counted(frames, "message")
             ));
         }
         for (count, what) in [
@@ -577,6 +605,11 @@ impl CheckJob<'_, '_> {
     }
 
     fn pass(&mut self, finding: Finding) {
+        if let Some(matching) = &self.sinks.2
+            && !matching.has(&finding.packets)
+        {
+            return;
+        }
         let run = &mut *self.run;
         if !run.filter.passes(&finding) {
             self.result.summary.suppressed += 1;
@@ -599,7 +632,7 @@ impl CheckJob<'_, '_> {
 }
 
 impl Job for CheckJob<'_, '_> {
-    type Sink = (Judge, Option<Ledger>);
+    type Sink = (Judge, Option<Ledger>, Option<Matching>);
 
     fn sink(&mut self) -> &mut Self::Sink {
         &mut self.sinks
@@ -607,6 +640,12 @@ impl Job for CheckJob<'_, '_> {
 
     fn options(&self) -> facts::Options {
         self.run.plan.options.facts()
+    }
+
+    fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
+        if let (Some(packet), Some(matching)) = (packet, &mut self.sinks.2) {
+            matching.packet(packet.time);
+        }
     }
 
     /// To learn at the end that the baseline cannot be written would be late.

@@ -4,9 +4,11 @@
 use super::check::CheckArgs;
 use super::command::{Commands, Entry};
 use super::explain::ExplainArgs;
+use super::fields::FieldsArgs;
 use super::overhead::OverheadArgs;
 use super::read::ReadArgs;
 use super::sessions::SessionsArgs;
+use super::stats::StatsArgs;
 
 /// All commands, in the order of help.
 pub(crate) static COMMANDS: Commands = Commands {
@@ -15,6 +17,8 @@ pub(crate) static COMMANDS: Commands = Commands {
         &const { Entry::of::<CheckArgs>() },
         &const { Entry::of::<OverheadArgs>() },
         &const { Entry::of::<SessionsArgs>() },
+        &const { Entry::of::<StatsArgs>() },
+        &const { Entry::of::<FieldsArgs>() },
         &const { Entry::of::<ExplainArgs>() },
     ],
 };
@@ -57,12 +61,16 @@ mod tests {
     fn no_letter_differs_from_tcpdump() {
         // The letters of tcpdump 4.99 with the same meaning here. A new letter
         // has to be put in this list, and so to be thought about; -V is the
-        // one that differs (tcpdump: a file that lists captures).
+        // one that differs (tcpdump: a file that lists captures), and -Y is
+        // tshark's.
         let same = "ABCDFGQSUWXZacdehilnpqrstvwxyz#";
         for command in definitions() {
             for arg in command.get_arguments() {
                 if let Some(letter) = arg.get_short() {
-                    assert!(same.contains(letter) || letter == 'V', "-{letter}");
+                    assert!(
+                        same.contains(letter) || matches!(letter, 'V' | 'Y'),
+                        "-{letter}"
+                    );
                 }
             }
         }

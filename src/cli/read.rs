@@ -5,16 +5,19 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use mqttdump::packet::CapturedPacket;
+use mqttdump::payload::{Decoder, Rule};
+use mqttdump::select::Selector;
 
-use super::args::{Input, Lines, Live, Output, Packets, Saving, Selecting, Watching};
+use super::args::{Decoding, Input, Lines, Live, Output, Packets, Saving, Selecting, Watching};
 use super::closing;
 use super::command::{Command, Exit};
 use super::console::complain;
 use super::driver::{Driver, Job, Select};
 use super::gate::{Expression, is_primitive};
 use super::generate::Generate;
+use super::look_ahead::look_ahead;
 use super::output;
-use super::reading::Reading;
+use super::reading::{DECODED_PAYLOAD, Reading};
 use super::save::{Connections, Save};
 use super::source::{Describe, Source};
 use super::stop::Stop;
@@ -57,6 +60,9 @@ pub(crate) struct ReadArgs {
 
     #[command(flatten)]
     pub(crate) lines: Lines,
+
+    #[command(flatten)]
+    pub(crate) decoding: Decoding,
 
     #[command(flatten)]
     pub(crate) output: Output,
@@ -156,6 +162,8 @@ pub(crate) struct Plan {
     pub(crate) reading: Reading,
     /// Stop after this many frames that were selected.
     pub(crate) max_frames: Option<u64>,
+    /// How payloads are decoded.
+    pub(crate) decode: Vec<Rule>,
     /// How to print; `None` with `-w` alone and with `--count`.
     pub(crate) print: Option<Print>,
     /// Print the number of frames at the end.
@@ -165,6 +173,9 @@ pub(crate) struct Plan {
     /// Only what was asked for on standard error (`-q`).
     pub(crate) quiet: bool,
 }
+
+/// Bytes of each payload that are kept, unless --payload says otherwise.
+const PAYLOAD: u32 = 4096;
 
 impl Plan {
     /// What the options ask for, or the message that says why not.
@@ -205,22 +216,44 @@ impl Plan {
             let zone = reading.zone.clone();
             Print::new(&args.lines, &args.output, around, zone, to_stderr)
         });
-        // A body that is not printed is counted through, not kept.
-        reading.engine.payload = match &print {
-            Some(print) if !print.quiet => args.lines.payload,
-            _ => 0,
+        reading.selection = args.selecting.selection(&reading.zone)?;
+        let decode = args.decoding.rules()?;
+        let decodes = !decode.is_empty() || reading.selection.needs_payloads();
+        // A body that is neither printed nor looked at is counted through, not kept.
+        let prints = print.as_ref().is_some_and(|print| !print.quiet);
+        reading.engine.payload = match prints || reading.selection.filter.is_some() {
+            true if decodes => args.lines.payload.unwrap_or(DECODED_PAYLOAD),
+            true => args.lines.payload.unwrap_or(PAYLOAD),
+            false => 0,
         };
-        reading.selection = args.selecting.selection()?;
+        let print = print.map(|print| Print {
+            payloads: !decode.is_empty(),
+            ..print
+        });
         reading.allow_empty = args.selecting.connections.allow_empty;
         reading.chatty = args.lines.verbose > 0;
         Ok(Self {
             reading,
             max_frames: args.lines.frames,
+            decode,
             count: args.lines.count,
             quiet: args.lines.quiet,
             save,
             print,
         })
+    }
+
+    /// What decodes payloads: by the rules that were given, else, for a display
+    /// filter alone, where there is no doubt.
+    fn decoder(&self) -> Option<Decoder> {
+        match self.decode.is_empty() {
+            false => Some(Decoder::new(self.decode.clone())),
+            true => self
+                .reading
+                .selection
+                .needs_payloads()
+                .then(Decoder::default),
+        }
     }
 
     /// The one capture.
@@ -239,10 +272,15 @@ impl Plan {
 fn run(plan: &Plan) -> Result<Exit, Stop> {
     let source = plan.source();
     let selecting = !plan.reading.selection.is_empty();
+    let mut driver = Driver::new(&plan.reading)?;
+    let selection = &plan.reading.selection;
+    let foresight = look_ahead(&mut driver, source, selection)?;
+    let selector = selecting.then(|| Selector::new(selection.clone()).with_foresight(foresight));
     let mut job = ReadJob {
         plan,
         view: View::new(
-            &plan.reading.selection,
+            selector,
+            plan.decoder(),
             plan.print.as_ref(),
             source,
             plan.max_frames,
@@ -250,7 +288,6 @@ fn run(plan: &Plan) -> Result<Exit, Stop> {
         ),
         describe: source.describe(plan.print.as_ref().is_some_and(|print| print.link)),
     };
-    let mut driver = Driver::new(&plan.reading)?;
     let outcome = driver.read(source, &mut job)?;
     let shown = job.view.shown;
     if plan.count {
@@ -313,6 +350,9 @@ impl Job for ReadJob<'_> {
     }
 
     fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
+        if let Some(packet) = packet {
+            self.view.packet(packet.time);
+        }
         let describe = &mut self.describe;
         self.view
             .link_header(|| packet.map_or_else(String::new, describe));
@@ -637,8 +677,11 @@ mod tests {
             args("--decode 1884=mqtt -r f").unwrap().input.decode,
             [(1884, Decode::Mqtt)]
         );
-        assert_eq!(args("-r f").unwrap().lines.payload, 4096);
-        assert_eq!(args("-r f --payload all").unwrap().lines.payload, u32::MAX);
+        assert_eq!(args("-r f").unwrap().lines.payload, None);
+        assert_eq!(
+            args("-r f --payload all").unwrap().lines.payload,
+            Some(u32::MAX)
+        );
         assert!(
             args("-r f --colour=always")
                 .unwrap()

@@ -49,6 +49,10 @@ pub(crate) struct Reading {
     pub(crate) chatty: bool,
 }
 
+/// Bytes of each payload that are kept where payloads are decoded, which takes the
+/// whole of them.
+pub(crate) const DECODED_PAYLOAD: u32 = 1 << 20;
+
 /// What a command that reads is called, for messages.
 #[derive(Clone, Copy)]
 pub(crate) struct Verb {

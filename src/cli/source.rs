@@ -76,6 +76,16 @@ impl Source {
         }
     }
 
+    /// Whether it is there to be read again: regular files.
+    pub(crate) fn can_be_read_twice(&self) -> bool {
+        match self {
+            Self::Files(paths) => paths
+                .iter()
+                .all(|path| std::fs::metadata(path).is_ok_and(|it| it.is_file())),
+            _ => false,
+        }
+    }
+
     /// Files of which the last is still being written.
     pub(crate) fn growing(paths: &[PathBuf]) -> Result<Self, String> {
         match paths {

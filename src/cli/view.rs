@@ -4,11 +4,13 @@ use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
 use mqttdump::facts::{Fact, Needs, Sink};
+use mqttdump::payload::{Decoder, Lazy, Message};
 use mqttdump::report::{
     Detail, Dump, Format, FrameItem, Frames, Options, Report, Style, TEXT, TextOptions, TextReport,
     TimeStyle,
 };
-use mqttdump::select::{Selection, Selector, Verdict};
+use mqttdump::select::{Selector, Verdict};
+use mqttdump::time::Timestamp;
 
 use super::args::{Lines, Output as OutputArgs};
 use super::output::{Ended, Output};
@@ -55,6 +57,8 @@ pub(crate) struct Print {
     pub(crate) width: Option<usize>,
     /// Write each line as soon as it is complete.
     pub(crate) line_buffered: bool,
+    /// Decoded payloads.
+    pub(crate) payloads: bool,
     /// Lines go to standard error, because `-w -` has standard output.
     pub(crate) to_stderr: bool,
 }
@@ -99,6 +103,7 @@ impl Print {
             colour: output.color.is_on(around.colour && !to_stderr),
             width: around.columns.filter(|_| terminal),
             line_buffered: output.line_buffered || terminal,
+            payloads: false,
             to_stderr,
         }
     }
@@ -108,6 +113,8 @@ impl Print {
 pub(crate) struct View {
     /// `None` when everything was asked for.
     selector: Option<Selector>,
+    /// Decodes payloads, if they are printed or selected by.
+    decoder: Option<Decoder>,
     printer: Option<Printer>,
     /// Frames that were selected.
     pub(crate) shown: u64,
@@ -119,14 +126,16 @@ pub(crate) struct View {
 impl View {
     /// `connections`: collect which are selected and closed.
     pub(crate) fn new(
-        selection: &Selection,
+        selector: Option<Selector>,
+        decoder: Option<Decoder>,
         print: Option<&Print>,
         source: &Source,
         max_frames: Option<u64>,
         connections: bool,
     ) -> Self {
         Self {
-            selector: (!selection.is_empty()).then(|| Selector::new(selection.clone())),
+            selector,
+            decoder,
             printer: print.map(|print| Printer::new(print, source)),
             shown: 0,
             max_frames: max_frames.unwrap_or(u64::MAX),
@@ -137,6 +146,13 @@ impl View {
     /// Whether as many frames were shown as were asked for.
     pub(crate) fn is_full(&self) -> bool {
         self.shown >= self.max_frames
+    }
+
+    /// The next packet was captured at this time.
+    pub(crate) fn packet(&mut self, time: Timestamp) {
+        if let Some(selector) = &mut self.selector {
+            selector.packet(time);
+        }
     }
 
     /// Tells the printer about the link header of the packet to come, if it shows
@@ -180,8 +196,17 @@ impl Sink for View {
         match fact {
             Fact::Frame(fact) => {
                 let frame = fact.frame;
+                let message = self.decoder.as_mut().and_then(|decoder| {
+                    let message = Message::of(frame)?;
+                    decoder.observe(&message);
+                    Some(message)
+                });
+                let payload = match (&self.decoder, message) {
+                    (Some(decoder), Some(message)) => Some(Lazy::new(decoder, message)),
+                    _ => None,
+                };
                 let verdict = match &mut self.selector {
-                    Some(selector) => selector.frame(&fact),
+                    Some(selector) => selector.frame(&fact, payload.as_ref()),
                     None => Verdict::Selected,
                 };
                 if !verdict.is_shown() {
@@ -193,10 +218,18 @@ impl Sink for View {
                 {
                     selected.push(frame.connection.number);
                 }
-                if let Some(Printer { report, out, .. }) = &mut self.printer {
+                if let Some(Printer {
+                    report,
+                    out,
+                    payloads,
+                    ..
+                }) = &mut self.printer
+                {
+                    let decoded = payload.as_ref().filter(|_| *payloads);
                     let item = FrameItem::Frame {
                         frame,
                         exchange: fact.exchange,
+                        payload: decoded.and_then(Lazy::get),
                         topic_unknown: verdict == Verdict::TopicUnknown,
                     };
                     report.put(&item, &mut out.lines);
@@ -235,6 +268,8 @@ struct Printer {
     link: bool,
     /// The report shows what is known of exchanges.
     exchanges: bool,
+    /// It shows decoded payloads.
+    payloads: bool,
 }
 
 enum Events {
@@ -275,6 +310,7 @@ impl Printer {
             events,
             link: print.link || source.is_any(),
             exchanges,
+            payloads: print.payloads,
         }
     }
 

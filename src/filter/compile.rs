@@ -290,7 +290,8 @@ impl<'a> Compiler<'a> {
 
     fn typed(&mut self, field: Cow<'static, Field>, span: &Range<usize>) -> Typed {
         match &*field.name {
-            "latency_ms" | "acked" => self.needs.exchange = true,
+            "latency_ms" => self.needs.exchange = true,
+            "acked" => (self.needs.exchange, self.needs.acked) = (true, true),
             "finding" => self.needs.findings = true,
             _ => {}
         }

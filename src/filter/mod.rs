@@ -50,10 +50,11 @@ mod value;
 pub use error::FilterError;
 pub use field::{Field, Kind};
 pub use fields::{all as fields, markdown};
-pub use value::Subject;
+pub use value::{Exchange, Subject};
 
 use jiff::tz::TimeZone;
 
+use crate::time::Timestamp;
 use node::Node;
 
 /// A compiled display filter.
@@ -63,6 +64,12 @@ pub struct Filter {
     needs: Needs,
 }
 
+/// A point in time as filters take it: `2026-01-31 10:15:00` in `zone`, RFC 3339, or
+/// seconds since 1970. The error says what was expected.
+pub fn time(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
+    literal::time(&syntax::Form::Word(text.to_owned()), zone)
+}
+
 /// What a filter asks of those who evaluate it, beyond the frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -70,6 +77,9 @@ pub struct Needs {
     pub payload: bool,
     /// The exchange of the frame: [`Subject::exchange`].
     pub exchange: bool,
+    /// Of the exchange, whether it was completed, which packets that open one do
+    /// not know.
+    pub acked: bool,
     /// The findings about the frame: [`Subject::findings`].
     pub findings: bool,
 }

@@ -7,6 +7,8 @@ use super::rules::{Format, Rule};
 use super::sparkplug::{self, Aliases};
 use super::value::Value;
 use super::{cbor, json, msgpack};
+use crate::frame::MQTTFrame;
+use crate::mqtt::{ControlPacket, PropertyValue, Text};
 
 /// A payload with what is known of it.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,29 @@ pub struct Message<'a> {
     pub is_whole: bool,
 }
 
+impl<'a> Message<'a> {
+    /// The payload of a PUBLISH; `None` for other packets, and if it is not known
+    /// where the payload begins.
+    pub fn of(frame: &'a MQTTFrame<'_>) -> Option<Self> {
+        let ControlPacket::Publish(publish) = &frame.packet else {
+            return None;
+        };
+        let len = publish.payload_len?;
+        let content_type = match publish.properties.find(CONTENT_TYPE) {
+            Some(PropertyValue::String(text)) => Some(text.bytes()),
+            _ => None,
+        };
+        Some(Self {
+            topic: frame.topic.or(publish.topic).map(Text::bytes),
+            content_type,
+            payload: publish.payload,
+            is_whole: publish.payload.len() as u64 == u64::from(len),
+        })
+    }
+}
+
+const CONTENT_TYPE: u32 = 0x03;
+
 /// A payload that was decoded, or that should be in a format and is not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
@@ -31,10 +56,20 @@ pub struct Decoded {
 }
 
 /// Decodes payloads: the first rule for a topic says how.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Decoder {
     rules: Vec<Rule>,
     aliases: Aliases,
+}
+
+/// Decodes where there is no doubt.
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new(vec![Rule {
+            topic: None,
+            format: Format::Auto,
+        }])
+    }
 }
 
 impl Decoder {

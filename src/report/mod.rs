@@ -42,6 +42,7 @@ mod layer;
 mod message;
 mod ndjson;
 pub mod overhead;
+mod payload;
 mod prefix;
 mod put;
 #[cfg(test)]
@@ -49,6 +50,7 @@ mod put;
 mod sample;
 mod secret;
 pub mod sessions;
+pub mod stats;
 mod text;
 mod utc;
 mod wrap;
@@ -58,6 +60,7 @@ use jiff::tz::TimeZone;
 use crate::event::Event;
 use crate::facts::ExchangeFact;
 use crate::frame::MQTTFrame;
+use crate::payload::Decoded;
 use crate::rules::FailOn;
 
 pub use csv::CSV;
@@ -178,6 +181,8 @@ pub enum FrameItem<'a> {
         exchange: Option<&'a ExchangeFact>,
         /// See above.
         topic_unknown: bool,
+        /// What its payload holds, if that is known and asked for.
+        payload: Option<&'a Decoded>,
     },
     /// Something that is not a frame.
     Event(&'a Event<'a>),
@@ -218,6 +223,7 @@ mod tests {
                     let topic_unknown = false;
                     let item = FrameItem::Frame {
                         frame,
+                        payload: None,
                         exchange: None,
                         topic_unknown,
                     };

@@ -13,13 +13,16 @@ use super::json::{self, Object, key};
 use super::prefix::Prefixes;
 use super::secret::{AUTHENTICATION_DATA, MASK};
 use super::utc::Utc;
-use super::{Format, FrameItem, FrameNeeds, Frames, Options, Report, escape, layer, message, put};
+use super::{
+    Format, FrameItem, FrameNeeds, Frames, Options, Report, escape, layer, message, payload, put,
+};
 use crate::event::{Event, EventKind};
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::mqtt::packet::{Connect, Publish, Subscription, Will};
 use crate::mqtt::{
     ControlPacket, Defect, FixedHeader, Properties, PropertyValue, Text, Version, reason,
 };
+use crate::payload::Decoded;
 
 /// `--format ndjson`
 pub static NDJSON: Format<Frames> = Format {
@@ -53,8 +56,9 @@ impl Report<Frames> for Ndjson {
             FrameItem::Frame {
                 frame,
                 topic_unknown,
+                payload,
                 ..
-            } => self.frame(frame, topic_unknown, out),
+            } => self.frame(frame, topic_unknown, payload, out),
             FrameItem::Event(event) => self.event(event, out),
             FrameItem::LinkHeader(_) => {}
         }
@@ -62,7 +66,13 @@ impl Report<Frames> for Ndjson {
 }
 
 impl Ndjson {
-    fn frame(&mut self, frame: &MQTTFrame<'_>, topic_unknown: bool, out: &mut Vec<u8>) {
+    fn frame(
+        &mut self,
+        frame: &MQTTFrame<'_>,
+        topic_unknown: bool,
+        decoded: Option<&Decoded>,
+        out: &mut Vec<u8>,
+    ) {
         let header = frame.header;
         let mut object = Object::open(out);
         if let Some(file) = self.options.file(frame.last) {
@@ -95,6 +105,7 @@ impl Ndjson {
         Packet {
             frame,
             topic_unknown,
+            decoded,
             show_secrets: self.options.show_secrets,
         }
         .put(&mut object);
@@ -189,6 +200,7 @@ fn put_connection(connection: &Connection, direction: Direction, out: &mut Vec<u
 struct Packet<'a> {
     frame: &'a MQTTFrame<'a>,
     topic_unknown: bool,
+    decoded: Option<&'a Decoded>,
     show_secrets: bool,
 }
 
@@ -309,6 +321,13 @@ impl Packet<'_> {
         object.flag(key!("topic_unknown"), self.topic_unknown);
         object.optional(key!("topic_alias"), publish.topic_alias);
         put_payload(publish.payload, publish.payload_len, object);
+        match self.decoded.map(|decoded| &decoded.value) {
+            Some(Ok(value)) => {
+                object.value(key!("payload_decoded"), |out| payload::json(value, out));
+            }
+            Some(Err(fault)) => object.string(key!("payload_error"), &fault.to_string()),
+            None => {}
+        }
     }
 
     fn reason(&self, code: Option<u8>, object: &mut Object<'_>) {

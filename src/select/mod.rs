@@ -21,6 +21,7 @@
 //! | QoS | PUBLISH with that QoS, and what answers it; nothing else |
 //! | type | the frame itself |
 //! | client, connection | everything on it |
+//! | display filter | each control packet alone |
 //!
 //! When nobody can tell the topic of a frame, because the capture lacks its
 //! bytes, the PUBLISH that it answers or the one that set its alias, the
@@ -30,17 +31,24 @@
 //! ([`crate::facts::ExchangeFact`]).
 
 mod about;
+mod foresight;
 mod unmatched;
 
+use std::sync::Arc;
+
 use crate::event::{Event, EventKind};
-use crate::facts::{FrameFact, Needs};
+use crate::facts::{ExchangeFact, FrameFact, Needs, Role};
+use crate::filter::{Exchange, Filter, Subject};
 use crate::frame::MQTTFrame;
 use crate::layer::Note;
 use crate::mqtt::topic::TopicFilter;
 use crate::mqtt::{ControlPacket, PacketType};
+use crate::payload;
+use crate::time::Timestamp;
 
 use about::{About, Topicality};
 
+pub use foresight::Foresight;
 pub use unmatched::{Criterion, There, Unmatched};
 
 /// What was asked for. Empty lists ask for everything.
@@ -56,6 +64,8 @@ pub struct Selection {
     pub qos: Vec<u8>,
     /// Numbers of connections.
     pub connections: Vec<u64>,
+    /// A display filter.
+    pub filter: Option<Arc<Filter>>,
 }
 
 impl Selection {
@@ -66,11 +76,19 @@ impl Selection {
             && self.types.is_empty()
             && self.qos.is_empty()
             && self.connections.is_empty()
+            && self.filter.is_none()
+    }
+
+    /// Whether its display filter looks into payloads.
+    pub fn needs_payloads(&self) -> bool {
+        let filter = self.filter.as_ref().map(|filter| filter.needs());
+        filter.is_some_and(|needs| needs.payload)
     }
 
     /// Whether it asks for only some of the frames of a connection.
     fn parts_connections(&self) -> bool {
         !(self.topics.is_empty() && self.qos.is_empty() && self.types.is_empty())
+            || self.filter.is_some()
     }
 }
 
@@ -99,6 +117,10 @@ pub struct Selector {
     selection: Selection,
     /// What exchanges are about, by [`First::slot`](crate::facts::First::slot).
     about: Vec<About>,
+    /// When the capture began, for the display filter.
+    origin: Option<Timestamp>,
+    /// What an earlier reading of the capture found out, for the display filter.
+    foresight: Foresight,
 }
 
 impl Selector {
@@ -107,18 +129,35 @@ impl Selector {
         Self {
             selection,
             about: Vec::new(),
+            origin: None,
+            foresight: Foresight::default(),
         }
+    }
+
+    /// The same, with what an earlier reading of the capture found out.
+    pub fn with_foresight(self, foresight: Foresight) -> Self {
+        Self { foresight, ..self }
+    }
+
+    /// The next packet was captured at this time. Wants at least the first of the
+    /// capture.
+    #[inline]
+    pub fn packet(&mut self, time: Timestamp) {
+        self.origin.get_or_insert(time);
     }
 
     /// What it has to know of frames.
     pub fn needs(&self) -> Needs {
         let asked = &self.selection;
-        Needs::EXCHANGES.when(!asked.topics.is_empty() || !asked.qos.is_empty())
+        let filter = asked.filter.as_ref().map(|filter| filter.needs());
+        let exchanges = !asked.topics.is_empty() || !asked.qos.is_empty();
+        Needs::EXCHANGES.when(exchanges || filter.is_some_and(|needs| needs.exchange))
     }
 
     /// Whether a frame was asked for. Wants every frame of the capture, in
-    /// order: what is hidden now may be answered by what comes later.
-    pub fn frame(&mut self, fact: &FrameFact<'_>) -> Verdict {
+    /// order: what is hidden now may be answered by what comes later. `payload` is
+    /// its payload, for a display filter that needs it.
+    pub fn frame(&mut self, fact: &FrameFact<'_>, payload: Option<&payload::Lazy<'_>>) -> Verdict {
         let frame = fact.frame;
         let asked = &self.selection;
         if asked.is_empty() {
@@ -137,7 +176,48 @@ impl Selector {
         if !asked.types.is_empty() && !asked.types.contains(&frame.header.packet_type()) {
             return Verdict::Hidden;
         }
-        verdict
+        match &asked.filter {
+            Some(filter) if verdict.is_shown() && !self.passes(filter, fact, payload) => {
+                Verdict::Hidden
+            }
+            _ => verdict,
+        }
+    }
+
+    fn passes(
+        &self,
+        filter: &Filter,
+        fact: &FrameFact<'_>,
+        payload: Option<&payload::Lazy<'_>>,
+    ) -> bool {
+        filter.matches(&Subject {
+            frame: fact.frame,
+            origin: self.origin,
+            payload,
+            exchange: match fact.exchange {
+                Some(exchange) if filter.needs().exchange => self.exchange(exchange, fact.frame),
+                _ => Exchange::default(),
+            },
+            findings: self.foresight.findings(fact.frame.last),
+        })
+    }
+
+    /// What is known of an exchange: of one that ends here, everything; of others,
+    /// what an earlier reading saw.
+    fn exchange(&self, exchange: &ExchangeFact, frame: &MQTTFrame<'_>) -> Exchange {
+        if exchange.role == Role::Completes {
+            return Exchange {
+                latency: exchange.since_first(frame),
+                acked: Some(true),
+            };
+        }
+        let latency = exchange
+            .first
+            .and_then(|first| self.foresight.completed(first.number));
+        Exchange {
+            latency,
+            acked: self.foresight.is_known().then_some(latency.is_some()),
+        }
     }
 
     /// Whether an event is shown.

@@ -89,10 +89,12 @@ impl Said {
             started: Timestamp::default(),
             received: Default::default(),
         };
-        self.selector.frame(&FrameFact {
+        let exchange = self.tracker.place(&frame);
+        let fact = FrameFact {
             frame: &frame,
-            exchange: self.tracker.place(&frame).as_ref(),
-        })
+            exchange: exchange.as_ref(),
+        };
+        self.selector.frame(&fact, None)
     }
 
     fn publish(&mut self, from: Direction, qos: u8, id: u16, topic: &str) -> Verdict {

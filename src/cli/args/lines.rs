@@ -56,8 +56,9 @@ pub(crate) struct Lines {
     pub(crate) absolute: bool,
 
     /// Keep this many bytes of each payload for printing; the rest is counted
-    #[arg(long, value_name = "N|all", default_value = "4096", value_parser = value::payload)]
-    pub(crate) payload: u32,
+    /// [default: 4096; 1 MiB where payloads are decoded]
+    #[arg(long, value_name = "N|all", value_parser = value::payload)]
+    pub(crate) payload: Option<u32>,
 
     /// Print passwords, which otherwise appear as ***
     #[arg(long)]

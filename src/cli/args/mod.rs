@@ -1,7 +1,7 @@
 //! Groups of options, each a struct that a command flattens into its own.
 //!
 //! ```text
-//! read      Input Live Packets Selecting Lines Saving Watching Output
+//! read      Input Live Packets Selecting Lines Decoding Saving Watching Output
 //! check     Captures (Input Live Packets) Selecting Watching Output, its own
 //! overhead  Captures                                Watching Output, its own
 //! ```
@@ -17,6 +17,7 @@
 //! tcpdump -U -s 0 -w - | mqttdump -l -r -
 //! ```
 
+mod decoding;
 mod input;
 mod lines;
 mod output;
@@ -25,6 +26,7 @@ mod selecting;
 pub(crate) mod value;
 mod watching;
 
+pub(crate) use decoding::Decoding;
 pub(crate) use input::{Captures, Input, Live, PacketDirection, Packets};
 pub(crate) use lines::Lines;
 pub(crate) use output::Output;

@@ -1,6 +1,10 @@
 //! Which control packets are wanted.
 
+use std::sync::Arc;
+
 use clap::{ArgAction, Args};
+use jiff::tz::TimeZone;
+use mqttdump::filter::Filter;
 use mqttdump::mqtt::PacketType;
 use mqttdump::mqtt::topic::TopicFilter;
 use mqttdump::select::Selection;
@@ -52,6 +56,15 @@ pub(crate) struct Selecting {
     #[command(flatten)]
     pub(crate) connections: Connections,
 
+    /// Select control packets by a display filter in Wireshark's language
+    ///
+    /// For example `mqtt.topic contains "temp" && mqtt.qos > 0`, or
+    /// `topic ~ "plant/+/temp" and payload.json.value > 80`. `mqttdump fields`
+    /// lists the fields: those of Wireshark, and the keys of the NDJSON format. The
+    /// filter is evaluated for each control packet.
+    #[arg(short = 'Y', long = "display-filter", value_name = "EXPRESSION")]
+    pub(crate) display_filter: Option<String>,
+
     /// Select messages of these topics, with wildcards as in a subscription.
     /// Repeatable
     ///
@@ -81,8 +94,9 @@ pub(crate) struct Selecting {
 }
 
 impl Selecting {
-    /// The selection, or why it is not one.
-    pub(crate) fn selection(&self) -> Result<Selection, String> {
+    /// The selection, or why it is not one. Times of the display filter without a
+    /// zone are in `zone`.
+    pub(crate) fn selection(&self, zone: &TimeZone) -> Result<Selection, String> {
         let topics = self
             .topic
             .iter()
@@ -91,8 +105,17 @@ impl Selecting {
                     .map_err(|why| format!("--topic {filter:?} is not a topic filter: {why}"))
             })
             .collect::<Result<_, _>>()?;
+        let filter = match &self.display_filter {
+            Some(text) => Some(
+                Filter::with_zone(text, zone)
+                    .map(Arc::new)
+                    .map_err(|error| format!("-Y: {error}"))?,
+            ),
+            None => None,
+        };
         Ok(Selection {
             topics,
+            filter,
             types: self.types.clone(),
             qos: self.qos.clone(),
             ..self.connections.selection()

@@ -21,7 +21,9 @@ use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::mqtt::packet::{Connack, Connect, Publish};
 use crate::mqtt::{ControlPacket, PacketType, Properties, PropertyValue, Version};
 use crate::packet::PacketRef;
+use crate::payload::Decoded;
 use crate::report::escape::{self, Within};
+use crate::report::payload;
 use crate::report::{message, put, wrap};
 use crate::time::Timestamp;
 
@@ -60,6 +62,7 @@ impl TextReport {
         frame: &MQTTFrame<'_>,
         exchange: Option<&ExchangeFact>,
         topic_unknown: bool,
+        decoded: Option<&Decoded>,
         out: &mut Vec<u8>,
     ) {
         let mut compact = std::mem::take(&mut self.compact);
@@ -84,7 +87,7 @@ impl TextReport {
         let columns = escape::columns(tail.as_bytes());
         let kept = if columns <= line.left / 2 { columns } else { 0 };
         line.left -= kept;
-        line.packet(frame, exchange, topic);
+        line.packet(frame, exchange, topic, decoded);
         line.left += kept;
         line.plain();
         if !tail.is_empty() {
@@ -264,6 +267,7 @@ impl Line<'_> {
         frame: &MQTTFrame<'_>,
         exchange: Option<&ExchangeFact>,
         topic: Option<&[u8]>,
+        decoded: Option<&Decoded>,
     ) {
         let latency = exchange
             .filter(|exchange| exchange.asked != frame.direction || exchange.is_message())
@@ -274,7 +278,7 @@ impl Line<'_> {
             ControlPacket::Pingresp => self.latency(latency),
             ControlPacket::Connect(connect) => self.connect(connect),
             ControlPacket::Connack(connack) => self.connack(frame, connack, latency),
-            ControlPacket::Publish(publish) => self.publish(frame, publish),
+            ControlPacket::Publish(publish) => self.publish(frame, publish, decoded),
             ControlPacket::Puback(ack)
             | ControlPacket::Pubrec(ack)
             | ControlPacket::Pubrel(ack)
@@ -380,7 +384,7 @@ impl Line<'_> {
         self.latency(latency);
     }
 
-    fn publish(&mut self, frame: &MQTTFrame<'_>, publish: &Publish<'_>) {
+    fn publish(&mut self, frame: &MQTTFrame<'_>, publish: &Publish<'_>, decoded: Option<&Decoded>) {
         let header = frame.header;
         let mut after = Vec::new();
         for (is, word) in [
@@ -418,6 +422,12 @@ impl Line<'_> {
         let start = self.out.len();
         // Two quotes and the ellipsis come on top.
         let columns = self.left - 3;
+        if let Some(decoded) = decoded {
+            payload::preview(decoded, Some(columns), self.out);
+            let used = escape::columns(self.out.get(start..).unwrap_or_default());
+            self.left = self.left.saturating_sub(used);
+            return;
+        }
         escape::quoted_within(publish.payload, Within::Payload, columns, self.out);
         let length = publish.payload_len.unwrap_or_default();
         if (publish.payload.len() as u64) < u64::from(length)
@@ -648,6 +658,7 @@ mod tests {
         sample.with(|frame| {
             let item = FrameItem::Frame {
                 frame,
+                payload: None,
                 exchange,
                 topic_unknown: false,
             };

@@ -14,7 +14,9 @@ use super::summary::{CLEAN_START, clean_start_name, is_bridge, put_code};
 use crate::frame::MQTTFrame;
 use crate::mqtt::packet::{Connack, Connect, Publish, Subscription, Will};
 use crate::mqtt::{ControlPacket, Properties, PropertyValue, Text, Version};
+use crate::payload::Decoded;
 use crate::report::escape;
+use crate::report::payload;
 use crate::report::put;
 use crate::report::secret::{AUTHENTICATION_DATA, MASK};
 
@@ -29,7 +31,12 @@ pub(super) struct How {
 }
 
 /// Appends the lines of a frame.
-pub(super) fn fields(frame: &MQTTFrame<'_>, how: How, out: &mut Vec<u8>) {
+pub(super) fn fields(
+    frame: &MQTTFrame<'_>,
+    decoded: Option<&Decoded>,
+    how: How,
+    out: &mut Vec<u8>,
+) {
     let How {
         everything,
         sequence_numbers,
@@ -43,6 +50,9 @@ pub(super) fn fields(frame: &MQTTFrame<'_>, how: How, out: &mut Vec<u8>) {
     };
     lines.header();
     lines.packet();
+    if let Some(decoded) = decoded {
+        lines.decoded(decoded);
+    }
     lines.state();
     lines.connection();
     if everything {
@@ -260,6 +270,19 @@ impl Lines<'_, '_> {
                 out.push(b')');
             }
         });
+    }
+
+    /// What the payload holds, as a tree, or why it cannot be read.
+    fn decoded(&mut self, decoded: &Decoded) {
+        match &decoded.value {
+            Ok(value) => {
+                self.line("payload as ", |out| {
+                    out.extend_from_slice(decoded.format.as_bytes());
+                });
+                payload::tree(value, "\t    ", self.out);
+            }
+            Err(_) => self.line("payload ", |out| payload::preview(decoded, None, out)),
+        }
     }
 
     fn subscription(&mut self, subscription: Subscription<'_>) {

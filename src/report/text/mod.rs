@@ -28,6 +28,7 @@ use crate::facts::ExchangeFact;
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::mqtt::{FixedHeader, PacketType};
 use crate::packet::PacketRef;
+use crate::payload::Decoded;
 use crate::time::Timestamp;
 use anstyle::AnsiColor;
 use clock::{Clock, Fraction};
@@ -189,7 +190,8 @@ impl Report<Frames> for TextReport {
                 frame,
                 exchange,
                 topic_unknown,
-            } => self.frame(frame, exchange, topic_unknown, out),
+                payload,
+            } => self.frame(frame, exchange, topic_unknown, payload, out),
             FrameItem::Event(event) => self.event(event, out),
             FrameItem::LinkHeader(text) => {
                 self.link_header.clear();
@@ -205,6 +207,7 @@ impl TextReport {
         frame: &MQTTFrame<'_>,
         exchange: Option<&ExchangeFact>,
         topic_unknown: bool,
+        decoded: Option<&Decoded>,
         out: &mut Vec<u8>,
     ) {
         if self.detail == Detail::Notation {
@@ -213,8 +216,8 @@ impl TextReport {
             return;
         }
         match self.style {
-            Style::Compact => self.compact_frame(frame, exchange, topic_unknown, out),
-            Style::Line => self.line(frame, topic_unknown, out),
+            Style::Compact => self.compact_frame(frame, exchange, topic_unknown, decoded, out),
+            Style::Line => self.line(frame, topic_unknown, decoded, out),
         }
         if self.detail >= Detail::Fields {
             let how = How {
@@ -222,7 +225,7 @@ impl TextReport {
                 sequence_numbers: self.sequence_numbers,
                 show_secrets: self.show_secrets,
             };
-            fields::fields(frame, how, out);
+            fields::fields(frame, decoded, how, out);
         }
         if let Some(how) = self.dump {
             let masked = match self.show_secrets {
@@ -234,7 +237,13 @@ impl TextReport {
         }
     }
 
-    fn line(&mut self, frame: &MQTTFrame<'_>, topic_unknown: bool, out: &mut Vec<u8>) {
+    fn line(
+        &mut self,
+        frame: &MQTTFrame<'_>,
+        topic_unknown: bool,
+        decoded: Option<&Decoded>,
+        out: &mut Vec<u8>,
+    ) {
         let start = out.len();
         self.begin_line(frame.last, frame.time, out);
         self.prefixes
@@ -244,7 +253,7 @@ impl TextReport {
             out.extend_from_slice(b" ?");
         }
         let Some(width) = self.width else {
-            summary::summary(frame, Preview::Whole, self.show_secrets, out);
+            summary::summary(frame, decoded, Preview::Whole, self.show_secrets, out);
             summary::tail(frame, self.paint.as_ref(), out);
             out.push(b'\n');
             return;
@@ -256,7 +265,7 @@ impl TextReport {
             start: start + invisible,
             tail: escape::columns(&self.tail).saturating_sub(tail_invisible),
         };
-        summary::summary(frame, preview, self.show_secrets, out);
+        summary::summary(frame, decoded, preview, self.show_secrets, out);
         out.extend_from_slice(&self.tail);
         out.push(b'\n');
     }

@@ -6,7 +6,9 @@ use crate::mqtt::packet::{
     Ack, Connack, Connect, Publish, Suback, Subscribe, Unsuback, Unsubscribe,
 };
 use crate::mqtt::{ControlPacket, PacketType, Properties, PropertyValue, Text, Version, reason};
+use crate::payload::Decoded;
 use crate::report::escape::{self, Within};
+use crate::report::payload;
 use crate::report::put;
 
 /// A preview narrower than this goes on in the next row of the terminal.
@@ -60,6 +62,7 @@ impl Preview {
 /// Appends the fields of the packet, each with a space before it.
 pub(super) fn summary(
     frame: &MQTTFrame<'_>,
+    decoded: Option<&Decoded>,
     preview: Preview,
     show_secrets: bool,
     out: &mut Vec<u8>,
@@ -74,7 +77,7 @@ pub(super) fn summary(
         ControlPacket::Reserved | ControlPacket::Pingreq | ControlPacket::Pingresp => {}
         ControlPacket::Connect(connect) => line.connect(connect, show_secrets),
         ControlPacket::Connack(connack) => line.connack(connack),
-        ControlPacket::Publish(publish) => line.publish(frame, publish, preview),
+        ControlPacket::Publish(publish) => line.publish(frame, publish, decoded, preview),
         ControlPacket::Puback(ack)
         | ControlPacket::Pubrec(ack)
         | ControlPacket::Pubrel(ack)
@@ -208,7 +211,13 @@ impl Line<'_> {
         self.reason(connack.code, connack.properties);
     }
 
-    fn publish(&mut self, frame: &MQTTFrame<'_>, publish: &Publish<'_>, preview: Preview) {
+    fn publish(
+        &mut self,
+        frame: &MQTTFrame<'_>,
+        publish: &Publish<'_>,
+        decoded: Option<&Decoded>,
+        preview: Preview,
+    ) {
         if frame.header.retain() {
             self.word("retain");
         }
@@ -242,6 +251,11 @@ impl Line<'_> {
             return;
         }
         self.out.push(b' ');
+        if let Some(decoded) = decoded.filter(|decoded| decoded.value.is_ok()) {
+            let columns = Some(preview.columns(self.out)).filter(|&columns| columns < usize::MAX);
+            payload::preview(decoded, columns, self.out);
+            return;
+        }
         match preview.columns(self.out) {
             usize::MAX => escape::payload(publish.payload, self.out),
             columns => {
@@ -253,6 +267,10 @@ impl Line<'_> {
             && !self.out.ends_with(escape::ELLIPSIS)
         {
             self.out.extend_from_slice(escape::ELLIPSIS);
+        }
+        if let Some(decoded) = decoded {
+            self.out.push(b' ');
+            payload::preview(decoded, None, self.out);
         }
     }
 

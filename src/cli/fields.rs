@@ -1,0 +1,58 @@
+//! `mqttdump fields`: the fields of `-Y`.
+
+use clap::Args;
+use mqttdump::filter;
+
+use super::command::{Command, Exit};
+use super::output;
+use super::stop::Stop;
+use super::surroundings::Surroundings;
+
+/// Options of `fields`.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct FieldsArgs {
+    /// List only fields whose name or description holds this word
+    #[arg(value_name = "WORD", help_heading = "Input")]
+    word: Option<String>,
+}
+
+impl Command for FieldsArgs {
+    const NAME: &'static str = "fields";
+    const ABOUT: &'static str = "List the fields of display filters (-Y)";
+    const USAGE: &'static str = "mqttdump fields [WORD]";
+    const EXAMPLES: &'static [(&'static str, &'static str)] = &[
+        ("mqttdump fields", "list the fields"),
+        (
+            "mqttdump fields reason",
+            "those that have to do with reasons",
+        ),
+    ];
+    const SHORT_HELP: &'static [&'static str] = &[];
+
+    fn run(self, _around: &Surroundings<'_>) -> Result<Exit, Stop> {
+        output::print(list(self.word.as_deref()).as_bytes())?;
+        Ok(Exit::Success)
+    }
+}
+
+/// Name, type and description, one field a line.
+fn list(word: Option<&str>) -> String {
+    let word = word.unwrap_or_default().to_lowercase();
+    let fields: Vec<_> = filter::fields()
+        .iter()
+        .filter(|field| field.name.contains(&word) || field.help.to_lowercase().contains(&word))
+        .collect();
+    let width =
+        |of: fn(&filter::Field) -> usize| fields.iter().map(|field| of(field)).max().unwrap_or(0);
+    let (names, kinds) = (
+        width(|field| field.name.len()),
+        width(|field| field.kind.name().len()),
+    );
+    fields
+        .iter()
+        .map(|field| {
+            let kind = field.kind.name();
+            format!("{:names$}  {kind:kinds$}  {}\n", field.name, field.help)
+        })
+        .collect()
+}

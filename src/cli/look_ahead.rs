@@ -1,0 +1,107 @@
+//! Reads a capture once before it is read for a display filter that asks how
+//! exchanges end, or what rules find about packets: that comes later than the
+//! packets themselves.
+
+use mqttdump::facts::{self, Fact, Needs, Sink};
+use mqttdump::rules::{self, Judge};
+use mqttdump::select::{Foresight, Selection};
+
+use super::driver::{Driver, Job, Trouble};
+use super::source::Source;
+use super::stop::Stop;
+
+/// What an earlier reading of the capture finds out for the selection; nothing, if
+/// the selection does not ask.
+pub(crate) fn look_ahead(
+    driver: &mut Driver<'_>,
+    source: &Source,
+    selection: &Selection,
+) -> Result<Foresight, Stop> {
+    let needs = selection.filter.as_ref().map(|filter| filter.needs());
+    let needs = needs.unwrap_or_default();
+    if !needs.exchange && !needs.findings {
+        return Ok(Foresight::default());
+    }
+    if !source.can_be_read_twice() {
+        // An answer says how long it took; that is all that can be known.
+        return match needs.findings || needs.acked {
+            true => Err(Stop::Failed(
+                "-Y: acked and finding are known only when the whole capture was read: \
+                 read a file instead of a pipe or an interface"
+                    .into(),
+            )),
+            false => Ok(Foresight::default()),
+        };
+    }
+    let judge = needs
+        .findings
+        .then(|| Judge::new(rules::Options::default()));
+    let mut job = LookAhead {
+        sinks: Sinks {
+            foresight: Foresight::default(),
+            judge,
+        },
+    };
+    driver.read(source, &mut job)?;
+    job.take_findings();
+    Ok(job.sinks.foresight)
+}
+
+struct LookAhead {
+    sinks: Sinks,
+}
+
+struct Sinks {
+    foresight: Foresight,
+    judge: Option<Judge>,
+}
+
+impl LookAhead {
+    fn take_findings(&mut self) {
+        if let Some(judge) = &mut self.sinks.judge {
+            judge.take_arisen();
+            for finding in judge.take_finished() {
+                self.sinks
+                    .foresight
+                    .found(finding.rule.id, &finding.packets);
+            }
+        }
+    }
+}
+
+impl Sink for Sinks {
+    fn needs(&self) -> Needs {
+        self.foresight.needs() | self.judge.needs()
+    }
+
+    fn fact(&mut self, fact: Fact<'_>) {
+        self.foresight.fact(fact);
+        self.judge.fact(fact);
+    }
+
+    fn finish(&mut self) {
+        self.judge.finish();
+    }
+}
+
+impl Job for LookAhead {
+    type Sink = Sinks;
+
+    fn sink(&mut self) -> &mut Sinks {
+        &mut self.sinks
+    }
+
+    fn options(&self) -> facts::Options {
+        rules::Options::default().facts()
+    }
+
+    fn settle(&mut self) -> Result<(), Stop> {
+        self.take_findings();
+        Ok(())
+    }
+
+    // The reading that follows reports it.
+    fn trouble(&mut self, _: &Trouble) -> bool {
+        true
+    }
+}

@@ -1,0 +1,302 @@
+//! `mqttdump stats`: counts, bytes and rates.
+
+use std::io;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use mqttdump::facts::{Fact, Needs, Sink};
+use mqttdump::packet::CapturedPacket;
+use mqttdump::payload::{Decoder, Lazy, Message};
+use mqttdump::report::stats::{STATS_REPORTS, StatsFormat, StatsOptions};
+use mqttdump::select::Selector;
+use mqttdump::stats::{By, Order, Stats, Table};
+use mqttdump::time::Timestamp;
+
+use super::args::value;
+use super::args::{Captures, Output as OutputArgs, Selecting, Watching};
+use super::command::{Command, Exit};
+use super::driver::{Driver, Job};
+use super::look_ahead::look_ahead;
+use super::output::Output;
+use super::reading::{DECODED_PAYLOAD, Reading, Verb};
+use super::stop::Stop;
+use super::surroundings::Surroundings;
+
+/// Options of `stats`.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    captures: Captures,
+
+    #[command(flatten)]
+    selecting: Selecting,
+
+    #[command(flatten)]
+    counting: Counting,
+
+    #[command(flatten)]
+    watching: Watching,
+
+    #[command(flatten)]
+    output: OutputArgs,
+
+    /// Output format
+    #[arg(long, value_name = "FORMAT", help_heading = "Output", default_value = "text",
+          value_parser = value::formats(STATS_REPORTS.iter().map(|format| (format.name, format.help))))]
+    format: String,
+}
+
+/// What is counted, and how.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Counting")]
+struct Counting {
+    /// What messages are counted by
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = ByArg::Topic)]
+    by: ByArg,
+
+    /// A table for each period of capture time: 500ms, 10s, 5m, 1h
+    ///
+    /// Live on a terminal the table is drawn in place, each second unless this says
+    /// otherwise.
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    every: Option<Duration>,
+
+    /// Rows to print; the others are joined
+    #[arg(long, value_name = "N", value_parser = value::count)]
+    top: Option<u64>,
+
+    /// Order of the rows, the greatest first
+    #[arg(long, value_name = "COLUMN", value_enum, default_value_t = OrderArg::Messages)]
+    sort: OrderArg,
+}
+
+/// What messages are counted by.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum ByArg {
+    /// Topic of PUBLISH packets
+    #[default]
+    Topic,
+    /// Client identifier
+    Client,
+    /// Packet type
+    Type,
+    /// QoS of PUBLISH packets
+    Qos,
+    /// TCP connection
+    Connection,
+}
+
+/// What rows are ordered by.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum OrderArg {
+    /// Messages
+    #[default]
+    Messages,
+    /// Bytes
+    Bytes,
+    /// Payload bytes
+    Payload,
+    /// What they are counted by, the least first
+    Key,
+}
+
+impl Command for StatsArgs {
+    const NAME: &'static str = "stats";
+    const ABOUT: &'static str = "Count messages, bytes and rates by topic, client or type";
+    const DESCRIPTION: &'static str = "\
+Counts control packets by topic, client, type, QoS or connection: messages, their bytes, payload bytes, rates, \
+RETAIN and DUP, the median and 99th percentile of their sizes, the first and the last.";
+    const USAGE: &'static str = "mqttdump stats [OPTIONS] FILE...";
+    const EXAMPLES: &'static [(&'static str, &'static str)] = &[
+        ("mqttdump stats capture.pcap", "messages by topic"),
+        (
+            "mqttdump stats --by client --sort bytes --top 10 a.pcap",
+            "the ten clients with the most bytes",
+        ),
+        (
+            "mqttdump stats --by type --every 1s --format csv a.pcap",
+            "over time",
+        ),
+        ("mqttdump stats -i eth0", "live, in place"),
+    ];
+    const SHORT_HELP: &'static [&'static str] = &[
+        "by",
+        "every",
+        "top",
+        "sort",
+        "format",
+        "topic",
+        "client",
+        "filter",
+        "interface",
+    ];
+
+    fn run(self, around: &Surroundings<'_>) -> Result<Exit, Stop> {
+        run(self, around)
+    }
+}
+
+fn run(args: StatsArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
+    let verb = Verb {
+        command: StatsArgs::NAME,
+        verb: "count",
+    };
+    let mut reading = Reading::of_command(
+        &args.captures,
+        &args.watching,
+        None,
+        &args.output,
+        around,
+        verb,
+    )?;
+    reading.selection = args.selecting.selection(&reading.zone)?;
+    reading.allow_empty = args.selecting.connections.allow_empty;
+    let selection = reading.selection.clone();
+    if selection.needs_payloads() {
+        reading.engine.payload = DECODED_PAYLOAD;
+    }
+    let format = STATS_REPORTS
+        .iter()
+        .find(|format| format.name == args.format)
+        .ok_or_else(|| "--format: no such format".to_owned())?;
+    let in_place = around.stdout_terminal && reading.watch.endless && args.format == "text";
+    let every = args
+        .counting
+        .every
+        .or(in_place.then(|| Duration::from_secs(1)));
+    let by = match args.counting.by {
+        ByArg::Topic => By::Topic,
+        ByArg::Client => By::Client,
+        ByArg::Type => By::Type,
+        ByArg::Qos => By::Qos,
+        ByArg::Connection => By::Connection,
+    };
+    let mut driver = Driver::new(&reading)?;
+    let mut out = Output::new(io::stdout().lock(), reading.line_buffered);
+    let mut whole = true;
+    for (index, source) in reading.captures.iter().enumerate() {
+        let foresight = look_ahead(&mut driver, source, &selection)?;
+        let options = StatsOptions {
+            by,
+            file: (reading.captures.len() > 1).then(|| source.name()),
+            periods: every.is_some(),
+        };
+        if index == 0 {
+            (format.begin)(&options, &mut out.lines);
+        }
+        let mut job = StatsJob {
+            counter: Counter {
+                selector: (!selection.is_empty())
+                    .then(|| Selector::new(selection.clone()).with_foresight(foresight)),
+                decoder: Decoder::default(),
+                stats: Stats::new(by, every),
+            },
+            printer: Printer {
+                format,
+                options,
+                order: match args.counting.sort {
+                    OrderArg::Messages => Order::Messages,
+                    OrderArg::Bytes => Order::Bytes,
+                    OrderArg::Payload => Order::Payload,
+                    OrderArg::Key => Order::Key,
+                },
+                top: args.counting.top.and_then(|top| usize::try_from(top).ok()),
+                in_place,
+                out: &mut out,
+            },
+        };
+        whole &= driver.read(source, &mut job)?.whole;
+        job.settle()?;
+        let rest = job.counter.stats.rest();
+        job.printer.put(rest)?;
+    }
+    out.flush()?;
+    Ok(Exit::success(whole && driver.finish()))
+}
+
+/// Counts what was selected.
+struct Counter {
+    selector: Option<Selector>,
+    decoder: Decoder,
+    stats: Stats,
+}
+
+impl Sink for Counter {
+    fn needs(&self) -> Needs {
+        let needs = self.selector.as_ref().map(Selector::needs);
+        needs.unwrap_or(Needs::NONE)
+    }
+
+    fn fact(&mut self, fact: Fact<'_>) {
+        let Fact::Frame(fact) = fact else { return };
+        if let Some(selector) = &mut self.selector {
+            let message = Message::of(fact.frame);
+            if let Some(message) = &message {
+                self.decoder.observe(message);
+            }
+            let payload = message.map(|message| Lazy::new(&self.decoder, message));
+            if !selector.frame(&fact, payload.as_ref()).is_shown() {
+                return;
+            }
+        }
+        self.stats.frame(fact.frame);
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.stats.tick(now);
+    }
+}
+
+struct StatsJob<'a> {
+    counter: Counter,
+    printer: Printer<'a>,
+}
+
+struct Printer<'a> {
+    format: &'static StatsFormat,
+    options: StatsOptions,
+    order: Order,
+    top: Option<usize>,
+    /// Draw each table over the one before.
+    in_place: bool,
+    out: &'a mut Output<io::StdoutLock<'static>>,
+}
+
+/// Cursor to the top left, and everything below it cleared.
+const HOME: &[u8] = b"\x1b[H\x1b[J";
+
+impl Printer<'_> {
+    fn put(&mut self, mut table: Table) -> Result<(), Stop> {
+        table.order(self.order, self.top);
+        if self.in_place {
+            self.out.lines.extend_from_slice(HOME);
+        }
+        (self.format.put)(&table, &self.options, &mut self.out.lines);
+        Ok(self.out.settle()?)
+    }
+}
+
+impl Job for StatsJob<'_> {
+    type Sink = Counter;
+
+    fn sink(&mut self) -> &mut Counter {
+        &mut self.counter
+    }
+
+    fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
+        if let (Some(packet), Some(selector)) = (packet, &mut self.counter.selector) {
+            selector.packet(packet.time);
+        }
+    }
+
+    fn settle(&mut self) -> Result<(), Stop> {
+        let done: Vec<_> = self.counter.stats.finished().collect();
+        done.into_iter()
+            .try_for_each(|table| self.printer.put(table))
+    }
+
+    fn flush(&mut self) -> Result<(), Stop> {
+        self.settle()?;
+        Ok(self.printer.out.flush()?)
+    }
+}

@@ -1,0 +1,111 @@
+//! A table for a reader.
+
+use std::fmt::Write as _;
+
+use super::{StatsFormat, StatsOptions};
+use crate::report::escape::{self, Within};
+use crate::report::utc::Utc;
+use crate::stats::{Row, Table};
+use crate::time::Timestamp;
+
+/// `stats --format text`
+pub(super) static TEXT: StatsFormat = StatsFormat {
+    name: "text",
+    help: "a table, for reading",
+    begin: |_, _| {},
+    put: table,
+};
+
+const HEADINGS: [&str; 11] = [
+    "MESSAGES", "/s", "BYTES", "B/s", "PAYLOAD", "RETAINED", "DUP", "p50", "p99", "FIRST", "LAST",
+];
+
+fn table(table: &Table, options: &StatsOptions, out: &mut Vec<u8>) {
+    if options.periods {
+        let mut from = Vec::new();
+        Utc::default().put(table.from, &mut from);
+        let seconds = table.duration().as_secs_f64();
+        let from = String::from_utf8_lossy(&from);
+        out.extend_from_slice(format!("-- {from}, {seconds} s\n").as_bytes());
+    }
+    let mut rows = vec![(heading(options), HEADINGS.map(str::to_owned))];
+    for (key, row) in &table.rows {
+        let mut text = Vec::new();
+        escape::escaped(key, Within::Cell, &mut text);
+        rows.push((
+            String::from_utf8_lossy(&text).into_owned(),
+            cells(row, table),
+        ));
+    }
+    for (name, row) in [("(unknown)", &table.unknown), ("(other)", &table.other)] {
+        if row.messages > 0 {
+            rows.push((name.to_owned(), cells(row, table)));
+        }
+    }
+    let mut widths = [0; HEADINGS.len()];
+    for (_, cells) in &rows {
+        for (width, cell) in widths.iter_mut().zip(cells) {
+            *width = (*width).max(cell.len());
+        }
+    }
+    // The key comes last: it alone may be long.
+    for (key, cells) in &rows {
+        let mut line = String::new();
+        for (width, cell) in widths.iter().zip(cells) {
+            let _ = write!(line, "{cell:>width$}  ");
+        }
+        line += key;
+        out.extend_from_slice(line.trim_end().as_bytes());
+        out.push(b'\n');
+    }
+}
+
+fn heading(options: &StatsOptions) -> String {
+    let key = options.by.name().to_uppercase();
+    match &options.file {
+        Some(file) => format!("{key} in {}", String::from_utf8_lossy(&visible(file))),
+        None => key,
+    }
+}
+
+fn visible(name: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    escape::escaped(name.as_bytes(), Within::Cell, &mut out);
+    out
+}
+
+fn cells(row: &Row, table: &Table) -> [String; HEADINGS.len()] {
+    let rate = |count| table.rate(count).map_or_else(|| "-".to_owned(), rounded);
+    let quantile = |share| {
+        let size = row.sizes.quantile(share);
+        size.map_or_else(|| "-".to_owned(), |size| size.to_string())
+    };
+    // Since the beginning of the table: what a reader compares.
+    let since = |time: Option<Timestamp>| {
+        time.map_or_else(
+            || "-".to_owned(),
+            |time| format!("+{:.3}", time.since(table.from).as_secs_f64()),
+        )
+    };
+    [
+        row.messages.to_string(),
+        rate(row.messages),
+        row.bytes.to_string(),
+        rate(row.bytes),
+        row.payload_bytes.to_string(),
+        row.retained.to_string(),
+        row.duplicates.to_string(),
+        quantile(0.5),
+        quantile(0.99),
+        since(row.first),
+        since(row.last),
+    ]
+}
+
+fn rounded(rate: f64) -> String {
+    match rate {
+        100.0.. => format!("{rate:.0}"),
+        10.0.. => format!("{rate:.1}"),
+        _ => format!("{rate:.2}"),
+    }
+}

@@ -1,0 +1,61 @@
+//! What only a second reading of a capture can use: how exchanges ended, and what
+//! was found about packets.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::facts::{Fact, Needs, Role, Sink};
+use crate::packet::PacketRef;
+
+/// What a reading of a capture found out about packets that came before. It is a
+/// sink of that reading; a [`Selector`](super::Selector) of the next uses it.
+#[derive(Debug, Default)]
+pub struct Foresight {
+    known: bool,
+    /// How long completed exchanges took, by their number.
+    completed: HashMap<u64, Duration>,
+    findings: HashMap<PacketRef, Vec<&'static str>>,
+}
+
+impl Foresight {
+    /// Whether there was an earlier reading.
+    pub fn is_known(&self) -> bool {
+        self.known
+    }
+
+    /// A rule found something about packets.
+    pub fn found(&mut self, rule: &'static str, packets: &[PacketRef]) {
+        for packet in packets {
+            let rules = self.findings.entry(*packet).or_default();
+            if !rules.contains(&rule) {
+                rules.push(rule);
+            }
+        }
+    }
+
+    pub(super) fn completed(&self, exchange: u64) -> Option<Duration> {
+        self.completed.get(&exchange).copied()
+    }
+
+    pub(super) fn findings(&self, packet: PacketRef) -> &[&'static str] {
+        self.findings.get(&packet).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Sink for Foresight {
+    fn needs(&self) -> Needs {
+        Needs::EXCHANGES
+    }
+
+    fn fact(&mut self, fact: Fact<'_>) {
+        self.known = true;
+        if let Fact::Frame(fact) = fact
+            && let Some(exchange) = fact.exchange
+            && exchange.role == Role::Completes
+            && let Some(first) = exchange.first
+            && let Some(latency) = exchange.since_first(fact.frame)
+        {
+            self.completed.insert(first.number, latency);
+        }
+    }
+}

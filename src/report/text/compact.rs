@@ -406,7 +406,7 @@ impl Line<'_> {
             length => length.min(SHORTEST_PREVIEW) + 4,
         };
         let columns: usize = after.iter().map(|word| word.len() + 1).sum();
-        let room = self.left.saturating_sub(columns + preview + 1);
+        let room = self.left.saturating_sub(columns + preview + 2);
         match frame.topic.or(sent) {
             Some(topic) => self.shortened(topic.bytes(), room.max(SHORTEST_TOPIC)),
             None => match publish.topic_alias {
@@ -415,7 +415,7 @@ impl Line<'_> {
             },
         }
         after.iter().for_each(|word| self.word(word));
-        if publish.payload.is_empty() || self.left < SHORTEST_PREVIEW + 4 {
+        if publish.payload.is_empty() || self.left < preview {
             return;
         }
         self.push(" ");
@@ -497,7 +497,7 @@ impl Line<'_> {
     }
 
     fn comma(&mut self, at: usize) {
-        if at > 0 {
+        if at > 0 && self.left > 0 {
             self.push(",");
         }
     }
@@ -711,7 +711,7 @@ mod tests {
                 &[b"long/".repeat(20), b"end".to_vec()].concat(),
                 b"12"
             )),
-            "11:05:02.104 sensor-7       → PUBLISH   …g/long/long/long/long/long/end 2 B \"12\"\n"
+            "11:05:02.104 sensor-7       → PUBLISH   …/long/long/long/long/long/end 2 B \"12\"\n"
         );
     }
 

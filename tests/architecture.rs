@@ -100,7 +100,7 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "sessions",
         &[
-            "engine", "event", "facts", "frame", "layer", "limits", "mqtt", "net", "packet",
+            "engine", "event", "facts", "flow", "frame", "layer", "limits", "mqtt", "net", "packet",
             "rules", "time",
         ],
     ),

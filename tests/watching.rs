@@ -515,18 +515,36 @@ fn check_sums_up_on_an_interval() {
         text,
         "\
 10:15:00.007000 connection 1, client \"sensor-7\"
-  VIOLATION dup-with-qos-0 by client, packet 8 [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1]
+  VIOLATION by client: A PUBLISH of QoS 0 has DUP 0
     PUBLISH: expected DUP 0 with QoS 0, found DUP 1
+    dup-with-qos-0 [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1], packet 8
+          4 10:15:00.003000 > CONNECT
+          6 10:15:00.005000 < CONNACK
+    *     8 10:15:00.007000 > PUBLISH qos0 dup \"a\"
 
 10:15:10.000000 x.pcap: 1 violation (5 messages on 1 connection, 62 rules had something to judge)
   VIOLATION dup-with-qos-0 by client: 3 times on 1 connection
 
 10:15:15.014000 connection 1, client \"sensor-7\"
-  WARNING fault-then-close by server, packets 8 15 [3.1.1 MQTT-4.8.0-1]
+  WARNING by server: The receiver of a malformed packet closes the connection
     expected the connection to be closed over a malformed packet, found it open 15 s later
+    fault-then-close [3.1.1 MQTT-4.8.0-1], packets 8 15
+          4 10:15:00.003000 > CONNECT
+          6 10:15:00.005000 < CONNACK
+          8 10:15:00.007000 > PUBLISH qos0 dup \"a\"
+         10 10:15:00.009000 > PUBLISH qos0 dup \"a\"
+         12 10:15:08.011000 > PUBLISH qos0 dup \"a\"
+         14 10:15:15.013000 > PUBLISH id 9 qos1 \"b\"
 10:15:36.514000 connection 1, client \"sensor-7\"
-  WARNING missing-ack by server, packet 14 [3.1.1 MQTT-3.3.4-1, 3.1.1 MQTT-3.3.5-2]
+  WARNING by server: PUBLISH of QoS 1 is answered by PUBACK, QoS 2 by PUBREC
     expected PUBACK for PUBLISH with id 9, found none for 21 s
+    missing-ack [3.1.1 MQTT-3.3.4-1, 3.1.1 MQTT-3.3.5-2], packet 14
+          4 10:15:00.003000 > CONNECT
+          6 10:15:00.005000 < CONNACK
+          8 10:15:00.007000 > PUBLISH qos0 dup \"a\"
+         10 10:15:00.009000 > PUBLISH qos0 dup \"a\"
+         12 10:15:08.011000 > PUBLISH qos0 dup \"a\"
+    *    14 10:15:15.013000 > PUBLISH id 9 qos1 \"b\"
 
 10:15:40.000000 x.pcap: 1 violation, 2 warnings (6 messages on 1 connection, 68 rules had something to judge)
   VIOLATION dup-with-qos-0 by client: 3 times on 1 connection

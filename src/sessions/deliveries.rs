@@ -317,9 +317,12 @@ impl Deliveries {
                 );
             }
         }
-        for ((at, client_id), filters) in &self.sessions {
-            if *at == server {
-                add(Some(client_id), filters, false);
+        // A server need not keep messages of QoS 0 for a client that is away (4.1.0-1).
+        if frame.header.qos() > 0 {
+            for ((at, client_id), filters) in &self.sessions {
+                if *at == server {
+                    add(Some(client_id), filters, false);
+                }
             }
         }
         found

@@ -525,10 +525,12 @@ impl Line<'_> {
         if columns < self.left {
             self.push(" ");
             self.push(word);
-        } else if self.left > 0 {
+        } else if self.left > 1 {
             let whole = shortened_end(word, self.left.saturating_sub(1));
             self.push(" ");
             self.push(&whole);
+            self.left = 0;
+        } else {
             self.left = 0;
         }
     }
@@ -711,7 +713,7 @@ mod tests {
                 &[b"long/".repeat(20), b"end".to_vec()].concat(),
                 b"12"
             )),
-            "11:05:02.104 sensor-7       → PUBLISH   …/long/long/long/long/long/end 2 B \"12\"\n"
+            "11:05:02.104 sensor-7       → PUBLISH   …long/long/long/long/long/end 2 B \"12\"\n"
         );
     }
 

@@ -100,8 +100,8 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "sessions",
         &[
-            "engine", "event", "facts", "flow", "frame", "layer", "limits", "mqtt", "net", "packet",
-            "rules", "time",
+            "engine", "event", "facts", "flow", "frame", "layer", "limits", "mqtt", "net",
+            "packet", "rules", "time",
         ],
     ),
     // What others collect, while it happens.

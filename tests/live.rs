@@ -661,7 +661,7 @@ fn commands(_: &Place) -> Tried {
         ),
         (
             &["-i", "lo", "overhead", "--decode", &decode],
-            "with 1 message",
+            "1 message, 1 connection",
         ),
     ] {
         let mut live = Live::run(args);
@@ -750,7 +750,7 @@ fn deadline(_: &Place) -> Tried {
     client.read_exact(&mut [0; 4]).expect("CONNACK");
     client.write_all(b"\x32\x07\0\x01t\0\x01on").expect("sent");
     let sent = Instant::now();
-    let (when, _) = live.line("VIOLATION budget-ack-time by server");
+    let (when, _) = live.line("budget-ack-time");
     println!(
         "live capture: a deadline of 300 ms was told {:.0} ms after the request",
         when.saturating_duration_since(sent).as_secs_f64() * 1e3
@@ -770,7 +770,10 @@ fn figures(_: &Place) -> Tried {
     // Passed on four times a second.
     std::thread::sleep(Duration::from_millis(500));
     let mut said = String::new();
-    live.said.read_line(&mut said).expect("a line");
+    while !said.contains("http://") {
+        said.clear();
+        assert!(live.said.read_line(&mut said).expect("a line") > 0);
+    }
     let (_, address) = said.trim().split_once("http://").expect("an address");
     let answer = scrape(address.trim_end_matches("/metrics"));
     for line in [
@@ -857,11 +860,10 @@ fn counts(_: &Place) -> Tried {
     live.line("DISCONNECT");
     signal("USR1", &live.child);
     let mut line = String::new();
-    live.said.read_line(&mut line).expect("a line");
-    assert!(
-        line.contains(" packets captured, 0 packets dropped by kernel"),
-        "{line}"
-    );
+    while !line.contains(" packets captured, 0 packets dropped by kernel") {
+        line.clear();
+        assert!(live.said.read_line(&mut line).expect("a line") > 0);
+    }
     // It goes on.
     publish(1);
     live.line("PUBACK");

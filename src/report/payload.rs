@@ -81,7 +81,7 @@ pub(super) fn preview(decoded: &Decoded, columns: Option<usize>, out: &mut Vec<u
             let most = columns.unwrap_or(usize::MAX);
             match text.char_indices().nth(most) {
                 Some((end, _)) => {
-                    escape::escaped(text[..end].as_bytes(), Within::Prose, out);
+                    escape::escaped(&text.as_bytes()[..end], Within::Prose, out);
                     out.extend_from_slice(escape::ELLIPSIS);
                 }
                 None => escape::escaped(text.as_bytes(), Within::Prose, out),

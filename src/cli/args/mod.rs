@@ -27,7 +27,9 @@ pub(crate) mod value;
 mod watching;
 
 pub(crate) use decoding::Decoding;
-pub(crate) use input::{Captures, Input, Live, PacketDirection, Packets};
+#[cfg(feature = "live")]
+pub(crate) use input::PacketDirection;
+pub(crate) use input::{Captures, Input, Live, Packets};
 pub(crate) use lines::Lines;
 pub(crate) use output::Output;
 pub(crate) use saving::Saving;

@@ -27,6 +27,10 @@ pub(super) struct Open {
     /// Bytes by cause, if messages are reported one by one.
     causes: Option<Box<MessageCauses>>,
     /// Its frames, of the first few messages.
+    #[expect(
+        clippy::box_collection,
+        reason = "one word in each open message; few have steps"
+    )]
     steps: Option<Box<Vec<Step>>>,
     /// Bytes of its PUBLISH packet.
     packet: u32,

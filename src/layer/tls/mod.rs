@@ -10,7 +10,7 @@
 //! A [`Tls`] takes both directions of a connection and pushes out what was in
 //! the records of application data, each byte with its own place in the TCP
 //! stream: sealed and open bytes correspond one to one. What else the records
-//! consist of is passed on as [`LayerBytes`](super::LayerBytes).
+//! consist of is passed on as [`LayerBytes`].
 //!
 //! - **Nothing is guessed.** A record is handed on when it verifies under a key
 //!   and a sequence number, and never else.

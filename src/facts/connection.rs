@@ -28,6 +28,7 @@ use super::delivery::digest;
 use super::doubt::{Doubt, Reason};
 use super::exchange::{AckStep, Exchange, PublishStep};
 use super::negotiated::{Acceptance, Opening};
+use super::part::{Action, ExchangeKind, Part};
 use super::properties as p;
 use super::request::{AnswerStep, Request, Requests};
 use super::seen::Seen;
@@ -300,45 +301,51 @@ impl ConnectionFacts {
             self.taint(direction, Reason::Gap);
         }
         self.mind_order(frame);
-        match frame.header.packet_type() {
-            PacketType::Publish => self.publish(frame),
-            PacketType::Puback | PacketType::Pubrec | PacketType::Pubrel | PacketType::Pubcomp => {
-                self.acknowledge(frame)
-            }
-            PacketType::Subscribe | PacketType::Unsubscribe => self.request(frame),
-            PacketType::Suback | PacketType::Unsuback => self.answer(frame),
-            PacketType::Pingreq => {
-                // Its answer was read before it.
-                if self
-                    .early_pingresp
-                    .take()
-                    .is_some_and(|end| frame.end() <= end)
-                {
-                    return Step::None;
-                }
-                if self.pings.len() < limits::UNACKED_REQUESTS {
-                    self.pings.push_back(Ping {
-                        seen: Seen::of(frame),
-                        acked: None,
-                        told: Told::default(),
-                    });
-                    self.wait_for_tcp(frame, What::Ping);
-                }
-                self.pings_open += 1;
-                Step::None
-            }
-            PacketType::Pingresp => {
-                let asked = self.pings_open > 0;
-                self.pings_open = self.pings_open.saturating_sub(1);
-                let received = frame.received;
-                if !asked && received.at_most > received.read {
-                    self.early_pingresp = Some(received.at_most);
-                }
-                let ping = self.pings.pop_front().map(|ping| ping.seen);
-                Step::Pingresp { asked, ping }
-            }
-            _ => Step::None,
+        let Some(part) = Part::of(frame) else {
+            return Step::None;
+        };
+        let asks = matches!(part.action, Action::Asks { .. });
+        match part.kind {
+            ExchangeKind::Publish if asks => self.publish(frame),
+            ExchangeKind::Publish => self.acknowledge(frame, part),
+            ExchangeKind::Subscribe | ExchangeKind::Unsubscribe if asks => self.request(frame),
+            ExchangeKind::Subscribe | ExchangeKind::Unsubscribe => self.answer(frame),
+            ExchangeKind::Ping if asks => self.ping(frame),
+            ExchangeKind::Ping => self.ping_response(frame),
+            ExchangeKind::Connect | ExchangeKind::Auth => Step::None,
         }
+    }
+
+    fn ping(&mut self, frame: &MQTTFrame<'_>) -> Step {
+        // Its answer was read before it.
+        if self
+            .early_pingresp
+            .take()
+            .is_some_and(|end| frame.end() <= end)
+        {
+            return Step::None;
+        }
+        if self.pings.len() < limits::UNACKED_REQUESTS {
+            self.pings.push_back(Ping {
+                seen: Seen::of(frame),
+                acked: None,
+                told: Told::default(),
+            });
+            self.wait_for_tcp(frame, What::Ping);
+        }
+        self.pings_open += 1;
+        Step::None
+    }
+
+    fn ping_response(&mut self, frame: &MQTTFrame<'_>) -> Step {
+        let asked = self.pings_open > 0;
+        self.pings_open = self.pings_open.saturating_sub(1);
+        let received = frame.received;
+        if !asked && received.at_most > received.read {
+            self.early_pingresp = Some(received.at_most);
+        }
+        let ping = self.pings.pop_front().map(|ping| ping.seen);
+        Step::Pingresp { asked, ping }
     }
 
     /// A frame may come before others that its sender had received, when the
@@ -403,9 +410,6 @@ impl ConnectionFacts {
         let ControlPacket::Publish(publish) = &frame.packet else {
             return Step::None;
         };
-        if frame.header.qos() == 0 {
-            return Step::None;
-        }
         let Some(id) = publish.packet_id.filter(|id| *id != 0) else {
             // One more is in flight, and nobody knows which.
             if publish.packet_id.is_none() {
@@ -440,30 +444,18 @@ impl ConnectionFacts {
         }
     }
 
-    fn acknowledge(&mut self, frame: &MQTTFrame<'_>) -> Step {
-        let kind = frame.header.packet_type();
-        // PUBREL goes the way of its PUBLISH, the others against it.
-        let of = match kind {
-            PacketType::Pubrel => frame.direction,
-            _ => frame.direction.reversed(),
-        };
-        let failed = frame.packet.code().is_some_and(|code| code >= 0x80);
+    fn acknowledge(&mut self, frame: &MQTTFrame<'_>, part: Part) -> Step {
+        let of = part.asked;
         let Some(id) = frame.packet.packet_id().filter(|id| *id != 0) else {
             self.session.space_mut(of).taint(Reason::Gap, false);
             return Step::None;
         };
-        let step = self.session.space_mut(of).acknowledge(frame, id, failed);
-        let frees = match kind {
-            PacketType::Puback | PacketType::Pubcomp => true,
-            PacketType::Pubrec => failed,
-            _ => false,
-        };
-        if frees {
+        let step = self.session.space_mut(of).acknowledge(frame, id);
+        if part.action == Action::Continues {
+            self.wait_for_tcp(frame, What::Exchange(of, id));
+        } else {
             let outstanding = &mut self.outstanding[of].0;
             *outstanding = outstanding.saturating_sub(1);
-        }
-        if matches!(kind, PacketType::Pubrec | PacketType::Pubrel) {
-            self.wait_for_tcp(frame, What::Exchange(of, id));
         }
         Step::Ack(step)
     }

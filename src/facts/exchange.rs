@@ -26,6 +26,7 @@ use crate::time::Timestamp;
 
 use super::deadline::Told;
 use super::doubt::{Doubt, Reason};
+use super::part::failed;
 use super::properties as p;
 use super::seen::Seen;
 use super::since::Since;
@@ -80,8 +81,8 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// What has to come next, and from which side, by the direction it sends
-    /// in; its PUBLISH went `of`.
+    /// What has to come next, and the direction that it goes in; its PUBLISH went
+    /// `of`.
     pub(super) fn expects(&self, of: Direction) -> (PacketType, Direction) {
         match self.state {
             State::WaitAck => (PacketType::Puback, of.reversed()),
@@ -289,8 +290,9 @@ impl IdSpace {
     }
 
     /// PUBACK, PUBREC or PUBCOMP from the receiver, PUBREL from the sender.
-    pub(super) fn acknowledge(&mut self, frame: &MQTTFrame<'_>, id: u16, failed: bool) -> AckStep {
+    pub(super) fn acknowledge(&mut self, frame: &MQTTFrame<'_>, id: u16) -> AckStep {
         use PacketType as P;
+        let failed = failed(frame);
         let kind = frame.header.packet_type();
         let seen = Seen::of(frame);
         let Some(exchange) = self.open.get_mut(&id) else {

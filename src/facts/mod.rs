@@ -30,6 +30,7 @@ mod exchange;
 mod needs;
 mod negotiated;
 mod overdue;
+mod part;
 pub(crate) mod properties;
 mod request;
 mod resume;
@@ -67,6 +68,7 @@ pub use exchange::{AckStep, Ended, Exchange, IdSpace, PublishStep, State};
 pub use needs::Needs;
 pub use negotiated::{Acceptance, Opening, Will};
 pub use overdue::{Ending, Overdue, Undelivered};
+pub use part::ExchangeKind;
 pub use request::{AnswerStep, Request, Requests};
 pub use seen::Seen;
 pub use session::{Earlier, Session};
@@ -76,7 +78,7 @@ pub use stage::{Facts, Options};
 pub use subscriptions::{Subscription, Subscriptions};
 #[cfg(test)]
 pub(crate) use tracker::Tracker;
-pub use tracker::{ExchangeFact, ExchangeKind, First, Role};
+pub use tracker::{ExchangeFact, First, Role};
 
 use broker::Brokers;
 use deadline::Deadlines;

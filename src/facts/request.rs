@@ -163,12 +163,8 @@ impl Requests {
 
     /// An answer.
     pub(super) fn answer(&mut self, kind: PacketType, id: u16, seen: Seen) -> AnswerStep {
-        let asked = match kind {
-            PacketType::Suback => PacketType::Subscribe,
-            _ => PacketType::Unsubscribe,
-        };
         match self.open.remove(&id) {
-            Some(request) if request.kind == asked => {
+            Some(request) if request.expects() == kind => {
                 self.remember(id, kind, seen, request.copies - 1);
                 AnswerStep::Expected(Box::new(request))
             }

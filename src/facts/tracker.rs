@@ -1,20 +1,14 @@
 //! [`Tracker`]: the place of each control packet in its exchange.
 //!
-//! | exchange | opened by | continued by | completed by |
-//! |---|---|---|---|
-//! | `Connect` | CONNECT | AUTH | CONNACK |
-//! | `Publish` | PUBLISH of QoS 1, 2 | PUBREC, PUBREL | PUBACK, PUBCOMP, PUBREC of 0x80 and above |
-//! | `Subscribe` | SUBSCRIBE | | SUBACK |
-//! | `Unsubscribe` | UNSUBSCRIBE | | UNSUBACK |
-//! | `Ping` | PINGREQ | | PINGRESP |
-//! | `Auth` | AUTH 0x19 | AUTH 0x18 | AUTH 0x00 |
+//! What a control packet does by its own words is its [`Part`]; the tracker adds
+//! which exchange that is, in the order of capture and within one connection. A
+//! PINGRESP answers the oldest PINGREQ.
 //!
-//! An acknowledgement names its PUBLISH, SUBSCRIBE or UNSUBSCRIBE by Packet
-//! Identifier, and identifiers belong to the side that asks: the client's `id 7`
-//! and the server's `id 7` are two exchanges. So an exchange is kept under (who
-//! asks, what for, identifier), and an answer looks it up with the direction
-//! reversed; PUBREL alone goes the way of its PUBLISH. A PINGRESP answers the
-//! oldest PINGREQ.
+//! Rules ask for more: the exchanges of a *session*, which outlive a connection,
+//! in the order in which things happened. [`super::exchange`] keeps those, once a
+//! packet that was captured late has been waited for. A reader of traffic does not
+//! wait, and prints in the order of capture; so the two are kept apart, and share
+//! [`Part`].
 //!
 //! An exchange that is complete is not dropped at once, because a PUBLISH that is
 //! sent again is answered again; it only counts as *settled*. Settled ones go when
@@ -36,27 +30,11 @@ use std::time::Duration;
 use crate::event::{Event, EventKind};
 use crate::frame::{Direction, MQTTFrame, PerDirection};
 use crate::limits::{SETTLED_EXCHANGES, TRACKED_EXCHANGES};
-use crate::mqtt::{ControlPacket, PacketType};
+use crate::mqtt::PacketType;
 
 use super::doubt::{Doubt, Reason};
+use super::part::{Action, ExchangeKind, Part};
 use super::seen::Seen;
-
-/// The kinds of exchanges.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum ExchangeKind {
-    /// CONNECT and CONNACK, with AUTH between them.
-    Connect,
-    /// A message of QoS 1 or 2.
-    Publish,
-    /// SUBSCRIBE and SUBACK.
-    Subscribe,
-    /// UNSUBSCRIBE and UNSUBACK.
-    Unsubscribe,
-    /// PINGREQ and PINGRESP.
-    Ping,
-    /// Re-authentication (5.0: 4.12.1).
-    Auth,
-}
 
 /// What a control packet does in its exchange.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -200,30 +178,34 @@ struct Exchange {
     released: bool,
 }
 
-/// What a frame says of itself.
-enum Move {
-    /// It asks; again, if its DUP says so.
-    Asks { dup: bool },
-    /// It answers in full, or ends the exchange of this QoS.
-    Completes { qos: Option<u8> },
-    /// PUBREC, PUBREL, AUTH 0x18.
-    Continues,
-}
-
 impl Tracker {
     /// Puts a frame into its exchange.
     pub(crate) fn place(&mut self, frame: &MQTTFrame<'_>) -> Option<ExchangeFact> {
-        let number = frame.connection.number;
-        let (kind, asked, id, step) = self.read(frame)?;
+        let Part {
+            mut kind,
+            asked,
+            action,
+        } = Part::of(frame)?;
+        let id = match kind {
+            ExchangeKind::Publish | ExchangeKind::Subscribe | ExchangeKind::Unsubscribe => {
+                frame.packet.packet_id()
+            }
+            ExchangeKind::Ping => Some(self.of(frame).ping(action)),
+            ExchangeKind::Auth if action == Action::Continues => {
+                kind = self.of(frame).authenticated_by();
+                Some(0)
+            }
+            ExchangeKind::Connect | ExchangeKind::Auth => Some(0),
+        };
         let Some(id) = id else {
             // It may have used any identifier.
-            self.gap(number, frame.direction);
+            self.gap(frame.connection.number, frame.direction);
             return Some(ExchangeFact {
                 kind,
                 asked,
-                role: match step {
-                    Move::Asks { .. } => Role::Opens,
-                    _ => Role::Unknown,
+                role: match action {
+                    Action::Asks { .. } => Role::Opens,
+                    Action::Continues | Action::Completes { .. } => Role::Unknown,
                 },
                 first: None,
                 replaces: false,
@@ -231,93 +213,9 @@ impl Tracker {
             });
         };
         let key = Key { asked, kind, id };
-        Some(match step {
-            Move::Asks { dup } => self.ask(frame, key, dup),
-            step => self.answer(frame, key, step),
-        })
-    }
-
-    /// What a frame is, of whose exchange, and under which identifier.
-    fn read(
-        &mut self,
-        frame: &MQTTFrame<'_>,
-    ) -> Option<(ExchangeKind, Direction, Option<u16>, Move)> {
-        use ExchangeKind as K;
-        let direction = frame.direction;
-        let peer = direction.reversed();
-        let full = |qos| Move::Completes { qos };
-        Some(match &frame.packet {
-            ControlPacket::Publish(publish) => {
-                if frame.header.qos() == 0 {
-                    return None;
-                }
-                let dup = frame.header.dup();
-                (K::Publish, direction, publish.packet_id, Move::Asks { dup })
-            }
-            ControlPacket::Puback(ack) => (K::Publish, peer, ack.packet_id, full(Some(1))),
-            ControlPacket::Pubrec(ack) => {
-                let failed = ack.code.is_some_and(|code| code >= 0x80);
-                let step = if failed {
-                    full(Some(2))
-                } else {
-                    Move::Continues
-                };
-                (K::Publish, peer, ack.packet_id, step)
-            }
-            ControlPacket::Pubrel(ack) => (K::Publish, direction, ack.packet_id, Move::Continues),
-            ControlPacket::Pubcomp(ack) => (K::Publish, peer, ack.packet_id, full(Some(2))),
-            ControlPacket::Subscribe(packet) => {
-                let dup = frame.header.dup();
-                (
-                    K::Subscribe,
-                    direction,
-                    packet.packet_id,
-                    Move::Asks { dup },
-                )
-            }
-            ControlPacket::Suback(ack) => (K::Subscribe, peer, ack.packet_id, full(None)),
-            ControlPacket::Unsubscribe(packet) => {
-                let dup = frame.header.dup();
-                (
-                    K::Unsubscribe,
-                    direction,
-                    packet.packet_id,
-                    Move::Asks { dup },
-                )
-            }
-            ControlPacket::Unsuback(ack) => (K::Unsubscribe, peer, ack.packet_id, full(None)),
-            ControlPacket::Connect(_) => {
-                (K::Connect, direction, Some(0), Move::Asks { dup: false })
-            }
-            ControlPacket::Connack(_) => (K::Connect, peer, Some(0), full(None)),
-            ControlPacket::Pingreq => {
-                let (asked, _) = &mut self.of(frame).pings;
-                *asked = asked.wrapping_add(1);
-                (K::Ping, direction, Some(*asked), Move::Asks { dup: false })
-            }
-            ControlPacket::Pingresp => {
-                let (asked, answered) = &mut self.of(frame).pings;
-                if answered != asked {
-                    *answered = answered.wrapping_add(1);
-                }
-                (K::Ping, peer, Some(*answered), full(None))
-            }
-            ControlPacket::Auth(auth) => match (auth.code.unwrap_or(0), direction) {
-                (0x19, Direction::Up) => (K::Auth, direction, Some(0), Move::Asks { dup: false }),
-                (0, Direction::Down) => (K::Auth, peer, Some(0), full(None)),
-                _ => {
-                    let connect = Key {
-                        asked: Direction::Up,
-                        kind: K::Connect,
-                        id: 0,
-                    };
-                    let exchanges = &self.of(frame).exchanges;
-                    let open = exchanges.get(&connect).is_some_and(|e| e.settled.is_none());
-                    let kind = if open { K::Connect } else { K::Auth };
-                    (kind, Direction::Up, Some(0), Move::Continues)
-                }
-            },
-            ControlPacket::Disconnect(_) | ControlPacket::Reserved => return None,
+        Some(match action {
+            Action::Asks { dup } => self.ask(frame, key, dup),
+            action => self.answer(frame, key, action),
         })
     }
 
@@ -435,7 +333,7 @@ impl Tracker {
         fact
     }
 
-    fn answer(&mut self, frame: &MQTTFrame<'_>, key: Key, step: Move) -> ExchangeFact {
+    fn answer(&mut self, frame: &MQTTFrame<'_>, key: Key, action: Action) -> ExchangeFact {
         let mut fact = ExchangeFact {
             kind: key.kind,
             asked: key.asked,
@@ -462,10 +360,10 @@ impl Tracker {
             true => Role::Repeats,
             false => Role::Continues,
         };
-        fact.role = match (step, frame.header.packet_type()) {
-            (Move::Completes { qos: Some(of) }, _) if of != qos.min(2) => Role::Unexpected,
-            (Move::Completes { .. }, _) if is_settled => Role::Repeats,
-            (Move::Completes { .. }, _) => Role::Completes,
+        fact.role = match (action, frame.header.packet_type()) {
+            (Action::Completes { qos: Some(of) }, _) if of != qos.min(2) => Role::Unexpected,
+            (Action::Completes { .. }, _) if is_settled => Role::Repeats,
+            (Action::Completes { .. }, _) => Role::Completes,
             (_, PacketType::Pubrec | PacketType::Pubrel) if qos == 1 => Role::Unexpected,
             (_, PacketType::Pubrec) => once(&mut exchange.received),
             (_, PacketType::Pubrel) => once(&mut exchange.released),
@@ -486,6 +384,32 @@ impl Tracker {
 }
 
 impl OfConnection {
+    /// The number of the PINGREQ that is sent or answered now.
+    fn ping(&mut self, action: Action) -> u16 {
+        let (asked, answered) = &mut self.pings;
+        if let Action::Asks { .. } = action {
+            *asked = asked.wrapping_add(1);
+            return *asked;
+        }
+        if answered != asked {
+            *answered = answered.wrapping_add(1);
+        }
+        *answered
+    }
+
+    /// What an AUTH packet between the first and the last is part of.
+    fn authenticated_by(&self) -> ExchangeKind {
+        let connect = Key {
+            asked: Direction::Up,
+            kind: ExchangeKind::Connect,
+            id: 0,
+        };
+        match self.exchanges.get(&connect) {
+            Some(open) if open.settled.is_none() => ExchangeKind::Connect,
+            _ => ExchangeKind::Auth,
+        }
+    }
+
     fn drop_settled(&mut self, slots: &mut Slots) {
         self.exchanges.retain(|_, exchange| {
             let keep = exchange.settled.is_none();

@@ -4,43 +4,13 @@ use std::fmt;
 
 pub use crate::direction::{Direction, PerDirection};
 use crate::layer::ByteRange;
+pub use crate::layer::Transport;
 use crate::layer::tls::TlsInfo;
 use crate::layer::websocket::WebSocketInfo;
 use crate::mqtt::{ControlPacket, Defect, FixedHeader, Text, Version};
 use crate::net::Endpoint;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
-
-/// What carried the MQTT bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Transport {
-    /// TCP alone.
-    #[default]
-    Tcp,
-    /// TLS.
-    Tls,
-    /// WebSocket.
-    WebSocket,
-    /// WebSocket within TLS.
-    TlsWebSocket,
-}
-
-impl Transport {
-    /// Whether WebSocket is part of it.
-    pub const fn is_websocket(self) -> bool {
-        matches!(self, Self::WebSocket | Self::TlsWebSocket)
-    }
-
-    /// The name used in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-            Self::WebSocket => "websocket",
-            Self::TlsWebSocket => "tls+websocket",
-        }
-    }
-}
 
 /// A TCP connection that carries (or should carry) MQTT.
 #[derive(Clone, Debug)]

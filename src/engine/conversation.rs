@@ -97,7 +97,7 @@ impl Conversation {
                 number: flow.number,
                 client: flow.ends[client],
                 server: flow.ends[client.peer()],
-                transport: Transport::Tcp,
+                transport: Transport::TCP,
                 tls: None,
                 websocket: None,
                 client_id: None,

@@ -26,7 +26,7 @@ use crate::flow::{
 };
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::layer::tls::KeyLog;
-use crate::layer::{ByteRange, LayerBytes};
+use crate::layer::{ByteRange, LayerBytes, LayerType, tls, websocket};
 use crate::limits;
 use crate::net::{self, Anatomy, Decoded, Decoder, Endpoint, Other, Subframe};
 use crate::packet::{CapturedPacket, PacketRef};
@@ -160,6 +160,19 @@ pub enum Decode {
     Ws,
     /// MQTT over WebSocket over TLS.
     Wss,
+}
+
+impl Decode {
+    /// The layers between TCP and MQTT, from the lowest up.
+    fn layers(self) -> &'static [&'static LayerType] {
+        static TLS_WEBSOCKET: [&LayerType; 2] = [&tls::LAYER, &websocket::LAYER];
+        match self {
+            Self::Mqtt => &[],
+            Self::Mqtts => &TLS_WEBSOCKET[..1],
+            Self::Ws => &TLS_WEBSOCKET[1..],
+            Self::Wss => &TLS_WEBSOCKET,
+        }
+    }
 }
 
 /// How an engine reads a capture.
@@ -507,7 +520,7 @@ impl Context<'_, '_> {
                 prefix.replay(|from, chunk| stack.push(flow, from, chunk, now, self));
                 Tracked::Stack(stack)
             }
-            Found::Carrier(carrier, client) => {
+            Found::Layer(carrier, client) => {
                 let mut stack = Box::new(Stack::layered(carrier, client));
                 prefix.replay(|from, chunk| stack.push(flow, from, chunk, now, self));
                 Tracked::Stack(stack)

@@ -9,7 +9,7 @@
 use crate::direction::Direction;
 use crate::flow::{End, PerEnd};
 use crate::layer::held::Held;
-use crate::layer::{self, ByteRange, Chunk, proxy, tls, websocket};
+use crate::layer::{self, ByteRange, Chunk, LAYERS, LayerType, tls, websocket};
 use crate::mqtt::plausible::{self, Evidence};
 use crate::mqtt::varint::{self, Varint};
 use crate::mqtt::{Resync, Version};
@@ -25,38 +25,25 @@ pub(super) enum Answer {
     More,
 }
 
-/// A layer that may carry MQTT, from the lowest up.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Carrier {
-    /// A PROXY protocol header, with anything behind it.
-    Proxy,
-    /// TLS.
-    Tls,
-    /// An HTTP request that opens a WebSocket.
-    WebSocket,
-}
-
 /// Not enough bytes to tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct TooFew;
 
 /// The layer that the first bytes of one side belong to, if any.
-pub(super) fn carrier(bytes: &[u8], direction: Direction) -> Result<Option<Carrier>, TooFew> {
-    let answers: &[(layer::Answer, Carrier)] = match direction {
-        Direction::Up => &[
-            (proxy::header(bytes), Carrier::Proxy),
-            (tls::client_hello(bytes), Carrier::Tls),
-            (websocket::request(bytes), Carrier::WebSocket),
-        ],
-        Direction::Down => &[
-            (begins(bytes, is_server_hello), Carrier::Tls),
-            (websocket::response(bytes), Carrier::WebSocket),
-        ],
-    };
+pub(super) fn carrier(
+    bytes: &[u8],
+    direction: Direction,
+) -> Result<Option<&'static LayerType>, TooFew> {
     let mut few = false;
-    for (answer, carrier) in answers {
+    for layer in LAYERS {
+        let answer = match direction {
+            Direction::Up => (layer.opens)(bytes),
+            Direction::Down => layer
+                .answers
+                .map_or(layer::Answer::No, |begins| begins(bytes)),
+        };
         match answer {
-            layer::Answer::Yes => return Ok(Some(*carrier)),
+            layer::Answer::Yes => return Ok(Some(layer)),
             layer::Answer::More => few = true,
             layer::Answer::No => {}
         }
@@ -64,28 +51,6 @@ pub(super) fn carrier(bytes: &[u8], direction: Direction) -> Result<Option<Carri
     match few {
         true => Err(TooFew),
         false => Ok(None),
-    }
-}
-
-fn begins(bytes: &[u8], test: fn(usize, u8) -> bool) -> layer::Answer {
-    const LONG_ENOUGH: usize = 9;
-    let fits = bytes.iter().take(LONG_ENOUGH).enumerate();
-    match fits.into_iter().all(|(at, &byte)| test(at, byte)) {
-        false => layer::Answer::No,
-        true if bytes.len() < LONG_ENOUGH => layer::Answer::More,
-        true => layer::Answer::Yes,
-    }
-}
-
-/// A handshake record with a ServerHello of less than 64 KiB.
-fn is_server_hello(at: usize, byte: u8) -> bool {
-    match at {
-        0 => byte == 0x16,
-        1 => byte == 3,
-        2 => byte <= 4,
-        5 => byte == 2,
-        6 => byte == 0,
-        _ => true,
     }
 }
 
@@ -229,12 +194,12 @@ pub(super) fn looks_like(bytes: &[u8]) -> &'static str {
 }
 
 /// What the first bytes of a connection on a port that says nothing are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Found {
     /// MQTT; this end sent the CONNECT.
     Mqtt(End),
     /// A layer that may carry it; this end opened it.
-    Carrier(Carrier, End),
+    Layer(&'static LayerType, End),
     /// Something else.
     Nothing,
     /// Too few bytes to tell.
@@ -325,10 +290,10 @@ impl Prefix {
             carrier(bytes, Direction::Down),
         );
         if let Ok(Some(carrier)) = opens {
-            return Ok(Some(Found::Carrier(carrier, end)));
+            return Ok(Some(Found::Layer(carrier, end)));
         }
         if let Ok(Some(carrier)) = answers {
-            return Ok(Some(Found::Carrier(carrier, end.peer())));
+            return Ok(Some(Found::Layer(carrier, end.peer())));
         }
         let may_answer = begins_like_connack(bytes) || websocket::answers_http2(bytes);
         let waits = may_answer && !self.lost[end.peer()];
@@ -343,7 +308,7 @@ impl Prefix {
         &self,
         from: End,
         direction: Direction,
-    ) -> Result<Option<Carrier>, TooFew> {
+    ) -> Result<Option<&'static LayerType>, TooFew> {
         carrier(self.held[from].bytes(), direction)
     }
 

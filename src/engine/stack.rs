@@ -11,18 +11,17 @@
 //! there is one as soon as a CONNECT is found, or a layer names the protocol, and
 //! until then what the layers tell is kept for it.
 
-mod climb;
+mod context;
 mod node;
 
 use super::conversation::Conversation;
-use super::recognise::Carrier;
 use super::{Context, Decode};
 use crate::direction::Direction;
 use crate::flow::{At, Closed, End, FlowInfo, StreamEvent, TcpFact};
 use crate::frame::Connection;
-use crate::layer::Chunk;
+use crate::layer::{Chunk, LayerType, Transport};
 use crate::limits;
-use climb::{Above, Climb};
+use context::{StackContext, Upper};
 use node::Node;
 
 /// A connection whose MQTT streams are not its TCP streams.
@@ -30,7 +29,7 @@ use node::Node;
 pub(super) struct Stack {
     client: End,
     bottom: Node,
-    above: Above,
+    upper: Upper,
     /// Memory that it takes, as counted with that of all others.
     kept: usize,
 }
@@ -52,7 +51,7 @@ impl Stack {
     }
 
     /// A connection on any other port that begins with a layer.
-    pub(super) fn layered(carrier: Carrier, client: End) -> Self {
+    pub(super) fn layered(carrier: &'static LayerType, client: End) -> Self {
         Self::new(client, None, None, Node::layer(carrier))
     }
 
@@ -66,12 +65,11 @@ impl Stack {
             client,
             bottom,
             kept: 0,
-            above: Above {
+            upper: Upper {
                 known,
                 conversation,
+                transport: Transport::TCP,
                 tls: None,
-                is_decrypted: false,
-                waits_no_more: false,
                 websocket: None,
                 notes: Vec::new(),
                 unkept: None,
@@ -82,13 +80,13 @@ impl Stack {
 
     /// The connection, if it carries MQTT or should.
     pub(super) fn connection(&self) -> Option<&Connection> {
-        let conversation = self.above.conversation.as_deref();
+        let conversation = self.upper.conversation.as_deref();
         conversation.map(Conversation::connection)
     }
 
     /// Whether nothing that comes can be MQTT any more.
     pub(super) fn is_over(&self) -> bool {
-        let conversation = self.above.conversation.as_deref();
+        let conversation = self.upper.conversation.as_deref();
         conversation.map_or(self.bottom.is_foreign(), Conversation::is_over)
     }
 
@@ -96,12 +94,12 @@ impl Stack {
     /// carries.
     pub(super) fn is_sealed(&self, cx: &Context<'_, '_>) -> bool {
         let has_keys = !cx.keys.is_empty();
-        self.above.conversation.is_none() && self.bottom.is_sealed(has_keys)
+        self.upper.conversation.is_none() && self.bottom.is_sealed(has_keys)
     }
 
     /// The SYN came after what it should precede.
     pub(super) fn announce(&mut self, flow: &FlowInfo, cx: &mut Context<'_, '_>) {
-        if let Some(conversation) = &mut self.above.conversation {
+        if let Some(conversation) = &mut self.upper.conversation {
             conversation.announce(flow, cx.out);
         }
     }
@@ -118,7 +116,7 @@ impl Stack {
         match event {
             StreamEvent::Chunk(chunk) => self.push(flow, from, chunk, now, cx),
             _ => {
-                if let Some(conversation) = &self.above.conversation {
+                if let Some(conversation) = &self.upper.conversation {
                     conversation.happened(from, event, now, cx.out);
                 }
             }
@@ -137,7 +135,7 @@ impl Stack {
     ) {
         let direction = direction_of(from, self.client);
         let range = chunk.range();
-        if let Some(conversation) = &mut self.above.conversation {
+        if let Some(conversation) = &mut self.upper.conversation {
             let from_start = flow.from_start[from];
             conversation.begins(direction, flow, from, from_start);
             if let Node::Mqtt = self.bottom {
@@ -149,9 +147,9 @@ impl Stack {
                 Chunk::Gap { .. } => conversation.read_gap(direction, range.end),
             }
         }
-        self.above.order[direction].begin(range.start);
-        self.with(flow, now, cx, |bottom, climb| {
-            bottom.push(direction, chunk, climb)
+        self.upper.order[direction].begin(range.start);
+        self.with(flow, now, cx, |bottom, context| {
+            bottom.push(direction, chunk, context)
         });
     }
 
@@ -165,38 +163,38 @@ impl Stack {
         flow: &FlowInfo,
         now: At,
         cx: &mut Context<'_, '_>,
-        f: impl FnOnce(&mut Node, &mut Climb<'_, '_, '_>),
+        f: impl FnOnce(&mut Node, &mut StackContext<'_, '_, '_>),
     ) {
-        let mut climb = Climb {
+        let mut context = StackContext {
             client: self.client,
-            above: &mut self.above,
+            upper: &mut self.upper,
             flow,
             now,
-            cx,
+            engine: cx,
         };
-        f(&mut self.bottom, &mut climb);
-        self.bottom.learn(&mut climb);
-        climb.cx.shared.forget_kept(self.kept);
+        f(&mut self.bottom, &mut context);
+        self.bottom.learn(&mut context);
+        context.engine.shared.forget_kept(self.kept);
         self.kept = self.bottom.kept();
-        if self.kept > 0 && climb.cx.shared.layers_kept + self.kept > limits::LAYERS_KEPT {
-            self.bottom.shed(&mut climb);
+        if self.kept > 0 && context.engine.shared.layers_kept + self.kept > limits::LAYERS_KEPT {
+            self.bottom.shed(&mut context);
             self.kept = self.bottom.kept();
         }
-        climb.cx.shared.layers_kept += self.kept;
-        climb.settle_notes();
-        climb.settle_spans(false);
+        context.engine.shared.layers_kept += self.kept;
+        context.settle_notes();
+        context.settle_spans(false);
     }
 
     /// What TCP itself tells.
     pub(super) fn tcp(&mut self, from: End, fact: TcpFact, now: At, cx: &mut Context<'_, '_>) {
-        if let Some(conversation) = &mut self.above.conversation {
+        if let Some(conversation) = &mut self.upper.conversation {
             conversation.tcp(from, fact, now, cx.out);
         }
     }
 
     /// A side begins to close it.
     pub(super) fn closing(&mut self, how: Closed, at: At, cx: &mut Context<'_, '_>) {
-        if let Some(conversation) = &mut self.above.conversation {
+        if let Some(conversation) = &mut self.upper.conversation {
             conversation.closing(how, at, cx);
         }
     }
@@ -208,12 +206,12 @@ impl Stack {
 
     /// The connection is over.
     pub(super) fn close(mut self, flow: &FlowInfo, how: Closed, now: At, cx: &mut Context<'_, '_>) {
-        self.with(flow, now, cx, |bottom, climb| {
-            bottom.finish(climb);
-            climb.settle_spans(true);
+        self.with(flow, now, cx, |bottom, context| {
+            bottom.finish(context);
+            context.settle_spans(true);
         });
         self.leave(cx);
-        if let Some(mut conversation) = self.above.conversation {
+        if let Some(mut conversation) = self.upper.conversation {
             conversation.close(how, now, cx);
         }
     }

@@ -3,24 +3,26 @@
 //! ```text
 //!        ┌─ Proxy ─┐  ┌── Tls ──┐  ┌ WebSocket ┐
 //! flow ─→│ header  │─→│ records │─→│ upgrade,  │─→ MQTT
-//! Stream └─────────┘  │  keys   │  │ frames    │   Stream
+//! Chunk  └─────────┘  │  keys   │  │ frames    │   Chunk
 //!                     └─────────┘  └───────────┘
 //! ```
-//! Each layer takes the [`Chunk`] of both directions and pushes out another,
+//! Each [`Layer`] takes the [`Chunk`]s of both directions and pushes out others,
 //! so that any of them can be left out. Nothing here knows files, clocks, flows
 //! or what MQTT packets mean.
 //!
-//! Positions are those of the TCP stream all the way up ([`ByteRange`]): a layer
-//! that hands on bytes says where they came from, not where they would be in a
-//! stream of its own. So whoever has an MQTT packet in hand knows which
-//! segments carried it and when the peer had all of it, however deep it was
-//! wrapped; and what a layer keeps for itself is told as [`LayerOutput::Own`], so
-//! that every byte of the TCP stream is told exactly once.
+//! Positions are those of the TCP stream all the way up ([`ByteRange`]). So of
+//! every MQTT packet it is known which segments carried it and when the peer had
+//! all of it, however deep it was wrapped. The bytes that a layer has for itself
+//! are [`LayerOutput::Own`], so that every byte of the TCP stream is accounted
+//! for exactly once.
 
 pub(crate) mod held;
+mod layers;
 pub mod proxy;
 pub mod tls;
 pub mod websocket;
+
+pub use layers::{LAYERS, Layer, LayerContext, LayerFacts, LayerType, Transport};
 
 use crate::direction::Direction;
 use crate::flow::At;

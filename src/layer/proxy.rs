@@ -17,7 +17,10 @@ use nom::IResult;
 use nom::Parser;
 use nom::number::complete::{be_u16, be_u32, be_u128};
 
-use super::{Answer, ByteRange, Chunk, Data, LayerBytes, LayerOutput, Note, Sink};
+use super::{
+    Answer, ByteRange, Chunk, Data, Layer, LayerBytes, LayerContext, LayerOutput, LayerType, Note,
+    Sink,
+};
 use crate::flow::At;
 use crate::net::Endpoint;
 
@@ -69,29 +72,47 @@ impl Default for Proxy {
     }
 }
 
+/// The PROXY protocol as a layer. It has no answer, and nothing to join.
+pub static LAYER: LayerType = LayerType {
+    name: "proxy",
+    in_transport: false,
+    encrypts: false,
+    opens: header,
+    answers: None,
+    begin: || Box::new(Proxy::new()),
+    join: None,
+};
+
+impl Layer for Proxy {
+    fn push<'a>(
+        &mut self,
+        direction: Direction,
+        chunk: Chunk<'a>,
+        _: LayerContext<'_>,
+        out: Sink<'_>,
+    ) -> Option<Chunk<'a>> {
+        match (direction, chunk) {
+            (Direction::Up, Chunk::Data(data)) => self.data(data, out),
+            (Direction::Up, Chunk::Gap { range, len }) => self.gap(range, len, out),
+            (Direction::Down, _) => out(direction, LayerOutput::Chunk(chunk)),
+        }
+        None
+    }
+
+    fn kept(&self) -> usize {
+        match &self.state {
+            State::Header(bytes) => bytes.capacity(),
+            _ => 0,
+        }
+    }
+}
+
 impl Proxy {
     /// From the first byte of the connection.
     pub fn new() -> Self {
         Self {
             state: State::Header(Vec::new()),
             last: At::default(),
-        }
-    }
-
-    /// Takes what comes next one way.
-    pub fn push(&mut self, direction: Direction, chunk: Chunk<'_>, out: Sink<'_>) {
-        match (direction, chunk) {
-            (Direction::Up, Chunk::Data(piece)) => self.data(piece, out),
-            (Direction::Up, Chunk::Gap { range, len }) => self.gap(range, len, out),
-            (Direction::Down, _) => out(direction, LayerOutput::Chunk(chunk)),
-        }
-    }
-
-    /// Bytes that are kept.
-    pub fn kept(&self) -> usize {
-        match &self.state {
-            State::Header(bytes) => bytes.capacity(),
-            _ => 0,
         }
     }
 
@@ -356,8 +377,19 @@ fn text(line: &[u8]) -> Who {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::layer::tls::KeyLog;
+
+    fn context(keys: &KeyLog) -> LayerContext<'_> {
+        LayerContext {
+            keys,
+            expects_keys: false,
+            now: At::default(),
+        }
+    }
+
 
     const V1: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.1 40122 1883\r\n";
     /// TCP over IPv4, with three bytes more of type 4 (nothing).
@@ -402,7 +434,9 @@ mod tests {
                     seal: None,
                 }),
             };
-            proxy.push(Direction::Up, chunk, &mut |direction, passed| {
+            let keys = KeyLog::default();
+            let cx = context(&keys);
+            let _ = proxy.push(Direction::Up, chunk, cx, &mut |direction, passed| {
                 assert_eq!(direction, Direction::Up);
                 let range = match passed {
                     LayerOutput::Chunk(Chunk::Data(piece)) => {
@@ -537,12 +571,19 @@ mod tests {
         let range = ByteRange { start: 3, end: 9 };
         let gap = Chunk::Gap { range, len: None };
         let mut seen = 0;
-        proxy.push(Direction::Down, gap, &mut |direction, passed| {
-            assert!(
-                direction == Direction::Down && matches!(passed, LayerOutput::Chunk(s) if s == gap)
-            );
-            seen += 1;
-        });
+        let keys = KeyLog::default();
+        let _ = proxy.push(
+            Direction::Down,
+            gap,
+            context(&keys),
+            &mut |direction, passed| {
+                assert!(
+                    direction == Direction::Down
+                        && matches!(passed, LayerOutput::Chunk(s) if s == gap)
+                );
+                seen += 1;
+            },
+        );
         assert_eq!(seen, 1);
     }
 

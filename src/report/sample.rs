@@ -136,7 +136,7 @@ pub(super) fn connection(version: Version) -> Connection {
         number: 3,
         client: endpoint(0, 7, 40122),
         server: endpoint(1, 1, 1883),
-        transport: Transport::Tcp,
+        transport: Transport::TCP,
         tls: None,
         websocket: None,
         client_id: Some(b"sensor-7".as_slice().into()),

@@ -33,7 +33,7 @@ fn asking(selection: Selection) -> Said {
             number: 1,
             client: end(1, 40000),
             server: end(2, 1883),
-            transport: Transport::Tcp,
+            transport: Transport::TCP,
             tls: None,
             websocket: None,
             client_id: Some((*b"me").into()),

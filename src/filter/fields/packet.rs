@@ -7,7 +7,6 @@ use std::net::IpAddr;
 
 use crate::filter::field::{Access, Field, Kind, Many, One, Values};
 use crate::filter::value::{Subject, Value};
-use crate::frame::Transport;
 use crate::net::Endpoint;
 
 pub(super) fn fields() -> Vec<Field> {
@@ -100,11 +99,8 @@ pub(super) fn fields() -> Vec<Field> {
             },
         ),
         one("tls", Kind::Presence, "TLS, decrypted", |s| {
-            matches!(
-                s.frame.connection.transport,
-                Transport::Tls | Transport::TlsWebSocket
-            )
-            .then_some(Value::There)
+            let tls = s.frame.connection.transport.is_tls();
+            tls.then_some(Value::There)
         }),
         one("websocket", Kind::Presence, "WebSocket", |s| {
             let websocket = s.frame.connection.transport.is_websocket();

@@ -22,6 +22,25 @@ pub fn client_hello(bytes: &[u8]) -> Answer {
     }
 }
 
+/// Whether bytes begin with a handshake record with a ServerHello of less than
+/// 64 KiB.
+pub(super) fn server_hello(bytes: &[u8]) -> Answer {
+    const LONG_ENOUGH: usize = 9;
+    let fits = |(at, byte): (usize, &u8)| match at {
+        0 => *byte == 0x16,
+        1 => *byte == 3,
+        2 => *byte <= 4,
+        5 => *byte == 2,
+        6 => *byte == 0,
+        _ => true,
+    };
+    match bytes.iter().take(LONG_ENOUGH).enumerate().all(fits) {
+        false => Answer::No,
+        true if bytes.len() < LONG_ENOUGH => Answer::More,
+        true => Answer::Yes,
+    }
+}
+
 /// Whether bytes begin with the header of a record of TLS 1.0 to 1.3.
 pub fn begins_record(bytes: &[u8]) -> bool {
     header(bytes).is_some()

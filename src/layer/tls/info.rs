@@ -87,3 +87,18 @@ impl fmt::Display for CipherSuite {
         }
     }
 }
+
+/// Names of MQTT in ALPN: the registered one, and that of AWS for its port 443.
+const ALPN: [&str; 2] = ["mqtt", "x-amzn-mqtt-ca"];
+
+impl TlsInfo {
+    /// Whether TLS itself says that it carries MQTT: the server by its choice,
+    /// else the client by what it offers alone.
+    pub fn names_mqtt(&self) -> bool {
+        match (&self.alpn, &self.alpn_offered[..]) {
+            (Some(alpn), _) => ALPN.contains(&alpn.as_str()),
+            (None, []) => false,
+            (None, offered) => offered.iter().all(|alpn| ALPN.contains(&alpn.as_str())),
+        }
+    }
+}

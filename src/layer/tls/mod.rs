@@ -75,7 +75,9 @@ pub use detect::{begins_record, client_hello};
 pub use info::{CipherSuite, TlsInfo, TlsVersion};
 pub use keylog::KeyLog;
 
-use super::{Chunk, LayerBytes, LayerOutput, Note, Sink};
+use super::{
+    Chunk, Layer, LayerBytes, LayerContext, LayerFacts, LayerOutput, LayerType, Note, Sink,
+};
 use crate::flow::At;
 use crate::limits;
 use facts::{EarlyData, Facts};
@@ -98,6 +100,10 @@ pub struct Tls {
     turns: Turns,
     /// The packet of the latest bytes.
     heard: Option<At>,
+    /// It was reported that TLS is read.
+    announced: bool,
+    /// It was reported that it no longer waits for keys.
+    shed: bool,
     /// A record of application data has come.
     has_data: bool,
     /// It was told that nothing can be read.
@@ -108,7 +114,77 @@ pub struct Tls {
     content: Vec<u8>,
 }
 
+/// TLS as a layer. It can be joined anywhere.
+pub static LAYER: LayerType = LayerType {
+    name: "tls",
+    in_transport: true,
+    encrypts: true,
+    opens: client_hello,
+    answers: Some(detect::server_hello),
+    begin: || Box::new(Tls::new()),
+    join: Some(|| Box::new(Tls::new())),
+};
+
+impl Layer for Tls {
+    fn push<'a>(
+        &mut self,
+        direction: Direction,
+        chunk: Chunk<'a>,
+        cx: LayerContext<'_>,
+        out: Sink<'_>,
+    ) -> Option<Chunk<'a>> {
+        self.announcing(out, |tls, out| tls.push(direction, chunk, cx.keys, out));
+        None
+    }
+
+    fn settle(&mut self, cx: LayerContext<'_>, out: Sink<'_>) {
+        self.announcing(out, |tls, out| tls.settle(cx.keys, out));
+    }
+
+    fn shed(&mut self, cx: LayerContext<'_>, out: Sink<'_>) {
+        if !std::mem::replace(&mut self.shed, true) {
+            let note = Note::Bound("too many connections wait for the secrets of TLS");
+            out(Direction::Up, LayerOutput::Note(note, cx.now));
+        }
+        self.announcing(out, |tls, out| tls.give_up(cx.keys, out));
+    }
+
+    fn finish(&mut self, cx: LayerContext<'_>, out: Sink<'_>) {
+        self.announcing(out, |tls, out| tls.finish(cx.keys, out));
+    }
+
+    fn kept(&self) -> usize {
+        self.kept()
+    }
+
+    fn facts(&self) -> LayerFacts<'_> {
+        LayerFacts::Tls(self.info())
+    }
+
+    fn names_mqtt(&self) -> bool {
+        self.info().names_mqtt()
+    }
+
+    fn is_unreadable(&self, cx: LayerContext<'_>) -> bool {
+        !cx.expects_keys && cx.keys.is_empty() && self.hellos_are_over()
+    }
+}
+
 impl Tls {
+    /// Reports with the first bytes that are passed on that TLS is read.
+    fn announcing(&mut self, out: Sink<'_>, f: impl FnOnce(&mut Self, Sink<'_>)) {
+        let mut announced = self.announced;
+        f(self, &mut |direction, output| {
+            if let LayerOutput::Chunk(Chunk::Data(data)) = output
+                && !std::mem::replace(&mut announced, true)
+            {
+                out(direction, LayerOutput::Note(Note::Tls, data.at));
+            }
+            out(direction, output);
+        });
+        self.announced = announced;
+    }
+
     /// For both directions from their first byte, or from wherever they were
     /// joined.
     pub fn new() -> Self {

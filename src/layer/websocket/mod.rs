@@ -33,7 +33,7 @@ mod upgrade;
 
 pub use upgrade::{Deflate, WebSocketInfo, answers_http2, is_http2, request, response};
 
-use super::{Chunk, Sink};
+use super::{Chunk, Layer, LayerContext, LayerFacts, LayerType, Sink};
 use crate::direction::{Direction, PerDirection};
 use lane::{Context, Lane, Shared};
 use upgrade::Compression;
@@ -43,6 +43,49 @@ use upgrade::Compression;
 pub struct WebSocket {
     shared: Shared,
     lanes: PerDirection<Lane>,
+}
+
+/// WebSocket as a layer.
+pub static LAYER: LayerType = LayerType {
+    name: "websocket",
+    in_transport: true,
+    encrypts: false,
+    opens: request,
+    answers: Some(response),
+    begin: || Box::new(WebSocket::new()),
+    join: Some(|| Box::new(WebSocket::joining())),
+};
+
+impl Layer for WebSocket {
+    fn push<'a>(
+        &mut self,
+        direction: Direction,
+        chunk: Chunk<'a>,
+        _: LayerContext<'_>,
+        out: Sink<'_>,
+    ) -> Option<Chunk<'a>> {
+        self.push(direction, chunk, out)
+    }
+
+    fn shed(&mut self, _: LayerContext<'_>, out: Sink<'_>) {
+        self.shed(out);
+    }
+
+    fn finish(&mut self, _: LayerContext<'_>, out: Sink<'_>) {
+        self.finish(out);
+    }
+
+    fn kept(&self) -> usize {
+        self.kept()
+    }
+
+    fn facts(&self) -> LayerFacts<'_> {
+        LayerFacts::WebSocket(self.info())
+    }
+
+    fn names_mqtt(&self) -> bool {
+        self.info().names_mqtt()
+    }
 }
 
 impl Default for WebSocket {

@@ -159,10 +159,6 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn is_over(&self, transports: [Transport; 2]) -> bool {
-        transports.contains(&self.connection.transport)
-    }
-
     pub(super) fn add(&mut self, term: Term, direction: Direction, amount: Amount) {
         *self.bill.get_mut(term, direction) += amount;
     }
@@ -172,7 +168,7 @@ impl<'a> Model<'a> {
             return;
         }
         let at_least = |outcome: &mut Outcome, mark: Mark| outcome.mark = outcome.mark.max(mark);
-        if self.connection.transport != Transport::Tcp {
+        if self.connection.transport != Transport::TCP {
             // How many records and frames there would be is a guess.
             at_least(outcome, Mark::Model);
         }
@@ -243,8 +239,8 @@ impl<'a> Model<'a> {
             WhatIf::OneConnection | WhatIf::ConnectionPerMessage => {
                 at_least(outcome, Mark::Model);
             }
-            WhatIf::Tls(_) if self.is_over([Transport::Tls, Transport::TlsWebSocket]) => {}
-            WhatIf::WebSocket if self.is_over([Transport::WebSocket, Transport::TlsWebSocket]) => {}
+            WhatIf::Tls(_) if self.connection.transport.is_tls() => {}
+            WhatIf::WebSocket if self.connection.transport.is_websocket() => {}
             WhatIf::Tls(tls) => {
                 at_least(outcome, Mark::Model);
                 let (PerDirection { up, down }, record) = tls.costs();

@@ -1,8 +1,8 @@
-//! The way up: what the layers hand to the conversation above them, and what waits
-//! until there is one.
+//! What the layers push up to the conversation above them, and what waits until
+//! there is one.
 //!
-//! Facts, notes and stretches of the stream may be told before anybody knows that
-//! the connection carries MQTT. They wait here, within bounds, and are told in order
+//! Facts, notes and ranges of the stream may come before it is known that the
+//! connection carries MQTT. They wait here, within limits, and are reported in order
 //! when a conversation begins.
 
 use crate::direction::{Direction, PerDirection};
@@ -11,23 +11,22 @@ use crate::engine::order::Order;
 use crate::engine::{Context, Decode, SpanKind};
 use crate::event::EventKind;
 use crate::flow::{At, End, FlowInfo};
-use crate::frame::Transport;
 use crate::layer::tls::TlsInfo;
 use crate::layer::websocket::WebSocketInfo;
-use crate::layer::{ByteRange, Chunk, LayerBytes, Note};
+use crate::layer::{
+    ByteRange, Chunk, LayerBytes, LayerContext, LayerFacts, LayerType, Note, Transport,
+};
 use crate::limits;
 
 /// What lies above all layers, or waits for it.
 #[derive(Debug)]
-pub(super) struct Above {
+pub(super) struct Upper {
     /// What the port is known for.
     pub(super) known: Option<Decode>,
     pub(super) conversation: Option<Box<Conversation>>,
+    /// The layers so far.
+    pub(super) transport: Transport,
     pub(super) tls: Option<Box<TlsInfo>>,
-    /// Something of it was read, and that was told.
-    pub(super) is_decrypted: bool,
-    /// It no longer waits for keys, and that was told.
-    pub(super) waits_no_more: bool,
     pub(super) websocket: Option<Box<WebSocketInfo>>,
     /// Told when there is somebody to tell, or when the layer's facts are known.
     pub(super) notes: Vec<(Direction, Note, At)>,
@@ -38,15 +37,15 @@ pub(super) struct Above {
 }
 
 /// What the nodes need on the way up.
-pub(super) struct Climb<'a, 'c, 'o> {
+pub(super) struct StackContext<'a, 'c, 'o> {
     pub(super) client: End,
-    pub(super) above: &'a mut Above,
+    pub(super) upper: &'a mut Upper,
     pub(super) flow: &'a FlowInfo,
     pub(super) now: At,
-    pub(super) cx: &'a mut Context<'c, 'o>,
+    pub(super) engine: &'a mut Context<'c, 'o>,
 }
 
-impl Climb<'_, '_, '_> {
+impl<'c> StackContext<'_, 'c, '_> {
     pub(super) fn end(&self, direction: Direction) -> End {
         match direction {
             Direction::Up => self.client,
@@ -60,10 +59,10 @@ impl Climb<'_, '_, '_> {
 
     /// MQTT was found, or named.
     pub(super) fn converse(&mut self) {
-        if self.above.conversation.is_some() {
+        if self.upper.conversation.is_some() {
             return;
         }
-        self.cx.shared.mqtt_connections += 1;
+        self.engine.shared.mqtt_connections += 1;
         let mut conversation = Box::new(Conversation::new(self.flow, self.client));
         conversation.set_layered();
         for direction in Direction::ALL {
@@ -71,48 +70,61 @@ impl Climb<'_, '_, '_> {
             let from_start = self.flow.from_start[from];
             conversation.begins(direction, self.flow, from, from_start);
         }
-        self.above.conversation = Some(conversation);
-        self.tell_carriers();
-        if let Some(conversation) = &mut self.above.conversation {
-            conversation.announce(self.flow, self.cx.out);
+        self.upper.conversation = Some(conversation);
+        self.report_carriers();
+        if let Some(conversation) = &mut self.upper.conversation {
+            conversation.announce(self.flow, self.engine.out);
         }
         self.settle_notes();
     }
 
-    /// Tells the conversation what carries it.
-    pub(super) fn tell_carriers(&mut self) {
-        let Above {
+    /// What a layer may look at.
+    pub(super) fn for_layer(&self) -> LayerContext<'c> {
+        LayerContext {
+            keys: self.engine.keys,
+            expects_keys: self.engine.config.expects_keys,
+            now: self.now,
+        }
+    }
+
+    /// Reports to the conversation what carries it.
+    fn report_carriers(&mut self) {
+        let Upper {
             conversation: Some(conversation),
+            transport,
             tls,
             websocket,
             ..
-        } = &mut *self.above
+        } = &mut *self.upper
         else {
             return;
         };
         conversation.carried_by(|connection| {
-            connection.transport = match (&tls, &websocket) {
-                (None, None) => Transport::Tcp,
-                (Some(_), None) => Transport::Tls,
-                (None, Some(_)) => Transport::WebSocket,
-                (Some(_), Some(_)) => Transport::TlsWebSocket,
-            };
+            connection.transport = *transport;
             connection.tls.clone_from(tls);
             connection.websocket.clone_from(websocket);
         });
     }
 
-    pub(super) fn learn_tls(&mut self, info: &TlsInfo) {
-        if self.above.tls.as_deref() != Some(info) {
-            self.above.tls = Some(Box::new(info.clone()));
-            self.tell_carriers();
+    /// Learns what a layer knows of itself.
+    pub(super) fn learn(&mut self, layer_type: &'static LayerType, facts: LayerFacts<'_>) {
+        let upper = &mut *self.upper;
+        let transport = upper.transport.with(layer_type);
+        let mut is_new = transport != upper.transport;
+        upper.transport = transport;
+        match facts {
+            LayerFacts::Tls(info) if upper.tls.as_deref() != Some(info) => {
+                upper.tls = Some(Box::new(info.clone()));
+                is_new = true;
+            }
+            LayerFacts::WebSocket(info) if upper.websocket.as_deref() != Some(info) => {
+                upper.websocket = Some(Box::new(info.clone()));
+                is_new = true;
+            }
+            _ => {}
         }
-    }
-
-    pub(super) fn learn_websocket(&mut self, info: &WebSocketInfo) {
-        if self.above.websocket.as_deref() != Some(info) {
-            self.above.websocket = Some(Box::new(info.clone()));
-            self.tell_carriers();
+        if is_new {
+            self.report_carriers();
         }
     }
 
@@ -122,21 +134,21 @@ impl Climb<'_, '_, '_> {
 
     /// A stretch is for this; for nothing if it is not there.
     pub(super) fn span(&mut self, direction: Direction, range: ByteRange, kind: Option<SpanKind>) {
-        let order = &mut self.above.order[direction];
-        let is_kept = self.above.conversation.is_some() || !order.is_full();
-        if self.cx.config.follow_packets && is_kept {
+        let order = &mut self.upper.order[direction];
+        let is_kept = self.upper.conversation.is_some() || !order.is_full();
+        if self.engine.config.follow_packets && is_kept {
             order.push(range, kind);
         }
     }
 
     /// Passes on what can be.
     pub(super) fn settle_spans(&mut self, at_end: bool) {
-        let Some(conversation) = &self.above.conversation else {
+        let Some(conversation) = &self.upper.conversation else {
             return;
         };
         for direction in Direction::ALL {
-            while let Some((range, kind)) = self.above.order[direction].pop(at_end) {
-                conversation.span(direction, range, kind, self.cx.out);
+            while let Some((range, kind)) = self.upper.order[direction].pop(at_end) {
+                conversation.span(direction, range, kind, self.engine.out);
             }
         }
     }
@@ -144,37 +156,37 @@ impl Climb<'_, '_, '_> {
     pub(super) fn note(&mut self, direction: Direction, note: Note, at: At) {
         // These are told with what is known of the layer.
         let waits = matches!(note, Note::Encrypted(_) | Note::WebSocket);
-        match &self.above.conversation {
+        match &self.upper.conversation {
             Some(conversation) if !waits => {
                 let kind = EventKind::Layer(note);
-                conversation.tell(kind, Some(direction), at, self.cx.out);
+                conversation.tell(kind, Some(direction), at, self.engine.out);
             }
-            _ if self.above.notes.len() < limits::UNDECIDED_NOTES => {
-                self.above.notes.push((direction, note, at));
+            _ if self.upper.notes.len() < limits::UNDECIDED_NOTES => {
+                self.upper.notes.push((direction, note, at));
             }
             _ => {
-                self.above.unkept.get_or_insert((direction, at));
+                self.upper.unkept.get_or_insert((direction, at));
             }
         }
     }
 
     pub(super) fn settle_notes(&mut self) {
-        if let Some(conversation) = &self.above.conversation {
-            let unkept = self.above.unkept.take().map(|(direction, at)| {
+        if let Some(conversation) = &self.upper.conversation {
+            let unkept = self.upper.unkept.take().map(|(direction, at)| {
                 let why =
                     "too many events before anybody knew that this is MQTT: some are left out";
                 (direction, Note::Bound(why), at)
             });
-            for (direction, note, at) in self.above.notes.drain(..).chain(unkept) {
+            for (direction, note, at) in self.upper.notes.drain(..).chain(unkept) {
                 let kind = EventKind::Layer(note);
-                conversation.tell(kind, Some(direction), at, self.cx.out);
+                conversation.tell(kind, Some(direction), at, self.engine.out);
             }
         }
     }
 
     pub(super) fn mqtt(&mut self, direction: Direction, chunk: Chunk<'_>) {
         self.converse();
-        let Some(conversation) = &mut self.above.conversation else {
+        let Some(conversation) = &mut self.upper.conversation else {
             return;
         };
         let (range, kind) = match chunk {
@@ -188,8 +200,8 @@ impl Climb<'_, '_, '_> {
             self.span(direction, range, kind);
             self.settle_spans(false);
         }
-        if let Some(conversation) = &mut self.above.conversation {
-            conversation.take(direction, chunk, self.now, self.cx);
+        if let Some(conversation) = &mut self.upper.conversation {
+            conversation.take(direction, chunk, self.now, self.engine);
         }
     }
 }

@@ -67,7 +67,7 @@ pub struct MQTTFrame<'a> {
     /// for at this moment. `None` when unknown, and for other types.
     pub topic: Option<Text<'a>>,
     /// The first bytes of the control packet, fixed header included, as far as
-    /// they were kept and captured without a hole.
+    /// they were kept and captured without a gap.
     pub bytes: &'a [u8],
     /// [`Digest`](crate::mqtt::Digest) of the whole payload of a PUBLISH, however
     /// much of it was kept. `None` where the capture lacks bytes of the packet,

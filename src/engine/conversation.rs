@@ -57,13 +57,13 @@ struct Lane {
     bytes: u64,
     /// Position in the MQTT stream of the next byte.
     position: u64,
-    /// Position in the TCP stream up to which it has been read, holes included.
+    /// Position in the TCP stream up to which it has been read, gaps included.
     read: u64,
     /// The same with a gap that a layer has not passed on yet.
     behind: Option<u64>,
     /// Position in the TCP stream after the last frame.
     framed: u64,
-    /// Position in it up to which it was told that the peer has acknowledged.
+    /// Position in it up to which it was reported that the peer has acknowledged.
     acked: u64,
 }
 
@@ -119,7 +119,7 @@ impl Conversation {
         }
     }
 
-    /// Tells that the connection was opened, once its SYN was seen.
+    /// Reports that the connection was opened, once its SYN was seen.
     pub(super) fn announce(&mut self, flow: &FlowInfo, out: &mut dyn FnMut(Output<'_>)) {
         if !self.announced
             && flow.established
@@ -131,7 +131,7 @@ impl Conversation {
         }
     }
 
-    /// It turned out not to be MQTT, and this was told: only its end is still
+    /// It turned out not to be MQTT, and this was reported: only its end is still
     /// to come.
     pub(super) fn is_over(&self) -> bool {
         self.over
@@ -226,7 +226,7 @@ impl Conversation {
         }
     }
 
-    /// What a stretch of the TCP stream is.
+    /// What a range of the TCP stream is.
     pub(super) fn span(
         &self,
         direction: Direction,
@@ -281,7 +281,7 @@ impl Conversation {
         learn(&mut self.connection);
     }
 
-    /// What happens to a TCP stream besides bytes and holes.
+    /// What happens to a TCP stream besides bytes and gaps.
     pub(super) fn happened(
         &self,
         from: End,

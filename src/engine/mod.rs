@@ -49,10 +49,10 @@ pub enum Output<'a> {
     Event(&'a Event<'a>),
     /// What TCP itself tells, with [`Config::follow_tcp`].
     Tcp(&'a Tcp<'a>),
-    /// A captured packet, before what it brings, with
+    /// A captured packet, before what it carries, with
     /// [`Config::follow_packets`].
     Packet(&'a Captured<'a>),
-    /// What a stretch of a TCP stream with layers below MQTT is, with
+    /// What a range of a TCP stream with layers below MQTT is, with
     /// [`Config::follow_packets`]. Comes before the frame whose bytes lie there.
     Span(&'a Span<'a>),
     /// A connection is over. Not at the end of the capture.
@@ -115,7 +115,7 @@ pub struct Tcp<'a> {
     pub time: Timestamp,
 }
 
-/// A stretch of one direction's TCP stream. Those of a direction ascend, and
+/// A range of one direction's TCP stream. Those of a direction ascend, and
 /// leave out only what the capture lacks.
 #[derive(Clone, Copy, Debug)]
 pub struct Span<'a> {
@@ -129,7 +129,7 @@ pub struct Span<'a> {
     pub kind: SpanKind,
 }
 
-/// What a stretch of a TCP stream is.
+/// What a range of a TCP stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
     /// A layer's own.
@@ -139,7 +139,7 @@ pub enum SpanKind {
         /// Position of the first of them in the MQTT stream
         /// ([`MQTTFrame::offset`]).
         offset: u64,
-        /// How many. Other than the length of the stretch where they were
+        /// How many. Other than the length of the range where they were
         /// compressed.
         len: u64,
         /// Position in the TCP stream after the TLS record or compressed message
@@ -228,7 +228,7 @@ pub struct Summary {
     pub packets: u64,
     /// Frames pushed out.
     pub frames: u64,
-    /// Segments that were second copies of an earlier packet.
+    /// Segments that were duplicates of an earlier packet.
     pub duplicates: u64,
     /// TCP connections that carried MQTT, or were on an MQTT port.
     pub mqtt_connections: u64,
@@ -257,7 +257,7 @@ pub struct Engine {
     last: PacketRef,
     /// The fragments that the last packet completed.
     fragments: Vec<PacketRef>,
-    /// The packet being read, if it is to be told of with its segment; with the
+    /// The packet being read, if it is to be reported with its segment; with the
     /// fragments that it completes.
     captured: Option<(Captured<'static>, Vec<PacketRef>)>,
 }
@@ -352,7 +352,7 @@ impl Engine {
         self.keys.reopen();
     }
 
-    /// Takes keys to TLS: text in the NSS key log format, in pieces of any size.
+    /// Takes keys to TLS: text in the NSS key log format, in chunks of any size.
     /// They are looked at by what comes next, and by [`Engine::tick`].
     pub fn secrets(&mut self, text: &[u8]) {
         self.keys.push(text);
@@ -451,7 +451,7 @@ impl Context<'_, '_> {
         }
     }
 
-    /// Tells of a packet, or waits for the flow table to say where its segment
+    /// Reports a packet, or waits for the flow table to say where its segment
     /// stands.
     #[cold]
     fn captured(&mut self, packet: &CapturedPacket<'_>, subframe: Subframe, decoded: &Decoded<'_>) {

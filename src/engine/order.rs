@@ -1,4 +1,4 @@
-//! Stretches of one direction, told in the order in which they lie.
+//! Ranges of one direction, told in the order in which they lie.
 //!
 //! ```text
 //! told    │record│        │end│record│      │frame header│ …
@@ -15,7 +15,7 @@ use super::SpanKind;
 use crate::layer::ByteRange;
 use crate::limits;
 
-/// What waits for the stretches before it, in one direction.
+/// What waits for the ranges before it, in one direction.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     /// Everything before it was passed on, or is not there.
@@ -30,7 +30,7 @@ impl Order {
         self.next.get_or_insert(at);
     }
 
-    /// Another stretch; no kind if it is not there.
+    /// Another range; no kind if it is not there.
     pub(super) fn push(&mut self, range: ByteRange, kind: Option<SpanKind>) {
         if !range.is_empty() {
             self.waiting.insert(range.start, (range, kind));
@@ -73,7 +73,7 @@ mod tests {
     const KIND: SpanKind = SpanKind::Own(LayerBytes::WsFrame);
 
     proptest! {
-        /// Whatever the order in which stretches are told, and whatever is not
+        /// Whatever the order in which ranges are reported, and whatever is not
         /// there, they are passed on as they lie.
         #[test]
         fn in_the_order_of_the_stream(

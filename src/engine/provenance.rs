@@ -3,12 +3,12 @@
 //! complete yet.
 //!
 //! Over TCP alone both streams are one. A layer between them (see
-//! [`crate::layer`]) says with each piece where it came from.
+//! [`crate::layer`]) says with each chunk where it came from.
 
 use crate::flow::At;
 use crate::layer::{ByteRange, Seal};
 
-/// The packets behind the bytes of one direction, by position. A piece reaches
+/// The packets behind the bytes of one direction, by position. A chunk reaches
 /// to where the next begins.
 #[derive(Debug, Default)]
 pub(super) struct Provenance {
@@ -24,7 +24,7 @@ struct Data {
     below: Option<Box<Below>>,
 }
 
-/// Where a piece lies in the TCP stream.
+/// Where a chunk lies in the TCP stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Below {
     pub(super) range: ByteRange,
@@ -174,7 +174,7 @@ mod tests {
             })
         };
         let mut provenance = Provenance::default();
-        // A sealed piece, one in clear, a compressed one.
+        // A sealed chunk, one in clear, a compressed one.
         provenance.push(0, at(1), below(105, 115, 10, Some((131, 2))));
         provenance.push(10, at(3), below(133, 143, 10, None));
         provenance.push(20, at(4), below(143, 150, 30, Some((152, 5))));

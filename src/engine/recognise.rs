@@ -218,7 +218,7 @@ pub(super) struct Prefix {
     order: Vec<Came>,
     /// By end, whether bytes are lost that it began with.
     lost: PerEnd<bool>,
-    /// By end, a hole of unknown length before its first byte: nobody is told of
+    /// By end, a gap of unknown length before its first byte: it is not reported
     /// it if no byte comes.
     holes: PerEnd<Option<ByteRange>>,
 }
@@ -262,7 +262,7 @@ impl Prefix {
         for end in End::ALL {
             let bytes = self.held[end].bytes();
             let waits = match self.lost[end] {
-                // What lies behind a hole says nothing of what was before it.
+                // What lies behind a gap says nothing of what was before it.
                 true => !self.lost[end.peer()],
                 false => match self.side(end) {
                     Ok(Some(found)) => return found,
@@ -377,7 +377,7 @@ impl Prefix {
         }
     }
 
-    /// Tells of holes behind which nothing has come yet.
+    /// Reports gaps behind which nothing has come yet.
     pub(super) fn replay_holes(&self, mut out: impl FnMut(End, Chunk<'_>)) {
         for end in End::ALL {
             if let Some(range) = self.holes[end] {

@@ -139,7 +139,7 @@ pub struct Carried {
     pub acked: Option<i64>,
     /// Control bits.
     pub flags: TcpFlags,
-    /// A packet that was captured twice: this is the second copy.
+    /// A packet that was captured twice: this is the duplicate.
     pub copy: bool,
 }
 

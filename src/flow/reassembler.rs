@@ -371,7 +371,7 @@ impl Reassembler {
             }
             late += filled_to - filled_from;
             first_late = first_late.min(filled_from);
-            // Told once: a second copy is a plain retransmission.
+            // Told once: a duplicate is a plain retransmission.
             left.extend(
                 [(from, filled_from), (filled_to, to)]
                     .iter()
@@ -496,7 +496,7 @@ impl Reassembler {
     }
 
     /// Where the cut tail ends in which `next` lies. Those before it are
-    /// forgotten.
+    /// evicted.
     fn cut_until(&mut self) -> Option<u64> {
         let mut until = 0;
         while let Some(cut) = self.cuts.first_entry().filter(|c| *c.key() <= self.next) {
@@ -567,7 +567,7 @@ impl Reassembler {
         self.drain(history, out);
     }
 
-    /// Nobody reads this stream any more.
+    /// This stream is no longer read.
     pub(super) fn give_up(&mut self) {
         self.early = BTreeMap::new();
         self.cuts = BTreeMap::new();
@@ -576,7 +576,7 @@ impl Reassembler {
         self.acked = 0;
     }
 
-    /// Follows the sequence numbers of a stream that nobody reads.
+    /// Follows the sequence numbers of a stream that is not read.
     pub(super) fn skip_to(&mut self, seq: u32) {
         if let Some(distance @ 1..) = self.distance(seq) {
             self.advance(distance as u64);

@@ -1,7 +1,7 @@
 //! Bytes that wait to be understood, and where each of them came from.
 //!
 //! ```text
-//! pieces pushed    ├──1──┤├─2─┤├────3────┤
+//! chunks pushed    ├──1──┤├─2─┤├────3────┤
 //! front let go     ├───────────┤
 //! still held                    ├──3'────┤
 //! ```
@@ -30,7 +30,7 @@ struct Part {
 }
 
 impl Held {
-    /// Another piece.
+    /// Another chunk.
     pub(crate) fn push(&mut self, piece: Data<'_>) {
         self.bytes.extend_from_slice(piece.bytes);
         self.parts.push_back(Part {
@@ -56,7 +56,7 @@ impl Held {
         self.bytes.capacity() + self.parts.capacity() * size_of::<Part>()
     }
 
-    /// Whether a piece ended at that position of the bytes.
+    /// Whether a chunk ended at that position of the bytes.
     pub(crate) fn ends_piece(&self, position: usize) -> bool {
         let position = self.gone + position as u64;
         self.parts
@@ -64,7 +64,7 @@ impl Held {
             .is_ok()
     }
 
-    /// The pieces, as they were pushed.
+    /// The chunks, as they were pushed.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = Data<'_>> {
         let mut rest = self.bytes.as_slice();
         let mut from = self.gone;

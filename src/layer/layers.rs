@@ -1,4 +1,4 @@
-//! The layers that are known, and how one is told from another.
+//! The known layers, and what each has to offer.
 //!
 //! A new layer is a file with a [`Layer`] and its [`LayerType`], and an entry in
 //! [`LAYERS`].

@@ -82,9 +82,9 @@ pub enum Note {
         /// The address that it connected to.
         server: Endpoint,
     },
-    /// TLS is read. Told once a connection.
+    /// TLS is read. Reported once a connection.
     Tls,
-    /// TLS that will not be read, and why. Told once a connection.
+    /// TLS that will not be read, and why. Reported once a connection.
     Encrypted(&'static str),
     /// TLS bytes were lost, or cannot be decrypted from here on, and why.
     Undecrypted(&'static str),
@@ -117,7 +117,7 @@ pub enum Note {
     Broken(&'static str),
     /// Bytes that break a rule of the layer; they are read all the same.
     Odd(&'static str),
-    /// A bound of ours bit.
+    /// A limit was reached.
     Bound(&'static str),
 }
 

@@ -49,7 +49,7 @@ pub fn header(bytes: &[u8]) -> Answer {
 #[derive(Debug)]
 pub struct Proxy {
     state: State,
-    /// Packet that brought the last bytes, for what a hole makes known.
+    /// Packet that carried the last bytes, for what a gap makes known.
     last: At,
 }
 
@@ -139,7 +139,7 @@ impl Proxy {
         }
     }
 
-    /// Takes as much of a piece as belongs to the header; returns what lies
+    /// Takes as much of a chunk as belongs to the header; returns what lies
     /// after it.
     fn header<'a>(&mut self, piece: Data<'a>, out: Sink<'_>) -> Data<'a> {
         let State::Header(kept) = &mut self.state else {
@@ -390,7 +390,6 @@ mod tests {
         }
     }
 
-
     const V1: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.1 40122 1883\r\n";
     /// TCP over IPv4, with three bytes more of type 4 (nothing).
     const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x12\
@@ -590,7 +589,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
 
-        /// No damage makes a panic, and all is told of.
+        /// No damage makes a panic, and all is accounted for.
         #[test]
         fn damage_does_no_harm(
             start in prop::sample::select(&[V1, V2, V2_IPV6, LOCAL][..]),

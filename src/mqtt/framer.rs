@@ -1,15 +1,15 @@
 //! Finds where each control packet begins and ends in a byte stream.
 //!
-//! The framer takes the stream of one direction in pieces of any size, holes
+//! The framer takes the stream of one direction in chunks of any size, gaps
 //! included, and pushes each control packet out when its last byte is known:
 //!
 //! ```text
-//! bytes ──→ ┌─ Boundary ─→ Body ─┐            hole inside a body: counted through
-//! gap   ──→ │     ↑──────────────┘            hole over a header: lost
+//! bytes ──→ ┌─ Boundary ─→ Body ─┐            gap inside a body: counted through
+//! gap   ──→ │     ↑──────────────┘            gap over a header: lost
 //!           └─ Lost (resync) ─────→ Boundary  found again by `Resync`
 //! ```
-//! A packet that lies in one piece is passed on where it lies. Of one that
-//! comes in pieces only the head is kept (see [`Sink::keep`]), so that a body
+//! A packet that lies in one chunk is passed on where it lies. Of one that
+//! comes in chunks only the head is kept (see [`Sink::keep`]), so that a body
 //! of 268,435,455 bytes costs no memory when nobody asked for it.
 //!
 //! It knows nothing of TCP and nothing of what the packets mean, except what
@@ -29,7 +29,7 @@ pub struct Framed<'a> {
     pub header: FixedHeader,
     /// Position of its first byte in the stream.
     pub offset: u64,
-    /// Its first bytes, as far as they were kept and follow without a hole.
+    /// Its first bytes, as far as they were kept and follow without a gap.
     pub bytes: &'a [u8],
     /// How many of its bytes the stream lacked.
     pub missing: u64,
@@ -52,7 +52,7 @@ pub struct PayloadDigest {
 /// What happens to a stream besides control packets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Trouble {
-    /// A hole between two packets or over a header; framing is lost.
+    /// A gap between two packets or over a header; framing is lost.
     Gap {
         /// Bytes that are not there, where that is known.
         bytes: Option<u64>,
@@ -180,7 +180,7 @@ enum State {
     Body {
         header: FixedHeader,
         offset: u64,
-        /// Bytes of it so far, holes included.
+        /// Bytes of it so far, gaps included.
         got: u64,
         missing: u64,
         /// Whether `kept` still grows.
@@ -257,7 +257,7 @@ impl Framer {
     }
 
     /// Takes the next bytes of the stream. `direction` is the way they
-    /// went, if that is known. A piece should start where a TCP segment did:
+    /// went, if that is known. A chunk should start where a TCP segment did:
     /// senders like to begin packets there, and so does the search.
     pub fn data(&mut self, bytes: &[u8], direction: Option<Direction>, sink: &mut impl Sink) {
         if let State::Lost(resync) = &mut self.state {
@@ -491,7 +491,7 @@ impl Framer {
         self.digest = None;
     }
 
-    /// Takes a hole of `len` bytes; `None` if nobody knows how many.
+    /// Takes a gap of `len` bytes; `None` if nobody knows how many.
     ///
     /// Of a packet that was begun, at least the rest is missing then: it was
     /// there, and where the next one begins has to be found.

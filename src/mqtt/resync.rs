@@ -1,5 +1,5 @@
 //! Finds the next control packet when nobody knows where one begins: after a
-//! hole over a fixed header, and when a capture starts in the middle.
+//! gap over a fixed header, and when a capture starts in the middle.
 //!
 //! Every position is a candidate. From each the search follows the chain of
 //! packets that would lie there, and adds up the evidence for them (see
@@ -17,7 +17,7 @@
 //! come, and a stream that is made of whole packets from its first segment to
 //! its last byte is accepted with [`WHOLE_BITS`], or with [`WHOLE_BITS_PEER`]
 //! if the other direction is MQTT beyond doubt. A stream that was MQTT before
-//! the hole most likely ends with whole packets, each sent on its own: there
+//! the gap most likely ends with whole packets, each sent on its own: there
 //! [`KNOWN_BITS`] are enough for it and for its last segment, and
 //! [`KNOWN_BITS_LATE`] for whole packets from another segment to the end.
 //! Everything found this way is marked `resynchronised`.
@@ -36,7 +36,7 @@ pub(super) const ANYWHERE_BITS: u32 = 48;
 pub(super) const WHOLE_BITS: u32 = 24;
 /// The same when the other direction is known to be MQTT.
 pub(super) const WHOLE_BITS_PEER: u32 = 16;
-/// The same when the stream was in step before a hole: one small packet. Its last
+/// The same when the stream was in step before a gap: one small packet. Its last
 /// segment may be that packet, too.
 const KNOWN_BITS: u32 = 12;
 /// The same from any segment to the end: there may be many.
@@ -130,7 +130,7 @@ impl Resync {
         self.drop_hopeless();
     }
 
-    /// The stream has a hole here: no chain leads across.
+    /// The stream has a gap here: no chain leads across.
     pub(super) fn gap(&mut self) {
         self.skip(self.held.len());
     }

@@ -32,7 +32,7 @@ pub(super) struct Upper {
     pub(super) notes: Vec<(Direction, Note, At)>,
     /// Where the first note was that found no room there.
     pub(super) unkept: Option<(Direction, At)>,
-    /// What stretches of the streams are, by [`Direction`].
+    /// What ranges of the streams are, by [`Direction`].
     pub(super) order: PerDirection<Order>,
 }
 
@@ -132,7 +132,7 @@ impl<'c> StackContext<'_, 'c, '_> {
         self.span(direction, range, Some(SpanKind::Own(own)));
     }
 
-    /// A stretch is for this; for nothing if it is not there.
+    /// A range is for this; for nothing if it is not there.
     pub(super) fn span(&mut self, direction: Direction, range: ByteRange, kind: Option<SpanKind>) {
         let order = &mut self.upper.order[direction];
         let is_kept = self.upper.conversation.is_some() || !order.is_full();
@@ -154,7 +154,7 @@ impl<'c> StackContext<'_, 'c, '_> {
     }
 
     pub(super) fn note(&mut self, direction: Direction, note: Note, at: At) {
-        // These are told with what is known of the layer.
+        // These are reported with what is known of the layer.
         let waits = matches!(note, Note::Encrypted(_) | Note::WebSocket);
         match &self.upper.conversation {
             Some(conversation) if !waits => {

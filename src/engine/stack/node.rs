@@ -127,7 +127,7 @@ impl Node {
         }
     }
 
-    /// Takes what a layer below hands on.
+    /// Takes what a layer below passes on.
     pub(super) fn push(
         &mut self,
         direction: Direction,
@@ -228,7 +228,7 @@ impl Node {
         prefix.replay_holes(|from, hole| self.push(direction_of(from, client), hole, cx));
     }
 
-    /// There is no more to look at: what was held is told as unfinished, or as
+    /// There is no more to look at: what was held is reported as unfinished, or as
     /// what it is not.
     fn conclude(&mut self, cx: &mut StackContext<'_, '_, '_>) {
         let Self::Undecided(undecided) = self else {

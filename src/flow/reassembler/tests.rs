@@ -132,7 +132,7 @@ fn a_cut_tail_is_a_hole_unless_somebody_brings_it() {
         heard.bytes,
         [Some(b'a'), Some(b'b'), None, None, Some(b'e'), Some(b'f')]
     );
-    // Early and cut, with the tail brought by another.
+    // Early and cut, with the tail carried by another.
     let (heard, _) = run(7, &[(1, b"b", 2), (2, b"cd", 0), (0, b"a", 0)]);
     assert_eq!(heard.bytes, b"abcd".map(Some));
 }

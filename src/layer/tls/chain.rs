@@ -46,7 +46,7 @@ impl Chain {
         self.window.len()
     }
 
-    /// Looks on; returns what of the piece is not looked at yet.
+    /// Looks on; returns what of the chunk is not looked at yet.
     pub(super) fn push<'a>(&mut self, piece: Data<'a>) -> (Data<'a>, Option<Found>) {
         if self.window.is_empty() {
             self.start = piece.range.start;
@@ -54,7 +54,7 @@ impl Chain {
         let known = self.window.len();
         self.window.extend_from_slice(piece.bytes);
         let end = piece.range.end;
-        // A header may have begun in the piece before.
+        // A header may have begun in the chunk before.
         let first = known.saturating_sub(HEADER - 1);
         let mut found = None;
         for at in first..(self.window.len() + 1).saturating_sub(HEADER) {

@@ -82,7 +82,7 @@ impl Facts {
                     false => EarlyData::Rejected,
                 });
             }
-            // Only who was told that it was taken says where it ends.
+            // Only a client that knows that it was taken says where it ends.
             (Direction::Up, Message::EndOfEarlyData) if sealed => self.decide(EarlyData::Accepted),
             (Direction::Up, Message::Certificate { subject }) => {
                 self.info.client_certificate = subject.or(self.info.client_certificate.take());

@@ -1,4 +1,4 @@
-//! What can be told of a TLS connection.
+//! What is known of a TLS connection.
 
 use std::fmt;
 

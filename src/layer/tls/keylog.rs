@@ -6,7 +6,7 @@
 //! SERVER_TRAFFIC_SECRET_0 52362c…  7a3c91…(64 or 96)      TLS 1.3
 //! └─ label                └─ client random: whose it is
 //! ```
-//! The text may come in pieces that are cut anywhere, as a file does that is
+//! The text may come in chunks that are cut anywhere, as a file does that is
 //! still being written. A line counts when its end has been seen: a secret
 //! that is cut would look like a shorter one, so whoever knows that a text is
 //! complete pushes a final line end. What is no line of the format is counted,
@@ -120,7 +120,7 @@ impl KeyLog {
         self.skipped
     }
 
-    /// Connections whose secrets were forgotten for newer ones, at
+    /// Connections whose secrets were evicted for newer ones, at
     /// [`limits::TLS_SESSIONS`].
     pub fn dropped(&self) -> u64 {
         self.dropped

@@ -4,9 +4,9 @@
 //! Records ─→ [ waiting: record, hole, record … ] ─→ opened ─→ Chunk, LayerBytes, Note
 //!                     └ for the other side's hello, or for a secret
 //! ```
-//! Order is kept: while one record waits, so does all that follows. A hole is
+//! Order is kept: while one record waits, so does all that follows. A gap is
 //! told together with the record after it, because only that one shows how
-//! much of what would have been handed on was lost.
+//! much of what would have been passed on was lost.
 
 use crate::direction::Direction;
 use std::collections::VecDeque;
@@ -39,7 +39,7 @@ pub(super) struct Lane {
     pub(super) data: bool,
     /// Records were padded though they need not be.
     pub(super) padded: bool,
-    /// It was told that records cannot be read, since the last that could.
+    /// It was reported that records cannot be read, since the last that could.
     pub(super) told: bool,
     /// Key log and facts with which it was last tried to go on.
     pub(super) stuck: Option<(u64, u64)>,
@@ -55,7 +55,7 @@ pub(super) struct Missed {
     pub(super) bytes: u64,
     /// The part of it that was not told yet.
     hole: Option<Hole>,
-    /// It was told as a gap of unknown length.
+    /// It was reported as a gap of unknown length.
     told: bool,
 }
 
@@ -159,7 +159,7 @@ impl Lane {
         self.waiting_bytes + self.records.kept() + self.messages.kept()
     }
 
-    /// Takes a hole; it is told with what follows.
+    /// Takes a gap; it is reported with what follows.
     pub(super) fn miss(&mut self, hole: &Hole) {
         let bytes = hole.end() - hole.start;
         self.missed.bytes += bytes;
@@ -181,7 +181,7 @@ impl Lane {
         }
     }
 
-    /// Tells what was missed: so many bytes of content, if that is known.
+    /// Reports what was missed: so many bytes of content, if that is known.
     /// `next` is where the next record begins, if there is one.
     pub(super) fn tell_missed(
         &mut self,
@@ -227,7 +227,7 @@ impl Lane {
         self.told = false;
     }
 
-    /// Whether a hole was not told yet.
+    /// Whether a gap was not told yet.
     pub(super) fn has_hole(&self) -> bool {
         self.missed.hole.is_some()
     }

@@ -5,22 +5,22 @@
 //!                 └───┬────┘                    ↑            │
 //! Stream ─→ Records ──┼→ wait ─→ v12, v13 ─→ content ─→ Messages
 //!           Chain     │          Opener         └→ Turns ─→ Chunk, LayerBytes, Note
-//!           ↑ holes   └ late secrets               in the order of the capture
+//!           ↑ gaps   └ late secrets               in the order of the capture
 //! ```
 //! A [`Tls`] takes both directions of a connection and pushes out what was in
 //! the records of application data, each byte with its own place in the TCP
 //! stream: sealed and open bytes correspond one to one. What else the records
-//! consist of is passed on as [`LayerBytes`].
+//! consist of is reported as [`LayerBytes`].
 //!
-//! - **Nothing is guessed.** A record is handed on when it verifies under a key
+//! - **Nothing is guessed.** A record is passed on when it verifies under a key
 //!   and a sequence number, and never else.
 //! - **Secrets may come late.** Records wait for them, up to
 //!   [`limits::TLS_WAITING`], and what comes after them in the other direction
 //!   waits with them (`turns`); what is given up is still counted, so that
 //!   later records open when the secret comes after all.
 //! - **Early data counts when the server took it.** Until that is known it is
-//!   held; what was rejected is not handed on.
-//! - **A hole costs what it covers.** Where a record is known to be missing its
+//!   held; what was rejected is not passed on.
+//! - **A gap costs what it covers.** Where a record is known to be missing its
 //!   successor is; else it is looked for (`chain`), and the sequence number
 //!   that opens it tells how many records, and so how many bytes of content,
 //!   were lost (`search`).
@@ -106,7 +106,7 @@ pub struct Tls {
     shed: bool,
     /// A record of application data has come.
     has_data: bool,
-    /// It was told that nothing can be read.
+    /// It was reported that nothing can be read.
     told: bool,
     /// Key log with which waiting was given up.
     gave_up: Option<u64>,
@@ -302,7 +302,7 @@ impl Tls {
     }
 
     /// Takes what waits and need not any more, in the order in which it came,
-    /// and hands on what is held.
+    /// and passes on what is held.
     fn go_on(&mut self, keys: &KeyLog, out: Sink<'_>) {
         while let Some(direction) = self.whose_turn(keys) {
             let lane = self.lane(direction);
@@ -415,7 +415,7 @@ impl Tls {
         taken
     }
 
-    /// Has what is told wait for its turn, if it is not its turn.
+    /// Holds what is pushed out, if it is not its turn.
     fn in_turn(
         &mut self,
         direction: Direction,
@@ -440,7 +440,7 @@ impl Tls {
         self.turns = turns;
     }
 
-    /// Tells what became of a record, and of what was missed before it.
+    /// Reports what became of a record, and of what was missed before it.
     fn tell(
         &mut self,
         direction: Direction,
@@ -511,7 +511,7 @@ impl Tls {
         (!lane.data && !early).then_some(0)
     }
 
-    /// Tells what was missed before a record that was read, if anything.
+    /// Reports what was missed before a record that was read, if anything.
     fn miss_told(
         &mut self,
         direction: Direction,

@@ -7,7 +7,7 @@
 //!                   └─ ClientHello lost: of which connection of the key log?
 //! ```
 //! What cannot be opened waits as long as what it lacks can come; then the
-//! reason is told. Where records were missed before one that opens, this is
+//! reason is reported. Where records were missed before one that opens, this is
 //! where it is known how much content they had, if it can be.
 
 use super::Tls;

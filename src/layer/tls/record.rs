@@ -6,9 +6,9 @@
 //!             whole       known to be one:       found again by its
 //!                         counted through        header, if need be
 //! ```
-//! A record that lies whole in a piece is passed on where it lies; of others
-//! the pieces are put together, and each byte keeps the packet that brought
-//! it. Of a record with a hole in it the header tells where the next one
+//! A record that lies whole in a chunk is passed on where it lies; of others
+//! the chunks are put together, and each byte keeps the packet that carried
+//! it. Of a record with a gap in it the header tells where the next one
 //! begins. When a header is lost, the next one is looked for ([`Chain`]).
 //!
 //! Nothing here knows keys, versions or what the records are for.
@@ -26,7 +26,7 @@ pub(super) enum Item<'a> {
     /// Bytes in which records were lost.
     Hole(&'a Hole),
     /// Bytes where a record should begin and none does; they are part of the
-    /// hole that follows. The first of them.
+    /// gap that follows. The first of them.
     Foreign(At, u8),
 }
 
@@ -36,16 +36,16 @@ pub(super) struct Record<'a> {
     /// Where its first byte lies in the TCP stream.
     pub(super) start: u64,
     pub(super) bytes: &'a [u8],
-    /// Who brought them, in order.
+    /// Who carried them, in order.
     pub(super) parts: &'a [Part],
 }
 
-/// A stretch of the stream in which records were lost.
+/// A range of the stream in which records were lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hole {
     /// Where it begins.
     pub(super) start: u64,
-    /// Ends of its stretches, and whether the capture has them.
+    /// Ends of its ranges, and whether the capture has them.
     pub(super) stretches: Vec<(u64, bool)>,
     /// Whether it is exactly one record.
     pub(super) one: bool,
@@ -110,7 +110,7 @@ impl Hole {
         }
     }
 
-    /// Its stretches, and whether the capture has them.
+    /// Its ranges, and whether the capture has them.
     pub(super) fn places(&self) -> impl Iterator<Item = (ByteRange, bool)> {
         let mut start = self.start;
         self.stretches.iter().map(move |(end, present)| {
@@ -137,7 +137,7 @@ enum State {
     /// The next byte (or the first that is kept) begins a record.
     #[default]
     Aligned,
-    /// Within a record that has a hole.
+    /// Within a record that has a gap.
     Within(Hole, u64),
     /// Looking for a header.
     Lost(Hole, Chain),
@@ -152,7 +152,7 @@ impl Records {
         }
     }
 
-    /// Nothing more comes: what is not complete is a hole.
+    /// Nothing more comes: what is not complete is a gap.
     pub(super) fn finish(&mut self, each: &mut dyn FnMut(Item<'_>)) {
         let state = std::mem::take(&mut self.state);
         let mut hole = match state {
@@ -198,7 +198,7 @@ impl Records {
         }
     }
 
-    /// Passes on the records that lie whole at the start of a piece; this is
+    /// Passes on the records that lie whole at the start of a chunk; this is
     /// the path that nearly all take.
     fn whole<'a>(&mut self, mut piece: Data<'a>, each: &mut dyn FnMut(Item<'_>)) -> Data<'a> {
         while piece.bytes.len() >= HEADER {

@@ -1,7 +1,7 @@
 //! Which sequence number opens a record.
 //!
 //! Sequence numbers are not sent: who has missed no record knows the next one.
-//! After a hole only its size is known, and that bounds how many records were
+//! After a gap only its size is known, and that bounds how many records were
 //! in it ([`Doubt`]); each number in between is tried, and the one that opens
 //! the record tells how many were lost. The work is bounded ([`Budget`]): what
 //! is tried in vain has to be in proportion to what was received.

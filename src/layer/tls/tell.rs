@@ -28,7 +28,7 @@ pub(super) struct Content<'a> {
 }
 
 impl Tls {
-    /// Tells what is in a record, and reads what is for TLS itself.
+    /// Reports what is in a record, and reads what is for TLS itself.
     pub(super) fn content(
         &mut self,
         direction: Direction,
@@ -147,7 +147,7 @@ impl Tls {
     }
 }
 
-/// Tells the content of a record, `before` bytes into its body, piece by piece
+/// Tells the content of a record, `before` bytes into its body, chunk by chunk
 /// as its ciphertext came; and what is around it.
 fn tell_content(
     direction: Direction,
@@ -190,7 +190,7 @@ fn tell_content(
     );
 }
 
-/// Tells a stretch of a record that is not handed on.
+/// Reports a range of a record that is not passed on.
 pub(super) fn own(
     direction: Direction,
     record: &Record<'_>,

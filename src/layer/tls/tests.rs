@@ -32,18 +32,18 @@ struct Reader {
 /// What came out.
 #[derive(Default, Debug, PartialEq)]
 struct Got {
-    /// By way: position and value of each byte that was handed on.
+    /// By way: position and value of each byte that was passed on.
     bytes: [Vec<(u64, u8)>; 2],
-    /// By way: position, and bytes of the stream handed on that are lacking.
+    /// By way: position, and bytes of the stream passed on that are lacking.
     gaps: [Vec<(ByteRange, Option<u64>)>; 2],
     own: [Vec<(ByteRange, LayerBytes)>; 2],
     notes: Vec<(Direction, Note)>,
     /// By way: where the last place ended.
     told: [u64; 2],
-    /// By way, of each piece: position, seal and packet.
+    /// By way, of each chunk: position, seal and packet.
     seals: [Vec<(u64, Option<Seal>, u64)>; 2],
-    /// Packets that completed what pieces are sealed in, in the order in which
-    /// they were handed on.
+    /// Packets that completed what chunks are sealed in, in the order in which
+    /// they were passed on.
     order: Vec<u64>,
 }
 

@@ -3,16 +3,16 @@
 //! ```text
 //! up      1 ─────── 3 waits for its secret ────── 6
 //! down        2 ─────────── 4 ── 5 can be read
-//! out     1   2             └────┴ held until 3 is told
+//! out     1   2             └────┴ held until 3 is reported
 //! ```
 //! Each direction is read by itself, and the secrets of one may be known before
 //! those of the other: a key log that is still being written has them line by
 //! line. Who saw an answer before its question would think that somebody broke
 //! the protocol; so what is read is held back while something that came before
-//! it waits. All that waits and is held has one bound, [`limits::TLS_WAITING`].
+//! it waits. All that waits and is held has one limit, [`limits::TLS_WAITING`].
 //!
 //! Early data is held as well, until it is known whether the server took it
-//! (RFC 8446, 4.2.10). What it did not take, nobody has read: it is told as
+//! (RFC 8446, 4.2.10). What it did not take, nobody has read: it is reported as
 //! unread, and a client that means it sends it again.
 //!
 //! [`limits::TLS_WAITING`]: crate::limits::TLS_WAITING
@@ -31,7 +31,7 @@ pub(super) struct Turns {
     up: VecDeque<Held>,
     down: VecDeque<Held>,
     bytes: usize,
-    /// What became of early data was told.
+    /// What became of early data was reported.
     told: bool,
 }
 
@@ -137,7 +137,7 @@ impl Turns {
             .min_by_key(|(_, turn, _)| *turn)
     }
 
-    /// Tells early data that the server did not take, or may not have taken.
+    /// Reports early data that the server did not take, or may not have taken.
     fn tell_unread(&mut self, direction: Direction, what: &What, early: EarlyData, out: Sink<'_>) {
         let rejected = early == EarlyData::Rejected;
         if let What::Data(_, range, at, _) = what

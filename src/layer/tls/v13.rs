@@ -149,7 +149,7 @@ impl Reader {
         }
     }
 
-    /// Opens a record after a hole in which there may have been a KeyUpdate.
+    /// Opens a record after a gap in which there may have been a KeyUpdate.
     fn open_updated(&mut self, keys: Option<Keys>, trial: &mut Trial<'_>) -> Option<Outcome> {
         let mut keys = keys?;
         if trial.is_sure() {

@@ -6,8 +6,8 @@
 //! inflated     ├────1'────┤ ├─3'─┤├─────4'─────┤
 //! ```
 //! A compressed byte has no place among the inflated ones. What came out when a
-//! piece went in has the place of that piece, together with what went in before
-//! and gave nothing yet (2, above, where 1' could be told from 1 alone and 2
+//! chunk went in has the place of that chunk, together with what went in before
+//! and gave nothing yet (2, above, where 1' could be reported from 1 alone and 2
 //! only made a beginning: then 2 stands for no byte of its own).
 //!
 //! The window is always the largest, 32 KiB. A smaller one that was agreed on
@@ -79,7 +79,7 @@ impl Budget {
     }
 }
 
-/// What comes after a piece.
+/// What comes after a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
     /// More of its frame.
@@ -103,7 +103,7 @@ pub(super) enum Inflated<'a> {
 pub(super) struct Failure {
     /// Too much came out; else it was wrong, or looks back too far.
     pub(super) too_much: bool,
-    /// Bytes of the piece, and before it, that nothing was told of.
+    /// Bytes of the chunk, and before it, that are not accounted for.
     pub(super) range: ByteRange,
 }
 
@@ -127,7 +127,7 @@ impl Inflater {
         self.fresh = true;
     }
 
-    /// Compressed bytes of which nothing was told yet.
+    /// Compressed bytes of which nothing was reported yet.
     pub(super) const fn pending(&self) -> Option<ByteRange> {
         self.pending
     }
@@ -138,7 +138,7 @@ impl Inflater {
         self.since >= WINDOW
     }
 
-    /// Inflates a piece; an empty one at the end of a message lets come out
+    /// Inflates a chunk; an empty one at the end of a message lets come out
     /// what is still inside.
     pub(super) fn inflate(
         &mut self,

@@ -1,14 +1,14 @@
 //! One direction of a WebSocket: its head, then frame after frame.
 //!
 //! ```text
-//!  Opening ──→ Header ←──────┐        hole inside a payload: counted through
-//!     │          ↓ ↑         │        hole over a header: lost
+//!  Opening ──→ Header ←──────┐        gap inside a payload: counted through
+//!     │          ↓ ↑         │        gap over a header: lost
 //!     │       Payload ──→ Lost        found again by `Search`
 //!     ├──→ Unread: refused, or broken too often
 //!     └──→ Refusal: what the server says to it ──→ Opening, if its end is known
 //! ```
-//! Every byte is told as soon as it is clear what it is. Only a header that
-//! comes in pieces waits, and what is searched.
+//! Every byte is reported as soon as it is clear what it is. Only a header that
+//! comes in chunks waits, and what is searched.
 
 use super::super::held::Held;
 use super::super::{ByteRange, Chunk, Data, LayerBytes, LayerOutput, Note, Sink};
@@ -25,7 +25,7 @@ use crate::limits;
 pub(super) struct Shared {
     pub(super) info: WebSocketInfo,
     pub(super) compression: Compression,
-    /// Whether it was told that a WebSocket was opened.
+    /// Whether it was reported that a WebSocket was opened.
     pub(super) announced: bool,
     /// The server refused, and it is known where its answer ends: so another
     /// request may follow.
@@ -83,19 +83,19 @@ pub(super) struct Lane {
     text: Text,
     inflater: Option<Box<Inflater>>,
     budget: Budget,
-    /// It was told that the budget is spent.
+    /// It was reported that the budget is spent.
     told_spent: bool,
     /// Compressed bytes were lost, and later messages may look back at them.
     adrift: bool,
-    /// It was told that bytes lack, and none were passed on since.
+    /// It was reported that bytes lack, and none were passed on since.
     gapped: bool,
     /// A close frame was seen.
     closed: bool,
     /// How often the format was broken.
     breaks: u8,
-    /// Oddities that were told; each is told once.
+    /// Oddities that were reported; each is reported once.
     told: Vec<&'static str>,
-    /// Packet that brought the last bytes, for what a hole makes known.
+    /// Packet that carried the last bytes, for what a gap makes known.
     last: At,
     /// Position after everything that has come.
     read: u64,
@@ -105,7 +105,7 @@ pub(super) struct Lane {
 enum State {
     /// Within the HTTP request or response.
     Opening(Opening),
-    /// Between two frames, or within a header that came in pieces.
+    /// Between two frames, or within a header that came in chunks.
     Header(Held),
     /// Within a payload.
     Payload(Payload),
@@ -160,7 +160,7 @@ enum Text {
     No,
     /// The message is text, and no byte of it was passed on yet.
     Empty,
-    /// It was told, which is done once.
+    /// It was reported, which is done once.
     Told,
 }
 
@@ -279,7 +279,7 @@ impl Lane {
         }
     }
 
-    /// Takes a piece; returns how many bytes are left when a head was read.
+    /// Takes a chunk; returns how many bytes are left when a head was read.
     fn data(&mut self, piece: Data<'_>, cx: &mut Context<'_>) -> usize {
         let mut rest = piece;
         while !rest.bytes.is_empty() {
@@ -333,7 +333,7 @@ impl Lane {
         }
     }
 
-    /// Takes as much of a piece as belongs to the head; returns what lies
+    /// Takes as much of a chunk as belongs to the head; returns what lies
     /// after it.
     fn opening<'a>(&mut self, piece: Data<'a>, cx: &mut Context<'_>) -> Data<'a> {
         let State::Opening(opening) = &mut self.state else {
@@ -451,7 +451,7 @@ impl Lane {
         let mut held = std::mem::take(held);
         match self.begin(header, piece.at, cx) {
             Ok(content) => {
-                // All but the last byte are told here, that one with the frame.
+                // All but the last byte are reported here, that one with the frame.
                 held.let_go(header.header_len() - 1, |part| {
                     cx.own(part.range, own(header));
                 });
@@ -573,7 +573,7 @@ impl Lane {
     }
 
     /// Goes on to the payload. `last` is the last part of the header, of which
-    /// nothing was told yet.
+    /// nothing was reported yet.
     fn enter(
         &mut self,
         header: FrameHeader,
@@ -604,7 +604,7 @@ impl Lane {
         self.leave(payload, last.at, cx);
     }
 
-    /// Takes as much of a piece as belongs to the payload; returns what lies
+    /// Takes as much of a chunk as belongs to the payload; returns what lies
     /// after it.
     fn payload<'a>(&mut self, piece: Data<'a>, cx: &mut Context<'_>) -> Data<'a> {
         let State::Payload(payload) = &mut self.state else {
@@ -814,7 +814,7 @@ impl Lane {
         self.lose_context(cx);
     }
 
-    /// Takes a hole; `len` is how many bytes are not there, if that is known.
+    /// Takes a gap; `len` is how many bytes are not there, if that is known.
     fn gap(&mut self, range: ByteRange, len: Option<u64>, cx: &mut Context<'_>) {
         let mut range = range;
         if let (State::Payload(payload), Some(len)) = (&mut self.state, len) {
@@ -867,7 +867,7 @@ impl Lane {
         cx.note(Note::Broken(why), self.last);
     }
 
-    /// A hole inside a payload.
+    /// A gap inside a payload.
     fn hole(&mut self, payload: Payload, range: ByteRange, len: u64, cx: &mut Context<'_>) {
         if len == 0 {
             return;

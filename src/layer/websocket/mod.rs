@@ -11,14 +11,14 @@
 //! whoever frames MQTT never learns of frames.
 //!
 //! Nothing is refused that can be read: a text frame, a client that does not
-//! mask, a length in too many bytes are told and followed. What the upgrade says
+//! mask, a length in too many bytes are reported and followed. What the upgrade says
 //! (and lacks) is in [`WebSocketInfo`]; who wants to blame somebody does it there.
 //!
 //! # Losses
 //!
-//! A hole inside a payload is counted through, and the mask goes on behind it. A
-//! hole over a header ends the direction until a frame is found again
-//! (`search.rs`). Of compressed messages the one with the hole is lost from there
+//! A gap inside a payload is counted through, and the mask goes on behind it. A
+//! gap over a header ends the direction until a frame is found again
+//! (`search.rs`). Of compressed messages the one with the gap is lost from there
 //! on, and of later ones what looks back at it (`inflate.rs`). Where something is
 //! lost and nobody knows how much, a gap of unknown length is passed on, with an
 //! empty place if the bytes are all there and merely make no sense.

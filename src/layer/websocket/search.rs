@@ -1,8 +1,8 @@
-//! Finds the next frame when nobody knows where one begins: after a hole over a
+//! Finds the next frame when nobody knows where one begins: after a gap over a
 //! header, and when a capture starts in the middle.
 //!
 //! ```text
-//! hole │ … 7e 5c 82 │ 82 9a k k k k  30 18 00 05 … │ 82 8a k k k k  40 02 …
+//! gap │ … 7e 5c 82 │ 82 9a k k k k  30 18 00 05 … │ 82 8a k k k k  40 02 …
 //!                     └┬┘ └┬┘         └────┬─────┘   └┬┘
 //!                      5   1 bit     as `plausible`    5 more, and so on
 //! ```
@@ -10,18 +10,18 @@
 //! with the same thresholds and for the same reason: every position is a
 //! candidate, each is followed along the chain of frames that would lie there,
 //! and accepted when random bytes give that much evidence less than once in
-//! 2^28 pieces, or once in 2^48 positions. A frame's header alone says little:
+//! 2^28 chunks, or once in 2^48 positions. A frame's header alone says little:
 //! one of 9 first bytes out of 256, the right mask bit. That its length ends
-//! where a piece ends, or is that of the packets in it, is 6 bits more. What
+//! where a chunk ends, or is that of the packets in it, is 6 bits more. What
 //! counts is the MQTT inside. A packet may begin in an earlier frame, so a frame
 //! without one is possible; but headers alone never suffice, however long the
 //! chain, because payloads are not random. Only where each frame so far begins
-//! and ends with a piece do they: payloads know nothing of pieces.
+//! and ends with a chunk do they: payloads know nothing of chunks.
 //!
-//! Nor are the bytes after a hole: there is a true chain in them, and two bytes of
+//! Nor are the bytes after a gap: there is a true chain in them, and two bytes of
 //! a payload that happen to lead to it would have all its evidence. So the first
 //! frame has to stand for itself ([`OWN_BITS`]), which one that begins with a
-//! control packet does, or fill a piece from its first byte to its last. Of
+//! control packet does, or fill a chunk from its first byte to its last. Of
 //! compressed messages nothing can be seen; there only that will do.
 //! What is wrong all the same has the search for packets still before it.
 
@@ -32,11 +32,11 @@ use crate::direction::Direction;
 use crate::limits;
 use crate::mqtt::plausible::{self, Evidence};
 
-/// Evidence needed at the start of a piece, in bits.
+/// Evidence needed at the start of a chunk, in bits.
 const ALIGNED_BITS: u32 = 28;
 /// Evidence needed at any other position.
 const ANYWHERE_BITS: u32 = 48;
-/// Evidence needed at the end, for bytes or pieces made of whole frames. Less than
+/// Evidence needed at the end, for bytes or chunks made of whole frames. Less than
 /// for MQTT, which will ask for evidence of its own: one frame that holds one
 /// acknowledgement.
 const WHOLE_BITS: u32 = 20;
@@ -70,9 +70,9 @@ struct Candidate {
     headers: u32,
     /// What the payloads say.
     payloads: u32,
-    /// Whether a piece starts there.
+    /// Whether a chunk starts there.
     aligned: bool,
-    /// Whether every frame in it begins and ends where pieces do.
+    /// Whether every frame in it begins and ends where chunks do.
     fills: bool,
     /// Whether a frame in it is compressed.
     compressed: bool,
@@ -110,7 +110,7 @@ impl Search {
         self.held.kept() + self.candidates.capacity() * size_of::<Candidate>()
     }
 
-    /// Takes the next piece; `may_compress` says whether messages can be
+    /// Takes the next chunk; `may_compress` says whether messages can be
     /// compressed. Shows those bytes that no frame can begin at any more.
     pub(super) fn push(
         &mut self,
@@ -164,7 +164,7 @@ impl Search {
         self.held
     }
 
-    /// There is a hole here: no chain leads across.
+    /// There is a gap here: no chain leads across.
     pub(super) fn gap(&mut self, skipped: impl FnMut(Data<'_>)) {
         self.skip(self.held.bytes().len(), skipped);
     }

@@ -1,4 +1,4 @@
-//! Conversations written as frames, read in pieces of any size, with holes.
+//! Conversations written as frames, read in chunks of any size, with gaps.
 
 use crate::direction::{Direction, PerDirection};
 use std::ops::Range;
@@ -94,7 +94,7 @@ impl Wire {
     }
 }
 
-/// A piece for each range between cuts, each in a packet of its own.
+/// A chunk for each range between cuts, each in a packet of its own.
 fn pieces(len: usize, cuts: &[usize]) -> Vec<Range<usize>> {
     let mut cuts: Vec<usize> = cuts.iter().copied().filter(|cut| *cut <= len).collect();
     cuts.extend([0, len]);
@@ -113,9 +113,9 @@ struct Told {
     gaps: Vec<(ByteRange, Option<u64>)>,
     notes: Vec<(Note, u64)>,
     seals: Vec<(ByteRange, Option<Seal>)>,
-    /// Position after the last that was told of.
+    /// Position after the last that was accounted for.
     end: u64,
-    /// Bytes that were told of.
+    /// Bytes that were accounted for.
     total: u64,
 }
 
@@ -199,7 +199,7 @@ impl Reader {
         self.push(direction, Chunk::Gap { range: place, len })
     }
 
-    /// Pushes all pieces; those that lie in a hole are holes.
+    /// Pushes all chunks; those that lie in a gap are gaps.
     fn all(
         &mut self,
         direction: Direction,
@@ -271,7 +271,7 @@ fn take(told: &mut PerDirection<Told>, direction: Direction, passed: LayerOutput
     told.total += place.len();
 }
 
-/// Reads two directions, the first pieces of each in turn.
+/// Reads two directions, the first chunks of each in turn.
 fn read(up: &Wire, down: &Wire, cuts: &[usize]) -> ([Told; 2], WebSocketInfo) {
     let mut reader = Reader::new(WebSocket::new());
     let wires = [(Direction::Up, up), (Direction::Down, down)];
@@ -685,7 +685,7 @@ fn frames_before_the_answer_was_captured() {
     }
 }
 
-/// Places of a layer below have holes of that layer's own between them.
+/// Places of a layer below have gaps of that layer's own between them.
 #[test]
 fn places_of_a_layer_below() {
     let mut wire = up();
@@ -718,7 +718,7 @@ fn places_of_a_layer_below() {
     assert!(told.seals.iter().all(|(_, seal)| *seal == Some(sealed)));
 }
 
-/// Holes.
+/// Gaps.
 mod holes {
     use super::*;
 
@@ -1301,7 +1301,7 @@ mod properties {
     proptest! {
         #![proptest_config(cases(100))]
 
-        /// However the bytes come, the same is told of each of them.
+        /// However the bytes come, each of them is accounted for in the same way.
         #[test]
         fn pieces_do_not_matter(
             up in vec(step(), 0..8),
@@ -1324,13 +1324,13 @@ mod properties {
                     prop_assert_eq!(places(told), places(&whole[direction]));
                     prop_assert_eq!(told.gaps.len(), 0);
                 }
-                // Each byte comes with the packet that brought it.
+                // Each byte comes with the packet that carried it.
                 prop_assert!(bytes[direction].data.iter().all(|(_, at, packet)| at == packet));
             }
         }
 
-        /// A hole takes the bytes that it covers, and, where it covers a header,
-        /// what comes before the next piece that begins with a frame.
+        /// A gap takes the bytes that it covers, and, where it covers a header,
+        /// what comes before the next chunk that begins with a frame.
         #[test]
         fn a_hole_takes_what_it_covers(
             steps in vec(step(), 1..12),
@@ -1346,14 +1346,14 @@ mod properties {
             let start = head + from.index(wire.bytes.len() - head + 1);
             let end = match stop.index(2) {
                 0 => (start + len).min(wire.bytes.len()),
-                // As most holes: up to where a piece begins.
+                // As most gaps: up to where a chunk begins.
                 _ => *wire.starts.iter().find(|at| **at > start).unwrap_or(&wire.bytes.len()),
             };
             let mut reader = Reader::new(WebSocket::new());
             reader.all(direction, &wire, &wire.starts, start..end);
             let (told, _) = reader.finish();
             let told = &told[direction as usize];
-            // Nothing is invented, and nothing before the hole is lost.
+            // Nothing is invented, and nothing before the gap is lost.
             let mut rest = wire.clear.iter();
             for (byte, at, _) in &told.data {
                 prop_assert!(rest.any(|(b, a)| (*b, *a as u64) == (*byte, *at)));
@@ -1364,7 +1364,7 @@ mod properties {
                 let header_end = at + header.map_or(0, |h| h.header_len());
                 *at == 0 || header_end <= start || *at >= end
             });
-            // Frames after the one that is hit, if they can be told.
+            // Frames after the one that is hit, if they can be known.
             let next = wire.starts.iter().copied().find(|at| *at >= end);
             let after = next.filter(|_| !told.gaps.iter().any(|gap| gap.1.is_none()));
             for (_, at) in &wire.clear {
@@ -1388,7 +1388,7 @@ mod properties {
             }
         }
 
-        /// Compressed or not, masked or not, in pieces or not.
+        /// Compressed or not, masked or not, in chunks or not.
         #[test]
         fn compression_does_not_matter(
             steps in vec(("[a-d]{1,300}", any::<bool>()), 1..8),
@@ -1443,7 +1443,7 @@ mod properties {
             }
         }
 
-        /// Damage makes no panic, and every byte is told of (the reader sees to
+        /// Damage makes no panic, and every byte is accounted for (the reader sees to
         /// that).
         #[test]
         fn damage_does_no_harm(

@@ -11,7 +11,7 @@
 //! Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits
 //! ```
 //! A request is one for a WebSocket by its `Upgrade` field alone. What else it
-//! lacks is told, and it is followed all the same: the server decides, and its
+//! lacks is reported, and it is followed all the same: the server decides, and its
 //! answer will be here too.
 
 use super::super::Answer;
@@ -151,7 +151,7 @@ pub fn answers_http2(bytes: &[u8]) -> bool {
     matches!(bytes, [0, _, _, 4, 0, 0, 0, 0, 0, ..])
 }
 
-/// Finds the blank line that ends a head, in pieces.
+/// Finds the blank line that ends a head, in chunks.
 #[derive(Debug, Default)]
 pub(super) struct BlankLine {
     /// The line so far is empty, and not the first.

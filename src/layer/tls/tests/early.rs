@@ -61,7 +61,7 @@ fn it_is_not_when_the_server_did_not() {
     rejected(&got);
 }
 
-/// Who was told that it was taken says where it ends, so that the client's side
+/// A client that knows that it was taken says where it ends, so that the client's side
 /// alone tells.
 #[test]
 fn the_client_alone_tells() {

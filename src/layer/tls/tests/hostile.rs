@@ -1,4 +1,4 @@
-//! Whatever comes, nothing breaks, nothing grows, and every byte is told once.
+//! Whatever comes, nothing breaks, nothing grows, and every byte is accounted for once.
 
 use proptest::prelude::*;
 
@@ -21,7 +21,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     /// Bytes of a conversation are changed, dropped and doubled; what is still
-    /// handed on was sent.
+    /// passed on was sent.
     #[test]
     fn forged_conversations(
         suite in any_suite(),

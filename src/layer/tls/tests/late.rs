@@ -1,4 +1,4 @@
-//! Secrets that come late, line by line: what is handed on keeps the order of the
+//! Secrets that come late, line by line: what is passed on keeps the order of the
 //! capture, and what waits is bounded.
 
 use proptest::prelude::*;
@@ -51,7 +51,7 @@ fn what_can_be_read_waits_for_what_came_before() {
     for (direction, sent) in &talk.records {
         reader.data(*direction, &sent.bytes);
     }
-    // But for the server's own first words nothing was handed on.
+    // But for the server's own first words nothing was passed on.
     assert!(reader.got.bytes.iter().all(Vec::is_empty));
     reader.secrets(&talk.keys);
     assert_eq!(reader.got.bytes, talk.expected());

@@ -31,7 +31,7 @@ fn without(talk: &Conversation, side: Direction, holes: &[(u64, u64)], segment: 
     reader.finish().0
 }
 
-/// The records that a hole touches, by position.
+/// The records that a gap touches, by position.
 fn touched(talk: &Conversation, side: Direction, holes: &[(u64, u64)]) -> Vec<(u64, u64)> {
     let mut out = Vec::new();
     let mut start = 0;
@@ -49,7 +49,7 @@ fn touched(talk: &Conversation, side: Direction, holes: &[(u64, u64)]) -> Vec<(u
     out
 }
 
-/// What is handed on is right, and all that it can be.
+/// What is passed on is right, and all that it can be.
 fn check(talk: &Conversation, side: Direction, holes: &[(u64, u64)], got: &Got, exact: bool) {
     let gone = touched(talk, side, holes);
     let survives = |(position, _): &&(u64, u8)| {
@@ -113,7 +113,7 @@ fn framed() -> impl Strategy<Value = Vec<(Direction, Act)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// One hole after the handshake, of any size and anywhere.
+    /// One gap after the handshake, of any size and anywhere.
     #[test]
     fn one_hole_in_the_data(
         suite in any_suite(),
@@ -136,7 +136,7 @@ proptest! {
         check(&talk, side, &holes, &got, plain && !chained && !first);
     }
 
-    /// Several small holes after the handshake.
+    /// Several small gaps after the handshake.
     #[test]
     fn several_holes_in_the_data(
         suite in any_suite(),
@@ -156,7 +156,7 @@ proptest! {
         check(&talk, side, &holes, &got, false);
     }
 
-    /// A hole in the handshake, but not in the ServerHello: that costs no data
+    /// A gap in the handshake, but not in the ServerHello: that costs no data
     /// of its own.
     #[test]
     fn a_hole_in_the_handshake(
@@ -203,7 +203,7 @@ fn any_single_byte() {
     }
 }
 
-/// A long hole: the sequence number tells how many records it swallowed.
+/// A long gap: the sequence number tells how many records it swallowed.
 #[test]
 fn hundreds_of_records() {
     let data = |n: u32| {

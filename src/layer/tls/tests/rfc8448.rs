@@ -244,7 +244,7 @@ fn each_secret_reads_what_it_is_for() {
         let (got, _) = reader.finish();
         assert_eq!(got.text(Direction::Up) == payload(), up, "{kept:?}");
         assert_eq!(got.text(Direction::Down) == payload(), down, "{kept:?}");
-        // Handshakes are told as such, with and without keys.
+        // Handshakes are reported as such, with and without keys.
         let handshake = hex(HELLO).len() + hex(FINISHED).len();
         assert_eq!(
             got.own(Direction::Up, LayerBytes::TlsHandshake),

@@ -218,8 +218,8 @@ pub(super) struct Prefix {
     order: Vec<Came>,
     /// By end, whether bytes are lost that it began with.
     lost: PerEnd<bool>,
-    /// By end, a gap of unknown length before its first byte: it is not reported
-    /// it if no byte comes.
+    /// By end, a gap of unknown length before its first byte: it is not
+    /// reported if no byte comes.
     holes: PerEnd<Option<ByteRange>>,
 }
 

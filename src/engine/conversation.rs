@@ -17,7 +17,7 @@ use crate::mqtt::{
 use super::provenance::{Below, Provenance};
 use super::recognise::{self, Answer};
 use super::{Config, Context, Output, Shared, Span, SpanKind, Tcp};
-use crate::layer::held::Held;
+use crate::layer::pending::Pending;
 
 /// Bits of evidence that an answer is one to a request that was seen: its type
 /// and packet identifier are as expected.
@@ -51,7 +51,7 @@ pub(super) struct Conversation {
 struct Lane {
     framer: Option<Framer>,
     /// First bytes, as long as they could still be anything.
-    first: Held,
+    first: Pending,
     provenance: Provenance,
     /// Bytes seen, in order.
     bytes: u64,
@@ -335,9 +335,9 @@ impl Conversation {
         }
         let lane = &mut self.lanes[direction];
         lane.framer.get_or_insert_with(Framer::at_boundary);
-        let held = std::mem::take(&mut lane.first);
+        let pending = std::mem::take(&mut lane.first);
         let position = self.with_framer(direction, now, cx, |framer, sink| {
-            framer.data(held.bytes(), Some(direction), sink);
+            framer.data(pending.bytes(), Some(direction), sink);
             framer.gap(len, sink);
             framer.position()
         });
@@ -378,7 +378,7 @@ impl Conversation {
             Answer::No if !from_start => Framer::joining(),
             Answer::No => {
                 let reason = recognise::looks_like(first);
-                lane.first = Held::default();
+                lane.first = Pending::default();
                 lane.framer = Some(Framer::given_up());
                 // The other side may be MQTT all the same.
                 self.over = self.lanes[direction.reversed()].framer.is_none();
@@ -409,7 +409,7 @@ impl Conversation {
         self.with_framer(direction, at, cx, |framer, sink| {
             framer.data(bytes, Some(direction), sink);
         });
-        // What was held came first, so its direction is settled first.
+        // What was pending came first, so its direction is settled first.
         let lanes = [direction.reversed(), direction];
         let corroborations = lanes.map(|lane| self.corroboration(lane));
         for (lane, more) in lanes.into_iter().zip(corroborations) {
@@ -516,14 +516,14 @@ impl Conversation {
         for &direction in open {
             let peer = &self.lanes[direction.reversed()];
             let peer_in_step = peer.framer.as_ref().is_some_and(Framer::in_step);
-            let held = self.lanes[direction].first.bytes().len() as u64;
-            if held > 0 {
+            let pending = self.lanes[direction].first.bytes().len() as u64;
+            if pending > 0 {
                 let first = self.lanes[direction].first.bytes().first().copied();
                 let kind = EventKind::Unfinished {
                     wanted: None,
                     first,
                 };
-                self.event(kind, now, Some(direction), Some(held), cx.out);
+                self.event(kind, now, Some(direction), Some(pending), cx.out);
                 continue;
             }
             let end = self.with_framer(direction, now, cx, |framer, sink| {

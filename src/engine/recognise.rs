@@ -8,7 +8,7 @@
 
 use crate::direction::Direction;
 use crate::flow::{End, PerEnd};
-use crate::layer::held::Held;
+use crate::layer::pending::Pending;
 use crate::layer::{self, ByteRange, Chunk, LAYERS, LayerType, tls, websocket};
 use crate::mqtt::plausible::{self, Evidence};
 use crate::mqtt::varint::{self, Varint};
@@ -213,7 +213,7 @@ pub(super) enum Found {
 #[derive(Debug, Default)]
 pub(super) struct Prefix {
     /// By end.
-    held: PerEnd<Held>,
+    pending: PerEnd<Pending>,
     /// How it all came.
     order: Vec<Came>,
     /// By end, whether bytes are lost that it began with.
@@ -229,13 +229,13 @@ enum Came {
     Gap(End, ByteRange, Option<u64>),
 }
 
-/// Most bytes that are held while nothing is clear: an HTTP request has room.
+/// Most bytes that are pending while nothing is clear: an HTTP request has room.
 const LONGEST: usize = 16 << 10;
 
 impl Prefix {
     /// Takes what one side sends next.
     pub(super) fn push(&mut self, from: End, chunk: Chunk<'_>) -> Found {
-        let held = &mut self.held[from];
+        let pending = &mut self.pending[from];
         let hole = &mut self.holes[from];
         match chunk {
             Chunk::Data(piece) => {
@@ -243,9 +243,9 @@ impl Prefix {
                     self.order.push(Came::Gap(from, range, None));
                 }
                 self.order.push(Came::Data(from));
-                held.push(piece);
+                pending.push(piece);
             }
-            Chunk::Gap { range, len: None } if held.is_empty() && !self.lost[from] => {
+            Chunk::Gap { range, len: None } if pending.is_empty() && !self.lost[from] => {
                 let start = hole.map_or(range.start, |hole| hole.start);
                 *hole = Some(ByteRange { start, ..range });
             }
@@ -260,7 +260,7 @@ impl Prefix {
     fn look(&self) -> Found {
         let mut undecided = true;
         for end in End::ALL {
-            let bytes = self.held[end].bytes();
+            let bytes = self.pending[end].bytes();
             let waits = match self.lost[end] {
                 // What lies behind a gap says nothing of what was before it.
                 true => !self.lost[end.peer()],
@@ -280,7 +280,7 @@ impl Prefix {
 
     /// What the bytes of one side say.
     fn side(&self, end: End) -> Result<Option<Found>, TooFew> {
-        let bytes = self.held[end].bytes();
+        let bytes = self.pending[end].bytes();
         let answer = connect(bytes);
         if answer == Answer::Mqtt {
             return Ok(Some(Found::Mqtt(end)));
@@ -309,7 +309,7 @@ impl Prefix {
         from: End,
         direction: Direction,
     ) -> Result<Option<&'static LayerType>, TooFew> {
-        carrier(self.held[from].bytes(), direction)
+        carrier(self.pending[from].bytes(), direction)
     }
 
     /// Whether what one side has sent so far, of a connection that was joined in
@@ -317,9 +317,9 @@ impl Prefix {
     /// begins like a TLS record, and only by evidence that would also find MQTT
     /// after a gap. `None` if more bytes may tell.
     pub(super) fn look_for_mqtt(&self, from: End, direction: Direction) -> Option<bool> {
-        let held = &self.held[from];
+        let pending = &self.pending[from];
         let mut search = Resync::default();
-        for chunk in held.pieces() {
+        for chunk in pending.chunks() {
             if tls::begins_record(chunk.bytes) {
                 return Some(false);
             }
@@ -327,20 +327,20 @@ impl Prefix {
         }
         match search.is_found() {
             true => Some(true),
-            false if held.bytes().len() > LONGEST => Some(false),
+            false if pending.bytes().len() > LONGEST => Some(false),
             false => None,
         }
     }
 
     /// Memory that it takes.
     pub(super) fn kept(&self) -> usize {
-        let held: usize = self.held.iter().map(Held::kept).sum();
-        held + self.order.capacity() * size_of::<Came>()
+        let pending: usize = self.pending.iter().map(Pending::kept).sum();
+        pending + self.order.capacity() * size_of::<Came>()
     }
 
     /// Nothing has come yet.
     pub(super) fn is_empty(&self) -> bool {
-        self.held.iter().all(Held::is_empty)
+        self.pending.iter().all(Pending::is_empty)
     }
 
     /// Whether an end, or the one that opens a layer, does not begin at its
@@ -354,13 +354,13 @@ impl Prefix {
 
     /// Whether one side begins as HTTP/2 does.
     pub(super) fn is_http2(&self) -> bool {
-        let mut held = self.held.iter();
-        held.any(|held| websocket::is_http2(held.bytes()))
+        let mut pending = self.pending.iter();
+        pending.any(|pending| websocket::is_http2(pending.bytes()))
     }
 
-    /// Tells again what was held, in the order in which it came.
+    /// Tells again what was pending, in the order in which it came.
     pub(super) fn replay(&self, mut out: impl FnMut(End, Chunk<'_>)) {
-        let (mut a, mut b) = (self.held.a.pieces(), self.held.b.pieces());
+        let (mut a, mut b) = (self.pending.a.chunks(), self.pending.b.chunks());
         for &came in &self.order {
             match came {
                 Came::Gap(from, range, len) => out(from, Chunk::Gap { range, len }),

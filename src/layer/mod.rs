@@ -16,13 +16,15 @@
 //! are [`LayerOutput::Own`], so that every byte of the TCP stream is accounted
 //! for exactly once.
 
-pub(crate) mod held;
-mod layers;
+mod layer_type;
+pub(crate) mod pending;
 pub mod proxy;
 pub mod tls;
+mod transport;
 pub mod websocket;
 
-pub use layers::{LAYERS, Layer, LayerContext, LayerFacts, LayerType, Transport};
+pub use layer_type::{Layer, LayerContext, LayerFacts, LayerType};
+pub use transport::{LAYERS, Transport};
 
 use crate::direction::Direction;
 use crate::flow::At;

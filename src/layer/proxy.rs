@@ -116,9 +116,9 @@ impl Proxy {
         }
     }
 
-    fn data(&mut self, piece: Data<'_>, out: Sink<'_>) {
-        self.last = piece.at;
-        let mut rest = piece;
+    fn data(&mut self, data: Data<'_>, out: Sink<'_>) {
+        self.last = data.at;
+        let mut rest = data;
         while !rest.bytes.is_empty() {
             match &mut self.state {
                 State::Header(_) => rest = self.header(rest, out),
@@ -141,13 +141,13 @@ impl Proxy {
 
     /// Takes as much of a chunk as belongs to the header; returns what lies
     /// after it.
-    fn header<'a>(&mut self, piece: Data<'a>, out: Sink<'_>) -> Data<'a> {
+    fn header<'a>(&mut self, data: Data<'a>, out: Sink<'_>) -> Data<'a> {
         let State::Header(kept) = &mut self.state else {
-            return piece;
+            return data;
         };
         let mut here = 0;
         let mut found = Found::More;
-        for &byte in piece.bytes {
+        for &byte in data.bytes {
             kept.push(byte);
             here += 1;
             found = find(kept);
@@ -155,7 +155,7 @@ impl Proxy {
                 break;
             }
         }
-        let (mine, rest) = piece.split_at(here);
+        let (mine, rest) = data.split_at(here);
         let note = match found {
             Found::More => None,
             Found::Header { who, tail } => {
@@ -173,16 +173,13 @@ impl Proxy {
                 self.state = State::Unread;
                 own(mine.range, LayerBytes::Unread, out);
                 let why = "a PROXY header that does not end within 107 bytes";
-                out(
-                    Direction::Up,
-                    LayerOutput::Note(Note::Broken(why), piece.at),
-                );
+                out(Direction::Up, LayerOutput::Note(Note::Broken(why), data.at));
                 return rest;
             }
         };
         own(mine.range, LayerBytes::Proxy, out);
         if let Some(note) = note {
-            out(Direction::Up, LayerOutput::Note(note, piece.at));
+            out(Direction::Up, LayerOutput::Note(note, data.at));
         }
         rest
     }
@@ -438,10 +435,10 @@ mod tests {
             let _ = proxy.push(Direction::Up, chunk, cx, &mut |direction, passed| {
                 assert_eq!(direction, Direction::Up);
                 let range = match passed {
-                    LayerOutput::Chunk(Chunk::Data(piece)) => {
+                    LayerOutput::Chunk(Chunk::Data(data)) => {
                         told.passed
-                            .extend(piece.bytes.iter().copied().zip(piece.range.start..));
-                        piece.range
+                            .extend(data.bytes.iter().copied().zip(data.range.start..));
+                        data.range
                     }
                     LayerOutput::Chunk(Chunk::Gap { range, len }) => {
                         told.gaps.push((range, len));

@@ -47,13 +47,13 @@ impl Chain {
     }
 
     /// Looks on; returns what of the chunk is not looked at yet.
-    pub(super) fn push<'a>(&mut self, piece: Data<'a>) -> (Data<'a>, Option<Found>) {
+    pub(super) fn push<'a>(&mut self, data: Data<'a>) -> (Data<'a>, Option<Found>) {
         if self.window.is_empty() {
-            self.start = piece.range.start;
+            self.start = data.range.start;
         }
         let known = self.window.len();
-        self.window.extend_from_slice(piece.bytes);
-        let end = piece.range.end;
+        self.window.extend_from_slice(data.bytes);
+        let end = data.range.end;
         // A header may have begun in the chunk before.
         let first = known.saturating_sub(HEADER - 1);
         let mut found = None;
@@ -81,7 +81,7 @@ impl Chain {
         match found {
             Some((start, looked)) => {
                 let mine = looked.saturating_sub(known);
-                let (mine, rest) = piece.split_at(mine.min(piece.bytes.len()));
+                let (mine, rest) = data.split_at(mine.min(data.bytes.len()));
                 self.window.truncate(known + mine.bytes.len());
                 if !mine.bytes.is_empty() {
                     self.parts.push(part(&mine));
@@ -95,11 +95,11 @@ impl Chain {
                 (rest, Some(found))
             }
             None => {
-                self.parts.push(part(&piece));
+                self.parts.push(part(&data));
                 let tail = end.saturating_sub(HEADER as u64 - 1);
                 let first = self.candidates.iter().map(|(first, _)| *first).min();
                 self.forget(first.unwrap_or(tail).min(tail).max(self.start));
-                (piece.split_at(piece.bytes.len()).1, None)
+                (data.split_at(data.bytes.len()).1, None)
             }
         }
     }

@@ -8,7 +8,7 @@
 //! 1.2 EtM    │ 5        │ IV 16  │                 │ padding, length, MAC  │
 //!            └──────────┴────────┴─────────────────┴───────────────────────┘
 //! ```
-//! Content has as many bytes sealed as open, and in the same places. A record
+//! Content has as many bytes sealed as open, and in the same ranges. A record
 //! opens only under the right key *and* the right sequence number: what does
 //! open is proof of both (2⁻⁶⁴ at the worst, for CCM_8), and what does not is
 //! never guessed at. Nobody waits for an answer from here, so that constant

@@ -43,10 +43,10 @@ pub(super) fn header(bytes: &[u8]) -> Option<(u8, usize)> {
     (known && major == 3 && minor <= 4 && fits).then_some((kind, len))
 }
 
-pub(super) fn part(piece: &Data<'_>) -> Part {
+pub(super) fn part(data: &Data<'_>) -> Part {
     Part {
-        len: piece.bytes.len(),
-        at: piece.at,
-        seal: piece.seal,
+        len: data.bytes.len(),
+        at: data.at,
+        seal: data.seal,
     }
 }

@@ -389,8 +389,8 @@ mod tests {
             let mut log = KeyLog::default();
             let mut rest = text.as_bytes();
             for cut in cuts {
-                let (piece, after) = rest.split_at(cut.min(rest.len()));
-                log.push(piece);
+                let (data, after) = rest.split_at(cut.min(rest.len()));
+                log.push(data);
                 rest = after;
             }
             log.push(rest);

@@ -1,10 +1,10 @@
 //! Reading TLS from outside, with the secrets of a key log.
 //!
 //! ```text
-//!                 ┌ KeyLog ┐                 what both said: Facts
+//!                 ┌ KeyLog ┐          both sides' messages: Facts
 //!                 └───┬────┘                    ↑            │
 //! Stream ─→ Records ──┼→ wait ─→ v12, v13 ─→ content ─→ Messages
-//!           Chain     │          Opener         └→ Turns ─→ Chunk, LayerBytes, Note
+//!           Chain     │          Opener         └→ Sequencer ─→ Chunk, LayerBytes, Note
 //!           ↑ gaps   └ late secrets               in the order of the capture
 //! ```
 //! A [`Tls`] takes both directions of a connection and pushes out what was in
@@ -16,13 +16,13 @@
 //!   and a sequence number, and never else.
 //! - **Secrets may come late.** Records wait for them, up to
 //!   [`limits::TLS_WAITING`], and what comes after them in the other direction
-//!   waits with them (`turns`); what is given up is still counted, so that
+//!   waits with them (`sequencer`); what is given up is still counted, so that
 //!   later records open when the secret comes after all.
 //! - **Early data counts when the server took it.** Until that is known it is
-//!   held; what was rejected is not passed on.
+//!   queued; what was rejected is not passed on.
 //! - **A gap costs what it covers.** Where a record is known to be missing its
 //!   successor is; else it is looked for (`chain`), and the sequence number
-//!   that opens it tells how many records, and so how many bytes of content,
+//!   that opens it shows how many records, and so how many bytes of content,
 //!   were lost (`search`).
 //! - **Each direction goes by itself**, except that most of them need the other
 //!   side's hello. Of a client alone TLS 1.3 can be read all the same.
@@ -31,7 +31,7 @@
 //! versions before, are named. Without feature `tls` everything here works but
 //! opening records.
 //!
-//! What is pushed below must have as many bytes as places; so it is of TCP, and
+//! What is pushed below must have as many bytes as ranges; so it is of TCP, and
 //! of the PROXY protocol.
 
 mod alert;
@@ -42,13 +42,13 @@ mod cipher;
 #[path = "sealed.rs"]
 mod cipher;
 mod detect;
+mod emit;
 mod facts;
 mod flight;
 mod handshake;
 mod header;
 mod info;
 mod keylog;
-mod lane;
 mod names;
 mod open;
 mod record;
@@ -58,11 +58,11 @@ mod schedule;
 #[path = "unscheduled.rs"]
 mod schedule;
 mod search;
+mod sequencer;
+mod stream;
 mod suite;
-mod tell;
 #[cfg(test)]
 mod tests;
-mod turns;
 mod v12;
 mod v13;
 mod x509;
@@ -80,14 +80,14 @@ use super::{
 };
 use crate::flow::At;
 use crate::limits;
+use emit::{Content, own};
 use facts::{EarlyData, Facts};
 use flight::Flight;
-use lane::Lane;
 use open::Read;
-use record::{Hole, Item, Record, kind};
+use record::{Item, Record, RecordGap, kind};
 use search::Budget;
-use tell::{Content, own};
-use turns::Turns;
+use sequencer::Sequencer;
+use stream::StreamState;
 use v13::Epoch;
 
 /// Reads one connection.
@@ -95,9 +95,9 @@ use v13::Epoch;
 pub struct Tls {
     facts: Facts,
     flight: Flight,
-    up: Lane,
-    down: Lane,
-    turns: Turns,
+    up: StreamState,
+    down: StreamState,
+    sequencer: Sequencer,
     /// The packet of the latest bytes.
     heard: Option<At>,
     /// It was reported that TLS is read.
@@ -107,7 +107,7 @@ pub struct Tls {
     /// A record of application data has come.
     has_data: bool,
     /// It was reported that nothing can be read.
-    told: bool,
+    reported: bool,
     /// Key log with which waiting was given up.
     gave_up: Option<u64>,
     /// The content of a record.
@@ -193,12 +193,12 @@ impl Tls {
 
     /// Takes what comes next in one direction.
     pub fn push(&mut self, direction: Direction, chunk: Chunk<'_>, keys: &KeyLog, out: Sink<'_>) {
-        if let Chunk::Data(piece) = chunk {
-            self.heard = Some(piece.at);
+        if let Chunk::Data(data) = chunk {
+            self.heard = Some(data.at);
         }
-        let mut records = std::mem::take(&mut self.lane(direction).records);
+        let mut records = std::mem::take(&mut self.stream(direction).records);
         records.push(chunk, &mut |item| self.arrive(direction, item, keys, out));
-        self.lane(direction).records = records;
+        self.stream(direction).records = records;
         self.settle(keys, out);
     }
 
@@ -220,7 +220,7 @@ impl Tls {
         self.gave_up = Some(keys.generation());
         (self.up.stuck, self.down.stuck) = (None, None);
         self.go_on(keys, out);
-        if self.turns.hold_early() {
+        if self.sequencer.has_early_data() {
             self.facts.decide(EarlyData::Unknowable);
             self.go_on(keys, out);
         }
@@ -229,22 +229,23 @@ impl Tls {
     /// Nothing more comes: what still waits is given up.
     pub fn finish(&mut self, keys: &KeyLog, out: Sink<'_>) {
         for direction in Direction::ALL {
-            let mut records = std::mem::take(&mut self.lane(direction).records);
+            let mut records = std::mem::take(&mut self.stream(direction).records);
             records.finish(&mut |item| self.arrive(direction, item, keys, out));
             self.facts.lose(direction);
         }
         self.go_on(keys, out);
         self.give_up(keys, out);
         for direction in Direction::ALL {
-            if self.lane(direction).has_hole() {
-                self.lane(direction).tell_missed(direction, None, None, out);
+            if self.stream(direction).has_unreported_gap() {
+                self.stream(direction)
+                    .emit_missed(direction, None, None, out);
             }
         }
-        if !self.facts.info.decrypted && !self.told {
+        if !self.facts.info.decrypted && !self.reported {
             let why = self.facts.unreadable;
             let why = why.unwrap_or("its handshake was not completed, or not captured");
             if let Some(at) = self.latest() {
-                self.tell_encrypted(Direction::Up, why, at, out);
+                self.report_encrypted(Direction::Up, why, at, out);
             }
         }
     }
@@ -262,11 +263,11 @@ impl Tls {
 
     /// Bytes that are kept.
     pub fn kept(&self) -> usize {
-        let lanes = self.up.kept() + self.down.kept();
-        lanes + self.turns.bytes() + self.content.capacity()
+        let streams = self.up.kept() + self.down.kept();
+        streams + self.sequencer.bytes() + self.content.capacity()
     }
 
-    fn lane(&mut self, direction: Direction) -> &mut Lane {
+    fn stream(&mut self, direction: Direction) -> &mut StreamState {
         match direction {
             Direction::Up => &mut self.up,
             Direction::Down => &mut self.down,
@@ -283,57 +284,58 @@ impl Tls {
 
     /// Bytes of what waits for a secret, or for what does.
     fn waiting_bytes(&self) -> usize {
-        self.up.waiting_bytes() + self.down.waiting_bytes() + self.turns.bytes()
+        self.up.waiting_bytes() + self.down.waiting_bytes() + self.sequencer.bytes()
     }
 
     fn arrive(&mut self, direction: Direction, item: Item<'_>, keys: &KeyLog, out: Sink<'_>) {
-        let turn = self.turns.arrive();
+        let arrival = self.sequencer.arrive();
         let mut early = false;
         if let Item::Record(record) = &item {
             let sends_early = self.facts.info.early_data && !self.facts.answered();
             let suite = self.facts.suite;
             early = self.flight.has(direction, record, suite, sends_early);
-            self.lane(direction).last = Some(record.at());
+            self.stream(direction).last = Some(record.at());
             self.has_data |= record.kind() == kind::APPLICATION;
         }
-        if self.lane(direction).waits() || !self.take(direction, turn, item, early, keys, out) {
-            self.lane(direction).wait(turn, item, early);
+        if self.stream(direction).waits() || !self.take(direction, arrival, item, early, keys, out)
+        {
+            self.stream(direction).wait(arrival, item, early);
         }
     }
 
     /// Takes what waits and need not any more, in the order in which it came,
     /// and passes on what is held.
     fn go_on(&mut self, keys: &KeyLog, out: Sink<'_>) {
-        while let Some(direction) = self.whose_turn(keys) {
-            let lane = self.lane(direction);
-            if lane
+        while let Some(direction) = self.next_direction(keys) {
+            let stream = self.stream(direction);
+            if stream
                 .stuck
                 .is_some_and(|(then, _)| then != keys.generation())
             {
                 // With other secrets it is worth trying again.
-                lane.budget = Budget::default();
+                stream.budget = Budget::default();
             }
-            let Some((turn, kept)) = lane.next() else {
+            let Some((arrival, waiting)) = stream.next() else {
                 break;
             };
-            let (item, early) = kept.item();
-            if !self.take(direction, turn, item, early, keys, out) {
-                self.lane(direction).put_back(turn, kept);
+            let (item, early) = waiting.item();
+            if !self.take(direction, arrival, item, early, keys, out) {
+                self.stream(direction).put_back(arrival, waiting);
             }
         }
-        let (up, down) = (self.up.turn(), self.down.turn());
+        let (up, down) = (self.up.first_arrival(), self.down.first_arrival());
         let waits = |direction| match direction {
             Direction::Up => up,
             Direction::Down => down,
         };
-        self.turns.release(self.facts.early_data, waits, out);
+        self.sequencer.release(self.facts.early_data, waits, out);
     }
 
     /// The direction that can go on; of two the one whose item came first.
-    fn whose_turn(&self, keys: &KeyLog) -> Option<Direction> {
+    fn next_direction(&self, keys: &KeyLog) -> Option<Direction> {
         let now = Some((keys.generation(), self.facts.changes));
-        let turn = |lane: &Lane| lane.turn().filter(|_| lane.stuck != now);
-        match (turn(&self.up), turn(&self.down)) {
+        let first = |stream: &StreamState| stream.first_arrival().filter(|_| stream.stuck != now);
+        match (first(&self.up), first(&self.down)) {
             (Some(up), Some(down)) if down < up => Some(Direction::Down),
             (Some(_), _) => Some(Direction::Up),
             (None, Some(_)) => Some(Direction::Down),
@@ -349,21 +351,23 @@ impl Tls {
     fn take(
         &mut self,
         direction: Direction,
-        turn: u64,
+        arrival: u64,
         item: Item<'_>,
         early: bool,
         keys: &KeyLog,
         out: Sink<'_>,
     ) -> bool {
-        let began = std::mem::replace(&mut self.lane(direction).began, true);
+        let began = std::mem::replace(&mut self.stream(direction).began, true);
         match item {
-            Item::Record(record) => return self.record(direction, turn, &record, early, keys, out),
-            Item::Hole(hole) => {
-                self.hole(direction, hole);
+            Item::Record(record) => {
+                return self.record(direction, arrival, &record, early, keys, out);
+            }
+            Item::Gap(gap) => {
+                self.gap(direction, gap);
             }
             Item::Foreign(at, byte) => {
                 self.facts.lose(direction);
-                self.lane(direction).holes = true;
+                self.stream(direction).has_gaps = true;
                 match (began, direction, byte) {
                     (false, Direction::Up, 0x80..) => {
                         self.facts.unreadable =
@@ -373,7 +377,7 @@ impl Tls {
                     (false, ..) => {}
                     (true, ..) => {
                         let note = Note::Broken("no TLS record begins where one should");
-                        self.in_turn(direction, turn, out, |_, out| {
+                        self.in_order(direction, arrival, out, |_, out| {
                             out(direction, LayerOutput::Note(note, at));
                         });
                     }
@@ -383,17 +387,17 @@ impl Tls {
         true
     }
 
-    fn hole(&mut self, direction: Direction, hole: &Hole) {
+    fn gap(&mut self, direction: Direction, gap: &RecordGap) {
         if self.facts.awaits(direction) {
             self.facts.lose(direction);
         }
-        self.lane(direction).miss(hole);
+        self.stream(direction).miss(gap);
     }
 
     fn record(
         &mut self,
         direction: Direction,
-        turn: u64,
+        arrival: u64,
         record: &Record<'_>,
         early: bool,
         keys: &KeyLog,
@@ -403,10 +407,10 @@ impl Tls {
         let read = self.read(direction, record, early, keys, &mut content);
         let taken = !matches!(read, Read::Wait);
         match taken {
-            true => self.in_turn(direction, turn, out, |tls, out| {
-                tls.tell(direction, record, read, early, &content, out);
+            true => self.in_order(direction, arrival, out, |tls, out| {
+                tls.emit(direction, record, read, early, &content, out);
             }),
-            false => self.lane(direction).stuck = Some((keys.generation(), self.facts.changes)),
+            false => self.stream(direction).stuck = Some((keys.generation(), self.facts.changes)),
         }
         content.clear();
         // Of many connections nearly all have small records.
@@ -416,32 +420,32 @@ impl Tls {
     }
 
     /// Holds what is pushed out, if it is not its turn.
-    fn in_turn(
+    fn in_order(
         &mut self,
         direction: Direction,
-        turn: u64,
+        arrival: u64,
         out: Sink<'_>,
-        tell: impl FnOnce(&mut Self, Sink<'_>),
+        emit: impl FnOnce(&mut Self, Sink<'_>),
     ) {
         let early = direction == Direction::Up
             && self.up.v13.epoch() == Epoch::Early
             && self.facts.early_data != EarlyData::Accepted;
         let other = match direction {
-            Direction::Up => self.down.turn(),
-            Direction::Down => self.up.turn(),
+            Direction::Up => self.down.first_arrival(),
+            Direction::Down => self.up.first_arrival(),
         };
-        if !early && !self.turns.holds(direction, turn, other) {
-            return tell(self, out);
+        if !early && !self.sequencer.must_queue(direction, arrival, other) {
+            return emit(self, out);
         }
-        let mut turns = std::mem::take(&mut self.turns);
-        tell(self, &mut |direction, passed| {
-            turns.hold(turn, early, direction, passed);
+        let mut sequencer = std::mem::take(&mut self.sequencer);
+        emit(self, &mut |direction, output| {
+            sequencer.queue(arrival, early, direction, output);
         });
-        self.turns = turns;
+        self.sequencer = sequencer;
     }
 
     /// Reports what became of a record, and of what was missed before it.
-    fn tell(
+    fn emit(
         &mut self,
         direction: Direction,
         record: &Record<'_>,
@@ -454,11 +458,11 @@ impl Tls {
         match read {
             Read::Wait => {}
             Read::Plain => {
-                self.miss_told(direction, record, self.missed_before_data(direction), out);
-                let lane = self.lane(direction);
-                let doubt = lane.doubt.after_all();
-                lane.caught_up();
-                lane.doubt = doubt;
+                self.emit_missed_before(direction, record, self.missed_before_data(direction), out);
+                let stream = self.stream(direction);
+                let doubt = stream.doubt.after_all();
+                stream.caught_up();
+                stream.doubt = doubt;
                 let content = Content {
                     kind: record.kind(),
                     before: 0,
@@ -468,17 +472,17 @@ impl Tls {
                 self.content(direction, record, &content, out);
             }
             Read::Change => {
-                self.miss_told(direction, record, self.missed_before_data(direction), out);
-                self.lane(direction).caught_up();
+                self.emit_missed_before(direction, record, self.missed_before_data(direction), out);
+                self.stream(direction).caught_up();
                 own(direction, record, 0..len, LayerBytes::TlsHandshake, out);
             }
             Read::Opened(opened, before, missed) => {
                 self.facts.info.decrypted = true;
-                self.miss_told(direction, record, missed, out);
-                let lane = self.lane(direction);
-                lane.budget.earn(len as u64 + lane.missed.bytes);
-                lane.caught_up();
-                lane.padded |= opened.padded;
+                self.emit_missed_before(direction, record, missed, out);
+                let stream = self.stream(direction);
+                stream.budget.earn(len as u64 + stream.missed.bytes);
+                stream.caught_up();
+                stream.padded |= opened.padded;
                 let content = Content {
                     kind: opened.kind,
                     before,
@@ -488,14 +492,15 @@ impl Tls {
                 self.content(direction, record, &content, out);
             }
             Read::Sealed(why, concern) => {
-                if self.lane(direction).has_hole() {
-                    self.lane(direction).tell_missed(direction, None, None, out);
+                if self.stream(direction).has_unreported_gap() {
+                    self.stream(direction)
+                        .emit_missed(direction, None, None, out);
                 }
-                self.tell_sealed(direction, why, concern, record.at(), out);
-                let lane = self.lane(direction);
-                lane.doubt.one();
-                lane.missed.bytes += len as u64;
-                lane.messages.lost();
+                self.report_sealed(direction, why, concern, record.at(), out);
+                let stream = self.stream(direction);
+                stream.doubt.one();
+                stream.missed.bytes += len as u64;
+                stream.messages.lost();
                 self.sealed(direction, record, early, out);
             }
         }
@@ -504,24 +509,24 @@ impl Tls {
     /// How much content was missed before a record that is not sealed: none,
     /// unless there can have been some already.
     fn missed_before_data(&self, direction: Direction) -> Option<u64> {
-        let (lane, early) = match direction {
+        let (stream, early) = match direction {
             Direction::Up => (&self.up, self.facts.may_have_early_data()),
             Direction::Down => (&self.down, false),
         };
-        (!lane.data && !early).then_some(0)
+        (!stream.data && !early).then_some(0)
     }
 
     /// Reports what was missed before a record that was read, if anything.
-    fn miss_told(
+    fn emit_missed_before(
         &mut self,
         direction: Direction,
         record: &Record<'_>,
         len: Option<u64>,
         out: Sink<'_>,
     ) {
-        let lane = self.lane(direction);
-        if lane.missed.bytes > 0 {
-            lane.tell_missed(direction, Some(record.start), len, out);
+        let stream = self.stream(direction);
+        if stream.missed.bytes > 0 {
+            stream.emit_missed(direction, Some(record.start), len, out);
         }
     }
 }

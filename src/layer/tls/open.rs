@@ -15,9 +15,9 @@ use super::cipher::Opened;
 use super::facts::EarlyData;
 use super::info::TlsVersion;
 use super::keylog::KeyLog;
-use super::lane::Lane;
 use super::record::{HEADER, Record, kind};
 use super::search::Trial;
+use super::stream::StreamState;
 use super::suite::Suite;
 use super::v13::{Epoch, Jump, Known, Outcome, Under};
 use crate::direction::Direction;
@@ -58,13 +58,13 @@ impl Tls {
         keys: &KeyLog,
         out: &mut Vec<u8>,
     ) -> Read {
-        let plain = self.lane(direction).v12.is_plain();
+        let plain = self.stream(direction).v12.is_plain();
         match (self.facts.version, record.kind()) {
             (Some(TlsVersion::V13), kind::CHANGE_CIPHER_SPEC) => Read::Change,
             (Some(TlsVersion::V13), kind::HANDSHAKE | kind::ALERT) => Read::Plain,
             (Some(TlsVersion::V13), _) => self.open_v13(direction, record, early, keys, out),
             (_, kind::CHANGE_CIPHER_SPEC) => {
-                self.lane(direction).v12.change();
+                self.stream(direction).v12.change();
                 Read::Change
             }
             (None, kind::HANDSHAKE) if plain => Read::Plain,
@@ -72,7 +72,7 @@ impl Tls {
             (None, _) => self.open_v13(direction, record, early, keys, out),
             (Some(_), kind::HANDSHAKE | kind::ALERT) if plain => {
                 // Unless what turned the cipher on was lost.
-                let doubt = self.lane(direction).doubt.most > 0 && self.facts.can_have_keys();
+                let doubt = self.stream(direction).doubt.most > 0 && self.facts.can_have_keys();
                 match doubt.then(|| self.open_v12(direction, record, keys, out)) {
                     Some(read @ Read::Opened(..)) => read,
                     _ => Read::Plain,
@@ -92,15 +92,15 @@ impl Tls {
         if let Some(why) = self.facts.unreadable {
             return Read::Sealed(why, Concern::All);
         }
-        let lane = match direction {
+        let stream = match direction {
             Direction::Up => &mut self.up,
             Direction::Down => &mut self.down,
         };
-        let was_plain = lane.v12.is_plain();
-        let finished = lane.v12.is_finished();
+        let was_plain = stream.v12.is_plain();
+        let finished = stream.v12.is_finished();
         let mut outcome = {
-            let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
-            lane.v12.open(direction, &self.facts.said, keys, trial)
+            let trial = Trial::new(record, stream.doubt, &mut stream.budget, out);
+            stream.v12.open(direction, &self.facts.said, keys, trial)
         };
         // Whose ServerHello is it, when no ClientHello was seen?
         if let (Outcome::Unknown, Some(unasked)) = (&outcome, self.facts.unasked()) {
@@ -110,20 +110,20 @@ impl Tls {
                 if let Some(said) = guess.get_mut(unasked) {
                     said.client_random = Some(*random);
                 }
-                let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
-                let opened = lane.v12.open(direction, &guess, keys, trial);
+                let trial = Trial::new(record, stream.doubt, &mut stream.budget, out);
+                let opened = stream.v12.open(direction, &guess, keys, trial);
                 if let Outcome::Opened(..) = opened {
                     self.facts.identified(*random);
                     outcome = opened;
                     break;
                 }
-                lane.v12.forget_keys();
+                stream.v12.forget_keys();
             }
         }
-        let suite = lane.v12.suite();
-        let lost = |lane: &Lane, jump: Jump| match jump.keys {
+        let suite = stream.v12.suite();
+        let lost = |stream: &StreamState, jump: Jump| match jump.keys {
             // After Finished nothing but data comes, as a rule.
-            Under::Same if finished => missed_content(lane, jump, suite),
+            Under::Same if finished => missed_content(stream, jump, suite),
             Under::Next if !was_plain => None,
             _ => (jump.missed <= 1).then_some(0),
         };
@@ -149,20 +149,20 @@ impl Tls {
             offered: &facts.offered,
             early: facts.early(),
         };
-        let lane = match direction {
+        let stream = match direction {
             Direction::Up => &mut self.up,
             Direction::Down => &mut self.down,
         };
         let mut outcome = {
-            let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
-            lane.v13.open(&known, trial)
+            let trial = Trial::new(record, stream.doubt, &mut stream.budget, out);
+            stream.v13.open(&known, trial)
         };
         // Whose connection is it, when no ClientHello was seen?
         if facts.client_random.is_none() && !facts.awaits(Direction::Up) {
             for (random, secrets) in keys.newest().take(limits::TLS_STRANGERS) {
                 known.secrets = Some(secrets);
-                let trial = Trial::new(record, lane.doubt, &mut lane.budget, out);
-                let guess = lane.v13.open(&known, trial);
+                let trial = Trial::new(record, stream.doubt, &mut stream.budget, out);
+                let guess = stream.v13.open(&known, trial);
                 if let Outcome::Opened(..) = guess {
                     self.facts.identified(*random);
                     outcome = guess;
@@ -170,12 +170,12 @@ impl Tls {
                 }
             }
         }
-        let (suite, after) = (lane.v13.suite(), lane.v13.epoch());
+        let (suite, after) = (stream.v13.suite(), stream.v13.epoch());
         if let Outcome::Opened(_, jump) = &outcome
             && jump.keys != Under::Same
         {
             // No message goes over a change of keys (RFC 8446, 5.1).
-            lane.messages.restart(jump.missed > 0);
+            stream.messages.restart(jump.missed > 0);
         }
         let has_later = self.facts.secrets(keys).is_some_and(|s| s.is_v13());
         let opened = matches!(outcome, Outcome::Opened(..));
@@ -194,11 +194,11 @@ impl Tls {
                 _ => Read::Sealed("the hello of one side was not captured", Concern::All),
             };
         }
-        let lost = |lane: &Lane, jump: Jump| match (jump.keys, after) {
+        let lost = |stream: &StreamState, jump: Jump| match (jump.keys, after) {
             (Under::Same, Epoch::Handshake) => Some(0),
             // The first that a server sends are tickets.
-            (Under::Same, _) if direction == Direction::Down && !lane.data => None,
-            (Under::Same, _) => missed_content(lane, jump, suite),
+            (Under::Same, _) if direction == Direction::Down && !stream.data => None,
+            (Under::Same, _) => missed_content(stream, jump, suite),
             // Before the data of the connection there is only early data.
             (Under::Next, _) => (jump.missed == 0 && !may_lack_early).then_some(0),
             (Under::Updated, _) => None,
@@ -216,10 +216,10 @@ impl Tls {
         outcome: Outcome,
         suite: Option<Suite>,
         keys: &KeyLog,
-        lost: impl Fn(&Lane, Jump) -> Option<u64>,
+        lost: impl Fn(&StreamState, Jump) -> Option<u64>,
         concern: Concern,
     ) -> Read {
-        let lane = match direction {
+        let stream = match direction {
             Direction::Up => &self.up,
             Direction::Down => &self.down,
         };
@@ -231,9 +231,9 @@ impl Tls {
         let why = match outcome {
             Outcome::Opened(opened, jump) => {
                 let before = suite.map_or(0, Suite::before);
-                let missed = match lane.missed.bytes {
+                let missed = match stream.missed.bytes {
                     0 => Some(0),
-                    _ => lost(lane, jump),
+                    _ => lost(stream, jump),
                 };
                 return Read::Opened(opened, before, missed);
             }
@@ -245,8 +245,8 @@ impl Tls {
             Outcome::Missing if keys.is_empty() => "there is no key log",
             Outcome::Missing | Outcome::Absent => "the key log does not have its secret",
             Outcome::Unknown => "its handshake was not captured as a whole",
-            Outcome::Refused if lane.budget.is_spent() => "its sequence number was not found",
-            Outcome::Refused if lane.holes => "what was lost cannot be bridged",
+            Outcome::Refused if stream.budget.is_spent() => "its sequence number was not found",
+            Outcome::Refused if stream.has_gaps => "what was lost cannot be bridged",
             Outcome::Refused => "it does not verify with the secret of the key log",
         };
         Read::Sealed(why, concern)
@@ -271,7 +271,7 @@ impl Tls {
             Direction::Up => &self.down,
             Direction::Down => &self.up,
         };
-        other.holes || self.facts.lost.contains(&true)
+        other.has_gaps || self.facts.lost.contains(&true)
     }
 }
 
@@ -279,13 +279,16 @@ const NOT_BUILT: &str = "this program was built without TLS decryption (feature 
 
 /// How many bytes of content were in the records that were missed, if all of
 /// them were application data and not padded, as all before were.
-fn missed_content(lane: &Lane, jump: Jump, suite: Option<Suite>) -> Option<u64> {
+fn missed_content(stream: &StreamState, jump: Jump, suite: Option<Suite>) -> Option<u64> {
     let suite = suite?;
-    if lane.padded {
+    if stream.padded {
         return None;
     }
     // That of CBC depends on the content.
     suite.content(1 << 14)?;
     let own = (HEADER + suite.before() + suite.after()) as u64;
-    lane.missed.bytes.checked_sub(jump.missed.checked_mul(own)?)
+    stream
+        .missed
+        .bytes
+        .checked_sub(jump.missed.checked_mul(own)?)
 }

@@ -23,8 +23,8 @@ use crate::layer::{ByteRange, Chunk, Data, Seal};
 pub(super) enum Item<'a> {
     /// A record.
     Record(Record<'a>),
-    /// Bytes in which records were lost.
-    Hole(&'a Hole),
+    /// A range in which records were lost.
+    Gap(&'a RecordGap),
     /// Bytes where a record should begin and none does; they are part of the
     /// gap that follows. The first of them.
     Foreign(At, u8),
@@ -42,11 +42,11 @@ pub(super) struct Record<'a> {
 
 /// A range of the stream in which records were lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Hole {
+pub(super) struct RecordGap {
     /// Where it begins.
     pub(super) start: u64,
-    /// Ends of its ranges, and whether the capture has them.
-    pub(super) stretches: Vec<(u64, bool)>,
+    /// Ends of its ranges, and whether the capture has the bytes.
+    pub(super) ends: Vec<(u64, bool)>,
     /// Whether it is exactly one record.
     pub(super) one: bool,
 }
@@ -85,18 +85,18 @@ impl Record<'_> {
     }
 }
 
-impl Hole {
+impl RecordGap {
     fn new(start: u64) -> Self {
         Self {
             start,
-            stretches: Vec::new(),
+            ends: Vec::new(),
             one: false,
         }
     }
 
     /// Where it ends.
     pub(super) fn end(&self) -> u64 {
-        self.stretches.last().map_or(self.start, |(end, _)| *end)
+        self.ends.last().map_or(self.start, |(end, _)| *end)
     }
 
     /// Lengthens it.
@@ -104,16 +104,16 @@ impl Hole {
         if end <= self.end() {
             return;
         }
-        match self.stretches.last_mut() {
+        match self.ends.last_mut() {
             Some((last, same)) if *same == present => *last = end,
-            _ => self.stretches.push((end, present)),
+            _ => self.ends.push((end, present)),
         }
     }
 
-    /// Its ranges, and whether the capture has them.
-    pub(super) fn places(&self) -> impl Iterator<Item = (ByteRange, bool)> {
+    /// Its ranges, and whether the capture has the bytes.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (ByteRange, bool)> {
         let mut start = self.start;
-        self.stretches.iter().map(move |(end, present)| {
+        self.ends.iter().map(move |(end, present)| {
             let range = ByteRange { start, end: *end };
             start = *end;
             (range, *present)
@@ -138,16 +138,16 @@ enum State {
     #[default]
     Aligned,
     /// Within a record that has a gap.
-    Within(Hole, u64),
+    Within(RecordGap, u64),
     /// Looking for a header.
-    Lost(Hole, Chain),
+    Lost(RecordGap, Chain),
 }
 
 impl Records {
     /// Takes what comes next.
     pub(super) fn push(&mut self, chunk: Chunk<'_>, each: &mut dyn FnMut(Item<'_>)) {
         match chunk {
-            Chunk::Data(piece) => self.data(piece, each),
+            Chunk::Data(data) => self.data(data, each),
             Chunk::Gap { range, .. } => self.gap(range, each),
         }
     }
@@ -155,14 +155,14 @@ impl Records {
     /// Nothing more comes: what is not complete is a gap.
     pub(super) fn finish(&mut self, each: &mut dyn FnMut(Item<'_>)) {
         let state = std::mem::take(&mut self.state);
-        let mut hole = match state {
-            State::Aligned => Hole::new(self.kept_from()),
-            State::Within(hole, _) | State::Lost(hole, _) => hole,
+        let mut gap = match state {
+            State::Aligned => RecordGap::new(self.kept_from()),
+            State::Within(gap, _) | State::Lost(gap, _) => gap,
         };
-        hole.add(self.position, true);
+        gap.add(self.position, true);
         self.forget();
-        if !hole.stretches.is_empty() {
-            each(Item::Hole(&hole));
+        if !gap.ends.is_empty() {
+            each(Item::Gap(&gap));
         }
     }
 
@@ -185,58 +185,58 @@ impl Records {
         self.parts.clear();
     }
 
-    fn data(&mut self, mut piece: Data<'_>, each: &mut dyn FnMut(Item<'_>)) {
-        self.position = piece.range.start;
-        while !piece.bytes.is_empty() {
-            piece = match &mut self.state {
-                State::Aligned if self.kept.is_empty() => self.whole(piece, each),
-                State::Aligned => self.gather(piece, each),
-                State::Within(..) => self.within(piece, each),
-                State::Lost(..) => self.search(piece, each),
+    fn data(&mut self, mut data: Data<'_>, each: &mut dyn FnMut(Item<'_>)) {
+        self.position = data.range.start;
+        while !data.bytes.is_empty() {
+            data = match &mut self.state {
+                State::Aligned if self.kept.is_empty() => self.whole(data, each),
+                State::Aligned => self.gather(data, each),
+                State::Within(..) => self.within(data, each),
+                State::Lost(..) => self.search(data, each),
             };
-            self.position = piece.range.start;
+            self.position = data.range.start;
         }
     }
 
     /// Passes on the records that lie whole at the start of a chunk; this is
     /// the path that nearly all take.
-    fn whole<'a>(&mut self, mut piece: Data<'a>, each: &mut dyn FnMut(Item<'_>)) -> Data<'a> {
-        while piece.bytes.len() >= HEADER {
-            let Some((_, len)) = header(piece.bytes) else {
-                self.lose(piece.range.start);
+    fn whole<'a>(&mut self, mut data: Data<'a>, each: &mut dyn FnMut(Item<'_>)) -> Data<'a> {
+        while data.bytes.len() >= HEADER {
+            let Some((_, len)) = header(data.bytes) else {
+                self.lose(data.range.start);
                 each(Item::Foreign(
-                    piece.at,
-                    piece.bytes.first().copied().unwrap_or_default(),
+                    data.at,
+                    data.bytes.first().copied().unwrap_or_default(),
                 ));
-                return piece;
+                return data;
             };
-            if piece.bytes.len() < HEADER + len {
+            if data.bytes.len() < HEADER + len {
                 break;
             }
-            let (record, rest) = piece.split_at(HEADER + len);
+            let (record, rest) = data.split_at(HEADER + len);
             each(Item::Record(Record {
                 start: record.range.start,
                 bytes: record.bytes,
                 parts: &[part(&record)],
             }));
-            piece = rest;
+            data = rest;
         }
-        if !piece.bytes.is_empty() {
-            self.kept.extend_from_slice(piece.bytes);
-            self.parts.push(part(&piece));
+        if !data.bytes.is_empty() {
+            self.kept.extend_from_slice(data.bytes);
+            self.parts.push(part(&data));
         }
-        piece.split_at(piece.bytes.len()).1
+        data.split_at(data.bytes.len()).1
     }
 
     /// Adds to the record that is not complete.
-    fn gather<'a>(&mut self, piece: Data<'a>, each: &mut dyn FnMut(Item<'_>)) -> Data<'a> {
+    fn gather<'a>(&mut self, data: Data<'a>, each: &mut dyn FnMut(Item<'_>)) -> Data<'a> {
         let wanted = match (self.kept.len() < HEADER, header(&self.kept)) {
             (true, _) => HEADER,
             (_, Some((_, len))) => HEADER + len,
-            (_, None) => return self.foreign(piece, each),
+            (_, None) => return self.foreign(data, each),
         };
         let missing = wanted.saturating_sub(self.kept.len());
-        let (mine, rest) = piece.split_at(missing.min(piece.bytes.len()));
+        let (mine, rest) = data.split_at(missing.min(data.bytes.len()));
         if !mine.bytes.is_empty() {
             self.kept.extend_from_slice(mine.bytes);
             self.parts.push(part(&mine));
@@ -309,77 +309,77 @@ impl Records {
 
     fn lose(&mut self, start: u64) {
         self.forget();
-        self.state = State::Lost(Hole::new(start), Chain::default());
+        self.state = State::Lost(RecordGap::new(start), Chain::default());
     }
 
     fn gap(&mut self, range: ByteRange, each: &mut dyn FnMut(Item<'_>)) {
         match std::mem::take(&mut self.state) {
             State::Aligned => {
-                let mut hole = Hole::new(range.start - self.kept.len() as u64);
-                hole.add(range.start, true);
+                let mut gap = RecordGap::new(range.start - self.kept.len() as u64);
+                gap.add(range.start, true);
                 let body = header(&self.kept).map(|(_, len)| len);
                 self.forget();
                 match body {
                     Some(len) => {
-                        let end = hole.start + (HEADER + len) as u64;
-                        self.state = State::Within(hole, end);
+                        let end = gap.start + (HEADER + len) as u64;
+                        self.state = State::Within(gap, end);
                         self.gap(range, each);
                         return;
                     }
                     None => {
-                        hole.add(range.end, false);
-                        self.state = State::Lost(hole, Chain::default());
+                        gap.add(range.end, false);
+                        self.state = State::Lost(gap, Chain::default());
                     }
                 }
             }
-            State::Within(mut hole, end) => {
-                hole.add(range.end, false);
+            State::Within(mut gap, end) => {
+                gap.add(range.end, false);
                 self.state = match range.end.cmp(&end) {
-                    std::cmp::Ordering::Less => State::Within(hole, end),
+                    std::cmp::Ordering::Less => State::Within(gap, end),
                     std::cmp::Ordering::Equal => {
-                        hole.one = true;
-                        each(Item::Hole(&hole));
+                        gap.one = true;
+                        each(Item::Gap(&gap));
                         State::Aligned
                     }
-                    std::cmp::Ordering::Greater => State::Lost(hole, Chain::default()),
+                    std::cmp::Ordering::Greater => State::Lost(gap, Chain::default()),
                 };
             }
-            State::Lost(mut hole, _) => {
-                hole.add(range.start, true);
-                hole.add(range.end, false);
-                self.state = State::Lost(hole, Chain::default());
+            State::Lost(mut gap, _) => {
+                gap.add(range.start, true);
+                gap.add(range.end, false);
+                self.state = State::Lost(gap, Chain::default());
             }
         }
         self.position = range.end;
     }
 
-    fn within<'a>(&mut self, piece: Data<'a>, each: &mut dyn FnMut(Item<'_>)) -> Data<'a> {
-        let State::Within(hole, end) = &mut self.state else {
-            return piece;
+    fn within<'a>(&mut self, data: Data<'a>, each: &mut dyn FnMut(Item<'_>)) -> Data<'a> {
+        let State::Within(gap, end) = &mut self.state else {
+            return data;
         };
-        let left = usize::try_from(end.saturating_sub(piece.range.start)).unwrap_or(usize::MAX);
-        let (mine, rest) = piece.split_at(left.min(piece.bytes.len()));
-        hole.add(mine.range.end, true);
+        let left = usize::try_from(end.saturating_sub(data.range.start)).unwrap_or(usize::MAX);
+        let (mine, rest) = data.split_at(left.min(data.bytes.len()));
+        gap.add(mine.range.end, true);
         if mine.range.end >= *end {
-            hole.one = true;
-            each(Item::Hole(hole));
+            gap.one = true;
+            each(Item::Gap(gap));
             self.state = State::Aligned;
         }
         rest
     }
 
-    fn search<'a>(&mut self, piece: Data<'a>, each: &mut dyn FnMut(Item<'_>)) -> Data<'a> {
-        let State::Lost(hole, chain) = &mut self.state else {
-            return piece;
+    fn search<'a>(&mut self, data: Data<'a>, each: &mut dyn FnMut(Item<'_>)) -> Data<'a> {
+        let State::Lost(gap, chain) = &mut self.state else {
+            return data;
         };
-        let (rest, found) = chain.push(piece);
+        let (rest, found) = chain.push(data);
         let Some(found) = found else {
             return rest;
         };
-        hole.add(found.start, true);
+        gap.add(found.start, true);
         // At the very start of a stream there may be nothing to skip.
-        if !hole.stretches.is_empty() {
-            each(Item::Hole(hole));
+        if !gap.ends.is_empty() {
+            each(Item::Gap(gap));
         }
         self.state = State::Aligned;
         self.again(found.start, &found.bytes, &found.parts, each);

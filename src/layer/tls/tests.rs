@@ -39,7 +39,7 @@ struct Got {
     own: [Vec<(ByteRange, LayerBytes)>; 2],
     notes: Vec<(Direction, Note)>,
     /// By way: where the last place ended.
-    told: [u64; 2],
+    reported: [u64; 2],
     /// By way, of each chunk: position, seal and packet.
     seals: [Vec<(u64, Option<Seal>, u64)>; 2],
     /// Packets that completed what chunks are sealed in, in the order in which
@@ -68,14 +68,14 @@ impl Reader {
         let start = self.next[direction as usize];
         let end = start + bytes.len() as u64;
         self.next[direction as usize] = end;
-        let piece = Data {
+        let chunk = Data {
             bytes,
             range: ByteRange { start, end },
             at: at(self.packet),
             seal: None,
         };
         let (tls, got) = (&mut self.tls, &mut self.got);
-        tls.push(direction, Chunk::Data(piece), &self.keys, &mut |w, p| {
+        tls.push(direction, Chunk::Data(chunk), &self.keys, &mut |w, p| {
             got.take(w, p)
         });
     }
@@ -104,7 +104,7 @@ impl Reader {
     fn finish(mut self) -> (Got, TlsInfo) {
         let got = &mut self.got;
         self.tls.finish(&self.keys, &mut |w, p| got.take(w, p));
-        assert_eq!(self.got.told, self.next, "every byte is told");
+        assert_eq!(self.got.reported, self.next, "every byte is reported");
         (self.got, self.tls.info().clone())
     }
 }
@@ -113,16 +113,16 @@ impl Got {
     fn take(&mut self, direction: Direction, passed: LayerOutput<'_>) {
         let side = direction as usize;
         let range = match passed {
-            LayerOutput::Chunk(Chunk::Data(piece)) => {
-                assert!(!piece.bytes.is_empty());
-                assert_eq!(piece.range.len(), piece.bytes.len() as u64);
-                let seal = piece.seal.expect("all content is sealed");
-                assert!(piece.range.end <= seal.end);
-                assert!(piece.at.packet.number <= seal.at.packet.number);
-                self.bytes[side].extend((piece.range.start..).zip(piece.bytes.iter().copied()));
+            LayerOutput::Chunk(Chunk::Data(chunk)) => {
+                assert!(!chunk.bytes.is_empty());
+                assert_eq!(chunk.range.len(), chunk.bytes.len() as u64);
+                let seal = chunk.seal.expect("all content is sealed");
+                assert!(chunk.range.end <= seal.end);
+                assert!(chunk.at.packet.number <= seal.at.packet.number);
+                self.bytes[side].extend((chunk.range.start..).zip(chunk.bytes.iter().copied()));
                 self.order.push(seal.at.packet.number);
-                self.seals[side].push((piece.range.start, piece.seal, piece.at.packet.number));
-                piece.range
+                self.seals[side].push((chunk.range.start, chunk.seal, chunk.at.packet.number));
+                chunk.range
             }
             LayerOutput::Chunk(Chunk::Gap { range, len }) => {
                 self.gaps[side].push((range, len));
@@ -138,8 +138,11 @@ impl Got {
                 return;
             }
         };
-        assert_eq!(range.start, self.told[side], "places ascend without a hole");
-        self.told[side] = range.end;
+        assert_eq!(
+            range.start, self.reported[side],
+            "ranges ascend without a hole"
+        );
+        self.reported[side] = range.end;
     }
 
     fn text(&self, direction: Direction) -> Vec<u8> {

@@ -4,7 +4,7 @@
 //! client  Hello … KeyExchange │ ChangeCipherSpec │ Finished, data, Hello … │ ChangeCipherSpec │ …
 //!         plain               │                  │ keys 1                  │                  │ keys 2
 //! ```
-//! Each handshake gives the keys that its side's ChangeCipherSpec turns on. A
+//! Each handshake gives the keys that its side's ChangeCipherSpec sequencer on. A
 //! second handshake (renegotiation) is sealed with the keys of the first; its
 //! messages are read like any, and so give the next keys if the key log has
 //! its secret. Types of records can be seen without any key.

@@ -142,20 +142,20 @@ impl Inflater {
     /// what is still inside.
     pub(super) fn inflate(
         &mut self,
-        piece: Data<'_>,
+        data: Data<'_>,
         after: After,
         budget: &mut Budget,
         out: &mut dyn FnMut(Inflated<'_>),
     ) -> Result<(), Failure> {
         let mut from = match self.pending.take() {
-            Some(pending) if pending.end == piece.range.start => pending.start,
+            Some(pending) if pending.end == data.range.start => pending.start,
             Some(pending) => {
                 out(Inflated::Nothing(pending));
-                piece.range.start
+                data.range.start
             }
-            None => piece.range.start,
+            None => data.range.start,
         };
-        let end = piece.range.end;
+        let end = data.range.end;
         if budget.is_spent() {
             let range = ByteRange { start: from, end };
             return Err(Failure {
@@ -170,9 +170,9 @@ impl Inflater {
                     start: from,
                     end: to,
                 },
-                piece.at,
+                data.at,
             );
-            let seal = Some(Seal { end: to, at }.outer(piece.seal));
+            let seal = Some(Seal { end: to, at }.outer(data.seal));
             out(Inflated::Data(Data {
                 bytes,
                 range,
@@ -184,7 +184,7 @@ impl Inflater {
             After::Nothing => TAIL,
             _ => &[],
         };
-        for (input, is_tail) in [(piece.bytes, false), (tail, true)] {
+        for (input, is_tail) in [(data.bytes, false), (tail, true)] {
             if is_tail && self.fresh {
                 continue;
             }
@@ -203,8 +203,8 @@ impl Inflater {
                 let upto = match is_tail {
                     true => end,
                     false => {
-                        let consumed = piece.bytes.len() - rest.len();
-                        piece.split_at(consumed).0.range.end.max(from)
+                        let consumed = data.bytes.len() - rest.len();
+                        data.split_at(consumed).0.range.end.max(from)
                     }
                 };
                 let too_much = budget.is_spent();

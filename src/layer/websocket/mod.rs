@@ -25,8 +25,8 @@
 
 mod header;
 mod inflate;
-mod lane;
 mod search;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod upgrade;
@@ -35,14 +35,14 @@ pub use upgrade::{Deflate, WebSocketInfo, answers_http2, is_http2, request, resp
 
 use super::{Chunk, Layer, LayerContext, LayerFacts, LayerType, Sink};
 use crate::direction::{Direction, PerDirection};
-use lane::{Context, Lane, Shared};
+use stream::{Context, Shared, StreamState};
 use upgrade::Compression;
 
 /// Both directions of a WebSocket.
 #[derive(Debug)]
 pub struct WebSocket {
     shared: Shared,
-    lanes: PerDirection<Lane>,
+    streams: PerDirection<StreamState>,
 }
 
 /// WebSocket as a layer.
@@ -97,16 +97,16 @@ impl Default for WebSocket {
 impl WebSocket {
     /// From the first byte of the request.
     pub fn new() -> Self {
-        Self::with(PerDirection::from_fn(|_| Lane::new()))
+        Self::with(PerDirection::from_fn(|_| StreamState::new()))
     }
 
     /// From somewhere in the middle, when the upgrade was not captured. Frames
     /// are read once they are beyond doubt.
     pub fn joining() -> Self {
-        Self::with(PerDirection::from_fn(Lane::joining))
+        Self::with(PerDirection::from_fn(StreamState::joining))
     }
 
-    fn with(lanes: PerDirection<Lane>) -> Self {
+    fn with(streams: PerDirection<StreamState>) -> Self {
         Self {
             shared: Shared {
                 info: WebSocketInfo::default(),
@@ -114,7 +114,7 @@ impl WebSocket {
                 announced: false,
                 may_ask_again: false,
             },
-            lanes,
+            streams,
         }
     }
 
@@ -128,11 +128,11 @@ impl WebSocket {
         chunk: Chunk<'a>,
         out: Sink<'_>,
     ) -> Option<Chunk<'a>> {
-        let left = self.lane(direction, out, |lane, cx| lane.push(chunk, cx));
+        let left = self.stream(direction, out, |stream, cx| stream.push(chunk, cx));
         match chunk {
-            Chunk::Data(piece) if left > 0 => {
-                let taken = piece.bytes.len().saturating_sub(left);
-                Some(Chunk::Data(piece.split_at(taken).1))
+            Chunk::Data(data) if left > 0 => {
+                let taken = data.bytes.len().saturating_sub(left);
+                Some(Chunk::Data(data.split_at(taken).1))
             }
             _ => None,
         }
@@ -141,7 +141,7 @@ impl WebSocket {
     /// Nothing more comes, either way.
     pub fn finish(&mut self, out: Sink<'_>) {
         for direction in Direction::ALL {
-            self.lane(direction, out, Lane::finish);
+            self.stream(direction, out, StreamState::finish);
         }
     }
 
@@ -149,7 +149,7 @@ impl WebSocket {
     /// of these. Messages that look back cannot be read from here on.
     pub fn shed(&mut self, out: Sink<'_>) {
         for direction in Direction::ALL {
-            self.lane(direction, out, Lane::shed);
+            self.stream(direction, out, StreamState::shed);
         }
     }
 
@@ -160,19 +160,19 @@ impl WebSocket {
 
     /// Bytes of memory that are kept.
     pub fn kept(&self) -> usize {
-        self.lanes.iter().map(Lane::kept).sum()
+        self.streams.iter().map(StreamState::kept).sum()
     }
 
-    fn lane<R>(
+    fn stream<R>(
         &mut self,
         direction: Direction,
         out: Sink<'_>,
-        f: impl FnOnce(&mut Lane, &mut Context<'_>) -> R,
+        f: impl FnOnce(&mut StreamState, &mut Context<'_>) -> R,
     ) -> R {
-        let lane = &mut self.lanes[direction];
+        let stream = &mut self.streams[direction];
         let shared = &mut self.shared;
         f(
-            lane,
+            stream,
             &mut Context {
                 direction,
                 shared,

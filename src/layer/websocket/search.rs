@@ -26,7 +26,7 @@
 //! What is wrong all the same has the search for packets still before it.
 
 use super::super::Data;
-use super::super::held::Held;
+use super::super::pending::Pending;
 use super::header::{FrameHeader, Opcode, mask};
 use crate::direction::Direction;
 use crate::limits;
@@ -53,7 +53,7 @@ const LARGEST: u64 = (256 << 20) + 5;
 #[derive(Debug)]
 pub(super) struct Search {
     direction: Direction,
-    held: Held,
+    pending: Pending,
     /// By position, none of them impossible so far.
     candidates: Vec<Candidate>,
     /// Whether bytes were let go.
@@ -62,9 +62,9 @@ pub(super) struct Search {
 
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
-    /// Position in `held` of its first frame.
+    /// Position in `pending` of its first frame.
     start: usize,
-    /// Position of the frame to be looked at next; may lie beyond `held`.
+    /// Position of the frame to be looked at next; may lie beyond `pending`.
     next: u64,
     /// What the headers say, in bits.
     headers: u32,
@@ -99,7 +99,7 @@ impl Search {
     pub(super) fn new(direction: Direction) -> Self {
         Self {
             direction,
-            held: Held::default(),
+            pending: Pending::default(),
             candidates: Vec::new(),
             passed_over: false,
         }
@@ -107,23 +107,23 @@ impl Search {
 
     /// Memory that this takes.
     pub(super) fn kept(&self) -> usize {
-        self.held.kept() + self.candidates.capacity() * size_of::<Candidate>()
+        self.pending.kept() + self.candidates.capacity() * size_of::<Candidate>()
     }
 
     /// Takes the next chunk; `may_compress` says whether messages can be
     /// compressed. Shows those bytes that no frame can begin at any more.
     pub(super) fn push(
         &mut self,
-        piece: Data<'_>,
+        data: Data<'_>,
         may_compress: bool,
         skipped: impl FnMut(Data<'_>),
     ) {
-        let new = self.held.bytes().len();
-        self.held.push(piece);
-        let (held, direction) = (&self.held, self.direction);
+        let new = self.pending.bytes().len();
+        self.pending.push(data);
+        let (pending, direction) = (&self.pending, self.direction);
         let candidates = &mut self.candidates;
-        candidates.retain_mut(|candidate| candidate.follow(held, direction, may_compress));
-        for start in new..held.bytes().len() {
+        candidates.retain_mut(|candidate| candidate.follow(pending, direction, may_compress));
+        for start in new..pending.bytes().len() {
             let mut candidate = Candidate {
                 start,
                 next: start as u64,
@@ -133,7 +133,7 @@ impl Search {
                 fills: start == new,
                 compressed: false,
             };
-            if candidate.follow(held, direction, may_compress) {
+            if candidate.follow(pending, direction, may_compress) {
                 candidates.push(candidate);
                 if candidates.len() > CANDIDATES {
                     drop_weakest(candidates);
@@ -149,7 +149,7 @@ impl Search {
     pub(super) fn found(&self, at_end: bool) -> Option<usize> {
         let whole = |c: &Candidate| {
             let all = c.start == 0 && c.aligned && !self.passed_over;
-            at_end && (all || c.fills) && c.next == self.held.bytes().len() as u64
+            at_end && (all || c.fills) && c.next == self.pending.bytes().len() as u64
         };
         let accepted = self
             .candidates
@@ -159,20 +159,20 @@ impl Search {
     }
 
     /// Lets the first `count` bytes go; the rest is no longer searched.
-    pub(super) fn into_held(mut self, count: usize, skipped: impl FnMut(Data<'_>)) -> Held {
-        self.held.let_go(count, skipped);
-        self.held
+    pub(super) fn into_pending(mut self, count: usize, skipped: impl FnMut(Data<'_>)) -> Pending {
+        self.pending.release(count, skipped);
+        self.pending
     }
 
     /// There is a gap here: no chain leads across.
     pub(super) fn gap(&mut self, skipped: impl FnMut(Data<'_>)) {
-        self.skip(self.held.bytes().len(), skipped);
+        self.skip(self.pending.bytes().len(), skipped);
     }
 
     /// Forgets bytes that no candidate needs, and candidates that wait for too
     /// long.
     fn drop_hopeless(&mut self, skipped: impl FnMut(Data<'_>)) {
-        let len = self.held.bytes().len();
+        let len = self.pending.bytes().len();
         if len > limits::RESYNC_BYTES {
             let too_old = len - limits::RESYNC_BYTES / 2;
             self.candidates.retain(|c| c.start >= too_old);
@@ -184,7 +184,7 @@ impl Search {
     }
 
     fn skip(&mut self, count: usize, skipped: impl FnMut(Data<'_>)) {
-        self.held.let_go(count, skipped);
+        self.pending.release(count, skipped);
         self.passed_over |= count > 0;
         self.candidates.retain_mut(|candidate| {
             let stays = candidate.start >= count;
@@ -208,11 +208,11 @@ fn drop_weakest(candidates: &mut Vec<Candidate>) {
 
 impl Candidate {
     /// Follows the chain as far as bytes are there; false if it cannot be one.
-    fn follow(&mut self, held: &Held, direction: Direction, may_compress: bool) -> bool {
+    fn follow(&mut self, pending: &Pending, direction: Direction, may_compress: bool) -> bool {
         while self.bits() < ANYWHERE_BITS {
             let Some(rest) = usize::try_from(self.next)
                 .ok()
-                .and_then(|next| held.bytes().get(next..))
+                .and_then(|next| pending.bytes().get(next..))
                 .filter(|rest| !rest.is_empty())
             else {
                 break;
@@ -232,16 +232,16 @@ impl Candidate {
                 break;
             };
             let end = self.next + header.header_len() as u64 + header.len;
-            let ends_piece = usize::try_from(end).is_ok_and(|end| held.ends_piece(end));
+            let ends_chunk = usize::try_from(end).is_ok_and(|end| pending.ends_chunk(end));
             let Some((bits, fills)) = weigh(header, payload, direction) else {
                 return false;
             };
             let is_first = self.next == self.start as u64;
-            if is_first && header.rsv1() && end > held.bytes().len() as u64 {
+            if is_first && header.rsv1() && end > pending.bytes().len() as u64 {
                 break;
             }
             self.headers += first_byte_bits(header) + MASK_BITS;
-            if ends_piece || fills {
+            if ends_chunk || fills {
                 self.headers += LENGTH_BITS;
             }
             if header.len > 0xffff {
@@ -249,7 +249,7 @@ impl Candidate {
             }
             self.payloads += bits;
             self.compressed |= header.rsv1();
-            self.fills &= ends_piece;
+            self.fills &= ends_chunk;
             self.next = end;
             let says_more = !header.rsv1() && self.headers + self.payloads >= OWN_BITS;
             if is_first && !self.fills && !says_more {

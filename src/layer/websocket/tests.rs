@@ -95,7 +95,7 @@ impl Wire {
 }
 
 /// A chunk for each range between cuts, each in a packet of its own.
-fn pieces(len: usize, cuts: &[usize]) -> Vec<Range<usize>> {
+fn chunks(len: usize, cuts: &[usize]) -> Vec<Range<usize>> {
     let mut cuts: Vec<usize> = cuts.iter().copied().filter(|cut| *cut <= len).collect();
     cuts.extend([0, len]);
     cuts.sort_unstable();
@@ -167,7 +167,7 @@ impl Reader {
 
     fn push(&mut self, direction: Direction, chunk: Chunk<'_>) -> &mut Self {
         self.given[direction] += match chunk {
-            Chunk::Data(piece) => piece.range.len(),
+            Chunk::Data(chunk) => chunk.range.len(),
             Chunk::Gap { range: place, .. } => place.len(),
         };
         let told = &mut self.told;
@@ -183,13 +183,13 @@ impl Reader {
 
     fn data(&mut self, direction: Direction, bytes: &[u8], range: Range<usize>) -> &mut Self {
         let (start, end) = (range.start as u64, range.end as u64);
-        let piece = Data {
+        let chunk = Data {
             bytes: &bytes[range],
             range: ByteRange { start, end },
             at: at(start),
             seal: None,
         };
-        self.push(direction, Chunk::Data(piece))
+        self.push(direction, Chunk::Data(chunk))
     }
 
     fn gap(&mut self, direction: Direction, range: Range<usize>) -> &mut Self {
@@ -212,7 +212,7 @@ impl Reader {
         if !hole.is_empty() {
             cuts.retain(|cut| *cut <= hole.start || *cut >= hole.end);
         }
-        for range in pieces(wire.bytes.len(), &cuts) {
+        for range in chunks(wire.bytes.len(), &cuts) {
             match hole.contains(&range.start) {
                 true => self.gap(direction, range),
                 false => self.data(direction, &wire.bytes, range),
@@ -243,17 +243,17 @@ fn at(packet: u64) -> At {
 fn take(told: &mut PerDirection<Told>, direction: Direction, passed: LayerOutput<'_>) {
     let told = &mut told[direction];
     let place = match passed {
-        LayerOutput::Chunk(Chunk::Data(piece)) => {
-            assert!(!piece.bytes.is_empty(), "a piece without bytes");
-            assert!(!piece.range.is_empty(), "a piece without a place");
-            let one_to_one = piece.range.len() == piece.bytes.len() as u64;
+        LayerOutput::Chunk(Chunk::Data(chunk)) => {
+            assert!(!chunk.bytes.is_empty(), "a chunk without bytes");
+            assert!(!chunk.range.is_empty(), "a chunk without a place");
+            let one_to_one = chunk.range.len() == chunk.bytes.len() as u64;
             let step = u64::from(one_to_one);
-            for (i, byte) in piece.bytes.iter().enumerate() {
-                let position = piece.range.start + i as u64 * step;
-                told.data.push((*byte, position, piece.at.packet.number));
+            for (i, byte) in chunk.bytes.iter().enumerate() {
+                let position = chunk.range.start + i as u64 * step;
+                told.data.push((*byte, position, chunk.at.packet.number));
             }
-            told.seals.push((piece.range, piece.seal));
-            piece.range
+            told.seals.push((chunk.range, chunk.seal));
+            chunk.range
         }
         LayerOutput::Chunk(Chunk::Gap { range: place, len }) => {
             told.gaps.push((place, len));
@@ -275,7 +275,7 @@ fn take(told: &mut PerDirection<Told>, direction: Direction, passed: LayerOutput
 fn read(up: &Wire, down: &Wire, cuts: &[usize]) -> ([Told; 2], WebSocketInfo) {
     let mut reader = Reader::new(WebSocket::new());
     let wires = [(Direction::Up, up), (Direction::Down, down)];
-    let mut queues = wires.map(|(_, wire)| pieces(wire.bytes.len(), cuts).into_iter());
+    let mut queues = wires.map(|(_, wire)| chunks(wire.bytes.len(), cuts).into_iter());
     loop {
         let mut any = false;
         for ((direction, wire), queue) in wires.iter().zip(&mut queues) {
@@ -644,7 +644,7 @@ fn what_lies_behind_a_head_is_handed_back() {
     let mut up = up();
     let head = up.bytes.len();
     up.plain(0x82, KEY, &connect());
-    let piece = |range: Range<usize>| Data {
+    let chunk = |range: Range<usize>| Data {
         bytes: &up.bytes[range.clone()],
         range: ByteRange {
             start: range.start as u64,
@@ -658,13 +658,13 @@ fn what_lies_behind_a_head_is_handed_back() {
         let mut sink = |_, passed: LayerOutput<'_>| {
             assert!(!matches!(passed, LayerOutput::Chunk(_)), "told too early");
         };
-        let start = Chunk::Data(piece(0..cut));
+        let start = Chunk::Data(chunk(0..cut));
         assert_eq!(layer.push(Direction::Up, start, &mut sink), None);
         assert_eq!(layer.info().path, None);
         let end = up.bytes.len();
-        let rest = Chunk::Data(piece(cut..end));
+        let rest = Chunk::Data(chunk(cut..end));
         let left = layer.push(Direction::Up, rest, &mut sink);
-        assert_eq!(left, Some(Chunk::Data(piece(head..end))));
+        assert_eq!(left, Some(Chunk::Data(chunk(head..end))));
         assert_eq!(layer.info().path.as_deref(), Some("/mqtt"));
     }
 }
@@ -699,7 +699,7 @@ fn places_of_a_layer_below() {
     let mut reader = Reader::new(WebSocket::new());
     for (i, byte) in wire.bytes.chunks(3).enumerate() {
         let start = i as u64 * 30;
-        let piece = Data {
+        let chunk = Data {
             bytes: byte,
             range: ByteRange {
                 start,
@@ -708,7 +708,7 @@ fn places_of_a_layer_below() {
             at: at(start),
             seal: Some(sealed),
         };
-        reader.push(Direction::Up, Chunk::Data(piece));
+        reader.push(Direction::Up, Chunk::Data(chunk));
     }
     let ([told, _], _) = reader.finish();
     assert_eq!(told.bytes(), wire.mqtt());
@@ -1084,7 +1084,7 @@ mod compressed {
         let (_, down) = looking_back(true, 15, &messages(6));
         let mut reader = Reader::new(WebSocket::joining());
         let len = down.bytes.len();
-        for range in pieces(len, &down.starts).into_iter().skip(1) {
+        for range in chunks(len, &down.starts).into_iter().skip(1) {
             reader.data(Direction::Down, &down.bytes, range);
         }
         let ([_, told], _) = reader.finish();
@@ -1124,12 +1124,12 @@ mod compressed {
             let (mut passed_on, mut largest, mut notes) = (0, 0, Vec::new());
             let mut last = Vec::new();
             let mut sink = |_: Direction, passed: LayerOutput<'_>| match passed {
-                LayerOutput::Chunk(Chunk::Data(piece)) => {
-                    passed_on += piece.bytes.len() as u64;
-                    largest = largest.max(piece.bytes.len());
-                    assert!(!piece.range.is_empty());
-                    if piece.range.start >= inside as u64 {
-                        last.extend_from_slice(piece.bytes);
+                LayerOutput::Chunk(Chunk::Data(chunk)) => {
+                    passed_on += chunk.bytes.len() as u64;
+                    largest = largest.max(chunk.bytes.len());
+                    assert!(!chunk.range.is_empty());
+                    if chunk.range.start >= inside as u64 {
+                        last.extend_from_slice(chunk.bytes);
                     }
                 }
                 LayerOutput::Note(note, _) => notes.push(note),
@@ -1137,18 +1137,18 @@ mod compressed {
             };
             for (direction, wire) in [(Direction::Up, &up), (Direction::Down, &down)] {
                 let cuts: Vec<usize> = (0..wire.bytes.len()).step_by(1400).collect();
-                for range in pieces(wire.bytes.len(), &cuts) {
+                for range in chunks(wire.bytes.len(), &cuts) {
                     let place = ByteRange {
                         start: range.start as u64,
                         end: range.end as u64,
                     };
-                    let piece = Data {
+                    let chunk = Data {
                         bytes: &wire.bytes[range],
                         range: place,
                         at: at(0),
                         seal: None,
                     };
-                    let mut next = Some(Chunk::Data(piece));
+                    let mut next = Some(Chunk::Data(chunk));
                     while let Some(chunk) = next {
                         next = layer.push(direction, chunk, &mut sink);
                     }
@@ -1189,7 +1189,7 @@ mod compressed {
             let mut passed_on = 0;
             let mut notes = Vec::new();
             let mut sink = |_: Direction, passed: LayerOutput<'_>| match passed {
-                LayerOutput::Chunk(Chunk::Data(piece)) => passed_on += piece.bytes.len() as u64,
+                LayerOutput::Chunk(Chunk::Data(chunk)) => passed_on += chunk.bytes.len() as u64,
                 LayerOutput::Note(note, _) => notes.push(note),
                 _ => {}
             };
@@ -1273,7 +1273,7 @@ mod properties {
                 }
                 Step::Message(bytes, cuts) => {
                     let cuts: Vec<usize> = cuts.iter().map(|i| i.index(bytes.len())).collect();
-                    let parts = pieces(bytes.len(), &cuts);
+                    let parts = chunks(bytes.len(), &cuts);
                     for (i, range) in parts.iter().enumerate() {
                         let first = if i == 0 { 2 } else { 0 };
                         let last = if i + 1 == parts.len() { 0x80 } else { 0 };

@@ -365,7 +365,7 @@ fn every_suite_and_any_segmentation() {
                     .for_each(|p| reader.data(*direction, p));
             }
             let (got, info) = reader.finish();
-            assert_eq!(got.bytes, talk.expected(), "{suite:?} in pieces of {size}");
+            assert_eq!(got.bytes, talk.expected(), "{suite:?} in chunks of {size}");
             assert_eq!(got.notes, [], "{suite:?}");
             assert_eq!(info.server_name.as_deref(), Some("broker.a"));
             assert_eq!(info.alpn_offered, ["mqtt"]);

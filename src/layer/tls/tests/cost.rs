@@ -59,15 +59,15 @@ fn read(talk: &Conversation) -> u128 {
             let start = next[*direction as usize];
             let end = start + bytes.len() as u64;
             next[*direction as usize] = end;
-            let piece = Data {
+            let chunk = Data {
                 bytes,
                 range: ByteRange { start, end },
                 at: at(packet),
                 seal: None,
             };
-            tls.push(*direction, Chunk::Data(piece), &keys, &mut |_, passed| {
-                if let LayerOutput::Chunk(Chunk::Data(piece)) = black_box(passed) {
-                    total += piece.bytes.len();
+            tls.push(*direction, Chunk::Data(chunk), &keys, &mut |_, passed| {
+                if let LayerOutput::Chunk(Chunk::Data(chunk)) = black_box(passed) {
+                    total += chunk.bytes.len();
                 }
             });
         }

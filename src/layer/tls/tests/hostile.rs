@@ -11,8 +11,8 @@ use crate::layer::Answer;
 const KEPT: usize = limits::TLS_WAITING + 2 * (limits::TLS_MESSAGE_KEPT + 3 * 17_000);
 
 fn feed(reader: &mut Reader, direction: Direction, bytes: &[u8], size: usize) {
-    for piece in bytes.chunks(size) {
-        reader.data(direction, piece);
+    for chunk in bytes.chunks(size) {
+        reader.data(direction, chunk);
         assert!(reader.tls.kept() <= KEPT, "{}", reader.tls.kept());
     }
 }

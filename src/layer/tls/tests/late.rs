@@ -27,7 +27,7 @@ proptest! {
             for (line, _) in talk.keys.split_inclusive('\n').zip(&times).filter(|(_, t)| **t == n) {
                 reader.secrets(line);
             }
-            sent.bytes.chunks(segment).for_each(|piece| reader.data(*direction, piece));
+            sent.bytes.chunks(segment).for_each(|chunk| reader.data(*direction, chunk));
         }
         reader.secrets(&talk.keys);
         let (got, _) = reader.finish();

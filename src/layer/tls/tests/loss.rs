@@ -9,20 +9,20 @@ use super::*;
 fn without(talk: &Conversation, side: Direction, holes: &[(u64, u64)], segment: usize) -> Got {
     let mut reader = talk.reader();
     for (direction, sent) in &talk.records {
-        for piece in sent.bytes.chunks(segment) {
+        for chunk in sent.bytes.chunks(segment) {
             let start = reader.next[*direction as usize];
             let mut at = 0;
-            while at < piece.len() {
+            while at < chunk.len() {
                 let position = start + at as u64;
                 let lost = |p: u64| {
                     *direction == side && holes.iter().any(|(from, to)| (*from..*to).contains(&p))
                 };
                 let here = lost(position);
                 let same = |n: &usize| lost(start + *n as u64) == here;
-                let end = at + (at..piece.len()).take_while(same).count();
+                let end = at + (at..chunk.len()).take_while(same).count();
                 match here {
                     true => reader.gap(*direction, (end - at) as u64),
-                    false => reader.data(*direction, &piece[at..end]),
+                    false => reader.data(*direction, &chunk[at..end]),
                 }
                 at = end;
             }

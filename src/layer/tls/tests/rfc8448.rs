@@ -182,12 +182,12 @@ fn any_segmentation_gives_the_same() {
         for (direction, bytes) in simple() {
             bytes
                 .chunks(size)
-                .for_each(|piece| reader.data(direction, piece));
+                .for_each(|chunk| reader.data(direction, chunk));
         }
         let (got, _) = reader.finish();
-        assert_eq!(got.bytes, whole.bytes, "pieces of {size}");
-        assert_eq!(got.own, whole.own, "pieces of {size}");
-        assert_eq!(got.notes, whole.notes, "pieces of {size}");
+        assert_eq!(got.bytes, whole.bytes, "chunks of {size}");
+        assert_eq!(got.own, whole.own, "chunks of {size}");
+        assert_eq!(got.notes, whole.notes, "chunks of {size}");
     }
 }
 
@@ -197,7 +197,7 @@ fn a_byte_keeps_the_packet_that_brought_it() {
     for (direction, bytes) in simple() {
         bytes
             .chunks(30)
-            .for_each(|piece| reader.data(direction, piece));
+            .for_each(|chunk| reader.data(direction, chunk));
     }
     let (got, _) = reader.finish();
     let packets: Vec<u64> = got.seals[0].iter().map(|(.., packet)| *packet).collect();

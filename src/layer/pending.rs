@@ -3,7 +3,7 @@
 //! ```text
 //! chunks pushed    ├──1──┤├─2─┤├────3────┤
 //! front let go     ├───────────┤
-//! still held                    ├──3'────┤
+//! still pending                    ├──3'────┤
 //! ```
 
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ use crate::flow::At;
 
 /// Pieces in order, together one slice.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct Pending {
     bytes: Vec<u8>,
     parts: VecDeque<Part>,
     /// Bytes that were let go since the first.
@@ -22,31 +22,31 @@ pub(crate) struct Held {
 
 #[derive(Clone, Copy, Debug)]
 struct Part {
-    /// Position after it, counted from the first byte that was ever held.
+    /// Position after it, counted from the first byte that was ever pending.
     end: u64,
     range: ByteRange,
     at: At,
     seal: Option<Seal>,
 }
 
-impl Held {
+impl Pending {
     /// Another chunk.
-    pub(crate) fn push(&mut self, piece: Data<'_>) {
-        self.bytes.extend_from_slice(piece.bytes);
+    pub(crate) fn push(&mut self, data: Data<'_>) {
+        self.bytes.extend_from_slice(data.bytes);
         self.parts.push_back(Part {
             end: self.gone + self.bytes.len() as u64,
-            range: piece.range,
-            at: piece.at,
-            seal: piece.seal,
+            range: data.range,
+            at: data.at,
+            seal: data.seal,
         });
     }
 
-    /// Nothing is held.
+    /// Nothing is pending.
     pub(crate) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// All bytes that are held.
+    /// All bytes that are pending.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -57,7 +57,7 @@ impl Held {
     }
 
     /// Whether a chunk ended at that position of the bytes.
-    pub(crate) fn ends_piece(&self, position: usize) -> bool {
+    pub(crate) fn ends_chunk(&self, position: usize) -> bool {
         let position = self.gone + position as u64;
         self.parts
             .binary_search_by_key(&position, |part| part.end)
@@ -65,7 +65,7 @@ impl Held {
     }
 
     /// The chunks, as they were pushed.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = Data<'_>> {
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = Data<'_>> {
         let mut rest = self.bytes.as_slice();
         let mut from = self.gone;
         self.parts.iter().map_while(move |part| {
@@ -82,20 +82,20 @@ impl Held {
     }
 
     /// Lets the first `count` bytes go, and shows them once more.
-    pub(crate) fn let_go(&mut self, count: usize, mut each: impl FnMut(Data<'_>)) {
+    pub(crate) fn release(&mut self, count: usize, mut each: impl FnMut(Data<'_>)) {
         let mut left = count.min(self.bytes.len());
         let (mut whole, mut cut) = (0, None);
-        for piece in self.pieces() {
-            if left < piece.bytes.len() {
-                let (before, after) = piece.split_at(left);
+        for data in self.chunks() {
+            if left < data.bytes.len() {
+                let (before, after) = data.split_at(left);
                 if left > 0 {
                     each(before);
                     cut = Some(after.range);
                 }
                 break;
             }
-            left -= piece.bytes.len();
-            each(piece);
+            left -= data.bytes.len();
+            each(data);
             whole += 1;
         }
         self.parts.drain(..whole);
@@ -118,26 +118,24 @@ mod tests {
 
     #[test]
     fn pieces_keep_their_places() {
-        let mut held = Held::default();
+        let mut pending = Pending::default();
         for (bytes, start) in [(&b"abc"[..], 10), (b"de", 20), (b"fghi", 22)] {
             let end = start + bytes.len() as u64;
-            held.push(Data {
+            pending.push(Data {
                 bytes,
                 range: ByteRange { start, end },
                 at: At::default(),
                 seal: None,
             });
         }
-        assert!(held.ends_piece(3) && held.ends_piece(5) && !held.ends_piece(4));
+        assert!(pending.ends_chunk(3) && pending.ends_chunk(5) && !pending.ends_chunk(4));
         let mut gone = Vec::new();
-        held.let_go(4, |piece| {
-            gone.push((piece.bytes.to_vec(), piece.range.start))
-        });
+        pending.release(4, |data| gone.push((data.bytes.to_vec(), data.range.start)));
         assert_eq!(gone, [(b"abc".to_vec(), 10), (b"d".to_vec(), 20)]);
-        assert!(held.ends_piece(1) && held.ends_piece(5));
-        let rest: Vec<_> = held.pieces().map(|p| (p.bytes, p.range.start)).collect();
+        assert!(pending.ends_chunk(1) && pending.ends_chunk(5));
+        let rest: Vec<_> = pending.chunks().map(|p| (p.bytes, p.range.start)).collect();
         assert_eq!(rest, [(&b"e"[..], 21), (b"fghi", 22)]);
-        held.let_go(9, |_| ());
-        assert_eq!(held.pieces().count(), 0);
+        pending.release(9, |_| ());
+        assert_eq!(pending.chunks().count(), 0);
     }
 }

@@ -10,7 +10,7 @@
 //! Every byte is reported as soon as it is clear what it is. Only a header that
 //! comes in chunks waits, and what is searched.
 
-use super::super::held::Held;
+use super::super::pending::Pending;
 use super::super::{ByteRange, Chunk, Data, LayerBytes, LayerOutput, Note, Sink};
 use super::header::{FrameHeader, Opcode, mask};
 use super::inflate::{After, Budget, Failure, Inflated, Inflater};
@@ -56,8 +56,8 @@ impl Context<'_> {
         (self.out)(self.direction, LayerOutput::Note(note, at));
     }
 
-    fn data(&mut self, piece: Data<'_>) {
-        (self.out)(self.direction, LayerOutput::Chunk(Chunk::Data(piece)));
+    fn data(&mut self, data: Data<'_>) {
+        (self.out)(self.direction, LayerOutput::Chunk(Chunk::Data(data)));
     }
 
     fn gap(&mut self, range: ByteRange, len: Option<u64>) {
@@ -77,7 +77,7 @@ impl Context<'_> {
 
 /// One direction.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct StreamState {
     state: State,
     message: Message,
     text: Text,
@@ -106,7 +106,7 @@ enum State {
     /// Within the HTTP request or response.
     Opening(Opening),
     /// Between two frames, or within a header that came in chunks.
-    Header(Held),
+    Header(Pending),
     /// Within a payload.
     Payload(Payload),
     /// Looking for a frame.
@@ -120,7 +120,7 @@ enum State {
 #[derive(Debug, Default)]
 struct Opening {
     /// First bytes, until it is clear that they are HTTP.
-    first: Held,
+    first: Pending,
     is_http: bool,
     bytes: Vec<u8>,
     end: BlankLine,
@@ -182,7 +182,7 @@ impl Text {
     }
 }
 
-impl Lane {
+impl StreamState {
     /// From the first byte of the request or the response.
     pub(super) fn new() -> Self {
         Self {
@@ -217,7 +217,7 @@ impl Lane {
     pub(super) fn kept(&self) -> usize {
         let state = match &self.state {
             State::Opening(opening) => opening.bytes.capacity() + opening.first.kept(),
-            State::Header(held) => held.kept(),
+            State::Header(pending) => pending.kept(),
             State::Lost(search) => search.kept(),
             State::Payload(_) | State::Refusal(_) | State::Unread => 0,
         };
@@ -231,9 +231,9 @@ impl Lane {
             self.refused(cx);
         }
         match chunk {
-            Chunk::Data(piece) => {
-                (self.last, self.read) = (piece.at, piece.range.end);
-                self.data(piece, cx)
+            Chunk::Data(data) => {
+                (self.last, self.read) = (data.at, data.range.end);
+                self.data(data, cx)
             }
             Chunk::Gap { range, len } => {
                 self.read = range.end;
@@ -280,8 +280,8 @@ impl Lane {
     }
 
     /// Takes a chunk; returns how many bytes are left when a head was read.
-    fn data(&mut self, piece: Data<'_>, cx: &mut Context<'_>) -> usize {
-        let mut rest = piece;
+    fn data(&mut self, data: Data<'_>, cx: &mut Context<'_>) -> usize {
+        let mut rest = data;
         while !rest.bytes.is_empty() {
             match &mut self.state {
                 State::Opening(_) => {
@@ -321,12 +321,12 @@ impl Lane {
 }
 
 /// The HTTP head.
-impl Lane {
+impl StreamState {
     /// The server refused; what comes may be another attempt.
     fn refused(&mut self, cx: &mut Context<'_>) {
         match &self.state {
             State::Opening(_) | State::Refusal(_) => {}
-            State::Header(held) if cx.shared.may_ask_again && held.bytes().is_empty() => {
+            State::Header(pending) if cx.shared.may_ask_again && pending.bytes().is_empty() => {
                 self.state = State::Opening(Opening::default());
             }
             _ => self.give_up(cx),
@@ -335,16 +335,16 @@ impl Lane {
 
     /// Takes as much of a chunk as belongs to the head; returns what lies
     /// after it.
-    fn opening<'a>(&mut self, piece: Data<'a>, cx: &mut Context<'_>) -> Data<'a> {
+    fn opening<'a>(&mut self, data: Data<'a>, cx: &mut Context<'_>) -> Data<'a> {
         let State::Opening(opening) = &mut self.state else {
-            return piece;
+            return data;
         };
         if !opening.is_http {
             let start: &[u8] = match cx.direction {
                 Direction::Up => b"GET ",
                 Direction::Down => b"HTTP/",
             };
-            opening.first.push(piece);
+            opening.first.push(data);
             let bytes = opening.first.bytes();
             opening.is_http = bytes.starts_with(start);
             if opening.is_http || !start.starts_with(bytes) {
@@ -356,28 +356,28 @@ impl Lane {
                         Direction::Up => "no request comes before the first frame",
                         Direction::Down => "no answer comes before the first frame",
                     };
-                    let start = first.pieces().next().map_or(0, |first| first.range.start);
-                    self.lose(Some(why), start, piece.at, cx);
+                    let start = first.chunks().next().map_or(0, |first| first.range.start);
+                    self.lose(Some(why), start, data.at, cx);
                 }
                 let mut left = 0;
-                for piece in first.pieces() {
-                    left = self.data(piece, cx);
+                for data in first.chunks() {
+                    left = self.data(data, cx);
                 }
-                return piece.split_at(piece.bytes.len().saturating_sub(left)).1;
+                return data.split_at(data.bytes.len().saturating_sub(left)).1;
             }
-            return piece.split_at(piece.bytes.len()).1;
+            return data.split_at(data.bytes.len()).1;
         }
-        let end = opening.end.find(piece.bytes);
-        let (mine, rest) = piece.split_at(end.unwrap_or(piece.bytes.len()));
+        let end = opening.end.find(data.bytes);
+        let (mine, rest) = data.split_at(end.unwrap_or(data.bytes.len()));
         cx.own(mine.range, LayerBytes::WsUpgrade);
         opening.bytes.extend_from_slice(mine.bytes);
         if opening.bytes.len() > limits::UPGRADE_BYTES {
             let why = "an upgrade of more than 16 KiB: it is not read";
-            cx.note(Note::Bound(why), piece.at);
-            self.lose(None, rest.range.start, piece.at, cx);
+            cx.note(Note::Bound(why), data.at);
+            self.lose(None, rest.range.start, data.at, cx);
         } else if end.is_some() {
             let bytes = std::mem::take(&mut opening.bytes);
-            self.opened(&bytes, piece.at, cx);
+            self.opened(&bytes, data.at, cx);
         }
         rest
     }
@@ -389,7 +389,7 @@ impl Lane {
         let Shared {
             info, compression, ..
         } = &mut *cx.shared;
-        self.state = State::Header(Held::default());
+        self.state = State::Header(Pending::default());
         let mut refused = None;
         match cx.direction {
             Direction::Up => {
@@ -423,44 +423,44 @@ impl Lane {
 }
 
 /// Frames.
-impl Lane {
-    fn header<'a>(&mut self, piece: Data<'a>, cx: &mut Context<'_>) -> Data<'a> {
-        let State::Header(held) = &mut self.state else {
-            return piece;
+impl StreamState {
+    fn header<'a>(&mut self, data: Data<'a>, cx: &mut Context<'_>) -> Data<'a> {
+        let State::Header(pending) = &mut self.state else {
+            return data;
         };
-        let before = held.bytes().len();
+        let before = pending.bytes().len();
         if before == 0
-            && let Some(header) = FrameHeader::read(piece.bytes)
+            && let Some(header) = FrameHeader::read(data.bytes)
         {
-            let (mine, rest) = piece.split_at(header.header_len());
-            match self.begin(header, piece.at, cx) {
+            let (mine, rest) = data.split_at(header.header_len());
+            match self.begin(header, data.at, cx) {
                 Ok(content) => self.enter(header, content, mine, cx),
                 Err(why) => {
-                    self.lose(Some(why), piece.range.start, piece.at, cx);
-                    return piece;
+                    self.lose(Some(why), data.range.start, data.at, cx);
+                    return data;
                 }
             }
             return rest;
         }
         // Byte by byte: there are 14 at most.
-        let (byte, rest) = piece.split_at(1);
-        held.push(byte);
-        let Some(header) = FrameHeader::read(held.bytes()) else {
+        let (byte, rest) = data.split_at(1);
+        pending.push(byte);
+        let Some(header) = FrameHeader::read(pending.bytes()) else {
             return rest;
         };
-        let mut held = std::mem::take(held);
-        match self.begin(header, piece.at, cx) {
+        let mut pending = std::mem::take(pending);
+        match self.begin(header, data.at, cx) {
             Ok(content) => {
                 // All but the last byte are reported here, that one with the frame.
-                held.let_go(header.header_len() - 1, |part| {
+                pending.release(header.header_len() - 1, |part| {
                     cx.own(part.range, own(header));
                 });
                 self.enter(header, content, byte, cx);
             }
             Err(why) => {
-                let start = held.pieces().next().map_or(0, |part| part.range.start);
-                self.lose(Some(why), start, piece.at, cx);
-                for part in held.pieces() {
+                let start = pending.chunks().next().map_or(0, |part| part.range.start);
+                self.lose(Some(why), start, data.at, cx);
+                for part in pending.chunks() {
                     self.data(part, cx);
                 }
             }
@@ -606,13 +606,13 @@ impl Lane {
 
     /// Takes as much of a chunk as belongs to the payload; returns what lies
     /// after it.
-    fn payload<'a>(&mut self, piece: Data<'a>, cx: &mut Context<'_>) -> Data<'a> {
+    fn payload<'a>(&mut self, data: Data<'a>, cx: &mut Context<'_>) -> Data<'a> {
         let State::Payload(payload) = &mut self.state else {
-            return piece;
+            return data;
         };
         let here = usize::try_from(payload.left)
-            .map_or(piece.bytes.len(), |left| left.min(piece.bytes.len()));
-        let (mine, rest) = piece.split_at(here);
+            .map_or(data.bytes.len(), |left| left.min(data.bytes.len()));
+        let (mine, rest) = data.split_at(here);
         let phase = payload.header.len - payload.left;
         payload.left -= here as u64;
         if payload.content == Content::Control {
@@ -660,7 +660,7 @@ impl Lane {
 
     /// A frame has ended.
     fn leave(&mut self, payload: Payload, at: At, cx: &mut Context<'_>) {
-        self.state = State::Header(Held::default());
+        self.state = State::Header(Pending::default());
         if payload.header.is_control() {
             if payload.header.opcode() == Opcode::Close {
                 self.close(payload, at, cx);
@@ -703,18 +703,18 @@ impl Lane {
 }
 
 /// Compressed messages.
-impl Lane {
-    fn inflate(&mut self, piece: Data<'_>, after: After, cx: &mut Context<'_>) {
+impl StreamState {
+    fn inflate(&mut self, data: Data<'_>, after: After, cx: &mut Context<'_>) {
         let Some(inflater) = &mut self.inflater else {
             return;
         };
         let (gapped, text) = (&mut self.gapped, &mut self.text);
         let budget = &mut self.budget;
-        let result = inflater.inflate(piece, after, budget, &mut |inflated| match inflated {
-            Inflated::Data(piece) => {
+        let result = inflater.inflate(data, after, budget, &mut |inflated| match inflated {
+            Inflated::Data(data) => {
                 *gapped = false;
-                text.pass(piece.at, cx);
-                cx.data(piece);
+                text.pass(data.at, cx);
+                cx.data(data);
             }
             Inflated::Nothing(range) => cx.own(range, LayerBytes::WsFrame),
         });
@@ -725,11 +725,11 @@ impl Lane {
         if too_much {
             let why = "compressed messages that become far more than was sent: what is too much is not read";
             if !std::mem::replace(&mut self.told_spent, true) {
-                cx.note(Note::Bound(why), piece.at);
+                cx.note(Note::Bound(why), data.at);
             }
         } else if !self.adrift {
             let why = "compressed bytes that cannot be inflated";
-            cx.note(Note::Broken(why), piece.at);
+            cx.note(Note::Broken(why), data.at);
         }
         self.lose_context(cx);
         self.skip_message(range, cx);
@@ -760,7 +760,7 @@ impl Lane {
 }
 
 /// Losses.
-impl Lane {
+impl StreamState {
     /// Nobody knows where the next frame begins; everything before `at` was
     /// told.
     fn lose(&mut self, why: Option<&'static str>, start: u64, at: At, cx: &mut Context<'_>) {
@@ -794,20 +794,21 @@ impl Lane {
             return;
         };
         let search = std::mem::replace(search.as_mut(), Search::new(cx.direction));
-        let held = search.into_held(start, |skipped| cx.own(skipped.range, LayerBytes::Unread));
-        self.state = State::Header(Held::default());
+        let pending =
+            search.into_pending(start, |skipped| cx.own(skipped.range, LayerBytes::Unread));
+        self.state = State::Header(Pending::default());
         cx.announce(self.last);
-        for piece in held.pieces() {
-            self.data(piece, cx);
+        for data in pending.chunks() {
+            self.data(data, cx);
         }
     }
 
     /// Nothing more is read, whatever comes.
     fn give_up(&mut self, cx: &mut Context<'_>) {
-        let mut unread = |piece: Data<'_>| cx.own(piece.range, LayerBytes::Unread);
+        let mut unread = |data: Data<'_>| cx.own(data.range, LayerBytes::Unread);
         match std::mem::replace(&mut self.state, State::Unread) {
-            State::Opening(opening) => opening.first.pieces().for_each(unread),
-            State::Header(held) => held.pieces().for_each(unread),
+            State::Opening(opening) => opening.first.chunks().for_each(unread),
+            State::Header(pending) => pending.chunks().for_each(unread),
             State::Lost(mut search) => search.gap(&mut unread),
             State::Payload(_) | State::Refusal(_) | State::Unread => {}
         }
@@ -846,16 +847,17 @@ impl Lane {
             State::Opening(opening) => {
                 let first = std::mem::take(&mut opening.first);
                 first
-                    .pieces()
+                    .chunks()
                     .for_each(|p| cx.own(p.range, LayerBytes::Unread));
                 match cx.direction {
                     Direction::Up => "a part of the upgrade request was lost",
                     Direction::Down => "a part of the answer to the upgrade request was lost",
                 }
             }
-            State::Header(held) => {
-                let held = std::mem::take(held);
-                held.pieces()
+            State::Header(pending) => {
+                let pending = std::mem::take(pending);
+                pending
+                    .chunks()
                     .for_each(|p| cx.own(p.range, LayerBytes::Unread));
                 "the header of a frame was lost"
             }

@@ -39,8 +39,8 @@ impl Tls {
         let len = record.bytes.len();
         let what = match content.kind {
             kind::APPLICATION if !content.bytes.is_empty() => {
-                self.lane(direction).data = true;
-                return tell_content(direction, record, content.before, content.bytes, out);
+                self.stream(direction).data = true;
+                return emit_content(direction, record, content.before, content.bytes, out);
             }
             kind::HANDSHAKE => {
                 self.messages(direction, content.bytes, content.sealed);
@@ -62,8 +62,8 @@ impl Tls {
 
     fn messages(&mut self, direction: Direction, content: &[u8], sealed: bool) {
         let v13 = self.facts.version == Some(TlsVersion::V13);
-        for message in self.lane(direction).messages.push(content, v13) {
-            let reader = &mut self.lane(direction).v13;
+        for message in self.stream(direction).messages.push(content, v13) {
+            let reader = &mut self.stream(direction).v13;
             match (&message, reader.epoch()) {
                 _ if !v13 || !sealed => {}
                 (Message::EndOfEarlyData, Epoch::Early) | (Message::Finished, Epoch::Handshake) => {
@@ -113,7 +113,7 @@ impl Tls {
 
     /// Tells why a record cannot be read: of the connection as long as nothing of
     /// it could, then of the direction.
-    pub(super) fn tell_sealed(
+    pub(super) fn report_sealed(
         &mut self,
         direction: Direction,
         why: &'static str,
@@ -124,24 +124,24 @@ impl Tls {
         match concern {
             Concern::Handshake => {}
             Concern::All if !self.facts.info.decrypted => {
-                self.tell_encrypted(direction, why, at, out)
+                self.report_encrypted(direction, why, at, out)
             }
             Concern::All | Concern::EarlyData => {
-                if !std::mem::replace(&mut self.lane(direction).told, true) {
+                if !std::mem::replace(&mut self.stream(direction).reported, true) {
                     out(direction, LayerOutput::Note(Note::Undecrypted(why), at));
                 }
             }
         }
     }
 
-    pub(super) fn tell_encrypted(
+    pub(super) fn report_encrypted(
         &mut self,
         direction: Direction,
         why: &'static str,
         at: At,
         out: Sink<'_>,
     ) {
-        if !std::mem::replace(&mut self.told, true) {
+        if !std::mem::replace(&mut self.reported, true) {
             out(direction, LayerOutput::Note(Note::Encrypted(why), at));
         }
     }
@@ -149,7 +149,7 @@ impl Tls {
 
 /// Tells the content of a record, `before` bytes into its body, chunk by chunk
 /// as its ciphertext came; and what is around it.
-fn tell_content(
+fn emit_content(
     direction: Direction,
     record: &Record<'_>,
     before: usize,
@@ -171,13 +171,13 @@ fn tell_content(
                 start: record.start + from as u64,
                 end: record.start + to as u64,
             };
-            let piece = Data {
+            let data = Data {
                 bytes,
                 range,
                 at: part.at,
                 seal,
             };
-            out(direction, LayerOutput::Chunk(Chunk::Data(piece)));
+            out(direction, LayerOutput::Chunk(Chunk::Data(data)));
         }
         at = next;
     }

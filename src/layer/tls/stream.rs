@@ -1,26 +1,26 @@
-//! One direction: what waits, what was missed, and telling every byte once.
+//! One direction: what waits, what was missed, and every byte reported once.
 //!
 //! ```text
-//! Records ─→ [ waiting: record, hole, record … ] ─→ opened ─→ Chunk, LayerBytes, Note
+//! Records ─→ [ waiting: record, gap, record … ] ─→ opened ─→ Chunk, LayerBytes, Note
 //!                     └ for the other side's hello, or for a secret
 //! ```
-//! Order is kept: while one record waits, so does all that follows. A gap is
-//! told together with the record after it, because only that one shows how
-//! much of what would have been passed on was lost.
+//! Order is waiting: while one record waits, so does all that follows. A gap is
+//! reported together with the record after it, because only that one shows how
+//! much content was lost.
 
 use crate::direction::Direction;
 use std::collections::VecDeque;
 
 use super::handshake::Messages;
-use super::record::{Hole, Item, Part, Record, Records};
+use super::record::{Item, Part, Record, RecordGap, Records};
 use super::search::{Budget, Doubt};
 use super::{v12, v13};
 use crate::flow::At;
 use crate::layer::{ByteRange, Chunk, LayerBytes, LayerOutput, Sink};
 
-/// One direction.
+/// The state of one direction.
 #[derive(Default)]
-pub(super) struct Lane {
+pub(super) struct StreamState {
     pub(super) records: Records,
     pub(super) messages: Messages,
     pub(super) v12: v12::Reader,
@@ -34,17 +34,17 @@ pub(super) struct Lane {
     /// Whether anything has come.
     pub(super) began: bool,
     /// Whether something was lost.
-    pub(super) holes: bool,
+    pub(super) has_gaps: bool,
     /// Application data has been read.
     pub(super) data: bool,
     /// Records were padded though they need not be.
     pub(super) padded: bool,
     /// It was reported that records cannot be read, since the last that could.
-    pub(super) told: bool,
+    pub(super) reported: bool,
     /// Key log and facts with which it was last tried to go on.
     pub(super) stuck: Option<(u64, u64)>,
-    /// With their turns.
-    waiting: VecDeque<(u64, Kept)>,
+    /// With their sequencer.
+    waiting: VecDeque<(u64, Waiting)>,
     waiting_bytes: usize,
 }
 
@@ -53,14 +53,14 @@ pub(super) struct Lane {
 pub(super) struct Missed {
     /// Bytes of it, headers included.
     pub(super) bytes: u64,
-    /// The part of it that was not told yet.
-    hole: Option<Hole>,
+    /// The part of it that was not reported yet.
+    gap: Option<RecordGap>,
     /// It was reported as a gap of unknown length.
-    told: bool,
+    reported: bool,
 }
 
 /// Something that waits.
-pub(super) enum Kept {
+pub(super) enum Waiting {
     Record {
         start: u64,
         bytes: Vec<u8>,
@@ -68,11 +68,11 @@ pub(super) enum Kept {
         /// It came before the handshake was over.
         early: bool,
     },
-    Hole(Hole),
+    Gap(RecordGap),
     Foreign(At, u8),
 }
 
-impl Kept {
+impl Waiting {
     fn new(item: Item<'_>, early: bool) -> Self {
         match item {
             Item::Record(record) => Self::Record {
@@ -81,7 +81,7 @@ impl Kept {
                 parts: record.parts.into(),
                 early,
             },
-            Item::Hole(hole) => Self::Hole(hole.clone()),
+            Item::Gap(gap) => Self::Gap(gap.clone()),
             Item::Foreign(at, byte) => Self::Foreign(at, byte),
         }
     }
@@ -103,7 +103,7 @@ impl Kept {
                 };
                 (Item::Record(record), *early)
             }
-            Self::Hole(hole) => (Item::Hole(hole), false),
+            Self::Gap(gap) => (Item::Gap(gap), false),
             Self::Foreign(at, byte) => (Item::Foreign(*at, *byte), false),
         }
     }
@@ -111,42 +111,42 @@ impl Kept {
     fn cost(&self) -> usize {
         let own = match self {
             Self::Record { bytes, parts, .. } => bytes.len() + size_of_val(&**parts),
-            Self::Hole(hole) => size_of_val(&*hole.stretches),
+            Self::Gap(gap) => size_of_val(&*gap.ends),
             Self::Foreign(..) => 0,
         };
         own + size_of::<(u64, Self)>()
     }
 }
 
-impl Lane {
+impl StreamState {
     /// Whether something waits.
     pub(super) fn waits(&self) -> bool {
         !self.waiting.is_empty()
     }
 
     /// Has something wait.
-    pub(super) fn wait(&mut self, turn: u64, item: Item<'_>, early: bool) {
-        let kept = Kept::new(item, early);
-        self.waiting_bytes += kept.cost();
-        self.waiting.push_back((turn, kept));
+    pub(super) fn wait(&mut self, arrival: u64, item: Item<'_>, early: bool) {
+        let waiting = Waiting::new(item, early);
+        self.waiting_bytes += waiting.cost();
+        self.waiting.push_back((arrival, waiting));
     }
 
-    /// The turn of what has waited longest.
-    pub(super) fn turn(&self) -> Option<u64> {
-        self.waiting.front().map(|(turn, _)| *turn)
+    /// The arrival number of what has waited longest.
+    pub(super) fn first_arrival(&self) -> Option<u64> {
+        self.waiting.front().map(|(arrival, _)| *arrival)
     }
 
     /// What has waited longest.
-    pub(super) fn next(&mut self) -> Option<(u64, Kept)> {
-        let (turn, kept) = self.waiting.pop_front()?;
-        self.waiting_bytes -= kept.cost();
-        Some((turn, kept))
+    pub(super) fn next(&mut self) -> Option<(u64, Waiting)> {
+        let (arrival, waiting) = self.waiting.pop_front()?;
+        self.waiting_bytes -= waiting.cost();
+        Some((arrival, waiting))
     }
 
     /// Has it wait on.
-    pub(super) fn put_back(&mut self, turn: u64, kept: Kept) {
-        self.waiting_bytes += kept.cost();
-        self.waiting.push_front((turn, kept));
+    pub(super) fn put_back(&mut self, arrival: u64, waiting: Waiting) {
+        self.waiting_bytes += waiting.cost();
+        self.waiting.push_front((arrival, waiting));
     }
 
     /// Bytes of what waits.
@@ -154,36 +154,36 @@ impl Lane {
         self.waiting_bytes
     }
 
-    /// Bytes kept.
+    /// Bytes waiting.
     pub(super) fn kept(&self) -> usize {
         self.waiting_bytes + self.records.kept() + self.messages.kept()
     }
 
     /// Takes a gap; it is reported with what follows.
-    pub(super) fn miss(&mut self, hole: &Hole) {
-        let bytes = hole.end() - hole.start;
+    pub(super) fn miss(&mut self, gap: &RecordGap) {
+        let bytes = gap.end() - gap.start;
         self.missed.bytes += bytes;
-        self.holes = true;
-        match hole.one {
+        self.has_gaps = true;
+        match gap.one {
             true => self.doubt.one(),
             false => self
                 .doubt
                 .bytes(bytes, self.v13.suite().or(self.v12.suite())),
         }
         self.messages.lost();
-        match &mut self.missed.hole {
+        match &mut self.missed.gap {
             Some(before) => {
                 let start = before.end();
-                before.stretches.extend(&hole.stretches);
-                debug_assert_eq!(start, hole.start);
+                before.ends.extend(&gap.ends);
+                debug_assert_eq!(start, gap.start);
             }
-            None => self.missed.hole = Some(hole.clone()),
+            None => self.missed.gap = Some(gap.clone()),
         }
     }
 
     /// Reports what was missed: so many bytes of content, if that is known.
     /// `next` is where the next record begins, if there is one.
-    pub(super) fn tell_missed(
+    pub(super) fn emit_missed(
         &mut self,
         direction: Direction,
         next: Option<u64>,
@@ -191,8 +191,11 @@ impl Lane {
         out: Sink<'_>,
     ) {
         let unknown = len.is_none();
-        let hole = self.missed.hole.take();
-        let absent = hole.iter().flat_map(Hole::places).any(|(_, here)| !here);
+        let lost = self.missed.gap.take();
+        let absent = lost
+            .iter()
+            .flat_map(RecordGap::ranges)
+            .any(|(_, here)| !here);
         let mut left = len;
         let mut gap = |range, out: &mut dyn FnMut(Direction, LayerOutput<'_>)| {
             out(
@@ -206,29 +209,29 @@ impl Lane {
             && self.missed.bytes > 0
             && !absent
             && len != Some(0)
-            && !self.missed.told
+            && !self.missed.reported
         {
-            let at = hole.as_ref().map_or(next, |hole| hole.start);
+            let at = lost.as_ref().map_or(next, |lost| lost.start);
             gap(ByteRange { start: at, end: at }, out);
         }
-        for (range, here) in hole.iter().flat_map(Hole::places) {
+        for (range, here) in lost.iter().flat_map(RecordGap::ranges) {
             match here {
                 true => out(direction, LayerOutput::Own(range, LayerBytes::Unread)),
                 false => gap(range, out),
             }
         }
-        self.missed.told |= unknown;
+        self.missed.reported |= unknown;
     }
 
     /// A record was read: nothing is missed any more.
     pub(super) fn caught_up(&mut self) {
         self.doubt = Doubt::default();
         self.missed = Missed::default();
-        self.told = false;
+        self.reported = false;
     }
 
-    /// Whether a gap was not told yet.
-    pub(super) fn has_hole(&self) -> bool {
-        self.missed.hole.is_some()
+    /// Whether a gap was not reported yet.
+    pub(super) fn has_unreported_gap(&self) -> bool {
+        self.missed.gap.is_some()
     }
 }

@@ -4,8 +4,6 @@
 //! what every later stage points back to, so that a reader can open Wireshark
 //! at the number we print.
 
-use std::fmt;
-
 use crate::time::Timestamp;
 
 /// Which captured packet: the file it is in, and its number there.
@@ -22,15 +20,6 @@ pub struct PacketRef {
 /// A LINKTYPE_ value of the tcpdump group's registry, such as 1 for Ethernet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LinkType(pub u16);
-
-impl fmt::Display for LinkType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match crate::link::name(*self) {
-            Some(name) => f.write_str(name),
-            None => write!(f, "LINKTYPE_{}", self.0),
-        }
-    }
-}
 
 /// One packet as the capture holds it.
 #[derive(Clone, Copy, Debug)]

@@ -16,7 +16,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("clock", &["time"]),
     ("direction", &[]),
     ("limits", &[]),
-    ("packet", &["time", "link"]),
+    ("packet", &["time"]),
     ("mqtt", &["direction", "limits"]),
     ("link", &["packet", "limits"]),
     ("net", &["link", "packet", "time", "limits"]),

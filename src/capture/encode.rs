@@ -6,9 +6,9 @@
 
 use super::bytes::{ByteOrder, padded};
 use super::interface::{Clock, Interface};
+use super::item::{Block, Packet};
 use super::options::{COMMENT, Options};
 use super::pcapng::kind;
-use super::source::{Block, Packet};
 
 /// What is inside the value of an option.
 enum Layout {

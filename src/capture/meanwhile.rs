@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::source::Dropped;
+use super::item::Dropped;
 
 /// Something that is not bytes.
 #[derive(Clone, Copy, Debug)]

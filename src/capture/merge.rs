@@ -20,7 +20,8 @@ use std::collections::binary_heap::PeekMut;
 use crate::time::Timestamp;
 
 use super::error::Error;
-use super::source::{Capture, Item};
+use super::item::Item;
+use super::source::Capture;
 
 /// Several captures, read as one.
 pub struct Merge {

@@ -22,8 +22,10 @@ mod compress;
 mod encode;
 mod error;
 mod follow;
+mod framed;
 mod input;
 mod interface;
+mod item;
 #[cfg(feature = "live")]
 mod live;
 #[cfg(feature = "live")]
@@ -46,6 +48,7 @@ pub use bpf::{Filter, FilterError};
 pub use bytes::ByteOrder;
 pub use error::{Compression, Error, Place, Problem};
 pub use interface::{Clock, Interface};
+pub use item::{Block, Dropped, Item, Packet};
 #[cfg(feature = "live")]
 pub use live::{
     Listed, LiveCounter, LiveCounts, LiveOptions, RING_BYTES, Way, interface_given, interface_name,
@@ -55,5 +58,5 @@ pub use merge::Merge;
 pub use options::{COMMENT, Options};
 pub use owned::OwnedPacket;
 pub use sink::Lost;
-pub use source::{Block, Capture, Dropped, Item, Packet};
+pub use source::Capture;
 pub use writer::{FileFormat, Plan, Writer};

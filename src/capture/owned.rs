@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::packet::CapturedPacket;
 
 use super::interface::Interface;
+use super::item::Packet;
 use super::options::Options;
-use super::source::Packet;
 
 /// A copy of a packet with all that its file says about it.
 #[derive(Clone, Debug)]

@@ -23,8 +23,8 @@ use crate::packet::LinkType;
 use super::buffer::Buffer;
 use super::bytes::{ByteOrder, Fields};
 use super::error::Problem;
+use super::framed::{Framed, FramedPacket};
 use super::interface::{Clock, Interface};
-use super::source::{Framed, FramedPacket};
 
 /// Bytes before the first record.
 const FILE_HEADER: usize = 24;

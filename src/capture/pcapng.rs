@@ -19,7 +19,6 @@
 //! `if_tsresol`, reads `if_tsoffset` in one byte order only, and collects the
 //! options of every packet into a vector.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::limits;
@@ -27,9 +26,10 @@ use crate::limits;
 use super::buffer::Buffer;
 use super::bytes::{ByteOrder, Fields, padded};
 use super::error::Problem;
+use super::framed::{Framed, FramedPacket};
 use super::interface::{Clock, Interface};
+use super::item::{Block, Dropped};
 use super::options::Options;
-use super::source::{Block, Dropped, Framed, FramedPacket};
 
 /// Block types.
 pub(super) mod kind {
@@ -523,9 +523,6 @@ fn short(kind: u32, body: &[u8]) -> Problem {
         expected: least_length(kind),
     }
 }
-
-/// Where in a record something lies, in bytes from its start.
-pub(super) type Part = Range<usize>;
 
 #[cfg(test)]
 mod tests {

@@ -15,9 +15,9 @@ use crate::packet::LinkType;
 use super::buffer::Buffer;
 use super::bytes::{ByteOrder, Fields};
 use super::error::Problem;
+use super::framed::{Framed, FramedPacket};
 use super::interface::{Clock, Interface};
 use super::magic;
-use super::source::{Framed, FramedPacket};
 
 /// What a file begins with.
 const MAGIC: [u8; 8] = *b"snoop\0\0\0";

@@ -10,116 +10,30 @@
 //! the time of a packet before anyone takes it.
 
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::packet::{CapturedPacket, LinkType, PacketRef};
+use crate::packet::{CapturedPacket, PacketRef};
 use crate::time::Timestamp;
 
 use super::error::{Compression, Error, Place, Problem};
+use super::framed::Framed;
 use super::input::Input;
 use super::interface::Interface;
+use super::item::{Item, Packet};
 use super::magic::{self, Format};
 use super::meanwhile::{Lost, Meanwhile};
 use super::options::Options;
 use super::pcap::Pcap;
-use super::pcapng::{Part, Pcapng};
+use super::pcapng::Pcapng;
 use super::snoop::Snoop;
 
 /// How far the time of a followed file stays behind the clock: its writer needs
 /// some to write.
 const FOLLOW_BEHIND: Duration = Duration::from_secs(1);
-
-/// What a capture holds, in the order of the file.
-#[derive(Clone, Copy, Debug)]
-pub enum Item<'a> {
-    /// A packet.
-    Packet(Packet<'a>),
-    /// Something else that a copy of the capture should keep.
-    Block(Block<'a>),
-    /// Capture time has come to this point, though no packet may show it: no
-    /// earlier one will come. From sources that grow while they are read, a few
-    /// times a second, with and without packets; never from ordinary files.
-    Tick(Timestamp),
-    /// Packets were lost to the capture.
-    Dropped(Dropped),
-}
-
-/// Packets that the capture does not have, because the kernel or the interface
-/// could not keep up.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Dropped {
-    /// How many.
-    pub packets: u64,
-    /// They lie somewhere between the packets so far and this time: packets
-    /// that come next may still be older than those that lack.
-    pub until: Timestamp,
-}
-
-/// A packet and what the file says about it.
-#[derive(Clone, Copy, Debug)]
-pub struct Packet<'a> {
-    /// The packet itself.
-    pub packet: CapturedPacket<'a>,
-    /// Where it was captured.
-    pub interface: &'a Arc<Interface>,
-    /// Its time as the file has it, in ticks of the interface's clock. A simple
-    /// packet block has none: then `packet.time` is tick 0.
-    pub ticks: Option<u64>,
-    /// Comments and flags (pcapng only).
-    pub options: Options<'a>,
-}
-
-/// What a pcapng file holds besides packets.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Block<'a> {
-    /// A section starts; later interfaces are counted from 0 again.
-    Section {
-        /// Index of the file among the parts of the capture.
-        file: u32,
-        /// Comments, hardware, operating system, program.
-        options: Options<'a>,
-    },
-    /// An interface is described.
-    Interface(&'a Arc<Interface>),
-    /// Names of addresses.
-    Names {
-        /// Record types and values; laid out like options.
-        records: Options<'a>,
-        /// Comments, the name server that was asked.
-        options: Options<'a>,
-    },
-    /// Keys to decrypt packets that follow.
-    Secrets {
-        /// What they are: 0x544c534b is a TLS key log.
-        kind: u32,
-        /// The keys.
-        data: &'a [u8],
-        /// Comments.
-        options: Options<'a>,
-    },
-    /// Counters of an interface.
-    Statistics {
-        /// Whose counters.
-        interface: &'a Arc<Interface>,
-        /// When, in ticks of the interface's clock.
-        ticks: u64,
-        /// The counters.
-        options: Options<'a>,
-    },
-    /// A vendor's own block that may be copied.
-    Custom {
-        /// Private enterprise number.
-        vendor: u32,
-        /// Data and options, which only the vendor can tell apart.
-        data: &'a [u8],
-    },
-    /// A systemd journal entry.
-    Journal(&'a [u8]),
-}
 
 /// An opened capture file (or pipe, or standard input).
 ///
@@ -160,59 +74,6 @@ enum Reader {
     Pcap(Pcap, Arc<Interface>),
     Pcapng(Pcapng),
     Snoop(Snoop, Arc<Interface>),
-}
-
-/// Where in the unread bytes a record lies.
-pub(super) enum Framed {
-    Packet(FramedPacket),
-    Block {
-        record: usize,
-        kind: u32,
-        body: Part,
-        /// What it says was lost.
-        dropped: Option<Dropped>,
-    },
-    /// A block nobody can use.
-    Skipped {
-        record: usize,
-    },
-    /// A packet that cannot be read, in a record that can be stepped over.
-    Lost {
-        record: usize,
-        problem: Problem,
-    },
-    /// No record at all.
-    Meanwhile(Meanwhile),
-}
-
-pub(super) struct FramedPacket {
-    /// Bytes of the whole record.
-    pub(super) record: usize,
-    pub(super) data: Part,
-    pub(super) options: Part,
-    pub(super) ticks: Option<u64>,
-    pub(super) time: Timestamp,
-    pub(super) captured: u32,
-    pub(super) original: u32,
-    /// Its number in the current section.
-    pub(super) interface: usize,
-    pub(super) link_type: LinkType,
-    /// Packets that were lost since the one before.
-    pub(super) dropped: u64,
-}
-
-impl Framed {
-    /// What is said to have been lost before; said once.
-    fn take_dropped(&mut self) -> Option<Dropped> {
-        match self {
-            Self::Packet(packet) if packet.dropped > 0 => Some(Dropped {
-                packets: std::mem::take(&mut packet.dropped),
-                until: packet.time,
-            }),
-            Self::Block { dropped, .. } => dropped.take(),
-            _ => None,
-        }
-    }
 }
 
 impl Capture {
@@ -484,7 +345,7 @@ impl Capture {
     #[inline]
     pub(super) fn item(&self) -> Option<Item<'_>> {
         let unread = self.input.buffer.unread();
-        let part = |part: &Part| unread.get(part.clone()).unwrap_or_default();
+        let part = |part: &Range<usize>| unread.get(part.clone()).unwrap_or_default();
         match (self.framed.as_ref()?, &self.reader) {
             (Framed::Packet(framed), reader) => {
                 let interface = match reader {

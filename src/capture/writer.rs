@@ -35,8 +35,9 @@ use super::bytes::ByteOrder;
 use super::encode;
 use super::error::{Error, Place, Problem};
 use super::interface::{Clock, Interface};
+use super::item::{Block, Item, Packet};
 use super::sink::{Lost, Sink};
-use super::source::{Block, Capture, Item, Packet};
+use super::source::Capture;
 
 /// The largest snap length that libpcap and Wireshark believe; readers cut
 /// packets at what the header says, so it must not say less.

@@ -50,6 +50,8 @@ pub(crate) use bytes::Bytes;
 pub use describe::describe;
 pub use linux_sll2::cooked_interface;
 
+use std::fmt;
+
 use crate::packet::LinkType;
 
 /// A link type that we decode.
@@ -115,6 +117,16 @@ pub fn name(link_type: LinkType) -> Option<&'static str> {
     find(link_type)
         .map(|link| link.name)
         .or_else(|| names::name(link_type))
+}
+
+/// Its name, or `LINKTYPE_65000`.
+impl fmt::Display for LinkType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match name(*self) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "LINKTYPE_{}", self.0),
+        }
+    }
 }
 
 /// Whether packets of this link type can be decoded.

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::cause::{Causes, Mechanism, Purpose};
+use super::cause::Causes;
 use super::compress::Samples;
 use super::distribution::Distribution;
 use super::layer::Layers;
 use super::level::{Level, Measures};
+use super::message::{GroupKey, Ladder, Message};
 use super::share::Share;
+use super::term::Terms;
 use super::traffic::Traffic;
 use super::wake::Wakes;
-use crate::frame::{Direction, PerDirection};
-use crate::mqtt::{PacketType, Version};
+use crate::frame::PerDirection;
+use crate::mqtt::Version;
 use crate::net::Endpoint;
-use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
 /// Where every byte of a capture went.
@@ -138,119 +139,6 @@ pub struct ConnectionAccount {
     pub messages: Vec<Message>,
 }
 
-/// One application message on one connection: a PUBLISH and what completes it.
-#[derive(Clone, Debug)]
-pub struct Message {
-    /// Number on its connection, from 1.
-    pub number: u64,
-    /// Captured packet that completed its PUBLISH for the first time.
-    pub completed_by: PacketRef,
-    /// Time of the packet that completed its PUBLISH.
-    pub time: Timestamp,
-    /// Which way it went.
-    pub direction: Direction,
-    /// QoS.
-    pub qos: u8,
-    /// Index of its topic.
-    pub topic: u32,
-    /// A Topic Alias stood for its topic.
-    pub by_alias: bool,
-    /// Bytes of its payload, if known.
-    pub payload: Option<u32>,
-    /// Bytes of its PUBLISH packet.
-    pub packet: u32,
-    /// Bytes that it owns, up and down.
-    pub bytes: PerDirection<u64>,
-    /// The same bytes by cause.
-    pub causes: MessageCauses,
-    /// Its part of what the connection cost besides.
-    pub fixed_share: u64,
-}
-
-impl Message {
-    /// Bytes that it owns.
-    pub fn marginal(&self) -> u64 {
-        self.bytes.up + self.bytes.down
-    }
-
-    /// The same with its part of what the connection cost besides.
-    pub fn loaded(&self) -> u64 {
-        self.marginal() + self.fixed_share
-    }
-}
-
-/// Bytes of a message by cause: of all purposes, only these three occur.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MessageCauses([[u64; 3]; 3]);
-
-impl MessageCauses {
-    const PURPOSES: [Purpose; 3] = [Purpose::Msg, Purpose::MsgDup, Purpose::MsgAck];
-    const MECHANISMS: [Mechanism; 3] = [Mechanism::Packet, Mechanism::Retx, Mechanism::Ack];
-
-    pub(super) fn add(&mut self, cause: super::Cause, bytes: u64) {
-        let row = Self::PURPOSES.iter().position(|&p| p == cause.0);
-        let column = Self::MECHANISMS.iter().position(|&m| m == cause.1);
-        if let (Some(row), Some(column)) = (row, column) {
-            self.0[row][column] += bytes;
-        }
-    }
-
-    /// Causes that have bytes, and how many.
-    pub fn iter(&self) -> impl Iterator<Item = (super::Cause, u64)> + '_ {
-        Self::PURPOSES
-            .into_iter()
-            .zip(&self.0)
-            .flat_map(|(purpose, row)| {
-                Self::MECHANISMS
-                    .into_iter()
-                    .zip(row)
-                    .map(move |(mechanism, &bytes)| (super::Cause(purpose, mechanism), bytes))
-            })
-            .filter(|(_, bytes)| *bytes > 0)
-    }
-}
-
-/// What messages have in common that are counted together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GroupKey {
-    /// Index of the topic.
-    pub topic: u32,
-    /// QoS.
-    pub qos: u8,
-    /// Which way.
-    pub direction: Direction,
-}
-
-/// The frames of one message.
-#[derive(Clone, Debug)]
-pub struct Ladder {
-    /// What the message is like.
-    pub key: GroupKey,
-    /// Number of its connection.
-    pub connection: u64,
-    /// Its number there.
-    pub message: u64,
-    /// Bytes that it owns.
-    pub marginal: u64,
-    /// Its frames, by time.
-    pub steps: Vec<Step>,
-}
-
-/// A message's part of a frame.
-#[derive(Clone, Copy, Debug)]
-pub struct Step {
-    /// When.
-    pub time: Timestamp,
-    /// Which way.
-    pub direction: Direction,
-    /// The control packet that it carried or acknowledged.
-    pub packet_type: Option<PacketType>,
-    /// Why.
-    pub cause: super::Cause,
-    /// Bytes, with their part of the headers.
-    pub bytes: u64,
-}
-
 /// Messages that are counted together.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
@@ -310,88 +198,6 @@ impl Costs {
     /// How many messages.
     pub fn n(&self) -> u64 {
         self.marginal.n
-    }
-}
-
-/// What a sum of bytes scales with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Term {
-    /// The number of messages: what messages own, without what was sent again.
-    Message,
-    /// The number of connections: set-up, subscriptions, teardown.
-    Connection,
-    /// Time: keep-alive.
-    Time,
-    /// Loss: what was sent again, and acknowledgements without progress.
-    Recovery,
-    /// Nothing that is known: bytes that could not be read.
-    Unknown,
-}
-
-impl Term {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Message,
-        Self::Connection,
-        Self::Time,
-        Self::Recovery,
-        Self::Unknown,
-    ];
-
-    /// Its name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Message => "per_message",
-            Self::Connection => "per_connection",
-            Self::Time => "per_time",
-            Self::Recovery => "recovery",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    pub(super) const fn of(cause: super::Cause, is_owned: bool) -> Self {
-        match cause {
-            super::Cause(Purpose::Unknown, _) => Self::Unknown,
-            super::Cause(_, Mechanism::Retx | Mechanism::DupAck) => Self::Recovery,
-            super::Cause(Purpose::Keepalive, _) => Self::Time,
-            _ if is_owned => Self::Message,
-            _ => Self::Connection,
-        }
-    }
-}
-
-/// Bytes by what they scale with, up and down, at every level.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Terms([PerDirection<Measures>; Term::ALL.len()]);
-
-impl Terms {
-    pub(super) fn add(&mut self, term: Term, direction: Direction, measures: Measures) {
-        self.0[term as usize][direction] += measures;
-    }
-
-    /// What scales with something, in one direction.
-    pub fn get(&self, term: Term, direction: Direction) -> Measures {
-        self.0[term as usize][direction]
-    }
-
-    /// What scales with something, both directions.
-    pub fn both(&self, term: Term) -> Measures {
-        self.get(term, Direction::Up) + self.get(term, Direction::Down)
-    }
-
-    /// Everything, in one direction.
-    pub fn total(&self, direction: Direction) -> Measures {
-        Term::ALL
-            .into_iter()
-            .map(|term| self.get(term, direction))
-            .sum()
-    }
-
-    /// Adds another count.
-    pub fn merge(&mut self, other: &Self) {
-        for (ours, theirs) in self.0.iter_mut().flatten().zip(other.0.iter().flatten()) {
-            *ours += *theirs;
-        }
     }
 }
 

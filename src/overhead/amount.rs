@@ -2,8 +2,8 @@
 
 use std::ops::{Add, AddAssign, Mul, Sub};
 
-use super::account::{Term, Terms};
 use super::level::{Level, Measures};
+use super::term::{Term, Terms};
 use crate::frame::{Direction, PerDirection};
 
 /// [`Measures`] in fractions.
@@ -33,6 +33,15 @@ impl Amount {
             l2: bytes,
             l3: bytes,
             tcp: bytes,
+            ..Self::default()
+        }
+    }
+
+    /// So many bytes less in headers.
+    pub(super) fn less_header(bytes: f64) -> Self {
+        Self {
+            l2: -bytes,
+            l3: -bytes,
             ..Self::default()
         }
     }

@@ -1,12 +1,14 @@
 //! Figures derived from an account: ratios, a month, bills, savings.
 
-use super::account::{Account, Term};
+use super::account::Account;
 use super::amount::Amount;
 use super::cause::Mechanism;
 use super::layer::Layer;
+use super::outcome::{Mark, Outcome};
 use super::profile::Profiles;
 use super::project::{Basis, Billed, Count, DAY, Month, Projection, bill};
-use super::whatif::{Mark, Outcome, Scenario, Stage};
+use super::term::Term;
+use super::whatif::{Scenario, Stage};
 use crate::frame::{Direction, PerDirection};
 
 /// What was asked for, and is not just usual: reports show it unabridged.

@@ -27,10 +27,13 @@ mod label;
 mod layer;
 mod ledger;
 mod level;
+mod message;
+mod outcome;
 mod profile;
 mod project;
 mod ranges;
 mod share;
+mod term;
 mod totals;
 mod traffic;
 mod wake;
@@ -38,10 +41,7 @@ mod whatif;
 
 use std::collections::HashMap;
 
-pub use account::{
-    Account, ConnectionAccount, Costs, Doubts, Group, GroupKey, Ladder, Message, MessageCauses,
-    Step, Term, Terms, Topic,
-};
+pub use account::{Account, ConnectionAccount, Costs, Doubts, Group, Topic};
 pub use amount::{Amount, Bill};
 pub use apportion::apportion;
 pub use cause::{Cause, Causes, Mechanism, Purpose};
@@ -51,15 +51,18 @@ pub use figures::{Asked, Figures, Ratios, Request, Saving};
 pub use layer::{Layer, Layers};
 pub use ledger::Ledger;
 pub use level::{Level, Measures};
+pub use message::{GroupKey, Ladder, Message, MessageCauses, Step};
+pub use outcome::{Mark, Outcome};
 pub use profile::{Counts, Lora, Per, Profile, Profiles, profiles, read_profiles};
 pub use project::{Basis, Billed, Count, DAY, MONTH, Month, Projection, bill, period};
 pub use share::Share;
+pub use term::{Term, Terms};
 pub use totals::Totals;
 pub use traffic::{
     ConnectionTraffic, Frames, Gaps, GroupTraffic, Headers, Shape, Traffic, varint_len,
 };
 pub use wake::{TAILS_MILLIS, Wakes};
-pub use whatif::{Http, Mark, Outcome, Scenario, Stage, Tls, USUAL, WhatIf, latency_text};
+pub use whatif::{Http, Scenario, Stage, Tls, USUAL, WhatIf, latency_text};
 
 /// Fast, and seeded at random.
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;

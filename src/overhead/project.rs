@@ -7,11 +7,12 @@
 //! A capture is never scaled by its length: one CONNECT within ten minutes does
 //! not make 4,320 a month. Every count says where it comes from.
 
-use super::account::{Account, Term};
+use super::account::Account;
 use super::amount::{Amount, Bill};
+use super::outcome::Outcome;
 use super::profile::{Counts, Per, Profile};
+use super::term::Term;
 use super::traffic::ConnectionTraffic;
-use super::whatif::Outcome;
 use crate::frame::Direction;
 
 /// Seconds of a month of 30 days.

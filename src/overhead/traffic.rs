@@ -2,11 +2,12 @@
 //! would have cost if they had been otherwise.
 
 use super::Map;
-use super::account::{GroupKey, Terms};
 use super::amount::Amount;
 use super::cause::{Cause, Mechanism};
 use super::distribution::Distribution;
 use super::ledger::HeaderBytes;
+use super::message::GroupKey;
+use super::term::Terms;
 use crate::frame::{Direction, MQTTFrame, PerDirection, Transport};
 use crate::limits;
 use crate::mqtt::packet::Publish;

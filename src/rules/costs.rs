@@ -3,8 +3,10 @@
 
 use crate::overhead::{Account, Level};
 
-use super::budget::{MESSAGE_SIZE, SizeBudget};
-use super::finding::{Finding, MOST_PACKETS, Verdict};
+use super::allowance::SizeBudget;
+use super::budget::MESSAGE_SIZE;
+use super::finding::{Finding, MOST_PACKETS};
+use super::verdict::Verdict;
 
 /// A finding for each connection, topic and direction with a message above the
 /// budget.

@@ -1,45 +1,12 @@
 //! What a rule found: a [`Finding`], with its verdict and its evidence.
 
 use crate::event::Side;
-use crate::facts::Reason;
 use crate::frame::Direction;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
-use super::{Clause, Rule};
-
-/// How sure a finding is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Verdict {
-    /// Something looks wrong, but what the capture lacks could explain it.
-    CannotTell(Reason),
-    /// Legal, but odd.
-    Note,
-    /// It rests on configuration, timing or other connections.
-    Warning,
-    /// The proof is complete.
-    Violation,
-}
-
-impl Verdict {
-    /// `violation`, `warning`, `note` or `cannot_tell`, as in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::CannotTell(_) => "cannot_tell",
-            Self::Note => "note",
-            Self::Warning => "warning",
-            Self::Violation => "violation",
-        }
-    }
-
-    /// Why nobody can tell.
-    pub const fn reason(self) -> Option<Reason> {
-        match self {
-            Self::CannotTell(reason) => Some(reason),
-            _ => None,
-        }
-    }
-}
+use super::rule::{Clause, Rule};
+use super::verdict::Verdict;
 
 /// What a rule found on a connection. The same again on the same connection
 /// only adds to the count.

@@ -29,11 +29,11 @@ use crate::packet::PacketRef;
 use crate::select::Selection;
 use crate::time::Timestamp;
 
-use super::budget::Budgets;
-use super::finding::{Finding, MOST_PACKETS, Rung, Verdict};
+use super::allowance::Budgets;
+use super::finding::{Finding, MOST_PACKETS, Rung};
 use super::rule::{Check, Clause, Rule, Wrong};
 use super::tally::Tally;
-use super::verdict::{Fault, Judged};
+use super::verdict::{Fault, Judged, Verdict};
 use super::{RULES, verdict};
 
 /// How to judge.

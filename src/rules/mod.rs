@@ -18,6 +18,7 @@
 //! the conversations and looks for gaps in the catalogue; with `BLESS=1` it
 //! writes the pages in `docs/rules`.
 
+mod allowance;
 mod auth;
 mod baseline;
 mod budget;
@@ -47,17 +48,17 @@ mod websocket;
 use std::sync::LazyLock;
 
 pub use crate::facts::{GivenUp, Reason};
+pub use allowance::{Budgets, SizeBudget};
 pub use baseline::Baseline;
-pub use budget::{Budgets, SizeBudget};
 pub use costs::expensive;
 pub use fail_on::{FailLevel, FailOn};
 pub use filter::FindingFilter;
-pub use finding::{Finding, MOST_PACKETS, Rung, Verdict};
+pub use finding::{Finding, MOST_PACKETS, Rung};
 pub use fingerprint::fingerprint;
 pub use judge::{Judge, Options};
 pub use rule::{Binds, Check, Clause, Examples, Rule, Severity, Wrong};
 pub use tally::{Counted, Tally};
-pub use verdict::{Fault, Judged};
+pub use verdict::{Fault, Judged, Verdict};
 
 /// The chapters, in the order of the catalogue.
 static CHAPTERS: &[&[&Rule]] = &[

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::event::Side;
 use crate::mqtt::{PacketType, Version};
 
-use super::budget::Budgets;
+use super::allowance::Budgets;
 use super::verdict::Judged;
 use crate::facts::{FrameFacts, Overdue, Silence, StillOpen, Stream, Undelivered};
 

@@ -4,8 +4,8 @@
 
 use crate::event::Side;
 
-use super::finding::Verdict;
 use super::rule::Rule;
+use super::verdict::Verdict;
 
 /// Counts by rule, verdict and side.
 #[derive(Clone, Debug, Default)]

@@ -11,7 +11,38 @@ use crate::event::Side;
 use crate::facts::{Doubt, Reason};
 use crate::packet::PacketRef;
 
-use super::finding::Verdict;
+/// How sure a finding is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Verdict {
+    /// Something looks wrong, but what the capture lacks could explain it.
+    CannotTell(Reason),
+    /// Legal, but odd.
+    Note,
+    /// It rests on configuration, timing or other connections.
+    Warning,
+    /// The proof is complete.
+    Violation,
+}
+
+impl Verdict {
+    /// `violation`, `warning`, `note` or `cannot_tell`, as in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CannotTell(_) => "cannot_tell",
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Violation => "violation",
+        }
+    }
+
+    /// Why nobody can tell.
+    pub const fn reason(self) -> Option<Reason> {
+        match self {
+            Self::CannotTell(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
 
 /// The answer: `None` when there is nothing to say against it.
 pub type Judged = Option<Box<Fault>>;

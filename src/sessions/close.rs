@@ -29,7 +29,8 @@ use crate::mqtt::{PacketType, Version, reason};
 use crate::packet::PacketRef;
 
 use super::evidence::{Evidence, Takeover};
-use super::tcp::{End, Mark, Reset};
+use super::mark::Mark;
+use super::tcp::{End, Reset};
 use super::words::{address, duration, printable};
 
 /// Who closed a connection.

@@ -9,7 +9,8 @@ use crate::mqtt::Version;
 use crate::net::Endpoint;
 use crate::time::Timestamp;
 
-use super::tcp::{Mark, Trail};
+use super::mark::Mark;
+use super::tcp::Trail;
 use super::words::duration;
 
 /// How the engine saw a connection end.

@@ -18,6 +18,7 @@ mod deliveries;
 mod evidence;
 mod ladder;
 mod latency;
+mod mark;
 mod reconnects;
 mod record;
 mod servers;
@@ -56,10 +57,10 @@ pub use close::{By, Cause, Certainty, Close};
 pub use deliveries::{Deliveries, Delivery, Match, Publication, Unseen};
 pub use ladder::{Ladder, LadderOf, Lane, Rung, Shown};
 pub use latency::{Distribution, Latency};
+pub use mark::Mark;
 pub use reconnects::{ClientDelays, Growth, Herd, Loop, Reconnects};
 pub use record::{Record, Subscription, Will, WillState};
 pub use stall::{Stall, StallCause};
-pub use tcp::Mark;
 pub use topics::{TopicCount, Topics};
 
 /// How long after its end a connection is judged.

@@ -11,7 +11,12 @@ use std::time::Duration;
 
 use crate::packet::PacketRef;
 
-use super::tcp::{AT_ONCE, Mark, STALL};
+use super::mark::Mark;
+
+/// Shorter waits are not reported: delayed acknowledgements begin at 40 ms.
+pub(super) const STALL: Duration = Duration::from_millis(35);
+/// What follows within this time follows at once.
+pub(super) const AT_ONCE: Duration = Duration::from_millis(5);
 
 /// Why something waited.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

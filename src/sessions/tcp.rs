@@ -8,23 +8,11 @@
 //! A [`Trail`] keeps no bytes. Positions are those of the flow table: 0 is the
 //! first byte after the SYN, and a FIN counts one.
 
-use std::time::Duration;
-
 use crate::frame::{Direction, PerDirection};
 use crate::net::TcpFlags;
-use crate::packet::PacketRef;
-use crate::time::Timestamp;
 
-use super::stall::{Stall, StallCause};
-
-/// A captured packet and its time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Mark {
-    /// The packet.
-    pub packet: PacketRef,
-    /// When it was captured.
-    pub time: Timestamp,
-}
+use super::mark::Mark;
+use super::stall::{AT_ONCE, STALL, Stall, StallCause};
 
 /// A segment, as the trail takes it.
 #[derive(Clone, Copy, Debug)]
@@ -144,11 +132,6 @@ pub(super) struct Trail {
     /// Whether any byte of payload was seen.
     pub(super) carried: bool,
 }
-
-/// Shorter waits are not reported: delayed acknowledgements begin at 40 ms.
-pub(super) const STALL: Duration = Duration::from_millis(35);
-/// What follows within this time follows at once.
-pub(super) const AT_ONCE: Duration = Duration::from_millis(5);
 
 fn stalled(cause: StallCause, from: Mark, to: Mark) -> Option<Stall> {
     let time = to.time.since(from.time);

@@ -35,8 +35,8 @@ use pcap::Active;
 
 use crate::time::Timestamp;
 
+use super::super::item::Dropped;
 use super::super::meanwhile::{Lost, Meanwhile};
-use super::super::source::Dropped;
 
 /// How often the time is told.
 const TICK: Duration = Duration::from_millis(100);

@@ -1,12 +1,13 @@
 //! Charging: a frame's bytes go to their cause and their owner, each once.
 
-use super::super::account::{Step, Term};
 use super::super::apportion::apportion_into;
 use super::super::cause::{Cause, Mechanism, Purpose};
 use super::super::label::{Label, Packet};
 use super::super::layer::Layer;
 use super::super::level::Measures;
+use super::super::message::Step;
 use super::super::ranges::Fresh;
+use super::super::term::Term;
 use super::Workspace;
 use super::connection::ConnectionLedger;
 use super::head::{Head, HeaderBytes, Payload};

@@ -8,16 +8,18 @@
 //! ```
 
 use super::super::Map;
-use super::super::account::{ConnectionAccount, Costs, Doubts, GroupKey, Ladder, Message, Terms};
+use super::super::account::{ConnectionAccount, Costs, Doubts};
 use super::super::carriage::Carriage;
 use super::super::cause::{Cause, Causes, Mechanism, Purpose};
 use super::super::label::{Label, is_of_exchange};
 use super::super::layer::{Layer, Layers};
+use super::super::message::{GroupKey, Ladder, Message};
 use super::super::ranges::Fresh;
+use super::super::term::Terms;
 use super::super::traffic::{ConnectionTraffic, GroupTraffic};
 use super::super::wake::Wakes;
 use super::head::{Head, HeaderBytes};
-use super::message::Open;
+use super::open::Open;
 use super::stream::{Kind, Progress, StreamLedger, Waiting};
 use super::{Policy, Workspace};
 use crate::engine::{Captured, CapturedSegment, Span};

@@ -1,53 +1,15 @@
 //! Messages: which exchange a control packet belongs to, and what became of it.
 
-use super::super::account::{GroupKey, Ladder, Message, MessageCauses, Step};
-use super::super::cause::Cause;
-use super::super::level::Measures;
+use super::super::message::{GroupKey, Ladder};
 use super::super::traffic::{Frames, Shape};
 use super::Workspace;
 use super::connection::ConnectionLedger;
+use super::open::Open;
 use crate::facts::{ExchangeFact, FrameFact, Role};
-use crate::frame::{Direction, MQTTFrame, PerDirection};
+use crate::frame::{MQTTFrame, PerDirection};
 use crate::limits;
 use crate::mqtt::ControlPacket;
 use crate::mqtt::packet::Publish;
-use crate::packet::PacketRef;
-use crate::time::Timestamp;
-
-/// A message whose account is still open. There are several for each connection:
-/// what only some reports ask for is in a box.
-#[derive(Debug)]
-pub(super) struct Open {
-    number: u64,
-    completed_by: PacketRef,
-    time: Timestamp,
-    shape: Shape,
-    bytes: PerDirection<u64>,
-    frames: Frames,
-    /// Bytes by cause, if messages are reported one by one.
-    causes: Option<Box<MessageCauses>>,
-    /// Its frames, of the first few messages.
-    #[expect(
-        clippy::box_collection,
-        reason = "one word in each open message; few have steps"
-    )]
-    steps: Option<Box<Vec<Step>>>,
-    /// Bytes of its PUBLISH packet.
-    packet: u32,
-    topic: u32,
-    /// Labels that still name it.
-    pub(super) labels: u32,
-    direction: Direction,
-    qos: u8,
-    /// The length of its payload is known.
-    has_payload: bool,
-    /// A Topic Alias stands for its topic.
-    by_alias: bool,
-    /// Its exchange is not complete.
-    pub(super) is_incomplete: bool,
-    /// The place of a message that is no more.
-    is_free: bool,
-}
 
 /// The message that a control packet belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -59,57 +21,6 @@ pub(super) struct Owner {
 
 /// Messages of a connection whose frames are noted one by one.
 const LADDERS: u64 = 8;
-/// Frames of a message that are noted one by one.
-const LADDER_STEPS: usize = 40;
-
-impl Open {
-    /// Bytes that it owns.
-    pub(super) fn marginal(&self) -> u64 {
-        self.bytes.up + self.bytes.down
-    }
-
-    /// Charges it with a part of a frame, of `bytes` at the level that counts.
-    pub(super) fn charge(
-        &mut self,
-        direction: Direction,
-        cause: Cause,
-        bytes: u64,
-        measures: &Measures,
-    ) {
-        self.bytes[direction] += bytes;
-        self.frames.add(cause, direction, measures.packets);
-        if let Some(causes) = &mut self.causes {
-            causes.add(cause, bytes);
-        }
-    }
-
-    /// Notes a part of a frame on its ladder, if it has one.
-    pub(super) fn step(&mut self, step: Step) {
-        if let Some(steps) = &mut self.steps
-            && steps.len() < LADDER_STEPS
-        {
-            steps.push(step);
-        }
-    }
-
-    fn message(&self) -> Message {
-        Message {
-            number: self.number,
-            completed_by: self.completed_by,
-            time: self.time,
-            direction: self.direction,
-            qos: self.qos,
-            topic: self.topic,
-            by_alias: self.by_alias,
-            payload: self.has_payload.then_some(self.shape.payload),
-            packet: self.packet,
-            bytes: self.bytes,
-            causes: self.causes.as_deref().copied().unwrap_or_default(),
-            fixed_share: 0,
-        }
-    }
-}
-
 /// The message of each exchange that is not complete, by
 /// [`First::slot`](crate::facts::First::slot): its slot in the ledger of its
 /// connection.

@@ -13,6 +13,7 @@ mod connection;
 mod fragments;
 mod head;
 mod message;
+mod open;
 mod stream;
 
 use super::account::{Account, Topic};

@@ -1,8 +1,8 @@
 //! Connections done otherwise: keep alive, TCP options, what lies between TCP
 //! and MQTT.
 
-use super::super::account::Term;
 use super::super::amount::Amount;
+use super::super::term::Term;
 use super::super::traffic::Gaps;
 use super::model::Model;
 use crate::frame::Direction;
@@ -57,16 +57,16 @@ impl Model<'_> {
             for term in Term::ALL {
                 let packets = self.connection.terms.get(term, direction).packets as f64;
                 let part = if all > 0.0 { packets / all } else { 0.0 };
-                self.add(term, direction, lower(saved * part));
+                self.add(term, direction, Amount::less_header(saved * part));
             }
             // Frames that other changes and a projection add have none either.
             let each = saved / headers.packets.max(1) as f64;
             self.header_less[direction] += each;
-            self.cycle[direction] += lower(each * self.ping_frames[direction]);
+            self.cycle[direction] += Amount::less_header(each * self.ping_frames[direction]);
         }
         let syn = self.connection.syn.timestamps as f64 / 2.0;
-        self.add(Term::Connection, Direction::Up, lower(syn));
-        self.add(Term::Connection, Direction::Down, lower(syn));
+        self.add(Term::Connection, Direction::Up, Amount::less_header(syn));
+        self.add(Term::Connection, Direction::Down, Amount::less_header(syn));
     }
 
     /// What opening the connection takes besides.
@@ -98,14 +98,5 @@ impl Model<'_> {
                 self.add(term, direction, Amount::tcp(each * n));
             }
         }
-    }
-}
-
-/// So many bytes less in headers.
-pub(super) fn lower(bytes: f64) -> Amount {
-    Amount {
-        l2: -bytes,
-        l3: -bytes,
-        ..Amount::default()
     }
 }

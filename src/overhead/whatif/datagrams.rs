@@ -1,7 +1,7 @@
 //! Without TCP: the same messages as MQTT-SN or CoAP over UDP.
 
-use super::super::account::Term;
 use super::super::amount::{Amount, Bill};
+use super::super::term::Term;
 use super::model::Model;
 use crate::frame::{Direction, PerDirection};
 

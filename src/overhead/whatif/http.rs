@@ -7,8 +7,8 @@
 //! User-Agent, Server, Content-Type. What the client gave as user name and
 //! password is in each request.
 
-use super::super::account::Term;
 use super::super::amount::Amount;
+use super::super::term::Term;
 use super::super::traffic::Shape;
 use super::model::Model;
 use crate::frame::Direction;

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::super::account::Term;
 use super::super::amount::Amount;
+use super::super::outcome::Outcome;
+use super::super::term::Term;
 use super::super::traffic::Shape;
+use super::Bound;
 use super::model::{Group, Model};
-use super::{Bound, Outcome};
 use crate::frame::{Direction, PerDirection};
 
 impl Model<'_> {

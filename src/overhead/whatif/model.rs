@@ -1,10 +1,11 @@
 //! A connection as it might have been.
 
-use super::super::account::{GroupKey, Term};
 use super::super::amount::{Amount, Bill};
+use super::super::message::GroupKey;
+use super::super::outcome::{Mark, Outcome};
+use super::super::term::Term;
 use super::super::traffic::{ConnectionTraffic, Headers, Shape};
-use super::connection::lower;
-use super::{Bound, Mark, Outcome, Stage, WhatIf};
+use super::{Bound, Stage, WhatIf};
 use crate::frame::{Direction, PerDirection, Transport};
 use crate::limits;
 use crate::mqtt::Version;
@@ -147,7 +148,7 @@ impl<'a> Model<'a> {
         let header = of(direction)
             .or_else(|| of(direction.reversed()))
             .unwrap_or_default();
-        header + lower(self.header_less[direction])
+        header + Amount::less_header(self.header_less[direction])
     }
 
     /// Mean bytes that TLS and WebSocket add to a segment with control packets.

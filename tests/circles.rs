@@ -214,6 +214,10 @@ fn inline(code: &str) -> Vec<Name> {
             let end = code[at..]
                 .find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':')
                 .map_or(code.len(), |length| at + length);
+            // A group follows: these names are imported, one by one.
+            if code[at..end].ends_with("::") {
+                continue;
+            }
             let path = code[at..end].trim_end_matches(':');
             paths.push(path.split("::").map(str::to_owned).collect());
         }

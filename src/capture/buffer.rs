@@ -120,13 +120,18 @@ impl Buffer {
         if self.start + len <= self.bytes.len() && space >= self.bytes.len() / 4 {
             return;
         }
-        self.bytes.copy_within(self.start..self.end, 0);
+        let unread = self.start..self.end;
         self.end -= self.start;
         self.start = 0;
         let size = len.max(if self.offset == 0 { FIRST_BYTES } else { BYTES });
         if self.bytes.len() < size {
-            self.bytes.resize(size, 0);
-        } else if self.bytes.len() > BYTES && size <= BYTES && self.end <= BYTES {
+            // Pages of zeros from the system; `resize` would write them.
+            let old = std::mem::replace(&mut self.bytes, vec![0; size]);
+            self.bytes[..unread.len()].copy_from_slice(&old[unread]);
+            return;
+        }
+        self.bytes.copy_within(unread, 0);
+        if self.bytes.len() > BYTES && size <= BYTES && self.end <= BYTES {
             // A giant has passed; give its room back.
             self.bytes.truncate(BYTES);
             self.bytes.shrink_to_fit();

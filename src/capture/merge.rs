@@ -54,6 +54,7 @@ impl Merge {
     /// [`Capture::next`], errors come one by one when nothing readable is left,
     /// and `None` after them.
     #[allow(clippy::should_implement_trait)] // An iterator could not lend.
+    #[inline]
     pub fn next(&mut self) -> Result<Option<Item<'_>>, Error> {
         if self.captures.len() == 1 {
             // A pattern would borrow for the rest of the function.

@@ -117,13 +117,14 @@ impl Pcap {
         Ok((pcap, interface))
     }
 
-    /// Finds the next record; `None` where the file ends between two.
+    /// Finds the next record; false where the file ends between two.
     #[inline]
     pub(super) fn frame(
         &self,
         buffer: &mut Buffer,
         link_type: LinkType,
-    ) -> Result<Option<Framed>, Problem> {
+        framed: &mut Option<Framed>,
+    ) -> Result<bool, Problem> {
         let header = self.record_header;
         let there = buffer.want(header).map_err(Problem::Read)?;
         let mut fields = Fields::new(buffer.unread(), self.order);
@@ -135,7 +136,7 @@ impl Pcap {
             fields.u32(),
         ) else {
             return match there {
-                0 => Ok(None),
+                0 => Ok(false),
                 there => Err(Problem::Cut {
                     what: "packet record header",
                     expected: header as u64,
@@ -165,7 +166,7 @@ impl Pcap {
             });
         }
         let ticks = u64::from(seconds) * self.unit + u64::from(fraction);
-        Ok(Some(Framed::Packet(FramedPacket {
+        *framed = Some(Framed::Packet(FramedPacket {
             record: header + len,
             data: header..header + len,
             options: header + len..header + len,
@@ -176,7 +177,8 @@ impl Pcap {
             interface: 0,
             link_type,
             dropped: 0,
-        })))
+        }));
+        Ok(true)
     }
 
     /// Whether the next record is complete among these unread bytes.

@@ -133,8 +133,13 @@ impl Capture {
     /// packets, if any, then the one that ended the reading; after them, `None`.
     /// The caller that goes on until `None` hears of all.
     #[allow(clippy::should_implement_trait)] // An iterator could not lend.
+    #[inline]
     pub fn next(&mut self) -> Result<Option<Item<'_>>, Error> {
-        Ok(if self.advance()? { self.item() } else { None })
+        match self.advance() {
+            Ok(true) => Ok(self.item()),
+            Ok(false) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The next call of [`Capture::next`] may wait for more input: the time to
@@ -193,26 +198,29 @@ impl Capture {
     /// Frames the next packet or block; false at the end.
     #[inline]
     pub(super) fn advance(&mut self) -> Result<bool, Error> {
-        self.framed = None;
         loop {
             self.input.buffer.consume(std::mem::take(&mut self.used));
             if self.ended {
+                self.framed = None;
                 return match self.errors.is_empty() {
                     true => Ok(false),
                     false => Err(self.errors.remove(0)),
                 };
             }
-            let framed = match self.next.take() {
-                Some(next) => Ok(Some(next)),
-                None => self.frame(),
+            let framed = match self.next.is_some() {
+                true => {
+                    self.framed = self.next.take();
+                    Ok(true)
+                }
+                false => self.frame(),
             };
             match framed {
-                Ok(Some(framed)) => {
-                    if self.keep(framed) {
+                Ok(true) => {
+                    if self.keep() {
                         return Ok(true);
                     }
                 }
-                Ok(None) => self.ended = true,
+                Ok(false) => self.ended = true,
                 Err(Problem::Read(error)) if Meanwhile::is_in(&error) => {
                     let told = Meanwhile::of(&error).map(|told| self.timed(told));
                     self.framed = told.map(Framed::Meanwhile);
@@ -225,14 +233,22 @@ impl Capture {
         }
     }
 
+    /// Finds the next record; false where the file ends between two. It is put
+    /// where it is kept: each move would cost 25 instructions a packet.
     #[inline]
-    fn frame(&mut self) -> Result<Option<Framed>, Problem> {
+    fn frame(&mut self) -> Result<bool, Problem> {
         let buffer = &mut self.input.buffer;
+        let framed = &mut self.framed;
         match &mut self.reader {
-            Reader::Pcap(pcap, interface) => pcap.frame(buffer, interface.link_type),
-            Reader::Pcapng(pcapng) => pcapng.frame(buffer),
-            Reader::Snoop(snoop, interface) => snoop.frame(buffer, interface.link_type),
+            Reader::Pcap(pcap, interface) => {
+                return pcap.frame(buffer, interface.link_type, framed);
+            }
+            Reader::Pcapng(pcapng) => *framed = pcapng.frame(buffer)?,
+            Reader::Snoop(snoop, interface) => {
+                *framed = snoop.frame(buffer, interface.link_type)?
+            }
         }
+        Ok(framed.is_some())
     }
 
     /// Tells the time of the capture instead of that on the wall.
@@ -248,48 +264,51 @@ impl Capture {
         Meanwhile::Tick(self.latest.after(elapsed))
     }
 
-    /// Takes a record in; false when there is nothing in it to hand out.
+    /// Takes the record in that was framed; false when there is nothing in it to
+    /// hand out.
     #[inline]
-    fn keep(&mut self, mut framed: Framed) -> bool {
-        if let Some(dropped) = framed.take_dropped() {
-            self.next = Some(framed);
+    fn keep(&mut self) -> bool {
+        if let Some(dropped) = self.framed.as_mut().and_then(Framed::take_dropped) {
+            self.next = self.framed.take();
             self.framed = Some(Framed::Meanwhile(Meanwhile::Dropped(dropped)));
             return true;
         }
-        match framed {
-            Framed::Packet(ref packet) => {
+        match &self.framed {
+            Some(Framed::Packet(packet)) => {
                 self.number += 1;
                 self.used = packet.record;
                 self.latest = self.latest.max(packet.time);
                 if packet.captured > packet.original {
-                    self.doubt(Problem::Lengths {
+                    let problem = Problem::Lengths {
                         captured: packet.captured,
                         original: packet.original,
-                    });
+                    };
+                    self.doubt(problem);
                 }
-                self.framed = Some(framed);
                 true
             }
-            Framed::Block { record, .. } => {
-                self.used = record;
-                self.framed = Some(framed);
+            Some(Framed::Block { record, .. }) => {
+                self.used = *record;
                 true
             }
-            Framed::Skipped { record } => {
-                self.used = record;
-                false
-            }
-            Framed::Lost { record, problem } => {
+            Some(Framed::Meanwhile(_)) => true,
+            _ => self.skip(),
+        }
+    }
+
+    /// Steps over the record that was framed, of which nothing is handed out.
+    #[cold]
+    fn skip(&mut self) -> bool {
+        match self.framed.take() {
+            Some(Framed::Skipped { record }) => self.used = record,
+            Some(Framed::Lost { record, problem }) => {
                 self.number += 1;
                 self.used = record;
                 self.doubt(problem);
-                false
             }
-            Framed::Meanwhile(_) => {
-                self.framed = Some(framed);
-                true
-            }
+            _ => {}
         }
+        false
     }
 
     /// Something is wrong with this packet, but not with those after it. To be
@@ -342,7 +361,7 @@ impl Capture {
     }
 
     /// What was framed last.
-    #[inline]
+    #[inline(always)]
     pub(super) fn item(&self) -> Option<Item<'_>> {
         let unread = self.input.buffer.unread();
         let part = |part: &Range<usize>| unread.get(part.clone()).unwrap_or_default();

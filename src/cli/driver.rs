@@ -416,9 +416,9 @@ impl<'a, J: Job> Pass<'a, J> {
                 self.before_waiting()?;
             }
             match merge.next() {
-                Ok(Some(Item::Packet(packet))) => {
+                Ok(Some(Item::Packet(ref packet))) => {
                     if gate.passes(&packet.packet) {
-                        self.packet(&packet)?;
+                        self.packet(packet)?;
                     }
                 }
                 Ok(Some(Item::Block(block))) => self.block(&block)?,

@@ -409,6 +409,22 @@ impl Conversation {
         self.with_framer(direction, at, cx, |framer, sink| {
             framer.data(bytes, Some(direction), sink);
         });
+        if self.is_searching() {
+            self.search(direction, now, cx);
+        }
+        self.settle(direction);
+    }
+
+    /// Whether framing is lost in a direction, and looked for.
+    fn is_searching(&self) -> bool {
+        Direction::ALL.iter().any(|&direction| {
+            let framer = self.lanes[direction].framer.as_ref();
+            framer.is_some_and(|framer| framer.lost().is_some())
+        })
+    }
+
+    /// Looks for framing with what each direction says for the other.
+    fn search(&mut self, direction: Direction, now: At, cx: &mut Context<'_, '_>) {
         // What was pending came first, so its direction is settled first.
         let lanes = [direction.reversed(), direction];
         let corroborations = lanes.map(|lane| self.corroboration(lane));
@@ -420,7 +436,6 @@ impl Conversation {
                 self.settle(lane);
             }
         }
-        self.settle(direction);
     }
 
     /// What the other direction says for a search in this one, in bits.
@@ -647,9 +662,10 @@ impl LaneSink<'_> {
     fn source(&self, framed: &Framed<'_>) -> Source {
         let start = framed.offset;
         let end = start + framed.header.packet_len();
+        let (first, last) = self.provenance.of(start, end);
         Source {
-            first: self.provenance.first(start),
-            last: self.provenance.latest(start, end),
+            first,
+            last,
             range: match self.layered {
                 false => ByteRange { start, end },
                 true => self.provenance.range(start, end),

@@ -328,17 +328,18 @@ impl Engine {
         };
         let mut connection = None;
         self.fragments.clear();
-        let mut decoded = Some((Subframe::default(), self.net.decode(packet)));
+        let mut subframe = Some(Subframe::default());
         // Nearly always one; an 802.11 aggregate holds several frames.
-        while let Some((subframe, next)) = decoded {
+        while let Some(this) = subframe {
+            let decoded = self.net.decode_subframe(packet, this);
             if cx.config.follow_packets {
-                cx.captured(packet, subframe, &next);
+                cx.captured(packet, this, &decoded);
             }
-            if let Decoded::Segment(segment) = next {
-                connection = Some(self.flows.push(&segment, &mut cx));
+            if let Decoded::Segment(segment) = &decoded {
+                connection = Some(self.flows.push(segment, &mut cx));
                 self.fragments.extend_from_slice(segment.fragments);
             }
-            decoded = self.net.more(packet);
+            subframe = self.net.next_subframe();
         }
         Placed {
             connection,

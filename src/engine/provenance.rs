@@ -87,6 +87,17 @@ impl Provenance {
             .saturating_sub(1)
     }
 
+    /// The packets that carried the first byte of the bytes from `offset` up to
+    /// `end`, and that completed them.
+    #[inline]
+    pub(super) fn of(&self, offset: u64, end: u64) -> (At, At) {
+        match self.pieces.as_slice() {
+            // Nearly always.
+            [piece] if piece.start < end => (piece.at, piece.complete()),
+            _ => (self.first(offset), self.latest(offset, end)),
+        }
+    }
+
     /// The packet that carried the byte at `offset`.
     pub(super) fn first(&self, offset: u64) -> At {
         self.pieces
@@ -96,7 +107,7 @@ impl Provenance {
 
     /// The latest of the packets that carried the bytes from `offset` up to
     /// `end`: the one that completed them.
-    pub(super) fn latest(&self, offset: u64, end: u64) -> At {
+    fn latest(&self, offset: u64, end: u64) -> At {
         self.pieces[self.index(offset)..]
             .iter()
             .take_while(|piece| piece.start < end)

@@ -96,6 +96,16 @@ impl<S> Flow<S> {
         self.replaced || self.reset.is_some() || self.both_finished()
     }
 
+    /// Whether it is open and nothing of it waits, nor is missing.
+    pub(super) fn is_calm(&self) -> bool {
+        !self.ignored
+            && !self.replaced
+            && self.closing.is_none()
+            && self.reset.is_none()
+            && self.streams.a.is_calm()
+            && self.streams.b.is_calm()
+    }
+
     /// Both sides have sent FIN, as far as the capture shows it.
     pub(super) fn both_finished(&self) -> bool {
         self.streams.a.fin_seen() && self.streams.b.fin_seen()

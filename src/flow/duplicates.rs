@@ -1,6 +1,8 @@
 //! Packets that were captured twice, by a mirror port or on a bridge. They are no
 //! retransmissions.
 
+use std::time::Duration;
+
 use crate::net::{Segment, TcpFlags};
 use crate::time::Timestamp;
 
@@ -12,11 +14,11 @@ pub(super) struct RecentDuplicates {
     next: u8,
 }
 
-/// A duplicate of a packet follows within this many milliseconds; the
-/// shortest retransmission time-out in use is 200 ms.
-const DUPLICATE_MILLIS: u128 = 100;
+/// A duplicate of a packet follows within this time; the shortest retransmission
+/// time-out in use is 200 ms.
+const DUPLICATE: Duration = Duration::from_millis(100);
 /// The same for packets without an IPv4 identification.
-const DUPLICATE_MILLIS_UNMARKED: u128 = 2;
+const DUPLICATE_UNMARKED: Duration = Duration::from_millis(2);
 
 impl RecentDuplicates {
     /// Whether a packet that looks the same was seen a moment ago.
@@ -30,12 +32,11 @@ impl RecentDuplicates {
             ^ u64::from(ip_id) << 48;
         let mark = (a ^ b.rotate_left(21)).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ b;
         let found = self.marks.iter().any(|&(m, time)| {
-            let age = segment.time.since(time).as_millis();
             m == mark
                 && if ip_id != 0 {
-                    age <= DUPLICATE_MILLIS
+                    segment.time.since(time) <= DUPLICATE
                 } else {
-                    age <= DUPLICATE_MILLIS_UNMARKED
+                    segment.time.since(time) <= DUPLICATE_UNMARKED
                         && (!segment.payload.is_empty()
                             || segment.flags.0 & (TcpFlags::SYN.0 | TcpFlags::FIN.0) != 0)
                 }

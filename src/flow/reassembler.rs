@@ -197,6 +197,12 @@ impl Reassembler {
         !self.early.is_empty() || !self.cuts.is_empty() || self.acked_beyond()
     }
 
+    /// Nothing waits, nothing is missing, and no FIN was sent.
+    #[inline]
+    pub(super) fn is_calm(&self) -> bool {
+        self.waiting_bytes == 0 && self.fin.is_none() && self.acked <= self.next
+    }
+
     /// The peer has acknowledged bytes that were not seen. A single one at the
     /// very end is a FIN that was not captured.
     fn acked_beyond(&self) -> bool {

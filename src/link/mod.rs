@@ -138,7 +138,8 @@ fn find(link_type: LinkType) -> Option<&'static Link> {
     LINKS.iter().find(|link| link.number == link_type)
 }
 
-const ETHERNET: LinkType = ethernet::LINK.number;
+/// Ethernet.
+pub(crate) const ETHERNET: LinkType = ethernet::LINK.number;
 
 /// What one header decoder answers: what follows, and its bytes.
 pub(crate) type Step<'a> = Result<(Next, Bytes<'a>), Stop>;

@@ -188,8 +188,11 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(super) fn topic_name(&mut self, what: &'static str) -> Option<Text<'a>> {
         let offset = self.offset();
-        let text = self.text(what)?;
-        self.check_topic_name(what, offset + 2, text);
+        let text = Text(self.binary(what)?);
+        if !topic::is_plain_name(text.0) {
+            self.check_text(what, offset + 2, text);
+            self.check_topic_name(what, offset + 2, text);
+        }
         Some(text)
     }
 

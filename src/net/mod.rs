@@ -47,6 +47,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+mod usual;
 
 use std::collections::BTreeMap;
 
@@ -168,6 +169,8 @@ pub struct Decoder {
     exported: exported::Exported,
     /// Which frame of an 802.11 aggregate comes next, if there is another.
     next_subframe: Option<Subframe>,
+    /// For a TCP header whose options were cut.
+    room: [u8; tcp::LONGEST],
     counters: Counters,
 }
 
@@ -180,6 +183,7 @@ impl Decoder {
             joined: Default::default(),
             exported: exported::Exported::default(),
             next_subframe: None,
+            room: [0; tcp::LONGEST],
             counters: Counters::default(),
         }
     }
@@ -191,12 +195,11 @@ impl Decoder {
         self.decode_subframe(packet, Subframe::default())
     }
 
-    /// Decodes what else is in the packet that was decoded last: the further
-    /// frames of an 802.11 aggregate (A-MSDU). `None` for nearly every packet.
+    /// What else is in the packet that was decoded last: the next frame of an
+    /// 802.11 aggregate (A-MSDU). `None` for nearly every packet.
     #[inline]
-    pub fn more<'a>(&'a mut self, packet: &CapturedPacket<'a>) -> Option<(Subframe, Decoded<'a>)> {
-        let subframe = self.next_subframe.take()?;
-        Some((subframe, self.decode_subframe(packet, subframe)))
+    pub fn next_subframe(&mut self) -> Option<Subframe> {
+        self.next_subframe.take()
     }
 
     /// What was met so far.
@@ -210,9 +213,27 @@ impl Decoder {
         self.fragments.waiting()
     }
 
+    /// Decodes one frame of an 802.11 aggregate, or the packet itself.
+    #[inline]
+    pub fn decode_subframe<'a>(
+        &'a mut self,
+        packet: &CapturedPacket<'a>,
+        subframe: Subframe,
+    ) -> Decoded<'a> {
+        if !self.verify_checksums
+            && let Some(segment) = usual::segment(packet)
+        {
+            self.counters.segments += 1;
+            return Decoded::Segment(segment);
+        }
+        self.decode_headers(packet, subframe)
+    }
+
+    /// Follows one header after the other.
+    ///
     /// The segment is put together only where it is handed out: moving it
     /// costs more than all the rest.
-    fn decode_subframe<'a>(
+    fn decode_headers<'a>(
         &'a mut self,
         packet: &CapturedPacket<'a>,
         subframe: Subframe,
@@ -241,9 +262,8 @@ impl Decoder {
         if walk.wrapped() {
             counters.count_wrapping(&walk);
         }
-        let mut room = [0; tcp::LONGEST];
         let opened = match found {
-            Ok((ip, _)) => tcp::open(ip.payload, &mut room).map_err(Other::from),
+            Ok((ip, _)) => tcp::open(ip.payload, &mut self.room).map_err(Other::from),
             Err(other) => Err(other),
         };
         let ((header, payload), (ip, fragments)) = match (opened, found) {

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 const PAYLOAD: &[u8] = b"\x30\x0f\x00\x05topicpayload!";
 const RAW: LinkType = LinkType(101);
 
-fn v4() -> Vec<u8> {
+pub(super) fn v4() -> Vec<u8> {
     tcp(
         PacketBuilder::ipv4([10, 0, 0, 7], [10, 0, 1, 1], 64),
         PAYLOAD,
@@ -421,11 +421,11 @@ fn an_aggregate_gives_all_its_frames() {
     let mut decoder = Decoder::new(false);
     assert!(matches!(decoder.decode(&packet), Decoded::Segment(s) if s.payload == PAYLOAD));
     for _ in 0..2 {
-        assert!(
-            matches!(decoder.more(&packet), Some((_, Decoded::Segment(s))) if s.payload == PAYLOAD)
-        );
+        let subframe = decoder.next_subframe().expect("another frame");
+        let decoded = decoder.decode_subframe(&packet, subframe);
+        assert!(matches!(decoded, Decoded::Segment(s) if s.payload == PAYLOAD));
     }
-    assert!(decoder.more(&packet).is_none());
+    assert_eq!(decoder.next_subframe(), None);
 }
 
 #[test]
@@ -500,7 +500,9 @@ proptest! {
         if let Decoded::Segment(segment) = decoder.decode(&packet) {
             prop_assert!(segment.payload.len() <= length);
         }
-        while decoder.more(&packet).is_some() {}
+        while let Some(subframe) = decoder.next_subframe() {
+            decoder.decode_subframe(&packet, subframe);
+        }
         inner_ip(&packet);
         link::describe(&packet);
     }

@@ -24,18 +24,20 @@ pub enum TimeStyle {
     SinceFirst,
 }
 
-/// Writes times. Lines of one second share its text; seconds share an offset
-/// from UTC until the time zone changes it.
+/// Writes times. Lines of one packet share its text, lines of one second its
+/// beginning; seconds share an offset from UTC until the time zone changes it.
 #[derive(Clone, Debug)]
 pub(super) struct Clock {
     style: TimeStyle,
     fraction: Fraction,
     zone: TimeZone,
     offset: Offset,
-    /// The second of `text`.
-    second: Option<i64>,
-    /// `13:05:02.` or `2014-06-17 13:05:02.`
+    /// The time of `text`.
+    time: Option<Timestamp>,
+    /// `13:05:02.104511` or `2014-06-17 13:05:02.104511`, and a space.
     text: Vec<u8>,
+    /// How much of it is of the second.
+    whole: usize,
     first: Option<Timestamp>,
     previous: Option<Timestamp>,
 }
@@ -68,8 +70,9 @@ impl Clock {
                 from: 0,
                 until: 0,
             },
-            second: None,
+            time: None,
             text: Vec::new(),
+            whole: 0,
             first: None,
             previous: None,
         }
@@ -80,11 +83,10 @@ impl Clock {
         match self.style {
             TimeStyle::None => return,
             TimeStyle::TimeOfDay | TimeStyle::DateTime => {
-                if self.second != Some(time.seconds()) {
-                    self.turn(time.seconds());
+                if self.time != Some(time) {
+                    self.turn(time);
                 }
-                out.extend_from_slice(&self.text);
-                self.fraction(time.subsec_nanos(), out);
+                return out.extend_from_slice(&self.text);
             }
             TimeStyle::Epoch => {
                 if time.nanos() < 0 {
@@ -93,7 +95,7 @@ impl Clock {
                 let (seconds, nanos) = parts(time.nanos().unsigned_abs());
                 put::decimal(seconds, out);
                 out.push(b'.');
-                self.fraction(nanos, out);
+                self.fraction.put(nanos, out);
             }
             TimeStyle::SincePrevious => {
                 let previous = self.previous.replace(time).unwrap_or(time);
@@ -107,17 +109,24 @@ impl Clock {
         out.push(b' ');
     }
 
-    /// Writes the text for another second.
-    fn turn(&mut self, second: i64) {
-        self.second = Some(second);
-        let local = second.saturating_add(self.offset_at(second));
-        self.text.clear();
-        if self.style == TimeStyle::DateTime {
-            utc::date_and_time(local, b' ', &mut self.text);
-        } else {
-            hours_minutes_seconds(local.rem_euclid(86_400).unsigned_abs(), &mut self.text);
+    /// Writes the text for another time.
+    fn turn(&mut self, time: Timestamp) {
+        let second = time.seconds();
+        if self.time.is_none_or(|before| before.seconds() != second) {
+            let local = second.saturating_add(self.offset_at(second));
+            self.text.clear();
+            if self.style == TimeStyle::DateTime {
+                utc::date_and_time(local, b' ', &mut self.text);
+            } else {
+                hours_minutes_seconds(local.rem_euclid(86_400).unsigned_abs(), &mut self.text);
+            }
+            self.text.push(b'.');
+            self.whole = self.text.len();
         }
-        self.text.push(b'.');
+        self.time = Some(time);
+        self.text.truncate(self.whole);
+        self.fraction.put(time.subsec_nanos(), &mut self.text);
+        self.text.push(b' ');
     }
 
     fn offset_at(&mut self, second: i64) -> i64 {
@@ -139,14 +148,16 @@ impl Clock {
         let (seconds, nanos) = parts(nanos.unsigned_abs());
         hours_minutes_seconds(seconds, out);
         out.push(b'.');
-        self.fraction(nanos, out);
+        self.fraction.put(nanos, out);
     }
+}
 
-    fn fraction(&self, nanos: u32, out: &mut Vec<u8>) {
-        match self.fraction {
-            Fraction::Nanos => put::zero_padded::<9>(nanos, out),
-            Fraction::Micros => put::zero_padded::<6>(nanos / 1_000, out),
-            Fraction::Millis => put::zero_padded::<3>(nanos / 1_000_000, out),
+impl Fraction {
+    fn put(self, nanos: u32, out: &mut Vec<u8>) {
+        match self {
+            Self::Nanos => put::zero_padded::<9>(nanos, out),
+            Self::Micros => put::zero_padded::<6>(nanos / 1_000, out),
+            Self::Millis => put::zero_padded::<3>(nanos / 1_000_000, out),
         }
     }
 }

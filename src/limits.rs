@@ -137,6 +137,9 @@ pub const SAVE_COMMANDS_WAITING: usize = 4096;
 /// IP fragments that saving from files remembers, for its second pass: about
 /// 32 MiB.
 pub const SAVE_FRAGMENTS: usize = 1 << 21;
+/// Runs of packets that `--save exchanges` remembers for its second pass: about
+/// 128 MiB. Beyond it, whole connections are saved.
+pub const SAVE_SPANS: usize = 1 << 22;
 
 /// Frames of one direction of a connection that `overhead` has wait for what
 /// their bytes are; beyond it, those within one control packet are put together.

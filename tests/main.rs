@@ -25,6 +25,8 @@ mod escaping;
 mod expected_frames;
 /// Builds files for other programs to read; ignored unless asked for.
 mod export;
+/// Payloads as files, packets of exchanges, bytes typed in hexadecimal.
+mod extract;
 /// Display filters, and the same by tshark.
 mod filters;
 /// Files that grow while they are read.

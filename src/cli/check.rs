@@ -649,7 +649,7 @@ impl Job for CheckJob<'_, '_> {
     }
 
     /// To learn at the end that the baseline cannot be written would be late.
-    fn may_begin(&self) -> Result<(), String> {
+    fn may_begin(&mut self) -> Result<(), String> {
         match &self.run.plan.write_baseline {
             Some(path) => baseline::may_write(path),
             None => Ok(()),

@@ -68,7 +68,7 @@ pub(crate) trait Job {
 
     /// Privileges were given up: whether the job can still do what it has to do
     /// later.
-    fn may_begin(&self) -> Result<(), String> {
+    fn may_begin(&mut self) -> Result<(), String> {
         Ok(())
     }
 
@@ -128,6 +128,8 @@ pub(crate) enum Select {
     All,
     /// Those that [`Job::connections`] names.
     Some,
+    /// Of those, the packets that [`Connections::exchanges`] names.
+    Exchanges,
 }
 
 /// Something wrong with the input.
@@ -621,6 +623,11 @@ impl<'a, J: Job> Pass<'a, J> {
             for connection in connections.selected.drain(..) {
                 saver.select(connection)?;
             }
+            if let Some(exchanges) = &mut connections.exchanges {
+                for span in exchanges.spans.drain(..) {
+                    saver.select_span(span);
+                }
+            }
             for connection in connections.closed.drain(..) {
                 saver.closed(connection);
             }
@@ -676,8 +683,18 @@ fn saver(
     let is_read_again = source.is_files() && captures.iter().all(|it| it.size().is_some());
     Ok(match select {
         Select::All => (Some(Saver::All(Box::new(series))), None),
-        Select::Some if is_read_again => (Some(Saver::find(save.rotation)), Some(series)),
+        Select::Some | Select::Exchanges if is_read_again => {
+            (Some(Saver::find(save.rotation)), Some(series))
+        }
         Select::Some => (Some(Saver::hold(series)), None),
+        Select::Exchanges => {
+            series.take_back();
+            return Err(Stop::Failed(
+                "--save exchanges reads its files twice, which a pipe or an interface cannot \
+                 do: save the connections, and then read that file"
+                    .into(),
+            ));
+        }
     })
 }
 
@@ -704,7 +721,7 @@ fn series(save: &Save, source: &Source, captures: &[Capture]) -> Result<Series, 
 /// without them.
 fn begin(
     (source, opened): (&Source, &Opened),
-    job: &impl Job,
+    job: &mut impl Job,
     saver: Option<&Saver>,
     watch: &mut Watch,
 ) -> Result<(), Stop> {

@@ -22,10 +22,12 @@ mod console;
 mod counts;
 mod driver;
 mod explain;
+mod export;
 mod fields;
 mod gate;
 mod generate;
 mod help;
+mod hex;
 mod keylog;
 #[cfg(feature = "metrics")]
 mod listen;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use jiff::tz::TimeZone;
 use mqttdump::packet::CapturedPacket;
 use mqttdump::payload::{Decoder, Rule};
 use mqttdump::select::Selector;
@@ -13,12 +14,14 @@ use super::closing;
 use super::command::{Command, Exit};
 use super::console::complain;
 use super::driver::{Driver, Job, Select};
+use super::export::{Export, Template};
 use super::gate::{Expression, is_primitive};
 use super::generate::Generate;
+use super::hex;
 use super::look_ahead::look_ahead;
 use super::output;
 use super::reading::{DECODED_PAYLOAD, Reading};
-use super::save::{Connections, Save};
+use super::save::{Connections, Exchanges, Save};
 use super::source::{Describe, Source};
 use super::stop::Stop;
 use super::surroundings::{Stdin, Surroundings};
@@ -72,6 +75,19 @@ pub(crate) struct ReadArgs {
 
     #[command(flatten)]
     pub(crate) watching: Watching,
+
+    /// Decode control packets typed in hexadecimal, without a capture
+    ///
+    /// Digits with or without 0x, \\x, spaces, commas and colons. After a CONNECT
+    /// its version counts; else the version is inferred, and printed.
+    #[arg(
+        long = "hex",
+        value_name = "BYTES",
+        help_heading = "Other",
+        conflicts_with_all = ["read", "interface", "follow", "expression", "write", "export",
+            "count", "payload_only", "format", "number", "link_header", "time"],
+    )]
+    pub(crate) bytes: Option<String>,
 
     /// Print the manual page or a shell's completions
     #[arg(
@@ -140,8 +156,21 @@ mqttdump COMMAND [OPTIONS] FILE...";
         if self.list_interfaces {
             return list_interfaces();
         }
+        if let Some(typed) = &self.bytes {
+            return decode_hex(&self, typed, around);
+        }
         run(&Plan::new(self, around)?)
     }
+}
+
+/// `--hex`: what is printed has no time and no endpoints.
+fn decode_hex(args: &ReadArgs, typed: &str, around: &Surroundings<'_>) -> Result<Exit, Stop> {
+    let bytes = hex::parse(typed).map_err(|why| format!("--hex: {why}"))?;
+    let rules = args.decoding.rules()?;
+    let decoder = (!rules.is_empty()).then(|| Decoder::new(rules));
+    let print = Print::new(&args.lines, &args.output, around, TimeZone::UTC, false);
+    let mut report = print.of_bytes();
+    hex::run(&bytes, &mut *report, decoder.as_ref())
 }
 
 /// `-D`.
@@ -170,6 +199,8 @@ pub(crate) struct Plan {
     pub(crate) count: bool,
     /// Where to save packets.
     pub(crate) save: Option<Save>,
+    /// Where to write payloads, and how their files are named.
+    pub(crate) export: Option<(PathBuf, Template)>,
     /// Only what was asked for on standard error (`-q`).
     pub(crate) quiet: bool,
 }
@@ -211,7 +242,19 @@ impl Plan {
         )?;
         let save = Save::new(&args.saving, &reading.zone)?;
         let to_stderr = save.as_ref().is_some_and(Save::is_stdout);
-        let printing = !args.lines.count && (save.is_none() || args.saving.print);
+        let export = export(&args.saving)?;
+        let writes = save.is_some() || export.is_some();
+        if args.saving.print && !writes {
+            return Err("--print goes with -w or --export".into());
+        }
+        if args.lines.payload_only && around.stdout_terminal {
+            return Err(
+                "--payload-only writes bytes that may control a terminal: redirect them to a \
+                 file or a program, such as | cat -v"
+                    .into(),
+            );
+        }
+        let printing = !args.lines.count && (!writes || args.saving.print);
         let print = printing.then(|| {
             let zone = reading.zone.clone();
             Print::new(&args.lines, &args.output, around, zone, to_stderr)
@@ -221,7 +264,9 @@ impl Plan {
         let decodes = !decode.is_empty() || reading.selection.needs_payloads();
         // A body that is neither printed nor looked at is counted through, not kept.
         let prints = print.as_ref().is_some_and(|print| !print.quiet);
-        reading.engine.payload = match prints || reading.selection.filter.is_some() {
+        let extracts = export.is_some() || args.lines.payload_only;
+        reading.engine.payload = match prints || reading.selection.filter.is_some() || extracts {
+            true if extracts => args.lines.payload.unwrap_or(u32::MAX),
             true if decodes => args.lines.payload.unwrap_or(DECODED_PAYLOAD),
             true => args.lines.payload.unwrap_or(PAYLOAD),
             false => 0,
@@ -239,6 +284,7 @@ impl Plan {
             count: args.lines.count,
             quiet: args.lines.quiet,
             save,
+            export,
             print,
         })
     }
@@ -248,11 +294,10 @@ impl Plan {
     fn decoder(&self) -> Option<Decoder> {
         match self.decode.is_empty() {
             false => Some(Decoder::new(self.decode.clone())),
-            true => self
-                .reading
-                .selection
-                .needs_payloads()
-                .then(Decoder::default),
+            true => {
+                let wanted = self.reading.selection.needs_payloads() || self.export.is_some();
+                wanted.then(Decoder::default)
+            }
         }
     }
 
@@ -260,6 +305,17 @@ impl Plan {
     pub(crate) fn source(&self) -> &Source {
         // Reading has one: see `Reading::of_one`.
         &self.reading.captures[0]
+    }
+
+    /// Which connections are collected for `-w`.
+    fn connections(&self) -> Option<Connections> {
+        let save = self.save.as_ref()?;
+        let exchanges = save.exchanges.then(Exchanges::default);
+        let wanted = exchanges.is_some() || !self.reading.selection.is_empty();
+        wanted.then(|| Connections {
+            exchanges,
+            ..Connections::default()
+        })
     }
 
     /// `-w -`: packets go to standard output.
@@ -284,7 +340,10 @@ fn run(plan: &Plan) -> Result<Exit, Stop> {
             plan.print.as_ref(),
             source,
             plan.max_frames,
-            selecting && plan.save.is_some(),
+            plan.connections(),
+            plan.export
+                .clone()
+                .map(|(folder, template)| Export::new(folder, template)),
         ),
         describe: source.describe(plan.print.as_ref().is_some_and(|print| print.link)),
     };
@@ -296,6 +355,9 @@ fn run(plan: &Plan) -> Result<Exit, Stop> {
             true => output::print_error(&line),
             false => output::print(line.as_bytes())?,
         }
+    }
+    if let Some(export) = &job.view.export {
+        complain(&export.summary());
     }
     let selected = driver.finish();
     let (notes, failed) = closing::notes(&closing::Facts {
@@ -334,19 +396,25 @@ impl Job for ReadJob<'_> {
 
     fn needs_facts(&self) -> bool {
         let plan = self.plan;
-        plan.print.is_some() || plan.count || plan.max_frames.is_some()
+        plan.print.is_some() || plan.count || plan.max_frames.is_some() || plan.export.is_some()
     }
 
     fn saving(&self) -> Option<(&Save, Select)> {
+        let save = self.plan.save.as_ref()?;
         let select = match self.plan.reading.selection.is_empty() {
+            _ if save.exchanges => Select::Exchanges,
             true => Select::All,
             false => Select::Some,
         };
-        self.plan.save.as_ref().map(|save| (save, select))
+        Some((save, select))
     }
 
     fn connections(&mut self) -> Option<&mut Connections> {
         self.view.connections.as_mut()
+    }
+
+    fn may_begin(&mut self) -> Result<(), String> {
+        self.view.export.as_mut().map_or(Ok(()), Export::begin)
     }
 
     fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
@@ -374,6 +442,18 @@ impl Job for ReadJob<'_> {
         let prints = self.plan.print.as_ref().is_some_and(|it| !it.to_stderr);
         self.plan.saves_to_stdout() || prints
     }
+}
+
+/// `--export` and `--export-name`.
+fn export(typed: &Saving) -> Result<Option<(PathBuf, Template)>, String> {
+    let Some(folder) = typed.export.clone() else {
+        return Ok(None);
+    };
+    let template = match &typed.export_name {
+        Some(name) => Template::parse(name).map_err(|why| format!("--export-name: {why}"))?,
+        None => Template::default(),
+    };
+    Ok(Some((folder, template)))
 }
 
 /// `mqttdump f.pcap`: a file, as the only word, that is no BPF expression.

@@ -6,16 +6,18 @@ use jiff::tz::TimeZone;
 use mqttdump::facts::{Fact, Needs, Sink};
 use mqttdump::payload::{Decoder, Lazy, Message};
 use mqttdump::report::{
-    Detail, Dump, Format, FrameItem, Frames, Options, Report, Style, TEXT, TextOptions, TextReport,
-    TimeStyle,
+    Detail, Dump, Format, FrameItem, Frames, Options, PAYLOAD_BYTES, Report, Style, TEXT,
+    TextOptions, TextReport, TimeStyle,
 };
 use mqttdump::select::{Selector, Verdict};
 use mqttdump::time::Timestamp;
 
 use super::args::{Lines, Output as OutputArgs};
+use super::export::Export;
 use super::output::{Ended, Output};
 use super::save::Connections;
 use super::source::Source;
+use super::stop::Stop;
 use super::surroundings::Surroundings;
 
 /// How to print.
@@ -78,7 +80,10 @@ impl Print {
         };
         Self {
             // The names were checked when they were parsed.
-            format: format(&args.format).unwrap_or(&TEXT),
+            format: match args.payload_only {
+                true => &PAYLOAD_BYTES,
+                false => format(&args.format).unwrap_or(&TEXT),
+            },
             events: !args.quiet,
             quiet: args.quiet,
             detail: args.verbose.min(2),
@@ -109,6 +114,17 @@ impl Print {
     }
 }
 
+impl Print {
+    /// Lines of control packets that have no time and no connection.
+    pub(crate) fn of_bytes(&self) -> Box<dyn Report<Frames>> {
+        let mut options = options(self, Vec::new());
+        options.text.style = Style::Line;
+        options.text.time = TimeStyle::None;
+        options.text.bare = true;
+        (TEXT.new)(&options)
+    }
+}
+
 /// Selects, counts and prints frames and events.
 pub(crate) struct View {
     /// `None` when everything was asked for.
@@ -121,17 +137,20 @@ pub(crate) struct View {
     max_frames: u64,
     /// Connections that were selected and closed, if they are to be saved.
     pub(crate) connections: Option<Connections>,
+    /// Writes payloads to files.
+    pub(crate) export: Option<Export>,
 }
 
 impl View {
-    /// `connections`: collect which are selected and closed.
+    /// `connections`: where it is collected which are selected and closed.
     pub(crate) fn new(
         selector: Option<Selector>,
         decoder: Option<Decoder>,
         print: Option<&Print>,
         source: &Source,
         max_frames: Option<u64>,
-        connections: bool,
+        connections: Option<Connections>,
+        export: Option<Export>,
     ) -> Self {
         Self {
             selector,
@@ -139,7 +158,8 @@ impl View {
             printer: print.map(|print| Printer::new(print, source)),
             shown: 0,
             max_frames: max_frames.unwrap_or(u64::MAX),
-            connections: connections.then(Connections::default),
+            connections,
+            export,
         }
     }
 
@@ -165,19 +185,25 @@ impl View {
     }
 
     /// Between two packets: writes what it is time to write.
-    pub(crate) fn settle(&mut self) -> Result<(), Ended> {
-        match &mut self.printer {
-            Some(printer) => printer.each_output(Output::settle),
-            None => Ok(()),
+    pub(crate) fn settle(&mut self) -> Result<(), Stop> {
+        if let Some(export) = &mut self.export {
+            export.settle()?;
         }
+        if let Some(printer) = &mut self.printer {
+            printer.each_output(Output::settle)?;
+        }
+        Ok(())
     }
 
     /// Writes everything.
-    pub(crate) fn flush(&mut self) -> Result<(), Ended> {
-        match &mut self.printer {
-            Some(printer) => printer.each_output(Output::flush),
-            None => Ok(()),
+    pub(crate) fn flush(&mut self) -> Result<(), Stop> {
+        if let Some(export) = &mut self.export {
+            export.flush()?;
         }
+        if let Some(printer) = &mut self.printer {
+            printer.each_output(Output::flush)?;
+        }
+        Ok(())
     }
 }
 
@@ -186,7 +212,9 @@ impl Sink for View {
         let selecting = self.selector.as_ref().map(Selector::needs);
         let shows = |printer: &Printer| printer.exchanges;
         let printing = Needs::EXCHANGES.when(self.printer.as_ref().is_some_and(shows));
-        selecting.unwrap_or(Needs::NONE) | printing
+        let saves_exchanges = |it: &Connections| it.exchanges.is_some();
+        let saving = Needs::EXCHANGES.when(self.connections.as_ref().is_some_and(saves_exchanges));
+        selecting.unwrap_or(Needs::NONE) | printing | saving
     }
 
     fn fact(&mut self, fact: Fact<'_>) {
@@ -209,14 +237,16 @@ impl Sink for View {
                     Some(selector) => selector.frame(&fact, payload.as_ref()),
                     None => Verdict::Selected,
                 };
+                if let Some(connections) = &mut self.connections {
+                    connections.frame(&fact, verdict.is_shown());
+                }
                 if !verdict.is_shown() {
                     return;
                 }
                 self.shown += 1;
-                if let Some(Connections { selected, .. }) = &mut self.connections
-                    && selected.last() != Some(&frame.connection.number)
-                {
-                    selected.push(frame.connection.number);
+                if let (Some(export), Some(message)) = (&mut self.export, message) {
+                    let decoded = payload.as_ref().and_then(Lazy::get);
+                    export.frame(frame, &message, decoded);
                 }
                 if let Some(Printer {
                     report,
@@ -238,7 +268,7 @@ impl Sink for View {
             }
             Fact::Ended(ended) => {
                 if let Some(news) = &mut self.connections {
-                    news.closed.push(ended.connection.number);
+                    news.ended(ended.connection.number);
                 }
             }
             Fact::Event(event) => {
@@ -359,6 +389,7 @@ fn options(print: &Print, files: Vec<String>) -> Options {
                 print.ascii.then_some(Dump::Ascii)
             },
             number: print.number,
+            bare: false,
         },
         csv_safe: print.csv_safe,
         ..Options::default()

@@ -43,6 +43,7 @@ mod message;
 mod ndjson;
 pub mod overhead;
 mod payload;
+mod payload_bytes;
 mod prefix;
 mod put;
 #[cfg(test)]
@@ -66,6 +67,7 @@ use crate::rules::FailOn;
 pub use csv::CSV;
 pub use escape::visible;
 pub use ndjson::NDJSON;
+pub use payload_bytes::PAYLOAD_BYTES;
 pub use text::{Detail, Dump, Style, TEXT, TextOptions, TextReport, TimeStyle};
 
 /// What a command reports.

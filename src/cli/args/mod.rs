@@ -32,6 +32,6 @@ pub(crate) use input::PacketDirection;
 pub(crate) use input::{Captures, Input, Live, Packets};
 pub(crate) use lines::Lines;
 pub(crate) use output::Output;
-pub(crate) use saving::Saving;
+pub(crate) use saving::{Saving, What};
 pub(crate) use selecting::{Connections, Selecting};
 pub(crate) use watching::{Interim, Watching};

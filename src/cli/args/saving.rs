@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 
 use super::value;
 
@@ -63,7 +63,48 @@ pub(crate) struct Saving {
           value_hint = ValueHint::CommandName)]
     pub(crate) command: Option<OsString>,
 
-    /// With -w, print as well
-    #[arg(long, requires = "write")]
+    /// With -w, what to save of the selection: whole connections, or only the
+    /// packets of exchanges
+    ///
+    /// exchanges are the selected messages with their acknowledgements, and the
+    /// opening of their connections. The files are read twice for it, so it does
+    /// not work on pipes and interfaces.
+    #[arg(
+        long,
+        value_name = "WHAT",
+        requires = "write",
+        value_enum,
+        default_value_t
+    )]
+    pub(crate) save: What,
+
+    /// Write each selected payload to a file of its own below this folder,
+    /// instead of printing
+    ///
+    /// The folder gets a manifest.ndjson with the topic, time, packet and client
+    /// of each file. Nothing that exists is overwritten.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) export: Option<PathBuf>,
+
+    /// With --export, how files are named: {topic} {client} {connection} {time}
+    /// {packet} {number} {ext} [default: {topic}/{time}-{packet}.{ext}]
+    ///
+    /// Each topic level is a folder. Bytes other than letters, digits and
+    /// -_.+=,@ are written as %XX, and a name that is taken gets a number.
+    #[arg(long, value_name = "NAME", requires = "export")]
+    pub(crate) export_name: Option<String>,
+
+    /// With -w or --export, print as well
+    #[arg(long)]
     pub(crate) print: bool,
+}
+
+/// What `-w` saves of what was selected.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum What {
+    /// All packets of connections with a selected message
+    #[default]
+    Connections,
+    /// The packets of selected messages and their acknowledgements
+    Exchanges,
 }

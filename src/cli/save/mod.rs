@@ -25,11 +25,16 @@
 //! opening of the connections that were decided since. Each connection is in
 //! order over all the files, and all of it is there.
 //!
+//! `--save exchanges` writes less: of the connections that have a selected frame
+//! only the packets that carry selected messages and their acknowledgements
+//! ([`Exchanges`]), and the opening. It takes two passes.
+//!
 //! An IP packet that came in fragments belongs to a connection with all of
 //! them, though only the last shows it ([`Placed::fragments`]). What is not a
 //! packet (names, secrets, interfaces) is passed on as it is.
 
 mod commands;
+mod exchanges;
 mod held;
 mod names;
 mod permission;
@@ -42,13 +47,15 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use mqttdump::capture::{Block, Error, OwnedPacket, Packet};
 use mqttdump::engine::Placed;
-use mqttdump::limits::{SAVE_CLOSED, SAVE_FRAGMENTS, SAVE_HELD_BYTES};
+use mqttdump::facts::FrameFact;
+use mqttdump::limits::{SAVE_CLOSED, SAVE_FRAGMENTS, SAVE_HELD_BYTES, SAVE_SPANS};
 use mqttdump::packet::PacketRef;
 use mqttdump::time::Timestamp;
 
 use held::Held;
 use schedule::{Rotation, Schedule, Step};
 
+pub(crate) use exchanges::{Exchanges, Span};
 pub(crate) use permission::to_write as may_write;
 pub(crate) use place::{beside, is_same};
 pub(crate) use plan::Save;
@@ -78,6 +85,28 @@ pub(crate) struct Again {
 pub(crate) struct Connections {
     pub(crate) selected: Vec<u64>,
     pub(crate) closed: Vec<u64>,
+    /// With `--save exchanges`, in place of `selected`.
+    pub(crate) exchanges: Option<Exchanges>,
+}
+
+impl Connections {
+    /// Takes the next control packet.
+    pub(crate) fn frame(&mut self, fact: &FrameFact<'_>, is_selected: bool) {
+        let number = fact.frame.connection.number;
+        if let Some(exchanges) = &mut self.exchanges {
+            exchanges.frame(fact, is_selected);
+        } else if is_selected && self.selected.last() != Some(&number) {
+            self.selected.push(number);
+        }
+    }
+
+    /// Nothing more comes of a connection.
+    pub(crate) fn ended(&mut self, connection: u64) {
+        if let Some(exchanges) = &mut self.exchanges {
+            exchanges.ended(connection);
+        }
+        self.closed.push(connection);
+    }
 }
 
 /// What saving came to.
@@ -231,6 +260,13 @@ impl Saver {
         }
     }
 
+    /// Packets of a connection carry a selected exchange.
+    pub(crate) fn select_span(&mut self, span: Span) {
+        if let Self::Find(Finding { wanted, .. }) = self {
+            wanted.span(span);
+        }
+    }
+
     /// A connection has ended.
     pub(crate) fn closed(&mut self, connection: u64) {
         match self {
@@ -280,6 +316,10 @@ pub(crate) struct Finding {
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
     connections: HashSet<u64>,
+    /// Of other connections, the first and last packets of what is wanted.
+    spans: HashMap<u64, Vec<(Position, Position)>>,
+    /// How many there are in `spans`.
+    spanned: usize,
     /// Packets whose IP fragments were completed by a later packet, by
     /// connection.
     fragments: HashMap<u64, Vec<PacketRef>>,
@@ -292,13 +332,31 @@ pub(crate) struct Wanted {
 /// The packets that a second pass writes.
 struct WantedPackets {
     connections: HashSet<u64>,
+    /// In order, and apart from each other.
+    spans: HashMap<u64, Vec<(Position, Position)>>,
     fragments: HashSet<PacketRef>,
+}
+
+/// The order of packets over all files: the file, and the number there.
+type Position = (u32, u64);
+
+fn position(packet: PacketRef) -> Position {
+    (packet.file, packet.number)
 }
 
 impl WantedPackets {
     fn contains(&self, packet: PacketRef, connection: Option<u64>) -> bool {
-        connection.is_some_and(|connection| self.connections.contains(&connection))
-            || self.fragments.contains(&packet)
+        connection.is_some_and(|connection| {
+            self.connections.contains(&connection) || self.spans_over(packet, connection)
+        }) || self.fragments.contains(&packet)
+    }
+
+    fn spans_over(&self, packet: PacketRef, connection: u64) -> bool {
+        let at = position(packet);
+        self.spans.get(&connection).is_some_and(|spans| {
+            let next = spans.partition_point(|(_, last)| *last < at);
+            spans.get(next).is_some_and(|(first, _)| *first <= at)
+        })
     }
 }
 
@@ -307,13 +365,41 @@ impl Wanted {
         let fragments = self
             .fragments
             .into_iter()
-            .filter(|(connection, _)| self.connections.contains(connection))
+            .filter(|(connection, _)| {
+                self.connections.contains(connection) || self.spans.contains_key(connection)
+            })
             .flat_map(|(_, packets)| packets)
             .collect();
+        let mut spans = self.spans;
+        for spans in spans.values_mut() {
+            spans.sort_unstable();
+            spans.dedup_by(|next, last| {
+                let overlaps = next.0 <= last.1;
+                if overlaps {
+                    last.1 = last.1.max(next.1);
+                }
+                overlaps
+            });
+        }
         WantedPackets {
             connections: self.connections,
+            spans,
             fragments,
         }
+    }
+
+    fn span(&mut self, span: Span) {
+        if self.spanned == SAVE_SPANS {
+            // More than asked for, and nothing less.
+            self.connections.insert(span.connection);
+            return;
+        }
+        let last = position(span.last);
+        let first = span.first.map_or((0, 0), position);
+        // Of files from two places that are read as one, either may be first.
+        let span_of = (first.min(last), first.max(last));
+        self.spans.entry(span.connection).or_default().push(span_of);
+        self.spanned += 1;
     }
 
     fn note_fragments(&mut self, connection: u64, packets: &[PacketRef]) {
@@ -329,6 +415,7 @@ impl Wanted {
 
     fn forget_unless_wanted(&mut self, connection: u64) {
         if !self.connections.contains(&connection)
+            && !self.spans.contains_key(&connection)
             && let Some(packets) = self.fragments.remove(&connection)
         {
             self.noted -= packets.len();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
-use super::super::args::Saving;
+use super::super::args::{Saving, What};
 use super::schedule::Rotation;
 
 /// Where to save packets.
@@ -19,6 +19,8 @@ pub(crate) struct Save {
     pub(crate) rotation: Rotation,
     /// What to run for each complete file.
     pub(crate) command: Option<OsString>,
+    /// Only the packets of selected exchanges.
+    pub(crate) exchanges: bool,
     /// Of the times in names.
     pub(crate) zone: TimeZone,
 }
@@ -39,6 +41,7 @@ impl Save {
             packet_buffered: typed.packet_buffered,
             rotation,
             command: typed.command.clone(),
+            exchanges: typed.save == What::Exchanges,
             zone: zone.clone(),
         };
         if save.is_stdout() && (rotation.is_any() || save.command.is_some()) {

@@ -28,6 +28,8 @@ pub(super) struct How {
     /// TCP sequence numbers with these.
     pub(super) sequence_numbers: bool,
     pub(super) show_secrets: bool,
+    /// Nothing of the connection and the captured packets.
+    pub(super) bare: bool,
 }
 
 /// Appends the lines of a frame.
@@ -41,6 +43,7 @@ pub(super) fn fields(
         everything,
         sequence_numbers,
         show_secrets,
+        bare,
     } = how;
     let mut lines = Lines {
         frame,
@@ -54,6 +57,9 @@ pub(super) fn fields(
         lines.decoded(decoded);
     }
     lines.state();
+    if bare {
+        return;
+    }
     lines.connection();
     if everything {
         lines.offsets(sequence_numbers);

@@ -69,6 +69,9 @@ pub struct TextOptions {
     pub number: bool,
     /// With [`Detail::Everything`], TCP sequence numbers too.
     pub sequence_numbers: bool,
+    /// Leave out endpoints and what else concerns the connection and the captured
+    /// packets: the control packets were not captured.
+    pub bare: bool,
 }
 
 impl TextOptions {
@@ -123,6 +126,7 @@ pub struct TextReport {
     dump: Option<Dump>,
     number: bool,
     sequence_numbers: bool,
+    bare: bool,
     many_files: bool,
     show_secrets: bool,
     paint: Option<Paint>,
@@ -146,6 +150,7 @@ impl TextReport {
             dump: text.dump,
             number: text.number,
             sequence_numbers: text.sequence_numbers,
+            bare: text.bare,
             many_files: options.files.len() > 1,
             show_secrets: options.show_secrets,
             paint: options.colour.then(Paint::new),
@@ -224,6 +229,7 @@ impl TextReport {
                 everything: self.detail == Detail::Everything,
                 sequence_numbers: self.sequence_numbers,
                 show_secrets: self.show_secrets,
+                bare: self.bare,
             };
             fields::fields(frame, decoded, how, out);
         }
@@ -246,8 +252,10 @@ impl TextReport {
     ) {
         let start = out.len();
         self.begin_line(frame.last, frame.time, out);
-        self.prefixes
-            .put(frame.connection, frame.direction, out, put_endpoints);
+        if !self.bare {
+            self.prefixes
+                .put(frame.connection, frame.direction, out, put_endpoints);
+        }
         let invisible = self.notation(frame, out);
         if topic_unknown {
             out.extend_from_slice(b" ?");

@@ -78,13 +78,13 @@ pub(crate) struct ReadArgs {
 
     /// Decode control packets typed in hexadecimal, without a capture
     ///
-    /// Digits with or without 0x, \\x, spaces, commas and colons. After a CONNECT
+    /// Digits with or without 0x, \x, spaces, commas and colons. After a CONNECT
     /// its version counts; else the version is inferred, and printed.
     #[arg(
         long = "hex",
         value_name = "BYTES",
         help_heading = "Other",
-        conflicts_with_all = ["read", "interface", "follow", "expression", "write", "export",
+        conflicts_with_all = ["read", "interface", "follow", "write", "export",
             "count", "payload_only", "format", "number", "link_header", "time"],
     )]
     pub(crate) bytes: Option<String>,
@@ -165,6 +165,13 @@ mqttdump COMMAND [OPTIONS] FILE...";
 
 /// `--hex`: what is printed has no time and no endpoints.
 fn decode_hex(args: &ReadArgs, typed: &str, around: &Surroundings<'_>) -> Result<Exit, Stop> {
+    if !args.expression.is_empty() {
+        return Err(Stop::Failed(
+            "--hex decodes what is typed: put the bytes in quotes, and leave out files and \
+             expressions"
+                .into(),
+        ));
+    }
     let bytes = hex::parse(typed).map_err(|why| format!("--hex: {why}"))?;
     let rules = args.decoding.rules()?;
     let decoder = (!rules.is_empty()).then(|| Decoder::new(rules));
@@ -787,7 +794,6 @@ mod tests {
             "-r f --format xml",
             "-r f --connection 0",
             "-r f -F filter tcp",
-            "-r f --print",
             "-r f -C 1",
             "-r f -w o -C 0",
             "-r f -w o -C 0k",

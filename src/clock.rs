@@ -1,17 +1,17 @@
-//! What time it is in a capture that has not ended.
+//! Capture time while a capture is still growing.
 //!
-//! Capture time is the time of the packets. One packet that is far ahead of all
-//! others may have been stamped by a wrong clock: it moves the time only if the
-//! next packet agrees. Time never runs backwards.
+//! Capture time is the time of the packets. A single packet far ahead of all
+//! others may have a wrong timestamp: it advances capture time only if the next
+//! packet agrees. Capture time never runs backwards.
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// A single packet does not move the time further than this.
+/// A single packet advances the time by at most this.
 const JUMP: Duration = Duration::from_secs(60);
 
-/// Capture time, as far as it is known.
+/// The current capture time.
 ///
 /// ```
 /// use mqttdump::clock::Clock;
@@ -20,7 +20,7 @@ const JUMP: Duration = Duration::from_secs(60);
 /// let at = |seconds| Timestamp::from_parts(seconds, 0);
 /// let mut clock = Clock::default();
 /// assert_eq!(clock.packet(at(10)), at(10));
-/// // Decades ahead, and alone.
+/// // Decades ahead, and only one packet.
 /// assert_eq!(clock.packet(at(1_000_000_000)), at(10));
 /// assert_eq!(clock.packet(at(11)), at(11));
 /// // The clock was set.
@@ -30,7 +30,7 @@ const JUMP: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
     now: Option<Timestamp>,
-    /// The time of a packet that was far ahead.
+    /// The time of the previous packet, if it was too far ahead.
     ahead: Option<Timestamp>,
 }
 
@@ -55,8 +55,8 @@ impl Clock {
         self.tick(time)
     }
 
-    /// Time has come to `now` without a packet, by a clock that is known to be
-    /// right. Returns capture time.
+    /// Time has reached `now` without a packet, by a reliable clock. Returns capture
+    /// time.
     pub fn tick(&mut self, now: Timestamp) -> Timestamp {
         let now = self.now.map_or(now, |before| before.max(now));
         self.now = Some(now);

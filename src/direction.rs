@@ -1,10 +1,9 @@
-//! Which way something goes between a client and a server, and one value for
-//! each way.
+//! Directions of a connection between client and server, and values for each.
 //!
-//! [`Direction`] names a byte stream of a connection; [`Side`] names a peer: who
-//! closed, who broke a rule. [`Direction::sender`] leads from one to the other.
-//! TCP reads its streams before it is known which peer is the client: there the
-//! peers are the two ends of a connection, [`crate::flow::End`].
+//! [`Direction`] names a byte stream of a connection; [`Side`] names a peer, such
+//! as the one that closed or broke a rule. [`Direction::sender`] maps one to the
+//! other. The TCP stage runs before it is known which peer is the client; there
+//! the peers are the two ends of a connection, [`crate::flow::End`].
 
 use std::ops::{Index, IndexMut};
 

@@ -1,5 +1,5 @@
-//! What is not a frame but matters to a reader: connections that open and
-//! close, bytes the capture lacks, streams that are not MQTT.
+//! Events: what is reported besides frames. Connections that open and close,
+//! bytes missing from the capture, streams that are not MQTT.
 
 pub use crate::direction::{Direction, Side};
 pub use crate::flow::Kept;
@@ -13,28 +13,27 @@ use crate::time::Timestamp;
 pub struct Event<'a> {
     /// What happened.
     pub kind: EventKind,
-    /// When, by the packet that showed it.
+    /// Time of the packet that showed it.
     pub time: Timestamp,
     /// The captured packet that showed it.
     pub packet: PacketRef,
-    /// On which connection; `None` when it concerns the capture.
+    /// The connection; `None` if it concerns the whole capture.
     pub connection: Option<&'a Connection>,
-    /// In which direction, where that applies.
+    /// The direction, where that applies.
     pub direction: Option<Direction>,
-    /// How many bytes, where that applies; `None` where it applies but is not
-    /// known.
+    /// Number of bytes, where that applies; `None` also if unknown.
     pub bytes: Option<u64>,
 }
 
 /// The kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// The SYN of the connection was seen, and answered. The event has the time
-    /// and packet of the SYN.
+    /// The SYN of the connection was captured, and answered. The event has the
+    /// time and packet of the SYN.
     Opened,
-    /// A side began to close the connection (the event has the time and packet
-    /// of the first FIN or RST), or it ended without. Packets of the other side
-    /// may follow.
+    /// A side started to close the connection (the event has the time and packet
+    /// of the first FIN or RST), or the connection ended without FIN or RST.
+    /// Packets of the other side may follow.
     Closed {
         /// The side that sent the FIN or RST, where one did.
         by: Option<Side>,
@@ -43,9 +42,9 @@ pub enum EventKind {
         /// The side that had sent DISCONNECT before.
         disconnect: Option<Side>,
     },
-    /// The capture lacks bytes between two control packets, or over a header.
+    /// The capture lacks bytes between two control packets, or of a header.
     Gap,
-    /// Framing was found (again); `bytes` were skipped.
+    /// Framing was found, or found again; `bytes` were skipped.
     Resynchronised,
     /// The stream cannot be framed further.
     Malformed {
@@ -60,17 +59,17 @@ pub enum EventKind {
         /// The first byte of its fixed header: packet type and flags.
         first: Option<u8>,
     },
-    /// A connection on an MQTT port that does not speak MQTT.
+    /// A connection on an MQTT port that does not carry MQTT.
     NotMqtt {
         /// What it looks like.
         reason: &'static str,
     },
-    /// What lies between TCP and MQTT tells something. What is known of it is
-    /// in [`Connection::tls`] and [`Connection::websocket`].
+    /// A note of a layer between TCP and MQTT. Details are in
+    /// [`Connection::tls`] and [`Connection::websocket`].
     Layer(Note),
-    /// A limit of ours bit.
+    /// A limit of [`crate::limits`] was reached.
     Bound {
-        /// Which limit, and what was given up.
+        /// Which limit, and what was dropped.
         reason: &'static str,
     },
     /// Overlapping segments with different bytes; `bytes` of them differ.
@@ -78,12 +77,12 @@ pub enum EventKind {
         /// Which segment's bytes were kept.
         kept: Kept,
     },
-    /// Bytes that arrived after they had been declared a gap.
+    /// Bytes that arrived after their range had been declared a gap.
     Late,
-    /// Packets were lost to the capture, as it says itself. The event's time is
-    /// the latest at which they may have been on the wire.
+    /// The capture lost packets, according to its own counters. The event's time
+    /// is the latest at which they may have been on the wire.
     Dropped {
-        /// How many.
+        /// Number of packets.
         packets: u64,
     },
 }
@@ -101,9 +100,9 @@ pub enum CloseReason {
     TcpUnanswered,
     /// A new connection took the addresses and ports.
     Replaced,
-    /// No packet for so long that it was evicted (see [`crate::limits`]).
+    /// Evicted: no packet for longer than the limit (see [`crate::limits`]).
     Idle,
-    /// Evicted, because more connections were open than the table holds.
+    /// Evicted: connection table full.
     Evicted,
 }
 
@@ -122,7 +121,7 @@ impl CloseReason {
     }
 }
 
-/// A connection that is over: no frame or event of it follows.
+/// A connection that is closed: no frame or event of it follows.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionEnd<'a> {
     /// The connection.

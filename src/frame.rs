@@ -1,4 +1,4 @@
-//! [`MQTTFrame`]: one MQTT control packet as a capture showed it.
+//! [`MQTTFrame`]: one MQTT control packet, as captured.
 
 use std::fmt;
 
@@ -24,18 +24,18 @@ pub struct Connection {
     pub server: Endpoint,
     /// What carries MQTT.
     pub transport: Transport,
-    /// What TLS tells of itself, if it is there.
+    /// Parameters of the TLS connection, if there is one.
     pub tls: Option<Box<TlsInfo>>,
-    /// How the WebSocket was opened, if it is there.
+    /// How the WebSocket was opened, if there is one.
     pub websocket: Option<Box<WebSocketInfo>>,
-    /// Client Identifier, once a CONNECT or an Assigned Client Identifier told
-    /// it.
+    /// Client Identifier, once known from CONNECT or an Assigned Client
+    /// Identifier.
     pub client_id: Option<Box<[u8]>>,
     /// Version of the protocol, once known or assumed.
     pub version: Option<Version>,
-    /// Whether no CONNECT told the version, so that it is inferred from the
-    /// content of other packets. While even that is not possible, packets are
-    /// read as 3.1.1.
+    /// Whether the version was inferred from the content of packets, because no
+    /// CONNECT was captured. Until it can be inferred, packets are decoded as
+    /// 3.1.1.
     pub version_assumed: bool,
     /// Sequence number at offset 0 of each direction's byte stream, once known.
     pub first_seq: PerDirection<Option<u32>>,
@@ -44,7 +44,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Source and destination of what goes in a direction.
+    /// Source and destination address of a direction.
     pub fn endpoints(&self, direction: Direction) -> (Endpoint, Endpoint) {
         match direction {
             Direction::Up => (self.client, self.server),
@@ -53,77 +53,77 @@ impl Connection {
     }
 }
 
-/// One MQTT control packet: what it says, where it was, and what is wrong or
-/// missing.
+/// One MQTT control packet: its fields, where it was captured, and what is wrong
+/// or missing.
 #[derive(Debug)]
 pub struct MQTTFrame<'a> {
     /// The fixed header: type, QoS, DUP, RETAIN and length.
     pub header: FixedHeader,
-    /// What it says.
+    /// The decoded fields.
     pub packet: ControlPacket<'a>,
     /// Bytes that break the packet format, in order of offset.
     pub defects: &'a [Defect],
-    /// The topic of a PUBLISH: the Topic Name, or what its Topic Alias stands
-    /// for at this moment. `None` when unknown, and for other types.
+    /// The topic of a PUBLISH: the Topic Name, or the topic that its Topic Alias
+    /// stands for. `None` when unknown, and for other types.
     pub topic: Option<Text<'a>>,
-    /// The first bytes of the control packet, fixed header included, as far as
-    /// they were kept and captured without a gap.
+    /// The first bytes of the control packet, fixed header included: those kept
+    /// and captured without a gap.
     pub bytes: &'a [u8],
-    /// [`Digest`](crate::mqtt::Digest) of the whole payload of a PUBLISH, however
-    /// much of it was kept. `None` where the capture lacks bytes of the packet,
+    /// [`Digest`](crate::mqtt::Digest) of the whole payload of a PUBLISH, even if
+    /// less of it was kept. `None` where the capture lacks bytes of the packet,
     /// and without [`Config::digests`](crate::engine::Config::digests).
     pub payload_digest: Option<u64>,
-    /// How many bytes of the control packet the capture lacks.
+    /// Number of bytes of the control packet that the capture lacks.
     pub missing: u64,
-    /// Its stream ends before it does: `missing` bytes were never sent, or not
+    /// The stream ends within it: `missing` bytes were never sent, or not
     /// captured.
     pub unfinished: bool,
     /// Found after the framing was lost, or after joining in the middle.
     pub resynchronised: bool,
-    /// Version by which it was decoded.
+    /// Version as which it was decoded.
     pub version: Version,
-    /// The connection it travelled on.
+    /// The connection that carried it.
     pub connection: &'a Connection,
-    /// Which way it went.
+    /// Its direction.
     pub direction: Direction,
     /// Captured packet in which its first byte was first seen.
     pub first: PacketRef,
-    /// Captured packet whose arrival completed it; of an unfinished one, as
+    /// Captured packet that completed it; for an unfinished one, the same as
     /// `first`.
     pub last: PacketRef,
     /// Time of that packet.
     pub time: Timestamp,
-    /// Position of its first byte in this direction's MQTT byte stream, from 0
-    /// at the first byte of MQTT (or at the first byte seen).
+    /// Position of its first byte in this direction's MQTT byte stream, counted
+    /// from 0 at the first byte of MQTT (or the first byte captured).
     pub offset: u64,
-    /// Where it lies in this direction's TCP byte stream, from 0 at the first
-    /// byte after the SYN (or at the first byte seen). Over TLS or compressed,
-    /// up to the end of the record or message without which it cannot be read.
+    /// Its range in this direction's TCP byte stream, counted from 0 at the first
+    /// byte after the SYN (or the first byte captured). Over TLS or compressed, up
+    /// to the end of the record or message needed to read it.
     pub range: ByteRange,
     /// Time of the packet in which its first byte was first seen.
     pub started: Timestamp,
-    /// What its sender had received of the other direction's byte stream.
+    /// How much of the other direction's byte stream its sender had received.
     pub received: Received,
 }
 
-/// How far the sender of a control packet had received the byte stream of the
-/// other direction, by the TCP acknowledgements of the packets that carried
-/// it. Kernels acknowledge before applications read.
+/// How much of the other direction's byte stream the sender of a control packet
+/// had received, by the TCP acknowledgements of the packets that carried it.
+/// Kernels acknowledge before applications read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Received {
-    /// When it began to send: everything before this offset had arrived.
+    /// When the sender started to send it: everything before this offset had arrived.
     pub surely: u64,
-    /// When it had sent all of it: nothing from this offset on had arrived.
+    /// When the sender had sent all of it: nothing from this offset on had arrived.
     pub at_most: u64,
-    /// Up to where that stream had been read from the capture when the
-    /// control packet was. Less than `at_most` if the capture shows an
-    /// acknowledgement before its data, or lacks them.
+    /// How much of that stream had been read from the capture by then. Less than
+    /// `at_most` if an acknowledgement was captured before its data, or without
+    /// them.
     pub read: u64,
 }
 
 impl MQTTFrame<'_> {
-    /// Position in this direction's TCP byte stream after all that its receiver
-    /// needs to read it.
+    /// Position in this direction's TCP byte stream after the last byte that its
+    /// receiver needs to read it.
     pub fn end(&self) -> u64 {
         self.range.end
     }

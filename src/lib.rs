@@ -1,7 +1,7 @@
 //! A dissector and analyser for MQTT 3.1, 3.1.1 and 5.0 in packet captures.
 //!
-//! The program `mqttdump` is a thin ring around this library. This page is the
-//! tour: what comes in, what goes out, where things are, and where to add one.
+//! The program `mqttdump` is a command line for this library. This page is a tour:
+//! the data flow, an example, where things are, and where to add to them.
 //!
 //! # Data flow
 //!
@@ -17,13 +17,18 @@
 //!                                                               report → bytes
 //! ```
 //!
-//! Each stage pushes values into the next; nothing is pulled, and no stage keeps
-//! a reference to another. Packet bytes are borrowed from the reader's buffer
-//! all the way to the report. Everything but [`capture`] and the program's own
-//! `cli` is pure: it opens no file, reads no clock, prints nothing and starts no
-//! thread.
+//! Each stage pushes values into the next one and keeps no reference to it. Packet
+//! bytes are borrowed from the reader's buffer all the way to the report; they are
+//! copied only where a control packet spans segments or a segment arrives early.
 //!
-//! # Ten lines
+//! Everything except [`capture`] and the program's `cli` is pure: it opens no file,
+//! reads no clock, prints nothing and starts no thread. So the same code serves
+//! files, pipes and live capture, and each stage is tested by pushing values and
+//! comparing the results.
+//!
+//! # Example
+//!
+//! Prints the control packets of a capture:
 //!
 //! ```
 //! use mqttdump::capture::{Capture, Item};
@@ -45,43 +50,55 @@
 //! # Ok::<(), mqttdump::capture::Error>(())
 //! ```
 //!
-//! What needs more than frames (exchanges, sessions, latency, payload digests)
-//! implements [`facts::Sink`], declares its [`facts::Needs`] and is given to
-//! [`facts::Facts`] instead of an engine of its own.
+//! The engine outputs frames and events. An analysis that needs more (exchanges,
+//! sessions, latency, payload digests) implements [`facts::Sink`], declares what it
+//! needs in [`facts::Needs`], and is driven by [`facts::Facts`], which contains an
+//! engine. Facts that no sink needs are not gathered.
 //!
 //! # Where things are
 //!
-//! | module | knows |
+//! | module | contents |
 //! |---|---|
 //! | [`capture`] | files, pipes and interfaces: pcap, pcapng, snoop, compression, BPF, writing |
 //! | [`link`], [`net`] | headers from the first captured byte to the TCP segment; tunnels, IP fragments |
 //! | [`flow`] | TCP connections: order, gaps, duplicates, conflicts |
-//! | [`layer`] | what lies between TCP and MQTT: TLS, WebSocket, PROXY |
-//! | [`mqtt`] | control packets, their framing, and framing found again after a gap |
-//! | [`engine`] | the stages wired together; which connections carry MQTT |
-//! | [`facts`] | connections, sessions, exchanges, latency, digests, doubts: once, for every sink |
-//! | [`select`], [`filter`] | which frames a user asked for: by option, by display filter |
-//! | [`rules`] | the rules of the specifications, with clauses and conversations |
-//! | [`overhead`] | the account of every captured byte, and what would change it |
-//! | [`sessions`] | who connected, how a connection ended and why |
+//! | [`layer`] | protocols between TCP and MQTT: TLS, WebSocket, PROXY |
+//! | [`mqtt`] | control packets, framing, resynchronisation after a gap |
+//! | [`engine`] | connects the stages; recognises the connections that carry MQTT |
+//! | [`facts`] | connections, sessions, exchanges, latency, digests, doubts, gathered once for all sinks |
+//! | [`select`], [`filter`] | selection of frames: by option, by display filter |
+//! | [`rules`] | the rules of the specifications, with clauses and example conversations |
+//! | [`overhead`] | the account of every captured byte, bills, what-ifs |
+//! | [`sessions`] | records of connections: how each ended, and why; latency, deliveries |
+//! | [`stats`] | counts by topic, client, type, QoS or connection |
 //! | [`payload`] | payload formats: JSON, CBOR, MessagePack, Protobuf, Sparkplug B |
-//! | [`report`] | values to bytes: text, NDJSON, CSV, JUnit, SARIF … |
-//! | [`limits`] | every limit on what input can make the program keep |
+//! | [`report`] | output formats: text, NDJSON, CSV, JUnit, SARIF … |
+//! | [`limits`] | all limits on memory |
 //!
-//! # Where to add something
+//! # How to add something
 //!
-//! | what | new file | and |
+//! | what | file | and |
 //! |---|---|---|
-//! | a rule | a static in the file of its chapter in `rules/` | its entry in the list of that file |
-//! | a report format | `report/…/<name>.rs` | its entry in the table of its command |
-//! | a layer on TCP | `layer/<name>.rs` | its entry in the table of carriers in `engine/` |
-//! | a link type | `link/<name>.rs` | its entry in [`link::LINKS`] |
-//! | a tunnel | `net/tunnel/<name>.rs` | its entry in the table of ports or protocols there |
-//! | a command | `cli/<name>.rs` | its entry in `cli/commands.rs` |
+//! | a rule | a static in a file of `rules/` | an entry in the list at the top of that file |
+//! | a report format | `report/…/<name>.rs` | an entry in the table of its subject, such as [`report::REPORTS`] |
+//! | a layer on TCP | `layer/<name>.rs` | an entry in the layers of `engine/stack/` |
+//! | a link type | `link/<name>.rs` | an entry in [`link::LINKS`] |
+//! | a tunnel | `net/tunnel/<name>.rs` | an entry in the table of ports or protocols there |
+//! | a command | `cli/<name>.rs` | an entry in `cli/commands.rs` |
 //!
-//! The tables are the documentation as well: help, pages and tests walk them.
-//! `tests/architecture.rs` holds the table of who may import whom, and fails when
-//! an import crosses it.
+//! To add a rule: copy a rule of the same file; write what it requires, why it
+//! matters, who has to obey it, its clauses and three conversations (good, bad, cut);
+//! write its function; add it to the list. `cargo test rules` runs the conversations,
+//! and `BLESS=1 cargo test catalogue` writes its page in `docs/rules`. The module
+//! documentation of [`rules`], [`report`] and [`link`] has the details.
+//!
+//! To add a command: implement `Command` (see `cli/command.rs`) for the struct of its
+//! options, and a `Job` (see `cli/driver.rs`) around a [`facts::Sink`]. The driver
+//! opens, filters, reads and saves; `cli/stats.rs` is a short example.
+//!
+//! Help, documentation pages and tests are generated from these tables.
+//! `tests/architecture.rs` lists the imports that each module may have, and fails on
+//! any other.
 
 pub mod capture;
 pub mod clock;

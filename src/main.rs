@@ -1,5 +1,5 @@
-//! The `mqttdump` program. All it does is in the library; how it is asked to is
-//! in [`cli`].
+//! The `mqttdump` program. The analysis is in the library, the command line in
+//! [`cli`].
 
 use std::process::ExitCode;
 

@@ -1,12 +1,12 @@
-//! The captured packet: bytes, a time, and where in the capture it stands.
+//! The captured packet: bytes, a time, and a number.
 //!
-//! This is what every source (file, pipe, device) hands to the engine, and
-//! what every later stage points back to, so that a reader can open Wireshark
-//! at the number we print.
+//! Every source (file, pipe, device) passes this to the engine, and every later
+//! stage refers back to it, so that a user can find the printed packet number in
+//! Wireshark.
 
 use crate::time::Timestamp;
 
-/// Which captured packet: the file it is in, and its number there.
+/// Identifies a captured packet: its file, and its number there.
 ///
 /// Ordered as the packets were read only within one file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
@@ -24,14 +24,14 @@ pub struct LinkType(pub u16);
 /// One packet as the capture holds it.
 #[derive(Clone, Copy, Debug)]
 pub struct CapturedPacket<'a> {
-    /// Where it stands in the capture.
+    /// Its file and number.
     pub id: PacketRef,
     /// When it was captured.
     pub time: Timestamp,
-    /// How to read its first bytes.
+    /// Link type of its first header.
     pub link_type: LinkType,
-    /// Bytes the packet had on the wire; more than `data` holds when the snap
-    /// length cut it. Never less than `data.len()`.
+    /// Bytes of the packet on the wire; more than `data` holds if the snap length
+    /// cut it. Never less than `data.len()`.
     pub original_len: u32,
     /// The bytes that were captured.
     pub data: &'a [u8],

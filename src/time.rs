@@ -18,9 +18,9 @@ use std::time::Duration;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The earliest time that can be told.
+    /// The earliest time that can be represented.
     pub const MIN: Self = Self(i64::MIN);
-    /// The latest time that can be told.
+    /// The latest time that can be represented.
     pub const MAX: Self = Self(i64::MAX);
 
     /// From nanoseconds since the epoch.
@@ -52,7 +52,7 @@ impl Timestamp {
         self.0.rem_euclid(1_000_000_000) as u32
     }
 
-    /// That much later; saturates.
+    /// This time plus a duration; saturates.
     pub const fn after(self, time: Duration) -> Self {
         let nanos = time.as_nanos();
         let nanos = if nanos > i64::MAX as u128 {

@@ -95,7 +95,7 @@ const CASES: &[Case] = &[
     // Of two copies the first has a wrong checksum.
     Case {
         file: "t26-bad-checksum-first.pcap", args: &["--verify-checksums", "-r"],
-        shows: &["the second copy kept: its checksum is right", r#"topic "real""#],
+        shows: &["the second copy kept: its checksum is correct", r#"topic "real""#],
         never: &[],
     },
 ];

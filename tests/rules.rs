@@ -353,7 +353,7 @@ pub(crate) fn cut_of(packets: &[OwnedPacket], dice: &mut Dice) -> Vec<usize> {
     }
 }
 
-/// What travels over TCP alone gives the rules of WebSocket nothing to judge, and
+/// What travels over TCP alone gives the rules of WebSocket nothing to check, and
 /// a rule about one reason for closing has nothing to say of another.
 #[test]
 fn rules_with_nothing_to_judge() {

@@ -191,7 +191,7 @@ fn a_name_that_says_too_little_is_told() {
     let said = run(&["-r", &source, "-w", &folder.name("out"), "-G", "5"]);
     assert_eq!(said.code, Some(0));
     assert!(
-        said.err.contains("put the time into the name"),
+        said.err.contains("use a time format in the name"),
         "{}",
         said.err
     );
@@ -561,7 +561,7 @@ fn a_ring_does_not_overtake_its_programs_in_silence() {
     ]);
     assert_eq!(ring.code, Some(2));
     assert!(
-        ring.err.contains("out-0: the file is written again"),
+        ring.err.contains("out-0: the file is overwritten"),
         "{}",
         ring.err
     );
@@ -621,7 +621,7 @@ fn a_full_disk_costs_what_does_not_fit_and_nothing_else() {
         assert_eq!(saved, seen(&talk[..saved.len()]), "what is there is whole");
         for said in [
             "cannot write: ".to_owned(),
-            format!("nothing is saved from packet {} on", saved.len() + 1),
+            format!("not saved from packet {} on", saved.len() + 1),
             format!("{} packets were not saved", talk.len() - saved.len()),
         ] {
             assert!(full.err.contains(&said), "{said}: {}", full.err);
@@ -640,8 +640,8 @@ fn saving_is_tried_again_with_the_next_file() {
     assert_eq!(run.code, Some(2));
     for said in [
         "out-1: cannot write: Is a directory",
-        "what comes now is not saved",
-        "out-2: saving goes on",
+        "the following packets are not saved",
+        "out-2: saving resumed",
         "11 packets were not saved, beginning with packet 12",
     ] {
         assert!(run.err.contains(said), "{said}: {}", run.err);
@@ -661,7 +661,7 @@ fn a_device_that_is_full() {
     let full = run(&["-r", &source, "-w", "/dev/full", "--print"]);
     assert_eq!((full.code, full.out), (Some(2), shown));
     assert!(
-        full.err.contains("nothing is saved from packet 1 on"),
+        full.err.contains("not saved from packet 1 on"),
         "{}",
         full.err
     );
@@ -721,7 +721,7 @@ fn what_is_read_is_never_overwritten() {
     let source = folder.write("out-1", &bytes);
     let run = run(&["-r", &source, "-w", &folder.name("out-"), "-C", "1k"]);
     assert_eq!(run.code, Some(2));
-    assert!(run.err.contains("reads this file"), "{}", run.err);
+    assert!(run.err.contains("this file is being read"), "{}", run.err);
     assert_eq!(std::fs::read(&source).expect("still there"), bytes);
 }
 

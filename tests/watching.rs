@@ -522,7 +522,7 @@ fn check_sums_up_on_an_interval() {
           6 10:15:00.005000 < CONNACK
     *     8 10:15:00.007000 > PUBLISH qos0 dup \"a\"
 
-10:15:10.000000 x.pcap: 1 violation (5 messages on 1 connection, 62 rules had something to judge)
+10:15:10.000000 x.pcap: 1 violation (5 messages on 1 connection, 62 rules applied)
   VIOLATION dup-with-qos-0 by client: 3 times on 1 connection
 
 10:15:15.014000 connection 1, client \"sensor-7\"
@@ -546,12 +546,12 @@ fn check_sums_up_on_an_interval() {
          12 10:15:08.011000 > PUBLISH qos0 dup \"a\"
     *    14 10:15:15.013000 > PUBLISH id 9 qos1 \"b\"
 
-10:15:40.000000 x.pcap: 1 violation, 2 warnings (6 messages on 1 connection, 68 rules had something to judge)
+10:15:40.000000 x.pcap: 1 violation, 2 warnings (6 messages on 1 connection, 68 rules applied)
   VIOLATION dup-with-qos-0 by client: 3 times on 1 connection
   WARNING fault-then-close by server: 1 time on 1 connection
   WARNING missing-ack by server: 1 time on 1 connection
 
-x.pcap: 1 violation, 2 warnings (8 messages on 1 connection, 69 rules had something to judge)
+x.pcap: 1 violation, 2 warnings (8 messages on 1 connection, 69 rules applied)
   VIOLATION dup-with-qos-0 by client: 3 times on 1 connection
   WARNING fault-then-close by server: 1 time on 1 connection
   WARNING missing-ack by server: 1 time on 1 connection

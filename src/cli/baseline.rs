@@ -9,7 +9,7 @@ use mqttdump::rules::Baseline;
 use super::bounded;
 use super::save;
 
-/// Longer than this is no baseline.
+/// Maximum size of a baseline file.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// Reads a baseline.
@@ -17,11 +17,11 @@ pub(crate) fn read(path: &Path) -> Result<Baseline, String> {
     let error = |why: String| format!("--baseline {}: {why}", path.display());
     let text = bounded::read_text(path, MOST_BYTES).map_err(error)?;
     Baseline::parse(&text)
-        .ok_or_else(|| error("expected a file that --write-baseline wrote, found another".into()))
+        .ok_or_else(|| error("expected a file written by --write-baseline".into()))
 }
 
-/// Writes a baseline, beside its place first, so that a full disk leaves the
-/// earlier one as it was.
+/// Writes a baseline to a temporary file first, so that a full disk leaves the
+/// previous baseline intact.
 pub(crate) fn write(path: &Path, baseline: &Baseline) -> Result<(), String> {
     may_write(path)?;
     let error = |why: std::io::Error| format!("--write-baseline {}: {why}", path.display());
@@ -37,8 +37,8 @@ pub(crate) fn write(path: &Path, baseline: &Baseline) -> Result<(), String> {
     })
 }
 
-/// Whether a baseline can be written: a file that is something else stays as it
-/// is.
+/// Whether a baseline can be written. A file that is not a baseline is not
+/// overwritten.
 pub(crate) fn may_write(path: &Path) -> Result<(), String> {
     save::may_write(path).map_err(|error| format!("--write-baseline: {error}"))?;
     let error = |why: &str| format!("--write-baseline {}: {why}", path.display());
@@ -53,7 +53,7 @@ pub(crate) fn may_write(path: &Path) -> Result<(), String> {
         Err(why) => Err(error(&why.to_string())),
         Ok(_) if Baseline::is_one(&beginning) => Ok(()),
         Ok(_) => Err(error(
-            "the file exists and is no baseline: it is not overwritten",
+            "the file exists and is not a baseline; not overwritten",
         )),
     }
 }

@@ -1,5 +1,5 @@
-//! Small files that are read as a whole, with a limit: a path may name
-//! `/dev/zero` as well as a list of rules.
+//! Reads small files completely, with a limit on their size: a path may name
+//! `/dev/zero`.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -23,7 +23,7 @@ pub(crate) fn text(from: impl Read, most: u64) -> Result<String, String> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        format!("expected UTF-8 text, found another byte at offset {at}")
+        format!("expected UTF-8 text, found an invalid byte at offset {at}")
     })
 }
 

@@ -5,12 +5,12 @@
 //!     └─→ Ledger          allowed, known
 //! ```
 //!
-//! Each positional FILE is a capture of its own; the parts given with `-r` are
-//! one together.
+//! Each positional FILE is a capture of its own; the files given with `-r` are
+//! parts of one.
 //!
-//! While a capture grows, findings are reported when they arise, each once on its
-//! connection, and how often they came is in the summaries. The formats that are
-//! one document report what is settled, at the end.
+//! While a capture grows, a finding is reported when it arises, once for each
+//! connection; the summaries have the counts. Formats that are one document
+//! report at the end.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -83,16 +83,16 @@ pub(crate) struct CheckArgs {
     verbose: u8,
 }
 
-/// Which rules are checked, and what fails.
+/// Which rules are checked, and which findings fail.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Checking")]
 struct Checking {
-    /// Lowest verdict that makes the exit status 1: violation, warning,
-    /// cannot-tell or never; for some rules another one, as RULE=VERDICT
+    /// Lowest verdict that makes the exit status 1: violation, warning, cannot-tell
+    /// or never; RULE=VERDICT overrides it for one rule
     ///
-    /// A violation is proven by the capture. A warning rests on configuration,
-    /// timing or other connections. The verdict is cannot tell when something
-    /// looks wrong but the capture lacks the proof. For example
+    /// A violation is proven by the capture. A warning depends on configuration,
+    /// timing or other connections. The verdict is cannot tell if something looks
+    /// wrong but the capture is not sufficient proof. Example:
     /// `warning,qos-raised=never`.
     #[arg(long, value_name = "VERDICT", default_value = "violation",
           value_parser = FailOn::parse)]
@@ -106,7 +106,7 @@ struct Checking {
     #[arg(long, value_name = "RULE", action = ArgAction::Append)]
     allow: Vec<String>,
 
-    /// Do not report the findings in this file, which --write-baseline wrote
+    /// Do not report findings listed in this file, written by --write-baseline
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     baseline: Option<PathBuf>,
 
@@ -114,24 +114,23 @@ struct Checking {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     write_baseline: Option<PathBuf>,
 
-    /// Assume that every connection of these clients is in the capture, so that
-    /// one connection is proof for the next
+    /// Assume that the capture has every connection of these clients, so that what
+    /// one connection shows is proof for the next
     #[arg(long)]
     complete: bool,
 
-    /// How long an answer or a delivery may take before it counts as missing
+    /// Time after which a missing answer or delivery is reported
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = value::duration)]
     patience: Duration,
 
-    /// Two addresses of one server, as ADDRESS:PORT=ADDRESS:PORT. Repeatable
+    /// Treat two addresses as one server, as ADDRESS:PORT=ADDRESS:PORT. Repeatable
     ///
-    /// What is published through one is expected to be delivered through the
-    /// other. Two ports of one address are recognised as one server only with
-    /// this option.
+    /// Messages published at one address are expected to be delivered at the other.
+    /// Two ports of one address are treated as one server only with this option.
     #[arg(long, value_name = "A=B", action = ArgAction::Append, value_parser = value::endpoints)]
     same_server: Vec<(Endpoint, Endpoint)>,
 
-    /// Accept a file that ends within a packet
+    /// Accept a file that ends in the middle of a packet
     #[arg(long)]
     allow_truncated: bool,
 
@@ -140,34 +139,34 @@ struct Checking {
     config: Option<PathBuf>,
 }
 
-/// Limits that a project sets for itself.
+/// Limits of a project.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Budgets")]
 struct BudgetArgs {
-    /// Fail if a capture has fewer messages
+    /// Fail if a capture has fewer messages than N
     #[arg(long, value_name = "N", value_parser = value::whole)]
     min_frames: Option<u64>,
 
-    /// Fail if an acknowledgement takes longer, in milliseconds
+    /// Fail if an acknowledgement takes more than N milliseconds
     #[arg(long, value_name = "N", value_parser = value::whole)]
     max_ack_ms: Option<u64>,
 
-    /// Fail if a PUBLISH packet has more bytes, of all topics or of some; with
-    /// --level, if its whole exchange has. Repeatable
+    /// Fail if a PUBLISH packet, of TOPIC or of all others, has more than N bytes;
+    /// with --level, its whole exchange. Repeatable
     #[arg(long, value_name = "[TOPIC=]N", action = ArgAction::Append)]
     max_bytes_per_message: Vec<String>,
 
-    /// What --max-bytes-per-message counts: l2 (frames as captured), l3 (IP
-    /// packets), l3+N (and N bytes for each), tcp (TCP payload), mqtt (control
-    /// packets), app (PUBLISH payload)
+    /// Bytes counted by --max-bytes-per-message: l2 (frames as captured), l3 (IP
+    /// packets), l3+N (IP packets and N bytes for each), tcp (TCP payload), mqtt
+    /// (control packets), app (PUBLISH payload)
     #[arg(long, value_name = "LEVEL")]
     level: Option<String>,
 
-    /// Fail if a client publishes to such a topic with a lower QoS. Repeatable
+    /// Fail if a client publishes to this topic with a lower QoS. Repeatable
     #[arg(long, value_name = "TOPIC=N", action = ArgAction::Append)]
     require_qos: Vec<String>,
 
-    /// Fail if a client publishes to such a topic. Repeatable
+    /// Fail if a client publishes to this topic. Repeatable
     #[arg(long, value_name = "FILTER", action = ArgAction::Append)]
     forbid_topic: Vec<String>,
 }
@@ -176,13 +175,13 @@ impl Command for CheckArgs {
     const NAME: &'static str = "check";
     const ABOUT: &'static str = "Check captures against the rules of MQTT";
     const DESCRIPTION: &'static str = "\
-Checks captures against the rules of MQTT 3.1, 3.1.1 and 5.0 and reports which were broken, by whom, and where. \
-Each FILE is a capture with a result of its own.";
+Checks captures against the rules of MQTT 3.1, 3.1.1 and 5.0 and reports which rules were broken, by whom, and where. \
+Each FILE is checked and reported separately.";
     const USAGE: &'static str = "mqttdump check [OPTIONS] FILE...";
     const EXAMPLES: &'static [(&'static str, &'static str)] = &[
         (
             "mqttdump check capture.pcap",
-            "violations fail: exit status 1",
+            "exit status 1 if there are violations",
         ),
         (
             "mqttdump check --fail-on warning --format junit *.pcap",
@@ -190,15 +189,15 @@ Each FILE is a capture with a result of its own.";
         ),
         (
             "mqttdump check --write-baseline known.txt a.pcap",
-            "accept what there is",
+            "accept the current findings",
         ),
         (
             "mqttdump check --baseline known.txt a.pcap",
-            "report what is new",
+            "report new findings only",
         ),
         (
             "mqttdump check -i eth0 --every 10s",
-            "live, as findings arise",
+            "live, with a summary every 10 s",
         ),
     ];
     const SHORT_HELP: &'static [&'static str] = &[
@@ -237,11 +236,11 @@ Each FILE is a capture with a result of its own.";
     }
 }
 
-/// What to check, and how.
+/// The validated options.
 struct CheckPlan {
     reading: Reading,
     options: rules::Options,
-    /// What messages may cost with all that belongs to them, and what counts.
+    /// Budgets of whole exchanges, and the level at which bytes are counted.
     costs: Option<(SizeBudget, Level)>,
     format: &'static Format<Findings>,
     report: Options,
@@ -253,7 +252,7 @@ struct CheckPlan {
 }
 
 impl CheckPlan {
-    /// Whether the report takes findings one by one.
+    /// Whether the report prints findings one by one.
     fn streams(&self) -> bool {
         self.format.needs.streaming.is_on(self.report.live)
     }
@@ -344,21 +343,21 @@ impl CheckPlan {
     }
 }
 
-/// Bytes that messages may have, of some topics and of all others.
+/// Budgets for PUBLISH packets, by topic filter.
 fn sizes(typed: &[String]) -> Result<SizeBudget, String> {
     let mut sizes = SizeBudget::default();
     for text in typed {
-        let told = || format!("--max-bytes-per-message {text:?}: expected N or TOPIC=N");
+        let error = || format!("--max-bytes-per-message {text:?}: expected N or TOPIC=N");
         match text.rsplit_once('=') {
             Some((topic, most)) => {
                 let filter = TopicFilter::parse(topic.as_bytes()).map_err(|why| {
                     format!("--max-bytes-per-message {topic:?} is not a topic filter: {why}")
                 })?;
-                let most = most.parse().map_err(|_| told())?;
+                let most = most.parse().map_err(|_| error())?;
                 sizes.topics.insert(0, (filter, most));
             }
-            // The last one counts: what is typed comes after the settings file.
-            None => sizes.others = Some(text.parse().map_err(|_| told())?),
+            // The last one applies: typed options come after the settings file.
+            None => sizes.others = Some(text.parse().map_err(|_| error())?),
         }
     }
     Ok(sizes)
@@ -425,7 +424,7 @@ struct CheckRun<'a> {
     out: Output<io::StdoutLock<'static>>,
     /// Something could not be done or read.
     trouble: bool,
-    /// A finding fails.
+    /// A finding at or above `--fail-on` was reported.
     failed: bool,
 }
 
@@ -441,7 +440,7 @@ impl CheckRun<'_> {
         });
         let selection = &plan.reading.selection;
         let foresight = look_ahead(driver, source, selection)?;
-        // The judge selects by everything else.
+        // The judge applies all other criteria.
         let matching = selection.filter.as_ref().map(|filter| {
             let selection = Selection {
                 filter: Some(Arc::clone(filter)),
@@ -453,7 +452,7 @@ impl CheckRun<'_> {
             sinks: (Judge::new(plan.options.clone()), ledger, matching),
             result: CaptureResult {
                 name: match plan.format.name {
-                    // Annotations belong to files of a repository.
+                    // Annotations name files relative to the repository.
                     "sarif" | "github" => relative(source.name()),
                     _ => source.name(),
                 },
@@ -467,22 +466,20 @@ impl CheckRun<'_> {
         job.conclude(&outcome)?;
         self.trouble |= !outcome.whole;
         if let Some(counts) = &outcome.counts {
-            counts.say(outcome.passed, outcome.frames(), "judged");
+            counts.report(outcome.passed, outcome.frames(), "judged");
         }
         Ok(())
     }
 
-    /// Writes the baseline, and decides on the exit code.
+    /// Writes the baseline and returns the exit code.
     fn finish(self) -> Result<Exit, Stop> {
         if let (Some(path), Some(baseline)) = (&self.plan.write_baseline, &self.filter.record) {
             baseline::write(path, baseline)?;
         }
         match self.filter.gone() {
             0 => {}
-            1 => complain("1 finding of the baseline was not found any more"),
-            gone => complain(&format!(
-                "{gone} findings of the baseline were not found any more"
-            )),
+            1 => complain("1 finding of the baseline no longer occurs"),
+            gone => complain(&format!("{gone} findings of the baseline no longer occur")),
         }
         if self.filter.unrecorded > 0 {
             complain(&format!(
@@ -498,7 +495,7 @@ impl CheckRun<'_> {
     }
 }
 
-/// A path below the current folder as seen from there.
+/// Path relative to the current folder, if below it.
 fn relative(name: String) -> String {
     let folder = std::env::current_dir().ok();
     let below = folder.and_then(|folder| {
@@ -512,13 +509,13 @@ fn relative(name: String) -> String {
 struct CheckJob<'a, 'b> {
     sinks: (Judge, Option<Ledger>, Option<Matching>),
     result: CaptureResult,
-    /// Findings that were too many for a report at the end.
+    /// Findings beyond the limit of a report at the end.
     left_out: u64,
     run: &'a mut CheckRun<'b>,
 }
 
 impl CheckJob<'_, '_> {
-    /// The capture was read: reports what it came to.
+    /// Reports the results after the capture was read.
     fn conclude(&mut self, outcome: &Outcome) -> Result<(), Stop> {
         let plan = self.run.plan;
         self.pass_on();
@@ -570,14 +567,14 @@ impl CheckJob<'_, '_> {
         Ok(run.out.settle()?)
     }
 
-    /// Reports a mistake or damage, also in the report.
+    /// Reports an error or damage on standard error and in the report.
     fn complain(&mut self, message: String) {
         complain(&message);
         self.result.errors.push(plain(&message));
         self.run.trouble = true;
     }
 
-    /// What the capture has come to by now.
+    /// Updates the summary.
     fn sum_up(&mut self, frames: u64) {
         let judge = &self.sinks.0;
         let judged = judge.judged();
@@ -590,7 +587,7 @@ impl CheckJob<'_, '_> {
         self.result.tally = self.run.plan.options.live.then(|| judge.tally().clone());
     }
 
-    /// Takes what is known by now: what has arisen, or what is settled.
+    /// Takes new findings: those that arose, or those that are settled.
     fn pass_on(&mut self) {
         let judge = &mut self.sinks.0;
         let arisen = judge.take_arisen();

@@ -1,31 +1,30 @@
-//! What is said on standard error once everything was read.
+//! Messages on standard error after everything was read.
 //!
-//! Standard error stays quiet unless something is worth saying: what was asked
-//! for and could not be done, and what a reader of the lines would otherwise
-//! never learn.
+//! Standard error stays quiet unless there is something to report: what could
+//! not be done, and what the printed lines do not show.
 
 use mqttdump::engine::Summary;
 
 use super::console::{are, counted, does, were};
 
-/// What there is to tell.
+/// What the messages are about.
 #[derive(Debug, Default)]
 pub(crate) struct Facts<'a> {
-    /// What the engine read, if it was needed.
+    /// Counts of the engine, if it ran.
     pub(crate) summary: Option<Summary>,
     /// Messages that were selected.
     pub(crate) shown: u64,
-    /// Only some of the messages were asked for.
+    /// Only some messages were selected.
     pub(crate) selecting: bool,
-    /// Reading stopped before the end, as asked for.
+    /// Reading stopped before the end, as requested.
     pub(crate) stopped: bool,
     /// The BPF expression.
     pub(crate) expression: Option<&'a str>,
-    /// Packets that it dropped, although what is inside them matches.
+    /// Packets that did not match it, although the IP packet inside them does.
     pub(crate) hidden: u64,
-    /// Exchanges that the selection could not remember.
+    /// Exchanges evicted from the selection's table.
     pub(crate) forgotten: u64,
-    /// Packets of saved connections that could not be held long enough.
+    /// Packets of saved connections that were dropped from the buffer.
     pub(crate) unsaved: u64,
     /// `-q`.
     pub(crate) quiet: bool,
@@ -45,7 +44,7 @@ pub(crate) fn notes(facts: &Facts<'_>) -> (Vec<String>, bool) {
         if !facts.quiet && !facts.selecting && summary.other_connections > 0 {
             let sealed = match summary.tls_connections {
                 0 => String::new(),
-                n => format!(" ({n} of TLS that could not be read: see --tls-keylog)"),
+                n => format!(" ({n} of TLS without keys: see --tls-keylog)"),
             };
             notes.push(format!(
                 "{} not MQTT and not shown{sealed}",
@@ -63,22 +62,22 @@ pub(crate) fn notes(facts: &Facts<'_>) -> (Vec<String>, bool) {
         && facts.hidden > 0
     {
         notes.push(format!(
-            "{} not match \"{expression}\", but what is inside a VLAN tag or tunnel does: \
+            "{} not match \"{expression}\", but their content inside a VLAN tag or tunnel does: \
              try \"({expression}) or (vlan and ({expression}))\", or no expression",
             does(facts.hidden, "packet"),
         ));
     }
     if facts.forgotten > 0 {
         notes.push(format!(
-            "{} not remembered, because too many were open at once; \
+            "{} evicted: too many open at once; \
              their acknowledgements are marked ?",
             were(facts.forgotten, "exchange")
         ));
     }
     if facts.unsaved > 0 {
         notes.push(format!(
-            "{} not written: they came too long before the first selected message of their \
-             connection; read from a file instead of a pipe, nothing is lost",
+            "{} not written: captured too long before the first selected message of their \
+             connection; save from a file instead of a pipe to keep all",
             were(facts.unsaved, "packet")
         ));
         failed = true;
@@ -86,8 +85,8 @@ pub(crate) fn notes(facts: &Facts<'_>) -> (Vec<String>, bool) {
     (notes, failed)
 }
 
-/// Names each link type that could not be decoded. That is a failure only when
-/// nothing could be.
+/// Reports each link type that could not be decoded. It is a failure only if no
+/// packet could be decoded.
 fn undecodable(summary: &Summary, notes: &mut Vec<String>) -> bool {
     let mut all = 0;
     for (link_type, count) in &summary.net.undecodable {
@@ -101,46 +100,42 @@ fn undecodable(summary: &Summary, notes: &mut Vec<String>) -> bool {
     all > 0 && all == summary.packets
 }
 
-/// Packets that may have held MQTT, and could not be looked into.
+/// Reports packets that may carry MQTT but were not decoded.
 fn unread(summary: &Summary, notes: &mut Vec<String>) {
     let net = &summary.net;
     let given_up = net.fragments.expired + net.fragments.evicted;
-    let mut say = |count: u64, what: &str, why: &str| {
+    let mut note = |count: u64, what: &str, why: &str| {
         if count > 0 {
             notes.push(format!("{} {why}", counted(count, what)));
         }
     };
-    say(net.cut, "packet", "cut by the snap length within a header");
-    say(
+    note(net.cut, "packet", "cut by the snap length within a header");
+    note(
         net.encrypted_frames,
         "802.11 frame",
-        "encrypted and not looked into",
+        "encrypted and not decoded",
     );
-    say(
-        net.too_deep,
-        "packet",
-        "with more tunnels within each other than are followed",
-    );
-    say(
+    note(net.too_deep, "packet", "with tunnels nested too deeply");
+    note(
         given_up,
         "IP datagram",
-        "given up, because fragments were missing or too many were waiting",
+        "dropped: fragments missing, or too many incomplete",
     );
-    say(net.wrong_checksums, "TCP segment", "with a wrong checksum");
-    say(net.mqtt_sn, "packet", "of MQTT-SN, which is not decoded");
-    say(
+    note(net.wrong_checksums, "TCP segment", "with a wrong checksum");
+    note(net.mqtt_sn, "packet", "of MQTT-SN, which is not decoded");
+    note(
         net.quic,
         "packet",
         "of QUIC on a port of MQTT, which is not decoded",
     );
-    say(
+    note(
         summary.http2_connections,
         "TCP connection",
         "of HTTP/2, which is not decoded",
     );
 }
 
-/// A capture without a line is a riddle: tell what was looked at.
+/// Explains why nothing was printed.
 fn nothing_found(facts: &Facts<'_>, summary: &Summary, notes: &mut Vec<String>) {
     if summary.packets == 0 {
         if facts.expression.is_some() {
@@ -148,12 +143,12 @@ fn nothing_found(facts: &Facts<'_>, summary: &Summary, notes: &mut Vec<String>) 
         }
     } else if summary.frames == 0 {
         notes.push(format!(
-            "no MQTT message in {}",
+            "no MQTT messages in {}",
             counted(summary.packets, "packet")
         ));
     } else if facts.selecting && facts.shown == 0 {
         notes.push(format!(
-            "none of {} was asked for",
+            "none of {} selected",
             counted(summary.frames, "message")
         ));
     }
@@ -161,14 +156,11 @@ fn nothing_found(facts: &Facts<'_>, summary: &Summary, notes: &mut Vec<String>) 
 
 fn totals(summary: &Summary) -> String {
     format!(
-        "{}, {}, {}, {} of a packet",
+        "{}, {}, {}, {}",
         counted(summary.packets, "packet"),
         counted(summary.frames, "message"),
         counted(summary.mqtt_connections, "MQTT connection"),
-        match summary.duplicates {
-            1 => "1 second copy".to_owned(),
-            n => format!("{n} second copies"),
-        }
+        counted(summary.duplicates, "duplicate packet")
     )
 }
 
@@ -185,7 +177,7 @@ mod tests {
         })
     }
 
-    fn said(facts: &Facts<'_>) -> String {
+    fn text(facts: &Facts<'_>) -> String {
         notes(facts).0.join("\n")
     }
 
@@ -230,12 +222,12 @@ mod tests {
             ..Facts::default()
         };
         assert_eq!(
-            said(&facts),
-            "2 802.11 frames encrypted and not looked into\n\
-             1 IP datagram given up, because fragments were missing or too many were waiting"
+            text(&facts),
+            "2 802.11 frames encrypted and not decoded\n\
+             1 IP datagram dropped: fragments missing, or too many incomplete"
         );
         facts.quiet = true;
-        assert_eq!(said(&facts), "");
+        assert_eq!(text(&facts), "");
     }
 
     #[test]
@@ -244,18 +236,18 @@ mod tests {
             summary: summary(10, 0),
             ..Facts::default()
         };
-        assert_eq!(said(&facts), "no MQTT message in 10 packets");
+        assert_eq!(text(&facts), "no MQTT messages in 10 packets");
         facts.summary = summary(10, 3);
         facts.selecting = true;
-        assert_eq!(said(&facts), "none of 3 messages was asked for");
+        assert_eq!(text(&facts), "none of 3 messages selected");
         facts.stopped = true;
-        assert_eq!(said(&facts), "");
-        // A capture without packets is a capture, and has no messages.
+        assert_eq!(text(&facts), "");
+        // A capture without packets is valid and has no messages.
         let facts = Facts {
             summary: summary(0, 0),
             ..Facts::default()
         };
-        assert_eq!(said(&facts), "");
+        assert_eq!(text(&facts), "");
     }
 
     #[test]
@@ -265,7 +257,7 @@ mod tests {
             hidden: 1,
             ..Facts::default()
         };
-        assert!(said(&facts).contains("try \"(tcp port 1883) or (vlan and (tcp port 1883))\""));
+        assert!(text(&facts).contains("try \"(tcp port 1883) or (vlan and (tcp port 1883))\""));
     }
 
     #[test]

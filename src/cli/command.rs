@@ -1,4 +1,4 @@
-//! What a command is: a name, its options, and what it does with them.
+//! The interface of a command: its name, its options, and how to run it.
 //!
 //! A command is a file with a struct of options that implements [`Command`],
 //! and an entry in [`COMMANDS`](super::commands::COMMANDS). Parsing, help, the
@@ -14,42 +14,40 @@ use super::surroundings::Surroundings;
 
 /// A command, implemented by the struct of its options.
 pub(crate) trait Command: Args + FromArgMatches {
-    /// The word that names it.
+    /// Name of the subcommand; empty for reading.
     const NAME: &'static str;
     /// One line of help.
     const ABOUT: &'static str;
-    /// What `--help` says first; [`Command::ABOUT`] if empty.
+    /// First paragraph of `--help`; [`Command::ABOUT`] if empty.
     const DESCRIPTION: &'static str = "";
-    /// How it is called, one line for each form.
+    /// Synopsis, one line for each form.
     const USAGE: &'static str;
-    /// Example command lines with a remark, for `--help` and the manual page.
+    /// Example command lines, each with a remark, for `--help` and the manual page.
     const EXAMPLES: &'static [(&'static str, &'static str)] = &[];
-    /// Options that `-h` shows, by their long name or letter; `--help` shows
-    /// all.
+    /// Options shown by `-h`, by long name or letter; `--help` shows all.
     const SHORT_HELP: &'static [&'static str];
-    /// Options that the settings file may set, by their long name. Nothing that
-    /// writes, runs or reads files of others belongs here: the file comes with
-    /// a repository.
+    /// Options that the settings file may set, by long name. The file comes with a
+    /// repository, so options that write files, run programs or read other files
+    /// are excluded.
     const SETTINGS: &'static [&'static str] = &[];
 
-    /// Carries out the command.
+    /// Runs the command.
     fn run(self, around: &Surroundings<'_>) -> Result<Exit, Stop>;
 }
 
-/// What the exit code says.
+/// Exit code of a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Exit {
     /// Done: 0.
     Success,
     /// `check` has findings at or above `--fail-on`: 1.
     Findings,
-    /// Something that was asked for could not be done or read: 2. What it was
-    /// has been reported.
+    /// Something requested could not be done or read: 2. It has been reported.
     Trouble,
 }
 
 impl Exit {
-    /// Success, if everything could be done.
+    /// Success if `done`, else trouble.
     pub(crate) fn success(done: bool) -> Self {
         match done {
             true => Self::Success,
@@ -68,7 +66,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A command in the table of all.
+/// A command in the table of commands.
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
     pub(crate) usage: &'static str,
@@ -106,13 +104,13 @@ impl Entry {
             .version(clap::crate_version!())
             .disable_version_flag(!self.name.is_empty())
             .disable_help_subcommand(true)
-            // An option given twice replaces the first, so that aliases and
-            // habits (`-n -nn`, `-s 0 -s 0`) never fail.
+            // An option given twice replaces the first, so that aliases and habits
+            // (`-n -nn`, `-s 0 -s 0`) never fail.
             .args_override_self(true)
             .after_long_help(self.examples_text())
     }
 
-    /// Carries out the command with these options.
+    /// Runs the command with these options.
     pub(crate) fn run(
         &self,
         matches: &ArgMatches,
@@ -136,7 +134,7 @@ impl Entry {
     }
 }
 
-/// All commands: the reading one, which has no name, and the others.
+/// All commands: reading, which has no name, and the others.
 #[derive(Clone, Copy)]
 pub(crate) struct Commands {
     pub(crate) read: &'static Entry,
@@ -161,7 +159,7 @@ impl Commands {
 }
 
 fn define<C: Command>(command: clap::Command) -> clap::Command {
-    // The groups' own comments describe structs, not the command.
+    // Doc comments of the option groups describe structs, not the command.
     let command = C::augment_args(command).about(C::ABOUT);
     match C::DESCRIPTION {
         "" => command.long_about(None),

@@ -1,5 +1,5 @@
-//! The table of commands. Parsing, help, the manual page and completions come
-//! from it.
+//! The table of commands, from which parsing, help, the manual page and shell
+//! completions are built.
 
 use super::check::CheckArgs;
 use super::command::{Commands, Entry};
@@ -59,10 +59,9 @@ mod tests {
 
     #[test]
     fn no_letter_differs_from_tcpdump() {
-        // The letters of tcpdump 4.99 with the same meaning here. A new letter
-        // has to be put in this list, and so to be thought about; -V is the
-        // one that differs (tcpdump: a file that lists captures), and -Y is
-        // tshark's.
+        // The letters of tcpdump 4.99 with the same meaning here. Add a new letter
+        // to this list only after checking tcpdump's. -V differs (in tcpdump: a file
+        // that lists captures), and -Y is tshark's.
         let same = "ABCDFGQSUWXZacdehilnpqrstvwxyz#";
         for command in definitions() {
             for arg in command.get_arguments() {
@@ -76,7 +75,7 @@ mod tests {
         }
     }
 
-    /// Options are found before it is known to which command they belong.
+    /// Options are parsed before the command they belong to is known.
     #[test]
     fn an_option_of_several_commands_takes_a_value_in_all_or_none() {
         let mut kinds = BTreeMap::new();

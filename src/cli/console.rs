@@ -10,8 +10,8 @@ pub(crate) fn complain(message: &str) {
     let _ = writeln!(io::stderr().lock(), "mqttdump: {text}");
 }
 
-/// A message that may hold file names, with each line escaped. A job log would
-/// take a line that begins with `::` for a command: such a line is not begun.
+/// Escapes each line of a message that may hold file names. A line that starts
+/// with `::` is a command in GitHub's job logs, so such a line is indented.
 pub(crate) fn harmless(message: &str) -> String {
     let mut text = String::with_capacity(message.len());
     for (at, line) in message.split('\n').enumerate() {
@@ -26,8 +26,8 @@ pub(crate) fn harmless(message: &str) -> String {
     text
 }
 
-/// A message without what only Rust's programmers can read: the number that
-/// `std::io::Error` puts after the text of the system.
+/// Removes the error number that `std::io::Error` appends to the text of the
+/// system.
 pub(crate) fn plain(message: &str) -> String {
     let mut text = String::with_capacity(message.len());
     let mut rest = message;

@@ -1,20 +1,20 @@
-//! What a live capture has lost, and the sentences about it.
+//! Counts of packets lost in a live capture, and their messages.
 
 use super::console::{complain, counted};
 
 /// Packets that were not captured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counts {
-    /// For want of room in the kernel.
+    /// Because the kernel's buffer was full.
     pub(crate) dropped: u64,
     /// By the interface or its driver.
     pub(crate) dropped_by_interface: u64,
 }
 
 impl Counts {
-    /// At the end, as tcpdump does: so many packets were captured, so many
-    /// messages `done` with them.
-    pub(crate) fn say(&self, captured: u64, messages: u64, done: &str) {
+    /// Reports at the end, as tcpdump does, the captured packets, the messages
+    /// `done` with, and the losses.
+    pub(crate) fn report(&self, captured: u64, messages: u64, done: &str) {
         for (count, what, how) in [
             (captured, "packet", "captured"),
             (messages, "message", done),
@@ -25,7 +25,7 @@ impl Counts {
         }
     }
 
-    /// In between, as tcpdump does on SIGUSR1.
+    /// One line while the capture runs, as tcpdump prints on SIGUSR1.
     pub(crate) fn in_short(&self, captured: u64) -> String {
         format!(
             "{} captured, {} dropped by kernel, {} dropped by interface",

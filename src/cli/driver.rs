@@ -1,17 +1,17 @@
-//! The one loop: packets in, facts to a command, packets to files.
+//! The main loop: packets in, facts to a command, packets to files.
 //!
 //! ```text
 //! captures ─item→ gate ─packet→ Facts ─Fact→ sink of the Job ─settle→ lines
 //!                   │                     └→ metrics
-//!                   └─────packet──→ saver ←── which connections
+//!                   └─────packet──→ saver ←── selected connections
 //! ```
 //! A command is a [`Job`]: a sink of facts, and what is written between packets.
-//! Everything else is the same for all of them and is done here: opening, the
-//! BPF expression, keys, privileges, intervals, what was lost, progress, signals
-//! and saving.
+//! Everything else is common to all commands and done here: opening, the BPF
+//! expression, keys, privileges, intervals, lost packets, progress, signals and
+//! saving.
 //!
-//! Trouble with the input does not end the reading: everything readable is
-//! shown, then the messages come.
+//! Damaged input does not end the run: everything readable is processed, then
+//! the errors are reported.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ use super::keylog::{self, KeyLogFile};
 use super::progress::Progress;
 use super::reading::Reading;
 use super::save::{Connections, Save, Saved, Saver, Series, Wanted, is_same, now};
-use super::signals::Patience;
+use super::signals::Interrupt;
 use super::source::{self, Opened, Source};
 use super::stop::Stop;
 use super::unmatched;
@@ -40,23 +40,23 @@ use super::watch::{Interval, Watch};
 
 /// What a command does with one capture.
 pub(crate) trait Job {
-    /// What takes the facts.
+    /// The sink of the facts.
     type Sink: Sink;
 
-    /// What takes the facts.
+    /// The sink of the facts.
     fn sink(&mut self) -> &mut Self::Sink;
 
-    /// How facts are gathered.
+    /// Options of the facts stage.
     fn options(&self) -> facts::Options {
         facts::Options::default()
     }
 
-    /// Whether it looks at facts at all; `false` when packets are only copied.
+    /// Whether facts are needed at all; `false` if packets are only copied.
     fn needs_facts(&self) -> bool {
         true
     }
 
-    /// Which connections are saved, and where; `None` without `-w`.
+    /// Where packets are saved, and of which connections; `None` without `-w`.
     fn saving(&self) -> Option<(&Save, Select)> {
         None
     }
@@ -72,17 +72,17 @@ pub(crate) trait Job {
         Ok(())
     }
 
-    /// The next facts come from this packet; from none, if `None`.
+    /// The following facts come from this packet; `None` at the end.
     fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
         let _ = packet;
     }
 
-    /// Between two packets: writes what it is time to write.
+    /// Called between two packets: writes output that is due.
     fn settle(&mut self) -> Result<(), Stop> {
         Ok(())
     }
 
-    /// Writes everything: nothing may come for a while.
+    /// Writes all output, before a wait for input.
     fn flush(&mut self) -> Result<(), Stop> {
         Ok(())
     }
@@ -93,7 +93,7 @@ pub(crate) trait Job {
         Ok(())
     }
 
-    /// That many packets were lost to the capture.
+    /// Packets were lost by the capture.
     fn dropped(&mut self, packets: u64) {
         let _ = packets;
     }
@@ -103,19 +103,19 @@ pub(crate) trait Job {
         None
     }
 
-    /// Something is wrong with the input. Returns whether that is accepted.
+    /// The input is damaged. Returns whether the job accepts that.
     fn trouble(&mut self, trouble: &Trouble) -> bool {
         complain(&trouble.message);
         false
     }
 
-    /// Whether it wants no more.
+    /// Whether the job needs no more packets.
     fn is_done(&self) -> bool {
         false
     }
 
-    /// Whether lines or packets go to standard output, so that reading ends when
-    /// its reader has gone.
+    /// Whether it writes to standard output, so that reading ends when the reader
+    /// is gone.
     fn writes_to_stdout(&self) -> bool {
         true
     }
@@ -132,35 +132,35 @@ pub(crate) enum Select {
     Exchanges,
 }
 
-/// Something wrong with the input.
+/// An error in the input.
 #[derive(Debug)]
 pub(crate) struct Trouble {
     /// What is wrong, and where.
     pub(crate) message: String,
-    /// The file ends within a packet.
+    /// The file ends in the middle of a packet.
     pub(crate) is_truncation: bool,
 }
 
-/// What reading one capture came to.
+/// Result of reading one capture.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// Everything could be opened and read, but for what the job accepts.
+    /// Everything could be opened and read, except what the job accepts.
     pub(crate) whole: bool,
     /// At least one part could be opened.
     pub(crate) opened: bool,
-    /// What was read, if facts were needed.
+    /// Counts of the engine, if facts were needed.
     pub(crate) summary: Option<Summary>,
     /// What was evicted because a table was full.
     pub(crate) evicted: GivenUp,
-    /// Reading stopped before the end, as asked for.
+    /// Reading stopped before the end, as requested.
     pub(crate) stopped: bool,
     /// Packets that matched the BPF expression.
     pub(crate) passed: u64,
-    /// Packets that it dropped, although what is inside them matches.
+    /// Packets that did not match it, although the IP packet inside them does.
     pub(crate) hidden: u64,
-    /// Packets that should have been saved and could not be held.
+    /// Packets of selected connections that were dropped before they were saved.
     pub(crate) unsaved: u64,
-    /// What the live capture lost.
+    /// Losses of the live capture.
     pub(crate) counts: Option<Counts>,
 }
 
@@ -176,12 +176,12 @@ pub(crate) struct Driver<'a> {
     reading: &'a Reading,
     watch: Watch,
     progress: Progress,
-    /// Criteria that select nothing; `None` when that is accepted.
+    /// Criteria that selected nothing so far; `None` if that is accepted.
     unmatched: Option<Unmatched>,
 }
 
 impl<'a> Driver<'a> {
-    /// Binds the address of `--listen`; nothing is opened yet.
+    /// Binds the address of `--listen`. Opens nothing else.
     pub(crate) fn new(reading: &'a Reading) -> Result<Self, Stop> {
         Ok(Self {
             reading,
@@ -194,7 +194,7 @@ impl<'a> Driver<'a> {
         })
     }
 
-    /// All captures were read. Returns whether every criterion of the selection
+    /// Call after all captures. Returns whether every criterion of the selection
     /// selected something; each that did not is reported.
     pub(crate) fn finish(self) -> bool {
         let messages = self.unmatched.as_ref().map(unmatched::messages);
@@ -203,7 +203,7 @@ impl<'a> Driver<'a> {
         messages.is_empty()
     }
 
-    /// Reads a capture and gives the job what it asks for.
+    /// Reads a capture and passes its facts to the job.
     pub(crate) fn read<J: Job>(&mut self, source: &Source, job: &mut J) -> Result<Outcome, Stop> {
         let mut opened = source.open()?;
         let mut outcome = Outcome {
@@ -222,13 +222,13 @@ impl<'a> Driver<'a> {
         }
         let mut gate = self.gate(&opened)?;
         let keys = self.reading.keys.open()?;
-        // Last, for it leaves a file behind.
+        // Last, because it creates a file.
         let (saver, later) = saver(job, source, &opened.captures)?;
         let saves = saver.is_some();
-        let patience = match &saver {
+        let interrupt = match &saver {
             Some(_) if !source.is_endless() => {
                 let files = opened.captures.iter().all(|it| it.size().is_some());
-                Some(Patience::new(files)?)
+                Some(Interrupt::new(files)?)
             }
             _ => None,
         };
@@ -241,7 +241,7 @@ impl<'a> Driver<'a> {
         let mut merge = Merge::new(std::mem::take(&mut opened.captures));
         let besides = (&mut self.watch, &mut self.unmatched);
         let mut pass = Pass::new(self.reading, keys, saver, job, besides);
-        pass.patience = patience;
+        pass.interrupt = interrupt;
         pass.endless = source.is_endless();
         let mut failure = None;
         let errors = pass
@@ -252,7 +252,7 @@ impl<'a> Driver<'a> {
             });
         outcome.stopped = pass.is_done() || gate.is_closed();
         if outcome.stopped || source.is_growing() {
-            // What was not read may have matched.
+            // The unread rest may have matched.
             *pass.unmatched = None;
         }
         pass.work();
@@ -264,8 +264,7 @@ impl<'a> Driver<'a> {
             .facts
             .as_ref()
             .map_or_else(GivenUp::default, Facts::given_up);
-        // A reader who has gone, or a full disk where the lines go, does not keep
-        // the saved file from being completed.
+        // Finish the saved file even if writing to standard output failed.
         let saved = match pass.saver.take().map(Saver::finish).transpose() {
             Ok(saved) => saved.unwrap_or_default(),
             Err(error) => return Err(failure.unwrap_or(error.into())),
@@ -301,8 +300,8 @@ impl<'a> Driver<'a> {
         Ok(outcome)
     }
 
-    /// Reads the files again and writes the connections that are wanted. Its
-    /// errors are those of the first reading again.
+    /// Reads the files a second time and writes the selected connections. Errors in
+    /// the input have been reported by the first reading.
     fn save_selected(
         &mut self,
         source: &Source,
@@ -313,7 +312,7 @@ impl<'a> Driver<'a> {
         let mut gate = self.gate(&opened)?;
         let keys = self.reading.keys.open()?;
         let (mut watch, mut unmatched) = (Watch::default(), None);
-        let saver = Saver::again(wanted, series);
+        let saver = Saver::second_pass(wanted, series);
         let mut job = Renumber(());
         let besides = (&mut watch, &mut unmatched);
         let mut pass = Pass::new(self.reading, keys, Some(saver), &mut job, besides);
@@ -336,8 +335,8 @@ impl<'a> Driver<'a> {
     }
 }
 
-/// Numbers the connections as the first reading did, so it has to know all that
-/// the first knew: keys too, for what they open decides what is followed.
+/// Numbers the connections as in the first reading. It needs the same input,
+/// keys included, because decrypted content decides which connections are kept.
 struct Renumber(());
 
 impl Job for Renumber {
@@ -348,9 +347,9 @@ impl Job for Renumber {
     }
 }
 
-/// One reading of a capture.
+/// State of reading one capture.
 struct Pass<'a, J: Job> {
-    /// `None` when packets are only copied.
+    /// `None` if packets are only copied.
     facts: Option<Facts>,
     keys: KeyLogFile,
     job: &'a mut J,
@@ -358,18 +357,18 @@ struct Pass<'a, J: Job> {
     watch: &'a mut Watch,
     unmatched: &'a mut Option<Unmatched>,
     clock: Clock,
-    /// The capture has not ended: capture time is kept.
+    /// The capture is still growing: capture time has to be tracked.
     growing: bool,
-    /// What is overdue is reported when its time is up.
+    /// Overdue answers are reported when their time is up, not at the end.
     live: bool,
-    /// What to do at a signal, where the source does not know.
-    patience: Option<Patience>,
+    /// Signal handling, unless the source handles signals itself.
+    interrupt: Option<Interrupt>,
     /// The source has no end.
     endless: bool,
 }
 
-/// After so long without a packet the engine declares gaps.
-const PAUSE: Duration = Duration::from_millis(limits::HOLE_MILLIS + 50);
+/// After this time without a packet, the engine declares gaps.
+const PAUSE: Duration = Duration::from_millis(limits::GAP_MILLIS + 50);
 
 impl<'a, J: Job> Pass<'a, J> {
     fn new(
@@ -397,13 +396,13 @@ impl<'a, J: Job> Pass<'a, J> {
             clock: Clock::default(),
             growing: reading.watch.endless,
             live: options.live,
-            patience: None,
+            interrupt: None,
             endless: false,
         }
     }
 
-    /// Reads until the end, or until the gate or the job has enough. Returns
-    /// what is wrong with the input.
+    /// Reads to the end, or until the gate or the job is done. Returns the errors in
+    /// the input.
     fn read(
         &mut self,
         merge: &mut Merge,
@@ -442,8 +441,8 @@ impl<'a, J: Job> Pass<'a, J> {
         Ok(errors)
     }
 
-    /// Now and then while a source grows, with or without packets: reports the
-    /// counts if a signal asked for them, and notices when the reader leaves.
+    /// Called regularly while a source grows, with or without packets: prints the
+    /// counts after SIGUSR1, and checks that the reader is still there.
     fn look_around(&self, opened: &Opened, captured: u64) -> Result<(), Stop> {
         if opened.wants_counts()
             && let Some(counts) = opened.counts()
@@ -462,15 +461,15 @@ impl<'a, J: Job> Pass<'a, J> {
         }
     }
 
-    /// There is something to finish from now on.
+    /// From now on there is unsaved work.
     #[inline]
     fn work(&self) {
-        if let Some(patience) = &self.patience {
-            patience.work();
+        if let Some(interrupt) = &self.interrupt {
+            interrupt.work();
         }
     }
 
-    /// The input has nothing more to read at the moment.
+    /// No input is available at the moment: the next read may block.
     fn before_waiting(&mut self) -> Result<(), Stop> {
         self.read_keys();
         self.settle(true)?;
@@ -478,13 +477,13 @@ impl<'a, J: Job> Pass<'a, J> {
         if let Some(saver) = &mut self.saver {
             saver.flush()?;
         }
-        if let Some(patience) = &self.patience {
-            patience.wait();
+        if let Some(interrupt) = &self.interrupt {
+            interrupt.wait();
         }
         Ok(())
     }
 
-    /// Something that is not a packet.
+    /// A block that is not a packet.
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
         self.work();
         if let Some(facts) = &mut self.facts {
@@ -496,7 +495,7 @@ impl<'a, J: Job> Pass<'a, J> {
         Ok(())
     }
 
-    /// A packet that the gate let through.
+    /// A packet that passed the gate.
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Stop> {
         self.work();
         if let Some(saver) = &mut self.saver {
@@ -525,7 +524,7 @@ impl<'a, J: Job> Pass<'a, J> {
         self.settle(false)
     }
 
-    /// Capture time has come to `now` without packets: see [`Item::Tick`].
+    /// Capture time has reached `now` without packets: see [`Item::Tick`].
     fn tick(&mut self, now: Timestamp) -> Result<(), Stop> {
         self.job.before(None);
         self.read_keys();
@@ -545,7 +544,7 @@ impl<'a, J: Job> Pass<'a, J> {
         self.before_waiting()
     }
 
-    /// Packets were lost to the capture.
+    /// The capture lost packets.
     fn dropped(&mut self, dropped: &Dropped) -> Result<(), Stop> {
         self.job.dropped(dropped.packets);
         if let Some(facts) = &mut self.facts {
@@ -555,7 +554,7 @@ impl<'a, J: Job> Pass<'a, J> {
         self.settle(false)
     }
 
-    /// Capture time moves, and nothing later was looked at.
+    /// Advances capture time.
     fn pass_time(&mut self, before: Option<Timestamp>, now: Timestamp) -> Result<(), Stop> {
         let Some(facts) = &mut self.facts else {
             return Ok(());
@@ -565,8 +564,8 @@ impl<'a, J: Job> Pass<'a, J> {
             && self.live
             && now.since(before) > PAUSE
         {
-            // A gap before a pause is known before the pause counts against
-            // anyone.
+            // Declare gaps before the pause counts as silence of an
+            // endpoint.
             facts.tick(before.after(PAUSE), sinks);
         }
         if let Some(interval) = sinks.1.time(now) {
@@ -578,7 +577,7 @@ impl<'a, J: Job> Pass<'a, J> {
         Ok(())
     }
 
-    /// After something was looked at.
+    /// Called after each item.
     #[inline]
     fn settle(&mut self, at_once: bool) -> Result<(), Stop> {
         if let Some(facts) = &mut self.facts
@@ -599,7 +598,7 @@ impl<'a, J: Job> Pass<'a, J> {
         self.job.settle()
     }
 
-    /// The capture has ended, or enough of it was read.
+    /// The capture has ended, or the gate or the job is done.
     fn finish(&mut self) -> Result<(), Stop> {
         self.job.before(None);
         if let Some(facts) = &mut self.facts {
@@ -615,7 +614,7 @@ impl<'a, J: Job> Pass<'a, J> {
         self.job.flush()
     }
 
-    /// Tells the saver which connections are wanted.
+    /// Passes selected and closed connections to the saver.
     fn pass_connections(&mut self) -> Result<(), Stop> {
         if let Some(saver) = &mut self.saver
             && let Some(connections) = self.job.connections()
@@ -639,12 +638,12 @@ impl<'a, J: Job> Pass<'a, J> {
         let Some(saver) = &self.saver else {
             return self.job.is_done();
         };
-        // Without lines, saving is all there was to do.
+        // Without output, a saver that cannot save leaves nothing to do.
         let hopeless = self.endless && self.facts.is_none() && saver.is_hopeless();
         self.job.is_done()
             || saver.is_over()
             || hopeless
-            || self.patience.as_ref().is_some_and(Patience::is_over)
+            || self.interrupt.as_ref().is_some_and(Interrupt::is_over)
     }
 }
 
@@ -657,7 +656,7 @@ impl From<&capture::Error> for Trouble {
     }
 }
 
-/// As tcpdump does.
+/// Reports the opened file, as tcpdump does.
 fn report_opened(capture: &Capture) {
     let name = capture.name();
     match capture.interface() {
@@ -669,7 +668,7 @@ fn report_opened(capture: &Capture) {
     }
 }
 
-/// What saves while a capture is read, and the files that a second reading
+/// The saver for the first reading, and the files that a second reading
 /// writes.
 fn saver(
     job: &impl Job,
@@ -698,8 +697,7 @@ fn saver(
     })
 }
 
-/// Creates the first file of `-w`, unless that would destroy what is to be
-/// read.
+/// Creates the first file of `-w`, unless it would overwrite an input file.
 fn series(save: &Save, source: &Source, captures: &[Capture]) -> Result<Series, Stop> {
     if let Some(read) = source.paths().iter().find(|it| is_same(it, &save.path)) {
         return Err(Stop::Failed(format!(
@@ -711,14 +709,14 @@ fn series(save: &Save, source: &Source, captures: &[Capture]) -> Result<Series, 
     let mut file = capture::Plan::new(&save.path, captures);
     file.look_ahead(source.paths());
     file.flush = save.packet_buffered;
-    // The packets of a file tell when it was captured.
+    // For files, the first packet sets the start time.
     let start = source.is_live().then(now);
     let sources = (source.paths(), source.is_files());
     Ok(Series::open(save, file, sources, start)?)
 }
 
-/// Gives up what rights there are; what has to be written later will be written
-/// without them.
+/// Drops privileges, after checking that later writes are possible without
+/// them.
 fn begin(
     (source, opened): (&Source, &Opened),
     job: &mut impl Job,
@@ -726,13 +724,13 @@ fn begin(
     watch: &mut Watch,
 ) -> Result<(), Stop> {
     #[cfg(feature = "live")]
-    if let (Some(path), Some(heir)) = (saver.and_then(Saver::path), opened.heir()) {
-        heir.bequeath(path)?;
+    if let (Some(path), Some(target_user)) = (saver.and_then(Saver::path), opened.target_user()) {
+        target_user.give_file(path)?;
     }
     opened.begin(|| {
         job.may_begin()?;
         match saver {
-            Some(saver) if source.is_live() => saver.may_go_on(),
+            Some(saver) if source.is_live() => saver.may_continue(),
             _ => Ok(()),
         }
     })?;

@@ -14,20 +14,23 @@ use super::surroundings::Surroundings;
 /// Options of `explain`.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ExplainArgs {
-    /// A rule, or a statement of the specification such as MQTT-3.3.1-2;
-    /// without it, all rules are listed
+    /// A rule, or a statement of the specification such as MQTT-3.3.1-2; if omitted,
+    /// all rules are listed
     #[arg(value_name = "RULE", help_heading = "Input")]
     rule: Option<String>,
 }
 
 impl Command for ExplainArgs {
     const NAME: &'static str = "explain";
-    const ABOUT: &'static str = "Explain a rule: what it says, why it matters, examples";
+    const ABOUT: &'static str = "Explain a rule: requirement, reason, examples";
     const USAGE: &'static str = "mqttdump explain [RULE]";
     const EXAMPLES: &'static [(&'static str, &'static str)] = &[
         ("mqttdump explain", "list the rules"),
         ("mqttdump explain id-in-use", "a rule by its name"),
-        ("mqttdump explain MQTT-3.3.1-2", "what checks a statement"),
+        (
+            "mqttdump explain MQTT-3.3.1-2",
+            "the rules that check a statement",
+        ),
     ];
     const SHORT_HELP: &'static [&'static str] = &[];
 
@@ -58,7 +61,7 @@ fn list() -> String {
     RULES.iter().map(line).collect()
 }
 
-/// By its id, or by a statement such as `MQTT-3.3.1-2`.
+/// The rules with this id, or for a statement such as `MQTT-3.3.1-2`.
 fn find(id: &str) -> Vec<&'static Rule> {
     if let Some(rule) = rules::find(id) {
         return vec![rule];
@@ -71,7 +74,7 @@ fn find(id: &str) -> Vec<&'static Rule> {
     RULES.iter().filter(covers).copied().collect()
 }
 
-/// The message about a rule that does not exist.
+/// The error message for an unknown rule.
 pub(crate) fn unknown(id: &str) -> String {
     let parts = RULES.iter().filter(|rule| rule.id.contains(id));
     let mut near: Vec<_> = parts.map(|rule| rule.id).take(8).collect();

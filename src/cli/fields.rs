@@ -11,7 +11,7 @@ use super::surroundings::Surroundings;
 /// Options of `fields`.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct FieldsArgs {
-    /// List only fields whose name or description holds this word
+    /// List only fields whose name or description contains this word
     #[arg(value_name = "WORD", help_heading = "Input")]
     word: Option<String>,
 }
@@ -22,10 +22,7 @@ impl Command for FieldsArgs {
     const USAGE: &'static str = "mqttdump fields [WORD]";
     const EXAMPLES: &'static [(&'static str, &'static str)] = &[
         ("mqttdump fields", "list the fields"),
-        (
-            "mqttdump fields reason",
-            "those that have to do with reasons",
-        ),
+        ("mqttdump fields reason", "fields about reasons"),
     ];
     const SHORT_HELP: &'static [&'static str] = &[];
 

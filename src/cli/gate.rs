@@ -1,10 +1,10 @@
-//! Which captured packets are read at all: the BPF expression, `--from`, `--to`
-//! and `-c`.
+//! Which captured packets are read: the BPF expression, `--from`, `--to` and
+//! `-c`.
 //!
-//! A BPF expression looks at fixed places, so `tcp port 1883` does not see the
-//! TCP header behind a VLAN tag or in a tunnel, and tcpdump's users lose such
-//! packets without a word. Here they are counted: a packet that was dropped,
-//! although the IP packet inside it matches.
+//! A BPF expression looks at fixed offsets, so `tcp port 1883` does not match a
+//! TCP header behind a VLAN tag or in a tunnel. tcpdump drops such packets
+//! silently. Here they are counted: packets that do not match, although the IP
+//! packet inside them does.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,24 +16,24 @@ use mqttdump::packet::{CapturedPacket, LinkType};
 use super::bounded;
 use super::range::Range;
 
-/// Lets packets through, or not.
+/// Filters captured packets.
 #[derive(Debug)]
 pub(crate) struct Gate {
     filter: Option<Filter>,
     range: Range,
-    /// How many more packets to let through.
+    /// How many more packets may pass; `None` for no limit.
     left: Option<u64>,
-    /// Packets that were let through.
+    /// Packets that passed.
     pub(crate) passed: u64,
-    /// Packets that were dropped, although what is inside them matches.
+    /// Packets that did not match, although the IP packet inside them does.
     pub(crate) hidden: u64,
-    /// Link types for which the expression makes no sense.
+    /// Link types for which the expression does not compile.
     pub(crate) refused: Vec<FilterError>,
 }
 
 impl Gate {
-    /// `text` is the expression in full; `link_types` are those that are known
-    /// before the first packet.
+    /// `text` is the complete expression; `link_types` are those known before the
+    /// first packet.
     pub(crate) fn new(
         text: Option<&str>,
         range: Range,
@@ -50,7 +50,7 @@ impl Gate {
         })
     }
 
-    /// Whether to read a packet.
+    /// Whether the packet passes.
     pub(crate) fn passes(&mut self, packet: &CapturedPacket<'_>) -> bool {
         if !self.range.contains(packet.time) {
             return false;
@@ -76,13 +76,13 @@ impl Gate {
         true
     }
 
-    /// Whether enough packets have passed.
+    /// Whether the limit of `-c` is reached.
     pub(crate) fn is_closed(&self) -> bool {
         self.left == Some(0)
     }
 }
 
-/// A BPF expression, or where it is written.
+/// A BPF expression, or the file that contains it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Expression {
     /// None: every packet.
@@ -94,7 +94,7 @@ pub(crate) enum Expression {
 }
 
 impl Expression {
-    /// The expression in full; `None` for every packet.
+    /// The complete expression; `None` for every packet.
     pub(crate) fn text(&self) -> Result<Option<String>, String> {
         let text = match self {
             Self::All => return Ok(None),
@@ -105,7 +105,7 @@ impl Expression {
     }
 }
 
-/// Longer than this is no expression: libpcap refuses much shorter ones.
+/// Maximum size of an expression; libpcap refuses much shorter ones.
 const MOST_BYTES: u64 = 1 << 20;
 
 fn read(path: &Path) -> Result<String, String> {
@@ -116,7 +116,7 @@ fn read(path: &Path) -> Result<String, String> {
     read.map_err(|error| format!("-F {}: {error}", path.display()))
 }
 
-/// Whether a word is one that BPF expressions begin or go on with.
+/// Whether a BPF expression may contain this keyword.
 pub(crate) fn is_bpf_word(word: &str) -> bool {
     const WORDS: [&str; 22] = [
         "host",
@@ -145,7 +145,7 @@ pub(crate) fn is_bpf_word(word: &str) -> bool {
     is_primitive(word) || WORDS.contains(&word)
 }
 
-/// Whether a word is a whole BPF expression.
+/// Whether a word alone is a complete BPF expression.
 pub(crate) fn is_primitive(word: &str) -> bool {
     const PRIMITIVES: [&str; 14] = [
         "ip", "ip6", "arp", "rarp", "tcp", "udp", "icmp", "icmp6", "igmp", "sctp", "vlan", "mpls",
@@ -154,7 +154,7 @@ pub(crate) fn is_primitive(word: &str) -> bool {
     PRIMITIVES.contains(&word)
 }
 
-/// As in tcpdump, `#` starts a comment that ends with its line.
+/// Removes comments: as in tcpdump, `#` starts one that ends with its line.
 fn without_comments(text: &str) -> String {
     let lines = text.lines().map(|line| {
         line.split_once('#')

@@ -1,8 +1,8 @@
-//! `-h`, which fits a screen, and `--help`, which has everything.
+//! `-h`, which fits a screen, and `--help`, which lists everything.
 
 use super::command::{Commands, Entry};
 
-/// Everything about a command.
+/// The text of `--help`.
 pub(crate) fn long(commands: &Commands, entry: &Entry) -> String {
     definition(commands, entry)
         .render_long_help()
@@ -10,7 +10,8 @@ pub(crate) fn long(commands: &Commands, entry: &Entry) -> String {
         .to_string()
 }
 
-/// What is needed most, in one list, and where the rest is.
+/// The text of `-h`: the most used options in one list, and a pointer to the
+/// rest.
 pub(crate) fn short(commands: &Commands, entry: &Entry) -> String {
     let name = match entry.name {
         "" => "mqttdump".to_owned(),
@@ -41,7 +42,7 @@ pub(crate) fn short(commands: &Commands, entry: &Entry) -> String {
     command.render_help().ansi().to_string()
 }
 
-/// The first clause of an option's help: enough to find it.
+/// The first clause of an option's help.
 fn first_clause(help: &str) -> String {
     let ends = ["; ", ": ", ". ", " ["];
     let end = ends.iter().filter_map(|end| help.find(end)).min();

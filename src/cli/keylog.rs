@@ -1,5 +1,5 @@
-//! Keys to TLS: the file of `--tls-keylog` or `SSLKEYLOGFILE`, which may grow
-//! while it is read, and what a pcapng file has of them.
+//! TLS keys: the file of `--tls-keylog` or `SSLKEYLOGFILE`, which may grow while
+//! it is read, and the secrets in pcapng files.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -8,18 +8,19 @@ use std::path::{Path, PathBuf};
 use mqttdump::capture::Block;
 use mqttdump::facts::Facts;
 
-/// What browsers, curl and OpenSSL's programs write to.
+/// Environment variable that names the file to which browsers, curl and OpenSSL's
+/// programs write keys.
 const VARIABLE: &str = "SSLKEYLOGFILE";
-/// Kind of a pcapng secrets block: a TLS key log.
+/// Type of a pcapng Decryption Secrets Block that holds a TLS key log.
 const TLS_KEY_LOG: u32 = 0x544c_534b;
-/// Bytes that are read at once.
+/// Bytes per read.
 const CHUNK: usize = 4096;
 
-/// Where keys are to be had.
+/// Where keys come from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeyLogPlan {
     path: Option<PathBuf>,
-    /// It was not typed: it need not be there.
+    /// The file was not typed, so it may be missing.
     from_environment: bool,
 }
 
@@ -34,22 +35,22 @@ impl KeyLogPlan {
         }
     }
 
-    /// Whether there are keys, or may be.
+    /// Whether a file is given.
     pub(crate) fn is_given(&self) -> bool {
         self.path.is_some()
     }
 
-    /// Opens the file. It has to be one: reading a pipe, or only opening it, may
-    /// wait for ever, while packets pass unread.
+    /// Opens the file. It has to be a regular file: opening or reading a pipe may
+    /// block, while packets are not read.
     pub(crate) fn open(&self) -> Result<KeyLogFile, String> {
         let Some(path) = &self.path else {
             return Ok(KeyLogFile::default());
         };
         let opened = match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => File::open(path),
-            // Programs are told so to write none: SSLKEYLOGFILE=/dev/null.
+            // SSLKEYLOGFILE=/dev/null is the usual way to disable logging.
             Ok(_) if self.from_environment => return Ok(KeyLogFile::default()),
-            Ok(_) => return Err(self.told(path, NO_FILE)),
+            Ok(_) => return Err(self.error(path, NO_FILE)),
             Err(error) => Err(error),
         };
         match opened {
@@ -57,11 +58,11 @@ impl KeyLogPlan {
             Err(error) if self.from_environment && error.kind() == ErrorKind::NotFound => {
                 Ok(KeyLogFile::default())
             }
-            Err(error) => Err(self.told(path, &format!("cannot read: {error}"))),
+            Err(error) => Err(self.error(path, &format!("cannot read: {error}"))),
         }
     }
 
-    fn told(&self, path: &Path, why: &str) -> String {
+    fn error(&self, path: &Path, why: &str) -> String {
         let option = match self.from_environment {
             true => VARIABLE,
             false => "--tls-keylog",
@@ -70,8 +71,8 @@ impl KeyLogPlan {
     }
 }
 
-const NO_FILE: &str = "is no regular file; write what a pipe brings to one, \
-     which is read on while it grows";
+const NO_FILE: &str = "is not a regular file; write the pipe's data to a file, \
+     which is read while it grows";
 
 /// A key log that may grow.
 #[derive(Debug, Default)]
@@ -80,7 +81,7 @@ pub(crate) struct KeyLogFile {
 }
 
 impl KeyLogFile {
-    /// Reads what has come to it.
+    /// Reads the bytes added since the last call.
     pub(crate) fn read_on(&mut self, facts: &mut Facts) {
         let Some(file) = &mut self.file else { return };
         let mut chunk = [0; CHUNK];
@@ -89,7 +90,7 @@ impl KeyLogFile {
                 Ok(0) => return,
                 Ok(there) => facts.secrets(chunk.get(..there).unwrap_or_default()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // What was read is of use all the same.
+                // Keys read before the error stay in use.
                 Err(_) => {
                     self.file = None;
                     return;
@@ -99,14 +100,14 @@ impl KeyLogFile {
     }
 }
 
-/// Takes the keys that a pcapng file has.
+/// Reads the keys in a pcapng file.
 pub(crate) fn from_block(block: &Block<'_>, facts: &mut Facts) {
     facts.expect_secrets();
     if let Block::Secrets { kind, data, .. } = block
         && *kind == TLS_KEY_LOG
     {
         facts.secrets(data);
-        // A block ends what it has, whether or not its last line does.
+        // The last line of a block may lack its newline.
         facts.secrets(b"\n");
     }
 }

@@ -1,17 +1,17 @@
-//! `--listen`: figures for Prometheus over HTTP, at `/metrics`.
+//! `--listen`: metrics for Prometheus over HTTP, at `/metrics`.
 //!
 //! ```text
 //! bind ─→ open the interface ─→ become another user ─→ serve ─→ read
 //! ```
 //!
-//! The address is bound first, as whoever we are, so that a port below 1024 can
-//! be asked for. The thread that answers starts after privileges were dropped:
-//! capabilities belong to threads, and one that is there before keeps them.
+//! The address is bound first, with the caller's privileges, so that a port below
+//! 1024 is possible. The thread that answers starts after privileges were
+//! dropped: capabilities belong to threads, and an existing thread would keep
+//! them.
 //!
-//! Nothing a scraper sends ends or slows the capture: a request is a GET of at
-//! most 8 KiB within five seconds, at most eight are answered at once, and what
-//! comes beyond that is closed unanswered. The address is this machine's own,
-//! unless another is typed.
+//! Requests cannot end or slow down the capture: a request is a GET of at most
+//! 8 KiB within five seconds, at most eight are answered at once, and further
+//! connections are closed without an answer. The default address is 127.0.0.1.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -21,18 +21,18 @@ use std::time::{Duration, Instant};
 
 use mqttdump::metrics::Exposition;
 
-/// Requests that are answered at once.
+/// Maximum number of requests answered at once.
 const MOST_CONNECTIONS: usize = 8;
-/// Bytes of a request, headers included.
+/// Maximum size of a request, headers included.
 const MOST_BYTES: usize = 8 << 10;
-/// Headers of a request.
+/// Maximum number of headers in a request.
 const MOST_HEADERS: usize = 64;
-/// How long a request may take to arrive, and its answer to leave.
+/// Time limit for a request to arrive and for its answer to leave.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two attempts to accept when there are no file descriptors.
+/// Delay before accept is retried when there are no file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// An address that is bound, and not served yet.
+/// A bound address.
 #[derive(Debug)]
 pub(crate) struct Listener(TcpListener);
 
@@ -43,7 +43,7 @@ impl Listener {
             .map_err(|error| format!("--listen {address}: {error}"))
     }
 
-    /// Answers until the program ends; returns the address.
+    /// Answers requests until the program ends; returns the address.
     pub(crate) fn serve(self, figures: Exposition) -> Result<SocketAddr, String> {
         let failed = |error: io::Error| format!("--listen: {error}");
         let address = self.0.local_addr().map_err(failed)?;
@@ -70,7 +70,7 @@ fn accept(listener: &TcpListener, figures: &Arc<Exposition>) {
         let spawned = std::thread::Builder::new()
             .name("scrape".into())
             .spawn(move || {
-                // A scraper that went away is no error.
+                // A client that disconnects is not an error.
                 let _ = serve(stream, &figures);
                 ours.fetch_sub(1, Ordering::Relaxed);
             });
@@ -80,7 +80,7 @@ fn accept(listener: &TcpListener, figures: &Arc<Exposition>) {
     }
 }
 
-/// Reads one request and answers it; pipelined ones are not.
+/// Reads one request and answers it. Pipelined requests are ignored.
 fn serve(mut stream: TcpStream, figures: &Exposition) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let until = Instant::now() + PATIENCE;
@@ -102,8 +102,8 @@ fn serve(mut stream: TcpStream, figures: &Exposition) -> io::Result<()> {
     };
     stream.write_all(&answer)?;
     stream.shutdown(Shutdown::Write)?;
-    // What the scraper still sends would reset the connection and take the
-    // answer with it.
+    // Closing with unread bytes would reset the connection and lose the
+    // answer.
     stream.set_read_timeout(Some(PAUSE))?;
     for _ in 0..8 {
         if matches!(stream.read(&mut chunk), Ok(0) | Err(_)) {
@@ -113,7 +113,7 @@ fn serve(mut stream: TcpStream, figures: &Exposition) -> io::Result<()> {
     Ok(())
 }
 
-/// The answer to what was received so far; `None` while the request is not
+/// The answer to the bytes received so far; `None` if the request is not
 /// complete.
 fn answer(request: &[u8], figures: &Exposition) -> Option<Vec<u8>> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
@@ -155,15 +155,15 @@ fn answer(request: &[u8], figures: &Exposition) -> Option<Vec<u8>> {
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// What `--listen` says: `9883`, `:9883` and `localhost:9883` are this machine
-/// alone; anything wider has to be typed.
+/// Parses the address of `--listen`: `9883`, `:9883` and `localhost:9883` are
+/// this machine only; other addresses have to be typed.
 pub(crate) fn address(typed: &str) -> Result<SocketAddr, String> {
-    let told = || {
+    let error = || {
         format!(
             "--listen {typed}: expected a port, or ADDRESS:PORT, such as 9883 or 192.0.2.1:9883"
         )
     };
-    let port = |text: &str| text.parse::<u16>().map_err(|_| told());
+    let port = |text: &str| text.parse::<u16>().map_err(|_| error());
     let here = |port| SocketAddr::from((IpAddr::V4(Ipv4Addr::LOCALHOST), port));
     if let Some(rest) = typed
         .strip_prefix("localhost:")
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(status(&endless).as_deref(), Some("431"));
         let long = [b"GET /", &[b'x'; MOST_BYTES][..]].concat();
         assert_eq!(status(&long).as_deref(), Some("431"));
-        // Every beginning of a request waits, or is answered.
+        // Every prefix of a request is incomplete or answered.
         let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
         for at in 0..request.len() {
             assert_eq!(status(&request[..at]), None, "{at}");

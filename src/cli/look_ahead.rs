@@ -1,6 +1,5 @@
-//! Reads a capture once before it is read for a display filter that asks how
-//! exchanges end, or what rules find about packets: that comes later than the
-//! packets themselves.
+//! A first reading for display filters that depend on how exchanges end, or on
+//! findings: both are known only after the packets themselves were read.
 
 use mqttdump::facts::{self, Fact, Needs, Sink};
 use mqttdump::rules::{self, Judge};
@@ -10,8 +9,8 @@ use super::driver::{Driver, Job, Trouble};
 use super::source::Source;
 use super::stop::Stop;
 
-/// What an earlier reading of the capture finds out for the selection; nothing, if
-/// the selection does not ask.
+/// What a first reading of the capture finds for the selection; nothing if the
+/// selection does not need it.
 pub(crate) fn look_ahead(
     driver: &mut Driver<'_>,
     source: &Source,
@@ -23,10 +22,10 @@ pub(crate) fn look_ahead(
         return Ok(Foresight::default());
     }
     if !source.can_be_read_twice() {
-        // An answer says how long it took; that is all that can be known.
+        // Without a first reading, only latencies of answers are known.
         return match needs.findings || needs.acked {
             true => Err(Stop::Failed(
-                "-Y: acked and finding are known only when the whole capture was read: \
+                "-Y: acked and finding are known only after the whole capture was read: \
                  read a file instead of a pipe or an interface"
                     .into(),
             )),
@@ -100,7 +99,7 @@ impl Job for LookAhead {
         Ok(())
     }
 
-    // The reading that follows reports it.
+    // The second reading reports it.
     fn trouble(&mut self, _: &Trouble) -> bool {
         true
     }

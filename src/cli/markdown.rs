@@ -1,12 +1,12 @@
-//! Markdown of ours as text for a terminal: headings in bold, examples indented,
-//! paragraphs wrapped between words.
+//! Renders the Markdown of rule pages for a terminal: headings in bold, examples
+//! indented, paragraphs wrapped between words.
 
 use std::fmt::Write as _;
 
 use anstyle::Style;
 
-/// Renders headings, paragraphs and fenced blocks, which is all that the pages of
-/// rules have. Control sequences are taken away where the terminal has no colour.
+/// Renders headings, paragraphs and fenced blocks, the only elements in rule pages.
+/// Control sequences are removed where the terminal has no colour.
 pub(crate) fn render(markdown: &str, columns: usize) -> String {
     let bold = Style::new().bold();
     let mut text = String::new();
@@ -28,7 +28,7 @@ pub(crate) fn render(markdown: &str, columns: usize) -> String {
             }
         }
     }
-    // Around a fence there are two empty lines, of which one is enough.
+    // A fence has an empty line on both sides, which leaves two.
     text.replace("\n\n\n", "\n\n")
 }
 

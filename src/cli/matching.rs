@@ -1,5 +1,5 @@
-//! Which captured packets have a message that the selection wants: for commands
-//! whose results name packets.
+//! Collects the captured packets that have a selected message, for commands whose
+//! results name packets.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use mqttdump::payload::{Decoder, Lazy, Message};
 use mqttdump::select::Selector;
 use mqttdump::time::Timestamp;
 
-/// Collects packets with selected messages.
+/// A set of packets with selected messages.
 pub(crate) struct Matching {
     selector: Selector,
     decoder: Decoder,
@@ -25,12 +25,12 @@ impl Matching {
         }
     }
 
-    /// The next packet was captured at this time.
+    /// Sets the capture time of the next packet.
     pub(crate) fn packet(&mut self, time: Timestamp) {
         self.selector.packet(time);
     }
 
-    /// Whether some packet has a selected message.
+    /// Whether any packet has a selected message.
     pub(crate) fn any(&self) -> bool {
         !self.packets.is_empty()
     }

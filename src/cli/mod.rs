@@ -1,15 +1,15 @@
-//! The outer ring: arguments in, exit code out.
+//! The command line: arguments in, exit code out.
 //!
-//! Only the binary has it, so that nothing in the library can come to depend
-//! on it. The words of the command line become a command and its options
-//! ([`parse`]), which the command carries out ([`command`], [`commands`]). Only
-//! here standard output, standard error and exit codes are known:
+//! It belongs to the binary, so nothing in the library can depend on it. The
+//! arguments are parsed into a command and its options ([`parse`]), which the
+//! command runs ([`command`], [`commands`]). Standard output, standard error and
+//! exit codes are used only here:
 //!
 //! | code | |
 //! |---|---|
 //! | 0 | done; a closed pipe is success |
 //! | 1 | `check` has findings at or above `--fail-on` |
-//! | 2 | something that was asked for could not be done or read |
+//! | 2 | something requested could not be done or read |
 
 mod args;
 mod baseline;
@@ -67,7 +67,7 @@ use parse::Parsed;
 use stop::Stop;
 use surroundings::Surroundings;
 
-/// Reads the arguments and carries them out.
+/// Parses the arguments and runs the command.
 pub(crate) fn main() -> ExitCode {
     let exit = match run() {
         Ok(exit) => exit,

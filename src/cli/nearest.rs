@@ -1,7 +1,7 @@
-//! The name that a misspelt word may have meant.
+//! Suggests the name that a misspelt word may have meant.
 
-/// The nearest of the names, if one is near: at most one edit for every three
-/// characters, where exchanged neighbours are one edit.
+/// The nearest of the names, if it is similar: at most one edit per three
+/// characters, where a swap of neighbours is one edit.
 pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let most = (word.chars().count() / 3).max(1);
     names

@@ -1,19 +1,20 @@
-//! Lines on their way out: a buffer, and when it is written.
+//! A buffer for output lines, and when it is written.
 //!
 //! Reports append to [`Output::lines`]; the driver calls [`Output::settle`]
-//! between packets, and [`Output::flush`] before it may have to wait for more
-//! input. A terminal, `-l` and a pipe that is still growing thus show each line
-//! when it is complete, and a file is written 64 KiB at a time. One packet may
-//! complete any number of messages: what would be too much to keep of them is
-//! written by [`Output::spill`].
+//! between packets, and [`Output::flush`] before a read that may block. So on a
+//! terminal, with `-l` and from a growing pipe, each line appears when it is
+//! complete, and a file is written 64 KiB at a time. One packet may complete any
+//! number of messages: [`Output::spill`] writes lines within a packet when they
+//! take too much memory.
 //!
-//! A reader who goes away (`| head`) is no error: [`Ended::ReaderGone`].
+//! A reader that closes the pipe (`| head`) is not an error:
+//! [`Ended::ReaderGone`].
 
 use std::io::{self, Write};
 
-/// Bytes after which lines are written even when nobody waits for them.
+/// Buffered bytes after which lines are written in any case.
 const FULL: usize = 64 << 10;
-/// Bytes of lines that are kept within a packet.
+/// Maximum number of buffered bytes within a packet.
 const SPILL: usize = 16 * FULL;
 
 /// Why nothing more can be written.
@@ -36,11 +37,11 @@ impl From<io::Error> for Ended {
 
 /// A buffer in front of standard output, standard error or a test's memory.
 pub(crate) struct Output<W> {
-    /// Complete lines that were not written yet.
+    /// Complete lines that are not written yet.
     pub(crate) lines: Vec<u8>,
     to: W,
     line_buffered: bool,
-    /// What went wrong while nobody could be told.
+    /// An error that is reported by the next call.
     ended: Option<Ended>,
 }
 
@@ -54,7 +55,8 @@ impl<W: Write> Output<W> {
         }
     }
 
-    /// Within a packet: writes what is too much to keep. An error is told later.
+    /// Within a packet: writes if the buffer is full. Errors are returned by the
+    /// next call.
     pub(crate) fn spill(&mut self) {
         if self.lines.len() < SPILL {
             return;
@@ -65,7 +67,7 @@ impl<W: Write> Output<W> {
         }
     }
 
-    /// Between two packets: writes if it is time to.
+    /// Between two packets: writes if output is due.
     pub(crate) fn settle(&mut self) -> Result<(), Ended> {
         let due = self.line_buffered && !self.lines.is_empty();
         if self.lines.len() >= FULL || due || self.ended.is_some() {
@@ -74,7 +76,7 @@ impl<W: Write> Output<W> {
         Ok(())
     }
 
-    /// Writes everything.
+    /// Writes all lines.
     pub(crate) fn flush(&mut self) -> Result<(), Ended> {
         if let Some(ended) = self.ended.take() {
             return Err(ended);
@@ -88,13 +90,13 @@ impl<W: Write> Output<W> {
     }
 }
 
-/// Writes to standard error, in colour if that is a terminal.
+/// Writes to standard error, in colour on a terminal.
 pub(crate) fn print_error(text: &str) {
     let _ = anstream::stderr().write_all(text.as_bytes());
 }
 
-/// Writes to standard output at once. What has control sequences for a terminal
-/// loses them elsewhere.
+/// Writes to standard output at once. Control sequences are removed unless it is
+/// a terminal.
 pub(crate) fn print(bytes: &[u8]) -> Result<(), Ended> {
     let mut stdout = anstream::stdout();
     stdout.write_all(bytes)?;

@@ -1,11 +1,11 @@
-//! `mqttdump overhead`: counts captures.
+//! `mqttdump overhead`: accounts for every byte of captures.
 //!
 //! ```text
 //! capture ─packet→ gate → engine ─packet, frame, event→ ledger ─account→ report
 //! ```
 //!
-//! As with `check`, each positional FILE is a capture of its own; the parts
-//! given with `-r` are one together.
+//! As in `check`, each positional FILE is a capture of its own; the files given
+//! with `-r` are parts of one.
 
 use std::io;
 use std::path::PathBuf;
@@ -63,13 +63,14 @@ pub(crate) struct OverheadArgs {
     verbose: u8,
 }
 
-/// What is counted, and what is derived from it.
+/// What is counted and derived.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Counting")]
 struct Counting {
-    /// Layer at which bytes count: l2 (frames as captured), l3 (IP packets), l3+N (and N bytes
-    /// for each), tcp (TCP payload), mqtt (control packets), app (PUBLISH
-    /// payload) [default: what the first profile of --link bills, else l2]
+    /// Layer at which bytes are counted: l2 (frames as captured), l3 (IP packets), l3+N (IP packets
+    /// and N bytes for each), tcp (TCP payload), mqtt (control packets), app
+    /// (PUBLISH payload) [default: the layer that the first profile of --link
+    /// bills, else l2]
     #[arg(long, value_name = "LEVEL")]
     level: Option<String>,
 
@@ -81,35 +82,34 @@ struct Counting {
 
     /// Bill by these links and plans only [default: all]. Repeatable
     ///
-    /// A profile describes what a link or plan counts, how it rounds, and how
-    /// fast it is. Profiles come with the program, with their sources; see
+    /// A profile describes what a link or plan counts, how it rounds, and its speed.
+    /// The program includes profiles, with their sources; add more with
     /// --profiles.
     #[arg(long, value_name = "PROFILE", action = ArgAction::Append, value_delimiter = ',')]
     link: Vec<String>,
 
-    /// Read more profiles from this file, in the form of those that come with
-    /// the program
+    /// Read more profiles from this file, in the format of the included ones
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     profiles: Option<PathBuf>,
 
     /// Project to a month: devices=N, every=TIME between messages of each,
-    /// reconnect=TIME; what is not given is as in the capture
+    /// reconnect=TIME; values not given are those of the capture
     #[arg(long, value_name = "LIST")]
     project: Option<String>,
 
     /// Estimate a change: qos=N, alias, deflate, deflate-dict,
     /// batch=N, batch=TIME, keep-alive=TIME, no-timestamps, resegment,
     /// one-connection, connection-per-message, tls[=1.2|psk|mutual], ws,
-    /// mqtt-sn, coap, http[=close|2]; joined by `+`, together
+    /// mqtt-sn, coap, http[=close|2]; `+` combines several
     #[arg(long, value_name = "LIST", action = ArgAction::Append, value_delimiter = ',')]
     what_if: Vec<String>,
 
-    /// Estimate what topics of other names would save. Repeatable
+    /// Estimate the savings of renamed topics. Repeatable
     #[arg(long, value_name = "s/OLD/NEW/", action = ArgAction::Append)]
     rename: Vec<String>,
 
-    /// Add what the medium carries that no capture shows: check sequence, gaps,
-    /// padding
+    /// Add bytes on the medium that captures do not contain: frame check sequence,
+    /// interframe gap, padding
     #[arg(long)]
     link_extras: bool,
 
@@ -122,18 +122,21 @@ impl Command for OverheadArgs {
     const NAME: &'static str = "overhead";
     const ABOUT: &'static str = "Count where every byte goes and what a message costs";
     const DESCRIPTION: &'static str = "\
-Counts every byte of the captures by layer and by cause, and derives what a message costs, what a device \
-costs a month, and what would change it. Each FILE is a capture with an account of its own.";
+Accounts for every byte of the captures by layer and by cause, and derives the cost of a message, the monthly \
+cost of a device, and the effect of changes. Each FILE is reported separately.";
     const USAGE: &'static str = "mqttdump overhead [OPTIONS] FILE...";
     const EXAMPLES: &'static [(&'static str, &'static str)] = &[
-        ("mqttdump overhead capture.pcap", "what a message costs"),
+        (
+            "mqttdump overhead capture.pcap",
+            "bytes by layer and cause; cost of a message",
+        ),
         (
             "mqttdump overhead --link nb-iot --project devices=500,every=15m a.pcap",
-            "a fleet, a month",
+            "monthly cost of 500 devices",
         ),
         (
             "mqttdump overhead --what-if qos=0,deflate-dict+batch=10 a.pcap",
-            "what would change it",
+            "estimate two changes",
         ),
     ];
     const SHORT_HELP: &'static [&'static str] = &[
@@ -162,7 +165,7 @@ costs a month, and what would change it. Each FILE is a capture with an account 
     }
 }
 
-/// What to count, and how.
+/// The validated options.
 struct OverheadPlan {
     reading: Reading,
     options: overhead::Options,
@@ -217,7 +220,7 @@ impl OverheadPlan {
     }
 }
 
-/// What is typed, else what the link that was asked for counts.
+/// The typed level, else the one that the chosen link bills.
 fn level(args: &Counting, links: &Profiles) -> Result<Level, String> {
     match (&args.level, &args.link[..]) {
         (Some(text), _) => parse_level(text),
@@ -229,23 +232,23 @@ fn level(args: &Counting, links: &Profiles) -> Result<Level, String> {
     }
 }
 
-/// Longer than this is no file of profiles.
+/// Maximum size of a file of profiles.
 const PROFILES_BYTES: u64 = 1 << 20;
 
 /// What is to be derived.
 fn request(args: &Counting) -> Result<Request, String> {
     let mut known = overhead::profiles();
     if let Some(path) = &args.profiles {
-        let told = |error: String| format!("--profiles {}: {error}", path.display());
-        let text = bounded::read_text(path, PROFILES_BYTES).map_err(told)?;
-        known.extend(overhead::read_profiles(&text).map_err(told)?);
+        let error = |error: String| format!("--profiles {}: {error}", path.display());
+        let text = bounded::read_text(path, PROFILES_BYTES).map_err(error)?;
+        known.extend(overhead::read_profiles(&text).map_err(error)?);
     }
     let mut links = Profiles::new();
     for name in &args.link {
         let profile = known.get(name).ok_or_else(|| {
             let names: Vec<_> = known.keys().map(String::as_str).collect();
             format!(
-                "--link {name}: there is no such profile; there are {}",
+                "--link {name}: no such profile; expected one of {}",
                 names.join(", ")
             )
         })?;
@@ -287,7 +290,7 @@ fn request(args: &Counting) -> Result<Request, String> {
     })
 }
 
-/// What `--level` says.
+/// Parses `--level`.
 pub(super) fn parse_level(text: &str) -> Result<Level, String> {
     Level::parse(text).ok_or_else(|| {
         format!("--level {text}: expected l2, l3, l3+N (such as l3+54), tcp, mqtt or app")
@@ -330,11 +333,11 @@ fn run(plan: &OverheadPlan) -> Result<Exit, Stop> {
     Ok(Exit::success(whole))
 }
 
-/// One capture being counted.
+/// State of counting one capture.
 struct OverheadJob<'a, W: io::Write> {
     ledger: Ledger,
     name: String,
-    /// Sums and control packets up to the last interval.
+    /// Sums and number of control packets at the end of the last interval.
     reported: (Totals, u64),
     report: &'a mut dyn Report<Overhead>,
     out: &'a mut Output<W>,
@@ -355,7 +358,7 @@ impl<W: io::Write> OverheadJob<'_, W> {
         });
         notes.iter().for_each(|note| complain(note));
         if let Some(counts) = &outcome.counts {
-            counts.say(outcome.passed, frames, "counted");
+            counts.report(outcome.passed, frames, "counted");
         }
         let account = self.ledger.finish();
         let item = OverheadItem::Capture(Counted {

@@ -1,10 +1,10 @@
-//! From words to a command and its options.
+//! Parses the command line into a command and its options.
 //!
 //! ```text
 //! mqttdump -v check f --allow-empty
 //!   │ the command first, so that options may stand anywhere
 //! mqttdump check -v f --allow-empty
-//!   │ what the settings file says before what was typed, which so replaces it
+//!   │ options of the settings file first, so that typed ones replace them
 //! mqttdump check --fail-on=warning -v f --allow-empty
 //!   │ clap
 //! Entry of check, its ArgMatches
@@ -26,17 +26,17 @@ use super::parse_error::in_short;
 use super::settings;
 use super::surroundings::{Stdin, Surroundings};
 
-/// What the words ask for.
+/// Result of parsing.
 pub(crate) enum Parsed {
     /// A command, with its options.
     Run(&'static Entry, ArgMatches),
-    /// Text for standard output: help, the version, or what is generated.
+    /// Text for standard output: help, the version, or a generated page.
     Print(Vec<u8>),
-    /// Text for standard error, as it is: nothing was asked for.
+    /// Text for standard error: usage, because there were no arguments.
     Complain(String),
 }
 
-/// Understands the words of the command line, the program's name left out.
+/// Parses the command line, without the program's name.
 pub(crate) fn parse(
     commands: &Commands,
     words: Vec<OsString>,
@@ -80,8 +80,8 @@ pub(crate) fn parse(
     }
 }
 
-/// Moves the command's name to the front: it is the first word that is no
-/// option and no option's value.
+/// Moves the command's name to the front: the first word that is neither an
+/// option nor an option's value.
 fn command_first(
     commands: &Commands,
     root: &clap::Command,
@@ -104,7 +104,8 @@ fn command_first(
     words
 }
 
-/// `mqttdump chek f`: libpcap would resolve the first word as a host's name.
+/// Rejects a misspelt command, such as `mqttdump chek f`: libpcap would resolve
+/// the first word as a host name.
 fn refuse_a_misspelt_command(
     commands: &Commands,
     root: &clap::Command,
@@ -124,22 +125,20 @@ fn refuse_a_misspelt_command(
         return Ok(());
     }
     if let Some(name) = nearest(text, names()) {
-        return Err(format!(
-            "there is no command '{text}': did you mean {name}?"
-        ));
+        return Err(format!("no such command '{text}': did you mean {name}?"));
     }
     let is_name = text.bytes().all(|byte| byte.is_ascii_lowercase());
     if is_name && rest.first().is_some_and(is_file) {
         let names: Vec<_> = names().collect();
         return Err(format!(
-            "there is no command '{text}'; there are {}",
+            "no such command '{text}'; expected one of {}",
             names.join(", ")
         ));
     }
     Ok(())
 }
 
-/// `--help`, `--version`, or a mistake.
+/// `--help`, `--version`, or a usage error.
 fn not_options(
     commands: &Commands,
     entry: &'static Entry,
@@ -160,7 +159,7 @@ fn not_options(
     }
 }
 
-/// The message about an option that only other commands have.
+/// The error message for an option that only other commands have.
 fn option_of_others(commands: &Commands, entry: &Entry, error: &clap::Error) -> Option<String> {
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
         return None;
@@ -176,14 +175,16 @@ fn option_of_others(commands: &Commands, entry: &Entry, error: &clap::Error) -> 
     };
     Some(match entry.name {
         "" if option == "--filter" => {
-            format!("--filter is an option of {homes}; here the expression stands alone")
+            format!(
+                "--filter is an option of {homes}; without a command, type the expression without an option"
+            )
         }
         "" => format!("{option} is an option of {homes}"),
         name => format!("{option} is an option of {homes}, not of {name}"),
     })
 }
 
-/// How messages name a command.
+/// The name of a command in messages.
 fn shown(entry: &Entry) -> &'static str {
     match entry.name {
         "" => "mqttdump without a command",
@@ -206,7 +207,7 @@ fn is(arg: &Arg, option: &str) -> bool {
     }
 }
 
-/// Where the first word stands that is neither an option nor an option's value.
+/// Index of the first word that is neither an option nor an option's value.
 fn first_word(root: &clap::Command, words: &[OsString]) -> Option<usize> {
     let mut at = 0;
     while let Some(word) = words.get(at) {
@@ -222,7 +223,7 @@ fn first_word(root: &clap::Command, words: &[OsString]) -> Option<usize> {
     None
 }
 
-/// Whether the value of an option is the next word.
+/// Whether the next word is the option's value.
 fn wants_value(root: &clap::Command, word: &str) -> bool {
     let takes_value = |option: &str| {
         let of = |command: &clap::Command| {
@@ -234,7 +235,7 @@ fn wants_value(root: &clap::Command, word: &str) -> bool {
     if word.starts_with("--") {
         return !word.contains('=') && takes_value(word);
     }
-    // Letters together: the value begins after the first that takes one.
+    // Combined letters: the value follows the first one that takes one.
     let mut letters = word.chars().skip(1);
     match letters.find(|letter| takes_value(&format!("-{letter}"))) {
         Some(_) => letters.next().is_none(),

@@ -1,6 +1,6 @@
-//! clap's errors as one clear message.
+//! clap's errors as short messages.
 
-/// What is wrong, without the usage that clap adds.
+/// The error message without clap's usage text.
 pub(crate) fn in_short(error: &clap::Error) -> String {
     let message = error.render().to_string();
     let message = message.strip_prefix("error: ").unwrap_or(&message);

@@ -1,17 +1,16 @@
-//! A progress bar on standard error, for captures that take a while.
-//!
-//! It appears only after half a second, so that short runs stay silent.
+//! A progress bar on standard error. It appears after half a second, so that
+//! short runs stay silent.
 
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Reading takes this long before anything is drawn.
+/// Reading takes this long before the bar is drawn.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Packets between two looks at the clock.
+/// Packets between two checks of the clock.
 const STEP: u32 = 4096;
 
-/// How far reading has come.
+/// State of the progress bar.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     begun: Instant,
@@ -27,8 +26,8 @@ impl Progress {
         }
     }
 
-    /// Another packet was read. `position` tells how many bytes of how many,
-    /// and is asked only now and then.
+    /// A packet was read. `position` returns the bytes read and the total, and is
+    /// called rarely.
     pub(crate) fn step(&mut self, position: impl FnOnce() -> (u64, Option<u64>)) {
         let Some(bar) = &self.bar else { return };
         self.until_look -= 1;
@@ -51,7 +50,7 @@ impl Progress {
         bar.set_position(read.min(size));
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! `--from` and `--to`: which range of time is read.
+//! `--from` and `--to`: the range of time that is read.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) struct Range {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Bound {
     At(Timestamp),
-    /// So long after the first packet.
+    /// This long after the first packet.
     After(Duration),
 }
 
@@ -47,8 +47,8 @@ impl Range {
         })
     }
 
-    /// Whether a packet of this time is read. The first one that is asked about
-    /// is the first packet.
+    /// Whether a packet of this time is in the range. The first call is for the
+    /// first packet.
     #[inline]
     pub(crate) fn contains(&mut self, time: Timestamp) -> bool {
         if self.from.is_none() && self.to.is_none() {

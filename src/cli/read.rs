@@ -105,10 +105,10 @@ impl Command for ReadArgs {
     const ABOUT: &'static str =
         "Packet-capture analyser and protocol dissector for MQTT 3.1, 3.1.1 and 5.0";
     const DESCRIPTION: &'static str = "\
-Reads MQTT from packet captures and interfaces and prints one line per control packet, marking what is \
-missing, doubtful or wrong.
+Reads MQTT from packet captures and interfaces and prints one line per control packet, marking lost bytes, \
+doubts and defects.
 
-Each command has its own options: mqttdump COMMAND --help. Options may stand anywhere, before and after \
+Each command has its own options: mqttdump COMMAND --help. Options may be given anywhere: before and after \
 the command's name, files and the words of a BPF expression; `--` ends them.";
     const USAGE: &'static str = "\
 mqttdump [OPTIONS] FILE | -r FILE | -i IF [BPF EXPRESSION]...
@@ -118,15 +118,15 @@ mqttdump COMMAND [OPTIONS] FILE...";
         ("mqttdump -i eth0", "live, until Ctrl-C"),
         (
             "mqttdump -r capture.pcap host 10.0.0.7",
-            "for one host (BPF, as in tcpdump)",
+            "packets of one host (BPF, as in tcpdump)",
         ),
         (
             "mqttdump -r a.pcap -r b.pcap --topic 'plant/#'",
-            "rotated files; messages of some topics",
+            "rotated files, selected topics",
         ),
         (
             "ssh box tcpdump -U -w - | mqttdump -l -r -",
-            "from a pipe, as it happens",
+            "from a pipe, live",
         ),
         (
             "mqttdump -i eth0 -w r.pcap -C 100 -W 20",
@@ -140,7 +140,7 @@ mqttdump COMMAND [OPTIONS] FILE...";
             "mqttdump check capture.pcap",
             "which rules were broken, and by whom",
         ),
-        ("mqttdump explain id-in-use", "what that rule says"),
+        ("mqttdump explain id-in-use", "documentation of a rule"),
     ];
     const SHORT_HELP: &'static [&'static str] = &[
         "read",
@@ -192,13 +192,13 @@ fn list_interfaces() -> Result<Exit, Stop> {
     Err(Stop::Failed(super::source::HOW_TO_GET_LIVE.into()))
 }
 
-/// How to read a capture, and what for.
+/// The validated options.
 pub(crate) struct Plan {
-    /// The capture, and how it is read.
+    /// The capture and how it is read.
     pub(crate) reading: Reading,
-    /// Stop after this many frames that were selected.
+    /// Stop after this many selected frames.
     pub(crate) max_frames: Option<u64>,
-    /// How payloads are decoded.
+    /// Formats of payloads.
     pub(crate) decode: Vec<Rule>,
     /// How to print; `None` with `-w` alone and with `--count`.
     pub(crate) print: Option<Print>,
@@ -212,11 +212,11 @@ pub(crate) struct Plan {
     pub(crate) quiet: bool,
 }
 
-/// Bytes of each payload that are kept, unless --payload says otherwise.
+/// Bytes kept of each payload without --payload.
 const PAYLOAD: u32 = 4096;
 
 impl Plan {
-    /// What the options ask for, or the message that says why not.
+    /// Validates the options; the error is a message for the user.
     pub(crate) fn new(mut args: ReadArgs, around: &Surroundings<'_>) -> Result<Self, String> {
         if let Some(file) = file_alone(&args, around) {
             args.input.read.push(file);
@@ -269,7 +269,7 @@ impl Plan {
         reading.selection = args.selecting.selection(&reading.zone)?;
         let decode = args.decoding.rules()?;
         let decodes = !decode.is_empty() || reading.selection.needs_payloads();
-        // A body that is neither printed nor looked at is counted through, not kept.
+        // A body that is neither printed nor examined is counted, not kept.
         let prints = print.as_ref().is_some_and(|print| !print.quiet);
         let extracts = export.is_some() || args.lines.payload_only;
         reading.engine.payload = match prints || reading.selection.filter.is_some() || extracts {
@@ -296,8 +296,8 @@ impl Plan {
         })
     }
 
-    /// What decodes payloads: by the rules that were given, else, for a display
-    /// filter alone, where there is no doubt.
+    /// The payload decoder: by the given rules, else, for a display filter, by
+    /// format `auto`.
     fn decoder(&self) -> Option<Decoder> {
         match self.decode.is_empty() {
             false => Some(Decoder::new(self.decode.clone())),
@@ -308,9 +308,9 @@ impl Plan {
         }
     }
 
-    /// The one capture.
+    /// The capture.
     pub(crate) fn source(&self) -> &Source {
-        // Reading has one: see `Reading::of_one`.
+        // `Reading::of_one` returns exactly one.
         &self.reading.captures[0]
     }
 
@@ -381,12 +381,12 @@ fn run(plan: &Plan) -> Result<Exit, Stop> {
     });
     notes.iter().for_each(|note| complain(note));
     if let Some(counts) = &outcome.counts {
-        counts.say(outcome.passed, shown, "shown");
+        counts.report(outcome.passed, shown, "shown");
     }
     Ok(Exit::success(outcome.whole && selected && !failed))
 }
 
-/// Prints, counts and saves.
+/// State of reading one capture.
 struct ReadJob<'a> {
     plan: &'a Plan,
     view: View,
@@ -474,8 +474,8 @@ fn file_alone(args: &ReadArgs, around: &Surroundings<'_>) -> Option<PathBuf> {
     (is_alone && !is_expression && (around.is_file)(file)).then(|| file.to_owned())
 }
 
-/// `mqttdump -r *.pcap`: files where a BPF expression is expected, which libpcap
-/// would call a syntax error.
+/// Rejects `mqttdump -r *.pcap`: files in place of a BPF expression, which
+/// libpcap would report as a syntax error.
 fn refuse_files_in_the_expression(
     args: &ReadArgs,
     around: &Surroundings<'_>,
@@ -483,7 +483,7 @@ fn refuse_files_in_the_expression(
     let Some(first) = args.expression.first() else {
         return Ok(());
     };
-    // No expression begins with a word that has a dot or a slash in it.
+    // BPF expressions do not start with a word that contains a dot or a slash.
     let is_name = first.to_string_lossy().contains(['.', '/']);
     if !is_name || !(around.is_file)(Path::new(first)) {
         return Ok(());
@@ -571,7 +571,7 @@ mod tests {
         let message = refusal("x.pcap tcp port 1883", &PIPES);
         assert!(message.contains("did you mean -r x.pcap?"), "{message}");
         assert!(refusal("-r a x.pcap", &PIPES).contains("its own -r"));
-        // A file that is called as a BPF primitive does not get in the way.
+        // A file named like a BPF primitive is no obstacle.
         let expression = |line| plan(line).reading.expression;
         assert_eq!(expression("tcp"), Some("tcp".into()));
         assert_eq!(expression("-r a tcp"), Some("tcp".into()));
@@ -747,7 +747,7 @@ mod tests {
             (Some(60), Some(5))
         );
         assert_eq!(typed.saving.command, Some("gzip".into()));
-        // A client identifier may hold a comma.
+        // A client identifier may contain a comma.
         assert_eq!(
             args("-r f --client a,b")
                 .unwrap()

@@ -1,7 +1,5 @@
-//! What every command that reads captures is given: where packets come from,
-//! which of them are read, and how.
-//!
-//! What can be refused without reading a packet is refused here.
+//! Validated options of commands that read captures: where packets come from,
+//! which are read, and how. Errors that need no packet are reported here.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,37 +21,37 @@ use super::zone::zone;
 pub(crate) struct Reading {
     /// The captures. Never empty.
     pub(crate) captures: Vec<Source>,
-    /// Where keys to TLS are.
+    /// Where TLS keys come from.
     pub(crate) keys: KeyLogPlan,
     /// The BPF expression; `None` for every packet.
     pub(crate) expression: Option<String>,
-    /// Which range of time is read.
+    /// The range of time that is read.
     pub(crate) range: Range,
-    /// In which zone times are printed.
+    /// Time zone of printed times.
     pub(crate) zone: TimeZone,
     /// What is selected.
     pub(crate) selection: Selection,
-    /// A selection that selects nothing is accepted.
+    /// Accept a selection that selects nothing.
     pub(crate) allow_empty: bool,
     /// Stop after this many packets that matched the expression.
     pub(crate) max_packets: Option<u64>,
-    /// How the engine reads; commands add what they need.
+    /// Engine options; commands add what they need.
     pub(crate) engine: engine::Config,
-    /// What happens while a capture is read that has not ended.
+    /// Options for captures that are still growing.
     pub(crate) watch: WatchPlan,
     /// Show a progress bar on standard error.
     pub(crate) progress: bool,
     /// Write each line as soon as it is complete.
     pub(crate) line_buffered: bool,
-    /// Report what is read, as tcpdump does.
+    /// Report the opened files, as tcpdump does.
     pub(crate) chatty: bool,
 }
 
-/// Bytes of each payload that are kept where payloads are decoded, which takes the
-/// whole of them.
+/// Bytes kept of each payload when payloads are decoded, which needs complete
+/// payloads.
 pub(crate) const DECODED_PAYLOAD: u32 = 1 << 20;
 
-/// What a command that reads is called, for messages.
+/// The name of a command in messages.
 #[derive(Clone, Copy)]
 pub(crate) struct Verb {
     /// Its name.
@@ -63,8 +61,8 @@ pub(crate) struct Verb {
 }
 
 impl Reading {
-    /// For a command: the interface; else the parts of `-r` together, each FILE
-    /// alone, else standard input.
+    /// Captures of a command: the interface; else the parts of `-r` as one and each
+    /// FILE as another; else standard input.
     pub(crate) fn of_command(
         typed: &Captures,
         watching: &Watching,
@@ -87,8 +85,8 @@ impl Reading {
         if let Some((source, expression)) = Source::interface(all.input, all.live, &expression)? {
             if let Some(file) = typed.files.first() {
                 return Err(format!(
-                    "{command} reads either an interface or files: leave out -i or {} \
-                     (a BPF expression is given with --filter)",
+                    "{command} reads an interface or files, not both: leave out -i or {} \
+                     (use --filter for a BPF expression)",
                     file.display()
                 ));
             }
@@ -103,9 +101,7 @@ impl Reading {
             match captures.as_slice() {
                 [] | [_] => vec![Source::growing(&captures.concat())?],
                 _ => {
-                    return Err(
-                        "--follow reads one capture, which has no end: give one FILE".into(),
-                    );
+                    return Err("--follow reads one capture that has no end: give one FILE".into());
                 }
             }
         } else {
@@ -130,7 +126,7 @@ impl Reading {
         )
     }
 
-    /// Without a command: one capture.
+    /// The capture of the reading command.
     pub(crate) fn of_one(
         (input, live, packets): (&Input, &Live, &Packets),
         expression: &Expression,
@@ -168,7 +164,7 @@ impl Reading {
     }
 }
 
-/// The groups of options about input.
+/// Options of input.
 struct Inputs<'a> {
     input: &'a Input,
     live: &'a Live,
@@ -216,7 +212,7 @@ impl Inputs<'_> {
     }
 }
 
-/// `check f tcp port 1883`: the words of a BPF expression where FILEs belong.
+/// Rejects `check f tcp port 1883`: a BPF expression in place of FILEs.
 fn refuse_an_expression_among_files(
     files: &[PathBuf],
     command: &str,
@@ -235,8 +231,8 @@ fn refuse_an_expression_among_files(
         .collect();
     let words = words.join(" ");
     Err(format!(
-        "{command} takes FILEs, and there is no file '{}'; \
-         a BPF expression is given with --filter: --filter '{words}'",
+        "{command} takes FILEs, and file '{}' does not exist; \
+         use --filter for a BPF expression: --filter '{words}'",
         files[first].display()
     ))
 }
@@ -245,6 +241,6 @@ fn one_standard_input<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Resul
     let pipes = paths.into_iter().filter(|path| *path == Path::new("-"));
     match pipes.count() {
         0 | 1 => Ok(()),
-        _ => Err("- can be given only once: there is one standard input".into()),
+        _ => Err("- can be given only once".into()),
     }
 }

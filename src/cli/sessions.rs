@@ -1,4 +1,4 @@
-//! `mqttdump sessions`: who connected, what they did, who closed and why.
+//! `mqttdump sessions`: one report for each connection.
 
 use std::fs;
 use std::io;
@@ -39,16 +39,16 @@ pub(crate) struct SessionsArgs {
     #[command(flatten)]
     output: OutputArgs,
 
-    /// Report what became of each message instead: from its publisher through
-    /// the server to each subscriber
+    /// Report deliveries instead: each message from its publisher through the
+    /// server to each subscriber
     #[arg(long)]
     deliveries: bool,
 
-    /// Draw the control packets as a ladder instead, 80 columns wide or as wide as
-    /// the terminal
+    /// Draw control packets as a ladder diagram instead, as wide as the terminal
+    /// (80 columns if there is none)
     ///
     /// One line for each control packet, one column for each client. --connection,
-    /// --client, --topic and --id choose what is drawn; --limit how much.
+    /// --client, --topic and --id select what is drawn; --limit how much.
     #[arg(long, conflicts_with = "deliveries")]
     ladder: bool,
 
@@ -66,8 +66,7 @@ pub(crate) struct SessionsArgs {
     #[arg(long, requires = "ladder")]
     ascii: bool,
 
-    /// Write a page for browsers to this file as well: everything in one file,
-    /// without scripts
+    /// Also write an HTML page to this file, self-contained and without scripts
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     html: Option<PathBuf>,
 
@@ -93,12 +92,12 @@ struct Choosing {
     #[arg(long, value_name = "KEY", value_enum, default_value_t = SortKey::Connection)]
     sort: SortKey,
 
-    /// Rows of the table and of each list below it [default: all rows, 20 of a list]
+    /// Maximum number of rows of the table and of each list below it [default: all rows, 20 of a list]
     #[arg(long, value_name = "N", value_parser = value::count)]
     limit: Option<u64>,
 }
 
-/// By what the table is ordered.
+/// Sort keys of the table.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum SortKey {
     /// Number of the connection
@@ -114,7 +113,7 @@ enum SortKey {
     Bytes,
     /// Slowest CONNACK first
     Latency,
-    /// What needs attention first
+    /// Unusual ends first
     Cause,
 }
 
@@ -134,25 +133,22 @@ impl From<SortKey> for Sort {
 
 impl Command for SessionsArgs {
     const NAME: &'static str = "sessions";
-    const ABOUT: &'static str = "Report each connection: who, what, how it ended and why";
+    const ABOUT: &'static str = "Report each connection: client, messages, end and cause";
     const DESCRIPTION: &'static str = "\
-Reports each connection: who connected, what was exchanged, who closed it and why, and how long answers took. \
-Each verdict names the packets that show it and how sure it is: proved, likely, or cannot tell.";
+Reports each connection: the client, the messages exchanged, who closed it and why, and how long answers took. \
+Each verdict names the packets that support it and its certainty: proved, likely, or cannot tell.";
     const USAGE: &'static str = "mqttdump sessions [OPTIONS] FILE...";
     const EXAMPLES: &'static [(&'static str, &'static str)] = &[
         ("mqttdump sessions capture.pcap", "one line per connection"),
         (
             "mqttdump sessions --sort cause --limit 10 a.pcap",
-            "what needs attention first",
+            "unusual ends first",
         ),
         (
             "mqttdump sessions --ladder --client pump a.pcap",
-            "who sent what to whom",
+            "a ladder diagram of one client",
         ),
-        (
-            "mqttdump sessions --html a.html a.pcap",
-            "a page to send to somebody",
-        ),
+        ("mqttdump sessions --html a.html a.pcap", "an HTML page"),
         (
             "mqttdump sessions --format ndjson a.pcap",
             "one JSON object per connection",
@@ -203,7 +199,7 @@ Each verdict names the packets that show it and how sure it is: proved, likely, 
         }
         if self.html.is_some() && reading.captures.len() > 1 {
             return Err(Stop::Failed(
-                "--html takes one capture: give several parts of one with -r".into(),
+                "--html takes one capture: give the parts of one capture with -r".into(),
             ));
         }
         let topics = self.topic.iter().map(|filter| {
@@ -310,7 +306,7 @@ struct SessionsJob<'a, W: io::Write> {
     live: Option<Live<'a, W>>,
 }
 
-/// Where connections go as they close, while a capture goes on.
+/// Reports connections as they close, while the capture is growing.
 struct Live<'a, W: io::Write> {
     name: &'a str,
     choosing: &'a Choosing,

@@ -1,4 +1,4 @@
-//! `.mqttdump.toml`: what a repository allows, once for everybody.
+//! `.mqttdump.toml`: settings of a repository.
 //!
 //! ```toml
 //! [check]
@@ -11,14 +11,14 @@
 //! require-qos = ["alarm/#=1"]
 //! ```
 //!
-//! The nearest file counts: in the current folder, or in one above it up to the
-//! repository's own (where `.git` is). A section is a command, a key is one of
+//! The nearest file is used: in the current folder, or in one above it up to the
+//! repository's root (where `.git` is). A section is a command, a key is one of
 //! its long options ([`Entry::settings`]).
 //!
-//! A setting becomes an option *before* those that were typed: an option given
-//! twice replaces the first, and lists add up. So what is typed wins without any
-//! code that merges, and a setting is checked as an option is. An environment
-//! variable for the same thing stands between the two.
+//! A setting becomes an option placed *before* the typed ones. An option given
+//! twice replaces the first, and lists are appended, so typed options take
+//! precedence without any merging code, and settings are validated like options.
+//! An environment variable for the same option takes precedence over the file.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -29,13 +29,13 @@ use super::command::Entry;
 use super::parse_error::in_short;
 
 const NAME: &str = ".mqttdump.toml";
-/// Longer than this is no settings file.
+/// Maximum size of a settings file.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Options that an environment variable sets as well.
+/// Options that can also be set by an environment variable.
 const ENVIRONMENT: [(&str, &str); 1] = [("color", "NO_COLOR")];
 
-/// The options that the settings file gives to a command.
+/// The options that the settings file sets for a command.
 pub(crate) fn read(
     entry: &Entry,
     definition: &clap::Command,
@@ -57,7 +57,7 @@ pub(crate) fn read(
     options(entry, definition, &text, &path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// `line 3: unknown field …`, without the picture that the parser draws.
+/// `line 3: unknown field …`, without the source snippet that the parser adds.
 fn in_one_line(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     match before {
@@ -83,7 +83,7 @@ fn nearest(from: &Path) -> Option<PathBuf> {
     None
 }
 
-/// The options that `text` has for this command.
+/// The options that `text` sets for this command.
 fn options(
     entry: &Entry,
     definition: &clap::Command,
@@ -123,7 +123,7 @@ fn options(
     }
 }
 
-/// A setting as options.
+/// A setting as command-line options.
 fn option(
     arg: &Arg,
     key: &str,
@@ -156,8 +156,8 @@ fn option(
                 return Err(format!(
                     "{key}: expected {}, found {}",
                     match arg.get_action() {
-                        ArgAction::Append => "a text, a number or a list of them",
-                        action if action.takes_values() => "a text or a number",
+                        ArgAction::Append => "a string, a number or a list of these",
+                        action if action.takes_values() => "a string or a number",
                         _ => "true or false",
                     },
                     other.type_str()

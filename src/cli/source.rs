@@ -1,13 +1,13 @@
-//! Where the packets of a command come from, opened in one place.
+//! Opens the sources of packets: files, pipes and interfaces.
 //!
 //! ```text
 //! -r A -r B, FILE, -   Files   ─┐
 //! -r A --follow        Growing ─┤
 //! -i IF                Live    ─┴ open → Opened ─ begin → captures
 //! ```
-//! Between opening and beginning, whatever else needs the rights of the user
-//! who typed the command is opened: the file of `-w`, a socket. [`Opened::begin`]
-//! then gives these rights up, before the first packet is parsed.
+//! Everything else that needs the caller's privileges is opened between `open`
+//! and `begin`: the file of `-w`, a socket. [`Opened::begin`] then drops
+//! privileges, before the first packet is parsed.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::args::{Input, Live};
 use super::counts::Counts;
 use super::gate::Expression;
 #[cfg(feature = "live")]
-use super::live::{self, Cooked, Heir, Listening, LivePlan};
+use super::live::{self, Cooked, Listening, LivePlan, TargetUser};
 use super::stop::Stop;
 
 /// Where packets come from.
@@ -29,29 +29,29 @@ use super::stop::Stop;
 pub(crate) enum Source {
     /// The parts of one capture; `-` is standard input. Never empty.
     Files(Vec<PathBuf>),
-    /// The same, of which the last is still being written (`--follow`).
+    /// The same, but the last file is still being written (`--follow`).
     Growing(Vec<PathBuf>),
     /// An interface.
     #[cfg(feature = "live")]
     Live(LivePlan),
 }
 
-/// Describes the link of a packet.
+/// A function that describes the link of a packet.
 pub(crate) type Describe = Box<dyn FnMut(&CapturedPacket<'_>) -> String>;
 
-/// A source that was opened.
+/// An opened source.
 pub(crate) struct Opened {
-    /// The parts that can be read. None only if there are errors.
+    /// The readable parts. Empty only if there are errors.
     pub(crate) captures: Vec<Capture>,
-    /// Why others cannot.
+    /// Errors of the others.
     pub(crate) errors: Vec<capture::Error>,
     #[cfg(feature = "live")]
     listening: Option<Listening>,
 }
 
 impl Source {
-    /// The interface that was asked for, and what remains of the expression:
-    /// nothing, for the kernel filters. `None` without `-i`.
+    /// The interface of `-i`; `None` without `-i`. Takes the expression, because the
+    /// kernel filters.
     pub(crate) fn interface(
         input: &Input,
         live: &Live,
@@ -76,7 +76,7 @@ impl Source {
         }
     }
 
-    /// Whether it is there to be read again: regular files.
+    /// Whether it can be read twice: regular files.
     pub(crate) fn can_be_read_twice(&self) -> bool {
         match self {
             Self::Files(paths) => paths
@@ -89,15 +89,15 @@ impl Source {
     /// Files of which the last is still being written.
     pub(crate) fn growing(paths: &[PathBuf]) -> Result<Self, String> {
         match paths {
-            [] => Err("--follow needs the file that grows: -r FILE".into()),
+            [] => Err("--follow needs a file: -r FILE".into()),
             _ if paths.iter().any(|path| path.as_os_str() == "-") => {
-                Err("-r - needs no --follow: what a pipe brings is read as it comes".into())
+                Err("-r - needs no --follow: a pipe is read as it grows".into())
             }
             _ => Ok(Self::Growing(paths.to_vec())),
         }
     }
 
-    /// Paths of the parts; none of an interface.
+    /// Paths of the parts; empty for an interface.
     pub(crate) fn paths(&self) -> &[PathBuf] {
         match self {
             Self::Files(paths) | Self::Growing(paths) => paths,
@@ -118,7 +118,7 @@ impl Source {
         }
     }
 
-    /// What messages call it.
+    /// Its name in messages.
     pub(crate) fn name(&self) -> String {
         match self.paths() {
             [path, ..] if path.as_os_str() == "-" => "standard input".to_owned(),
@@ -126,8 +126,8 @@ impl Source {
         }
     }
 
-    /// It has an end that is known, so that progress can be shown, and it can
-    /// be read again.
+    /// Whether it has a known end, so that progress can be shown, and can be read
+    /// again.
     pub(crate) fn is_files(&self) -> bool {
         match self {
             Self::Files(paths) => paths.iter().all(|path| path.as_os_str() != "-"),
@@ -135,7 +135,7 @@ impl Source {
         }
     }
 
-    /// Packets come as they happen, so that the clock tells their time.
+    /// Whether packets are captured now, so that the clock is their time.
     pub(crate) fn is_live(&self) -> bool {
         match self {
             Self::Files(_) | Self::Growing(_) => false,
@@ -144,13 +144,13 @@ impl Source {
         }
     }
 
-    /// It ends only when it is told to.
+    /// Whether it ends only when stopped.
     pub(crate) fn is_endless(&self) -> bool {
         !matches!(self, Self::Files(_))
     }
 
-    /// How to describe the link of a packet, with the `whole` header or only
-    /// with what is always worth saying.
+    /// A function that describes the link of a packet: the `whole` header, or only
+    /// the interface where there are several.
     pub(crate) fn describe(&self, whole: bool) -> Describe {
         match self {
             Self::Files(_) | Self::Growing(_) if whole => Box::new(link::describe),
@@ -163,8 +163,8 @@ impl Source {
         }
     }
 
-    /// Whether packets come from several interfaces, so that each has to say
-    /// from which.
+    /// Whether packets come from several interfaces, so that each line has to name
+    /// one.
     pub(crate) fn is_any(&self) -> bool {
         match self {
             Self::Files(_) | Self::Growing(_) => false,
@@ -173,7 +173,7 @@ impl Source {
         }
     }
 
-    /// It goes on until somebody ends it.
+    /// Whether it is still growing.
     pub(crate) fn is_growing(&self) -> bool {
         match self {
             Self::Files(_) => false,
@@ -183,7 +183,7 @@ impl Source {
         }
     }
 
-    /// It is, or has, what is at standard input.
+    /// Whether standard input is one of its parts.
     pub(crate) fn is_piped(&self) -> bool {
         self.paths().iter().any(|path| path.as_os_str() == "-")
     }
@@ -209,7 +209,7 @@ impl Source {
     }
 }
 
-/// `follow`: the last one grows, until this is set.
+/// With `follow`, the last file grows until the flag is set.
 fn open_files(paths: &[PathBuf], follow: Option<&Arc<AtomicBool>>) -> Opened {
     let mut opened = Opened {
         captures: Vec::new(),
@@ -244,9 +244,8 @@ impl Opened {
         link_types
     }
 
-    /// Everything else is open: gives up what rights there are, makes sure that
-    /// what has to be done later can `still` be done without them, and says
-    /// that it listens.
+    /// Drops privileges, checks with `still` that later steps are possible without
+    /// them, and reports that it listens. Call it when everything else is open.
     pub(crate) fn begin(&self, still: impl FnOnce() -> Result<(), String>) -> Result<(), Stop> {
         #[cfg(feature = "live")]
         if let Some(listening) = &self.listening {
@@ -255,14 +254,14 @@ impl Opened {
         still().map_err(Stop::Failed)
     }
 
-    /// To whom files have to belong that are created before [`Opened::begin`]
-    /// and written after it; `None` if to nobody else.
+    /// The user who must own files that are created before [`Opened::begin`] and
+    /// written after it; `None` if unchanged.
     #[cfg(feature = "live")]
-    pub(crate) fn heir(&self) -> Option<&Heir> {
-        self.listening.as_ref()?.heir()
+    pub(crate) fn target_user(&self) -> Option<&TargetUser> {
+        self.listening.as_ref()?.target_user()
     }
 
-    /// Whether somebody has asked for the counts since the last time.
+    /// Whether the counts were requested since the last call.
     pub(crate) fn wants_counts(&self) -> bool {
         #[cfg(feature = "live")]
         if let Some(listening) = &self.listening {
@@ -271,7 +270,7 @@ impl Opened {
         false
     }
 
-    /// What was counted so far; `None` of files.
+    /// Packets counted so far; `None` for files.
     pub(crate) fn counts(&self) -> Option<Counts> {
         #[cfg(feature = "live")]
         if let Some(listening) = &self.listening {
@@ -280,7 +279,7 @@ impl Opened {
         None
     }
 
-    /// The same, for looking at while it is read.
+    /// A function that returns the counts, for use while it is read.
     #[cfg(feature = "metrics")]
     pub(crate) fn counter(&self) -> Option<Box<dyn Fn() -> Counts>> {
         #[cfg(feature = "live")]
@@ -291,8 +290,8 @@ impl Opened {
     }
 }
 
-/// Whether whoever reads standard output has gone; known only where the feature
-/// `live` is.
+/// Whether the reader of standard output is gone; known only with the feature
+/// `live`.
 pub(crate) fn reader_is_gone() -> bool {
     #[cfg(feature = "live")]
     return live::reader_is_gone();
@@ -300,7 +299,7 @@ pub(crate) fn reader_is_gone() -> bool {
     false
 }
 
-/// Options without effect on files, except for habits such as -s 0.
+/// Rejects options without effect on files, except for habits such as -s 0.
 fn refuse_options_of_interfaces(live: &Live) -> Result<(), String> {
     if !live.interface.is_empty() {
         return Ok(());
@@ -312,16 +311,14 @@ fn refuse_options_of_interfaces(live: &Live) -> Result<(), String> {
         (live.no_promiscuous, "-p"),
     ] {
         if given {
-            return Err(format!(
-                "{option} is for capturing from an interface: -i IF"
-            ));
+            return Err(format!("{option} applies only to live capture: -i IF"));
         }
     }
     Ok(())
 }
 
-/// What `-i` and `-D` answer in a program that cannot.
+/// The message for `-i` and `-D` in a build without live capture.
 #[cfg(not(feature = "live"))]
 pub(crate) const HOW_TO_GET_LIVE: &str = "this program was built without live capture: \
-     build it with the feature 'live', or pipe it in: \
+     build it with the feature 'live', or read from a pipe: \
      tcpdump -i IF -U -s 0 -w - tcp port 1883 | mqttdump -l -r -";

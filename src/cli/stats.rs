@@ -1,4 +1,4 @@
-//! `mqttdump stats`: counts, bytes and rates.
+//! `mqttdump stats`: counts, bytes and rates of messages.
 
 use std::io;
 use std::time::Duration;
@@ -46,31 +46,31 @@ pub(crate) struct StatsArgs {
     format: String,
 }
 
-/// What is counted, and how.
+/// Options of counting.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Counting")]
 struct Counting {
-    /// What messages are counted by
+    /// Group messages by this key
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = ByArg::Topic)]
     by: ByArg,
 
-    /// A table for each period of capture time: 500ms, 10s, 5m, 1h
+    /// Print a table for each period of capture time: 500ms, 10s, 5m, 1h
     ///
-    /// Live on a terminal the table is drawn in place, each second unless this says
-    /// otherwise.
+    /// In live capture on a terminal, the table is redrawn in place every second, or
+    /// every TIME.
     #[arg(long, value_name = "TIME", value_parser = value::duration)]
     every: Option<Duration>,
 
-    /// Rows to print; the others are joined
+    /// Number of rows; the others are summed up in one
     #[arg(long, value_name = "N", value_parser = value::count)]
     top: Option<u64>,
 
-    /// Order of the rows, the greatest first
+    /// Sort rows by this column, in descending order
     #[arg(long, value_name = "COLUMN", value_enum, default_value_t = OrderArg::Messages)]
     sort: OrderArg,
 }
 
-/// What messages are counted by.
+/// Keys by which messages are grouped.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum ByArg {
     /// Topic of PUBLISH packets
@@ -86,7 +86,7 @@ enum ByArg {
     Connection,
 }
 
-/// What rows are ordered by.
+/// Columns by which rows are sorted.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum OrderArg {
     /// Messages
@@ -96,7 +96,7 @@ enum OrderArg {
     Bytes,
     /// Payload bytes
     Payload,
-    /// What they are counted by, the least first
+    /// The key, in ascending order
     Key,
 }
 
@@ -105,19 +105,19 @@ impl Command for StatsArgs {
     const ABOUT: &'static str = "Count messages, bytes and rates by topic, client or type";
     const DESCRIPTION: &'static str = "\
 Counts control packets by topic, client, type, QoS or connection: messages, their bytes, payload bytes, rates, \
-RETAIN and DUP, the median and 99th percentile of their sizes, the first and the last.";
+RETAIN and DUP, the median and 99th percentile of their sizes, and the times of the first and the last.";
     const USAGE: &'static str = "mqttdump stats [OPTIONS] FILE...";
     const EXAMPLES: &'static [(&'static str, &'static str)] = &[
         ("mqttdump stats capture.pcap", "messages by topic"),
         (
             "mqttdump stats --by client --sort bytes --top 10 a.pcap",
-            "the ten clients with the most bytes",
+            "top ten clients by bytes",
         ),
         (
             "mqttdump stats --by type --every 1s --format csv a.pcap",
-            "over time",
+            "counts per second as CSV",
         ),
-        ("mqttdump stats -i eth0", "live, in place"),
+        ("mqttdump stats -i eth0", "live, redrawn in place"),
     ];
     const SHORT_HELP: &'static [&'static str] = &[
         "by",
@@ -214,7 +214,7 @@ fn run(args: StatsArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
     Ok(Exit::success(whole && driver.finish()))
 }
 
-/// Counts what was selected.
+/// Counts selected messages.
 struct Counter {
     selector: Option<Selector>,
     decoder: Decoder,
@@ -257,12 +257,12 @@ struct Printer<'a> {
     options: StatsOptions,
     order: Order,
     top: Option<usize>,
-    /// Draw each table over the one before.
+    /// Redraw each table in place of the previous one.
     in_place: bool,
     out: &'a mut Output<io::StdoutLock<'static>>,
 }
 
-/// Cursor to the top left, and everything below it cleared.
+/// Moves the cursor to the top left and clears the screen.
 const HOME: &[u8] = b"\x1b[H\x1b[J";
 
 impl Printer<'_> {

@@ -1,16 +1,15 @@
-//! Why a command ends before its end.
+//! Why a command ends early.
 
 use mqttdump::capture;
 
 use super::output::Ended;
 
-/// Why not everything was done.
+/// Reason for an early end.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// The reader of our output has gone: nothing is left to do, and that is
-    /// success.
+    /// The reader of standard output is gone. That is success.
     ReaderGone,
-    /// With the message for standard error.
+    /// An error, with the message for standard error.
     Failed(String),
 }
 

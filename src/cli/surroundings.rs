@@ -1,5 +1,4 @@
-//! What the program finds around it, as a value, so that tests need no
-//! terminal.
+//! The environment of the program as a value, so that tests need no terminal.
 
 use std::fs::FileType;
 use std::io::{self, IsTerminal};
@@ -7,7 +6,7 @@ use std::path::Path;
 
 /// Terminals and files around the program.
 pub(crate) struct Surroundings<'a> {
-    /// What is at standard input.
+    /// Type of standard input.
     pub(crate) stdin: Stdin,
     /// Standard output is a terminal.
     pub(crate) stdout_terminal: bool,
@@ -15,26 +14,25 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) stderr_terminal: bool,
     /// Columns of the terminal at standard output.
     pub(crate) columns: Option<usize>,
-    /// Standard output supports colour: a terminal that can do it, and no
-    /// `NO_COLOR`.
+    /// Standard output supports colour: a capable terminal, and no `NO_COLOR`.
     pub(crate) colour: bool,
     /// Whether a path names an existing file.
     pub(crate) is_file: &'a dyn Fn(&Path) -> bool,
 }
 
-/// What is at standard input.
+/// Type of standard input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stdin {
     /// A terminal, or nothing.
     Nothing,
     /// A regular file.
     File,
-    /// A pipe or socket, which may still bring more.
+    /// A pipe or socket, which may still grow.
     Pipe,
 }
 
 impl Surroundings<'static> {
-    /// What is there.
+    /// Inspects standard input.
     pub(crate) fn find() -> Self {
         Self {
             stdin: Stdin::find(),
@@ -42,7 +40,7 @@ impl Surroundings<'static> {
             stderr_terminal: io::stderr().is_terminal(),
             columns: terminal_size::terminal_size().map(|(width, _)| width.0.into()),
             colour: anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
-            // A named pipe (`<(zcat …)`) is as good as a file.
+            // A named pipe (`<(zcat …)`) counts as a file.
             is_file: &|path| {
                 std::fs::metadata(path).is_ok_and(|it| it.is_file() || is_pipe(it.file_type()))
             },
@@ -57,10 +55,10 @@ impl Stdin {
         }
         match std::fs::metadata("/dev/stdin").map(|it| it.file_type()) {
             Ok(kind) if kind.is_file() => Self::File,
-            // /dev/null, as under cron, brings nothing.
+            // /dev/null, as under cron, is empty.
             #[cfg(unix)]
             Ok(kind) if std::os::unix::fs::FileTypeExt::is_char_device(&kind) => Self::Nothing,
-            // A socket cannot be asked by this path.
+            // A socket cannot be examined by this path.
             _ => Self::Pipe,
         }
     }

@@ -1,13 +1,13 @@
-//! What is said about a selection that selects nothing.
+//! Messages about a selection that selects nothing.
 
 use mqttdump::select::{Criterion, There, Unmatched};
 
 use super::nearest::nearest;
 
-/// Names that a message lists.
+/// Maximum number of names in a message.
 const LISTED: usize = 8;
 
-/// A message for each criterion that nothing matched.
+/// A message for each criterion that selected nothing.
 pub(crate) fn messages(unmatched: &Unmatched) -> Vec<String> {
     let there = unmatched.there();
     unmatched
@@ -45,7 +45,7 @@ fn message(criterion: Criterion<'_>, there: &There) -> String {
     format!("no message matches {option} {asked} ({hint}); accept with --allow-empty")
 }
 
-/// A name from the wire, safe for a terminal.
+/// A name from the wire, escaped for terminals.
 fn text(name: &[u8]) -> String {
     String::from_utf8_lossy(name).escape_debug().to_string()
 }

@@ -1,4 +1,4 @@
-//! What is seen of the facts: selected, counted and printed.
+//! Selects, counts and prints frames and events.
 
 use std::io::{self, Write};
 
@@ -20,19 +20,19 @@ use super::source::Source;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
 
-/// How to print.
+/// Options of printing.
 pub(crate) struct Print {
     /// The format.
     pub(crate) format: &'static Format<Frames>,
-    /// Whether to print events at all: not with `-q`.
+    /// Print events; not with `-q`.
     pub(crate) events: bool,
     /// `MQTTFrame { … }` alone.
     pub(crate) quiet: bool,
-    /// 0 to 2: how much of each frame.
+    /// Level of detail, 0 to 2.
     pub(crate) detail: u8,
-    /// How each message is printed.
+    /// Layout of each message.
     pub(crate) style: Style,
-    /// Mark cells that a spreadsheet would run.
+    /// Escape cells that a spreadsheet would run.
     pub(crate) csv_safe: bool,
     /// Bytes as text.
     pub(crate) ascii: bool,
@@ -40,18 +40,18 @@ pub(crate) struct Print {
     pub(crate) hex: bool,
     /// Bytes in hexadecimal and as text.
     pub(crate) hex_ascii: bool,
-    /// Link-layer facts: `-e`.
+    /// Print the link-layer header: `-e`.
     pub(crate) link: bool,
-    /// 0 to 5: how many `-t`.
+    /// Number of `-t`, 0 to 5.
     pub(crate) time: u8,
-    /// A number before each line.
+    /// Print packet numbers.
     pub(crate) number: bool,
     /// Nanoseconds instead of microseconds.
     pub(crate) nanoseconds: bool,
     pub(crate) absolute: bool,
-    /// Passwords in clear.
+    /// Print passwords.
     pub(crate) secrets: bool,
-    /// In which zone times are printed.
+    /// Time zone of printed times.
     pub(crate) zone: TimeZone,
     /// Terminal colours.
     pub(crate) colour: bool,
@@ -59,9 +59,9 @@ pub(crate) struct Print {
     pub(crate) width: Option<usize>,
     /// Write each line as soon as it is complete.
     pub(crate) line_buffered: bool,
-    /// Decoded payloads.
+    /// Print decoded payloads.
     pub(crate) payloads: bool,
-    /// Lines go to standard error, because `-w -` has standard output.
+    /// Print to standard error, because standard output has the packets of `-w -`.
     pub(crate) to_stderr: bool,
 }
 
@@ -90,7 +90,7 @@ impl Print {
             style: match args.style.as_deref() {
                 Some("line") => Style::Line,
                 Some(_) => Style::Compact,
-                // The fields and bytes below a line belong to the whole of it.
+                // -v prints fields and bytes, which need the whole line.
                 None if terminal && args.verbose == 0 => Style::Compact,
                 None => Style::Line,
             },
@@ -127,22 +127,22 @@ impl Print {
 
 /// Selects, counts and prints frames and events.
 pub(crate) struct View {
-    /// `None` when everything was asked for.
+    /// `None` if everything is selected.
     selector: Option<Selector>,
-    /// Decodes payloads, if they are printed or selected by.
+    /// Decodes payloads, if they are printed or filtered.
     decoder: Option<Decoder>,
     printer: Option<Printer>,
-    /// Frames that were selected.
+    /// Number of selected frames.
     pub(crate) shown: u64,
     max_frames: u64,
-    /// Connections that were selected and closed, if they are to be saved.
+    /// Connections that were selected and closed, if they are saved.
     pub(crate) connections: Option<Connections>,
     /// Writes payloads to files.
     pub(crate) export: Option<Export>,
 }
 
 impl View {
-    /// `connections`: where it is collected which are selected and closed.
+    /// `connections`: collect selected and closed connections.
     pub(crate) fn new(
         selector: Option<Selector>,
         decoder: Option<Decoder>,
@@ -163,20 +163,19 @@ impl View {
         }
     }
 
-    /// Whether as many frames were shown as were asked for.
+    /// Whether the limit of `--frames` is reached.
     pub(crate) fn is_full(&self) -> bool {
         self.shown >= self.max_frames
     }
 
-    /// The next packet was captured at this time.
+    /// Sets the capture time of the next packet.
     pub(crate) fn packet(&mut self, time: Timestamp) {
         if let Some(selector) = &mut self.selector {
             selector.packet(time);
         }
     }
 
-    /// Tells the printer about the link header of the packet to come, if it shows
-    /// them.
+    /// Sets the link header of the next packet, if headers are printed.
     pub(crate) fn link_header(&mut self, text: impl FnOnce() -> String) {
         if let Some(printer) = self.printer.as_mut().filter(|printer| printer.link) {
             let item = FrameItem::LinkHeader(&text());
@@ -290,22 +289,22 @@ impl Sink for View {
     }
 }
 
-/// A report, and where its lines go.
+/// A report and its output.
 struct Printer {
     report: Box<dyn Report<Frames>>,
     out: Output<Box<dyn Write>>,
     events: Events,
     link: bool,
-    /// The report shows what is known of exchanges.
+    /// The report prints facts of exchanges.
     exchanges: bool,
-    /// It shows decoded payloads.
+    /// The report prints decoded payloads.
     payloads: bool,
 }
 
 enum Events {
-    /// Among the frames.
+    /// Printed among the frames.
     InPlace,
-    /// As text on standard error, because the format has no place for them.
+    /// As text on standard error, for formats without events.
     Apart(Box<TextReport>, Output<Box<dyn Write>>),
     Nowhere,
 }
@@ -380,7 +379,7 @@ fn options(print: &Print, files: Vec<String>) -> Options {
             },
             nanoseconds: print.nanoseconds,
             sequence_numbers: print.absolute,
-            // As in tcpdump, the fuller dump wins.
+            // As in tcpdump, the most detailed dump is printed.
             dump: if print.hex_ascii {
                 Some(Dump::HexAscii)
             } else if print.hex {

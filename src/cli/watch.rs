@@ -1,13 +1,12 @@
-//! What commands do besides while they watch something that is not over:
-//! summaries on an interval (`--every`), and figures for others (`--listen`).
+//! Interim reports (`--every`) and metrics (`--listen`) while a capture grows.
 //!
 //! ```text
 //! Watch::time(now) ─→ an interval that has passed ─→ the command's summary
-//! Watch::push(output) ─→ metrics        Watch::settle ─→ what is summed up
+//! Watch::push(output) ─→ metrics        Watch::settle ─→ sums of the ledger
 //! ```
 //!
-//! Intervals are of capture time: that of packets, and of the clock when none
-//! come. So a file is summed up as it would have been when it was captured.
+//! Intervals are in capture time: packet timestamps, and the clock while there
+//! are no packets. So a file gives the same reports as the live capture did.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,12 +21,12 @@ use super::counts::Counts;
 use super::source::{Opened, Source};
 use super::surroundings::{Stdin, Surroundings};
 
-/// What to do besides.
+/// Validated options of watching.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WatchPlan {
     every: Option<Duration>,
     listen: Option<SocketAddr>,
-    /// The input is not over, as far as one can tell.
+    /// The input may still be growing.
     pub(crate) endless: bool,
 }
 
@@ -44,11 +43,11 @@ impl WatchPlan {
         let listen = typed.listen.as_deref().map(listen_address).transpose()?;
         if listen.is_some() && (captures.len() > 1 || !grows && !piped) {
             return Err(
-                "--listen is for one capture that is not over: an interface (-i) or a pipe (-)"
+                "--listen needs one capture that is still growing: an interface (-i), a file (--follow) or a pipe (-)"
                     .into(),
             );
         }
-        // Somebody looks at each line when it comes.
+        // Output is read while it is written.
         let seen = output.line_buffered || around.stdout_terminal;
         Ok(Self {
             every,
@@ -57,7 +56,7 @@ impl WatchPlan {
         })
     }
 
-    /// Whether it looks at frames.
+    /// Whether it needs frames.
     pub(crate) fn needs_frames(&self) -> bool {
         self.listen.is_some()
     }
@@ -70,10 +69,7 @@ fn listen_address(typed: &str) -> Result<SocketAddr, String> {
 
 #[cfg(not(feature = "metrics"))]
 fn listen_address(_: &str) -> Result<SocketAddr, String> {
-    Err(
-        "this program was built without figures for Prometheus: build it with the feature 'metrics'"
-            .into(),
-    )
+    Err("this program was built without metrics: build it with the feature 'metrics'".into())
 }
 
 /// A range of capture time that has passed.
@@ -81,40 +77,40 @@ fn listen_address(_: &str) -> Result<SocketAddr, String> {
 pub(crate) struct Interval {
     pub(crate) from: Timestamp,
     pub(crate) to: Timestamp,
-    /// The end of the capture cut it short.
+    /// The interval was cut short by the end of the capture.
     pub(crate) is_cut: bool,
 }
 
-/// Does it.
+/// State of watching.
 #[derive(Default)]
 pub(crate) struct Watch {
     every: Option<Duration>,
-    /// When the interval began that is not over.
+    /// Start of the current interval.
     from: Option<Timestamp>,
     #[cfg(feature = "metrics")]
     listener: Option<super::listen::Listener>,
     #[cfg(feature = "metrics")]
     metrics: Option<mqttdump::metrics::Metrics>,
-    /// Tells what the kernel has dropped.
+    /// Returns the kernel's drop counts.
     #[cfg(feature = "metrics")]
     drops: Option<Box<dyn Fn() -> Counts>>,
-    /// When metrics are to be settled again: in capture time, and not before that
+    /// When metrics are settled again: not before this capture time and this
     /// moment.
     #[cfg(feature = "metrics")]
     settle: (Timestamp, Option<std::time::Instant>),
 }
 
-/// Between two times that sums are passed on to metrics: much more often than
-/// anybody scrapes.
+/// Interval at which sums are passed on to metrics: much shorter than any
+/// scrape interval.
 #[cfg(feature = "metrics")]
 const SETTLE: Duration = Duration::from_millis(250);
-/// Settling goes through all open connections: where it takes longer than this,
-/// it may take one part in so many of the time.
+/// Settling goes through all open connections. If it takes longer than this, it
+/// may take at most this fraction of the time.
 #[cfg(feature = "metrics")]
 const QUICK: (Duration, u32) = (Duration::from_micros(500), 20);
 
 impl Watch {
-    /// Binds the address of `--listen`: before privileges are dropped.
+    /// Binds the address of `--listen`. Call it before privileges are dropped.
     pub(crate) fn new(plan: &WatchPlan) -> Result<Self, String> {
         #[cfg(feature = "metrics")]
         let listener = plan.listen.map(super::listen::Listener::bind).transpose()?;
@@ -132,7 +128,7 @@ impl Watch {
         })
     }
 
-    /// Begins to answer those who ask: after privileges were dropped.
+    /// Starts to serve metrics. Call it after privileges were dropped.
     pub(crate) fn start(&mut self, opened: &Opened) -> Result<(), String> {
         #[cfg(feature = "metrics")]
         {
@@ -143,13 +139,13 @@ impl Watch {
         #[cfg(feature = "metrics")]
         if let (Some(listener), Some(metrics)) = (self.listener.take(), &self.metrics) {
             let address = listener.serve(metrics.exposition())?;
-            super::console::complain(&format!("figures at http://{address}/metrics"));
+            super::console::complain(&format!("metrics at http://{address}/metrics"));
         }
         Ok(())
     }
 
-    /// Capture time has come to `now`: the interval that has passed with it.
-    /// Several without a packet are one.
+    /// Capture time has reached `now`: returns the interval that has passed, if any.
+    /// Several intervals without packets are joined.
     pub(crate) fn time(&mut self, now: Timestamp) -> Option<Interval> {
         let step = u64::try_from(self.every?.as_nanos()).ok()?;
         let from = *self.from.get_or_insert(now);
@@ -167,7 +163,7 @@ impl Watch {
         })
     }
 
-    /// The interval that the end cuts short.
+    /// The last interval, cut short by the end.
     pub(crate) fn rest(&self, now: Timestamp) -> Option<Interval> {
         let from = self.from.filter(|from| *from < now)?;
         self.every.map(|_| Interval {
@@ -177,7 +173,7 @@ impl Watch {
         })
     }
 
-    /// Passes on to metrics what is summed up, if it is time.
+    /// Passes sums on to metrics, if due.
     #[inline]
     pub(crate) fn settle(&mut self, now: Option<Timestamp>, facts: &Facts, tally: Option<&Tally>) {
         #[cfg(feature = "metrics")]
@@ -188,7 +184,7 @@ impl Watch {
         let _ = (now, facts, tally);
     }
 
-    /// The same before nothing may come for a while.
+    /// The same, before a wait for input.
     pub(crate) fn settle_now(
         &mut self,
         now: Option<Timestamp>,
@@ -263,7 +259,7 @@ mod tests {
         assert_eq!(watch.time(at(5_300)), None);
         assert_eq!(watch.time(at(6_299)), None);
         assert_eq!(watch.time(at(6_300)), between(5_300, 6_300));
-        // Nothing came for long, and then the clock was set back.
+        // No packets for some time, then the clock was set back.
         assert_eq!(watch.time(at(10_100)), between(6_300, 9_300));
         assert_eq!(watch.time(at(2_000)), None);
         let rest = watch.rest(at(10_100)).unwrap();

@@ -1,4 +1,4 @@
-//! Which time zone times are shown in.
+//! The time zone in which times are printed.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,15 +8,15 @@ use jiff::tz::TimeZone;
 
 use super::console::complain;
 
-/// Longer than this is no file of a time zone.
+/// Maximum size of a time zone file.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Where the zone of the system and the zones by name are on nearly all systems.
+/// Usual locations of the system's zone and of the zones by name.
 const SYSTEM: &str = "/etc/localtime";
 const BY_NAME: &str = "/usr/share/zoneinfo";
 
-/// The system's zone, or UTC if that is asked for. A `TZ` that names none is
-/// reported, and times are in UTC, as with other programs.
+/// The system's time zone, or UTC if `utc`. As in other programs, an invalid `TZ`
+/// is reported and times are in UTC.
 pub(crate) fn zone(utc: bool) -> TimeZone {
     if utc {
         return TimeZone::UTC;
@@ -28,7 +28,7 @@ pub(crate) fn zone(utc: bool) -> TimeZone {
     let readable = named.as_deref().is_none_or(is_readable);
     match readable.then(TimeZone::try_system) {
         Some(Ok(zone)) => zone,
-        // A system without any zone, such as a bare container, is in UTC.
+        // A system without zone data, such as a minimal container, is in UTC.
         Some(Err(_)) if named.is_none() => TimeZone::UTC,
         _ => {
             let name = named.unwrap_or_default();
@@ -41,9 +41,8 @@ pub(crate) fn zone(utc: bool) -> TimeZone {
     }
 }
 
-/// The zone in the file where it is nearly always found. A library would look
-/// through the names of all zones first: 3 million instructions, half of the
-/// start-up.
+/// The zone from its usual file. The library would list all zones first: 3 million
+/// instructions, half of the start-up.
 fn from_file(named: Option<&OsStr>) -> Option<TimeZone> {
     let path = match named {
         None => PathBuf::from(SYSTEM),
@@ -60,8 +59,7 @@ fn from_file(named: Option<&OsStr>) -> Option<TimeZone> {
     TimeZone::tzif("local", &bytes).ok()
 }
 
-/// Whether reading what `TZ` names comes to an end: it may be a path, and so a
-/// device.
+/// Whether the file that `TZ` names is regular: reading a device may not end.
 fn is_readable(name: &OsStr) -> bool {
     let path = name.to_str().map(|name| name.trim_start_matches(':'));
     match path.map(fs::metadata) {

@@ -42,7 +42,7 @@ pub enum Deadline {
 pub struct Told(u8);
 
 /// A packet that waits behind a hole is read when that is declared, within a
-/// second and a half (`limits::HOLE_MILLIS`).
+/// second and a half (`limits::GAP_MILLIS`).
 const SLACK: Duration = Duration::from_millis(1_500);
 /// For budgets, which are shorter: that packets come to a capture out of order.
 const BUDGET_SLACK: Duration = Duration::from_millis(250);

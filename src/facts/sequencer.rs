@@ -112,7 +112,7 @@ struct HeldEvent {
 }
 
 /// How long a frame waits while a capture grows: longer than a gap does.
-const PATIENCE: Duration = Duration::from_millis(limits::HOLE_MILLIS + 500);
+const PATIENCE: Duration = Duration::from_millis(limits::GAP_MILLIS + 500);
 
 impl Sequencer {
     /// Takes the next output, and gives `out` what can come now.

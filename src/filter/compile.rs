@@ -1,5 +1,5 @@
-//! Gives a tree of names its meaning: names become fields, literals values of
-//! the field's type, and what does not fit becomes an error.
+//! Resolves a parsed expression: names become fields, literals values of the field's
+//! type; anything that does not fit is an error.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -26,7 +26,7 @@ pub(super) struct Compiler<'a> {
     pub(super) needs: Needs,
 }
 
-/// An operand with what is known of it.
+/// An operand and its properties.
 struct Typed {
     operand: Operand,
     field: Cow<'static, Field>,
@@ -209,7 +209,7 @@ impl<'a> Compiler<'a> {
             .build()
             .map(|regex| Test::Matches(Box::new(regex)))
             .map_err(|error| {
-                // The last line says what is wrong; those before draw the pattern.
+                // The last line is the error; those before it draw the pattern.
                 let error = error.to_string();
                 let line = error.lines().last().unwrap_or_default();
                 let reason = line.trim_start_matches("error: ");
@@ -339,7 +339,7 @@ impl<'a> Compiler<'a> {
             }
             "count" => return wrong_type("a field"),
             other => {
-                let message = format!("unknown function {other}; there are {FUNCTIONS}");
+                let message = format!("unknown function {other}; expected one of {FUNCTIONS}");
                 return Err(self.fail(&name.span, message));
             }
         }
@@ -378,7 +378,7 @@ impl<'a> Compiler<'a> {
         let sliceable = typed.kind.is_text() || typed.kind == Kind::Bytes;
         let (Bracket::Slices(slices), true) = (&bracket.value, sliceable) else {
             let message = format!(
-                "{} is of type {}: only text and bytes have parts",
+                "{} is of type {}: only text and bytes can be sliced",
                 typed.field.name,
                 typed.kind.name()
             );

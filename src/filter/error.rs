@@ -1,4 +1,4 @@
-//! What is wrong with an expression, and where.
+//! Errors in an expression, with their position.
 
 use std::fmt;
 use std::ops::Range;
@@ -27,7 +27,7 @@ impl FilterError {
         }
     }
 
-    /// What is wrong, without the expression.
+    /// The error, without the expression.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -46,7 +46,7 @@ impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tail = self.characters(self.span.clone()).saturating_sub(1);
         writeln!(f, "{}", self.message)?;
-        // One line, so that the mark stands below what it marks.
+        // On one line, so that the marks are below the right columns.
         writeln!(f, "    {}", self.text.replace(char::is_control, " "))?;
         let before = self.column() - 1;
         write!(f, "    {:before$}^{:~<tail$}", "", "")

@@ -14,13 +14,13 @@ pub struct Field {
     pub name: Cow<'static, str>,
     /// The type of its values.
     pub kind: Kind,
-    /// What it is, in one line.
+    /// Description, in one line.
     pub help: Cow<'static, str>,
     pub(super) values: Values,
     pub(super) access: Access,
 }
 
-/// The type of a field decides which literals and operators it takes.
+/// The type of a field determines which literals and operators it accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Is there or not.
@@ -49,7 +49,7 @@ pub enum Kind {
     Time,
     /// Seconds.
     Elapsed,
-    /// Whatever the payload holds.
+    /// Any value of a payload.
     Any,
 }
 
@@ -79,7 +79,7 @@ impl Kind {
     }
 }
 
-/// Names that stand for values.
+/// Names of values.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Values {
     None,
@@ -92,7 +92,7 @@ pub(super) enum Values {
 }
 
 impl Values {
-    /// The numbers that go by a name, whatever its case.
+    /// The numbers with a name, ignoring case.
     pub(super) fn numbers(self, name: &str) -> Option<u64> {
         match self {
             Self::Numbers(table) => table
@@ -204,9 +204,9 @@ fn property_value<'a>(value: PropertyValue<'a>, visit: &mut impl FnMut(Value<'a>
     }
 }
 
-/// Visits what lies at the end of a path. A name that occurs twice is visited
-/// twice. A name asked of a list is asked of its elements, and an element whose
-/// `name` it is, such as a metric of Sparkplug, answers as well.
+/// Visits the values at the end of a path. A key that occurs twice is visited twice. A
+/// name applied to a list selects that member of each element, and elements whose
+/// `name` is equal to it, such as a metric of Sparkplug.
 fn descend<'a>(
     value: &'a payload::Value,
     path: &[PathStep],

@@ -1,4 +1,4 @@
-//! Literals: what was written, read by the type of the field it stands beside.
+//! Literals: parsed by the type of the field they are compared with.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,8 +11,8 @@ use super::syntax::Form;
 use crate::payload::Number;
 use crate::time::Timestamp;
 
-/// The test for a comparison of a field of that kind with a literal. The error
-/// says what was expected.
+/// The test for a comparison of a field of that kind with a literal. The error names
+/// what was expected.
 pub(super) fn test(
     field: &Field,
     kind: Kind,
@@ -246,7 +246,7 @@ fn nanos(word: &str, expected: &str) -> Result<i64, String> {
     Ok(if negative { -nanos } else { nanos })
 }
 
-/// Quotes make text; a word is a number, a boolean or null if it can be.
+/// Quoted literals are text; a word is a number, a boolean or null if possible.
 fn item(form: &Form) -> ItemLiteral {
     let Form::Word(word) = form else {
         return ItemLiteral::Bytes(text(form));

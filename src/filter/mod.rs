@@ -4,18 +4,18 @@
 //! mqtt.topic contains "temp" && mqtt.qos > 0
 //!     │  token      words, strings, operators, with their columns
 //!     ▼
-//! syntax            Expr: what was written, fields still names
+//! syntax            Expr: the parsed expression, fields as names
 //!     │  compile    names to fields, literals to the field's type
 //!     ▼
-//! Node              a small tree; one walk answers for one control packet
+//! Node              a small tree, evaluated for each control packet
 //! ```
 //!
-//! Semantics are those of `tshark -Y` (4.0 and later), which the tests run
-//! beside this on every fixture:
+//! Semantics are those of `tshark -Y` (4.0 and later); the tests compare both on every
+//! fixture:
 //!
-//! - A comparison with a field that occurs more than once is true when one
-//!   occurrence satisfies it; `!=` is true when the field is there and no
-//!   occurrence is equal. `any`, `all`, `===` and `!==` ask otherwise.
+//! - A comparison with a field that occurs more than once is true if one
+//!   occurrence satisfies it; `!=` is true if the field is present and no
+//!   occurrence is equal. `any`, `all`, `===` and `!==` override this.
 //! - A field that is absent satisfies no comparison. `not` turns that into true.
 //! - `and` binds tighter than `or`, and `not` tighter than both.
 //! - `matches` ignores case and works on bytes.
@@ -23,9 +23,9 @@
 //! Wireshark evaluates a filter for each captured packet, which may carry
 //! several control packets; this evaluates it for each control packet.
 //!
-//! A filter is compiled once. Evaluating it allocates nothing, with two
-//! exceptions: `lower()` and `upper()` reuse one buffer, and `payload.…` has the
-//! payload decoded.
+//! A filter is compiled once. Evaluating it does not allocate, with two
+//! exceptions: `lower()` and `upper()` reuse one buffer, and `payload.…` decodes the
+//! payload.
 //!
 //! ```
 //! use mqttdump::filter::Filter;
@@ -64,21 +64,20 @@ pub struct Filter {
     needs: Needs,
 }
 
-/// A point in time as filters take it: `2026-01-31 10:15:00` in `zone`, RFC 3339, or
-/// seconds since 1970. The error says what was expected.
+/// Parses a time in a filter: `2026-01-31 10:15:00` in `zone`, RFC 3339, or seconds
+/// since 1970. The error names what was expected.
 pub fn time(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     literal::time(&syntax::Form::Word(text.to_owned()), zone)
 }
 
-/// What a filter asks of those who evaluate it, beyond the frame.
+/// What a filter needs beyond the frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Decoded payloads: [`Subject::payload`].
     pub payload: bool,
     /// The exchange of the frame: [`Subject::exchange`].
     pub exchange: bool,
-    /// Of the exchange, whether it was completed, which packets that open one do
-    /// not know.
+    /// Whether exchanges complete, which is unknown at the packets that open them.
     pub acked: bool,
     /// The findings about the frame: [`Subject::findings`].
     pub findings: bool,

@@ -34,7 +34,7 @@ pub(super) enum Node {
     },
 }
 
-/// A field, and what is done with each of its values before the test.
+/// A field, and operations on each of its values before the test.
 #[derive(Debug)]
 pub(super) struct Operand {
     pub(super) access: Access,
@@ -51,7 +51,7 @@ pub(super) enum Step {
         upper: bool,
         buffer: RefCell<Vec<u8>>,
     },
-    /// Cuts out bytes; several parts are joined in this buffer.
+    /// Slices bytes; several slices are joined in this buffer.
     Slice {
         parts: Box<[Slice]>,
         buffer: RefCell<Vec<u8>>,
@@ -69,7 +69,7 @@ pub(super) struct Slice {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SliceEnd {
-    /// So many bytes.
+    /// A number of bytes.
     Len(u64),
     /// Up to and including this position.
     At(i64),
@@ -86,14 +86,14 @@ pub(super) enum Compare {
     Le,
 }
 
-/// What two fields have to be to each other.
+/// Comparison of two fields.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Relation {
     Compare(Compare),
     Contains,
 }
 
-/// What a value has to pass. A value of another type passes none but `Ne`.
+/// Test of a value. A value of another type passes only `Ne`.
 #[derive(Debug)]
 pub(super) enum Test {
     Flag(Compare, bool),
@@ -128,7 +128,7 @@ pub(super) struct Network {
     pub(super) prefix: u32,
 }
 
-/// What a value in a payload is compared with, by its type.
+/// The literal for values in a payload, by their type.
 #[derive(Debug)]
 pub(super) enum ItemLiteral {
     Number(Number),
@@ -261,8 +261,7 @@ fn apply(steps: &[Step], value: Value<'_>, visit: &mut dyn FnMut(Value<'_>) -> b
 }
 
 impl Slice {
-    /// The part of `bytes`; `None` if it begins beyond them. What reaches beyond
-    /// their end is cut off there.
+    /// The slice of `bytes`; `None` if it starts beyond them. It is cut off at their end.
     fn of(self, bytes: &[u8]) -> Option<&[u8]> {
         let position = |at: i64| match usize::try_from(at) {
             Ok(at) => Some(at),
@@ -311,7 +310,7 @@ impl Test {
             (Self::Bytes(compare, wanted), value) => {
                 order(value, Value::Bytes(wanted)).is_some_and(|order| compare.holds(order))
             }
-            // As in Wireshark, nothing contains nothing.
+            // As in Wireshark, the empty string is contained in nothing.
             (Self::Contains(finder), value) => value
                 .bytes()
                 .is_some_and(|bytes| !finder.needle().is_empty() && finder.find(bytes).is_some()),
@@ -360,7 +359,7 @@ impl Test {
 }
 
 impl ItemLiteral {
-    /// How the value stands to this, if they can be compared.
+    /// Order of the value and the literal, if they can be compared.
     fn order_of(&self, item: &payload::Value) -> Option<Ordering> {
         match self {
             Self::Number(wanted) => item.number()?.partial_cmp(wanted),
@@ -388,7 +387,7 @@ impl Relation {
     }
 }
 
-/// How one value stands to another, if they can be compared.
+/// Order of two values, if they can be compared.
 fn order(one: Value<'_>, other: Value<'_>) -> Option<Ordering> {
     if let (Some(left), Some(right)) = (one.bytes(), other.bytes()) {
         // Wireshark 4.0 orders text as one would expect, and bytes by length first.

@@ -1,4 +1,4 @@
-//! The grammar: tokens to a tree of what was written.
+//! The grammar: from tokens to a syntax tree.
 //!
 //! ```text
 //! or       = and { ("or" | "||") and }
@@ -45,7 +45,7 @@ pub(super) struct Spanned<T> {
     pub(super) span: Range<usize>,
 }
 
-/// A field, a function of one, a part of one.
+/// A field, a function of one, or a slice of one.
 #[derive(Debug)]
 pub(super) struct Operand {
     pub(super) base: Base,
@@ -79,7 +79,7 @@ pub(super) enum Right {
     Operand(Operand),
 }
 
-/// A value as written; what it means depends on the field.
+/// A value as written; its meaning depends on the field.
 #[derive(Clone, Debug)]
 pub(super) struct Literal {
     pub(super) form: Form,
@@ -110,7 +110,7 @@ pub(super) enum Op {
     Le,
     Contains,
     Matches,
-    /// `~`: MQTT's matching on our topics, `matches` elsewhere.
+    /// `~`: MQTT's topic matching on topic fields of NDJSON, `matches` elsewhere.
     Tilde,
 }
 
@@ -127,7 +127,7 @@ pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
     let expr = parser.or()?;
     match parser.peek() {
         TokenKind::End => Ok(expr),
-        TokenKind::Symbol(")") => Err(parser.fail("this parenthesis closes nothing")),
+        TokenKind::Symbol(")") => Err(parser.fail("unmatched parenthesis")),
         _ => Err(parser.fail("expected and, or, or the end of the filter")),
     }
 }
@@ -141,7 +141,7 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn token(&self) -> &Token {
-        // The last token is the end, and nothing goes beyond it.
+        // The last token is the end, and is never consumed.
         &self.tokens[self.at.min(self.tokens.len() - 1)]
     }
 
@@ -161,7 +161,7 @@ impl Parser<'_> {
         FilterError::new(self.text, self.span(), message)
     }
 
-    /// Takes a word or symbol, if it comes next.
+    /// Consumes a word or symbol, if it comes next.
     fn take(&mut self, spellings: &[&str]) -> bool {
         let found = match self.peek() {
             TokenKind::Word(word) => spellings.contains(&word.as_str()),
@@ -328,7 +328,7 @@ impl Parser<'_> {
             let value = if self.take(&["["]) {
                 self.bracket()?
             } else {
-                // `.name` right behind a bracket.
+                // `.name` directly after a bracket.
                 match self.peek() {
                     TokenKind::Word(word) if !brackets.is_empty() && word.starts_with('.') => {
                         let name = word.trim_start_matches('.').to_owned();

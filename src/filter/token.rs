@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::error::FilterError;
 
-/// A piece of an expression, and where it stands.
+/// A token of an expression, and its columns.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Token {
     pub(super) kind: TokenKind,

@@ -1,4 +1,4 @@
-//! What a filter looks at, and the values that fields have.
+//! The subject of a filter, and the values of fields.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::net::Endpoint;
 use crate::payload;
 use crate::time::Timestamp;
 
-/// A control packet with everything that a filter can ask about it.
+/// A control packet with everything that a filter can read.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The control packet.
@@ -36,7 +36,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// What is known of the exchange of a control packet.
+/// Facts of the exchange of a control packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exchange {
     /// From the request to the packet that ended the exchange.
@@ -59,7 +59,7 @@ pub(super) enum Value<'a> {
     /// Nanoseconds.
     Elapsed(i64),
     Item(&'a payload::Value),
-    /// A protocol, or anything else that is there and has no value.
+    /// A protocol, or anything else that is present without a value.
     There,
 }
 

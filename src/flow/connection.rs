@@ -508,11 +508,11 @@ impl<S> Flow<S> {
             stream.drain(history, &mut |event| out.event(event));
             while stream.has_gap() && !*out.ignored {
                 let patience = if stream.gap_acked() {
-                    Some((limits::HOLE_PACKETS, limits::HOLE_MILLIS))
+                    Some((limits::GAP_PACKETS, limits::GAP_MILLIS))
                 } else if peer_seen {
                     None
                 } else {
-                    Some((limits::BLIND_HOLE_PACKETS, limits::BLIND_HOLE_MILLIS))
+                    Some((limits::BLIND_GAP_PACKETS, limits::BLIND_GAP_MILLIS))
                 };
                 let bound = if stream.waiting_bytes() > limits::WAITING_BYTES {
                     Some("too many bytes of one connection wait for a missing segment")

@@ -172,7 +172,7 @@ impl<S: Default> FlowTable<S> {
             let others = self.waiting - flow.waiting_bytes();
             flow.settle_gaps(self.now, now, others, &mut self.history, handler);
             let silent = now.since(flow.last_seen).as_millis();
-            if flow.over() && silent >= u128::from(limits::HOLE_MILLIS) {
+            if flow.over() && silent >= u128::from(limits::GAP_MILLIS) {
                 flow.finish(None, self.now, &mut self.history, handler);
             }
             flow.report_closing(handler);

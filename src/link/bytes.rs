@@ -1,7 +1,7 @@
-//! A stretch of a packet: what was captured of it, and how long it really was.
+//! A slice of a packet: its captured bytes, and its length on the wire.
 //!
-//! Every header decoder takes one and hands the part behind its header on.
-//! Two lengths travel together, because a snap length makes them differ:
+//! Every header decoder takes one and returns the part after its header. The two
+//! lengths differ if a snap length was applied:
 //!
 //! ```text
 //! |<------- captured ------->|
@@ -97,9 +97,8 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    /// Exactly `len` bytes as a header inside says, even when that is more
-    /// than the capture says there were: mirrors and some tools cut packets
-    /// without leaving a note.
+    /// Exactly `len` bytes, a length from an inner header, even if that exceeds the
+    /// capture's length: mirrors and some tools truncate packets without a mark.
     #[inline]
     pub(crate) fn exactly(self, len: usize) -> Self {
         Self {

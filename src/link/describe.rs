@@ -3,8 +3,8 @@
 use super::{find, name};
 use crate::packet::CapturedPacket;
 
-/// What tcpdump prints with `-e`, in short: addresses, EtherType and VLAN
-/// tags, or interface and direction, and the length on the wire.
+/// What tcpdump prints with `-e`, abbreviated: addresses, EtherType and VLAN tags, or
+/// interface and direction, and the length on the wire.
 ///
 /// ```
 /// # use mqttdump::{link, packet::*, time::Timestamp};

@@ -1,14 +1,13 @@
-//! Wireshark's exported PDUs (link type 252): what one dissector was given,
-//! with tags that say where it came from. "Export PDUs to file" writes them.
+//! Wireshark's exported PDUs (link type 252): the data given to one dissector, with
+//! tags for its origin. "Export PDUs to file" writes them.
 //!
 //! ```text
 //! tag: | type 2 | length 2 | value, padded to 4 |
 //!      12 dissector, 20 to 23 addresses, 24 kind of port, 25 and 26 ports, 0 end
 //! ```
 //!
-//! A PDU of a dissector above TCP has neither IP nor TCP headers; the network
-//! layer stands in for them (`net::exported`). One of `ip` or `eth` is a packet
-//! like any other.
+//! A PDU of a dissector above TCP has neither IP nor TCP headers; `net::exported`
+//! replaces them. A PDU of `ip` or `eth` is an ordinary packet.
 
 use std::net::IpAddr;
 

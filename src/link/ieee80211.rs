@@ -24,10 +24,10 @@ pub(super) const LINK: Link = Link {
     show,
 };
 
-/// What the radio said about how the frame lies in the capture.
+/// Properties of the frame from the radio header.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Shape {
-    /// A checksum of four bytes stands at its end.
+    /// There is a checksum of four bytes at its end.
     pub(crate) checksum: bool,
     /// Its header is padded to a multiple of four bytes.
     pub(crate) padded: bool,

@@ -1,4 +1,4 @@
-//! Linux cooked capture (link type 113): what `any` gave before libpcap 1.10.
+//! Linux cooked capture (link type 113): used by `any` before libpcap 1.10.
 //!
 //! ```text
 //! | packet type 2 | ARPHRD 2 | address length 2 | address 8 | protocol 2 | …

@@ -1,5 +1,5 @@
-//! Linux cooked capture, second version (link type 276): what `any` gives
-//! since libpcap 1.10; it tells the interface.
+//! Linux cooked capture, version 2 (link type 276): used by `any` since libpcap 1.10;
+//! it has the interface number.
 //!
 //! ```text
 //! | protocol 2 | 0 2 | interface 4 | ARPHRD 2 | packet type 1 | address length 1 | address 8 | …
@@ -17,9 +17,9 @@ pub(super) const LINK: Link = Link {
     show,
 };
 
-/// The number of the interface that a packet of `any` passed, and which way:
-/// `In`, `Out`, or `B`, `M`, `P` for broadcast, multicast and others' packets.
-/// `None` for packets of other link types.
+/// The number of the interface that captured the packet, and its direction: `In`,
+/// `Out`, or `B`, `M`, `P` for broadcast, multicast and others' packets. `None` for
+/// other link types.
 pub fn cooked_interface(packet: &CapturedPacket<'_>) -> Option<(u32, &'static str)> {
     let header = packet.data.get(..20)?;
     let index = header.get(4..)?.first_chunk()?;

@@ -1,5 +1,5 @@
-//! IEEE 802.2 LLC, and SNAP within it: how 802.3, 802.11, token ring and FDDI
-//! say what they carry. Bare on ATM (link type 100, RFC 2684).
+//! IEEE 802.2 LLC, and SNAP within it: the payload type of 802.3, 802.11, token ring
+//! and FDDI. Bare on ATM (link type 100, RFC 2684).
 //!
 //! ```text
 //! | AA | AA | 03 | OUI 3 | protocol 2 | …      SNAP

@@ -1,9 +1,9 @@
 //! Link layers: from the first captured byte to the start of the IP packet.
 //!
-//! A link type says how a packet begins. Each has a file here with a function
-//! that reads *one* header and answers what comes next, and an entry in
-//! [`LINKS`]. Headers that can follow each other in any order and depth (VLAN
-//! tags, MPLS, PPPoE, LLC) are steps of one loop, `peel`:
+//! Each link type has a file with a function that decodes *one* header and returns
+//! what comes next, and an entry in [`LINKS`]. Headers that can follow each other in
+//! any order and depth (VLAN tags, MPLS, PPPoE, LLC) are steps of one loop,
+//! `peel`:
 //!
 //! ```text
 //! RADIOTAP → 802.11 → LLC/SNAP ─┐
@@ -12,8 +12,8 @@
 //! PPP → IP        NULL → IP        RAW → IP
 //! ```
 //!
-//! Everything here is stateless and knows nothing of what lies within IP;
-//! tunnels (`net::tunnel`) come back to `peel` with the frame they carry.
+//! Everything here is stateless and independent of IP; tunnels (`net::tunnel`)
+//! return to `peel` with the frame they carry.
 
 mod bytes;
 mod chdlc;
@@ -54,7 +54,7 @@ use std::fmt;
 
 use crate::packet::LinkType;
 
-/// A link type that we decode.
+/// A supported link type.
 #[derive(Clone, Copy, Debug)]
 pub struct Link {
     /// Its number in the registry of LINKTYPE_ values.
@@ -67,7 +67,7 @@ pub struct Link {
     show: fn(&[u8]) -> Option<String>,
 }
 
-/// The link types that we decode, common ones first.
+/// The supported link types, common ones first.
 pub static LINKS: &[Link] = &[
     ethernet::LINK,
     linux_sll::LINK,
@@ -105,7 +105,7 @@ pub static LINKS: &[Link] = &[
     exported_pdu::LINK,
 ];
 
-/// The name of a link type, also of many that we do not decode.
+/// The name of a link type, including many unsupported ones.
 ///
 /// ```
 /// use mqttdump::{link, packet::LinkType};
@@ -141,7 +141,7 @@ fn find(link_type: LinkType) -> Option<&'static Link> {
 /// Ethernet.
 pub(crate) const ETHERNET: LinkType = ethernet::LINK.number;
 
-/// What one header decoder answers: what follows, and its bytes.
+/// Result of a header decoder: what follows, and its bytes.
 pub(crate) type Step<'a> = Result<(Next, Bytes<'a>), Stop>;
 
 /// What follows a header.
@@ -151,7 +151,7 @@ pub(crate) enum Next {
     Link(LinkType),
     /// An Ethernet frame.
     Ethernet,
-    /// What an EtherType, or in its place an 802.3 length, says.
+    /// An EtherType, or an 802.3 length in its place.
     EtherType(u16),
     /// An 802.2 LLC header.
     Llc,
@@ -165,7 +165,7 @@ pub(crate) enum Next {
     Ieee80211(ieee80211::Shape),
     /// An 802.11 aggregate of several frames.
     Amsdu,
-    /// An IP packet, of the version that its first four bits tell.
+    /// An IP packet; its first four bits are the version.
     Ip,
 }
 
@@ -180,7 +180,7 @@ impl Next {
 /// Why a packet was not followed to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stop {
-    /// A header lies beyond what was captured.
+    /// A header lies beyond the captured bytes.
     Cut,
     /// A header contradicts itself, or is longer than the packet.
     Malformed,
@@ -192,8 +192,8 @@ pub(crate) enum Stop {
     UnknownLinkType(LinkType),
 }
 
-/// What was met on the way to an IP packet, and which of several inner frames
-/// to take.
+/// What was found on the way to an IP packet, and which of several inner frames to
+/// decode.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Walk {
     /// There was a VLAN tag.
@@ -204,9 +204,9 @@ pub(crate) struct Walk {
     pub(crate) pppoe: bool,
     /// There was a tunnel: an IP packet around the innermost one.
     pub(crate) tunnel: bool,
-    /// Which frame of an 802.11 aggregate to take.
+    /// Index of the frame of an 802.11 aggregate to decode.
     pub(crate) subframe: Subframe,
-    /// The frame of the aggregate that follows it, if there is one.
+    /// The next frame of the aggregate, if there is one.
     pub(crate) next_subframe: Option<Subframe>,
 }
 
@@ -216,7 +216,7 @@ pub(crate) struct Walk {
 pub struct Subframe {
     /// Its number, from 0.
     index: u16,
-    /// Where it begins, in bytes from the first.
+    /// Start in bytes, from the first.
     offset: u32,
 }
 
@@ -228,8 +228,8 @@ impl Subframe {
 }
 
 impl Walk {
-    /// Whether a BPF expression without `vlan`, `mpls` or the like would have
-    /// looked for the innermost IP header in the wrong place.
+    /// Whether a BPF expression without `vlan`, `mpls` or the like would have looked for
+    /// the innermost IP header at the wrong offset.
     pub(crate) fn wrapped(&self) -> bool {
         self.vlan || self.mpls || self.pppoe || self.tunnel
     }

@@ -1,19 +1,19 @@
-//! MPLS: a stack of labels, and no word about what they carry.
+//! MPLS: a stack of labels, without a protocol field.
 //!
 //! ```text
 //! | label 20 bits, class 3, bottom 1, TTL 8 | …
 //! ```
 //!
-//! What follows the bottom label was agreed when the path was set up. We
-//! guess as routers do (RFC 4928): IP packets begin with 4 or 6, pseudowires
-//! with a control word begin with 0. A pseudowire without one starts with an
-//! Ethernet address, which may begin with 4 or 6 as well: so that the length
-//! of an IP header must fit too.
+//! The content after the bottom label was agreed when the path was set up. It is
+//! guessed as routers do (RFC 4928): IP packets start with 4 or 6, pseudowires with
+//! a control word start with 0. A pseudowire without one starts with an Ethernet
+//! address, which may start with 4 or 6 as well, so the length in the IP header has
+//! to fit too.
 
 use super::{Bytes, Link, Next, Step, Stop};
 use crate::packet::LinkType;
 
-/// LINKTYPE_MPLS: labels and nothing before them.
+/// LINKTYPE_MPLS: labels without a header before them.
 pub(super) const LINK: Link = Link {
     number: LinkType(219),
     name: "MPLS",
@@ -60,7 +60,7 @@ fn looks_like_ip(bytes: Bytes<'_>) -> bool {
     }
 }
 
-/// Whether an EtherType that leads to IP stands where Ethernet has it.
+/// Whether there is an EtherType of IP at the offset of Ethernet's.
 fn looks_like_ethernet(bytes: Bytes<'_>) -> bool {
     matches!(
         bytes.u16(12),

@@ -1,5 +1,4 @@
-//! Names of link types that we do not decode, so that a message can say what
-//! was met: the registry's, as libpcap spells them.
+//! Names of unsupported link types, for messages; spelt as in libpcap.
 
 use crate::packet::LinkType;
 

@@ -5,9 +5,9 @@
 //! | address family 4 | IP packet
 //! ```
 //!
-//! A file does not say which machine wrote it (its own byte order may be a
-//! converter's), so both orders are taken. Families are below 65,536, which
-//! makes that unambiguous.
+//! A file does not record which machine wrote it (its own byte order may be a
+//! converter's), so both orders are accepted. Families are below 65,536, which makes
+//! that unambiguous.
 
 use super::{Bytes, Link, Next, Step, Stop};
 use crate::packet::LinkType;

@@ -1,11 +1,11 @@
-//! Radiotap (link type 127): what the radio knew about an 802.11 frame.
+//! Radiotap (link type 127): metadata of the radio about an 802.11 frame.
 //!
 //! ```text
 //! | version 0 | pad | length 2 LE | present 4 LE … | fields, each aligned | 802.11
 //! ```
 //!
-//! Of the fields only the flags matter here: whether a checksum stands at the
-//! end of the frame and padding after its header.
+//! Only the flags field is used: whether there is a checksum at the end of the frame
+//! and padding after its header.
 
 use super::ieee80211::{self, Shape};
 use super::{Bytes, Link, Next, Step, Stop};
@@ -40,8 +40,8 @@ fn header_len(bytes: Bytes<'_>) -> Result<usize, Stop> {
     }
 }
 
-/// The flags field, 0 where there is none. It is the second field; before it
-/// only the 64-bit timer can stand, after the last of the `present` words.
+/// The flags field, 0 if absent. It is the second field; only the 64-bit timer can
+/// precede it, after the last of the `present` words.
 fn flags(header: Bytes<'_>) -> Result<u8, Stop> {
     const TIMER: u32 = 1;
     const FLAGS: u32 = 1 << 1;

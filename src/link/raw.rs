@@ -1,8 +1,8 @@
 //! Raw IP (101, and 12 and 14 in files of old systems), IPv4 (228) and IPv6
 //! (229): no link header at all.
 //!
-//! The version is told by the first four bits whatever the link type says, as
-//! tcpdump does.
+//! The version is taken from the first four bits whatever the link type is, as in
+//! tcpdump.
 
 use super::{Bytes, Link, Next, Step};
 use crate::packet::LinkType;

@@ -1,8 +1,8 @@
-//! For tests: one IP packet wrapped in every link layer that we decode.
+//! For tests: one IP packet in every supported link layer.
 
 use crate::packet::LinkType;
 
-/// A packet of some link type, and how it came about.
+/// A packet of some link type, and its description.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) about: &'static str,

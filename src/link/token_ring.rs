@@ -4,8 +4,8 @@
 //! | access 1 | frame 1 | destination 6 | source 6 | [route 2-30] | LLC
 //! ```
 //!
-//! The first bit of the source says that a route follows, whose first five
-//! bits of length count it all.
+//! The first bit of the source address announces a route, whose first five bits are
+//! its total length.
 
 use super::{Bytes, Link, Next, Step, Stop};
 use crate::packet::LinkType;

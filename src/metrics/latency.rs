@@ -1,5 +1,5 @@
-//! How long acknowledgements take: from the PUBLISH to the PUBACK or PUBCOMP
-//! that ends its exchange, both as the capture saw them.
+//! Latency of acknowledgements: from PUBLISH to the PUBACK or PUBCOMP that ends its
+//! exchange, by capture times.
 //!
 //! ```text
 //! PUBLISH (first copy) ──────────────→ PUBACK              QoS 1
@@ -18,8 +18,8 @@ use crate::mqtt::PacketType;
 
 type Histograms = Family<Labels<2>, Histogram, fn() -> Histogram>;
 
-/// Upper ends of the buckets in seconds: a broker on the same machine, a
-/// network, a mobile network, a fault.
+/// Upper bounds of the buckets in seconds, for a broker on the same machine, a
+/// network, a mobile network, and a fault.
 const BUCKETS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 20.0,
 ];

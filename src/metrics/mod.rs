@@ -1,20 +1,20 @@
-//! Figures for Prometheus: counters and a histogram that somebody else collects.
+//! Metrics for Prometheus: counters and a histogram.
 //!
 //! ```text
 //! engine ─frame, event, packet→ Metrics ─┬─ handles: atomic, one for each label set
 //!                    judge ─Tally→       │                      │
 //!                                        └─ Ledger (bytes) ─→ settle
 //!                                                               ↓
-//!                          whoever serves them ←─text── Exposition
+//!                              HTTP server ←─text── Exposition
 //! ```
 //!
-//! Counting is an addition to a number that is there already; only the first of
-//! a kind has to wait for an [`Exposition`] that is just being written, which
-//! takes well under a millisecond. Whoever serves it never holds up a capture.
+//! Counting adds to an existing atomic; only the first of a kind has to wait while an
+//! [`Exposition`] is being written, which takes well under a millisecond. So the HTTP
+//! server never delays the capture.
 //!
-//! Labels are of fixed sets (types, directions, rules, layers), never what comes
-//! from the wire: no topic, no client, no address. So the number of time series
-//! is bounded, whatever is captured. `docs/metrics.md` has all of them.
+//! Labels have fixed sets of values (types, directions, rules, layers), never text
+//! from the wire: no topic, no client, no address. So the number of time series is
+//! limited, whatever is captured. `docs/metrics.md` lists all metrics.
 
 mod latency;
 
@@ -41,23 +41,23 @@ use latency::Latency;
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 type Counters<const N: usize> = Family<Labels<N>, Counter>;
 
-/// Counts what the facts show: a [`Sink`].
+/// Counts facts: a [`Sink`].
 #[derive(Debug)]
 pub struct Metrics {
     exposition: Exposition,
-    /// By type, direction and QoS; of all but PUBLISH there is one QoS.
+    /// By type, direction and QoS; types other than PUBLISH have one QoS.
     messages: Vec<Option<Counter>>,
     latency: Latency,
     ledger: Ledger,
     families: Families,
-    /// What was passed on already.
+    /// Sums already passed on.
     passed: Totals,
     found: Vec<u64>,
     dropped: [u64; 2],
     counts_drops: bool,
 }
 
-/// The figures as text, for any thread.
+/// The metrics as text, for use from any thread.
 #[derive(Clone, Debug)]
 pub struct Exposition(Arc<Registry>);
 
@@ -110,8 +110,8 @@ impl Metrics {
     pub fn new() -> Self {
         let families = Families::default();
         let latency = Latency::default();
-        // What may never happen is there from the start, as zero: nobody can
-        // be alarmed by an increase from nothing.
+        // Counters of rare events exist from the start, as zero: alerts on an
+        // increase need an initial value.
         for by in ["kernel", "interface", "capture"] {
             families.dropped.get_or_create(&[("by", by)]).inc_by(0);
         }
@@ -139,7 +139,7 @@ impl Metrics {
         }
     }
 
-    /// What to serve.
+    /// The text to serve.
     pub fn exposition(&self) -> Exposition {
         self.exposition.clone()
     }
@@ -161,7 +161,7 @@ impl Metrics {
                 self.families.messages.get_or_create_owned(&[
                     ("type", kind.name()),
                     ("direction", frame.direction.name()),
-                    // An empty label is none.
+                    // An empty label value counts as no label.
                     (
                         "qos",
                         match kind {
@@ -195,7 +195,7 @@ impl Metrics {
     fn event(&mut self, event: &Event<'_>) {
         match (event.kind, event.direction) {
             (EventKind::Gap, Some(direction)) => self.gap(direction, event.bytes),
-            // Of an interface, `dropped` knows more exactly.
+            // For an interface, `dropped` is more exact.
             (EventKind::Dropped { packets }, _) if !self.counts_drops => {
                 let labels = [("by", "capture")];
                 self.families.dropped.get_or_create(&labels).inc_by(packets);
@@ -204,7 +204,7 @@ impl Metrics {
         }
     }
 
-    /// How often rules were broken up to now.
+    /// Sets the counts of broken rules.
     pub fn findings(&mut self, tally: &Tally) {
         for (at, counted) in tally.iter().enumerate() {
             if self.found.len() <= at {
@@ -228,7 +228,7 @@ impl Metrics {
         }
     }
 
-    /// Packets that were dropped up to now, by the kernel and by the interface.
+    /// Sets the packets dropped by the kernel and by the interface.
     pub fn dropped(&mut self, kernel: u64, interface: u64) {
         self.counts_drops = true;
         let now = [kernel, interface];
@@ -246,8 +246,8 @@ impl Metrics {
         }
     }
 
-    /// Passes on what is summed up, and not counted one by one: a few times a
-    /// second is enough. `connections` is how many there were in all.
+    /// Passes on sums that are not counted individually; a few times a second is
+    /// enough. `connections` is the total number of connections.
     pub fn settle(&mut self, now: Option<Timestamp>, connections: u64) {
         if let Some(now) = now {
             self.time(now);
@@ -277,7 +277,7 @@ impl Metrics {
 impl Families {
     fn register(&self, registry: &mut Registry) {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "The program that counts", version);
+        registry.register("build", "Version of mqttdump", version);
         registry.register(
             "messages",
             "MQTT control packets, by type, direction and, of PUBLISH, QoS",
@@ -290,32 +290,32 @@ impl Families {
         );
         registry.register(
             "other_bytes",
-            "Bytes on the wire of everything else that was captured",
+            "Bytes on the wire of all other captured traffic",
             self.other_bytes.clone(),
         );
         registry.register(
             "packets_captured",
-            "Packets that were captured and read",
+            "Packets captured and read",
             self.packets.clone(),
         );
         registry.register(
             "packets_dropped",
-            "Packets that the kernel or the interface has dropped, so that nobody saw them",
+            "Packets dropped by the kernel or the interface",
             self.dropped.clone(),
         );
         registry.register(
             "findings",
-            "What check has found, repetitions included",
+            "Findings of check, repetitions included",
             self.findings.clone(),
         );
         registry.register(
             "gaps",
-            "Stretches of MQTT streams that the capture lacks",
+            "Gaps: byte ranges of MQTT streams missing from the capture",
             self.gaps.clone(),
         );
         registry.register(
             "gap_bytes",
-            "Bytes of them, where it is known how many",
+            "Bytes of gaps whose size is known",
             self.gap_bytes.clone(),
         );
         registry.register(
@@ -325,13 +325,13 @@ impl Families {
         );
         registry.register(
             "connections_closed",
-            "Those that have ended, by how",
+            "Closed connections, by reason",
             self.closed.clone(),
         );
-        registry.register("connections_open", "Those that are open", self.open.clone());
+        registry.register("connections_open", "Open connections", self.open.clone());
         registry.register_with_unit(
             "capture_time",
-            "Capture time up to which everything was counted, since 1970",
+            "Capture time up to which everything is counted, in seconds since 1970",
             Unit::Seconds,
             self.time.clone(),
         );
@@ -342,7 +342,7 @@ impl Exposition {
     /// The media type of the text.
     pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-    /// The figures of this moment.
+    /// The current values.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
@@ -373,7 +373,7 @@ mod tests {
         let mut metrics = Metrics::new();
         metrics.dropped(3, 0);
         metrics.dropped(5, 1);
-        // A counter that begins anew is no negative number.
+        // A counter that restarts does not give a negative number.
         metrics.dropped(1, 1);
         let text = metrics.exposition().text();
         assert!(text.contains("dropped_total{by=\"kernel\"} 5\n"), "{text}");

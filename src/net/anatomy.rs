@@ -1,14 +1,13 @@
-//! What the bytes of a captured packet are, in numbers: which are link header,
-//! tags, tunnel, IP, TCP, payload, and what follows them.
+//! The layers of a captured packet in numbers of bytes: link header, tags, tunnel,
+//! IP, TCP, payload, trailer.
 //!
 //! ```text
 //! | link | vlan | tunnel … | ip | ip options | tcp | tcp options | payload | trailer |
 //! |<------------------------------ original length ------------------------------->|
 //! ```
 //!
-//! A second walk over the headers, for those who account for every byte: the
-//! decoder itself has no need to know. Lengths are those of the wire; what the
-//! snap length cut counts like everything else.
+//! A second walk over the headers, for byte accounting; the decoder does not need
+//! it. Lengths are those on the wire, including what the snap length cut.
 
 use super::ip::{self, protocol};
 use super::tunnel::{self, Content};
@@ -17,16 +16,15 @@ use crate::limits;
 use crate::link::{self, Bytes, Next, Subframe, Walk};
 use crate::packet::CapturedPacket;
 
-/// Bytes of a captured packet by what they are. They add up to its original
-/// length; in 802.11 aggregates, those of all frames together do.
+/// Bytes of a captured packet by layer. They add up to its original length; in 802.11
+/// aggregates, those of all frames together do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Anatomy {
     /// Link header.
     pub link: u32,
     /// VLAN tags.
     pub vlan: u32,
-    /// Everything from the outer IP header (or PPPoE, MPLS) to the innermost
-    /// IP header.
+    /// From the outer IP header (or PPPoE, MPLS) to the innermost IP header.
     pub tunnel: u32,
     /// IP header without options: 20 or 40; 0 when there is no IP.
     pub ip: u32,
@@ -36,11 +34,11 @@ pub struct Anatomy {
     pub tcp: u32,
     /// TCP options with their padding.
     pub tcp_options: u32,
-    /// What the innermost header carries: TCP payload; the body of other
-    /// protocols and of fragments.
+    /// Payload of the innermost header: TCP payload; the body of other protocols and of
+    /// fragments.
     pub payload: u32,
-    /// What follows the IP packet: padding, a frame check sequence. Of packets
-    /// that could not be followed to IP, everything that was not understood.
+    /// Bytes after the IP packet: padding, a frame check sequence. In packets without
+    /// IP, everything that was not decoded.
     pub trailer: u32,
     /// Bytes of the TCP options that would not be there without TCP timestamps
     /// (RFC 7323); options are padded to a multiple of four.
@@ -50,8 +48,7 @@ pub struct Anatomy {
 }
 
 impl Anatomy {
-    /// Takes the headers of a packet apart; of one of its frames, if it is an
-    /// 802.11 aggregate.
+    /// Counts the bytes of a packet by layer, or of one frame of an 802.11 aggregate.
     ///
     /// ```
     /// # use mqttdump::packet::{CapturedPacket, LinkType, PacketRef};
@@ -89,7 +86,7 @@ impl Anatomy {
             whole.link = packet.original_len.saturating_sub(body);
             whole.payload = body;
         } else {
-            // What cannot be followed further is what follows.
+            // Undecodable bytes count as trailer.
             let _ = whole.follow(&mut seen);
         }
         whole.settle(seen.end.saturating_sub(seen.begin));
@@ -153,7 +150,7 @@ impl Anatomy {
         Ok(())
     }
 
-    /// One frame of an aggregate: what came before belongs to the first.
+    /// One frame of an aggregate: preceding headers belong to the first.
     fn enter_subframe(&mut self, outer: Bytes<'_>, frame: Bytes<'_>, seen: &mut Seen<'_, '_>) {
         if !seen.walk.subframe.is_first() {
             *self = Self::default();
@@ -207,8 +204,8 @@ impl Anatomy {
         }
     }
 
-    /// Makes the parts add up to what was on the wire: packets that were cut
-    /// without a note have headers that promise more.
+    /// Makes the sum equal to the length on the wire: packets that were truncated
+    /// without a mark have headers with larger lengths.
     fn settle(&mut self, total: usize) {
         let mut left = u32::try_from(total).unwrap_or(u32::MAX);
         for part in [
@@ -232,15 +229,14 @@ impl Anatomy {
 struct Seen<'p, 'a> {
     packet: &'p CapturedPacket<'a>,
     walk: Walk,
-    /// Where the frame begins and ends, of an aggregate.
+    /// Range of the frame in an aggregate.
     begin: usize,
     end: usize,
 }
 
 impl Seen<'_, '_> {
-    /// Where some bytes lie in the packet. Headers are only ever skipped once
-    /// they were read, so that only the last bytes can lie beyond what was
-    /// captured.
+    /// Range of some bytes in the packet. Headers are skipped only after they were read,
+    /// so only the last bytes can lie beyond what was captured.
     fn at(&self, bytes: Bytes<'_>) -> usize {
         match bytes.captured() {
             [] => self.packet.data.len(),
@@ -252,8 +248,8 @@ impl Seen<'_, '_> {
 const MSS: u8 = 2;
 const TIMESTAMPS: u8 = 8;
 
-/// TCP options with their kind and length bytes, padding left out, up to the
-/// first that makes no sense.
+/// TCP options with their kind and length bytes, without padding, up to the first
+/// invalid one.
 fn tcp_options(mut options: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     const END: u8 = 0;
     const NO_OPERATION: u8 = 1;

@@ -5,10 +5,10 @@
 //!     └─→ Segment: sequence number = bytes exported so far in this direction
 //! ```
 //!
-//! Wireshark exports what a dissector was given, without the TCP header. The
-//! PDUs of one direction are its stream in order, so that sequence and
-//! acknowledgement numbers follow from the bytes counted. A PDU that was not
-//! exported leaves no trace: the stream continues behind it.
+//! Wireshark exports the data given to a dissector, without the TCP header. The PDUs
+//! of one direction are its stream in order, so sequence and acknowledgement numbers
+//! follow from the bytes counted. A PDU that was not exported leaves no gap: the
+//! stream continues after it.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ pub(super) struct Exported {
     next: HashMap<(Endpoint, Endpoint), u32, foldhash::fast::RandomState>,
 }
 
-/// The PDU in a packet, if it is one without a TCP header of its own.
+/// The PDU in a packet, if it has no TCP header.
 pub(super) fn pdu<'a>(packet: &CapturedPacket<'a>) -> Option<Pdu<'a>> {
     if packet.link_type != LinkType(252) {
         return None;
@@ -34,7 +34,7 @@ pub(super) fn pdu<'a>(packet: &CapturedPacket<'a>) -> Option<Pdu<'a>> {
 }
 
 impl Exported {
-    /// The segment that the PDU stands for; `None` without addresses.
+    /// The segment that represents the PDU; `None` without addresses.
     pub(super) fn segment<'a>(
         &mut self,
         packet: &CapturedPacket<'a>,
@@ -43,7 +43,7 @@ impl Exported {
         let (src_port, dst_port) = pdu.ports?;
         let endpoint = |addr, port| Endpoint { addr, port };
         let (src, dst) = (endpoint(pdu.src?, src_port), endpoint(pdu.dst?, dst_port));
-        // No SYN was exported: streams begin at 1, as after one.
+        // No SYN was exported: streams start at 1, as after one.
         let ack = self.next.get(&(dst, src)).copied().unwrap_or(1);
         if self.next.len() >= limits::EXPORTED_STREAMS && !self.next.contains_key(&(src, dst)) {
             self.next.clear();

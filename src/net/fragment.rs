@@ -1,25 +1,23 @@
-//! IP fragments joined into datagrams, within bounds of memory and time.
+//! Reassembly of IP fragments, with limits on memory and time.
 //!
 //! ```text
 //! offset 0      1480     2960  3200
-//!        |---A---|---B---|--C-|        joined when C (the last) is there and
-//!              |---b---|               nothing lacks before it; of b nothing is
-//!                                      taken: bytes that came first are kept
+//!        |---A---|---B---|--C-|        complete when C (the last) is there without
+//!              |---b---|               a gap before it; the overlapping b is
+//!                                      ignored: bytes that came first are kept
 //! ```
 //!
-//! Fragments may come in any order and more than once. One that the snap
-//! length cut still occupies its whole place: the joined datagram then holds
-//! the bytes up to the first that lack, and the rest is *cut* like the rest
-//! of any packet.
+//! Fragments may arrive in any order and more than once. One that the snap length
+//! cut still occupies its whole range: the reassembled datagram has the bytes up to
+//! the first missing one, and the rest is *cut* as in any packet.
 //!
-//! A joined datagram is remembered until its time is up, because a mirror
-//! port shows fragments twice: without that, the second copies would wait for
-//! a partner, and find it in a later datagram that has the same
-//! identification. A fragment that differs from the remembered bytes starts a
-//! new datagram.
+//! A reassembled datagram is kept until its time is up, because a mirror port shows
+//! fragments twice: otherwise the duplicates would wait for the others, and be joined
+//! to a later datagram with the same identification. A fragment that differs from the
+//! kept bytes starts a new datagram.
 //!
-//! Bounds (see [`crate::limits`]): datagrams, bytes, seconds of capture time.
-//! When one bites the oldest datagram is given up, and counted unless it was
+//! Limits (see [`crate::limits`]): datagrams, bytes, seconds of capture time. When one
+//! is reached, the oldest datagram is dropped, and counted if it was incomplete.
 //! only remembered.
 
 use std::collections::{HashMap, VecDeque};
@@ -32,9 +30,9 @@ use crate::link::Bytes;
 use crate::packet::{CapturedPacket, PacketRef};
 use crate::time::Timestamp;
 
-/// Longest payload that IP can address, jumbograms apart.
+/// Longest payload in IP, except jumbograms.
 const LONGEST: u32 = 0xffff;
-/// What a fragment costs besides its bytes, roughly.
+/// Approximate memory of a fragment besides its bytes.
 const OVERHEAD: usize = 64;
 
 /// Which datagram a fragment belongs to.
@@ -43,21 +41,21 @@ struct Key {
     src: IpAddr,
     dst: IpAddr,
     id: u32,
-    /// 0 for IPv6, where only the first fragment tells.
+    /// 0 for IPv6, where only the first fragment has it.
     protocol: u8,
-    /// How many IP headers lie around it: inner and outer packets of a tunnel
-    /// number their datagrams independently.
+    /// Number of IP headers around it: inner and outer packets of a tunnel number
+    /// their datagrams independently.
     depth: usize,
 }
 
 /// A datagram that is whole again.
 #[derive(Default, Debug)]
 pub(super) struct Joined {
-    /// Its bytes, behind the IP header, up to the first that lack.
+    /// Its bytes after the IP header, up to the first missing one.
     bytes: Vec<u8>,
     /// Its length on the wire.
     wire: usize,
-    /// What it holds.
+    /// Protocol of the payload.
     pub(super) protocol: u8,
     /// The packets that carried it, without the one that completed it.
     pub(super) packets: Vec<PacketRef>,
@@ -69,31 +67,31 @@ impl Joined {
     }
 }
 
-/// What lies around a fragment.
+/// Context of a fragment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Around<'a> {
     /// How many IP headers.
     pub(super) depth: usize,
-    /// Packets that were joined to get at it: it lies within a fragmented
+    /// Packets that were joined to decode it: it lies within a fragmented
     /// tunnel.
     pub(super) packets: &'a [PacketRef],
 }
 
-/// What became of fragments, in numbers.
+/// Counts of fragments by outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct FragmentCounters {
     /// IP fragments met.
     pub fragments: u64,
     /// Datagrams that were joined.
     pub joined: u64,
-    /// Fragments of datagrams that were joined already, second copies.
+    /// Duplicates of fragments of reassembled datagrams.
     pub duplicates: u64,
-    /// Fragments that contradict themselves or what came before: too long,
-    /// or behind the end of their datagram.
+    /// Inconsistent fragments: too long, beyond the end of their datagram, or with
+    /// a different end.
     pub malformed: u64,
-    /// Datagrams given up because their fragments did not come in time.
+    /// Datagrams dropped because fragments did not arrive in time.
     pub expired: u64,
-    /// Datagrams given up because too many, or too many bytes, were waiting.
+    /// Datagrams dropped because a limit was reached.
     pub evicted: u64,
 }
 
@@ -117,11 +115,11 @@ struct Ticket {
 #[derive(Default, Debug)]
 struct Datagram {
     serial: u64,
-    /// In order of place, not overlapping.
+    /// In order of offset, not overlapping.
     pieces: Vec<Piece>,
-    /// Where it ends, once the last fragment was seen.
+    /// End of the datagram, once the last fragment was captured.
     end: Option<u32>,
-    /// What the fragment at offset 0 says that it holds.
+    /// Protocol in the fragment at offset 0.
     protocol: u8,
     packets: Vec<PacketRef>,
     bytes: usize,
@@ -137,8 +135,8 @@ struct Piece {
 }
 
 impl Fragments {
-    /// Takes the fragment that `ip` is. If it completes its datagram, that is
-    /// written to `into` and the answer is `true`.
+    /// Adds a fragment. If it completes its datagram, that is written to `into` and the
+    /// result is `true`.
     pub(super) fn push(
         &mut self,
         packet: &CapturedPacket<'_>,
@@ -199,7 +197,7 @@ impl Fragments {
         self.datagrams.values().filter(incomplete).count()
     }
 
-    /// Starts a datagram, in place of one that was joined before.
+    /// Starts a datagram, replacing a reassembled one.
     fn begin(&mut self, key: Key, since: Timestamp) {
         self.last_serial += 1;
         let serial = self.last_serial;
@@ -250,7 +248,7 @@ impl Fragments {
     }
 }
 
-/// The place and bytes of one fragment.
+/// Range and bytes of one fragment.
 #[derive(Clone, Copy, Debug)]
 struct Part<'a> {
     start: u32,
@@ -260,10 +258,10 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// `None` if it holds nothing or lies beyond what IP can address.
+    /// `None` if it is empty or exceeds the maximum length of IP.
     ///
-    /// All fragments but the last hold a multiple of 8 bytes; what exceeds it
-    /// is dropped, as Linux does.
+    /// All fragments but the last have a multiple of 8 bytes; the excess is dropped,
+    /// as in Linux.
     fn new(payload: Bytes<'a>, fragment: Fragment) -> Option<Self> {
         let length = u32::try_from(payload.wire()).ok()?;
         let length = if fragment.more { length & !7 } else { length };
@@ -287,7 +285,7 @@ impl<'a> Part<'a> {
 }
 
 impl Datagram {
-    /// Whether the end that it claims is not the end that is known.
+    /// Whether it claims another end than the known one.
     fn contradicts(&self, part: &Part<'_>) -> bool {
         let highest = self.pieces.last().map_or(0, |piece| piece.end);
         match self.end {
@@ -296,7 +294,7 @@ impl Datagram {
         }
     }
 
-    /// Whether a joined datagram holds just these bytes.
+    /// Whether a reassembled datagram has exactly these bytes.
     fn repeats(&self, part: &Part<'_>) -> bool {
         let ends_alike = match self.end {
             Some(end) if part.last => part.end == end,
@@ -311,13 +309,13 @@ impl Datagram {
                 .all(|piece| {
                     let start = piece.start.max(part.start);
                     let end = piece.end.min(part.end);
-                    // Where one copy was cut earlier, the shorter must do.
+                    // If one copy was cut earlier, the shorter length is compared.
                     let (new, old) = (part.range(start, end), piece.range(start, end));
                     new.iter().zip(old).all(|(new, old)| new == old)
                 })
     }
 
-    /// Adds what is new in a fragment. Returns what that costs in memory.
+    /// Adds the new bytes of a fragment. Returns the memory they take.
     fn add(&mut self, part: &Part<'_>, protocol: u8) -> usize {
         if part.start == 0 && self.pieces.first().is_none_or(|piece| piece.start > 0) {
             self.protocol = protocol;
@@ -378,7 +376,7 @@ impl Datagram {
 }
 
 impl Piece {
-    /// The captured bytes within a range that lies in the piece.
+    /// The captured bytes within a range of the fragment.
     fn range(&self, start: u32, end: u32) -> &[u8] {
         let at = |place: u32| {
             let place = place.saturating_sub(self.start) as usize;

@@ -5,14 +5,14 @@
 //! IPv6 → [hop-by-hop] [routing] [destination] [fragment] [AH] … → TCP, UDP …
 //! ```
 //!
-//! Three lengths may say where a packet ends, and the header's is believed:
-//! what lies behind it is Ethernet's padding, what is missing was cut. Length
-//! 0 stands for packets that were captured before the card segmented them
-//! (or IPv6 jumbograms); for those it is what the link says.
+//! Three lengths may determine where a packet ends; the header's is used: bytes
+//! after it are Ethernet's padding, missing bytes were cut. Length 0 occurs in
+//! packets that were captured before segmentation offload (or IPv6 jumbograms);
+//! there the link's length is used.
 //!
-//! The addresses are those of the conversation: behind a routing header the
-//! last destination, with a home address option the home address. These are
-//! also the ones that TCP's checksum covers.
+//! The addresses are those of the endpoints: with a routing header the last
+//! destination, with a home address option the home address. TCP's checksum covers
+//! the same addresses.
 
 use std::net::IpAddr;
 
@@ -23,31 +23,31 @@ use etherparse::{
 
 use crate::link::{Bytes, Stop};
 
-/// What an IP header said.
+/// Contents of an IP header.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ip<'a> {
-    /// Sender and receiver, the last one behind a routing header.
+    /// Sender and receiver; with a routing header, the final destination.
     pub(super) addresses: Addresses<'a>,
     /// IPv4 identification; 0 for IPv6.
     pub(super) identification: u16,
     /// IPv4 time to live, or IPv6 hop limit.
     pub(super) ttl: u8,
-    /// What `payload` holds.
+    /// Protocol of `payload`.
     pub(super) protocol: u8,
-    /// What comes behind all IP headers.
+    /// Bytes after all IP headers.
     pub(super) payload: Bytes<'a>,
-    /// Set when `payload` is only a part of a datagram.
+    /// Set if `payload` is a fragment.
     pub(super) fragment: Option<Fragment>,
 }
 
-/// Sender and receiver, where they lie in the packet.
+/// Sender and receiver, as slices of the packet.
 ///
-/// References rather than [`IpAddr`]s, because those are copied in pieces of
-/// 16 bytes right after being written in pieces of 4, for which a processor
-/// has to wait: it doubled the time for a packet.
+/// References rather than [`IpAddr`]s, because those are copied in units of 16 bytes
+/// right after they are written in units of 4, which stalls a processor's store
+/// buffer: it doubled the time for a packet.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Addresses<'a> {
-    /// One behind the other.
+    /// Adjacent.
     V4(&'a [u8; 8]),
     /// Sender and receiver, from different headers maybe.
     V6(&'a [u8; 16], &'a [u8; 16]),
@@ -75,14 +75,14 @@ impl Addresses<'_> {
     }
 }
 
-/// Which part of a datagram a fragment is.
+/// Range of a fragment in its datagram.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Fragment {
     /// Identification of the datagram.
     pub(super) id: u32,
-    /// Where the part starts, in bytes, a multiple of 8.
+    /// Start in bytes, a multiple of 8.
     pub(super) offset: u32,
-    /// Whether it is not the last part.
+    /// Whether it is not the last fragment.
     pub(super) more: bool,
 }
 
@@ -124,7 +124,7 @@ fn open_v4(bytes: Bytes<'_>) -> Result<Ip<'_>, Stop> {
         }),
     };
     if ip.fragment.is_none() && ip.protocol == protocol::AH {
-        // A copy, so that the usual `ip` can stay in registers.
+        // A copy, so that `ip` can stay in registers in the usual case.
         return extensions(Ip { ..ip });
     }
     Ok(ip)
@@ -157,10 +157,9 @@ fn open_v6(bytes: Bytes<'_>) -> Result<Ip<'_>, Stop> {
     extensions(ip)
 }
 
-/// Skips extension headers until something else comes, or a fragment.
+/// Skips extension headers up to another protocol, or a fragment.
 ///
-/// Also used on a datagram that was joined from fragments, in which headers
-/// may follow.
+/// Also used for a reassembled datagram, which may start with more headers.
 pub(super) fn extensions(mut ip: Ip<'_>) -> Result<Ip<'_>, Stop> {
     let is_v6 = !ip.addresses.is_v4();
     loop {
@@ -208,7 +207,7 @@ pub(super) fn extensions(mut ip: Ip<'_>) -> Result<Ip<'_>, Stop> {
     }
 }
 
-/// IP protocol numbers that we act upon.
+/// IP protocol numbers that are decoded.
 pub(super) mod protocol {
     pub(in crate::net) const HOP_BY_HOP: u8 = 0;
     pub(in crate::net) const IPV4: u8 = 4;
@@ -227,8 +226,8 @@ pub(super) mod protocol {
     pub(in crate::net) const SHIM6: u8 = 140;
 }
 
-/// Takes the length from a jumbo payload option (RFC 2675), but no more than
-/// the link says: nothing else bounds it.
+/// Takes the length from a jumbo payload option (RFC 2675), limited to the length of
+/// the link.
 fn jumbo(ip: &mut Ip<'_>) -> Result<(), Stop> {
     const JUMBO: u8 = 0xc2;
     let length = (usize::from(ip.payload.u8(1)?) + 1) * 8;
@@ -263,8 +262,8 @@ fn home_address(body: &[u8]) -> Option<&[u8; 16]> {
         .and_then(|option| option.value.first_chunk())
 }
 
-/// Where a routing header leads in the end, if the packet is still on its way.
-/// `body` starts behind the two bytes that all extension headers share.
+/// Final destination of a routing header, if the packet is still in transit.
+/// `body` starts after the two bytes that all extension headers share.
 fn final_destination(body: &[u8]) -> Option<&[u8; 16]> {
     let (&[kind, left], rest) = body.split_first_chunk()?;
     let addresses = rest.get(4..)?;
@@ -278,7 +277,7 @@ fn final_destination(body: &[u8]) -> Option<&[u8; 16]> {
     }
 }
 
-/// The `N` bytes at `at`, where they lie.
+/// The `N` bytes at `at`.
 fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
     bytes.get(at..)?.first_chunk()
 }
@@ -289,7 +288,7 @@ struct TypedOption<'a> {
     value: &'a [u8],
 }
 
-/// Options until the bytes end or make no sense. Kind 0 is one byte of padding.
+/// Options up to the end or the first invalid one. Kind 0 is one byte of padding.
 fn options(mut body: &[u8]) -> impl Iterator<Item = TypedOption<'_>> {
     std::iter::from_fn(move || {
         while let [0, rest @ ..] = body {
@@ -304,14 +303,13 @@ fn options(mut body: &[u8]) -> impl Iterator<Item = TypedOption<'_>> {
     })
 }
 
-/// Reads only enough of a packet to know where it ends: the whole IP packet
-/// that `bytes` start with.
+/// The IP packet at the start of `bytes`, without bytes after its end.
 pub(super) fn whole(bytes: Bytes<'_>) -> Bytes<'_> {
     bytes.at_most(total_len(bytes))
 }
 
-/// How long the IP packet that `bytes` start with is, by its header; as long as
-/// the link says where that leaves it open.
+/// Length of the IP packet at the start of `bytes` by its header, or the link's
+/// length if the header has none.
 pub(super) fn total_len(bytes: Bytes<'_>) -> usize {
     let length = match bytes.u8(0).map(|first| first >> 4) {
         Ok(4) => bytes.u16(2).map_or(0, usize::from),

@@ -6,13 +6,13 @@
 //!                        └── tunnel ←─┘
 //! ```
 //!
-//! A [`Decoder`] is stateless but for IP fragments that wait for others. It
-//! follows tags and tunnels to the innermost TCP header, and hands the payload
-//! on without copying it. What carries no TCP, or cannot be read, is counted
-//! by reason in [`Counters`]: nothing is silently ignored.
+//! A [`Decoder`] is stateless except for incomplete IP fragments. It decodes tags and
+//! tunnels up to the innermost TCP header, and passes the payload on without copying
+//! it. Packets without TCP, or that cannot be decoded, are counted by reason in
+//! [`Counters`].
 //!
-//! It knows nothing of connections, and never guesses at bytes that were not
-//! captured: [`Segment::cut`] says how many there were.
+//! It does not know connections, and never guesses bytes that were not captured:
+//! [`Segment::cut`] is their number.
 //!
 //! ```
 //! use mqttdump::net::{Decoded, Decoder};
@@ -63,7 +63,7 @@ pub use crate::link::Subframe;
 use crate::link::{self, Bytes, Next, Stop, Walk};
 use crate::packet::{CapturedPacket, LinkType, PacketRef};
 
-/// What a captured packet was.
+/// Result of decoding a captured packet.
 #[derive(Clone, Copy, Debug)]
 pub enum Decoded<'a> {
     /// It carried a TCP segment, or completed one.
@@ -86,13 +86,13 @@ pub enum Other {
     Quic,
     /// Another IP protocol, by its number; 50 (ESP) is encrypted.
     OtherIp(u8),
-    /// An IP fragment whose partners did not come yet, or a second copy.
+    /// An IP fragment that completed no datagram, or a duplicate.
     Fragment,
     /// The snap length cut one of its headers.
     Cut,
     /// One of its headers contradicts itself.
     Malformed,
-    /// A link type that we do not decode.
+    /// An unsupported link type.
     UnknownLinkType(LinkType),
     /// An encrypted 802.11 or MACsec frame.
     EncryptedFrame,
@@ -112,8 +112,8 @@ impl From<Stop> for Other {
     }
 }
 
-/// What was met, in numbers. Of `segments` to `too_deep` exactly one counts
-/// each packet (or, in 802.11 aggregates, each frame).
+/// Counts of packets by result. Each packet (in 802.11 aggregates, each frame) is
+/// counted by exactly one of `segments` to `too_deep`.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Counters {
     /// TCP segments.
@@ -128,14 +128,13 @@ pub struct Counters {
     pub quic: u64,
     /// Packets of other IP protocols.
     pub other_ip: u64,
-    /// IP fragments that completed nothing (see `fragments` for what became
-    /// of them).
+    /// IP fragments that completed no datagram (see `fragments` for their outcome).
     pub waiting: u64,
     /// Packets of which the snap length cut a header.
     pub cut: u64,
     /// Packets with a header that contradicts itself.
     pub malformed: u64,
-    /// Packets by link types that we do not decode, also within PPI headers.
+    /// Packets by unsupported link types, also within PPI headers.
     pub undecodable: BTreeMap<LinkType, u64>,
     /// Encrypted 802.11 or MACsec frames.
     pub encrypted_frames: u64,
@@ -144,7 +143,7 @@ pub struct Counters {
 
     /// Segments whose payload the snap length cut.
     pub cut_segments: u64,
-    /// Segments whose TCP checksum was verified and is wrong.
+    /// Segments with a wrong TCP checksum, if verified.
     pub wrong_checksums: u64,
     /// Packets with a VLAN tag.
     pub vlan: u64,
@@ -154,7 +153,7 @@ pub struct Counters {
     pub pppoe: u64,
     /// Packets with a tunnel, an IP packet around another packet or frame.
     pub tunnelled: u64,
-    /// What became of IP fragments.
+    /// Outcome of IP fragments.
     pub fragments: FragmentCounters,
 }
 
@@ -188,21 +187,21 @@ impl Decoder {
         }
     }
 
-    /// Decodes a packet. Its segment lies in the packet, or in this decoder
-    /// when it was joined from fragments.
+    /// Decodes a packet. Its segment borrows from the packet, or from this decoder if it
+    /// was reassembled from fragments.
     #[inline]
     pub fn decode<'a>(&'a mut self, packet: &CapturedPacket<'a>) -> Decoded<'a> {
         self.decode_subframe(packet, Subframe::default())
     }
 
-    /// What else is in the packet that was decoded last: the next frame of an
-    /// 802.11 aggregate (A-MSDU). `None` for nearly every packet.
+    /// Decodes the next frame of the packet decoded last, if it is an 802.11 aggregate
+    /// (A-MSDU). `None` for nearly every packet.
     #[inline]
     pub fn next_subframe(&mut self) -> Option<Subframe> {
         self.next_subframe.take()
     }
 
-    /// What was met so far.
+    /// Counts so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -304,8 +303,8 @@ impl Decoder {
     }
 }
 
-/// Follows headers to the innermost IP packet that carries TCP. With it come
-/// the earlier packets that it was joined from.
+/// Decodes headers up to the innermost IP packet with TCP. Also returns the earlier
+/// packets whose fragments it was reassembled from.
 #[inline(always)]
 fn follow<'a>(
     packet: &CapturedPacket<'a>,
@@ -317,7 +316,7 @@ fn follow<'a>(
     let mut next = Next::Link(packet.link_type);
     let mut bytes = whole_packet(packet);
     let mut earlier: &'a [PacketRef] = &[];
-    // Only a port says that it is a tunnel.
+    // Only the port indicates a tunnel.
     let mut guessed = false;
     for depth in 0..limits::TUNNEL_DEPTH {
         let opened = link::peel(next, bytes, walk).and_then(ip::open);
@@ -363,13 +362,12 @@ fn follow<'a>(
     Err(Other::TooDeep)
 }
 
-/// The innermost IP packet, if it lies behind VLAN tags, MPLS labels, PPPoE or
-/// in a tunnel, where a BPF expression that does not mention them looks past
-/// it. Its captured bytes, without padding; in a tunnel whose packets are
-/// fragmented, the fragment.
+/// The innermost IP packet, if it is behind VLAN tags, MPLS labels, PPPoE or in a
+/// tunnel, where a BPF expression that does not mention them does not look. Its
+/// captured bytes, without padding; in a tunnel whose packets are fragmented, the
+/// fragment.
 ///
-/// Filtering it as link type RAW tells whether the expression was meant to
-/// match.
+/// Filtering it as link type RAW shows whether the expression was meant to match.
 pub fn inner_ip<'a>(packet: &CapturedPacket<'a>) -> Option<&'a [u8]> {
     let mut walk = Walk::default();
     let mut next = Next::Link(packet.link_type);

@@ -1,21 +1,21 @@
-//! What carries MQTT over UDP, and is named but not decoded.
+//! Recognises MQTT-SN and QUIC, which are reported but not decoded.
 //!
 //! ```text
 //! MQTT-SN  length ┊ type ┊ flags ┊ 01 ┊ duration ┊ client id      (CONNECT, on any port)
 //! QUIC     1100.... ┊ version ┊ connection ids ┊ …                (on ports of MQTT)
 //! ```
-//! Whoever looks for messages in a capture should learn that they are there in
-//! another form. Anything doubtful is UDP like any other.
+//! A user who looks for MQTT messages should see that they are there in another
+//! form. Doubtful packets count as other UDP.
 
 use super::Other;
 use crate::link::Bytes;
 
-/// UDP ports on which MQTT-SN gateways listen, as they come.
+/// Common UDP ports of MQTT-SN gateways.
 const SN: [u16; 4] = [1883, 1884, 10_000, 2442];
-/// UDP ports on which brokers take MQTT over QUIC.
+/// UDP ports of MQTT over QUIC.
 const QUIC: [u16; 3] = [14_567, 1883, 8883];
 
-/// What a UDP datagram is, which is no tunnel.
+/// Kind of a UDP datagram that is not a tunnel.
 pub(super) fn name(datagram: Bytes<'_>) -> Other {
     const HEADER: usize = 8;
     let bytes = datagram.captured();

@@ -68,8 +68,7 @@ impl fmt::Debug for TcpFlags {
 /// buffer that joined its IP fragments).
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a> {
-    /// The captured packet that carried it; the one that completed it when it
-    /// came in IP fragments.
+    /// The captured packet that carried it, or that completed its IP datagram.
     pub packet: PacketRef,
     /// When that packet was captured.
     pub time: Timestamp,
@@ -95,14 +94,13 @@ pub struct Segment<'a> {
     /// Bytes of payload that were on the wire after `payload`, but which the
     /// snap length cut off.
     pub cut: u32,
-    /// What tells a second copy of this packet (mirror ports, bridges) from a
-    /// retransmission: IPv4 identification (0 where there is none) and TCP
-    /// checksum.
+    /// Distinguishes a duplicate of this packet (mirror ports, bridges) from a
+    /// retransmission: IPv4 identification (0 if there is none) and TCP checksum.
     pub copy_marks: (u16, u16),
-    /// Whether the TCP checksum is right; `None` when it was not verified or
-    /// cannot be (cut packet).
+    /// Whether the TCP checksum is correct; `None` if it was not verified or cannot be
+    /// (cut packet).
     pub checksum_ok: Option<bool>,
-    /// The packets whose IP fragments were joined into this segment, empty
-    /// when it came in one piece.
+    /// The packets whose IP fragments were reassembled into this segment; empty if it
+    /// was not fragmented.
     pub fragments: &'a [PacketRef],
 }

@@ -1,9 +1,8 @@
-//! The TCP header: the last one, behind which the bytes of the stream lie.
+//! The TCP header.
 //!
-//! A snap length may have cut the payload, or even the options: as long as
-//! the first 20 bytes are there, everything is known but the bytes
-//! themselves, and their number is. Urgent data stays in the stream (RFC
-//! 6093): MQTT knows nothing of it.
+//! A snap length may have cut the payload, or even the options: with the first 20
+//! bytes, everything is known except the missing bytes, and their number is known
+//! too. Urgent data stays in the stream (RFC 6093), because MQTT does not use it.
 
 use std::net::IpAddr;
 
@@ -13,11 +12,11 @@ use super::ip::Ip;
 use super::segment::TcpFlags;
 use crate::link::{Bytes, Stop};
 
-/// Longest header that the data offset can tell.
+/// Maximum header length by the data offset.
 pub(super) const LONGEST: usize = 60;
 
-/// Reads the header, and gives the payload behind it. `room` is for a header
-/// whose options were cut: nothing in them is needed.
+/// Decodes the header, and returns the payload after it. `room` replaces a header
+/// whose options were cut: they are not needed.
 #[inline(always)]
 pub(super) fn open<'a, 'h>(
     bytes: Bytes<'a>,
@@ -58,7 +57,7 @@ pub(super) fn window_scale(header: &TcpHeaderSlice<'_>) -> Option<u8> {
         return None;
     }
     header.options_iterator().find_map(|option| match option {
-        // RFC 7323, 2.3: more than 14 is taken for 14.
+        // RFC 7323, 2.3: a shift of more than 14 counts as 14.
         Ok(TcpOptionElement::WindowScale(bits)) => Some(bits.min(14)),
         _ => None,
     })

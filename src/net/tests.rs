@@ -1,5 +1,5 @@
-//! One TCP segment, in every wrapping, must come out the same; cut anywhere,
-//! it must never hold a byte that was not there.
+//! One TCP segment has to decode the same in every encapsulation; cut anywhere, it
+//! must never have a byte that was not there.
 
 mod fragments;
 
@@ -51,7 +51,7 @@ fn packet(link_type: LinkType, data: &[u8], number: u64, seconds: i64) -> Captur
     }
 }
 
-/// What a decoder that has seen nothing makes of a packet.
+/// Decodes a packet with a new decoder.
 fn once(link_type: LinkType, data: &[u8]) -> Result<(Endpoint, Endpoint, Vec<u8>, u32), Other> {
     match Decoder::new(false).decode(&packet(link_type, data, 1, 0)) {
         Decoded::Segment(segment) => Ok((
@@ -287,7 +287,7 @@ fn wrong_checksums_are_seen_only_when_asked() {
     }
 }
 
-/// Behind the snap length the original bytes are missing, and counted.
+/// Bytes beyond the snap length are missing, and counted.
 #[test]
 fn cut_anywhere_it_never_invents_a_byte() {
     for ip in [v4(), v6()] {
@@ -309,7 +309,7 @@ fn cut_anywhere_it_never_invents_a_byte() {
                         assert_eq!(all, PAYLOAD.len(), "{} {length}", sample.about);
                         assert_eq!(segment.checksum_ok, None);
                     }
-                    // Guesses (MPLS, UDP ports) may turn out otherwise.
+                    // Guesses (MPLS, UDP ports) may be decided differently.
                     Decoded::Other(Other::Cut | Other::NotIp | Other::Udp) => {
                         // The fixed TCP header was not there; options are 12.
                         assert!(length < payload_at - 12, "{} {length}", sample.about);

@@ -1,4 +1,4 @@
-//! The account: what [`Ledger`](super::Ledger) found, in integers.
+//! The account: the results of [`Ledger`](super::Ledger), in integers.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 /// Where every byte of a capture went.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
-    /// What counts.
+    /// The level at which bytes are counted.
     pub level: Level,
     /// How headers of shared frames were divided.
     pub share: Share,
@@ -35,8 +35,8 @@ pub struct Account {
     pub layers: Layers,
     /// Bytes of MQTT connections by cause.
     pub causes: Causes,
-    /// MQTT connections, in the order in which they began. The first so many
-    /// if there are very many ([`crate::limits::ACCOUNTED_CONNECTIONS`]).
+    /// MQTT connections, in order of their first packets: at most
+    /// [`crate::limits::ACCOUNTED_CONNECTIONS`].
     pub connections: Vec<ConnectionAccount>,
     /// MQTT connections, all of them.
     pub connection_count: u64,
@@ -46,15 +46,15 @@ pub struct Account {
     pub groups: BTreeMap<GroupKey, Group>,
     /// Messages of each client.
     pub clients: BTreeMap<Box<[u8]>, Costs>,
-    /// Sums that scale with different things.
+    /// Sums by what they scale with.
     pub terms: Terms,
-    /// What connections were like, for asking what else they could have been.
+    /// Models of the connections, for what-ifs.
     pub shape: Traffic,
-    /// Bursts of packets, each connection's own radio.
+    /// Bursts of packets, per connection.
     pub wakes: Wakes,
     /// Acknowledgements without an open exchange, all connections.
     pub orphans: u64,
-    /// Messages that were not kept one by one.
+    /// Messages that were not kept individually.
     pub messages_omitted: u64,
     /// Time of the first and the last packet.
     pub span: Option<(Timestamp, Timestamp)>,
@@ -62,21 +62,21 @@ pub struct Account {
     pub ladders: Vec<Ladder>,
     /// Bytes by which frames are shorter than Ethernet's shortest.
     pub short: u64,
-    /// What the numbers suffer from.
+    /// Limitations of the numbers.
     pub doubts: Doubts,
 }
 
 /// A topic.
 #[derive(Clone, Debug, Default)]
 pub struct Topic {
-    /// Its name; empty for messages whose topic is not known, and for those
-    /// beyond [`crate::limits::ACCOUNTED_TOPICS`].
+    /// Its name; empty for messages whose topic is unknown, and for those beyond
+    /// [`crate::limits::ACCOUNTED_TOPICS`].
     pub name: Box<[u8]>,
     /// Some of its payloads.
     pub samples: Samples,
 }
 
-/// What limits the numbers.
+/// Limitations of the numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Doubts {
     /// Frames that the snap length cut.
@@ -84,7 +84,7 @@ pub struct Doubts {
     /// Segments longer than the peer's MSS allows: captured above segmentation
     /// offload.
     pub offloaded: u64,
-    /// Frames that those would have been on the link, beyond the ones seen.
+    /// Additional frames that those would have been on the link.
     pub offload_frames: u64,
     /// MQTT connections with one direction only.
     pub one_sided: u64,
@@ -92,7 +92,7 @@ pub struct Doubts {
     pub joined: u64,
     /// Bytes that could not be read as MQTT.
     pub unparsed: u64,
-    /// Bytes sent again so late that it is not remembered what they were.
+    /// Bytes retransmitted so late that their label is no longer kept.
     pub forgotten: u64,
 }
 
@@ -107,7 +107,7 @@ impl Doubts {
     }
 }
 
-/// What one MQTT connection cost.
+/// Cost of one MQTT connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionAccount {
     /// Number among all TCP connections, from 1.
@@ -135,32 +135,32 @@ pub struct ConnectionAccount {
     /// Acknowledgements without an open exchange: the session began on another
     /// connection.
     pub orphans: u64,
-    /// The messages, if they were to be kept.
+    /// The messages, if they are kept.
     pub messages: Vec<Message>,
 }
 
 /// Messages that are counted together.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
-    /// What they cost.
+    /// Their cost.
     pub costs: Costs,
-    /// Of those with a Topic Alias in place of their topic.
+    /// Number with a Topic Alias in place of the topic.
     pub by_alias: u64,
 }
 
-/// What some messages cost, at the level of the account.
+/// Cost of a group of messages, at the level of the account.
 #[derive(Clone, Debug, Default)]
 pub struct Costs {
-    /// Bytes of payload, of those that are known.
+    /// Bytes of payload, where known.
     pub payload: u64,
-    /// Bytes that they own, up and down.
+    /// Bytes that the messages own, up and down.
     pub bytes: PerDirection<u64>,
     /// Bytes of their PUBLISH packets.
     pub packets: u64,
     /// Bytes that each owns.
     pub marginal: Distribution,
-    /// The same with its part of what its connection cost besides; quantiles
-    /// to the byte.
+    /// The same with the share of their connection's fixed bytes; quantiles to
+    /// the byte.
     pub loaded: Distribution,
 }
 
@@ -188,8 +188,8 @@ impl Costs {
         self.marginal.merge_shifted(&other.marginal, 0);
     }
 
-    /// Adds the costs of messages of one connection, on each of which `share`
-    /// falls of what that cost besides.
+    /// Adds the costs of messages of one connection; each gets `share` of the
+    /// connection's fixed bytes.
     pub(super) fn load(&mut self, other: &Self, share: u64) {
         self.add_sums(other);
         self.loaded.merge_shifted(&other.marginal, share);

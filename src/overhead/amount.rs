@@ -19,7 +19,7 @@ pub struct Amount {
 }
 
 impl Amount {
-    /// So many bytes of control packets.
+    /// This many bytes of control packets.
     pub fn mqtt(bytes: f64) -> Self {
         Self {
             mqtt: bytes,
@@ -27,7 +27,7 @@ impl Amount {
         }
     }
 
-    /// So many bytes of TCP payload, which are no MQTT.
+    /// This many bytes of TCP payload that is not MQTT.
     pub fn tcp(bytes: f64) -> Self {
         Self {
             l2: bytes,
@@ -113,12 +113,12 @@ impl Mul<f64> for Amount {
     }
 }
 
-/// What scales with what, up and down, in fractions.
+/// Fractions of bytes by what they scale with, up and down.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bill([PerDirection<Amount>; Term::ALL.len()]);
 
 impl Bill {
-    /// What scales with something, in one direction.
+    /// Bytes that scale with something, in one direction.
     pub fn get(&self, term: Term, direction: Direction) -> Amount {
         self.0[term as usize][direction]
     }
@@ -128,7 +128,7 @@ impl Bill {
         &mut self.0[term as usize][direction]
     }
 
-    /// What scales with something, both directions.
+    /// Bytes that scale with something, in both directions.
     pub fn both(&self, term: Term) -> Amount {
         self.get(term, Direction::Up) + self.get(term, Direction::Down)
     }

@@ -2,11 +2,11 @@
 
 use std::cmp::Reverse;
 
-/// Divides `total` in proportion to `weights` by the method of largest
-/// remainders (Hamilton): each part is the whole part of its quota, and what is
-/// left goes one each to the largest remainders, ties to the earlier.
-/// The parts add up to `total`. If all weights are zero they count alike;
-/// without weights nothing is divided.
+/// Divides `total` in proportion to `weights` by the largest remainder method
+/// (Hamilton): each share is the integer part of its quota, and the rest goes one
+/// each to the largest remainders, ties to the earlier. The shares add up to
+/// `total`. If all weights are zero, they count alike; without weights the result is
+/// empty.
 ///
 /// ```
 /// use mqttdump::overhead::apportion;
@@ -95,7 +95,7 @@ mod tests {
             }
         }
 
-        /// What is left goes in the order of remainders, ties to the earlier.
+        // The rest goes to the largest remainders, ties to the earlier.
         #[test]
         fn like_a_stable_sort(
             total in 0u64..1_000,

@@ -1,17 +1,16 @@
-//! What the bytes of a stream are that does not carry MQTT alone.
+//! Attributes bytes of streams that do not carry MQTT alone.
 //!
 //! ```text
 //! spans    │record│ frame │ MQTT bytes     │end│record│ MQTT bytes │end│
 //! packets         ╎       │ PUBLISH │ PUBLISH       …       │ PINGREQ │
 //! labels   │1 ╎ 2 │1 ╎ 2  │ 1       │ 2    │ 2 │ …
 //! ```
-//! The layers below MQTT report what each range is before it is known which
-//! control packets lie there. So ranges wait here until these are known, and
-//! then become labels in the order of the stream. What a TLS record or
-//! a WebSocket frame has for itself is divided among the control packets whose
-//! bytes it carries, by the same policy as the headers of a captured packet.
-//! Where bytes were compressed, each control packet has them in proportion to
-//! what it has of the bytes they inflate to.
+//! The layers below MQTT report their ranges before the control packets in them are
+//! known. So ranges are kept here until these are known, and then become labels in
+//! the order of the stream. The overhead of a TLS record or WebSocket frame is
+//! divided among the control packets whose bytes it carries, by the same policy as
+//! the headers of a captured packet. Compressed bytes are divided in proportion to
+//! the bytes they inflate to.
 
 use std::collections::VecDeque;
 
@@ -32,15 +31,15 @@ pub(super) struct Carriage {
     /// Labels of control packets in the MQTT stream, in order, as far back as
     /// ranges need them.
     packets: VecDeque<Label>,
-    /// Which control packets are known: all that begin before it.
+    /// Position before which all control packets are known.
     known: u64,
     /// The owners of the end of the record that was begun, and their bytes.
     record_end: Vec<(Part, u64)>,
-    /// Owners of control packets that are not asked for again.
+    /// Owners of control packets that are no longer needed.
     released: Vec<u32>,
 }
 
-/// Whose some bytes are.
+/// Owner of a range of bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Part {
     packet: Option<Packet>,
@@ -73,8 +72,8 @@ impl Part {
     }
 }
 
-/// The layer of what a layer has for itself, and what that is for where it
-/// carries no control packet.
+/// The layer of the overhead of a layer, and its purpose if it carries no
+/// control packet.
 fn meaning(own: LayerBytes) -> (Layer, Purpose) {
     match own {
         LayerBytes::Proxy => (Layer::Proxy, Purpose::Setup),
@@ -102,7 +101,7 @@ impl Carriage {
             self.spans.push_back((place, kind));
         }
         match kind {
-            // Only a control packet can tell what it is.
+            // Known only with its control packet.
             SpanKind::Mqtt { .. } if self.spans.len() <= limits::WAITING_SPANS => {}
             _ => self.settle(share, out),
         }
@@ -122,7 +121,7 @@ impl Carriage {
         else {
             return false;
         };
-        // What is compressed stays as it came: it has proportions of its own.
+        // Compressed ranges are not merged, because each has its own ratio.
         let is_plain = place.len() == *len && next.len() == more;
         let follows = place.end == next.start && *offset + *len == at && *seal == sealed;
         if is_plain && follows {
@@ -139,7 +138,7 @@ impl Carriage {
         self.settle(share, out);
     }
 
-    /// Nothing more comes: what is not known by now will never be.
+    /// The stream has ended: what is unknown now stays unknown.
     pub(super) fn finish(&mut self, share: Share, out: &mut impl FnMut(Label)) {
         self.known = u64::MAX;
         while !self.spans.is_empty() {
@@ -154,7 +153,7 @@ impl Carriage {
         std::mem::take(&mut self.released)
     }
 
-    /// Ranges ascend: packets that lie before one are not asked for again.
+    /// Ranges ascend, so packets before one are no longer needed.
     fn release_before(&mut self, offset: u64) {
         while let Some(label) = self.packets.front()
             && (label.end as u64) <= offset
@@ -175,7 +174,7 @@ impl Carriage {
         }
     }
 
-    /// Splits the first range after the part whose control packets are known.
+    /// Splits the first range at the end of the known control packets.
     fn split_first(&mut self) {
         let Some((place, SpanKind::Mqtt { offset, len, seal })) = self.spans.front_mut() else {
             return;
@@ -204,7 +203,7 @@ impl Carriage {
         self.spans.insert(1, second);
     }
 
-    /// Whether everything is known that the first range needs.
+    /// Whether everything that the first range needs is known.
     fn is_first_known(&self) -> bool {
         let Some(&(_, first)) = self.spans.front() else {
             return false;
@@ -266,8 +265,8 @@ impl Carriage {
         self.spans.pop_front();
     }
 
-    /// Control packets that have bytes between two positions of the MQTT stream,
-    /// with these; bytes of none in between.
+    /// Control packets with bytes between two positions of the MQTT stream, with
+    /// these; gaps between them have no owner.
     fn packets_within(&self, from: u64, to: u64) -> Vec<(Option<&Label>, u64, u64)> {
         let mut found = Vec::new();
         let mut at = from;
@@ -319,7 +318,7 @@ impl Carriage {
         });
     }
 
-    /// Divides what a record or frame has for itself.
+    /// Divides the overhead of a record or frame.
     fn label_carrier(
         &mut self,
         place: ByteRange,
@@ -367,7 +366,7 @@ impl Carriage {
         }
     }
 
-    /// What a record or frame is for that carries no control packet.
+    /// Purpose of a record or frame that carries no control packet.
     fn purpose_of_first(&self) -> Option<Purpose> {
         match self.spans.get(1)?.1 {
             SpanKind::Own(
@@ -378,7 +377,7 @@ impl Carriage {
         }
     }
 
-    /// Bytes of the end of the record that the first range begins.
+    /// Bytes of the trailer of the record that the first range starts.
     fn record_end_len(&self) -> u64 {
         let mut after = self.spans.iter().skip(1);
         let next = after.find(|(_, kind)| {
@@ -394,8 +393,7 @@ impl Carriage {
     }
 }
 
-/// Gives each its share of a range, in order; returns what is left of the
-/// shares.
+/// Gives each its share of a range, in order; returns the remaining shares.
 fn divide(
     place: ByteRange,
     layer: Layer,
@@ -419,14 +417,14 @@ fn divide(
         }
     }
     if start < place.end {
-        // A record of which only the end is known.
+        // Only the end of the record is known.
         let place = ByteRange { start, ..place };
         out(Part::UNKNOWN.label(place, Parts::one(layer, place.len())));
     }
     rest
 }
 
-/// The layers of `bytes` that stand for a control packet's from one position to
+/// The layers of `bytes` that represent a control packet's bytes from one position to
 /// another.
 fn parts_within(label: &Label, from: u64, to: u64, bytes: u64) -> Parts {
     let mut parts = [(Layer::App, 0); Parts::MOST];
@@ -488,7 +486,7 @@ mod tests {
         }
     }
 
-    /// Where it lies, whose it is, and its layers.
+    /// Its range, owner and layers.
     type Short = (i64, i64, Option<u32>, Vec<(Layer, u32)>);
 
     fn short(label: &Label) -> Short {
@@ -670,8 +668,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes, the labels are the ranges again: in order, whole,
-        /// and with a layer for every byte.
+        /// The labels are always the ranges again: in order, complete, and with a layer for
+        /// every byte.
         #[test]
         fn every_byte_gets_one_label(
             ranges in prop::collection::vec((0..9_u8, 1..40_u64, 0..3_u64), 1..60),

@@ -1,12 +1,12 @@
-//! Axis B: why a byte was sent, and by which mechanism. A second partition of
+//! Causes: why a byte was sent, and by which mechanism. A second partition of
 //! the same bytes.
 //!
 //! The keys have two parts because the cost of, say, keeping a connection alive
-//! is PINGREQ and PINGRESP *and* the bare acknowledgements that they provoke.
+//! is PINGREQ and PINGRESP *and* the bare acknowledgements for them.
 
 use crate::mqtt::PacketType;
 
-/// What bytes were sent for.
+/// Purpose of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Purpose {
     /// Opening the connection: SYN, CONNECT, CONNACK, AUTH.
@@ -58,7 +58,7 @@ impl Purpose {
         }
     }
 
-    /// What a control packet is for.
+    /// Purpose of a control packet.
     pub const fn of(packet_type: PacketType, dup: bool) -> Self {
         match packet_type {
             PacketType::Connect | PacketType::Connack | PacketType::Auth => Self::Setup,
@@ -78,7 +78,7 @@ impl Purpose {
     }
 }
 
-/// How bytes came to be sent.
+/// Mechanism by which bytes were sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mechanism {
     /// Payload, and its share of the headers, the first time.

@@ -10,9 +10,9 @@ use crate::limits;
 pub struct Samples {
     kept: Vec<Box<[u8]>>,
     bytes: usize,
-    /// One payload in so many is kept; 0 stands for 1.
+    /// One payload in this many is kept; 0 stands for 1.
     stride: u64,
-    /// Payloads that could have been kept.
+    /// Number of payloads that could have been kept.
     seen: u64,
     /// Bytes of those payloads.
     pub seen_bytes: u64,
@@ -48,7 +48,7 @@ impl Samples {
         }
     }
 
-    /// The payloads, in the order in which they came.
+    /// The payloads, in order of arrival.
     pub fn payloads(&self) -> &[Box<[u8]>] {
         &self.kept
     }
@@ -83,7 +83,7 @@ impl Codec {
     }
 }
 
-/// What compressing payloads came to.
+/// Result of compressing payloads.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Trial {
     /// Payloads that were compressed.
@@ -97,7 +97,7 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Part of the bytes that is left.
+    /// Ratio of compressed to uncompressed size.
     pub fn ratio(&self) -> f64 {
         match self.before {
             0 => 1.0,
@@ -125,9 +125,8 @@ impl Compressor {
         }
     }
 
-    /// Compresses payloads of one topic. A dictionary is the end of the first
-    /// half and is tested on the second; `None` if there are too few payloads
-    /// for that.
+    /// Compresses payloads of one topic. A dictionary is taken from the end of the
+    /// first half and tested on the second; `None` if there are too few payloads.
     pub fn trial(&mut self, payloads: &[&[u8]]) -> Option<Trial> {
         /// Bytes of a dictionary. Deflate looks back no further than 32 KiB, but
         /// a device has to keep it.

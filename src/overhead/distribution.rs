@@ -1,16 +1,16 @@
 //! How numbers are spread: least, mean, median, greatest.
 
-/// Distinct values that are kept; with more of them, values are rounded to
-/// three digits.
+/// Maximum number of distinct values; beyond that, values are rounded to three
+/// digits.
 const DISTINCT: usize = 1024;
 /// The same where less will do: two digits.
 const COARSE: usize = 64;
 
-/// Counts of values. Exact as long as there are few different ones, which is
-/// how costs of messages are; else quantiles are within 0.5 %.
+/// Counts of values. Exact as long as there are few distinct ones, as is usual for
+/// costs of messages; otherwise quantiles are within 0.5 %.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Distribution {
-    /// Values in order, and how often they came.
+    /// Values in order, and their counts.
     counts: Vec<(u64, u64)>,
     /// How many values.
     pub n: u64,
@@ -103,7 +103,7 @@ impl Distribution {
         })
     }
 
-    /// The values and how often they came.
+    /// The values and their counts.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.counts.iter().copied()
     }

@@ -11,7 +11,7 @@ use super::term::Term;
 use super::whatif::{Scenario, Stage};
 use crate::frame::{Direction, PerDirection};
 
-/// What was asked for, and is not just usual: reports show it unabridged.
+/// Which figures were requested explicitly: reports print these in full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     /// Scenarios.
@@ -22,23 +22,22 @@ pub struct Asked {
     pub project: bool,
 }
 
-/// What figures are wanted.
+/// Requested figures.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// What to project.
     pub projection: Projection,
-    /// What could be otherwise.
+    /// What-ifs.
     pub scenarios: Vec<Scenario>,
     /// Links and plans to bill, by name.
     pub links: Profiles,
-    /// Add what the medium carries and no capture shows.
+    /// Add bytes of the medium that captures do not contain.
     pub extras: bool,
-    /// What of this was asked for.
+    /// Which of these were requested explicitly.
     pub asked: Asked,
 }
 
-/// Ratios, as they are usually named. `None` where they would divide by
-/// nothing.
+/// Common ratios. `None` where they would divide by zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Ratios {
     /// Bytes that count.
@@ -76,7 +75,7 @@ impl Ratios {
 /// A line of the savings list.
 #[derive(Clone, Debug)]
 pub struct Saving {
-    /// What would be otherwise.
+    /// Estimated savings.
     pub name: String,
     /// In the capture.
     pub outcome: Outcome,
@@ -102,12 +101,12 @@ impl Saving {
     }
 }
 
-/// Everything derived.
+/// All derived figures.
 #[derive(Debug)]
 pub struct Figures<'a> {
-    /// What they rest on.
+    /// The account they are derived from.
     pub account: &'a Account,
-    /// What was wanted.
+    /// The request.
     pub request: &'a Request,
     /// Ratios of both directions together.
     pub both: Ratios,
@@ -210,7 +209,7 @@ impl<'a> Figures<'a> {
         }
     }
 
-    /// What links and plans make of a month, by name.
+    /// Bills of a month by links and plans, by name.
     pub fn bills(&self, saving: &Saving) -> Vec<(&'a str, Billed)> {
         let Saving { month, outcome, .. } = saving;
         let links = self.request.links.iter();
@@ -219,7 +218,7 @@ impl<'a> Figures<'a> {
             .collect()
     }
 
-    /// What could mislead a reader of the figures.
+    /// Warnings about the figures.
     pub fn warnings(&self) -> Vec<String> {
         let account = self.account;
         let doubts = account.doubts;
@@ -266,7 +265,7 @@ impl<'a> Figures<'a> {
         if unread > 0 {
             let what = match left_out {
                 0 => String::new(),
-                _ => "; what-ifs that need its control packets are left out".to_owned(),
+                _ => "; what-ifs that need its control packets are omitted".to_owned(),
             };
             warnings.push(format!(
                 "of {} no control packet could be read (encrypted, or not MQTT){what}",
@@ -281,7 +280,7 @@ impl<'a> Figures<'a> {
         }
         if account.shape.omitted > 0 || account.messages_omitted > 0 {
             warnings.push(format!(
-                "{} and {} are in the totals only: there are too many to keep",
+                "{} and {} are in the totals only: limit reached",
                 counted(account.shape.omitted, "connection", "connections"),
                 counted(account.messages_omitted, "message", "messages")
             ));
@@ -357,8 +356,8 @@ fn counted(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
-/// Wake-ups of a device in a day: for each batch of messages, each ping and
-/// each connection, unless the radio never goes to sleep between them.
+/// Wake-ups of a device in a day: for each batch of messages, each ping and each
+/// connection, unless the radio never sleeps between them.
 fn wakes(month: &Month, outcome: &Outcome) -> f64 {
     let happenings = month.messages.per_month / outcome.batch
         + month.pings.per_month

@@ -1,5 +1,5 @@
-//! What the bytes of a stream are: each control packet labels its range, and so
-//! does what carries it ([`super::carriage`]).
+//! Labels: each control packet labels its range of a stream, and so does each
+//! layer below it ([`super::carriage`]).
 
 use std::collections::VecDeque;
 
@@ -10,8 +10,7 @@ use crate::limits;
 use crate::mqtt::varint::{self, Varint};
 use crate::mqtt::{ControlPacket, PacketType, Version};
 
-/// A range of a stream that is for one thing. A connection keeps several, so it
-/// is small.
+/// A labelled range of a stream. A connection keeps several, so it is small.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Label {
     pub(super) start: i64,
@@ -29,7 +28,7 @@ pub(super) struct Label {
 
 const NO_OWNER: u32 = u32::MAX;
 
-/// A control packet: what it is, and which.
+/// A control packet: its layers, purpose and owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Packet {
     pub(super) packet_type: PacketType,
@@ -119,7 +118,7 @@ impl Label {
         found.map_or(0, |(_, len)| len)
     }
 
-    /// Bytes by layer of what lies between two offsets.
+    /// Bytes by layer between two offsets.
     pub(super) fn layers(&self, from: i64, to: i64, mut each: impl FnMut(Layer, u64)) {
         let mut start = self.start;
         for (layer, len) in self.parts.iter() {
@@ -140,7 +139,7 @@ fn split(frame: &MQTTFrame<'_>) -> Parts {
     let header = frame.header;
     let fixed = 1 + u32::from(header.length_bytes);
     let left = header.remaining_length;
-    // Property Length and properties, which begin so far behind the fixed
+    // Property Length and properties, at this offset from the fixed
     // header.
     let properties = |before: u32| {
         let bytes = frame.bytes.get((fixed + before) as usize..);
@@ -227,8 +226,8 @@ pub(super) struct LabelledRange<'a> {
     pub(super) to: i64,
 }
 
-/// The labels of one direction, as far back as they may be asked for: what the
-/// peer has not acknowledged, and some more.
+/// The labels of one direction: those of bytes that the peer has not
+/// acknowledged, and some more.
 #[derive(Debug, Default)]
 pub(super) struct Labels {
     labels: VecDeque<Label>,
@@ -242,10 +241,10 @@ impl Labels {
         self.labels.push_back(label);
     }
 
-    /// Drops the first label if it is not needed any more, and returns it: it
+    /// Drops the first label if it is no longer needed, and returns it: it
     /// ends before the bytes that the peer has not acknowledged and before those
-    /// of frames that wait. The last few are always kept, for segments that are
-    /// sent again although they were acknowledged.
+    /// of waiting frames. The last few are always kept, for segments that are
+    /// retransmitted although they were acknowledged.
     pub(super) fn prune(&mut self, unacked: i64, waiting: i64) -> Option<Label> {
         const KEPT: usize = 8;
         let (n, first) = (self.labels.len(), self.labels.front()?);

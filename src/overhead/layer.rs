@@ -94,7 +94,7 @@ impl Layer {
         )
     }
 
-    /// Whether its bytes are of what carries MQTT over TCP.
+    /// Whether its bytes belong to a protocol between TCP and MQTT.
     pub const fn is_carrier(self) -> bool {
         matches!(
             self,

@@ -1,8 +1,8 @@
-//! Counting levels: which bytes somebody pays for.
+//! Levels at which bytes are counted.
 
 use std::ops::{Add, AddAssign};
 
-/// What is counted of each frame.
+/// Which bytes of each frame are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Level {
     /// Frames as captured.
@@ -10,7 +10,7 @@ pub enum Level {
     L2,
     /// The innermost IP packet: what most SIM plans bill.
     L3,
-    /// The same and so many bytes for each packet: plans that bill a tunnel.
+    /// The same and N bytes for each packet: plans that bill a tunnel.
     L3Plus(u32),
     /// TCP payload.
     Tcp,
@@ -63,7 +63,7 @@ impl Level {
         }
     }
 
-    /// What one frame costs beyond the sum of its layers.
+    /// Bytes of one frame beyond the sum of its layers.
     pub fn per_packet(self) -> u64 {
         match self {
             Self::L3Plus(more) => more.into(),

@@ -1,5 +1,5 @@
-//! Where every byte of a capture went, what a message costs, and what would
-//! change that.
+//! The account of every byte of a capture, the cost of messages, and estimates of
+//! changes.
 //!
 //! ```text
 //! Fact::Packet ─┐
@@ -8,12 +8,11 @@
 //! Fact::Event  ─┘
 //! ```
 //! Three exact partitions of the same bytes: by [`Layer`], by [`Cause`] (purpose
-//! and mechanism), and by owner (a message, or its connection). Everything is an
-//! integer; what has to be divided is divided by [`apportion`], so that parts
-//! add up. Lengths are those on the wire, whatever the snap length.
+//! and mechanism), and by owner (a message, or its connection). All counts are
+//! integers; shared bytes are divided by [`apportion`], so that shares add up.
+//! Lengths are those on the wire, whatever the snap length.
 //!
-//! Ratios, projections and what-ifs are computed from the [`Account`], and
-//! never the other way round.
+//! Ratios, projections and what-ifs are computed from the [`Account`].
 
 mod account;
 mod amount;
@@ -67,19 +66,18 @@ pub use whatif::{Http, Scenario, Stage, Tls, USUAL, WhatIf, latency_text};
 /// Fast, and seeded at random.
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
-/// What to count, and how.
+/// Options of counting.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// What counts.
+    /// The level at which bytes are counted.
     pub level: Level,
     /// How headers of shared frames are divided.
     pub share: Share,
-    /// Keep messages one by one.
+    /// Keep messages individually.
     pub messages: bool,
-    /// Keep sums alone: nothing of a connection that is over, of topics and
-    /// clients.
+    /// Keep sums only: nothing of closed connections, topics and clients.
     pub sums_only: bool,
-    /// Keep some payloads for trying out compression.
+    /// Keep some payloads to estimate compression.
     pub samples: bool,
     /// Only the connections of these clients; empty for all.
     pub clients: Vec<Box<[u8]>>,

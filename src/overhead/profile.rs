@@ -1,5 +1,5 @@
-//! Links and plans as data: `profiles.toml`, and files of the user's own in the
-//! same form.
+//! Links and plans as data: `profiles.toml`, and the user's files of the same
+//! format.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use serde::Deserialize;
 
 use super::level::Level;
 
-/// What a plan counts.
+/// Bytes that a plan counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counts {
     /// Bytes at a level.
     Level(Level),
-    /// The payload of each message and so many bytes: no IP at all.
+    /// The payload of each message and N bytes: no IP at all.
     Message(u32),
     /// Messages as AWS IoT Core bills them.
     Broker,
@@ -48,8 +48,8 @@ pub struct Lora {
 }
 
 impl Lora {
-    /// Seconds that a frame of so many bytes is in the air, with explicit header
-    /// and CRC (SX1261/2 data sheet, 6.1.4).
+    /// Air time in seconds of a frame of a number of bytes, with explicit header and
+    /// CRC (SX1261/2 data sheet, 6.1.4).
     ///
     /// ```
     /// use mqttdump::overhead::Lora;
@@ -75,10 +75,10 @@ pub struct Profile {
     /// One line.
     pub about: String,
     counts: String,
-    /// What is rounded.
+    /// Scope of rounding.
     #[serde(default)]
     pub per: Per,
-    /// To multiples of so many bytes.
+    /// Increment of rounding, in bytes.
     pub increment: Option<u64>,
     /// Seconds after which a session is closed by force.
     pub session: Option<u64>,
@@ -90,7 +90,7 @@ pub struct Profile {
     pub down: Option<f64>,
     /// Airtime.
     pub lora: Option<Lora>,
-    /// Part of time that sending is allowed.
+    /// Fraction of time in which sending is allowed.
     pub duty: Option<f64>,
     /// Bytes per frame on the medium that no capture shows.
     pub extra: Option<u64>,
@@ -99,7 +99,7 @@ pub struct Profile {
     pub pads: bool,
     /// Bytes a month that are paid for.
     pub plan: Option<u64>,
-    /// Where the constants come from.
+    /// Source of the constants.
     pub source: String,
     /// Constants that are assumed.
     #[serde(default)]
@@ -107,7 +107,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// What it counts.
+    /// Bytes that it counts.
     pub fn counts(&self) -> Counts {
         parse_counts(&self.counts).unwrap_or(Counts::Level(Level::L3))
     }
@@ -131,16 +131,16 @@ fn parse_counts(text: &str) -> Option<Counts> {
 /// Profiles by name.
 pub type Profiles = BTreeMap<String, Profile>;
 
-/// The profiles that come with the program.
+/// The included profiles.
 pub fn profiles() -> Profiles {
     read_profiles(include_str!("profiles.toml")).unwrap_or_default()
 }
 
-/// Reads profiles from text in the form of `profiles.toml`.
+/// Parses profiles in the format of `profiles.toml`.
 ///
 /// # Errors
 ///
-/// What is wrong with it, and where.
+/// The error and its line.
 pub fn read_profiles(text: &str) -> Result<Profiles, String> {
     let profiles: Profiles =
         toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;

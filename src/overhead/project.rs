@@ -1,11 +1,11 @@
-//! From a capture to an hour, a day, a month: each part by what it scales with.
+//! Projection of a capture to an hour, a day, a month.
 //!
 //! ```text
 //! bytes = messages · per message + connections · per connection
-//!       + pings · per ping, and of all this the part that loss adds
+//!       + pings · per ping, and a proportional part for loss
 //! ```
 //! A capture is never scaled by its length: one CONNECT within ten minutes does
-//! not make 4,320 a month. Every count says where it comes from.
+//! not mean 4,320 a month. Every count names its source.
 
 use super::account::Account;
 use super::amount::{Amount, Bill};
@@ -25,11 +25,11 @@ pub const DAY: f64 = 86_400.0;
 /// What is to be projected.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Projection {
-    /// Devices; as many as were seen if not given.
+    /// Number of devices; as in the capture if not given.
     pub devices: Option<f64>,
-    /// Seconds between messages of a device; as seen if not given.
+    /// Seconds between messages of a device; as in the capture if not given.
     pub every: Option<f64>,
-    /// Seconds between connections of a device; as seen if not given.
+    /// Seconds between connections of a device; as in the capture if not given.
     pub reconnect: Option<f64>,
 }
 
@@ -38,7 +38,7 @@ impl Projection {
     ///
     /// # Errors
     ///
-    /// What was expected and what was there.
+    /// What was expected and what was found.
     ///
     /// ```
     /// use mqttdump::overhead::Projection;
@@ -99,7 +99,7 @@ pub(super) fn seconds(key: &str, text: &str) -> Result<f64, String> {
     }
 }
 
-/// Where a count comes from.
+/// Source of a count.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Count {
     /// How many in a month, of all devices.
@@ -108,8 +108,8 @@ pub struct Count {
     pub source: String,
 }
 
-/// What one message, one connection and one ping cost, and how many of them a
-/// month has.
+/// Cost of one message, one connection and one ping, and their numbers in a
+/// month.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Month {
     /// Devices.
@@ -120,15 +120,15 @@ pub struct Month {
     pub connections: Count,
     /// Keep-alive cycles.
     pub pings: Count,
-    /// What a month costs, by what it scales with.
+    /// Bytes of a month, by what they scale with.
     pub bill: Bill,
-    /// Whether this is a month. Where the capture is too short to say how often
-    /// things happen, it is what the capture costs.
+    /// Whether this is a month. If the capture is too short to estimate rates, it is
+    /// the cost of the capture.
     pub projected: bool,
 }
 
-/// What a projection rests on: the connections of those who send, and how
-/// often things happen on them.
+/// Basis of a projection: the connections of publishing clients, and the rates on
+/// them.
 #[derive(Debug)]
 pub struct Basis<'a> {
     /// The connections.
@@ -166,7 +166,7 @@ impl<'a> Basis<'a> {
         }
     }
 
-    /// What these connections cost in the capture.
+    /// Cost of these connections in the capture.
     pub fn measured(&self) -> Bill {
         let mut bill = Bill::default();
         for connection in &self.connections {
@@ -180,7 +180,7 @@ impl<'a> Basis<'a> {
         self.connections.iter().map(|c| c.pings as f64).sum()
     }
 
-    /// Projects what the connections cost (or would cost) to a month.
+    /// Projects the actual (or estimated) cost of the connections to a month.
     pub fn month(&self, projection: &Projection, outcome: &Outcome) -> Month {
         let is_long = self.seconds >= SHORTEST && self.messages >= 2;
         if projection.every.is_none() && !is_long {
@@ -252,7 +252,7 @@ impl<'a> Basis<'a> {
                 let measured = outcome.bill.get(term, direction);
                 let one = match (term, counted > 0.0) {
                     (_, true) => measured * (1.0 / counted),
-                    // None was seen: its size is known all the same.
+                    // No ping was captured, but its size is known.
                     (Term::Time, false) => outcome.cycle[direction],
                     (_, false) => Amount::default(),
                 };
@@ -260,7 +260,7 @@ impl<'a> Basis<'a> {
                 seen += measured;
             }
         }
-        // Loss adds the same part to everything.
+        // Loss adds the same fraction to everything.
         for direction in Direction::ALL {
             let lost = outcome.bill.get(Term::Recovery, direction);
             if lost.l2 > 0.0 && seen.l2 > 0.0 {
@@ -278,7 +278,7 @@ impl<'a> Basis<'a> {
         }
     }
 
-    /// The capture itself, in the place of a month.
+    /// The capture itself, instead of a month.
     fn as_captured(&self, outcome: &Outcome) -> Month {
         let count = |n: f64| Count {
             per_month: n,
@@ -314,7 +314,7 @@ pub fn period(seconds: f64) -> String {
     }
 }
 
-/// What a plan bills.
+/// Bytes that a plan bills.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Billed {
     /// Bytes up and down, before rounding.
@@ -325,13 +325,13 @@ pub struct Billed {
     pub billed: f64,
     /// Increments: credits, messages, kilobytes.
     pub units: Option<f64>,
-    /// Messages that are longer than the link takes.
+    /// Messages longer than the link allows.
     pub too_long: bool,
     /// Seconds of airtime; for packet links a floor.
     pub airtime: Option<f64>,
 }
 
-/// What a plan makes of a month.
+/// Bill of a month under a plan.
 pub fn bill(profile: &Profile, month: &Month, basis: &Basis<'_>, outcome: &Outcome) -> Billed {
     let direction = |direction| {
         Term::ALL
@@ -422,7 +422,7 @@ pub fn bill(profile: &Profile, month: &Month, basis: &Basis<'_>, outcome: &Outco
             } else {
                 0.0
             };
-            // CONNECT, and as many SUBSCRIBE packets as were seen.
+            // CONNECT, and as many SUBSCRIBE packets as in the capture.
             let subscribes: f64 = basis.connections.iter().map(|c| c.subscribes as f64).sum();
             let each = 1.0 + subscribes / basis.connections.len().max(1) as f64;
             let units = units * scale + month.connections.per_month * each;

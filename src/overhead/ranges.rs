@@ -1,14 +1,14 @@
-//! Which bytes of a stream were seen.
+//! Sets of captured byte ranges of a stream.
 
 /// Ranges of offsets, in order, that do not touch.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ranges(Vec<(i64, i64)>);
 
-/// Ranges that are remembered of one direction; beyond it, the oldest gap
-/// counts as seen.
+/// Maximum number of ranges of one direction; beyond that, the oldest gap counts as
+/// captured.
 const KEPT: usize = 256;
 
-/// Which bytes of a segment were not seen before.
+/// Which bytes of a segment are new.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fresh {
     All,
@@ -34,7 +34,7 @@ impl Ranges {
         if from >= to {
             return Fresh::Nothing;
         }
-        // Nearly always it continues what is there.
+        // The most common case: it extends the last range.
         match self.0.last_mut() {
             Some(last) if last.1 == from => {
                 last.1 = to;
@@ -73,12 +73,12 @@ impl Ranges {
         }
     }
 
-    /// How many bytes of `from..to` were seen.
+    /// Number of captured bytes in `from..to`.
     pub(super) fn within(&self, from: i64, to: i64) -> u64 {
         overlap(&self.0, from, to)
     }
 
-    /// Where the first of them begins.
+    /// Start of the first range.
     pub(super) fn start(&self) -> Option<i64> {
         self.0.first().map(|range| range.0)
     }
@@ -89,8 +89,7 @@ impl Ranges {
     }
 }
 
-/// How many offsets of `from..to` lie in ranges that are in order and do not
-/// overlap.
+/// Number of offsets of `from..to` in ranges that are in order and do not overlap.
 fn overlap(ranges: &[(i64, i64)], from: i64, to: i64) -> u64 {
     let first = ranges.partition_point(|range| range.1 <= from);
     ranges[first..]

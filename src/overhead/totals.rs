@@ -1,21 +1,21 @@
-//! Sums on the way: what a live capture came to so far, or between two moments.
+//! Running sums of a live capture, up to a moment or between two.
 //!
 //! A frame is in [`Totals::all`] as soon as it was captured, and in the sums by
-//! layer and by cause once it is known what its bytes are: what lies between is
-//! [`Totals::pending`], and of the next moment's sums.
+//! layer and by cause when its bytes are attributed. The difference is
+//! [`Totals::pending`], and becomes part of later sums.
 
 use super::cause::Causes;
 use super::layer::Layers;
 use super::level::{Level, Measures};
 
-/// Sums over a capture up to a moment, or over a part of it.
+/// Sums over a capture up to a moment, or over an interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Totals {
-    /// What counts.
+    /// The level at which bytes are counted.
     pub level: Level,
     /// All captured frames.
     pub all: Measures,
-    /// Those of something else than MQTT connections, duplicates included.
+    /// Bytes outside of MQTT connections, duplicates included.
     pub foreign: Measures,
     /// Bytes of MQTT connections by layer.
     pub layers: Layers,
@@ -26,7 +26,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// What has come since an earlier moment.
+    /// The difference to an earlier moment.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
@@ -44,13 +44,13 @@ impl Totals {
         self.causes.total()
     }
 
-    /// Bytes whose place is known.
+    /// Bytes that have been attributed.
     pub fn bytes(&self) -> u64 {
         self.mqtt_bytes() + self.level.of(&self.foreign)
     }
 
-    /// Bytes of frames of which it is not known yet what they are; `None` at
-    /// levels that only this would tell.
+    /// Bytes of frames that are not attributed yet; `None` at levels that need the
+    /// attribution.
     pub fn pending(&self) -> Option<u64> {
         match self.level {
             Level::L2 | Level::L3 | Level::L3Plus(_) => {

@@ -1,5 +1,5 @@
-//! What connections were like, kept small, so that it can be asked what they
-//! would have cost if they had been otherwise.
+//! Compact models of connections, for estimates of what they would cost if they
+//! were different.
 
 use super::Map;
 use super::amount::Amount;
@@ -15,11 +15,11 @@ use crate::mqtt::{ControlPacket, PacketType, PropertyValue, Version};
 use crate::net::{Anatomy, Endpoint};
 use crate::time::Timestamp;
 
-/// The size of a PUBLISH, in parts.
+/// The size of a PUBLISH, by its parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shape {
-    /// Bytes of the topic name on the wire, without its length; 0 behind a
-    /// Topic Alias.
+    /// Bytes of the topic name on the wire, without its length; 0 with a Topic
+    /// Alias.
     pub topic: u16,
     /// A Topic Alias is among the properties.
     pub alias: bool,
@@ -100,8 +100,8 @@ impl Frames {
 /// Messages of a connection that are alike in topic, QoS and direction.
 #[derive(Clone, Debug, Default)]
 pub struct GroupTraffic {
-    /// Sizes and how often they came, in order; at most
-    /// [`crate::limits::ACCOUNTED_SHAPES`], the nearest stands for others.
+    /// Sizes and their counts, in order; at most
+    /// [`crate::limits::ACCOUNTED_SHAPES`], beyond that counted as the nearest.
     pub shapes: Vec<(Shape, u64)>,
     /// Which of them the first message had.
     pub first: usize,
@@ -124,7 +124,7 @@ pub struct Headers {
     pub packets: u64,
     /// Bytes of them that are TCP header and options.
     pub tcp: u64,
-    /// What TCP timestamps took of them.
+    /// Bytes of TCP timestamps among them.
     pub timestamps: u64,
 }
 
@@ -170,7 +170,7 @@ impl GroupTraffic {
     }
 }
 
-/// What a connection was like.
+/// Model of a connection.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionTraffic {
     /// Version, if known.
@@ -185,40 +185,40 @@ pub struct ConnectionTraffic {
     pub syn: Headers,
     /// Segments that carried control packets, up and down.
     pub writes: PerDirection<u64>,
-    /// What carried it, besides TCP.
+    /// Transport above TCP.
     pub transport: Transport,
     /// Bytes of TLS records and WebSocket frames around control packets, up and
     /// down.
     pub carriers: PerDirection<u64>,
-    /// What it cost, by what that scales with.
+    /// Its cost, by what that scales with.
     pub terms: Terms,
     /// SUBSCRIBE packets.
     pub subscribes: u64,
     /// Whether it began within the capture.
     pub is_from_start: bool,
-    /// Keep Alive in seconds, as the server wants it if it said so; `None` if
-    /// no CONNECT was seen.
+    /// Keep Alive in seconds, the Server Keep Alive if sent; `None` if no
+    /// CONNECT was captured.
     pub keep_alive: Option<u16>,
-    /// Topic Alias Maximum: of the server for what goes up, of the client for
-    /// what goes down.
+    /// Topic Alias Maximum: the server's for packets up, the client's for packets
+    /// down.
     pub alias_maximum: PerDirection<u16>,
     /// CONNECT, CONNACK, SUBSCRIBE, SUBACK, UNSUBSCRIBE and UNSUBACK packets,
-    /// for which 5.0 takes a byte more.
+    /// which have one more byte in 5.0.
     pub taxed: u64,
-    /// Who the client is: its identifier, else its address.
+    /// The client: its identifier, else its address.
     pub client: Box<[u8]>,
-    /// Segments that the capture does not show because the card makes them (or
-    /// has joined them): beyond those of the MSS, up and down.
+    /// Segments that the capture does not show because of segmentation offload,
+    /// by the MSS, up and down.
     pub joined_segments: PerDirection<u64>,
     /// Bytes of the Client Identifier.
     pub client_id: u64,
-    /// Bytes of user name and password with a colon between them, if there were
-    /// any: what HTTP would send with each request.
+    /// Bytes of user name and password with a colon between them, if any: HTTP
+    /// sends them with each request.
     pub credentials: u64,
     /// PINGREQ packets.
     pub pings: u64,
-    /// Milliseconds between control packets of the client, pings apart, where
-    /// they were a second or more: Keep Alive is in seconds.
+    /// Milliseconds between control packets of the client other than pings, where
+    /// they are a second or more: Keep Alive is in seconds.
     pub gaps_out: Gaps,
     /// The same between control packets of either side.
     pub gaps_any: Gaps,
@@ -245,13 +245,13 @@ impl Gaps {
         }
     }
 
-    /// Gaps of a second or more: milliseconds, and how often they came.
+    /// Pauses of a second or more: milliseconds, and their counts.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.long.iter().flat_map(|long| long.iter())
     }
 }
 
-/// All connections, the first so many of very many.
+/// All connections, up to the limit.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
     /// The connections.
@@ -354,7 +354,7 @@ impl ConnectionTraffic {
     }
 }
 
-/// The known shape whose payload is nearest.
+/// The known shape with the most similar payload size.
 fn nearest(shapes: &mut [(Shape, u64)], shape: Shape) -> Option<&mut (Shape, u64)> {
     shapes.iter_mut().min_by_key(|(other, _)| {
         let unlike = (other.topic, other.alias) != (shape.topic, shape.alias);

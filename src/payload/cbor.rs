@@ -1,7 +1,7 @@
 //! CBOR (RFC 8949), read token by token with `minicbor`.
 //!
-//! Tags say how to look at a value and are left out, but for bignums, which are
-//! numbers. Names of a map that are no text are written as they print.
+//! Tags are ignored, except for bignums, which become numbers. Map keys that are not
+//! text are written as they are printed.
 
 use minicbor::data::Type;
 use minicbor::decode::{Decoder, Error};
@@ -29,10 +29,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Value, Fault> {
     }
 }
 
-/// Whether bytes that are CBOR hardly can be anything else: they say so by the
-/// tag for it, or are a map whose names are all text. Numbers, strings and lists
-/// in CBOR are too easily something else, such as one byte of a sensor, or
-/// MessagePack.
+/// Whether bytes that are valid CBOR are very likely meant as CBOR: they have the
+/// self-described tag, or are a map with only text keys. Numbers, strings and lists in
+/// CBOR are too often something else, such as one byte of a sensor, or MessagePack.
 pub(super) fn is_telling(bytes: &[u8], value: &Value) -> bool {
     let is_map = matches!(bytes.first(), Some(0xa1..=0xbf));
     bytes.starts_with(SELF_DESCRIBED)

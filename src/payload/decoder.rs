@@ -10,10 +10,10 @@ use super::{cbor, json, msgpack};
 use crate::frame::MQTTFrame;
 use crate::mqtt::{ControlPacket, PropertyValue, Text};
 
-/// A payload with what is known of it.
+/// A payload and what is known about it.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
-    /// The topic, if it is known.
+    /// The topic, if known.
     pub topic: Option<&'a [u8]>,
     /// The Content Type of MQTT 5.0.
     pub content_type: Option<&'a [u8]>,
@@ -24,8 +24,8 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// The payload of a PUBLISH; `None` for other packets, and if it is not known
-    /// where the payload begins.
+    /// The payload of a PUBLISH; `None` for other packets, and if its start is
+    /// unknown.
     pub fn of(frame: &'a MQTTFrame<'_>) -> Option<Self> {
         let ControlPacket::Publish(publish) = &frame.packet else {
             return None;
@@ -51,18 +51,18 @@ const CONTENT_TYPE: u32 = 0x03;
 pub struct Decoded {
     /// The name of the format.
     pub format: &'static str,
-    /// What it holds, or where it departs from the format.
+    /// The value, or the fault.
     pub value: Result<Value, Fault>,
 }
 
-/// Decodes payloads: the first rule for a topic says how.
+/// Decodes payloads by the first rule that matches their topic.
 #[derive(Debug)]
 pub struct Decoder {
     rules: Vec<Rule>,
     aliases: Aliases,
 }
 
-/// Decodes where there is no doubt.
+/// Decodes by format `auto`.
 impl Default for Decoder {
     fn default() -> Self {
         Self::new(vec![Rule {
@@ -73,7 +73,7 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// A decoder that has seen nothing yet.
+    /// A decoder for a new capture.
     pub fn new(rules: Vec<Rule>) -> Self {
         Self {
             rules,
@@ -81,7 +81,7 @@ impl Decoder {
         }
     }
 
-    /// Learns what later payloads refer to: wants every PUBLISH, in order.
+    /// Keeps what later payloads refer to. Must be called for every PUBLISH, in order.
     #[inline]
     pub fn observe(&mut self, message: &Message<'_>) {
         if let Some(topic) = message.topic
@@ -96,7 +96,7 @@ impl Decoder {
         self.aliases.dropped()
     }
 
-    /// Decodes a payload; `None` where no rule applies, or nothing is certain.
+    /// Decodes a payload; `None` if no rule applies, or `auto` finds no format.
     pub fn decode(&self, message: &Message<'_>) -> Option<Decoded> {
         let rule = self.rules.iter().find(|rule| match &rule.topic {
             Some(filter) => message.topic.is_some_and(|topic| filter.matches(topic)),
@@ -191,7 +191,7 @@ fn hex(bytes: &[u8]) -> String {
     pairs.join(" ")
 }
 
-/// A payload that is decoded when it is first asked for.
+/// A payload that is decoded on first use.
 #[derive(Debug)]
 pub struct Lazy<'a> {
     decoder: &'a Decoder,
@@ -200,7 +200,7 @@ pub struct Lazy<'a> {
 }
 
 impl<'a> Lazy<'a> {
-    /// A payload that nobody has asked for yet.
+    /// A payload that is not decoded yet.
     pub fn new(decoder: &'a Decoder, message: Message<'a>) -> Self {
         Self {
             decoder,
@@ -209,7 +209,7 @@ impl<'a> Lazy<'a> {
         }
     }
 
-    /// What it holds; see [`Decoder::decode`].
+    /// The decoded payload; see [`Decoder::decode`].
     pub fn get(&self) -> Option<&Decoded> {
         let decoded = self
             .decoded

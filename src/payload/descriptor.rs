@@ -1,5 +1,5 @@
-//! Descriptor sets: what `protoc --include_imports -o FILE.desc` writes. Only
-//! what decoding needs is kept.
+//! Descriptor sets, written by `protoc --include_imports -o FILE.desc`. Only what
+//! decoding needs is kept.
 //!
 //! The numbers are those of `google/protobuf/descriptor.proto`.
 
@@ -95,7 +95,7 @@ impl Kind {
     }
 }
 
-/// A field whose type is still a name.
+/// A field whose type is not resolved yet.
 struct Pending {
     message: usize,
     number: u32,
@@ -282,7 +282,7 @@ fn field_type(bytes: &[u8], at: usize, message: usize) -> Result<Pending, Fault>
     Ok(field)
 }
 
-/// The name of what a descriptor describes, which is field 1 of all of them.
+/// The name in a descriptor, which is field 1 of all descriptors.
 fn name(bytes: &[u8], at: usize) -> Result<&str, Fault> {
     let mut name = "";
     each(bytes, at, |number, raw, at| {

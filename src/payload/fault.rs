@@ -9,7 +9,7 @@ use crate::limits;
 pub struct Fault {
     /// Bytes before the fault.
     pub offset: usize,
-    /// What was expected and what was there.
+    /// What was expected and what was found.
     pub message: String,
 }
 
@@ -28,8 +28,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What one payload may take: values, and containers within each other.
-/// Lengths that a payload claims reserve nothing.
+/// Limits for one payload: number of values, and nesting depth. No memory is reserved
+/// for lengths claimed by a payload.
 #[derive(Debug)]
 pub(super) struct Budget {
     values: usize,
@@ -56,7 +56,7 @@ impl Budget {
         Ok(())
     }
 
-    /// A container begins.
+    /// Enters a container.
     pub(super) fn enter(&mut self, offset: usize) -> Result<(), Fault> {
         self.depth = self.depth.checked_sub(1).ok_or_else(|| {
             let most = limits::PAYLOAD_DEPTH;

@@ -1,6 +1,6 @@
-//! JSON (RFC 8259), with exact numbers, names that occur twice, and the place
-//! of a fault. `serde_json` would round numbers of more than 64 bits and decimal
-//! fractions, and keep the last of equal names.
+//! JSON (RFC 8259), with exact numbers, repeated keys, and the position of a fault.
+//! `serde_json` would round numbers of more than 64 bits and decimal fractions, and
+//! keep only the last of equal keys.
 
 use super::fault::{Budget, Fault};
 use super::value::Value;
@@ -220,8 +220,8 @@ impl Parser<'_> {
         Ok(char)
     }
 
-    /// Half of a surrogate pair alone becomes U+FFFD, as the grammar allows it
-    /// and no text can hold it.
+    /// An unpaired surrogate becomes U+FFFD: the grammar allows it, but UTF-8 cannot
+    /// represent it.
     fn unicode(&mut self) -> Result<char, Fault> {
         let first = self.four_digits()?;
         if !(0xd800..0xdc00).contains(&first) {
@@ -319,8 +319,8 @@ mod tests {
     }
 
     proptest! {
-        /// Accepts what serde_json accepts, and nothing else, as far as both have
-        /// the same limits.
+        /// Accepts what serde_json accepts, and nothing else, as far as both have the same
+        /// limits.
         #[test]
         fn the_grammar_is_that_of_serde_json(text in r#"[\[\]{}:,"\\0-9eE+\-. a-ftnrul]{0,24}"#) {
             // It refuses numbers out of range, and lone surrogates.

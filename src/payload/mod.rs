@@ -1,17 +1,17 @@
-//! What is inside payloads: JSON, CBOR, MessagePack, Protobuf, Sparkplug B.
+//! Decodes payloads: JSON, CBOR, MessagePack, Protobuf, Sparkplug B.
 //!
 //! ```text
 //! topic, Content Type, bytes ─→ Decoder ─→ Decoded { format, Value or Fault }
 //!                                 │ rules   which format, by topic
-//!                                 │ aliases what Sparkplug's births said
+//!                                 │ aliases from Sparkplug's birth messages
 //! ```
 //!
-//! Payloads are what others sent: nothing here panics, reserves what a length
-//! claims, or recurses deeper than [`limits::PAYLOAD_DEPTH`]; a payload of more
-//! than [`limits::PAYLOAD_VALUES`] values is a [`Fault`].
+//! Payloads are untrusted: nothing here panics, reserves memory for a claimed length,
+//! or recurses deeper than [`limits::PAYLOAD_DEPTH`]; a payload of more than
+//! [`limits::PAYLOAD_VALUES`] values is a [`Fault`].
 //!
-//! Numbers are exact ([`Value`]). What does not fit its format is a [`Fault`] with
-//! the byte, what was expected and what was there.
+//! Numbers are exact ([`Value`]). A payload that does not fit its format is a
+//! [`Fault`] with the byte offset, what was expected and what was found.
 //!
 //! ```
 //! use mqttdump::payload::{Decoder, Message, Rule};

@@ -1,4 +1,4 @@
-//! MessagePack: the first byte of a value says what it is.
+//! MessagePack: the first byte of a value determines its type.
 //!
 //! <https://github.com/msgpack/msgpack/blob/master/spec.md>
 
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Text that is not UTF-8 is what old writers put bytes into.
+    /// Old writers put bytes into text that is not UTF-8.
     fn text(&mut self, len: usize) -> Result<Value, Fault> {
         let bytes = self.take(len)?;
         Ok(match std::str::from_utf8(bytes) {

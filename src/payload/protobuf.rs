@@ -20,8 +20,8 @@ pub struct MessageType {
 }
 
 impl MessageType {
-    /// The type of a full name, such as `plant.v1.Reading`. The error lists what
-    /// there is.
+    /// The type with a full name, such as `plant.v1.Reading`. The error lists the known
+    /// ones.
     pub fn new(schema: Arc<Schema>, name: &str) -> Result<Self, String> {
         match schema.message(name) {
             Some(root) => Ok(Self { schema, root }),
@@ -40,8 +40,8 @@ impl MessageType {
         self.message(&[(bytes, 0)], self.root, &mut Budget::new())
     }
 
-    /// A message in parts: the parts of one field that occurs more than once are
-    /// one message, written in pieces. Each part comes with its offset.
+    /// A message in chunks: a field of message type that occurs more than once is one
+    /// message in several chunks, each with its offset.
     fn message(
         &self,
         parts: &[(&[u8], usize)],
@@ -117,7 +117,7 @@ impl MessageType {
             }
             return Ok(());
         }
-        // Lists of numbers may be in one field, whatever the descriptor says.
+        // Lists of numbers may be packed, whatever the descriptor says.
         if let (true, Raw::Bytes(bytes)) = (known.repeated, field.value)
             && let Some(values) = self.packed(bytes, at, known.kind)?
         {
@@ -180,7 +180,7 @@ impl MessageType {
         })
     }
 
-    /// Numbers one behind the other; `None` for types that are never packed.
+    /// Packed numbers; `None` for types that are never packed.
     fn packed(&self, bytes: &[u8], at: usize, kind: Kind) -> Result<Option<Vec<Value>>, Fault> {
         let raws: Vec<Raw<'_>> = match kind {
             Kind::Double | Kind::Fixed64 | Kind::SFixed64 => {
@@ -208,7 +208,7 @@ impl MessageType {
         Ok(raws.into_iter().map(|raw| self.scalar(kind, raw)).collect())
     }
 
-    /// Name and value of a map's entry; what is absent is the default of its type.
+    /// Key and value of a map entry; missing ones are the default of their type.
     fn map_entry(&self, entry: Value, index: usize) -> (Box<str>, Value) {
         let (mut key, mut value) = (None, None);
         if let Value::Map(parts) = entry {
@@ -251,7 +251,7 @@ impl MessageType {
     }
 }
 
-/// A field of no known type.
+/// An unknown field.
 fn unknown(raw: Raw<'_>, at: usize, budget: &mut Budget) -> Result<Value, Fault> {
     Ok(match raw {
         Raw::Varint(value) | Raw::Fixed64(value) => Value::Integer(value.into()),
@@ -273,17 +273,17 @@ fn unknown(raw: Raw<'_>, at: usize, budget: &mut Budget) -> Result<Value, Fault>
     })
 }
 
-/// Parts of a message: their bytes, and where each begins.
+/// Chunks of a message: their bytes and offsets.
 type Parts<'a> = Vec<(&'a [u8], usize)>;
 
-/// A message in the making. Fields are found by number, however many there are.
+/// Builds a message. Fields are found by number, however many there are.
 #[derive(Default)]
 struct Building<'a> {
     entries: Vec<(Box<str>, Value)>,
     /// Where the value of a field is in `entries`.
     by_number: HashMap<u32, usize>,
-    /// Messages whose parts are still collected: where the value goes, its type,
-    /// its parts.
+    /// Messages whose chunks are still collected: the index of the value, its type,
+    /// its chunks.
     messages: BTreeMap<u32, (usize, usize, Parts<'a>)>,
     /// Where the value of a name is, in the map that is a field.
     map_names: HashMap<(u32, Box<str>), usize>,
@@ -335,7 +335,7 @@ impl<'a> Building<'a> {
         }
     }
 
-    /// Another value of a field without a type: two make a list.
+    /// Adds a value of an unknown field: two make a list.
     fn unknown(&mut self, number: u32, value: Value) {
         match self.value(number, &number.to_string(), Value::Null) {
             (slot, true) => *slot = value,

@@ -10,7 +10,7 @@ use crate::mqtt::topic::TopicFilter;
 /// A format that payloads may be in.
 #[derive(Clone, Debug)]
 pub enum Format {
-    /// What the topic, the Content Type or the payload itself leaves no doubt of.
+    /// The format that topic, Content Type or payload show without doubt.
     Auto,
     /// Text.
     Text(Charset),
@@ -63,7 +63,7 @@ impl Rule {
         text: &str,
         mut open: impl FnMut(&str) -> Result<Vec<u8>, String>,
     ) -> Result<Self, String> {
-        // A topic may hold `=`, and so may the name of a file.
+        // Topics and file names may contain `=`.
         let equals = text.match_indices('=').map(|(at, _)| at);
         let split = equals
             .rev()
@@ -88,8 +88,9 @@ impl Rule {
             ("text", None) => Format::Text(Charset::Utf8),
             ("text", Some(charset)) => {
                 let known = "utf-8, latin1, utf-16le, utf-16be";
-                let charset = Charset::parse(charset)
-                    .ok_or_else(|| format!("unknown charset {charset:?}; there are {known}"))?;
+                let charset = Charset::parse(charset).ok_or_else(|| {
+                    format!("unknown charset {charset:?}; expected one of {known}")
+                })?;
                 Format::Text(charset)
             }
             ("hex", None) => Format::Hex,
@@ -107,7 +108,7 @@ impl Rule {
             }
             _ => {
                 return Err(format!(
-                    "unknown payload format {format:?}; there are {FORMATS}"
+                    "unknown payload format {format:?}; expected one of {FORMATS}"
                 ));
             }
         };

@@ -1,5 +1,5 @@
-//! Sparkplug B: Protobuf payloads whose metrics say their types, and leave out
-//! their names where an earlier birth gave them an alias.
+//! Sparkplug B: Protobuf payloads whose metrics carry their types, and omit their
+//! names if an earlier birth message assigned an alias.
 //!
 //! ```text
 //! spBv1.0/Plant/NBIRTH/edge1    metrics with name, alias, datatype, value ─┐ remembered per
@@ -17,7 +17,7 @@ use super::value::Value;
 use super::wire::{Fields, Raw};
 use crate::limits;
 
-/// What a topic says about a Sparkplug payload.
+/// A Sparkplug topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Topic<'a> {
     group: &'a [u8],
@@ -80,7 +80,7 @@ impl Aliases {
         self.dropped
     }
 
-    /// Learns from a birth; other messages change nothing.
+    /// Keeps the aliases of a birth message; other messages change nothing.
     pub(super) fn observe(&mut self, topic: &[u8], payload: &[u8]) {
         let Some(topic) = Topic::read(topic) else {
             return;
@@ -97,7 +97,7 @@ impl Aliases {
         }
         let mut fields = Fields::new(payload, 0);
         while !fields.is_over() {
-            // A payload that breaks off has told what it told.
+            // Aliases before the fault are kept.
             let Ok(field) = fields.next() else { return };
             let (2, Raw::Bytes(metric)) = (field.number, field.value) else {
                 continue;
@@ -152,7 +152,7 @@ struct Reader<'a> {
 
 type Entries = Vec<(Box<str>, Value)>;
 
-/// A value with the type that says how to read it.
+/// Decodes a value by its data type.
 #[derive(Clone, Copy)]
 struct Typed<'a> {
     raw: Option<(u32, Raw<'a>, usize)>,
@@ -567,7 +567,7 @@ fn array<const N: usize>(
     }
 }
 
-/// How many, in 4 bytes, then a bit each, the highest of a byte first.
+/// The number in 4 bytes, then one bit each, the highest bit of a byte first.
 fn booleans(bytes: &[u8], at: usize) -> Result<Vec<Value>, Fault> {
     let split = bytes.split_first_chunk::<4>();
     let (count, bits) = split.ok_or_else(|| Fault::new(at, "expected the number of booleans"))?;
@@ -608,8 +608,8 @@ fn text(bytes: &[u8]) -> Value {
     }
 }
 
-/// A field from the first number on that the message leaves to extensions is
-/// kept by its number; one below it has the wrong wire type.
+/// A field with a number from the first extension number on is kept by its number;
+/// one below it has the wrong wire type.
 fn extension(
     entries: &mut Entries,
     (number, raw, at): (u32, Raw<'_>, usize),

@@ -3,7 +3,7 @@
 /// The charsets that need no tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charset {
-    /// UTF-8, with U+FFFD for what is not.
+    /// UTF-8, with U+FFFD for invalid bytes.
     Utf8,
     /// ISO 8859-1: every byte is the character of its number.
     Latin1,

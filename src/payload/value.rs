@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write};
 
-/// A value inside a payload. Nothing is rounded: an integer is an integer in
-/// every format, and a number that no type here holds keeps its digits.
+/// A value inside a payload. Nothing is rounded: an integer is an integer in every
+/// format, and a number that fits no numeric type keeps its digits.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// Null, nil, undefined.
@@ -78,7 +78,7 @@ fn compare(integer: i128, float: f64) -> Option<std::cmp::Ordering> {
     if float.is_nan() {
         return None;
     }
-    // `as` saturates; what it cuts off decides between equals.
+    // `as` saturates; the truncated part decides between equals.
     let whole = float.trunc();
     let order = integer.cmp(&(whole as i128));
     Some(match order {
@@ -89,8 +89,7 @@ fn compare(integer: i128, float: f64) -> Option<std::cmp::Ordering> {
 }
 
 impl Value {
-    /// A value as the name of an entry: text as it is, anything else as it
-    /// prints.
+    /// A value as the key of an entry: text unchanged, anything else as printed.
     pub(super) fn into_name(self) -> Box<str> {
         match self {
             Self::Text(text) => text,
@@ -156,8 +155,7 @@ fn quoted(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_char('"')
 }
 
-/// Longer bignums stay bytes: writing them in decimal takes the square of their
-/// length.
+/// Longer bignums stay bytes: conversion to decimal is quadratic in their length.
 const LONGEST_BIGNUM: usize = 1024;
 
 /// A big-endian magnitude as a number; negative ones are `-1 - magnitude`, as in

@@ -10,7 +10,7 @@ use super::fault::Fault;
 pub(super) struct Field<'a> {
     pub(super) number: u32,
     pub(super) value: Raw<'a>,
-    /// Where its value begins, in the whole payload.
+    /// Offset of its value in the whole payload.
     pub(super) offset: usize,
 }
 
@@ -37,8 +37,8 @@ impl Raw<'_> {
     }
 }
 
-/// The fields of a message, in order, up to the first fault. `base` is where the
-/// message begins in the payload.
+/// The fields of a message, in order, up to the first fault. `base` is the offset of
+/// the message in the payload.
 pub(super) struct Fields<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -59,7 +59,7 @@ impl<'a> Fields<'a> {
         Err(Fault::new(self.base + self.at, message))
     }
 
-    /// The next field; call it only when there is one.
+    /// The next field; requires that there is one.
     pub(super) fn next(&mut self) -> Result<Field<'a>, Fault> {
         let key = self.varint()?;
         let number = (key >> 3) as u32;
@@ -105,7 +105,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Up to 64 bits; what is beyond them is cut off, as everywhere.
+    /// Up to 64 bits; higher bits are dropped, as in other implementations.
     fn varint(&mut self) -> Result<u64, Fault> {
         let mut value = 0_u64;
         for shift in (0..70).step_by(7) {
@@ -121,7 +121,7 @@ impl<'a> Fields<'a> {
         self.fault("expected a varint, found more than 10 bytes")
     }
 
-    /// What lies before the end of a group, with groups in it.
+    /// The content of a group, nested groups included.
     fn group(&mut self, number: u32) -> Result<&'a [u8], Fault> {
         let start = self.at;
         let mut open = vec![number];
@@ -160,7 +160,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Numbers written one behind the other in one field.
+/// Packed numbers in one field.
 pub(super) fn packed_varints(bytes: &[u8], base: usize) -> Result<Vec<u64>, Fault> {
     let mut fields = Fields::new(bytes, base);
     let mut values = Vec::new();

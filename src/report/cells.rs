@@ -1,9 +1,9 @@
 //! Rows of CSV (RFC 4180), for every format that is a table.
 //!
-//! Cells hold text as the text line does, escapes included, so that no cell can
-//! drive a terminal; a payload alone is verbatim ([`Row::payload`]). A cell that
-//! begins like a formula stays as it is unless `--csv-safe` was given: what
-//! reads CSV other than a spreadsheet would take the mark for data.
+//! Cells are escaped like the text format, so that no cell can drive a terminal;
+//! only payloads are verbatim ([`Row::payload`]). A cell that starts like a formula
+//! is unchanged unless `--csv-safe` was given: programs other than spreadsheets
+//! would take the mark for data.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,12 +20,12 @@ fn put_record(record: &ByteRecord, out: &mut Vec<u8>) {
     let mut writer = WriterBuilder::new()
         .buffer_capacity(1 << 10)
         .from_writer(&mut *out);
-    // A Vec takes everything, and every row has the same number of cells.
+    // A Vec never fails, and every row has the same number of cells.
     let _ = writer.write_byte_record(record);
     let _ = writer.flush();
 }
 
-/// A row in the making.
+/// Builds a row.
 #[derive(Debug, Default)]
 pub(super) struct Row {
     record: ByteRecord,
@@ -42,13 +42,13 @@ impl Row {
         }
     }
 
-    /// Appends the row and a line feed, and begins another.
+    /// Appends the row and a line feed, and starts the next.
     pub(super) fn put(&mut self, out: &mut Vec<u8>) {
         put_record(&self.record, out);
         self.record.clear();
     }
 
-    /// A cell that holds what `write` appends, which is ours.
+    /// A cell with the text that `write` appends, which needs no escaping.
     pub(super) fn cell(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.cell.clear();
         write(&mut self.cell);
@@ -56,7 +56,7 @@ impl Row {
     }
 
     fn push(&mut self) {
-        // What spreadsheets take for a formula (OWASP, CSV Injection).
+        // Characters that start a formula (OWASP, CSV Injection).
         if self.safe
             && matches!(
                 self.cell.first(),
@@ -78,8 +78,8 @@ impl Row {
         self.cell(|cell| escape::escaped(name.as_bytes(), Within::Prose, cell));
     }
 
-    /// A payload, its encoding, and whether it was cut, three cells: verbatim
-    /// (`utf-8`), or `base64` where it is not UTF-8 or holds characters that could
+    /// A payload, its encoding, and whether it was cut, in three cells: verbatim
+    /// (`utf-8`), or `base64` if it is not UTF-8 or holds characters that could
     /// drive a terminal.
     pub(super) fn payload(&mut self, payload: &[u8], truncated: bool) {
         let verbatim = escape::as_text(payload, truncated).filter(|text| {
@@ -110,7 +110,7 @@ impl Row {
         }
     }
 
-    /// A word of ours.
+    /// A word that needs no escaping.
     pub(super) fn word(&mut self, word: &str) {
         self.record.push_field(word.as_bytes());
     }

@@ -1,7 +1,7 @@
 //! CSV: one row per frame, with fixed columns, for tables and spreadsheets.
 //!
-//! The columns are promised in `docs/formats.md`. Events have no place here: the
-//! caller shows them on standard error.
+//! The columns are documented in `docs/formats.md`. Events have no columns: the
+//! caller prints them to standard error.
 
 use super::cells::{self, Row};
 use super::escape::{self, Within};
@@ -190,7 +190,7 @@ fn put_packet(frame: &MQTTFrame<'_>, row: &mut Row) {
     row.word(name.unwrap_or_default());
 }
 
-/// What the packet types have in the columns of others.
+/// Cells whose content depends on the packet type.
 #[derive(Default)]
 struct Cells<'a> {
     packet_id: Option<u16>,

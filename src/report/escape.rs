@@ -1,10 +1,9 @@
 //! Text from the wire, made safe to print.
 //!
 //! A topic, payload or client id is whatever a peer chose to send. Printed raw
-//! it could clear the reader's terminal (`ESC [ 2 J`), forge a line of ours
-//! (`\n13:05:02 …`), or show `exe.gpj` for `jpg.exe` (U+202E). So everything
-//! that does not draw a glyph of its own, left to right, is written as an
-//! escape instead:
+//! it could clear the terminal (`ESC [ 2 J`), forge an output line
+//! (`\n13:05:02 …`), or show `exe.gpj` for `jpg.exe` (U+202E). So every character
+//! that does not draw a glyph of its own, left to right, is written as an escape:
 //!
 //! | on the wire | written |
 //! |---|---|
@@ -13,33 +12,33 @@
 //! | C1 controls, bidirectional, zero-width, invisible and line-separating characters | `\u{202e}` |
 //! | `\`, and the character that would end the text, such as `"` | `\\` `\"` |
 //!
-//! Nothing is lost: the bytes can be recovered from what is written. Plain ASCII
-//! is by far the most usual and is copied in runs.
+//! The original bytes can be recovered from the output. Plain ASCII is by far the
+//! most common and is copied in runs.
 
 use std::borrow::Cow;
 
 use unicode_width::UnicodeWidthChar;
 
-/// What encloses a text, and so has to be escaped within.
+/// Context of a text, which determines what has to be escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Within {
     /// `"…"`
     Quotes,
-    /// `"…"` at the end of a line, where a quote is ambiguous only before words
-    /// of [`TAILS`]: JSON stays as it was sent, for `grep`.
+    /// `"…"` at the end of a line, where a quote is ambiguous only before one of
+    /// [`TAILS`]: JSON stays unchanged, for `grep`.
     Payload,
     /// `[…]`
     Brackets,
-    /// A cell of its own: nothing encloses it.
+    /// In a cell of its own, without delimiters.
     Cell,
     /// A list separated by spaces.
     Words,
-    /// Words of ours, and file names: `\` stays too.
+    /// Messages and file names: `\` stays too.
     Prose,
 }
 
-/// What may follow a payload on its line. A quote within the payload that
-/// precedes one of these is escaped, and no other.
+/// Text that may follow a payload on its line. A quote within the payload is
+/// escaped only if it precedes one of these.
 pub(super) const TAILS: [&str; 7] = [
     " missing ",
     " resynchronised",
@@ -106,8 +105,8 @@ fn put_quoted(text: &[u8], out: &mut Vec<u8>) {
 /// `…`, after a text that was cut.
 pub(super) const ELLIPSIS: &[u8] = "…".as_bytes();
 
-/// Words and file names with everything escaped that could drive a terminal or
-/// begin a line of its own. A backslash stays as it is.
+/// Escapes messages and file names, so that they cannot drive a terminal or start
+/// a new line. A backslash stays.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if plain_run(text.as_bytes(), Within::Prose.specials()) == text.len() {
         return Cow::Borrowed(text);
@@ -126,7 +125,7 @@ pub(super) fn escaped(text: &[u8], within: Within, out: &mut Vec<u8>) {
         let (plain, special) = rest.split_at(run);
         out.extend_from_slice(plain);
         rest = special;
-        // Specials come in groups: binary payloads, words of other scripts.
+        // Special characters come in groups: binary payloads, other scripts.
         while let Some(&byte) = rest.first() {
             if is_plain(byte, specials) {
                 break;
@@ -199,16 +198,16 @@ pub(super) fn columns(line: &[u8]) -> usize {
         .sum()
 }
 
-/// Printable ASCII characters that are not copied as they are.
+/// Printable ASCII characters that have to be escaped.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Specials(pub(super) [u8; 3]);
 
-/// Printable ASCII other than the specials: copied as it is.
+/// Printable ASCII that is copied unchanged.
 const fn is_plain(byte: u8, Specials([a, b, c]): Specials) -> bool {
     (byte.wrapping_sub(b' ') < 0x5f) & (byte != a) & (byte != b) & (byte != c)
 }
 
-/// How many bytes at the start are plain.
+/// Number of plain bytes at the start.
 ///
 /// Sixteen at a time without branches, which compiles to vector instructions,
 /// then eight at a time by arithmetic, the last eight again: 2 instructions a
@@ -246,8 +245,8 @@ pub(super) fn plain_run(text: &[u8], specials: Specials) -> usize {
         .count()
 }
 
-/// The high bit of each byte that is not plain. Of higher bytes than the lowest
-/// such one, some may be wrong: a borrow goes up.
+/// The high bit of each byte that is not plain. Bytes above the lowest such one
+/// may be wrong, because of the borrow.
 const fn special_bits(bytes: u64, Specials([a, b, c]): Specials) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
@@ -262,8 +261,8 @@ const fn special_bits(bytes: u64, Specials([a, b, c]): Specials) -> u64 {
     (bytes | controls | delete | a | b | c) & HIGH
 }
 
-/// Appends what stands for the first character or byte, which is not plain;
-/// returns how many bytes it was.
+/// Appends the escape of the first character or byte, which is not plain; returns
+/// its length in bytes.
 fn put_special(text: &[u8], within: Within, out: &mut Vec<u8>) -> usize {
     let Some(&byte) = text.first() else {
         return 0;
@@ -300,7 +299,7 @@ fn first_sequence(text: &[u8]) -> Option<(char, &[u8])> {
         }
         [lead @ 0xe0..=0xef, a, b, ..] if is_tail(a) && is_tail(b) => {
             let code = u32::from(lead & 0x0f) << 12 | tail(a) << 6 | tail(b);
-            // Surrogates are no characters; what fits in two bytes is overlong.
+            // Surrogates are not characters; below 0x800 the encoding is overlong.
             let char = char::from_u32(code).filter(|_| code >= 0x800)?;
             Some((char, text.get(..3)?))
         }
@@ -329,7 +328,7 @@ fn put_ascii(byte: u8, text: &[u8], within: Within, out: &mut Vec<u8>) {
         b'\r' => out.extend_from_slice(b"\\r"),
         b'\t' => out.extend_from_slice(b"\\t"),
         b'\\' => out.extend_from_slice(b"\\\\"),
-        // A list is split at its spaces, so they may not stay.
+        // A list is split at its spaces, so they have to be escaped.
         b' ' => put_byte(byte, out),
         b'"' if within == Within::Payload && !ends_payload(text) => out.push(byte),
         0x21..=0x7e => out.extend_from_slice(&[b'\\', byte]),
@@ -337,7 +336,7 @@ fn put_ascii(byte: u8, text: &[u8], within: Within, out: &mut Vec<u8>) {
     }
 }
 
-/// Whether a quote at the start would pass for the end of the payload.
+/// Whether a quote at the start would look like the end of the payload.
 fn ends_payload(text: &[u8]) -> bool {
     let after = text.get(1..).unwrap_or_default();
     matches!(after.first(), Some(b' ' | 0xe2))
@@ -354,14 +353,13 @@ fn put_byte(byte: u8, out: &mut Vec<u8>) {
     ]);
 }
 
-/// Whether a character beyond ASCII can deceive a reader or drive a terminal:
-/// C1 controls, line and paragraph separators, and what Unicode calls format
-/// characters or default ignorables, because they draw nothing or change how
-/// their neighbours are drawn. Emoji sequences lose their joiners, which is
-/// the price of seeing what was sent.
+/// Whether a character beyond ASCII can deceive a reader or drive a terminal: C1
+/// controls, line and paragraph separators, and Unicode's format characters and
+/// default ignorables, which draw nothing or change how their neighbours are
+/// drawn. Emoji sequences lose their joiners too.
 pub(super) const fn deceives(char: char) -> bool {
     if (char as u32) < 0x300 {
-        // Nearly all real text ends here.
+        // Nearly all real text is handled here.
         return matches!(char, '\u{80}'..='\u{9f}' | '\u{ad}');
     }
     matches!(char,
@@ -383,8 +381,8 @@ pub(super) const fn deceives(char: char) -> bool {
     )
 }
 
-/// Whether a character may stand raw in no output: one that deceives, or a
-/// control.
+/// Whether a character must be escaped in all output: one that deceives, or a
+/// control character.
 pub(super) fn is_unsafe(char: char) -> bool {
     char.is_control() || deceives(char)
 }
@@ -526,7 +524,7 @@ mod tests {
             assert_eq!(within(text.as_bytes(), Within::Cell), expected);
         }
         for bytes in 0..1 << 24 {
-            // All that three bytes can be, the first a lead or a tail.
+            // All values of three bytes, the first a lead or a tail.
             let text = u32::to_be_bytes(0xc000_0000 >> 8 | bytes);
             let text = &text[1..];
             let first = first_sequence(text).map(|(char, _)| char);

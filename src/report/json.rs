@@ -1,10 +1,10 @@
 //! JSON, for every format that is JSON.
 //!
-//! JSON leaves it to the writer which characters to escape beyond `"`, `\` and
-//! C0 controls. All characters that could deceive a reader at a terminal are
-//! written as `\u202e`, and `</`, which would end a script in a web page, as
-//! `<\/`: parsed, they are the same. [`put_json`] is the only writer of strings;
-//! documents that `serde_json` writes go through it too.
+//! JSON requires escapes only for `"`, `\` and C0 controls. Here all characters that
+//! could deceive a reader at a terminal are also written as escapes (`\u202e`), and
+//! `</`, which would end a script in a web page, as `<\/`; parsers return the same
+//! string. [`put_json`] is the only writer of strings; documents written by
+//! `serde_json` use it too.
 
 use std::io::{self, Write};
 
@@ -24,12 +24,12 @@ pub(super) fn put_json(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends a document in one line, without a line feed.
+/// Appends a document on one line, without a line feed.
 pub(super) fn compact(value: &impl Serialize, out: &mut Vec<u8>) {
     serialize(value, CompactFormatter, out);
 }
 
-/// Appends a document in many lines, indented by two.
+/// Appends a document on many lines, indented by two.
 pub(super) fn pretty(value: &impl Serialize, out: &mut Vec<u8>) {
     serialize(value, PrettyFormatter::new(), out);
 }
@@ -37,8 +37,8 @@ pub(super) fn pretty(value: &impl Serialize, out: &mut Vec<u8>) {
 fn serialize(value: &impl Serialize, layout: impl Formatter, out: &mut Vec<u8>) {
     let start = out.len();
     let mut serializer = Serializer::with_formatter(&mut *out, Safe(layout));
-    // Neither a Vec nor our types can fail; if they did, half a document would
-    // be worse than none.
+    // Neither a Vec nor these types can fail. If one did, nothing would be
+    // better than half a document.
     if value.serialize(&mut serializer).is_err() {
         out.truncate(start);
     }
@@ -112,7 +112,7 @@ pub(super) fn put_base64(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     let length = base64::encoded_len(bytes.len(), true).unwrap_or_default();
     out.resize(start + length, 0);
-    // The room is what it takes.
+    // Exactly the encoded length.
     let written = STANDARD
         .encode_slice(bytes, &mut out[start..])
         .unwrap_or_default();
@@ -136,9 +136,8 @@ pub(super) fn put_list<T>(
     out.push(b']');
 }
 
-/// The key of an object, with what separates it from others: `,"key":`. One
-/// constant is copied in a few instructions, where three strings take forty, and
-/// a line has twenty keys.
+/// The key of an object with its separators: `,"key":`. Copying one constant takes a
+/// few instructions, copying three strings forty, and a line has twenty keys.
 macro_rules! key {
     ($name:literal) => {
         concat!(",\"", $name, "\":")
@@ -146,7 +145,7 @@ macro_rules! key {
 }
 pub(super) use key;
 
-/// An object in the making. Keys are ours ([`key!`]), and each is given once.
+/// Builds an object. Keys are constants ([`key!`]), each used once.
 pub(super) struct Object<'o> {
     out: &'o mut Vec<u8>,
     first: bool,
@@ -160,13 +159,13 @@ impl<'o> Object<'o> {
         Self { out, first: true }
     }
 
-    /// An object whose first keys are elsewhere.
+    /// An object whose first keys were written elsewhere.
     pub(super) fn goes_on(out: &'o mut Vec<u8>) -> Self {
         Self { out, first: false }
     }
 
-    /// Where keys written elsewhere go, each after a comma: the object has some
-    /// by now.
+    /// The buffer, for keys written elsewhere, each after a comma. The object must
+    /// already have a key.
     pub(super) fn rest(&mut self) -> &mut Vec<u8> {
         self.out
     }
@@ -200,7 +199,7 @@ impl<'o> Object<'o> {
         write(self.out);
     }
 
-    /// A string of ours, without characters to escape.
+    /// A string without characters to escape.
     #[inline(always)]
     pub(super) fn word(&mut self, key: &str, word: &str) {
         self.text(key, |out| out.extend_from_slice(word.as_bytes()));
@@ -227,7 +226,7 @@ impl<'o> Object<'o> {
         self.value(key, |out| put_lossy(text, out));
     }
 
-    /// A string from the wire, if it is there.
+    /// A string from the wire, if present.
     #[inline(always)]
     pub(super) fn wire(&mut self, key: &str, text: Option<Text<'_>>) {
         if let Some(text) = text {
@@ -235,8 +234,8 @@ impl<'o> Object<'o> {
         }
     }
 
-    /// A string from the wire, if it is there, and exactly under another key
-    /// where it is not UTF-8.
+    /// A string from the wire, if present, and its exact bytes under another key if
+    /// it is not UTF-8.
     pub(super) fn exact(&mut self, key: &str, base64: &str, text: Option<Text<'_>>) {
         self.wire(key, text);
         if let Some(text) = text.filter(|text| text.as_str().is_none()) {
@@ -274,7 +273,7 @@ impl<'o> Object<'o> {
         self.value(key, |out| out.extend_from_slice(text));
     }
 
-    /// A key that is there only when true.
+    /// A key that is present only if true.
     #[inline(always)]
     pub(super) fn flag(&mut self, key: &str, set: bool) {
         if set {
@@ -297,7 +296,7 @@ impl<'o> Object<'o> {
         self.values(key, numbers, |&number, out| put::decimal(number, out));
     }
 
-    /// An object within.
+    /// A nested object.
     pub(super) fn object(&mut self, key: &str, fill: impl FnOnce(&mut Object<'_>)) {
         self.key(key);
         let mut object = Object::open(self.out);
@@ -320,11 +319,11 @@ impl<'o> Object<'o> {
     }
 }
 
-/// A layout of `serde_json` whose strings are [`put_json`]'s.
+/// A layout of `serde_json` whose strings are written by [`put_json`].
 struct Safe<F>(F);
 
 impl<F: Formatter> Formatter for Safe<F> {
-    /// `serde_json` hands over what it need not escape itself: everything but
+    /// `serde_json` passes fragments that it does not escape itself: everything but
     /// `"`, `\` and C0 controls.
     fn write_string_fragment<W: ?Sized + Write>(
         &mut self,

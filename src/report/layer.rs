@@ -10,13 +10,13 @@ use crate::layer::Note;
 use crate::layer::tls::{TlsInfo, alert_name};
 use crate::layer::websocket::WebSocketInfo;
 
-/// Appends what happened. Text from the wire is in quotes, and escaped.
+/// Appends what happened. Text from the wire is quoted and escaped.
 pub(super) fn words(note: Note, about: Option<&Connection>, show_secrets: bool, out: &mut Vec<u8>) {
     let mut put_text = |text: &str| out.extend_from_slice(text.as_bytes());
     match note {
-        Note::Proxied { client, server } => put_text(&format!(
-            "proxied for {client}, which had connected to {server}"
-        )),
+        Note::Proxied { client, server } => {
+            put_text(&format!("proxied for {client}, connected to {server}"))
+        }
         Note::Tls => {
             if let Some(tls) = about.and_then(|connection| connection.tls.as_deref()) {
                 tls_words(tls, out);
@@ -31,7 +31,7 @@ pub(super) fn words(note: Note, about: Option<&Connection>, show_secrets: bool, 
             because("", reason, out);
         }
         Note::Undecrypted(reason) => because("not decrypted", reason, out),
-        Note::EarlyDataRejected => put_text("early data that the server rejected"),
+        Note::EarlyDataRejected => put_text("early data rejected by the server"),
         Note::Alert { level, description } => {
             put_text(if level == 2 {
                 "fatal TLS alert "
@@ -60,10 +60,12 @@ pub(super) fn words(note: Note, about: Option<&Connection>, show_secrets: bool, 
                 put::decimal(code, out);
             }
         }
-        Note::TextMessage => put_text("MQTT in a WebSocket text message, expected binary ones"),
-        Note::Odd(reason) => because("odd", reason, out),
+        Note::TextMessage => {
+            put_text("MQTT in a WebSocket text message, expected a binary message")
+        }
+        Note::Odd(reason) => because("unusual", reason, out),
         Note::Broken(reason) => because("malformed", reason, out),
-        Note::Bound(reason) => because("bound reached", reason, out),
+        Note::Bound(reason) => because("limit reached", reason, out),
     }
 }
 

@@ -1,11 +1,11 @@
-//! Events in words, the same for the text line and for `message` in JSON.
+//! Events in words, the same in text lines and in the JSON key `message`.
 
 use super::{layer, put};
 use crate::event::{CloseReason, Event, EventKind, Kept, Side};
 use crate::mqtt::PacketType;
 
-/// Appends what happened, such as `gap of 400 bytes`. Text from the wire is in
-/// quotes, and escaped.
+/// Appends what happened, such as `gap of 400 bytes`. Text from the wire is quoted
+/// and escaped.
 pub(super) fn event(event: &Event<'_>, show_secrets: bool, out: &mut Vec<u8>) {
     let mut words = Words { out };
     match event.kind {
@@ -31,8 +31,8 @@ pub(super) fn event(event: &Event<'_>, show_secrets: bool, out: &mut Vec<u8>) {
                 Some(first) => PacketType::of(first).name(),
                 None => "message",
             });
-            // A QoS that no packet has: its sender or the one before it counted
-            // its bytes wrongly.
+            // QoS 3 is illegal: the sender of this or of the previous packet
+            // miscounted its bytes.
             if first.is_some_and(|first| first & 0xf6 == 0x36) {
                 words.put(" with QoS 3");
             }
@@ -48,19 +48,19 @@ pub(super) fn event(event: &Event<'_>, show_secrets: bool, out: &mut Vec<u8>) {
             }
         }
         EventKind::NotMqtt { reason } => words.because("not MQTT", reason),
-        EventKind::Bound { reason } => words.because("bound reached", reason),
+        EventKind::Bound { reason } => words.because("limit reached", reason),
         EventKind::Layer(note) => layer::words(note, event.connection, show_secrets, words.out),
         EventKind::Conflict { kept } => {
             words.put("conflicting overlap of ");
             words.bytes(event.bytes);
             words.put(match kept {
                 Kept::First => ", the first copy kept",
-                Kept::RightChecksum => ", the second copy kept: its checksum is right",
+                Kept::RightChecksum => ", the second copy kept: its checksum is correct",
             });
         }
         EventKind::Late => {
             words.bytes(event.bytes);
-            words.put(" came late, after their place was declared a gap");
+            words.put(" arrived late, after they were declared a gap");
         }
         EventKind::Dropped { packets } => {
             put::decimal(packets, words.out);
@@ -95,7 +95,7 @@ impl Words<'_> {
             CloseReason::Fin | CloseReason::Reset => "",
             CloseReason::TcpRefused => ": RST in answer to the SYN",
             CloseReason::TcpUnanswered => ": no answer to the SYN",
-            CloseReason::Replaced => ": a new connection took its ports",
+            CloseReason::Replaced => ": its ports were reused by a new connection",
             CloseReason::Idle => ": idle",
             CloseReason::Evicted => ": evicted",
         });
@@ -182,7 +182,7 @@ mod tests {
             (
                 closed(None, CloseReason::Replaced),
                 None,
-                "closed: a new connection took its ports",
+                "closed: its ports were reused by a new connection",
             ),
             (EventKind::Gap, Some(400), "gap of 400 bytes"),
             (EventKind::Gap, None, "gap of an unknown number of bytes"),
@@ -201,7 +201,7 @@ mod tests {
                 "unfinished PUBLISH: 12 bytes seen, 7 bytes still to come",
             ),
             (EventKind::NotMqtt { reason }, None, "not MQTT: a reason"),
-            (EventKind::Bound { reason }, None, "bound reached: a reason"),
+            (EventKind::Bound { reason }, None, "limit reached: a reason"),
             (
                 EventKind::Conflict { kept: Kept::First },
                 Some(3),
@@ -212,7 +212,7 @@ mod tests {
                     kept: Kept::RightChecksum,
                 },
                 Some(3),
-                "conflicting overlap of 3 bytes, the second copy kept: its checksum is right",
+                "conflicting overlap of 3 bytes, the second copy kept: its checksum is correct",
             ),
             (
                 EventKind::Dropped { packets: 1 },
@@ -227,7 +227,7 @@ mod tests {
             (
                 EventKind::Late,
                 Some(9),
-                "9 bytes came late, after their place was declared a gap",
+                "9 bytes arrived late, after they were declared a gap",
             ),
         ];
         for (kind, bytes, expected) in cases {

@@ -1,4 +1,4 @@
-//! Reports: the results of a command become bytes.
+//! Reports: formats for the results of commands.
 //!
 //! ```text
 //!                                   ┌─ text    lines for a reader
@@ -9,12 +9,12 @@
 //! ```
 //!
 //! Each command has a [`Subject`], which names its results, and one table of
-//! [`Format`]s. A [`Report`] is a format at work: it appends bytes to a buffer.
-//! It never fetches, waits, prints or decides what is shown: selecting happened
-//! before, and writing the buffer out (to a file, a pipe, a terminal) happens
-//! after. So every format is tested by *give it this, expect these bytes*.
+//! [`Format`]s. A [`Report`] is an instance of a format: it appends bytes to a
+//! buffer. Selecting happens before it; writing the buffer out (to a file, a pipe, a
+//! terminal) happens after it. So every format is tested by *give it this, expect
+//! these bytes*.
 //!
-//! What a format prints is a promise to other people's scripts; the promise is in
+//! Other people's scripts rely on the formats; they are documented in
 //! `docs/formats.md`.
 //!
 //! # Adding a format
@@ -23,7 +23,7 @@
 //!    `static` [`Format`] that makes one.
 //! 2. `mod <name>;` and an entry in the table of the subject, which feeds
 //!    `--format`, its help and the completions.
-//! 3. `docs/formats.md`: what it promises.
+//! 3. Its documentation in `docs/formats.md`.
 //!
 //! # Text from the wire
 //!
@@ -74,42 +74,42 @@ pub use text::{Detail, Dump, Style, TEXT, TextOptions, TextReport, TimeStyle};
 pub trait Subject: Sized + 'static {
     /// One result. Results arrive in the order in which they are reported.
     type Item<'a>;
-    /// What a format asks of the command that feeds it.
+    /// What a format needs from the command.
     type Needs: 'static;
 }
 
-/// A format at work. It appends bytes and keeps only what later results need.
+/// An instance of a format. It appends bytes and keeps only what later results need.
 pub trait Report<S: Subject> {
-    /// What comes before all results, such as the heading of a table.
+    /// Appends what precedes all results, such as the heading of a table.
     fn begin(&mut self, _out: &mut Vec<u8>) {}
 
     /// Appends a result, or keeps it for the end.
     fn put(&mut self, item: &S::Item<'_>, out: &mut Vec<u8>);
 
-    /// What comes after all results.
+    /// Appends what follows all results.
     fn finish(&mut self, _out: &mut Vec<u8>) {}
 }
 
-/// A format that can be asked for by name.
+/// A format, selected by name.
 pub struct Format<S: Subject> {
     /// The name, as in `--format NAME`.
     pub name: &'static str,
     /// One line of help.
     pub help: &'static str,
-    /// What it asks of the command.
+    /// What it needs from the command.
     pub needs: S::Needs,
     /// Makes a report of this format.
     pub new: fn(&Options) -> Box<dyn Report<S>>,
 }
 
-/// Options of the formats; each reads what concerns it.
+/// Options of the formats; each format uses those that apply.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Names of the capture's parts, by the index in `PacketRef::file`. With
     /// fewer than two, no frame or event names a file.
     pub files: Vec<String>,
-    /// The command reads several captures, each with results of its own, which
-    /// then carry the name of their capture.
+    /// The command reads several captures and reports each separately; results carry
+    /// the name of their capture.
     pub many: bool,
     /// Write passwords, authentication data and tokens, which otherwise appear
     /// as `***`.
@@ -120,7 +120,7 @@ pub struct Options {
     pub colour: bool,
     /// Columns of the terminal, if the output is one.
     pub width: Option<usize>,
-    /// Where "local time" is.
+    /// Time zone of local times.
     pub zone: TimeZone,
     /// Details of findings; connections and all topics of accounts.
     pub verbose: bool,
@@ -128,7 +128,7 @@ pub struct Options {
     pub live: bool,
     /// Which findings fail.
     pub fail_on: FailOn,
-    /// What concerns the text of frames only.
+    /// Options of the text format of frames.
     pub text: TextOptions,
 }
 
@@ -170,7 +170,7 @@ impl Subject for Frames {
     type Needs = FrameNeeds;
 }
 
-/// What reading a capture gives.
+/// Results of reading a capture.
 #[derive(Clone, Copy, Debug)]
 pub enum FrameItem<'a> {
     /// A frame. `topic_unknown` marks one that was kept by a topic selection
@@ -178,29 +178,29 @@ pub enum FrameItem<'a> {
     Frame {
         /// The frame.
         frame: &'a MQTTFrame<'a>,
-        /// Its place in its exchange, where that was tracked
+        /// Its role in its exchange, if exchanges are tracked
         /// ([`TextOptions::wants_exchanges`]).
         exchange: Option<&'a ExchangeFact>,
-        /// See above.
+        /// The topic is unknown: the frame may not match the selection.
         topic_unknown: bool,
-        /// What its payload holds, if that is known and asked for.
+        /// Its decoded payload, if requested.
         payload: Option<&'a Decoded>,
     },
     /// Something that is not a frame.
     Event(&'a Event<'a>),
-    /// Text about the link header (`-e`) of the packet that completes the
-    /// frames to come, shown by formats meant for reading until it is set
-    /// again; empty for none.
+    /// Text about the link header (`-e`) of the packet that completes the following
+    /// frames, until it is set again; empty for none. Formats for programs ignore
+    /// it.
     LinkHeader(&'a str),
 }
 
-/// What a format of frames asks of the command.
+/// What a format of frames needs from the command.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameNeeds {
-    /// The format has a place for events. Where it has none, the command hands
-    /// them to a [`TextReport`] on standard error instead.
+    /// The format prints events. Otherwise the command prints them with a
+    /// [`TextReport`] on standard error.
     pub events: bool,
-    /// The format shows what is known of exchanges where its options ask for it
+    /// The format prints facts of exchanges, if its options require that
     /// ([`TextOptions::wants_exchanges`]).
     pub exchanges: bool,
 }

@@ -1,11 +1,11 @@
 //! NDJSON: one object per control packet or event and line, for programs.
 //!
-//! The keys, their order and their meaning are promised in `docs/formats.md`.
-//! What is written here is made of the functions in this file and not of the
-//! core's own types, so that the core can change without breaking the promise.
+//! The keys, their order and their meaning are documented in `docs/formats.md`.
+//! The output is built by the functions in this file, not derived from the core's
+//! types, so that the core can change without breaking the format.
 //!
-//! Objects are written by hand with [`json::Object`], because `serde_json` took
-//! four times as many instructions for the same bytes.
+//! Objects are written with [`json::Object`], because `serde_json` took four times
+//! as many instructions for the same bytes.
 
 use std::sync::LazyLock;
 
@@ -185,7 +185,7 @@ static FIXED_HEADERS: LazyLock<[Vec<u8>; 256]> = LazyLock::new(|| {
     })
 });
 
-/// What the frames of one direction of a connection have in common.
+/// Keys that are the same for all frames of one direction of a connection.
 fn put_connection(connection: &Connection, direction: Direction, out: &mut Vec<u8>) {
     let mut object = Object::goes_on(out);
     object.number(key!("connection"), connection.number);
@@ -308,8 +308,8 @@ impl Packet<'_> {
 
     fn publish(&self, publish: &Publish<'_>, object: &mut Object<'_>) {
         object.optional(key!("packet_id"), publish.packet_id);
-        // An alias that cannot be resolved leaves an empty name on the wire,
-        // which is no topic.
+        // With an alias that cannot be resolved, the name on the wire is empty,
+        // which is not a topic.
         let sent = publish
             .topic
             .filter(|topic| !topic.bytes().is_empty() || publish.topic_alias.is_none());
@@ -341,8 +341,8 @@ impl Packet<'_> {
         }
     }
 
-    /// Name → value. A property that may repeat is a list, and so is one that may
-    /// not but did, because a key is never repeated.
+    /// Property name → value. A property that may repeat is a list, and so is one
+    /// that may not but does, because keys are never repeated.
     fn properties(&self, properties: Properties<'_>, object: &mut Object<'_>) {
         if properties.bytes.is_empty() {
             return;
@@ -446,8 +446,8 @@ fn put_payload(payload: &[u8], length: Option<u32>, object: &mut Object<'_>) {
     object.flag(key!("payload_truncated"), truncated);
 }
 
-/// The specification's identifiers reach to 42, and the walk stops at one it
-/// does not know.
+/// The specification's identifiers are at most 42; decoding stops at an unknown
+/// one.
 fn bit(id: u32) -> u64 {
     1u64.checked_shl(id).unwrap_or(0)
 }

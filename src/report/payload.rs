@@ -8,7 +8,7 @@ use super::json::{put_base64, put_json, put_list};
 use super::put;
 use crate::payload::{Decoded, Value};
 
-/// Appends a value as JSON: exact numbers, bytes as base64, what is no number as
+/// Appends a value as JSON: exact numbers, bytes as base64, NaN and infinities as
 /// text.
 pub(super) fn json(value: &Value, out: &mut Vec<u8>) {
     match value {
@@ -33,8 +33,7 @@ pub(super) fn json(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-/// An object. Keys are never repeated: of a name that occurs more than once, the
-/// values are a list.
+/// An object. Keys are never repeated: the values of a repeated key form a list.
 fn map(entries: &[(Box<str>, Value)], out: &mut Vec<u8>) {
     let mut by_name: HashMap<&str, usize> = HashMap::new();
     let mut names: Vec<(&str, Vec<&Value>)> = Vec::new();
@@ -70,8 +69,8 @@ fn not_finite(number: f64) -> &'static str {
     }
 }
 
-/// Appends what a payload holds, in one line: `json {"a":1}`, or what is wrong with
-/// it: `not json: byte 3: …`.
+/// Appends a payload in one line: `json {"a":1}`, or why it cannot be decoded:
+/// `not json: byte 3: …`.
 pub(super) fn preview(decoded: &Decoded, columns: Option<usize>, out: &mut Vec<u8>) {
     match &decoded.value {
         Ok(value) => {
@@ -96,7 +95,7 @@ pub(super) fn preview(decoded: &Decoded, columns: Option<usize>, out: &mut Vec<u
     }
 }
 
-/// Appends a value as a tree, one line for each value that is no container, each
+/// Appends a value as a tree, one line for each value that is not a container, each
 /// line after `indent`.
 pub(super) fn tree(value: &Value, indent: &str, out: &mut Vec<u8>) {
     match value {

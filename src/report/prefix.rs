@@ -1,13 +1,13 @@
-//! What the frames of one direction of a connection have in common, written once.
+//! Cache of the text that the frames of one direction of a connection share.
 //!
-//! Endpoints and the client identifier are a good part of every line, and the
-//! same for each message: copying them takes a fifth of the instructions of
-//! writing them anew.
+//! Endpoints and the client identifier are a large part of every line and the same
+//! for each message: copying them takes a fifth of the instructions of formatting
+//! them.
 
 use crate::frame::{Connection, Direction};
 
-/// Directions of connections whose text is kept; one more with the same
-/// remainder takes the place of another.
+/// Directions of connections whose text is cached; another one with the same
+/// remainder replaces it.
 const KEPT: usize = 2048;
 
 /// Texts by connection and direction.
@@ -25,8 +25,8 @@ struct Text {
 }
 
 impl Prefixes {
-    /// Appends what `write` appends for this direction of the connection, which
-    /// is always the same while the client identifier is.
+    /// Appends the text that `write` appends for this direction of the connection. It
+    /// must be the same as long as the client identifier is.
     pub(super) fn put(
         &mut self,
         connection: &Connection,
@@ -76,7 +76,7 @@ mod tests {
         let with_client = text(&connection, Direction::Up);
         assert_eq!(with_client, format!("{first}ab"));
         assert_ne!(text(&connection, Direction::Down), with_client);
-        // Another connection in the same place.
+        // Another connection in the same slot.
         connection.number += KEPT as u64 / 2;
         connection.client.port += 1;
         assert_ne!(text(&connection, Direction::Up), with_client);

@@ -1,8 +1,7 @@
 //! Appending numbers and addresses to a line without `format!`.
 //!
-//! A text line is a handful of short pieces, and going through `fmt` for each
-//! of them costs more than all the copying: 330 ns a line with `println!`,
-//! about 50 ns with these.
+//! A text line has many short parts, and formatting each with `fmt` costs more than
+//! all the copying: 330 ns a line with `println!`, about 50 ns with these.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -49,8 +48,8 @@ pub(super) fn endpoint(endpoint: Endpoint, out: &mut Vec<u8>) {
 }
 
 fn ipv4(addr: Ipv4Addr, out: &mut Vec<u8>) {
-    // Four octets, each copied with room to spare, then cut to their length:
-    // addresses are a good part of every line.
+    // Four octets, each copied at its maximum length, then cut: addresses are a
+    // large part of every line.
     let mut text = [0; 4 * 4];
     let mut len = 0;
     for octet in addr.octets() {
@@ -58,11 +57,11 @@ fn ipv4(addr: Ipv4Addr, out: &mut Vec<u8>) {
         text[len..len + 4].copy_from_slice(&digits);
         len += usize::from(count);
     }
-    // Not the last dot.
+    // Without the last dot.
     out.extend_from_slice(&text[..len - 1]);
 }
 
-/// `7.`, `40.`, `122.`, and how many bytes of it count.
+/// `7.`, `40.`, `122.`, and their lengths.
 static OCTETS: [([u8; 4], u8); 256] = {
     let mut octets = [([0; 4], 0); 256];
     let mut value = 0;
@@ -83,7 +82,7 @@ static OCTETS: [([u8; 4], u8); 256] = {
 /// more zero groups as `::`.
 fn ipv6(addr: Ipv6Addr, out: &mut Vec<u8>) {
     if addr.to_ipv4_mapped().is_some() {
-        // Rare enough to leave the mixed notation to the library.
+        // Rare: use the library for the mixed notation.
         let _ = write!(out, "{addr}");
         return;
     }

@@ -1,4 +1,4 @@
-//! Where secrets lie in a control packet, so that dumps can mask them.
+//! Ranges of a control packet that hold secrets, so that dumps can mask them.
 //!
 //! Passwords: the last field of a CONNECT (3.1.1: 3.1.3, 5.0: 3.1.3), behind up to
 //! five others whose lengths are on the wire:
@@ -8,15 +8,15 @@
 //!     client id | [will properties, topic, payload] | [user name] | [PASSWORD]
 //! ```
 //!
-//! What follows the last field that the flags announce is masked too: a CONNECT
-//! that holds a user name or a password without its flag holds it there.
+//! Bytes after the last field that the flags announce are masked too: a CONNECT
+//! with a user name or a password but without its flag has it there.
 //! Authentication Data (5.0: 3.1.2.11.10), such as a SASL PLAIN password: a
 //! property of CONNECT, CONNACK and AUTH.
 //!
-//! This walk is its own and does not trust the decoded fields: a CONNECT whose
-//! user name is cut short has no decoded password, and its bytes may hold one
-//! all the same. Where the walk cannot go on, everything that follows counts as
-//! secret: hiding too much of a broken packet is the smaller harm.
+//! The walk does not trust the decoded fields: a CONNECT whose user name is cut
+//! short has no decoded password, but its bytes may hold one. Where the walk cannot
+//! continue, everything that follows is masked: masking too much of a broken packet
+//! does less harm.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -24,7 +24,7 @@ use std::ops::Range;
 use crate::frame::MQTTFrame;
 use crate::mqtt::{PacketType, Properties, PropertyValue, Version};
 
-/// What stands for a secret.
+/// Printed in place of a secret.
 pub(super) const MASK: &str = "***";
 
 /// Property Identifier of the Authentication Data.
@@ -33,8 +33,8 @@ pub(super) const AUTHENTICATION_DATA: u32 = 0x16;
 /// Ranges of bytes to mask, in order.
 pub(super) type Masked = Vec<Range<usize>>;
 
-/// What a WebSocket client asked for, with the values of its query masked, and a
-/// user name and password in a whole URI: tokens are sent there.
+/// The request target of a WebSocket with the values of its query masked, and the
+/// user name and password of an absolute URI: tokens are sent there.
 pub(super) fn target(target: &str) -> Cow<'_, str> {
     let (before, query) = match target.split_once('?') {
         Some((before, query)) => (before, Some(query)),
@@ -67,9 +67,9 @@ pub(super) fn target(target: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The name of a subprotocol, unless it is no name: bearer tokens are offered as
-/// subprotocols, because browsers let scripts set no other header. Registered
-/// names are shorter.
+/// The name of a subprotocol, or the mask if it is too long for a registered name:
+/// browsers let scripts set no other header, so bearer tokens are sent as
+/// subprotocols.
 pub(super) fn subprotocol(name: &str) -> &str {
     if name.len() > 32 { MASK } else { name }
 }
@@ -84,7 +84,7 @@ pub(super) fn secrets(frame: &MQTTFrame<'_>) -> Masked {
     let has_properties = frame.version == Version::V5;
     let walked = match frame.header.packet_type() {
         PacketType::Connect => walk.connect(has_properties),
-        // Flags and reason code; reason code.
+        // CONNACK: flags and reason code. AUTH: reason code.
         PacketType::Connack if has_properties => walk.skip(2).and_then(|()| walk.properties()),
         PacketType::Auth if walk.at < frame.bytes.len() => {
             walk.skip(1).and_then(|()| walk.properties())
@@ -132,10 +132,10 @@ impl Walk<'_> {
             self.field()?;
         }
         if flags & PASSWORD != 0 {
-            // The length is no secret.
+            // The length is not secret.
             self.skip(2)?;
         }
-        // The password, and whatever else there is.
+        // The password and everything after it.
         let end = self.bytes.len();
         if self.at < end {
             self.masked.push(self.at..end);
@@ -166,8 +166,8 @@ impl Walk<'_> {
         Err(Lost)
     }
 
-    /// Masks the values of Authentication Data among the properties at hand, and
-    /// all after one that cannot be read.
+    /// Masks the values of Authentication Data among the properties, and everything
+    /// after one that cannot be read.
     fn authentication_data(&mut self, length: usize) {
         let start = self.at;
         let end = start.saturating_add(length).min(self.bytes.len());
@@ -206,8 +206,8 @@ mod tests {
     use super::*;
     use crate::report::sample::Sample;
 
-    /// Everything but the secrets is in lower case, so the mask is right when it
-    /// covers all capitals and nothing else.
+    /// Everything except the secrets is in lower case: the mask must cover exactly the
+    /// capitals.
     #[track_caller]
     fn check(bytes: &[u8], version: Version) {
         let sample = Sample::raw(bytes, version);

@@ -1,4 +1,4 @@
-//! Text in lines of at most so many columns.
+//! Wraps text at a number of columns.
 //!
 //! A line breaks at blanks, but neither within quotes, which hold topics and
 //! other text from the wire, nor after a number, which belongs to its unit. A

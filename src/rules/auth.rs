@@ -18,8 +18,8 @@ pub(super) static RULES: &[&Rule] = &[
 
 static AUTH_ONLY: Rule = Rule {
     id: "auth-only",
-    title: "A client that authenticates by AUTH sends nothing but AUTH and DISCONNECT before CONNACK",
-    why: "The server does not know yet who it is.",
+    title: "Before CONNACK, a client that authenticates by AUTH sends only AUTH and DISCONNECT",
+    why: "The server has not authenticated the client yet.",
     binds: Binds::Client,
     severity: Severity::Error,
     clauses: &[v5("MQTT-3.1.2-30")],
@@ -63,7 +63,7 @@ fn auth_only(f: &FrameFacts<'_>) -> Judged {
 static AUTH_CODE: Rule = Rule {
     id: "auth-code",
     title: "During authentication AUTH has 0x18 (Continue authentication)",
-    why: "Anything else ends or restarts what is not finished.",
+    why: "Any other code ends or restarts an exchange that is not complete.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
@@ -107,7 +107,7 @@ fn auth_code(f: &FrameFacts<'_>) -> Judged {
 static AUTH_METHOD: Rule = Rule {
     id: "auth-method",
     title: "AUTH and CONNACK repeat the Authentication Method of CONNECT",
-    why: "A change of method in the middle is how a downgrade looks.",
+    why: "A change of method during the exchange is the sign of a downgrade attack.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
@@ -158,7 +158,7 @@ fn auth_method(f: &FrameFacts<'_>) -> Judged {
 static AUTH_UNASKED: Rule = Rule {
     id: "auth-unasked",
     title: "Without an Authentication Method in CONNECT there is no AUTH",
-    why: "The other side has no method to answer with.",
+    why: "The other side has no method for its answer.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
@@ -203,8 +203,8 @@ fn auth_unasked(f: &FrameFacts<'_>) -> Judged {
 
 static AUTH_TURNS: Rule = Rule {
     id: "auth-turns",
-    title: "After CONNACK only the client begins to authenticate again, and each waits for the other",
-    why: "An AUTH that nobody waits for is a protocol error to the other side.",
+    title: "After CONNACK only the client starts re-authentication, and the sides alternate",
+    why: "An unexpected AUTH is a protocol error for the other side.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[v5("U-3.15-2")],

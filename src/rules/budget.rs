@@ -22,7 +22,7 @@ const NONE: Examples = Examples {
 static ACK_TIME: Rule = Rule {
     id: "budget-ack-time",
     title: "Acknowledgements come within --max-ack-ms",
-    why: "A broker that gets slower is seen here first.",
+    why: "Rising acknowledgement times are the first sign of an overloaded broker.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[],
@@ -71,7 +71,7 @@ fn ack_overdue(f: &Overdue<'_>, budgets: &Budgets) -> Judged {
 pub(super) static MESSAGE_SIZE: Rule = Rule {
     id: "budget-message-size",
     title: "No message has more bytes than --max-bytes-per-message",
-    why: "On a link that is paid by the byte one large message costs as much as a day.",
+    why: "On a link that is billed by the byte, one large message can cost as much as a day of normal traffic.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[],
@@ -113,8 +113,8 @@ fn required_qos(f: &FrameFacts<'_>, budgets: &Budgets) -> Judged {
 
 static FORBIDDEN_TOPIC: Rule = Rule {
     id: "budget-forbidden-topic",
-    title: "Nobody publishes to the topics of --forbid-topic",
-    why: "Test traffic that gets into production is found before it does harm.",
+    title: "No client publishes to the topics of --forbid-topic",
+    why: "It detects test traffic in production.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[],

@@ -19,7 +19,7 @@ pub(super) static RULES: &[&Rule] = &[
 static AFTER_DISCONNECT: Rule = Rule {
     id: "after-disconnect",
     title: "Nothing is sent after DISCONNECT",
-    why: "The other side has closed already, so the message is lost without anybody noticing.",
+    why: "The other side has closed the connection already, so the message is lost silently.",
     binds: Binds::Both,
     severity: Severity::Fatal,
     clauses: &[v31(), v311("MQTT-3.14.4-2"), v5("MQTT-3.14.4-1")],
@@ -64,8 +64,8 @@ fn after_disconnect(f: &FrameFacts<'_>) -> Judged {
 
 static DISCONNECT_THEN_CLOSE: Rule = Rule {
     id: "disconnect-then-close",
-    title: "Whoever sends DISCONNECT closes the connection",
-    why: "The socket stays open on both sides until a timer finds it.",
+    title: "The sender of DISCONNECT closes the connection",
+    why: "The socket stays open on both sides until a timer closes it.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
@@ -120,8 +120,8 @@ fn disconnect_then_close(f: &StillOpen<'_>) -> Judged {
 
 static SECOND_CONNECT_CLOSE: Rule = Rule {
     id: "second-connect-then-close",
-    title: "A server closes over a second CONNECT",
-    why: "A server that lets it pass may change the identity of a connection that was checked once.",
+    title: "A server closes the connection after a second CONNECT",
+    why: "A server that accepts it may change the identity of a connection after the access check.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[v31(), v311("MQTT-3.1.0-2"), v5("MQTT-3.1.0-2")],
@@ -164,7 +164,7 @@ fn second_connect_then_close(f: &StillOpen<'_>) -> Judged {
 static FAULT_THEN_CLOSE: Rule = Rule {
     id: "fault-then-close",
     title: "The receiver of a malformed packet closes the connection",
-    why: "A receiver that goes on has guessed, and the two sides may not agree about anything from here on. How strict a receiver is cannot be seen, so it is a warning but for what it has to check.",
+    why: "A receiver that continues has guessed, and the two sides may interpret everything that follows differently. How strict a receiver has to be is not visible, so it is a warning except where the specification demands the check.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
@@ -243,8 +243,8 @@ fn fault_then_close(f: &StillOpen<'_>) -> Judged {
 
 static SERVER_DISCONNECT_EARLY: Rule = Rule {
     id: "server-disconnect-early",
-    title: "A server sends DISCONNECT only after a CONNACK that accepts",
-    why: "A client that is not connected yet does not expect it; CONNACK is there to refuse.",
+    title: "A server sends DISCONNECT only after accepting the connection with CONNACK",
+    why: "A client that is not connected yet does not expect it; a server refuses with CONNACK.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[v5("MQTT-3.14.0-1")],
@@ -279,8 +279,8 @@ fn server_disconnect_early(f: &FrameFacts<'_>) -> Judged {
 
 static UNFRAMED: Rule = Rule {
     id: "unframed",
-    title: "What is sent on the connection is MQTT, packet after packet",
-    why: "A Remaining Length of five bytes: nothing after it can be read, by anybody.",
+    title: "All bytes on the connection are MQTT control packets",
+    why: "After a Remaining Length of five bytes, no receiver can find the next packet.",
     binds: Binds::Both,
     severity: Severity::Fatal,
     clauses: &[v31(), v311("U-2.1-3"), v5("U-2.1-3")],

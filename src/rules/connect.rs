@@ -37,7 +37,7 @@ pub(super) static RULES: &[&Rule] = &[
 static CONNECT_FIRST: Rule = Rule {
     id: "connect-first",
     title: "The first packet from a client is CONNECT",
-    why: "Everything before it is ignored at best. The usual cause is a client that believes to be connected already.",
+    why: "Packets before it are ignored at best. The usual cause is a client that assumes it is already connected.",
     binds: Binds::Client,
     severity: Severity::Fatal,
     clauses: &[v31(), v311("MQTT-3.1.0-1"), v5("MQTT-3.1.0-1")],
@@ -116,7 +116,7 @@ fn second_connect(f: &FrameFacts<'_>) -> Judged {
 static CONNACK_FIRST: Rule = Rule {
     id: "connack-first",
     title: "The first packet from a server is CONNACK",
-    why: "A client may take anything else for a broken server; it cannot know yet whether it was accepted. Only AUTH may come before, in 5.0.",
+    why: "A client does not know yet whether it was accepted, and may treat anything else as an error. Only AUTH may come before, in 5.0.",
     binds: Binds::Server,
     severity: Severity::Fatal,
     clauses: &[
@@ -174,7 +174,7 @@ fn connack_first(f: &FrameFacts<'_>) -> Judged {
 static SECOND_CONNACK: Rule = Rule {
     id: "second-connack",
     title: "A server sends CONNACK once on a connection",
-    why: "A client that counts it as a new session throws its state away.",
+    why: "A client that treats it as a new session discards its state.",
     binds: Binds::Server,
     severity: Severity::Fatal,
     clauses: &[v31(), v311("MQTT-3.2.0-1"), v5("MQTT-3.2.0-2")],
@@ -211,7 +211,7 @@ fn second_connack(f: &FrameFacts<'_>) -> Judged {
 static SESSION_PRESENT_CLEAN: Rule = Rule {
     id: "session-present-clean",
     title: "After Clean Start the CONNACK has Session Present 0",
-    why: "The client has thrown its own state away; a server that claims to have some will send messages for subscriptions the client does not know of.",
+    why: "The client has discarded its own state; a server that has kept its part will send messages for subscriptions that the client does not know.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[
@@ -249,7 +249,7 @@ fn session_present_clean(f: &FrameFacts<'_>) -> Judged {
 static SESSION_PRESENT_IMPOSSIBLE: Rule = Rule {
     id: "session-present-impossible",
     title: "Session Present is 0 when no session can be there",
-    why: "The session that was resumed is another one's, or a ghost of one that was discarded.",
+    why: "The resumed session belongs to another client, or should have been discarded.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[
@@ -335,8 +335,8 @@ fn session_present_impossible(f: &FrameFacts<'_>) -> Judged {
 
 static SESSION_LOST: Rule = Rule {
     id: "session-lost",
-    title: "A session that is to be kept is there when its client comes back",
-    why: "Subscriptions and messages in flight are gone without a word. Servers may lose sessions by restart or administration, so it is a warning.",
+    title: "A persistent session is present when its client reconnects",
+    why: "Subscriptions and messages in flight are lost silently. Servers may lose sessions by restart or administration, so it is a warning.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
@@ -418,8 +418,8 @@ fn session_lost(f: &FrameFacts<'_>) -> Judged {
 
 static ACKS_AFTER_REFUSAL: Rule = Rule {
     id: "acks-after-refusal",
-    title: "After a CONNACK that refuses, the server processes nothing but AUTH",
-    why: "Whoever was refused gets service all the same: an access check that does not check.",
+    title: "After refusing with CONNACK, the server processes nothing but AUTH",
+    why: "A refused client is served all the same: the access check has no effect.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[v31(), v311("MQTT-3.1.4-5"), v5("MQTT-3.1.4-6")],
@@ -471,7 +471,7 @@ fn acks_after_refusal(f: &FrameFacts<'_>) -> Judged {
 static RESERVED_FLAG_ACCEPTED: Rule = Rule {
     id: "reserved-flag-accepted",
     title: "A server does not accept a CONNECT whose reserved flag is set",
-    why: "The check is what keeps clients honest; the next server will refuse them.",
+    why: "Without the check, faulty clients are noticed only when another server refuses them.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[v311("MQTT-3.1.2-3"), v5("MQTT-3.1.2-3")],
@@ -503,8 +503,8 @@ fn reserved_flag_accepted(f: &FrameFacts<'_>) -> Judged {
 
 static MALFORMED_CONNECT_ACCEPTED: Rule = Rule {
     id: "malformed-connect-accepted",
-    title: "A CONNECT that is malformed is not accepted",
-    why: "What the client really wanted is anybody's guess, including its user name.",
+    title: "A malformed CONNECT is not accepted",
+    why: "The intended values of the client's fields, including its user name, are unknown.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[v31(), v311("MQTT-3.1.4-1"), v5("MQTT-3.1.4-1")],
@@ -537,7 +537,7 @@ fn malformed_connect_accepted(f: &FrameFacts<'_>) -> Judged {
 static EMPTY_ID_ACCEPTED: Rule = Rule {
     id: "empty-id-accepted",
     title: "An empty Client Identifier with Clean Session 0 is refused with return code 2",
-    why: "The server keeps a session that nobody can ever come back to.",
+    why: "The server keeps a session that no client can ever resume.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[v311("MQTT-3.1.3-8")],
@@ -604,8 +604,8 @@ fn unsupported_level(f: &FrameFacts<'_>) -> Judged {
 
 static ASSIGNED_ID: Rule = Rule {
     id: "assigned-id",
-    title: "A server that accepts an empty Client Identifier tells the one it assigned",
-    why: "Without it the client cannot come back to its session.",
+    title: "A server that accepts an empty Client Identifier sends the one it assigned",
+    why: "Without it the client cannot resume its session.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[v5("MQTT-3.1.3-6"), v5("MQTT-3.1.3-7"), v5("MQTT-3.2.2-16")],
@@ -637,7 +637,7 @@ fn assigned_id(f: &FrameFacts<'_>) -> Judged {
 static PLAIN_ID_REFUSED: Rule = Rule {
     id: "plain-id-refused",
     title: "Client Identifiers of 1 to 23 letters and digits are accepted",
-    why: "They are what every client may rely on. An access rule may refuse one all the same, so it is a warning.",
+    why: "Every client may rely on these. An access rule may still refuse one, so it is a warning.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[v311("MQTT-3.1.3-5"), v5("MQTT-3.1.3-5")],
@@ -679,8 +679,8 @@ fn plain_id_refused(f: &FrameFacts<'_>) -> Judged {
 
 static WILL_BEYOND_SERVER: Rule = Rule {
     id: "will-beyond-server",
-    title: "A will that the server cannot keep is refused",
-    why: "The client believes in a will that will never be published as asked.",
+    title: "A will that the server does not support is refused",
+    why: "The client relies on a will that will never be published as requested.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[
@@ -725,7 +725,7 @@ fn will_beyond_server(f: &FrameFacts<'_>) -> Judged {
 static RESPONSE_INFORMATION: Rule = Rule {
     id: "response-information",
     title: "Response Information is sent only to a client that asked for it",
-    why: "It may tell a topic structure that is nobody's business.",
+    why: "It may reveal a topic structure that should not be public.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[v5("MQTT-3.1.2-28")],
@@ -757,7 +757,7 @@ fn response_information(f: &FrameFacts<'_>) -> Judged {
 static PROBLEM_INFORMATION: Rule = Rule {
     id: "problem-information",
     title: "Without Request Problem Information, Reason Strings and User Properties come in PUBLISH, CONNACK and DISCONNECT only",
-    why: "A constrained client asked for short packets, and pays for long ones.",
+    why: "A constrained client requested short packets and gets long ones.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[v5("MQTT-3.1.2-29")],
@@ -811,8 +811,8 @@ fn problem_information(f: &FrameFacts<'_>) -> Judged {
 
 static CLIENT_LOST_SESSION: Rule = Rule {
     id: "client-keeps-lost-session",
-    title: "A client that learns that its session is gone drops its own part of it",
-    why: "It goes on with exchanges of which the server knows nothing: duplicates, or acknowledgements to nothing.",
+    title: "A client whose session is no longer present discards its own part of it",
+    why: "It continues exchanges that the server does not know: duplicates, or acknowledgements without a message.",
     binds: Binds::Client,
     severity: Severity::Error,
     clauses: &[v311("MQTT-3.1.2-6"), v5("MQTT-3.2.2-5"), v5("MQTT-3.1.2-4")],
@@ -882,7 +882,7 @@ fn client_lost_session(f: &FrameFacts<'_>) -> Judged {
 static REFUSED_THEN_CLOSE: Rule = Rule {
     id: "refused-then-close",
     title: "A server that refuses a connection closes it",
-    why: "Half-open connections fill the table of the next firewall.",
+    why: "Half-open connections fill up connection tables, such as a firewall's.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[
@@ -938,7 +938,7 @@ fn refused_then_close(f: &StillOpen<'_>) -> Judged {
 static TAKEOVER: Rule = Rule {
     id: "takeover",
     title: "A second connection of a client ends the first",
-    why: "Two connections with one Client Identifier both get messages, and each believes to be alone. Evidence leans on two connections, so it is a warning.",
+    why: "Two connections with one Client Identifier both get messages. The evidence depends on two connections, so it is a warning.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[v31(), v311("MQTT-3.1.4-2"), v5("MQTT-3.1.4-3")],

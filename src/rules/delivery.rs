@@ -44,7 +44,7 @@ const APART: Duration = Duration::from_secs(1);
 static QOS_RAISED: Rule = Rule {
     id: "qos-raised",
     title: "A delivery has the smaller of published and granted QoS",
-    why: "Messages that were sent without acknowledgement cannot become reliable on the way; handshakes are all that is added.",
+    why: "A message published without acknowledgement does not become reliable later; a higher QoS only adds handshakes.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[v31(), v311("MQTT-3.8.4-6"), v5("MQTT-3.8.4-8")],
@@ -122,7 +122,7 @@ fn qos_raised(f: &FrameFacts<'_>) -> Judged {
 static PROPERTIES_ALTERED: Rule = Rule {
     id: "properties-altered",
     title: "A server passes properties of a message on unaltered, and in order",
-    why: "Request and response find each other by them; signatures over User Properties break.",
+    why: "They correlate requests and responses; signatures over User Properties break.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
@@ -217,7 +217,7 @@ fn properties_altered(f: &FrameFacts<'_>) -> Judged {
 static RETAIN_FORWARDED: Rule = Rule {
     id: "retain-forwarded",
     title: "A live delivery has RETAIN 0, unless the subscription asks for Retain As Published",
-    why: "Subscribers take a live message for an old one, and ignore it.",
+    why: "Subscribers treat a live message as an old one, and may ignore it.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
@@ -300,8 +300,8 @@ fn retain_forwarded(f: &FrameFacts<'_>) -> Judged {
 
 static RETAINED_WITHOUT_FLAG: Rule = Rule {
     id: "retained-without-flag",
-    title: "A message that is sent because it was retained has RETAIN 1",
-    why: "A subscriber cannot tell the last known value from a new one.",
+    title: "A retained message that is sent to a new subscription has RETAIN 1",
+    why: "A subscriber cannot distinguish the last known value from a new one.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[v31(), v311("MQTT-3.3.1-8"), v5("")],
@@ -477,7 +477,7 @@ fn retained_stale(f: &FrameFacts<'_>) -> Judged {
 static EMPTY_RETAINED: Rule = Rule {
     id: "empty-retained",
     title: "An empty message is never retained",
-    why: "It is the way to clear a topic; a subscriber that gets it takes it for a value.",
+    why: "It clears a topic; a subscriber that gets it treats it as a value.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
@@ -531,8 +531,8 @@ fn empty_retained(f: &FrameFacts<'_>) -> Judged {
 
 static RETAIN_HANDLING: Rule = Rule {
     id: "retain-handling",
-    title: "Retain Handling 2 brings no retained messages, 1 only with a new subscription",
-    why: "A client that asked not to be flooded at each reconnect is.",
+    title: "With Retain Handling 2 no retained messages are sent, with 1 only for a new subscription",
+    why: "The client gets the flood of retained messages at each reconnect that it asked to avoid.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[v5("MQTT-3.3.1-11").on("2"), v5("U-4.8-1").on("shared")],
@@ -579,7 +579,7 @@ fn retain_handling(f: &FrameFacts<'_>) -> Judged {
 static NO_LOCAL: Rule = Rule {
     id: "no-local",
     title: "With No Local a client does not get its own messages back",
-    why: "Two bridges that subscribe to each other send one message round and round.",
+    why: "Two bridges that subscribe to each other forward a message in an endless loop.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[v5("MQTT-3.8.3-3")],
@@ -698,7 +698,7 @@ fn order(f: &FrameFacts<'_>) -> Judged {
 static DELIVERED_TWICE: Rule = Rule {
     id: "delivered-twice",
     title: "One subscription gets one copy of a message",
-    why: "Counters count twice, valves open twice: QoS 2 promises otherwise, and subscribing again replaces a subscription.",
+    why: "Counters count twice, valves open twice. QoS 2 promises one delivery, and subscribing again replaces a subscription.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
@@ -782,7 +782,7 @@ fn delivered_twice(f: &FrameFacts<'_>) -> Judged {
 static EXPIRED: Rule = Rule {
     id: "expired-delivery",
     title: "A message is not delivered after its Message Expiry Interval, which counts down while it waits",
-    why: "A command that was meant for a minute ago is carried out now.",
+    why: "An outdated command is carried out.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[v5("MQTT-3.3.2-5"), v5("MQTT-3.3.2-6").on("countdown")],
@@ -864,8 +864,8 @@ fn expired(f: &FrameFacts<'_>) -> Judged {
 
 static DROPPED_WILL: Rule = Rule {
     id: "dropped-will",
-    title: "A will is not published after DISCONNECT, or when its client came back before the Will Delay was over",
-    why: "Everybody believes that the device has failed, when it has signed off.",
+    title: "A will is not published after DISCONNECT, or if its client reconnects before the Will Delay is over",
+    why: "Subscribers assume that the device has failed although it disconnected normally.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
@@ -942,8 +942,8 @@ fn dropped_will(f: &FrameFacts<'_>) -> Judged {
 
 static WILL_FLAGS: Rule = Rule {
     id: "will-as-asked",
-    title: "A will is published once, with the QoS and RETAIN that were asked for",
-    why: "A device that is off line appears on line to whoever comes later, or the other way round.",
+    title: "A will is published once, with its QoS and RETAIN",
+    why: "Later subscribers see an offline device as online, or the other way round.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[v31(), v311("MQTT-3.1.2-17"), v5("MQTT-3.1.2-15")],
@@ -1005,8 +1005,8 @@ fn will_as_asked(f: &FrameFacts<'_>) -> Judged {
 
 static LOST_DELIVERY: Rule = Rule {
     id: "lost-delivery",
-    title: "A message that the server has accepted goes to every client that is subscribed",
-    why: "It is the promise of QoS 1 and 2. Access rules and limits may be the reason.",
+    title: "A message that the server has accepted is delivered to every subscribed client",
+    why: "QoS 1 and 2 promise it. Access rules and limits may be the reason.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
@@ -1083,7 +1083,7 @@ fn lost_delivery(f: &Undelivered<'_>) -> Judged {
 static MISSING_RETAINED: Rule = Rule {
     id: "missing-retained",
     title: "A new subscription gets the retained messages that match",
-    why: "A client does not learn the state it has subscribed to learn.",
+    why: "The client does not get the current state it has subscribed to.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
@@ -1152,8 +1152,8 @@ fn missing_retained(f: &Undelivered<'_>) -> Judged {
 
 static MISSING_WILL: Rule = Rule {
     id: "missing-will",
-    title: "The will of a client that goes away without DISCONNECT is published",
-    why: "Nobody learns that the device has failed.",
+    title: "The will of a client that closes without DISCONNECT is published",
+    why: "Subscribers are not informed that the device has failed.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
@@ -1224,7 +1224,7 @@ fn missing_will(f: &Undelivered<'_>) -> Judged {
 static OVERLAP_COPY: Rule = Rule {
     id: "overlap-copy",
     title: "The one copy of a message for overlapping subscriptions has their highest QoS and all their identifiers",
-    why: "The client believes in QoS 2 and gets QoS 1, or one of its handlers never sees the message.",
+    why: "The client expects QoS 2 and gets QoS 1, or one of its handlers never gets the message.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
@@ -1309,7 +1309,7 @@ fn overlap_copy(f: &Undelivered<'_>) -> Judged {
 static SHARED_TWICE: Rule = Rule {
     id: "shared-twice",
     title: "A shared subscription gives each message to one of its members",
-    why: "Work that was to be shared is done twice.",
+    why: "Shared work is done twice.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[v5("U-4.8-1")],

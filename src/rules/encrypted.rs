@@ -10,8 +10,8 @@ pub(super) static RULES: &[&Rule] = &[&ENCRYPTED];
 
 static ENCRYPTED: Rule = Rule {
     id: "encrypted",
-    title: "What is sent on the connection can be read",
-    why: "Of TLS without its keys nothing can be judged but its size and timing. Most clients write their keys where SSLKEYLOGFILE says, and --tls-keylog reads them.",
+    title: "The connection is not encrypted, or its keys are known",
+    why: "Without keys, only the sizes and times of TLS traffic can be checked. Most clients write their keys to the file named by SSLKEYLOGFILE, and --tls-keylog reads it.",
     binds: Binds::Both,
     severity: Severity::Info,
     clauses: &[],

@@ -43,7 +43,7 @@ pub(super) static RULES: &[&Rule] = &[
 static STRING_UTF8: Rule = Rule {
     id: "string-utf8",
     title: "Strings are well-formed UTF-8, without surrogates",
-    why: "A receiver has to close the connection over one bad string, so a topic in Latin-1 or cut in the middle of a character takes a client off line.",
+    why: "A receiver has to close the connection for one bad string, so a topic in Latin-1, or cut in the middle of a character, disconnects the client.",
     binds: Binds::Both,
     severity: Severity::Fatal,
     clauses: &[
@@ -79,7 +79,7 @@ static STRING_UTF8: Rule = Rule {
 
 static NUL_IN_STRING: Rule = Rule {
     id: "nul-in-string",
-    title: "No string holds U+0000",
+    title: "No string contains U+0000",
     why: "Brokers written in C end the string there: two clients then disagree about the name of a topic, or a filter that is checked is not the one that is used.",
     binds: Binds::Both,
     severity: Severity::Fatal,
@@ -166,7 +166,7 @@ static PACKET_ID_ZERO: Rule = Rule {
 
 static SHORTEST_INTEGER: Rule = Rule {
     id: "shortest-integer",
-    title: "A Variable Byte Integer takes the fewest bytes that it can",
+    title: "A Variable Byte Integer has the minimum number of bytes",
     why: "Two encodings of one length let a filter and a broker read different packets from the same bytes.",
     binds: Binds::Both,
     severity: Severity::Fatal,
@@ -269,7 +269,7 @@ static FIELDS_FILL_PACKET: Rule = Rule {
 static PACKET_TYPE: Rule = Rule {
     id: "packet-type",
     title: "Packet type 0 is never used, and 15 only by 5.0",
-    why: "It is the surest sign that framing was lost, or that something else than MQTT is on the port.",
+    why: "It shows that framing was lost, or that the port carries another protocol.",
     binds: Binds::Both,
     severity: Severity::Fatal,
     clauses: &[v31(), v311("U-2.1-1"), v5("U-2.1-1")],
@@ -291,7 +291,7 @@ static PACKET_TYPE: Rule = Rule {
 static PUBLISH_QOS_3: Rule = Rule {
     id: "publish-qos-3",
     title: "A PUBLISH has QoS 0, 1 or 2",
-    why: "Both QoS bits set is a bug in how flags are put together; the receiver has to close.",
+    why: "Setting both QoS bits is a bug in encoding the flags; the receiver has to close the connection.",
     binds: Binds::Both,
     severity: Severity::Fatal,
     clauses: &[v31(), v311("MQTT-3.3.1-4"), v5("MQTT-3.3.1-4")],
@@ -315,7 +315,7 @@ static PUBLISH_QOS_3: Rule = Rule {
 static WILL_QOS_3: Rule = Rule {
     id: "will-qos-3",
     title: "Will QoS is 0, 1 or 2",
-    why: "A server that takes the will as it is would publish with a QoS that does not exist.",
+    why: "A server that accepts the will would publish with a QoS that does not exist.",
     binds: Binds::Client,
     severity: Severity::Fatal,
     clauses: &[v31(), v311("MQTT-3.1.2-14"), v5("MQTT-3.1.2-12")],
@@ -333,7 +333,7 @@ static WILL_QOS_3: Rule = Rule {
 static SUBSCRIBE_QOS_3: Rule = Rule {
     id: "subscribe-qos-3",
     title: "A subscription asks for QoS 0, 1 or 2",
-    why: "What is granted for it is anybody's guess.",
+    why: "The QoS granted for it is undefined.",
     binds: Binds::Client,
     severity: Severity::Fatal,
     clauses: &[v31(), v311("U-3.8-4"), v5("U-3.8-1")],
@@ -399,7 +399,7 @@ static RETAIN_HANDLING_3: Rule = Rule {
 static SHARED_NO_LOCAL: Rule = Rule {
     id: "shared-no-local",
     title: "No Local is not set on a shared subscription",
-    why: "A group whose members skip their own messages would lose them: nobody else gets its copy.",
+    why: "A group whose members skip their own messages would lose them: no other member gets a copy.",
     binds: Binds::Client,
     severity: Severity::Fatal,
     clauses: &[v5("MQTT-3.8.3-4")],
@@ -421,7 +421,7 @@ static SHARED_NO_LOCAL: Rule = Rule {
 static DUP_WITH_QOS_0: Rule = Rule {
     id: "dup-with-qos-0",
     title: "A PUBLISH of QoS 0 has DUP 0",
-    why: "QoS 0 is never sent again, so DUP on it means that the sender's retry logic ignores the QoS.",
+    why: "QoS 0 is never retransmitted, so DUP means that the sender's retry logic ignores the QoS.",
     binds: Binds::Both,
     severity: Severity::Fatal,
     clauses: &[
@@ -446,8 +446,8 @@ static DUP_WITH_QOS_0: Rule = Rule {
 
 static TOPIC_WILDCARD: Rule = Rule {
     id: "topic-wildcard",
-    title: "A Topic Name holds no + or #",
-    why: "Nobody can subscribe to that name alone, and access rules written with wildcards may let it through.",
+    title: "A Topic Name contains no + or #",
+    why: "No filter matches only that name, and access rules with wildcards may allow it.",
     binds: Binds::Both,
     severity: Severity::Fatal,
     clauses: &[
@@ -475,7 +475,7 @@ static TOPIC_WILDCARD: Rule = Rule {
 static EMPTY_TOPIC: Rule = Rule {
     id: "empty-topic",
     title: "A Topic Name has at least one character, unless a Topic Alias stands for it",
-    why: "A name that was never set: the message goes nowhere, and the connection is closed.",
+    why: "The name was not set: the message is not delivered, and the connection is closed.",
     binds: Binds::Both,
     severity: Severity::Fatal,
     clauses: &[
@@ -500,7 +500,7 @@ static EMPTY_TOPIC: Rule = Rule {
 static EMPTY_FILTER: Rule = Rule {
     id: "empty-filter",
     title: "A Topic Filter has at least one character",
-    why: "It can match nothing; it is a name that was never set.",
+    why: "It matches nothing; the filter was not set.",
     binds: Binds::Client,
     severity: Severity::Fatal,
     clauses: &[v31(), v311("MQTT-4.7.3-1"), v5("MQTT-4.7.3-1")],
@@ -521,8 +521,8 @@ static EMPTY_FILTER: Rule = Rule {
 
 static FILTER_HASH: Rule = Rule {
     id: "filter-hash",
-    title: "In a Topic Filter # stands alone in the last level",
-    why: "Servers that accept it anyway match something, but not the same thing.",
+    title: "In a Topic Filter, # is the whole last level",
+    why: "Servers that accept it match different topics.",
     binds: Binds::Client,
     severity: Severity::Fatal,
     clauses: &[v31(), v311("MQTT-4.7.1-2"), v5("MQTT-4.7.1-1")],
@@ -543,8 +543,8 @@ static FILTER_HASH: Rule = Rule {
 
 static FILTER_PLUS: Rule = Rule {
     id: "filter-plus",
-    title: "In a Topic Filter + fills its level",
-    why: "A filter such as sensor+ matches nothing of what its author had in mind.",
+    title: "In a Topic Filter, + is a whole level",
+    why: "A filter such as sensor+ does not match the topics that were intended.",
     binds: Binds::Client,
     severity: Severity::Fatal,
     clauses: &[v31(), v311("MQTT-4.7.1-3"), v5("MQTT-4.7.1-2")],
@@ -566,7 +566,7 @@ static FILTER_PLUS: Rule = Rule {
 static SHARE_NAME: Rule = Rule {
     id: "share-name",
     title: "A shared subscription has a share name without / + #, and a filter after it",
-    why: "Without them the members of a group do not find each other, and each gets every message, or none does.",
+    why: "Without them there is no group: each member gets every message, or none does.",
     binds: Binds::Client,
     severity: Severity::Fatal,
     clauses: &[v5("MQTT-4.8.2-1"), v5("MQTT-4.8.2-2")],
@@ -616,7 +616,7 @@ static NOT_EMPTY: Rule = Rule {
 static PROTOCOL_NAME: Rule = Rule {
     id: "protocol-name",
     title: "The protocol name is that of the protocol level: MQIsdp with 3, MQTT with 4 and 5",
-    why: "A server may close without a word, which looks like a network problem to whoever configured the client.",
+    why: "A server may close the connection silently, which looks like a network problem.",
     binds: Binds::Client,
     severity: Severity::Fatal,
     clauses: &[v31(), v311("U-3.1-3"), v5("MQTT-3.1.2-1")],
@@ -634,7 +634,7 @@ static PROTOCOL_NAME: Rule = Rule {
 static CONNECT_RESERVED_FLAG: Rule = Rule {
     id: "connect-reserved-flag",
     title: "Bit 0 of the Connect Flags is 0",
-    why: "The server has to disconnect: the flags byte was put together wrongly.",
+    why: "The server has to disconnect: the flags byte is encoded wrongly.",
     binds: Binds::Client,
     severity: Severity::Fatal,
     clauses: &[v311("U-3.1-2"), v5("U-3.1-2")],
@@ -652,7 +652,7 @@ static CONNECT_RESERVED_FLAG: Rule = Rule {
 static WILL_FLAGS: Rule = Rule {
     id: "will-flags",
     title: "Without the Will Flag, Will QoS and Will Retain are 0",
-    why: "The client believes that it has a will; nobody will ever hear it.",
+    why: "The client relies on a will that is never published.",
     binds: Binds::Client,
     severity: Severity::Fatal,
     clauses: &[
@@ -694,7 +694,7 @@ static PASSWORD_NEEDS_USER: Rule = Rule {
 static CONNACK_FLAGS: Rule = Rule {
     id: "connack-flags",
     title: "Bits 7 to 1 of the Connect Acknowledge Flags are 0",
-    why: "Clients that test the whole byte take any bit for Session Present.",
+    why: "Clients that test the whole byte treat any bit as Session Present.",
     binds: Binds::Server,
     severity: Severity::Fatal,
     clauses: &[v311("U-3.2-1"), v5("MQTT-3.2.2-1")],
@@ -712,7 +712,7 @@ static CONNACK_FLAGS: Rule = Rule {
 
 static REASON_CODE: Rule = Rule {
     id: "reason-code",
-    title: "A return or reason code is one that the packet type has",
+    title: "A return or reason code is defined for the packet type",
     why: "The other side can only treat it as an unspecified error, or as success.",
     binds: Binds::Both,
     severity: Severity::Error,
@@ -749,7 +749,7 @@ static REASON_CODE: Rule = Rule {
 
 static PROPERTY_PLACE: Rule = Rule {
     id: "property-place",
-    title: "Properties are known, and allowed in the packet that holds them",
+    title: "Properties are known, and allowed in their packet",
     why: "A property whose identifier is unknown has an unknown length: everything after it is lost.",
     binds: Binds::Both,
     severity: Severity::Fatal,
@@ -770,8 +770,8 @@ static PROPERTY_PLACE: Rule = Rule {
 
 static PROPERTY_ONCE: Rule = Rule {
     id: "property-once",
-    title: "A property other than User Property stands once",
-    why: "Which of the two counts is up to each implementation.",
+    title: "A property other than User Property occurs once",
+    why: "Implementations differ in which of the two they use.",
     binds: Binds::Both,
     severity: Severity::Fatal,
     clauses: &[v5("U-2.2-2"), v5("U-3.8-5").on("SUBSCRIBE")],
@@ -812,7 +812,7 @@ static PROPERTIES_FIT: Rule = Rule {
 
 static PROPERTY_VALUE: Rule = Rule {
     id: "property-value",
-    title: "A property has a value of its range",
+    title: "A property has a value in its range",
     why: "Zero where zero is forbidden (Receive Maximum, Topic Alias) stops the connection at once; other values mean nothing.",
     binds: Binds::Both,
     severity: Severity::Fatal,

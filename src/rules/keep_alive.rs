@@ -24,7 +24,7 @@ pub(super) static RULES: &[&Rule] = &[
 static MISSING_PINGRESP: Rule = Rule {
     id: "missing-pingresp",
     title: "PINGREQ is answered by PINGRESP",
-    why: "A client that hears nothing gives the connection up, and connects again: a flapping device is often a server too busy to answer.",
+    why: "A client without an answer closes the connection and reconnects: a frequent cause is a server too busy to answer.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[v31(), v311("MQTT-3.12.4-1"), v5("MQTT-3.12.4-1")],
@@ -68,7 +68,7 @@ fn missing_pingresp(f: &Overdue<'_>) -> Judged {
 static UNASKED_PINGRESP: Rule = Rule {
     id: "unasked-pingresp",
     title: "PINGRESP answers a PINGREQ",
-    why: "A client may take it for the answer to its next PINGREQ, and notice a dead server one Keep Alive later.",
+    why: "A client may treat it as the answer to its next PINGREQ, and detect a dead server one Keep Alive later.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[v31(), v311("U-3.13-1"), v5("U-3.13-1")],
@@ -170,7 +170,7 @@ fn client_silent(f: &Silence<'_>) -> Judged {
 static DEAD_CLIENT_KEPT: Rule = Rule {
     id: "dead-client-kept",
     title: "A server drops a client that was silent for one and a half times its Keep Alive",
-    why: "Messages go to nobody, the will is not published, and the Client Identifier stays taken.",
+    why: "Messages are sent to a dead client, the will is not published, and the Client Identifier stays in use.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[v31(), v311("MQTT-3.1.2-24"), v5("MQTT-3.1.2-22")],
@@ -220,8 +220,8 @@ fn dead_client_kept(f: &Silence<'_>) -> Judged {
 
 static DROPPED_EARLY: Rule = Rule {
     id: "dropped-early",
-    title: "A server waits for one and a half times the Keep Alive that was agreed",
-    why: "A client that keeps to its own Keep Alive is thrown out: the server uses another value without saying so in CONNACK.",
+    title: "A server waits for one and a half times the Keep Alive in effect",
+    why: "A client that respects its own Keep Alive is disconnected: the server uses another value without sending it in CONNACK.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[v5("MQTT-3.2.2-22")],

@@ -73,7 +73,7 @@ fn maximum_qos(f: &FrameFacts<'_>) -> Judged {
 
 static RETAIN_UNAVAILABLE: Rule = Rule {
     id: "retain-unavailable",
-    title: "A client does not publish retained messages where the server has none",
+    title: "A client does not publish retained messages if the server does not support them",
     why: "The server disconnects with 0x9A.",
     binds: Binds::Client,
     severity: Severity::Error,
@@ -183,7 +183,7 @@ fn maximum_packet_size(f: &FrameFacts<'_>) -> Judged {
 
 static WILDCARD_UNAVAILABLE: Rule = Rule {
     id: "wildcard-unavailable",
-    title: "A client does not use wildcards where the server has none",
+    title: "A client does not use wildcards if the server does not support them",
     why: "The server disconnects, or answers 0xA2 for each filter.",
     binds: Binds::Client,
     severity: Severity::Error,
@@ -225,7 +225,7 @@ fn wildcard_unavailable(f: &FrameFacts<'_>) -> Judged {
 
 static SUBSCRIPTION_ID_UNAVAILABLE: Rule = Rule {
     id: "subscription-id-unavailable",
-    title: "A client does not use Subscription Identifiers where the server has none",
+    title: "A client does not use Subscription Identifiers if the server does not support them",
     why: "The server disconnects, or answers 0xA1.",
     binds: Binds::Client,
     severity: Severity::Error,
@@ -266,7 +266,7 @@ fn subscription_id_unavailable(f: &FrameFacts<'_>) -> Judged {
 
 static SHARED_UNAVAILABLE: Rule = Rule {
     id: "shared-unavailable",
-    title: "A client does not use shared subscriptions where the server has none",
+    title: "A client does not use shared subscriptions if the server does not support them",
     why: "The server disconnects, or answers 0x9E.",
     binds: Binds::Client,
     severity: Severity::Error,
@@ -369,7 +369,7 @@ fn alias_maximum(f: &FrameFacts<'_>) -> Judged {
 static ALIAS_UNKNOWN: Rule = Rule {
     id: "alias-unknown",
     title: "A PUBLISH without a Topic Name has a Topic Alias that was set before, on this connection and in this direction",
-    why: "The message cannot be delivered to anybody. Aliases end with the connection, which clients forget.",
+    why: "The message cannot be delivered. A frequent cause is that aliases end with the connection.",
     binds: Binds::Both,
     severity: Severity::Fatal,
     clauses: &[v5("U-3.3-2"), v5("MQTT-3.3.2-7")],
@@ -411,8 +411,8 @@ fn alias_unknown(f: &FrameFacts<'_>) -> Judged {
 
 static ALIAS_REFUSED: Rule = Rule {
     id: "alias-refused",
-    title: "Every Topic Alias from 1 to one's own maximum is accepted",
-    why: "The peer did what it was allowed to, and lost its connection over it.",
+    title: "A receiver accepts every Topic Alias from 1 to its Topic Alias Maximum",
+    why: "The peer is disconnected although it respected the limit.",
     binds: Binds::Both,
     severity: Severity::Warn,
     clauses: &[
@@ -520,8 +520,8 @@ fn receive_maximum(f: &FrameFacts<'_>) -> Judged {
 
 static SESSION_EXPIRY_RAISED: Rule = Rule {
     id: "session-expiry-raised",
-    title: "A DISCONNECT does not give a Session Expiry Interval to a session that had none",
-    why: "The server never prepared to keep it, and treats it as a protocol error.",
+    title: "A DISCONNECT does not set a Session Expiry Interval if CONNECT had 0",
+    why: "The server does not keep the session, and treats it as a protocol error.",
     binds: Binds::Client,
     severity: Severity::Fatal,
     clauses: &[v5("U-3.14-1")],
@@ -567,8 +567,8 @@ fn session_expiry_raised(f: &FrameFacts<'_>) -> Judged {
 
 static QOS_REFUSED_LATE: Rule = Rule {
     id: "qos-refused-late",
-    title: "A server that lacks a QoS says so in CONNACK, and takes subscriptions of any QoS all the same",
-    why: "A client that keeps to the limits is thrown out.",
+    title: "A server that lacks a QoS announces it in CONNACK, and accepts subscriptions of any QoS",
+    why: "A client that respects the limits is disconnected.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[

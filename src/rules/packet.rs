@@ -28,8 +28,8 @@ pub(super) static RULES: &[&Rule] = &[
 
 static DIRECTION: Rule = Rule {
     id: "packet-direction",
-    title: "Each packet type goes only in its own direction",
-    why: "A server that sends SUBSCRIBE, or a client that sends SUBACK, has its roles mixed up: often a bridge or a proxy that forwards what it should answer.",
+    title: "Each packet type is sent only in its direction",
+    why: "A server that sends SUBSCRIBE, or a client that sends SUBACK, confuses its roles: often a bridge or a proxy that forwards what it should answer.",
     binds: Binds::Both,
     severity: Severity::Fatal,
     clauses: &[v31(), v311("U-2.1-2"), v5("U-2.1-2")],
@@ -69,8 +69,8 @@ fn direction(f: &FrameFacts<'_>) -> Judged {
 
 static CLIENT_SUBSCRIPTION_ID: Rule = Rule {
     id: "client-subscription-id",
-    title: "A PUBLISH from a client holds no Subscription Identifier",
-    why: "The identifier tells a client which of its own subscriptions matched; from a client it means nothing, and servers close over it.",
+    title: "A PUBLISH from a client has no Subscription Identifier",
+    why: "The identifier tells a client which of its own subscriptions matched; from a client it has no meaning, and servers close the connection.",
     binds: Binds::Client,
     severity: Severity::Fatal,
     clauses: &[v5("MQTT-3.3.4-6")],
@@ -104,7 +104,7 @@ fn client_subscription_id(f: &FrameFacts<'_>) -> Judged {
 
 static SERVER_SESSION_EXPIRY: Rule = Rule {
     id: "server-session-expiry",
-    title: "A DISCONNECT from a server holds no Session Expiry Interval",
+    title: "A DISCONNECT from a server has no Session Expiry Interval",
     why: "Only the client decides how long its session lasts after this point.",
     binds: Binds::Server,
     severity: Severity::Error,
@@ -138,7 +138,7 @@ fn server_session_expiry(f: &FrameFacts<'_>) -> Judged {
 
 static NO_SUBSCRIBERS_ROLE: Rule = Rule {
     id: "no-subscribers-role",
-    title: "Reason Code 0x10, No matching subscribers, comes from servers only",
+    title: "Reason Code 0x10, No matching subscribers, is sent by servers only",
     why: "A client has no subscribers; the code was copied from the wrong table.",
     binds: Binds::Client,
     severity: Severity::Error,
@@ -180,8 +180,8 @@ fn no_subscribers_role(f: &FrameFacts<'_>) -> Judged {
 
 static DISCONNECT_ROLE: Rule = Rule {
     id: "disconnect-role",
-    title: "The Reason Code of DISCONNECT fits who sends it",
-    why: "0x04 is a client's wish to have its will published; most codes from 0x89 on are a server's verdict.",
+    title: "The Reason Code of DISCONNECT is allowed for its sender",
+    why: "0x04 is a client's request to publish its will; most codes from 0x89 on are for servers.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[v5("U-3.14-2"), v5("MQTT-3.14.2-1")],
@@ -246,8 +246,8 @@ fn disconnect_role(f: &FrameFacts<'_>) -> Judged {
 
 static AUTH_ROLE: Rule = Rule {
     id: "auth-role",
-    title: "The Reason Code of AUTH fits who sends it: 0x00 is the server's, 0x19 the client's",
-    why: "Re-authentication is the client's to begin and the server's to end.",
+    title: "The Reason Code of AUTH is allowed for its sender: 0x00 for servers, 0x19 for clients",
+    why: "Re-authentication is started by the client and completed by the server.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[v5("MQTT-3.15.2-1")],
@@ -298,7 +298,7 @@ fn auth_role(f: &FrameFacts<'_>) -> Judged {
 static AUTH_METHOD_MISSING: Rule = Rule {
     id: "auth-method-missing",
     title: "AUTH carries an Authentication Method",
-    why: "Without it nobody knows which exchange the data belongs to. The empty form of AUTH is allowed elsewhere in the specification, so it is a warning.",
+    why: "Without it the exchange that the data belongs to is unknown. The empty form of AUTH is allowed elsewhere in the specification, so it is a warning.",
     binds: Binds::Both,
     severity: Severity::Fatal,
     clauses: &[v5("U-3.15-1")],
@@ -332,7 +332,7 @@ fn auth_method_missing(f: &FrameFacts<'_>) -> Judged {
 static AUTH_DATA_ALONE: Rule = Rule {
     id: "auth-data-alone",
     title: "In a CONNECT, Authentication Data comes with an Authentication Method",
-    why: "The server cannot know how to read it.",
+    why: "The server cannot interpret it.",
     binds: Binds::Client,
     severity: Severity::Fatal,
     clauses: &[v5("U-3.1-4")],
@@ -356,8 +356,8 @@ fn auth_data_alone(f: &FrameFacts<'_>) -> Judged {
 
 static REFUSED_SESSION_PRESENT: Rule = Rule {
     id: "refused-session-present",
-    title: "A CONNACK that refuses has Session Present 0",
-    why: "A client that looks at the flag first keeps state for a session it does not have.",
+    title: "A CONNACK with an error code has Session Present 0",
+    why: "A client that checks the flag first keeps state for a session that does not exist.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[v311("MQTT-3.2.2-4"), v5("MQTT-3.2.2-6")],
@@ -391,7 +391,7 @@ fn refused_session_present(f: &FrameFacts<'_>) -> Judged {
 static EMPTY_CLIENT_ID: Rule = Rule {
     id: "empty-client-id",
     title: "An empty Client Identifier comes with Clean Session 1",
-    why: "A session that is to be kept needs a name to be found by.",
+    why: "A persistent session needs a name.",
     binds: Binds::Client,
     severity: Severity::Fatal,
     clauses: &[v31(), v311("MQTT-3.1.3-7")],
@@ -424,7 +424,7 @@ fn empty_client_id(f: &FrameFacts<'_>) -> Judged {
 static LONG_CLIENT_ID: Rule = Rule {
     id: "long-client-id",
     title: "A Client Identifier of 3.1 has at most 23 characters",
-    why: "Servers of 3.1 refuse longer ones; most of today take them.",
+    why: "Servers of 3.1 refuse longer ones; most current servers accept them.",
     binds: Binds::Client,
     severity: Severity::Info,
     clauses: &[v31()],
@@ -454,7 +454,7 @@ fn long_client_id(f: &FrameFacts<'_>) -> Judged {
 
 static PAYLOAD_FORMAT: Rule = Rule {
     id: "payload-format",
-    title: "A payload that is announced as UTF-8 is UTF-8",
+    title: "A payload declared as UTF-8 is UTF-8",
     why: "Receivers may refuse the message with 0x99, or fail where they decode it.",
     binds: Binds::Both,
     severity: Severity::Warn,
@@ -499,7 +499,7 @@ fn payload_format(f: &FrameFacts<'_>) -> Judged {
 
 static OVERLONG_LENGTH: Rule = Rule {
     id: "overlong-length",
-    title: "Remaining Length takes the fewest bytes that it can",
+    title: "Remaining Length has the minimum number of bytes",
     why: "Before 5.0 nothing forbids a longer form, but some receivers refuse it.",
     binds: Binds::Both,
     severity: Severity::Info,
@@ -536,8 +536,8 @@ fn overlong_length(f: &FrameFacts<'_>) -> Judged {
 
 static CONTROL_CHARACTERS: Rule = Rule {
     id: "control-characters",
-    title: "Strings hold no control characters and non-characters",
-    why: "They are discouraged, and a receiver may close the connection over them. In a topic they are nearly always a mistake.",
+    title: "Strings contain no control characters and non-characters",
+    why: "They are discouraged, and a receiver may close the connection. In a topic they are nearly always a mistake.",
     binds: Binds::Both,
     severity: Severity::Info,
     clauses: &[v311("U-1.5-1"), v5("U-1.5-1")],
@@ -587,8 +587,8 @@ fn odd_character(text: &[u8]) -> Option<char> {
 
 static DOLLAR_TOPIC: Rule = Rule {
     id: "dollar-topic",
-    title: "Clients do not publish to topics that begin with $",
-    why: "Servers keep them for themselves ($SYS) and often drop such messages silently.",
+    title: "Clients do not publish to topics that start with $",
+    why: "Servers reserve them ($SYS) and often drop such messages silently.",
     binds: Binds::Client,
     severity: Severity::Info,
     clauses: &[v31(), v311("U-4.8-2")],

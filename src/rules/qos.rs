@@ -33,8 +33,8 @@ pub(super) static RULES: &[&Rule] = &[
 
 static ID_IN_USE: Rule = Rule {
     id: "id-in-use",
-    title: "A new packet takes a Packet Identifier that is not in use",
-    why: "The acknowledgement of the first message is taken for that of the second: one of them is lost, and nobody notices.",
+    title: "A new packet has a Packet Identifier that is not in use",
+    why: "The acknowledgement of the first message counts as that of the second: one of them is lost silently.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
@@ -130,8 +130,8 @@ fn id_in_use(f: &FrameFacts<'_>) -> Judged {
 
 static MISSING_DUP: Rule = Rule {
     id: "missing-dup",
-    title: "A PUBLISH that is sent again has DUP 1",
-    why: "The receiver cannot tell the second copy from a new message.",
+    title: "A resent PUBLISH has DUP 1",
+    why: "The receiver cannot distinguish the duplicate from a new message.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[v31(), v311("MQTT-3.3.1-1"), v5("MQTT-3.3.1-1")],
@@ -191,8 +191,8 @@ fn missing_dup(f: &FrameFacts<'_>) -> Judged {
 
 static DUP_ON_FIRST: Rule = Rule {
     id: "dup-on-first",
-    title: "The first copy of a PUBLISH has DUP 0",
-    why: "Receivers that throw away what looks like a duplicate lose the message. A server that passes the publisher's DUP on does this to all its subscribers.",
+    title: "The first transmission of a PUBLISH has DUP 0",
+    why: "Receivers that discard duplicates lose the message. A server that copies the publisher's DUP affects all its subscribers.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
@@ -259,8 +259,8 @@ fn dup_on_first(f: &FrameFacts<'_>) -> Judged {
 
 static RESEND_WHILE_CONNECTED: Rule = Rule {
     id: "resend-while-connected",
-    title: "Nothing is sent again while the connection lasts",
-    why: "TCP has delivered it already. Over a slow link, retries by a timer are what makes it slower still. 3.1.1 does not forbid it, 3.1 expects it.",
+    title: "Nothing is resent on the same connection",
+    why: "TCP has delivered it already. On a slow link, retries by a timer make it slower. 3.1.1 does not forbid it, 3.1 expects it.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[v311("U-4.4-1"), v5("MQTT-4.4.0-1")],
@@ -321,8 +321,8 @@ fn resend_while_connected(f: &FrameFacts<'_>) -> Judged {
 
 static PUBLISH_AFTER_PUBREL: Rule = Rule {
     id: "publish-after-pubrel",
-    title: "A PUBLISH is not sent again once its PUBREL was",
-    why: "The receiver has forgotten the identifier, and delivers the message a second time: exactly once is broken.",
+    title: "A PUBLISH is not resent after its PUBREL",
+    why: "The receiver has discarded the identifier, and delivers the message a second time, which violates exactly once.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[v31(), v311("MQTT-4.3.3-1"), v5("MQTT-4.3.3-6")],
@@ -380,8 +380,8 @@ fn publish_after_pubrel(f: &FrameFacts<'_>) -> Judged {
 
 static RESEND_AFTER_FAILURE: Rule = Rule {
     id: "resend-after-failure",
-    title: "A message that was refused is not sent again",
-    why: "A PUBACK or PUBREC of 0x80 and above ends the exchange. Sending again what was refused goes on for ever.",
+    title: "A refused message is not resent",
+    why: "A PUBACK or PUBREC of 0x80 and above ends the exchange. A resent message is refused again, without end.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[v5("MQTT-4.4.0-2")],
@@ -440,7 +440,7 @@ fn resend_after_failure(f: &FrameFacts<'_>) -> Judged {
 static ACK_TYPE: Rule = Rule {
     id: "ack-type",
     title: "QoS 1 is answered by PUBACK, QoS 2 by PUBREC and PUBCOMP",
-    why: "The sender waits for the right one for ever, or sends again after the next reconnect.",
+    why: "The sender waits for the right one without end, or resends after the next reconnect.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
@@ -497,8 +497,8 @@ fn ack_type(f: &FrameFacts<'_>) -> Judged {
 
 static UNKNOWN_ACK: Rule = Rule {
     id: "unknown-ack",
-    title: "PUBACK, PUBREC and PUBCOMP answer a packet that was sent, once for each copy",
-    why: "An answer too many may acknowledge the next message that takes the identifier, which is then lost.",
+    title: "PUBACK, PUBREC and PUBCOMP answer a packet that was sent, once for each transmission",
+    why: "A surplus answer may acknowledge the next message with the same identifier, which is then lost.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
@@ -574,7 +574,7 @@ fn unknown_ack(f: &FrameFacts<'_>) -> Judged {
 static PUBCOMP_EARLY: Rule = Rule {
     id: "pubcomp-early",
     title: "PUBCOMP answers PUBREL",
-    why: "The receiver says that it has finished before the sender has released: a lost PUBREL is then never noticed.",
+    why: "The receiver completes before the sender has released: a lost PUBREL is never detected.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[v31(), v311("MQTT-4.3.3-2"), v5("MQTT-4.3.3-11")],
@@ -700,8 +700,8 @@ fn pubrel_early(f: &FrameFacts<'_>) -> Judged {
 
 static PUBREL_AFTER_FAILURE: Rule = Rule {
     id: "pubrel-after-failure",
-    title: "A PUBREC that refuses is not answered by PUBREL",
-    why: "The exchange is over, and the identifier free. No MUST NOT says so, so it is a warning; the receiver answers PUBCOMP 0x92.",
+    title: "A PUBREC with an error code is not answered by PUBREL",
+    why: "The exchange is over, and the identifier is free. There is no MUST NOT, so it is a warning; the receiver answers PUBCOMP 0x92.",
     binds: Binds::Both,
     severity: Severity::Warn,
     clauses: &[v5("MQTT-4.3.3-4")],
@@ -749,7 +749,7 @@ fn pubrel_after_failure(f: &FrameFacts<'_>) -> Judged {
 static STATE_MISMATCH: Rule = Rule {
     id: "state-mismatch",
     title: "State of a session is not lost while it is connected",
-    why: "0x92 (Packet Identifier not found) or 0x91 (in use) where nothing was resumed: the two sides do not agree about what is in flight.",
+    why: "0x92 (Packet Identifier not found) or 0x91 (in use) where nothing was resumed: the two sides disagree about the messages in flight.",
     binds: Binds::Both,
     severity: Severity::Warn,
     clauses: &[v5("U-3.7-1"), v5("MQTT-4.1.0-1")],
@@ -809,7 +809,7 @@ fn state_mismatch(f: &FrameFacts<'_>) -> Judged {
 
 static ACK_ORDER: Rule = Rule {
     id: "ack-order",
-    title: "A client answers in the order of what it answers",
+    title: "A client sends answers in the order of the packets they answer",
     why: "PUBACKs and PUBRECs in the order of the PUBLISH packets, PUBRELs in that of the PUBRECs: servers may rely on it to keep messages in order.",
     binds: Binds::Client,
     severity: Severity::Error,
@@ -875,8 +875,8 @@ fn ack_order(f: &FrameFacts<'_>) -> Judged {
 
 static RESEND_ORDER: Rule = Rule {
     id: "resend-order",
-    title: "After a reconnect a client sends again in the original order",
-    why: "Messages change places, which ordered topics promise not to happen.",
+    title: "After a reconnect a client resends in the original order",
+    why: "Messages are reordered, which ordered topics exclude.",
     binds: Binds::Client,
     severity: Severity::Error,
     clauses: &[v311("MQTT-4.6.0-1"), v5("MQTT-4.6.0-1")],
@@ -950,7 +950,7 @@ fn resend_order(f: &FrameFacts<'_>) -> Judged {
 static MISSING_ACK: Rule = Rule {
     id: "missing-ack",
     title: "PUBLISH of QoS 1 is answered by PUBACK, QoS 2 by PUBREC",
-    why: "The sender keeps the message, and a place of its Receive Maximum, for as long as the session lasts. There is no time limit, so it is a warning.",
+    why: "The sender keeps the message, and a slot of its Receive Maximum, as long as the session lasts. There is no time limit, so it is a warning.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
@@ -1005,7 +1005,7 @@ fn missing_ack(f: &Overdue<'_>) -> Judged {
 static MISSING_PUBREL: Rule = Rule {
     id: "missing-pubrel",
     title: "PUBREC is answered by PUBREL, and PUBREL by PUBCOMP",
-    why: "Both sides keep the identifier; the 65,535th time there is none left.",
+    why: "Both sides keep the identifier in use, until none is left.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
@@ -1065,7 +1065,7 @@ fn missing_pubrel(f: &Overdue<'_>) -> Judged {
 
 static MISSING_RESEND: Rule = Rule {
     id: "missing-resend",
-    title: "After a reconnect both sides send again what was not acknowledged",
+    title: "After a reconnect both sides resend unacknowledged packets",
     why: "The message is lost, although QoS 1 and 2 promise otherwise. There is no time limit, so it is a warning.",
     binds: Binds::Both,
     severity: Severity::Warn,

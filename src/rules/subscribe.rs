@@ -27,7 +27,7 @@ pub(super) static RULES: &[&Rule] = &[
 static SUBACK_ID: Rule = Rule {
     id: "suback-id",
     title: "SUBACK and UNSUBACK have the Packet Identifier of their request",
-    why: "The client waits for its own answer for ever.",
+    why: "The client waits for its own answer without end.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[
@@ -83,7 +83,7 @@ fn suback_id(f: &FrameFacts<'_>) -> Judged {
 static SUBACK_ONCE: Rule = Rule {
     id: "suback-once",
     title: "A request gets one SUBACK or UNSUBACK, however many filters it has",
-    why: "The second one answers the next request that takes the identifier.",
+    why: "The second one answers the next request with the same identifier.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[
@@ -136,7 +136,7 @@ fn suback_once(f: &FrameFacts<'_>) -> Judged {
 static SUBACK_COUNT: Rule = Rule {
     id: "suback-count",
     title: "SUBACK has a code for each Topic Filter, and so has UNSUBACK in 5.0",
-    why: "The client cannot tell which of its subscriptions failed.",
+    why: "The client does not know which of its subscriptions failed.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[
@@ -185,7 +185,7 @@ fn suback_count(f: &FrameFacts<'_>) -> Judged {
 static GRANTED_QOS: Rule = Rule {
     id: "granted-qos",
     title: "The granted QoS is not above the requested one",
-    why: "Either the codes are in another order than the filters, or the client gets what it did not ask for.",
+    why: "Either the codes are in another order than the filters, or the client gets a QoS that it did not request.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
@@ -237,8 +237,8 @@ fn granted_qos(f: &FrameFacts<'_>) -> Judged {
 
 static BAD_OPTIONS_ACCEPTED: Rule = Rule {
     id: "bad-options-accepted",
-    title: "A server closes over reserved bits in Subscription Options",
-    why: "It answers a request that it cannot have understood.",
+    title: "A server closes the connection for reserved bits in Subscription Options",
+    why: "It answers a request that it cannot interpret.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[v311("MQTT-3.8.3-4"), v5("MQTT-3.8.3-5")],
@@ -289,7 +289,7 @@ fn bad_options_accepted(f: &FrameFacts<'_>) -> Judged {
 static MISSING_SUBACK: Rule = Rule {
     id: "missing-suback",
     title: "SUBSCRIBE is answered by SUBACK, UNSUBSCRIBE by UNSUBACK",
-    why: "The client does not know whether it will get anything. UNSUBACK comes even when nothing was deleted.",
+    why: "The client does not know whether it is subscribed. UNSUBACK is sent even if no subscription was deleted.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[
@@ -343,8 +343,8 @@ fn missing_suback(f: &Overdue<'_>) -> Judged {
 
 static NO_SUBSCRIPTION: Rule = Rule {
     id: "no-subscription",
-    title: "A server delivers what matches a filter that the client subscribed to",
-    why: "Somebody else's messages, or a subscription the client does not know of. Servers may be configured to add subscriptions, so it is a warning.",
+    title: "A server delivers only messages that match a filter of the client",
+    why: "They are messages for another client, or for a subscription that the client does not know. Servers may be configured to add subscriptions, so it is a warning.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
@@ -403,7 +403,7 @@ fn no_subscription(f: &FrameFacts<'_>) -> Judged {
 static DELIVERED_QOS: Rule = Rule {
     id: "delivered-qos",
     title: "A delivery has at most the highest QoS that was granted for it",
-    why: "The client pays for handshakes that it did not ask for.",
+    why: "The client handles handshakes that it did not request.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
@@ -457,8 +457,8 @@ fn delivered_qos(f: &FrameFacts<'_>) -> Judged {
 
 static DELIVERY_AFTER_UNSUBSCRIBE: Rule = Rule {
     id: "delivery-after-unsubscribe",
-    title: "After UNSUBACK nothing new is delivered for the filter",
-    why: "The client cannot stop the stream. What was on its way already may still come.",
+    title: "After UNSUBACK no new message is delivered for the filter",
+    why: "The client cannot stop the messages. Messages already in flight may still arrive.",
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
@@ -545,7 +545,7 @@ fn delivery_after_unsubscribe(f: &FrameFacts<'_>) -> Judged {
 
 static FOREIGN_SUBSCRIPTION_ID: Rule = Rule {
     id: "foreign-subscription-id",
-    title: "A delivery holds only Subscription Identifiers that the client gave",
+    title: "A delivery has only Subscription Identifiers that the client assigned",
     why: "The client hands the message to the wrong handler, or to none.",
     binds: Binds::Server,
     severity: Severity::Fatal,
@@ -592,7 +592,7 @@ fn foreign_subscription_id(f: &FrameFacts<'_>) -> Judged {
 
 static MISSING_SUBSCRIPTION_ID: Rule = Rule {
     id: "missing-subscription-id",
-    title: "A delivery holds the Subscription Identifiers of the subscriptions that match",
+    title: "A delivery has the Subscription Identifiers of the matching subscriptions",
     why: "A client that dispatches by identifier drops the message.",
     binds: Binds::Server,
     severity: Severity::Warn,

@@ -23,8 +23,8 @@ const MQTT: &str = "mqtt";
 
 static WEBSOCKET_TEXT: Rule = Rule {
     id: "websocket-text",
-    title: "Over WebSocket control packets travel in binary messages",
-    why: "Text has to be UTF-8, and control packets are not: a browser, a proxy or a server closes over the first byte that is none. Until then it works by luck.",
+    title: "Over WebSocket, control packets are in binary messages",
+    why: "Text has to be UTF-8, and control packets are not: a browser, a proxy or a server closes the connection at the first byte that is not UTF-8.",
     binds: Binds::Both,
     severity: Severity::Fatal,
     clauses: &[v311("MQTT-6.0.0-1"), v5("MQTT-6.0.0-1")],
@@ -57,8 +57,8 @@ fn websocket_text(f: &FrameFacts<'_>) -> Judged {
 
 static WEBSOCKET_TEXT_ACCEPTED: Rule = Rule {
     id: "websocket-text-accepted",
-    title: "Whoever receives anything but binary messages over WebSocket closes",
-    why: "A server that lets it pass hides a client that will fail at the next server.",
+    title: "A receiver of other than binary messages over WebSocket closes the connection",
+    why: "A server that accepts it hides a client that will fail with another server.",
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[v311("MQTT-6.0.0-1"), v5("MQTT-6.0.0-1")],
@@ -110,7 +110,7 @@ fn websocket_text_accepted(f: &StillOpen<'_>) -> Judged {
 static SUBPROTOCOL_NOT_OFFERED: Rule = Rule {
     id: "subprotocol-not-offered",
     title: "A client offers the WebSocket subprotocol mqtt",
-    why: "A server that serves more than MQTT on its port cannot know what is meant, and one that keeps to the standard refuses.",
+    why: "A server with several protocols on its port cannot select one, and one that follows the standard refuses.",
     binds: Binds::Client,
     severity: Severity::Error,
     clauses: &[v311("MQTT-6.0.0-3"), v5("MQTT-6.0.0-3")],
@@ -146,7 +146,7 @@ fn subprotocol_not_offered(f: &FrameFacts<'_>) -> Judged {
 static SUBPROTOCOL_NOT_SELECTED: Rule = Rule {
     id: "subprotocol-not-selected",
     title: "A server selects the WebSocket subprotocol mqtt",
-    why: "A browser closes when the server selects something that was not offered, and client libraries do when it selects nothing.",
+    why: "Browsers close the connection if the server selects a protocol that was not offered, and client libraries if it selects none.",
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[v311("MQTT-6.0.0-4"), v5("MQTT-6.0.0-4")],

@@ -1,11 +1,11 @@
-//! What a frame is about: the topic and QoS of its exchange.
+//! Topic and QoS of a frame, or of the exchange that it belongs to.
 
 use crate::facts::{ExchangeKind, FrameFact};
 use crate::frame::MQTTFrame;
 use crate::mqtt::topic::{self, TopicFilter};
 use crate::mqtt::{ControlPacket, PacketType, Text};
 
-/// What the selection has to know of a frame.
+/// Properties of a frame that the selection needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct About {
     /// Whether its topic was asked for.
@@ -14,7 +14,7 @@ pub(super) struct About {
     pub(super) qos: Option<u8>,
 }
 
-/// Whether a topic was asked for.
+/// Whether a topic is selected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Topicality {
     Asked,
@@ -28,8 +28,8 @@ const NOTHING: About = About {
 };
 
 impl About {
-    /// What a frame is about, by what it says itself or by the exchange that it
-    /// answers. `of_exchanges` is what is known of these.
+    /// Properties of a frame by its own content, or by the exchange that it answers.
+    /// `of_exchanges` holds those of the exchanges.
     pub(super) fn of(
         fact: &FrameFact<'_>,
         asked: &[TopicFilter],
@@ -60,14 +60,15 @@ impl About {
             (kind, packet) => known.copied().unwrap_or(match (kind, packet) {
                 (_, PacketType::Puback) => unknown(Some(1)),
                 (ExchangeKind::Publish, _) => unknown(Some(2)),
-                // A CONNACK without its CONNECT is not worth a question mark.
+                // A CONNACK without its CONNECT is not marked.
                 (ExchangeKind::Connect, _) => NOTHING,
                 _ => unknown(None),
             }),
         }
     }
 
-    /// What a frame says itself, if it begins an exchange or is none of any.
+    /// Properties by the content of a frame that starts an exchange or belongs to
+    /// none.
     pub(super) fn asking(frame: &MQTTFrame<'_>, asked: &[TopicFilter]) -> Option<Self> {
         let lacking = frame.missing > 0 || (frame.bytes.len() as u64) < frame.header.packet_len();
         let (topic, qos) = match &frame.packet {
@@ -104,8 +105,7 @@ fn topic(topic: Option<Text<'_>>, asked: &[TopicFilter]) -> Topicality {
     }
 }
 
-/// The filters of a SUBSCRIBE or UNSUBSCRIBE, some of which the capture may
-/// lack.
+/// The filters of a SUBSCRIBE or UNSUBSCRIBE; the capture may lack some.
 fn overlap<'a>(
     mut filters: impl Iterator<Item = Text<'a>>,
     asked: &[TopicFilter],

@@ -1,5 +1,5 @@
-//! What only a second reading of a capture can use: how exchanges ended, and what
-//! was found about packets.
+//! Results of a first reading for a second one: how exchanges ended, and which
+//! findings packets have.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,23 +7,23 @@ use std::time::Duration;
 use crate::facts::{Fact, Needs, Role, Sink};
 use crate::packet::PacketRef;
 
-/// What a reading of a capture found out about packets that came before. It is a
-/// sink of that reading; a [`Selector`](super::Selector) of the next uses it.
+/// Results of a first reading. It is a sink of that reading; a
+/// [`Selector`](super::Selector) of the second one uses it.
 #[derive(Debug, Default)]
 pub struct Foresight {
     known: bool,
-    /// How long completed exchanges took, by their number.
+    /// Duration of completed exchanges, by number.
     completed: HashMap<u64, Duration>,
     findings: HashMap<PacketRef, Vec<&'static str>>,
 }
 
 impl Foresight {
-    /// Whether there was an earlier reading.
+    /// Whether there was a first reading.
     pub fn is_known(&self) -> bool {
         self.known
     }
 
-    /// A rule found something about packets.
+    /// Adds a finding about packets.
     pub fn found(&mut self, rule: &'static str, packets: &[PacketRef]) {
         for packet in packets {
             let rules = self.findings.entry(*packet).or_default();

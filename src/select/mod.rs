@@ -1,17 +1,16 @@
-//! Which frames a user asked for.
+//! Selection of frames.
 //!
-//! A [`Selection`] is the question (`--topic plant/# --qos 1`), a [`Selector`]
-//! answers it frame by frame. Kinds of criteria are joined by *and*, values of
-//! one kind by *or*. It stands between the engine and the report, and nobody
-//! who asks for everything pays for it.
+//! A [`Selection`] holds the criteria (`--topic plant/# --qos 1`); a [`Selector`]
+//! applies them frame by frame. Kinds of criteria are combined by *and*, values of
+//! one kind by *or*. An empty selection costs nothing.
 //!
-//! Topic and QoS are asked of whole exchanges, so that a reader sees the whole
-//! ladder of a message and not its first rung alone:
+//! Topic and QoS select whole exchanges, so that all packets of a message are shown,
+//! not only the first:
 //!
 //! ```text
 //!   > PUBLISH id 7 topic "plant/7/temp"      --topic plant/# : by its topic
 //!   < PUBREC  id 7                                             as the answer
-//!   > PUBREL  id 7                                             as the next rung
+//!   > PUBREL  id 7                                             as the next packet
 //!   < PUBCOMP id 7                                             as its answer
 //! ```
 //!
@@ -23,11 +22,11 @@
 //! | client, connection | everything on it |
 //! | display filter | each control packet alone |
 //!
-//! When nobody can tell the topic of a frame, because the capture lacks its
-//! bytes, the PUBLISH that it answers or the one that set its alias, the
-//! answer is [`Verdict::TopicUnknown`]: better a line too many, marked, than a
-//! message silently missing. The QoS of an answer without its PUBLISH is
-//! plain from its type. Answers find their question by the facts' exchange
+//! If the topic of a frame is unknown, because the capture lacks its bytes, the
+//! PUBLISH that it answers or the one that set its alias, the result is
+//! [`Verdict::TopicUnknown`]: the frame is shown and marked, so that no message is
+//! missing silently. The QoS of an answer without its PUBLISH follows from its type.
+//! An answer is matched to its request by the exchange in the facts
 //! ([`crate::facts::ExchangeFact`]).
 
 mod about;
@@ -51,7 +50,7 @@ use about::{About, Topicality};
 pub use foresight::Foresight;
 pub use unmatched::{Criterion, There, Unmatched};
 
-/// What was asked for. Empty lists ask for everything.
+/// Criteria. Empty lists select everything.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// Topics, as filters with wildcards.
@@ -69,7 +68,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Whether it asks for everything.
+    /// Whether it selects everything.
     pub fn is_empty(&self) -> bool {
         self.topics.is_empty()
             && self.clients.is_empty()
@@ -79,28 +78,27 @@ impl Selection {
             && self.filter.is_none()
     }
 
-    /// Whether its display filter looks into payloads.
+    /// Whether its display filter reads payloads.
     pub fn needs_payloads(&self) -> bool {
         let filter = self.filter.as_ref().map(|filter| filter.needs());
         filter.is_some_and(|needs| needs.payload)
     }
 
-    /// Whether it asks for only some of the frames of a connection.
+    /// Whether it may select only some of the frames of a connection.
     fn parts_connections(&self) -> bool {
         !(self.topics.is_empty() && self.qos.is_empty() && self.types.is_empty())
             || self.filter.is_some()
     }
 }
 
-/// The answer for one frame.
+/// The result for one frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// It was asked for.
+    /// It matches.
     Selected,
-    /// It may have been asked for: nobody can tell its topic, and everything
-    /// else agrees.
+    /// It may match: its topic is unknown, and it matches all other criteria.
     TopicUnknown,
-    /// It was not asked for.
+    /// It does not match.
     Hidden,
 }
 
@@ -111,20 +109,20 @@ impl Verdict {
     }
 }
 
-/// A [`Selection`] at work on one capture.
+/// A [`Selection`] applied to one capture.
 #[derive(Debug)]
 pub struct Selector {
     selection: Selection,
-    /// What exchanges are about, by [`First::slot`](crate::facts::First::slot).
+    /// Properties of exchanges, by [`First::slot`](crate::facts::First::slot).
     about: Vec<About>,
-    /// When the capture began, for the display filter.
+    /// Time of the first packet, for the display filter.
     origin: Option<Timestamp>,
-    /// What an earlier reading of the capture found out, for the display filter.
+    /// Results of a first reading, for the display filter.
     foresight: Foresight,
 }
 
 impl Selector {
-    /// A selector that has seen nothing yet.
+    /// A selector for a new capture.
     pub fn new(selection: Selection) -> Self {
         Self {
             selection,
@@ -134,19 +132,19 @@ impl Selector {
         }
     }
 
-    /// The same, with what an earlier reading of the capture found out.
+    /// The same, with the results of a first reading.
     pub fn with_foresight(self, foresight: Foresight) -> Self {
         Self { foresight, ..self }
     }
 
-    /// The next packet was captured at this time. Wants at least the first of the
-    /// capture.
+    /// Sets the capture time of the next packet. Must be called at least for the first
+    /// packet of the capture.
     #[inline]
     pub fn packet(&mut self, time: Timestamp) {
         self.origin.get_or_insert(time);
     }
 
-    /// What it has to know of frames.
+    /// What it needs to know of frames.
     pub fn needs(&self) -> Needs {
         let asked = &self.selection;
         let filter = asked.filter.as_ref().map(|filter| filter.needs());
@@ -154,9 +152,9 @@ impl Selector {
         Needs::EXCHANGES.when(exchanges || filter.is_some_and(|needs| needs.exchange))
     }
 
-    /// Whether a frame was asked for. Wants every frame of the capture, in
-    /// order: what is hidden now may be answered by what comes later. `payload` is
-    /// its payload, for a display filter that needs it.
+    /// Whether a frame matches. Must be called for every frame of the capture, in
+    /// order, because later frames may answer hidden ones. `payload` is its payload,
+    /// for a display filter that needs it.
     pub fn frame(&mut self, fact: &FrameFact<'_>, payload: Option<&payload::Lazy<'_>>) -> Verdict {
         let frame = fact.frame;
         let asked = &self.selection;
@@ -166,7 +164,7 @@ impl Selector {
         if !self.wants_connection(frame.connection.number) || !self.wants_client(client_id(frame)) {
             return Verdict::Hidden;
         }
-        // Nothing has to be remembered of connections that are not shown.
+        // Exchanges of connections that are not shown are not tracked.
         let mut verdict = Verdict::Selected;
         if !asked.topics.is_empty() || !asked.qos.is_empty() {
             let about = About::of(fact, &asked.topics, &mut self.about);
@@ -202,8 +200,8 @@ impl Selector {
         })
     }
 
-    /// What is known of an exchange: of one that ends here, everything; of others,
-    /// what an earlier reading saw.
+    /// Facts of an exchange: complete if it ends here, else as far as a first reading
+    /// found them.
     fn exchange(&self, exchange: &ExchangeFact, frame: &MQTTFrame<'_>) -> Exchange {
         if exchange.role == Role::Completes {
             return Exchange {
@@ -222,8 +220,8 @@ impl Selector {
 
     /// Whether an event is shown.
     ///
-    /// On connections that were asked for, everything is; when only some of
-    /// their frames were, only what tells that the answer may be incomplete.
+    /// On selected connections all events are shown; if only some of their frames are
+    /// selected, only events about missing, doubtful or undecoded frames.
     pub fn event(&self, event: &Event<'_>) -> bool {
         let Some(connection) = event.connection else {
             return true;
@@ -257,7 +255,7 @@ impl Selector {
     }
 }
 
-/// The client of the connection; a CONNECT says it itself.
+/// The client identifier of the connection, or of the CONNECT itself.
 fn client_id<'a>(frame: &'a MQTTFrame<'_>) -> Option<&'a [u8]> {
     match (&frame.connection.client_id, &frame.packet) {
         (Some(id), _) => Some(id),
@@ -266,7 +264,7 @@ fn client_id<'a>(frame: &'a MQTTFrame<'_>) -> Option<&'a [u8]> {
     }
 }
 
-/// Whether an event says that frames may be missing, doubtful or undecoded.
+/// Whether an event means that frames may be missing, doubtful or undecoded.
 fn is_about_completeness(kind: EventKind) -> bool {
     match kind {
         EventKind::Gap

@@ -1,5 +1,5 @@
-//! Criteria of a selection that select nothing: most often a name that was
-//! misspelt, which would otherwise pass for a capture without faults.
+//! Criteria of a selection that select nothing. The usual cause is a misspelt name,
+//! whose empty result would look like a capture without faults.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use crate::frame::MQTTFrame;
 use super::about::{About, Topicality};
 use super::{Selection, client_id};
 
-/// Names that are remembered of each kind.
+/// Maximum number of names kept of each kind.
 const REMEMBERED: usize = 1_000;
 
-/// Finds out which topics, clients and connections that were asked for are in
-/// none of the captures that it is given, and what is there instead.
+/// Finds the selected topics, clients and connections that are in none of the
+/// captures, and lists those that are.
 #[derive(Debug, Default)]
 pub struct Unmatched {
     asked: Selection,
@@ -23,7 +23,7 @@ pub struct Unmatched {
     there: There,
 }
 
-/// What the captures hold.
+/// Names in the captures.
 #[derive(Clone, Debug, Default)]
 pub struct There {
     /// Topics of PUBLISH packets, the first 1,000.
@@ -34,7 +34,7 @@ pub struct There {
     pub connections: BTreeSet<u64>,
 }
 
-/// A criterion that nothing matches.
+/// A criterion that matches nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Criterion<'a> {
     /// A topic filter.
@@ -60,7 +60,7 @@ impl Unmatched {
         })
     }
 
-    /// The criteria that nothing has matched.
+    /// The criteria that match nothing.
     pub fn criteria(&self) -> impl Iterator<Item = Criterion<'_>> {
         let asked = &self.asked;
         let topics = asked.topics.iter().map(|filter| filter.bytes());
@@ -77,7 +77,7 @@ impl Unmatched {
             .chain(connections.map(|(number, _)| Criterion::Connection(*number)))
     }
 
-    /// What there was.
+    /// Names in the captures.
     pub fn there(&self) -> &There {
         &self.there
     }
@@ -103,7 +103,7 @@ impl Unmatched {
             remember(&mut self.there.topics, topic.0);
         }
         for (asked, matched) in self.asked.topics.iter().zip(&mut self.topics) {
-            // An unknown topic may be the one.
+            // An unknown topic may match.
             *matched = *matched
                 || About::asking(frame, std::slice::from_ref(asked))
                     .is_some_and(|about| about.topic != Topicality::Other);

@@ -20,7 +20,7 @@ use crate::limits;
 use crate::mqtt::{ControlPacket, PacketType};
 use crate::time::Timestamp;
 
-/// What messages are counted by.
+/// Key by which messages are grouped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum By {
     /// The topic of PUBLISH packets, Topic Aliases resolved.
@@ -77,20 +77,20 @@ pub struct Stats {
     by: By,
     every: Option<Duration>,
     rows: HashMap<Box<[u8]>, Row>,
-    /// Messages whose key is unknown: a topic whose alias was not captured, a
-    /// client without CONNECT.
+    /// Messages whose key is unknown: a topic whose alias was not captured, a client
+    /// without CONNECT.
     unknown: Row,
     /// Messages of keys beyond [`limits::STATS_KEYS`].
     other: Row,
-    /// The first and the last moment that was seen, in the period.
+    /// Times of the first and the last message in the period.
     span: Option<(Timestamp, Timestamp)>,
     /// Periods that are over.
     done: Vec<Table>,
 }
 
 impl Stats {
-    /// Counts by that, for the whole capture or for periods of that length, which
-    /// begin at the first message.
+    /// Counts by this key, for the whole capture or for periods of this length, which
+    /// start at the first message.
     pub fn new(by: By, every: Option<Duration>) -> Self {
         Self {
             by,
@@ -130,7 +130,7 @@ impl Stats {
         row.add(frame);
     }
 
-    /// Time has come to `now`: ends the periods before it.
+    /// Time has reached `now`: completes the periods before it.
     pub fn at(&mut self, now: Timestamp) {
         let (start, last) = *self.span.get_or_insert((now, now));
         let Some(every) = self.every else {
@@ -144,19 +144,19 @@ impl Stats {
         }
         let table = self.take((start, end));
         self.done.push(table);
-        // Quiet periods are passed over; the next begins on the grid.
+        // Empty periods are skipped; the next starts on the grid.
         let nanos = i64::try_from(every.as_nanos()).unwrap_or(i64::MAX).max(1);
         let periods = now.nanos().saturating_sub(start.nanos()) / nanos;
         let start = start.nanos().saturating_add(periods.saturating_mul(nanos));
         self.span = Some((Timestamp::from_nanos(start), now));
     }
 
-    /// The periods that are over and were not taken yet.
+    /// The completed periods that were not taken yet.
     pub fn finished(&mut self) -> std::vec::Drain<'_, Table> {
         self.done.drain(..)
     }
 
-    /// What was counted since the last period, or in all.
+    /// The counts since the last period, or of the whole capture.
     pub fn rest(&mut self) -> Table {
         let now = Timestamp::default();
         let (start, last) = self.span.unwrap_or((now, now));

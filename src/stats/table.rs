@@ -1,4 +1,4 @@
-//! What was counted, ready to be printed.
+//! Counts as a table for printing.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub struct Row {
     pub retained: u64,
     /// PUBLISH packets with DUP.
     pub duplicates: u64,
-    /// When the first was complete; `None` if there is none.
+    /// Time of the first message; `None` if there is none.
     pub first: Option<Timestamp>,
     /// When the last was.
     pub last: Option<Timestamp>,
@@ -78,21 +78,21 @@ impl Row {
 /// The counts of a capture, or of one period.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// What was counted by.
+    /// Key by which messages are grouped.
     pub by: By,
-    /// Begin of the period; the first message.
+    /// Start of the period, or time of the first message.
     pub from: Timestamp,
     /// End of the period; the last message.
     pub to: Timestamp,
     /// By key, in no order: see [`Table::order`].
     pub rows: Vec<(Box<[u8]>, Row)>,
-    /// Messages whose key is not known.
+    /// Messages whose key is unknown.
     pub unknown: Row,
     /// Messages of all keys that have no row.
     pub other: Row,
 }
 
-/// What rows are ordered by, the greatest first.
+/// Column by which rows are sorted, in descending order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Order {
     /// Messages.
@@ -133,7 +133,7 @@ impl Table {
         self.to.since(self.from)
     }
 
-    /// A count for each second; `None` when no time has passed.
+    /// A rate per second; `None` for a duration of zero.
     pub fn rate(&self, count: u64) -> Option<f64> {
         let seconds = self.duration().as_secs_f64();
         (seconds > 0.0).then(|| count as f64 / seconds)

@@ -1,4 +1,4 @@
-//! What is inside payloads.
+//! `--decode-payload`: formats of payloads.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,22 +10,23 @@ use mqttdump::payload::Rule;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Payloads")]
 pub(crate) struct Decoding {
-    /// Decode payloads, of all topics or of some. Repeatable; the first that
-    /// matches counts
+    /// Decode payloads of all topics, or of TOPIC, in this format. Repeatable; the
+    /// first match applies
     ///
     /// FORMAT is auto, text, text:CHARSET, hex, json, cbor, msgpack, sparkplug or
-    /// protobuf:FILE.desc:TYPE, where protoc --include_imports wrote FILE.desc. auto
-    /// takes what the topic (Sparkplug B), the Content Type or the payload itself
-    /// leaves no doubt of: a whole JSON object or list, a CBOR map.
+    /// protobuf:FILE.desc:TYPE, where FILE.desc was written by protoc
+    /// --include_imports. auto decodes Sparkplug B by topic, formats named by the
+    /// Content Type, and payloads that are a complete JSON object or array or a CBOR
+    /// map.
     #[arg(long, value_name = "[TOPIC=]FORMAT", action = ArgAction::Append)]
     pub(crate) decode_payload: Vec<String>,
 }
 
-/// A descriptor set is not larger than this.
+/// Maximum size of a Protobuf descriptor set.
 const DESCRIPTOR_BYTES: u64 = 64 << 20;
 
 impl Decoding {
-    /// The rules, or why they are none.
+    /// The rules in the order given, or the error message.
     pub(crate) fn rules(&self) -> Result<Vec<Rule>, String> {
         self.decode_payload
             .iter()

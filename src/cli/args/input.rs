@@ -1,4 +1,4 @@
-//! Where packets come from, and which of them are read.
+//! Input: files, interfaces, and which packets are read.
 
 use std::path::PathBuf;
 
@@ -7,13 +7,13 @@ use mqttdump::engine::Decode;
 
 use super::value;
 
-/// What every command that takes FILEs has.
+/// Input options of every command that takes FILEs.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Captures {
-    /// Captures to read, each with a result of its own; `-` is standard input
+    /// Captures to read, each reported separately; `-` is standard input
     ///
-    /// Files given with -r are the parts of one more capture. Without any, a
-    /// capture that is piped in is read.
+    /// Files given with -r together form one more capture. Without any FILE, a
+    /// capture is read from standard input if that is a pipe.
     #[arg(value_name = "FILE", help_heading = "Input", value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
 
@@ -39,17 +39,17 @@ pub(crate) struct Captures {
     pub(crate) packets: Packets,
 }
 
-/// Files, and how their bytes are read.
+/// Files and how to decode them.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Input")]
 pub(crate) struct Input {
-    /// Read this capture; `-` is standard input. Repeatable: the parts of one
+    /// Read this capture; `-` is standard input. Repeatable for the parts of one
     /// capture
     ///
-    /// pcap and pcapng, also compressed with gzip, zstd or lz4, recognised by
-    /// content. Several files are the parts of one capture (rotated files) and
-    /// are merged by time, so that a message may begin in one and end in the
-    /// next. A pipe may still be growing.
+    /// pcap and pcapng, optionally compressed with gzip, zstd or lz4, recognised by
+    /// content. Several files are the parts of one capture (rotated files) and are
+    /// merged by time, so that a message may start in one file and end in the next.
+    /// A pipe may still be growing.
     #[arg(short = 'r', long = "read", value_name = "FILE", action = ArgAction::Append,
           value_hint = ValueHint::FilePath)]
     pub(crate) read: Vec<PathBuf>,
@@ -64,30 +64,29 @@ pub(crate) struct Input {
 
     /// Decrypt TLS with the keys in this file (NSS key log format)
     ///
-    /// Browsers, curl and OpenSSL's programs write such a file when the
-    /// environment variable SSLKEYLOGFILE names one; without this option, that
-    /// file is read. It may still be growing. Keys in pcapng files are always
-    /// used. Keys are never printed.
+    /// Browsers, curl and programs that use OpenSSL write such a file when the
+    /// environment variable SSLKEYLOGFILE names one. Without this option, the file
+    /// that SSLKEYLOGFILE names is read. The file may still be growing. Keys in
+    /// pcapng files are always used. Keys are never printed.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) tls_keylog: Option<PathBuf>,
 
     /// Decode this TCP port as MQTT (mqtt), MQTT over TLS (mqtts), over
     /// WebSocket (ws) or over both (wss)
     ///
-    /// Port 1883 is decoded as mqtt and 8883 as mqtts by default. On other
-    /// ports a connection is recognised by its first bytes; use this option
-    /// when the capture does not hold them.
+    /// Port 1883 is decoded as mqtt and 8883 as mqtts by default. On other ports a
+    /// connection is recognised by its first bytes; use this option when the capture
+    /// starts later.
     #[arg(long, value_name = "PORT=PROTOCOL", action = ArgAction::Append,
           value_parser = value::decode)]
     pub(crate) decode: Vec<(u16, Decode)>,
 
-    /// Do not look for MQTT on ports other than 1883, 8883 and those of
-    /// --decode
+    /// Look for MQTT only on ports 1883, 8883 and those of --decode
     #[arg(long)]
     pub(crate) only_known_ports: bool,
 
-    /// Verify TCP checksums; of overlapping segments that differ, prefer the
-    /// one with a correct checksum
+    /// Verify TCP checksums; where overlapping segments differ, prefer the one with
+    /// a correct checksum
     ///
     /// Off by default: checksum offloading leaves wrong checksums in captures
     /// of correct traffic.
@@ -100,12 +99,12 @@ pub(crate) struct Input {
 #[command(next_help_heading = "Live capture")]
 pub(crate) struct Live {
     /// Capture from this interface, or from `any`, until Ctrl-C; a name, or a
-    /// number of -D
+    /// number from -D
     ///
     /// Without a BPF expression, packets of TCP ports 1883, 8883 and those of
-    /// --decode are captured, with up to two VLAN tags. Needs root, which is
-    /// given up before the first packet is read (see -Z), or the capability
-    /// cap_net_raw, which `setcap cap_net_raw=ep` gives to the program's file.
+    /// --decode are captured, with up to two VLAN tags. Requires root, which is
+    /// dropped before the first packet is read (see -Z), or the capability
+    /// cap_net_raw, which `setcap cap_net_raw=ep` grants to the executable.
     #[arg(short = 'i', long = "interface", value_name = "IF", action = ArgAction::Append,
           conflicts_with = "read", value_hint = ValueHint::Other)]
     pub(crate) interface: Vec<String>,
@@ -121,9 +120,9 @@ pub(crate) struct Live {
 
     /// Size of the kernel's buffer in KiB [default: 65536]
     ///
-    /// The buffer holds packets while the program is busy. A small one loses
-    /// bursts; below 16384, lines appear with a short delay. Losses are
-    /// reported and counted at the end.
+    /// The buffer holds packets until the program reads them. A small buffer loses
+    /// bursts; below 16384, lines are printed with a short delay. Losses are counted
+    /// and reported at the end.
     #[arg(short = 'B', long = "buffer-size", value_name = "KIB",
           value_parser = value::number(1u32..=2 << 20, "a number from 1 to 2097152"))]
     pub(crate) buffer: Option<u32>,
@@ -132,14 +131,14 @@ pub(crate) struct Live {
     #[arg(short = 'y', long = "linktype", value_name = "TYPE")]
     pub(crate) link_type: Option<String>,
 
-    /// Capture only packets of this direction
+    /// Capture only packets sent in this direction
     #[arg(short = 'Q', long = "direction", value_name = "DIRECTION", value_enum)]
     pub(crate) direction: Option<PacketDirection>,
 
-    /// As root, become this user before the first packet is read [default: the
-    /// user who called sudo, else nobody]
+    /// When running as root, change to this user before the first packet is read
+    /// [default: the user who called sudo, else nobody]
     ///
-    /// Files created later are written as this user. `-Z root` stays root.
+    /// Files created later belong to this user. `-Z root` stays root.
     #[arg(short = 'Z', long = "relinquish-privileges", value_name = "USER",
           value_hint = ValueHint::Username)]
     pub(crate) user: Option<String>,
@@ -170,20 +169,20 @@ pub(crate) struct Packets {
     #[arg(short = 'c', value_name = "N", value_parser = value::count)]
     pub(crate) max: Option<u64>,
 
-    /// Read only packets of this time and later: 2014-06-30T10:15:00Z,
+    /// Read only packets from this time on: 2014-06-30T10:15:00Z,
     /// '2014-06-30 10:15:00', @1404123300, or +10s from the first packet
     ///
-    /// Without an offset, times are local, or in UTC with --utc. Connections
-    /// that are open at this time are read as from the middle.
+    /// Times without an offset are local, or UTC with --utc. Connections already
+    /// open at this time are read as if the capture started there.
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<String>,
 
-    /// Read only packets of this time and earlier, in the same forms
+    /// Read only packets up to this time, in the same forms
     #[arg(long, value_name = "TIME")]
     pub(crate) to: Option<String>,
 
-    /// Do not resolve names; always the case, accepted for compatibility with
-    /// tcpdump
+    /// Do not resolve names; accepted for compatibility with tcpdump, names are
+    /// never resolved
     #[arg(short = 'n', action = ArgAction::Count)]
     pub(crate) numeric: u8,
 }

@@ -1,4 +1,4 @@
-//! What the reading command prints of each control packet.
+//! Output of the reading command.
 
 use clap::{ArgAction, Args};
 use mqttdump::report::REPORTS;
@@ -9,7 +9,7 @@ use super::value;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Lines")]
 pub(crate) struct Lines {
-    /// Print `MQTTFrame { type: …, qos: …, dup:… }` alone, one per line
+    /// Print only `MQTTFrame { … }` with type, QoS and DUP, one message per line
     #[arg(short = 'q', long = "quiet")]
     pub(crate) quiet: bool,
 
@@ -33,8 +33,8 @@ pub(crate) struct Lines {
     #[arg(short = 'e', id = "link_header")]
     pub(crate) link_header: bool,
 
-    /// Print each message in one row of the terminal (compact), or whole (line)
-    /// [default: compact on a terminal without -v, else line]
+    /// One terminal row per message (compact), or the whole message (line) [default:
+    /// compact on a terminal without -v, else line]
     #[arg(long, value_name = "STYLE", value_parser = ["compact", "line"])]
     pub(crate) style: Option<String>,
 
@@ -47,7 +47,7 @@ pub(crate) struct Lines {
     #[arg(long)]
     pub(crate) nano: bool,
 
-    /// Begin each line with the number of its captured packet
+    /// Start each line with the packet number
     #[arg(short = '#', long = "number")]
     pub(crate) number: bool,
 
@@ -55,12 +55,12 @@ pub(crate) struct Lines {
     #[arg(short = 'S', long = "absolute-tcp-sequence-numbers")]
     pub(crate) absolute: bool,
 
-    /// Keep this many bytes of each payload for printing; the rest is counted
-    /// [default: 4096; 1 MiB where payloads are decoded]
+    /// Bytes of each payload to print; the rest is counted [default: 4096; 1 MiB if
+    /// payloads are decoded]
     #[arg(long, value_name = "N|all", value_parser = value::payload)]
     pub(crate) payload: Option<u32>,
 
-    /// Print passwords, which otherwise appear as ***
+    /// Print passwords instead of ***
     #[arg(long)]
     pub(crate) show_secrets: bool,
 
@@ -78,7 +78,7 @@ pub(crate) struct Lines {
     #[arg(long)]
     pub(crate) csv_safe: bool,
 
-    /// Stop after this many messages were printed
+    /// Stop after printing this many messages
     #[arg(long, value_name = "N", value_parser = value::count)]
     pub(crate) frames: Option<u64>,
 

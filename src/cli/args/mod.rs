@@ -1,4 +1,4 @@
-//! Groups of options, each a struct that a command flattens into its own.
+//! Groups of options. Each is a struct that commands flatten into their own.
 //!
 //! ```text
 //! read      Input Live Packets Selecting Lines Decoding Saving Watching Output
@@ -6,10 +6,10 @@
 //! overhead  Captures                                Watching Output, its own
 //! ```
 //!
-//! A command takes the groups whose options it obeys and no others, so an
-//! option without effect is an error. The groups record what was typed; its
-//! meaning is decided where it is used. A letter that tcpdump has means what it
-//! means in tcpdump, so that old habits work:
+//! A command takes only the groups whose options have an effect there, so an
+//! option without effect is an error. The groups record what was typed; it is
+//! interpreted where it is used. Letters that tcpdump has mean the same as in
+//! tcpdump, so that these work:
 //!
 //! ```text
 //! mqttdump -nr f.pcap -c 5 host 10.0.0.1 and tcp port 1883

@@ -1,4 +1,4 @@
-//! How output is written, for every command that has any.
+//! Output options common to all commands that print.
 
 use clap::{Args, ValueEnum};
 
@@ -13,8 +13,8 @@ pub(crate) struct Output {
 
     /// Write each line as soon as it is complete
     ///
-    /// On a terminal, and while a pipe has nothing more to read, lines are
-    /// always written at once.
+    /// On a terminal, and while an input pipe has no more data, lines are always
+    /// written at once.
     #[arg(short = 'l')]
     pub(crate) line_buffered: bool,
 

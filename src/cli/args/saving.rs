@@ -13,12 +13,11 @@ use super::value;
 pub(crate) struct Saving {
     /// Save packets instead of printing; `-` is standard output
     ///
-    /// With a selection (--topic, --client, --type, --qos, --connection), all
-    /// packets of every connection that has a selected message; without one,
-    /// every packet that the BPF expression lets through. The format is pcapng
-    /// if the name ends in `.pcapng` or if packets have several link types,
-    /// else pcap. When the disk is full, reading and printing go on, and the
-    /// packets not saved are counted.
+    /// With a selection (--topic, --client, --type, --qos, --connection), saves all
+    /// packets of every connection that has a selected message; without one, every
+    /// packet that matches the BPF expression. The format is pcapng if the name ends
+    /// in `.pcapng` or if packets have several link types, else pcap. If the disk is
+    /// full, reading and printing continue and the packets not saved are counted.
     #[arg(short = 'w', long = "write", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) write: Option<PathBuf>,
 
@@ -26,21 +25,21 @@ pub(crate) struct Saving {
     #[arg(short = 'U', long = "packet-buffered")]
     pub(crate) packet_buffered: bool,
 
-    /// With -w, begin the next file after this many million bytes; or 500k,
-    /// 20m, 1g, as powers of 1024
+    /// With -w, start the next file after this many million bytes; or 500k, 20m, 1g,
+    /// as powers of 1024
     ///
-    /// As in tcpdump, files after the first have a number after their name. A
-    /// file ends with the packet that makes it larger. Every file is complete
-    /// by itself.
+    /// As in tcpdump, files after the first have a number appended to their name. A
+    /// file ends with the packet that makes it larger than SIZE. Every file is a
+    /// complete capture.
     #[arg(short = 'C', value_name = "SIZE", requires = "write", value_parser = value::file_size)]
     pub(crate) file_size: Option<u64>,
 
-    /// With -w, begin the next file every this many seconds; the name holds a
+    /// With -w, start the next file every this many seconds; the name may contain a
     /// time as in strftime(3), such as mqtt-%Y%m%d-%H%M%S.pcap
     ///
-    /// Seconds of capture time: of the packets, and of the clock in live
-    /// capture, with or without packets. The time in the name is the local time
-    /// at which the file begins.
+    /// Seconds are capture time: packet timestamps, or the clock in live capture,
+    /// whether or not packets arrive. The time in the name is the local time at
+    /// which the file starts.
     #[arg(short = 'G', value_name = "SECONDS", requires = "write",
           value_parser = value::number(1u32.., "a number of seconds from 1"))]
     pub(crate) file_seconds: Option<u32>,
@@ -48,17 +47,17 @@ pub(crate) struct Saving {
     /// With -C, reuse this many names in a ring; with -G alone, stop after this
     /// many files
     ///
-    /// With -C the numbers have leading zeros, so that they sort. With both,
-    /// the ring is reused within each period of -G.
+    /// With -C, the numbers have leading zeros, so that they sort. With both, the
+    /// ring restarts in each period of -G.
     #[arg(short = 'W', value_name = "COUNT", requires = "write",
           value_parser = value::number(1u32.., "a number of files from 1"))]
     pub(crate) file_count: Option<u32>,
 
-    /// With -w, run this program for each complete file, with the file's name
-    /// as its argument
+    /// With -w, run this program for each completed file, with the file's name as
+    /// its argument
     ///
-    /// For example gzip. It runs without a shell, beside the capture, at the
-    /// lowest priority. Programs still running at the end are waited for.
+    /// For example gzip. It runs without a shell, in parallel with the capture, at
+    /// the lowest priority. mqttdump waits for running programs before it exits.
     #[arg(short = 'z', value_name = "PROGRAM", requires = "write",
           value_hint = ValueHint::CommandName)]
     pub(crate) command: Option<OsString>,

@@ -1,4 +1,4 @@
-//! Which control packets are wanted.
+//! Selection of connections and control packets.
 
 use std::sync::Arc;
 
@@ -17,13 +17,12 @@ use super::value;
 pub(crate) struct Connections {
     /// Select the connections of this client identifier. Repeatable
     ///
-    /// The identifier is that of the CONNECT, or the one that the server
-    /// assigned. Connections whose client identifier is unknown are not
-    /// selected.
+    /// The identifier is the one in CONNECT, or the one that the server assigned.
+    /// Connections whose client identifier is unknown are not selected.
     #[arg(long, value_name = "ID", action = ArgAction::Append)]
     pub(crate) client: Vec<String>,
 
-    /// Select this TCP connection, by the number that -v shows. Repeatable
+    /// Select this TCP connection, by its number as printed with -v. Repeatable
     ///
     /// Connections are numbered from 1 in the order of their first packets:
     /// Wireshark's tcp.stream plus 1.
@@ -31,8 +30,8 @@ pub(crate) struct Connections {
           value_parser = value::count)]
     pub(crate) connection: Vec<u64>,
 
-    /// Accept a capture without MQTT, and a --client, --topic or --connection
-    /// that selects nothing
+    /// Accept a capture without MQTT, and a --client, --topic or --connection that
+    /// selects nothing
     #[arg(long)]
     pub(crate) allow_empty: bool,
 }
@@ -59,22 +58,21 @@ pub(crate) struct Selecting {
     /// Select control packets by a display filter in Wireshark's language
     ///
     /// For example `mqtt.topic contains "temp" && mqtt.qos > 0`, or
-    /// `topic ~ "plant/+/temp" and payload.json.value > 80`. `mqttdump fields`
-    /// lists the fields: those of Wireshark, and the keys of the NDJSON format. The
-    /// filter is evaluated for each control packet.
+    /// `topic ~ "plant/+/temp" and payload.json.value > 80`. `mqttdump fields` lists
+    /// the fields: Wireshark's, and the keys of the NDJSON format. The filter is
+    /// evaluated for each control packet.
     #[arg(short = 'Y', long = "display-filter", value_name = "EXPRESSION")]
     pub(crate) display_filter: Option<String>,
 
     /// Select messages of these topics, with wildcards as in a subscription.
     /// Repeatable
     ///
-    /// `+` matches one level and `#` the remaining ones; neither matches the
-    /// first level of a topic that starts with `$`. Selected are PUBLISH
-    /// packets of these topics (through Topic Aliases too), SUBSCRIBE and
-    /// UNSUBSCRIBE with a filter that overlaps, CONNECT with such a will, and
-    /// the acknowledgements of all these. A message whose topic is unknown (the
-    /// capture lacks its beginning, or the message that it acknowledges) is
-    /// kept and marked `?`.
+    /// `+` matches one level and `#` the remaining ones; neither matches the first
+    /// level of a topic that starts with `$`. Selects PUBLISH packets of these
+    /// topics (also through Topic Aliases), SUBSCRIBE and UNSUBSCRIBE with an
+    /// overlapping filter, CONNECT with a matching will, and the acknowledgements of
+    /// all these. A message whose topic is unknown, because the capture started later
+    /// or lost packets, is kept and marked `?`.
     #[arg(long, value_name = "FILTER", action = ArgAction::Append)]
     pub(crate) topic: Vec<String>,
 
@@ -85,17 +83,17 @@ pub(crate) struct Selecting {
 
     /// Select PUBLISH packets of this QoS, with their acknowledgements
     ///
-    /// An acknowledgement has the QoS of the PUBLISH that it answers. Where the
-    /// capture lacks the PUBLISH, PUBACK counts as QoS 1, and PUBREC, PUBREL
-    /// and PUBCOMP as QoS 2. Other control packets have no QoS.
+    /// An acknowledgement has the QoS of the PUBLISH that it answers. If that PUBLISH
+    /// was not captured, PUBACK counts as QoS 1, and PUBREC, PUBREL and PUBCOMP as
+    /// QoS 2. Other control packets have no QoS.
     #[arg(long, value_name = "N", action = ArgAction::Append, value_delimiter = ',',
           value_parser = value::number(0u8..=3, "a QoS from 0 to 3"))]
     pub(crate) qos: Vec<u8>,
 }
 
 impl Selecting {
-    /// The selection, or why it is not one. Times of the display filter without a
-    /// zone are in `zone`.
+    /// The selection, or the error message. `zone` applies to times without an
+    /// offset in the display filter.
     pub(crate) fn selection(&self, zone: &TimeZone) -> Result<Selection, String> {
         let topics = self
             .topic

@@ -1,4 +1,4 @@
-//! Values of options: parsers whose errors name what was expected.
+//! Parsers of option values. Their errors name what was expected.
 
 use std::fmt::Display;
 use std::net::SocketAddr;

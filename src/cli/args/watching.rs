@@ -1,4 +1,4 @@
-//! What happens while a capture is read that has not ended.
+//! Options for captures that are still growing.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use clap::Args;
 
 use super::value;
 
-/// Figures served to others.
+/// Metrics.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "While capturing")]
 pub(crate) struct Watching {
     /// Serve metrics for Prometheus at http://ADDRESS:PORT/metrics
     ///
-    /// For captures that have not ended: an interface (-i), a growing file
-    /// (--follow) or a pipe. A port alone listens on this machine only
-    /// (127.0.0.1); give an address to serve other machines.
+    /// For captures that are still growing: an interface (-i), a file (--follow) or
+    /// a pipe. A port alone listens on 127.0.0.1; give an address to listen on
+    /// others.
     #[arg(long, value_name = "[ADDRESS:]PORT")]
     pub(crate) listen: Option<String>,
 }

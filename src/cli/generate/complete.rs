@@ -1,7 +1,7 @@
-//! Completions for shells: clap's, with the names that it does not know.
+//! Shell completions: clap's, extended by names that clap does not know.
 //!
-//! Rules and profiles are written into the script. Interfaces are those of the
-//! machine on which it runs, so the script asks `mqttdump -D` for them.
+//! Rules and profiles are written into the script. Interfaces depend on the
+//! machine, so the script runs `mqttdump -D`.
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Arg, Command};
@@ -47,7 +47,7 @@ _mqttdump_interfaces() {
 ";
     let script = generated(Shell::Zsh, commands)
         .replace(":IF: ' \\", ":IF:_mqttdump_interfaces' \\")
-        // A word alone may be a file too.
+        // A single word may also be a file.
         .replace(
             "\":: :_mqttdump_commands\" \\",
             "\":: :{_mqttdump_commands; _files}\" \\",
@@ -79,13 +79,13 @@ fn generated(shell: Shell, commands: &Commands) -> String {
     command.set_bin_name("mqttdump");
     command.build();
     let mut script = Vec::new();
-    // To memory, because clap_complete panics when it cannot write.
+    // Into memory, because clap_complete panics on write errors.
     shell.generate(&command, &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// The program without the BPF expression, beside which no shell completes the
-/// commands, and with names as values.
+/// The program without the BPF expression, next to which shells do not complete
+/// subcommands, and with names as values.
 fn definition(commands: &Commands) -> Command {
     let root = commands.read.define();
     let options = root.get_arguments().filter(|arg| !arg.is_positional());

@@ -1,4 +1,4 @@
-//! The manual page: one for all commands.
+//! The manual page, one for all commands.
 
 use std::io;
 
@@ -28,7 +28,7 @@ pub(super) fn page(commands: &Commands) -> io::Result<Vec<u8>> {
     Ok(ascii(&String::from_utf8_lossy(&page)).into())
 }
 
-/// The page in ASCII: groff takes bytes for Latin 1 unless it is asked not to.
+/// Escapes non-ASCII characters: groff reads bytes as Latin 1 by default.
 fn ascii(page: &str) -> String {
     let mut text = String::with_capacity(page.len());
     for char in page.chars() {
@@ -73,7 +73,7 @@ fn options(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// A command, with the options that it does not share with reading.
+/// A command, with the options that reading does not have.
 fn command(entry: &Entry, root: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     let mut command = entry.define();
     command.build();
@@ -119,7 +119,7 @@ fn command(entry: &Entry, root: &Command, page: &mut Vec<u8>) -> io::Result<()> 
     options(&only, page)
 }
 
-/// An option without its relations to others, which are not there.
+/// Removes relations to options that are not on the page.
 fn unlink(arg: clap::Arg) -> clap::Arg {
     use clap::builder::Resettable::Reset;
     arg.conflicts_with(Reset).requires(Reset)
@@ -155,8 +155,8 @@ fn sections() -> Roff {
         ),
         (
             "2",
-            "Something that was asked for could not be done or read: wrong usage, unreadable or \
-             damaged input, no permission. What could be read is reported all the same.",
+            "Something requested could not be done or read: wrong usage, unreadable or \
+             damaged input, no permission. Readable input is reported all the same.",
         ),
     ] {
         item(&mut roff, code, text);
@@ -166,8 +166,8 @@ fn sections() -> Roff {
         &mut roff,
         ".mqttdump.toml",
         "Settings of a repository for check and overhead, in the current folder or the nearest one \
-         above it up to the repository's own. A section is a command, a key one of its options: \
-         [check] with fail-on = \"warning\". What is typed replaces a setting; lists add up.",
+         above it up to the repository's root. A section is a command, a key one of its options: \
+         [check] with fail-on = \"warning\". Typed options replace settings; lists are appended.",
     );
     roff.control("SH", ["ENVIRONMENT"]);
     for (name, text) in [

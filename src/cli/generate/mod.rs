@@ -1,5 +1,4 @@
-//! The manual page and the shells' completions, from the definitions of the
-//! options.
+//! The manual page and shell completions, generated from the option definitions.
 
 mod complete;
 mod man;
@@ -8,7 +7,7 @@ use clap::ValueEnum;
 
 use super::command::Commands;
 
-/// What `--generate` writes.
+/// What `--generate` prints.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Generate {
     /// The manual page, in roff
@@ -21,7 +20,7 @@ pub(crate) enum Generate {
     CompleteFish,
 }
 
-/// What was asked for.
+/// The generated text.
 pub(crate) fn text(commands: &Commands, what: Generate) -> Result<Vec<u8>, String> {
     match what {
         Generate::Man => man::page(commands).map_err(|error| error.to_string()),

@@ -1,5 +1,5 @@
-//! What is said of the link on which a packet was captured: as of a file, but
-//! with the name of the interface where `any` gives its number.
+//! The link of a captured packet as text; for `any`, with the interface's name in
+//! place of its number.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,9 @@ use mqttdump::packet::CapturedPacket;
 /// Describes links.
 #[derive(Debug)]
 pub(crate) struct Cooked {
-    /// `-e`: the whole header. Otherwise interface and direction alone.
+    /// `-e`: the whole header. Otherwise only interface and direction.
     whole: bool,
-    /// Names that were asked for. The kernel numbers interfaces anew rather
-    /// than give a number to another one.
+    /// Cache of interface names. The kernel does not reuse interface numbers.
     names: HashMap<u32, Option<String>>,
 }
 

@@ -1,4 +1,4 @@
-//! `-D`: what `-i` can be given, as tcpdump lists it, with addresses.
+//! `-D`: lists the interfaces for `-i`, as tcpdump does, with addresses.
 
 use std::fmt::Write as _;
 

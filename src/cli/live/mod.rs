@@ -2,12 +2,11 @@
 //!
 //! ```text
 //! LivePlan ─open→ Capture, Listening ─begin→ reading …  ←─ Signals
-//!  what, whom       as whoever typed it        as the heir
+//!              as the calling user      as the target user
 //! ```
-//! What was asked for ([`LivePlan`]) is opened with the rights of whoever typed
-//! the command; then these are given up ([`privileges`]), and only then packets
-//! are parsed. What the library does with the interface is in
-//! `mqttdump::capture`.
+//! The interface ([`LivePlan`]) is opened with the rights of the user who typed
+//! the command; then root and capabilities are dropped ([`privileges`]); only
+//! then are packets parsed. The library side is in `mqttdump::capture`.
 
 mod cooked;
 mod list;
@@ -26,23 +25,23 @@ use super::stop::Stop;
 
 pub(crate) use cooked::Cooked;
 pub(crate) use list::list;
-pub(crate) use privileges::Heir;
+pub(crate) use privileges::TargetUser;
 use signals::Signals;
 
-/// What to capture, and as whom.
+/// What to capture, and as which user.
 #[derive(Clone, Debug)]
 pub(crate) struct LivePlan {
     pub(crate) options: LiveOptions,
-    /// No expression was given: MQTT's ports.
+    /// No expression was given: the ports of MQTT.
     is_default: bool,
     user: Option<String>,
 }
 
-/// The largest packet that tcpdump keeps.
+/// Snapshot length of tcpdump for whole packets.
 const WHOLE: u32 = 262_144;
 
 impl LivePlan {
-    /// `expression` is the BPF expression; without one, MQTT's ports.
+    /// `expression` is the BPF expression; `None` for the ports of MQTT.
     pub(crate) fn new(
         args: &Live,
         interface: &str,
@@ -74,14 +73,14 @@ impl LivePlan {
         })
     }
 
-    /// Opens the interface, as whoever we are.
+    /// Opens the interface with the current privileges.
     pub(crate) fn open(&self) -> Result<(Capture, Listening), Stop> {
-        let heir = Heir::choose(self.user.as_deref()).map_err(Stop::Failed)?;
+        let target_user = TargetUser::choose(self.user.as_deref()).map_err(Stop::Failed)?;
         let signals = Signals::listen().map_err(Stop::Failed)?;
         let opened = Capture::live(&self.options, signals.stop.clone());
         let (capture, counter) = opened.map_err(|error| match error.problem {
             Problem::NotPermitted => {
-                Stop::Failed(format!("{error}: {}", privileges::how_to_be_allowed()))
+                Stop::Failed(format!("{error}: {}", privileges::permission_hint()))
             }
             _ => error.into(),
         })?;
@@ -90,12 +89,12 @@ impl LivePlan {
             ([], _) => String::new(),
             ([.., filter], true) => {
                 format!(
-                    "\nfilter: {filter}, also with VLAN tags; `tcp` as expression captures all ports"
+                    "\nfilter: {filter}, and with VLAN tags; use the expression `tcp` for all ports"
                 )
             }
             ([filter, ..], false) => format!("\nfilter: {filter}"),
         };
-        let said = format!(
+        let banner = format!(
             "listening on {}, link-type {}, snapshot length {} bytes{filter}",
             capture.name(),
             link_type
@@ -104,8 +103,8 @@ impl LivePlan {
             self.options.snap_length
         );
         let listening = Listening {
-            heir,
-            said,
+            target_user,
+            banner,
             counter,
             signals,
         };
@@ -113,45 +112,48 @@ impl LivePlan {
     }
 }
 
-/// An interface that is open.
+/// An open interface.
 pub(crate) struct Listening {
-    heir: Option<Heir>,
-    said: String,
+    target_user: Option<TargetUser>,
+    banner: String,
     counter: LiveCounter,
     signals: Signals,
 }
 
 impl Listening {
-    /// Whom root is going to become.
-    pub(crate) fn heir(&self) -> Option<&Heir> {
-        self.heir.as_ref()
+    /// The user that root changes to.
+    pub(crate) fn target_user(&self) -> Option<&TargetUser> {
+        self.target_user.as_ref()
     }
 
-    /// Gives up root, tries what has to be possible without it, and says that
-    /// it listens.
+    /// Drops root, checks with `still` that later steps are possible without it,
+    /// and reports that it listens.
     pub(crate) fn begin(&self, still: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-        privileges::give_up(self.heir.as_ref())?;
-        still().map_err(|error| match &self.heir {
-            Some(heir) => format!("{error} (as {}; -Z USER names another user)", heir.name()),
+        privileges::drop_privileges(self.target_user.as_ref())?;
+        still().map_err(|error| match &self.target_user {
+            Some(target_user) => format!(
+                "{error} (as {}; -Z USER names another user)",
+                target_user.name()
+            ),
             None => error,
         })?;
-        complain(&self.said);
+        complain(&self.banner);
         Ok(())
     }
 
-    /// What was counted so far.
+    /// Packets counted so far.
     pub(crate) fn counts(&self) -> Counts {
         counts(&self.counter)
     }
 
-    /// The same, for looking at while packets are read.
+    /// A function that returns the counts, for use while packets are read.
     #[cfg(feature = "metrics")]
     pub(crate) fn counter(&self) -> Box<dyn Fn() -> Counts> {
         let counter = self.counter.clone();
         Box::new(move || counts(&counter))
     }
 
-    /// Whether somebody has asked for the counts since the last time.
+    /// Whether the counts were requested since the last call.
     pub(crate) fn wants_counts(&self) -> bool {
         self.signals.wants_counts()
     }
@@ -165,8 +167,8 @@ fn counts(counter: &LiveCounter) -> Counts {
     }
 }
 
-/// Whether whoever reads standard output has gone. On a quiet link nothing is
-/// written, so nobody would notice.
+/// Whether the reader of standard output is gone. On a quiet link nothing is
+/// written, so no write error would show it.
 pub(crate) fn reader_is_gone() -> bool {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use std::os::fd::AsFd;
@@ -175,7 +177,9 @@ pub(crate) fn reader_is_gone() -> bool {
     let mut asked = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
     let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
     match poll(&mut asked, PollTimeout::ZERO) {
-        Ok(1) => asked[0].revents().is_some_and(|told| told.intersects(gone)),
+        Ok(1) => asked[0]
+            .revents()
+            .is_some_and(|stdout| stdout.intersects(gone)),
         _ => false,
     }
 }

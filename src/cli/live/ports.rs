@@ -1,10 +1,8 @@
-//! Which packets are captured when no BPF expression says it: those that could
-//! carry MQTT.
+//! The default capture filter: packets that may carry MQTT.
 //!
-//! The kernel looks for ports at fixed places, and a VLAN tag moves them. In
-//! libpcap's language the word `vlan` moves everything *after* it by one tag, to
-//! the end of the expression, so the tagged alternatives stand last, each
-//! within the other:
+//! BPF looks for ports at fixed offsets, and a VLAN tag shifts them. In
+//! libpcap's language `vlan` shifts everything *after* it by one tag, up to the
+//! end of the expression, so the tagged alternatives come last and are nested:
 //!
 //! ```text
 //! P or (vlan and (P or (vlan and P)))
@@ -13,8 +11,8 @@
 //! └ none
 //! ```
 
-/// BPF expressions, the most complete first: not every link type knows tags, and
-/// there the packets have none.
+/// BPF expressions, the most complete first: not every link type supports tags,
+/// and packets on those have none.
 pub(super) fn expressions(decoded: impl Iterator<Item = u16>) -> Vec<String> {
     let mut ports: Vec<u16> = [1883, 8883].into_iter().chain(decoded).collect();
     ports.sort_unstable();

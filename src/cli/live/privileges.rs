@@ -1,13 +1,13 @@
-//! Who the program is while it parses packets: nobody in particular.
+//! Drops privileges before packets are parsed.
 //!
 //! ```text
-//! as whoever typed the command      as the heir
+//! as the calling user               as the target user
 //! open the interface, the file, … │ read packets, write files
-//!                                 └ no root, no groups, no capability, and
+//!                                 └ no root, no groups, no capabilities, and
 //!                                   no way back (no_new_privs)
 //! ```
-//! A packet comes from anybody, and the code that reads it must not be worth
-//! breaking. Opening needs rights; reading what was opened does not.
+//! Packets come from untrusted senders. Opening the interface needs privileges;
+//! parsing what is read from it does not.
 
 use std::ffi::CString;
 use std::fs::OpenOptions;
@@ -18,20 +18,20 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, User, initgroups, setgid, setgroups, setuid};
 
-/// Whom root becomes.
+/// The user that root changes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Heir {
-    /// By name, if it has one.
+pub(crate) struct TargetUser {
+    /// Its name, if it has one.
     name: Option<String>,
     uid: Uid,
     gid: Gid,
-    /// It was asked for with `-Z`.
+    /// It was given with `-Z`.
     asked: bool,
 }
 
-impl Heir {
-    /// The user of `-Z`, else who called sudo, else nobody. `None` when there is
-    /// nothing to inherit, or root is to stay root.
+impl TargetUser {
+    /// The user of `-Z`, else the caller of sudo, else nobody. `None` if the
+    /// process is not root, or is to stay root.
     pub(crate) fn choose(asked: Option<&str>) -> Result<Option<Self>, String> {
         if !Uid::effective().is_root() {
             return match asked {
@@ -39,11 +39,11 @@ impl Heir {
                 None => Ok(None),
             };
         }
-        let heir = match asked {
+        let target_user = match asked {
             Some(name) => Self::named(name, true)?,
             None => match Self::sudo() {
-                Some(heir) => heir,
-                // A system without nobody is small indeed.
+                Some(target_user) => target_user,
+                // Without a user nobody, use its usual ids.
                 None => Self::named("nobody", false).unwrap_or(Self {
                     name: None,
                     uid: Uid::from_raw(65_534),
@@ -52,18 +52,18 @@ impl Heir {
                 }),
             },
         };
-        Ok(Some(heir).filter(|heir| !heir.uid.is_root()))
+        Ok(Some(target_user).filter(|target_user| !target_user.uid.is_root()))
     }
 
     fn named(name: &str, asked: bool) -> Result<Self, String> {
         match User::from_name(name) {
             Ok(Some(user)) => Ok(Self::user(user, asked)),
-            Ok(None) => Err(format!("-Z {name}: there is no such user")),
+            Ok(None) => Err(format!("-Z {name}: no such user")),
             Err(error) => Err(format!("-Z {name}: {error}")),
         }
     }
 
-    /// Who called sudo. Inside a container that one may be unknown by name.
+    /// The caller of sudo. Inside a container the uid may have no name.
     fn sudo() -> Option<Self> {
         let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
         let uid = Uid::from_raw(number("SUDO_UID").filter(|uid| *uid != 0)?);
@@ -87,44 +87,44 @@ impl Heir {
         }
     }
 
-    /// Becomes this user, in the groups of that user and no others.
-    fn inherit(&self) -> Result<(), Errno> {
+    /// Changes to this user and its groups.
+    fn switch(&self) -> Result<(), Errno> {
         match self.name.as_deref().map(CString::new) {
             Some(Ok(name)) => initgroups(&name, self.gid)?,
             _ => setgroups(&[self.gid])?,
         }
         setgid(self.gid)?;
         setuid(self.uid)?;
-        // Root must not come back, whatever the system thinks setuid means.
+        // Verify that root cannot be regained.
         match setuid(Uid::from_raw(0)) {
             Ok(()) => Err(Errno::EPERM),
             Err(_) => Ok(()),
         }
     }
 
-    /// Gives a file that root has created to this user, who is going to write it
-    /// again. Not what is no file, nor one that somebody has put in its place.
-    pub(crate) fn bequeath(&self, path: &Path) -> Result<(), String> {
+    /// Changes the owner of a file created by root to this user, who will write it
+    /// again. Skips what is not a regular file, and a file that was replaced.
+    pub(crate) fn give_file(&self, path: &Path) -> Result<(), String> {
         if path.as_os_str() == "-" {
             return Ok(());
         }
-        let told = |error: io::Error| format!("{}: {error}", path.display());
+        let failed = |error: io::Error| format!("{}: {error}", path.display());
         let file = OpenOptions::new()
             .write(true)
             .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
             .open(path);
         let file = match file {
             Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => return Ok(()),
-            other => other.map_err(told)?,
+            other => other.map_err(failed)?,
         };
-        let metadata = file.metadata().map_err(told)?;
+        let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() || metadata.nlink() != 1 {
             return Ok(());
         }
-        fchown(&file, Some(self.uid.as_raw()), Some(self.gid.as_raw())).map_err(told)
+        fchown(&file, Some(self.uid.as_raw()), Some(self.gid.as_raw())).map_err(failed)
     }
 
-    /// How messages name it.
+    /// The name used in messages.
     pub(crate) fn name(&self) -> String {
         match &self.name {
             Some(name) => name.clone(),
@@ -133,20 +133,20 @@ impl Heir {
     }
 }
 
-/// Gives up everything that is not needed any more. Called while there is only
-/// one thread: capabilities are a thread's own.
-pub(crate) fn give_up(heir: Option<&Heir>) -> Result<(), String> {
-    if let Some(heir) = heir {
-        heir.inherit().map_err(|error| {
-            let name = heir.name();
-            let hint = match heir.asked {
+/// Drops all privileges that are no longer needed. Call it while there is one
+/// thread: capabilities belong to threads.
+pub(crate) fn drop_privileges(target_user: Option<&TargetUser>) -> Result<(), String> {
+    if let Some(target_user) = target_user {
+        target_user.switch().map_err(|error| {
+            let name = target_user.name();
+            let hint = match target_user.asked {
                 true => "",
                 false => " (-Z USER names another, -Z root stays root)",
             };
             format!("cannot become {name}: {error}{hint}")
         })?;
     }
-    // Root that was asked to stay root keeps what makes it root.
+    // With `-Z root`, capabilities are kept.
     if !Uid::effective().is_root() {
         drop_capabilities()?;
     }
@@ -156,8 +156,8 @@ pub(crate) fn give_up(heir: Option<&Heir>) -> Result<(), String> {
     Ok(())
 }
 
-/// Those of a program that was given them (`setcap`), of a container, or of
-/// systemd's `AmbientCapabilities`.
+/// Capabilities may come from `setcap`, a container, or systemd's
+/// `AmbientCapabilities`.
 #[cfg(target_os = "linux")]
 fn drop_capabilities() -> Result<(), String> {
     use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
@@ -175,13 +175,11 @@ fn drop_capabilities() -> Result<(), String> {
     Ok(())
 }
 
-/// How to be allowed to capture.
-pub(crate) fn how_to_be_allowed() -> String {
+/// How to get permission to capture.
+pub(crate) fn permission_hint() -> String {
     let program = std::env::current_exe().map_or_else(
         |_| "mqttdump".to_owned(),
         |program| program.display().to_string(),
     );
-    format!(
-        "run it with sudo, or allow this program for good: sudo setcap cap_net_raw=ep {program}"
-    )
+    format!("run it with sudo, or grant the capability: sudo setcap cap_net_raw=ep {program}")
 }

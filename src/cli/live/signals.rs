@@ -1,5 +1,4 @@
-//! What a running capture can be told from outside: to stop, and to say how it
-//! is getting on.
+//! Signals to a running capture: stop, and report the counts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,14 +11,14 @@ use super::super::signals;
 /// Flags that signals set.
 #[derive(Clone, Debug)]
 pub(crate) struct Signals {
-    /// Ctrl-C or SIGTERM: what was captured is still shown.
+    /// SIGINT or SIGTERM: stop reading, then finish the output.
     pub(crate) stop: Arc<AtomicBool>,
-    /// SIGUSR1: the counts are wanted, as of tcpdump.
+    /// SIGUSR1: report the counts, as tcpdump does.
     counts: Arc<AtomicBool>,
 }
 
 impl Signals {
-    /// Listens from now on. A second Ctrl-C or SIGTERM ends the program at once.
+    /// Installs the handlers. A second SIGINT or SIGTERM ends the program at once.
     pub(crate) fn listen() -> Result<Self, String> {
         let signals = Self {
             stop: signals::stop()?,
@@ -30,7 +29,7 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Whether somebody has asked for the counts since the last time.
+    /// Whether the counts were requested since the last call.
     pub(crate) fn wants_counts(&self) -> bool {
         self.counts.swap(false, Ordering::Relaxed)
     }

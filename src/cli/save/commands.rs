@@ -1,14 +1,14 @@
-//! `-z`: a program for each file that is complete.
+//! `-z`: runs a program for each completed file.
 //!
 //! ```text
-//! file complete ─→ waiting ─→ running ─→ reaped: its exit status is told if bad
-//!                     └─────→ not run: the ring came round to the file first
+//! file complete ─→ waiting ─→ running ─→ reaped; a bad exit status is reported
+//!                     └─────→ skipped, if the ring reuses the file first
 //! ```
 //!
-//! The program gets the file's name as its only argument, as in tcpdump: there
-//! is no shell. It has its own process group, so that the Ctrl-C that ends us
-//! does not end it half-way, and the lowest priority, so that it takes nothing
-//! from capturing. We wait for all of them before we end.
+//! The program gets the file's name as its only argument, as in tcpdump, without
+//! a shell. It runs in a process group of its own, so that Ctrl-C does not
+//! interrupt it, and at the lowest priority, so that it does not slow the
+//! capture. mqttdump waits for all of them before it exits.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -19,15 +19,15 @@ use mqttdump::limits::{SAVE_COMMANDS, SAVE_COMMANDS_WAITING};
 
 use super::super::console::complain;
 
-/// The programs that run, and the files that wait for theirs.
+/// Running programs, and files still waiting for theirs.
 #[derive(Debug)]
 pub(super) struct Commands {
     program: OsString,
     running: Vec<(Child, PathBuf)>,
     waiting: VecDeque<PathBuf>,
-    /// At least one did not do what it should.
+    /// At least one could not be run or exited with an error.
     failed: bool,
-    /// It was said that they are too slow.
+    /// The warning that they are too slow was printed.
     slow: bool,
 }
 
@@ -46,14 +46,14 @@ impl Commands {
         &self.program
     }
 
-    /// A file is complete.
+    /// Adds a completed file.
     pub(super) fn completed(&mut self, file: PathBuf) {
         self.waiting.push_back(file);
-        self.turn();
+        self.poll();
         if self.waiting.len() > SAVE_COMMANDS_WAITING {
             if !std::mem::replace(&mut self.slow, true) {
                 complain(&format!(
-                    "-z {}: {SAVE_COMMANDS_WAITING} files wait for it, so capturing has to wait too",
+                    "-z {}: {SAVE_COMMANDS_WAITING} files are waiting for it; capturing is paused",
                     self.program.display()
                 ));
             }
@@ -61,35 +61,35 @@ impl Commands {
         }
     }
 
-    /// A file is about to be written again.
+    /// A file is about to be overwritten.
     pub(super) fn overwriting(&mut self, file: &Path) {
-        self.turn();
+        self.poll();
         let before = self.waiting.len();
         self.waiting.retain(|waiting| waiting != file);
         let trouble = if self.waiting.len() < before {
-            "before this could be done"
+            "before the program could run"
         } else if self.running.iter().any(|(_, running)| running == file) {
-            "while this is being done"
+            "while the program is running"
         } else {
             return;
         };
         self.failed = true;
         complain(&format!(
-            "-z {} {}: the file is written again {trouble}",
+            "-z {} {}: the file is overwritten {trouble}",
             self.program.display(),
             file.display()
         ));
     }
 
-    /// Looks after those that have ended, and starts what can be started.
-    pub(super) fn turn(&mut self) {
+    /// Reaps programs that have ended, and starts waiting ones.
+    pub(super) fn poll(&mut self) {
         let mut index = 0;
         while let Some((child, _)) = self.running.get_mut(index) {
             match child.try_wait() {
                 Ok(None) => index += 1,
                 ended => {
                     let (_, file) = self.running.swap_remove(index);
-                    self.told(&file, ended.map(Option::unwrap_or_default));
+                    self.report(&file, ended.map(Option::unwrap_or_default));
                 }
             }
         }
@@ -100,9 +100,9 @@ impl Commands {
         }
     }
 
-    /// Waits for all; returns whether all did what they should.
+    /// Waits for all; returns whether all succeeded.
     pub(super) fn finish(mut self) -> bool {
-        self.turn();
+        self.poll();
         while !self.running.is_empty() {
             self.wait_for_one();
         }
@@ -134,12 +134,12 @@ impl Commands {
         if !self.running.is_empty() {
             let (mut child, file) = self.running.remove(0);
             let ended = child.wait();
-            self.told(&file, ended);
+            self.report(&file, ended);
         }
-        self.turn();
+        self.poll();
     }
 
-    fn told(&mut self, file: &Path, ended: std::io::Result<ExitStatus>) {
+    fn report(&mut self, file: &Path, ended: std::io::Result<ExitStatus>) {
         let trouble = match ended {
             Ok(status) if status.success() => return,
             Ok(status) => status.to_string(),
@@ -154,7 +154,7 @@ impl Commands {
     }
 }
 
-/// Like tcpdump: the lowest priority. Nothing is lost if that fails.
+/// As in tcpdump, the lowest priority. Failure is ignored.
 #[cfg(unix)]
 fn yield_to_others(child: &Child) {
     use rustix::process::{Pid, setpriority_process};

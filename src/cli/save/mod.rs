@@ -1,44 +1,40 @@
-//! `-w`: packets are saved as they were captured.
+//! `-w`: saves packets as they were captured.
 //!
-//! Without a selection that is simple: every packet that the BPF expression
-//! lets through is written as it is read. With one, the whole connections that
-//! have a selected frame are written, so that the file can be read again on its
-//! own. But the frame that decides comes late: after the handshake, after the
-//! CONNECT, perhaps at the end of the capture.
+//! Without a selection, every packet that matches the BPF expression is written
+//! as it is read. With one, the complete connections that have a selected frame
+//! are written, so that the file can be analysed on its own. The frame that
+//! decides may come late: after the handshake, after the CONNECT, or at the end
+//! of the capture.
 //!
 //! ```text
 //!           which connections?           their packets
 //! files     first pass                   second pass
-//! pipes     while reading                held until decided, then written;
+//! pipes     while reading                buffered until decided, then written;
 //!                                        the oldest undecided are dropped when
-//!                                        too many are held
+//!                                        the buffer is full
 //! ```
 //!
-//! From a pipe, packets that were held are written when their connection is
-//! decided: each connection is in order, but its beginning may come after later
-//! packets of others. So a reader of the file sees it grow, and little is lost
-//! when the pipe is cut.
+//! From a pipe, buffered packets are written when their connection is selected.
+//! Each connection is in order, but its first packets may be written after later
+//! packets of others. A reader of the file sees it grow, and little is lost if
+//! the pipe breaks.
 //!
-//! What is written goes into one file or into a [`Series`] of them. A packet
-//! goes into the file of the time when it is written, so when packets were
-//! held, a file may begin with some that were captured before it was begun: the
-//! opening of the connections that were decided since. Each connection is in
-//! order over all the files, and all of it is there.
+//! Packets go into one file or into a [`Series`] of files. A packet goes into the
+//! file that is current when it is written, so with buffering a file may start
+//! with packets captured earlier. Across all files each connection is complete
+//! and in order.
 //!
-//! `--save exchanges` writes less: of the connections that have a selected frame
-//! only the packets that carry selected messages and their acknowledgements
-//! ([`Exchanges`]), and the opening. It takes two passes.
-//!
-//! An IP packet that came in fragments belongs to a connection with all of
-//! them, though only the last shows it ([`Placed::fragments`]). What is not a
-//! packet (names, secrets, interfaces) is passed on as it is.
+//! All fragments of an IP packet belong to the connection that the reassembled
+//! packet belongs to ([`Placed::fragments`]). Blocks other than packets (names,
+//! secrets, interfaces) are copied.
 
+mod buffer;
 mod commands;
 mod exchanges;
 mod held;
 mod names;
+mod output_file;
 mod permission;
-mod place;
 mod plan;
 mod schedule;
 mod series;
@@ -52,35 +48,34 @@ use mqttdump::limits::{SAVE_CLOSED, SAVE_FRAGMENTS, SAVE_HELD_BYTES, SAVE_SPANS}
 use mqttdump::packet::PacketRef;
 use mqttdump::time::Timestamp;
 
-use held::Held;
+use buffer::PacketBuffer;
 use schedule::{Rotation, Schedule, Step};
 
 pub(crate) use exchanges::{Exchanges, Span};
 pub(crate) use permission::to_write as may_write;
-pub(crate) use place::{beside, is_same};
 pub(crate) use plan::Save;
 pub(crate) use schedule::now;
 pub(crate) use series::Series;
 
-/// Saves while the capture is read for the first time.
+/// Saves packets while a capture is read.
 pub(crate) enum Saver {
     /// Every packet.
     All(Box<Series>),
-    /// Nothing yet: only finds out what a second pass is to write.
-    Find(Finding),
-    /// Packets of a pipe, once their connection is wanted.
-    Hold(Box<Holding>),
-    /// The second pass: the packets of connections that the first found.
-    Again(Box<Again>),
+    /// Writes nothing: finds the connections that a second pass has to write.
+    FirstPass(FirstPass),
+    /// Packets from a pipe, buffered until their connection is selected.
+    Buffer(Box<Buffering>),
+    /// The second pass: writes the connections that the first one found.
+    SecondPass(Box<SecondPass>),
 }
 
 /// The second of two passes.
-pub(crate) struct Again {
+pub(crate) struct SecondPass {
     wanted: WantedPackets,
     series: Series,
 }
 
-/// Connections that were selected, and that closed, since a saver was told.
+/// Connections that were selected or closed since the last call.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     pub(crate) selected: Vec<u64>,
@@ -109,21 +104,21 @@ impl Connections {
     }
 }
 
-/// What saving came to.
+/// Result of saving.
 #[derive(Debug, Default)]
 pub(crate) struct Saved {
-    /// What a second pass is to write, if there has to be one.
+    /// What a second pass has to write, if one is needed.
     pub(crate) wanted: Option<Wanted>,
-    /// Packets that should have been written and could not be held.
+    /// Packets of selected connections that were dropped from the buffer.
     pub(crate) unsaved: u64,
-    /// Something went wrong, and has been said.
+    /// An error occurred and has been reported.
     pub(crate) failed: bool,
 }
 
 impl Saver {
     /// For the first of two passes.
-    pub(crate) fn find(rotation: Rotation) -> Self {
-        Self::Find(Finding {
+    pub(crate) fn first_pass(rotation: Rotation) -> Self {
+        Self::FirstPass(FirstPass {
             wanted: Wanted::default(),
             schedule: Schedule::new(rotation, None),
             over: false,
@@ -131,25 +126,25 @@ impl Saver {
     }
 
     /// For the second pass, which writes what the first found.
-    pub(crate) fn again(wanted: Wanted, series: Series) -> Self {
-        Self::Again(Box::new(Again {
+    pub(crate) fn second_pass(wanted: Wanted, series: Series) -> Self {
+        Self::SecondPass(Box::new(SecondPass {
             wanted: wanted.into_packets(),
             series,
         }))
     }
 
     /// For a pipe.
-    pub(crate) fn hold(series: Series) -> Self {
-        Self::Hold(Box::new(Holding {
+    pub(crate) fn buffering(series: Series) -> Self {
+        Self::Buffer(Box::new(Buffering {
             series,
-            held: Held::new(SAVE_HELD_BYTES),
+            buffer: PacketBuffer::new(SAVE_HELD_BYTES),
             wanted: HashSet::new(),
             closed: VecDeque::new(),
             unsaved: 0,
         }))
     }
 
-    /// Whether it wants to hear which connections are selected and closed.
+    /// Whether it needs to know which connections are selected and closed.
     pub(crate) fn selects(&self) -> bool {
         !matches!(self, Self::All(_))
     }
@@ -157,106 +152,109 @@ impl Saver {
     fn files(&self) -> Option<&Series> {
         match self {
             Self::All(series) => Some(series),
-            Self::Find(_) => None,
-            Self::Hold(holding) => Some(&holding.series),
-            Self::Again(again) => Some(&again.series),
+            Self::FirstPass(_) => None,
+            Self::Buffer(buffering) => Some(&buffering.series),
+            Self::SecondPass(second_pass) => Some(&second_pass.series),
         }
     }
 
     fn series(&mut self) -> Option<&mut Series> {
         match self {
             Self::All(series) => Some(series),
-            Self::Find(_) => None,
-            Self::Hold(holding) => Some(&mut holding.series),
-            Self::Again(again) => Some(&mut again.series),
+            Self::FirstPass(_) => None,
+            Self::Buffer(buffering) => Some(&mut buffering.series),
+            Self::SecondPass(second_pass) => Some(&mut second_pass.series),
         }
     }
 
-    /// The files, if they have been begun.
+    /// The files, if one was created.
     pub(crate) fn into_series(self) -> Option<Series> {
         match self {
             Self::All(series) => Some(*series),
-            Self::Find(_) => None,
-            Self::Hold(holding) => Some(holding.series),
-            Self::Again(again) => Some(again.series),
+            Self::FirstPass(_) => None,
+            Self::Buffer(buffering) => Some(buffering.series),
+            Self::SecondPass(second_pass) => Some(second_pass.series),
         }
     }
 
-    /// The file that is being written, if there is one.
+    /// The file currently being written, if any.
     #[cfg(feature = "live")]
     pub(crate) fn path(&self) -> Option<&std::path::Path> {
         self.files().and_then(Series::path)
     }
 
-    /// Whether saving can go on as whoever we have become.
-    pub(crate) fn may_go_on(&self) -> Result<(), String> {
-        self.files().map_or(Ok(()), Series::may_go_on)
+    /// Whether saving can continue as the current user.
+    pub(crate) fn may_continue(&self) -> Result<(), String> {
+        self.files().map_or(Ok(()), Series::may_continue)
     }
 
-    /// A packet of this time is about to be read. It may be one too many: see
-    /// [`Saver::is_over`].
+    /// A packet of this time is about to be read. It may be past the last file:
+    /// see [`Saver::is_over`].
     #[inline]
     pub(crate) fn at(&mut self, time: Timestamp) -> Result<(), Error> {
-        if let Self::Find(finding) = self {
-            finding.over |= finding.schedule.at(time) == Step::Over;
+        if let Self::FirstPass(pass) = self {
+            pass.over |= pass.schedule.at(time) == Step::Over;
         }
         self.series().map_or(Ok(()), |series| series.at(time))
     }
 
-    /// Time has come to this point without packets.
+    /// Time has reached `now` without packets.
     pub(crate) fn tick(&mut self, now: Timestamp) -> Result<(), Error> {
         self.series().map_or(Ok(()), |series| series.tick(now))
     }
 
-    /// Whether as many files as were asked for are full (`-W` with `-G`).
+    /// Whether the number of files given with `-W` (with `-G`) are complete.
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
         match self {
-            Self::Find(finding) => finding.over,
+            Self::FirstPass(pass) => pass.over,
             _ => self.files().is_some_and(Series::is_over),
         }
     }
 
-    /// Whether nothing can be saved any more, now or later.
+    /// Whether nothing more can be saved.
     pub(crate) fn is_hopeless(&self) -> bool {
         self.files().is_some_and(Series::is_hopeless)
     }
 
-    /// Something that is not a packet.
+    /// Copies a block that is not a packet.
     pub(crate) fn block(&mut self, block: &Block<'_>) -> Result<(), Error> {
         self.series().map_or(Ok(()), |series| series.block(block))
     }
 
-    /// A packet that was read, and where it belongs.
+    /// Saves a packet, or buffers it, by its connection.
     #[inline]
     pub(crate) fn packet(&mut self, packet: &Packet<'_>, placed: Placed<'_>) -> Result<(), Error> {
         match self {
             Self::All(series) => series.packet(packet),
-            Self::Find(Finding { wanted, .. }) => {
+            Self::FirstPass(FirstPass { wanted, .. }) => {
                 if let Some(connection) = placed.connection {
                     wanted.note_fragments(connection, placed.fragments);
                 }
                 Ok(())
             }
-            Self::Hold(holding) => holding.packet(packet, placed),
-            Self::Again(again) => {
-                match again.wanted.contains(packet.packet.id, placed.connection) {
-                    true => again.series.packet(packet),
+            Self::Buffer(buffering) => buffering.packet(packet, placed),
+            Self::SecondPass(second_pass) => {
+                match second_pass
+                    .wanted
+                    .contains(packet.packet.id, placed.connection)
+                {
+                    true => second_pass.series.packet(packet),
                     false => Ok(()),
                 }
             }
         }
     }
 
-    /// A connection has a selected frame.
+    /// A frame of this connection was selected.
     pub(crate) fn select(&mut self, connection: u64) -> Result<(), Error> {
         match self {
-            Self::All(_) | Self::Again(_) => Ok(()),
-            Self::Find(Finding { wanted, .. }) => {
+            Self::All(_) | Self::SecondPass(_) => Ok(()),
+            Self::FirstPass(FirstPass { wanted, .. }) => {
                 wanted.connections.insert(connection);
                 Ok(())
             }
-            Self::Hold(holding) => holding.select(connection),
+            Self::Buffer(buffering) => buffering.select(connection),
         }
     }
 
@@ -270,13 +268,13 @@ impl Saver {
     /// A connection has ended.
     pub(crate) fn closed(&mut self, connection: u64) {
         match self {
-            Self::All(_) | Self::Again(_) => {}
-            Self::Find(Finding { wanted, .. }) => wanted.forget_unless_wanted(connection),
-            Self::Hold(holding) => holding.closed(connection),
+            Self::All(_) | Self::SecondPass(_) => {}
+            Self::FirstPass(FirstPass { wanted, .. }) => wanted.drop_unless_wanted(connection),
+            Self::Buffer(buffering) => buffering.closed(connection),
         }
     }
 
-    /// Hands everything written so far to the system.
+    /// Flushes everything written so far.
     pub(crate) fn flush(&mut self) -> Result<(), Error> {
         self.series().map_or(Ok(()), Series::flush)
     }
@@ -285,9 +283,9 @@ impl Saver {
     pub(crate) fn finish(self) -> Result<Saved, Error> {
         let (series, unsaved) = match self {
             Self::All(series) => (*series, 0),
-            Self::Hold(holding) => (holding.series, holding.unsaved),
-            Self::Again(again) => (again.series, 0),
-            Self::Find(Finding { wanted, .. }) => {
+            Self::Buffer(buffering) => (buffering.series, buffering.unsaved),
+            Self::SecondPass(second_pass) => (second_pass.series, 0),
+            Self::FirstPass(FirstPass { wanted, .. }) => {
                 return Ok(Saved {
                     unsaved: wanted.unsaved,
                     wanted: Some(wanted),
@@ -304,15 +302,14 @@ impl Saver {
 }
 
 /// The first of two passes.
-pub(crate) struct Finding {
+pub(crate) struct FirstPass {
     wanted: Wanted,
-    /// That of the files of the second pass, so that both end at the same
-    /// packet.
+    /// The same as in the second pass, so that both end at the same packet.
     schedule: Schedule,
     over: bool,
 }
 
-/// What a second pass is to write.
+/// What a second pass has to write.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
     connections: HashSet<u64>,
@@ -323,9 +320,9 @@ pub(crate) struct Wanted {
     /// Packets whose IP fragments were completed by a later packet, by
     /// connection.
     fragments: HashMap<u64, Vec<PacketRef>>,
-    /// How many there are in `fragments`.
+    /// Number of packets in `fragments`.
     noted: usize,
-    /// Fragments for which there was no room.
+    /// Fragments not noted because the limit was reached.
     unsaved: u64,
 }
 
@@ -413,7 +410,7 @@ impl Wanted {
         self.unsaved += rest.len() as u64;
     }
 
-    fn forget_unless_wanted(&mut self, connection: u64) {
+    fn drop_unless_wanted(&mut self, connection: u64) {
         if !self.connections.contains(&connection)
             && !self.spans.contains_key(&connection)
             && let Some(packets) = self.fragments.remove(&connection)
@@ -424,27 +421,27 @@ impl Wanted {
 }
 
 /// Saves from a pipe.
-pub(crate) struct Holding {
+pub(crate) struct Buffering {
     series: Series,
-    held: Held<OwnedPacket>,
+    buffer: PacketBuffer<OwnedPacket>,
     wanted: HashSet<u64>,
-    /// Wanted connections that have closed. The last ones stay wanted, for the
-    /// acknowledgements that come after the end.
+    /// Selected connections that have closed. The most recent ones stay selected,
+    /// for acknowledgements after the close.
     closed: VecDeque<u64>,
     unsaved: u64,
 }
 
-impl Holding {
+impl Buffering {
     fn packet(&mut self, packet: &Packet<'_>, placed: Placed<'_>) -> Result<(), Error> {
         let Some(connection) = placed.connection else {
-            self.hold(packet, None);
+            self.push(packet, None);
             return Ok(());
         };
         if !placed.fragments.is_empty() {
-            self.held.assign(placed.fragments, connection);
+            self.buffer.assign(placed.fragments, connection);
         }
         if !self.wanted.contains(&connection) {
-            self.hold(packet, Some(connection));
+            self.push(packet, Some(connection));
             return Ok(());
         }
         if !placed.fragments.is_empty() {
@@ -453,10 +450,10 @@ impl Holding {
         self.series.packet(packet)
     }
 
-    fn hold(&mut self, packet: &Packet<'_>, connection: Option<u64>) {
+    fn push(&mut self, packet: &Packet<'_>, connection: Option<u64>) {
         let id = packet.packet.id;
         let packet = OwnedPacket::from(packet);
-        self.held.hold(id, connection, packet.size(), packet);
+        self.buffer.push(id, connection, packet.size(), packet);
     }
 
     fn select(&mut self, connection: u64) -> Result<(), Error> {
@@ -467,7 +464,7 @@ impl Holding {
     }
 
     fn release(&mut self, connection: u64) -> Result<(), Error> {
-        let (packets, dropped) = self.held.release(connection);
+        let (packets, dropped) = self.buffer.release(connection);
         self.unsaved += dropped;
         packets
             .iter()
@@ -476,7 +473,7 @@ impl Holding {
 
     fn closed(&mut self, connection: u64) {
         if !self.wanted.contains(&connection) {
-            self.held.forget(connection);
+            self.buffer.drop_connection(connection);
             return;
         }
         self.closed.push_back(connection);
@@ -527,20 +524,20 @@ mod tests {
     /// packets whose fragments it completes, the connections selected by it.
     type Step<'a> = (u64, &'a [u64], &'a [u64]);
 
-    /// Every way of saving has to come to the same.
+    /// All ways of saving must give the same result.
     fn saved(steps: &[Step<'_>]) -> Vec<u8> {
-        let (held, two_passes) = (from_pipe(steps), from_file(steps));
-        let mut sorted = held.clone();
+        let (buffer, two_passes) = (from_pipe(steps), from_file(steps));
+        let mut sorted = buffer.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, two_passes);
-        held
+        buffer
     }
 
     fn from_pipe(steps: &[Step<'_>]) -> Vec<u8> {
         let buffer = Buffer::default();
         let plan = Plan::new(Path::new("x.pcap"), &[]);
         let writer = Writer::to_write(Box::new(buffer.clone()), "test", plan);
-        let mut saver = Saver::hold(Series::to_writer(writer));
+        let mut saver = Saver::buffering(Series::to_writer(writer));
         push(&mut saver, steps);
         let saved = saver.finish().unwrap();
         assert_eq!((saved.unsaved, saved.failed), (0, false));
@@ -549,7 +546,7 @@ mod tests {
     }
 
     fn from_file(steps: &[Step<'_>]) -> Vec<u8> {
-        let mut saver = Saver::find(Rotation::default());
+        let mut saver = Saver::first_pass(Rotation::default());
         push(&mut saver, steps);
         let wanted = saver.finish().unwrap().wanted.unwrap().into_packets();
         (1..)
@@ -596,7 +593,7 @@ mod tests {
 
     #[test]
     fn whole_connections_are_saved() {
-        // The third packet of connection 1 decides; connection 2 never does.
+        // The third packet selects connection 1; connection 2 is never selected.
         let steps: &[Step<'_>] = &[
             (1, &[], &[]),
             (2, &[], &[]),
@@ -626,10 +623,10 @@ mod tests {
 
     #[test]
     fn a_connection_that_closed_unselected_is_given_up() {
-        let mut saver = Saver::find(Rotation::default());
+        let mut saver = Saver::first_pass(Rotation::default());
         push(&mut saver, &[(0, &[], &[]), (1, &[1], &[])]);
         saver.closed(1);
-        let Saver::Find(Finding { wanted, .. }) = saver else {
+        let Saver::FirstPass(FirstPass { wanted, .. }) = saver else {
             panic!()
         };
         assert_eq!((wanted.noted, wanted.fragments.len()), (0, 0));

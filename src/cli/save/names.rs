@@ -1,4 +1,4 @@
-//! What the files of `-w` are called, letter for letter as by tcpdump.
+//! File names of `-w`, the same as tcpdump's.
 //!
 //! ```text
 //! -w f               f
@@ -17,18 +17,18 @@ use jiff::tz::TimeZone;
 
 use super::schedule::Rotation;
 
-/// How to call each file.
+/// How files are named.
 #[derive(Debug)]
 pub(super) struct Names {
     path: PathBuf,
-    /// The path holds a time, in this zone.
+    /// The time zone, if the name contains a time.
     zone: Option<TimeZone>,
-    /// Digits of the number; 0 when it has as many as it needs.
+    /// Digits of the number; 0 for as many as needed.
     digits: usize,
 }
 
 impl Names {
-    /// Fails when the path holds something that is no time.
+    /// Fails if the path is not a valid time format.
     pub(super) fn new(path: &Path, rotation: &Rotation, zone: TimeZone) -> Result<Self, String> {
         let names = Self {
             path: path.to_owned(),
@@ -41,16 +41,16 @@ impl Names {
         match names.with_time(0) {
             Ok(_) => Ok(names),
             Err(why) => Err(format!(
-                "-w {}: with -G the name holds a time, as in strftime(3): {why}",
+                "-w {}: with -G the name is a time format, as in strftime(3): {why}",
                 path.display()
             )),
         }
     }
 
-    /// The file that begins at this time (in seconds since 1970), with this
+    /// Name of the file that starts at this time (seconds since 1970), with this
     /// number.
     pub(super) fn name(&self, start: i64, number: u32) -> PathBuf {
-        // It could be told once, so it can be told again.
+        // `new` checked the format.
         let path = self.with_time(start).unwrap_or_else(|_| self.path.clone());
         if number == 0 && self.digits == 0 {
             return path;
@@ -66,7 +66,7 @@ impl Names {
         };
         let text = self.path.to_str();
         let text = text.ok_or_else(|| "expected a name in UTF-8".to_owned())?;
-        // A capture can have any time; what no calendar has becomes 1970.
+        // A capture can have any time; those outside the calendar become 1970.
         let start = Timestamp::from_second(start).unwrap_or_default();
         strtime::format(text, &start.to_zoned(zone.clone()))
             .map(PathBuf::from)
@@ -74,7 +74,7 @@ impl Names {
     }
 }
 
-/// As tcpdump counts them: none for 0.
+/// Number of digits as in tcpdump: none for 0.
 fn digits(mut number: u32) -> usize {
     let mut digits = 0;
     while number > 0 {
@@ -121,7 +121,7 @@ mod tests {
             let ring = names("f", true, false, Some(count));
             assert_eq!(called(&ring, &[0, count - 1]), [first, last]);
         }
-        // Without -C, -W only counts.
+        // Without -C, -W only limits the number of files.
         assert_eq!(called(&names("f", false, true, Some(5)), &[0]), ["f"]);
     }
 
@@ -134,7 +134,7 @@ mod tests {
         );
         let both = names("f%M", true, true, Some(20));
         assert_eq!(called(&both, &[0, 7]), ["f1500", "f1507"]);
-        // Without -G a percent sign is one.
+        // Without -G, a percent sign is literal.
         assert_eq!(called(&names("f%Y%", true, false, None), &[0]), ["f%Y%"]);
     }
 

@@ -1,15 +1,15 @@
-//! Whether saving can go on as whoever we are by now.
+//! Checks that saving can continue after root privileges are dropped.
 //!
-//! The first file is created by root, then root is given up (`-Z`), and an hour
-//! later the second file cannot be created. So it is tried before the first
-//! packet is read: may we write to the next file or its folder, can we run the
-//! program of `-z`? Asked of the system, which knows of access control lists and
-//! read-only file systems, without leaving a file behind.
+//! The first file is created as root, then root is dropped (`-Z`). Without this
+//! check, creating the second file an hour later would fail. So before the first
+//! packet is read, the system is asked whether the next file or its folder is
+//! writable and whether the program of `-z` is executable. access(2) respects
+//! access control lists and read-only file systems, and creates no file.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// Whether a file can be written, created or not.
+/// Whether a file can be written, or created if it does not exist.
 #[cfg(unix)]
 pub(crate) fn to_write(file: &Path) -> Result<(), String> {
     use rustix::fs::Access;
@@ -18,13 +18,13 @@ pub(crate) fn to_write(file: &Path) -> Result<(), String> {
         false => allows(folder(file), Access::WRITE_OK | Access::EXEC_OK),
     };
     match allowed {
-        // Nobody can tell: with -G it may be tomorrow's folder.
+        // Cannot be checked now: with -G it may be tomorrow's folder.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         allowed => allowed.map_err(|error| format!("cannot write {}: {error}", file.display())),
     }
 }
 
-/// Whether a program can be run, found as `execvp` finds it.
+/// Whether a program can be run; searched for as `execvp` does.
 #[cfg(unix)]
 pub(super) fn to_run(program: &OsStr) -> Result<(), String> {
     use rustix::fs::Access;
@@ -35,15 +35,15 @@ pub(super) fn to_run(program: &OsStr) -> Result<(), String> {
     }
     let why = match found.iter().any(|path| path.is_file()) {
         true => "no permission",
-        false => "there is no such program",
+        false => "no such program",
     };
     Err(format!("cannot be run: {why}"))
 }
 
 #[cfg(unix)]
 fn allows(path: &Path, access: rustix::fs::Access) -> std::io::Result<()> {
-    // The effective user: `setcap` changes rights, `sudo` may change only one
-    // of the two.
+    // The effective user id: `setcap` and `sudo` may change only one of real
+    // and effective.
     let flags = rustix::fs::AtFlags::EACCESS;
     Ok(rustix::fs::accessat(rustix::fs::CWD, path, access, flags)?)
 }
@@ -56,7 +56,7 @@ fn folder(file: &Path) -> &Path {
     }
 }
 
-/// Where a program may be.
+/// Paths at which a program may be.
 #[cfg(unix)]
 fn candidates(program: &OsStr) -> Vec<PathBuf> {
     const USUAL: &str = "/bin:/usr/bin";
@@ -88,8 +88,8 @@ mod tests {
         assert_eq!(to_run(OsStr::new("sh")), Ok(()));
         assert_eq!(to_run(OsStr::new("/bin/sh")), Ok(()));
         let missing = to_run(OsStr::new("no-such-program")).unwrap_err();
-        assert!(missing.ends_with("there is no such program"), "{missing}");
-        // A file here is none of the PATH, and this one cannot be run anyway.
+        assert!(missing.ends_with("no such program"), "{missing}");
+        // The current folder is not in PATH, and this file is not executable.
         assert!(to_run(OsStr::new("Cargo.toml")).is_err());
         let refused = to_run(OsStr::new("./Cargo.toml")).unwrap_err();
         assert!(refused.ends_with("no permission"), "{refused}");

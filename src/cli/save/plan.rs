@@ -1,4 +1,4 @@
-//! What was asked for with `-w` and its options.
+//! `-w` and its options, validated.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,11 +13,11 @@ use super::schedule::Rotation;
 pub(crate) struct Save {
     /// The file; `-` is standard output.
     pub(crate) path: PathBuf,
-    /// Write each packet at once.
+    /// Flush after each packet.
     pub(crate) packet_buffered: bool,
-    /// When the next file begins.
+    /// When the next file starts.
     pub(crate) rotation: Rotation,
-    /// What to run for each complete file.
+    /// Program to run for each complete file.
     pub(crate) command: Option<OsString>,
     /// Only the packets of selected exchanges.
     pub(crate) exchanges: bool,
@@ -56,7 +56,7 @@ impl Save {
         Ok(Some(save))
     }
 
-    /// Packets go to standard output.
+    /// Whether packets go to standard output.
     pub(crate) fn is_stdout(&self) -> bool {
         self.path.as_os_str() == "-"
     }

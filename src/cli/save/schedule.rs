@@ -1,4 +1,4 @@
-//! When a file ends and the next begins: `-C`, `-G` and `-W`, as in tcpdump.
+//! When a file ends and the next starts: `-C`, `-G` and `-W`, as in tcpdump.
 //!
 //! ```text
 //! -G 60      │ 10:15:00      │ 10:16:00      │           │ 10:19:00
@@ -6,64 +6,64 @@
 //!              (10:15:00.7)    10:16:00.1 …    from here
 //! ```
 //!
-//! Time is that of the capture: of its packets, and of the clock when it is
-//! live. Periods follow each other without drift from the second of the first
-//! packet (when live, of the start). Those in which nobody looked have no file.
-//! Time that goes backwards (merged captures, a clock that was set) begins
-//! nothing: a file for each packet would be worse than one that is late.
+//! Times are capture times: packet timestamps, and the clock in live capture.
+//! Periods follow each other without drift, starting at the second of the first
+//! packet (live: of the start). Periods without packets have no file. Time that
+//! goes backwards (merged captures, a clock that was set) never starts a file,
+//! which could otherwise happen at each packet.
 
 use mqttdump::time::Timestamp;
 
-/// The time by the clock, in whole seconds.
+/// The current time, in whole seconds.
 pub(crate) fn now() -> Timestamp {
     let now = jiff::Timestamp::now();
     Timestamp::from_parts(now.as_second(), 0)
 }
 
-/// What was asked for.
+/// The options of rotation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Rotation {
-    /// `-C`: a packet after that many bytes belongs to the next file.
+    /// `-C`: a packet after this many bytes goes into the next file.
     pub(crate) bytes: Option<u64>,
-    /// `-G`: so long is a file.
+    /// `-G`: duration of a file in seconds.
     pub(crate) seconds: Option<u32>,
-    /// `-W`: with `-C` so many names, which are used again and again; with
-    /// `-G` alone so many files, and that is all.
+    /// `-W`: with `-C`, the number of names in the ring; with `-G` alone, the
+    /// number of files after which saving ends.
     pub(crate) count: Option<u32>,
 }
 
 impl Rotation {
-    /// Whether there is more than one file.
+    /// Whether there may be more than one file.
     pub(crate) fn is_any(&self) -> bool {
         self.bytes.is_some() || self.seconds.is_some()
     }
 }
 
-/// What time or size bring.
+/// What to do at a time or size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Step {
-    /// Nothing: the file goes on.
+    /// The current file continues.
     Stay,
-    /// The next file begins.
+    /// The next file starts.
     Next,
-    /// The file was the last one.
+    /// The current file was the last one.
     Over,
 }
 
-/// Where in the order of files we are.
+/// State of the rotation.
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
     rotation: Rotation,
-    /// The second in which the current period began, once that is known.
+    /// The second in which the current period started, once known.
     start: Option<i64>,
     /// Periods that have ended.
     periods: u32,
-    /// Number of the file within its period.
+    /// Number of the file within the period.
     number: u32,
 }
 
 impl Schedule {
-    /// `start` is the time of the first file, if that is known already.
+    /// `start`: time of the first file, if already known.
     pub(super) fn new(rotation: Rotation, start: Option<Timestamp>) -> Self {
         Self {
             rotation,
@@ -73,7 +73,7 @@ impl Schedule {
         }
     }
 
-    /// Time has come to this point.
+    /// Time has reached `now`.
     #[inline]
     pub(super) fn at(&mut self, now: Timestamp) -> Step {
         let Some(seconds) = self.rotation.seconds else {
@@ -98,7 +98,7 @@ impl Schedule {
         }
     }
 
-    /// A packet comes, and the file has so many bytes.
+    /// A packet is about to be written to a file of `size` bytes.
     #[inline]
     pub(super) fn before_packet(&mut self, size: u64) -> Step {
         match self.rotation.bytes {
@@ -113,18 +113,18 @@ impl Schedule {
         }
     }
 
-    /// Whether the first period has begun; without periods, it always has.
+    /// Whether the first period has started; always true without periods.
     pub(super) fn has_begun(&self) -> bool {
         self.rotation.seconds.is_none() || self.start.is_some()
     }
 
-    /// Time and number of the current file.
+    /// Start time and number of the current file.
     pub(super) fn file(&self) -> (i64, u32) {
         (self.start.unwrap_or(0), self.number)
     }
 
-    /// Those of the file after it, as far as they can be told: by size, when
-    /// there is one, for it may come sooner.
+    /// Start time and number of the next file as far as known: the next by size if
+    /// there is one, because it may come sooner.
     pub(super) fn next_file(&self) -> Option<(i64, u32)> {
         let mut next = self.clone();
         match next.before_packet(u64::MAX) {
@@ -133,7 +133,7 @@ impl Schedule {
         }
     }
 
-    /// Those of the first file of the next period.
+    /// Start time and number of the first file of the next period.
     pub(super) fn next_period(&self) -> Option<(i64, u32)> {
         let seconds = self.rotation.seconds?;
         let mut next = self.clone();
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(at(&mut two, 1_000).0, Step::Next);
         assert_eq!(at(&mut two, 1_999).0, Step::Stay);
         assert_eq!(at(&mut two, 2_000).0, Step::Over);
-        // With -C it counts names, not periods.
+        // With -C it limits names, not periods.
         let mut ring = schedule(Some(1), Some(1), Some(2));
         for second in 0..5 {
             assert_ne!(at(&mut ring, second * 1000).0, Step::Over);

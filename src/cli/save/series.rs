@@ -1,13 +1,13 @@
-//! One file after another.
+//! A series of files, written one after another.
 //!
 //! ```text
 //! packet, time ─→ Schedule ─next─→ Names ─→ create ─→ Writer
 //!                                              └ the file before: complete ─→ Commands
 //! ```
 //!
-//! Trouble with a file (a full disk, a folder that is gone) ends neither
-//! reading nor printing. It is said at once, the packets that no file has are
-//! counted, and when the next file would begin, saving is tried again.
+//! An error on a file (a full disk, a deleted folder) ends neither reading nor
+//! printing. It is reported at once, unsaved packets are counted, and saving is
+//! tried again when the next file starts.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ use mqttdump::time::Timestamp;
 use super::super::console::{complain, were};
 use super::commands::Commands;
 use super::names::Names;
+use super::output_file::{OutputFile, is_same};
 use super::permission;
-use super::place::{Place, is_same};
 use super::plan::Save;
 use super::schedule::{Schedule, Step};
 
@@ -30,26 +30,26 @@ pub(crate) struct Series {
     writer: Writer,
     schedule: Schedule,
     names: Names,
-    /// The file that is being written.
+    /// The file being written.
     path: PathBuf,
     commands: Option<Commands>,
-    /// What is being read, and not to be overwritten.
+    /// The input files, which must not be overwritten.
     sources: Vec<PathBuf>,
-    /// The file could be created.
+    /// The current file was created.
     created: bool,
-    /// Where the file is, until it is complete.
-    place: Place,
+    /// The current file on disk.
+    output: OutputFile,
     /// Files get their names when they are complete.
     whole: bool,
     over: bool,
-    /// Saving has gone wrong, now or earlier.
+    /// Saving has failed, now or earlier.
     failed: bool,
-    /// It was said that one file takes the place of the other.
-    said_overwriting: bool,
+    /// The warning that one file replaces another was printed.
+    warned_overwriting: bool,
 }
 
 impl Series {
-    /// Creates the first file; with `-G`, only if its time is known already.
+    /// Creates the first file; with `-G`, only if its start time is already known.
     pub(crate) fn open(
         save: &Save,
         mut plan: Plan,
@@ -67,11 +67,11 @@ impl Series {
             commands: save.command.clone().map(Commands::new),
             sources: sources.to_vec(),
             created: false,
-            place: Place::default(),
+            output: OutputFile::default(),
             whole: false,
             over: false,
             failed: false,
-            said_overwriting: false,
+            warned_overwriting: false,
         };
         series.whole = whole;
         series.may_run()?;
@@ -83,7 +83,7 @@ impl Series {
         Ok(series)
     }
 
-    /// For tests: a single file that is no file.
+    /// For tests: writes to memory.
     #[cfg(test)]
     pub(super) fn to_writer(writer: Writer) -> Self {
         let rotation = super::schedule::Rotation::default();
@@ -96,23 +96,23 @@ impl Series {
             commands: None,
             sources: Vec::new(),
             created: false,
-            place: Place::default(),
+            output: OutputFile::default(),
             whole: false,
             over: false,
             failed: false,
-            said_overwriting: false,
+            warned_overwriting: false,
         }
     }
 
-    /// The file that is being written, if there is one.
+    /// The file being written, if any.
     #[cfg(feature = "live")]
     pub(crate) fn path(&self) -> Option<&Path> {
         self.created.then_some(&self.path)
     }
 
-    /// Whether we may, as whoever we are now, write the next file and run the
-    /// program of `-z`. To be asked when root was given up.
-    pub(crate) fn may_go_on(&self) -> Result<(), String> {
+    /// Whether the current user may write the next file and run the program of
+    /// `-z`. Call it after root was dropped.
+    pub(crate) fn may_continue(&self) -> Result<(), String> {
         self.may_run()?;
         match self.schedule.next_file() {
             Some((start, number)) => permission::to_write(&self.names.name(start, number)),
@@ -134,14 +134,14 @@ impl Series {
         match self.schedule.at(time) {
             Step::Stay if self.writer.is_waiting() => self.begin(),
             Step::Stay => Ok(()),
-            step => self.turn(step),
+            step => self.advance(step),
         }
     }
 
-    /// The time of the capture has come to this point, without packets.
+    /// Capture time has reached `now` without packets.
     pub(crate) fn tick(&mut self, now: Timestamp) -> Result<(), Error> {
         if let Some(commands) = &mut self.commands {
-            commands.turn();
+            commands.poll();
         }
         match self.writer.is_waiting() {
             true => Ok(()),
@@ -149,49 +149,49 @@ impl Series {
         }
     }
 
-    /// Whether all files that were asked for are written.
+    /// Whether all requested files are written.
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
         self.over
     }
 
-    /// Whether there is nothing left that could be saved.
+    /// Whether nothing more can be saved.
     pub(crate) fn is_hopeless(&self) -> bool {
         !self.writer.is_open() && self.schedule.next_file().is_none()
     }
 
-    /// Something that is not a packet.
+    /// Copies a block that is not a packet.
     pub(crate) fn block(&mut self, block: &Block<'_>) -> Result<(), Error> {
         let done = self.writer.block(block);
-        // Nobody waits for a first packet for ever.
+        // Do not buffer without limit while there is no first packet.
         if self.writer.is_waiting() && self.writer.size() > SAVE_CARRIED_BYTES as u64 {
             self.begin_now()?;
         }
-        self.told(done)
+        self.report(done)
     }
 
-    /// A packet to be saved.
+    /// Saves a packet.
     #[inline]
     pub(crate) fn packet(&mut self, packet: &Packet<'_>) -> Result<(), Error> {
         match self.schedule.before_packet(self.writer.size()) {
             Step::Stay => {}
-            step => self.turn(step)?,
+            step => self.advance(step)?,
         }
         let done = self.writer.packet(packet);
-        self.told(done)
+        self.report(done)
     }
 
-    /// Hands everything written so far to the system.
+    /// Flushes everything written so far.
     pub(crate) fn flush(&mut self) -> Result<(), Error> {
         if let Some(commands) = &mut self.commands {
-            commands.turn();
+            commands.poll();
         }
         let done = self.writer.flush();
-        self.told(done)
+        self.report(done)
     }
 
-    /// There is no more to save. Returns whether everything is saved; what is
-    /// not has been said.
+    /// Completes the last file. Returns whether everything was saved; errors have
+    /// been reported.
     pub(crate) fn finish(mut self) -> Result<bool, Error> {
         if self.writer.is_waiting() {
             self.begin_now()?;
@@ -201,7 +201,7 @@ impl Series {
         }
         if let Some(lost) = self.writer.lost() {
             complain(&format!(
-                "{} not saved, beginning with {}",
+                "{} not saved, starting with {}",
                 were(lost.packets, "packet"),
                 self.which(lost.first)
             ));
@@ -209,8 +209,8 @@ impl Series {
         let left_behind = self.writer.left_behind();
         if left_behind > 0 {
             complain(&format!(
-                "{left_behind} blocks of names or secrets are not in the later files: \
-                 there is room for {SAVE_CARRIED_BYTES} bytes of them"
+                "{left_behind} blocks of names or secrets are missing from the later files: \
+                 limit of {SAVE_CARRIED_BYTES} bytes reached"
             ));
         }
         if let Some(commands) = self.commands.take() {
@@ -219,18 +219,17 @@ impl Series {
         Ok(!self.failed)
     }
 
-    /// Nothing was read: a file that has nothing in it, and was not there before,
-    /// would only look like a capture. Nothing is lost if it stays, where we may
-    /// not remove it any more.
+    /// Nothing was read: removes the file unless it existed before. Errors are
+    /// ignored.
     pub(crate) fn take_back(self) {
         if self.created {
-            self.place.take_back(&self.path);
+            self.output.take_back(&self.path);
         }
     }
 
-    /// From this file to the next.
+    /// Moves on to the next file.
     #[cold]
-    fn turn(&mut self, step: Step) -> Result<(), Error> {
+    fn advance(&mut self, step: Step) -> Result<(), Error> {
         if self.over || self.writer.is_waiting() {
             return Ok(());
         }
@@ -242,17 +241,17 @@ impl Series {
         }
         self.begin()?;
         if !was_open && self.writer.is_open() {
-            complain(&format!("{}: saving goes on", self.path.display()));
+            complain(&format!("{}: saving resumed", self.path.display()));
         }
         Ok(())
     }
 
-    /// Nothing more will come for the file.
+    /// Completes the current file.
     fn complete(&mut self) -> Result<(), Error> {
         let done = self.writer.finish();
-        self.told(done)?;
+        self.report(done)?;
         if self.created
-            && let Err(error) = self.place.complete(self.failed)
+            && let Err(error) = self.output.complete(self.failed)
         {
             self.failed = true;
             complain(&format!("{}: {error}", self.path.display()));
@@ -263,28 +262,28 @@ impl Series {
         Ok(())
     }
 
-    /// Creates the file whose turn it is.
+    /// Creates the next file.
     fn begin(&mut self) -> Result<(), Error> {
         let begun = self.create();
-        self.told(begun)
+        self.report(begun)
     }
 
     fn create(&mut self) -> Result<(), Error> {
         let (start, number) = self.schedule.file();
         let path = self.names.name(start, number);
-        self.say_if_overwriting(&path);
+        self.warn_if_overwriting(&path);
         if let Some(commands) = &mut self.commands {
             commands.overwriting(&path);
         }
         let created = match self.sources.iter().find(|source| is_same(source, &path)) {
             Some(source) => Err(io::Error::other(format!(
-                "-r {} reads this file",
+                "this file is being read (-r {})",
                 source.display()
             ))),
-            None => Place::create(&path, self.whole),
+            None => OutputFile::create(&path, self.whole),
         };
-        let created = created.map(|(place, file)| {
-            self.place = place;
+        let created = created.map(|(output, file)| {
+            self.output = output;
             file
         });
         self.created = created.is_ok();
@@ -292,53 +291,50 @@ impl Series {
         self.writer.next_file(&self.path, created)
     }
 
-    /// The first file of a capture that has told no time.
+    /// Starts the first file of a capture that has no packets.
     fn begin_now(&mut self) -> Result<(), Error> {
         self.schedule.at(super::schedule::now());
         self.begin()
     }
 
-    /// With `-G` and a name that says too little, each file replaces the one
-    /// before. As in tcpdump, but not without a word.
-    fn say_if_overwriting(&mut self, path: &Path) {
+    /// Warns if with `-G` the name does not change, so that each file replaces the
+    /// one before, as in tcpdump.
+    fn warn_if_overwriting(&mut self, path: &Path) {
         let next = self.schedule.next_period();
         let next = next.map(|(start, number)| self.names.name(start, number));
         if next.is_some_and(|next| next == path)
-            && !std::mem::replace(&mut self.said_overwriting, true)
+            && !std::mem::replace(&mut self.warned_overwriting, true)
         {
             complain(&format!(
-                "-w {}: the next file of -G has the same name and takes its place; \
-                 put the time into the name, such as %Y%m%d-%H%M%S",
+                "-w {}: the next file of -G has the same name and replaces it; \
+                 use a time format in the name, such as %Y%m%d-%H%M%S",
                 path.display()
             ));
         }
     }
 
-    /// Says what went wrong. Only a reader who has gone is an end.
-    fn told(&mut self, done: Result<(), Error>) -> Result<(), Error> {
+    /// Reports an error. Only a reader that is gone ends saving.
+    fn report(&mut self, done: Result<(), Error>) -> Result<(), Error> {
         let error = match done {
             Ok(()) => return Ok(()),
             Err(error) if error.is_closed_pipe() => return Err(error),
             Err(error) => error,
         };
         let open = self.writer.is_open();
-        // A packet that does not fit its file says so each time.
+        // An error that repeats for each packet is reported once.
         if open && self.failed {
             return Ok(());
         }
         self.failed = true;
         complain(&match self.writer.lost_here() {
             _ if open => error.to_string(),
-            Some(lost) => format!(
-                "{error}; nothing is saved from {} on",
-                self.which(lost.first)
-            ),
-            None => format!("{error}; what comes now is not saved"),
+            Some(lost) => format!("{error}; not saved from {} on", self.which(lost.first)),
+            None => format!("{error}; the following packets are not saved"),
         });
         Ok(())
     }
 
-    /// A packet, as it can be found.
+    /// Number of a packet, and its file if there are several.
     fn which(&self, packet: PacketRef) -> String {
         let source = match self.sources.len() {
             0 | 1 => None,

@@ -28,9 +28,9 @@ pub fn all() -> &'static [Field] {
     &FIELDS
 }
 
-/// The field of a name. Beyond those that are listed there is one for each User
-/// Property, `properties.user_property.NAME`, and for each value in a payload,
-/// `payload.json.A.B`.
+/// The field with a name: one of the listed fields, a User Property
+/// (`properties.user_property.NAME`), or a value in a payload
+/// (`payload.json.A.B`).
 pub(super) fn find(name: &str) -> Option<Cow<'static, Field>> {
     if let Some(field) = BY_NAME.get(name) {
         return Some(Cow::Borrowed(field));
@@ -69,7 +69,7 @@ pub(super) fn find(name: &str) -> Option<Cow<'static, Field>> {
     }))
 }
 
-/// The known name that is most like this one, if one is like it at all.
+/// The known name that is most similar to this one, if any is similar.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     let lower = name.to_ascii_lowercase();
     let (distance, found) = FIELDS
@@ -79,7 +79,7 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
     if distance <= 1 + name.len() / 4 {
         return Some(found);
     }
-    // The last part alone, as in `mqtt.username` for `mqtt.connect.username`.
+    // The last component alone, as in `mqtt.username` for `mqtt.connect.username`.
     let last = lower.rsplit('.').next().filter(|last| last.len() > 2)?;
     FIELDS
         .iter()
@@ -151,9 +151,7 @@ pub fn markdown() -> String {
     for field in all() {
         let heading = match field.name.split('.').next() {
             Some("mqtt") => "Wireshark's: MQTT",
-            Some("frame" | "tcp" | "ip" | "ipv6" | "tls" | "websocket") => {
-                "Wireshark's: what carries MQTT"
-            }
+            Some("frame" | "tcp" | "ip" | "ipv6" | "tls" | "websocket") => "Wireshark's: transport",
             _ if field.name.contains("properties.") => "MQTT 5.0 properties",
             _ => "The keys of NDJSON",
         };
@@ -161,7 +159,7 @@ pub fn markdown() -> String {
             group = heading;
             let _ = write!(
                 page,
-                "\n## {group}\n\n| field | type | what it is |\n|---|---|---|\n"
+                "\n## {group}\n\n| field | type | description |\n|---|---|---|\n"
             );
         }
         let _ = writeln!(

@@ -1,6 +1,5 @@
-//! The keys of NDJSON as fields, nested with dots: what is printed can be
-//! filtered by. They have our notion of which packet has which field, such as a
-//! `qos` in every fixed header.
+//! The keys of NDJSON as fields, nested with dots: everything that is printed can be
+//! filtered. Presence follows NDJSON, such as `qos` from every fixed header.
 
 use std::borrow::Cow;
 use std::str;
@@ -10,8 +9,8 @@ use crate::filter::value::{Subject, Value};
 use crate::mqtt::packet::{Connect, Publish, Subscription, Will};
 use crate::mqtt::{ControlPacket, Text, Version, reason};
 
-/// What a path into a payload begins with. The format that a name speaks of is
-/// not checked: `payload.json.a` is found in CBOR as well.
+/// Prefixes of paths into a payload. The format in the name is not checked:
+/// `payload.json.a` is found in CBOR as well.
 pub(super) const PAYLOAD_ROOTS: [&str; 6] = [
     "payload.json",
     "payload.cbor",
@@ -79,7 +78,7 @@ fn names(
     }
 }
 
-/// Where it was seen.
+/// Packet and connection.
 fn identity() -> Vec<Field> {
     vec![
         one(
@@ -130,19 +129,22 @@ fn identity() -> Vec<Field> {
         names("version", &["3.1", "3.1.1", "5.0"], "MQTT version", |s| {
             word(s.frame.version.name())
         }),
-        one("version_assumed", Kind::Flag, "no CONNECT was seen", |s| {
-            when(s.frame.connection.version_assumed)
-        }),
+        one(
+            "version_assumed",
+            Kind::Flag,
+            "no CONNECT was captured",
+            |s| when(s.frame.connection.version_assumed),
+        ),
         names(
             "transport",
             &["tcp", "tls", "websocket", "tls+websocket"],
-            "what carries MQTT",
+            "the transport of MQTT",
             |s| word(s.frame.connection.transport.name()),
         ),
     ]
 }
 
-/// What every packet has.
+/// Fields of every packet.
 fn header() -> Vec<Field> {
     vec![
         names("type", TYPES, "packet type", |s| {
@@ -360,7 +362,7 @@ fn message() -> Vec<Field> {
         one(
             "payload_truncated",
             Kind::Flag,
-            "there is more of the payload than was kept",
+            "the payload is longer than the part that was kept",
             |s| when(is_truncated(as_publish(s)?)),
         ),
         many(
@@ -417,7 +419,7 @@ fn message() -> Vec<Field> {
     fields
 }
 
-/// What other stages know.
+/// Facts of other stages.
 fn verdicts() -> Vec<Field> {
     vec![
         one(

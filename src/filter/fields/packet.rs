@@ -1,6 +1,6 @@
-//! What carries MQTT, by Wireshark's names. Addresses are the innermost ones
-//! where packets are tunnelled, and `frame` is the captured packet that
-//! completed the control packet.
+//! Fields of the transport, by Wireshark's names. In tunnels, addresses are the
+//! innermost ones, and `frame` is the captured packet that completed the control
+//! packet.
 
 use std::borrow::Cow;
 use std::net::IpAddr;

@@ -1,11 +1,9 @@
-//! The fields of Wireshark's MQTT dissector: its names, its numbers, and its
-//! notion of which packet has which field. `tests/filters.rs` compares each with
-//! tshark's.
+//! The fields of Wireshark's MQTT dissector: the same names, values and presence.
+//! `tests/filters.rs` compares each with tshark's.
 //!
-//! Some of it is worth knowing: QoS, DUP and RETAIN are fields of PUBLISH (and
-//! of those packets of MQTT 3.1 that have them); a topic that an alias stands for
-//! is `mqtt.topic` as well; an empty topic is absent; `mqtt.len` is the Remaining
-//! Length.
+//! Some details: QoS, DUP and RETAIN are fields of PUBLISH (and of those packets of
+//! MQTT 3.1 that have them); a topic resolved from an alias is `mqtt.topic` too; an
+//! empty topic is absent; `mqtt.len` is the Remaining Length.
 
 use std::borrow::Cow;
 
@@ -31,7 +29,7 @@ const TYPES: &[(u64, &str)] = &[
     (13, "Ping Response"),
     (14, "Disconnect Req"),
     (15, "Authentication Exchange"),
-    // The specification's, which Wireshark does not take.
+    // The specification's name, which Wireshark does not accept.
     (1, "CONNECT"),
     (2, "CONNACK"),
     (3, "PUBLISH"),
@@ -484,7 +482,7 @@ fn messages() -> Vec<Field> {
         ),
         present(
             "mqtt.unknown_version",
-            "the version is not known, because the CONNECT is missing",
+            "the version is unknown because no CONNECT was captured",
             |s| {
                 let unknown =
                     s.frame.connection.version_assumed && packet_type(s) != PacketType::Connect;
@@ -624,8 +622,8 @@ fn packet_type(subject: &Subject<'_>) -> PacketType {
     subject.frame.header.packet_type()
 }
 
-/// Whether DUP and QoS mean something: in a PUBLISH, and in 3.1 in what is sent
-/// with QoS 1.
+/// Whether DUP and QoS have a meaning: in a PUBLISH, and in 3.1 in packets sent with
+/// QoS 1.
 fn has_flags(subject: &Subject<'_>) -> bool {
     match packet_type(subject) {
         PacketType::Publish => true,
@@ -678,8 +676,8 @@ fn ack_code<'a>(subject: &Subject<'a>, ack: &Ack<'a>) -> Option<Value<'a>> {
     v5(subject, ack.code)
 }
 
-/// The topic on the wire; else the one that the alias stands for, which is
-/// empty if that was never set.
+/// The topic on the wire; else the one that the alias stands for, which is empty if
+/// the alias was never set.
 fn topic<'a>(subject: &Subject<'a>, publish: &Publish<'a>) -> Option<Value<'a>> {
     let sent = publish.topic?;
     if not_empty(&sent) {
@@ -721,7 +719,7 @@ fn codes<'a>(codes: &[u8], visit: &mut dyn FnMut(Value<'a>) -> bool) -> bool {
         .any(|code| visit(Value::Number((*code).into())))
 }
 
-/// The properties, if there is at least their length.
+/// The properties, if at least their length is present.
 fn section<'a>(subject: &Subject<'a>, will: bool) -> Option<Properties<'a>> {
     // No packet has them at its first byte.
     Some(properties(subject, will)).filter(|properties| properties.offset > 0)
@@ -751,7 +749,7 @@ fn property_bytes(value: PropertyValue<'_>) -> Option<&[u8]> {
     }
 }
 
-/// Texts and binaries but the Content Type, which has a field of its own.
+/// Text and binary properties except the Content Type, which has a field of its own.
 fn strings<'a>(subject: &Subject<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
     all_properties(subject)
         .filter(|property| property.id != CONTENT_TYPE)

@@ -1,4 +1,4 @@
-//! ERSPAN: what a mirror port saw, sent over GRE (draft-foschiano-erspan).
+//! ERSPAN: mirrored frames sent over GRE (draft-foschiano-erspan).
 //!
 //! ```text
 //! type I    Ethernet                            GRE without sequence number
@@ -8,7 +8,7 @@
 
 use crate::link::{Bytes, Next, Step, Stop};
 
-/// Types I and II share an EtherType; a sequence number tells them apart.
+/// Types I and II share an EtherType; they differ by the sequence number.
 pub(super) fn open(bytes: Bytes<'_>, has_sequence: bool) -> Step<'_> {
     if !has_sequence {
         return Ok((Next::Ethernet, bytes));

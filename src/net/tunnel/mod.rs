@@ -15,9 +15,9 @@
 //!      UDP 37008      → TZSP → Ethernet, 802.11
 //! ```
 //!
-//! A tunnel answers like a link layer: what comes next, and its bytes. The
-//! known ports are guesses; where the bytes do not look like the tunnel, the
-//! packet is UDP like any other.
+//! A tunnel decoder returns the next header and its bytes, like a link layer. The
+//! known ports are guesses; if the bytes do not look like the tunnel, the packet
+//! counts as other UDP.
 
 mod capwap;
 mod erspan;
@@ -33,20 +33,20 @@ use super::ip::protocol;
 use super::{Other, named};
 use crate::link::{Bytes, Next, Step, Stop};
 
-/// What an IP packet carries, if not TCP.
+/// Content of an IP packet other than TCP.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Content<'a> {
     /// Another frame or packet.
     Tunnel(Next, Bytes<'a>),
-    /// The same, but only the port says so.
+    /// The same, but by port only.
     UdpTunnel(Next, Bytes<'a>),
-    /// UDP, of no tunnel that we know; and what it is.
+    /// UDP that is not a known tunnel, and its kind.
     Udp(Other),
     /// Something else.
     Other(u8),
 }
 
-/// Tells what the payload of an IP packet, which is no fragment, is.
+/// Kind of the payload of an IP packet that is not a fragment.
 pub(super) fn content(protocol: u8, payload: Bytes<'_>) -> Result<Content<'_>, Stop> {
     let (next, bytes) = match protocol {
         protocol::UDP => match open_udp(payload) {
@@ -78,14 +78,14 @@ fn open_udp(bytes: Bytes<'_>) -> Step<'_> {
     open(datagram.skip(HEADER)?)
 }
 
-/// Takes the header of a tunnel off.
+/// Removes the header of a tunnel.
 type Open = fn(Bytes<'_>) -> Step<'_>;
 
-/// Tunnels within UDP, by destination port: the source port is a hash of what
-/// is carried, so that routers spread it.
+/// Tunnels over UDP, by destination port: the source port is a hash of the inner
+/// packet, used for load balancing.
 static UDP_TUNNELS: &[(u16, Open)] = &[
     (4789, vxlan::open),
-    // What Linux used before VXLAN had a port of its own.
+    // Used by Linux before VXLAN had an assigned port.
     (8472, vxlan::open),
     (6081, geneve::open),
     (2152, gtp::open),

@@ -14,7 +14,7 @@ use super::head::{Head, HeaderBytes, Payload};
 use super::stream::{Kind, Waiting};
 use crate::frame::Direction;
 
-/// What one control packet (or bytes without a label) has in a frame.
+/// The bytes of one control packet (or without a label) in a frame.
 #[derive(Debug)]
 pub(super) struct Portion {
     packet: Option<Packet>,
@@ -43,7 +43,7 @@ impl Portion {
         self.new.bytes + self.old.bytes
     }
 
-    /// Whether it is of the same control packet, or of none for the same thing.
+    /// Whether it has the same control packet, or none and the same purpose.
     fn is_of_same(&self, other: &Self) -> bool {
         (self.packet, self.purpose, self.owner) == (other.packet, other.purpose, other.owner)
     }
@@ -98,7 +98,7 @@ impl ConnectionLedger {
             Kind::Ack => self.acknowledged(stream, frame, &mut portions),
         }
         match &portions[..] {
-            // Often nothing is to be divided.
+            // The most common case: nothing to divide.
             [portion] => self.charge_portion(frame, portion, frame.header, ws),
             _ => {
                 let mut division = std::mem::take(&mut ws.division);
@@ -148,7 +148,7 @@ impl ConnectionLedger {
         } else if new.bytes == 0 {
             charge(Mechanism::Retx, header.with(old));
         } else {
-            // In part seen before: so are its headers.
+            // Partly retransmitted: so are its headers.
             let mut division = Division {
                 weights: vec![new.bytes, old.bytes],
                 ..Division::default()
@@ -219,8 +219,8 @@ impl ConnectionLedger {
         }
     }
 
-    /// The control packets whose bytes a frame acknowledges, and those bytes
-    /// that were not seen.
+    /// The control packets whose bytes a frame acknowledges, and acknowledged bytes
+    /// that were not captured.
     fn acknowledged(&self, stream: Direction, frame: &Waiting, portions: &mut Vec<Portion>) {
         let stream = &self.streams[stream];
         let mut push = |bytes: u64, label: Option<&Label>| {
@@ -242,7 +242,7 @@ impl ConnectionLedger {
         }
     }
 
-    /// Charges the connection with a frame whose payload (of a probe) has labels.
+    /// Charges the connection with a frame whose payload (a probe) has labels.
     pub(super) fn charge_probe(
         &mut self,
         direction: Direction,
@@ -259,8 +259,7 @@ impl ConnectionLedger {
         self.charge(direction, cause, None, head.bytes().with(payload), ws);
     }
 
-    /// Charges the connection with a frame whose payload, if it has one, is no
-    /// MQTT.
+    /// Charges the connection with a frame whose payload, if any, is not MQTT.
     pub(super) fn charge_whole(
         &mut self,
         direction: Direction,
@@ -272,7 +271,7 @@ impl ConnectionLedger {
         self.charge(direction, cause, None, measures, ws);
     }
 
-    /// Every byte passes here once. Returns the bytes that count.
+    /// The only place where bytes are charged. Returns the bytes that count.
     fn charge(
         &mut self,
         direction: Direction,

@@ -1,8 +1,8 @@
-//! The ledger of one MQTT connection: each frame waits until it is known what
-//! its bytes are, and is then charged to those.
+//! The ledger of one MQTT connection: each frame waits until its bytes are
+//! labelled, and is then charged to their owners.
 //!
 //! ```text
-//! segment ─→ layers, what is new of it ──┐ waits for
+//! segment ─→ layers, new bytes ──────────┐ waits for
 //! bare ACK ─→ what it newly acknowledges ┤ the labels
 //! control packet ─→ label ───────────────┴─→ portions ─→ cause, owner
 //! ```
@@ -57,9 +57,9 @@ pub(super) struct ConnectionLedger {
     pub(super) traffic: ConnectionTraffic,
     pub(super) doubts: Doubts,
     pub(super) ladders: Vec<Ladder>,
-    /// Frames shorter than Ethernet's shortest lack so many bytes.
+    /// Bytes by which frames are shorter than Ethernet's minimum.
     short: u64,
-    /// What waits cannot get a label any more.
+    /// Waiting frames will get no more labels.
     finished: bool,
     is_from_start: bool,
 }
@@ -72,7 +72,7 @@ pub(super) struct GroupLedger {
     pub(super) traffic: GroupTraffic,
 }
 
-/// What is left of a connection that is over.
+/// Remaining state of a closed connection.
 #[derive(Debug)]
 pub(super) struct Closed {
     pub(super) account: ConnectionAccount,
@@ -114,7 +114,7 @@ impl ConnectionLedger {
         }
     }
 
-    /// Learns what the connection turned out to be.
+    /// The connection's protocol was recognised.
     pub(super) fn learn(&mut self, connection: &Connection) {
         if self.client_id.is_none() {
             self.client_id = connection.client_id.clone();
@@ -177,7 +177,7 @@ impl ConnectionLedger {
         let control = |purpose| Cause(purpose, Mechanism::TcpCtl);
         let is_old = carried.len <= 1 && fresh == Fresh::Nothing && carried.offset + 1 == next;
         if is_old && !is_control && !progress.is_new() {
-            // A probe (RFC 9293, 3.8.4): its sender asks whether the peer lives.
+            // A probe (RFC 9293, 3.8.4).
             self.streams[me].probed = true;
             let cause = control(Purpose::Keepalive);
             self.charge_probe(me, cause, &head, carried.offset, ws);
@@ -210,7 +210,7 @@ impl ConnectionLedger {
         }
     }
 
-    /// What does not depend on what the payload is.
+    /// Counts that do not depend on labels.
     fn count_frame(
         &mut self,
         me: Direction,
@@ -244,7 +244,7 @@ impl ConnectionLedger {
         }
     }
 
-    /// A control packet: what its bytes are, and whose.
+    /// A control packet: labels its range.
     pub(super) fn frame(&mut self, fact: &FrameFact<'_>, topic: u32, ws: &mut Workspace) {
         let frame = fact.frame;
         self.learn(frame.connection);
@@ -270,7 +270,7 @@ impl ConnectionLedger {
         self.settle(direction, ws);
     }
 
-    /// What a range of a stream with layers below MQTT is.
+    /// A range of a stream with layers below MQTT.
     pub(super) fn span(&mut self, span: &Span<'_>, ws: &mut Workspace) {
         let direction = span.direction;
         let mut carriage = self.streams[direction].carriage.take().unwrap_or_default();
@@ -282,7 +282,7 @@ impl ConnectionLedger {
         self.settle(direction, ws);
     }
 
-    /// A label of what carries MQTT, or of a part of a control packet.
+    /// A label of a layer below MQTT, or of a part of a control packet.
     fn label(&mut self, direction: Direction, label: Label, ws: &mut Workspace) {
         if let Some(slot) = label.owner() {
             self.open[slot as usize].labels += 1;
@@ -322,7 +322,7 @@ impl ConnectionLedger {
         self.settle(stream, ws);
     }
 
-    /// Charges what waits and has its labels now.
+    /// Charges waiting frames that are completely labelled.
     fn settle(&mut self, stream: Direction, ws: &mut Workspace) {
         loop {
             let cursor = match self.finished {
@@ -336,8 +336,8 @@ impl ConnectionLedger {
         }
     }
 
-    /// The connection is over, as far as its streams go: what waits gets no
-    /// label any more. Stragglers may still come.
+    /// The streams of the connection have ended: waiting frames get no more labels.
+    /// Late packets may follow.
     pub(super) fn finish(&mut self, ws: &mut Workspace) {
         if self.finished {
             return;
@@ -362,7 +362,7 @@ impl ConnectionLedger {
         self.finished
     }
 
-    /// Nothing more comes.
+    /// The connection is over.
     pub(super) fn close(mut self, ws: &mut Workspace) -> Closed {
         self.finish(ws);
         for slot in 0..self.open.len() {

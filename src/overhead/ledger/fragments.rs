@@ -16,7 +16,7 @@ pub(super) struct Fragments {
 }
 
 impl Fragments {
-    /// Keeps one; returns what was dropped to make room for it.
+    /// Keeps one; returns the one that was evicted.
     pub(super) fn hold(&mut self, packet: PacketRef, head: Head, whole: Measures) -> Measures {
         self.waiting.insert(packet, (head, whole));
         self.order.push_back(packet);
@@ -35,7 +35,7 @@ impl Fragments {
         self.waiting.remove(&packet)
     }
 
-    /// All that still wait.
+    /// All that are still waiting.
     pub(super) fn rest(&self) -> Measures {
         self.waiting.values().map(|(_, measures)| *measures).sum()
     }

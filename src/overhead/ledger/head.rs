@@ -14,7 +14,7 @@ pub(super) struct Head {
     pub(super) payload: u64,
 }
 
-/// Headers, or a part of them: bytes of frames, bytes of IP packets, frames.
+/// Headers or a share of them: bytes of frames, bytes of IP packets, frames.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::overhead) struct HeaderBytes {
     pub(in crate::overhead) l2: u64,
@@ -33,9 +33,9 @@ impl Head {
         Layer::TcpHeader,
         Layer::TcpOptions,
     ];
-    /// Its place among them.
+    /// Index among them.
     const TUNNEL: usize = 3;
-    /// Where those of the IP packet begin.
+    /// Start of the headers of the IP packet.
     const IP: usize = 4;
 
     pub(super) fn new(anatomy: &Anatomy) -> Self {
@@ -64,8 +64,8 @@ impl Head {
         self.payload += other.payload;
     }
 
-    /// What fragments hold beyond the segment that was joined from them: the
-    /// headers of a tunnel that was fragmented, and bytes that came twice.
+    /// Bytes of fragments beyond the reassembled segment: headers of a fragmented
+    /// tunnel, and duplicate bytes.
     pub(super) fn settle_fragments(&mut self, segment: u64) {
         let more = self.payload.saturating_sub(segment);
         self.payload -= more;

@@ -1,4 +1,4 @@
-//! Messages: which exchange a control packet belongs to, and what became of it.
+//! Messages: the exchange of a control packet, and its cost.
 
 use super::super::message::{GroupKey, Ladder};
 use super::super::traffic::{Frames, Shape};
@@ -19,7 +19,7 @@ pub(super) struct Owner {
     pub(super) completes: bool,
 }
 
-/// Messages of a connection whose frames are noted one by one.
+/// Messages of a connection whose frames are kept.
 const LADDERS: u64 = 8;
 /// The message of each exchange that is not complete, by
 /// [`First::slot`](crate::facts::First::slot): its slot in the ledger of its

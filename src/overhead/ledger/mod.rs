@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! Fact::Packet ─┐          ┌ fragments            wait for their segment
-//! Fact::Span   ─┼→ Ledger ─┼ connections undecided wait until they are MQTT
-//! Fact::Frame  ─┤          └ ConnectionLedger ─┬ StreamLedger  labels, what was seen, frames that wait
+//! Fact::Span   ─┼→ Ledger ─┼ connections undecided wait until they are recognised
+//! Fact::Frame  ─┤          └ ConnectionLedger ─┬ StreamLedger  labels, captured ranges, waiting frames
 //! Fact::Ended  ─┘                              ├ message       exchanges and their owners
 //!                                              └ charge        bytes to cause and owner ─→ Account
 //! ```
@@ -42,9 +42,9 @@ use message::Exchanges;
 struct Policy {
     level: Level,
     share: Share,
-    /// Whether messages are kept one by one, and there is room for more.
+    /// Whether messages are kept individually, and the limit is not reached.
     keep: bool,
-    /// Whether there is room for more topics.
+    /// Whether the limit of topics is not reached.
     room: bool,
 }
 
@@ -52,7 +52,7 @@ struct Policy {
 #[derive(Debug, Default)]
 struct Workspace {
     policy: Policy,
-    /// Groups of all connections that are kept.
+    /// Number of groups over all connections.
     groups: usize,
     exchanges: Exchanges,
     portions: Vec<Portion>,
@@ -65,7 +65,7 @@ pub struct Ledger {
     options: Options,
     /// Connections that carry MQTT, by number.
     connections: Map<u64, Box<ConnectionLedger>>,
-    /// Segments of connections of which it is not clear yet what they carry.
+    /// Segments of connections whose protocol is not recognised yet.
     undecided: Map<u64, Vec<Pending>>,
     account: Account,
     fragments: Fragments,
@@ -89,7 +89,7 @@ impl Ledger {
         let account = Account {
             level: options.level,
             share: options.share,
-            // Of messages whose topic is not known, or not remembered.
+            // Messages whose topic is unknown or not kept.
             topics: vec![Topic::default()],
             ..Account::default()
         };
@@ -131,7 +131,7 @@ impl Ledger {
         totals
     }
 
-    /// The capture has ended; everything is accounted for.
+    /// The capture has ended; returns the account.
     pub fn finish(mut self) -> Account {
         let mut open: Vec<u64> = self.connections.keys().copied().collect();
         open.sort_unstable();
@@ -211,7 +211,7 @@ impl Ledger {
         }
     }
 
-    /// Keeps a segment until it is clear what its connection is.
+    /// Keeps a segment until its connection is recognised.
     fn hold(
         &mut self,
         captured: &Captured<'_>,
@@ -303,7 +303,7 @@ impl Ledger {
         index as u32
     }
 
-    /// Nothing more comes of a connection.
+    /// The connection is over.
     fn close(&mut self, number: u64) {
         for pending in self.undecided.remove(&number).into_iter().flatten() {
             self.account.foreign += pending.whole;

@@ -1,5 +1,5 @@
-//! One direction's stream, as the accounting sees it: what its bytes are, which
-//! of them were seen and acknowledged, and which frames wait to know.
+//! The ledger's view of one direction's stream: labels, captured and acknowledged
+//! bytes, and waiting frames.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) kind: Kind,
-    /// Which way it went.
+    /// Its direction.
     pub(super) direction: Direction,
     /// The range of the stream that it carries, or acknowledges.
     pub(super) from: i64,
@@ -24,10 +24,10 @@ pub(super) struct Waiting {
     pub(super) time: Timestamp,
 }
 
-/// What it does with that stream.
+/// What the frame does to the stream.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// Payload; which parts of it are new.
+    /// Carries payload; these ranges of it are new.
     Data(Fresh),
     /// An acknowledgement of these bytes.
     Ack,
@@ -37,26 +37,26 @@ pub(super) enum Kind {
 #[derive(Debug, Default)]
 pub(super) struct StreamLedger {
     pub(super) labels: Labels,
-    /// Where layers lie between this stream and MQTT.
+    /// Whether there are layers between this stream and MQTT.
     pub(super) carriage: Option<Box<Carriage>>,
     pub(super) seen: Ranges,
     /// Up to where the peer has acknowledged; −1 before the SYN is.
     acked: Option<i64>,
-    /// Where the stream ends, once a FIN was seen.
+    /// End of the stream, once a FIN was captured.
     fin: Option<i64>,
-    /// Frames that carry or acknowledge this stream and wait for its labels, by
-    /// where they begin: labels come in that order.
+    /// Frames that carry or acknowledge this stream and wait for labels, ordered by
+    /// their start, as labels arrive in that order.
     waiting: VecDeque<Waiting>,
-    /// The largest segment that the sender offers to take.
+    /// The sender's maximum segment size.
     pub(super) mss: Option<u16>,
-    /// Whether the SYN was seen.
+    /// Whether the SYN was captured.
     pub(super) syn: bool,
-    /// The sender probed the connection; the peer's answer is still to come.
+    /// The sender has probed the connection, and the peer has not answered yet.
     pub(super) probed: bool,
 }
 
 impl StreamLedger {
-    /// A FIN was seen behind an offset.
+    /// A FIN was captured, at an offset.
     pub(super) fn end_at(&mut self, offset: i64) {
         self.fin.get_or_insert(offset);
     }
@@ -66,7 +66,7 @@ impl StreamLedger {
         let before = match (self.acked, self.syn) {
             (Some(before), _) => before,
             (None, true) => -1,
-            // Joined in the middle: what came before is not known.
+            // The capture starts in the middle of the stream.
             (None, false) => match self.seen.start() {
                 Some(start) if start < acked => start,
                 _ => {
@@ -93,7 +93,7 @@ impl StreamLedger {
         }
     }
 
-    /// Has a frame wait, in its place: nearly always the last.
+    /// Inserts a waiting frame, nearly always as the last.
     pub(super) fn wait(&mut self, frame: Waiting) {
         match self.waiting.back() {
             Some(last) if last.from > frame.from => {
@@ -107,7 +107,7 @@ impl StreamLedger {
         }
     }
 
-    /// The next frame all of whose bytes lie before `cursor`.
+    /// The next frame whose bytes all lie before `cursor`.
     pub(super) fn next_ready(&mut self, cursor: i64) -> Option<Waiting> {
         match self.waiting.front() {
             Some(first) if first.to <= cursor => self.waiting.pop_front(),
@@ -115,7 +115,7 @@ impl StreamLedger {
         }
     }
 
-    /// Drops a label that is not asked for again, and returns it.
+    /// Drops and returns a label that is no longer needed.
     pub(super) fn prune(&mut self) -> Option<Label> {
         let waiting = self.waiting.front().map_or(i64::MAX, |first| first.from);
         self.labels.prune(self.acked.unwrap_or(0), waiting)
@@ -127,9 +127,8 @@ impl StreamLedger {
         self.waiting.shrink_to_fit();
     }
 
-    /// Makes many waiting frames few. Those that lie within a single control
-    /// packet, as all but the first must that follow each other without one
-    /// having ended, are charged alike: their headers add up.
+    /// Merges waiting frames. Consecutive frames within a single control packet,
+    /// except the first, are charged alike: their headers add up.
     fn fold(&mut self) {
         let mut folded: Vec<Waiting> = Vec::new();
         let acks = |w: &Waiting| matches!(w.kind, Kind::Ack);
@@ -153,14 +152,14 @@ impl StreamLedger {
         folded.sort_by_key(|w| w.from);
         self.waiting = folded.into();
         if self.waiting.len() > limits::WAITING_FRAMES / 2 {
-            // Gaps everywhere: what comes later has no label.
+            // Too many gaps: later ranges get no label.
             let middle = &self.waiting[self.waiting.len() / 2];
             self.labels.cursor = self.labels.cursor.max(middle.to);
         }
     }
 }
 
-/// What an acknowledgement newly acknowledges.
+/// What an acknowledgement acknowledges for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     /// Nothing.
@@ -171,7 +170,7 @@ pub(super) enum Progress {
     Bytes { from: i64, to: i64 },
     /// The FIN alone.
     Fin,
-    /// Not known: the capture begins in the middle.
+    /// Unknown: the capture starts in the middle.
     Unknown,
 }
 

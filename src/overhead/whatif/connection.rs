@@ -1,5 +1,5 @@
-//! Connections done otherwise: keep alive, TCP options, what lies between TCP
-//! and MQTT.
+//! Changes of connections: keep alive, TCP options, layers between TCP and
+//! MQTT.
 
 use super::super::amount::Amount;
 use super::super::term::Term;
@@ -59,7 +59,7 @@ impl Model<'_> {
                 let part = if all > 0.0 { packets / all } else { 0.0 };
                 self.add(term, direction, Amount::less_header(saved * part));
             }
-            // Frames that other changes and a projection add have none either.
+            // Frames added by other changes and by a projection have none either.
             let each = saved / headers.packets.max(1) as f64;
             self.header_less[direction] += each;
             self.cycle[direction] += Amount::less_header(each * self.ping_frames[direction]);
@@ -69,7 +69,7 @@ impl Model<'_> {
         self.add(Term::Connection, Direction::Down, Amount::less_header(syn));
     }
 
-    /// What opening the connection takes besides.
+    /// Additional bytes for opening the connection.
     pub(super) fn open(&mut self, direction: Direction, bytes: f64, frames: f64) {
         if self.connection.is_from_start || self.opens > 1.0 {
             let once = self.header(direction) * frames + Amount::tcp(bytes);
@@ -77,7 +77,7 @@ impl Model<'_> {
         }
     }
 
-    /// What each segment with control packets takes besides.
+    /// Additional bytes for each segment with control packets.
     pub(super) fn each_write(&mut self, more: impl Fn(Direction, f64) -> f64) {
         for direction in Direction::ALL {
             let at = direction;

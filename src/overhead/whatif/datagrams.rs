@@ -18,7 +18,7 @@ impl Model<'_> {
         header
     }
 
-    /// Starts the bill anew: nothing of TCP and MQTT is left.
+    /// Clears the bill: no bytes of TCP and MQTT are left.
     pub(super) fn replace(&mut self) {
         self.bill = Bill::default();
         self.cycle = PerDirection::default();
@@ -77,7 +77,7 @@ impl Model<'_> {
     }
 
     pub(super) fn coap(&mut self) {
-        /// Bytes of a token that tells concurrent requests apart.
+        /// Bytes of a token that distinguishes concurrent requests.
         const TOKEN: f64 = 2.0;
         self.replace();
         let groups = std::mem::take(&mut self.groups);

@@ -1,11 +1,11 @@
-//! The same messages as HTTP: what the bill would be without MQTT.
+//! The same messages over HTTP.
 //!
-//! A message up is a POST, its topic the path; the answer acknowledges it. HTTP
-//! cannot send to a client: a message down is the answer to a GET that waited for
-//! it (a long poll), and no poll is in vain. Requests and answers are the least
-//! that RFC 9110, RFC 9112 and RFC 9113 allow: real clients and servers add
-//! User-Agent, Server, Content-Type. What the client gave as user name and
-//! password is in each request.
+//! A message up is a POST with its topic as the path; the answer acknowledges it. HTTP
+//! cannot send to a client, so a message down is the answer to a GET that waited for it
+//! (a long poll); every poll is answered with a message. Requests and answers are the
+//! minimum that RFC 9110, RFC 9112 and RFC 9113 allow: real clients and servers add
+//! User-Agent, Server, Content-Type. Each request carries the user name and password
+//! of the CONNECT.
 
 use super::super::amount::Amount;
 use super::super::term::Term;
@@ -155,8 +155,8 @@ impl Model<'_> {
         }
     }
 
-    /// So many writes of so many bytes each, in segments; returns how many of
-    /// these.
+    /// A number of writes of a number of bytes each, in segments; returns the number of
+    /// segments.
     fn segments(
         &mut self,
         direction: Direction,

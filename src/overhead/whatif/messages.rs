@@ -52,7 +52,7 @@ impl Model<'_> {
     }
 
     pub(super) fn alias(&mut self) {
-        /// Aliases that a receiver is taken to allow if it did not say.
+        /// Topic Alias Maximum that is assumed if the receiver sent none.
         const USUAL: u16 = 10;
         if !self.is_v5 {
             // A byte in each of these packets, and in each PUBLISH.
@@ -71,7 +71,7 @@ impl Model<'_> {
                 true => self.connection.alias_maximum[direction],
                 false => USUAL,
             };
-            // Topics with what they would save, whatever the QoS.
+            // Topics with their possible savings, whatever the QoS.
             let mut topics: HashMap<u32, f64> = HashMap::new();
             // Topic 0 is several.
             let here = |g: &&Group| g.key.direction == direction && g.key.topic > 0;
@@ -139,8 +139,8 @@ impl Model<'_> {
         let group = &self.groups[i];
         let at = group.key.direction;
         let publishes = group.data[at].min(group.n);
-        // In the capture there are only so many, in a month there are more.
-        // Those that share segments already do.
+        // The capture has only this many; a month has more. Those that share segments are
+        // batched already.
         let left = match self.stage.projection.every {
             Some(_) => publishes.min(group.n / k),
             None => publishes.min((group.n / k).ceil()),

@@ -1,9 +1,9 @@
-//! What would change the bill: models of the same traffic done otherwise.
+//! What-ifs: models of the same traffic with changes.
 //!
-//! Each what-if changes a model of every connection (its messages by size, the
-//! frames they took, what its set-up and keep-alive cost) and says what that
-//! does to the bill. The model of an unchanged connection is what was measured,
-//! so that changing nothing returns the measured total.
+//! Each what-if changes a model of every connection (its messages by size, their
+//! frames, the cost of set-up and keep-alive) and computes the effect on the bill.
+//! The model of an unchanged connection is the measured one, so changing nothing
+//! gives the measured total.
 
 mod connection;
 mod datagrams;
@@ -26,20 +26,20 @@ pub use http::Http;
 use model::{Group, Model};
 use trials::Trials;
 
-/// One thing done otherwise.
+/// One change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WhatIf {
     /// Every message with this QoS.
     Qos(u8),
-    /// Topic Aliases, as far as the receiver takes them.
+    /// Topic Aliases, as far as the receiver allows them.
     Alias,
-    /// In topics, something replaced.
+    /// A replacement in topics.
     Rename(String, String),
     /// Payloads compressed, one by one.
     Compress(Codec),
-    /// So many messages in one segment.
+    /// N messages in one segment.
     Batch(f64),
-    /// The messages of so many seconds in one segment.
+    /// The messages of N seconds in one segment.
     BatchSeconds(f64),
     /// Another Keep Alive, in seconds; 0 for none.
     KeepAlive(f64),
@@ -77,9 +77,9 @@ pub enum Tls {
 }
 
 impl Tls {
-    /// Bytes of the handshake with two session tickets, up and down, and bytes
-    /// that a record adds. Measured with OpenSSL 3 (1.2: its records by rule,
-    /// its handshake taken to be that of 1.3).
+    /// Bytes of the handshake with two session tickets, up and down, and bytes that a
+    /// record adds. Measured with OpenSSL 3 (1.2: its records by the specification, its
+    /// handshake assumed to be that of 1.3).
     const fn costs(self) -> (PerDirection<f64>, f64) {
         const fn both(up: f64, down: f64) -> PerDirection<f64> {
             PerDirection { up, down }
@@ -93,7 +93,7 @@ impl Tls {
     }
 }
 
-/// The what-ifs that are tried unasked.
+/// The what-ifs that are estimated by default.
 pub const USUAL: &[&str] = &[
     "qos=0",
     "alias",
@@ -115,7 +115,7 @@ impl WhatIf {
     ///
     /// # Errors
     ///
-    /// What was expected and what was there.
+    /// What was expected and what was found.
     ///
     /// ```
     /// use mqttdump::overhead::WhatIf;
@@ -170,7 +170,7 @@ impl WhatIf {
     ///
     /// # Errors
     ///
-    /// What was expected and what was there.
+    /// What was expected and what was found.
     pub fn rename(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?}: expected s/old/new/");
         let rest = text.strip_prefix('s').ok_or_else(wrong)?;
@@ -182,26 +182,26 @@ impl WhatIf {
         }
     }
 
-    /// Whether it takes to know the control packets.
+    /// Whether it needs decoded control packets.
     fn needs_packets(&self) -> bool {
         !matches!(self, Self::NoTimestamps | Self::Resegment)
     }
 
-    /// What else it costs, or what it needs.
+    /// Its drawbacks and requirements.
     fn risk(&self) -> String {
         match self {
-            Self::Qos(0) => "what is lost stays lost".into(),
+            Self::Qos(0) => "lost messages stay lost".into(),
             Self::Qos(1) => "may arrive twice".into(),
             Self::Qos(_) | Self::NoTimestamps => String::new(),
-            Self::Resegment => "what the link carries".into(),
+            Self::Resegment => "as on the link".into(),
             Self::Alias => "needs 5.0 on both sides".into(),
             Self::Rename(..) => "both sides must change".into(),
-            Self::Compress(_) => "both sides must know".into(),
+            Self::Compress(_) => "both sides have to support it".into(),
             Self::Batch(_) | Self::BatchSeconds(_) => String::new(),
             Self::KeepAlive(_) => {
-                "a dead peer is noticed at another time; NAT must keep the connection".into()
+                "changes when a dead peer is noticed; NAT has to keep the connection".into()
             }
-            Self::OneConnection => "NAT must keep it".into(),
+            Self::OneConnection => "NAT has to keep it".into(),
             Self::ConnectionPerMessage => "a handshake before each".into(),
             Self::Tls(_) | Self::WebSocket => String::new(),
             Self::MqttSn => "needs a gateway".into(),
@@ -214,10 +214,10 @@ impl WhatIf {
     }
 }
 
-/// Several things done otherwise at once.
+/// Several changes at once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scenario {
-    /// As it was asked for.
+    /// As typed.
     pub name: String,
     changes: Vec<WhatIf>,
 }
@@ -228,7 +228,7 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// What was expected and what was there.
+    /// What was expected and what was found.
     pub fn parse(text: &str) -> Result<Self, String> {
         let parts = text.split('+').filter(|part| !part.is_empty());
         Ok(Self {
@@ -257,7 +257,7 @@ impl Scenario {
     }
 }
 
-/// Which end of what is not known.
+/// Which bound of an unknown value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bound {
     Low,
@@ -296,20 +296,20 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// What compressing a sample of the payloads came to.
+    /// Results of compressing a sample of the payloads.
     fn trials(&self, codec: Codec) -> &Trials {
         let Account { topics, .. } = self.account;
         self.trials[codec as usize]
             .get_or_init(|| Trials::new(topics, codec, self.account.message_count()))
     }
 
-    /// Nothing done otherwise.
+    /// The unchanged scenario.
     pub fn identity(&self) -> Outcome {
         self.play(&Scenario::default())
     }
 
-    /// Whether anything can be said of a scenario: not where it takes to know the
-    /// control packets, and all connections are encrypted.
+    /// Whether a scenario can be estimated: not if it needs decoded control packets and
+    /// all connections are encrypted.
     pub fn can_tell(&self, scenario: &Scenario) -> bool {
         let is_read = self.basis.connections.iter().any(|c| c.is_read);
         is_read || self.basis.connections.is_empty() || !scenario.needs_packets()

@@ -33,10 +33,9 @@ pub(super) struct Model<'a> {
     pub(super) bill: Bill,
     pub(super) groups: Vec<Group>,
     pub(super) pings: f64,
-    /// What a PINGREQ, its answer and the acknowledgements take: as measured, or
-    /// as they would if none was sent. Every change that touches frames or
-    /// control packets touches this too, so that pings which only a projection
-    /// adds have the right price.
+    /// Cost of a PINGREQ, its answer and the acknowledgements: as measured, or estimated
+    /// if none was sent. Every change of frames or control packets applies to it too, so
+    /// that pings which only a projection adds have the right cost.
     pub(super) cycle: PerDirection<Amount>,
     /// Frames of that.
     pub(super) ping_frames: PerDirection<f64>,
@@ -44,7 +43,7 @@ pub(super) struct Model<'a> {
     pub(super) other_writes: PerDirection<f64>,
     /// Bytes that a change took off the headers of each frame.
     pub(super) header_less: PerDirection<f64>,
-    /// Connections that there are instead of this one.
+    /// Number of connections that replace this one.
     pub(super) opens: f64,
     pub(super) is_v5: bool,
     /// A message became longer: it may no longer fit its segment.
@@ -99,7 +98,7 @@ impl<'a> Model<'a> {
         model
     }
 
-    /// What a keep-alive cycle takes.
+    /// Cost of a keep-alive cycle.
     fn price_pings(&mut self) {
         if self.pings > 0.0 {
             let measured = |direction| {
@@ -109,8 +108,8 @@ impl<'a> Model<'a> {
             self.ping_frames = self.cycle.map(|amount| amount.packets);
             return;
         }
-        // The client acknowledges the answer; the server's answer may
-        // acknowledge the request.
+        // The client acknowledges the answer; the server's answer acknowledges the
+        // request.
         let acks = match self.bound {
             Bound::Low => 1.0,
             Bound::Likely | Bound::High => 2.0,
@@ -126,8 +125,8 @@ impl<'a> Model<'a> {
         });
     }
 
-    /// Whether changes of the sizes of messages are exact: each message lies in
-    /// one segment and keeps it, nothing was sent again, and every size is known.
+    /// Whether changes of message sizes are exact: each message lies in one segment and
+    /// stays in it, nothing was retransmitted, and every size is known.
     fn resizes_exactly(&self) -> bool {
         let lost = |direction| self.connection.terms.get(Term::Recovery, direction).packets > 0;
         let is_known = |group: &Group| {
@@ -252,7 +251,7 @@ impl<'a> Model<'a> {
             }
             WhatIf::WebSocket => {
                 at_least(outcome, Mark::Model);
-                // A request and its answer, as browsers' and brokers' are.
+                // A request and its answer, as browsers and brokers send them.
                 self.open(Direction::Up, 188.0, 2.0);
                 self.open(Direction::Down, 159.0, 2.0);
                 self.each_write(|direction, len| {
@@ -299,7 +298,7 @@ impl<'a> Model<'a> {
         self.add(Term::Message, direction, change);
     }
 
-    /// Changes the number of frames that messages take.
+    /// Changes the number of frames of messages.
     pub(super) fn frames(&mut self, i: usize, data: PerDirection<f64>, acks: PerDirection<f64>) {
         for direction in Direction::ALL {
             let at = direction;

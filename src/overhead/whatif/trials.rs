@@ -4,14 +4,14 @@ use super::super::account::Topic;
 use super::super::compress::{Codec, Compressor, Trial};
 use crate::limits;
 
-/// What compressing a sample of payloads came to.
+/// Results of compressing a sample of payloads.
 #[derive(Debug)]
 pub(super) struct Trials {
     by_topic: Vec<Option<Trial>>,
     all: Trial,
-    /// Topics whose payloads were tried.
+    /// Topics whose payloads were compressed.
     topics: usize,
-    /// Payloads of the capture that the sample stands for.
+    /// Number of payloads in the capture, which the sample stands for.
     messages: u64,
 }
 
@@ -45,14 +45,14 @@ impl Trials {
         trials
     }
 
-    /// Part of the bytes that is left of payloads of a topic; of a topic that
-    /// was not tried, that of all.
+    /// Compression ratio for payloads of a topic; for a topic without a sample, that of
+    /// all.
     pub(super) fn ratio(&self, topic: u32) -> f64 {
         let trial = self.by_topic.get(topic as usize).copied().flatten();
         trial.unwrap_or(self.all).ratio()
     }
 
-    /// What was tried, for a reader.
+    /// Description of the sample.
     pub(super) fn about(&self) -> String {
         let Trial {
             tested, dictionary, ..

@@ -99,8 +99,8 @@ fn line(level: &str, file: &str, title: &str, message: &str, out: &mut Vec<u8>) 
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Text in which the runner finds no command: a line feed is `\n`, and `%`,
-/// with which the runner's own escapes begin, is escaped.
+/// Escapes text so that the runner finds no command in it: a line feed becomes
+/// `\n`, and `%`, with which the runner's own escapes start, is escaped.
 fn data(text: &str) -> String {
     escape::visible(text).replace('%', "%25")
 }

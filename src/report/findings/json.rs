@@ -1,7 +1,7 @@
 //! Findings as JSON: one document, or one object per line.
 //!
-//! Keys are those of `docs/formats.md`. With more than one capture a finding
-//! carries `file`.
+//! The keys are documented in `docs/formats.md`. With more than one capture a
+//! finding has the key `file`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -89,12 +89,12 @@ struct Summary {
     complete: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<String>,
-    /// When findings were reported as they arose.
+    /// Present if findings were reported as they arose.
     #[serde(skip_serializing_if = "Option::is_none")]
     rules: Option<Vec<Often>>,
 }
 
-/// How often a rule was broken.
+/// How many times a rule was broken.
 #[derive(Serialize)]
 struct Often {
     rule: &'static str,
@@ -294,7 +294,7 @@ impl Found {
     }
 }
 
-/// Text with U+FFFD for what is not UTF-8, and then the exact bytes.
+/// Text with U+FFFD for bytes that are not UTF-8; in that case also the exact bytes.
 fn text(bytes: Option<&[u8]>) -> (Option<String>, Option<String>) {
     let exact = bytes
         .filter(|bytes| std::str::from_utf8(bytes).is_err())

@@ -1,6 +1,6 @@
-//! Findings as JUnit XML: a suite per capture, in it a case for each rule that
-//! had anything to judge. A finding that makes the exit status 1 (`--fail-on`)
-//! fails its case, an inconclusive one skips it, all others are its output.
+//! Findings as JUnit XML: a suite for each capture with a case for each rule that
+//! was applied. A finding that makes the exit status 1 (`--fail-on`) fails its case,
+//! an inconclusive one skips it, all others are printed in its output.
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
@@ -118,7 +118,7 @@ fn case(rule: &'static Rule, findings: &[Finding], fail_on: &FailOn) -> Case {
     }
 }
 
-/// A line of the body: what is wrong, its clauses, where.
+/// A line of the body: message, clauses, connection and packets.
 fn line(finding: &Finding) -> String {
     let packets: Vec<_> = finding
         .packets

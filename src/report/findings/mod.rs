@@ -9,8 +9,8 @@
 //!                         └─ github  annotations in a log
 //! ```
 //!
-//! Like the reports of frames they turn values into bytes and decide nothing.
-//! A format is a file here and an entry in [`FINDINGS_REPORTS`].
+//! Like all reports, they format values and make no decisions. A format is a file
+//! here and an entry in [`FINDINGS_REPORTS`].
 
 mod github;
 mod json;
@@ -27,38 +27,37 @@ use crate::time::Timestamp;
 /// The result of one capture.
 #[derive(Debug, Default)]
 pub struct CaptureResult {
-    /// The capture as it was named.
+    /// Name of the capture, as given.
     pub name: String,
     /// Its parts, by the index in `PacketRef::file`.
     pub files: Vec<String>,
-    /// The numbers.
+    /// Counts.
     pub summary: CheckSummary,
-    /// What was found and not reported by [`FindingItem::Finding`] before.
+    /// Findings not yet reported by [`FindingItem::Finding`].
     pub findings: Vec<Finding>,
-    /// The rules that had anything to judge.
+    /// The rules that were applied at least once.
     pub judged: Vec<&'static Rule>,
-    /// What is wrong with the input.
+    /// Errors in the input.
     pub errors: Vec<String>,
-    /// How often each rule was broken, when findings were reported as they arose.
+    /// Counts for each rule, if findings were reported as they arose.
     pub tally: Option<Tally>,
 }
 
 /// A range of capture time that has passed.
 #[derive(Clone, Copy, Debug)]
 pub struct Interval {
-    /// When it began.
+    /// Start.
     pub from: Timestamp,
-    /// When it ended.
+    /// End.
     pub to: Timestamp,
 }
 
-/// The result of one capture in numbers. Findings count once, however often
-/// they occurred.
+/// Counts of one capture. A finding counts once, however many times it occurred.
 #[derive(Clone, Debug, Default)]
 pub struct CheckSummary {
     /// Control packets.
     pub frames: u64,
-    /// Connections that carried any.
+    /// Connections with control packets.
     pub connections: u64,
     /// Findings that are violations.
     pub violations: u64,
@@ -68,13 +67,13 @@ pub struct CheckSummary {
     pub notes: u64,
     /// Findings that are inconclusive.
     pub cannot_tell: u64,
-    /// Rules that had anything to judge.
+    /// Rules that were applied at least once.
     pub rules_evaluated: u64,
-    /// Findings that were allowed, or are in the baseline.
+    /// Findings that were allowed or are in the baseline.
     pub suppressed: u64,
-    /// Findings that were only counted, because there were too many.
+    /// Findings counted only, because a limit was reached.
     pub more: u64,
-    /// Packets that were lost before they could be captured.
+    /// Packets dropped before they could be captured.
     pub dropped: u64,
     /// The input was damaged.
     pub damaged: bool,
@@ -116,34 +115,34 @@ impl Subject for Findings {
     type Needs = FindingNeeds;
 }
 
-/// What checking captures gives.
+/// Results of checking captures.
 #[derive(Clone, Copy, Debug)]
 pub enum FindingItem<'a> {
-    /// A finding, before its capture has ended, for formats that
+    /// A finding, before the end of its capture, for formats that
     /// [stream](Streaming).
     Finding {
-        /// The capture as it was named.
+        /// Name of the capture, as given.
         capture: &'a str,
-        /// What was found.
+        /// The finding.
         finding: &'a Finding,
     },
-    /// So far: what the capture has come to when an interval has passed.
+    /// Interim results of a capture, after an interval.
     Interval(Interval, &'a CaptureResult),
-    /// A capture was judged.
+    /// Final results of a capture.
     Capture(&'a CaptureResult),
 }
 
-/// What a format of findings asks of the command.
+/// What a format of findings needs from the command.
 #[derive(Clone, Copy, Debug)]
 pub struct FindingNeeds {
-    /// When the format wants findings one by one.
+    /// When it prints findings one by one.
     pub streaming: Streaming,
-    /// The format shows the frames around a finding.
+    /// It prints the frames around a finding.
     pub ladders: bool,
 }
 
-/// When a format wants findings as soon as they are known, rather than with
-/// their capture.
+/// When a format prints findings one by one instead of together with their
+/// capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Streaming {
     /// Never: it is one document.
@@ -155,7 +154,7 @@ pub enum Streaming {
 }
 
 impl Streaming {
-    /// Whether findings are wanted one by one.
+    /// Whether findings are printed one by one.
     pub fn is_on(self, live: bool) -> bool {
         match self {
             Self::Never => false,
@@ -183,7 +182,7 @@ fn counted(count: u64, what: &str) -> String {
     }
 }
 
-/// The message, with how often it happened and why it is inconclusive.
+/// The message, with the number of occurrences and the reason if inconclusive.
 fn sentence(finding: &Finding) -> String {
     let mut text = finding.message.clone();
     if let Some(reason) = finding.verdict.reason() {

@@ -92,7 +92,7 @@ fn descriptor(rule: &Rule) -> Value {
 }
 
 fn of(finding: &Finding, uri: &str) -> Value {
-    // A level other than none goes with the kind `fail` alone (3.27.10).
+    // 3.27.10: only results of kind `fail` have a level.
     let (kind, level) = match finding.verdict {
         Verdict::Violation => ("fail", "error"),
         Verdict::Warning => ("fail", "warning"),
@@ -131,7 +131,7 @@ fn of(finding: &Finding, uri: &str) -> Value {
     })
 }
 
-/// A path as a URI reference: what RFC 3986 does not let stand is
+/// A path as a URI reference: characters that RFC 3986 does not allow are
 /// percent-encoded.
 fn uri(path: &str) -> String {
     let mut out = String::new();

@@ -1,7 +1,7 @@
-//! Findings for a reader.
+//! Findings as text.
 //!
 //! ```text
-//! line.pcap: 1 violation (120 messages on 4 connections, 87 rules had something to judge)
+//! line.pcap: 1 violation (120 messages on 4 connections, 87 rules applied)
 //!
 //! connection 3, client "sensor-7"
 //!   VIOLATION by client: A PUBLISH with QoS 0 has DUP 0
@@ -12,14 +12,14 @@
 //!     *     7 10:15:00.000500 > PUBLISH qos0 dup "plant/7/temp"
 //! ```
 //!
-//! As they arise, each with its time; then how often each came comes last:
+//! In live capture, each finding has its time, and the counts come at the end:
 //!
 //! ```text
 //! 10:15:00.000500 connection 3, client "sensor-7"
 //!   VIOLATION by client: A PUBLISH with QoS 0 has DUP 0
 //!     …
 //!
-//! 10:15:10.000000 eth0: 1 violation (120 messages on 4 connections, 87 rules had something to judge)
+//! 10:15:10.000000 eth0: 1 violation (120 messages on 4 connections, 87 rules applied)
 //!   VIOLATION dup-with-qos-0 by client: 12 times on 1 connection
 //! ```
 
@@ -61,7 +61,7 @@ struct Text {
     colour: bool,
     width: usize,
     zone: TimeZone,
-    /// Nothing was written yet.
+    /// Nothing has been written yet.
     first: bool,
 }
 
@@ -98,7 +98,7 @@ impl Text {
         self.tally(result, &mut text);
         text += "\n";
         out.extend_from_slice(text.as_bytes());
-        // What follows is set off already.
+        // The interval is already followed by an empty line.
         self.first = true;
     }
 
@@ -115,7 +115,7 @@ impl Text {
         for &finding in &findings {
             if connection != Some(finding.connection) {
                 connection = Some(finding.connection);
-                // What the CONNECT itself breaks precedes the identifier in it.
+                // Findings about the CONNECT itself may lack the client identifier.
                 let same = |other: &&&Finding| other.connection == finding.connection;
                 let named = |other: &&&Finding| other.client_id.is_some();
                 let names = findings.iter().filter(same).find(named);
@@ -152,12 +152,12 @@ impl Text {
         }
         if parts.is_empty() {
             parts.push(match summary.frames {
-                0 => "nothing to judge".to_owned(),
+                0 => "nothing to check".to_owned(),
                 _ => self.paint(AnsiColor::Green.on_default(), "ok"),
             });
         }
         *text += &format!(
-            "{}: {} ({} on {}, {} had something to judge",
+            "{}: {} ({} on {}, {} applied",
             escape::visible(&result.name),
             parts.join(", "),
             counted(summary.frames, "message"),
@@ -177,7 +177,7 @@ impl Text {
         *text += ")\n";
         if summary.more > 0 {
             *text += &format!(
-                "{} more were only counted, because there were too many\n",
+                "{} more were counted only: limit reached\n",
                 counted(summary.more, "finding")
             );
         }
@@ -191,7 +191,7 @@ impl Text {
         time.strftime("%H:%M:%S%.6f").to_string()
     }
 
-    /// How often each rule was broken; the worst first.
+    /// Counts of each broken rule, the most severe first.
     fn tally(&self, result: &CaptureResult, text: &mut String) {
         let mut counts: Vec<_> = result.tally.iter().flat_map(Tally::iter).collect();
         counts.sort_by_key(|counted| std::cmp::Reverse((counted.verdict, counted.times)));
@@ -219,7 +219,7 @@ impl Text {
         let mut title = String::new();
         let head = format!("{name}{by}: {}", finding.rule.title);
         wrap(&head, 2, self.width, &mut title);
-        // The name alone has the colour.
+        // Only the verdict is coloured.
         let painted = self.paint(style(finding.verdict), &name);
         *text += &title.replacen(&name, &painted, 1);
         let words = sentence(finding);
@@ -280,7 +280,7 @@ impl Text {
             }
         }
         if let Some(topic) = &rung.topic {
-            // Two quotes and the ellipsis come on top.
+            // Two quotes and the ellipsis.
             let room = self.width.saturating_sub(line.len() + 4).max(8);
             let mut quoted = Vec::new();
             escape::quoted_within(topic, escape::Within::Quotes, room, &mut quoted);
@@ -314,7 +314,7 @@ fn escaped(bytes: &[u8]) -> String {
 fn style(verdict: Verdict) -> Style {
     match verdict {
         Verdict::Violation => AnsiColor::Red.on_default().bold(),
-        // Yellow is not legible on white, nor grey on all backgrounds.
+        // Yellow is not legible on white, and grey not on all backgrounds.
         Verdict::Warning => AnsiColor::Magenta.on_default().bold(),
         Verdict::Note => AnsiColor::Cyan.on_default().bold(),
         Verdict::CannotTell(_) => Style::new().bold(),
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn by_connection() {
         let text = written(&Options::default(), &sample::result());
-        let expected = "a b.pcap: 1 violation, 1 cannot tell (120 messages on 4 connections, 3 rules had something to judge)\n\
+        let expected = "a b.pcap: 1 violation, 1 cannot tell (120 messages on 4 connections, 3 rules applied)\n\
              \n\
              connection 3, client \"sensor-7\\x1b\"\n  \
                VIOLATION by client: A PUBLISH of QoS 0 has DUP 0\n    \
@@ -347,7 +347,7 @@ mod tests {
                        4 10:15:00.000000 > CONNECT\n          \
                        5 10:15:00.000000 < CONNACK\n    \
                  *     7 10:15:00.000000 > PUBLISH id 3 qos1 dup \"plant/7/temp\"\n  \
-               CANNOT TELL by client: A new packet takes a Packet Identifier that is not in use\n    \
+               CANNOT TELL by client: A new packet has a Packet Identifier that is not in use\n    \
                  expected an unused Packet Identifier, found 1; cannot tell (gap), because the capture lacks\n    \
                  bytes of the connection\n    \
                  id-in-use [3.1.1 MQTT-2.3.1-2], packets 4 7\n";
@@ -373,6 +373,6 @@ mod tests {
             ..CaptureResult::default()
         };
         let text = written(&Options::default(), &clean);
-        assert!(text.starts_with("x: nothing to judge ("), "{text}");
+        assert!(text.starts_with("x: nothing to check ("), "{text}");
     }
 }

@@ -1,7 +1,6 @@
-//! The account as JSON: one document, or a line for each interval and one for
-//! the whole. Bytes are integers, and counters that are
-//! zero are left out; everything that is not an integer is under `derived`,
-//! with its unit and its formula.
+//! The account as JSON: one document, or a line for each interval and one for the
+//! whole capture. Bytes are integers, and counters that are zero are omitted; numbers
+//! that are not integers are under `derived`, with their unit and formula.
 
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
@@ -230,7 +229,7 @@ impl Serialize for One<'_> {
             some(&mut map, "unallocated_bytes", connection.fixed)?;
         }
         some(&mut map, "orphans", connection.orphans)?;
-        // Those that were not kept are not none.
+        // An absent key means that they were not kept, not that there are none.
         if connection.message_count == 0 || !connection.messages.is_empty() {
             map.serialize_entry("messages", &Messages(self.account, &connection.messages))?;
         }
@@ -289,7 +288,7 @@ impl Serialize for ByMessageCause<'_> {
     }
 }
 
-/// A number that need not be whole: what it is in, and what it is.
+/// A number with its unit and formula.
 #[derive(Serialize)]
 struct Figure {
     value: Option<f64>,

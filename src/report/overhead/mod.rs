@@ -1,4 +1,4 @@
-//! Reports of what `overhead` counted.
+//! Reports of `overhead`.
 //!
 //! ```text
 //! Account ─┬─ text        for a reader: the answer, with -v all views
@@ -18,27 +18,27 @@ use super::{Format, Subject};
 use crate::overhead::{Figures, Totals};
 use crate::time::Timestamp;
 
-/// What one capture came to.
+/// The result of one capture.
 #[derive(Clone, Copy, Debug)]
 pub struct Counted<'a> {
-    /// The capture as it was named.
+    /// Name of the capture, as given.
     pub name: &'a str,
-    /// What was counted, and what follows from it.
+    /// The account, and figures derived from it.
     pub figures: &'a Figures<'a>,
 }
 
 /// An interval of capture time that has passed.
 #[derive(Clone, Copy, Debug)]
 pub struct Passed<'a> {
-    /// The capture as it was named.
+    /// Name of the capture, as given.
     pub name: &'a str,
-    /// When it began.
+    /// Start.
     pub from: Timestamp,
-    /// When it ended.
+    /// End.
     pub to: Timestamp,
-    /// What has come in it.
+    /// Bytes of the interval.
     pub totals: &'a Totals,
-    /// Control packets that have.
+    /// Control packets of the interval.
     pub control_packets: u64,
 }
 
@@ -57,20 +57,19 @@ impl Subject for Overhead {
     type Needs = OverheadNeeds;
 }
 
-/// What accounting for captures gives.
+/// Results of accounting for captures.
 #[derive(Clone, Copy, Debug)]
 pub enum OverheadItem<'a> {
-    /// So far: what has come since the interval before, of a capture that goes
-    /// on.
+    /// Bytes since the previous interval, of a capture that is still growing.
     Interval(Passed<'a>),
     /// The account of a capture.
     Capture(Counted<'a>),
 }
 
-/// What a format of accounts asks of the command.
+/// What a format of accounts needs from the command.
 #[derive(Clone, Copy, Debug)]
 pub struct OverheadNeeds {
-    /// Whether it names messages one by one.
+    /// Whether it prints individual messages.
     pub messages: bool,
 }
 

@@ -94,7 +94,7 @@ fn put(
 
 fn write(record: &ByteRecord, out: &mut Vec<u8>) {
     let mut writer = WriterBuilder::new().from_writer(&mut *out);
-    // A Vec takes everything, and every row has the same number of cells.
+    // A Vec never fails, and every row has the same number of cells.
     let _ = writer.write_byte_record(record);
     let _ = writer.flush();
 }

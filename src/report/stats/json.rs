@@ -23,9 +23,9 @@ struct Object<'a> {
     from: String,
     to: String,
     by: &'static str,
-    /// `null` where it is not known.
+    /// `null` if unknown.
     key: Option<Key<'a>>,
-    /// Several keys together: those that have no row of their own.
+    /// Sum of the keys that have no row of their own.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     other: bool,
     messages: u64,

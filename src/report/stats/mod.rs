@@ -20,7 +20,7 @@ pub struct StatsFormat {
     pub name: &'static str,
     /// One line of help.
     pub help: &'static str,
-    /// Appends what comes before all tables.
+    /// Appends what precedes all tables.
     pub begin: fn(&StatsOptions, &mut Vec<u8>),
     /// Appends a table, whose rows are in order.
     pub put: fn(&Table, &StatsOptions, &mut Vec<u8>),
@@ -29,13 +29,13 @@ pub struct StatsFormat {
 /// All formats; the first is the default.
 pub static STATS_REPORTS: &[&StatsFormat] = &[&text::TEXT, &json::NDJSON, &csv::CSV];
 
-/// What the formats are told.
+/// Options of the formats.
 #[derive(Clone, Debug)]
 pub struct StatsOptions {
-    /// What is counted by.
+    /// Key by which messages are grouped.
     pub by: By,
     /// The name of the capture, if there are several.
     pub file: Option<String>,
-    /// Tables are of periods.
+    /// Tables are printed for periods.
     pub periods: bool,
 }

@@ -1,4 +1,4 @@
-//! A table for a reader.
+//! A table as text.
 
 use std::fmt::Write as _;
 
@@ -48,7 +48,7 @@ fn table(table: &Table, options: &StatsOptions, out: &mut Vec<u8>) {
             *width = (*width).max(cell.len());
         }
     }
-    // The key comes last: it alone may be long.
+    // The key comes last, because only it may be long.
     for (key, cells) in &rows {
         let mut line = String::new();
         for (width, cell) in widths.iter().zip(cells) {
@@ -80,7 +80,7 @@ fn cells(row: &Row, table: &Table) -> [String; HEADINGS.len()] {
         let size = row.sizes.quantile(share);
         size.map_or_else(|| "-".to_owned(), |size| size.to_string())
     };
-    // Since the beginning of the table: what a reader compares.
+    // Relative to the start of the table, for comparison.
     let since = |time: Option<Timestamp>| {
         time.map_or_else(
             || "-".to_owned(),

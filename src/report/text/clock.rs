@@ -24,8 +24,8 @@ pub enum TimeStyle {
     SinceFirst,
 }
 
-/// Writes times. Lines of one packet share its text, lines of one second its
-/// beginning; seconds share an offset from UTC until the time zone changes it.
+/// Writes times. Lines of the same second share its text; seconds share an offset
+/// from UTC until the time zone changes it.
 #[derive(Clone, Debug)]
 pub(super) struct Clock {
     style: TimeStyle,
@@ -42,7 +42,7 @@ pub(super) struct Clock {
     previous: Option<Timestamp>,
 }
 
-/// What of a second is written.
+/// Digits of the fraction of a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fraction {
     Millis,

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! A client keeps its colour. Acknowledgements are dimmed and carry the topic of
-//! their message and the time since it; refusals and defects are red. What does
-//! not fit is cut where `…` stands; events and defects go on in the next line.
+//! their message and the time since it; refusals and defects are red. Text that does
+//! not fit is cut at `…`; events and defects continue on the next line.
 
 use std::time::Duration;
 
@@ -27,18 +27,18 @@ use crate::report::payload;
 use crate::report::{message, put, wrap};
 use crate::time::Timestamp;
 
-/// Columns when the width of the terminal is not known.
+/// Columns if the width of the terminal is unknown.
 const USUAL_WIDTH: usize = 80;
-/// Columns for the type: the longest but UNSUBSCRIBE, UNSUBACK and DISCONNECT
-/// fit, and push what follows by one or two.
+/// Columns for the type. UNSUBSCRIBE, UNSUBACK and DISCONNECT are one or two longer
+/// and shift the rest of their line.
 const TYPE: usize = 9;
-/// Columns below which a line is no line.
+/// Minimum number of columns of a line.
 const NARROWEST: usize = 40;
-/// A preview of fewer columns says nothing.
+/// Minimum number of columns of a payload preview.
 const SHORTEST_PREVIEW: usize = 6;
-/// Columns of a topic below which its end names nothing.
+/// Minimum number of columns of a topic.
 const SHORTEST_TOPIC: usize = 8;
-/// Columns before what does not fit in a line.
+/// Indentation of continued lines.
 const INDENT: usize = 4;
 /// Reason codes from here on are failures (5.0: 2.4).
 const FAILURE: u8 = 0x80;
@@ -47,12 +47,12 @@ const KEPT_TOPIC: usize = 96;
 /// Exchanges whose topic is kept.
 const KEPT_TOPICS: usize = 1 << 16;
 
-/// What the compact style keeps.
+/// State of the compact style.
 #[derive(Debug, Default)]
 pub(super) struct Compact {
     /// The topic, or the only filter, of open exchanges, by their slot.
     topics: Vec<Box<[u8]>>,
-    /// What is wrong with the frame at hand.
+    /// Defects and doubts of the current frame.
     tail: Vec<u8>,
 }
 
@@ -82,7 +82,7 @@ impl TextReport {
         if topic_unknown {
             line.word("?");
         }
-        // What is wrong with the frame has a place in the line, or the next one.
+        // Defects go at the end of the line, or on the next one.
         let tail = String::from_utf8_lossy(tail);
         let columns = escape::columns(tail.as_bytes());
         let kept = if columns <= line.left / 2 { columns } else { 0 };
@@ -161,7 +161,7 @@ const fn is_acknowledgement(packet_type: PacketType) -> bool {
     )
 }
 
-/// Whether something went wrong, on the wire or in the capture.
+/// Whether the event reports an error, on the wire or in the capture.
 fn is_alarming(kind: &EventKind) -> bool {
     match kind {
         EventKind::Closed { reason, .. } => matches!(
@@ -173,8 +173,8 @@ fn is_alarming(kind: &EventKind) -> bool {
     }
 }
 
-/// The topic of the message that the frame acknowledges; keeps that of one
-/// that begins an exchange.
+/// The topic of the message that the frame acknowledges; keeps the topic of one
+/// that starts an exchange.
 fn topic<'t>(
     topics: &'t mut Vec<Box<[u8]>>,
     frame: &MQTTFrame<'_>,
@@ -208,7 +208,7 @@ fn topic<'t>(
             if slot >= topics.len() {
                 topics.resize(slot + 1, Box::default());
             }
-            // The end of a topic names what it is about.
+            // The end of a topic is the most specific part.
             let start = topic.len().saturating_sub(KEPT_TOPIC);
             topics[slot] = topic[start..].into();
             None
@@ -220,7 +220,7 @@ fn topic<'t>(
     }
 }
 
-/// A line in the making, and how much of the row is left.
+/// Builds a line within the width of the row.
 struct Line<'o> {
     out: &'o mut Vec<u8>,
     paint: Option<&'o Paint>,
@@ -248,7 +248,7 @@ impl Line<'_> {
             None => name.push(b'-'),
         }
         let name = String::from_utf8_lossy(&name);
-        // Identifiers begin and end with what tells them apart, addresses end so.
+        // Client identifiers differ at both ends, addresses at their end.
         let head = match connection.is_some_and(|connection| connection.client_id.is_some()) {
             true => columns / 3,
             false => 0,
@@ -400,7 +400,7 @@ impl Line<'_> {
         }
         after.extend(publish.payload_len.map(|length| format!("{length} B")));
         let sent = publish.topic.filter(|topic| !topic.bytes().is_empty());
-        // A preview of a short payload is worth more than the start of a topic.
+        // A preview of a short payload takes precedence over the start of a topic.
         let preview = match publish.payload.len() {
             0 => 0,
             length => length.min(SHORTEST_PREVIEW) + 4,
@@ -420,7 +420,7 @@ impl Line<'_> {
         }
         self.push(" ");
         let start = self.out.len();
-        // Two quotes and the ellipsis come on top.
+        // Two quotes and the ellipsis.
         let columns = self.left - 3;
         if let Some(decoded) = decoded {
             payload::preview(decoded, Some(columns), self.out);
@@ -439,7 +439,7 @@ impl Line<'_> {
         self.left = self.left.saturating_sub(used);
     }
 
-    /// The topic that an acknowledgement is about, or its identifier.
+    /// The topic of an acknowledgement, or its packet identifier.
     fn about(&mut self, topic: Option<&[u8]>, packet_id: Option<u16>, after: usize) {
         match (topic, packet_id) {
             (Some(topic), _) => {
@@ -471,7 +471,7 @@ impl Line<'_> {
         self.word("REFUSED");
         let mut text = Vec::new();
         summary::put_code(frame.version, frame.header.packet_type(), code, &mut text);
-        // The names of 3.1.1 begin with the same word.
+        // The names of 3.1.1 start with the same word.
         self.word(&String::from_utf8_lossy(&text).replace("Refused: ", ""));
         self.plain();
     }
@@ -507,8 +507,8 @@ impl Line<'_> {
         self.shortened(text, self.left.saturating_sub(1));
     }
 
-    /// The same, cut at its start to `columns`: the end of a topic names what it
-    /// is about.
+    /// The same, cut at its start to `columns`: the end of a topic is the most
+    /// specific part.
     fn shortened(&mut self, text: &[u8], columns: usize) {
         let mut escaped = Vec::new();
         if text.contains(&b' ') || text.is_empty() {
@@ -548,7 +548,7 @@ impl Line<'_> {
         self.out.extend_from_slice(text.as_bytes());
     }
 
-    /// Words that go on below where they began, broken at blanks outside of
+    /// Words that continue on the next row, indented, broken at blanks outside of
     /// quotes.
     fn wrapped(&mut self, text: &str) {
         let indent = self.width.saturating_sub(self.left);
@@ -565,7 +565,7 @@ impl Line<'_> {
         }
     }
 
-    /// Words in a row of their own.
+    /// Words on a row of their own.
     fn next_line(&mut self, text: &str) {
         self.new_row(INDENT);
         self.wrapped(text);

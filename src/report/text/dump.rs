@@ -6,11 +6,10 @@
 //! -A      0...itemhi! there
 //! ```
 //!
-//! Unlike tcpdump's, `-A` begins every line with a tab, so that a payload with
-//! line feeds in it cannot pass off its own lines as ours, and `::` at the start
-//! of one is `.:`, because the runners of GitHub Actions take it for a command
-//! whatever blanks precede it. Masked bytes are `**` in hexadecimal and `*` in
-//! text.
+//! Unlike tcpdump's, `-A` starts every line with a tab, so that a payload with line
+//! feeds cannot forge output lines, and `::` at the start of a line is printed as
+//! `.:`, because the runners of GitHub Actions execute it as a command after any
+//! blanks. Masked bytes are `**` in hexadecimal and `*` in text.
 
 use std::ops::Range;
 

@@ -7,8 +7,7 @@
 //!     payload 11 B "123|456|789"
 //! ```
 //!
-//! One field a line, its name in the specification's words. Strings are whole
-//! here, however long.
+//! One field per line, named as in the specification. Strings are printed in full.
 
 use super::summary::{CLEAN_START, clean_start_name, is_bridge, put_code};
 use crate::frame::MQTTFrame;
@@ -278,7 +277,7 @@ impl Lines<'_, '_> {
         });
     }
 
-    /// What the payload holds, as a tree, or why it cannot be read.
+    /// The decoded payload as a tree, or why it cannot be decoded.
     fn decoded(&mut self, decoded: &Decoded) {
         match &decoded.value {
             Ok(value) => {

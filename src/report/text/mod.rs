@@ -9,8 +9,8 @@
 //! of `-v` and `-vv` are in `fields`, the dumps of `-A`, `-x` and `-X` in
 //! `dump`. Events are lines of their own that start with `-- `.
 //!
-//! A busy capture has millions of lines, so the parts of a line are appended to
-//! the caller's buffer: no `format!`, no allocation.
+//! A busy capture has millions of lines, so the parts of a line are appended to the
+//! caller's buffer, without `format!` and without allocation.
 
 mod clock;
 mod compact;
@@ -78,13 +78,13 @@ impl TextOptions {
     fn fraction(&self) -> Fraction {
         match (self.nanoseconds, self.style, self.time) {
             (true, _, _) => Fraction::Nanos,
-            // Who wants more of it asks for it with -t.
+            // For more digits, use -t.
             (false, Style::Compact, TimeStyle::TimeOfDay) => Fraction::Millis,
             _ => Fraction::Micros,
         }
     }
 
-    /// Whether the lines show what is known of exchanges, such as latency.
+    /// Whether the lines show facts of exchanges, such as latency.
     pub fn wants_exchanges(&self) -> bool {
         self.style == Style::Compact && self.detail != Detail::Notation
     }
@@ -93,18 +93,18 @@ impl TextOptions {
 /// How a frame is shown in its line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Style {
-    /// Endpoints, the notation and what the packet says, however long.
+    /// Endpoints, the notation and all fields of the summary.
     #[default]
     Line,
-    /// What matters, in one row of the terminal.
+    /// The most important fields, in one row of the terminal.
     Compact,
 }
 
 /// How much of each frame is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Detail {
-    /// `-q`: the notation alone, and no events. Dumps and packet numbers give
-    /// way to it as well: scripts compare these lines letter for letter.
+    /// `-q`: the notation alone, without events, dumps or packet numbers, because
+    /// scripts compare these lines literally.
     Notation,
     /// A line.
     #[default]
@@ -131,9 +131,9 @@ pub struct TextReport {
     show_secrets: bool,
     paint: Option<Paint>,
     width: Option<usize>,
-    /// What `-e` shows before the endpoints.
+    /// Text of `-e`, before the endpoints.
     link_header: Vec<u8>,
-    /// What will follow a payload preview, to know how much room it has.
+    /// Text that follows a payload preview, to compute the room it has.
     tail: Vec<u8>,
 }
 
@@ -172,8 +172,7 @@ impl TextReport {
         }
     }
 
-    /// The notation in the colour of its type; returns how many bytes of it do
-    /// not show.
+    /// The notation in the colour of its type; returns the number of invisible bytes.
     fn notation(&self, frame: &MQTTFrame<'_>, out: &mut Vec<u8>) -> usize {
         let packet_type = frame.header.packet_type();
         let Some(paint) = &self.paint else {
@@ -316,10 +315,10 @@ fn put_endpoints(connection: &Connection, direction: Direction, out: &mut Vec<u8
     }
 }
 
-/// `MQTTFrame { type: PUBLISH, qos: AT_LEAST_ONCE, dup:false }`, as `Display`
-/// has it, without its cost.
+/// `MQTTFrame { type: PUBLISH, qos: AT_LEAST_ONCE, dup:false }`, like `Display`
+/// but faster.
 fn notation(frame: &MQTTFrame<'_>, out: &mut Vec<u8>) {
-    // RETAIN, the lowest bit, does not show.
+    // RETAIN, the lowest bit, is not part of it.
     out.extend_from_slice(&NOTATIONS[usize::from(frame.header.first >> 1)]);
 }
 
@@ -334,7 +333,7 @@ static NOTATIONS: LazyLock<[Vec<u8>; 128]> = LazyLock::new(|| {
     })
 });
 
-/// Right-aligned to five columns, as tcpdump has it.
+/// Right-aligned to five columns, as in tcpdump.
 fn put_number(packet: PacketRef, many_files: bool, out: &mut Vec<u8>) {
     const COLUMNS: usize = 5;
     let start = out.len();
@@ -350,7 +349,7 @@ fn put_number(packet: PacketRef, many_files: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"  ");
 }
 
-/// What a dump does not show, and why.
+/// Bytes missing from a dump, and why.
 fn put_absent(frame: &MQTTFrame<'_>, out: &mut Vec<u8>) {
     let absent = frame
         .header
@@ -370,7 +369,7 @@ fn put_absent(frame: &MQTTFrame<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b")\n");
 }
 
-/// Escape codes, ready to be copied.
+/// Precomputed escape codes.
 #[derive(Debug)]
 struct Paint {
     by_type: [Vec<u8>; 16],
@@ -405,7 +404,7 @@ impl Paint {
         }
     }
 
-    /// The colour of a client, which it keeps. Red is for what is wrong.
+    /// The colour of a client, the same in all its lines. Red is reserved for errors.
     fn client(&self, name: &[u8]) -> &[u8] {
         // FNV-1a: the same in every run.
         let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
@@ -421,10 +420,9 @@ impl Paint {
     }
 }
 
-/// One style for each kind of exchange. Red, green, cyan and magenta are legible
-/// on dark and on light backgrounds: their contrast is 3:1 or near it in the
-/// palettes of the usual terminals, where yellow on white has 1.7:1 and blue on
-/// black 1.6:1.
+/// One style for each kind of exchange. Red, green, cyan and magenta are legible on
+/// dark and light backgrounds: in the palettes of common terminals their contrast is
+/// about 3:1, while yellow on white has 1.7:1 and blue on black 1.6:1.
 const fn style_of(packet_type: PacketType) -> anstyle::Style {
     match packet_type {
         PacketType::Publish => AnsiColor::Green.on_default(),

@@ -1,4 +1,4 @@
-//! What follows the notation on a line: the fields by packet type.
+//! The part of a line after the notation: fields by packet type.
 
 use super::Paint;
 use crate::frame::MQTTFrame;
@@ -11,14 +11,14 @@ use crate::report::escape::{self, Within};
 use crate::report::payload;
 use crate::report::put;
 
-/// A preview narrower than this goes on in the next row of the terminal.
+/// A narrower preview continues on the next row of the terminal.
 const NARROWEST_PREVIEW: usize = 16;
-/// Columns of a topic, client id or other string that a line shows. Only a
-/// string made to annoy is longer; `-v` shows all of it.
+/// Columns of a topic, client id or other string in a line. Longer ones are rare;
+/// `-v` prints them in full.
 const LONGEST_STRING: usize = 512;
-/// Filters or codes that a line shows; `-v` shows all of them.
+/// Filters or codes in a line; `-v` prints all of them.
 const LONGEST_LIST: usize = 16;
-/// Defects that a line shows; `-v` shows all of them.
+/// Defects in a line; `-v` prints all of them.
 const MOST_DEFECTS: usize = 4;
 
 /// How much of a payload is shown.
@@ -26,12 +26,11 @@ const MOST_DEFECTS: usize = 4;
 pub(super) enum Preview {
     /// All of it that was kept.
     Whole,
-    /// What is left of the terminal's row in which the preview begins.
+    /// As much as fits into the terminal's row in which the preview starts.
     Fit {
         /// Columns of the terminal.
         width: usize,
-        /// Where the line starts in the buffer, plus its bytes that do not
-        /// show.
+        /// Where the line starts in the buffer, plus its invisible bytes.
         start: usize,
         /// Columns of what follows the preview.
         tail: usize,
@@ -46,7 +45,7 @@ impl Preview {
             Self::Fit { width, start, tail } => {
                 // Escape codes are ASCII, so their columns are their bytes.
                 let used = escape::columns(out.get(start..).unwrap_or_default()) % width.max(1);
-                // Two quotes and the ellipsis come on top.
+                // Two quotes and the ellipsis.
                 let taken = used + tail + 3;
                 let room = width.saturating_sub(taken);
                 if room < NARROWEST_PREVIEW {
@@ -93,8 +92,8 @@ pub(super) fn summary(
     }
 }
 
-/// Appends what is unusual about the frame, each part with a space before it;
-/// returns how many bytes of it do not show.
+/// Appends what is unusual about the frame, each part after a space; returns the
+/// number of invisible bytes.
 pub(super) fn tail(frame: &MQTTFrame<'_>, paint: Option<&Paint>, out: &mut Vec<u8>) -> usize {
     if frame.missing > 0 {
         out.extend_from_slice(b" missing ");
@@ -135,7 +134,7 @@ pub(super) fn tail(frame: &MQTTFrame<'_>, paint: Option<&Paint>, out: &mut Vec<u
     }
 }
 
-/// `, 12 more` when a list was cut.
+/// `, 12 more` if a list was cut.
 fn put_more(count: usize, shown: usize, out: &mut Vec<u8>) {
     if count > shown {
         out.extend_from_slice(b", ");
@@ -237,7 +236,7 @@ impl Line<'_> {
                 }
             }
             (None, None, Some(alias)) => self.number("topic unknown alias", alias),
-            // An empty topic is illegal but shown; an unknown one is not.
+            // An empty topic is illegal but printed; an unknown one is not.
             (None, None, None) => match publish.topic {
                 Some(topic) => self.string("topic", topic),
                 None => self.word("topic unknown"),
@@ -262,7 +261,7 @@ impl Line<'_> {
                 escape::quoted_within(publish.payload, Within::Payload, columns, self.out);
             }
         }
-        // Shown to its end, which is not the end of the payload.
+        // The kept part of the payload fits, but not all was kept.
         if (publish.payload.len() as u64) < u64::from(length)
             && !self.out.ends_with(escape::ELLIPSIS)
         {
@@ -356,7 +355,7 @@ impl Line<'_> {
         self.reason_string(properties);
     }
 
-    /// The peer's own explanation, more specific than a code.
+    /// Reason String: more specific than the code.
     fn reason_string(&mut self, properties: Properties<'_>) {
         if properties.bytes.is_empty() {
             return;
@@ -428,12 +427,12 @@ pub(super) const fn clean_start_name(version: Version) -> &'static str {
     }
 }
 
-/// Whether a protocol level carries the bit by which bridges mark themselves.
+/// Whether a protocol level has the bit by which bridges identify themselves.
 pub(super) const fn is_bridge(level: u8) -> bool {
     level & 0x80 != 0
 }
 
-/// `0x87 Not authorized`, or the number alone where it has no name.
+/// `0x87 Not authorized`, or the number alone if it has no name.
 pub(super) fn put_code(version: Version, packet_type: PacketType, code: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(b"0x");
     put::hex(code, out);

@@ -1,5 +1,5 @@
-//! What a reader came for: what a message costs, what a device costs in a month,
-//! and what would change that most.
+//! The summary: the cost of a message, the monthly cost of a device, and the changes
+//! that would save most.
 
 use std::fmt::Write as _;
 
@@ -7,9 +7,9 @@ use super::units::{amount, joined, number, percent, period, plural};
 use super::{Text, layout};
 use crate::overhead::{Costs, Figures, Saving, latency_text};
 
-/// Columns before the answers.
+/// Columns of the labels.
 const LABEL: usize = 18;
-/// Changes that are named.
+/// Maximum number of changes in the summary.
 const CHANGES: usize = 2;
 
 impl Text {
@@ -36,7 +36,7 @@ impl Text {
             self.line("a message costs", &words, text);
         }
         self.device(figures, text);
-        // Unless it was asked for, another protocol is no answer.
+        // Another protocol is listed only if requested.
         let useful = figures.savings.iter().filter(|saving| {
             let saved = figures.now.bytes - saving.bytes;
             saved > 0.005 * figures.now.bytes
@@ -48,7 +48,7 @@ impl Text {
         }
     }
 
-    /// What a device costs, then what all of them do.
+    /// Cost of a device, then of all devices.
     fn device(&self, figures: &Figures<'_>, text: &mut String) {
         let month = &figures.now.month;
         if figures.messages == 0 {
@@ -87,7 +87,7 @@ impl Text {
         layout::fill(&format!("  {label:<LABEL$}"), words, self.width, text);
     }
 
-    /// What is left out without `-v`.
+    /// What `-v` prints in addition.
     pub(super) fn more(&self, figures: &Figures<'_>, text: &mut String) {
         let asked = figures.request.asked;
         let bill = if asked.project { "" } else { "the bill, " };

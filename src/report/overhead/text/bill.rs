@@ -1,4 +1,4 @@
-//! A month as a bill: of a device first, then of all.
+//! A month as a bill, for one device and for all.
 
 use super::layout::{Column, Rows, fill};
 use super::units::{amount, if_any, joined, number, period, plural};
@@ -110,7 +110,7 @@ impl Text {
         fill("  ", &words, self.width, text);
     }
 
-    /// What links and plans make of it, for all devices.
+    /// Billed bytes and units for each link and plan, for all devices.
     pub(super) fn links(&self, figures: &Figures<'_>, text: &mut String) {
         let links = &figures.request.links;
         if links.is_empty() {

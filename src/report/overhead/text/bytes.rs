@@ -19,14 +19,14 @@ impl Text {
         say(&format!("counted: {level} ({})", about_level(level)));
         if account.foreign.packets > 0 {
             say(&format!(
-                "not MQTT, or not asked for: {} in {}",
+                "not MQTT, or not selected: {} in {}",
                 plural(level.of(&account.foreign), "byte"),
                 plural(account.foreign.packets, "frame")
             ));
         }
         if account.copies.packets > 0 {
             say(&format!(
-                "of these duplicates of packets: {} in {}",
+                "of these, duplicate packets: {} in {}",
                 plural(level.of(&account.copies), "byte"),
                 plural(account.copies.packets, "frame")
             ));
@@ -97,7 +97,7 @@ impl Text {
         self.extras(figures, text);
     }
 
-    /// What the medium adds.
+    /// Bytes that the medium adds.
     pub(super) fn extras(&self, figures: &Figures<'_>, text: &mut String) {
         for (name, bytes) in &figures.extras {
             let words = format!(
@@ -179,7 +179,7 @@ impl Text {
         .put(self.width, text);
     }
 
-    /// A bar of 56 cells, and what they stand for.
+    /// A bar of 56 cells, and its legend.
     fn bar(&self, parts: &[(&str, u64)], text: &mut String) {
         const CELLS: u64 = 56;
         const FILLS: [char; 7] = ['█', '▓', '▒', '░', '▪', '·', '?'];

@@ -1,14 +1,14 @@
-//! Lines and tables that fit the width, and never split a number or a topic.
+//! Lines and tables that fit the width and never split a number or a topic.
 //!
-//! A number and its unit are joined by a no-break space ([`JOIN`]), at which no
-//! line is broken; it is written as a space.
+//! A number and its unit are joined by a no-break space ([`JOIN`]), at which lines are
+//! not broken; it is printed as a space.
 
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
-/// Joins what must stay on one line.
+/// Joins words that must stay on one line.
 pub(super) const JOIN: char = '\u{a0}';
 
 /// Words in lines of at most `width` columns, after a mark on the first.
@@ -52,7 +52,8 @@ fn put_line(line: &str, text: &mut String) {
 pub(super) struct Column {
     name: &'static str,
     kind: Kind,
-    /// Left out where the width is too small, the greatest first; 0 never.
+    /// Order of omission if the width is too small, the greatest first; 0 is never
+    /// omitted.
     rank: u8,
 }
 
@@ -89,7 +90,7 @@ impl Column {
         }
     }
 
-    /// The same, left out where the width is too small: the greater rank first.
+    /// The same, omitted if the width is too small: the greatest rank first.
     pub(super) const fn rank(self, rank: u8) -> Self {
         Self { rank, ..self }
     }
@@ -101,12 +102,12 @@ pub(super) struct Rows<'a> {
     pub(super) rows: Vec<Vec<String>>,
 }
 
-/// Columns that words need at least.
+/// Minimum number of columns for words.
 const WORDS: usize = 24;
 
 impl Rows<'_> {
-    /// Appends the table. Where even the columns that are never left out are too
-    /// wide, the first cell of each row gets a line of its own.
+    /// Appends the table. If even the columns that are never omitted are too wide, the
+    /// first cell of each row gets a line of its own.
     pub(super) fn put(&self, width: usize, text: &mut String) {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         let width_of = |&column: &usize| -> usize {

@@ -1,4 +1,4 @@
-//! What messages cost: a row for each topic, and the frames of a typical one.
+//! Cost of messages: a row for each topic, and the frames of a typical message.
 
 use std::fmt::Write as _;
 
@@ -111,7 +111,7 @@ impl Text {
             number(ladder.marginal)
         );
         self.heading(&title, text);
-        // The arrows take what the times and the numbers leave.
+        // The arrows get the width that is left.
         let arrow_width = (self.width - 2 - 11 - 3 - 7 - 2 - 7).clamp(24, 36);
         let inner = arrow_width - 4;
         let _ = writeln!(

@@ -1,6 +1,5 @@
-//! The account for a reader: the answer first, and with `-v` the views it rests
-//! on (the bill, where the bytes go, what messages cost, the ladder of a typical
-//! one, what would change it).
+//! The account as text: a summary, and with `-v` its details (the bill, bytes by layer
+//! and cause, cost of messages, the frames of a typical one, what-ifs).
 //!
 //! Everything printed here is in the JSON report too.
 
@@ -134,7 +133,7 @@ impl Text {
         out.extend_from_slice(text.replace(layout::JOIN, " ").as_bytes());
     }
 
-    /// What the answer rests on: all of it with `-v`, else what was asked for.
+    /// Details: all with `-v`, else those requested by options.
     fn views(&self, figures: &Figures<'_>, text: &mut String) {
         let asked = figures.request.asked;
         if self.verbose || asked.project {

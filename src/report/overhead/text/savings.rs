@@ -1,4 +1,4 @@
-//! What would change the bill, the largest saving first.
+//! What-ifs, the largest saving first.
 
 use super::Text;
 use super::layout::{Column, Rows};
@@ -57,7 +57,7 @@ impl Text {
         as_it_is[2].clear();
         as_it_is[3].clear();
         if month.projected {
-            // It changes nothing.
+            // The row of the unchanged capture.
             as_it_is[4].clear();
         }
         let rows = std::iter::once(as_it_is).chain(figures.savings.iter().map(row));

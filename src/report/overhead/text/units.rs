@@ -1,9 +1,9 @@
-//! Numbers for a reader.
+//! Formatting of numbers.
 
 use super::super::super::escape;
 use super::layout::JOIN;
 
-/// Text from the wire, safe for a terminal.
+/// Text from the wire, escaped for terminals.
 pub(super) fn shown(bytes: &[u8]) -> String {
     let mut out = Vec::new();
     escape::escaped(bytes, escape::Within::Cell, &mut out);
@@ -31,7 +31,7 @@ pub(super) fn plural(n: u64, what: &str) -> String {
     }
 }
 
-/// `1.23 MB`: thousands, as plans count them.
+/// `1.23 MB`, in powers of 1000, as in data plans.
 pub(super) fn amount(bytes: f64) -> String {
     let size = bytes.abs();
     match size {
@@ -74,7 +74,7 @@ pub(super) fn rate(value: Option<f64>) -> String {
     value.map_or_else(|| "n/a".to_owned(), |value| format!("{value:.1}"))
 }
 
-/// A count that need not be whole: `43,200`, `0.4`.
+/// A count that may be fractional: `43,200`, `0.4`.
 pub(super) fn rounded(n: f64) -> String {
     match n {
         n if n > 0.0 && n < 9.95 && n.fract() > 0.05 => format!("{n:.1}"),

@@ -1,9 +1,9 @@
-//! Where a saved file is written: beside its place, and renamed when it is
-//! complete, so that what had the name before is there until then, and no
-//! reader sees half a file.
+//! Writes a saved file under a temporary name beside its target, and renames it
+//! when it is complete. Until then an earlier file of that name stays intact,
+//! and no reader sees an incomplete file.
 //!
-//! Not from pipes and interfaces: others read the file while it grows. Not over
-//! what is no file either, such as a named pipe.
+//! Not used for pipes and interfaces, because others read the file while it
+//! grows, nor for targets that are not regular files, such as named pipes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -11,21 +11,21 @@ use std::path::{Path, PathBuf};
 
 /// A file that is being written.
 #[derive(Debug, Default)]
-pub(super) struct Place {
-    /// Its name until it is complete, and the one that it gets then.
+pub(super) struct OutputFile {
+    /// Its temporary name, and its final one.
     beside: Option<(PathBuf, PathBuf)>,
-    /// No file had its name before.
+    /// The file did not exist before.
     pub(super) is_new: bool,
 }
 
-impl Place {
-    /// Creates a file. `whole`: it gets its name when it is complete.
+impl OutputFile {
+    /// Creates a file. If `whole`, it gets its name when it is complete.
     pub(super) fn create(path: &Path, whole: bool) -> io::Result<(Self, File)> {
         let there = fs::metadata(path);
         let is_new = path.symlink_metadata().is_err();
         let is_file = there.as_ref().map_or(is_new, fs::Metadata::is_file);
         if whole && is_file {
-            // Behind a link is the file that is meant.
+            // Replace the file that a link points to, not the link.
             let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
             let name = beside(&real);
             match open(&name) {
@@ -33,20 +33,20 @@ impl Place {
                     let beside = Some((name, real));
                     return Ok((Self { beside, is_new }, file));
                 }
-                // We may write the file, but not its folder.
+                // The file is writable, but its folder is not.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied && !is_new => {}
                 Err(error) => return Err(error),
             }
         }
-        let place = Self {
+        let output = Self {
             beside: None,
             is_new,
         };
-        open(path).map(|file| (place, file))
+        open(path).map(|file| (output, file))
     }
 
-    /// The file is complete, or what there is of it when saving `failed`: then
-    /// it does not replace another.
+    /// Completes the file. If saving `failed`, it does not replace an existing
+    /// file.
     pub(super) fn complete(&mut self, failed: bool) -> io::Result<()> {
         match self.beside.take() {
             Some((name, _)) if failed && !self.is_new => Err(io::Error::other(format!(
@@ -58,26 +58,26 @@ impl Place {
         }
     }
 
-    /// Nothing was saved: takes away what was created.
+    /// Nothing was saved: removes the file.
     pub(super) fn take_back(self, path: &Path) {
         let is_empty = |metadata: fs::Metadata| metadata.is_file() && metadata.len() == 0;
         if let Some((name, _)) = self.beside {
             let _ = fs::remove_file(name);
         } else if self.is_new && path.symlink_metadata().is_ok_and(is_empty) {
-            // Nothing is lost if it stays, where we may not remove it any more.
+            // Errors are ignored: an empty file does no harm.
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// A name beside a file, for writing what is then renamed to it.
+/// A temporary name beside a file.
 pub(crate) fn beside(file: &Path) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", std::process::id()));
     file.with_file_name(name)
 }
 
-/// Captures hold what their users said: a new file is its owner's alone.
+/// Captures may hold secrets: a new file is readable only by its owner.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -86,8 +86,8 @@ fn open(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Whether writing the one would destroy the other, whatever their names: links
-/// and mounts lead to the same device and inode.
+/// Whether both are the same file, by device and inode, so that writing the
+/// one would destroy the other.
 pub(crate) fn is_same(source: &Path, target: &Path) -> bool {
     let source = match source.as_os_str() == "-" {
         true => Path::new("/dev/stdin"),

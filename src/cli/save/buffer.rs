@@ -1,42 +1,42 @@
-//! Packets of connections about which nothing is decided yet.
+//! Buffers packets of connections that are not yet selected.
 //!
-//! A connection is to be saved once one of its frames is selected, but its
-//! first packets come before: the handshake, the CONNECT. A file can be read
-//! again; of a pipe they have to be held until then.
+//! A connection is saved once one of its frames is selected, but its first
+//! packets come before that: the handshake and the CONNECT. A file can be read a
+//! second time; packets from a pipe have to be buffered.
 //!
 //! ```text
-//!   packet ──▶ held ──▶ released   a frame of its connection was selected
-//!                └────▶ dropped    the connection closed, or the oldest had to
-//!                                  make room
+//!   packet ──▶ buffered ──▶ released   a frame of its connection was selected
+//!                  └──────▶ dropped    the connection closed, or the buffer was
+//!                                      full and the packet was the oldest
 //! ```
 //!
-//! What was dropped for room is counted by connection, so that the loss is
-//! told if that connection is selected after all. Packets that belong to no
-//! connection are held too, for they may be fragments whose last part is still
-//! to come.
+//! Packets dropped from a full buffer are counted by connection, so that the loss
+//! can be reported if that connection is selected later. Packets that belong to no
+//! connection are buffered too: they may be fragments whose last one has not
+//! arrived yet.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use mqttdump::packet::PacketRef;
 
-/// What a held packet takes besides its bytes.
+/// Memory per buffered packet besides its bytes.
 const OVERHEAD: usize = 160;
-/// Connections of which dropped packets are counted.
+/// Maximum number of connections whose dropped packets are counted.
 const COUNTED: usize = 1 << 16;
 
-/// Held packets of type `P`, in no more than a given number of bytes.
-pub(super) struct Held<P> {
+/// A buffer of packets of type `P`, limited in bytes.
+pub(super) struct PacketBuffer<P> {
     packets: HashMap<PacketRef, Slot<P>>,
-    /// The packets of each connection; some may have been dropped, but not the
-    /// first.
+    /// The packets of each connection. Those after the first may have been
+    /// dropped already.
     of: HashMap<u64, VecDeque<PacketRef>>,
-    /// All packets in order of arrival; some may be gone.
+    /// All packets in order of arrival, including ones that are gone.
     order: VecDeque<PacketRef>,
-    /// How many packets have arrived.
+    /// Number of packets that have arrived.
     arrived: u64,
     bytes: usize,
     limit: usize,
-    /// Packets dropped for room, by connection.
+    /// Number of packets dropped because the buffer was full, by connection.
     dropped: BTreeMap<u64, u64>,
 }
 
@@ -47,7 +47,7 @@ struct Slot<P> {
     packet: P,
 }
 
-impl<P> Held<P> {
+impl<P> PacketBuffer<P> {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             packets: HashMap::new(),
@@ -60,8 +60,8 @@ impl<P> Held<P> {
         }
     }
 
-    /// Holds a packet with `len` bytes of its own.
-    pub(super) fn hold(&mut self, id: PacketRef, connection: Option<u64>, len: usize, packet: P) {
+    /// Buffers a packet of `len` bytes.
+    pub(super) fn push(&mut self, id: PacketRef, connection: Option<u64>, len: usize, packet: P) {
         let size = len + OVERHEAD;
         self.arrived += 1;
         let slot = Slot {
@@ -82,7 +82,8 @@ impl<P> Held<P> {
         }
     }
 
-    /// Earlier packets turn out to belong to a connection.
+    /// Earlier packets turn out to belong to a connection: their fragments were
+    /// completed.
     pub(super) fn assign(&mut self, ids: &[PacketRef], connection: u64) {
         for id in ids {
             match self.packets.get_mut(id) {
@@ -96,8 +97,8 @@ impl<P> Held<P> {
         }
     }
 
-    /// The packets of a connection in order of arrival, and how many more had
-    /// to be dropped.
+    /// Removes and returns the packets of a connection in order of arrival, and the
+    /// number dropped before.
     pub(super) fn release(&mut self, connection: u64) -> (Vec<P>, u64) {
         let ids = self.of.remove(&connection).unwrap_or_default();
         let mut slots: Vec<_> = ids.iter().filter_map(|id| self.take(id)).collect();
@@ -106,8 +107,8 @@ impl<P> Held<P> {
         (packets, self.dropped.remove(&connection).unwrap_or(0))
     }
 
-    /// A connection will not be selected any more.
-    pub(super) fn forget(&mut self, connection: u64) {
+    /// Drops the packets of a connection that will not be selected.
+    pub(super) fn drop_connection(&mut self, connection: u64) {
         self.release(connection);
     }
 
@@ -117,7 +118,7 @@ impl<P> Held<P> {
         Some(slot)
     }
 
-    /// Drops the oldest packet; whether there was one.
+    /// Drops the oldest packet; returns whether there was one.
     fn drop_oldest(&mut self) -> bool {
         let Some(id) = self.order.pop_front() else {
             return false;
@@ -154,57 +155,57 @@ mod tests {
 
     #[test]
     fn packets_are_released_with_their_connection() {
-        let mut held = Held::new(1 << 20);
-        held.hold(id(1), Some(1), 10, "a1");
-        held.hold(id(2), Some(2), 10, "b1");
-        held.hold(id(3), Some(1), 10, "a2");
-        assert_eq!(held.release(1), (vec!["a1", "a2"], 0));
-        assert_eq!(held.release(1), (vec![], 0));
-        held.forget(2);
-        assert_eq!((held.bytes, held.packets.len()), (0, 0));
+        let mut buffer = PacketBuffer::new(1 << 20);
+        buffer.push(id(1), Some(1), 10, "a1");
+        buffer.push(id(2), Some(2), 10, "b1");
+        buffer.push(id(3), Some(1), 10, "a2");
+        assert_eq!(buffer.release(1), (vec!["a1", "a2"], 0));
+        assert_eq!(buffer.release(1), (vec![], 0));
+        buffer.drop_connection(2);
+        assert_eq!((buffer.bytes, buffer.packets.len()), (0, 0));
     }
 
     #[test]
     fn fragments_join_the_connection_they_turn_out_to_belong_to() {
-        let mut held = Held::new(1 << 20);
-        held.hold(id(1), None, 10, "first fragment");
-        held.hold(id(2), None, 10, "some datagram");
-        held.hold(id(3), Some(1), 10, "between");
-        held.assign(&[id(1)], 1);
-        held.hold(id(4), Some(1), 10, "last fragment");
+        let mut buffer = PacketBuffer::new(1 << 20);
+        buffer.push(id(1), None, 10, "first fragment");
+        buffer.push(id(2), None, 10, "some datagram");
+        buffer.push(id(3), Some(1), 10, "between");
+        buffer.assign(&[id(1)], 1);
+        buffer.push(id(4), Some(1), 10, "last fragment");
         assert_eq!(
-            held.release(1),
+            buffer.release(1),
             (vec!["first fragment", "between", "last fragment"], 0)
         );
-        assert_eq!(held.packets.len(), 1);
+        assert_eq!(buffer.packets.len(), 1);
     }
 
     #[test]
     fn the_oldest_make_room_and_are_counted() {
-        let mut held = Held::new(3 * (OVERHEAD + 100));
+        let mut buffer = PacketBuffer::new(3 * (OVERHEAD + 100));
         for number in 1..=5 {
-            held.hold(id(number), Some(number % 2), 100, number);
+            buffer.push(id(number), Some(number % 2), 100, number);
         }
-        // 1 and 2 had to go.
-        assert_eq!(held.release(1), (vec![3, 5], 1));
-        assert_eq!(held.release(0), (vec![4], 1));
-        // A fragment that is gone is missing from its connection.
-        held.assign(&[id(1)], 7);
-        assert_eq!(held.release(7), (vec![], 1));
+        // 1 and 2 were dropped.
+        assert_eq!(buffer.release(1), (vec![3, 5], 1));
+        assert_eq!(buffer.release(0), (vec![4], 1));
+        // A dropped fragment is missing from its connection.
+        buffer.assign(&[id(1)], 7);
+        assert_eq!(buffer.release(7), (vec![], 1));
     }
 
     #[test]
     fn what_is_kept_beside_the_packets_is_bounded_too() {
-        let mut held = Held::new(10 * OVERHEAD);
+        let mut buffer = PacketBuffer::new(10 * OVERHEAD);
         for number in 0..200_000 {
-            held.hold(id(number), Some(number), 0, ());
+            buffer.push(id(number), Some(number), 0, ());
             if number % 3 == 0 {
-                held.release(number);
+                buffer.release(number);
             }
         }
-        assert!(held.packets.len() <= 10);
-        assert!(held.of.len() <= 10);
-        assert!(held.order.len() <= 2 * 10 + 1024 + 1);
-        assert!(held.dropped.len() <= COUNTED);
+        assert!(buffer.packets.len() <= 10);
+        assert!(buffer.of.len() <= 10);
+        assert!(buffer.order.len() <= 2 * 10 + 1024 + 1);
+        assert!(buffer.dropped.len() <= COUNTED);
     }
 }

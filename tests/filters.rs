@@ -179,7 +179,7 @@ fn errors_say_where_and_what_instead() {
         ("len(mqtt.qos) == 1", 5, "len() takes text or bytes"),
         ("lower(mqtt.msg) == \"a\"", 7, "lower() takes text"),
         ("size(mqtt.msg) == 1", 1, "unknown function size"),
-        ("mqtt.qos[0] == 1", 9, "only text and bytes have parts"),
+        ("mqtt.qos[0] == 1", 9, "only text and bytes can be sliced"),
         ("mqtt.topic[x] == a", 11, "expected ranges"),
         ("mqtt.topic == mqtt.qos", 15, "cannot be compared"),
         ("frame.time > yesterday", 14, "expected a time"),

@@ -642,7 +642,7 @@ fn saving_is_tried_again_with_the_next_file() {
         "out-1: cannot write: Is a directory",
         "the following packets are not saved",
         "out-2: saving resumed",
-        "11 packets were not saved, beginning with packet 12",
+        "11 packets were not saved, starting with packet 12",
     ] {
         assert!(run.err.contains(said), "{said}: {}", run.err);
     }

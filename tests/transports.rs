@@ -311,7 +311,7 @@ fn transports_wait_for_no_pipe_of_keys() {
     let capture = "fixtures/transport/tls13-secrets.pcapng";
     let refused = run(&["-r", capture, "--tls-keylog", &pipe]);
     assert_eq!(refused.code, Some(2));
-    let said = "is no regular file; write what a pipe brings to one";
+    let said = "is not a regular file; write the pipe's data to a file";
     assert!(refused.err.contains(said), "{}", refused.err);
     // Nobody has asked for this one.
     let mut command = mqttdump();

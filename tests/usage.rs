@@ -92,7 +92,7 @@ fn settings_are_checked() {
         ("[check]\ncomplete = \"yes\"\n", &["complete"]),
         (
             "[check]\nmin-frames = [1]\n",
-            &["min-frames", "a text or a number"],
+            &["min-frames", "a string or a number"],
         ),
         // The file comes with a repository: it must not write or run anything.
         ("[check]\nwrite-baseline = \"x\"\n", &["unknown setting"]),

@@ -9,7 +9,7 @@ use super::value;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Lines")]
 pub(crate) struct Lines {
-    /// Print only `MQTTFrame { … }` with type, QoS and DUP, one message per line
+    /// Print only type, QoS and DUP, as `MQTTFrame { … }`
     #[arg(short = 'q', long = "quiet")]
     pub(crate) quiet: bool,
 

@@ -64,8 +64,7 @@ pub(crate) struct Selecting {
     #[arg(short = 'Y', long = "display-filter", value_name = "EXPRESSION")]
     pub(crate) display_filter: Option<String>,
 
-    /// Select messages of these topics, with wildcards as in a subscription.
-    /// Repeatable
+    /// Select messages of these topics; wildcards as in subscriptions. Repeatable
     ///
     /// `+` matches one level and `#` the remaining ones; neither matches the first
     /// level of a topic that starts with `$`. Selects PUBLISH packets of these

@@ -683,9 +683,9 @@ fn saver(
     Ok(match select {
         Select::All => (Some(Saver::All(Box::new(series))), None),
         Select::Some | Select::Exchanges if is_read_again => {
-            (Some(Saver::find(save.rotation)), Some(series))
+            (Some(Saver::first_pass(save.rotation)), Some(series))
         }
-        Select::Some => (Some(Saver::hold(series)), None),
+        Select::Some => (Some(Saver::buffering(series)), None),
         Select::Exchanges => {
             series.take_back();
             return Err(Stop::Failed(

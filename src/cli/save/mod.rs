@@ -31,7 +31,6 @@
 mod buffer;
 mod commands;
 mod exchanges;
-mod held;
 mod names;
 mod output_file;
 mod permission;
@@ -52,6 +51,7 @@ use buffer::PacketBuffer;
 use schedule::{Rotation, Schedule, Step};
 
 pub(crate) use exchanges::{Exchanges, Span};
+pub(crate) use output_file::{beside, is_same};
 pub(crate) use permission::to_write as may_write;
 pub(crate) use plan::Save;
 pub(crate) use schedule::now;
@@ -260,7 +260,7 @@ impl Saver {
 
     /// Packets of a connection carry a selected exchange.
     pub(crate) fn select_span(&mut self, span: Span) {
-        if let Self::Find(Finding { wanted, .. }) = self {
+        if let Self::FirstPass(FirstPass { wanted, .. }) = self {
             wanted.span(span);
         }
     }

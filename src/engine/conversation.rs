@@ -199,6 +199,7 @@ impl Conversation {
     }
 
     /// Takes the next chunk of the MQTT stream.
+    #[inline]
     pub(super) fn take(
         &mut self,
         direction: Direction,
@@ -310,6 +311,7 @@ impl Conversation {
         }
     }
 
+    #[inline]
     fn data(&mut self, direction: Direction, data: Data<'_>, now: At, cx: &mut Context<'_, '_>) {
         let lane = &mut self.lanes[direction];
         let len = data.bytes.len() as u64;
@@ -398,6 +400,7 @@ impl Conversation {
     }
 
     /// Frames bytes of a direction, and looks for framing where it is lost.
+    #[inline]
     fn feed(
         &mut self,
         direction: Direction,
@@ -458,6 +461,7 @@ impl Conversation {
     }
 
     /// Drops the provenance that is not needed any more.
+    #[inline(always)]
     fn settle(&mut self, direction: Direction) {
         let lane = &mut self.lanes[direction];
         if let Some(framer) = &lane.framer {
@@ -466,6 +470,7 @@ impl Conversation {
     }
 
     /// Lends the framer of a direction what it pushes into.
+    #[inline]
     fn with_framer<R>(
         &mut self,
         direction: Direction,
@@ -659,6 +664,7 @@ impl LaneSink<'_> {
 
     /// The captured packets and the bytes of the TCP stream that carried a control
     /// packet.
+    #[inline(always)]
     fn source(&self, framed: &Framed<'_>) -> Source {
         let start = framed.offset;
         let end = start + framed.header.packet_len();

@@ -89,7 +89,7 @@ impl Provenance {
 
     /// The packets that carried the first byte of the bytes from `offset` up to
     /// `end`, and that completed them.
-    #[inline]
+    #[inline(always)]
     pub(super) fn of(&self, offset: u64, end: u64) -> (At, At) {
         match self.pieces.as_slice() {
             // Nearly always.

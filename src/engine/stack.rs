@@ -105,6 +105,7 @@ impl Stack {
     }
 
     /// Takes what happens in one direction.
+    #[inline]
     pub(super) fn stream(
         &mut self,
         flow: &FlowInfo,
@@ -125,6 +126,7 @@ impl Stack {
 
     /// Takes the next chunk of a direction. Where the TCP streams are the MQTT
     /// streams it goes straight to the conversation.
+    #[inline]
     pub(super) fn push(
         &mut self,
         flow: &FlowInfo,

@@ -94,18 +94,32 @@ impl Carried {
         if properties.is_empty() {
             return Self::default();
         }
-        let mut carried = Self {
-            payload_format: p::number(properties, p::PAYLOAD_FORMAT),
-            content_type: p::bytes(properties, p::CONTENT_TYPE),
-            response_topic: p::bytes(properties, p::RESPONSE_TOPIC),
-            correlation_data: p::bytes(properties, p::CORRELATION_DATA),
-            user: Vec::new(),
-        };
+        // Of what occurs again, which it may not, the first counts.
+        let mut carried = Self::default();
         for property in properties.iter() {
-            if let PropertyValue::Pair(name, value) = property.value {
-                carried
-                    .user
-                    .push((name.bytes().into(), value.bytes().into()));
+            match (property.id, property.value) {
+                (p::PAYLOAD_FORMAT, value) => {
+                    carried.payload_format = carried.payload_format.or(p::as_number(value));
+                }
+                (p::CONTENT_TYPE, PropertyValue::String(text)) => {
+                    carried
+                        .content_type
+                        .get_or_insert_with(|| text.bytes().into());
+                }
+                (p::RESPONSE_TOPIC, PropertyValue::String(text)) => {
+                    carried
+                        .response_topic
+                        .get_or_insert_with(|| text.bytes().into());
+                }
+                (p::CORRELATION_DATA, PropertyValue::Binary(bytes)) => {
+                    carried.correlation_data.get_or_insert_with(|| bytes.into());
+                }
+                (_, PropertyValue::Pair(name, value)) => {
+                    carried
+                        .user
+                        .push((name.bytes().into(), value.bytes().into()));
+                }
+                _ => {}
             }
         }
         carried

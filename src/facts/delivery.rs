@@ -34,7 +34,7 @@ impl Analysis {
             return (None, Vec::new());
         }
         let key = digest(frame);
-        let Some(connection) = self.connections.get_mut(&frame.connection.number) else {
+        let Some(connection) = self.connections.get_mut(frame.connection.number) else {
             return (None, Vec::new());
         };
         let server = connection.server;
@@ -68,8 +68,7 @@ impl Analysis {
                 connection.delivered.overlap(publication, lacks, frame.time);
             }
             let member = connection.other_member(frame, publication, &matching);
-            delivery.other_member =
-                member.filter(|(other, _)| self.connections.contains_key(other));
+            delivery.other_member = member.filter(|(other, _)| self.connections.contains(*other));
         }
         (Some(delivery), matching)
     }
@@ -82,7 +81,7 @@ impl Analysis {
             (Step::Ack(AckStep::Expected { exchange, .. }), Direction::Down)
                 if matches!(exchange.state, State::WaitAck | State::WaitRec) =>
             {
-                let Some(server) = self.connections.get(&number).map(|c| c.server) else {
+                let Some(server) = self.connections.get(number).map(|c| c.server) else {
                     return;
                 };
                 let Some(key) = exchange.digest else { return };
@@ -111,7 +110,7 @@ impl Analysis {
 
     /// Expects the retained messages that match a subscription.
     fn expect_retained(&mut self, frame: &MQTTFrame<'_>, request: &Request, codes: &[u8]) {
-        let Some(connection) = self.connections.get_mut(&frame.connection.number) else {
+        let Some(connection) = self.connections.get_mut(frame.connection.number) else {
             return;
         };
         let Some(broker) = self.brokers.get(connection.server) else {
@@ -165,7 +164,10 @@ impl Analysis {
         if self.connections.len() > limits::WATCHED_SUBSCRIBERS {
             return;
         }
-        for connection in self.connections.values_mut() {
+        for number in &self.subscribers {
+            let Some(connection) = self.connections.get_mut(*number) else {
+                continue;
+            };
             let here = connection.server == server && connection.accepted().is_some();
             if here && connection.should_get(publication) {
                 connection.delivered.expect(Expected {
@@ -204,7 +206,7 @@ impl Analysis {
 
     /// A client with a will was accepted.
     pub(super) fn keep_will(&mut self, number: u64) {
-        let Some(connection) = self.connections.get(&number) else {
+        let Some(connection) = self.connections.get(number) else {
             return;
         };
         let Some(opening) = connection.opening.as_deref() else {

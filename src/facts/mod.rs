@@ -22,6 +22,7 @@
 mod broker;
 mod close;
 mod connection;
+mod connections;
 mod deadline;
 mod delivered;
 mod delivery;
@@ -45,7 +46,7 @@ mod subscriptions;
 mod topic_tree;
 mod tracker;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::engine::{Output, Tcp};
@@ -81,6 +82,7 @@ pub(crate) use tracker::Tracker;
 pub use tracker::{ExchangeFact, First, Role};
 
 use broker::Brokers;
+use connections::Connections;
 use deadline::Deadlines;
 use session::{Key, Sessions};
 
@@ -132,7 +134,9 @@ pub struct GivenUp {
 /// Everything that is known of a capture at a moment.
 #[derive(Debug)]
 struct Analysis {
-    connections: HashMap<u64, Box<ConnectionFacts>, foldhash::fast::FixedState>,
+    connections: Connections,
+    /// Those with subscriptions.
+    subscribers: BTreeSet<u64>,
     sessions: Sessions,
     brokers: Brokers,
     /// The connection that last was accepted for a client.
@@ -155,7 +159,8 @@ impl Analysis {
     /// An analysis that has seen nothing yet.
     fn new(options: &Options) -> Self {
         Self {
-            connections: HashMap::default(),
+            connections: Connections::default(),
+            subscribers: BTreeSet::new(),
             sessions: Sessions::default(),
             brokers: Brokers::default(),
             live: HashMap::new(),
@@ -185,7 +190,7 @@ impl Analysis {
         while let Some(deadlines) = &mut self.deadlines
             && let Some((due, number)) = deadlines.pop(now)
         {
-            let Some(connection) = self.connections.get_mut(&number) else {
+            let Some(connection) = self.connections.get_mut(number) else {
                 continue;
             };
             connection.wake = None;
@@ -230,9 +235,7 @@ impl Analysis {
 
     /// The capture has ended.
     fn finish(&mut self, sink: &mut (impl Sink + ?Sized)) {
-        let mut open: Vec<u64> = self.connections.keys().copied().collect();
-        open.sort_unstable();
-        for number in open {
+        for number in self.connections.numbers() {
             self.close(number, None, None, sink);
         }
     }
@@ -243,20 +246,18 @@ impl Analysis {
         let closed = &self.closed;
         let patience = self.patience;
         let same_server = &self.same_server;
-        self.connections
-            .entry(connection.number)
-            .or_insert_with(|| {
-                let server = same_server.get(&connection.server);
-                let server = *server.unwrap_or(&connection.server);
-                let mut facts = ConnectionFacts::new(connection, server, patience);
-                if is_lossy {
-                    facts.dropped();
-                }
-                if closed.contains(&connection.number) {
-                    facts.came_late();
-                }
-                Box::new(facts)
-            })
+        self.connections.get_or_insert_with(connection.number, || {
+            let server = same_server.get(&connection.server);
+            let server = *server.unwrap_or(&connection.server);
+            let mut facts = ConnectionFacts::new(connection, server, patience);
+            if is_lossy {
+                facts.dropped();
+            }
+            if closed.contains(&connection.number) {
+                facts.came_late();
+            }
+            Box::new(facts)
+        })
     }
 
     fn frame(&mut self, frame: &MQTTFrame<'_>, sink: &mut (impl Sink + ?Sized)) {
@@ -280,6 +281,7 @@ impl Analysis {
         let opens = connection.opening.is_none();
         let answers = connection.accepted.is_none();
         connection.absorb(frame, &step);
+        let subscribed = connection.session.subscriptions.len() > 0;
         match frame.packet {
             ControlPacket::Connect(_) if opens && frame.direction == Direction::Up => {
                 self.opened(frame.connection.number);
@@ -289,10 +291,13 @@ impl Analysis {
             }
             _ => {}
         }
+        if subscribed && !matches!(frame.packet, ControlPacket::Publish(_)) {
+            self.subscribers.insert(frame.connection.number);
+        }
         self.expect(frame, &step);
         self.doubt_session_of(successor);
         if let Some(deadlines) = &mut self.deadlines
-            && let Some(connection) = self.connections.get_mut(&frame.connection.number)
+            && let Some(connection) = self.connections.get_mut(frame.connection.number)
         {
             deadlines.after(connection, frame);
         }
@@ -375,7 +380,7 @@ impl Analysis {
     fn dropped(&mut self, event: &Event<'_>) {
         self.vouched = false;
         self.lossy_until = self.lossy_until.max(event.time);
-        for connection in self.connections.values_mut() {
+        for connection in self.connections.iter_mut() {
             connection.dropped();
         }
     }
@@ -383,7 +388,7 @@ impl Analysis {
     /// Something was seen of a connection whose session has gone on without it.
     fn doubt_session_of(&mut self, successor: Option<u64>) {
         if let Some(number) = successor
-            && let Some(connection) = self.connections.get_mut(&number)
+            && let Some(connection) = self.connections.get_mut(number)
         {
             connection.session.doubt_carried(Reason::Crossing);
         }
@@ -404,13 +409,14 @@ impl Analysis {
         shown: Option<(PacketRef, Timestamp)>,
         sink: &mut (impl Sink + ?Sized),
     ) {
-        let Some(mut connection) = self.connections.remove(&number) else {
+        let Some(mut connection) = self.connections.remove(number) else {
             return;
         };
         if self.closed.len() == limits::CLOSED_CONNECTIONS {
             self.closed.pop_front();
         }
         self.closed.push_back(number);
+        self.subscribers.remove(&number);
         if let Some(deadlines) = &mut self.deadlines {
             deadlines.forget(&connection);
         }

@@ -22,7 +22,7 @@ pub(super) struct LeftWill {
 impl Analysis {
     /// A CONNECT: which session is it?
     pub(super) fn opened(&mut self, number: u64) {
-        let Some(connection) = self.connections.get_mut(&number) else {
+        let Some(connection) = self.connections.get_mut(number) else {
             return;
         };
         let Some(opening) = connection.opening.as_deref() else {
@@ -46,7 +46,7 @@ impl Analysis {
                 .get(&key)
                 .copied()
                 .filter(|older| *older != number)
-                && let Some(older) = self.connections.get_mut(&older)
+                && let Some(older) = self.connections.get_mut(older)
             {
                 older.successor = Some(number);
                 session = older.hand_over();
@@ -58,7 +58,7 @@ impl Analysis {
             session.discard();
         }
         session.resume();
-        if let Some(connection) = self.connections.get_mut(&number) {
+        if let Some(connection) = self.connections.get_mut(number) {
             if !whole {
                 session.doubt_past(connection.any_doubt().unwrap_or(Reason::Gap));
             }
@@ -69,7 +69,7 @@ impl Analysis {
     /// A CONNACK: the session may be another, and an older connection of it
     /// over.
     pub(super) fn accepted(&mut self, number: u64) {
-        let Some(connection) = self.connections.get_mut(&number) else {
+        let Some(connection) = self.connections.get_mut(number) else {
             return;
         };
         let Some(accepted) = connection.accepted() else {
@@ -87,7 +87,7 @@ impl Analysis {
             self.sessions.connected(&key.client_id, number);
             if let Some(older) = self.live.insert(key, number)
                 && older != number
-                && let Some(older) = self.connections.get_mut(&older)
+                && let Some(older) = self.connections.get_mut(older)
             {
                 older.taken_over(seen);
             }
@@ -104,7 +104,7 @@ impl Analysis {
     /// A client has come back to its session: a will whose delay is not over is
     /// not published.
     fn came_back(&mut self, number: u64, will: LeftWill) {
-        let Some(connection) = self.connections.get(&number) else {
+        let Some(connection) = self.connections.get(number) else {
             return;
         };
         let Some(opening) = connection.opening.as_deref() else {
@@ -112,7 +112,7 @@ impl Analysis {
         };
         let broker = self.brokers.at(connection.server);
         if broker.came_back(opening.seen, will) {
-            for connection in self.connections.values_mut() {
+            for connection in self.connections.iter_mut() {
                 connection.delivered.forget_will(will.connect);
             }
         }
@@ -121,7 +121,7 @@ impl Analysis {
     /// The CONNECT with which another connection has resumed the session, before
     /// this one ended.
     pub(super) fn resumed_by(&self, connection: &ConnectionFacts) -> Option<Seen> {
-        let next = self.connections.get(&connection.successor?)?;
+        let next = self.connections.get(connection.successor?)?;
         let resumed = next.accepted()?.session_present == Some(true);
         let opening = next.opening.as_ref()?;
         resumed.then_some(opening.seen)

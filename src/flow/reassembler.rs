@@ -258,11 +258,12 @@ impl Reassembler {
 
     /// Takes a segment's payload. What can be passed on is pushed to `out`, in
     /// order.
+    #[inline]
     pub(super) fn data(
         &mut self,
         payload: Payload<'_>,
         history: &mut History,
-        out: &mut dyn FnMut(StreamEvent<'_>),
+        out: &mut impl FnMut(StreamEvent<'_>),
     ) {
         let Payload {
             seq, bytes, cut, ..
@@ -302,12 +303,13 @@ impl Reassembler {
     }
 
     /// Passes bytes on that lie at `next`.
+    #[inline]
     fn pass(
         &mut self,
         bytes: &[u8],
         at: At,
         history: &mut History,
-        out: &mut dyn FnMut(StreamEvent<'_>),
+        out: &mut (impl FnMut(StreamEvent<'_>) + ?Sized),
     ) {
         if bytes.is_empty() {
             return;

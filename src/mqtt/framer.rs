@@ -259,6 +259,7 @@ impl Framer {
     /// Takes the next bytes of the stream. `direction` is the way they
     /// went, if that is known. A chunk should start where a TCP segment did:
     /// senders like to begin packets there, and so does the search.
+    #[inline]
     pub fn data(&mut self, bytes: &[u8], direction: Option<Direction>, sink: &mut impl Sink) {
         if let State::Lost(resync) = &mut self.state {
             self.offset += bytes.len() as u64;

@@ -11,6 +11,7 @@
 
 use super::ip::{self, protocol};
 use super::tunnel::{self, Content};
+use super::usual;
 use super::whole_packet;
 use crate::limits;
 use crate::link::{self, Bytes, Next, Subframe, Walk};
@@ -71,6 +72,14 @@ impl Anatomy {
     /// assert_eq!((anatomy.ip, anatomy.tcp, anatomy.payload, anatomy.trailer), (20, 20, 2, 4));
     /// ```
     pub fn of(packet: &CapturedPacket<'_>, subframe: Subframe) -> Self {
+        match usual::anatomy(packet) {
+            Some(anatomy) => anatomy,
+            None => Self::of_any(packet, subframe),
+        }
+    }
+
+    /// The same, header after header.
+    pub(super) fn of_any(packet: &CapturedPacket<'_>, subframe: Subframe) -> Self {
         let mut whole = Self::default();
         let mut seen = Seen {
             packet,

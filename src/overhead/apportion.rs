@@ -29,6 +29,11 @@ pub(super) fn apportion_into(total: u64, weights: &[u64], parts: &mut Vec<u64>) 
             let n = weights.len() as u64;
             (total / n, total % n)
         }),
+        // Messages in a frame: 350 instructions less each than with a vector of
+        // remainders in order.
+        Some(sum) if weights.len() <= FEW && total.checked_mul(sum).is_some() => {
+            divide_few(total, sum, weights, parts);
+        }
         // Bytes of frames: this spares the division of 128 bits, which took a
         // third of the time of `overhead` on many messages in a frame.
         Some(sum) if total.checked_mul(sum).is_some() => {
@@ -44,6 +49,32 @@ pub(super) fn apportion_into(total: u64, weights: &[u64], parts: &mut Vec<u64>) 
                 ((quota / sum) as u64, quota % sum)
             });
         }
+    }
+}
+
+/// As many weights as there are messages in nearly every frame, or acknowledged by
+/// one.
+const FEW: usize = 32;
+
+/// Divides among few weights, whose `sum` is above 0 and times `total` fits.
+fn divide_few(total: u64, sum: u64, weights: &[u64], parts: &mut Vec<u64>) {
+    // One more than each remainder; 0 for those that got one of what is left.
+    let mut remainders = [0; FEW];
+    let remainders = &mut remainders[..weights.len()];
+    parts.extend(weights.iter().zip(&mut *remainders).map(|(weight, more)| {
+        let quota = total * weight;
+        *more = quota % sum + 1;
+        quota / sum
+    }));
+    for _ in parts.iter().sum::<u64>()..total {
+        let mut most = 0;
+        for i in 1..remainders.len() {
+            if remainders[i] > remainders[most] {
+                most = i;
+            }
+        }
+        parts[most] += 1;
+        remainders[most] = 0;
     }
 }
 
@@ -99,7 +130,7 @@ mod tests {
         #[test]
         fn like_a_stable_sort(
             total in 0u64..1_000,
-            weights in prop::collection::vec(0u64..8, 1..20),
+            weights in prop::collection::vec(0u64..8, 1..50),
         ) {
             let sum = u128::from(weights.iter().sum::<u64>());
             prop_assume!(sum > 0);

@@ -209,56 +209,52 @@ const fn is_plain(byte: u8, Specials([a, b, c]): Specials) -> bool {
 
 /// Number of plain bytes at the start.
 ///
-/// Sixteen at a time without branches, which compiles to vector instructions,
-/// then eight at a time by arithmetic, the last eight again: 2 instructions a
-/// byte, where a look at each takes 8.
-#[inline]
+/// Of a long text sixteen at a time without branches, which compiles to vector
+/// instructions; else eight at a time by arithmetic, the last eight again: 2
+/// instructions a byte, where a look at each takes 8.
+#[inline(always)]
 pub(super) fn plain_run(text: &[u8], specials: Specials) -> usize {
+    const LONG: usize = 64;
     let mut at = 0;
-    let (chunks, _) = text.as_chunks::<16>();
-    for chunk in chunks {
-        let plain = chunk
-            .iter()
-            .fold(true, |plain, &byte| plain & is_plain(byte, specials));
-        if !plain {
-            break;
-        }
-        at += 16;
+    if text.len() >= LONG {
+        let plain = |chunk: &&[u8; 16]| {
+            chunk
+                .iter()
+                .fold(true, |plain, &byte| plain & is_plain(byte, specials))
+        };
+        at = text.as_chunks::<16>().0.iter().take_while(plain).count() * 16;
     }
-    let mut rest = text.get(at..).unwrap_or_default();
-    while let Some((chunk, after)) = rest.split_first_chunk::<8>() {
-        let special = special_bits(u64::from_le_bytes(*chunk), specials);
+    let special = |word: &[u8; 8]| special_bits(u64::from_le_bytes(*word), specials);
+    let (words, rest) = text[at..].as_chunks::<8>();
+    for word in words {
+        let special = special(word);
         if special != 0 {
             return at + special.trailing_zeros() as usize / 8;
         }
         at += 8;
-        rest = after;
     }
-    if let Some(last) = text.last_chunk::<8>() {
+    match text.last_chunk::<8>() {
         // What was looked at before is plain.
-        let special = special_bits(u64::from_le_bytes(*last), specials);
-        return text.len() - 8 + special.trailing_zeros() as usize / 8;
+        Some(last) => text.len() - 8 + special(last).trailing_zeros() as usize / 8,
+        None => {
+            let mut word = [b'a'; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            (special(&word).trailing_zeros() as usize / 8).min(rest.len())
+        }
     }
-    at + rest
-        .iter()
-        .take_while(|&&byte| is_plain(byte, specials))
-        .count()
 }
 
 /// The high bit of each byte that is not plain. Bytes above the lowest such one
 /// may be wrong, because of the borrow.
 const fn special_bits(bytes: u64, Specials([a, b, c]): Specials) -> u64 {
     const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES << 7;
-    const fn zeros(bytes: u64) -> u64 {
-        bytes.wrapping_sub(ONES) & !bytes
+    /// Of bytes below 0x80, those that are `byte`.
+    const fn equal(bytes: u64, byte: u8) -> u64 {
+        (bytes ^ (ONES * byte as u64)).wrapping_sub(ONES)
     }
-    let controls = bytes.wrapping_sub(ONES * 0x20) & !bytes;
-    let delete = zeros(bytes ^ (ONES * 0x7f));
-    let a = zeros(bytes ^ (ONES * a as u64));
-    let b = zeros(bytes ^ (ONES * b as u64));
-    let c = zeros(bytes ^ (ONES * c as u64));
-    (bytes | controls | delete | a | b | c) & HIGH
+    let controls = bytes.wrapping_sub(ONES * 0x20);
+    let others = equal(bytes, 0x7f) | equal(bytes, a) | equal(bytes, b) | equal(bytes, c);
+    (bytes | controls | others) & (ONES << 7)
 }
 
 /// Appends the escape of the first character or byte, which is not plain; returns

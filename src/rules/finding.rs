@@ -77,7 +77,7 @@ pub struct Rung {
     /// Its Packet Identifier.
     pub packet_id: Option<u16>,
     /// Its topic, or its first filter.
-    pub topic: Option<Box<[u8]>>,
+    pub topic: Option<Vec<u8>>,
     /// Whether the finding is about it.
     pub marked: bool,
 }

@@ -3,7 +3,7 @@
 use crate::facts::FrameFacts;
 use crate::facts::properties as p;
 use crate::frame::Direction;
-use crate::mqtt::{ControlPacket, PacketType as P, Version};
+use crate::mqtt::{ControlPacket, PacketType as P, Text, Version};
 
 use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
 use super::verdict::{Judged, note, violation, warning};
@@ -574,8 +574,7 @@ fn control_characters(f: &FrameFacts<'_>) -> Judged {
 
 /// The first control character or non-character of a string that is one.
 fn odd_character(text: &[u8]) -> Option<char> {
-    // Nearly every string is plain ASCII.
-    if text.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+    if Text(text).is_printable() {
         return None;
     }
     std::str::from_utf8(text).ok()?.chars().find(|&c| {

@@ -18,9 +18,11 @@ use std::collections::HashMap;
 use super::account::Account;
 use super::amount::{Amount, Bill};
 use super::compress::Codec;
+use super::message::GroupKey;
 use super::outcome::{Mark, Outcome};
 use super::project::{Basis, Projection, period, seconds};
 use super::term::Term;
+use super::traffic::GroupTraffic;
 use crate::frame::{Direction, PerDirection};
 pub use http::Http;
 use model::{Group, Model};
@@ -274,6 +276,9 @@ pub struct Stage<'a> {
     /// Bare acknowledgements for each segment with a packet, of messages with
     /// QoS 1 and 2; `None` if there were none.
     acks: Option<f64>,
+    /// The groups of each connection in order: what a scenario changes is made
+    /// of them again each time.
+    groups: Vec<Vec<(GroupKey, &'a GroupTraffic)>>,
     /// Compression tried on a sample, by codec; at most once.
     trials: [OnceCell<Trials>; Codec::ALL.len()],
 }
@@ -287,7 +292,14 @@ impl<'a> Stage<'a> {
             data += group.frames.data.iter().sum::<u64>();
             acks += group.frames.acks.iter().sum::<u64>();
         }
+        let groups = basis.connections.iter().map(|connection| {
+            let groups = connection.groups.iter();
+            let mut groups: Vec<_> = groups.map(|(&key, group)| (key, group)).collect();
+            groups.sort_unstable_by_key(|&(key, _)| key);
+            groups
+        });
         Self {
+            groups: groups.collect(),
             account,
             basis,
             projection,
@@ -354,8 +366,11 @@ impl<'a> Stage<'a> {
             notes: Vec::new(),
         };
         let mut cycles = 0.0;
-        for connection in &self.basis.connections {
-            let mut model = Model::new(connection, self, bound);
+        let shapes = self.groups.iter().flatten();
+        let shapes = shapes.map(|(_, group)| group.shapes.len()).sum();
+        outcome.shapes.reserve_exact(shapes);
+        for (connection, groups) in self.basis.connections.iter().zip(&self.groups) {
+            let mut model = Model::new(connection, groups, self, bound);
             for change in &scenario.changes {
                 model.apply(change, &mut outcome);
             }

@@ -4,7 +4,7 @@ use super::super::amount::{Amount, Bill};
 use super::super::message::GroupKey;
 use super::super::outcome::{Mark, Outcome};
 use super::super::term::Term;
-use super::super::traffic::{ConnectionTraffic, Headers, Shape};
+use super::super::traffic::{ConnectionTraffic, GroupTraffic, Headers, Shape};
 use super::{Bound, Stage, WhatIf};
 use crate::frame::{Direction, PerDirection, Transport};
 use crate::limits;
@@ -53,10 +53,11 @@ pub(super) struct Model<'a> {
 impl<'a> Model<'a> {
     pub(super) fn new(
         connection: &'a ConnectionTraffic,
+        groups: &[(GroupKey, &GroupTraffic)],
         stage: &'a Stage<'a>,
         bound: Bound,
     ) -> Self {
-        let groups = connection.groups.iter().map(|(&key, group)| Group {
+        let groups = groups.iter().map(|&(key, group)| Group {
             key,
             qos: key.qos,
             n: group.n as f64,
@@ -72,8 +73,7 @@ impl<'a> Model<'a> {
                 .span
                 .map_or(0.0, |(first, last)| last.since(first).as_secs_f64()),
         });
-        let mut groups: Vec<Group> = groups.collect();
-        groups.sort_unstable_by_key(|group| group.key);
+        let groups: Vec<Group> = groups.collect();
         let pings = connection.pings as f64;
         let other_writes = PerDirection::from_fn(|direction| {
             let messages: f64 = groups.iter().map(|group| group.data[direction]).sum();

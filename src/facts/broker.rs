@@ -1,10 +1,9 @@
-//! What goes through a server from one client to another: publications,
-//! retained messages, wills, and what of them was delivered.
+//! Messages that pass through a server: publications, retained messages, wills, and
+//! their deliveries.
 //!
-//! A delivery is matched with the publication it comes from by topic and
-//! payload. Only a single match counts; and as servers can be configured, have
-//! plug-ins, and are fed by connections nobody captured, rules make warnings
-//! of it at most.
+//! A delivery is matched with its publication by topic and payload. Only a unique match
+//! counts. Servers can be configured, have plug-ins, and get messages from connections
+//! that were not captured, so rules base at most warnings on it.
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
@@ -28,7 +27,7 @@ use super::topic_tree::TopicTree;
 pub struct Publication {
     /// Its PUBLISH; of a will its CONNECT.
     pub seen: Seen,
-    /// What tells its message from others.
+    /// Key by which messages are matched.
     pub(super) key: u64,
     /// Topic Name.
     pub topic: Box<[u8]>,
@@ -44,12 +43,12 @@ pub struct Publication {
     pub carried: Carried,
     /// It has no payload.
     pub empty: bool,
-    /// Place among the publications of its server; 0 of a will.
+    /// Index among the publications of its server; 0 for a will.
     pub order: u64,
     /// How often its PUBLISH was sent again with DUP 1 on its connection, and
     /// of QoS 2 before PUBREL.
     pub resent: Cell<u32>,
-    /// It was sent again in another way, and may be taken for a new message.
+    /// It was resent in another form, and may count as a new message.
     pub returned: Cell<bool>,
     /// The member of a shared subscription that got it: share, connection and
     /// time.
@@ -57,7 +56,7 @@ pub struct Publication {
 }
 
 impl Publication {
-    /// Bytes of names and values that it holds.
+    /// Bytes of its names and values.
     fn held(&self) -> usize {
         let of = |value: &Option<Box<[u8]>>| value.as_ref().map_or(0, |value| value.len());
         let carried = &self.carried;
@@ -70,7 +69,7 @@ impl Publication {
     }
 }
 
-/// Properties of 5.0 that a server passes on unaltered, each as it was written.
+/// Properties of 5.0 that a server passes on unaltered, as encoded.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Carried {
     /// Payload Format Indicator.
@@ -126,24 +125,24 @@ impl Carried {
     }
 }
 
-/// What is known of a PUBLISH that a server sends.
+/// Facts of a PUBLISH from a server.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// What it comes from, if that is one publication.
+    /// Its publication, if that is unique.
     pub publication: Option<Rc<Publication>>,
-    /// There are several that it may come from.
+    /// There are several possible publications.
     pub ambiguous: bool,
     /// The latest of the deliveries of it on this connection before.
     pub before: Option<Timestamp>,
     /// A publication of the same topic, publisher and QoS that was delivered
     /// on this connection before, although it was published later.
     pub overtaken_by: Option<Seen>,
-    /// The last message that was published to the topic with RETAIN 1; its
-    /// payload is told by `is_latest_retained`.
+    /// The last message that was published to the topic with RETAIN 1; its payload is
+    /// compared by `is_latest_retained`.
     pub retained: Option<Seen>,
     /// Whether this is that message.
     pub is_latest_retained: bool,
-    /// It is a will that is not wanted any more, and nobody published it.
+    /// It is a cancelled will, and no client published it.
     pub unwanted_will: Option<UnwantedWill>,
     /// The connection of another member of the shared subscription, to which
     /// the message went before, and when.
@@ -155,7 +154,7 @@ pub struct Delivery {
 pub enum UnwantedWill {
     /// Its client had sent DISCONNECT with 0x00.
     Disconnected(Seen),
-    /// Its client came back before the Will Delay Interval was over.
+    /// Its client reconnected before the Will Delay Interval was over.
     CameBack(Seen),
 }
 
@@ -167,14 +166,14 @@ struct KeptWill {
     state: WillState,
 }
 
-/// What became of a will.
+/// State of a will.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum WillState {
-    /// Its connection is open, or nobody saw how it ended.
+    /// Its connection is open, or its end was not captured.
     Pending,
     /// It has to be published at this time, and not before.
     Due(Timestamp),
-    /// It was delivered to somebody.
+    /// It was delivered.
     Delivered,
     /// It must not be published.
     Unwanted(UnwantedWill),
@@ -184,7 +183,7 @@ pub(super) enum WillState {
 #[derive(Clone, Debug)]
 pub(super) struct Retained {
     pub(super) publication: Rc<Publication>,
-    /// When the server is known to have accepted it.
+    /// Time by which the server has certainly accepted it.
     pub(super) accepted: Option<Timestamp>,
 }
 
@@ -200,17 +199,17 @@ impl Deref for Retained {
 #[derive(Debug)]
 struct Kept {
     publication: Rc<Publication>,
-    /// The one before it with the same key, which may be forgotten.
+    /// The previous one with the same key, which may have been evicted.
     previous: u64,
 }
 
-/// All servers. Of very many, those are forgotten that nobody has published to
-/// for longest.
+/// All servers. Beyond the limit, those are evicted that have had no publication for
+/// longest.
 #[derive(Debug, Default)]
 pub(super) struct Brokers {
     brokers: HashMap<Endpoint, (Broker, u64), foldhash::fast::FixedState>,
     turns: u64,
-    /// How many were forgotten.
+    /// Number of evicted servers.
     pub(super) forgotten: u64,
 }
 
@@ -236,15 +235,15 @@ impl Brokers {
     }
 }
 
-/// What goes through one server.
+/// Messages of one server.
 #[derive(Debug, Default)]
 pub(super) struct Broker {
-    /// In the order they came.
+    /// In order of arrival.
     publications: VecDeque<Kept>,
-    /// The latest of each key, and how many there are.
+    /// The latest of each key, and their number.
     by_key: HashMap<u64, (u64, u32), foldhash::fast::FixedState>,
     published: u64,
-    /// Bytes that publications hold.
+    /// Bytes of the publications.
     held: usize,
     retained: RetainedMessages,
     wills: HashMap<u64, Vec<KeptWill>, foldhash::fast::FixedState>,
@@ -252,7 +251,7 @@ pub(super) struct Broker {
     will_order: VecDeque<u64>,
 }
 
-/// The retained messages of a server, as far as they were seen.
+/// The retained messages of a server, as far as captured.
 #[derive(Debug, Default)]
 struct RetainedMessages {
     places: HashMap<Box<[u8]>, u32, foldhash::fast::FixedState>,
@@ -296,7 +295,7 @@ impl Broker {
         let (ControlPacket::Publish(publish), Some(topic)) = (&frame.packet, frame.topic) else {
             return;
         };
-        // A second copy is not a second message.
+        // A duplicate is not a second message.
         if frame.header.dup()
             && let Some((latest, _)) = self.by_key.get(&key)
         {
@@ -369,14 +368,14 @@ impl Broker {
         {
             match accepted {
                 true => message.accepted = Some(at),
-                // What is retained now is what was before, which is not kept.
+                // The previous message stays retained, but is not kept.
                 false => *slot = None,
             }
         }
     }
 
-    /// A client with a will was accepted. It replaces what the client asked for
-    /// on earlier connections, unless that may still be published.
+    /// A client with a will was accepted. It replaces the will of earlier connections,
+    /// unless that may still be published.
     pub(super) fn will(&mut self, client_id: &[u8], publication: Publication) {
         let key = publication.key;
         if self.will_order.len() >= limits::PUBLICATIONS
@@ -407,7 +406,7 @@ impl Broker {
         self.will_order.push_back(key);
     }
 
-    /// What became of the will of a CONNECT; the will, if it is still kept.
+    /// State of the will of a CONNECT, and the will, if it is still kept.
     pub(super) fn set_will(
         &mut self,
         key: u64,
@@ -431,8 +430,8 @@ impl Broker {
         Some(publication)
     }
 
-    /// A client has come back to its session: its will of the connection
-    /// before, whose delay is not over, is not published. Whether there is one.
+    /// A client has reconnected to its session: the will of the previous connection,
+    /// whose delay is not over, is not published. Returns whether there is one.
     pub(super) fn came_back(&mut self, connect: Seen, will: LeftWill) -> bool {
         let Some(wills) = self.wills.get_mut(&will.key) else {
             return false;
@@ -466,7 +465,7 @@ impl Broker {
         Some(&self.kept(order)?.publication.topic)
     }
 
-    /// The publication at that place, unless it is forgotten.
+    /// The publication with this index, unless it was evicted.
     fn kept(&self, order: u64) -> Option<&Kept> {
         let first = self.publications.front()?.publication.order;
         self.publications
@@ -486,7 +485,7 @@ impl Broker {
         let mut unwanted_will = None;
         let publication = match (count, of_wills) {
             (1, 0) => self.kept(latest).map(|kept| kept.publication.clone()),
-            // Whether its connection was seen to end before or after.
+            // Whether the end of its connection was captured before or after.
             (0, 1) => wills.as_mut().and_then(|wills| {
                 let will = &mut wills[0];
                 match will.state {
@@ -520,7 +519,7 @@ impl Broker {
         }
     }
 
-    /// Retained messages whose topic a filter matches, as many as are asked for.
+    /// Up to `limit` retained messages whose topic matches a filter.
     pub(super) fn retained_by(&self, filter: &[u8], most: usize) -> Vec<&Retained> {
         let mut found = Vec::new();
         self.retained.topics.matched_by(filter, |at| {

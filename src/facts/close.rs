@@ -1,11 +1,11 @@
-//! Connections that one side had to close: why, since when, and what shows that
-//! they are open all the same.
+//! Connections that one side had to close: the reason, the time, and evidence that they
+//! are still open.
 //!
-//! A capture's clock may be set while it runs, so one long pause proves nothing.
-//! A connection counts as open when the side that had to close
+//! A capture's clock may be set while it runs, so one long pause proves nothing. A
+//! connection counts as open if the side that had to close
 //!
-//! - has answered a packet that came after the one over which it had to close, or
-//! - was seen for five seconds more, the longest pause not counted.
+//! - has answered a packet that was sent after the one that required closing, or
+//! - was active for five more seconds, not counting the longest pause.
 
 use std::time::Duration;
 
@@ -57,18 +57,18 @@ pub struct CloseDue {
     known: Option<Timestamp>,
     /// In which direction that packet went.
     direction: Direction,
-    /// When the connection was last seen since, and the longest pause.
+    /// Time since the last activity, and the longest pause.
     last: Timestamp,
     pause: Duration,
     found: bool,
 }
 
-/// What a rule for connections that should be closed is asked.
+/// Facts for a rule about connections that should be closed.
 #[derive(Debug)]
 pub struct StillOpen<'a> {
     /// The connection.
     pub connection: &'a ConnectionFacts,
-    /// What should have ended it.
+    /// The reason to close.
     pub due: &'a CloseDue,
     /// How long it has been open since.
     pub open_for: Duration,
@@ -78,12 +78,12 @@ pub struct StillOpen<'a> {
     pub time: Timestamp,
 }
 
-/// What is due on a connection.
+/// Pending reasons to close a connection.
 #[derive(Debug, Default)]
 pub(super) struct CloseDues(Vec<CloseDue>);
 
 impl CloseDues {
-    /// Adds one, unless there is one for the same cause.
+    /// Adds one, unless there is one with the same cause.
     pub(super) fn add(
         &mut self,
         cause: Cause,
@@ -107,7 +107,7 @@ impl CloseDues {
         }
     }
 
-    /// TCP has acknowledged what goes one way, up to an offset.
+    /// TCP has acknowledged one direction up to an offset.
     pub(super) fn acknowledged(&mut self, direction: Direction, offset: u64, time: Timestamp) {
         for due in &mut self.0 {
             if due.known.is_none() && due.direction == direction && due.seen.end <= offset {
@@ -123,8 +123,7 @@ impl CloseDues {
 }
 
 impl CloseDue {
-    /// Whether what was seen now proves that the connection is open, and for how
-    /// long it has been.
+    /// Whether the latest activity proves that the connection is open, and for how long.
     fn proof(
         &mut self,
         from: Direction,
@@ -166,8 +165,8 @@ impl ConnectionFacts {
             .add(Cause::TakenOver, server, by, client, Some(by.time));
     }
 
-    /// Closes that are overdue, shown to be by what `from` has sent now, which
-    /// may answer a packet; each is found once.
+    /// Overdue closes that are proven by what `from` has sent now, such as an answer to a
+    /// packet; each is returned once.
     pub(super) fn still_open(
         &mut self,
         from: Direction,

@@ -1,11 +1,10 @@
-//! What is known of one connection: how it was opened, what was agreed, what
-//! is open, and what of it the capture does not have.
+//! Facts about one connection: how it was opened, what was negotiated, open exchanges,
+//! and what the capture lacks.
 //!
-//! For each frame there are two steps. [`ConnectionFacts::step`] tells what it
-//! is in its exchange and moves the exchange on; then the rules look at both;
-//! then [`ConnectionFacts::absorb`] learns what the frame says about the
-//! connection itself. So a rule for CONNACK finds `accepted` empty, unless this
-//! is the second one.
+//! Each frame has two steps. [`ConnectionFacts::step`] determines its role in its
+//! exchange and updates the exchange; then the rules are applied; then
+//! [`ConnectionFacts::absorb`] updates the facts about the connection itself. So a rule
+//! for CONNACK finds `accepted` empty, unless this is the second one.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -34,23 +33,23 @@ use super::request::{AnswerStep, Request, Requests};
 use super::seen::Seen;
 use super::session::{Earlier, Key, Session};
 
-/// Seconds after which something that had to happen at once (a close, an
-/// answer to SUBSCRIBE) counts as not happening. The specifications give none.
+/// Seconds after which an immediate reaction (a close, an answer to SUBSCRIBE) counts as
+/// missing. The specifications have no limit.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// How long after TCP has acknowledged a packet its receiver may not have read
 /// it.
 pub const READING: Duration = Duration::from_secs(1);
 
-/// What is known of a connection.
+/// Facts about a connection.
 #[derive(Debug)]
 pub struct ConnectionFacts {
     /// Its number.
     pub number: u64,
     /// Its server.
     pub server: Endpoint,
-    /// Why not all control packets that go this way are known, by direction.
+    /// Why not all control packets of a direction are known, by direction.
     pub doubt: PerDirection<Doubt>,
-    /// No CONNECT told the version.
+    /// No CONNECT was captured, so the version is assumed.
     pub version_assumed: bool,
     /// The client's identifier.
     pub client_id: Option<Box<[u8]>>,
@@ -60,28 +59,28 @@ pub struct ConnectionFacts {
     pub accepted: Option<Box<Acceptance>>,
     /// The client sent something between CONNECT and CONNACK.
     pub early: bool,
-    /// Frames that went each way.
+    /// Number of frames in each direction.
     pub frames: PerDirection<u64>,
-    /// The latest frame each way.
+    /// The latest frame in each direction.
     pub latest: PerDirection<Option<Seen>>,
     /// DISCONNECT by direction, with its Reason Code.
     pub disconnect: PerDirection<Option<(Seen, u8)>>,
     /// When each side sent FIN, by the direction it sends in.
     pub fin: PerDirection<Option<Timestamp>>,
-    /// The peer has acknowledged one more than the last frame's end: a FIN, also
-    /// one that was not captured, or the first byte of what was not read.
+    /// The peer has acknowledged one byte beyond the last frame's end: a FIN, captured or
+    /// not, or the first byte of undecoded data.
     pub(super) fin_acked: PerDirection<bool>,
-    /// One side had no room for more bytes at some time.
+    /// One side's receive window was closed at some time.
     pub zero_window: bool,
-    /// The packet with the first text message of the WebSocket that went this
-    /// way, until a frame came in it.
+    /// The packet with the first WebSocket text message of a direction, until a frame in
+    /// it was decoded.
     pub text: PerDirection<Option<PacketRef>>,
     /// The session.
     pub session: Session,
     /// SUBSCRIBE and UNSUBSCRIBE.
     pub requests: Requests,
-    /// What each direction's sender has used of the other's Receive Maximum on
-    /// this connection, and why that may be wrong.
+    /// Use of the Receive Maximum by each direction's sender on this connection, and why
+    /// that may be wrong.
     pub outstanding: PerDirection<(u32, Doubt)>,
     /// The highest QoS that each side has published with.
     pub highest_qos: PerDirection<u8>,
@@ -94,9 +93,9 @@ pub struct ConnectionFacts {
     pub auth_continues: bool,
     /// Session Expiry Interval of the client's DISCONNECT.
     pub expiry_at_disconnect: Option<u32>,
-    /// The first PUBLISH of QoS 1 or 2 each way that is not sent again.
+    /// The first new PUBLISH of QoS 1 or 2 in each direction.
     pub fresh: PerDirection<Option<Seen>>,
-    /// How long an answer without a time limit may take.
+    /// Time limit for answers without a specified one.
     pub patience: Duration,
     pub(super) pings: VecDeque<Ping>,
     pings_open: u64,
@@ -104,7 +103,7 @@ pub struct ConnectionFacts {
     early_pingresp: Option<u64>,
     pub(super) acked: PerDirection<(u64, Timestamp)>,
     unacked: PerDirection<VecDeque<(u64, What)>>,
-    /// When each side was last seen.
+    /// Time of the last packet of each side.
     pub(super) alive: PerDirection<Timestamp>,
     pub(super) close_due: CloseDues,
     /// Which side reset the connection, by the direction it sends in, and when.
@@ -113,12 +112,12 @@ pub struct ConnectionFacts {
     pub(super) key: Option<Key>,
     /// The connection that has the session now.
     pub(super) successor: Option<u64>,
-    /// Frames of this direction up to here may be known by others before they
-    /// are read.
+    /// Offset up to which frames of this direction may be known to the peer before they
+    /// are read from the capture.
     disorder: PerDirection<u64>,
-    /// When something of it may be overdue next, if anybody minds the time.
+    /// The next deadline, if deadlines are tracked.
     pub(super) wake: Option<Timestamp>,
-    /// What was told of the client's silence since this packet.
+    /// What was reported of the client's silence since this packet.
     pub(super) silence_told: (Option<Seen>, Told),
 }
 
@@ -130,7 +129,7 @@ pub(super) struct Ping {
     pub(super) told: Told,
 }
 
-/// What waits for TCP's acknowledgement.
+/// Requests waiting for TCP's acknowledgement.
 #[derive(Clone, Copy, Debug)]
 enum What {
     Exchange(Direction, u16),
@@ -138,15 +137,15 @@ enum What {
     Ping,
 }
 
-/// What a frame is in its exchange.
+/// Role of a frame in its exchange.
 #[derive(Debug, Default)]
 pub enum Step {
-    /// It is of no exchange, or its identifier is not known.
+    /// It belongs to no exchange, or its identifier is unknown.
     #[default]
     None,
     /// PUBLISH of QoS 1 and 2.
     Publish {
-        /// What it is to its exchange.
+        /// Its role.
         step: PublishStep,
         /// A SUBSCRIBE or UNSUBSCRIBE with this identifier that waits.
         request: Option<Seen>,
@@ -228,35 +227,34 @@ impl ConnectionFacts {
             wake: None,
             silence_told: (None, Told::default()),
         };
-        // Until CONNECT says otherwise.
+        // Until CONNECT is captured.
         facts.session.doubt_past(Reason::MidStream);
         facts
     }
 
-    /// Why not both directions are known completely.
+    /// Why not both directions are completely known.
     pub fn any_doubt(&self) -> Doubt {
         self.doubt.up.or(self.doubt.down)
     }
 
-    /// Why what a sender had received when it sent `frame` is not known
-    /// completely.
+    /// Why it is not completely known what a sender had received when it sent `frame`.
     pub fn doubt_of_received(&self, frame: &MQTTFrame<'_>) -> Doubt {
         let received = frame.received;
         self.doubt[frame.direction.reversed()]
             .or((received.at_most > received.read).then_some(Reason::Crossing))
     }
 
-    /// Whether the sender of `frame` must have known a packet of the other
-    /// side when it began to send: TCP had acknowledged it, and so long ago
-    /// that it had been read.
+    /// Whether the sender of `frame` must have known a packet of the other side when it
+    /// started to send: TCP had acknowledged it, long enough ago for the application to
+    /// have read it.
     pub fn knew(frame: &MQTTFrame<'_>, seen: Seen) -> bool {
         frame.connection.number == seen.connection
             && frame.received.surely >= seen.end
             && frame.started.since(seen.time) >= READING
     }
 
-    /// Whether the client must have known what CONNACK said. One that sent
-    /// nothing before has waited for it.
+    /// Whether the client must have known the content of CONNACK. One that sent nothing
+    /// before has waited for it.
     pub fn knew_acceptance(&self, frame: &MQTTFrame<'_>) -> bool {
         self.accepted.as_ref().is_some_and(|accepted| {
             frame.received.surely >= accepted.seen.end
@@ -264,7 +262,7 @@ impl ConnectionFacts {
         })
     }
 
-    /// The effective Keep Alive, once it is known; `None` for none.
+    /// The effective Keep Alive, once known; `None` for none.
     pub fn keep_alive(&self) -> Option<Duration> {
         let opening = self.opening.as_ref()?;
         let accepted = self.accepted.as_ref().filter(|a| a.accepted())?;
@@ -275,7 +273,7 @@ impl ConnectionFacts {
         (seconds > 0).then(|| Duration::from_secs(seconds.into()))
     }
 
-    /// Makes sure that `reason` is held against what goes one way.
+    /// Records a doubt about one direction.
     fn taint(&mut self, direction: Direction, reason: Reason) {
         self.doubt[direction].get_or_insert(reason);
         for of in Direction::ALL {
@@ -290,7 +288,7 @@ impl ConnectionFacts {
         }
     }
 
-    /// What a frame is in its exchange; moves the exchange on.
+    /// Determines the role of a frame in its exchange; updates the exchange.
     pub(super) fn step(&mut self, frame: &MQTTFrame<'_>) -> Step {
         let direction = frame.direction;
         let from_start = frame.connection.from_start[direction];
@@ -348,9 +346,9 @@ impl ConnectionFacts {
         Step::Pingresp { asked, ping }
     }
 
-    /// A frame may come before others that its sender had received, when the
-    /// capture shows the two directions out of order: what is in flight then
-    /// may have moved on.
+    /// If the capture has the two directions out of order, a frame may be read before
+    /// others that its sender had received: the messages in flight may have changed by
+    /// then.
     fn mind_order(&mut self, frame: &MQTTFrame<'_>) {
         let received = frame.received;
         if received.at_most > received.read {
@@ -411,7 +409,7 @@ impl ConnectionFacts {
             return Step::None;
         };
         let Some(id) = publish.packet_id.filter(|id| *id != 0) else {
-            // One more is in flight, and nobody knows which.
+            // One more message is in flight, but it is unknown which.
             if publish.packet_id.is_none() {
                 self.session.space_mut(direction).taint(Reason::Gap, true);
                 self.outstanding[direction].1.get_or_insert(Reason::Gap);
@@ -510,7 +508,7 @@ impl ConnectionFacts {
         Step::Answer(step)
     }
 
-    /// Learns what a frame says about the connection itself.
+    /// Updates the facts about the connection by the content of a frame.
     pub(super) fn absorb(&mut self, frame: &MQTTFrame<'_>, step: &Step) {
         let direction = frame.direction;
         let way = direction;
@@ -522,7 +520,7 @@ impl ConnectionFacts {
             self.client_id.clone_from(&frame.connection.client_id);
         }
         self.alive(direction, frame.time);
-        // The acknowledgement may have come before the frame that it is beyond.
+        // The acknowledgement may have arrived before the frame that it exceeds.
         self.fin_acked[direction] = self.acked[direction].0 == frame.end() + 1;
         self.note_faults(frame, step);
         if self.text[way].take().is_some() {
@@ -652,7 +650,7 @@ impl ConnectionFacts {
         *alive = (*alive).max(time);
     }
 
-    /// TCP itself told something.
+    /// A fact of TCP.
     pub(super) fn tcp(&mut self, from: Direction, fact: TcpFact, time: Timestamp) {
         match fact {
             TcpFact::Acknowledged { offset, .. } => {
@@ -686,7 +684,7 @@ impl ConnectionFacts {
         }
     }
 
-    /// Something that is not a frame happened.
+    /// An event.
     pub(super) fn event(&mut self, kind: EventKind, direction: Option<Direction>) {
         let reason = match kind {
             EventKind::Gap | EventKind::Late | EventKind::Unfinished { .. } => Reason::Gap,
@@ -739,21 +737,21 @@ impl ConnectionFacts {
         session
     }
 
-    /// What the session's next connection should know of this one.
+    /// Facts for the session's next connection.
     pub(super) fn as_earlier(&self) -> Earlier {
         let opening = self.opening.as_deref();
         let left = self.left();
         let ended = self.alive.up.max(self.alive.down);
-        // What a side sent last and no tap has seen is not known, unless its
-        // stream was seen to end.
+        // The last packets of a side may not have been captured, unless the end of its
+        // stream was.
         let to_its_end = |direction: Direction| {
             let way = direction;
             self.any_doubt().is_none()
                 && (self.fin[way].is_some() || self.disconnect[way].is_some())
         };
         let clean = opening.is_some_and(|opening| opening.clean_start);
-        // From then on the server knows that it is over. Where no end was seen,
-        // the server may have waited for the Keep Alive to pass.
+        // From then on the server knows that the connection is closed. If no end was
+        // captured, the server may have waited for the Keep Alive to pass.
         let noticing = match (left, self.keep_alive()) {
             (None, Some(keep_alive)) => keep_alive * 3 / 2,
             _ => Duration::ZERO,
@@ -791,12 +789,12 @@ impl ConnectionFacts {
         // It may be too large.
         let size = opening.and_then(|opening| opening.maximum_packet_size);
         let own = publication.seen.connection == self.number;
-        // A bridge never gets back what it has sent.
+        // A bridge never gets back its own messages.
         let bridge = opening.is_some_and(|opening| opening.bridge);
         size.is_none() && !(own && bridge) && self.session.should_get(publication, own)
     }
 
-    /// The most PUBLISH packets that may be in flight one way.
+    /// The maximum number of PUBLISH packets in flight in one direction.
     pub fn receive_maximum(&self, direction: Direction) -> Option<u32> {
         match direction {
             Direction::Up => Some(self.accepted()?.receive_maximum),
@@ -804,7 +802,7 @@ impl ConnectionFacts {
         }
     }
 
-    /// The highest Topic Alias that may be used one way.
+    /// The highest Topic Alias allowed in one direction.
     pub fn alias_maximum(&self, direction: Direction) -> Option<u32> {
         match direction {
             Direction::Up => Some(self.accepted()?.topic_alias_maximum),
@@ -812,7 +810,7 @@ impl ConnectionFacts {
         }
     }
 
-    /// The most bytes that a control packet may have that goes one way.
+    /// The maximum size of a control packet in one direction.
     pub fn maximum_packet_size(&self, direction: Direction) -> Option<u32> {
         match direction {
             Direction::Up => self.accepted()?.maximum_packet_size,

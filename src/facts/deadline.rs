@@ -1,19 +1,19 @@
-//! What has to come by a time, so that it is missed while nothing comes at all.
+//! Deadlines: what has to happen by a time, and is overdue without any packet.
 //!
 //! ```text
-//! frame ─→ earliest time at which anything of its connection is up ─→ Deadlines
+//! frame ─→ earliest deadline of its connection ─→ Deadlines
 //! the clock passes it ─→ ConnectionFacts::expire ─→ Overdue, Silence ─→ rules
-//!                                    └→ the next such time ─→ Deadlines
+//!                                    └→ the next deadline ─→ Deadlines
 //! ```
 //!
-//! The clock is capture time: that of packets, and of
-//! [`Analysis::tick`](super::Analysis::tick) when none comes. A deadline is told
-//! as of the time at which it was up, and before anything later is looked at; so
-//! it does not matter which of the two has moved the clock.
+//! The clock is capture time: packet timestamps, and
+//! [`Analysis::tick`](super::Analysis::tick) without packets. An overdue answer has the
+//! time of its deadline, and is reported before any later packet is processed, so it
+//! does not matter which of the two advances the clock.
 //!
-//! An answer may still come when its time is up, and a packet may be held
-//! because one before it lacks. What is told here is what there was so far: the
-//! last word is spoken when a connection ends.
+//! An answer may still arrive after its deadline, and a packet may be buffered because an
+//! earlier one is missing. So these reports are provisional; final ones are made when a
+//! connection ends.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,33 +31,33 @@ use super::silence::{Shown, Silence, tolerance};
 /// Which time is up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Deadline {
-    /// What an answer without a time limit is given.
+    /// Time limit for answers without a specified one.
     Patience,
-    /// What the user allows an acknowledgement.
+    /// The user's limit for acknowledgements.
     Budget,
 }
 
-/// What was told, because its time was up.
+/// What was reported at a deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Told(u8);
 
-/// A packet that waits behind a hole is read when that is declared, within a
-/// second and a half (`limits::GAP_MILLIS`).
+/// A packet buffered behind a gap is read when that is declared, within a second and a
+/// half (`limits::GAP_MILLIS`).
 const SLACK: Duration = Duration::from_millis(1_500);
-/// For budgets, which are shorter: that packets come to a capture out of order.
+/// For budgets, which are shorter: time for packets captured out of order.
 const BUDGET_SLACK: Duration = Duration::from_millis(250);
 
-/// The connections of which something may be overdue, by when.
+/// Connections with deadlines, ordered by time.
 #[derive(Debug)]
 pub(super) struct Deadlines {
     queue: BTreeSet<(Timestamp, u64)>,
-    /// How long an answer without a time limit may take.
+    /// Time limit for answers without a specified one.
     patience: Duration,
-    /// What the user allows an acknowledgement.
+    /// The user's limit for acknowledgements.
     budget: Option<Duration>,
 }
 
-/// Something that was not answered in time.
+/// An answer that did not arrive in time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expired {
     expected: PacketType,
@@ -77,7 +77,7 @@ impl Told {
     const CLIENT: Self = Self(1);
     const SERVER: Self = Self(2);
 
-    /// Whether anything was.
+    /// Whether any was reported.
     pub fn any(self) -> bool {
         self != Self(0)
     }
@@ -100,7 +100,7 @@ impl Deadlines {
         }
     }
 
-    /// The next connection whose time has come by `now`, and when it had.
+    /// The next connection whose deadline has passed by `now`, and its deadline.
     pub(super) fn pop(&mut self, now: Timestamp) -> Option<(Timestamp, u64)> {
         match self.queue.first() {
             Some(&(due, _)) if due <= now => self.queue.pop_first(),
@@ -118,8 +118,8 @@ impl Deadlines {
         self.remember(connection, min(answer, connection.silence_due()));
     }
 
-    /// After the time of a connection had come at `due`: when to look at it again.
-    /// The clock is at `now`, and nothing happened in between.
+    /// After a deadline of a connection at `due`: the next time to check it. The clock is at
+    /// `now`, and nothing happened in between.
     pub(super) fn again(
         &mut self,
         connection: &mut ConnectionFacts,
@@ -157,7 +157,7 @@ impl Deadlines {
     }
 }
 
-/// Whether anything has to come for it.
+/// Whether it has any deadline.
 fn is_to_be_answered(frame: &MQTTFrame<'_>) -> bool {
     match frame.header.packet_type() {
         PacketType::Publish => frame.header.qos() > 0,
@@ -177,14 +177,14 @@ fn is_acknowledgement(kind: PacketType) -> bool {
     !matches!(kind, PacketType::Pubrel | PacketType::Pingresp)
 }
 
-/// One thing that is waited for.
+/// One pending deadline.
 struct Open<'a> {
     expired: Expired,
     told: &'a mut Told,
 }
 
 impl ConnectionFacts {
-    /// What was told of the silence since that packet.
+    /// What was reported of the silence since that packet.
     pub(super) fn silence_told(&self, since: Seen) -> Told {
         match self.silence_told {
             (Some(of), told) if of == since => told,
@@ -192,7 +192,7 @@ impl ConnectionFacts {
         }
     }
 
-    /// Whether nobody has begun to end it.
+    /// Whether neither side has started to close it.
     fn goes_on(&self) -> bool {
         self.fin == PerDirection::both(None) && self.disconnect == PerDirection::both(None)
     }
@@ -204,8 +204,7 @@ impl ConnectionFacts {
         Some(due)
     }
 
-    /// The packet that began the silence, what is to be told of it next, and
-    /// when.
+    /// The packet that started the silence, the next report about it, and its time.
     fn silence_left(&self) -> Option<(Seen, Told, Timestamp)> {
         let since = self.latest[Direction::Up]?;
         if !self.goes_on() {
@@ -247,8 +246,8 @@ impl ConnectionFacts {
         })
     }
 
-    /// What is waited for, in no order. What an earlier connection has begun is
-    /// not: that it is resumed has no time.
+    /// Pending deadlines, in no order. Exchanges of an earlier connection have none, because
+    /// there is no time limit for resuming them.
     fn waited_for(&mut self) -> impl Iterator<Item = Open<'_>> {
         let doubt = self.doubt;
         let PerDirection { up, down } = self.session.spaces_mut();
@@ -302,7 +301,7 @@ impl ConnectionFacts {
         exchanges.chain(requests).chain(pings)
     }
 
-    /// When the next answer is due, as of `at`, if nothing happens until `now`.
+    /// The next deadline of an answer, as of `at`, if nothing happens until `now`.
     fn answer_due(
         &mut self,
         budget: Option<Duration>,
@@ -317,8 +316,8 @@ impl ConnectionFacts {
             .flat_map(|open| open.dues(patience, budget))
             .map(|(_, due)| match due > at {
                 true => due,
-                // It has not even arrived: look again every so often, but not
-                // for each time that has passed already. A clock may be set by
+                // The request has not been acknowledged yet: check again at intervals, but
+                // not for each one that has passed already. A clock may be set by
                 // decades.
                 false => {
                     let passed = now.since(at).as_nanos() / patience.as_nanos().max(1);
@@ -329,7 +328,7 @@ impl ConnectionFacts {
             .min()
     }
 
-    /// Takes what was not answered by `now`, each but once.
+    /// Returns the requests not answered by `now`, each once.
     pub(super) fn expire_answers(
         &mut self,
         budget: Option<Duration>,
@@ -342,7 +341,7 @@ impl ConnectionFacts {
         let patience = self.patience;
         for open in self.waited_for() {
             for (deadline, due) in open.dues(patience, budget) {
-                // Nobody has to answer what has not arrived.
+                // A request that has not arrived needs no answer.
                 let arrived = deadline == Deadline::Budget || open.expired.acked.is_some();
                 if due <= now && arrived {
                     open.told.add(match deadline {
@@ -360,7 +359,7 @@ impl ConnectionFacts {
         expired
     }
 
-    /// What rules are asked about it.
+    /// Facts for the rules.
     pub(super) fn overdue_by(&self, expired: &Expired, now: Timestamp) -> Overdue<'_> {
         Overdue {
             connection: self,
@@ -387,7 +386,7 @@ impl ConnectionFacts {
 }
 
 impl Open<'_> {
-    /// What was not told of it yet, and when it is to be.
+    /// What was not reported of it yet, and the time of the report.
     fn dues(
         &self,
         patience: Duration,

@@ -1,4 +1,4 @@
-//! What was delivered on a connection, and what should still come.
+//! Deliveries on a connection: those made, and those still expected.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
@@ -12,57 +12,56 @@ use crate::time::Timestamp;
 use super::broker::Publication;
 use super::seen::Seen;
 
-/// What was delivered on a connection.
+/// Deliveries of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Delivered {
     recent: VecDeque<(u64, Timestamp)>,
     /// The latest publication, by a hash of its publisher's connection, QoS and
     /// topic.
     latest: HashMap<u64, (u64, Seen), foldhash::fast::FixedState>,
-    /// What should still come.
+    /// Expected deliveries.
     expected: Vec<Expected>,
-    /// Messages for several subscriptions of which one copy has come.
+    /// Messages for several subscriptions of which one copy was delivered.
     overlaps: Vec<Overlap>,
 }
 
-/// A delivery that should come.
+/// An expected delivery.
 #[derive(Clone, Debug)]
 pub(super) struct Expected {
     pub(super) publication: Rc<Publication>,
     pub(super) because: Because,
-    /// Its publication, or the SUBSCRIBE that asks for it.
+    /// Its publication, or the SUBSCRIBE that requests it.
     pub(super) of: Seen,
     /// From when on it is due.
     pub(super) since: Timestamp,
-    /// A later message of the same publisher, topic and QoS, which came before
+    /// A later message of the same publisher, topic and QoS, which was delivered before
     /// it.
     pub(super) overtaken_by: Option<Seen>,
 }
 
-/// Why a delivery should come.
+/// Why a delivery is expected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Because {
     /// It was published to a topic that the client is subscribed to.
     Published,
-    /// It was published while the client was away; its session was kept.
+    /// It was published while the client was offline; its session was kept.
     Queued,
     /// It is retained, and the client has subscribed.
     Retained,
     /// It is the will of a client that went away.
     Will,
-    /// A copy of it has come that is not enough for all subscriptions that
-    /// match.
+    /// A copy of it was delivered that does not cover all matching subscriptions.
     Overlap(Lacks),
 }
 
-/// What the one copy of a message for several subscriptions lacks.
+/// What the only copy of a message for several subscriptions lacks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lacks {
     /// The highest QoS that was granted.
     Qos {
-        /// What it should be.
+        /// Expected value.
         expected: u8,
-        /// What it is.
+        /// Actual value.
         found: u8,
     },
     /// A Subscription Identifier.
@@ -79,7 +78,7 @@ struct Overlap {
 }
 
 impl Delivered {
-    /// A message has come; when the same came before.
+    /// A message was delivered; returns the time of the previous delivery of the same.
     pub(super) fn again(&mut self, key: u64, frame: &MQTTFrame<'_>) -> Option<Timestamp> {
         let before = self.recent.iter().rev().find(|(other, _)| *other == key);
         let before = before.map(|(_, time)| *time);
@@ -98,7 +97,7 @@ impl Delivered {
                 expected.publication.key != key && !retained
             });
         }
-        // With a second copy, each is for one subscription.
+        // With two copies, each is for one subscription.
         self.overlaps.retain(|overlap| overlap.key != key);
         before
     }
@@ -135,7 +134,7 @@ impl Delivered {
         None
     }
 
-    /// Something should come, unless it has come since it was published.
+    /// Expects a delivery, unless it was made since it was published.
     pub(super) fn expect(&mut self, expected: Expected) {
         let published = match expected.because {
             Because::Retained => expected.since,
@@ -148,7 +147,7 @@ impl Delivered {
         }
     }
 
-    /// One copy has come of a message for several subscriptions.
+    /// One copy of a message for several subscriptions was delivered.
     pub(super) fn overlap(&mut self, publication: &Rc<Publication>, lacks: Lacks, now: Timestamp) {
         if self.overlaps.len() < limits::DELIVERIES {
             self.overlaps.push(Overlap {
@@ -160,25 +159,25 @@ impl Delivered {
         }
     }
 
-    /// The client unsubscribes: what waits for the filter need not come.
+    /// The client unsubscribes: removes expected deliveries for the filter.
     pub(super) fn unsubscribe(&mut self, filter: &[u8]) {
         let bare = topic::shared(filter).map_or(filter, |(_, filter)| filter);
         self.expected
             .retain(|expected| !topic::matches(bare, &expected.publication.topic));
     }
 
-    /// The will of that CONNECT need not come.
+    /// Removes the expected will of that CONNECT.
     pub(super) fn forget_will(&mut self, connect: Seen) {
         self.expected
             .retain(|expected| expected.because != Because::Will || expected.of != connect);
     }
 
-    /// Takes what an earlier connection of the session was to get.
+    /// Takes over expected deliveries of an earlier connection of the session.
     pub(super) fn inherit(&mut self, earlier: Vec<Expected>) {
         self.expected.extend(earlier);
     }
 
-    /// What was published to the client with QoS 1 or 2 and has not come.
+    /// Messages of QoS 1 or 2 published to the client and not delivered.
     pub(super) fn take_queued(&mut self) -> Vec<Expected> {
         let mut queued = std::mem::take(&mut self.expected);
         queued.retain(|expected| matches!(expected.because, Because::Published | Because::Queued));

@@ -1,5 +1,4 @@
-//! What goes from one client through the server to others: which publication a
-//! delivery comes from, and which deliveries should come.
+//! Matches deliveries with publications, and determines which deliveries are expected.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -23,8 +22,7 @@ use super::request::{AnswerStep, Request};
 use super::{Analysis, Step};
 
 impl Analysis {
-    /// A PUBLISH on its way through the server, and the places of the
-    /// subscriptions that match it.
+    /// A PUBLISH to a subscriber, and the indices of the subscriptions that match it.
     pub(super) fn passes_through(
         &mut self,
         frame: &MQTTFrame<'_>,
@@ -73,7 +71,7 @@ impl Analysis {
         (Some(delivery), matching)
     }
 
-    /// What should be delivered now, and to whom.
+    /// Deliveries that are expected now, and their receivers.
     pub(super) fn expect(&mut self, frame: &MQTTFrame<'_>, step: &Step) {
         let number = frame.connection.number;
         match (step, frame.direction) {
@@ -131,13 +129,13 @@ impl Analysis {
                 continue;
             }
             for message in broker.retained_by(filter, limits::DELIVERIES) {
-                // A server may drop a retained message of QoS 0 at any time, and
-                // what expires it drops.
+                // A server may drop a retained message of QoS 0 at any time, and drops
+                // expired ones.
                 let kept = message.qos > 0 && message.expiry.is_none() && !message.empty;
                 let before = message
                     .accepted
                     .is_some_and(|accepted| accepted < request.seen.started);
-                // Whether No Local keeps back retained messages is not said.
+                // The specification does not define whether No Local suppresses retained messages.
                 let own = message.seen.connection == connection.number;
                 let local = !v5 || options & 4 == 0 || !own;
                 if kept && before && local {
@@ -181,8 +179,7 @@ impl Analysis {
         }
     }
 
-    /// Expects a delivery to those who will come back to a session that is
-    /// subscribed.
+    /// Expects a delivery to offline clients whose session has a matching subscription.
     fn expect_later(&mut self, server: Endpoint, publication: &Rc<Publication>) {
         let resting = self.sessions.resting();
         if resting.len() > limits::WATCHED_SUBSCRIBERS {
@@ -238,7 +235,7 @@ impl Analysis {
         );
     }
 
-    /// A connection has ended: what becomes of its will?
+    /// A connection has ended: determines the state of its will.
     pub(super) fn mind_will(
         &mut self,
         connection: &ConnectionFacts,
@@ -268,8 +265,8 @@ impl Analysis {
             broker.set_will(key, seen, WillState::Unwanted(why));
             return;
         }
-        // Only a connection that was seen to end has ended; one that ends with
-        // its server may have to wait for the next start.
+        // Only a connection whose end was captured has ended; one that ends with its server
+        // may have to wait for the next start.
         let ended = matches!(how, Some(CloseReason::Fin | CloseReason::Reset));
         let shut_down = disconnect(Direction::Down).is_some_and(|(_, code)| code == 0x8b);
         let Some(end) = end.filter(|_| ended && !shut_down) else {
@@ -291,8 +288,8 @@ impl Analysis {
 }
 
 impl ConnectionFacts {
-    /// What the one copy of a message that has come lacks, where several
-    /// subscriptions match and no other copy comes.
+    /// What the only copy of a message lacks, if several subscriptions match and no other
+    /// copy is delivered.
     fn lacks(
         &self,
         frame: &MQTTFrame<'_>,
@@ -317,7 +314,7 @@ impl ConnectionFacts {
             ids.any(|property| p::as_number(property.value) == Some(id))
         };
         let missing = all().filter_map(|s| s.id).find(|id| !has(*id))?;
-        // One copy without any is judged for itself.
+        // A copy without identifiers is covered by its own rule.
         let some = all().filter_map(|s| s.id).any(has);
         some.then_some(Lacks::Identifier(missing))
     }
@@ -352,7 +349,7 @@ impl ConnectionFacts {
 }
 
 impl Delivered {
-    /// Takes what waits in a session for its client.
+    /// Takes what is queued in a session for its client.
     pub(super) fn resume(&mut self, queued: Vec<Expected>, accepted: Timestamp) {
         self.inherit(
             queued
@@ -366,13 +363,12 @@ impl Delivered {
     }
 }
 
-/// What tells messages apart: topic and payload. `None` if the whole is not
-/// there.
+/// Key of a message: topic and payload. `None` if not all of it was captured.
 pub(super) fn digest(frame: &MQTTFrame<'_>) -> Option<u64> {
     Some(key(frame.topic?.bytes(), frame.payload_digest?))
 }
 
-/// What tells messages apart, by the [`Digest`] of the payload.
+/// Key of a message, by the [`Digest`] of the payload.
 pub(super) fn key(topic: &[u8], payload: u64) -> u64 {
     let mut hasher = foldhash::fast::FixedState::default().build_hasher();
     topic.hash(&mut hasher);

@@ -1,11 +1,11 @@
-//! Why something is not known for sure.
+//! Doubts: reasons why a fact is not certain.
 
 use std::fmt;
 
-/// A reason not to be sure, if there is one.
+/// A doubt, if there is one.
 pub type Doubt = Option<Reason>;
 
-/// What could explain a fault away, so that nobody can tell.
+/// What could explain a fault, so that it is inconclusive.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Reason {
     /// The capture does not have the beginning of the connection.
@@ -20,21 +20,21 @@ pub enum Reason {
     CaptureEnd,
     /// The connection was reset.
     Reset,
-    /// No CONNECT told the version of the protocol.
+    /// No CONNECT with the version was captured.
     VersionAssumed,
     /// The session may have a past that the capture does not have.
     SessionUnknown,
-    /// The packets may have crossed on their way.
+    /// The packets may have crossed in transit.
     Crossing,
     /// The bytes are encrypted.
     Encrypted,
-    /// More than one message could be meant.
+    /// More than one message matches.
     AmbiguousMatch,
-    /// It is within what measuring at one place can tell.
+    /// It is within the precision of measuring at one point.
     Tolerance,
-    /// The capture says that packets were dropped.
+    /// The capture reports dropped packets.
     Dropped,
-    /// A limit of ours bit.
+    /// A limit was reached.
     Bound,
     /// Overlapping segments differ.
     Conflict,
@@ -94,13 +94,13 @@ impl Reason {
             Self::OneWay => "the capture has only one direction of the connection",
             Self::CaptureEnd => "the capture ends before",
             Self::Reset => "the connection was reset",
-            Self::VersionAssumed => "no CONNECT tells the version",
+            Self::VersionAssumed => "no CONNECT with the version was captured",
             Self::SessionUnknown => "the session may have a past that was not captured",
-            Self::Crossing => "the packets may have crossed on their way",
+            Self::Crossing => "the packets may have crossed in transit",
             Self::Encrypted => "the bytes are encrypted",
-            Self::AmbiguousMatch => "more than one message could be meant",
-            Self::Tolerance => "the difference is within what a capture can tell",
-            Self::Dropped => "the capture says that packets were dropped",
+            Self::AmbiguousMatch => "more than one message matches",
+            Self::Tolerance => "the difference is within the precision of a capture",
+            Self::Dropped => "the capture reports dropped packets",
             Self::Bound => "a limit of this program was reached",
             Self::Conflict => "overlapping segments differ",
             Self::Malformed => "bytes before could not be read as MQTT",

@@ -1,8 +1,8 @@
-//! What is known of a capture, gathered once for every sink.
+//! Facts about a capture, gathered once for all sinks.
 //!
 //! ```text
 //! engine ─frame, event, TCP fact→ Facts ─Fact→ Sink, Sink, Sink
-//!                                   ├ tracker           each frame's place in its exchange
+//!                                   ├ tracker           role of each frame in its exchange
 //!                                   └ Analysis
 //!                                       ├ ConnectionFacts   one per open connection
 //!                                       │   ├ negotiated    what CONNECT and CONNACK settled
@@ -15,9 +15,9 @@
 //! A [`Sink`] declares its [`Needs`]; [`Facts`] gathers what the sinks need, and
 //! nothing else: reading with needs of none costs one branch per frame.
 //!
-//! Facts have no opinion. They state that a PUBACK has no PUBLISH, and what the
-//! capture lacks that could explain it (a [`Doubt`]). Whether that is a fault is
-//! for the rules, which look at nothing else.
+//! Facts make no judgement. They state that a PUBACK has no PUBLISH, and what the capture
+//! lacks that could explain it (a [`Doubt`]). Rules decide whether that is a fault, and
+//! read nothing but facts.
 
 mod broker;
 mod close;
@@ -86,33 +86,33 @@ use connections::Connections;
 use deadline::Deadlines;
 use session::{Key, Sessions};
 
-/// What a rule about a frame is asked.
+/// Facts for a rule about a frame.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameFacts<'a> {
     /// The frame.
     pub frame: &'a MQTTFrame<'a>,
     /// Its connection, as it was before the frame; exchanges have moved on.
     pub connection: &'a ConnectionFacts,
-    /// What the frame is in its exchange.
+    /// Role of the frame in its exchange.
     pub step: &'a Step,
-    /// Where a PUBLISH from the server comes from.
+    /// The publication of a PUBLISH from the server.
     pub delivery: Option<&'a Delivery>,
-    /// The places of the subscriptions that match a PUBLISH from the server.
+    /// The indices of the subscriptions that match a PUBLISH from the server.
     matching: &'a [u32],
-    /// The user vouches that all connections of these clients were captured.
+    /// The user asserts that all connections of these clients were captured.
     pub vouched: bool,
 }
 
-/// What a rule about bytes that cannot be read as MQTT is asked.
+/// Facts for a rule about bytes that are not MQTT.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream<'a> {
     /// The connection.
     pub connection: &'a ConnectionFacts,
     /// In which direction.
     pub direction: Direction,
-    /// What was expected and what was there; or why nobody can tell.
+    /// What was expected and what was found, or the reason of an inconclusive verdict.
     pub reason: &'static str,
-    /// They are encrypted, and may be anything.
+    /// They are encrypted.
     pub encrypted: bool,
     /// The captured packet.
     pub packet: PacketRef,
@@ -120,18 +120,18 @@ pub struct Stream<'a> {
     pub time: Timestamp,
 }
 
-/// What had to be forgotten. Nobody is accused for want of it.
+/// Counts of evicted entries. Evictions never cause a finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct GivenUp {
     /// Sessions without a connection.
     pub sessions: u64,
-    /// Servers, with what was published through them.
+    /// Servers, with their publications.
     pub servers: u64,
     /// Exchanges that were not tracked; their answers are [`Role::Unknown`].
     pub exchanges: u64,
 }
 
-/// Everything that is known of a capture at a moment.
+/// All facts of a capture at a moment.
 #[derive(Debug)]
 struct Analysis {
     connections: Connections,
@@ -141,22 +141,21 @@ struct Analysis {
     brokers: Brokers,
     /// The connection that last was accepted for a client.
     live: HashMap<Key, u64>,
-    /// Connections that closed lately: what comes of them after that was captured
-    /// late.
+    /// Recently closed connections: late packets of them are attributed to them.
     closed: VecDeque<u64>,
     vouched: bool,
-    /// How long an answer without a time limit may take.
+    /// Time limit for answers without a specified one.
     patience: Duration,
-    /// Listeners of one server: each by the one that stands for it.
+    /// Addresses of one server: each maps to the one that represents it.
     same_server: HashMap<Endpoint, Endpoint>,
-    /// Packets of this time and before may be missing, as the capture says.
+    /// Packets up to this time may be missing, according to the capture.
     lossy_until: Timestamp,
-    /// `None` when nobody minds the time.
+    /// `None` if deadlines are not tracked.
     deadlines: Option<Deadlines>,
 }
 
 impl Analysis {
-    /// An analysis that has seen nothing yet.
+    /// An analysis for a new capture.
     fn new(options: &Options) -> Self {
         Self {
             connections: Connections::default(),
@@ -175,7 +174,7 @@ impl Analysis {
         }
     }
 
-    /// What had to be forgotten, because there was too much of it.
+    /// Counts of evicted entries.
     fn given_up(&self) -> GivenUp {
         GivenUp {
             sessions: self.sessions.forgotten,
@@ -184,8 +183,8 @@ impl Analysis {
         }
     }
 
-    /// Capture time has come to `now`: tells what is overdue, if it was asked to
-    /// mind the time.
+    /// Capture time has reached `now`: reports overdue answers, if deadlines are
+    /// tracked.
     fn tick(&mut self, now: Timestamp, sink: &mut (impl Sink + ?Sized)) {
         while let Some(deadlines) = &mut self.deadlines
             && let Some((due, number)) = deadlines.pop(now)
@@ -206,12 +205,12 @@ impl Analysis {
         }
     }
 
-    /// Takes what the engine pushes out, which has to be asked to follow TCP.
+    /// Takes the engine's output, which must follow TCP.
     fn push(&mut self, output: Output<'_>, sink: &mut (impl Sink + ?Sized)) {
         if self.deadlines.is_some() {
             let now = match output {
                 Output::Frame(frame) | Output::Unfinished(frame) => Some(frame.time),
-                // Packets that come next may be older than those that lack.
+                // The next packets may be older than the missing ones.
                 Output::Event(event) if matches!(event.kind, EventKind::Dropped { .. }) => None,
                 Output::Event(event) => Some(event.time),
                 Output::Tcp(tcp) => Some(tcp.time),
@@ -240,7 +239,7 @@ impl Analysis {
         }
     }
 
-    /// What is known of a connection, of which something was seen just now.
+    /// The facts of a connection that has just been active.
     fn known(&mut self, connection: &Connection, now: Timestamp) -> &mut ConnectionFacts {
         let is_lossy = now <= self.lossy_until;
         let closed = &self.closed;
@@ -310,8 +309,7 @@ impl Analysis {
         );
     }
 
-    /// A control packet whose end was never seen: it changes nothing, but what
-    /// there is of it may break a rule.
+    /// An unfinished control packet: it has no effect, but its bytes may break a rule.
     fn unfinished(&mut self, frame: &MQTTFrame<'_>, sink: &mut (impl Sink + ?Sized)) {
         let vouched = self.vouched;
         let connection = self.known(frame.connection, frame.time);
@@ -326,7 +324,7 @@ impl Analysis {
         })));
     }
 
-    /// A connection is over: nothing more of it comes.
+    /// A connection is closed.
     fn ended(&mut self, ended: &ConnectionEnd<'_>, sink: &mut (impl Sink + ?Sized)) {
         self.known(ended.connection, ended.time);
         let shown = Some((ended.packet, ended.time));
@@ -375,8 +373,8 @@ impl Analysis {
         self.doubt_session_of(successor);
     }
 
-    /// The capture says that packets were dropped, of whatever connection: what
-    /// is absent proves nothing, and nobody can vouch for anything.
+    /// The capture reports dropped packets of unknown connections: absence proves nothing,
+    /// and `--complete` no longer holds.
     fn dropped(&mut self, event: &Event<'_>) {
         self.vouched = false;
         self.lossy_until = self.lossy_until.max(event.time);
@@ -385,7 +383,7 @@ impl Analysis {
         }
     }
 
-    /// Something was seen of a connection whose session has gone on without it.
+    /// A packet of a connection whose session has moved to another one.
     fn doubt_session_of(&mut self, successor: Option<u64>) {
         if let Some(number) = successor
             && let Some(connection) = self.connections.get_mut(number)
@@ -440,11 +438,11 @@ impl Analysis {
         if self.live.get(&key) == Some(&number) {
             self.live.remove(&key);
         } else if self.live.contains_key(&key) {
-            // Another connection has taken the session over.
+            // Another connection has taken over the session.
             return;
         }
         if !connection.accepted.as_ref().is_some_and(|a| a.accepted()) {
-            // It may have changed nothing, or everything.
+            // Its effect on the session is unknown.
             return;
         }
         let session = connection.hand_over();
@@ -460,28 +458,28 @@ impl<'a> FrameFacts<'a> {
         self.matching.iter().map(|place| subscriptions.at(*place))
     }
 
-    /// The side that sent the frame knew what CONNACK said, or is the server.
+    /// The sender of the frame knew the content of CONNACK, or is the server.
     pub fn knew_acceptance(&self) -> bool {
         self.connection.knew_acceptance(self.frame)
     }
 
-    /// Why what goes the way of the frame is not known completely.
+    /// Why the direction of the frame is not completely known.
     pub fn doubt_of_sender(&self) -> Doubt {
         self.connection.doubt[self.frame.direction]
     }
 
-    /// Why what the sender of the frame had received is not known completely.
+    /// Why it is not completely known what the sender of the frame had received.
     pub fn doubt_of_received(&self) -> Doubt {
         self.connection.doubt_of_received(self.frame)
     }
 
-    /// Why nothing is certain that leans on either direction.
+    /// Why nothing that depends on either direction is certain.
     pub fn any_doubt(&self) -> Doubt {
         self.doubt_of_sender().or(self.doubt_of_received())
     }
 
-    /// Why there may be PUBLISH packets of the session, going `direction`, that
-    /// were never seen.
+    /// Why there may be PUBLISH packets of the session in `direction` that were not
+    /// captured.
     pub fn doubt_of_past(&self, direction: Direction) -> Doubt {
         let connection = self.connection;
         let past = connection.session.space(direction).past_of(self.frame);
@@ -497,7 +495,7 @@ impl<'a> FrameFacts<'a> {
         let anew = accepted.session_present == Some(false)
             && match direction {
                 Direction::Down => true,
-                // Before 5.0 a client may hold on to what the server lost.
+                // Before 5.0 a client may keep state that the server has lost.
                 Direction::Up => opening.version == Version::V5 && self.knew_acceptance(),
             };
         let session = &connection.session;
@@ -509,7 +507,7 @@ impl<'a> FrameFacts<'a> {
         }
     }
 
-    /// Why there may be subscriptions that were never seen.
+    /// Why there may be subscriptions that were not captured.
     pub fn doubt_of_subscriptions(&self) -> Doubt {
         let connection = self.connection;
         let past = connection.session.subscriptions.past;

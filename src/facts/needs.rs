@@ -1,4 +1,4 @@
-//! [`Needs`]: what a sink wants to know besides frames and events.
+//! [`Needs`]: what a sink needs besides frames and events.
 
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
@@ -21,13 +21,13 @@ impl Needs {
     /// Each frame arrives with its exchange:
     /// [`FrameFact::exchange`](super::FrameFact::exchange).
     pub const EXCHANGES: Self = Self(1);
-    /// Connections, sessions and what is overdue, in the order in which things
-    /// happened: [`Fact::Session`](super::Fact::Session).
+    /// Connections, sessions and overdue answers, in order of events:
+    /// [`Fact::Session`](super::Fact::Session).
     pub const SESSIONS: Self = Self(1 << 1 | Self::TCP.0 | Self::DIGESTS.0);
-    /// Each PUBLISH arrives with a digest of its whole payload, however much of
-    /// the payload is kept for display.
+    /// A digest of the whole payload of each PUBLISH, even if less of the payload is kept
+    /// for display.
     pub const DIGESTS: Self = Self(1 << 2);
-    /// What TCP itself shows: [`Fact::Tcp`](super::Fact::Tcp).
+    /// Facts of TCP: [`Fact::Tcp`](super::Fact::Tcp).
     pub const TCP: Self = Self(1 << 3);
     /// Every captured packet, what the bytes of each stream are, and which
     /// connections were evicted: [`Fact::Packet`](super::Fact::Packet),

@@ -1,4 +1,4 @@
-//! What CONNECT and CONNACK settle for a connection.
+//! Parameters that CONNECT and CONNACK negotiate for a connection.
 
 use crate::frame::MQTTFrame;
 use crate::mqtt::Version;
@@ -8,7 +8,7 @@ use super::broker::Carried;
 use super::properties as p;
 use super::seen::Seen;
 
-/// What a CONNECT said.
+/// Content of a CONNECT.
 #[derive(Clone, Debug)]
 pub struct Opening {
     /// The CONNECT.
@@ -39,11 +39,11 @@ pub struct Opening {
     pub whole: bool,
     /// Session Expiry Interval in seconds; 0 if absent.
     pub session_expiry: u32,
-    /// Receive Maximum for what the server sends.
+    /// Receive Maximum for packets of the server.
     pub receive_maximum: u32,
-    /// Maximum Packet Size for what the server sends.
+    /// Maximum Packet Size for packets of the server.
     pub maximum_packet_size: Option<u32>,
-    /// Topic Alias Maximum for what the server sends; 0 if absent.
+    /// Topic Alias Maximum for packets of the server; 0 if absent.
     pub topic_alias_maximum: u32,
     /// Request Response Information.
     pub request_response: bool,
@@ -72,7 +72,7 @@ pub struct Will {
     pub carried: Carried,
 }
 
-/// What a CONNACK said.
+/// Content of a CONNACK.
 #[derive(Clone, Debug)]
 pub struct Acceptance {
     /// The CONNACK.
@@ -83,15 +83,15 @@ pub struct Acceptance {
     pub session_present: Option<bool>,
     /// Session Expiry Interval that the server chose.
     pub session_expiry: Option<u32>,
-    /// Receive Maximum for what the client sends.
+    /// Receive Maximum for packets of the client.
     pub receive_maximum: u32,
-    /// Maximum QoS for what the client sends.
+    /// Maximum QoS for packets of the client.
     pub maximum_qos: u8,
     /// Retain Available.
     pub retain_available: bool,
-    /// Maximum Packet Size for what the client sends.
+    /// Maximum Packet Size for packets of the client.
     pub maximum_packet_size: Option<u32>,
-    /// Topic Alias Maximum for what the client sends; 0 if absent.
+    /// Topic Alias Maximum for packets of the client; 0 if absent.
     pub topic_alias_maximum: u32,
     /// Wildcard Subscription Available.
     pub wildcard_available: bool,
@@ -141,8 +141,7 @@ impl Opening {
         }
     }
 
-    /// Nothing of the session outlives this connection, by what the client
-    /// asks for.
+    /// The session ends with this connection, as requested by the client.
     pub fn session_ends_with_connection(&self) -> bool {
         match self.version {
             Version::V3_1 | Version::V3_1_1 => self.clean_start,

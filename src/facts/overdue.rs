@@ -1,4 +1,4 @@
-//! Answers and deliveries that never came.
+//! Missing answers and deliveries.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ use super::exchange::Exchange;
 use super::request::Request;
 use super::seen::Seen;
 
-/// What a rule for overdue answers is asked.
+/// Facts for a rule about missing answers.
 #[derive(Debug)]
 pub struct Overdue<'a> {
     /// The connection.
     pub connection: &'a ConnectionFacts,
-    /// What should have come.
+    /// The expected answer.
     pub expected: PacketType,
     /// From which side, by the direction it sends in.
     pub by: Direction,
-    /// What it should have answered.
+    /// The request.
     pub request: Seen,
     /// Packet Identifier.
     pub id: Option<u16>,
@@ -46,17 +46,17 @@ pub struct Overdue<'a> {
     pub carried: bool,
     /// Its message has a Message Expiry Interval (5.0).
     pub expires: bool,
-    /// Which way the PUBLISH went, if it is about one.
+    /// Direction of the PUBLISH, if it is about one.
     pub of: Option<Direction>,
-    /// Why an answer may be there all the same.
+    /// Why the answer may exist although it was not captured.
     pub doubt: Doubt,
-    /// How long ago it was asked for, as far as both ends were seen since.
+    /// Time since the request during which both ends were active.
     pub age: Duration,
-    /// The time that is up; `None` when nothing more can come.
+    /// The deadline that has passed; `None` at the end of the connection.
     pub deadline: Option<Deadline>,
-    /// What was told of it before, when its time was up.
+    /// What was reported of it before, at a deadline.
     pub told: Told,
-    /// When the time was up; that of the request when nothing more can come.
+    /// The time of the deadline; that of the request at the end of the connection.
     pub time: Timestamp,
 }
 
@@ -69,13 +69,13 @@ pub enum Ending {
     Orderly,
     /// By RST.
     Reset,
-    /// It was not seen to end.
+    /// Its end was not captured.
     Unseen,
 }
 
 impl Overdue<'_> {
-    /// Whether an answer is owed at all: not by a server that refused the
-    /// connection, or never accepted it.
+    /// Whether an answer is owed: not by a server that refused the connection, or never
+    /// accepted it.
     pub fn is_due(&self) -> bool {
         let facts = self.connection;
         match &facts.accepted {
@@ -85,22 +85,21 @@ impl Overdue<'_> {
     }
 }
 
-/// What a rule for missing deliveries is asked.
+/// Facts for a rule about missing deliveries.
 #[derive(Debug)]
 pub struct Undelivered<'a> {
     /// The connection of the client that should have got it.
     pub connection: &'a ConnectionFacts,
-    /// Why it should have come.
+    /// Why it is expected.
     pub because: Because,
-    /// Its publication, or the SUBSCRIBE that asks for it.
+    /// Its publication, or the SUBSCRIBE that requests it.
     pub of: Seen,
     /// The message.
     pub publication: &'a Publication,
-    /// A later message of the same publisher, topic and QoS, which came before
+    /// A later message of the same publisher, topic and QoS, which was delivered before
     /// it.
     pub overtaken_by: Option<Seen>,
-    /// The client had not acknowledged what it got before, so that more may
-    /// have waited in a queue.
+    /// The client had not acknowledged earlier messages, so more may have been queued.
     pub unacknowledged: bool,
     /// How long both ends were open after it was due.
     pub waited: Duration,
@@ -109,7 +108,7 @@ pub struct Undelivered<'a> {
 }
 
 impl ConnectionFacts {
-    /// All that was not delivered.
+    /// All missing deliveries.
     pub(super) fn undelivered(
         &self,
         how: Option<CloseReason>,
@@ -164,7 +163,7 @@ impl ConnectionFacts {
         }
     }
 
-    /// All that was not answered.
+    /// All missing answers.
     pub(super) fn overdue(
         &self,
         how: Option<CloseReason>,

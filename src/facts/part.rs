@@ -1,5 +1,4 @@
-//! [`Part`]: which exchange a control packet belongs to, and what it does there,
-//! by its own words.
+//! [`Part`]: the exchange of a control packet, and its role there, by its own content.
 //!
 //! | exchange | opened by | continued by | completed by |
 //! |---|---|---|---|
@@ -10,11 +9,11 @@
 //! | `Ping` | PINGREQ | | PINGRESP |
 //! | `Auth` | AUTH 0x19 | AUTH 0x18 | AUTH 0x00 |
 //!
-//! An acknowledgement names its PUBLISH, SUBSCRIBE or UNSUBSCRIBE by Packet
-//! Identifier, and identifiers belong to the side that asks: the client's `id 7`
-//! and the server's `id 7` are two exchanges. So an exchange has a key (who asks,
-//! what for, identifier), and an answer belongs to the key with the direction
-//! reversed; PUBREL alone goes the way of its PUBLISH.
+//! An acknowledgement names its PUBLISH, SUBSCRIBE or UNSUBSCRIBE by Packet Identifier,
+//! and identifiers belong to the requesting side: the client's `id 7` and the server's
+//! `id 7` are two exchanges. So an exchange has a key (requester, kind, identifier), and
+//! an answer has the key with the direction reversed; only PUBREL has the direction of
+//! its PUBLISH.
 
 use crate::frame::{Direction, MQTTFrame};
 use crate::mqtt::{ControlPacket, PacketType};
@@ -36,10 +35,10 @@ pub enum ExchangeKind {
     Auth,
 }
 
-/// What a control packet does in its exchange.
+/// Role of a control packet in its exchange.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Action {
-    /// It opens the exchange; again, if its DUP says so.
+    /// It opens the exchange, or repeats the opening if DUP is set.
     Asks { dup: bool },
     /// PUBREC, PUBREL, AUTH 0x18.
     Continues,
@@ -48,15 +47,14 @@ pub(super) enum Action {
     Completes { qos: Option<u8> },
 }
 
-/// The part that a control packet has in an exchange.
+/// Exchange and role of a control packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Part {
-    /// What the exchange is for. AUTH is taken for `Auth`, also between CONNECT
-    /// and CONNACK.
+    /// Kind of the exchange. AUTH counts as `Auth`, also between CONNECT and CONNACK.
     pub(super) kind: ExchangeKind,
     /// The direction of the packet that opens the exchange.
     pub(super) asked: Direction,
-    /// What the packet does.
+    /// Role of the packet.
     pub(super) action: Action,
 }
 
@@ -105,7 +103,7 @@ impl Part {
         })
     }
 
-    /// The client begins to re-authenticate, and the server ends it.
+    /// The client starts to re-authenticate, and the server completes it.
     fn of_auth(frame: &MQTTFrame<'_>) -> Option<Self> {
         let ControlPacket::Auth(auth) = &frame.packet else {
             return None;

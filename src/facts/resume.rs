@@ -1,4 +1,4 @@
-//! Which session a connection has, and what of it goes on.
+//! Determines the session of a connection, and what it resumes.
 
 use crate::mqtt::Digest;
 
@@ -8,12 +8,12 @@ use super::doubt::Reason;
 use super::session::{Key, Session};
 use super::{Analysis, Seen};
 
-/// The will of a connection, as far as it is needed when its client comes back.
+/// The will of a connection, as far as it is needed when its client reconnects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct LeftWill {
     /// The CONNECT.
     pub(super) connect: Seen,
-    /// What tells its message from others.
+    /// Key by which messages are matched.
     pub(super) key: u64,
     /// It has a Will Delay Interval.
     pub(super) delayed: bool,
@@ -39,8 +39,8 @@ impl Analysis {
             };
             session = self.sessions.take(&key).unwrap_or_default();
             connection.key = Some(key.clone());
-            // An older connection of it is still there, or its end was not
-            // seen yet: from here on the session is this one's.
+            // An older connection is still open, or its end was not captured yet: from here on
+            // the session belongs to this one.
             if let Some(older) = self
                 .live
                 .get(&key)
@@ -101,8 +101,8 @@ impl Analysis {
         }
     }
 
-    /// A client has come back to its session: a will whose delay is not over is
-    /// not published.
+    /// A client has reconnected to its session: a will whose delay is not over is not
+    /// published.
     fn came_back(&mut self, number: u64, will: LeftWill) {
         let Some(connection) = self.connections.get(number) else {
             return;
@@ -129,7 +129,7 @@ impl Analysis {
 }
 
 impl ConnectionFacts {
-    /// What is to be known of its will when its client comes back.
+    /// State of its will when its client reconnects.
     pub(super) fn left_will(&self) -> Option<LeftWill> {
         let opening = self.opening.as_deref()?;
         let will = opening.will.as_ref()?;

@@ -1,10 +1,10 @@
-//! [`Sequencer`]: frames in the order in which they happened.
+//! [`Sequencer`]: puts frames into the order of events.
 //!
-//! A capture shows the two directions of a connection in any order: two tap
-//! ports have no common clock, and a host with several queues captures an answer
-//! before its request. TCP knows better. The acknowledgement number of a
-//! segment states what its sender had received, so a frame whose first segment
-//! acknowledges bytes of the other direction was sent after them:
+//! A capture may have the two directions of a connection in any order: two tap ports have
+//! no common clock, and a host with several queues captures an answer before its request.
+//! The acknowledgement number of a segment shows what its sender had received, so a
+//! frame whose first segment acknowledges bytes of the other direction was sent after
+//! them:
 //!
 //! ```text
 //! capture   < SUBACK  acknowledges 30 bytes of ─→, of which 16 were read
@@ -12,16 +12,15 @@
 //! order     > SUBSCRIBE
 //!           < SUBACK
 //! ```
-//! Such a frame is held, as a copy, until the other direction was read so far,
-//! and what follows it in its own direction is held behind it. It is released
-//! unsatisfied when the other direction lost its track, when too much is held,
-//! and when the connection or the capture ends; `received.read` then tells that
-//! its order is not known. A frame that waits for nothing passes through as it
-//! is. Two frames of which neither acknowledges the other crossed on their way,
-//! and stay in the order of capture.
+//! Such a frame is buffered, as a copy, until the other direction was read that far, and
+//! later frames of its own direction are buffered behind it. It is released early if the
+//! other direction lost its framing, if the buffer is full, and when the connection or
+//! the capture ends; then `received.read` shows that its order is unknown. Other frames
+//! pass through without a copy. Two frames of which neither acknowledges the other
+//! crossed in transit, and stay in the order of capture.
 //!
-//! Events of a direction keep their place among its frames. What concerns the
-//! whole connection comes after everything that was captured before it.
+//! Events of a direction keep their position among its frames. Events of the whole
+//! connection come after everything that was captured before them.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -36,27 +35,27 @@ use crate::mqtt::{self, FixedHeader, Text, Version};
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
-/// Puts what an engine pushes out into the order in which it happened.
+/// Reorders the output of an engine.
 #[derive(Debug, Default)]
 pub(super) struct Sequencer {
-    /// The connections that hold something, or wait for a direction no more.
+    /// Connections with buffered frames, or with a direction that is not waited for.
     connections: HashMap<u64, Box<Pending>, foldhash::fast::FixedState>,
-    /// Bytes that are held in all of them.
+    /// Bytes buffered over all connections.
     bytes: usize,
 }
 
-/// What a connection holds.
+/// Buffered frames of a connection.
 #[derive(Debug, Default)]
 struct Pending {
     queues: PerDirection<VecDeque<Held>>,
-    /// Every frame of this direction that ends here or before has come.
+    /// All frames of this direction that end at or before this offset were output.
     arrived: PerDirection<u64>,
-    /// Nothing waits for this direction: it lost its track, or has not shown
-    /// what it was waited for.
+    /// This direction is not waited for: it lost its framing, or did not deliver what was
+    /// waited for.
     waived: PerDirection<bool>,
     turns: u64,
     bytes: usize,
-    /// When the oldest frame that is held was complete.
+    /// Time at which the oldest buffered frame was complete.
     since: Option<Timestamp>,
 }
 
@@ -64,9 +63,9 @@ struct Pending {
 struct Held {
     /// ByteRange in the order of capture.
     turn: u64,
-    /// Position in its direction after which it comes.
+    /// Position in its direction after which it is released.
     end: u64,
-    /// Position in the other direction after which it comes.
+    /// Position in the other direction after which it is released.
     needs: u64,
     what: What,
 }
@@ -115,7 +114,7 @@ struct HeldEvent {
 const PATIENCE: Duration = Duration::from_millis(limits::GAP_MILLIS + 500);
 
 impl Sequencer {
-    /// Takes the next output, and gives `out` what can come now.
+    /// Takes the next output, and passes to `out` what can be released.
     #[inline]
     pub(super) fn push(&mut self, output: Output<'_>, out: &mut dyn FnMut(Output<'_>)) {
         if self.connections.is_empty() {
@@ -199,7 +198,7 @@ impl Sequencer {
     fn event(&mut self, event: &Event<'_>, out: &mut dyn FnMut(Output<'_>)) {
         let Some(connection) = event.connection else {
             if matches!(event.kind, EventKind::Dropped { .. }) {
-                // What is held was captured before.
+                // Buffered frames were captured before.
                 self.finish(out);
             }
             return out(Output::Event(event));
@@ -231,7 +230,7 @@ impl Sequencer {
         self.tidy(number);
     }
 
-    /// Nothing more comes of a connection: gives `out` what is held of it.
+    /// A connection is over: passes its buffered frames to `out`.
     fn flush(&mut self, number: u64, out: &mut dyn FnMut(Output<'_>)) {
         if let Some(mut pending) = self.connections.remove(&number) {
             self.bytes -= pending.bytes;
@@ -239,8 +238,8 @@ impl Sequencer {
         }
     }
 
-    /// Capture time has come to `now` while the capture grows: what has waited
-    /// for long waits no more.
+    /// Capture time has reached `now` while the capture grows: releases frames that have
+    /// waited too long.
     pub(super) fn tick(&mut self, now: Timestamp, out: &mut dyn FnMut(Output<'_>)) {
         let waited = |pending: &Pending| {
             let since = pending.since.filter(|_| !pending.is_empty());
@@ -261,7 +260,7 @@ impl Sequencer {
         }
     }
 
-    /// Nothing more comes: gives `out` all that is held.
+    /// The capture has ended: passes all buffered frames to `out`.
     pub(super) fn finish(&mut self, out: &mut dyn FnMut(Output<'_>)) {
         let mut all: Vec<u64> = self.connections.keys().copied().collect();
         all.sort_unstable();
@@ -273,7 +272,7 @@ impl Sequencer {
         self.bytes = 0;
     }
 
-    /// Drops what is not needed of a connection.
+    /// Drops the state of a connection that is no longer needed.
     fn tidy(&mut self, number: u64) {
         let Some(pending) = self.connections.get_mut(&number) else {
             return;
@@ -328,7 +327,7 @@ impl Pending {
         });
     }
 
-    /// Whether the first that is held in a direction can come.
+    /// Whether the first buffered frame of a direction can be released.
     fn is_ready(&self, direction: Direction) -> bool {
         let other = direction.reversed();
         let Some(held) = self.queues[direction].front() else {
@@ -339,7 +338,7 @@ impl Pending {
         here && first.is_none_or(|first| first.end > held.needs)
     }
 
-    /// The direction whose first can come; of two, that which was captured first.
+    /// The direction whose first frame can be released; of two, the one captured first.
     fn ready(&self) -> Option<Direction> {
         Direction::ALL
             .into_iter()
@@ -353,13 +352,13 @@ impl Pending {
             .map_or(u64::MAX, |held| held.turn)
     }
 
-    /// Gives `out` what can come.
+    /// Passes to `out` what can be released.
     fn release(&mut self, out: &mut dyn FnMut(Output<'_>)) {
         loop {
             while let Some(direction) = self.ready() {
                 self.pop(direction, out);
             }
-            // No two frames wait for each other, unless acknowledgements lie.
+            // Two frames wait for each other only if acknowledgements are wrong.
             let stuck = Direction::ALL.into_iter().all(|direction| {
                 let other = direction.reversed();
                 self.queues[direction]
@@ -373,7 +372,7 @@ impl Pending {
         }
     }
 
-    /// Gives `out` everything, in the order that is known.
+    /// Passes everything to `out`, in the order as far as known.
     fn flush(&mut self, out: &mut dyn FnMut(Output<'_>)) {
         while !self.is_empty() {
             match self.ready() {
@@ -384,7 +383,7 @@ impl Pending {
         self.since = None;
     }
 
-    /// The same, and waits no more for what has not come.
+    /// The same, and no longer waits for missing frames.
     fn give_up(&mut self, out: &mut dyn FnMut(Output<'_>)) {
         for direction in Direction::ALL {
             let other = direction.reversed();
@@ -454,7 +453,7 @@ impl HeldFrame {
         }
     }
 
-    /// What it costs to hold it, nearly.
+    /// Approximate memory of a buffered frame.
     fn weight(&self) -> usize {
         let topic = self.topic.as_ref().map_or(0, |topic| topic.len());
         self.bytes.len() + topic + size_of::<Self>()

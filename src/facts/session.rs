@@ -1,10 +1,9 @@
-//! Sessions: what outlives a connection.
+//! Sessions: state that outlives a connection.
 //!
-//! A connection owns the state of its session while it is open; between
-//! connections it rests in [`Sessions`], under server, Client Identifier and
-//! user name (tenants of one server may share identifiers). What it says about
-//! an earlier connection is never proof, because nothing on the wire shows
-//! that every connection of a client was captured.
+//! A connection owns the state of its session while it is open; between connections it
+//! is kept in [`Sessions`], by server, Client Identifier and user name (tenants of one
+//! server may share identifiers). Evidence from an earlier connection is never proof,
+//! because nothing on the wire shows that every connection of a client was captured.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -21,23 +20,22 @@ use super::exchange::IdSpace;
 use super::resume::LeftWill;
 use super::subscriptions::Subscriptions;
 
-/// What belongs to a session, as far as it was seen.
+/// State of a session, as far as captured.
 #[derive(Debug, Default)]
 pub struct Session {
-    /// What is in flight, by the direction of the PUBLISH packets.
+    /// Messages in flight, by the direction of the PUBLISH packets.
     spaces: PerDirection<IdSpace>,
     /// Its subscriptions.
     pub subscriptions: Subscriptions,
     /// The connection before this one.
     pub earlier: Option<Earlier>,
-    /// The client was connected in between as somebody else: to another server,
-    /// or with another user name.
+    /// The client was connected to another server in between, or with another user name.
     pub elsewhere: bool,
-    /// What was published for it and has not come.
+    /// Messages published for it and not delivered.
     pub(super) queued: Vec<Expected>,
 }
 
-/// What is known of the session's previous connection.
+/// Facts about the session's previous connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Earlier {
     /// Its number.
@@ -47,14 +45,14 @@ pub struct Earlier {
     /// The session could not outlive it: Clean Session (3.x), or a Session
     /// Expiry Interval of 0 (5.0).
     pub session_ended: bool,
-    /// Seconds that the session was to outlive it; `None` for ever.
+    /// Session Expiry Interval in seconds; `None` for no expiry.
     pub expiry: Option<u32>,
     /// For how long after that the server may not have noticed.
     pub noticing: Duration,
-    /// Whether all that went each way was captured, from the beginning of the
-    /// session on to the end of the stream.
+    /// Whether each direction was captured completely, from the start of the session to
+    /// the end of the stream.
     pub complete: PerDirection<bool>,
-    /// It was open when the session's next connection came.
+    /// It was open when the session's next connection started.
     pub taken_over: bool,
     /// The server ended it, and may have been restarted.
     pub dropped_by_server: bool,
@@ -68,12 +66,12 @@ impl Session {
         self.earlier.is_some_and(|earlier| earlier.session_ended)
     }
 
-    /// Subscriptions and exchanges that it holds, as a measure of its size.
+    /// Number of its subscriptions and exchanges, as a measure of its size.
     fn weight(&self) -> usize {
         self.spaces.iter().map(IdSpace::weight).sum::<usize>() + self.subscriptions.len()
     }
 
-    /// What is in flight of the PUBLISH packets that go this way.
+    /// Messages in flight of the PUBLISH packets in this direction.
     pub fn space(&self, direction: Direction) -> &IdSpace {
         &self.spaces[direction]
     }
@@ -86,7 +84,7 @@ impl Session {
         &mut self.spaces
     }
 
-    /// Everything of it was discarded.
+    /// Its state was discarded.
     pub(super) fn discard(&mut self) {
         self.spaces.iter_mut().for_each(IdSpace::reset);
         self.subscriptions = Subscriptions::default();
@@ -94,12 +92,12 @@ impl Session {
         self.elsewhere = false;
     }
 
-    /// A new connection of it begins.
+    /// A new connection of it starts.
     pub(super) fn resume(&mut self) {
         self.spaces.iter_mut().for_each(IdSpace::carry);
     }
 
-    /// The server has nothing of it.
+    /// The server has no state of it.
     pub(super) fn server_has_none(&mut self, connection: u64) {
         let tainted = self.spaces[Direction::Down].past;
         self.spaces[Direction::Down].reset();
@@ -109,8 +107,8 @@ impl Session {
         self.queued.clear();
     }
 
-    /// Whether a message is for one of its subscriptions, so that it should come:
-    /// not when it may have been for another member of a shared one.
+    /// Whether a message matches one of its subscriptions, so that a delivery is expected:
+    /// not if it may be for another member of a shared one.
     pub(super) fn should_get(&self, publication: &Publication, own: bool) -> bool {
         if publication.qos == 0 || publication.expiry.is_some() {
             return false;
@@ -127,14 +125,14 @@ impl Session {
         good
     }
 
-    /// The end of its previous connection came to be known late.
+    /// The end of its previous connection became known late.
     pub(super) fn doubt_carried(&mut self, reason: Reason) {
         for space in &mut self.spaces {
             space.taint_carried(reason);
         }
     }
 
-    /// It may have a past that was not seen.
+    /// It may have earlier state that was not captured.
     pub(super) fn doubt_past(&mut self, reason: Reason) {
         for space in &mut self.spaces {
             space.past.get_or_insert(reason);
@@ -143,7 +141,7 @@ impl Session {
     }
 }
 
-/// What a session is known by.
+/// Key of a session.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Key {
     pub(super) server: Endpoint,
@@ -151,17 +149,16 @@ pub(super) struct Key {
     pub(super) username: Option<Box<[u8]>>,
 }
 
-/// Sessions whose connection has ended.
+/// Sessions without a connection.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     resting: HashMap<Key, Session>,
     order: VecDeque<Key>,
-    /// What they hold: see [`Session::weight`].
+    /// Their total size: see [`Session::weight`].
     weight: usize,
-    /// The latest connection of each Client Identifier, whatever the server and
-    /// the user name.
+    /// The latest connection of each Client Identifier, for any server and user name.
     latest: HashMap<Box<[u8]>, u64, foldhash::fast::FixedState>,
-    /// How many were forgotten.
+    /// Number of evicted sessions.
     pub(super) forgotten: u64,
 }
 
@@ -172,8 +169,7 @@ impl Sessions {
         Some(session)
     }
 
-    /// Whether a client was connected as somebody else after the earlier
-    /// connection of its session.
+    /// Whether a client was connected elsewhere after the earlier connection of its session.
     pub(super) fn was_elsewhere(&self, client_id: &[u8], earlier: Option<u64>) -> bool {
         let latest = self.latest.get(client_id);
         earlier.is_some() && latest.is_some_and(|latest| earlier != Some(*latest))
@@ -202,12 +198,12 @@ impl Sessions {
         while (self.resting.len() > limits::SESSIONS || self.weight > limits::SESSION_ITEMS)
             && let Some(oldest) = self.order.pop_front()
         {
-            // Of one that ended with its connection, nothing is lost.
+            // If it ended with its connection, nothing is lost.
             let lost = self.take(&oldest).is_some_and(|session| !session.is_over());
             self.forgotten += u64::from(lost);
         }
         if self.order.len() > 2 * limits::SESSIONS {
-            // Those that were taken again stand in it more than once.
+            // Sessions that were resumed occur more than once.
             let mut once = HashSet::new();
             let resting = &self.resting;
             self.order

@@ -1,4 +1,4 @@
-//! Clients that send nothing for longer than their Keep Alive.
+//! Clients that are silent for longer than their Keep Alive.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use super::connection::ConnectionFacts;
 use super::deadline::Told;
 use super::seen::Seen;
 
-/// What a rule for silent clients is asked.
+/// Facts for a rule about silent clients.
 #[derive(Debug)]
 pub struct Silence<'a> {
     /// The connection.
     pub connection: &'a ConnectionFacts,
-    /// What shows it.
+    /// The evidence.
     pub shown: Shown,
-    /// The packet that does; when none does, the last one of the client.
+    /// The packet that shows it; if there is none, the last one of the client.
     pub packet: PacketRef,
     /// When it was shown.
     pub time: Timestamp,
@@ -27,26 +27,25 @@ pub struct Silence<'a> {
     pub since: Seen,
     /// How long.
     pub silent: Duration,
-    /// What was agreed.
+    /// The negotiated parameters.
     pub keep_alive: Duration,
-    /// Whether something was told of it before, when its time was up.
+    /// Whether it was reported before, at its deadline.
     pub told: Told,
 }
 
-/// What shows that a client was silent.
+/// Evidence of a client's silence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shown {
-    /// A frame: of the client, which ends the silence, or of the server, which
-    /// shows that it goes on.
+    /// A frame: of the client, which ends the silence, or of the server, while it lasts.
     Frame(Direction),
     /// The end of the connection.
     Close,
-    /// Time, which has passed without anything.
+    /// Time, without any packet.
     Time,
 }
 
 impl Silence<'_> {
-    /// What a capture cannot tell: a second, or a tenth of the Keep Alive.
+    /// Precision of the measurement: a second, or a tenth of the Keep Alive.
     pub fn tolerance(&self) -> Duration {
         tolerance(self.keep_alive)
     }
@@ -57,12 +56,12 @@ pub(super) fn tolerance(keep_alive: Duration) -> Duration {
 }
 
 impl ConnectionFacts {
-    /// How long the client has been silent when a frame comes, if that is
-    /// longer than its Keep Alive.
+    /// How long the client has been silent when a frame arrives, if that is longer than its
+    /// Keep Alive.
     pub(super) fn silence(&self, frame: &MQTTFrame<'_>) -> Option<Silence<'_>> {
-        // The server ends the connection, over the silence or something else.
-        // Where nothing of the client was seen, not even of its TCP, the device
-        // may be gone.
+        // The server ends the connection, because of the silence or for another reason. If
+        // nothing of the client was captured, not even of its TCP, the device may be
+        // offline.
         let ends = frame.direction == Direction::Down
             && frame.header.packet_type() == PacketType::Disconnect
             && self.was_there_after_keep_alive();

@@ -12,54 +12,54 @@ use super::silence::Silence;
 use super::tracker::ExchangeFact;
 use super::{FrameFacts, Needs, Stream};
 
-/// One thing that a capture shows. A sink may receive facts that it did not ask
-/// for, because another sink did: it ignores them.
+/// A fact of a capture. A sink also receives facts that only other sinks need, and
+/// ignores them.
 #[derive(Clone, Copy, Debug)]
 pub enum Fact<'a> {
     /// A control packet, in the order of capture.
     Frame(FrameFact<'a>),
-    /// A control packet that its stream ends in, read as far as it goes; before
-    /// the event [`EventKind::Unfinished`](crate::event::EventKind::Unfinished).
+    /// An unfinished control packet at the end of its stream, decoded as far as possible;
+    /// before the event [`EventKind::Unfinished`](crate::event::EventKind::Unfinished).
     Unfinished(&'a MQTTFrame<'a>),
-    /// Something that is not a control packet.
+    /// An event.
     Event(&'a Event<'a>),
-    /// What TCP itself shows, with [`Needs::TCP`].
+    /// A fact of TCP, with [`Needs::TCP`].
     Tcp(&'a Tcp<'a>),
-    /// A captured packet, before what it carries, with [`Needs::PACKETS`].
+    /// A captured packet, before its content, with [`Needs::PACKETS`].
     Packet(&'a Captured<'a>),
-    /// What a chunk of a TCP stream with layers below MQTT is, with
-    /// [`Needs::PACKETS`]. It comes before the frame whose bytes lie there.
+    /// The layers of a chunk of a TCP stream, with [`Needs::PACKETS`]. It precedes the
+    /// frame that contains these bytes.
     Span(&'a Span<'a>),
     /// A connection is over: no frame or event of it follows. Not at the end of
     /// the capture.
     Ended(&'a ConnectionEnd<'a>),
-    /// The TCP connection with this number left the flow table, with
-    /// [`Needs::PACKETS`]: nothing more comes of it.
+    /// The TCP connection with this number was removed from the flow table, with
+    /// [`Needs::PACKETS`].
     Evicted(u64),
-    /// What is known of connections and sessions, in the order in which things
-    /// happened, with [`Needs::SESSIONS`].
+    /// A fact about connections and sessions, in order of events, with
+    /// [`Needs::SESSIONS`].
     Session(SessionFact<'a>),
 }
 
-/// A control packet with its place in an exchange.
+/// A control packet with its role in an exchange.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameFact<'a> {
     /// The control packet.
     pub frame: &'a MQTTFrame<'a>,
-    /// Its place in its exchange, with [`Needs::EXCHANGES`]; `None` when it
-    /// belongs to no exchange: PUBLISH of QoS 0 and DISCONNECT, or a packet whose
-    /// identifier the capture lacks.
+    /// Its role in its exchange, with [`Needs::EXCHANGES`]; `None` if it belongs to no
+    /// exchange: PUBLISH of QoS 0 and DISCONNECT, or a packet whose identifier was not
+    /// captured.
     pub exchange: Option<&'a ExchangeFact>,
 }
 
-/// A fact about a connection and its session. A frame comes here after every
-/// frame of the other direction that its sender had received by TCP's
-/// acknowledgements, also when the capture shows them in another order.
+/// A fact about a connection and its session. A frame follows every frame of the other
+/// direction that its sender had received, by TCP's acknowledgements, even if the
+/// capture has them in another order.
 #[derive(Clone, Copy, Debug)]
 pub enum SessionFact<'a> {
     /// A control packet, with the connection as it was before.
     Frame(&'a FrameFacts<'a>),
-    /// A control packet that its stream ends in, read as far as it goes.
+    /// An unfinished control packet at the end of its stream, decoded as far as possible.
     Unfinished(&'a FrameFacts<'a>),
     /// An answer is missing.
     Overdue(&'a Overdue<'a>),
@@ -104,8 +104,7 @@ pub enum SessionFact<'a> {
 /// Sinks are combined in tuples, slices and options; each member receives every
 /// fact.
 pub trait Sink {
-    /// What it needs besides frames and events. Asked once, before the first
-    /// fact.
+    /// What it needs besides frames and events. Called once, before the first fact.
     fn needs(&self) -> Needs {
         Needs::NONE
     }
@@ -113,8 +112,8 @@ pub trait Sink {
     /// Takes the next fact.
     fn fact(&mut self, fact: Fact<'_>);
 
-    /// Capture time has come to `now`, although no packet shows it. Called only
-    /// while a capture grows.
+    /// Capture time has reached `now` without a packet. Called only while a capture
+    /// grows.
     fn tick(&mut self, now: Timestamp) {
         let _ = now;
     }
@@ -123,7 +122,7 @@ pub trait Sink {
     fn finish(&mut self) {}
 }
 
-/// Wants nothing: the capture is read for its connections' numbers alone.
+/// Needs nothing: the capture is read only for its connections' numbers.
 impl Sink for () {
     fn fact(&mut self, _: Fact<'_>) {}
 }

@@ -5,8 +5,8 @@
 //!                                     ├ tracker    Needs::EXCHANGES
 //!                                     └ Sequencer ─→ Analysis   Needs::SESSIONS
 //! ```
-//! The needs of the sinks, joined, decide what runs. With none of them a frame
-//! goes from the engine to the sink as it is.
+//! The combined needs of the sinks decide what runs. Without needs, a frame goes from the
+//! engine directly to the sink.
 
 use std::time::Duration;
 
@@ -23,16 +23,15 @@ use super::{Analysis, GivenUp, Needs, PATIENCE};
 /// How facts are gathered.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The user vouches that every connection of these clients was captured.
+    /// The user asserts that every connection of these clients was captured.
     pub complete: bool,
-    /// The capture grows: report what is overdue when its time is up, and not
-    /// only when nothing more can come.
+    /// The capture grows: report overdue answers at their deadline, not only at the end.
     pub live: bool,
-    /// How long an acknowledgement may take, if the user sets a limit.
+    /// The user's limit for acknowledgements.
     pub ack: Option<Duration>,
-    /// How long an answer without a time limit may take.
+    /// Time limit for answers without a specified one.
     pub patience: Duration,
-    /// Listeners of one server: the second stands for the first.
+    /// Addresses of one server: the second is replaced by the first.
     pub same_server: Vec<(Endpoint, Endpoint)>,
 }
 
@@ -48,7 +47,7 @@ impl Default for Options {
     }
 }
 
-/// Reads one capture and gives every sink what it needs.
+/// Reads one capture and passes facts to the sinks.
 ///
 /// ```
 /// use mqttdump::capture::{Capture, Item};
@@ -85,7 +84,7 @@ pub struct Facts {
     stage: Stage,
 }
 
-/// What stands between the engine and the sinks.
+/// The stages between the engine and the sinks.
 #[derive(Debug)]
 struct Stage {
     exchanges: Option<Box<Tracker>>,
@@ -122,9 +121,8 @@ impl InOrder {
 }
 
 impl Facts {
-    /// A stage that has read nothing yet, for sinks with such needs.
-    /// [`Config::digests`], [`Config::follow_tcp`] and [`Config::follow_packets`]
-    /// are switched on as the sinks need them.
+    /// A stage for a new capture, for sinks with these needs. [`Config::digests`],
+    /// [`Config::follow_tcp`] and [`Config::follow_packets`] are switched on as needed.
     pub fn new(mut config: Config, options: Options, sink: &(impl Sink + ?Sized)) -> Self {
         let needs = sink.needs();
         config.digests |= needs.contains(Needs::DIGESTS);
@@ -158,8 +156,8 @@ impl Facts {
             .push(packet, &mut |output| stage.take(output, sink))
     }
 
-    /// Capture time has come to `now`, although no packet shows it: what waits
-    /// for time, or for keys, is settled, and what is overdue is reported.
+    /// Capture time has reached `now` without a packet: time limits are applied, and
+    /// overdue answers are reported.
     pub fn tick(&mut self, now: Timestamp, sink: &mut (impl Sink + ?Sized)) {
         let stage = &mut self.stage;
         self.engine
@@ -175,16 +173,14 @@ impl Facts {
         sink.tick(now);
     }
 
-    /// Packets were lost to the capture, at the latest at `until`: what is absent
-    /// proves nothing.
+    /// The capture lost packets, at the latest at `until`: absence proves nothing.
     pub fn dropped(&mut self, packets: u64, until: Timestamp, sink: &mut (impl Sink + ?Sized)) {
         let stage = &mut self.stage;
         self.engine
             .dropped(packets, until, &mut |output| stage.take(output, sink));
     }
 
-    /// The capture has ended: everything that waits is passed on, and every sink
-    /// is finished.
+    /// The capture has ended: buffered frames are passed on, and all sinks are finished.
     pub fn finish(&mut self, sink: &mut (impl Sink + ?Sized)) {
         let stage = &mut self.stage;
         self.engine.finish(&mut |output| stage.take(output, sink));
@@ -194,22 +190,22 @@ impl Facts {
         sink.finish();
     }
 
-    /// Keys to TLS may come, although [`Config::expects_keys`] is not set.
+    /// TLS keys may arrive, although [`Config::expects_keys`] is not set.
     pub fn expect_secrets(&mut self) {
         self.engine.expect_secrets();
     }
 
-    /// Takes keys to TLS: text in the NSS key log format, in chunks of any size.
+    /// Adds TLS keys: text in the NSS key log format, in chunks of any size.
     pub fn secrets(&mut self, text: &[u8]) {
         self.engine.secrets(text);
     }
 
-    /// What was read so far.
+    /// Counts of what was read so far.
     pub fn summary(&self) -> Summary {
         self.engine.summary()
     }
 
-    /// What was evicted because a table was full.
+    /// Counts of evicted entries.
     pub fn given_up(&self) -> GivenUp {
         let sessions = self.stage.sessions.as_ref();
         let exchanges = self.stage.exchanges.as_ref();

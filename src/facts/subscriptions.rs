@@ -1,9 +1,8 @@
 //! The subscriptions of a session.
 //!
-//! A subscription is known by its Topic Filter with the share name (5.0:
-//! 3.8.4): `t`, `$share/a/t` and `$share/b/t` are three. Servers offer shared
-//! subscriptions to clients of 3.1.1 as well, so a filter with a share name is
-//! taken for a shared one in every version.
+//! A subscription is identified by its Topic Filter with the share name (5.0: 3.8.4): `t`,
+//! `$share/a/t` and `$share/b/t` are three. Servers offer shared subscriptions to clients
+//! of 3.1.1 as well, so a filter with a share name counts as shared in every version.
 
 use std::collections::HashMap;
 
@@ -66,8 +65,8 @@ impl Subscription {
         bare(&self.filter)
     }
 
-    /// The highest QoS that a delivery may have for it: while a SUBSCRIBE waits
-    /// for its answer, what that asks for.
+    /// The highest QoS that a delivery may have for it: while a SUBSCRIBE is pending, the
+    /// requested one.
     pub fn highest_qos(&self) -> u8 {
         let asked = match self.settled {
             None => self.options & 3,
@@ -76,8 +75,7 @@ impl Subscription {
         self.granted.unwrap_or(0).max(asked)
     }
 
-    /// Whether nothing about it is about to change: granted, and not being
-    /// ended.
+    /// Whether it is stable: granted, and not being ended.
     pub fn is_settled(&self) -> bool {
         self.settled.is_some()
             && self.current.is_some()
@@ -94,8 +92,7 @@ impl Subscription {
 }
 
 impl Subscriptions {
-    /// The places of those that match a topic, ended ones included, and those
-    /// that were refused not.
+    /// The indices of those that match a topic, including ended ones but not refused ones.
     pub(super) fn matching(&self, topic: &[u8]) -> Vec<u32> {
         let mut found = self.exact.get(topic).cloned().unwrap_or_default();
         if !self.wild.is_empty() {
@@ -105,7 +102,7 @@ impl Subscriptions {
         found
     }
 
-    /// The one at a place.
+    /// The subscription with this index.
     pub(super) fn at(&self, place: u32) -> &Subscription {
         &self.all[place as usize]
     }
@@ -126,8 +123,7 @@ impl Subscriptions {
 
     pub(super) fn subscribe(&mut self, request: &Request) {
         for (filter, options) in &request.filters {
-            // What is wrong with it is told elsewhere; as a share it counts in
-            // every version.
+            // Invalid filters are reported elsewhere; as a share it counts in every version.
             if topic::check_filter(filter, true).is_err() {
                 continue;
             }
@@ -183,7 +179,7 @@ impl Subscriptions {
         self.all.push(new);
     }
 
-    /// SUBACK has come.
+    /// SUBACK was received.
     pub(super) fn granted(&mut self, request: &Request, codes: &[u8], by: Seen) {
         for ((filter, _), &code) in request.filters.iter().zip(codes) {
             let Some(known) = self.find(filter) else {
@@ -212,8 +208,8 @@ impl Subscriptions {
         }
     }
 
-    /// UNSUBACK has come, with codes from 5.0 on. One of 0x80 and above leaves
-    /// the subscription as it is.
+    /// UNSUBACK was received, with codes from 5.0 on. A code of 0x80 and above leaves the
+    /// subscription unchanged.
     pub(super) fn unsubscribed(&mut self, request: &Request, codes: &[u8], by: Seen) {
         for (at, (filter, _)) in request.filters.iter().enumerate() {
             let Some(known) = self.find(filter) else {
@@ -226,7 +222,7 @@ impl Subscriptions {
         }
     }
 
-    /// Keeps only what was subscribed to on this connection.
+    /// Keeps only subscriptions of this connection.
     pub(super) fn keep_only(&mut self, connection: u64) {
         let old = std::mem::take(self);
         self.past = old.past;

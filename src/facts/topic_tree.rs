@@ -1,18 +1,18 @@
-//! A tree of topic levels, so that looking for the filters that match a topic,
-//! or for the topics that match a filter, does not go through all of them.
+//! A tree of topic levels, so that finding the filters that match a topic, or the topics
+//! that match a filter, does not scan all of them.
 //!
 //! ```text
 //! plant/+/temp    root ─plant─ o ─+─ o ─temp─ o  [0]
 //! plant/#                      └──#─ o           [1]
 //! ```
 //!
-//! A node stands for a sequence of levels and holds what was inserted under it.
-//! Wildcards of a filter are levels like others; the two searches read them.
+//! A node represents a sequence of levels and holds the values inserted under it.
+//! Wildcards of a filter are levels like others; the two searches interpret them.
 
 use std::collections::HashMap;
 
-/// Levels of a topic or filter up to which it goes into the tree. Each level
-/// costs a node, and `/` is one byte on the wire.
+/// Maximum number of levels of a topic or filter in the tree. Each level costs a node,
+/// and `/` is one byte on the wire.
 pub(super) const LEVELS: usize = 64;
 
 type Children = HashMap<Box<[u8]>, u32, foldhash::fast::FixedState>;
@@ -52,12 +52,12 @@ impl<T: Copy + PartialEq> TopicTree<T> {
         text.iter().filter(|byte| **byte == b'/').count() < LEVELS
     }
 
-    /// Whether nothing was inserted.
+    /// Whether it is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.nodes.len() == 1 && self.nodes[0].values.is_empty()
     }
 
-    /// Adds a value under a topic or filter, which the tree must take.
+    /// Adds a value under a topic or filter, which the tree must accept.
     pub(super) fn insert(&mut self, text: &[u8], value: T) {
         let mut at = 0;
         for level in levels(text) {
@@ -76,14 +76,14 @@ impl<T: Copy + PartialEq> TopicTree<T> {
 
     /// The values whose filter matches a Topic Name, each once.
     pub(super) fn matching(&self, topic: &[u8], mut visit: impl FnMut(T)) {
-        // Wildcards at the first level match no topic that begins with `$`.
+        // Wildcards at the first level match no topic that starts with `$`.
         let dollar = topic.first() == Some(&b'$');
         let mut open: Vec<(u32, Option<&[u8]>)> = vec![(0, Some(topic))];
         while let Some((at, rest)) = open.pop() {
             let node = &self.nodes[at as usize];
             let wild = !(dollar && at == 0);
             if wild && let Some(child) = node.children.get(&b"#"[..]) {
-                // `a/#` matches `a` as well as what is below it.
+                // `a/#` matches `a` as well as the levels below it.
                 let node = &self.nodes[*child as usize];
                 node.values.iter().copied().for_each(&mut visit);
             }
@@ -138,7 +138,7 @@ fn levels(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'/')
 }
 
-/// The first level, and what comes after its `/`, if there is one.
+/// The first level, and the rest after its `/`, if there is one.
 fn split(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     match text.iter().position(|byte| *byte == b'/') {
         Some(at) => (&text[..at], Some(&text[at + 1..])),

@@ -1,19 +1,19 @@
-//! What a user allows beyond the specification: the values of budgets.
+//! Budgets of a project, beyond the specification.
 
 use std::time::Duration;
 
 use crate::mqtt::TopicFilter;
 
-/// What a user allows.
+/// Budgets.
 #[derive(Clone, Debug, Default)]
 pub struct Budgets {
-    /// How long an acknowledgement may take.
+    /// Maximum time of an acknowledgement.
     pub ack: Option<Duration>,
     /// Bytes that a PUBLISH may have, its fixed header included.
     pub message: SizeBudget,
     /// The least QoS with which clients publish to these topics.
     pub qos: Vec<(TopicFilter, u8)>,
-    /// Topics that nobody publishes to.
+    /// Forbidden topics.
     pub forbidden: Vec<TopicFilter>,
 }
 
@@ -32,7 +32,7 @@ impl SizeBudget {
         self.topics.is_empty() && self.others.is_none()
     }
 
-    /// What a message of a topic may have, if that is limited.
+    /// The budget for messages of a topic, if there is one.
     pub fn most(&self, topic: Option<&[u8]>) -> Option<u64> {
         let matches = |(filter, _): &&(TopicFilter, u64)| topic.is_some_and(|t| filter.matches(t));
         match self.topics.iter().find(matches) {

@@ -139,7 +139,7 @@ fn auth_method(f: &FrameFacts<'_>) -> Judged {
         (ControlPacket::Connack(connack), found) => {
             connack.code == Some(0) && found.as_deref() != Some(method)
         }
-        // None at all is another rule.
+        // A missing Authentication Method is a rule of its own.
         (_, found) => found.as_deref().is_some_and(|found| found != method),
     };
     let again = f.frame.packet.code() == Some(0x19);

@@ -1,4 +1,4 @@
-//! Findings that are known: a text file with one fingerprint a line.
+//! Baselines of known findings: a text file with one fingerprint per line.
 
 use std::collections::BTreeSet;
 
@@ -15,12 +15,12 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// Whether a file that begins so is a baseline.
+    /// Whether a file that starts with this text is a baseline.
     pub fn is_one(beginning: &[u8]) -> bool {
         beginning.starts_with(HEADER.as_bytes())
     }
 
-    /// Reads the text of a file; `None` if it is no baseline.
+    /// Parses the text of a file; `None` if it is not a baseline.
     pub fn parse(text: &str) -> Option<Self> {
         Self::is_one(text.as_bytes()).then(|| Self {
             marks: text

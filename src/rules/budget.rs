@@ -1,5 +1,5 @@
-//! Budgets: what a user allows beyond the specification. They cover no
-//! statement and have something to judge only when they are set.
+//! Budgets: limits of a project beyond the specification. They cover no statement
+//! and apply only when they are set.
 
 use crate::event::Side;
 use crate::facts::{AckStep, AnswerStep, FrameFacts, Overdue, Step};
@@ -52,7 +52,7 @@ fn ack_time(f: &FrameFacts<'_>, budgets: &Budgets) -> Judged {
     })
 }
 
-/// None has come, and both ends were there for longer than that.
+/// No acknowledgement arrived, and both ends were present for longer than the budget.
 fn ack_overdue(f: &Overdue<'_>, budgets: &Budgets) -> Judged {
     let most = budgets.ack?;
     let counts = ACKNOWLEDGEMENTS.contains(&f.expected) && !f.carried && f.is_due();

@@ -48,7 +48,7 @@ static AFTER_DISCONNECT: Rule = Rule {
 fn after_disconnect(f: &FrameFacts<'_>) -> Judged {
     let frame = f.frame;
     let (before, _) = f.connection.disconnect[frame.direction]?;
-    // Before 5.0 a server has no DISCONNECT to end anything with.
+    // Before 5.0 a server has no DISCONNECT.
     if frame.direction == Down && frame.version != Version::V5 {
         return None;
     }
@@ -211,7 +211,7 @@ static FAULT_THEN_CLOSE: Rule = Rule {
 
 fn fault_then_close(f: &StillOpen<'_>) -> Judged {
     let (about, certain) = match f.due.cause {
-        // What a receiver has to look at, by a MUST of its own.
+        // Checks that a MUST requires of receivers.
         Cause::Malformed(code) => (code, code == "reserved-flags"),
         Cause::MalformedConnect("reserved-connect-flag") => ("reserved-connect-flag", true),
         Cause::MalformedConnect(_) => ("CONNECT", false),

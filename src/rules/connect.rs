@@ -1,4 +1,4 @@
-//! How a connection is opened: CONNECT, CONNACK, and whose session it is.
+//! Opening of connections: CONNECT, CONNACK, session ownership.
 
 use std::time::Duration;
 
@@ -60,8 +60,8 @@ static CONNECT_FIRST: Rule = Rule {
 
 fn connect_first(f: &FrameFacts<'_>) -> Judged {
     let (frame, facts) = (f.frame, f.connection);
-    // A capture that begins in the middle of a connection has its CONNECT before
-    // it: nothing looks wrong there.
+    // If the capture starts in the middle of a connection, its CONNECT was before it:
+    // nothing looks wrong.
     let first = frame.connection.from_start[Up] && frame.direction == Up && facts.frames[Up] == 0;
     (first && frame.header.packet_type() != P::Connect).then(|| {
         let at_start = frame.offset == 0;
@@ -71,7 +71,7 @@ fn connect_first(f: &FrameFacts<'_>) -> Judged {
         ))
         .unless(f.doubt_of_sender())
         .unless_when(!at_start, Reason::Gap)
-        // Without CONNECT nothing tells the version, and nothing has to.
+        // Without CONNECT the version is unknown, and not needed here.
         .in_any_version()
     })
 }
@@ -152,14 +152,14 @@ static CONNACK_FIRST: Rule = Rule {
 fn connack_first(f: &FrameFacts<'_>) -> Judged {
     let (frame, facts) = (f.frame, f.connection);
     let kind = frame.header.packet_type();
-    // A capture that begins in the middle of a connection has its CONNACK before
-    // it: nothing looks wrong there.
+    // If the capture starts in the middle of a connection, its CONNACK was before it:
+    // nothing looks wrong.
     let joined = frame.connection.from_start[Down];
     if frame.direction == Up || facts.accepted.is_some() || kind == P::Connack || !joined {
         return None;
     }
     let auth = kind == P::Auth && frame.version == Version::V5;
-    // A server may always say why it closes.
+    // A server may always send the reason before it closes.
     let farewell = kind == P::Disconnect;
     let opening = facts.opening.as_ref();
     (!auth && !farewell && (opening.is_some() || facts.frames[Down] == 0)).then(|| {
@@ -323,10 +323,10 @@ fn session_present_impossible(f: &FrameFacts<'_>) -> Judged {
             earlier.number
         ))
         .at(opening.seen.packet)
-        // Only the user knows whether there was another connection between.
+        // Only the user knows whether there was a connection in between.
         .only_warning_if(!f.vouched || expired)
-        // Whether a session that ends with its connection goes on in the one
-        // that takes it over is not said.
+        // The specification does not define whether a session that ends with its connection
+        // continues in the one that takes it over.
         .unless_when(earlier.taken_over, Reason::AmbiguousMatch)
         .unless_when(f.connection.session.elsewhere, Reason::SessionUnknown)
         .unless(f.any_doubt()),
@@ -525,7 +525,7 @@ static MALFORMED_CONNECT_ACCEPTED: Rule = Rule {
 
 fn malformed_connect_accepted(f: &FrameFacts<'_>) -> Judged {
     let opening = opening(f)?;
-    // Those have rules of their own.
+    // These have rules of their own.
     let other = opening.flags & 1 != 0 || empty_and_kept(opening) || unsupported(opening);
     (opening.malformed && !other && accepts(f)).then(|| {
         violation("expected the server to close over a malformed CONNECT, found CONNACK 0")
@@ -846,7 +846,7 @@ fn client_lost_session(f: &FrameFacts<'_>) -> Judged {
     let (frame, facts) = (f.frame, f.connection);
     let opening = facts.opening.as_ref().filter(|_| frame.direction == Up)?;
     let accepted = facts.accepted.as_ref()?;
-    // Before 5.0 only Clean Session says that there is nothing to go on with.
+    // Before 5.0 only Clean Session shows that there is no session to resume.
     let gone = accepted.accepted()
         && match opening.version {
             Version::V5 => accepted.session_present == Some(false),
@@ -864,7 +864,7 @@ fn client_lost_session(f: &FrameFacts<'_>) -> Judged {
         Step::Ack(AckStep::Expected { exchange, .. }) => exchange.carried,
         _ => false,
     };
-    // The answer to a stray PUBREC of the server.
+    // The answer to an unexpected PUBREC of the server.
     let answers = frame.header.packet_type() == P::Pubrel && facts.frames[Down] > 1;
     resumed.then(|| {
         let fault = violation(format!(
@@ -1010,7 +1010,7 @@ fn session_present(f: &FrameFacts<'_>) -> Option<bool> {
     }
 }
 
-/// Before 5.0: no name, but a session that is to be kept.
+/// Before 5.0: an empty identifier with a persistent session.
 fn empty_and_kept(opening: &Opening) -> bool {
     opening.version != Version::V5
         && opening.whole

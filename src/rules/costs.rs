@@ -1,5 +1,5 @@
-//! Messages that cost more than `--max-bytes-per-message` with `--level` allows:
-//! findings that come from an account, not from a frame.
+//! Messages that exceed `--max-bytes-per-message` with `--level`: findings derived
+//! from an account, not from a frame.
 
 use crate::overhead::{Account, Level};
 

@@ -1,8 +1,8 @@
-//! From one client to another: what a server makes of a publication.
+//! Deliveries: what a server sends to subscribers for a publication.
 //!
-//! Servers may be configured, have plug-ins, and are fed by connections that
-//! nobody captured. So all of it is warnings, where a delivery comes from one
-//! publication and no other.
+//! Servers may be configured, have plug-ins, and get messages from connections that
+//! were not captured. So all findings are warnings, and only for deliveries that
+//! match exactly one publication.
 
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ pub(super) static RULES: &[&Rule] = &[
     &SHARED_TWICE,
 ];
 
-/// What happens at the same time may happen in any order; and what comes this
-/// much later may be another message with the same bytes.
+/// Events closer in time than this may have happened in any order; a later one may be
+/// another message with the same bytes.
 const APART: Duration = Duration::from_secs(1);
 
 static QOS_RAISED: Rule = Rule {
@@ -95,11 +95,11 @@ fn qos_raised(f: &FrameFacts<'_>) -> Judged {
     if f.frame.header.dup() || publication.retain {
         return None;
     }
-    // Above what was granted is another rule.
+    // A QoS above the granted one is another rule.
     let mut subscriptions = f.matching();
     let first = subscriptions.next()?;
     let granted = match subscriptions.next() {
-        // Each of several subscriptions may get a copy of its own.
+        // Each of several subscriptions may get its own copy.
         Some(_) => None,
         None => first
             .current
@@ -202,7 +202,7 @@ fn properties_altered(f: &FrameFacts<'_>) -> Judged {
     } else {
         return None;
     };
-    // A publisher of an older version has none to pass on.
+    // A publisher of an older version sends no properties.
     let versions = f.frame.version == Version::V5 && *sent != Carried::default();
     versions.then(|| {
         warning(format!(
@@ -275,7 +275,7 @@ fn retain_forwarded(f: &FrameFacts<'_>) -> Judged {
     if publication.will && publication.retain {
         return None;
     }
-    // Live: subscribed, and told so, before it was published.
+    // Live: subscribed, and acknowledged, before it was published.
     let live = |s: &Subscription| s.was_settled_before(publication.seen);
     let mut as_published = f
         .matching()
@@ -685,7 +685,7 @@ static ORDER: Rule = Rule {
 fn order(f: &FrameFacts<'_>) -> Judged {
     let (delivery, publication) = single(f)?;
     let by = delivery.overtaken_by?;
-    // Overlapping subscriptions may each get the messages in their own time.
+    // Overlapping subscriptions may get the messages at different times.
     let one = f.matching().count() == 1 && !f.matching().any(|s| s.shared);
     (one && delivery.before.is_none()).then(|| {
         warning("expected messages in the order in which they were published, found an older one after a newer")
@@ -754,7 +754,7 @@ fn delivered_twice(f: &FrameFacts<'_>) -> Judged {
     let (delivery, publication) = single(f)?;
     let before = delivery.before?;
     let one = f.matching().count() == 1 && f.matching().all(|s| s.until.is_none());
-    // A retained message comes again with each SUBSCRIBE.
+    // A retained message is sent again for each SUBSCRIBE.
     let live = !f.frame.header.retain() && !f.frame.header.dup() && !publication.retain;
     if !one || !live || publication.returned.get() {
         return None;
@@ -1072,7 +1072,7 @@ fn lost_delivery(f: &Undelivered<'_>) -> Judged {
         Because::Queued => {
             let fault = missing(f, "what was published while the client was away")
                 .about("queued")
-                // A queue has limits, and what it drops is configured.
+                // A queue has limits, and what it drops is configurable.
                 .unless_when(f.overtaken_by.is_none(), Reason::AmbiguousMatch);
             Some(fault)
         }
@@ -1376,18 +1376,18 @@ fn shared_twice(f: &FrameFacts<'_>) -> Judged {
     )
 }
 
-/// The one publication that a delivery comes from.
+/// The publication that a delivery matches, if it is unambiguous.
 fn single<'a>(f: &FrameFacts<'a>) -> Option<(&'a Delivery, &'a Publication)> {
     let delivery = f.delivery?;
     Some((delivery, delivery.publication.as_ref()?))
 }
 
-/// Whether a subscription asks for RETAIN as it was published.
+/// Whether a subscription requests Retain As Published.
 fn as_published(f: &FrameFacts<'_>) -> bool {
     f.frame.version == Version::V5 && f.matching().any(|s| s.options & 8 != 0)
 }
 
-/// Something that never came.
+/// A missing delivery.
 fn missing(f: &Undelivered<'_>, what: &str) -> Box<super::Fault> {
     let topic = String::from_utf8_lossy(&f.publication.topic);
     let fault = warning(format!("expected {what} (topic {topic:?}), found none"))
@@ -1395,7 +1395,7 @@ fn missing(f: &Undelivered<'_>, what: &str) -> Box<super::Fault> {
         .unless(f.connection.any_doubt())
         .unless_when(f.connection.session.elsewhere, Reason::SessionUnknown);
     if let Some(by) = f.overtaken_by {
-        // It should have come before that one.
+        // It should have arrived before that one.
         return fault.at(by.packet);
     }
     fault

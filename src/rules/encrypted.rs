@@ -1,5 +1,5 @@
-//! What nobody can judge, because it is encrypted. Said once for a connection, for
-//! all rules that would have to read it.
+//! Encrypted connections: one inconclusive finding per connection, for all rules that
+//! need to decode it.
 
 use crate::facts::{Reason, Stream};
 

@@ -1,16 +1,16 @@
-//! Which findings make `check` fail.
+//! Which findings make `check` exit with 1.
 
 use super::{Finding, Rule, Verdict};
 
 /// The lowest verdict that fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum FailLevel {
-    /// What is proven to be wrong.
+    /// Proven violations.
     #[default]
     Violation,
-    /// Also what rests on configuration, timing or other connections.
+    /// Also findings that depend on configuration, timing or other connections.
     Warning,
-    /// Also what the capture cannot prove.
+    /// Also inconclusive findings.
     CannotTell,
     /// Nothing.
     Never,
@@ -46,7 +46,7 @@ impl FailLevel {
     }
 }
 
-/// The lowest verdict that fails, for all rules and for some.
+/// The lowest verdict that fails, in general and for some rules.
 ///
 /// ```
 /// use mqttdump::rules::{FailLevel, FailOn};

@@ -10,13 +10,13 @@ use super::{Baseline, Finding, Rule};
 pub struct FindingFilter {
     /// Rules whose findings are not reported.
     allow: Vec<&'static Rule>,
-    /// Findings that are known.
+    /// Known findings.
     known: Baseline,
-    /// Those of the known ones that were found.
+    /// Known findings that occurred.
     met: Baseline,
-    /// What is found, for a new baseline.
+    /// All findings, for a new baseline.
     pub record: Option<Baseline>,
-    /// Findings for which the new baseline has no room.
+    /// Findings beyond the limit of the new baseline.
     pub unrecorded: u64,
 }
 
@@ -50,7 +50,7 @@ impl FindingFilter {
         !(allowed || known)
     }
 
-    /// How many known findings were not found.
+    /// Number of known findings that did not occur.
     pub fn gone(&self) -> usize {
         self.known.len() - self.met.len()
     }

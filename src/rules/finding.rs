@@ -1,4 +1,4 @@
-//! What a rule found: a [`Finding`], with its verdict and its evidence.
+//! A [`Finding`]: the result of a rule, with verdict and evidence.
 
 use crate::event::Side;
 use crate::frame::Direction;
@@ -8,23 +8,23 @@ use crate::time::Timestamp;
 use super::rule::{Clause, Rule};
 use super::verdict::Verdict;
 
-/// What a rule found on a connection. The same again on the same connection
-/// only adds to the count.
+/// A result of a rule on a connection. Repetitions on the same connection only add
+/// to the count.
 #[derive(Clone, Debug)]
 pub struct Finding {
     /// The rule.
     pub rule: &'static Rule,
-    /// Those of its clauses that are meant here.
+    /// Those of the rule's clauses that apply.
     pub clauses: Vec<&'static Clause>,
     /// How sure it is.
     pub verdict: Verdict,
-    /// Who broke the rule.
+    /// The side that broke the rule.
     pub by: Option<Side>,
-    /// Number of the TCP connection; `None` when it concerns the capture.
+    /// Number of the TCP connection; `None` if it concerns the whole capture.
     pub connection: Option<u64>,
     /// The client's identifier, where known.
     pub client_id: Option<Box<[u8]>>,
-    /// The topic or filter that it is about, where there is one.
+    /// The topic or filter, where there is one.
     pub topic: Option<Box<[u8]>>,
     /// The packets of the evidence, the offending one last, and then the
     /// offending ones of its repetitions; at most [`MOST_PACKETS`].
@@ -33,17 +33,17 @@ pub struct Finding {
     pub count: u64,
     /// When it was first found.
     pub time: Timestamp,
-    /// What was expected and what was seen, in one sentence.
+    /// What was expected and what was found, in one sentence.
     pub message: String,
-    /// The frames around it, if they were asked for.
+    /// The frames around it, if requested.
     pub ladder: Vec<Rung>,
 }
 
-/// Before the other rules that a finding stands for.
+/// In addition to the other rules that a finding represents.
 const AND: &str = "; also ";
 
 impl Finding {
-    /// Adds one of another rule to it, which has no line of its own.
+    /// Merges a finding of another rule, which is not reported separately.
     pub(super) fn join(&mut self, other: Self) {
         self.count += other.count;
         for packet in other.packets {
@@ -70,7 +70,7 @@ pub struct Rung {
     pub packet: PacketRef,
     /// When.
     pub time: Timestamp,
-    /// Which way it went.
+    /// Direction.
     pub direction: Direction,
     /// Its fixed header's first byte.
     pub first: u8,

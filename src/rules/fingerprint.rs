@@ -1,13 +1,13 @@
-//! What makes two findings the same one, in a baseline and for code scanning:
-//! rule, side, client and topic, and how sure it is. Never packet numbers,
-//! ports or times, which change with every recording.
+//! Identity of findings for baselines and code scanning: rule, side, client, topic
+//! and verdict. Packet numbers, ports and times are excluded, because they change
+//! with every recording.
 
 use super::Finding;
 
-/// The fingerprint of a finding: a line of its parts, to be read and compared.
+/// The fingerprint of a finding: its parts in one line of readable text.
 ///
-/// Numbers that identifiers are made of (levels of a topic, ends of a Client
-/// Identifier) are replaced by `+`, because the next recording has others.
+/// Numbers within identifiers (levels of a topic, ends of a Client Identifier) are
+/// replaced by `+`, because they differ between recordings.
 pub fn fingerprint(finding: &Finding) -> String {
     let side = finding.by.map_or("-", |side| side.name());
     let client = finding.client_id.as_deref().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Bytes that break the packet format, one packet at a time: the decoder finds
-//! them, these rules say which statement they break.
+//! Rules of the packet format: the decoder finds the defects, these rules map them to
+//! statements.
 
 use crate::mqtt::PacketType as P;
 

@@ -1,17 +1,16 @@
-//! The judge: asks the rules about everything that the analysis tells, and
-//! keeps what they find.
+//! The judge: applies the rules to facts, and keeps the findings.
 //!
-//! One judge judges one capture. What it keeps is bounded: the same finding on
-//! the same connection only adds to a count, and findings of a connection can
-//! be taken away when it is over ([`Judge::take_finished`]).
+//! One judge checks one capture. Its memory is limited: repetitions of a finding on the
+//! same connection only add to a count, and findings of a connection can be taken
+//! when it is closed ([`Judge::take_finished`]).
 //!
 //! ```text
-//! frame, event ─→ rules ─┬─ as it is for good ─→ findings of the connection ─→ take_finished
-//! time that is up ───────┘                   └──→ once, when it arises ──────→ take_arisen
-//!                  as it is so far ─────────────┘
+//! frame, event ─→ rules ─┬─ final ───────────────→ findings of the connection ─→ take_finished
+//! deadline ──────────────┘                   └──→ once, when it arises ──────→ take_arisen
+//!                  provisional ─────────────────┘
 //! ```
-//! Time only ever adds to what arises. What is finished is the same for the same
-//! packets, however the clock was moved between them.
+//! Deadlines only add to `take_arisen`. Final findings are the same for the same
+//! packets, whether or not ticks advanced the clock between them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::LazyLock;
@@ -36,25 +35,25 @@ use super::tally::Tally;
 use super::verdict::{Fault, Judged, Verdict};
 use super::{RULES, verdict};
 
-/// How to judge.
+/// Options of checking.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The user vouches that every connection of these clients was captured,
-    /// so that what one connection shows is proof for the next.
+    /// The user asserts that every connection of these clients was captured, so that
+    /// what one connection shows is proof for the next.
     pub complete: bool,
     /// Keep the frames around each finding.
     pub ladders: bool,
-    /// Judge only by these rules; empty for all.
+    /// Apply only these rules; empty for all.
     pub rules: Vec<&'static Rule>,
-    /// Which findings are wanted: those about such frames.
+    /// Report only findings about selected frames.
     pub selection: Selection,
-    /// What the user allows.
+    /// Budgets.
     pub budgets: Budgets,
-    /// Tell findings as they arise, and what is overdue when its time is up.
+    /// Report findings as they arise, and overdue answers at their deadline.
     pub live: bool,
-    /// How long an answer or a delivery without a time limit may take.
+    /// Time limit for answers and deliveries without a specified one.
     pub patience: Duration,
-    /// Listeners of one server: the second of each stands for the first.
+    /// Addresses of one server: the second of each pair is replaced by the first.
     pub same_server: Vec<(facts::Endpoint, facts::Endpoint)>,
 }
 
@@ -86,21 +85,21 @@ impl Options {
     }
 }
 
-/// Judges a capture.
+/// Checks a capture.
 #[derive(Debug)]
 pub struct Judge {
     bench: Bench,
 }
 
 impl Judge {
-    /// A judge that has seen nothing yet.
+    /// A judge for a new capture.
     pub fn new(options: Options) -> Self {
         Self {
             bench: Bench::new(options),
         }
     }
 
-    /// Takes the findings on connections that are over.
+    /// Takes the findings on closed connections.
     pub fn take_finished(&mut self) -> Vec<Finding> {
         self.bench.kept -= self.bench.finished.len();
         std::mem::take(&mut self.bench.finished)
@@ -111,14 +110,14 @@ impl Judge {
         !self.bench.finished.is_empty()
     }
 
-    /// Takes what has arisen since it was last asked, with [`Options::live`].
-    /// Each rule, verdict and side is told once of a connection; how often it
-    /// came is in the [`Judge::tally`].
+    /// Takes findings that arose since the last call, with [`Options::live`]. Each
+    /// combination of rule, verdict and side is reported once for a connection; the
+    /// counts are in [`Judge::tally`].
     pub fn take_arisen(&mut self) -> Vec<Finding> {
         std::mem::take(&mut self.bench.arisen)
     }
 
-    /// Whether anything has.
+    /// Whether any arose.
     pub fn has_arisen(&self) -> bool {
         !self.bench.arisen.is_empty()
     }
@@ -128,7 +127,7 @@ impl Judge {
         &self.bench.tally
     }
 
-    /// The rules that had anything to judge.
+    /// The rules that were applied at least once.
     pub fn judged(&self) -> Vec<&'static Rule> {
         let rules = RULES.iter().enumerate();
         rules
@@ -177,13 +176,13 @@ impl Sink for Judge {
     }
 }
 
-/// The rules that are asked, by what they are asked about.
+/// The rules by trigger.
 struct Tables {
     /// By sender, packet type and version: rules with a function.
     frame: PerDirection<Vec<Vec<(usize, FrameCheck)>>>,
     /// The same, of rules for WebSocket.
     websocket: Vec<Vec<(usize, FrameCheck)>>,
-    /// By packet type and version: all rules that judge it, whatever carries it.
+    /// By packet type and version: all rules that apply.
     judge: Vec<RuleSet>,
     /// By packet type: budgets.
     budget: Vec<Vec<(usize, BudgetCheck)>>,
@@ -253,12 +252,12 @@ impl Tables {
     }
 }
 
-/// A set of rules, by their place in [`RULES`].
+/// A set of rules, by their index in [`RULES`].
 #[derive(Clone, Copy, Debug, Default)]
 struct RuleSet([u64; 4]);
 
 impl RuleSet {
-    /// Rules that it can hold.
+    /// Maximum number of rules.
     const MOST: usize = 256;
 
     fn add(&mut self, at: usize) {
@@ -284,7 +283,7 @@ struct Bench {
     options: Options,
     open: HashMap<u64, OfConnection, foldhash::fast::FixedState>,
     finished: Vec<Finding>,
-    /// Findings that are new, if they are to be told as they arise.
+    /// New findings, if they are reported as they arise.
     arisen: Vec<Finding>,
     tally: Tally,
     kept: usize,
@@ -293,7 +292,7 @@ struct Bench {
     judged: RuleSet,
 }
 
-/// What is kept of a connection.
+/// State of a connection.
 #[derive(Debug, Default)]
 struct OfConnection {
     findings: Vec<Finding>,
@@ -302,7 +301,7 @@ struct OfConnection {
     spare: Vec<u8>,
     /// Findings whose ladder wants more frames, and how many.
     unfinished: Vec<(usize, u8)>,
-    /// What was told of it as it arose.
+    /// What was reported as it arose.
     shown: Vec<(usize, Verdict, Option<Side>)>,
 }
 
@@ -311,7 +310,7 @@ const BEFORE: usize = 5;
 /// Frames after it.
 const AFTER: u8 = 2;
 
-/// Where something was found.
+/// Origin of a finding.
 struct Place<'a> {
     connection: &'a ConnectionFacts,
     kind: Option<PacketType>,
@@ -322,9 +321,9 @@ struct Place<'a> {
     topic: Option<&'a [u8]>,
     packet: PacketRef,
     time: Timestamp,
-    /// It is so as yet: what lacks may still come.
+    /// Provisional: the missing packet may still arrive.
     so_far: bool,
-    /// It was told before, when it was so as yet.
+    /// It was reported before, as provisional.
     told: bool,
 }
 
@@ -348,7 +347,7 @@ impl Bench {
         wanted.is_empty() || wanted.iter().any(|other| std::ptr::eq(*other, rule))
     }
 
-    /// Whether the user has asked about it.
+    /// Whether the finding is selected.
     fn is_selected(&self, place: &Place<'_>) -> bool {
         let asked = &self.options.selection;
         if asked.is_empty() {
@@ -390,7 +389,7 @@ impl Bench {
         let what = (at, verdict, by);
         let shown = connection.shown.contains(&what);
         if place.so_far {
-            // Nobody is told as yet that nobody can tell.
+            // Provisional findings that are inconclusive are not reported.
             if verdict < Verdict::Warning {
                 return;
             }
@@ -405,8 +404,8 @@ impl Bench {
         let known = connection.findings.iter_mut().find(|known| {
             std::ptr::eq(known.rule, rule) && known.verdict == verdict && known.by == by
         });
-        // What was told as yet is so for good now, or nobody can tell: nothing
-        // new, if it was told as no less.
+        // A provisional finding became final, or inconclusive: nothing new if it was
+        // reported with the same or a higher verdict.
         let is_less = |told: &(usize, Verdict, Option<Side>)| {
             (told.0, told.2) == (at, by) && told.1 >= verdict
         };
@@ -446,7 +445,7 @@ impl Bench {
         connection.findings.push(finding);
     }
 
-    /// Asks all rules of a kind.
+    /// Applies all rules of a trigger.
     fn ask(&mut self, place: &Place<'_>, ask: impl Fn(&Check) -> Option<Judged>) {
         for (at, rule) in RULES.iter().enumerate() {
             if !rule.applies_to(place.version) {
@@ -472,7 +471,7 @@ impl Bench {
         }
     }
 
-    /// Adds a frame to the ladders that want it.
+    /// Adds a frame to incomplete ladders.
     fn climb(&mut self, frame: &MQTTFrame<'_>) {
         let connection = self.open.entry(frame.connection.number).or_default();
         let oldest = match connection.recent.len() > BEFORE {
@@ -508,8 +507,8 @@ impl Bench {
         connection.recent.push_back(rung);
     }
 
-    /// A control packet that never came to its end is judged by its bytes, and by
-    /// who may send its type. What it asks for counts for nothing.
+    /// An unfinished control packet is checked only for its bytes and its direction. Its
+    /// content has no effect.
     fn unfinished(&mut self, facts: &FrameFacts<'_>) {
         let frame = facts.frame;
         if facts.connection.frames == PerDirection::both(0) {
@@ -542,7 +541,7 @@ impl Bench {
         let at = place(kind, frame.version);
         self.judged.add_all(tables.judge[at]);
         let assumed = frame.connection.version_assumed || frame.connection.version.is_none();
-        // A CONNECT tells its version itself.
+        // A CONNECT has its own version.
         let assumed = assumed && kind != PacketType::Connect;
         let doubt = assumed.then_some(Reason::VersionAssumed);
         if !frame.defects.is_empty() {
@@ -636,7 +635,7 @@ impl Bench {
             told: false,
         };
         self.ask(&place, |check| match check {
-            // Each is about one cause, and has nothing to judge of another.
+            // Each rule covers one cause.
             Check::StillOpen(check) => check(facts).map(Some),
             _ => None,
         });
@@ -687,7 +686,7 @@ impl Bench {
     fn defects(&mut self, facts: &FrameFacts<'_>, doubt: Doubt) {
         let frame = facts.frame;
         let mut told = RuleSet::default();
-        // Of a packet that never came to its end, all that was sent is there.
+        // All bytes of an unfinished packet that were sent are known.
         let lacks = frame.missing > 0 && !frame.unfinished;
         let doubt = doubt
             .or(facts.doubt_of_sender())
@@ -758,7 +757,7 @@ fn version(connection: &ConnectionFacts) -> Version {
         .map_or(Version::V3_1_1, |opening| opening.version)
 }
 
-/// What a rule has found.
+/// The result of a rule.
 fn finding(
     rule: &'static Rule,
     fault: Fault,
@@ -791,8 +790,8 @@ fn finding(
     }
 }
 
-/// What had not come when a connection was reset, or when the capture ended, is
-/// one finding: nothing is wrong with it but the end.
+/// All missing answers at a reset, or at the end of the capture, are one finding, since
+/// the end explains them.
 fn cut_off(findings: Vec<Finding>) -> Vec<Finding> {
     let mut kept: Vec<Finding> = Vec::with_capacity(findings.len());
     let mut first: [Option<usize>; 2] = [None; 2];
@@ -817,8 +816,7 @@ fn cut_off(findings: Vec<Finding>) -> Vec<Finding> {
     kept
 }
 
-/// The clauses that a finding breaks: those of its version, and of what it is
-/// about.
+/// The clauses that a finding breaks: those of its version and subject.
 fn clauses(
     rule: &'static Rule,
     place: &Place<'_>,

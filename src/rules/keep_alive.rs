@@ -1,6 +1,6 @@
-//! Keep Alive: PINGREQ and PINGRESP, clients that fall silent, servers that do
-//! not mind. Times are measured where the capture was taken, so all of it is
-//! warnings, and nothing within the tolerance.
+//! Keep Alive: PINGREQ and PINGRESP, silent clients, servers that keep dead
+//! connections. Times are measured at the point of capture, so all findings are
+//! warnings, and differences within the tolerance are ignored.
 
 use std::time::Duration;
 
@@ -143,7 +143,7 @@ fn client_silent(f: &Silence<'_>) -> Judged {
     if f.shown == Shown::Frame(Down) {
         return None;
     }
-    // Now it is about the server: the same silence of the client was told.
+    // The same silence was reported for the client; now the server is at fault.
     if f.shown == Shown::Time && f.told.any() {
         return None;
     }

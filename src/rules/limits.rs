@@ -1,8 +1,8 @@
-//! What was agreed in CONNECT and CONNACK: sizes, quality of service, aliases,
+//! Limits negotiated in CONNECT and CONNACK: sizes, quality of service, aliases,
 //! flow control.
 //!
-//! What CONNACK says binds the client from the moment it knows it. Before that
-//! it sends at its own risk (5.0: 4.13.1), which makes a warning.
+//! CONNACK binds the client from the moment the client has received it. Packets sent
+//! before are at the client's risk (5.0: 4.13.1), which gives a warning.
 
 use crate::facts::properties as p;
 use crate::facts::{Acceptance, FrameFacts, Step};
@@ -629,14 +629,14 @@ fn qos_refused_late(f: &FrameFacts<'_>) -> Judged {
     Some(warning(message).about(about).unless(f.any_doubt()))
 }
 
-/// The limits that the server told, for a packet from the client.
+/// The limits that the server sent, for a packet from the client.
 fn from_client<'a>(f: &FrameFacts<'a>) -> Option<&'a Acceptance> {
     let accepted = f.connection.accepted.as_deref()?;
     (f.frame.direction == Up && accepted.accepted()).then_some(accepted)
 }
 
-/// What can excuse a client: it did not know yet, or had to send again what it
-/// began under other limits (4.4.0-1).
+/// Excuses of a client: it did not know the limits yet, or resends what it started
+/// under other limits (4.4.0-1).
 fn client(f: &FrameFacts<'_>, fault: Box<Fault>) -> Box<Fault> {
     let resent = f.frame.header.packet_type() == P::Publish && f.frame.header.dup();
     fault

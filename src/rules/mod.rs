@@ -1,22 +1,22 @@
-//! The rules of MQTT that can be seen on the wire, and the judge that asks
-//! them.
+//! The rules of MQTT that are visible on the wire, and the judge that applies them.
 //!
-//! A rule is one documented static and, unless a defect of the decoder says it
-//! all, one small function that reads facts and answers: nothing to say, or a
-//! [`Fault`] with its verdict. It never sees a captured packet, keeps nothing,
-//! and knows no other rule.
+//! In: facts ([`crate::facts::Fact`]). Out: [`Finding`]s.
+//!
+//! A rule is one documented static and, unless it only maps a defect of the decoder,
+//! one small function that reads facts and returns nothing or a [`Fault`] with its
+//! verdict. A rule is stateless, and independent of captured packets and other rules.
 //!
 //! ```text
-//! Analysis ─facts→ Judge ─→ rule, rule, rule ─→ Finding
+//! facts ─→ Judge ─→ rule, rule, rule ─→ Finding
 //! ```
 //!
 //! # Adding a rule
 //!
-//! Copy a neighbour in the file of its chapter: what it says, why it matters,
-//! who is bound, its clauses, three conversations (good, bad, cut), and the
-//! function. Add it to the list at the top of the file. `cargo test rules` runs
-//! the conversations and looks for gaps in the catalogue; with `BLESS=1` it
-//! writes the pages in `docs/rules`.
+//! Copy a rule of the same file and change what it requires, why it matters, who has
+//! to obey it, its clauses, three conversations (good, bad, cut), and the function. Add
+//! it to the list at the top of the file. `cargo test rules` runs the conversations and
+//! checks the catalogue for gaps; `BLESS=1 cargo test catalogue` writes the pages in
+//! `docs/rules`.
 
 mod allowance;
 mod auth;

@@ -1,4 +1,4 @@
-//! What one control packet may say, by who sends it.
+//! Content of single control packets, by sender.
 
 use crate::facts::FrameFacts;
 use crate::facts::properties as p;
@@ -57,7 +57,7 @@ fn direction(f: &FrameFacts<'_>) -> Judged {
         P::Disconnect => !from_client && f.frame.version != Version::V5,
         _ => false,
     };
-    // Who is the client is known from CONNECT alone.
+    // Only CONNECT shows which side is the client.
     wrong.then(|| {
         violation(format!(
             "expected no {kind} from a {}, found one",
@@ -207,7 +207,7 @@ static DISCONNECT_ROLE: Rule = Rule {
 fn disconnect_role(f: &FrameFacts<'_>) -> Judged {
     let code = f.frame.packet.code()?;
     let wrong = match f.frame.direction {
-        // 0x9B is a server's in table 3-10, but 3.3.4 tells a client to use it.
+        // Table 3-10 lists 0x9B for servers only, but 3.3.4 requires a client to use it.
         Direction::Up => matches!(
             code,
             0x87 | 0x89
@@ -487,7 +487,7 @@ fn payload_format(f: &FrameFacts<'_>) -> Judged {
     }
     let error = std::str::from_utf8(publish.payload).err()?;
     let whole = publish.payload_len == Some(publish.payload.len() as u32);
-    // A character may be cut where our copy ends.
+    // The kept part may end within a character.
     (whole || error.error_len().is_some()).then(|| {
         warning(format!(
             "expected a payload of UTF-8, as its Payload Format Indicator says, found other bytes from {} on",
@@ -579,7 +579,7 @@ fn odd_character(text: &[u8]) -> Option<char> {
     }
     std::str::from_utf8(text).ok()?.chars().find(|&c| {
         let code = u32::from(c);
-        // U+0000 is worse, and has a rule of its own.
+        // U+0000 has a rule of its own.
         matches!(code, 1..=0x1f | 0x7f..=0x9f | 0xfdd0..=0xfdef) || code & 0xfffe == 0xfffe
     })
 }

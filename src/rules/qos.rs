@@ -1,8 +1,8 @@
-//! QoS 1 and 2: handshakes, Packet Identifiers, sending again.
+//! QoS 1 and 2: handshakes, Packet Identifiers, resending.
 //!
-//! The proofs are those of the state machines: an acknowledgement that was
-//! seen may not have been received, one that was received has passed by, and
-//! what another connection of the session shows is a warning at most.
+//! The proofs are those of the state machines: a captured acknowledgement may not have
+//! been received, a received one takes effect, and evidence from another connection of
+//! the session gives at most a warning.
 
 use crate::facts::{AckStep, ConnectionFacts, Ending, FrameFacts, Overdue, Reason, State, Step};
 use crate::frame::Direction::Up;
@@ -544,7 +544,7 @@ fn unknown_ack(f: &FrameFacts<'_>) -> Judged {
         _ => return None,
     };
     let kind = frame.header.packet_type();
-    // PUBCOMP 0x92 says itself that it knows of nothing.
+    // PUBCOMP 0x92 states that the identifier is unknown.
     if kind == P::Pubcomp && frame.packet.code() == Some(0x92) {
         return None;
     }
@@ -667,7 +667,7 @@ fn pubrel_early(f: &FrameFacts<'_>) -> Judged {
             (Some(open.publish.packet), open.carried, open.doubt)
         }
         Step::Ack(AckStep::Unknown(ended)) => match ended {
-            // The answer to a PUBREC that answers nothing.
+            // The answer to a PUBREC without a PUBLISH.
             Some(ended) if ended.kind == P::Pubrec => return None,
             Some(ended) => {
                 let known = ConnectionFacts::knew(frame, ended.by);
@@ -678,7 +678,7 @@ fn pubrel_early(f: &FrameFacts<'_>) -> Judged {
         },
         _ => return None,
     };
-    // 0x92 says itself that it knows of nothing.
+    // 0x92 states that the identifier is unknown.
     if frame.packet.code() == Some(0x92) {
         return None;
     }
@@ -1130,7 +1130,7 @@ fn missing_resend(f: &Overdue<'_>) -> Judged {
     }
     let latest = facts.latest[of]?;
     let alive = latest.time.since(accepted.seen.time);
-    // What is new goes after what is sent again.
+    // New messages are sent after resent ones.
     let overtaken = facts.fresh[of];
     let fault = warning(format!(
         "expected {} with id {}{} of an earlier connection to be sent again, found nothing of it",
@@ -1168,7 +1168,7 @@ fn of_topic(f: &Overdue<'_>) -> String {
     })
 }
 
-/// ` for 20 s`, while it may still come.
+/// ` for 20 s`, while it may still arrive.
 pub(super) fn so_far(f: &Overdue<'_>) -> String {
     match f.ending {
         Ending::Open => format!(" for {} s", f.age.as_secs()),
@@ -1176,13 +1176,13 @@ pub(super) fn so_far(f: &Overdue<'_>) -> String {
     }
 }
 
-/// A missing answer. No text sets a limit, so it is a warning: when the answer
-/// should have come by now, or when the connection ends without it.
+/// A missing answer. The specifications have no time limit, so it is a warning: after
+/// the user's limit, or when the connection ends.
 pub(super) fn never_answered(f: &Overdue<'_>, fault: Box<Fault>) -> Judged {
     let facts = f.connection;
     let fault = fault.only_warning_if(true);
     if f.ending == Ending::Open {
-        // It may still come, but it should have by now.
+        // It may still arrive, but is overdue.
         return Some(
             fault
                 .unless(f.doubt)
@@ -1196,7 +1196,7 @@ pub(super) fn never_answered(f: &Overdue<'_>, fault: Box<Fault>) -> Judged {
         .zip(f.acked)
         .is_some_and(|(latest, acked)| latest.time > acked);
     let waited = f.waited >= facts.patience && went_on && !facts.zero_window;
-    // Nothing is owed by who ends the connection.
+    // The side that ends the connection owes no answer.
     if !waited && f.left.is_some_and(|(by, _)| by == f.by) {
         return None;
     }

@@ -1,5 +1,5 @@
-//! What a rule is: a static with its documentation, its clauses and examples,
-//! and one small function.
+//! [`Rule`]: a static with documentation, clauses and examples, and one small
+//! function.
 
 use std::fmt;
 
@@ -10,16 +10,16 @@ use super::allowance::Budgets;
 use super::verdict::Judged;
 use crate::facts::{FrameFacts, Overdue, Silence, StillOpen, Stream, Undelivered};
 
-/// A rule of the protocol that can be seen on the wire.
+/// A rule of the protocol that is visible on the wire.
 #[derive(Debug)]
 pub struct Rule {
     /// Short and stable, in kebab case, such as `dup-with-qos-0`.
     pub id: &'static str,
-    /// What it says, in one sentence without a full stop.
+    /// The requirement, in one sentence without a full stop.
     pub title: &'static str,
     /// Why it matters in practice.
     pub why: &'static str,
-    /// Who has to keep it.
+    /// The side that has to obey it.
     pub binds: Binds,
     /// How bad it is.
     pub severity: Severity,
@@ -36,16 +36,16 @@ pub struct Rule {
 /// Conversations that show a rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Examples {
-    /// The rule is kept.
+    /// A conversation that obeys the rule.
     pub good: &'static str,
     /// It is broken.
     pub bad: &'static str,
-    /// It is broken, but the capture lacks what would prove it. Empty for a
-    /// rule that one packet decides: there the packet is all there is.
+    /// A conversation that breaks it, but whose capture lacks the proof. Empty for a
+    /// rule that a single packet decides.
     pub cut: &'static str,
 }
 
-/// Who has to keep a rule.
+/// The side that has to obey a rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub enum Binds {
@@ -72,15 +72,15 @@ pub enum Severity {
 pub struct Clause {
     /// Of which version.
     pub version: Version,
-    /// Its number, such as `MQTT-3.3.1-2`, or ours (`U-2.1-4`) where it has
-    /// none; empty for 3.1, which has no numbers at all.
+    /// Its number, such as `MQTT-3.3.1-2`, or a number of this project (`U-2.1-4`) if the
+    /// statement has none; empty for 3.1, which has no numbers.
     pub id: &'static str,
-    /// What a finding must be about for the statement to be meant: the name of
-    /// a field, a packet type or a side; empty for everything.
+    /// Subject for which the statement applies: the name of a field, a packet type or a
+    /// side; empty for all.
     pub on: &'static str,
 }
 
-/// When a rule has something to judge, and the function that does.
+/// Trigger of a rule, and its function.
 #[derive(Clone, Copy)]
 pub enum Check {
     /// Bytes that break the packet format.
@@ -89,16 +89,16 @@ pub enum Check {
     Frame(&'static [PacketType], fn(&FrameFacts<'_>) -> Judged),
     /// The same, where MQTT travels over WebSocket.
     OverWebSocket(&'static [PacketType], fn(&FrameFacts<'_>) -> Judged),
-    /// A request to which no answer was seen, when nothing more can come.
+    /// A request without an answer, at the end.
     Overdue(fn(&Overdue<'_>) -> Judged),
-    /// A delivery that never came, when nothing more can come.
+    /// A missing delivery, at the end.
     Undelivered(fn(&Undelivered<'_>) -> Judged),
     /// A connection that one side had to close, and that is still open.
     StillOpen(fn(&StillOpen<'_>) -> Judged),
     /// A pause of a client, or a connection that outlived it.
     Silence(fn(&Silence<'_>) -> Judged),
-    /// Control packets of these types, if the user has set the budget; and
-    /// requests to which none has come.
+    /// Control packets of these types, if the user has set the budget; and requests
+    /// without an answer.
     Budget(
         &'static [PacketType],
         fn(&FrameFacts<'_>, &Budgets) -> Judged,
@@ -136,7 +136,7 @@ impl fmt::Debug for Check {
 }
 
 impl Rule {
-    /// Whether it holds in a version.
+    /// Whether it applies in a version.
     pub fn applies_to(&self, version: Version) -> bool {
         // Budgets are no statement of any version.
         self.clauses.is_empty() || self.clauses.iter().any(|clause| clause.version == version)
@@ -144,7 +144,7 @@ impl Rule {
 }
 
 impl Binds {
-    /// Whether a side has to keep the rule.
+    /// Whether a side has to obey the rule.
     pub fn includes(self, side: Side) -> bool {
         match self {
             Self::Client => side == Side::Client,
@@ -224,13 +224,13 @@ impl Wrong {
 }
 
 impl Clause {
-    /// Meant only when the finding is about this.
+    /// Applies only to findings about this subject.
     pub(super) const fn on(self, on: &'static str) -> Self {
         Self { on, ..self }
     }
 
-    /// As findings name it: `5.0 MQTT-3.3.1-2`, and `3.1 dup-with-qos-0` where
-    /// there are no numbers.
+    /// As in findings: `5.0 MQTT-3.3.1-2`, and `3.1 dup-with-qos-0` where there are no
+    /// numbers.
     pub fn name(&self, rule: &Rule) -> String {
         let id = if self.id.is_empty() { rule.id } else { self.id };
         format!("{} {id}", self.version)

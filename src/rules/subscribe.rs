@@ -1,5 +1,4 @@
-//! SUBSCRIBE and UNSUBSCRIBE, what answers them, and what is delivered for
-//! them.
+//! SUBSCRIBE and UNSUBSCRIBE, their answers, and deliveries for subscriptions.
 
 use crate::facts::properties as p;
 use crate::facts::{AnswerStep, FrameFacts, Overdue, Reason, Request, Seen, Step, Subscription};
@@ -524,7 +523,7 @@ fn delivery_after_unsubscribe(f: &FrameFacts<'_>) -> Judged {
     let publication = f
         .delivery
         .and_then(|delivery| delivery.publication.as_deref());
-    // What was published before may have waited for the client.
+    // A message published before may have been queued for the client.
     let new = publication.map(|publication| publication.seen.started > latest.time);
     if new == Some(false) || f.frame.header.dup() || publication.is_some_and(|p| p.will) {
         return None;
@@ -644,7 +643,7 @@ fn missing_subscription_id(f: &FrameFacts<'_>) -> Judged {
     let mut subscriptions = f.matching();
     let first = subscriptions.next()?;
     let several = subscriptions.next().is_some();
-    // With several, each copy may be for another.
+    // With several subscriptions, each copy may be for another.
     if f.matching().any(|s| s.id.is_none()) && several {
         return None;
     }

@@ -1,6 +1,5 @@
-//! How often each rule was broken, whatever became of the findings: what a
-//! summary on the way and a metric are made of. It is as small as the list of
-//! rules, however long the capture goes on.
+//! Counts of broken rules for summaries and metrics, independent of which findings are
+//! kept. Its size depends on the number of rules, not on the length of the capture.
 
 use crate::event::Side;
 
@@ -18,7 +17,7 @@ pub struct Counted {
     pub rule: &'static Rule,
     /// How sure.
     pub verdict: Verdict,
-    /// Who.
+    /// The side.
     pub by: Option<Side>,
     /// On how many connections.
     pub connections: u64,

@@ -1,6 +1,6 @@
-//! Statements of the specification that no rule checks, or that a rule checks
-//! only in part, and why. With the clauses of the rules they are the whole
-//! catalogue; a test sees to it.
+//! Statements of the specification that no rule checks, or that a rule checks only in
+//! part, with the reason. Together with the clauses of the rules they are the complete
+//! catalogue, which a test verifies.
 
 use crate::mqtt::Version;
 use crate::mqtt::Version::{V3_1_1, V5};
@@ -12,7 +12,7 @@ pub struct Unchecked {
     pub version: Version,
     /// Its number.
     pub id: &'static str,
-    /// Why not, or what of it is not.
+    /// Why it is not checked, or which part is not.
     pub why: &'static str,
 }
 
@@ -67,8 +67,7 @@ pub static UNCHECKED: &[Unchecked] = &[
     not(V5, "U-3.1-9", CONNECT_LATE),
 ];
 
-/// Statements of which a rule checks what one connection shows, and not the
-/// rest.
+/// Statements of which a rule checks only what one connection shows.
 pub static PARTLY: &[Unchecked] = &[
     not(
         V5,

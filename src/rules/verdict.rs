@@ -1,4 +1,4 @@
-//! What a rule's function answers, in words that read like the rule.
+//! The result of a rule's function, built with a fluent interface.
 //!
 //! ```ignore
 //! let earlier = facts.exchange()?;                       // nothing to judge: pass
@@ -14,9 +14,9 @@ use crate::packet::PacketRef;
 /// How sure a finding is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Verdict {
-    /// Something looks wrong, but what the capture lacks could explain it.
+    /// Something looks wrong, but a doubt about the capture could explain it.
     CannotTell(Reason),
-    /// Legal, but odd.
+    /// Legal but unusual.
     Note,
     /// It rests on configuration, timing or other connections.
     Warning,
@@ -35,7 +35,7 @@ impl Verdict {
         }
     }
 
-    /// Why nobody can tell.
+    /// Reason of an inconclusive verdict.
     pub const fn reason(self) -> Option<Reason> {
         match self {
             Self::CannotTell(reason) => Some(reason),
@@ -44,24 +44,23 @@ impl Verdict {
     }
 }
 
-/// The answer: `None` when there is nothing to say against it.
+/// The result: `None` if nothing is wrong.
 pub type Judged = Option<Box<Fault>>;
 
-/// Something a rule has to say.
+/// Something that a rule reports.
 #[derive(Debug)]
 pub struct Fault {
     /// How sure.
     pub verdict: Verdict,
-    /// What was expected and what was seen.
+    /// What was expected and what was found.
     pub message: String,
     /// Packets of the evidence besides the offending one.
     pub packets: Vec<PacketRef>,
-    /// Who did it, where it is not the sender of the frame.
+    /// The side at fault, if it is not the sender of the frame.
     pub by: Option<Side>,
-    /// What it is about, to choose among the clauses.
+    /// The subject, which selects the clauses.
     pub about: &'static str,
-    /// It is so in every version, so that it does not matter that none is
-    /// known.
+    /// It applies in every version, so that an unknown version does not matter.
     pub any_version: bool,
 }
 
@@ -76,7 +75,7 @@ fn fault(verdict: Verdict, message: String) -> Box<Fault> {
     })
 }
 
-/// The proof is complete, but for what [`Fault::unless`] says.
+/// The proof is complete, unless [`Fault::unless`] names a doubt.
 pub(super) fn violation(message: impl Into<String>) -> Box<Fault> {
     fault(Verdict::Violation, message.into())
 }
@@ -86,13 +85,13 @@ pub(super) fn warning(message: impl Into<String>) -> Box<Fault> {
     fault(Verdict::Warning, message.into())
 }
 
-/// Legal, but odd.
+/// Legal but unusual.
 pub(super) fn note(message: impl Into<String>) -> Box<Fault> {
     fault(Verdict::Note, message.into())
 }
 
 impl Fault {
-    /// Nobody can tell, if there is this doubt.
+    /// Inconclusive if there is this doubt.
     #[must_use]
     pub fn unless(mut self: Box<Self>, doubt: Doubt) -> Box<Self> {
         if let (Some(reason), None) = (doubt, self.verdict.reason()) {
@@ -101,7 +100,7 @@ impl Fault {
         self
     }
 
-    /// Nobody can tell for this reason, if that is so.
+    /// Inconclusive for this reason, if `condition`.
     #[must_use]
     pub fn unless_when(self: Box<Self>, so: bool, reason: Reason) -> Box<Self> {
         self.unless(so.then_some(reason))
@@ -130,14 +129,14 @@ impl Fault {
         self
     }
 
-    /// Names who did it.
+    /// Sets the side at fault.
     #[must_use]
     pub fn by(mut self: Box<Self>, side: Side) -> Box<Self> {
         self.by = Some(side);
         self
     }
 
-    /// Names what it is about.
+    /// Sets the subject.
     #[must_use]
     pub fn about(mut self: Box<Self>, about: &'static str) -> Box<Self> {
         self.about = about;

@@ -1,7 +1,7 @@
 //! MQTT over WebSocket: binary messages, and the subprotocol's name.
 //!
-//! The opening is read before any of the packets that follow it, or not at
-//! all: what it says is certain.
+//! The opening handshake is read before all packets, or not at all, so its content is
+//! certain.
 
 use crate::facts::{Cause, FrameFacts, StillOpen};
 use crate::frame::Direction::{Down, Up};
@@ -128,7 +128,7 @@ static SUBPROTOCOL_NOT_OFFERED: Rule = Rule {
 
 fn subprotocol_not_offered(f: &FrameFacts<'_>) -> Judged {
     let opening = f.frame.connection.websocket.as_deref()?;
-    // While the request is not known nothing looks wrong.
+    // If the request is unknown, nothing looks wrong.
     let known = opening.path.is_some() && f.frame.direction == Up;
     let offered = opening.offered.iter().any(|name| name == MQTT);
     (known && !offered).then(|| {
@@ -166,7 +166,7 @@ static SUBPROTOCOL_NOT_SELECTED: Rule = Rule {
 
 fn subprotocol_not_selected(f: &FrameFacts<'_>) -> Judged {
     let opening = f.frame.connection.websocket.as_deref()?;
-    // What was not offered must not be selected (RFC 6455, 4.2.2).
+    // A protocol that was not offered must not be selected (RFC 6455, 4.2.2).
     let offered = opening.offered.iter().any(|name| name == MQTT);
     let known = opening.status.is_some() && f.frame.direction == Down;
     (known && offered && opening.selected.as_deref() != Some(MQTT)).then(|| {

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use mqttdump::event::Side;
 use mqttdump::rules::{Finding, Options, Verdict};
 
-use crate::rules::{judge, judge_files, told};
+use crate::rules::{describe, judge, judge_files};
 use crate::support::program::project;
 use crate::support::scene::scene;
 
@@ -90,7 +90,7 @@ fn failure(case: &Case) -> Option<String> {
                         && other.verdict == Verdict::Violation
                 })
         });
-        return new.then(|| told(&found));
+        return new.then(|| describe(&found));
     }
     let must: Vec<Names<'_>> = case
         .must_name
@@ -106,7 +106,7 @@ fn failure(case: &Case) -> Option<String> {
         let allowed = |names: &Names<'_>| names.has(finding);
         must.iter().any(allowed) || may.iter().any(allowed)
     });
-    (!named || !only).then(|| told(&found))
+    (!named || !only).then(|| describe(&found))
 }
 
 #[test]
@@ -527,7 +527,7 @@ fn kinds_have_their_verdicts() {
             names => accused.any(|finding| Names::parse(names).has(finding)),
         };
         if !good {
-            let _ = writeln!(wrong, "{}:\n{}", kind.what, told(&found));
+            let _ = writeln!(wrong, "{}:\n{}", kind.what, describe(&found));
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use mqttdump::rules::unchecked::{PARTLY, UNCHECKED, Unchecked};
 use mqttdump::rules::{Finding, Options, RULES, Rule, Verdict, page};
 
-use crate::rules::{judge, judge_files, told};
+use crate::rules::{describe, judge, judge_files};
 use crate::support::program::project;
 use crate::support::scene::{scene, scene_in};
 
@@ -115,13 +115,14 @@ fn catalogue_of_rules_is_in_order() {
 /// More conversations, each with the statements that it breaks.
 fn conversations() -> Vec<(Vec<String>, String)> {
     let file = std::fs::read_to_string(project("tests/statements.mqtt")).expect("the file");
-    let told = file.split("\n\n").filter(|text| text.contains(['>', '<']));
-    told.map(|text| {
-        let (names, text) = text.split_once('\n').expect("names, then a conversation");
-        let names = names.trim_start_matches("# ").split(", ");
-        (names.map(str::to_owned).collect(), text.to_owned())
-    })
-    .collect()
+    let describe = file.split("\n\n").filter(|text| text.contains(['>', '<']));
+    describe
+        .map(|text| {
+            let (names, text) = text.split_once('\n').expect("names, then a conversation");
+            let names = names.trim_start_matches("# ").split(", ");
+            (names.map(str::to_owned).collect(), text.to_owned())
+        })
+        .collect()
 }
 
 #[test]
@@ -136,7 +137,7 @@ fn catalogue_statements_are_named_when_they_are_broken() {
                     && found.clauses.iter().any(|c| c.name(found.rule) == name)
             };
             if !found.iter().any(named) {
-                let _ = writeln!(wrong, "{name}:\n{text}\n{}", told(&found));
+                let _ = writeln!(wrong, "{name}:\n{text}\n{}", describe(&found));
             }
         }
     }

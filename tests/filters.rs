@@ -158,7 +158,7 @@ fn what_filters_select() {
 
 #[test]
 fn errors_say_where_and_what_instead() {
-    for (filter, column, said) in [
+    for (filter, column, printed) in [
         ("mqtt.topik == 1", 1, "the nearest is mqtt.topic"),
         ("mqtt.qos == 1 and clientid", 19, "the nearest is client_id"),
         ("mqtt.qos == high", 13, "expected a number or one of"),
@@ -187,7 +187,7 @@ fn errors_say_where_and_what_instead() {
     ] {
         let error = Filter::new(filter).expect_err(filter);
         assert_eq!(error.column(), column, "{error}");
-        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.to_string().contains(printed), "{error}");
     }
 }
 

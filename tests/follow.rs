@@ -87,11 +87,11 @@ impl Follower {
 
     /// Exit code and standard error; kept: the folder.
     fn ends(mut self) -> (Option<i32>, String, Folder) {
-        let mut said = String::new();
+        let mut printed = String::new();
         let mut err = self.child.stderr.take().expect("a pipe");
-        err.read_to_string(&mut said).expect("text");
+        err.read_to_string(&mut printed).expect("text");
         let code = self.child.wait().expect("it ends").code();
-        (code, said, self.folder)
+        (code, printed, self.folder)
     }
 }
 
@@ -112,8 +112,8 @@ fn lines_come_as_the_file_grows() {
             follower.append(&bytes[bytes.len() - 7..]);
             follower.shows("DISCONNECT");
             follower.signal(signal);
-            let (code, said, _) = follower.ends();
-            assert_eq!((code, said.as_str()), (Some(0), ""), "{format:?}");
+            let (code, printed, _) = follower.ends();
+            assert_eq!((code, printed.as_str()), (Some(0), ""), "{format:?}");
         }
     }
 }
@@ -124,16 +124,16 @@ fn a_part_at_the_end_is_no_damage() {
     let follower = Follower::start(&bytes[..bytes.len() - 3], &["-q"]);
     follower.shows("PUBLISH");
     follower.signal("INT");
-    let (code, said, _) = follower.ends();
-    assert_eq!((code, said.as_str()), (Some(0), ""));
+    let (code, printed, _) = follower.ends();
+    assert_eq!((code, printed.as_str()), (Some(0), ""));
 }
 
 #[test]
 fn enough_is_enough() {
     let bytes = PCAP.write(&talk());
     for args in [["-c", "5"], ["--frames", "2"]] {
-        let (code, said, _) = Follower::start(&bytes, &args).ends();
-        assert_eq!((code, said.as_str()), (Some(0), ""), "{args:?}");
+        let (code, printed, _) = Follower::start(&bytes, &args).ends();
+        assert_eq!((code, printed.as_str()), (Some(0), ""), "{args:?}");
     }
 }
 
@@ -157,8 +157,8 @@ fn saving_goes_on_by_time_without_packets() {
     let args = ["-w", &name, "-G", "1", "-W", "3"];
     // Nobody writes, and yet three files are written, and that is all.
     let bytes = PCAP.write(&talk());
-    let (code, said, folder) = Follower::start_in(folder, &bytes, &args).ends();
-    assert_eq!((code, said.as_str()), (Some(0), ""));
+    let (code, printed, folder) = Follower::start_in(folder, &bytes, &args).ends();
+    assert_eq!((code, printed.as_str()), (Some(0), ""));
     let mut names = folder.names();
     names.retain(|name| name.starts_with("out-"));
     assert_eq!(names.len(), 3, "{names:?}");
@@ -177,8 +177,8 @@ fn a_selection_is_saved_while_the_file_grows() {
     follower.append(&bytes[300..]);
     follower.shows("DISCONNECT");
     follower.signal("INT");
-    let (code, said, _folder) = follower.ends();
-    assert_eq!((code, said.as_str()), (Some(0), ""));
+    let (code, printed, _folder) = follower.ends();
+    assert_eq!((code, printed.as_str()), (Some(0), ""));
     assert_eq!(std::fs::read(name).expect("saved"), bytes);
 }
 
@@ -191,20 +191,20 @@ fn check_and_overhead_follow_too() {
         std::thread::sleep(Duration::from_millis(300));
         follower.signal("INT");
         let lines = follower.lines.iter().take(1).count();
-        let (code, said, _) = follower.ends();
-        assert_eq!((code, lines), (Some(0), 1), "{command}: {said}");
+        let (code, printed, _) = follower.ends();
+        assert_eq!((code, lines), (Some(0), 1), "{command}: {printed}");
     }
 }
 
 #[test]
-fn a_file_that_is_cut_or_taken_away_is_told() {
+fn a_file_that_is_cut_or_taken_away_is_reported() {
     let bytes = PCAP.write(&talk());
     let follower = Follower::start(&bytes, &["-q"]);
     follower.shows("DISCONNECT");
     follower.file.set_len(24).expect("cut");
-    let (code, said, _) = follower.ends();
+    let (code, printed, _) = follower.ends();
     assert_eq!(code, Some(2));
-    assert!(said.contains("was cut to 24 bytes"), "{said}");
+    assert!(printed.contains("was cut to 24 bytes"), "{printed}");
 
     let half = bytes.len() / 2;
     let mut follower = Follower::start(&bytes[..half], &["-q"]);
@@ -217,9 +217,9 @@ fn a_file_that_is_cut_or_taken_away_is_told() {
     // Its writer has not noticed yet.
     follower.append(&bytes[half..]);
     follower.shows("DISCONNECT");
-    let (code, said, _) = follower.ends();
+    let (code, printed, _) = follower.ends();
     assert_eq!(code, Some(2));
-    assert!(said.contains("was renamed or removed"), "{said}");
+    assert!(printed.contains("was renamed or removed"), "{printed}");
 }
 
 #[test]

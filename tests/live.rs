@@ -81,7 +81,7 @@ fn main() -> ExitCode {
         ("-D lists what -i can be given", listing),
         ("VLAN tags hide nothing", tags),
         ("-Q chooses by direction", directions),
-        ("what the kernel drops is said and leaves doubt", drops),
+        ("what the kernel drops is printed and leaves doubt", drops),
         ("an interface that vanishes ends it", vanishing),
     ];
     let place = Place::new(inside);
@@ -117,8 +117,8 @@ fn possible() -> Result<(), String> {
         .spawn()
         .map_err(|error| error.to_string())?;
     let mut line = String::new();
-    let said = child.stderr.take().expect("a pipe");
-    BufReader::new(said)
+    let printed = child.stderr.take().expect("a pipe");
+    BufReader::new(printed)
         .read_line(&mut line)
         .map_err(|error| error.to_string())?;
     signal("INT", &child);
@@ -233,7 +233,7 @@ impl Drop for Place {
 struct Live {
     child: Child,
     lines: Receiver<(Instant, String)>,
-    said: BufReader<std::process::ChildStderr>,
+    printed: BufReader<std::process::ChildStderr>,
 }
 
 impl Live {
@@ -258,8 +258,8 @@ impl Live {
             .spawn()
             .expect("it starts");
         let mut line = String::new();
-        let mut said = BufReader::new(child.stderr.take().expect("a pipe"));
-        said.read_line(&mut line).expect("a line");
+        let mut printed = BufReader::new(child.stderr.take().expect("a pipe"));
+        printed.read_line(&mut line).expect("a line");
         assert!(line.contains("listening on "), "{line}");
         let (send, lines) = channel();
         let out = child.stdout.take().expect("a pipe");
@@ -271,7 +271,11 @@ impl Live {
                 }
             }
         });
-        Self { child, lines, said }
+        Self {
+            child,
+            lines,
+            printed,
+        }
     }
 
     /// The next line that has a word in it.
@@ -308,9 +312,9 @@ impl Live {
             assert!(since.elapsed() < PATIENCE, "it does not end");
             std::thread::sleep(Duration::from_millis(10));
         };
-        let mut said = String::new();
-        self.said.read_to_string(&mut said).expect("text");
-        (said, code)
+        let mut printed = String::new();
+        self.printed.read_to_string(&mut printed).expect("text");
+        (printed, code)
     }
 
     /// A field of what Linux tells about the process.
@@ -341,9 +345,9 @@ impl Drop for Live {
 
 /// The number in `12 packets captured`.
 #[track_caller]
-fn counted(said: &str, what: &str) -> u64 {
-    let line = said.lines().find(|line| line.ends_with(what));
-    let line = line.unwrap_or_else(|| panic!("no {what:?} in {said}"));
+fn counted(printed: &str, what: &str) -> u64 {
+    let line = printed.lines().find(|line| line.ends_with(what));
+    let line = line.unwrap_or_else(|| panic!("no {what:?} in {printed}"));
     let number = line.split(' ').nth(1).and_then(|word| word.parse().ok());
     number.unwrap_or_else(|| panic!("{line}"))
 }
@@ -400,14 +404,18 @@ fn as_it_happens(_: &Place) -> Tried {
             last.saturating_duration_since(done).as_secs_f64() * 1e3
         );
     }
-    let (said, code) = live.end("INT");
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(counted(&said, "messages shown"), messages as u64, "{said}");
-    assert_eq!(counted(&said, "dropped by kernel"), 0, "{said}");
+    let (printed, code) = live.end("INT");
+    assert_eq!(code, Some(0), "{printed}");
+    assert_eq!(
+        counted(&printed, "messages shown"),
+        messages as u64,
+        "{printed}"
+    );
+    assert_eq!(counted(&printed, "dropped by kernel"), 0, "{printed}");
     // Loopback shows every packet twice. A handshake, five messages with what
     // acknowledges them, and the end: no less than 11 packets, no more than 20.
-    let captured = counted(&said, "packets captured");
-    assert!((33..=60).contains(&captured), "{said}");
+    let captured = counted(&printed, "packets captured");
+    assert!((33..=60).contains(&captured), "{printed}");
     Ok(())
 }
 
@@ -436,8 +444,8 @@ fn without_root(_: &Place) -> Tried {
         .spawn()
         .expect("it starts");
     let mut line = String::new();
-    let mut said = BufReader::new(child.stderr.take().expect("a pipe"));
-    said.read_line(&mut line).expect("a line");
+    let mut printed = BufReader::new(child.stderr.take().expect("a pipe"));
+    printed.read_line(&mut line).expect("a line");
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("Linux tells");
     signal("INT", &child);
     child.wait().expect("it ends");
@@ -497,11 +505,11 @@ fn without_permission(place: &Place) -> Tried {
         .args(["-i", "lo"])
         .output()
         .expect("it starts");
-    let said = String::from_utf8(run.stderr).expect("text");
-    assert_eq!(run.status.code(), Some(2), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let printed = String::from_utf8(run.stderr).expect("text");
+    assert_eq!(run.status.code(), Some(2), "{printed}");
+    assert_eq!(printed.lines().count(), 1, "{printed}");
     let what = format!("sudo setcap cap_net_raw=ep {}", copy.display());
-    assert!(said.contains(&what), "{said}");
+    assert!(printed.contains(&what), "{printed}");
     Ok(())
 }
 
@@ -520,8 +528,8 @@ fn saving(place: &Place) -> Tried {
         seen.push(live.line("MQTTFrame").1);
     }
     let user = live.status("Uid:");
-    let (said, code) = live.end("INT");
-    assert_eq!(code, Some(0), "{said}");
+    let (printed, code) = live.end("INT");
+    assert_eq!(code, Some(0), "{printed}");
     let owner = fs::metadata(&path).expect("a file").uid().to_string();
     assert!(user.starts_with(&owner), "{owner}: {user}");
     assert_eq!(read_back(name), seen);
@@ -536,8 +544,8 @@ fn read_back(path: &str) -> Vec<String> {
         .args(["-q", "-r", path, "--decode", &decode])
         .output()
         .expect("it starts");
-    let said = String::from_utf8(read.stderr).expect("text");
-    assert_eq!(read.status.code(), Some(0), "{said}");
+    let printed = String::from_utf8(read.stderr).expect("text");
+    assert_eq!(read.status.code(), Some(0), "{printed}");
     let read = String::from_utf8(read.stdout).expect("text");
     read.lines().map(str::to_owned).collect()
 }
@@ -548,16 +556,16 @@ fn endings(place: &Place) -> Tried {
         let mut live = Live::start(&["-v"]);
         publish(0);
         live.line("DISCONNECT");
-        let (said, code) = live.end(by);
-        assert_eq!(code, Some(0), "{said}");
-        assert!(said.contains("packets captured"), "{said}");
+        let (printed, code) = live.end(by);
+        assert_eq!(code, Some(0), "{printed}");
+        assert!(printed.contains("packets captured"), "{printed}");
     }
     // What was captured when the signal came is still shown.
     let mut live = Live::start(&["-q"]);
     publish(0);
-    let (said, code) = live.end("INT");
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(live.rest().len(), 4, "{said}");
+    let (printed, code) = live.end("INT");
+    assert_eq!(code, Some(0), "{printed}");
+    assert_eq!(live.rest().len(), 4, "{printed}");
 
     // Nobody reads any more, while messages come, and while none do. What is
     // saved is complete all the same.
@@ -575,8 +583,8 @@ fn endings(place: &Place) -> Tried {
             publish(0);
         }
         let since = Instant::now();
-        let (said, code) = live.wait();
-        assert_eq!(code, Some(0), "{said}");
+        let (printed, code) = live.wait();
+        assert_eq!(code, Some(0), "{printed}");
         println!(
             "live capture: ended {:.0} ms after its reader",
             since.elapsed().as_secs_f64() * 1e3
@@ -590,9 +598,9 @@ fn quiet(_: &Place) -> Tried {
     let mut live = Live::start(&["tcp", "port", "9"]);
     std::thread::sleep(Duration::from_millis(300));
     let asked = Instant::now();
-    let (said, code) = live.end("INT");
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(counted(&said, "packets captured"), 0, "{said}");
+    let (printed, code) = live.end("INT");
+    assert_eq!(code, Some(0), "{printed}");
+    assert_eq!(counted(&printed, "packets captured"), 0, "{printed}");
     println!(
         "live capture: ended {:.0} ms after Ctrl-C on a quiet link",
         asked.elapsed().as_secs_f64() * 1e3
@@ -623,9 +631,9 @@ fn limits(_: &Place) -> Tried {
     ] {
         let mut live = Live::start(args);
         publish(1);
-        let (said, code) = live.wait();
-        assert_eq!(code, Some(0), "{args:?}: {said}");
-        assert_eq!(counted(&said, what), count, "{args:?}: {said}");
+        let (printed, code) = live.wait();
+        assert_eq!(code, Some(0), "{args:?}: {printed}");
+        assert_eq!(counted(&printed, what), count, "{args:?}: {printed}");
     }
     Ok(())
 }
@@ -644,9 +652,9 @@ fn any(_: &Place) -> Tried {
         publish(1);
         let (_, line) = live.line("PUBACK");
         assert!(line.contains(shown), "{line}");
-        let (said, code) = live.end("INT");
-        assert_eq!(code, Some(0), "{said}");
-        assert_eq!(counted(&said, "messages shown"), 5, "{said}");
+        let (printed, code) = live.end("INT");
+        assert_eq!(code, Some(0), "{printed}");
+        assert_eq!(counted(&printed, "messages shown"), 5, "{printed}");
     }
     Ok(())
 }
@@ -667,8 +675,8 @@ fn commands(_: &Place) -> Tried {
         let mut live = Live::run(args);
         publish(1);
         settle();
-        let (said, code) = live.end("INT");
-        assert_eq!(code, Some(0), "{args:?}: {said}");
+        let (printed, code) = live.end("INT");
+        assert_eq!(code, Some(0), "{args:?}: {printed}");
         let lines = live.rest().join("\n");
         assert!(lines.contains(shown), "{args:?}: {lines}");
     }
@@ -698,14 +706,20 @@ fn baseline(place: &Place) -> Tried {
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    let mut said = String::new();
+    let mut printed = String::new();
     let mut err = BufReader::new(child.stderr.take().expect("a pipe"));
-    err.read_line(&mut said).expect("a line");
+    err.read_line(&mut printed).expect("a line");
     // It may be listening, if it is wrong.
     let _ = child.kill();
     let _ = child.wait();
-    assert!(said.contains("--write-baseline: cannot write "), "{said}");
-    assert!(said.contains("as nobody; -Z USER names another"), "{said}");
+    assert!(
+        printed.contains("--write-baseline: cannot write "),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("as nobody; -Z USER names another"),
+        "{printed}"
+    );
     Ok(())
 }
 
@@ -731,8 +745,8 @@ fn findings(_: &Place) -> Tried {
     // It goes on, and sums up, although nothing more comes.
     live.line(" lo: 1 violation");
     live.line("dup-with-qos-0 by client: 1 time on 1 connection");
-    let (said, code) = live.end("INT");
-    assert_eq!(code, Some(1), "{said}");
+    let (printed, code) = live.end("INT");
+    assert_eq!(code, Some(1), "{printed}");
     Ok(())
 }
 
@@ -755,8 +769,8 @@ fn deadline(_: &Place) -> Tried {
         "live capture: a deadline of 300 ms was told {:.0} ms after the request",
         when.saturating_duration_since(sent).as_secs_f64() * 1e3
     );
-    let (said, code) = live.end("INT");
-    assert_eq!(code, Some(1), "{said}");
+    let (printed, code) = live.end("INT");
+    assert_eq!(code, Some(1), "{printed}");
     Ok(())
 }
 
@@ -769,12 +783,12 @@ fn figures(_: &Place) -> Tried {
     live.line("DISCONNECT");
     // Passed on four times a second.
     std::thread::sleep(Duration::from_millis(500));
-    let mut said = String::new();
-    while !said.contains("http://") {
-        said.clear();
-        assert!(live.said.read_line(&mut said).expect("a line") > 0);
+    let mut printed = String::new();
+    while !printed.contains("http://") {
+        printed.clear();
+        assert!(live.printed.read_line(&mut printed).expect("a line") > 0);
     }
-    let (_, address) = said.trim().split_once("http://").expect("an address");
+    let (_, address) = printed.trim().split_once("http://").expect("an address");
     let answer = scrape(address.trim_end_matches("/metrics"));
     for line in [
         "mqttdump_messages_total{type=\"PUBLISH\",direction=\"up\",qos=\"1\"} 1",
@@ -805,8 +819,8 @@ fn rotation(place: &Place) -> Tried {
     let name = folder.join("%s.pcap");
     let name = name.to_str().expect("UTF-8");
     let mut live = Live::start(&["-w", name, "-G", "1", "-W", "2", "tcp", "port", "9"]);
-    let (said, code) = live.wait();
-    assert_eq!(code, Some(0), "{said}");
+    let (printed, code) = live.wait();
+    assert_eq!(code, Some(0), "{printed}");
     let mut files = 0;
     for file in fs::read_dir(&folder).expect("a folder") {
         let path = file.expect("a file").path();
@@ -814,7 +828,7 @@ fn rotation(place: &Place) -> Tried {
         assert_eq!(read_back(path), [""; 0], "{path}");
         files += 1;
     }
-    assert_eq!(files, 2, "{said}");
+    assert_eq!(files, 2, "{printed}");
     Ok(())
 }
 
@@ -833,8 +847,8 @@ fn no_socket(place: &Place) -> Tried {
     let (name, program) = (name.to_str(), program.to_str());
     let (name, program) = (name.expect("UTF-8"), program.expect("UTF-8"));
     let mut live = Live::start(&["-w", name, "-G", "1", "-W", "2", "-z", program]);
-    let (said, code) = live.wait();
-    assert_eq!(code, Some(0), "{said}");
+    let (printed, code) = live.wait();
+    assert_eq!(code, Some(0), "{printed}");
     let mut sockets = 0;
     for file in fs::read_dir(&folder).expect("a folder") {
         let path = file.expect("a file").path();
@@ -862,7 +876,7 @@ fn counts(_: &Place) -> Tried {
     let mut line = String::new();
     while !line.contains(" packets captured, 0 packets dropped by kernel") {
         line.clear();
-        assert!(live.said.read_line(&mut line).expect("a line") > 0);
+        assert!(live.printed.read_line(&mut line).expect("a line") > 0);
     }
     // It goes on.
     publish(1);
@@ -914,9 +928,9 @@ fn tags(place: &Place) -> Tried {
             let mut live = Live::run(&["-i", side, "-e"]);
             send(&packets);
             settle();
-            let (said, code) = live.end("INT");
-            assert_eq!(code, Some(0), "{said}");
-            let count = counted(&said, "packets captured");
+            let (printed, code) = live.end("INT");
+            assert_eq!(code, Some(0), "{printed}");
+            let count = counted(&printed, "packets captured");
             assert_eq!(count, packets.len() as u64, "{side}, {layers:?}");
             let lines = live.rest();
             let shown: Vec<_> = lines.iter().filter(|l| l.contains("MQTTFrame")).collect();
@@ -945,8 +959,8 @@ fn directions(place: &Place) -> Tried {
             let mut live = Live::run(&["-i", side, "-Q", way, "-q"]);
             send(&packets);
             settle();
-            let (said, code) = live.end("INT");
-            assert_eq!(code, Some(0), "{said}");
+            let (printed, code) = live.end("INT");
+            assert_eq!(code, Some(0), "{printed}");
             assert_eq!(live.rest().len(), count, "-Q {way} on {side}");
         }
     }
@@ -978,12 +992,12 @@ fn drops(place: &Place) -> Tried {
         line.contains("dropped before they could be captured"),
         "{line}"
     );
-    let (said, code) = live.end("INT");
-    assert_eq!(code, Some(0), "{said}");
-    let dropped = counted(&said, "dropped by kernel");
-    let captured = counted(&said, "packets captured");
-    assert!(dropped > 1_000, "{said}");
-    assert_eq!(captured + dropped, sent, "{said}");
+    let (printed, code) = live.end("INT");
+    assert_eq!(code, Some(0), "{printed}");
+    let dropped = counted(&printed, "dropped by kernel");
+    let captured = counted(&printed, "packets captured");
+    assert!(dropped > 1_000, "{printed}");
+    assert_eq!(captured + dropped, sent, "{printed}");
 
     // An acknowledgement of nothing, unless it was of what was dropped.
     let odd = wires("> CONNECT client=c\n< CONNACK\n< PUBACK id=9\n> DISCONNECT");
@@ -1004,10 +1018,10 @@ fn drops(place: &Place) -> Tried {
         settle();
         send(after);
         settle();
-        let (said, ended) = live.end("INT");
+        let (printed, ended) = live.end("INT");
         let lines = live.rest();
-        let dropped = counted(&said, "dropped by kernel");
-        assert_eq!(dropped > 1_000, dropping, "{said}");
+        let dropped = counted(&printed, "dropped by kernel");
+        assert_eq!(dropped > 1_000, dropping, "{printed}");
         // The summary says it too.
         let summary = lines.last().expect("a summary");
         let told = format!("\"dropped\":{dropped}");
@@ -1031,11 +1045,11 @@ fn vanishing(place: &Place) -> Tried {
     let mut live = Live::run(&["-i", "vb", "-q", "-w", name, "--print"]);
     send(&merged(&wires(CONVERSATION), &Stack::default()));
     ip(&["link", "del", "va"]);
-    let (said, code) = live.wait();
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("vb: capture ended: "), "{said}");
+    let (printed, code) = live.wait();
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains("vb: capture ended: "), "{printed}");
     let seen = live.rest();
-    assert_eq!(seen.len(), 5, "{said}");
+    assert_eq!(seen.len(), 5, "{printed}");
     assert_eq!(read_back(name), seen);
     Ok(())
 }

@@ -73,7 +73,7 @@ enum Wrong {
     Invented(String),
 }
 
-fn compare(whole: &Said, lossy: &Said, lost: &Segment) -> Result<(), Wrong> {
+fn compare(whole: &Shown, lossy: &Shown, lost: &Segment) -> Result<(), Wrong> {
     let mut there = BTreeMap::<&Frame, i64>::new();
     for (frame, _, missing) in &lossy.frames {
         *there.entry(frame).or_default() += i64::from(*missing == 0);
@@ -138,7 +138,7 @@ struct Segment {
 
 /// What was read.
 #[derive(Default)]
-struct Said {
+struct Shown {
     /// With where they lie, and what is missing of them.
     frames: Vec<(Frame, ByteRange, u64)>,
     segments: Vec<Segment>,
@@ -147,14 +147,14 @@ struct Said {
     others: u64,
 }
 
-impl Said {
+impl Shown {
     /// Whether an event tells of a loss beyond the bytes that are lost.
     fn says_why(&self, whole: &Self) -> bool {
         if self.frames.is_empty() && self.others > whole.others {
             return true;
         }
-        let told = ["encrypted", "undecrypted", "malformed"];
-        let count = |said: &Self| said.events.iter().filter(|e| told.contains(e)).count();
+        let shown = ["encrypted", "undecrypted", "malformed"];
+        let count = |of: &Self| of.events.iter().filter(|e| shown.contains(e)).count();
         count(self) > count(whole)
     }
 }
@@ -194,8 +194,8 @@ impl Recording {
     }
 
     /// Reads it, but for one packet.
-    fn read(&self, without: Option<u64>) -> Said {
-        let mut said = Said::default();
+    fn read(&self, without: Option<u64>) -> Shown {
+        let mut shown = Shown::default();
         let mut engine = Engine::new(self.config.clone());
         engine.secrets(&self.keys);
         let mut clients = BTreeMap::new();
@@ -206,7 +206,7 @@ impl Recording {
                     _ => None,
                 };
                 let what = format!("{} {id:?}", frame.header.packet_type());
-                said.frames.push((
+                shown.frames.push((
                     Frame {
                         connection: frame.connection.number,
                         direction: frame.direction,
@@ -217,7 +217,7 @@ impl Recording {
                     frame.missing,
                 ));
             }
-            Output::Event(event) => said.events.push(event.kind.name()),
+            Output::Event(event) => shown.events.push(event.kind.name()),
             Output::Packet(captured) => {
                 let Some(segment) = captured.segment.filter(|s| s.carried.len > 0) else {
                     return;
@@ -225,7 +225,7 @@ impl Recording {
                 let client = segment.opener.unwrap_or(segment.src);
                 let client = *clients.entry(segment.number).or_insert(client);
                 let start = u64::try_from(segment.carried.offset).unwrap_or(0);
-                said.segments.push(Segment {
+                shown.segments.push(Segment {
                     packet: captured.packet.number,
                     connection: segment.number,
                     direction: match segment.src == client {
@@ -254,8 +254,8 @@ impl Recording {
             engine.push(&packet, &mut take);
         }
         engine.finish(&mut take);
-        said.others = engine.summary().other_connections;
-        said
+        shown.others = engine.summary().other_connections;
+        shown
     }
 }
 

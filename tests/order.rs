@@ -10,7 +10,7 @@ use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::rules::{Check, Finding, Options, Verdict};
 use mqttdump::time::Timestamp;
 
-use crate::rules::{Dice, cut_of, cuts, judge, packets_of, told, walk};
+use crate::rules::{Dice, cut_of, cuts, describe, judge, packets_of, walk};
 use crate::support::program::project;
 use crate::support::stack::OwnedPacket;
 
@@ -137,7 +137,7 @@ fn accuses_nobody(name: &str, packets: &[OwnedPacket], times: usize, wrong: &mut
             // A clock that is set looks like a wait, where nothing else tells.
             let known = known || clock && matches!(found.rule.check, Check::StillOpen(_));
             if !known && wrong.len() < 20_000 {
-                let _ = writeln!(wrong, "{name}, {what}:\n{}", told(&[found]));
+                let _ = writeln!(wrong, "{name}, {what}:\n{}", describe(&[found]));
             }
         }
     }

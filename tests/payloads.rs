@@ -309,7 +309,7 @@ fn the_first_rule_for_a_topic_counts() {
     assert_eq!(text("x=y/z", b"hi").expect("text"), "\"hi\"");
     assert_eq!(text("q", b"[1, 2.50]").expect("json"), "[1,2.50]");
     assert_eq!(text("q", b"no").expect_err("no json").offset, 0);
-    for (wrong, said) in [
+    for (wrong, printed) in [
         ("jsn", "unknown payload format"),
         ("a/#/b=json", "topic filter"),
         ("text:klingon", "unknown charset"),
@@ -319,7 +319,7 @@ fn the_first_rule_for_a_topic_counts() {
     ] {
         let open = |name: &str| std::fs::read(fixture(name)).map_err(|error| error.to_string());
         let error = Rule::parse(wrong, open).expect_err(wrong);
-        assert!(error.contains(said), "{error}");
+        assert!(error.contains(printed), "{error}");
     }
 }
 

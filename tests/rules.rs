@@ -59,7 +59,7 @@ fn judge_by(
     judge
 }
 
-pub(crate) fn told(findings: &[Finding]) -> String {
+pub(crate) fn describe(findings: &[Finding]) -> String {
     let mut text = String::new();
     for found in findings {
         let clauses: Vec<_> = found.clauses.iter().map(|c| c.name(found.rule)).collect();
@@ -114,7 +114,7 @@ fn rules_by_their_conversations() {
                     })
         };
         if good.iter().any(|found| accuses(found) && bound(found)) {
-            let _ = writeln!(wrong, "{}: the good one:\n{}", rule.id, told(&good));
+            let _ = writeln!(wrong, "{}: the good one:\n{}", rule.id, describe(&good));
         }
         let bad = judge(&scene(rule.examples.bad), Options::default());
         let worst = bad
@@ -123,7 +123,7 @@ fn rules_by_their_conversations() {
             .map(|f| f.verdict)
             .max();
         if worst.is_none_or(|worst| matches!(worst, Verdict::CannotTell(_))) {
-            let _ = writeln!(wrong, "{}: the bad one:\n{}", rule.id, told(&bad));
+            let _ = writeln!(wrong, "{}: the bad one:\n{}", rule.id, describe(&bad));
         }
         let text = cut(rule);
         let undecided = judge(&scene(&text), Options::default());
@@ -131,7 +131,7 @@ fn rules_by_their_conversations() {
         let doubted = own.iter().any(|f| f.verdict.reason().is_some());
         let proven = own.iter().any(|f| f.verdict == Verdict::Violation);
         if proven || !doubted && !rule.examples.cut.is_empty() {
-            let _ = writeln!(wrong, "{}: the cut one:\n{}", rule.id, told(&undecided));
+            let _ = writeln!(wrong, "{}: the cut one:\n{}", rule.id, describe(&undecided));
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
@@ -157,7 +157,7 @@ fn drops_leave_doubt() {
                     .iter()
                     .any(|w| w.rule.id == found.rule.id && w.verdict >= found.verdict);
                 if accuses(found) && !known {
-                    let _ = writeln!(wrong, "{}, at {at}: {}", rule.id, told(&before));
+                    let _ = writeln!(wrong, "{}, at {at}: {}", rule.id, describe(&before));
                 }
             }
             // The last packets are those of TCP's orderly end, which proves that
@@ -170,7 +170,7 @@ fn drops_leave_doubt() {
                 let absent = matches!(found.rule.check, Check::Overdue(_)) && open;
                 doubted += u64::from(found.verdict.reason() == Some(Reason::Dropped));
                 if accuses(found) && (absent || !known) {
-                    let _ = writeln!(wrong, "{}, full at {at}: {}", rule.id, told(&full));
+                    let _ = writeln!(wrong, "{}, full at {at}: {}", rule.id, describe(&full));
                 }
             }
         }
@@ -247,7 +247,7 @@ fn rules_on_the_captures_with_one_fault() {
                 row["file"],
                 row["statement"],
                 row["injected_fault"],
-                told(&found)
+                describe(&found)
             );
         }
         rows += 1;
@@ -267,7 +267,7 @@ fn rules_on_the_captures_with_one_fault() {
         clean += 1;
         let found = judge_files(&[path], Options::default());
         if found.iter().any(|found| found.verdict > Verdict::Note) {
-            let _ = writeln!(wrong, "{name}:\n{}", told(&found));
+            let _ = writeln!(wrong, "{name}:\n{}", describe(&found));
         }
     }
     assert_eq!(clean, 4);
@@ -286,7 +286,7 @@ fn rules_on_captures() {
         files.sort();
         for file in files {
             let found = judge_files(std::slice::from_ref(&file), Options::default());
-            println!("== {}\n{}", file.display(), told(&found));
+            println!("== {}\n{}", file.display(), describe(&found));
         }
     }
 }
@@ -421,7 +421,7 @@ fn accuses_nobody(name: &str, packets: &[OwnedPacket], cuts: usize, wrong: &mut 
                 let _ = writeln!(
                     wrong,
                     "{name}, without packets {lost:?}: packets {offending:?}\n{}",
-                    told(std::slice::from_ref(&found))
+                    describe(std::slice::from_ref(&found))
                 );
             }
         }

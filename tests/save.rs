@@ -184,16 +184,16 @@ fn files_by_time_are_named_by_time() {
 }
 
 #[test]
-fn a_name_that_says_too_little_is_told() {
+fn a_name_that_says_too_little_is_reported() {
     let folder = Folder::new();
     let input = packets(&[(60, 0), (60, 10_000)]);
     let source = folder.write("in.pcap", &PCAP.write(&input));
-    let said = run(&["-r", &source, "-w", &folder.name("out"), "-G", "5"]);
-    assert_eq!(said.code, Some(0));
+    let printed = run(&["-r", &source, "-w", &folder.name("out"), "-G", "5"]);
+    assert_eq!(printed.code, Some(0));
     assert!(
-        said.err.contains("use a time format in the name"),
+        printed.err.contains("use a time format in the name"),
         "{}",
-        said.err
+        printed.err
     );
     assert_eq!(read(&folder.path("out")), seen(&input[1..]));
     let refused = run(&["-r", &source, "-w", &folder.name("out%"), "-G", "5"]);
@@ -354,11 +354,11 @@ fn every_pcapng_file_has_the_secrets_so_far() {
         "10",
     ])
     .clean();
-    let told = |name: &str| {
+    let blocks = |name: &str| {
         let mut capture = Capture::open(&folder.path(name), 0).expect("a capture");
-        let mut told = Vec::new();
+        let mut blocks = Vec::new();
         while let Some(item) = capture.next().expect("a whole capture") {
-            told.push(match item {
+            blocks.push(match item {
                 Item::Block(Block::Section { .. }) => "section",
                 Item::Block(Block::Interface(_)) => "interface",
                 Item::Block(Block::Secrets { data, .. }) => match data {
@@ -372,15 +372,15 @@ fn every_pcapng_file_has_the_secrets_so_far() {
                 _ => "?",
             });
         }
-        told.join(" ")
+        blocks.join(" ")
     };
     assert_eq!(
-        told("out-00.pcapng"),
+        blocks("out-00.pcapng"),
         "section interface packet custom 1 packet"
     );
-    assert_eq!(told("out-10.pcapng"), "section interface 1 packet 2 1");
-    assert_eq!(told("out-20.pcapng"), "section interface 1 2 packet");
-    assert_eq!(told("early-01.pcapng"), "section interface 0 packet");
+    assert_eq!(blocks("out-10.pcapng"), "section interface 1 packet 2 1");
+    assert_eq!(blocks("out-20.pcapng"), "section interface 1 2 packet");
+    assert_eq!(blocks("early-01.pcapng"), "section interface 0 packet");
 }
 
 /// A conversation over TLS that pauses so long that one which is not known to
@@ -522,7 +522,7 @@ fn a_program_gets_every_complete_file() {
 }
 
 #[test]
-fn a_program_that_fails_is_told() {
+fn a_program_that_fails_is_reported() {
     let folder = Folder::new();
     let source = folder.write("in.pcap", &PCAP.write(&sized(30, 84)));
     let name = folder.name("out-");
@@ -619,12 +619,12 @@ fn a_full_disk_costs_what_does_not_fit_and_nothing_else() {
         assert!(std::fs::metadata(&name).expect("a file").len() <= block as u64);
         assert!(!saved.is_empty() && saved.len() < talk.len());
         assert_eq!(saved, seen(&talk[..saved.len()]), "what is there is whole");
-        for said in [
+        for printed in [
             "cannot write: ".to_owned(),
             format!("not saved from packet {} on", saved.len() + 1),
             format!("{} packets were not saved", talk.len() - saved.len()),
         ] {
-            assert!(full.err.contains(&said), "{said}: {}", full.err);
+            assert!(full.err.contains(&printed), "{printed}: {}", full.err);
         }
     }
 }
@@ -638,13 +638,13 @@ fn saving_is_tried_again_with_the_next_file() {
     let name = folder.name("out-");
     let run = run(&["-r", &source, "-w", &name, "-C", "1k"]);
     assert_eq!(run.code, Some(2));
-    for said in [
+    for printed in [
         "out-1: cannot write: Is a directory",
         "the following packets are not saved",
         "out-2: saving resumed",
         "11 packets were not saved, starting with packet 12",
     ] {
-        assert!(run.err.contains(said), "{said}: {}", run.err);
+        assert!(run.err.contains(printed), "{printed}: {}", run.err);
     }
     assert_eq!(read(&folder.path("out-")), seen(&input[..11]));
     assert_eq!(read(&folder.path("out-2")), seen(&input[22..]));

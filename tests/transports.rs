@@ -86,7 +86,7 @@ fn transports_keep_the_account() {
 /// Without its keys a TLS connection has no frames; on the port of MQTT one event
 /// says what can be seen. (On other ports it may be anything.)
 #[test]
-fn transports_without_keys_are_told() {
+fn transports_without_keys_are_reported() {
     let mut seen = 0;
     for card in carried() {
         if !with_suffix(&card.capture, ".keys").is_file() {
@@ -95,26 +95,30 @@ fn transports_without_keys_are_told() {
         let name = card.capture.display();
         let run = read(&card.capture, false);
         assert_eq!(run.code, Some(0), "{name}: {}", run.err);
-        let said = objects(&run);
-        assert_eq!(frames(&said).count(), 0, "{name}");
+        let printed = objects(&run);
+        assert_eq!(frames(&printed).count(), 0, "{name}");
         let file = name.to_string();
         if file.contains("port-24443") {
-            let said = "1 TCP connection is not MQTT and not shown (1 of TLS";
-            assert!(run.err.contains(said), "{name}: {}", run.err);
+            let printed = "1 TCP connection is not MQTT and not shown (1 of TLS";
+            assert!(run.err.contains(printed), "{name}: {}", run.err);
         }
         if card.transport != "tls" || file.contains("port-24443") {
             continue;
         }
         seen += 1;
-        let encrypted: Vec<_> = said.iter().filter(|o| o["event"] == "encrypted").collect();
-        let connections: std::collections::BTreeSet<_> =
-            (said.iter()).map(|o| o["connection"].to_string()).collect();
-        assert_eq!(encrypted.len(), connections.len(), "{name}: {said:?}");
+        let encrypted: Vec<_> = printed
+            .iter()
+            .filter(|o| o["event"] == "encrypted")
+            .collect();
+        let connections: std::collections::BTreeSet<_> = (printed.iter())
+            .map(|o| o["connection"].to_string())
+            .collect();
+        assert_eq!(encrypted.len(), connections.len(), "{name}: {printed:?}");
         assert!(!encrypted.is_empty(), "{name}");
         let check = mqttdump().arg("check").arg(&card.capture).output();
         let check = Run::from(check.expect("the program starts"));
-        let told = check.out.matches("\n    encrypted, packet").count();
-        assert_eq!((check.code, told), (Some(2), encrypted.len()), "{name}");
+        let shown = check.out.matches("\n    encrypted, packet").count();
+        assert_eq!((check.code, shown), (Some(2), encrypted.len()), "{name}");
         for event in encrypted {
             let event = event.to_string();
             let version = if file.contains("tls12") { "1.2" } else { "1.3" };
@@ -155,7 +159,7 @@ fn transports_are_named_by_both_hellos() {
             let wire = Wire::new(&conversation).between("10.0.0.7:40122", "10.0.1.1:443");
             read_packets(&wire.split(way, at).packets(&Stack::default()))
         };
-        let told = |read: &Read| -> Vec<_> { read.events.iter().map(|e| e.kind).collect() };
+        let shown = |read: &Read| -> Vec<_> { read.events.iter().map(|e| e.kind).collect() };
         let whole = cut(Up, &[]);
         let encrypted = whole.events_named("encrypted").len();
         assert_eq!(encrypted, usize::from(is_mqtt), "{offered:?} {chosen:?}");
@@ -163,7 +167,7 @@ fn transports_are_named_by_both_hellos() {
             for at in 1..hello.split(' ').count() {
                 let cut = cut(way, &[at]);
                 let case = format!("{offered:?} {chosen:?}, {way:?} cut at {at}");
-                assert_eq!(told(&cut), told(&whole), "{case}");
+                assert_eq!(shown(&cut), shown(&whole), "{case}");
                 let sealed = cut.summary.tls_connections;
                 assert_eq!(sealed, u64::from(!is_mqtt), "{case}");
             }
@@ -191,7 +195,7 @@ fn transports_say_when_events_are_left_out() {
 /// MQTT of what is none.
 #[test]
 fn transports_recognise_behind_a_lost_ping() {
-    let said = |behind: &str| {
+    let printed = |behind: &str| {
         let ([ask, agree], hole) = (UPGRADE.map(hex), "> hex 89 84 00 00 00 00\n! gap 4 >");
         let text = format!("> hex {ask}\n< hex {agree}\n{hole}\n> hex {behind}\n> hex {behind}");
         let wire = Wire::new(&transcript::Conversation::new(&text));
@@ -199,11 +203,11 @@ fn transports_recognise_behind_a_lost_ping() {
         let names: Vec<_> = read.events.iter().map(|event| event.name).collect();
         (read.frames.len(), names)
     };
-    let (frames, events) = said(&hex(b"\x82\x88\0\0\0\0GARBAGE!"));
+    let (frames, events) = printed(&hex(b"\x82\x88\0\0\0\0GARBAGE!"));
     assert_eq!(frames, 0);
     assert!(events.contains(&"not_mqtt"), "{events:?}");
     assert!(!events.contains(&"malformed"), "{events:?}");
-    let (frames, events) = said(&hex(b"\x82\x82\0\0\0\0\xc0\0"));
+    let (frames, events) = printed(&hex(b"\x82\x82\0\0\0\0\xc0\0"));
     assert_eq!(frames, 2, "{events:?}");
 }
 
@@ -223,15 +227,18 @@ fn transports_tell_a_refused_websocket() {
         let file = Format::PCAPNG.write(&wire.packets(&Stack::default()));
         let path = folder.write("refused.pcapng", &file);
         let run = Run::from(mqttdump().args(["-r", &path]).output().expect("it starts"));
-        let said = &run.out;
-        assert!(said.contains("WebSocket refused with status 401"), "{said}");
-        assert_eq!(said.contains("WebSocket opened at"), again, "{said}");
-        assert_eq!(said.matches("PINGREQ").count(), 2 * usize::from(again));
+        let printed = &run.out;
+        assert!(
+            printed.contains("WebSocket refused with status 401"),
+            "{printed}"
+        );
+        assert_eq!(printed.contains("WebSocket opened at"), again, "{printed}");
+        assert_eq!(printed.matches("PINGREQ").count(), 2 * usize::from(again));
         let json = mqttdump()
             .args(["--format", "ndjson", "-r", &path])
             .output();
-        let said = objects(&Run::from(json.expect("it starts")));
-        let refused: Vec<_> = said
+        let printed = objects(&Run::from(json.expect("it starts")));
+        let refused: Vec<_> = printed
             .iter()
             .filter(|o| o["event"] == "websocket_refused")
             .collect();
@@ -280,7 +287,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Keys of another connection are no keys.
 #[test]
-fn transports_with_wrong_keys_are_told() {
+fn transports_with_wrong_keys_are_reported() {
     for name in [
         "tls12-aes128-gcm",
         "tls12-aes128-sha-no-etm",
@@ -291,11 +298,11 @@ fn transports_with_wrong_keys_are_told() {
             &capture,
             Some(&project("fixtures/transport/tls13-psk.keys")),
         );
-        let said = objects(&run);
-        assert_eq!(frames(&said).count(), 0, "{name}");
+        let printed = objects(&run);
+        assert_eq!(frames(&printed).count(), 0, "{name}");
         assert!(
-            said.iter().any(|o| o["event"] == "encrypted"),
-            "{name}: {said:?}"
+            printed.iter().any(|o| o["event"] == "encrypted"),
+            "{name}: {printed:?}"
         );
     }
 }
@@ -311,8 +318,8 @@ fn transports_wait_for_no_pipe_of_keys() {
     let capture = "fixtures/transport/tls13-secrets.pcapng";
     let refused = run(&["-r", capture, "--tls-keylog", &pipe]);
     assert_eq!(refused.code, Some(2));
-    let said = "is not a regular file; write the pipe's data to a file";
-    assert!(refused.err.contains(said), "{}", refused.err);
+    let printed = "is not a regular file; write the pipe's data to a file";
+    assert!(refused.err.contains(printed), "{}", refused.err);
     // Nobody has asked for this one.
     let mut command = mqttdump();
     command.args(["-q", "-r", capture]);
@@ -330,10 +337,10 @@ fn transports_print_no_secret() {
         let capture = project(&format!("fixtures/transport/{name}.pcap"));
         let run = read(&capture, true);
         let keys = std::fs::read_to_string(with_suffix(&capture, ".keys")).expect("keys");
-        let said = (run.out + &run.err).to_lowercase();
+        let printed = (run.out + &run.err).to_lowercase();
         for line in keys.lines() {
             let secret = line.split(' ').nth(2).expect("three words");
-            assert!(!said.contains(&secret.to_lowercase()), "{name}");
+            assert!(!printed.contains(&secret.to_lowercase()), "{name}");
         }
     }
 }
@@ -361,12 +368,12 @@ fn transports_that_are_not_read_are_named() {
         ("proxy-v2-local", &[]),
     ] {
         let run = read(&project(&format!("fixtures/transport/{name}.pcap")), true);
-        let said = objects(&run);
+        let printed = objects(&run);
         if run.code != Some(0) {
             wrong.push(format!("{name}: exit {:?}: {}", run.code, run.err));
         }
-        if frames(&said).count() != 0 {
-            wrong.push(format!("{name}: {} frames", frames(&said).count()));
+        if frames(&printed).count() != 0 {
+            wrong.push(format!("{name}: {} frames", frames(&printed).count()));
         }
         let text = format!("{}{}", run.out, run.err);
         if !words.iter().all(|word| text.contains(word)) {
@@ -487,8 +494,8 @@ fn conversations(capture: &Path) -> Result<(BTreeMap<String, Conversation>, Vec<
     if run.code != Some(0) {
         return Err(format!("{name}: exit {:?}: {}", run.code, run.err));
     }
-    let said = objects(&run);
-    for object in &said {
+    let printed = objects(&run);
+    for object in &printed {
         let trouble = [
             "gap",
             "malformed",
@@ -504,7 +511,7 @@ fn conversations(capture: &Path) -> Result<(BTreeMap<String, Conversation>, Vec<
     }
     let mut connections: BTreeMap<String, Conversation> = BTreeMap::new();
     let mut transports = Vec::new();
-    for frame in frames(&said) {
+    for frame in frames(&printed) {
         let mut frame = frame.clone();
         let object = frame.as_object_mut().ok_or("no object")?;
         let mut take = |key: &str| match object.remove(key) {
@@ -575,8 +582,8 @@ fn objects(run: &Run) -> Vec<Value> {
     (lines.map(|line| serde_json::from_str(line).expect("JSON"))).collect()
 }
 
-fn frames(said: &[Value]) -> impl Iterator<Item = &Value> {
-    said.iter().filter(|object| object.get("type").is_some())
+fn frames(printed: &[Value]) -> impl Iterator<Item = &Value> {
+    printed.iter().filter(|object| object.get("type").is_some())
 }
 
 /// The file beside a capture whose name has this ending instead.

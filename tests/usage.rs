@@ -283,9 +283,9 @@ fn times() {
         run(&["-r", CAPTURE, "--frames", "1", "-tttt"], "UTC").clean()
     );
     for zone in ["No/Such", "/dev/zero", ":/dev/zero"] {
-        let told = run(&["-r", CAPTURE, "-q", "--frames", "1"], zone);
-        assert_eq!(told.code, Some(0), "{told:?}");
-        assert!(told.err.contains("no such time zone"), "{told:?}");
+        let result = run(&["-r", CAPTURE, "-q", "--frames", "1"], zone);
+        assert_eq!(result.code, Some(0), "{result:?}");
+        assert!(result.err.contains("no such time zone"), "{result:?}");
     }
 }
 

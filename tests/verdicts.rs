@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use mqttdump::frame::Direction::{Down, Up};
 use mqttdump::rules::{Finding, Options, RULES, Verdict};
 
-use crate::rules::{Dice, judge, judge_files, told};
+use crate::rules::{Dice, describe, judge, judge_files};
 use crate::support::files::Format;
 use crate::support::program::TempFile;
 use crate::support::scene::{merged, wires};
@@ -14,10 +14,10 @@ use crate::support::stack::{Layer, Link, Stack};
 use crate::support::wire::Wire;
 
 /// What findings say, without packet numbers and times.
-fn said(findings: &[Finding]) -> BTreeMap<String, u64> {
-    let mut said = BTreeMap::new();
+fn counted(findings: &[Finding]) -> BTreeMap<String, u64> {
+    let mut counted = BTreeMap::new();
     for found in findings {
-        *said
+        *counted
             .entry(format!(
                 "{} {} {:?} {:?} {:?} {}",
                 found.verdict.name(),
@@ -30,7 +30,7 @@ fn said(findings: &[Finding]) -> BTreeMap<String, u64> {
             ))
             .or_default() += found.count;
     }
-    said
+    counted
 }
 
 fn conversations() -> impl Iterator<Item = (String, &'static str)> {
@@ -58,12 +58,12 @@ fn verdicts_are_the_same_for_every_split() {
         for bytes in [1, 2, 3, 7, 50] {
             let parts: Vec<Wire> = wires(text).into_iter().map(|w| every(w, bytes)).collect();
             let split = judge(&merged(&parts, &Stack::default()), Options::default());
-            if said(&whole) != said(&split) {
+            if counted(&whole) != counted(&split) {
                 let _ = writeln!(
                     wrong,
                     "{name}, {bytes} bytes a segment:\n{}instead of\n{}",
-                    told(&split),
-                    told(&whole)
+                    describe(&split),
+                    describe(&whole)
                 );
             }
         }
@@ -95,12 +95,12 @@ fn verdicts_are_the_same_on_every_link() {
                 })
                 .collect();
             let other = judge(&merged(&wires, &stack), Options::default());
-            if said(&whole) != said(&other) {
+            if counted(&whole) != counted(&other) {
                 let _ = writeln!(
                     wrong,
                     "{name}, {stack:?}:\n{}instead of\n{}",
-                    told(&other),
-                    told(&whole)
+                    describe(&other),
+                    describe(&whole)
                 );
             }
         }
@@ -118,12 +118,12 @@ fn verdicts_are_the_same_in_every_file_format() {
         let format = Format::ALL[at % Format::ALL.len()];
         let file = TempFile::new("verdicts", &format.write(&packets));
         let other = judge_files(&[file.path().into()], Options::default());
-        if said(&whole) != said(&other) {
+        if counted(&whole) != counted(&other) {
             let _ = writeln!(
                 wrong,
                 "{name}, {format:?}:\n{}instead of\n{}",
-                told(&other),
-                told(&whole)
+                describe(&other),
+                describe(&whole)
             );
         }
     }
@@ -154,8 +154,8 @@ fn verdicts_in_another_order_accuse_nobody_else() {
                     let _ = writeln!(
                         wrong,
                         "{name}, in the order {choices:?}:\n{}instead of\n{}",
-                        told(&other),
-                        told(&whole)
+                        describe(&other),
+                        describe(&whole)
                     );
                 }
             }

@@ -27,14 +27,14 @@ const PCAP: Format = Format::Pcap {
 };
 
 /// A judge whose clock can be moved.
-struct Court {
+struct CheckRun {
     facts: Facts,
     judge: Judge,
     packets: u64,
     now: i64,
 }
 
-impl Court {
+impl CheckRun {
     fn new(options: Options) -> Self {
         let gather = options.facts();
         let judge = Judge::new(options);
@@ -117,7 +117,7 @@ fn names(found: &[Finding]) -> Vec<String> {
 /// Findings in the end and, if asked for, as they arose; with ticks of the dice
 /// between packets, if there are any.
 fn judged(packets: &[OwnedPacket], options: &Options, mut dice: Option<&mut Dice>) -> [String; 2] {
-    let mut court = Court::new(options.clone());
+    let mut check_run = CheckRun::new(options.clone());
     let mut arisen = String::new();
     for (at, packet) in packets.iter().enumerate() {
         if let Some(dice) = &mut dice {
@@ -127,14 +127,14 @@ fn judged(packets: &[OwnedPacket], options: &Options, mut dice: Option<&mut Dice
                 .collect();
             times.sort_unstable();
             for time in times {
-                court.tick(time);
+                check_run.tick(time);
             }
         }
-        court.push(packet);
-        arisen.extend(court.judge.take_arisen().iter().map(line));
+        check_run.push(packet);
+        arisen.extend(check_run.judge.take_arisen().iter().map(line));
     }
-    let finished: String = court.finish().iter().map(line).collect();
-    arisen.extend(court.judge.take_arisen().iter().map(line));
+    let finished: String = check_run.finish().iter().map(line).collect();
+    arisen.extend(check_run.judge.take_arisen().iter().map(line));
     [finished, arisen]
 }
 
@@ -197,14 +197,14 @@ fn watching_or_not_the_findings_in_the_end_are_the_same() {
 #[test]
 fn watching_tells_everything_once() {
     for (name, text) in conversations() {
-        let mut court = Court::live();
+        let mut check_run = CheckRun::live();
         let mut arisen = Vec::new();
         for packet in scene(text) {
-            court.push(&packet);
-            arisen.extend(court.judge.take_arisen());
+            check_run.push(&packet);
+            arisen.extend(check_run.judge.take_arisen());
         }
-        let finished = court.finish();
-        arisen.extend(court.judge.take_arisen());
+        let finished = check_run.finish();
+        arisen.extend(check_run.judge.take_arisen());
         let key = |f: &Finding| (f.rule.id, f.verdict, f.by.map(|by| by.name()), f.connection);
         for found in &finished {
             let as_much: Vec<_> = arisen.iter().filter(|a| key(a) == key(found)).collect();
@@ -218,17 +218,17 @@ fn watching_tells_everything_once() {
                 line(found)
             );
         }
-        let counted: u64 = court.judge.tally().iter().map(|c| c.connections).sum();
+        let counted: u64 = check_run.judge.tally().iter().map(|c| c.connections).sum();
         assert_eq!(counted, arisen.len() as u64, "{name}");
     }
 }
 
-fn court_after(text: &str, options: Options) -> Court {
-    let mut court = Court::new(options);
+fn court_after(text: &str, options: Options) -> CheckRun {
+    let mut check_run = CheckRun::new(options);
     for packet in scene(text) {
-        court.push(&packet);
+        check_run.push(&packet);
     }
-    court
+    check_run
 }
 
 fn live() -> Options {
@@ -252,10 +252,10 @@ fn watching_an_acknowledgement_that_does_not_come() {
         ("> SUBSCRIBE id=3 filter=a:1", "missing-suback", "server"),
         ("> PINGREQ", "missing-pingresp", "server"),
     ] {
-        let mut court = court_after(&format!("{opening}{request}"), live());
-        court.judge.take_arisen();
-        assert_eq!(names(&court.wait(20.0)), [""; 0], "{request}");
-        let arisen = court.wait(2.0);
+        let mut check_run = court_after(&format!("{opening}{request}"), live());
+        check_run.judge.take_arisen();
+        assert_eq!(names(&check_run.wait(20.0)), [""; 0], "{request}");
+        let arisen = check_run.wait(2.0);
         assert_eq!(
             names(&arisen),
             [format!("{rule} warning {by}")],
@@ -267,12 +267,12 @@ fn watching_an_acknowledgement_that_does_not_come() {
             arisen[0].message
         );
         // Once is enough; and that nobody can tell in the end is no news.
-        assert_eq!(names(&court.wait(600.0)), [""; 0], "{request}");
-        let settled = court.finish();
+        assert_eq!(names(&check_run.wait(600.0)), [""; 0], "{request}");
+        let settled = check_run.finish();
         let own: Vec<_> = settled.iter().filter(|f| f.rule.id == rule).collect();
         assert_eq!(own.len(), 1, "{request}");
         assert_eq!(own[0].verdict.name(), "cannot_tell", "{request}");
-        let more = names(&court.judge.take_arisen());
+        let more = names(&check_run.judge.take_arisen());
         assert!(!more.iter().any(|name| name.starts_with(rule)), "{more:?}");
     }
 }
@@ -290,23 +290,23 @@ fn watching_an_acknowledgement_that_comes_late() {
 ! wait 10s
 < PUBACK id=1
 > DISCONNECT";
-    let mut court = court_after(text, live());
+    let mut check_run = court_after(text, live());
     assert_eq!(
-        names(&court.judge.take_arisen()),
+        names(&check_run.judge.take_arisen()),
         ["missing-ack warning server"]
     );
-    assert_eq!(names(&court.finish()), [""; 0]);
-    assert_eq!(names(&court.judge.take_arisen()), [""; 0]);
+    assert_eq!(names(&check_run.finish()), [""; 0]);
+    assert_eq!(names(&check_run.judge.take_arisen()), [""; 0]);
 }
 
 /// Packets that were not captured may have brought it.
 #[test]
 fn watching_a_capture_that_lost_packets() {
     let text = "! open\n> CONNECT client=c keep_alive=10\n< CONNACK\n> PUBLISH topic=a qos=1 id=1";
-    let mut court = court_after(text, live());
-    let now = Timestamp::from_nanos(court.now);
-    court.facts.dropped(7, now, &mut court.judge);
-    assert_eq!(names(&court.wait(60.0)), [""; 0]);
+    let mut check_run = court_after(text, live());
+    let now = Timestamp::from_nanos(check_run.now);
+    check_run.facts.dropped(7, now, &mut check_run.judge);
+    assert_eq!(names(&check_run.wait(60.0)), [""; 0]);
 }
 
 #[test]
@@ -319,9 +319,9 @@ fn watching_a_budget_of_acknowledgements() {
         ..live()
     };
     let text = "! open\n> CONNECT client=c keep_alive=0\n< CONNACK\n> PUBLISH topic=a qos=1 id=1";
-    let mut court = court_after(text, options.clone());
-    assert_eq!(names(&court.wait(0.6)), [""; 0]);
-    let arisen = court.wait(0.4);
+    let mut check_run = court_after(text, options.clone());
+    assert_eq!(names(&check_run.wait(0.6)), [""; 0]);
+    let arisen = check_run.wait(0.4);
     assert_eq!(names(&arisen), ["budget-ack-time violation server"]);
     assert!(
         arisen[0].message.contains("PUBACK within 500 ms"),
@@ -330,7 +330,7 @@ fn watching_a_budget_of_acknowledgements() {
     );
     // Of files it is known when both ends were there for longer than that.
     let text = text.replace("! open\n", "") + "\n! wait 2s\n> PINGREQ\n< PINGRESP\n> DISCONNECT";
-    let mut court = court_after(
+    let mut check_run = court_after(
         &text,
         Options {
             live: false,
@@ -338,7 +338,7 @@ fn watching_a_budget_of_acknowledgements() {
         },
     );
     assert_eq!(
-        names(&court.finish()),
+        names(&check_run.finish()),
         [
             "missing-ack warning server",
             "budget-ack-time violation server"
@@ -356,23 +356,35 @@ fn watching_a_client_that_falls_silent() {
         ),
         ("> CONNECT client=c keep_alive=600\n< CONNACK", 600.0),
     ] {
-        let mut court = court_after(&format!("! open\n{opening}"), live());
+        let mut check_run = court_after(&format!("! open\n{opening}"), live());
         // The margin is a tenth.
-        assert_eq!(names(&court.wait(keep_alive * 1.1)), [""; 0], "{opening}");
         assert_eq!(
-            names(&court.wait(2.0)),
+            names(&check_run.wait(keep_alive * 1.1)),
+            [""; 0],
+            "{opening}"
+        );
+        assert_eq!(
+            names(&check_run.wait(2.0)),
             ["client-silent warning client"],
             "{opening}"
         );
-        assert_eq!(names(&court.wait(keep_alive * 0.45)), [""; 0], "{opening}");
         assert_eq!(
-            names(&court.wait(keep_alive * 0.1)),
+            names(&check_run.wait(keep_alive * 0.45)),
+            [""; 0],
+            "{opening}"
+        );
+        assert_eq!(
+            names(&check_run.wait(keep_alive * 0.1)),
             ["dead-client-kept warning server"],
             "{opening}"
         );
-        assert_eq!(names(&court.wait(keep_alive * 100.0)), [""; 0], "{opening}");
+        assert_eq!(
+            names(&check_run.wait(keep_alive * 100.0)),
+            [""; 0],
+            "{opening}"
+        );
         // One silence, however long it lasts.
-        let times: Vec<u64> = court.judge.tally().iter().map(|c| c.times).collect();
+        let times: Vec<u64> = check_run.judge.tally().iter().map(|c| c.times).collect();
         assert_eq!(times, [1, 1], "{opening}");
     }
     // Nobody has to speak without a Keep Alive, or after a farewell.
@@ -382,9 +394,9 @@ fn watching_a_client_that_falls_silent() {
         "! open\n> CONNECT client=c keep_alive=10\n< CONNACK\n! fin <",
         "> CONNECT client=c keep_alive=10\n< CONNACK\n> DISCONNECT",
     ] {
-        let mut court = court_after(text, live());
-        court.judge.take_arisen();
-        let found = court.wait(100_000.0);
+        let mut check_run = court_after(text, live());
+        check_run.judge.take_arisen();
+        let found = check_run.wait(100_000.0);
         assert!(
             !names(&found).iter().any(|n| n.starts_with("client-silent")),
             "{text}: {:?}",
@@ -397,8 +409,8 @@ fn watching_a_client_that_falls_silent() {
 #[test]
 fn a_silence_that_ends_with_the_connection() {
     let text = "> CONNECT client=c keep_alive=10\n< CONNACK\n! wait 16s\n! fin <";
-    let mut court = court_after(text, Options::default());
-    assert_eq!(names(&court.finish()), ["client-silent warning client"]);
+    let mut check_run = court_after(text, Options::default());
+    assert_eq!(names(&check_run.finish()), ["client-silent warning client"]);
 }
 
 /// The program, with its standard input in our hands.
@@ -449,8 +461,11 @@ impl Piped {
             lines.push(line);
         }
         let code = self.child.wait().expect("the program ends").code();
-        let said: Vec<String> = self.err.iter().collect();
-        assert!(!said.iter().any(|l| l.contains("panicked")), "{said:?}");
+        let printed: Vec<String> = self.err.iter().collect();
+        assert!(
+            !printed.iter().any(|l| l.contains("panicked")),
+            "{printed:?}"
+        );
         (lines, code)
     }
 }

@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_in_libpcaps_words() {
+    fn mistakes_are_reported_in_libpcaps_words() {
         let error = Filter::new("tcp prot 1883", &[]).expect_err("a typing mistake");
         let message = error.to_string();
         assert!(message.starts_with("BPF expression \"tcp prot 1883\" on link type "));
@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_type_that_an_expression_does_not_suit_is_told_once() {
+    fn a_link_type_that_an_expression_does_not_suit_is_reported_once() {
         let mut filter = Filter::new("ether host 1:2:3:4:5:6", &[ETHERNET]).expect("valid");
         let ip = ipv4(1, 2);
         let packet = packet(RAW, &ip);

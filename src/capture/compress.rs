@@ -46,22 +46,22 @@ pub(super) fn unpack(
 ) -> Box<dyn Read + Send> {
     let input = BufReader::with_capacity(INPUT_BYTES, input);
     match compression {
-        Compression::Gzip => Box::new(Pieces(MultiGzDecoder::new(input))),
+        Compression::Gzip => Box::new(Chunks(MultiGzDecoder::new(input))),
         Compression::Zstd => Box::new(Zstd::new(input)),
         Compression::Lz4 => Box::new(Lz4(Lz4Decoder::new(input))),
         Compression::Xz => Box::new(XzReader::new(input, true)),
-        Compression::Bzip2 => Box::new(Pieces(MultiBzDecoder::new(input))),
+        Compression::Bzip2 => Box::new(Chunks(MultiBzDecoder::new(input))),
     }
 }
 
 /// Reads a little at a time. `flate2` throws away what a call has unpacked
 /// before it met damage, so that a call had better not unpack much.
-struct Pieces<R>(R);
+struct Chunks<R>(R);
 
-impl<R: Read> Read for Pieces<R> {
+impl<R: Read> Read for Chunks<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        const PIECE: usize = 8 << 10;
-        let len = out.len().min(PIECE);
+        const CHUNK: usize = 8 << 10;
+        let len = out.len().min(CHUNK);
         self.0.read(out.get_mut(..len).unwrap_or_default())
     }
 }

@@ -85,9 +85,9 @@ pub(super) fn interface(out: &mut Vec<u8>, interface: &Interface, more: &[u8]) {
         ended(out, |out| {
             let from = interface.options();
             options(out, &from, interface_layout);
-            // That of a pcap file is told by its magic number.
-            let told = from.first(IF_TSRESOL).is_some();
-            if !told && interface.clock == Clock::NANOSECONDS {
+            // That of a pcap file is has_resolution by its magic number.
+            let has_resolution = from.first(IF_TSRESOL).is_some();
+            if !has_resolution && interface.clock == Clock::NANOSECONDS {
                 option(out, IF_TSRESOL, &[9]);
             }
             out.extend_from_slice(more);

@@ -49,7 +49,7 @@ pub(super) struct Growing {
     end: Option<u64>,
     /// When the last bytes came, and when time was told last.
     grown: Instant,
-    told: Instant,
+    last_tick: Instant,
 }
 
 impl Growing {
@@ -62,7 +62,7 @@ impl Growing {
             stop,
             end: None,
             grown: now,
-            told: now,
+            last_tick: now,
         }
     }
 
@@ -103,8 +103,8 @@ impl Read for Growing {
                 return Ok(0);
             }
             let may_tell = self.position >= HEADER;
-            if may_tell && self.told.elapsed() >= TELL {
-                self.told = Instant::now();
+            if may_tell && self.last_tick.elapsed() >= TELL {
+                self.last_tick = Instant::now();
                 return Err(Meanwhile::Still(self.grown.elapsed()).into());
             }
             let got = self.file.read(out)?;

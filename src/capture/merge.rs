@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_in_one_file_is_told_when_the_others_are_read() {
+    fn an_error_in_one_file_is_reported_when_the_others_are_read() {
         let whole = pcap(&[1, 4]);
         let mut cut = pcap(&[2, 3]);
         cut.pop();

@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_lengths_are_refused_and_odd_ones_told() {
+    fn absurd_lengths_are_refused_and_unusual_ones_reported() {
         let start = Bytes::pcap(ByteOrder::Little, MICRO, 4, 1).record(1, 0, b"ab");
         let (packets, errors) = start.clone().u64(0).u32(u32::MAX).u32(1).raw(b"x").seen();
         assert_eq!((packets.len(), errors.len()), (1, 1));

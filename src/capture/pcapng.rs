@@ -652,7 +652,7 @@ mod tests {
     }
 
     #[test]
-    fn drops_are_told_once_and_before_their_packet() {
+    fn drops_are_reported_once_and_before_their_packet() {
         for order in BOTH {
             let count = |count: u64| Bytes::new(order).u64(count).bytes;
             let statistics = |file: Bytes, by_interface, by_system| {

@@ -237,7 +237,7 @@ impl Writer {
         if self.flush && done.is_ok() {
             done = self.sink.flush().map_err(Problem::Write);
         }
-        self.told(done)
+        self.checked(done)
     }
 
     /// Passes on what is not a packet. A pcap file has no place for it.
@@ -251,7 +251,7 @@ impl Writer {
             (Kind::Pcapng(section), block) => {
                 section.block(&mut self.sink.bytes, block);
                 let done = self.sink.end_record(None);
-                self.told(done.map_err(Problem::Write))
+                self.checked(done.map_err(Problem::Write))
             }
         }
     }
@@ -260,7 +260,7 @@ impl Writer {
     pub fn flush(&mut self) -> Result<(), Error> {
         self.begin(false)?;
         let done = self.sink.flush().map_err(Problem::Write);
-        self.told(done)
+        self.checked(done)
     }
 
     /// Completes the file: even without packets it is a valid one. What comes
@@ -270,7 +270,7 @@ impl Writer {
         let done = self.sink.flush().map_err(Problem::Write);
         self.sink.close();
         begun?;
-        self.told(done)
+        self.checked(done)
     }
 
     /// Goes on in another file, which will be complete by itself: with all
@@ -297,7 +297,7 @@ impl Writer {
             Err(error) => (Sink::nowhere(), Err(Problem::Write(error))),
         };
         self.sink = sink;
-        self.told(done)
+        self.checked(done)
     }
 
     /// Bytes of the current file so far; after a failure, what it would have.
@@ -366,10 +366,10 @@ impl Writer {
             }
         }
         let done = self.sink.end_record(None);
-        self.told(done.map_err(Problem::Write))
+        self.checked(done.map_err(Problem::Write))
     }
 
-    fn told(&self, done: Result<(), Problem>) -> Result<(), Error> {
+    fn checked(&self, done: Result<(), Problem>) -> Result<(), Error> {
         done.map_err(|problem| Error::new(&self.name, Place::File, problem))
     }
 }
@@ -704,7 +704,7 @@ mod tests {
     }
 
     /// Everything in a file as text, one line an item.
-    fn told(bytes: &[u8]) -> Vec<String> {
+    fn listed(bytes: &[u8]) -> Vec<String> {
         fn options(options: Options<'_>) -> String {
             let options = options.iter();
             let options = options.map(|(code, value)| format!(" {code}={value:?}"));
@@ -808,9 +808,9 @@ mod tests {
         let [little, big] = BOTH.map(|order| {
             let copied = copy(PCAPNG, &[everything(order).bytes]).expect("no error");
             assert_eq!(copied[8..12], [0x4d, 0x3c, 0x2b, 0x1a], "little-endian");
-            told(&copied)
+            listed(&copied)
         });
-        let mut expected = told(&everything(ByteOrder::Little).bytes);
+        let mut expected = listed(&everything(ByteOrder::Little).bytes);
         // Did not want to be copied.
         let uncopied = " 19372=[217, 126, 0, 0, 116, 104, 101, 105, 114, 115]";
         assert!(expected[1].contains(uncopied));
@@ -836,7 +836,7 @@ mod tests {
             part(b"second", b"eth0", 2),
             Bytes::pcap(order, NANO, 4, 101).record(3, 1, b"c").bytes,
         ];
-        let lines = told(&copy(PCAPNG, &files).expect("no error"));
+        let lines = listed(&copy(PCAPNG, &files).expect("no error"));
         let starts: Vec<_> = lines
             .iter()
             .map(|line| line.split(" 2=").next().unwrap_or(""))
@@ -914,7 +914,7 @@ mod tests {
         let message = error.to_string();
         assert!(message.starts_with("out: link type "), "{message}");
         assert!(message.ends_with("name the file .pcapng"), "{message}");
-        assert_eq!(told(&copy(PCAPNG, &[mixed]).expect("no error")).len(), 5);
+        assert_eq!(listed(&copy(PCAPNG, &[mixed]).expect("no error")).len(), 5);
     }
 
     #[test]

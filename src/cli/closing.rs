@@ -23,7 +23,7 @@ pub(crate) struct Facts<'a> {
     /// Packets that did not match it, although the IP packet inside them does.
     pub(crate) hidden: u64,
     /// Exchanges evicted from the selection's table.
-    pub(crate) forgotten: u64,
+    pub(crate) evicted: u64,
     /// Packets of saved connections that were dropped from the buffer.
     pub(crate) unsaved: u64,
     /// `-q`.
@@ -67,11 +67,11 @@ pub(crate) fn notes(facts: &Facts<'_>) -> (Vec<String>, bool) {
             does(facts.hidden, "packet"),
         ));
     }
-    if facts.forgotten > 0 {
+    if facts.evicted > 0 {
         notes.push(format!(
             "{} evicted: too many open at once; \
              their acknowledgements are marked ?",
-            were(facts.forgotten, "exchange")
+            were(facts.evicted, "exchange")
         ));
     }
     if facts.unsaved > 0 {
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn bounds_that_bit() {
         let (notes, failed) = notes(&Facts {
-            forgotten: 1,
+            evicted: 1,
             unsaved: 2,
             ..Facts::default()
         });

@@ -83,9 +83,9 @@ struct Decoding<'a> {
     report: &'a mut dyn Report<Frames>,
     decoder: Option<&'a Decoder>,
     out: Vec<u8>,
-    /// As the last CONNECT says.
+    /// The version of the last CONNECT.
     version: Option<Version>,
-    /// The version that was assumed for want of a CONNECT.
+    /// The version that is assumed without a CONNECT.
     assumed: Option<Version>,
     wrong: Vec<String>,
 }
@@ -153,7 +153,7 @@ impl Decoding<'_> {
     }
 }
 
-/// The connection of packets that have none.
+/// A connection for packets without one.
 fn nowhere(version: Version, version_assumed: bool) -> Connection {
     let endpoint = Endpoint {
         addr: std::net::Ipv4Addr::UNSPECIFIED.into(),

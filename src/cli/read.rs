@@ -163,7 +163,7 @@ mqttdump COMMAND [OPTIONS] FILE...";
     }
 }
 
-/// `--hex`: what is printed has no time and no endpoints.
+/// `--hex`: messages have no time and no endpoints.
 fn decode_hex(args: &ReadArgs, typed: &str, around: &Surroundings<'_>) -> Result<Exit, Stop> {
     if !args.expression.is_empty() {
         return Err(Stop::Failed(
@@ -374,7 +374,7 @@ fn run(plan: &Plan) -> Result<Exit, Stop> {
         stopped: outcome.stopped || !selected,
         expression: plan.reading.expression.as_deref(),
         hidden: outcome.hidden,
-        forgotten: outcome.evicted.exchanges,
+        evicted: outcome.evicted.exchanges,
         unsaved: outcome.unsaved,
         quiet: plan.quiet,
         chatty: plan.reading.chatty,

@@ -1,5 +1,5 @@
-//! One MQTT connection: two framed directions, and what they tell about each
-//! other (version, client, topic aliases, who answers whom).
+//! One MQTT connection: two framed directions, and state that depends on both
+//! (version, client, topic aliases, requests and answers).
 
 use std::collections::HashMap;
 
@@ -19,11 +19,11 @@ use super::recognise::{self, Answer};
 use super::{Config, Context, Output, Shared, Span, SpanKind, Tcp};
 use crate::layer::pending::Pending;
 
-/// Bits of evidence that an answer is one to a request that was seen: its type
-/// and packet identifier are as expected.
+/// Bits of evidence that an answer belongs to a captured request: its type and packet
+/// identifier are as expected.
 const ANSWER_BITS: u32 = 16;
 
-/// Bits that it counts when two packets are request and answer by their types.
+/// Bits of evidence that two packets are request and answer by their types.
 const PAIR_BITS: u32 = 4;
 
 /// A connection that carries MQTT, or should.
@@ -31,29 +31,29 @@ const PAIR_BITS: u32 = 4;
 pub(super) struct Conversation {
     connection: Connection,
     client: End,
-    /// How sure the version is that frames were read by, if no CONNECT told it.
+    /// How certain the version for decoding is, if no CONNECT was captured.
     guessed: Option<Certainty>,
     announced: bool,
     /// The side that sent DISCONNECT first.
     disconnect: Option<Side>,
     close_reported: bool,
     over: bool,
-    /// Layers lie between TCP and MQTT.
+    /// There are layers between TCP and MQTT.
     layered: bool,
-    /// What each direction is expected to send next, in answer to the other.
+    /// The answer that each direction is expected to send next.
     expected: PerDirection<Option<(PacketType, Option<u16>)>>,
     aliases: PerDirection<Option<Box<Aliases>>>,
-    lanes: PerDirection<Lane>,
+    streams: PerDirection<StreamState>,
 }
 
 /// One direction of a conversation.
 #[derive(Debug, Default)]
-struct Lane {
+struct StreamState {
     framer: Option<Framer>,
-    /// First bytes, as long as they could still be anything.
+    /// First bytes, until they are recognised.
     first: Pending,
     provenance: Provenance,
-    /// Bytes seen, in order.
+    /// Bytes read, in order.
     bytes: u64,
     /// Position in the MQTT stream of the next byte.
     position: u64,
@@ -67,7 +67,7 @@ struct Lane {
     acked: u64,
 }
 
-/// What Topic Aliases stand for in one direction of a connection.
+/// Topics of Topic Aliases in one direction of a connection.
 #[derive(Debug, Default)]
 struct Aliases {
     topics: HashMap<u16, Box<[u8]>>,
@@ -115,11 +115,11 @@ impl Conversation {
             layered: false,
             expected: PerDirection::default(),
             aliases: PerDirection::default(),
-            lanes: Default::default(),
+            streams: Default::default(),
         }
     }
 
-    /// Reports that the connection was opened, once its SYN was seen.
+    /// Reports that the connection was opened, once its SYN was captured.
     pub(super) fn announce(&mut self, flow: &FlowInfo, out: &mut dyn FnMut(Output<'_>)) {
         if !self.announced
             && flow.established
@@ -131,13 +131,12 @@ impl Conversation {
         }
     }
 
-    /// It turned out not to be MQTT, and this was reported: only its end is still
-    /// to come.
+    /// It is not MQTT, and this was reported: only its end will be reported.
     pub(super) fn is_over(&self) -> bool {
         self.over
     }
 
-    /// The connection, as far as it is known.
+    /// The connection, as far as known.
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }
@@ -168,7 +167,7 @@ impl Conversation {
         }));
     }
 
-    /// Something below MQTT happened in one direction.
+    /// An event of a layer below MQTT in one direction.
     pub(super) fn tell(
         &self,
         kind: EventKind,
@@ -179,7 +178,7 @@ impl Conversation {
         self.event(kind, at, direction, None, out);
     }
 
-    /// Layers lie between TCP and MQTT. Known before the first bytes come.
+    /// There are layers between TCP and MQTT. Must be set before the first bytes.
     pub(super) fn set_layered(&mut self) {
         self.layered = true;
     }
@@ -189,12 +188,12 @@ impl Conversation {
         self.layered
     }
 
-    /// What the next bytes are in the MQTT stream.
-    pub(super) fn mqtt_span(&self, direction: Direction, piece: Data<'_>) -> SpanKind {
+    /// Kind of the next bytes in the MQTT stream.
+    pub(super) fn mqtt_span(&self, direction: Direction, data: Data<'_>) -> SpanKind {
         SpanKind::Mqtt {
-            offset: self.lanes[direction].position,
-            len: piece.bytes.len() as u64,
-            seal: piece.seal.map(|seal| seal.end),
+            offset: self.streams[direction].position,
+            len: data.bytes.len() as u64,
+            seal: data.seal.map(|seal| seal.end),
         }
     }
 
@@ -218,16 +217,17 @@ impl Conversation {
                         len: len.unwrap_or(0),
                         seal: None,
                     };
-                    let lane = &mut self.lanes[direction];
-                    lane.provenance
-                        .push(lane.position, At::default(), Some(below));
+                    let stream = &mut self.streams[direction];
+                    stream
+                        .provenance
+                        .push(stream.position, At::default(), Some(below));
                 }
                 self.gap(direction, len, now, cx);
             }
         }
     }
 
-    /// What a range of the TCP stream is.
+    /// Reports the kind of a range of the TCP stream.
     pub(super) fn span(
         &self,
         direction: Direction,
@@ -243,7 +243,7 @@ impl Conversation {
         }));
     }
 
-    /// Learns how a direction begins.
+    /// Sets how a direction starts.
     pub(super) fn begins(
         &mut self,
         direction: Direction,
@@ -255,34 +255,34 @@ impl Conversation {
         self.connection.from_start[direction] = from_start;
     }
 
-    /// A direction of the TCP stream has been read so far.
+    /// A direction of the TCP stream has been read up to here.
     pub(super) fn read(&mut self, direction: Direction, end: u64) {
-        let lane = &mut self.lanes[direction];
-        match &mut lane.behind {
+        let stream = &mut self.streams[direction];
+        match &mut stream.behind {
             Some(behind) => *behind = end,
-            None => lane.read = end,
+            None => stream.read = end,
         }
     }
 
-    /// The same, over a gap that a layer has not passed on yet: until it passes
-    /// something on, what lies after the gap counts as not read.
+    /// The same, over a gap that a layer has not passed on yet: until it does, bytes
+    /// after the gap count as not read.
     pub(super) fn read_gap(&mut self, direction: Direction, end: u64) {
-        self.lanes[direction].behind = Some(end);
+        self.streams[direction].behind = Some(end);
     }
 
     fn passed_on(&mut self, direction: Direction) {
-        let lane = &mut self.lanes[direction];
-        if let Some(end) = lane.behind.take() {
-            lane.read = end;
+        let stream = &mut self.streams[direction];
+        if let Some(end) = stream.behind.take() {
+            stream.read = end;
         }
     }
 
-    /// Learns what carries it.
+    /// Sets its transport.
     pub(super) fn carried_by(&mut self, learn: impl FnOnce(&mut Connection)) {
         learn(&mut self.connection);
     }
 
-    /// What happens to a TCP stream besides bytes and gaps.
+    /// An event of a TCP stream other than bytes and gaps.
     pub(super) fn happened(
         &self,
         from: End,
@@ -313,17 +313,17 @@ impl Conversation {
 
     #[inline]
     fn data(&mut self, direction: Direction, data: Data<'_>, now: At, cx: &mut Context<'_, '_>) {
-        let lane = &mut self.lanes[direction];
+        let stream = &mut self.streams[direction];
         let len = data.bytes.len() as u64;
-        lane.bytes += len;
+        stream.bytes += len;
         let below = self.layered.then_some(Below {
             range: data.range,
             len,
             seal: data.seal,
         });
-        lane.provenance.push(lane.position, data.at, below);
-        lane.position += len;
-        if lane.framer.is_some() {
+        stream.provenance.push(stream.position, data.at, below);
+        stream.position += len;
+        if stream.framer.is_some() {
             self.feed(direction, data.bytes, data.at, now, cx);
         } else {
             self.first_bytes(direction, data, now, cx);
@@ -332,22 +332,22 @@ impl Conversation {
 
     fn gap(&mut self, direction: Direction, len: Option<u64>, now: At, cx: &mut Context<'_, '_>) {
         if len == Some(0) {
-            // A layer lost some of its own bytes: that says nothing of MQTT.
+            // A layer lost some of its own bytes: MQTT may be unaffected.
             return;
         }
-        let lane = &mut self.lanes[direction];
-        lane.framer.get_or_insert_with(Framer::at_boundary);
-        let pending = std::mem::take(&mut lane.first);
+        let stream = &mut self.streams[direction];
+        stream.framer.get_or_insert_with(Framer::at_boundary);
+        let pending = std::mem::take(&mut stream.first);
         let position = self.with_framer(direction, now, cx, |framer, sink| {
             framer.data(pending.bytes(), Some(direction), sink);
             framer.gap(len, sink);
             framer.position()
         });
-        self.lanes[direction].position = position.unwrap_or(0);
+        self.streams[direction].position = position.unwrap_or(0);
         self.settle(direction);
     }
 
-    /// Decides what the first bytes of a direction are.
+    /// Recognises the first bytes of a direction.
     fn first_bytes(
         &mut self,
         direction: Direction,
@@ -358,11 +358,11 @@ impl Conversation {
         let up = direction == Direction::Up;
         let at = data.at;
         let from_start = self.connection.from_start[direction];
-        let other = &self.lanes[direction.reversed()];
+        let other = &self.streams[direction.reversed()];
         let answers_connect = other.begins_with_connect();
-        let lane = &mut self.lanes[direction];
-        lane.first.push(data);
-        let first = lane.first.bytes();
+        let stream = &mut self.streams[direction];
+        stream.first.push(data);
+        let first = stream.first.bytes();
         let answer = if from_start {
             recognise::on_known_port(first, direction)
         } else {
@@ -375,15 +375,15 @@ impl Conversation {
         let framer = match answer {
             Answer::More => return,
             Answer::Mqtt => Framer::at_boundary(),
-            // The other side began with a CONNECT, so this is its answer.
+            // The other side started with a CONNECT, so this is its answer.
             Answer::No if !from_start && !up && answers_connect => Framer::at_boundary(),
             Answer::No if !from_start => Framer::joining(),
             Answer::No => {
                 let reason = recognise::looks_like(first);
-                lane.first = Pending::default();
-                lane.framer = Some(Framer::given_up());
+                stream.first = Pending::default();
+                stream.framer = Some(Framer::given_up());
                 // The other side may be MQTT all the same.
-                self.over = self.lanes[direction.reversed()].framer.is_none();
+                self.over = self.streams[direction.reversed()].framer.is_none();
                 self.event(
                     EventKind::NotMqtt { reason },
                     at,
@@ -394,8 +394,8 @@ impl Conversation {
                 return;
             }
         };
-        lane.framer = Some(framer);
-        let first = std::mem::take(&mut lane.first);
+        stream.framer = Some(framer);
+        let first = std::mem::take(&mut stream.first);
         self.feed(direction, first.bytes(), at, now, cx);
     }
 
@@ -421,29 +421,29 @@ impl Conversation {
     /// Whether framing is lost in a direction, and looked for.
     fn is_searching(&self) -> bool {
         Direction::ALL.iter().any(|&direction| {
-            let framer = self.lanes[direction].framer.as_ref();
+            let framer = self.streams[direction].framer.as_ref();
             framer.is_some_and(|framer| framer.lost().is_some())
         })
     }
 
-    /// Looks for framing with what each direction says for the other.
+    /// Searches for framing with evidence from the other direction.
     fn search(&mut self, direction: Direction, now: At, cx: &mut Context<'_, '_>) {
-        // What was pending came first, so its direction is settled first.
-        let lanes = [direction.reversed(), direction];
-        let corroborations = lanes.map(|lane| self.corroboration(lane));
-        for (lane, more) in lanes.into_iter().zip(corroborations) {
+        // The pending direction came first, so it is settled first.
+        let streams = [direction.reversed(), direction];
+        let corroborations = streams.map(|stream| self.corroboration(stream));
+        for (stream, more) in streams.into_iter().zip(corroborations) {
             if let Some(more) = more {
-                self.with_framer(lane, now, cx, |framer, sink| {
-                    framer.settle(more, Some(lane), sink);
+                self.with_framer(stream, now, cx, |framer, sink| {
+                    framer.settle(more, Some(stream), sink);
                 });
-                self.settle(lane);
+                self.settle(stream);
             }
         }
     }
 
-    /// What the other direction says for a search in this one, in bits.
+    /// Evidence from the other direction for a search in this one, in bits.
     fn corroboration(&self, direction: Direction) -> Option<u32> {
-        let search = self.lanes[direction].framer.as_ref()?.lost()?;
+        let search = self.streams[direction].framer.as_ref()?.lost()?;
         let opening = search.opening()?;
         if let Some((kind, id)) = self.expected[direction]
             && kind == opening.0
@@ -451,11 +451,11 @@ impl Conversation {
         {
             return Some(ANSWER_BITS);
         }
-        // Both are lost, and both consist of whole packets so far. That one
-        // answers the other tells its type, which counts on its own.
-        let peer = self.lanes[direction.reversed()].framer.as_ref()?.lost()?;
+        // Framing of both is lost, and both consist of whole packets so far. Their types
+        // match as request and answer, which is evidence of its own.
+        let peer = self.streams[direction.reversed()].framer.as_ref()?.lost()?;
         let (ours, theirs) = (opening.0, peer.opening()?.0);
-        // A PUBLISH does not tell its QoS here.
+        // The QoS of a PUBLISH is unknown here.
         let pair = ours.answered_by(0) == Some(theirs) || theirs.answered_by(0) == Some(ours);
         Some(peer.whole_bits()? + if pair { PAIR_BITS } else { 0 })
     }
@@ -463,9 +463,9 @@ impl Conversation {
     /// Drops the provenance that is not needed any more.
     #[inline(always)]
     fn settle(&mut self, direction: Direction) {
-        let lane = &mut self.lanes[direction];
-        if let Some(framer) = &lane.framer {
-            lane.provenance.settle(framer.pending(), framer.in_step());
+        let stream = &mut self.streams[direction];
+        if let Some(framer) = &stream.framer {
+            stream.provenance.settle(framer.pending(), framer.in_step());
         }
     }
 
@@ -478,8 +478,8 @@ impl Conversation {
         cx: &mut Context<'_, '_>,
         f: impl FnOnce(&mut Framer, &mut LaneSink<'_>) -> R,
     ) -> Option<R> {
-        let peer_read = self.lanes[direction.reversed()].read;
-        let lane = &mut self.lanes[direction];
+        let peer_read = self.streams[direction.reversed()].read;
+        let stream = &mut self.streams[direction];
         let mut sink = LaneSink {
             connection: &mut self.connection,
             disconnect: &mut self.disconnect,
@@ -487,8 +487,8 @@ impl Conversation {
             expected: &mut self.expected[direction.reversed()],
             aliases: &mut self.aliases[direction],
             layered: self.layered,
-            provenance: &lane.provenance,
-            framed: &mut lane.framed,
+            provenance: &stream.provenance,
+            framed: &mut stream.framed,
             peer_read,
             direction,
             at,
@@ -496,11 +496,11 @@ impl Conversation {
             shared: cx.shared,
             out: cx.out,
         };
-        lane.framer.as_mut().map(|framer| f(framer, &mut sink))
+        stream.framer.as_mut().map(|framer| f(framer, &mut sink))
     }
 
-    /// What TCP itself shows. Acknowledgements only if they are the first of some
-    /// frame, or of a FIN.
+    /// A fact of TCP. Acknowledgements only if they are the first of some frame, or of a
+    /// FIN.
     pub(super) fn tcp(
         &mut self,
         from: End,
@@ -510,13 +510,13 @@ impl Conversation {
     ) {
         let direction = self.direction(from);
         if let TcpFact::Acknowledged { offset, .. } = fact {
-            let lane = &mut self.lanes[direction.reversed()];
-            // One beyond all that was read acknowledges a FIN.
-            let is_fin = offset == lane.read + 1;
-            if offset <= lane.acked || lane.acked >= lane.framed && !is_fin {
+            let stream = &mut self.streams[direction.reversed()];
+            // An acknowledgement beyond all bytes acknowledges a FIN.
+            let is_fin = offset == stream.read + 1;
+            if offset <= stream.acked || stream.acked >= stream.framed && !is_fin {
                 return;
             }
-            lane.acked = offset;
+            stream.acked = offset;
         }
         out(Output::Tcp(&Tcp {
             connection: &self.connection,
@@ -534,11 +534,11 @@ impl Conversation {
             false => &Direction::ALL,
         };
         for &direction in open {
-            let peer = &self.lanes[direction.reversed()];
+            let peer = &self.streams[direction.reversed()];
             let peer_in_step = peer.framer.as_ref().is_some_and(Framer::in_step);
-            let pending = self.lanes[direction].first.bytes().len() as u64;
+            let pending = self.streams[direction].first.bytes().len() as u64;
             if pending > 0 {
-                let first = self.lanes[direction].first.bytes().first().copied();
+                let first = self.streams[direction].first.bytes().first().copied();
                 let kind = EventKind::Unfinished {
                     wanted: None,
                     first,
@@ -557,13 +557,13 @@ impl Conversation {
                     offset,
                     first,
                 }) => {
-                    let at = self.lanes[direction].provenance.first(offset);
+                    let at = self.streams[direction].provenance.first(offset);
                     let first = Some(first);
                     let kind = EventKind::Unfinished { wanted, first };
                     self.event(kind, at, Some(direction), Some(got), cx.out);
                 }
                 Some(mqtt::End::NeverFound { bytes }) => {
-                    let reason = "no control packet could be found in these bytes";
+                    let reason = "no control packet found in these bytes";
                     let kind = EventKind::NotMqtt { reason };
                     self.event(kind, now, Some(direction), Some(bytes), cx.out);
                 }
@@ -580,7 +580,7 @@ impl Conversation {
         }
     }
 
-    /// A side begins to close the connection, or it has ended.
+    /// A side starts to close the connection, or it has ended.
     pub(super) fn closing(&mut self, how: Closed, at: At, cx: &mut Context<'_, '_>) {
         let Some((by, reason)) = self.close_reason(how) else {
             return;
@@ -612,20 +612,20 @@ impl Conversation {
     }
 }
 
-impl Lane {
-    /// Whether its first bytes were a CONNECT, so that the other direction
-    /// begins at its beginning too.
+impl StreamState {
+    /// Whether its first bytes were a CONNECT, so that the other direction was captured
+    /// from its start too.
     fn begins_with_connect(&self) -> bool {
         self.framer.as_ref().is_some_and(|f| !f.joined()) && self.bytes > 0
     }
 }
 
-/// What a framer pushes into, for the time of one call.
+/// The sink of a framer, for one call.
 struct LaneSink<'a> {
     connection: &'a mut Connection,
     disconnect: &'a mut Option<Side>,
     guessed: &'a mut Option<Certainty>,
-    /// What the other direction should send in answer.
+    /// The expected answer of the other direction.
     expected: &'a mut Option<(PacketType, Option<u16>)>,
     aliases: &'a mut Option<Box<Aliases>>,
     layered: bool,
@@ -634,14 +634,14 @@ struct LaneSink<'a> {
     /// Up to where the other direction has been read.
     peer_read: u64,
     direction: Direction,
-    /// Where events are said to have happened.
+    /// Time and packet of events.
     at: At,
     config: &'a Config,
     shared: &'a mut Shared,
     out: &'a mut dyn FnMut(Output<'_>),
 }
 
-/// Where a control packet came from.
+/// Origin of a control packet.
 struct Source {
     /// The packet with its first byte.
     first: At,
@@ -679,12 +679,12 @@ impl LaneSink<'_> {
         }
     }
 
-    /// Something is missing that may have changed what Topic Aliases stand for.
+    /// Missing bytes may have changed Topic Aliases.
     fn forget_aliases(&mut self) {
         *self.aliases = None;
     }
 
-    /// Learns from a frame what the connection is.
+    /// Updates the connection by a frame.
     fn learn(&mut self, packet: &ControlPacket<'_>) {
         match packet {
             ControlPacket::Connect(connect) => {
@@ -712,8 +712,8 @@ impl LaneSink<'_> {
         }
     }
 
-    /// As much of a packet as would have been kept of it, so that it looks the
-    /// same whether it came in one segment or in several.
+    /// The part of a packet that would have been kept, so that the result does not depend
+    /// on the number of segments.
     fn asked_for<'a>(&self, header: FixedHeader, bytes: &'a [u8]) -> &'a [u8] {
         if bytes.len() <= self.config.payload as usize {
             return bytes;
@@ -730,8 +730,8 @@ impl LaneSink<'_> {
             .is_some_and(|version| !mqtt::decode(header, bytes, version).defects.is_empty())
     }
 
-    /// The version by which a frame is decoded; inferred and marked as assumed
-    /// where no CONNECT told it.
+    /// The version by which a frame is decoded; inferred and marked as assumed if no CONNECT
+    /// was captured.
     fn version_for(&mut self, header: FixedHeader, bytes: &[u8]) -> Version {
         if self.connection.version_assumed
             && *self.guessed < Some(Certainty::Certain)
@@ -777,7 +777,8 @@ impl mqtt::Sink for LaneSink<'_> {
                         .get_or_insert_default()
                         .set(alias, topic.bytes());
                     if !set {
-                        let reason = "too many bytes of topic names behind topic aliases: this alias is forgotten";
+                        let reason =
+                            "limit on bytes of aliased topic names reached: this alias is dropped";
                         self.event(EventKind::Bound { reason }, None);
                     }
                 }
@@ -822,7 +823,7 @@ impl mqtt::Sink for LaneSink<'_> {
     }
 
     fn unfinished(&mut self, framed: Framed<'_>) {
-        // Nothing completed it, so all is dated by its first byte.
+        // No packet completed it, so its first byte sets the time.
         let Source { first, range, .. } = self.source(&framed);
         let version = self.connection.version.unwrap_or(Version::V3_1_1);
         let decoded = mqtt::decode(framed.header, framed.bytes, version);

@@ -1,16 +1,16 @@
-//! The stages wired together: captured packets in, frames and events out.
+//! Connects the stages: captured packets in, frames and events out.
 //!
 //! ```text
 //! CapturedPacket ─→ link, net ─Segment→ flow ─StreamEvent→ recognise ─→ conversation ─→ MQTTFrame
 //!                                                              └→ stack ──↑ framer, decoder    Event
 //!                                                           PROXY, TLS, WebSocket
 //! ```
-//! A connection whose TCP streams are MQTT streams goes straight to its
-//! conversation; one with layers between them through a stack of these.
+//! A connection whose TCP streams are MQTT streams goes directly to its conversation;
+//! one with layers between them goes through a stack.
 //!
-//! The engine never opens a file, reads a clock, prints or starts a thread.
-//! One engine reads one capture from its first packet to its last; what it
-//! keeps is bounded by [`crate::limits`].
+//! The engine never opens a file, reads a clock, prints or starts a thread. One engine
+//! reads one capture from its first packet to its last; its memory is limited by
+//! [`crate::limits`].
 
 mod conversation;
 mod order;
@@ -36,29 +36,28 @@ use conversation::Conversation;
 use recognise::{Found, Prefix};
 use stack::Stack;
 
-/// What the engine pushes out.
+/// Output of the engine.
 #[derive(Clone, Copy, Debug)]
 pub enum Output<'a> {
-    /// An MQTT control packet, when its last byte is known.
+    /// An MQTT control packet, complete with its last byte.
     Frame(&'a MQTTFrame<'a>),
-    /// A control packet that its stream ends in, read as far as it goes:
-    /// [`MQTTFrame::missing`] bytes of it lack. Before the event
+    /// An unfinished control packet at the end of its stream, decoded as far as possible:
+    /// [`MQTTFrame::missing`] bytes of it are missing. Precedes the event
     /// [`EventKind::Unfinished`].
     Unfinished(&'a MQTTFrame<'a>),
-    /// Something that is not a frame.
+    /// An event.
     Event(&'a Event<'a>),
-    /// What TCP itself tells, with [`Config::follow_tcp`].
+    /// A fact of TCP, with [`Config::follow_tcp`].
     Tcp(&'a Tcp<'a>),
-    /// A captured packet, before what it carries, with
-    /// [`Config::follow_packets`].
+    /// A captured packet, before its content, with [`Config::follow_packets`].
     Packet(&'a Captured<'a>),
-    /// What a range of a TCP stream with layers below MQTT is, with
-    /// [`Config::follow_packets`]. Comes before the frame whose bytes lie there.
+    /// The kind of a range of a TCP stream with layers below MQTT, with
+    /// [`Config::follow_packets`]. Precedes the frame that contains these bytes.
     Span(&'a Span<'a>),
     /// A connection is over. Not at the end of the capture.
     Ended(&'a ConnectionEnd<'a>),
-    /// The TCP connection of this number was evicted: nothing more of it
-    /// follows. With [`Config::follow_packets`].
+    /// The TCP connection with this number was evicted. With
+    /// [`Config::follow_packets`].
     Evicted(u64),
 }
 
@@ -69,7 +68,7 @@ pub struct Captured<'a> {
     pub packet: PacketRef,
     /// When.
     pub time: Timestamp,
-    /// What its bytes are.
+    /// Its bytes by layer.
     pub anatomy: Anatomy,
     /// The TCP segment that it carried or completed.
     pub segment: Option<CapturedSegment<'a>>,
@@ -84,30 +83,30 @@ pub struct Captured<'a> {
 pub struct CapturedSegment<'a> {
     /// Number of the TCP connection.
     pub number: u64,
-    /// Whether it is clear what the connection carries.
+    /// Whether the protocol of the connection is recognised.
     pub is_decided: bool,
-    /// The connection, once it is known to carry MQTT (or that it should).
+    /// The connection, once it is recognised as MQTT or its port requires it.
     pub connection: Option<&'a Connection>,
     /// Sender.
     pub src: Endpoint,
     /// Receiver.
     pub dst: Endpoint,
-    /// Who sent the SYN, as far as that is known.
+    /// The sender of the SYN, as far as known.
     pub opener: Option<Endpoint>,
-    /// Where it stands.
+    /// Its position in the stream.
     pub carried: Carried,
-    /// Earlier packets whose IP fragments were joined into it.
+    /// Earlier packets whose IP fragments were reassembled into it.
     pub fragments: &'a [PacketRef],
 }
 
-/// What TCP itself tells of a connection.
+/// A fact of TCP about a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Tcp<'a> {
     /// The connection.
     pub connection: &'a Connection,
-    /// Which side's packet told it: what that side sends goes this way.
+    /// The side that sent the packet; its data goes in this direction.
     pub from: Direction,
-    /// What it told.
+    /// The fact.
     pub fact: TcpFact,
     /// The packet.
     pub packet: PacketRef,
@@ -115,24 +114,24 @@ pub struct Tcp<'a> {
     pub time: Timestamp,
 }
 
-/// A range of one direction's TCP stream. Those of a direction ascend, and
-/// leave out only what the capture lacks.
+/// A range of one direction's TCP stream. Ranges of a direction ascend, and cover
+/// everything except what the capture lacks.
 #[derive(Clone, Copy, Debug)]
 pub struct Span<'a> {
     /// The connection.
     pub connection: &'a Connection,
-    /// Which way its bytes went.
+    /// Direction of its bytes.
     pub direction: Direction,
-    /// Where it lies.
+    /// Its range.
     pub range: ByteRange,
-    /// What it is.
+    /// Its kind.
     pub kind: SpanKind,
 }
 
-/// What a range of a TCP stream is.
+/// Kind of a range of a TCP stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
-    /// A layer's own.
+    /// Overhead of a layer.
     Own(LayerBytes),
     /// Bytes of the MQTT stream.
     Mqtt {
@@ -148,8 +147,8 @@ pub enum SpanKind {
     },
 }
 
-/// What a TCP port is known to carry. What a connection begins with tells what
-/// it really carries; where the capture begins in its middle, this does.
+/// Protocol of a TCP port. The first bytes of a connection take precedence; the port
+/// decides where the capture starts in the middle of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decode {
     /// MQTT over TCP alone.
@@ -178,22 +177,22 @@ impl Decode {
 /// How an engine reads a capture.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Ports that are known to carry MQTT.
+    /// Ports of MQTT and its transports.
     pub ports: BTreeMap<u16, Decode>,
-    /// Do not look for MQTT, nor for what may carry it, on other ports.
+    /// Do not look for MQTT or its transports on other ports.
     pub only_known_ports: bool,
-    /// Keys to TLS may come ([`Engine::secrets`]), so that connections on other
-    /// ports are worth waiting for.
+    /// TLS keys may arrive ([`Engine::secrets`]), so that TLS connections on other ports
+    /// are kept.
     pub expects_keys: bool,
     /// Bytes of each PUBLISH payload to keep for output.
     pub payload: u32,
     /// Digest payloads while they pass: [`MQTTFrame::payload_digest`].
     pub digests: bool,
-    /// Verify TCP checksums, and prefer the copy with a right one.
+    /// Verify TCP checksums, and prefer the copy with a correct one.
     pub verify_checksums: bool,
-    /// Tell what TCP itself tells, as [`Output::Tcp`].
+    /// Output facts of TCP, as [`Output::Tcp`].
     pub follow_tcp: bool,
-    /// Tell of every captured packet, as [`Output::Packet`].
+    /// Output every captured packet, as [`Output::Packet`].
     pub follow_packets: bool,
 }
 
@@ -221,7 +220,7 @@ pub struct Placed<'a> {
     pub fragments: &'a [PacketRef],
 }
 
-/// What was read, in numbers.
+/// Counts of what was read.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// Captured packets.
@@ -234,12 +233,12 @@ pub struct Summary {
     pub mqtt_connections: u64,
     /// All other TCP connections.
     pub other_connections: u64,
-    /// Those of them that begin as HTTP/2 does, in clear or decrypted: it can
-    /// carry WebSockets, and is not decoded.
+    /// Those that start as HTTP/2 does, in clear or decrypted: it can carry WebSockets,
+    /// and is not decoded.
     pub http2_connections: u64,
-    /// Those of them that are TLS, and whose port does not say that it is MQTT's.
+    /// Those that are TLS, on ports that are not MQTT's.
     pub tls_connections: u64,
-    /// What was met below TCP.
+    /// Counts below TCP.
     pub net: net::Counters,
 }
 
@@ -251,7 +250,7 @@ pub struct Engine {
     flows: FlowTable<Tracked>,
     shared: Shared,
     keys: KeyLog,
-    /// How much was known of keys when connections last looked.
+    /// Number of keys when connections last tried them.
     keys_seen: u64,
     packets: u64,
     last: PacketRef,
@@ -262,7 +261,7 @@ pub struct Engine {
     captured: Option<(Captured<'static>, Vec<PacketRef>)>,
 }
 
-/// What all connections share.
+/// State shared by all connections.
 #[derive(Debug, Default)]
 struct Shared {
     frames: u64,
@@ -271,27 +270,27 @@ struct Shared {
     tls_connections: u64,
     /// Bytes kept of incomplete control packets.
     kept: usize,
-    /// And in layers, or until it is clear what they are.
+    /// Bytes buffered in layers, or until they are recognised.
     layers_kept: usize,
 }
 
-/// What the engine keeps of a TCP connection.
+/// State of a TCP connection.
 #[derive(Debug, Default)]
 enum Tracked {
-    /// No byte of it was seen yet, or too few to tell what it is.
+    /// No byte was read yet, or too few to recognise it.
     #[default]
     New,
-    /// Its first bytes could be those of MQTT, or of what carries it.
+    /// Its first bytes may be MQTT or one of its transports.
     Undecided(Box<Prefix>),
     /// Its streams carry MQTT, directly or in layers, or may, or should because of
     /// its port.
     Stack(Box<Stack>),
-    /// It carries something else.
+    /// It carries another protocol.
     Other,
 }
 
 impl Engine {
-    /// An engine that has read nothing yet.
+    /// An engine for a new capture.
     pub fn new(config: Config) -> Self {
         let mut keys = KeyLog::default();
         if !config.expects_keys {
@@ -311,7 +310,7 @@ impl Engine {
         }
     }
 
-    /// Reads the next captured packet and pushes out what it completes.
+    /// Reads the next captured packet and outputs what it completes.
     pub fn push(
         &mut self,
         packet: &CapturedPacket<'_>,
@@ -329,7 +328,7 @@ impl Engine {
         let mut connection = None;
         self.fragments.clear();
         let mut subframe = Some(Subframe::default());
-        // Nearly always one; an 802.11 aggregate holds several frames.
+        // Nearly always one; an 802.11 aggregate has several frames.
         while let Some(this) = subframe {
             let decoded = self.net.decode_subframe(packet, this);
             if cx.config.follow_packets {
@@ -347,20 +346,20 @@ impl Engine {
         }
     }
 
-    /// Says that keys to TLS may come, although [`Config::expects_keys`] does not
-    /// say so: the capture is of a kind that can hold them.
+    /// TLS keys may arrive, although [`Config::expects_keys`] is not set: the capture is of a
+    /// kind that can contain them.
     pub fn expect_secrets(&mut self) {
         self.keys.reopen();
     }
 
-    /// Takes keys to TLS: text in the NSS key log format, in chunks of any size.
-    /// They are looked at by what comes next, and by [`Engine::tick`].
+    /// Adds TLS keys: text in the NSS key log format, in chunks of any size. They are used
+    /// for the following packets, and by [`Engine::tick`].
     pub fn secrets(&mut self, text: &[u8]) {
         self.keys.push(text);
     }
 
-    /// Says that capture time has come to `now`, although no packet shows it:
-    /// what waits for time, or for keys, is settled.
+    /// Capture time has reached `now` without a packet: applies time limits, and keys that
+    /// have arrived.
     pub fn tick(&mut self, now: Timestamp, out: &mut dyn FnMut(Output<'_>)) {
         let mut cx = Context {
             config: &self.config,
@@ -380,8 +379,7 @@ impl Engine {
         self.flows.tick(now, &mut cx);
     }
 
-    /// Says that packets were lost to the capture, at the latest at `until`, so
-    /// that what is absent proves nothing.
+    /// The capture lost packets, at the latest at `until`: absence proves nothing.
     pub fn dropped(&mut self, packets: u64, until: Timestamp, out: &mut dyn FnMut(Output<'_>)) {
         out(Output::Event(&Event {
             kind: EventKind::Dropped { packets },
@@ -393,7 +391,7 @@ impl Engine {
         }));
     }
 
-    /// Says that the capture has ended: pushes out what still waits.
+    /// The capture has ended: outputs everything that is still buffered.
     pub fn finish(&mut self, out: &mut dyn FnMut(Output<'_>)) {
         let mut cx = Context {
             config: &self.config,
@@ -405,7 +403,7 @@ impl Engine {
         self.flows.finish(&mut cx);
     }
 
-    /// What was read so far.
+    /// Counts of what was read so far.
     pub fn summary(&self) -> Summary {
         Summary {
             packets: self.packets,
@@ -421,7 +419,7 @@ impl Engine {
 }
 
 impl Shared {
-    /// A layer no longer keeps so many bytes.
+    /// A layer has released this many bytes.
     fn forget_kept(&mut self, bytes: usize) {
         self.layers_kept = self.layers_kept.saturating_sub(bytes);
     }
@@ -437,8 +435,8 @@ struct Context<'a, 'o> {
 }
 
 impl Context<'_, '_> {
-    /// Which end is the client, on a port that is known to carry MQTT, and how:
-    /// who opened the connection, else who is not on that port.
+    /// Which end is the client, on a port of MQTT, and how that is known: the end that opened
+    /// the connection, else the one not on that port.
     fn client_by_port(&self, flow: &FlowInfo) -> Option<(End, Decode)> {
         let known = |end: End| self.config.ports.get(&flow.ends[end].port);
         match (known(End::A), known(End::B)) {
@@ -452,8 +450,7 @@ impl Context<'_, '_> {
         }
     }
 
-    /// Reports a packet, or waits for the flow table to say where its segment
-    /// stands.
+    /// Outputs a packet, or keeps it until the flow table has placed its segment.
     #[cold]
     fn captured(&mut self, packet: &CapturedPacket<'_>, subframe: Subframe, decoded: &Decoded<'_>) {
         let captured = Captured {
@@ -472,7 +469,7 @@ impl Context<'_, '_> {
         }
     }
 
-    /// Begins to keep state of a connection on a port that is known to carry MQTT.
+    /// Creates the state of a connection on a port of MQTT.
     fn adopt(&mut self, flow: &FlowInfo, state: &mut Tracked) {
         if let Tracked::New = state
             && let Some((client, known)) = self.client_by_port(flow)
@@ -490,7 +487,7 @@ impl Context<'_, '_> {
         conversation
     }
 
-    /// Looks at the first bytes of a connection on a port that says nothing.
+    /// Recognises the first bytes of a connection on another port.
     fn probe(
         &mut self,
         flow: &FlowInfo,
@@ -533,15 +530,14 @@ impl Context<'_, '_> {
 impl Handler<Tracked> for Context<'_, '_> {
     fn opened(&mut self, flow: &FlowInfo, state: &mut Tracked, _now: At) {
         match state {
-            // Of SYNs without an answer there is nothing to keep, unless
-            // somebody wants to know of each packet.
+            // SYNs without an answer need no state, unless every packet is followed.
             Tracked::New
                 if flow.established || self.config.follow_tcp || self.config.follow_packets =>
             {
                 self.adopt(flow, state);
             }
             Tracked::New => {}
-            // The SYN came after what it should precede.
+            // The SYN was captured after bytes that it precedes.
             Tracked::Stack(stack) => stack.announce(flow, self),
             Tracked::Undecided(_) | Tracked::Other => {}
         }

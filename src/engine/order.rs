@@ -1,13 +1,13 @@
-//! Ranges of one direction, told in the order in which they lie.
+//! Puts ranges of one direction into the order of the stream.
 //!
 //! ```text
-//! told    │record│        │end│record│      │frame header│ …
+//! reported    │record│        │end│record│      │frame header│ …
 //! later          │ frame header, cut │
 //! passed on          … as they lie, once all before them is there
 //! ```
-//! A layer tells what a byte is when it knows. One above may still hold the byte
-//! before it: half a frame header, or the first bytes of what is not recognised
-//! yet.
+//! A layer reports the kind of a byte when it is known. A higher layer may still buffer
+//! the bytes before it: an incomplete frame header, or first bytes that are not
+//! recognised yet.
 
 use std::collections::BTreeMap;
 
@@ -15,17 +15,17 @@ use super::SpanKind;
 use crate::layer::ByteRange;
 use crate::limits;
 
-/// What waits for the ranges before it, in one direction.
+/// Ranges waiting for earlier ones, in one direction.
 #[derive(Debug, Default)]
 pub(super) struct Order {
-    /// Everything before it was passed on, or is not there.
+    /// Everything before it was passed on, or is missing.
     next: Option<u64>,
-    /// By where they begin; nothing for what is not there.
+    /// By their start; `None` for missing bytes.
     waiting: BTreeMap<u64, (ByteRange, Option<SpanKind>)>,
 }
 
 impl Order {
-    /// The stream begins here, or goes on.
+    /// The stream starts or continues here.
     pub(super) fn begin(&mut self, at: u64) {
         self.next.get_or_insert(at);
     }
@@ -37,7 +37,7 @@ impl Order {
         }
     }
 
-    /// The next that can be passed on. At the end, and where too many wait, any
+    /// The next range that can be passed on. At the end, and when too many are waiting, any
     /// can.
     pub(super) fn pop(&mut self, at_end: bool) -> Option<(ByteRange, SpanKind)> {
         loop {
@@ -49,7 +49,7 @@ impl Order {
                 .filter(|first| any || *first.key() <= next)?;
             let (range, kind) = first.remove();
             self.next = Some(next.max(range.end));
-            // What was passed over is not told any more.
+            // Ranges that were skipped are no longer reported.
             if let Some(kind) = kind
                 && range.start >= next
             {
@@ -73,8 +73,8 @@ mod tests {
     const KIND: SpanKind = SpanKind::Own(LayerBytes::WsFrame);
 
     proptest! {
-        /// Whatever the order in which ranges are reported, and whatever is not
-        /// there, they are passed on as they lie.
+        /// Whatever the order in which ranges are reported, and whatever is missing, they are
+        /// passed on in the order of the stream.
         #[test]
         fn in_the_order_of_the_stream(
             lens in prop::collection::vec((1..20_u64, any::<bool>()), 1..60),
@@ -82,7 +82,7 @@ mod tests {
             delays in prop::collection::vec(0..8_usize, 60),
         ) {
             let mut at = begin;
-            let stretches: Vec<(ByteRange, Option<SpanKind>)> = lens
+            let ranges: Vec<(ByteRange, Option<SpanKind>)> = lens
                 .iter()
                 .map(|&(len, is_there)| {
                     let range = ByteRange { start: at, end: at + len };
@@ -90,17 +90,17 @@ mod tests {
                     (range, is_there.then_some(KIND))
                 })
                 .collect();
-            let mut told: Vec<(usize, usize)> = (0..stretches.len()).map(|i| (i + delays[i], i)).collect();
-            told.sort_unstable();
+            let mut reported: Vec<(usize, usize)> = (0..ranges.len()).map(|i| (i + delays[i], i)).collect();
+            reported.sort_unstable();
             let mut order = Order::default();
             order.begin(begin);
             let mut passed = Vec::new();
-            for &(_, index) in &told {
-                let (range, kind) = stretches[index];
+            for &(_, index) in &reported {
+                let (range, kind) = ranges[index];
                 order.push(range, kind);
                 passed.extend(std::iter::from_fn(|| order.pop(false)));
             }
-            let expected: Vec<_> = stretches
+            let expected: Vec<_> = ranges
                 .iter()
                 .filter_map(|&(range, kind)| kind.map(|kind| (range, kind)))
                 .collect();

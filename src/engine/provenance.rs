@@ -1,18 +1,17 @@
-//! Which captured packet carried which bytes of an MQTT stream, and where they
-//! lie in the TCP stream, as far back as the control packet that is not
-//! complete yet.
+//! Maps bytes of an MQTT stream to captured packets and to ranges of the TCP stream, back
+//! to the start of the incomplete control packet.
 //!
-//! Over TCP alone both streams are one. A layer between them (see
-//! [`crate::layer`]) says with each chunk where it came from.
+//! Over plain TCP both streams are the same. A layer between them (see [`crate::layer`])
+//! reports the origin of each chunk.
 
 use crate::flow::At;
 use crate::layer::{ByteRange, Seal};
 
-/// The packets behind the bytes of one direction, by position. A chunk reaches
-/// to where the next begins.
+/// The packets of the bytes of one direction, by position. A chunk ends where the next
+/// starts.
 #[derive(Debug, Default)]
 pub(super) struct Provenance {
-    pieces: Vec<Data>,
+    chunks: Vec<Data>,
 }
 
 #[derive(Debug)]
@@ -20,15 +19,15 @@ struct Data {
     /// Position in the MQTT stream.
     start: u64,
     at: At,
-    /// `None` where the MQTT stream is the TCP stream.
+    /// `None` if the MQTT stream is the TCP stream.
     below: Option<Box<Below>>,
 }
 
-/// Where a chunk lies in the TCP stream.
+/// Range of a chunk in the TCP stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Below {
     pub(super) range: ByteRange,
-    /// Bytes that lie there, of the MQTT stream.
+    /// Its bytes in the MQTT stream.
     pub(super) len: u64,
     pub(super) seal: Option<Seal>,
 }
@@ -42,7 +41,7 @@ impl Data {
 }
 
 impl Below {
-    /// Position in the TCP stream of the byte that is `inside` behind the first.
+    /// Position in the TCP stream of the byte at offset `inside` from the first.
     fn position(&self, inside: u64) -> u64 {
         match self.range.len() == self.len {
             true => self.range.start + inside,
@@ -54,36 +53,36 @@ impl Below {
 }
 
 impl Provenance {
-    /// Bytes from `offset` on came with `at`.
+    /// Bytes from `offset` on were captured at `at`.
     pub(super) fn push(&mut self, offset: u64, at: At, below: Option<Below>) {
-        self.pieces.push(Data {
+        self.chunks.push(Data {
             start: offset,
             at,
             below: below.map(Box::new),
         });
     }
 
-    /// Nothing before `pending` (or nothing at all) will be asked for again.
-    /// With `one_packet` everything from there on belongs to a single control
-    /// packet, of which only the first and the latest captured packet matter.
+    /// Nothing before `pending` (or nothing at all) is needed any more. With `one_packet`,
+    /// everything from there on belongs to a single control packet, of which only the first
+    /// and the latest captured packet matter.
     pub(super) fn settle(&mut self, pending: Option<u64>, one_packet: bool) {
         let Some(pending) = pending else {
-            self.pieces.clear();
+            self.chunks.clear();
             return;
         };
         let first = self.index(pending);
-        self.pieces.drain(..first);
-        if one_packet && self.pieces.len() > 2 {
+        self.chunks.drain(..first);
+        if one_packet && self.chunks.len() > 2 {
             let latest = self.latest(pending, u64::MAX);
-            self.pieces.truncate(2);
-            self.pieces[1].at = latest;
-            self.pieces[1].below = None;
+            self.chunks.truncate(2);
+            self.chunks[1].at = latest;
+            self.chunks[1].below = None;
         }
     }
 
     fn index(&self, offset: u64) -> usize {
-        self.pieces
-            .partition_point(|piece| piece.start <= offset)
+        self.chunks
+            .partition_point(|chunk| chunk.start <= offset)
             .saturating_sub(1)
     }
 
@@ -91,38 +90,38 @@ impl Provenance {
     /// `end`, and that completed them.
     #[inline(always)]
     pub(super) fn of(&self, offset: u64, end: u64) -> (At, At) {
-        match self.pieces.as_slice() {
+        match self.chunks.as_slice() {
             // Nearly always.
-            [piece] if piece.start < end => (piece.at, piece.complete()),
+            [chunk] if chunk.start < end => (chunk.at, chunk.complete()),
             _ => (self.first(offset), self.latest(offset, end)),
         }
     }
 
     /// The packet that carried the byte at `offset`.
     pub(super) fn first(&self, offset: u64) -> At {
-        self.pieces
+        self.chunks
             .get(self.index(offset))
-            .map_or_else(At::default, |piece| piece.at)
+            .map_or_else(At::default, |chunk| chunk.at)
     }
 
     /// The latest of the packets that carried the bytes from `offset` up to
     /// `end`: the one that completed them.
     fn latest(&self, offset: u64, end: u64) -> At {
-        self.pieces[self.index(offset)..]
+        self.chunks[self.index(offset)..]
             .iter()
-            .take_while(|piece| piece.start < end)
+            .take_while(|chunk| chunk.start < end)
             .map(Data::complete)
             .max_by_key(|at| (at.time, at.packet))
             .unwrap_or_default()
     }
 
-    /// Where the bytes from `offset` up to `end` lie in the TCP stream, with all
-    /// that has to be there before the last of them can be read.
+    /// The range in the TCP stream of the bytes from `offset` up to `end`, with everything that
+    /// is needed to decode the last of them.
     pub(super) fn range(&self, offset: u64, end: u64) -> ByteRange {
         let position = |inside: u64, after: u64| {
-            let piece = self.pieces.get(self.index(inside))?;
-            let below = piece.below.as_deref()?;
-            let position = below.position((inside + after).saturating_sub(piece.start));
+            let chunk = self.chunks.get(self.index(inside))?;
+            let below = chunk.below.as_deref()?;
+            let position = below.position((inside + after).saturating_sub(chunk.start));
             Some((position, below.seal))
         };
         let start = position(offset, 0).map_or(offset, |(start, _)| start);

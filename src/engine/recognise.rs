@@ -1,10 +1,9 @@
-//! What the first bytes of a connection say about what it carries.
+//! Recognises the protocol of a connection by its first bytes.
 //!
-//! On a port that is not known to carry MQTT only a CONNECT with the right
-//! protocol name and a known level will do: eight bytes at fixed places, which
-//! no other protocol begins with; or what begins a layer that may carry it. On a
-//! known port anything that could be a control packet is taken for one, because
-//! a wrong one is worth showing.
+//! On a port that is not MQTT's, a connection has to start with a CONNECT with a valid
+//! protocol name and level, which are eight bytes at fixed offsets that no other protocol
+//! starts with, or with a layer that may carry it. On a port of MQTT, anything that could
+//! be a control packet counts as one, because a wrong one should be shown.
 
 use crate::direction::Direction;
 use crate::flow::{End, PerEnd};
@@ -14,18 +13,18 @@ use crate::mqtt::plausible::{self, Evidence};
 use crate::mqtt::varint::{self, Varint};
 use crate::mqtt::{Resync, Version};
 
-/// What some first bytes are.
+/// Protocol of some first bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Answer {
     /// MQTT.
     Mqtt,
     /// Something else.
     No,
-    /// Too few bytes to tell.
+    /// Too few bytes to recognise it.
     More,
 }
 
-/// Not enough bytes to tell.
+/// Too few bytes to recognise anything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct TooFew;
 
@@ -54,7 +53,7 @@ pub(super) fn carrier(
     }
 }
 
-/// Whether bytes begin with a CONNECT of MQTT 3.1, 3.1.1 or 5.0.
+/// Whether bytes start with a CONNECT of MQTT 3.1, 3.1.1 or 5.0.
 pub(super) fn connect(bytes: &[u8]) -> Answer {
     let Some((&first, rest)) = bytes.split_first() else {
         return Answer::More;
@@ -106,8 +105,8 @@ pub(super) fn on_known_port(bytes: &[u8], direction: Direction) -> Answer {
     }
 }
 
-/// A CONNACK, whatever it holds. Before 5.0 its length may have more bytes than
-/// it needs (2.2.3).
+/// A CONNACK with any content. Before 5.0 its length may have more bytes than necessary
+/// (2.2.3).
 fn connack(bytes: &[u8]) -> Answer {
     match varint::decode(&bytes[1..]) {
         Varint::Value { value: 2.., .. } => Answer::Mqtt,
@@ -116,9 +115,8 @@ fn connack(bytes: &[u8]) -> Answer {
     }
 }
 
-/// A CONNECT with a protocol name of its own: something printable and short; or
-/// one of the right name behind a wrong length, as of a client that writes the
-/// length in the byte order of its machine.
+/// A CONNECT with another protocol name, printable and short; or with a valid name after a
+/// wrong length, as from a client that writes the length in the byte order of its machine.
 fn odd_connect(bytes: &[u8]) -> Answer {
     let (length, body) = match varint::decode(&bytes[1..]) {
         Varint::Value { value, bytes: n } => (value as usize, &bytes[1 + usize::from(n)..]),
@@ -166,7 +164,7 @@ fn broken_but_framed(bytes: &[u8], direction: Direction) -> Answer {
         12 | 14 => flags == 0 && up,
         _ => false,
     };
-    // Text protocols begin with letters, which are 0x4 to 0x7 here.
+    // Text protocols start with letters, which are 0x4 to 0x7 here.
     let text = bytes
         .iter()
         .take(8)
@@ -178,7 +176,7 @@ fn broken_but_framed(bytes: &[u8], direction: Direction) -> Answer {
     }
 }
 
-/// What bytes that are not MQTT look like, for the message.
+/// Description of bytes that are not MQTT, for the message.
 pub(super) fn looks_like(bytes: &[u8]) -> &'static str {
     match bytes {
         _ if websocket::is_http2(bytes) => "this is HTTP/2, which is not decoded",
@@ -193,7 +191,7 @@ pub(super) fn looks_like(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// What the first bytes of a connection on a port that says nothing are.
+/// Protocol of the first bytes of a connection on another port.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Found {
     /// MQTT; this end sent the CONNECT.
@@ -202,25 +200,24 @@ pub(super) enum Found {
     Layer(&'static LayerType, End),
     /// Something else.
     Nothing,
-    /// Too few bytes to tell.
+    /// Too few bytes to recognise it.
     More,
 }
 
-/// The first bytes of a connection on a port that says nothing, or of what lies
-/// in a layer, until it is clear what one side's are. A CONNACK may have been
-/// captured before the CONNECT that it answers, and what a client opens a layer
-/// with may be lost: then the answer tells.
+/// The first bytes of a connection on another port, or within a layer, until the protocol of
+/// one side is recognised. A CONNACK may have been captured before its CONNECT, and the
+/// client's opening of a layer may be lost: then the answer decides.
 #[derive(Debug, Default)]
 pub(super) struct Prefix {
     /// By end.
     pending: PerEnd<Pending>,
-    /// How it all came.
+    /// Chunks in order of arrival.
     order: Vec<Came>,
     /// By end, whether bytes are lost that it began with.
     lost: PerEnd<bool>,
-    /// By end, a gap of unknown length before its first byte: it is not
-    /// reported if no byte comes.
-    holes: PerEnd<Option<ByteRange>>,
+    /// By end, a gap of unknown length before its first byte: not reported if no byte
+    /// follows.
+    gaps: PerEnd<Option<ByteRange>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -229,25 +226,25 @@ enum Came {
     Gap(End, ByteRange, Option<u64>),
 }
 
-/// Most bytes that are pending while nothing is clear: an HTTP request has room.
+/// Maximum number of pending bytes; an HTTP request fits.
 const LONGEST: usize = 16 << 10;
 
 impl Prefix {
     /// Takes what one side sends next.
     pub(super) fn push(&mut self, from: End, chunk: Chunk<'_>) -> Found {
         let pending = &mut self.pending[from];
-        let hole = &mut self.holes[from];
+        let gap = &mut self.gaps[from];
         match chunk {
-            Chunk::Data(piece) => {
-                if let Some(range) = hole.take() {
+            Chunk::Data(data) => {
+                if let Some(range) = gap.take() {
                     self.order.push(Came::Gap(from, range, None));
                 }
                 self.order.push(Came::Data(from));
-                pending.push(piece);
+                pending.push(data);
             }
             Chunk::Gap { range, len: None } if pending.is_empty() && !self.lost[from] => {
-                let start = hole.map_or(range.start, |hole| hole.start);
-                *hole = Some(ByteRange { start, ..range });
+                let start = gap.map_or(range.start, |gap| gap.start);
+                *gap = Some(ByteRange { start, ..range });
             }
             Chunk::Gap { range, len } => {
                 self.order.push(Came::Gap(from, range, len));
@@ -262,7 +259,7 @@ impl Prefix {
         for end in End::ALL {
             let bytes = self.pending[end].bytes();
             let waits = match self.lost[end] {
-                // What lies behind a gap says nothing of what was before it.
+                // Bytes after a gap do not show the protocol before it.
                 true => !self.lost[end.peer()],
                 false => match self.side(end) {
                     Ok(Some(found)) => return found,
@@ -278,7 +275,7 @@ impl Prefix {
         }
     }
 
-    /// What the bytes of one side say.
+    /// Protocol of the bytes of one side.
     fn side(&self, end: End) -> Result<Option<Found>, TooFew> {
         let bytes = self.pending[end].bytes();
         let answer = connect(bytes);
@@ -303,7 +300,7 @@ impl Prefix {
         }
     }
 
-    /// The layer that what one side has sent so far begins with, if any.
+    /// The layer that the bytes of one side start with, if any.
     pub(super) fn carrier(
         &self,
         from: End,
@@ -312,10 +309,9 @@ impl Prefix {
         carrier(self.pending[from].bytes(), direction)
     }
 
-    /// Whether what one side has sent so far, of a connection that was joined in
-    /// its middle on a port of TLS, is MQTT all the same: not as long as a segment
-    /// begins like a TLS record, and only by evidence that would also find MQTT
-    /// after a gap. `None` if more bytes may tell.
+    /// Whether the bytes of one side, on a connection captured from the middle on a port of
+    /// TLS, are plain MQTT: not if a segment starts like a TLS record, and only by evidence
+    /// that is sufficient for resynchronisation. `None` if more bytes are needed.
     pub(super) fn look_for_mqtt(&self, from: End, direction: Direction) -> Option<bool> {
         let pending = &self.pending[from];
         let mut search = Resync::default();
@@ -332,33 +328,32 @@ impl Prefix {
         }
     }
 
-    /// Memory that it takes.
+    /// Its memory.
     pub(super) fn kept(&self) -> usize {
         let pending: usize = self.pending.iter().map(Pending::kept).sum();
         pending + self.order.capacity() * size_of::<Came>()
     }
 
-    /// Nothing has come yet.
+    /// Nothing was received yet.
     pub(super) fn is_empty(&self) -> bool {
         self.pending.iter().all(Pending::is_empty)
     }
 
-    /// Whether an end, or the one that opens a layer, does not begin at its
-    /// beginning.
+    /// Whether an end, or the one that opens a layer, was not captured from its start.
     pub(super) fn is_joined(&self, from: End) -> bool {
         let has_hole = |came: &Came| matches!(came, Came::Gap(end, ..) if *end == from);
         self.lost.iter().any(|&lost| lost)
-            || self.holes[from].is_some()
+            || self.gaps[from].is_some()
             || self.order.iter().any(has_hole)
     }
 
-    /// Whether one side begins as HTTP/2 does.
+    /// Whether one side starts as HTTP/2 does.
     pub(super) fn is_http2(&self) -> bool {
         let mut pending = self.pending.iter();
         pending.any(|pending| websocket::is_http2(pending.bytes()))
     }
 
-    /// Tells again what was pending, in the order in which it came.
+    /// Repeats the pending chunks, in order of arrival.
     pub(super) fn replay(&self, mut out: impl FnMut(End, Chunk<'_>)) {
         let (mut a, mut b) = (self.pending.a.chunks(), self.pending.b.chunks());
         for &came in &self.order {
@@ -369,18 +364,18 @@ impl Prefix {
                         End::A => a.next(),
                         End::B => b.next(),
                     };
-                    if let Some(piece) = next {
-                        out(from, Chunk::Data(piece));
+                    if let Some(data) = next {
+                        out(from, Chunk::Data(data));
                     }
                 }
             }
         }
     }
 
-    /// Reports gaps behind which nothing has come yet.
-    pub(super) fn replay_holes(&self, mut out: impl FnMut(End, Chunk<'_>)) {
+    /// Reports gaps after which nothing was received.
+    pub(super) fn replay_gaps(&self, mut out: impl FnMut(End, Chunk<'_>)) {
         for end in End::ALL {
-            if let Some(range) = self.holes[end] {
+            if let Some(range) = self.gaps[end] {
                 out(end, Chunk::Gap { range, len: None });
             }
         }

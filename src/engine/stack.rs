@@ -4,12 +4,11 @@
 //! Chunk ─→ Undecided ─→ Proxy ─→ Undecided ─→ Tls ─→ Undecided ─→ WebSocket ─→ Undecided ─→ Mqtt
 //!              └──────────────────────────────────── any of them may be left out ──────────┘
 //! ```
-//! Each [`Node`] is a layer with what lies above it. What lies above is
-//! undecided until its first bytes tell: the same question, by the same code, at
-//! every height. On a port that is known to carry MQTT there is a
-//! [`Conversation`] from the start, which hears of everything; on any other
-//! there is one as soon as a CONNECT is found, or a layer names the protocol, and
-//! until then what the layers tell is kept for it.
+//! Each [`Node`] is a layer with the nodes above it. A node is undecided until its first
+//! bytes are recognised, by the same code at every level. On a port of MQTT there is a
+//! [`Conversation`] from the start, which gets all events; on other ports there is one as
+//! soon as a CONNECT is found, or a layer names the protocol, and until then events of
+//! the layers are kept for it.
 
 mod context;
 mod node;
@@ -30,12 +29,12 @@ pub(super) struct Stack {
     client: End,
     bottom: Node,
     upper: Upper,
-    /// Memory that it takes, as counted with that of all others.
+    /// Its memory, as counted in the total.
     kept: usize,
 }
 
 impl Stack {
-    /// A connection on a port that is known to carry MQTT.
+    /// A connection on a port of MQTT.
     pub(super) fn on_known_port(
         known: Decode,
         conversation: Box<Conversation>,
@@ -45,12 +44,12 @@ impl Stack {
         Self::new(client, Some(known), Some(conversation), bottom)
     }
 
-    /// A connection on any other port that begins with a CONNECT.
+    /// A connection on another port that starts with a CONNECT.
     pub(super) fn plain(conversation: Box<Conversation>, client: End) -> Self {
         Self::new(client, None, Some(conversation), Node::Mqtt)
     }
 
-    /// A connection on any other port that begins with a layer.
+    /// A connection on another port that starts with a layer.
     pub(super) fn layered(carrier: &'static LayerType, client: End) -> Self {
         Self::new(client, None, None, Node::layer(carrier))
     }
@@ -84,20 +83,19 @@ impl Stack {
         conversation.map(Conversation::connection)
     }
 
-    /// Whether nothing that comes can be MQTT any more.
+    /// Whether it cannot carry MQTT any more.
     pub(super) fn is_over(&self) -> bool {
         let conversation = self.upper.conversation.as_deref();
         conversation.map_or(self.bottom.is_foreign(), Conversation::is_over)
     }
 
-    /// Whether it is TLS of which nothing was read, and nobody knows what it
-    /// carries.
+    /// Whether it is TLS that was not decrypted, and whose content is unknown.
     pub(super) fn is_sealed(&self, cx: &Context<'_, '_>) -> bool {
         let has_keys = !cx.keys.is_empty();
         self.upper.conversation.is_none() && self.bottom.is_sealed(has_keys)
     }
 
-    /// The SYN came after what it should precede.
+    /// The SYN was captured after bytes that it precedes.
     pub(super) fn announce(&mut self, flow: &FlowInfo, cx: &mut Context<'_, '_>) {
         if let Some(conversation) = &mut self.upper.conversation {
             conversation.announce(flow, cx.out);
@@ -155,7 +153,7 @@ impl Stack {
         });
     }
 
-    /// Keys may have come since.
+    /// Keys may have arrived.
     pub(super) fn settle(&mut self, flow: &FlowInfo, now: At, cx: &mut Context<'_, '_>) {
         self.with(flow, now, cx, Node::settle);
     }
@@ -187,21 +185,21 @@ impl Stack {
         context.settle_spans(false);
     }
 
-    /// What TCP itself tells.
+    /// A fact of TCP.
     pub(super) fn tcp(&mut self, from: End, fact: TcpFact, now: At, cx: &mut Context<'_, '_>) {
         if let Some(conversation) = &mut self.upper.conversation {
             conversation.tcp(from, fact, now, cx.out);
         }
     }
 
-    /// A side begins to close it.
+    /// A side starts to close it.
     pub(super) fn closing(&mut self, how: Closed, at: At, cx: &mut Context<'_, '_>) {
         if let Some(conversation) = &mut self.upper.conversation {
             conversation.closing(how, at, cx);
         }
     }
 
-    /// Nobody will ask for it any more.
+    /// It is no longer needed.
     pub(super) fn leave(&self, cx: &mut Context<'_, '_>) {
         cx.shared.forget_kept(self.kept);
     }

@@ -17,16 +17,16 @@ use crate::net::Endpoint;
 use crate::time::Timestamp;
 
 use super::delivered::Delivered;
+use super::frame_ref::FrameRef;
 use super::properties as p;
 use super::resume::LeftWill;
-use super::seen::Seen;
 use super::topic_tree::TopicTree;
 
 /// A message that a client gave to the server.
 #[derive(Clone, Debug)]
 pub struct Publication {
     /// Its PUBLISH; of a will its CONNECT.
-    pub seen: Seen,
+    pub seen: FrameRef,
     /// Key by which messages are matched.
     pub(super) key: u64,
     /// Topic Name.
@@ -57,7 +57,7 @@ pub struct Publication {
 
 impl Publication {
     /// Bytes of its names and values.
-    fn held(&self) -> usize {
+    fn size(&self) -> usize {
         let of = |value: &Option<Box<[u8]>>| value.as_ref().map_or(0, |value| value.len());
         let carried = &self.carried;
         let user: usize = carried.user.iter().map(|(n, v)| n.len() + v.len()).sum();
@@ -136,10 +136,10 @@ pub struct Delivery {
     pub before: Option<Timestamp>,
     /// A publication of the same topic, publisher and QoS that was delivered
     /// on this connection before, although it was published later.
-    pub overtaken_by: Option<Seen>,
+    pub overtaken_by: Option<FrameRef>,
     /// The last message that was published to the topic with RETAIN 1; its payload is
     /// compared by `is_latest_retained`.
-    pub retained: Option<Seen>,
+    pub retained: Option<FrameRef>,
     /// Whether this is that message.
     pub is_latest_retained: bool,
     /// It is a cancelled will, and no client published it.
@@ -153,9 +153,9 @@ pub struct Delivery {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UnwantedWill {
     /// Its client had sent DISCONNECT with 0x00.
-    Disconnected(Seen),
+    Disconnected(FrameRef),
     /// Its client reconnected before the Will Delay Interval was over.
-    CameBack(Seen),
+    CameBack(FrameRef),
 }
 
 /// A will, from the CONNACK of its client on.
@@ -210,7 +210,7 @@ pub(super) struct Brokers {
     brokers: HashMap<Endpoint, (Broker, u64), foldhash::fast::FixedState>,
     turns: u64,
     /// Number of evicted servers.
-    pub(super) forgotten: u64,
+    pub(super) evicted: u64,
 }
 
 impl Brokers {
@@ -226,7 +226,7 @@ impl Brokers {
             let oldest = all.min_by_key(|(_, (_, turn))| *turn).map(|(at, _)| *at);
             if let Some(oldest) = oldest {
                 self.brokers.remove(&oldest);
-                self.forgotten += 1;
+                self.evicted += 1;
             }
         }
         let (broker, turn) = self.brokers.entry(server).or_default();
@@ -244,7 +244,7 @@ pub(super) struct Broker {
     by_key: HashMap<u64, (u64, u32), foldhash::fast::FixedState>,
     published: u64,
     /// Bytes of the publications.
-    held: usize,
+    size: usize,
     retained: RetainedMessages,
     wills: HashMap<u64, Vec<KeptWill>, foldhash::fast::FixedState>,
     /// Keys of wills, the oldest first.
@@ -257,7 +257,7 @@ struct RetainedMessages {
     places: HashMap<Box<[u8]>, u32, foldhash::fast::FixedState>,
     all: Vec<Option<Retained>>,
     topics: TopicTree<u32>,
-    held: usize,
+    size: usize,
 }
 
 impl RetainedMessages {
@@ -276,11 +276,11 @@ impl RetainedMessages {
             return;
         }
         let room = self.all.len() < limits::PUBLICATIONS
-            && self.held < limits::PUBLICATION_BYTES
+            && self.size < limits::PUBLICATION_BYTES
             && TopicTree::<u32>::takes(topic);
         if room {
             let at = self.all.len() as u32;
-            self.held += topic.len();
+            self.size += topic.len();
             self.topics.insert(topic, at);
             self.places.insert(topic.clone(), at);
             self.all.push(Some(message));
@@ -310,7 +310,7 @@ impl Broker {
             return;
         }
         self.add(Publication {
-            seen: Seen::of(frame),
+            seen: FrameRef::of(frame),
             key,
             topic: topic.bytes().into(),
             qos: frame.header.qos(),
@@ -336,7 +336,7 @@ impl Broker {
                 accepted: None,
             });
         }
-        self.held += publication.held();
+        self.size += publication.size();
         let (latest, count) = self.by_key.entry(publication.key).or_default();
         let previous = std::mem::replace(latest, publication.order);
         *count += 1;
@@ -345,12 +345,12 @@ impl Broker {
             previous,
         });
         while self.publications.len() > limits::PUBLICATIONS
-            || self.held > limits::PUBLICATION_BYTES
+            || self.size > limits::PUBLICATION_BYTES
         {
             let Some(Kept { publication, .. }) = self.publications.pop_front() else {
                 break;
             };
-            self.held -= publication.held();
+            self.size -= publication.size();
             if let Some((_, count)) = self.by_key.get_mut(&publication.key) {
                 *count -= 1;
                 if *count == 0 {
@@ -410,7 +410,7 @@ impl Broker {
     pub(super) fn set_will(
         &mut self,
         key: u64,
-        connect: Seen,
+        connect: FrameRef,
         state: WillState,
     ) -> Option<Rc<Publication>> {
         let wills = self.wills.get_mut(&key)?;
@@ -432,7 +432,7 @@ impl Broker {
 
     /// A client has reconnected to its session: the will of the previous connection,
     /// whose delay is not over, is not published. Returns whether there is one.
-    pub(super) fn came_back(&mut self, connect: Seen, will: LeftWill) -> bool {
+    pub(super) fn came_back(&mut self, connect: FrameRef, will: LeftWill) -> bool {
         let Some(wills) = self.wills.get_mut(&will.key) else {
             return false;
         };
@@ -448,7 +448,7 @@ impl Broker {
     }
 
     /// The publication of that PUBLISH.
-    pub(super) fn find(&self, key: u64, seen: Seen) -> Option<Rc<Publication>> {
+    pub(super) fn find(&self, key: u64, seen: FrameRef) -> Option<Rc<Publication>> {
         let mut order = self.by_key.get(&key)?.0;
         while let Some(kept) = self.kept(order) {
             if kept.publication.seen == seen {

@@ -15,7 +15,7 @@ use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
 use super::connection::ConnectionFacts;
-use super::seen::Seen;
+use super::frame_ref::FrameRef;
 
 /// How long a connection that had to be closed may stay open. The
 /// specifications give no time.
@@ -52,7 +52,7 @@ pub struct CloseDue {
     /// Which side, by the direction it sends in.
     pub by: Direction,
     /// The packet that made it due.
-    pub seen: Seen,
+    pub seen: FrameRef,
     /// When that side knew.
     known: Option<Timestamp>,
     /// In which direction that packet went.
@@ -88,7 +88,7 @@ impl CloseDues {
         &mut self,
         cause: Cause,
         by: Direction,
-        seen: Seen,
+        seen: FrameRef,
         direction: Direction,
         known: Option<Timestamp>,
     ) {
@@ -127,14 +127,14 @@ impl CloseDue {
     fn proof(
         &mut self,
         from: Direction,
-        answers: Option<Seen>,
+        answers: Option<FrameRef>,
         now: Timestamp,
     ) -> Option<Duration> {
         let known = self.known?;
         self.pause = self.pause.max(now.since(self.last));
         self.last = self.last.max(now);
         let open_for = now.since(known);
-        let later = |request: Seen| match request.connection == self.seen.connection {
+        let later = |request: FrameRef| match request.connection == self.seen.connection {
             true => request.end > self.seen.end,
             false => request.started > known,
         };
@@ -156,10 +156,10 @@ impl ConnectionFacts {
             (offset >= frame.end()).then_some(time.max(frame.time))
         };
         self.close_due
-            .add(cause, by, Seen::of(frame), direction, known);
+            .add(cause, by, FrameRef::of(frame), direction, known);
     }
 
-    pub(super) fn taken_over(&mut self, by: Seen) {
+    pub(super) fn taken_over(&mut self, by: FrameRef) {
         let (server, client) = (Direction::Down, Direction::Up);
         self.close_due
             .add(Cause::TakenOver, server, by, client, Some(by.time));
@@ -170,7 +170,7 @@ impl ConnectionFacts {
     pub(super) fn still_open(
         &mut self,
         from: Direction,
-        answers: Option<Seen>,
+        answers: Option<FrameRef>,
         packet: PacketRef,
         time: Timestamp,
         mut found: impl FnMut(&StillOpen<'_>),

@@ -21,16 +21,16 @@ use crate::time::Timestamp;
 
 use super::broker::Publication;
 use super::close::{Cause, CloseDues};
-use super::deadline::Told;
+use super::deadline::Reported;
 use super::delivered::Delivered;
 use super::delivery::digest;
 use super::doubt::{Doubt, Reason};
 use super::exchange::{AckStep, Exchange, PublishStep};
+use super::frame_ref::FrameRef;
 use super::negotiated::{Acceptance, Opening};
 use super::part::{Action, ExchangeKind, Part};
 use super::properties as p;
 use super::request::{AnswerStep, Request, Requests};
-use super::seen::Seen;
 use super::session::{Earlier, Key, Session};
 
 /// Seconds after which an immediate reaction (a close, an answer to SUBSCRIBE) counts as
@@ -62,9 +62,9 @@ pub struct ConnectionFacts {
     /// Number of frames in each direction.
     pub frames: PerDirection<u64>,
     /// The latest frame in each direction.
-    pub latest: PerDirection<Option<Seen>>,
+    pub latest: PerDirection<Option<FrameRef>>,
     /// DISCONNECT by direction, with its Reason Code.
-    pub disconnect: PerDirection<Option<(Seen, u8)>>,
+    pub disconnect: PerDirection<Option<(FrameRef, u8)>>,
     /// When each side sent FIN, by the direction it sends in.
     pub fin: PerDirection<Option<Timestamp>>,
     /// The peer has acknowledged one byte beyond the last frame's end: a FIN, captured or
@@ -94,7 +94,7 @@ pub struct ConnectionFacts {
     /// Session Expiry Interval of the client's DISCONNECT.
     pub expiry_at_disconnect: Option<u32>,
     /// The first new PUBLISH of QoS 1 or 2 in each direction.
-    pub fresh: PerDirection<Option<Seen>>,
+    pub fresh: PerDirection<Option<FrameRef>>,
     /// Time limit for answers without a specified one.
     pub patience: Duration,
     pub(super) pings: VecDeque<Ping>,
@@ -118,15 +118,15 @@ pub struct ConnectionFacts {
     /// The next deadline, if deadlines are tracked.
     pub(super) wake: Option<Timestamp>,
     /// What was reported of the client's silence since this packet.
-    pub(super) silence_told: (Option<Seen>, Told),
+    pub(super) silence_reported: (Option<FrameRef>, Reported),
 }
 
 /// A PINGREQ that was not answered yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ping {
-    pub(super) seen: Seen,
+    pub(super) seen: FrameRef,
     pub(super) acked: Option<Timestamp>,
-    pub(super) told: Told,
+    pub(super) reported: Reported,
 }
 
 /// Requests waiting for TCP's acknowledgement.
@@ -148,7 +148,7 @@ pub enum Step {
         /// Its role.
         step: PublishStep,
         /// A SUBSCRIBE or UNSUBSCRIBE with this identifier that waits.
-        request: Option<Seen>,
+        request: Option<FrameRef>,
         /// PUBLISH packets that its sender had outstanding before.
         outstanding: u32,
     },
@@ -168,13 +168,13 @@ pub enum Step {
         /// Whether one did.
         asked: bool,
         /// The PINGREQ, if it was followed.
-        ping: Option<Seen>,
+        ping: Option<FrameRef>,
     },
 }
 
 impl Step {
     /// The packet that the frame answers.
-    pub fn answers(&self) -> Option<Seen> {
+    pub fn answers(&self) -> Option<FrameRef> {
         match self {
             Self::Ack(AckStep::Expected { exchange, .. }) => Some(exchange.last),
             Self::Answer(AnswerStep::Expected(request)) => Some(request.seen),
@@ -225,7 +225,7 @@ impl ConnectionFacts {
             successor: None,
             disorder: PerDirection::both(0),
             wake: None,
-            silence_told: (None, Told::default()),
+            silence_reported: (None, Reported::default()),
         };
         // Until CONNECT is captured.
         facts.session.doubt_past(Reason::MidStream);
@@ -247,7 +247,7 @@ impl ConnectionFacts {
     /// Whether the sender of `frame` must have known a packet of the other side when it
     /// started to send: TCP had acknowledged it, long enough ago for the application to
     /// have read it.
-    pub fn knew(frame: &MQTTFrame<'_>, seen: Seen) -> bool {
+    pub fn knew(frame: &MQTTFrame<'_>, seen: FrameRef) -> bool {
         frame.connection.number == seen.connection
             && frame.received.surely >= seen.end
             && frame.started.since(seen.time) >= READING
@@ -325,9 +325,9 @@ impl ConnectionFacts {
         }
         if self.pings.len() < limits::UNACKED_REQUESTS {
             self.pings.push_back(Ping {
-                seen: Seen::of(frame),
+                seen: FrameRef::of(frame),
                 acked: None,
-                told: Told::default(),
+                reported: Reported::default(),
             });
             self.wait_for_tcp(frame, What::Ping);
         }
@@ -463,7 +463,7 @@ impl ConnectionFacts {
             return Step::None;
         };
         let kind = frame.header.packet_type();
-        let seen = Seen::of(frame);
+        let seen = FrameRef::of(frame);
         let whole = frame.missing == 0 && frame.bytes.len() as u64 == frame.header.packet_len();
         let request = self.requests.request(kind, id, seen, &frame.packet, whole);
         if kind == PacketType::Subscribe
@@ -494,9 +494,9 @@ impl ConnectionFacts {
             return Step::None;
         };
         let kind = frame.header.packet_type();
-        let step = self.requests.answer(kind, id, Seen::of(frame));
+        let step = self.requests.answer(kind, id, FrameRef::of(frame));
         if let AnswerStep::Expected(request) = &step {
-            let (seen, subscriptions) = (Seen::of(frame), &mut self.session.subscriptions);
+            let (seen, subscriptions) = (FrameRef::of(frame), &mut self.session.subscriptions);
             match &frame.packet {
                 ControlPacket::Suback(suback) => subscriptions.granted(request, suback.codes, seen),
                 ControlPacket::Unsuback(unsuback) => {
@@ -512,7 +512,7 @@ impl ConnectionFacts {
     pub(super) fn absorb(&mut self, frame: &MQTTFrame<'_>, step: &Step) {
         let direction = frame.direction;
         let way = direction;
-        let seen = Seen::of(frame);
+        let seen = FrameRef::of(frame);
         self.frames[way] += 1;
         self.version_assumed =
             frame.connection.version_assumed || frame.connection.version.is_none();

@@ -24,8 +24,8 @@ use crate::time::Timestamp;
 
 use super::connection::ConnectionFacts;
 use super::doubt::Doubt;
+use super::frame_ref::FrameRef;
 use super::overdue::{Ending, Overdue};
-use super::seen::Seen;
 use super::silence::{Shown, Silence, tolerance};
 
 /// Which time is up.
@@ -39,7 +39,7 @@ pub enum Deadline {
 
 /// What was reported at a deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Told(u8);
+pub struct Reported(u8);
 
 /// A packet buffered behind a gap is read when that is declared, within a second and a
 /// half (`limits::GAP_MILLIS`).
@@ -62,7 +62,7 @@ pub(super) struct Deadlines {
 pub(super) struct Expired {
     expected: PacketType,
     by: Direction,
-    request: Seen,
+    request: FrameRef,
     id: Option<u16>,
     qos: u8,
     of: Option<Direction>,
@@ -71,7 +71,7 @@ pub(super) struct Expired {
     deadline: Deadline,
 }
 
-impl Told {
+impl Reported {
     const PATIENCE: Self = Self(1);
     const BUDGET: Self = Self(2);
     const CLIENT: Self = Self(1);
@@ -180,15 +180,15 @@ fn is_acknowledgement(kind: PacketType) -> bool {
 /// One pending deadline.
 struct Open<'a> {
     expired: Expired,
-    told: &'a mut Told,
+    reported: &'a mut Reported,
 }
 
 impl ConnectionFacts {
     /// What was reported of the silence since that packet.
-    pub(super) fn silence_told(&self, since: Seen) -> Told {
-        match self.silence_told {
-            (Some(of), told) if of == since => told,
-            _ => Told::default(),
+    pub(super) fn silence_reported(&self, since: FrameRef) -> Reported {
+        match self.silence_reported {
+            (Some(of), reported) if of == since => reported,
+            _ => Reported::default(),
         }
     }
 
@@ -205,19 +205,19 @@ impl ConnectionFacts {
     }
 
     /// The packet that started the silence, the next report about it, and its time.
-    fn silence_left(&self) -> Option<(Seen, Told, Timestamp)> {
+    fn silence_left(&self) -> Option<(FrameRef, Reported, Timestamp)> {
         let since = self.latest[Direction::Up]?;
         if !self.goes_on() {
             return None;
         }
         let keep_alive = self.keep_alive()?;
-        let told = self.silence_told(since);
+        let reported = self.silence_reported(since);
         let tolerance = tolerance(keep_alive);
-        let (next, limit) = if !told.has(Told::CLIENT) {
-            (Told::CLIENT, keep_alive + tolerance)
-        } else if !told.has(Told::SERVER) {
+        let (next, limit) = if !reported.has(Reported::CLIENT) {
+            (Reported::CLIENT, keep_alive + tolerance)
+        } else if !reported.has(Reported::SERVER) {
             let tolerance = tolerance.max(Duration::from_secs(2));
-            (Told::SERVER, keep_alive * 3 / 2 + tolerance)
+            (Reported::SERVER, keep_alive * 3 / 2 + tolerance)
         } else {
             return None;
         };
@@ -230,10 +230,10 @@ impl ConnectionFacts {
         if due > now {
             return None;
         }
-        let before = self.silence_told(since);
-        let mut told = before;
-        told.add(next);
-        self.silence_told = (Some(since), told);
+        let before = self.silence_reported(since);
+        let mut reported = before;
+        reported.add(next);
+        self.silence_reported = (Some(since), reported);
         Some(Silence {
             connection: self,
             shown: Shown::Time,
@@ -242,7 +242,7 @@ impl ConnectionFacts {
             since,
             silent: due.since(since.time),
             keep_alive: self.keep_alive()?,
-            told: before,
+            reported: before,
         })
     }
 
@@ -269,7 +269,7 @@ impl ConnectionFacts {
                         doubt: exchange.doubt.or(doubt[by]),
                         deadline: Deadline::Patience,
                     },
-                    told: &mut exchange.told,
+                    reported: &mut exchange.reported,
                 }
             });
         let by = Direction::Down;
@@ -292,11 +292,11 @@ impl ConnectionFacts {
                 request.acked,
                 request.doubt,
             ),
-            told: &mut request.told,
+            reported: &mut request.reported,
         });
         let pings = self.pings.iter_mut().map(move |ping| Open {
             expired: by_server(PacketType::Pingresp, ping.seen, None, ping.acked, None),
-            told: &mut ping.told,
+            reported: &mut ping.reported,
         });
         exchanges.chain(requests).chain(pings)
     }
@@ -344,9 +344,9 @@ impl ConnectionFacts {
                 // A request that has not arrived needs no answer.
                 let arrived = deadline == Deadline::Budget || open.expired.acked.is_some();
                 if due <= now && arrived {
-                    open.told.add(match deadline {
-                        Deadline::Patience => Told::PATIENCE,
-                        Deadline::Budget => Told::BUDGET,
+                    open.reported.add(match deadline {
+                        Deadline::Patience => Reported::PATIENCE,
+                        Deadline::Budget => Reported::BUDGET,
                     });
                     expired.push(Expired {
                         deadline,
@@ -379,7 +379,7 @@ impl ConnectionFacts {
             doubt: expired.doubt,
             age: now.since(expired.request.time),
             deadline: Some(expired.deadline),
-            told: Told::default(),
+            reported: Reported::default(),
             time: now,
         }
     }
@@ -398,12 +398,12 @@ impl Open<'_> {
             expected,
             ..
         } = self.expired;
-        let patience = (!self.told.has(Told::PATIENCE)).then(|| {
+        let patience = (!self.reported.has(Reported::PATIENCE)).then(|| {
             let since = acked.unwrap_or(request.time);
             (Deadline::Patience, later(since, patience + SLACK))
         });
         let budget = budget
-            .filter(|_| is_acknowledgement(expected) && !self.told.has(Told::BUDGET))
+            .filter(|_| is_acknowledgement(expected) && !self.reported.has(Reported::BUDGET))
             .map(|most| (Deadline::Budget, later(request.time, most + BUDGET_SLACK)));
         patience.into_iter().chain(budget)
     }

@@ -10,7 +10,7 @@ use crate::mqtt::topic;
 use crate::time::Timestamp;
 
 use super::broker::Publication;
-use super::seen::Seen;
+use super::frame_ref::FrameRef;
 
 /// Deliveries of a connection.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub(super) struct Delivered {
     recent: VecDeque<(u64, Timestamp)>,
     /// The latest publication, by a hash of its publisher's connection, QoS and
     /// topic.
-    latest: HashMap<u64, (u64, Seen), foldhash::fast::FixedState>,
+    latest: HashMap<u64, (u64, FrameRef), foldhash::fast::FixedState>,
     /// Expected deliveries.
     expected: Vec<Expected>,
     /// Messages for several subscriptions of which one copy was delivered.
@@ -31,12 +31,12 @@ pub(super) struct Expected {
     pub(super) publication: Rc<Publication>,
     pub(super) because: Because,
     /// Its publication, or the SUBSCRIBE that requests it.
-    pub(super) of: Seen,
+    pub(super) of: FrameRef,
     /// From when on it is due.
     pub(super) since: Timestamp,
     /// A later message of the same publisher, topic and QoS, which was delivered before
     /// it.
-    pub(super) overtaken_by: Option<Seen>,
+    pub(super) overtaken_by: Option<FrameRef>,
 }
 
 /// Why a delivery is expected.
@@ -103,7 +103,7 @@ impl Delivered {
     }
 
     /// The publication that overtook this one, if one did.
-    pub(super) fn in_order(&mut self, publication: &Publication) -> Option<Seen> {
+    pub(super) fn in_order(&mut self, publication: &Publication) -> Option<FrameRef> {
         if self.latest.len() >= limits::DELIVERIES {
             self.latest.clear();
         }
@@ -167,7 +167,7 @@ impl Delivered {
     }
 
     /// Removes the expected will of that CONNECT.
-    pub(super) fn forget_will(&mut self, connect: Seen) {
+    pub(super) fn forget_will(&mut self, connect: FrameRef) {
         self.expected
             .retain(|expected| expected.because != Because::Will || expected.of != connect);
     }

@@ -24,11 +24,11 @@ use crate::mqtt::PacketType;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
-use super::deadline::Told;
+use super::deadline::Reported;
 use super::doubt::{Doubt, Reason};
+use super::frame_ref::FrameRef;
 use super::part::failed;
 use super::properties as p;
-use super::seen::Seen;
 use super::since::Since;
 
 /// How far an exchange has come.
@@ -49,14 +49,14 @@ pub enum State {
 pub struct Exchange {
     /// Packet Identifier.
     pub id: u16,
-    /// 1 or 2 (or 3, which is wrong, and told elsewhere).
+    /// 1 or 2 (or 3, which is wrong, and reported elsewhere).
     pub qos: u8,
     /// How far it has come.
     pub state: State,
     /// Its first PUBLISH on the connection that it was last seen on.
-    pub publish: Seen,
+    pub publish: FrameRef,
     /// Its latest packet from either side.
-    pub last: Seen,
+    pub last: FrameRef,
     /// Begun on an earlier connection of the session, and nothing of it was
     /// sent on this one yet.
     pub carried: bool,
@@ -76,8 +76,8 @@ pub struct Exchange {
     turn: u64,
     /// Place among the first PUBRECs of its connection.
     rec_turn: u64,
-    /// What was told of its latest packet, because no answer had come in time.
-    pub(super) told: Told,
+    /// What was reported of its latest packet, because no answer had come in time.
+    pub(super) reported: Reported,
 }
 
 impl Exchange {
@@ -100,7 +100,7 @@ pub struct Ended {
     pub id: u16,
     /// What ended it; for one that was never seen to begin, the PUBREL that
     /// was.
-    pub by: Seen,
+    pub by: FrameRef,
     /// PUBACK, PUBREC (of 0x80 and above) or PUBCOMP.
     pub kind: PacketType,
     /// Whether its Reason Code was 0x80 or above.
@@ -158,7 +158,7 @@ pub struct IdSpace {
     carried_doubted: bool,
     ended: VecDeque<Ended>,
     /// The latest of those that are no longer in `ended`.
-    forgotten: Option<Seen>,
+    forgotten: Option<FrameRef>,
     /// Why there may be exchanges that were never seen.
     pub past: Doubt,
     turns: u64,
@@ -216,7 +216,7 @@ impl IdSpace {
         digest: Option<u64>,
     ) -> PublishStep {
         let (qos, dup) = (frame.header.qos(), frame.header.dup());
-        let seen = Seen::of(frame);
+        let seen = FrameRef::of(frame);
         self.turns += 1;
         let mut new = Exchange {
             id,
@@ -237,7 +237,7 @@ impl IdSpace {
             digest,
             turn: self.turns,
             rec_turn: 0,
-            told: Told::default(),
+            reported: Reported::default(),
         };
         let mut step = PublishStep::default();
         let old = self.open.get(&id).copied();
@@ -261,7 +261,7 @@ impl IdSpace {
                     copies: old.copies.saturating_add(1),
                     last: seen,
                     acked: None,
-                    told: Told::default(),
+                    reported: Reported::default(),
                     ..old
                 };
             } else if resent {
@@ -294,7 +294,7 @@ impl IdSpace {
         use PacketType as P;
         let failed = failed(frame);
         let kind = frame.header.packet_type();
-        let seen = Seen::of(frame);
+        let seen = FrameRef::of(frame);
         let Some(exchange) = self.open.get_mut(&id) else {
             return self.without_exchange(kind, id, seen, failed);
         };
@@ -307,7 +307,7 @@ impl IdSpace {
         }
         exchange.last = seen;
         exchange.acked = None;
-        exchange.told = Told::default();
+        exchange.reported = Reported::default();
         let first = before.copies == 1 && !before.carried;
         let mut overtaken_by = None;
         match (kind, before.state) {
@@ -378,7 +378,13 @@ impl IdSpace {
         }
     }
 
-    fn without_exchange(&mut self, kind: PacketType, id: u16, seen: Seen, failed: bool) -> AckStep {
+    fn without_exchange(
+        &mut self,
+        kind: PacketType,
+        id: u16,
+        seen: FrameRef,
+        failed: bool,
+    ) -> AckStep {
         let ended = self.ended.iter_mut().rev().find(|ended| ended.id == id);
         let before = ended.as_deref().copied();
         if kind == PacketType::Pubrel {
@@ -418,7 +424,7 @@ impl IdSpace {
 
     /// Another message has taken the identifier of an exchange in flight, with
     /// another QoS: the answers to both are right.
-    fn displace(&mut self, old: Exchange, by: Seen) {
+    fn displace(&mut self, old: Exchange, by: FrameRef) {
         let kinds: &[PacketType] = match old.state {
             State::WaitAck => &[PacketType::Puback],
             State::WaitRec => &[PacketType::Pubrec, PacketType::Pubcomp],
@@ -457,7 +463,14 @@ impl IdSpace {
         self.ended.iter().rev().find(|ended| ended.id == id)
     }
 
-    fn end(&mut self, exchange: Exchange, kind: PacketType, failed: bool, by: Seen, answers: u32) {
+    fn end(
+        &mut self,
+        exchange: Exchange,
+        kind: PacketType,
+        failed: bool,
+        by: FrameRef,
+        answers: u32,
+    ) {
         self.open.remove(&exchange.id);
         self.remember(Ended {
             id: exchange.id,

@@ -28,6 +28,7 @@ mod delivered;
 mod delivery;
 mod doubt;
 mod exchange;
+mod frame_ref;
 mod needs;
 mod negotiated;
 mod overdue;
@@ -35,7 +36,6 @@ mod part;
 pub(crate) mod properties;
 mod request;
 mod resume;
-mod seen;
 mod sequencer;
 mod session;
 mod silence;
@@ -62,16 +62,16 @@ use crate::time::Timestamp;
 pub use broker::{Carried, Delivery, Publication, UnwantedWill};
 pub use close::{CLOSE_PATIENCE, Cause, CloseDue, StillOpen};
 pub use connection::{ConnectionFacts, PATIENCE, READING, Step};
-pub use deadline::{Deadline, Told};
+pub use deadline::{Deadline, Reported};
 pub use delivered::{Because, Lacks};
 pub use doubt::{Doubt, Reason};
 pub use exchange::{AckStep, Ended, Exchange, IdSpace, PublishStep, State};
+pub use frame_ref::FrameRef;
 pub use needs::Needs;
 pub use negotiated::{Acceptance, Opening, Will};
 pub use overdue::{Ending, Overdue, Undelivered};
 pub use part::ExchangeKind;
 pub use request::{AnswerStep, Request, Requests};
-pub use seen::Seen;
 pub use session::{Earlier, Session};
 pub use silence::{Shown, Silence};
 pub use sink::{Fact, FrameFact, SessionFact, Sink};
@@ -177,8 +177,8 @@ impl Analysis {
     /// Counts of evicted entries.
     fn given_up(&self) -> GivenUp {
         GivenUp {
-            sessions: self.sessions.forgotten,
-            servers: self.brokers.forgotten,
+            sessions: self.sessions.evicted,
+            servers: self.brokers.evicted,
             exchanges: 0,
         }
     }

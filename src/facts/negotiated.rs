@@ -5,14 +5,14 @@ use crate::mqtt::Version;
 use crate::mqtt::packet::{Connack, Connect};
 
 use super::broker::Carried;
+use super::frame_ref::FrameRef;
 use super::properties as p;
-use super::seen::Seen;
 
 /// Content of a CONNECT.
 #[derive(Clone, Debug)]
 pub struct Opening {
     /// The CONNECT.
-    pub seen: Seen,
+    pub seen: FrameRef,
     /// Its version.
     pub version: Version,
     /// Protocol level as on the wire.
@@ -76,7 +76,7 @@ pub struct Will {
 #[derive(Clone, Debug)]
 pub struct Acceptance {
     /// The CONNACK.
-    pub seen: Seen,
+    pub seen: FrameRef,
     /// Return code or Reason Code.
     pub code: u8,
     /// Session Present; `None` in 3.1.
@@ -110,7 +110,7 @@ impl Opening {
         let properties = connect.properties;
         let number = |id| p::number(properties, id);
         Self {
-            seen: Seen::of(frame),
+            seen: FrameRef::of(frame),
             version: frame.version,
             level: connect.protocol_level.unwrap_or(0),
             protocol_name: connect.protocol_name.map_or(&[][..], |n| n.bytes()).into(),
@@ -156,7 +156,7 @@ impl Acceptance {
         let number = |id| p::number(properties, id);
         let available = |id| number(id) != Some(0);
         Self {
-            seen: Seen::of(frame),
+            seen: FrameRef::of(frame),
             code: connack.code.unwrap_or(0xff),
             session_present: connack.session_present(frame.version),
             session_expiry: number(p::SESSION_EXPIRY),

@@ -10,12 +10,12 @@ use crate::time::Timestamp;
 
 use super::broker::{Broker, Publication};
 use super::connection::ConnectionFacts;
-use super::deadline::{Deadline, Told};
+use super::deadline::{Deadline, Reported};
 use super::delivered::{Because, Expected};
 use super::doubt::Doubt;
 use super::exchange::Exchange;
+use super::frame_ref::FrameRef;
 use super::request::Request;
-use super::seen::Seen;
 
 /// Facts for a rule about missing answers.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Overdue<'a> {
     /// From which side, by the direction it sends in.
     pub by: Direction,
     /// The request.
-    pub request: Seen,
+    pub request: FrameRef,
     /// Packet Identifier.
     pub id: Option<u16>,
     /// Topic of the PUBLISH, or the first filter of the request, where known.
@@ -55,7 +55,7 @@ pub struct Overdue<'a> {
     /// The deadline that has passed; `None` at the end of the connection.
     pub deadline: Option<Deadline>,
     /// What was reported of it before, at a deadline.
-    pub told: Told,
+    pub reported: Reported,
     /// The time of the deadline; that of the request at the end of the connection.
     pub time: Timestamp,
 }
@@ -93,12 +93,12 @@ pub struct Undelivered<'a> {
     /// Why it is expected.
     pub because: Because,
     /// Its publication, or the SUBSCRIBE that requests it.
-    pub of: Seen,
+    pub of: FrameRef,
     /// The message.
     pub publication: &'a Publication,
     /// A later message of the same publisher, topic and QoS, which was delivered before
     /// it.
-    pub overtaken_by: Option<Seen>,
+    pub overtaken_by: Option<FrameRef>,
     /// The client had not acknowledged earlier messages, so more may have been queued.
     pub unacknowledged: bool,
     /// How long both ends were open after it was due.
@@ -173,27 +173,28 @@ impl ConnectionFacts {
         let ending = self.ending(how);
         let left = self.left();
         let until = self.alive.up.min(self.alive.down);
-        let overdue = |expected, by: Direction, request: Seen, acked: Option<Timestamp>| Overdue {
-            connection: self,
-            expected,
-            by,
-            request,
-            id: None,
-            topic: None,
-            qos: 0,
-            ending,
-            left,
-            acked,
-            waited: acked.map_or(Duration::ZERO, |acked| until.since(acked)),
-            carried: false,
-            expires: false,
-            of: None,
-            doubt: self.doubt[by],
-            age: until.since(request.time),
-            deadline: None,
-            told: Told::default(),
-            time: request.time,
-        };
+        let overdue =
+            |expected, by: Direction, request: FrameRef, acked: Option<Timestamp>| Overdue {
+                connection: self,
+                expected,
+                by,
+                request,
+                id: None,
+                topic: None,
+                qos: 0,
+                ending,
+                left,
+                acked,
+                waited: acked.map_or(Duration::ZERO, |acked| until.since(acked)),
+                carried: false,
+                expires: false,
+                of: None,
+                doubt: self.doubt[by],
+                age: until.since(request.time),
+                deadline: None,
+                reported: Reported::default(),
+                time: request.time,
+            };
         for direction in Direction::ALL {
             let space = self.session.space(direction);
             let (mut carried, mut open): (Vec<&Exchange>, Vec<&Exchange>) =
@@ -220,7 +221,7 @@ impl ConnectionFacts {
                     expires: exchange.expires,
                     of: Some(direction),
                     doubt: exchange.doubt.or(overdue.doubt),
-                    told: exchange.told,
+                    reported: exchange.reported,
                     ..overdue
                 });
             }
@@ -234,13 +235,13 @@ impl ConnectionFacts {
                 id: Some(request.id),
                 topic: request.filters.first().map(|(filter, _)| &**filter),
                 doubt: request.doubt.or(overdue.doubt),
-                told: request.told,
+                reported: request.reported,
                 ..overdue
             });
         }
         for ping in &self.pings {
             found(&Overdue {
-                told: ping.told,
+                reported: ping.reported,
                 ..overdue(PacketType::Pingresp, Direction::Down, ping.seen, ping.acked)
             });
         }

@@ -5,9 +5,9 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::mqtt::{ControlPacket, PacketType};
 
-use super::deadline::Told;
+use super::deadline::Reported;
 use super::doubt::{Doubt, Reason};
-use super::seen::Seen;
+use super::frame_ref::FrameRef;
 use super::since::Since;
 use crate::time::Timestamp;
 
@@ -19,7 +19,7 @@ pub struct Request {
     /// Packet Identifier.
     pub id: u16,
     /// The request.
-    pub seen: Seen,
+    pub seen: FrameRef,
     /// Its Topic Filters, each with its options; options are 0 in UNSUBSCRIBE.
     pub filters: Vec<(Box<[u8]>, u8)>,
     /// Subscription Identifier (5.0).
@@ -31,8 +31,8 @@ pub struct Request {
     /// When it was acknowledged by TCP.
     pub acked: Option<Timestamp>,
     copies: u32,
-    /// What was told of it, because no answer had come in time.
-    pub(super) told: Told,
+    /// What was reported of it, because no answer had come in time.
+    pub(super) reported: Reported,
 }
 
 impl Request {
@@ -55,7 +55,7 @@ pub enum AnswerStep {
     /// The request of that identifier is of the other kind.
     WrongType(Box<Request>),
     /// The request was answered before, by this.
-    Again(Seen),
+    Again(FrameRef),
     /// No request of that identifier waits.
     Unknown,
 }
@@ -67,7 +67,7 @@ pub struct Requests {
     /// Those that have no doubt yet.
     undoubted: Since,
     /// The latest answered ones, with the answers that copies may still get.
-    answered: VecDeque<(u16, PacketType, Seen, u32)>,
+    answered: VecDeque<(u16, PacketType, FrameRef, u32)>,
 }
 
 /// Answered requests that are remembered.
@@ -94,7 +94,7 @@ impl Requests {
         &mut self,
         kind: PacketType,
         id: u16,
-        seen: Seen,
+        seen: FrameRef,
         packet: &ControlPacket<'_>,
         whole: bool,
     ) -> Option<Request> {
@@ -146,7 +146,7 @@ impl Requests {
             doubt: None,
             acked: None,
             copies,
-            told: Told::default(),
+            reported: Reported::default(),
         };
         let len = self.open.len();
         self.undoubted
@@ -154,7 +154,7 @@ impl Requests {
         self.open.insert(id, request)
     }
 
-    fn remember(&mut self, id: u16, answer: PacketType, by: Seen, copies: u32) {
+    fn remember(&mut self, id: u16, answer: PacketType, by: FrameRef, copies: u32) {
         if self.answered.len() == ANSWERED {
             self.answered.pop_front();
         }
@@ -162,7 +162,7 @@ impl Requests {
     }
 
     /// An answer.
-    pub(super) fn answer(&mut self, kind: PacketType, id: u16, seen: Seen) -> AnswerStep {
+    pub(super) fn answer(&mut self, kind: PacketType, id: u16, seen: FrameRef) -> AnswerStep {
         match self.open.remove(&id) {
             Some(request) if request.expects() == kind => {
                 self.remember(id, kind, seen, request.copies - 1);

@@ -6,13 +6,13 @@ use super::connection::ConnectionFacts;
 use super::delivery;
 use super::doubt::Reason;
 use super::session::{Key, Session};
-use super::{Analysis, Seen};
+use super::{Analysis, FrameRef};
 
 /// The will of a connection, as far as it is needed when its client reconnects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct LeftWill {
     /// The CONNECT.
-    pub(super) connect: Seen,
+    pub(super) connect: FrameRef,
     /// Key by which messages are matched.
     pub(super) key: u64,
     /// It has a Will Delay Interval.

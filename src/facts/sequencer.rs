@@ -47,7 +47,7 @@ pub(super) struct Sequencer {
 /// Buffered frames of a connection.
 #[derive(Debug, Default)]
 struct Pending {
-    queues: PerDirection<VecDeque<Held>>,
+    queues: PerDirection<VecDeque<Buffered>>,
     /// All frames of this direction that end at or before this offset were output.
     arrived: PerDirection<u64>,
     /// This direction is not waited for: it lost its framing, or did not deliver what was
@@ -60,7 +60,7 @@ struct Pending {
 }
 
 #[derive(Debug)]
-struct Held {
+struct Buffered {
     /// ByteRange in the order of capture.
     turn: u64,
     /// Position in its direction after which it is released.
@@ -72,14 +72,14 @@ struct Held {
 
 #[derive(Debug)]
 enum What {
-    Frame(Box<HeldFrame>),
-    Event(Box<HeldEvent>),
+    Frame(Box<BufferedFrame>),
+    Event(Box<BufferedEvent>),
     Unseen(Box<(Connection, Direction, PacketRef, Timestamp)>),
 }
 
 /// A copy of an [`MQTTFrame`].
 #[derive(Debug)]
-struct HeldFrame {
+struct BufferedFrame {
     header: FixedHeader,
     bytes: Box<[u8]>,
     topic: Option<Box<[u8]>>,
@@ -101,7 +101,7 @@ struct HeldFrame {
 
 /// A copy of an [`Event`].
 #[derive(Debug)]
-struct HeldEvent {
+struct BufferedEvent {
     kind: EventKind,
     time: Timestamp,
     packet: PacketRef,
@@ -141,7 +141,7 @@ impl Sequencer {
                 out(output);
             }
             Output::Tcp(tcp) if tcp.fact == TcpFact::Unseen => {
-                let held = || {
+                let buffered = || {
                     What::Unseen(Box::new((
                         tcp.connection.clone(),
                         tcp.from,
@@ -151,7 +151,7 @@ impl Sequencer {
                 };
                 match self.connections.get_mut(&tcp.connection.number) {
                     Some(pending) if !pending.queues[tcp.from].is_empty() => {
-                        pending.hold(tcp.from, 0, held());
+                        pending.buffer(tcp.from, 0, buffered());
                     }
                     _ => out(output),
                 }
@@ -181,11 +181,11 @@ impl Sequencer {
             return out(Output::Frame(frame));
         }
         pending.since.get_or_insert(frame.time);
-        let held = HeldFrame::of(frame);
-        let bytes = held.weight();
+        let buffered = BufferedFrame::of(frame);
+        let bytes = buffered.weight();
         pending.bytes += bytes;
         self.bytes += bytes;
-        pending.hold(direction, needs, What::Frame(Box::new(held)));
+        pending.buffer(direction, needs, What::Frame(Box::new(buffered)));
         let before = pending.bytes;
         pending.release(out);
         if pending.len() > limits::HELD_FRAMES || self.bytes > limits::HELD_BYTES {
@@ -215,8 +215,8 @@ impl Sequencer {
                 if pending.queues[direction].is_empty() {
                     out(Output::Event(event));
                 } else {
-                    let held = HeldEvent::of(event, connection);
-                    pending.hold(direction, 0, What::Event(Box::new(held)));
+                    let buffered = BufferedEvent::of(event, connection);
+                    pending.buffer(direction, 0, What::Event(Box::new(buffered)));
                 }
                 pending.waived[direction] |= loses_track(event.kind);
                 pending.release(out);
@@ -317,9 +317,9 @@ impl Pending {
         self.queues.up.len() + self.queues.down.len()
     }
 
-    fn hold(&mut self, direction: Direction, needs: u64, what: What) {
+    fn buffer(&mut self, direction: Direction, needs: u64, what: What) {
         self.turns += 1;
-        self.queues[direction].push_back(Held {
+        self.queues[direction].push_back(Buffered {
             turn: self.turns,
             end: self.arrived[direction],
             needs,
@@ -330,12 +330,12 @@ impl Pending {
     /// Whether the first buffered frame of a direction can be released.
     fn is_ready(&self, direction: Direction) -> bool {
         let other = direction.reversed();
-        let Some(held) = self.queues[direction].front() else {
+        let Some(buffered) = self.queues[direction].front() else {
             return false;
         };
-        let here = self.waived[other] || self.arrived[other] >= held.needs;
+        let here = self.waived[other] || self.arrived[other] >= buffered.needs;
         let first = self.queues[other].front();
-        here && first.is_none_or(|first| first.end > held.needs)
+        here && first.is_none_or(|first| first.end > buffered.needs)
     }
 
     /// The direction whose first frame can be released; of two, the one captured first.
@@ -349,7 +349,7 @@ impl Pending {
     fn first_turn(&self, direction: Direction) -> u64 {
         self.queues[direction]
             .front()
-            .map_or(u64::MAX, |held| held.turn)
+            .map_or(u64::MAX, |buffered| buffered.turn)
     }
 
     /// Passes to `out` what can be released.
@@ -361,9 +361,9 @@ impl Pending {
             // Two frames wait for each other only if acknowledgements are wrong.
             let stuck = Direction::ALL.into_iter().all(|direction| {
                 let other = direction.reversed();
-                self.queues[direction]
-                    .front()
-                    .is_some_and(|held| self.waived[other] || self.arrived[other] >= held.needs)
+                self.queues[direction].front().is_some_and(|buffered| {
+                    self.waived[other] || self.arrived[other] >= buffered.needs
+                })
             });
             match stuck {
                 true => self.pop_oldest(out),
@@ -390,7 +390,7 @@ impl Pending {
             let arrived = self.arrived[other];
             self.waived[other] |= self.queues[direction]
                 .iter()
-                .any(|held| held.needs > arrived);
+                .any(|buffered| buffered.needs > arrived);
         }
         self.flush(out);
     }
@@ -405,10 +405,10 @@ impl Pending {
     }
 
     fn pop(&mut self, direction: Direction, out: &mut dyn FnMut(Output<'_>)) {
-        let Some(held) = self.queues[direction].pop_front() else {
+        let Some(buffered) = self.queues[direction].pop_front() else {
             return;
         };
-        match held.what {
+        match buffered.what {
             What::Frame(mut frame) => {
                 self.bytes -= frame.weight();
                 let read = &mut frame.received.read;
@@ -430,7 +430,7 @@ impl Pending {
     }
 }
 
-impl HeldFrame {
+impl BufferedFrame {
     fn of(frame: &MQTTFrame<'_>) -> Self {
         Self {
             header: frame.header,
@@ -485,7 +485,7 @@ impl HeldFrame {
     }
 }
 
-impl HeldEvent {
+impl BufferedEvent {
     fn of(event: &Event<'_>, connection: &Connection) -> Self {
         Self {
             kind: event.kind,

@@ -159,7 +159,7 @@ pub(super) struct Sessions {
     /// The latest connection of each Client Identifier, for any server and user name.
     latest: HashMap<Box<[u8]>, u64, foldhash::fast::FixedState>,
     /// Number of evicted sessions.
-    pub(super) forgotten: u64,
+    pub(super) evicted: u64,
 }
 
 impl Sessions {
@@ -200,7 +200,7 @@ impl Sessions {
         {
             // If it ended with its connection, nothing is lost.
             let lost = self.take(&oldest).is_some_and(|session| !session.is_over());
-            self.forgotten += u64::from(lost);
+            self.evicted += u64::from(lost);
         }
         if self.order.len() > 2 * limits::SESSIONS {
             // Sessions that were resumed occur more than once.

@@ -9,8 +9,8 @@ use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
 use super::connection::ConnectionFacts;
-use super::deadline::Told;
-use super::seen::Seen;
+use super::deadline::Reported;
+use super::frame_ref::FrameRef;
 
 /// Facts for a rule about silent clients.
 #[derive(Debug)]
@@ -24,13 +24,13 @@ pub struct Silence<'a> {
     /// When it was shown.
     pub time: Timestamp,
     /// Since which packet of the client.
-    pub since: Seen,
+    pub since: FrameRef,
     /// How long.
     pub silent: Duration,
     /// The negotiated parameters.
     pub keep_alive: Duration,
     /// Whether it was reported before, at its deadline.
-    pub told: Told,
+    pub reported: Reported,
 }
 
 /// Evidence of a client's silence.
@@ -114,7 +114,7 @@ impl ConnectionFacts {
             since,
             silent,
             keep_alive,
-            told: self.silence_told(since),
+            reported: self.silence_reported(since),
         })
     }
 }

@@ -10,8 +10,8 @@ use crate::limits;
 use crate::mqtt::topic;
 
 use super::doubt::{Doubt, Reason};
+use super::frame_ref::FrameRef;
 use super::request::Request;
-use super::seen::Seen;
 use super::topic_tree::TopicTree;
 
 /// The Topic Filters a client subscribed to.
@@ -46,15 +46,15 @@ pub struct Subscription {
     /// All Subscription Identifiers that it had.
     pub ids: Vec<u32>,
     /// Its first SUBSCRIBE, or the first after it was ended.
-    pub first: Seen,
+    pub first: FrameRef,
     /// Its latest SUBSCRIBE.
-    pub since: Seen,
+    pub since: FrameRef,
     /// The SUBACK to its latest SUBSCRIBE.
-    pub settled: Option<Seen>,
+    pub settled: Option<FrameRef>,
     /// The UNSUBSCRIBE that is to end it.
-    pub ending: Option<Seen>,
+    pub ending: Option<FrameRef>,
     /// The UNSUBACK that ended it.
-    pub until: Option<Seen>,
+    pub until: Option<FrameRef>,
     /// The server refused it.
     pub refused: bool,
 }
@@ -85,7 +85,7 @@ impl Subscription {
     }
 
     /// Whether it was settled, as it is, before `seen` began.
-    pub fn was_settled_before(&self, seen: Seen) -> bool {
+    pub fn was_settled_before(&self, seen: FrameRef) -> bool {
         let settled = self.settled.is_some_and(|by| by.time < seen.started);
         settled && self.is_settled()
     }
@@ -180,7 +180,7 @@ impl Subscriptions {
     }
 
     /// SUBACK was received.
-    pub(super) fn granted(&mut self, request: &Request, codes: &[u8], by: Seen) {
+    pub(super) fn granted(&mut self, request: &Request, codes: &[u8], by: FrameRef) {
         for ((filter, _), &code) in request.filters.iter().zip(codes) {
             let Some(known) = self.find(filter) else {
                 continue;
@@ -210,7 +210,7 @@ impl Subscriptions {
 
     /// UNSUBACK was received, with codes from 5.0 on. A code of 0x80 and above leaves the
     /// subscription unchanged.
-    pub(super) fn unsubscribed(&mut self, request: &Request, codes: &[u8], by: Seen) {
+    pub(super) fn unsubscribed(&mut self, request: &Request, codes: &[u8], by: FrameRef) {
         for (at, (filter, _)) in request.filters.iter().enumerate() {
             let Some(known) = self.find(filter) else {
                 continue;

@@ -33,8 +33,8 @@ use crate::limits::{SETTLED_EXCHANGES, TRACKED_EXCHANGES};
 use crate::mqtt::PacketType;
 
 use super::doubt::{Doubt, Reason};
+use super::frame_ref::FrameRef;
 use super::part::{Action, ExchangeKind, Part};
-use super::seen::Seen;
 
 /// What a control packet does in its exchange.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,7 +84,7 @@ pub struct First {
     /// before every other use.
     pub slot: u32,
     /// Where and when it was seen.
-    pub seen: Seen,
+    pub seen: FrameRef,
     /// Its QoS; 0 unless it is a PUBLISH.
     pub qos: u8,
 }
@@ -313,7 +313,7 @@ impl Tracker {
         let first = First {
             number: self.numbers,
             slot,
-            seen: Seen::of(frame),
+            seen: FrameRef::of(frame),
             qos: match frame.header.packet_type() {
                 PacketType::Publish => frame.header.qos(),
                 _ => 0,

@@ -1,14 +1,13 @@
-//! Defects: bytes that break the packet format. Wrong *behaviour* of a
-//! well-formed packet is not a defect but a finding, and not told here.
+//! Defects: bytes that break the packet format. Wrong *behaviour* of a well-formed packet is
+//! not a defect but a finding.
 //!
-//! A defect is decidable from one control packet and its version alone. What
-//! needs another packet (an unknown Topic Alias, a limit that was negotiated,
-//! a type that travels the wrong way) is for those who see the others.
+//! A defect is decidable from one control packet and its version. What needs other packets
+//! (an unknown Topic Alias, a negotiated limit, a wrong direction) is checked by later
+//! stages.
 
 use std::fmt;
 
-/// One place where the bytes of a control packet are not as the specification
-/// has them.
+/// Bytes of a control packet that violate the specification.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Defect {
     /// Short stable name in kebab case, such as `bad-utf8`; see [`CODES`].
@@ -18,7 +17,7 @@ pub struct Defect {
     pub field: &'static str,
     /// Where, in bytes from the first byte of the control packet.
     pub offset: u32,
-    /// What was expected and what was there.
+    /// What was expected and what was found.
     pub message: String,
 }
 
@@ -32,11 +31,11 @@ impl fmt::Display for Defect {
     }
 }
 
-/// Defects told of one control packet. A SUBACK of a megabyte of unknown codes
-/// is not a million strings.
+/// Maximum number of defects reported for one control packet. A SUBACK of a megabyte of
+/// unknown codes does not become a million strings.
 pub const MOST_DEFECTS: usize = 32;
 
-/// Every defect there is, with its meaning.
+/// All defects, with their meaning.
 pub const CODES: &[(&str, &str)] = &[
     (
         "reserved-type",
@@ -58,13 +57,13 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         "missing-field",
-        "the packet ends where a field should begin",
+        "the packet ends where a field should start",
     ),
     ("past-end", "a field runs over the end of the packet"),
     ("trailing-bytes", "bytes are left after the last field"),
     ("packet-id-0", "a Packet Identifier of 0"),
     ("bad-utf8", "a string that is not UTF-8"),
-    ("nul-in-string", "a string that holds U+0000"),
+    ("nul-in-string", "a string that contains U+0000"),
     (
         "empty-topic",
         "a Topic Name of no characters, without a Topic Alias",
@@ -121,7 +120,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("unknown-property", "a Property Identifier of no property"),
     (
         "misplaced-property",
-        "a property that this packet may not hold",
+        "a property that is not allowed in this packet",
     ),
     (
         "repeated-property",

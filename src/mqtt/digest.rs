@@ -1,12 +1,12 @@
-//! [`Digest`]: what tells payloads apart without keeping them.
+//! [`Digest`]: compares payloads without keeping them.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 
-/// A digest of bytes that come in chunks. It depends on the bytes alone, not on
-/// where they were split, and is the same for equal bytes in one run of the
-/// program. It is not cryptographic: two payloads that are made to have the same
-/// digest may have it; 2^32 others rarely do.
+/// A digest of bytes that arrive in chunks. It depends only on the bytes, not on where they
+/// were split, and is the same for equal bytes in one run of the program. It is not
+/// cryptographic: payloads can be constructed to have the same digest; among 2^32 others
+/// that is rare.
 ///
 /// ```
 /// use mqttdump::mqtt::Digest;
@@ -37,14 +37,14 @@ impl Default for Digest {
 }
 
 impl Digest {
-    /// The digest of bytes that lie in one place.
+    /// The digest of contiguous bytes.
     pub fn of(bytes: &[u8]) -> u64 {
         let mut digest = Self::default();
         digest.update(bytes);
         digest.finish()
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, mut bytes: &[u8]) {
         let filled = (self.len % BLOCK as u64) as usize;
         self.len += bytes.len() as u64;

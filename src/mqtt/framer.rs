@@ -1,19 +1,19 @@
-//! Finds where each control packet begins and ends in a byte stream.
+//! Finds the boundaries of control packets in a byte stream.
 //!
-//! The framer takes the stream of one direction in chunks of any size, gaps
-//! included, and pushes each control packet out when its last byte is known:
+//! In: the stream of one direction, in chunks of any size and gaps. Out: each control packet
+//! when its last byte is known:
 //!
 //! ```text
 //! bytes ──→ ┌─ Boundary ─→ Body ─┐            gap inside a body: counted through
-//! gap   ──→ │     ↑──────────────┘            gap over a header: lost
+//! gap   ──→ │     ↑──────────────┘            gap in a header: framing lost
 //!           └─ Lost (resync) ─────→ Boundary  found again by `Resync`
 //! ```
-//! A packet that lies in one chunk is passed on where it lies. Of one that
-//! comes in chunks only the head is kept (see [`Sink::keep`]), so that a body
-//! of 268,435,455 bytes costs no memory when nobody asked for it.
+//! A packet within one chunk is passed on without a copy. Of a packet in several chunks only
+//! the head is kept (see [`Sink::keep`]), so a body of 268,435,455 bytes costs no memory
+//! unless it is needed.
 //!
-//! It knows nothing of TCP and nothing of what the packets mean, except what
-//! is needed to keep the right part of a PUBLISH.
+//! The framer is independent of TCP and of the meaning of packets, except that it has to
+//! know where the payload of a PUBLISH starts.
 
 use super::digest::Digest;
 use super::header::{FixedHeader, PacketType};
@@ -29,7 +29,7 @@ pub struct Framed<'a> {
     pub header: FixedHeader,
     /// Position of its first byte in the stream.
     pub offset: u64,
-    /// Its first bytes, as far as they were kept and follow without a gap.
+    /// Its first bytes, those kept and before the first gap.
     pub bytes: &'a [u8],
     /// How many of its bytes the stream lacked.
     pub missing: u64,
@@ -40,21 +40,21 @@ pub struct Framed<'a> {
     pub payload: Option<PayloadDigest>,
 }
 
-/// The digest of a payload, however much of it was kept.
+/// The digest of a payload, even if less of it was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PayloadDigest {
-    /// Where in its packet the payload begins.
+    /// Offset of the payload in its packet.
     pub start: u64,
-    /// What [`Digest::of`] gives for it.
+    /// Its digest, as from [`Digest::of`].
     pub value: u64,
 }
 
-/// What happens to a stream besides control packets.
+/// An event of a stream other than control packets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Trouble {
-    /// A gap between two packets or over a header; framing is lost.
+    /// A gap between two packets or in a header; framing is lost.
     Gap {
-        /// Bytes that are not there, where that is known.
+        /// Number of missing bytes, if known.
         bytes: Option<u64>,
     },
     /// Framing was found again.
@@ -64,37 +64,36 @@ pub enum Trouble {
     },
     /// The stream cannot be framed further.
     Malformed {
-        /// What was expected and what was there.
+        /// What was expected and what was found.
         reason: &'static str,
     },
-    /// A packet is kept shorter than wanted, because too much is kept already.
+    /// Less of a packet is kept than requested, because a limit was reached.
     Bound {
-        /// Which bound.
+        /// Which limit.
         reason: &'static str,
     },
 }
 
-/// The receiver of what a framer finds.
+/// The receiver of a framer's output.
 pub trait Sink {
     /// A control packet.
     fn framed(&mut self, framed: Framed<'_>);
 
-    /// A control packet that the stream ends in. Of its header, all is as it was
-    /// on the wire if the Remaining Length was complete; else that is the
-    /// longest there is.
+    /// An unfinished control packet at the end of the stream. Its header is as on the wire if
+    /// the Remaining Length was complete; otherwise it has the maximum length.
     fn unfinished(&mut self, _: Framed<'_>) {}
 
-    /// Something else, at a position of the stream.
+    /// Another event, at a position of the stream.
     fn trouble(&mut self, offset: u64, trouble: Trouble);
 
-    /// The version of the connection, as far as it is known.
+    /// The version of the connection, as far as known.
     fn version(&self) -> Option<Version>;
 
-    /// How many bytes of an incomplete packet are worth keeping, of which
-    /// `kept` are here already; `None` until more is known.
+    /// How many bytes of an incomplete packet to keep, of which `kept` were received; `None`
+    /// until more is known.
     fn keep(&self, header: FixedHeader, kept: &[u8]) -> Option<usize>;
 
-    /// Whether `more` bytes may be kept; what was granted is returned with
+    /// Whether `more` bytes may be kept; granted bytes are returned with
     /// [`Sink::release`].
     fn reserve(&mut self, more: usize) -> bool;
 
@@ -120,18 +119,17 @@ pub struct Framer {
     resynchronised: bool,
 }
 
-/// A payload that is digested while it passes.
+/// A payload whose digest is being computed.
 #[derive(Debug, Default)]
 struct Streaming {
     digest: Digest,
-    /// Where in its packet the payload begins, once that is known.
+    /// Offset of the payload in its packet, once known.
     start: Option<usize>,
 }
 
 impl Streaming {
-    /// Takes the bytes of a packet from `at` on; `kept` is its head, as far as it
-    /// is kept, these bytes included. Returns whether it can go on: not when
-    /// the head was too long to be kept.
+    /// Adds the bytes of a packet from `at` on; `kept` is its head, as far as kept, including
+    /// these bytes. Returns whether it can continue: not if the head was too long to be kept.
     fn update(
         &mut self,
         header: FixedHeader,
@@ -154,7 +152,7 @@ impl Streaming {
                     }
                     start
                 }
-                // More of it may come.
+                // More of it may follow.
                 None => return kept.len() >= before.saturating_add(bytes.len()),
             },
         };
@@ -173,8 +171,7 @@ impl Streaming {
 
 #[derive(Debug)]
 enum State {
-    /// Between two packets, or within a fixed header (the bytes of which are
-    /// in `kept`).
+    /// Between two packets, or within a fixed header (whose bytes are in `kept`).
     Boundary,
     /// Within a packet whose length is known.
     Body {
@@ -188,12 +185,12 @@ enum State {
     },
     /// Looking for a boundary.
     Lost(Box<Resync>),
-    /// Given up.
+    /// Framing has ended for good.
     Dead,
 }
 
 impl Framer {
-    /// A framer for a stream whose first byte begins a control packet.
+    /// A framer for a stream whose first byte starts a control packet.
     pub fn at_boundary() -> Self {
         Self {
             state: State::Boundary,
@@ -251,7 +248,7 @@ impl Framer {
         self.resynchronised
     }
 
-    /// Whether packets come out of it: framing is neither lost nor given up.
+    /// Whether it outputs packets: framing is neither lost nor ended.
     pub fn in_step(&self) -> bool {
         matches!(self.state, State::Boundary | State::Body { .. })
     }
@@ -342,8 +339,8 @@ impl Framer {
         }
     }
 
-    /// Passes on the packets that lie whole at the start of `bytes`; returns
-    /// the rest. This is the path nearly all packets take.
+    /// Outputs the packets that are complete at the start of `bytes`; returns the rest. This is
+    /// the path of nearly all packets.
     fn whole_packets<'a>(&mut self, mut bytes: &'a [u8], sink: &mut impl Sink) -> &'a [u8] {
         while let Some(header) = FixedHeader::read(bytes) {
             let len = header.packet_len();
@@ -369,7 +366,7 @@ impl Framer {
         self.offset += 1;
     }
 
-    /// Goes on to the body once the fixed header is complete.
+    /// Continues with the body once the fixed header is complete.
     fn header_complete(&mut self, sink: &mut impl Sink) {
         let offset = self.offset - self.kept.len() as u64;
         let Some(header) = FixedHeader::read(&self.kept) else {
@@ -379,7 +376,7 @@ impl Framer {
                 sink.trouble(
                     offset,
                     Trouble::Malformed {
-                        reason: "Remaining Length goes on after four bytes",
+                        reason: "Remaining Length has more than four bytes",
                     },
                 );
             }
@@ -437,7 +434,7 @@ impl Framer {
                 sink.trouble(
                     self.offset,
                     Trouble::Bound {
-                        reason: "too many incomplete messages are kept: the rest of this one is only counted",
+                        reason: "limit on incomplete messages reached: the rest of this one is only counted",
                     },
                 );
             } else {
@@ -492,10 +489,10 @@ impl Framer {
         self.digest = None;
     }
 
-    /// Takes a gap of `len` bytes; `None` if nobody knows how many.
+    /// Takes a gap of `len` bytes; `None` if its length is unknown.
     ///
-    /// Of a packet that was begun, at least the rest is missing then: it was
-    /// there, and where the next one begins has to be found.
+    /// Then at least the rest of the current packet is missing, and the next one has to be
+    /// found.
     pub fn gap(&mut self, len: Option<u64>, sink: &mut impl Sink) {
         let mut left = len;
         if let State::Body {
@@ -611,7 +608,7 @@ pub enum End {
         got: u64,
         /// The first of them.
         first: u8,
-        /// Bytes still to come; `None` if not even its length was known.
+        /// Bytes still missing; `None` if not even its length was known.
         wanted: Option<u64>,
     },
     /// No boundary was found after framing was lost.
@@ -621,9 +618,9 @@ pub enum End {
     },
 }
 
-/// How many bytes of an incomplete packet to keep so that everything but its
-/// payload can be decoded, and `payload` bytes of that; `None` until more of
-/// the packet is here. Never more than `limit` without the payload.
+/// How many bytes of an incomplete packet to keep so that everything but its payload can be
+/// decoded, and `payload` bytes of that; `None` until more of the packet is received. At most
+/// `limit` without the payload.
 pub fn head_len(
     header: FixedHeader,
     kept: &[u8],
@@ -638,7 +635,7 @@ pub fn head_len(
     Some(head.min(limit).saturating_add(payload))
 }
 
-/// Where in a PUBLISH its payload begins; `None` until more of it is here.
+/// Offset of the payload in a PUBLISH; `None` until more of it is received.
 fn payload_start(header: FixedHeader, kept: &[u8], version: Version) -> Option<usize> {
     let topic = header.header_len();
     let &[high, low] = kept.get(topic..topic + 2)? else {
@@ -664,8 +661,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Writes down what a framer finds: packets as (offset, first byte, kept
-    /// length, missing), troubles as they are.
+    /// Records the output of a framer: packets as (offset, first byte, kept length, missing), and
+    /// events.
     #[derive(Default, Debug, PartialEq)]
     struct Record {
         packets: Vec<(u64, u8, u64)>,
@@ -730,10 +727,10 @@ mod tests {
         bytes
     }
 
-    fn run(pieces: &[&[u8]]) -> Record {
+    fn run(chunks: &[&[u8]]) -> Record {
         let (mut framer, mut record) = (Framer::at_boundary(), Record::default());
-        for piece in pieces {
-            framer.data(piece, Some(Direction::Up), &mut record);
+        for chunk in chunks {
+            framer.data(chunk, Some(Direction::Up), &mut record);
         }
         assert_eq!(
             framer.finish(Some(Direction::Up), true, &mut record),
@@ -756,7 +753,7 @@ mod tests {
         }
     }
 
-    /// However it is cut, and although no more than 8 bytes of it are kept.
+    /// However it is split, and although no more than 8 bytes of it are kept.
     #[test]
     fn a_payload_in_chunks_has_the_digest_of_the_whole() {
         let mut bytes = publish(300);
@@ -798,7 +795,7 @@ mod tests {
                 framer.data(&bytes[from + len..], Some(Direction::Up), &mut record);
                 let mut expected = whole.packets.clone();
                 expected[16].2 = len as u64;
-                assert_eq!(record.packets, expected, "hole of {len} at {from}");
+                assert_eq!(record.packets, expected, "gap of {len} at {from}");
                 assert_eq!(record.troubles, []);
             }
         }
@@ -843,7 +840,7 @@ mod tests {
     proptest! {
         #[test]
         fn random_cuts_and_holes_never_panic(
-            pieces in prop::collection::vec(
+            chunks in prop::collection::vec(
                 prop_oneof![
                     prop::collection::vec(any::<u8>(), 0..40).prop_map(Ok),
                     (1u64..400).prop_map(Err),
@@ -852,8 +849,8 @@ mod tests {
             )
         ) {
             let (mut framer, mut record) = (Framer::at_boundary(), Record::default());
-            for piece in &pieces {
-                match piece {
+            for chunk in &chunks {
+                match chunk {
                     Ok(bytes) => framer.data(bytes, Some(Direction::Up), &mut record),
                     Err(gap) => framer.gap(Some(*gap), &mut record),
                 }

@@ -9,7 +9,7 @@ use super::varint::{self, Varint};
 #[repr(u8)]
 #[allow(missing_docs)]
 pub enum PacketType {
-    /// 0, forbidden in every version; kept so that it can be shown.
+    /// 0, forbidden in every version; represented so that it can be shown.
     Reserved = 0,
     Connect = 1,
     Connack = 2,
@@ -50,9 +50,8 @@ impl PacketType {
         Self::Auth,
     ];
 
-    /// The type of the packet that its receiver answers it with; `qos` is that of
-    /// a PUBLISH. A SUBSCRIBE is answered by SUBACK, PUBREL by PUBCOMP, a PUBLISH
-    /// of QoS 0 by none.
+    /// The type of the packet that answers it; `qos` is that of a PUBLISH. SUBACK answers
+    /// SUBSCRIBE, PUBCOMP answers PUBREL, nothing answers a PUBLISH of QoS 0.
     ///
     /// ```
     /// use mqttdump::mqtt::PacketType;
@@ -108,8 +107,8 @@ impl fmt::Display for PacketType {
     }
 }
 
-/// The fixed header as it was on the wire. Numbers stay numbers: QoS 3 and
-/// packet type 0 are kept so that they can be shown.
+/// The fixed header as on the wire. Values are numbers, so that QoS 3 and packet type 0 can be
+/// shown.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FixedHeader {
     /// The first byte: type in the upper half, flags in the lower.
@@ -121,8 +120,8 @@ pub struct FixedHeader {
 }
 
 impl FixedHeader {
-    /// Reads the fixed header that `bytes` begin with, if it is complete and
-    /// its length legal.
+    /// Decodes the fixed header at the start of `bytes`, if it is complete and its length is
+    /// valid.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let (&first, rest) = bytes.split_first()?;
         match varint::decode(rest) {

@@ -1,14 +1,13 @@
-//! MQTT control packets of 3.1, 3.1.1 and 5.0: bytes in, what they say out.
+//! MQTT control packets of 3.1, 3.1.1 and 5.0: framing and decoding.
 //!
 //! ```text
 //! byte stream ─→ Framer ─Framed→ decode ─→ ControlPacket + Defects
 //!                  └ Resync, plausible: where framing was lost
 //! ```
 //!
-//! This module knows nothing of captured packets, connections or time. The
-//! [`Framer`] finds where packets begin and end; [`decode`] is given the bytes
-//! of one, or as many of them as there are, and the version, and tells the
-//! fields and the defects:
+//! This module is independent of captured packets, connections and time. The [`Framer`]
+//! finds the boundaries of packets; [`decode`] takes the bytes of one packet, or as many as
+//! there are, and the version, and returns the fields and the defects:
 //!
 //! ```text
 //!  32  0C  0003 'a/b'  0007  02 2301…
@@ -28,10 +27,10 @@
 //! assert_eq!(decoded.defects[0].code, "packet-id-0");
 //! ```
 //!
-//! Decoding never refuses: what cannot be read is `None`, what is wrong is a
-//! [`Defect`]. Two ways to run out of bytes are kept apart. Where Remaining
-//! Length ends too early the packet is wrong; where only our copy of it ends,
-//! because the capture lacks the rest or nobody wanted it kept, it is not.
+//! Decoding never fails: a field that cannot be read is `None`, and an error is a [`Defect`].
+//! There are two ways to run out of bytes. If Remaining Length ends too early, the packet is
+//! wrong; if only the kept part ends, because the capture lacks the rest or it was not kept,
+//! it is not.
 
 mod defect;
 mod digest;
@@ -70,18 +69,16 @@ use reader::Reader;
 /// A control packet decoded as far as it could be.
 #[derive(Debug)]
 pub struct Decoded<'a> {
-    /// What it says.
+    /// The decoded fields.
     pub packet: ControlPacket<'a>,
-    /// What is wrong with its bytes, in order of offset; at most
-    /// [`MOST_DEFECTS`].
+    /// Defects of its bytes, in order of offset; at most [`MOST_DEFECTS`].
     pub defects: Vec<Defect>,
 }
 
-/// Decodes the control packet whose first bytes are `bytes` (fixed header
-/// included, up to the first byte that was not captured or not kept). A CONNECT
-/// is decoded by the version it tells itself.
+/// Decodes the control packet whose first bytes are `bytes` (fixed header included, up to the
+/// first byte that was not captured or not kept). A CONNECT is decoded by its own version.
 ///
-/// Allocates nothing but defects. Bytes beyond the packet are not looked at.
+/// Allocates only for defects. Bytes after the packet are ignored.
 #[inline]
 pub fn decode<'a>(header: FixedHeader, bytes: &'a [u8], version: Version) -> Decoded<'a> {
     let mut reader = Reader::new(header, bytes, version);

@@ -1,8 +1,8 @@
-//! How likely it is that a control packet begins at a place, for when framing
-//! was lost and has to be found again in the middle of a byte stream.
+//! The likelihood that a control packet starts at a position, for resynchronisation in the
+//! middle of a byte stream.
 //!
-//! The answer is evidence in bits. Bytes that have `b` bits look so much like
-//! a control packet that random bytes do it once in 2^`b` times:
+//! The result is evidence in bits. Bytes with `b` bits look so much like a control packet that
+//! random bytes do so once in 2^`b` times:
 //!
 //! ```text
 //! C0 00                  PINGREQ    8 bits for the first byte, 8 for the length
@@ -14,23 +14,20 @@
 //!
 //! # The model
 //!
-//! Fields are weighed in the order of the bytes, each by at most `-log2 p`,
-//! where `p` is the probability that random bytes pass there, *given what came
-//! before*. Then 2^evidence is a supermartingale that starts at 1, and by
-//! Markov's inequality random bytes reach `b` bits with a probability of at
-//! most 2^-`b`. That holds for each way to read the bytes (14 types, some in
-//! two versions), and one of them must have been the one, so 4 bits, for 16
-//! ways, are taken off every packet. Then the bound holds for all readings
-//! together, and for chains of packets the bits just add up. A test holds the
-//! model to its word.
+//! Fields are weighed in the order of the bytes, each by at most `-log2 p`, where `p` is the
+//! probability that random bytes pass there, *given the bytes before*. Then 2^evidence is a
+//! supermartingale that starts at 1, and by Markov's inequality random bytes reach `b` bits
+//! with a probability of at most 2^-`b`. That holds for each way to read the bytes (14 types,
+//! some in two versions), of which one must have been used, so 4 bits, for 16 ways, are
+//! subtracted for every packet. Then the bound holds for all readings together, and for chains
+//! of packets the bits add up. A test verifies the model.
 //!
-//! What is not random restricts less than this says, and payloads are not
-//! random. The caller should ask for several packets in a row.
+//! Bytes that are not random are restricted less than this, and payloads are not random. The
+//! caller should require several packets in a row.
 //!
-//! Being strict costs nothing but a later start, so whatever is merely odd
-//! counts as impossible: every defect, overlong lengths, strings with control
-//! characters, flags that 3.1 does not use, a packet of more than a megabyte
-//! that is no PUBLISH.
+//! Being strict only delays the result, so everything unusual counts as impossible: every
+//! defect, overlong lengths, strings with control characters, flags that 3.1 does not use, a
+//! packet of more than a megabyte other than PUBLISH.
 
 use super::header::{FixedHeader, PacketType};
 use super::packet::{Connect, ControlPacket, Publish};
@@ -42,14 +39,14 @@ use super::version::Version;
 use super::{reason, topic};
 use crate::direction::Direction;
 
-/// What some bytes look like.
+/// Result for some bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Evidence {
-    /// No control packet begins here.
+    /// No control packet starts here.
     Impossible,
-    /// Nothing is wrong so far, and the bytes do not go far enough to tell.
+    /// Nothing is wrong so far, and more bytes are needed.
     NeedMore,
-    /// A control packet may begin here.
+    /// A control packet may start here.
     Plausible {
         /// At least `-log2` of the probability that random bytes look so.
         bits: u32,
@@ -57,8 +54,8 @@ pub enum Evidence {
         packet_len: u64,
         /// Its fixed header.
         header: FixedHeader,
-        /// The version, where the content decides it. 3.1 and 3.1.1 are hardly
-        /// ever told apart: 3.1.1 stands for both.
+        /// The version, if the content determines it. 3.1 and 3.1.1 can hardly be distinguished:
+        /// 3.1.1 represents both.
         version: Option<Version>,
     },
 }
@@ -70,18 +67,18 @@ const LARGEST_BUT_PUBLISH: u64 = 1 << 20;
 /// need to wait for the rest of a long list of filters.
 const ENOUGH: u32 = 40;
 
-/// log2 of the ways to read some bytes: types, and versions where it matters.
+/// log2 of the number of ways to read some bytes: types, and versions where they differ.
 const READINGS_BITS: u32 = 4;
 
-/// Weighs the bytes from a place on, as far as they are there. `direction` is
-/// the way they went, `version` the one to read them by, each if it is known.
+/// Weighs the bytes from a position on, as far as they are available. `direction` is their
+/// direction, `version` the one to decode them by, each if known.
 pub fn evidence(bytes: &[u8], direction: Option<Direction>, version: Option<Version>) -> Evidence {
     let Some((&first, rest)) = bytes.split_first() else {
         return Evidence::NeedMore;
     };
     let (value, length_bytes) = match varint::decode(rest) {
         Varint::Value { value, bytes } => (value, bytes),
-        // The first byte alone rules out most places.
+        // The first byte alone excludes most positions.
         Varint::Incomplete => (0, 0),
         Varint::Malformed => return Evidence::Impossible,
     };
@@ -102,7 +99,7 @@ pub fn evidence(bytes: &[u8], direction: Option<Direction>, version: Option<Vers
     let mut old = Verdict::No;
     let mut new = Verdict::No;
     for candidate in CANDIDATES {
-        // A CONNECT begins anew, with a version of its own.
+        // A CONNECT has a version of its own.
         let begins_anew = header.packet_type() == PacketType::Connect;
         if !begins_anew && version.is_some_and(|known| known != candidate)
             || !may_come_from(header, direction, candidate)
@@ -134,7 +131,7 @@ pub fn evidence(bytes: &[u8], direction: Option<Direction>, version: Option<Vers
 
 const CANDIDATES: [Version; 3] = [Version::V3_1_1, Version::V3_1, Version::V5];
 
-/// What one version makes of the bytes.
+/// Result for one version.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Verdict {
     No,
@@ -213,7 +210,7 @@ fn weigh(header: FixedHeader, bytes: &[u8], version: Version) -> Verdict {
     let mut reader = Reader::strict(header, bytes, version);
     let packet = ControlPacket::read(&mut reader);
     let cut = reader.cut();
-    // A CONNECT is read by its own version, whichever was asked for.
+    // A CONNECT is decoded by its own version, whichever was given.
     if !reader.is_clean() || reader.version != version {
         return Verdict::No;
     }
@@ -244,18 +241,18 @@ fn topic_begins(header: FixedHeader, bytes: &[u8]) -> bool {
         })
 }
 
-/// Adds up evidence, in sixteenths of a bit.
+/// Sums up evidence, in sixteenths of a bit.
 #[derive(Default)]
 struct Scale {
     sixteenths: i32,
-    /// Of these, what strings gave.
+    /// The part of it from strings.
     text: i32,
 }
 
 const BIT: i32 = 16;
-/// A byte of printable ASCII, 95 of 256, in a string where longer characters
-/// may stand as well: the weights 2^(20/16) for these, 2 for characters of two
-/// bytes, 4 for three and 16 for four have a mean of at most 1.
+/// A byte of printable ASCII, 95 of 256, in a string that may contain longer characters as
+/// well: the weights 2^(20/16) for these, 2 for characters of two bytes, 4 for three and 16
+/// for four have a mean of at most 1.
 const ASCII: i32 = 20;
 /// Strings give no more than this altogether.
 const MOST_TEXT: i32 = 40 * BIT;
@@ -274,7 +271,7 @@ impl Scale {
         self.add(bits * BIT - log2_above(many));
     }
 
-    /// A packet that has no defect. `None` if something in it is too odd.
+    /// A packet without defects. `None` if something in it is too unusual.
     fn packet(
         &mut self,
         header: FixedHeader,
@@ -362,8 +359,8 @@ impl Scale {
     }
 
     fn connect(&mut self, connect: &Connect<'_>) -> Option<()> {
-        // The name with its length, and a level; what follows need not count,
-        // but has to be sensible.
+        // The name with its length, and a level; the rest has no weight, but has to be
+        // plausible.
         if let Some(name) = connect.protocol_name {
             if !matches!(name.0, b"MQTT" | b"MQIsdp") {
                 return None;
@@ -435,7 +432,7 @@ impl Scale {
         self.walk(kind, properties)
     }
 
-    /// Properties with something behind them, of 5.0.
+    /// Properties of 5.0, followed by other fields.
     fn properties(
         &mut self,
         version: Version,
@@ -446,8 +443,7 @@ impl Scale {
         if version != Version::V5 || properties.offset == 0 {
             return Some(());
         }
-        // A Property Length of one byte has to fit. Whatever is longer gives
-        // nothing for it.
+        // A Property Length of one byte has to fit. Longer ones add no evidence.
         if properties.bytes.len() < 0x80 {
             self.one_of(left.clamp(1, 0x80), 8);
         }
@@ -538,7 +534,7 @@ fn is_printable(text: Text<'_>) -> Option<i32> {
         };
         (!character.is_control()).then_some(weight)
     });
-    // Long strings are only looked at for what they must not hold.
+    // Long strings are only checked for forbidden content.
     weights.sum::<Option<i32>>()
 }
 
@@ -642,8 +638,8 @@ mod tests {
         for &(version, sample) in CLEAN {
             let all = bytes(sample);
             let whole = evidence(all, None, Some(version));
-            // Legal but odd: flags that 3.1 does not use, strings that are not
-            // UTF-8, a Remaining Length longer than needed.
+            // Legal but unusual: flags that 3.1 does not use, strings that are not UTF-8, a Remaining
+            // Length longer than necessary.
             let odd = [
                 "11 ",
                 "20 02 ff",
@@ -692,8 +688,8 @@ mod tests {
         }
     }
 
-    /// Holds the model to its word: on random bytes, `b` bits are reached at
-    /// most in 2^-b of the places.
+    /// Verifies the model: on random bytes, `b` bits are reached at most in 2^-b of the
+    /// positions.
     #[test]
     fn random_bytes_reach_few_bits() {
         const PLACES: usize = 2_000_000;
@@ -718,7 +714,7 @@ mod tests {
         }
         assert!(
             reached.iter().sum::<u32>() > 100,
-            "the test tests something"
+            "some positions have evidence"
         );
     }
 }

@@ -1,13 +1,13 @@
-//! The properties of MQTT 5.0: one table that holds everything there is to know
-//! about each, a lazy walk over those of a packet, and the check of them.
+//! The properties of MQTT 5.0: a table of their definitions, a lazy iterator over those of a
+//! packet, and their validation.
 //!
 //! ```text
 //!        Property Length   id  value   id  name…       value…
 //! PUBLISH      0A          23  00 07   26  00 01 'k'   00 01 'v'
 //! ```
 //!
-//! A new property is one row of [`DEFINITIONS`]. A property that is not in it
-//! ends the walk, because its length cannot be known.
+//! A new property is one row of [`DEFINITIONS`]. An unknown property ends the iteration,
+//! because its length is unknown.
 
 use std::ops::RangeInclusive;
 
@@ -22,7 +22,7 @@ use super::reader::Reader;
 use super::text::Text;
 use super::varint;
 
-/// The properties of a control packet: a slice of it, walked when asked.
+/// The properties of a control packet: a slice of it, decoded on iteration.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Properties<'a> {
     /// The bytes after the Property Length; fewer than it promises when the
@@ -39,7 +39,7 @@ pub struct Property<'a> {
     pub id: u32,
     /// Its value.
     pub value: PropertyValue<'a>,
-    /// Where its identifier stands, from the first byte of the control packet.
+    /// Offset of its identifier from the first byte of the control packet.
     pub offset: u32,
     /// Bytes of identifier and value.
     pub len: usize,
@@ -58,8 +58,7 @@ pub enum PropertyValue<'a> {
     Binary(&'a [u8]),
 }
 
-/// What the specification says of one property (5.0: table 2-4 and the
-/// sections of the packets).
+/// Definition of a property (5.0: table 2-4 and the sections of the packets).
 #[derive(Clone, Debug)]
 pub struct Definition {
     /// Property Identifier.
@@ -89,8 +88,8 @@ pub enum DataType {
     Binary,
 }
 
-/// Where properties stand: after the variable header of a packet, or before the
-/// will in the payload of a CONNECT.
+/// Location of properties: after the variable header of a packet, or before the will in the
+/// payload of a CONNECT.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub enum Place {
@@ -124,14 +123,13 @@ impl<'a> Properties<'a> {
             .map(|property| property.value)
     }
 
-    /// Whether there are none, as far as can be seen.
+    /// Whether there are none, as far as known.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Reads the Property Length and the properties and notes what is wrong
-    /// with them; `each` sees them on the way. The second value tells whether
-    /// `each` saw all of them.
+    /// Decodes the Property Length and the properties, notes their defects, and calls `each` for
+    /// each. The second value is whether `each` was called for all of them.
     #[inline]
     pub(super) fn read(
         reader: &mut Reader<'a>,
@@ -211,21 +209,20 @@ impl Property<'_> {
         definition(self.id).map_or("unknown", |definition| definition.snake_name)
     }
 
-    /// Whether some packet may hold it more than once (JSON shows it as a list
-    /// wherever it stands): User Property, and Subscription Identifier because
-    /// of PUBLISH.
+    /// Whether it may occur more than once in some packet (then JSON has a list in every packet):
+    /// User Property, and Subscription Identifier because of PUBLISH.
     pub fn repeats(&self) -> bool {
         definition(self.id).is_some_and(|definition| definition.repeats != NEVER)
     }
 }
 
 impl Definition {
-    /// Whether it may stand there.
+    /// Whether it is allowed there.
     pub const fn allowed_in(&self, place: Place) -> bool {
         self.places & place.bit() != 0
     }
 
-    /// Whether it may stand there more than once.
+    /// Whether it may occur more than once there.
     pub const fn repeats_in(&self, place: Place) -> bool {
         self.repeats & place.bit() != 0
     }
@@ -443,8 +440,8 @@ const RESPONSE_TOPIC: u8 = 0x08;
 
 use DataType::{Binary, Byte, FourByteInteger, Pair, String, TwoByteInteger, VariableByteInteger};
 
-/// Every property, by identifier: where it may stand, where it may stand more
-/// than once, and the values of numbers.
+/// All properties by identifier: where they are allowed, where they may be repeated, and the
+/// values of numbers.
 #[rustfmt::skip]
 pub static DEFINITIONS: [Definition; 27] = [
     row(0x01, "Payload Format Indicator", "payload_format_indicator", Byte, PUBLISH | WILL, NEVER, 0..=1),
@@ -498,7 +495,7 @@ const fn row(
 
 const ANY: RangeInclusive<u32> = 0..=u32::MAX;
 
-// Places as bits by packet type; the bit of type 0 is free for the will.
+// Locations as bits by packet type; the bit of type 0 is used for the will.
 const WILL: u16 = 1;
 const CONNECT: u16 = 1 << PacketType::Connect as u16;
 const CONNACK: u16 = 1 << PacketType::Connack as u16;
@@ -566,8 +563,8 @@ mod tests {
         assert!(definition(u32::MAX).is_none());
     }
 
-    /// Number of properties that each packet may hold, counted in the
-    /// specification's table 2-4.
+    /// Number of properties that each packet may have, counted in the specification's table
+    /// 2-4.
     #[test]
     fn places_by_packet() {
         let count = |place| {

@@ -1,6 +1,5 @@
-//! The cursor that every packet type is read with: it knows where the control
-//! packet ends and where what we have of it ends, and whose fault it is when a
-//! field is not there.
+//! The cursor that decodes every packet type: it knows where the control packet ends, where
+//! the kept bytes end, and so whether a missing field is a defect.
 //!
 //! ```text
 //!  0   2                    at            visible            end
@@ -9,9 +8,9 @@
 //!  │ed │                     │               │ not captured   │
 //! ```
 //!
-//! A field that runs over `visible` is merely unknown and nothing is said. One
-//! that runs over `end` is a defect. Either way nothing after it can be read,
-//! because its place is not known.
+//! A field that extends beyond `visible` is unknown, which is no defect. One that extends
+//! beyond `end` is a defect. In either case the fields after it cannot be read, because their
+//! offset is unknown.
 
 use std::fmt;
 
@@ -29,13 +28,13 @@ use super::version::Version;
 /// Reads one control packet, field after field.
 #[derive(Clone, Debug)]
 pub(super) struct Reader<'a> {
-    /// The version to read by; a CONNECT sets its own.
+    /// The version to decode by; a CONNECT sets its own.
     pub(super) version: Version,
     /// The fixed header.
     pub(super) header: FixedHeader,
-    /// The visible part, never more than the packet.
+    /// The visible part, at most the packet.
     packet: &'a [u8],
-    /// Where the next field begins, at most `end`.
+    /// Offset of the next field, at most `end`.
     at: usize,
     /// Length of the whole packet, as the fixed header has it.
     end: usize,
@@ -49,16 +48,16 @@ pub(super) struct Reader<'a> {
 enum State {
     /// Fields can be read.
     Reading,
-    /// What is visible ended within a field.
+    /// The visible part ended within a field.
     Cut,
     /// The packet ended within a field, or a length made no sense.
     Broken,
-    /// There was a defect, and nothing else was to be known.
+    /// There was a defect, and only that was of interest.
     Failed,
 }
 
 impl<'a> Reader<'a> {
-    /// `bytes` begin with the fixed header, which was read before.
+    /// `bytes` start with the fixed header, which was decoded before.
     pub(super) fn new(header: FixedHeader, bytes: &'a [u8], version: Version) -> Self {
         let end = usize::try_from(header.packet_len()).unwrap_or(usize::MAX);
         let at = header.header_len();
@@ -79,8 +78,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A reader that only finds out whether there is a defect; it gives up at
-    /// the first.
+    /// A reader that only finds whether there is a defect, and stops at the first.
     pub(super) fn strict(header: FixedHeader, bytes: &'a [u8], version: Version) -> Self {
         Self {
             strict: true,
@@ -93,18 +91,18 @@ impl<'a> Reader<'a> {
         self.version == Version::V5
     }
 
-    /// Whether everything so far was there: nothing cut, nothing over the end.
+    /// Whether everything so far was available: nothing cut, nothing beyond the end.
     pub(super) fn reading(&self) -> bool {
         self.state == State::Reading
     }
 
-    /// Whether something was not visible that the packet promises.
+    /// Whether a part of the packet was not visible.
     pub(super) fn cut(&self) -> bool {
         self.state == State::Cut
     }
 
-    /// Bytes of the packet after the last field, seen or not; 0 once a field
-    /// could not be read.
+    /// Bytes of the packet after the last field, visible or not; 0 after a field that could not
+    /// be read.
     pub(super) fn left(&self) -> usize {
         match self.state {
             State::Reading => self.end - self.at,
@@ -120,7 +118,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Where the next field begins, from the first byte of the packet.
+    /// Offset of the next field from the first byte of the packet.
     pub(super) fn offset(&self) -> u32 {
         self.at as u32
     }
@@ -184,7 +182,7 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
-    /// A Topic Name; the caller judges an empty one.
+    /// A Topic Name, which may be empty.
     #[inline]
     pub(super) fn topic_name(&mut self, what: &'static str) -> Option<Text<'a>> {
         let offset = self.offset();

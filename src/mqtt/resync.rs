@@ -1,26 +1,24 @@
-//! Finds the next control packet when nobody knows where one begins: after a
-//! gap over a fixed header, and when a capture starts in the middle.
+//! Resynchronisation: finds the next control packet after a gap in a fixed header, and when a
+//! capture starts in the middle of a stream.
 //!
-//! Every position is a candidate. From each the search follows the chain of
-//! packets that would lie there, and adds up the evidence for them (see
-//! [`plausible`](super::plausible)): `n` bits say that random bytes look like
-//! this once in 2^n positions. A candidate whose chain meets anything
-//! impossible is out. One is accepted when its evidence reaches
+//! Every position is a candidate. The search follows the chain of packets from each, and adds
+//! up their evidence (see [`plausible`](super::plausible)): `n` bits mean that random bytes
+//! look like this once in 2^n positions. A candidate whose chain is impossible is dropped. One
+//! is accepted when its evidence reaches
 //!
 //! | bits | where |
 //! |--:|---|
-//! | [`ALIGNED_BITS`] | at the start of a TCP segment, where senders begin packets |
+//! | [`ALIGNED_BITS`] | at the start of a TCP segment, where senders start packets |
 //! | [`ANYWHERE_BITS`] | anywhere else |
 //!
-//! so random bytes are taken for MQTT less than once in 2^28 segments, or once in
-//! 2^48 bytes. At the end of the capture nothing more can
-//! come, and a stream that is made of whole packets from its first segment to
-//! its last byte is accepted with [`WHOLE_BITS`], or with [`WHOLE_BITS_PEER`]
-//! if the other direction is MQTT beyond doubt. A stream that was MQTT before
-//! the gap most likely ends with whole packets, each sent on its own: there
-//! [`KNOWN_BITS`] are enough for it and for its last segment, and
-//! [`KNOWN_BITS_LATE`] for whole packets from another segment to the end.
-//! Everything found this way is marked `resynchronised`.
+//! so random bytes are taken for MQTT less than once in 2^28 segments, or once in 2^48 bytes.
+//! At the end of the capture no more bytes follow, and a stream that consists of whole packets
+//! from its first segment to its last byte is accepted with [`WHOLE_BITS`], or with
+//! [`WHOLE_BITS_PEER`] if the other direction is certainly MQTT. A stream that was MQTT before
+//! the gap most likely ends with whole packets, each sent in its own segment: there
+//! [`KNOWN_BITS`] are sufficient for it and for its last segment, and [`KNOWN_BITS_LATE`] for
+//! whole packets from another segment to the end. Everything found this way is marked
+//! `resynchronised`.
 
 use super::header::PacketType;
 use super::plausible::{self, Evidence};
@@ -34,10 +32,10 @@ pub(super) const ALIGNED_BITS: u32 = 28;
 pub(super) const ANYWHERE_BITS: u32 = 48;
 /// Evidence needed at the end, for a stream made of whole packets.
 pub(super) const WHOLE_BITS: u32 = 24;
-/// The same when the other direction is known to be MQTT.
+/// The same if the other direction is known to be MQTT.
 pub(super) const WHOLE_BITS_PEER: u32 = 16;
-/// The same when the stream was in step before a gap: one small packet. Its last
-/// segment may be that packet, too.
+/// The same if the stream was framed before the gap: one small packet. Its last segment may be
+/// that packet, too.
 const KNOWN_BITS: u32 = 12;
 /// The same from any segment to the end: there may be many.
 const KNOWN_BITS_LATE: u32 = 16;
@@ -49,26 +47,26 @@ const CANDIDATES: usize = 64;
 #[derive(Debug, Default)]
 pub struct Resync {
     /// Bytes from the first candidate on.
-    held: Vec<u8>,
-    /// Bytes before `held` that were skipped.
+    buffer: Vec<u8>,
+    /// Bytes before `buffer` that were skipped.
     skipped: u64,
     /// Candidates by position, none of them impossible so far.
     candidates: Vec<Candidate>,
-    /// Bytes needed at the end of the capture, once that has come.
+    /// Bits needed at the end of the capture, once that was reached.
     end: Option<u32>,
     /// Whether bytes were skipped that lay within reach of the search.
     passed_over: bool,
     /// Whether the stream was in step before.
     known: bool,
-    /// Position in `held` where the last segment started.
+    /// Position in `buffer` where the last segment started.
     last_segment: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
-    /// Position in `held` of its first packet.
+    /// Position in `buffer` of its first packet.
     start: usize,
-    /// Position of the packet to be looked at next; may lie beyond `held`.
+    /// Position of the next packet to weigh; may be beyond `buffer`.
     next: u64,
     bits: u32,
     /// Whether a segment started there.
@@ -86,8 +84,8 @@ pub(super) struct Found {
 }
 
 impl Resync {
-    /// A search in a stream that was in step, after `cut_off` bytes of a header
-    /// whose rest is not there.
+    /// A search in a stream that was framed, after `cut_off` bytes of a header whose rest is
+    /// missing.
     pub fn after(cut_off: u64) -> Self {
         Self {
             skipped: cut_off,
@@ -96,26 +94,25 @@ impl Resync {
         }
     }
 
-    /// Bytes that were there but belong to no packet found so far.
+    /// Bytes that belong to no packet found so far.
     pub fn unframed(&self) -> u64 {
-        self.skipped + self.held.len() as u64
+        self.skipped + self.buffer.len() as u64
     }
 
-    /// Position of the first byte held, if `end` is the position after the
-    /// last.
+    /// Position of the first buffered byte, if `end` is the position after the last.
     pub(super) fn held_from(&self, end: u64) -> Option<u64> {
-        (!self.held.is_empty()).then(|| end - self.held.len() as u64)
+        (!self.buffer.is_empty()).then(|| end - self.buffer.len() as u64)
     }
 
     /// Takes the next bytes of the stream; a segment started at the first.
     pub fn data(&mut self, bytes: &[u8], direction: Option<Direction>, version: Option<Version>) {
-        let new = self.held.len();
+        let new = self.buffer.len();
         self.last_segment = new;
-        self.held.extend_from_slice(bytes);
-        let held = &self.held;
+        self.buffer.extend_from_slice(bytes);
+        let buffer = &self.buffer;
         self.candidates
-            .retain_mut(|candidate| candidate.follow(held, direction));
-        for start in new..self.held.len() {
+            .retain_mut(|candidate| candidate.follow(buffer, direction));
+        for start in new..self.buffer.len() {
             let mut candidate = Candidate {
                 start,
                 next: start as u64,
@@ -123,19 +120,19 @@ impl Resync {
                 aligned: start == new,
                 version,
             };
-            if candidate.follow(&self.held, direction) {
+            if candidate.follow(&self.buffer, direction) {
                 self.candidates.push(candidate);
             }
         }
         self.drop_hopeless();
     }
 
-    /// The stream has a gap here: no chain leads across.
+    /// A gap in the stream: no chain continues after it.
     pub(super) fn gap(&mut self) {
-        self.skip(self.held.len());
+        self.skip(self.buffer.len());
     }
 
-    /// Nothing more will come.
+    /// The stream has ended.
     pub(super) fn end(&mut self, peer_in_step: bool) {
         self.end = Some(match (self.known, peer_in_step) {
             (true, _) => KNOWN_BITS,
@@ -144,17 +141,16 @@ impl Resync {
         });
     }
 
-    /// The evidence that everything since the start of the search is whole
-    /// packets, in bits, if it can be.
+    /// The evidence that everything since the start of the search is whole packets, in bits, if
+    /// that is possible.
     pub fn whole_bits(&self) -> Option<u32> {
         self.whole().map(|candidate| candidate.bits)
     }
 
-    /// The type and packet identifier that stand first if everything is whole
-    /// packets.
+    /// The first type and packet identifier if everything is whole packets.
     pub fn opening(&self) -> Option<(PacketType, Option<u16>)> {
         self.whole()?;
-        let (&first, rest) = self.held.split_first()?;
+        let (&first, rest) = self.buffer.split_first()?;
         let id = match rest {
             [_, high, low, ..] => Some(u16::from_be_bytes([*high, *low])),
             _ => None,
@@ -167,7 +163,7 @@ impl Resync {
         let whole = !self.passed_over
             && first.start == 0
             && first.aligned
-            && first.next == self.held.len() as u64;
+            && first.next == self.buffer.len() as u64;
         whole.then_some(first)
     }
 
@@ -176,9 +172,8 @@ impl Resync {
         self.find(0).is_ok()
     }
 
-    /// Accepts the first boundary whose evidence is enough; `more` bits speak
-    /// for one that makes everything whole packets. Gives the search back if
-    /// there is none.
+    /// Accepts the first boundary with sufficient evidence; `more` bits are added for one that
+    /// makes everything whole packets. Returns the search if there is none.
     pub(super) fn find(mut self, more: u32) -> Result<Found, Self> {
         let whole = self.whole().map(|candidate| candidate.start);
         let accepted = self.candidates.iter().find(|candidate| {
@@ -190,7 +185,7 @@ impl Resync {
             if whole == Some(candidate.start) {
                 return candidate.bits + more >= enough.min(self.end.unwrap_or(enough));
             }
-            let to_the_end = candidate.aligned && candidate.next == self.held.len() as u64;
+            let to_the_end = candidate.aligned && candidate.next == self.buffer.len() as u64;
             let enough = match self.end {
                 Some(_) if !self.known || !to_the_end => enough,
                 Some(known) if candidate.start == self.last_segment => known,
@@ -202,9 +197,9 @@ impl Resync {
         match accepted {
             Some(candidate) => {
                 let start = candidate.start;
-                self.held.drain(..start);
+                self.buffer.drain(..start);
                 Ok(Found {
-                    bytes: self.held,
+                    bytes: self.buffer,
                     skipped: self.skipped + start as u64,
                 })
             }
@@ -212,8 +207,8 @@ impl Resync {
         }
     }
 
-    /// Forgets bytes that no candidate needs, and candidates that are too many
-    /// or wait for too long.
+    /// Drops bytes that no candidate needs, and candidates beyond the limits of number and
+    /// time.
     fn drop_hopeless(&mut self) {
         while self.candidates.len() > CANDIDATES {
             let weakest = self
@@ -224,20 +219,23 @@ impl Resync {
                 .map_or(0, |(i, _)| i);
             self.candidates.remove(weakest);
         }
-        if self.held.len() > RESYNC_BYTES {
-            let too_old = self.held.len() - RESYNC_BYTES / 2;
+        if self.buffer.len() > RESYNC_BYTES {
+            let too_old = self.buffer.len() - RESYNC_BYTES / 2;
             self.candidates.retain(|c| c.start >= too_old);
         }
-        let needed = self.candidates.first().map_or(self.held.len(), |c| c.start);
-        if needed == self.held.len() || needed > 4096 {
+        let needed = self
+            .candidates
+            .first()
+            .map_or(self.buffer.len(), |c| c.start);
+        if needed == self.buffer.len() || needed > 4096 {
             self.skip(needed);
         }
     }
 
-    /// Skips the first `count` bytes held, and the candidates among them.
+    /// Skips the first `count` buffered bytes, and the candidates among them.
     fn skip(&mut self, count: usize) {
-        self.held.drain(..count);
-        self.held.shrink_to(4096);
+        self.buffer.drain(..count);
+        self.buffer.shrink_to(4096);
         self.skipped += count as u64;
         self.last_segment = self.last_segment.saturating_sub(count);
         self.passed_over |= count > 0;
@@ -254,10 +252,10 @@ impl Resync {
 
 impl Candidate {
     /// Follows the chain as far as bytes are there; false if it cannot be one.
-    fn follow(&mut self, held: &[u8], direction: Option<Direction>) -> bool {
+    fn follow(&mut self, buffer: &[u8], direction: Option<Direction>) -> bool {
         while let Some(rest) = usize::try_from(self.next)
             .ok()
-            .and_then(|next| held.get(next..))
+            .and_then(|next| buffer.get(next..))
             .filter(|rest| !rest.is_empty())
         {
             match plausible::evidence(rest, direction, self.version) {

@@ -1,7 +1,7 @@
 //! Control packets for the tests, and the tests that go over all of them.
 //!
-//! They are written as hexadecimal digits and quoted text, spaces meaning
-//! nothing: `30 07 0003 'a/b' 'hi'`.
+//! They are written as hexadecimal digits and quoted text; spaces are ignored:
+//! `30 07 0003 'a/b' 'hi'`.
 
 use super::*;
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ pub(super) fn bytes(sample: &str) -> &'static [u8] {
     bytes.leak()
 }
 
-/// The fixed header that bytes begin with.
+/// The fixed header at the start of bytes.
 pub(super) fn header(bytes: &[u8]) -> FixedHeader {
     let varint::Varint::Value {
         value,
@@ -308,7 +308,7 @@ fn clean_packets_have_no_defects() {
 }
 
 #[test]
-fn every_defect_is_told_with_its_place() {
+fn every_defect_is_reported_with_its_place() {
     for &(version, sample, code, offset) in DEFECTIVE {
         let defects = decoded(version, sample).defects;
         let found: Vec<_> = defects
@@ -325,7 +325,7 @@ fn every_defect_is_told_with_its_place() {
     );
 }
 
-/// What is missing from our copy of a packet is nobody's fault.
+/// Bytes that are merely not kept are no defect.
 #[test]
 fn a_prefix_has_no_defects_of_its_own() {
     let clean = CLEAN.iter().map(|&(version, sample)| (version, sample));
@@ -369,7 +369,7 @@ fn defects_are_bounded() {
     assert_eq!(decoded.defects.len(), MOST_DEFECTS);
 }
 
-/// Walks everything that is lazy.
+/// Runs all lazy iterators.
 fn walk(packet: &ControlPacket<'_>) -> usize {
     let inner = match packet {
         ControlPacket::Connect(connect) => connect
@@ -417,8 +417,8 @@ proptest! {
             walk(&whole.packet);
             let part = decode(header, &bytes[..cut.index(bytes.len())], version);
             walk(&part.packet);
-            // Of a protocol level that nobody knows, how much is there decides
-            // which layout fits better.
+            // With an unknown protocol level, the length determines which layout fits
+            // better.
             let unknown = |defect: &Defect| defect.code == "unknown-protocol";
             for defect in part.defects.iter().filter(|_| !whole.defects.iter().any(unknown)) {
                 prop_assert!(whole.defects.contains(defect), "{:02x?} {}", bytes, defect);

@@ -15,7 +15,7 @@ pub enum TextFault {
         /// Bytes before it.
         at: usize,
     },
-    /// The null character U+0000, which no string may hold.
+    /// The null character U+0000, which strings must not contain.
     Nul {
         /// Bytes before it.
         at: usize,
@@ -42,17 +42,16 @@ impl<'a> Text<'a> {
         std::str::from_utf8(self.0).ok()
     }
 
-    /// The string with U+FFFD for what is not UTF-8.
+    /// The string with U+FFFD for bytes that are not UTF-8.
     pub fn lossy(self) -> Cow<'a, str> {
         String::from_utf8_lossy(self.0)
     }
 
-    /// What keeps it from being a UTF-8 Encoded String, the first of it.
-    /// Control characters and non-characters, which are merely discouraged,
-    /// are no fault.
+    /// The first violation of UTF-8 Encoded Strings. Control characters and non-characters, which
+    /// are only discouraged, are not violations.
     #[inline]
     pub fn fault(self) -> Option<TextFault> {
-        // One pass without branches answers for nearly every string.
+        // One pass without branches is sufficient for nearly every string.
         let (high, nul) = self.0.iter().fold((0, false), |(high, nul), &byte| {
             (high | byte, nul | (byte == 0))
         });
@@ -97,7 +96,7 @@ pub(super) fn has_none(bytes: &[u8], odd: impl Fn(u64) -> u64) -> bool {
 }
 
 impl TextFault {
-    /// The code of the defect it makes.
+    /// The code of its defect.
     pub const fn code(self) -> &'static str {
         match self {
             Self::BadUtf8 { .. } => "bad-utf8",

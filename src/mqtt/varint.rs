@@ -8,16 +8,16 @@
 //! 321 = 65 + 2 × 128   →   C1 02
 //! ```
 //!
-//! Nothing here decides whether a longer form than needed is allowed: 5.0
-//! forbids it, 3.1 and 3.1.1 do not.
+//! Whether a longer form than necessary is allowed is decided by the caller: 5.0 forbids it,
+//! 3.1 and 3.1.1 do not.
 
 use nom::error::{ErrorKind, ParseError};
 use nom::{Err, IResult};
 
-/// The largest value there is, 268,435,455 (`FF FF FF 7F`).
+/// The largest value, 268,435,455 (`FF FF FF 7F`).
 pub const MAX: u32 = 0x0fff_ffff;
 
-/// What stands at the beginning of some bytes.
+/// Result of decoding at the start of some bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Varint {
     /// A whole integer.
@@ -29,12 +29,12 @@ pub enum Varint {
     },
     /// The bytes end before the integer does.
     Incomplete,
-    /// A fourth byte that wants a fifth: no integer, whatever follows.
+    /// A fourth byte with the continuation bit: invalid, whatever follows.
     Malformed,
 }
 
-/// Reads the integer that `bytes` begin with. Call it again with more bytes
-/// when it was [`Varint::Incomplete`].
+/// Decodes the integer at the start of `bytes`. Call it again with more bytes after
+/// [`Varint::Incomplete`].
 #[inline]
 pub fn decode(bytes: &[u8]) -> Varint {
     // Nearly all of them are below 128.
@@ -75,7 +75,7 @@ pub const fn len(value: u32) -> u8 {
     }
 }
 
-/// Appends the shortest form of `value`; what exceeds [`MAX`] is cut off.
+/// Appends the shortest form of `value`; values above [`MAX`] are truncated.
 pub fn encode(value: u32, out: &mut Vec<u8>) {
     let mut rest = value & MAX;
     while rest > 0x7f {

@@ -1,7 +1,6 @@
-//! Which version a connection speaks whose CONNECT was not captured, by what
-//! single packets look like.
+//! Infers the version of a connection whose CONNECT was not captured, from single packets.
 //!
-//! | packet | says |
+//! | packet | version |
 //! |---|---|
 //! | CONNECT | its level |
 //! | AUTH, DISCONNECT of a server or with a body, acknowledgements of three bytes and more, CONNACK longer than two | 5.0 for certain |
@@ -9,8 +8,8 @@
 //! | DUP in SUBSCRIBE, UNSUBSCRIBE or PUBREL | 3.1 |
 //! | SUBSCRIBE, SUBACK, PUBLISH … that only parse one way | that way |
 //!
-//! Before 5.0 is told as 3.1.1: it looks the same as 3.1 in nearly everything,
-//! which is why such an answer is never certain.
+//! Versions before 5.0 are reported as 3.1.1, which looks the same as 3.1 in nearly all
+//! packets; so such a result is never certain.
 
 use super::header::{FixedHeader, PacketType};
 use super::packet::{Connect, ControlPacket};
@@ -21,15 +20,14 @@ use crate::direction::Direction;
 /// How much a hint is worth.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Certainty {
-    /// The best guess; another packet may say otherwise.
+    /// The best guess; another packet may contradict it.
     Likely,
     /// Only this version has such a packet.
     Certain,
 }
 
-/// The version that a well-formed control packet tells, if it does. `bytes`
-/// begin with the fixed header, as for [`decode`](super::decode); `direction` is
-/// the way it went, if that is known.
+/// The version of a well-formed control packet, if it shows one. `bytes` start with the fixed
+/// header, as for [`decode`](super::decode); `direction` is its direction, if known.
 pub fn infer_version(
     header: FixedHeader,
     bytes: &[u8],
@@ -85,8 +83,8 @@ fn level(header: FixedHeader, bytes: &[u8]) -> Option<(Version, Certainty)> {
     }
 }
 
-/// Whether the packet is without defect in that version; `None` if it is not
-/// there as far as it takes to know.
+/// Whether the packet has no defect in that version; `None` if too few of its bytes are
+/// available.
 fn reads(header: FixedHeader, bytes: &[u8], version: Version) -> Option<bool> {
     let mut reader = Reader::strict(header, bytes, version);
     ControlPacket::read(&mut reader);

@@ -116,7 +116,7 @@ struct Ticket {
 struct Datagram {
     serial: u64,
     /// In order of offset, not overlapping.
-    pieces: Vec<Piece>,
+    chunks: Vec<Chunk>,
     /// End of the datagram, once the last fragment was captured.
     end: Option<u32>,
     /// Protocol in the fragment at offset 0.
@@ -127,7 +127,7 @@ struct Datagram {
 }
 
 #[derive(Debug)]
-struct Piece {
+struct Chunk {
     start: u32,
     end: u32,
     /// The captured part, at most `end - start` bytes.
@@ -287,7 +287,7 @@ impl<'a> Part<'a> {
 impl Datagram {
     /// Whether it claims another end than the known one.
     fn contradicts(&self, part: &Part<'_>) -> bool {
-        let highest = self.pieces.last().map_or(0, |piece| piece.end);
+        let highest = self.chunks.last().map_or(0, |chunk| chunk.end);
         match self.end {
             Some(end) => part.end > end || (part.last && part.end != end),
             None => part.last && part.end < highest,
@@ -303,21 +303,21 @@ impl Datagram {
         };
         ends_alike
             && self
-                .pieces
+                .chunks
                 .iter()
-                .filter(|piece| piece.end > part.start && piece.start < part.end)
-                .all(|piece| {
-                    let start = piece.start.max(part.start);
-                    let end = piece.end.min(part.end);
+                .filter(|chunk| chunk.end > part.start && chunk.start < part.end)
+                .all(|chunk| {
+                    let start = chunk.start.max(part.start);
+                    let end = chunk.end.min(part.end);
                     // If one copy was cut earlier, the shorter length is compared.
-                    let (new, old) = (part.range(start, end), piece.range(start, end));
+                    let (new, old) = (part.range(start, end), chunk.range(start, end));
                     new.iter().zip(old).all(|(new, old)| new == old)
                 })
     }
 
     /// Adds the new bytes of a fragment. Returns the memory they take.
     fn add(&mut self, part: &Part<'_>, protocol: u8) -> usize {
-        if part.start == 0 && self.pieces.first().is_none_or(|piece| piece.start > 0) {
+        if part.start == 0 && self.chunks.first().is_none_or(|chunk| chunk.start > 0) {
             self.protocol = protocol;
         }
         if part.last {
@@ -325,17 +325,17 @@ impl Datagram {
         }
         let mut cost = 0;
         let mut start = part.start;
-        let mut at = self.pieces.partition_point(|piece| piece.end <= start);
+        let mut at = self.chunks.partition_point(|chunk| chunk.end <= start);
         while start < part.end {
-            let (taken_from, taken_to) = match self.pieces.get(at) {
-                Some(piece) => (piece.start, piece.end),
+            let (taken_from, taken_to) = match self.chunks.get(at) {
+                Some(chunk) => (chunk.start, chunk.end),
                 None => (part.end, part.end),
             };
             let end = part.end.min(taken_from);
             if start < end {
                 let data: Box<[u8]> = part.range(start, end).into();
                 cost += data.len() + OVERHEAD;
-                self.pieces.insert(at, Piece { start, end, data });
+                self.chunks.insert(at, Chunk { start, end, data });
                 at += 1;
             }
             start = taken_to.max(end);
@@ -349,11 +349,11 @@ impl Datagram {
             return false;
         };
         let mut reached = 0;
-        for piece in &self.pieces {
-            if piece.start != reached {
+        for chunk in &self.chunks {
+            if chunk.start != reached {
                 return false;
             }
-            reached = piece.end;
+            reached = chunk.end;
         }
         reached == end
     }
@@ -363,9 +363,9 @@ impl Datagram {
         into.bytes.clear();
         into.wire = self.end.unwrap_or(0) as usize;
         into.protocol = self.protocol;
-        for piece in &self.pieces {
-            into.bytes.extend_from_slice(&piece.data);
-            if piece.data.len() < (piece.end - piece.start) as usize {
+        for chunk in &self.chunks {
+            into.bytes.extend_from_slice(&chunk.data);
+            if chunk.data.len() < (chunk.end - chunk.start) as usize {
                 break;
             }
         }
@@ -375,7 +375,7 @@ impl Datagram {
     }
 }
 
-impl Piece {
+impl Chunk {
     /// The captured bytes within a range of the fragment.
     fn range(&self, start: u32, end: u32) -> &[u8] {
         let at = |place: u32| {

@@ -376,7 +376,7 @@ fn ipv6_extension_headers_are_skipped_and_their_addresses_used() {
 }
 
 #[test]
-fn reasons_are_told() {
+fn reasons_are_reported() {
     let arp = ethernet(&[8, 6], &[0; 28]);
     assert_eq!(once(LinkType(1), &arp), Err(Other::NotIp));
     assert_eq!(once(RAW, &ip4(50, &[0; 20])), Err(Other::OtherIp(50)));

@@ -93,7 +93,7 @@ pub struct Doubts {
     /// Bytes that could not be read as MQTT.
     pub unparsed: u64,
     /// Bytes retransmitted so late that their label is no longer kept.
-    pub forgotten: u64,
+    pub unlabelled: u64,
 }
 
 impl Doubts {
@@ -103,7 +103,7 @@ impl Doubts {
         self.one_sided += other.one_sided;
         self.joined += other.joined;
         self.unparsed += other.unparsed;
-        self.forgotten += other.forgotten;
+        self.unlabelled += other.unlabelled;
     }
 }
 

@@ -272,10 +272,10 @@ impl<'a> Figures<'a> {
                 counted(unread, "connection", "connections")
             ));
         }
-        if doubts.forgotten > 0 {
+        if doubts.unlabelled > 0 {
             warnings.push(format!(
                 "{} sent again after their labels were evicted: their purpose is unknown",
-                counted(doubts.forgotten, "byte was", "bytes were")
+                counted(doubts.unlabelled, "byte was", "bytes were")
             ));
         }
         if account.shape.omitted > 0 || account.messages_omitted > 0 {

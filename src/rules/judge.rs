@@ -88,62 +88,62 @@ impl Options {
 /// Checks a capture.
 #[derive(Debug)]
 pub struct Judge {
-    bench: Bench,
+    runner: RuleRunner,
 }
 
 impl Judge {
     /// A judge for a new capture.
     pub fn new(options: Options) -> Self {
         Self {
-            bench: Bench::new(options),
+            runner: RuleRunner::new(options),
         }
     }
 
     /// Takes the findings on closed connections.
     pub fn take_finished(&mut self) -> Vec<Finding> {
-        self.bench.kept -= self.bench.finished.len();
-        std::mem::take(&mut self.bench.finished)
+        self.runner.kept -= self.runner.finished.len();
+        std::mem::take(&mut self.runner.finished)
     }
 
     /// Whether there are findings to take.
     pub fn has_finished(&self) -> bool {
-        !self.bench.finished.is_empty()
+        !self.runner.finished.is_empty()
     }
 
     /// Takes findings that arose since the last call, with [`Options::live`]. Each
     /// combination of rule, verdict and side is reported once for a connection; the
     /// counts are in [`Judge::tally`].
     pub fn take_arisen(&mut self) -> Vec<Finding> {
-        std::mem::take(&mut self.bench.arisen)
+        std::mem::take(&mut self.runner.arisen)
     }
 
     /// Whether any arose.
     pub fn has_arisen(&self) -> bool {
-        !self.bench.arisen.is_empty()
+        !self.runner.arisen.is_empty()
     }
 
     /// How often each rule was broken up to now.
     pub fn tally(&self) -> &Tally {
-        &self.bench.tally
+        &self.runner.tally
     }
 
     /// The rules that were applied at least once.
     pub fn judged(&self) -> Vec<&'static Rule> {
         let rules = RULES.iter().enumerate();
         rules
-            .filter(|(at, rule)| self.bench.judged.has(*at) && self.bench.wants(rule))
+            .filter(|(at, rule)| self.runner.judged.has(*at) && self.runner.wants(rule))
             .map(|(_, rule)| *rule)
             .collect()
     }
 
     /// Findings that were only counted, because there were too many.
     pub fn uncounted(&self) -> u64 {
-        self.bench.more
+        self.runner.more
     }
 
     /// Connections that carried a frame.
     pub fn connections(&self) -> u64 {
-        self.bench.connections
+        self.runner.connections
     }
 }
 
@@ -154,24 +154,24 @@ impl Sink for Judge {
 
     fn fact(&mut self, fact: Fact<'_>) {
         let Fact::Session(fact) = fact else { return };
-        let bench = &mut self.bench;
+        let runner = &mut self.runner;
         match fact {
-            SessionFact::Frame(facts) => bench.frame(facts),
-            SessionFact::Unfinished(facts) => bench.unfinished(facts),
-            SessionFact::Overdue(facts) => bench.overdue(facts),
-            SessionFact::Undelivered(facts) => bench.undelivered(facts),
-            SessionFact::StillOpen(facts) => bench.still_open(facts),
-            SessionFact::Silence(facts) => bench.silence(facts),
-            SessionFact::Unreadable(facts) => bench.stream(facts),
-            SessionFact::Closed(connection) => bench.settle(connection.number),
+            SessionFact::Frame(facts) => runner.frame(facts),
+            SessionFact::Unfinished(facts) => runner.unfinished(facts),
+            SessionFact::Overdue(facts) => runner.overdue(facts),
+            SessionFact::Undelivered(facts) => runner.undelivered(facts),
+            SessionFact::StillOpen(facts) => runner.still_open(facts),
+            SessionFact::Silence(facts) => runner.silence(facts),
+            SessionFact::Unreadable(facts) => runner.stream(facts),
+            SessionFact::Closed(connection) => runner.settle(connection.number),
         }
     }
 
     fn finish(&mut self) {
-        let mut open: Vec<u64> = self.bench.open.keys().copied().collect();
+        let mut open: Vec<u64> = self.runner.open.keys().copied().collect();
         open.sort_unstable();
         for connection in open {
-            self.bench.settle(connection);
+            self.runner.settle(connection);
         }
     }
 }
@@ -279,7 +279,7 @@ impl RuleSet {
 
 /// Where findings are put together.
 #[derive(Debug)]
-struct Bench {
+struct RuleRunner {
     options: Options,
     open: HashMap<u64, OfConnection, foldhash::fast::FixedState>,
     finished: Vec<Finding>,
@@ -324,10 +324,10 @@ struct Place<'a> {
     /// Provisional: the missing packet may still arrive.
     so_far: bool,
     /// It was reported before, as provisional.
-    told: bool,
+    reported: bool,
 }
 
-impl Bench {
+impl RuleRunner {
     fn new(options: Options) -> Self {
         Self {
             options,
@@ -406,11 +406,11 @@ impl Bench {
         });
         // A provisional finding became final, or inconclusive: nothing new if it was
         // reported with the same or a higher verdict.
-        let is_less = |told: &(usize, Verdict, Option<Side>)| {
-            (told.0, told.2) == (at, by) && told.1 >= verdict
+        let is_less = |reported: &(usize, Verdict, Option<Side>)| {
+            (reported.0, reported.2) == (at, by) && reported.1 >= verdict
         };
-        let shown = shown || place.told && connection.shown.iter().any(is_less);
-        if !(place.told && shown) {
+        let shown = shown || place.reported && connection.shown.iter().any(is_less);
+        if !(place.reported && shown) {
             let first = !shown && known.is_none();
             self.tally.add(rule, verdict, by, first);
         }
@@ -585,7 +585,7 @@ impl Bench {
             packet: facts.request.packet,
             time: facts.time,
             so_far: facts.ending == Ending::Open,
-            told: facts.told.any(),
+            reported: facts.reported.any(),
         };
         let budgets = Budgets {
             ack: self.options.budgets.ack,
@@ -612,7 +612,7 @@ impl Bench {
             packet: facts.of.packet,
             time: facts.of.time,
             so_far: false,
-            told: false,
+            reported: false,
         };
         self.ask(&place, |check| match check {
             Check::Undelivered(check) => Some(check(facts)),
@@ -632,7 +632,7 @@ impl Bench {
             packet: facts.packet,
             time: facts.time,
             so_far: false,
-            told: false,
+            reported: false,
         };
         self.ask(&place, |check| match check {
             // Each rule covers one cause.
@@ -653,7 +653,7 @@ impl Bench {
             packet: facts.packet,
             time: facts.time,
             so_far: facts.shown == Shown::Time,
-            told: facts.told.any(),
+            reported: facts.reported.any(),
         };
         self.ask(&place, |check| match check {
             Check::Silence(check) => Some(check(facts)),
@@ -673,7 +673,7 @@ impl Bench {
             packet: facts.packet,
             time: facts.time,
             so_far: false,
-            told: false,
+            reported: false,
         };
         self.ask(&place, |check| match check {
             Check::Stream(check) => Some(check(facts)),
@@ -685,7 +685,7 @@ impl Bench {
     #[cold]
     fn defects(&mut self, facts: &FrameFacts<'_>, doubt: Doubt) {
         let frame = facts.frame;
-        let mut told = RuleSet::default();
+        let mut reported = RuleSet::default();
         // All bytes of an unfinished packet that were sent are known.
         let lacks = frame.missing > 0 && !frame.unfinished;
         let doubt = doubt
@@ -693,11 +693,13 @@ impl Bench {
             .or(lacks.then_some(Reason::Gap));
         for defect in frame.defects {
             for &(wrong, at) in &TABLES.format {
-                if !RULES[at].applies_to(frame.version) || told.has(at) || !is(wrong, frame, defect)
+                if !RULES[at].applies_to(frame.version)
+                    || reported.has(at)
+                    || !is(wrong, frame, defect)
                 {
                     continue;
                 }
-                told.add(at);
+                reported.add(at);
                 let kind = frame.header.packet_type();
                 let message = format!("{kind}: {}", without(&defect.message, kind));
                 let mut fault = verdict::violation(message).unless(doubt);
@@ -736,7 +738,7 @@ fn of_frame<'a>(facts: &FrameFacts<'a>, field: &'static str) -> Place<'a> {
         packet: frame.last,
         time: frame.time,
         so_far: false,
-        told: false,
+        reported: false,
     }
 }
 

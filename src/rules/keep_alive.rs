@@ -144,7 +144,7 @@ fn client_silent(f: &Silence<'_>) -> Judged {
         return None;
     }
     // The same silence was reported for the client; now the server is at fault.
-    if f.shown == Shown::Time && f.told.any() {
+    if f.shown == Shown::Time && f.reported.any() {
         return None;
     }
     let by_server = f

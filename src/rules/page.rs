@@ -37,7 +37,7 @@ pub fn of(rule: &Rule) -> String {
     for (title, example) in [
         ("Good", rule.examples.good),
         ("Bad", rule.examples.bad),
-        ("Cannot be told", rule.examples.cut),
+        ("Inconclusive", rule.examples.cut),
     ] {
         if !example.is_empty() {
             text += &format!("\n{title}:\n\n```text\n{}\n```\n", example.trim());

@@ -168,12 +168,12 @@ fn missing_dup(f: &FrameFacts<'_>) -> Judged {
     let open = step
         .open
         .filter(|_| !f.frame.header.dup() && step.same_message == Some(true))?;
-    let told = f
+    let session_present = f
         .connection
         .accepted
         .as_ref()
         .and_then(|a| a.session_present);
-    if open.carried && told != Some(true) {
+    if open.carried && session_present != Some(true) {
         // The session is gone: a new message.
         return None;
     }

@@ -1,7 +1,9 @@
 //! SUBSCRIBE and UNSUBSCRIBE, their answers, and deliveries for subscriptions.
 
 use crate::facts::properties as p;
-use crate::facts::{AnswerStep, FrameFacts, Overdue, Reason, Request, Seen, Step, Subscription};
+use crate::facts::{
+    AnswerStep, FrameFacts, FrameRef, Overdue, Reason, Request, Step, Subscription,
+};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{ControlPacket, PacketType as P, Version};
 
@@ -506,7 +508,7 @@ static DELIVERY_AFTER_UNSUBSCRIBE: Rule = Rule {
 fn delivery_after_unsubscribe(f: &FrameFacts<'_>) -> Judged {
     delivered(f)?;
     let ended = |s: &Subscription| {
-        let here = |until: &Seen| until.connection == f.frame.connection.number;
+        let here = |until: &FrameRef| until.connection == f.frame.connection.number;
         s.until.filter(here)
     };
     let mut subscriptions = f.matching();

@@ -20,16 +20,18 @@ const fn not(version: Version, id: &'static str, why: &'static str) -> Unchecked
     Unchecked { version, id, why }
 }
 
-const ALWAYS_TRUE: &str = "Cannot be broken: the length before a string has two bytes.";
-const SPLIT: &str = "A receiver that gives up on a packet in parts looks like one that closes for any other reason.";
-const BY_BYTES: &str = "A delivery is told by its bytes: one with other bytes is a delivery that \
-    matches no subscription (`no-subscription`), and the one that should have come is `lost-delivery`. \
-    That the difference is one of normalisation is not said.";
+const ALWAYS_TRUE: &str = "Always true: the length before a string has two bytes.";
+const SPLIT: &str =
+    "A receiver that rejects a fragmented packet looks like one that closes for any other reason.";
+const BY_BYTES: &str = "A delivery is identified by its bytes: one with other bytes is a delivery that \
+    matches no subscription (`no-subscription`), and the expected one is `lost-delivery`. \
+    That the difference is one of normalisation is not reported.";
 const BOM: &str = "A delivery without the bytes is a topic that matches no subscription \
-    (`no-subscription`) or an altered property (`properties-altered`); that it is these bytes is not said.";
+    (`no-subscription`) or an altered property (`properties-altered`); that it is these bytes is not reported.";
 const NO_GROUP: &str = "Which members a group has at a moment, and to whom the server offered a message before, \
     is not on the wire of one member; the same payload for another member may be another message.";
-const HANDLED: &str = "What keeps being answered is not told from what the peer was free to delay.";
+const HANDLED: &str =
+    "Continued answers cannot be distinguished from ones that the peer was free to delay.";
 const CONNECT_LATE: &str =
     "A recommendation with no time: a TCP connection without CONNECT is not known to be MQTT.";
 
@@ -82,6 +84,6 @@ pub static PARTLY: &[Unchecked] = &[
     not(
         V5,
         "U-3.2-10",
-        "Says how to compute: sessions are told by it, and no finding is about it alone.",
+        "Defines a computation: sessions are identified by it, and no finding is about it alone.",
     ),
 ];

@@ -14,19 +14,19 @@ use crate::time::Timestamp;
 use Direction::{Down, Up};
 use Verdict::{Hidden, Selected, TopicUnknown};
 
-/// A capture in which frames are said one by one.
-struct Said {
+/// A capture in which frames are frames one by one.
+struct Frames {
     selector: Selector,
     tracker: Tracker,
     connection: Connection,
 }
 
-fn asking(selection: Selection) -> Said {
+fn asking(selection: Selection) -> Frames {
     let end = |last, port| Endpoint {
         addr: IpAddr::from([10, 0, 0, last]),
         port,
     };
-    Said {
+    Frames {
         selector: Selector::new(selection),
         tracker: Tracker::default(),
         connection: Connection {
@@ -55,7 +55,7 @@ fn topics(filters: &[&str]) -> Selection {
     }
 }
 
-impl Said {
+impl Frames {
     /// A frame: its type and flags, what it says, and the resolved topic.
     fn say(
         &mut self,
@@ -198,60 +198,60 @@ fn filter_bytes(filter: &str, options: &[u8]) -> Vec<u8> {
 
 #[test]
 fn nothing_asked_shows_everything() {
-    let mut said = asking(Selection::default());
-    assert_eq!(said.publish_of(Up, 1, 1, None), Selected);
-    assert_eq!(said.ack(Down, PacketType::Puback, 1), Selected);
-    assert!(said.event(EventKind::Opened, None));
+    let mut frames = asking(Selection::default());
+    assert_eq!(frames.publish_of(Up, 1, 1, None), Selected);
+    assert_eq!(frames.ack(Down, PacketType::Puback, 1), Selected);
+    assert!(frames.event(EventKind::Opened, None));
 }
 
 #[test]
 fn a_ladder_belongs_to_the_topic_of_its_publish() {
-    let mut said = asking(topics(&["plant/#"]));
+    let mut frames = asking(topics(&["plant/#"]));
     for (topic, verdict) in [("plant/7", Selected), ("office/7", Hidden)] {
-        assert_eq!(said.publish(Up, 2, 7, topic), verdict);
-        assert_eq!(said.ack(Down, PacketType::Pubrec, 7), verdict);
-        assert_eq!(said.ack(Up, PacketType::Pubrel, 7), verdict);
-        assert_eq!(said.ack(Down, PacketType::Pubcomp, 7), verdict);
-        assert_eq!(said.publish(Up, 1, 8, topic), verdict);
-        assert_eq!(said.ack(Down, PacketType::Puback, 8), verdict);
-        assert_eq!(said.publish(Down, 0, 0, topic), verdict);
+        assert_eq!(frames.publish(Up, 2, 7, topic), verdict);
+        assert_eq!(frames.ack(Down, PacketType::Pubrec, 7), verdict);
+        assert_eq!(frames.ack(Up, PacketType::Pubrel, 7), verdict);
+        assert_eq!(frames.ack(Down, PacketType::Pubcomp, 7), verdict);
+        assert_eq!(frames.publish(Up, 1, 8, topic), verdict);
+        assert_eq!(frames.ack(Down, PacketType::Puback, 8), verdict);
+        assert_eq!(frames.publish(Down, 0, 0, topic), verdict);
     }
 }
 
 #[test]
 fn the_same_identifier_of_both_sides_is_two_exchanges() {
-    let mut said = asking(topics(&["plant/#"]));
-    assert_eq!(said.publish(Up, 2, 7, "plant/7"), Selected);
-    assert_eq!(said.publish(Down, 2, 7, "office/7"), Hidden);
-    assert_eq!(said.ack(Up, PacketType::Pubrec, 7), Hidden);
-    assert_eq!(said.ack(Down, PacketType::Pubrec, 7), Selected);
-    assert_eq!(said.ack(Down, PacketType::Pubrel, 7), Hidden);
-    assert_eq!(said.ack(Up, PacketType::Pubrel, 7), Selected);
-    assert_eq!(said.ack(Up, PacketType::Pubcomp, 7), Hidden);
-    assert_eq!(said.ack(Down, PacketType::Pubcomp, 7), Selected);
+    let mut frames = asking(topics(&["plant/#"]));
+    assert_eq!(frames.publish(Up, 2, 7, "plant/7"), Selected);
+    assert_eq!(frames.publish(Down, 2, 7, "office/7"), Hidden);
+    assert_eq!(frames.ack(Up, PacketType::Pubrec, 7), Hidden);
+    assert_eq!(frames.ack(Down, PacketType::Pubrec, 7), Selected);
+    assert_eq!(frames.ack(Down, PacketType::Pubrel, 7), Hidden);
+    assert_eq!(frames.ack(Up, PacketType::Pubrel, 7), Selected);
+    assert_eq!(frames.ack(Up, PacketType::Pubcomp, 7), Hidden);
+    assert_eq!(frames.ack(Down, PacketType::Pubcomp, 7), Selected);
 }
 
 #[test]
 fn the_same_identifier_on_two_connections_is_two_exchanges() {
-    let mut said = asking(topics(&["plant/#"]));
-    assert_eq!(said.publish(Up, 1, 7, "plant/7"), Selected);
-    said.connection.number = 2;
-    assert_eq!(said.ack(Down, PacketType::Puback, 7), TopicUnknown);
+    let mut frames = asking(topics(&["plant/#"]));
+    assert_eq!(frames.publish(Up, 1, 7, "plant/7"), Selected);
+    frames.connection.number = 2;
+    assert_eq!(frames.ack(Down, PacketType::Puback, 7), TopicUnknown);
 }
 
 #[test]
 fn a_subscribe_and_a_publish_may_use_one_identifier() {
     // They may not by the specification, and do.
-    let mut said = asking(topics(&["plant/#"]));
-    assert_eq!(said.publish(Up, 1, 7, "plant/7"), Selected);
-    assert_eq!(said.subscribe(7, "office/#"), Hidden);
-    assert_eq!(said.ack(Down, PacketType::Suback, 7), Hidden);
-    assert_eq!(said.ack(Down, PacketType::Puback, 7), Selected);
+    let mut frames = asking(topics(&["plant/#"]));
+    assert_eq!(frames.publish(Up, 1, 7, "plant/7"), Selected);
+    assert_eq!(frames.subscribe(7, "office/#"), Hidden);
+    assert_eq!(frames.ack(Down, PacketType::Suback, 7), Hidden);
+    assert_eq!(frames.ack(Down, PacketType::Puback, 7), Selected);
 }
 
 #[test]
 fn subscriptions_that_overlap_are_shown() {
-    let mut said = asking(topics(&["plant/+/temp"]));
+    let mut frames = asking(topics(&["plant/+/temp"]));
     for (filter, verdict) in [
         ("plant/7/temp", Selected),
         ("#", Selected),
@@ -261,9 +261,9 @@ fn subscriptions_that_overlap_are_shown() {
         ("plant/7/temp/x", Hidden),
         ("$SYS/#", Hidden),
     ] {
-        assert_eq!(said.subscribe(3, filter), verdict, "{filter}");
-        assert_eq!(said.ack(Down, PacketType::Suback, 3), verdict, "{filter}");
-        assert_eq!(said.unsubscribe(4, filter), verdict, "{filter}");
+        assert_eq!(frames.subscribe(3, filter), verdict, "{filter}");
+        assert_eq!(frames.ack(Down, PacketType::Suback, 3), verdict, "{filter}");
+        assert_eq!(frames.unsubscribe(4, filter), verdict, "{filter}");
     }
 }
 
@@ -282,61 +282,61 @@ fn dollar_topics_want_to_be_named() {
 
 #[test]
 fn a_will_is_a_message_of_its_topic() {
-    let mut said = asking(topics(&["dead/#"]));
-    assert_eq!(said.connect(Some("dead/me")), Selected);
-    assert_eq!(said.connack(), Selected);
-    assert_eq!(said.connect(Some("alive")), Hidden);
-    assert_eq!(said.connack(), Hidden);
-    assert_eq!(said.connect(None), Hidden);
-    said.connection.number = 2;
-    assert_eq!(said.connack(), Hidden);
-    assert_eq!(said.say(Up, 0xc0, ControlPacket::Pingreq, None), Hidden);
+    let mut frames = asking(topics(&["dead/#"]));
+    assert_eq!(frames.connect(Some("dead/me")), Selected);
+    assert_eq!(frames.connack(), Selected);
+    assert_eq!(frames.connect(Some("alive")), Hidden);
+    assert_eq!(frames.connack(), Hidden);
+    assert_eq!(frames.connect(None), Hidden);
+    frames.connection.number = 2;
+    assert_eq!(frames.connack(), Hidden);
+    assert_eq!(frames.say(Up, 0xc0, ControlPacket::Pingreq, None), Hidden);
 }
 
 #[test]
 fn what_nobody_can_tell_is_kept_and_marked() {
-    let mut said = asking(topics(&["plant/#"]));
-    assert_eq!(said.publish_of(Up, 1, 5, None), TopicUnknown);
-    assert_eq!(said.ack(Down, PacketType::Puback, 5), TopicUnknown);
-    assert_eq!(said.ack(Up, PacketType::Pubrel, 6), TopicUnknown);
-    assert_eq!(said.ack(Down, PacketType::Suback, 6), TopicUnknown);
+    let mut frames = asking(topics(&["plant/#"]));
+    assert_eq!(frames.publish_of(Up, 1, 5, None), TopicUnknown);
+    assert_eq!(frames.ack(Down, PacketType::Puback, 5), TopicUnknown);
+    assert_eq!(frames.ack(Up, PacketType::Pubrel, 6), TopicUnknown);
+    assert_eq!(frames.ack(Down, PacketType::Suback, 6), TopicUnknown);
     // But not when something else already speaks against it.
-    let mut said = asking(Selection {
+    let mut frames = asking(Selection {
         types: vec![PacketType::Publish],
         ..topics(&["plant/#"])
     });
-    assert_eq!(said.ack(Up, PacketType::Pubrel, 6), Hidden);
-    assert_eq!(said.publish_of(Up, 0, 0, None), TopicUnknown);
+    assert_eq!(frames.ack(Up, PacketType::Pubrel, 6), Hidden);
+    assert_eq!(frames.publish_of(Up, 0, 0, None), TopicUnknown);
 }
 
 #[test]
 fn an_answer_may_come_twice() {
-    let mut said = asking(topics(&["plant/#"]));
-    said.publish(Up, 1, 5, "plant/5");
-    assert_eq!(said.ack(Down, PacketType::Puback, 5), Selected);
-    assert_eq!(said.ack(Down, PacketType::Puback, 5), Selected);
+    let mut frames = asking(topics(&["plant/#"]));
+    frames.publish(Up, 1, 5, "plant/5");
+    assert_eq!(frames.ack(Down, PacketType::Puback, 5), Selected);
+    assert_eq!(frames.ack(Down, PacketType::Puback, 5), Selected);
 }
 
 #[test]
 fn a_gap_may_hide_that_an_identifier_was_used_again() {
     let settled = |gap| {
-        let mut said = asking(topics(&["plant/#"]));
-        said.publish(Up, 1, 5, "plant/5");
-        said.ack(Down, PacketType::Puback, 5);
-        said.event(EventKind::Gap, Some(gap));
-        said.ack(Down, PacketType::Puback, 5)
+        let mut frames = asking(topics(&["plant/#"]));
+        frames.publish(Up, 1, 5, "plant/5");
+        frames.ack(Down, PacketType::Puback, 5);
+        frames.event(EventKind::Gap, Some(gap));
+        frames.ack(Down, PacketType::Puback, 5)
     };
     assert_eq!(settled(Up), TopicUnknown);
     assert_eq!(settled(Down), Selected);
 
     // An open exchange stands as long as its answer cannot have been lost.
     let open = |gaps: &[Direction]| {
-        let mut said = asking(topics(&["plant/#"]));
-        said.publish(Up, 1, 5, "plant/5");
+        let mut frames = asking(topics(&["plant/#"]));
+        frames.publish(Up, 1, 5, "plant/5");
         for gap in gaps {
-            said.event(EventKind::Gap, Some(*gap));
+            frames.event(EventKind::Gap, Some(*gap));
         }
-        said.ack(Down, PacketType::Puback, 5)
+        frames.ack(Down, PacketType::Puback, 5)
     };
     assert_eq!(open(&[Up]), Selected);
     assert_eq!(open(&[Down]), Selected);
@@ -346,11 +346,11 @@ fn a_gap_may_hide_that_an_identifier_was_used_again() {
 #[test]
 fn a_pubrec_settles_only_when_it_refuses() {
     let later = |code| {
-        let mut said = asking(topics(&["plant/#"]));
-        said.publish(Up, 2, 5, "plant/5");
-        said.ack_with(Down, PacketType::Pubrec, 5, code);
-        said.event(EventKind::Gap, Some(Up));
-        said.ack(Down, PacketType::Pubcomp, 5)
+        let mut frames = asking(topics(&["plant/#"]));
+        frames.publish(Up, 2, 5, "plant/5");
+        frames.ack_with(Down, PacketType::Pubrec, 5, code);
+        frames.event(EventKind::Gap, Some(Up));
+        frames.ack(Down, PacketType::Pubcomp, 5)
     };
     assert_eq!(later(None), Selected);
     assert_eq!(later(Some(0x10)), Selected);
@@ -359,100 +359,100 @@ fn a_pubrec_settles_only_when_it_refuses() {
 
 #[test]
 fn memory_is_bounded_by_what_is_open() {
-    let mut said = asking(topics(&["plant/#"]));
-    said.publish(Up, 2, 60000, "plant/open");
+    let mut frames = asking(topics(&["plant/#"]));
+    frames.publish(Up, 2, 60000, "plant/open");
     for id in 1..10_000 {
-        said.publish(Up, 1, id, "plant/x");
-        said.ack(Down, PacketType::Puback, id);
+        frames.publish(Up, 1, id, "plant/x");
+        frames.ack(Down, PacketType::Puback, id);
     }
-    assert!(said.tracker.total() <= SETTLED_EXCHANGES + 1);
+    assert!(frames.tracker.total() <= SETTLED_EXCHANGES + 1);
     // The open one is still known.
-    assert_eq!(said.ack(Down, PacketType::Pubrec, 60000), Selected);
-    said.tracker.forget(said.connection.number);
-    assert_eq!(said.tracker.total(), 0);
-    assert_eq!(said.tracker.evicted(), 0);
+    assert_eq!(frames.ack(Down, PacketType::Pubrec, 60000), Selected);
+    frames.tracker.forget(frames.connection.number);
+    assert_eq!(frames.tracker.total(), 0);
+    assert_eq!(frames.tracker.evicted(), 0);
 }
 
 #[test]
 fn settled_exchanges_make_room_for_new_ones() {
-    let mut said = asking(topics(&["plant/#"]));
-    said.tracker.limit(10);
+    let mut frames = asking(topics(&["plant/#"]));
+    frames.tracker.limit(10);
     for number in 1..=4 {
-        said.connection.number = number;
+        frames.connection.number = number;
         for id in 1..=3 {
-            said.publish(Up, 1, id, "plant/x");
-            said.ack(Down, PacketType::Puback, id);
+            frames.publish(Up, 1, id, "plant/x");
+            frames.ack(Down, PacketType::Puback, id);
         }
     }
-    assert_eq!(said.tracker.evicted(), 0);
-    assert!(said.tracker.total() <= 10);
+    assert_eq!(frames.tracker.evicted(), 0);
+    assert!(frames.tracker.total() <= 10);
     // Open ones do not, and what has no room is unknown, not wrong.
     for id in 10..30 {
-        said.publish(Up, 1, id, "office/x");
+        frames.publish(Up, 1, id, "office/x");
     }
-    assert!(said.tracker.evicted() > 0);
-    assert_eq!(said.ack(Down, PacketType::Puback, 10), Hidden);
-    assert_eq!(said.ack(Down, PacketType::Puback, 29), TopicUnknown);
+    assert!(frames.tracker.evicted() > 0);
+    assert_eq!(frames.ack(Down, PacketType::Puback, 10), Hidden);
+    assert_eq!(frames.ack(Down, PacketType::Puback, 29), TopicUnknown);
 }
 
 #[test]
 fn qos_is_that_of_the_message() {
-    let mut said = asking(Selection {
+    let mut frames = asking(Selection {
         qos: vec![1],
         ..Selection::default()
     });
-    assert_eq!(said.publish(Up, 1, 5, "a"), Selected);
-    assert_eq!(said.ack(Down, PacketType::Puback, 5), Selected);
-    assert_eq!(said.publish(Up, 2, 6, "a"), Hidden);
+    assert_eq!(frames.publish(Up, 1, 5, "a"), Selected);
+    assert_eq!(frames.ack(Down, PacketType::Puback, 5), Selected);
+    assert_eq!(frames.publish(Up, 2, 6, "a"), Hidden);
     // PUBREL carries 1 in its flags, and belongs to a message of QoS 2.
-    assert_eq!(said.ack(Up, PacketType::Pubrel, 6), Hidden);
+    assert_eq!(frames.ack(Up, PacketType::Pubrel, 6), Hidden);
     // A server that answers QoS 1 with PUBREC.
-    assert_eq!(said.ack(Down, PacketType::Pubrec, 5), Selected);
+    assert_eq!(frames.ack(Down, PacketType::Pubrec, 5), Selected);
     // Without the message, the type tells.
-    assert_eq!(said.ack(Down, PacketType::Puback, 99), Selected);
-    assert_eq!(said.ack(Down, PacketType::Pubcomp, 99), Hidden);
-    assert_eq!(said.subscribe(7, "a"), Hidden);
-    assert_eq!(said.ack(Down, PacketType::Suback, 7), Hidden);
-    assert_eq!(said.connect(Some("a")), Hidden);
+    assert_eq!(frames.ack(Down, PacketType::Puback, 99), Selected);
+    assert_eq!(frames.ack(Down, PacketType::Pubcomp, 99), Hidden);
+    assert_eq!(frames.subscribe(7, "a"), Hidden);
+    assert_eq!(frames.ack(Down, PacketType::Suback, 7), Hidden);
+    assert_eq!(frames.connect(Some("a")), Hidden);
 }
 
 #[test]
 fn types_clients_and_connections() {
-    let mut said = asking(Selection {
+    let mut frames = asking(Selection {
         types: vec![PacketType::Publish],
         connections: vec![1, 3],
         clients: vec![(*b"you").into(), (*b"me").into()],
         ..Selection::default()
     });
-    assert_eq!(said.publish(Up, 1, 5, "a"), Selected);
-    assert_eq!(said.ack(Down, PacketType::Puback, 5), Hidden);
-    said.connection.number = 2;
-    assert_eq!(said.publish(Up, 1, 5, "a"), Hidden);
-    said.connection.number = 3;
-    assert_eq!(said.publish(Up, 1, 5, "a"), Selected);
-    said.connection.client_id = Some((*b"m").into());
-    assert_eq!(said.publish(Up, 1, 5, "a"), Hidden);
-    said.connection.client_id = None;
-    assert_eq!(said.publish(Up, 1, 5, "a"), Hidden);
+    assert_eq!(frames.publish(Up, 1, 5, "a"), Selected);
+    assert_eq!(frames.ack(Down, PacketType::Puback, 5), Hidden);
+    frames.connection.number = 2;
+    assert_eq!(frames.publish(Up, 1, 5, "a"), Hidden);
+    frames.connection.number = 3;
+    assert_eq!(frames.publish(Up, 1, 5, "a"), Selected);
+    frames.connection.client_id = Some((*b"m").into());
+    assert_eq!(frames.publish(Up, 1, 5, "a"), Hidden);
+    frames.connection.client_id = None;
+    assert_eq!(frames.publish(Up, 1, 5, "a"), Hidden);
 }
 
 #[test]
 fn events_follow_what_was_asked() {
     let gap = EventKind::Gap;
     // Only some of the frames: what was lost matters, what was opened does not.
-    let mut said = asking(topics(&["a"]));
-    assert!(said.event(gap, Some(Up)));
-    assert!(!said.event(EventKind::Opened, None));
+    let mut frames = asking(topics(&["a"]));
+    assert!(frames.event(gap, Some(Up)));
+    assert!(!frames.event(EventKind::Opened, None));
     // All frames of some connections: all their events.
-    let mut said = asking(Selection {
+    let mut frames = asking(Selection {
         connections: vec![1],
         ..Selection::default()
     });
-    assert!(said.event(EventKind::Opened, None));
-    said.connection.number = 2;
-    assert!(!said.event(gap, Some(Up)));
+    assert!(frames.event(EventKind::Opened, None));
+    frames.connection.number = 2;
+    assert!(!frames.event(gap, Some(Up)));
     // What concerns the capture concerns everybody.
-    assert!(said.selector.event(&Event {
+    assert!(frames.selector.event(&Event {
         kind: EventKind::Bound { reason: "x" },
         time: Timestamp::default(),
         packet: PacketRef::default(),

@@ -134,19 +134,19 @@ pub fn scene(text: &str) -> Vec<OwnedPacket> {
 /// The packets of a scene in another version, unless it says what that version
 /// has no place for.
 pub fn scene_in(version: &str, text: &str) -> Option<Vec<OwnedPacket>> {
-    let mut told = String::new();
+    let mut transcript = String::new();
     for line in text.lines() {
         if line.starts_with("! version") {
-            told += &format!("! version {version}\n");
+            transcript += &format!("! version {version}\n");
         } else if line.contains(" CONNECT") {
             for word in line.split(' ').filter(|w| !w.starts_with("version=")) {
-                told += &format!("{word} ");
+                transcript += &format!("{word} ");
             }
-            told += &format!("version={version}\n");
+            transcript += &format!("version={version}\n");
         } else {
-            told += &format!("{line}\n");
+            transcript += &format!("{line}\n");
         }
     }
-    let wires = try_wires(&told).ok()?;
+    let wires = try_wires(&transcript).ok()?;
     Some(merged(&wires, &Stack::default()))
 }

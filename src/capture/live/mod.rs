@@ -103,7 +103,7 @@ impl Capture {
 fn open(options: &LiveOptions) -> Result<pcap::Capture<Active>, Problem> {
     let is_any = options.interface == "any";
     let inactive = pcap::Capture::from_device(options.interface.as_str())
-        .map_err(told)?
+        .map_err(problem)?
         .snaplen(number(options.snap_length))
         // `any` cannot be, and the crate takes the warning for an error.
         .promisc(options.promiscuous && !is_any)
@@ -113,14 +113,14 @@ fn open(options: &LiveOptions) -> Result<pcap::Capture<Active>, Problem> {
     let mut capture = inactive.open().map_err(refused)?;
     keep_to_ourselves(&capture)?;
     let wanted = match &options.link_type {
-        Some(name) => Some(Linktype::from_name(name).map_err(told)?),
+        Some(name) => Some(Linktype::from_name(name).map_err(problem)?),
         None => is_any.then_some(LINUX_SLL2),
     };
     if let Some(wanted) = wanted {
         let result = capture.set_datalink(wanted);
         // An old libpcap has SLL alone.
         if options.link_type.is_some() {
-            result.map_err(told)?;
+            result.map_err(problem)?;
         }
     }
     if let Some(way) = options.way {
@@ -128,10 +128,10 @@ fn open(options: &LiveOptions) -> Result<pcap::Capture<Active>, Problem> {
             Way::In => pcap::Direction::In,
             Way::Out => pcap::Direction::Out,
         };
-        capture.direction(way).map_err(told)?;
+        capture.direction(way).map_err(problem)?;
     }
     filter(&mut capture, &options.filters)?;
-    capture.setnonblock().map_err(told)
+    capture.setnonblock().map_err(problem)
 }
 
 /// Programs that we start (`-z`) must not get the socket: libpcap leaves it open
@@ -157,9 +157,9 @@ fn filter(capture: &mut pcap::Capture<Active>, expressions: &[String]) -> Result
         match capture.filter(expression, true) {
             Ok(()) => return Ok(()),
             Err(error) => {
-                let told =
+                let problem =
                     Problem::Live(format!("BPF expression \"{expression}\": {}", text(error)));
-                first_refusal.get_or_insert(told);
+                first_refusal.get_or_insert(problem);
             }
         }
     }
@@ -175,7 +175,7 @@ fn refused(error: pcap::Error) -> Problem {
     }
 }
 
-fn told(error: pcap::Error) -> Problem {
+fn problem(error: pcap::Error) -> Problem {
     Problem::Live(text(error))
 }
 

@@ -69,12 +69,12 @@ pub(crate) struct Lines {
           value_parser = value::formats(REPORTS.iter().map(|format| (format.name, format.help))))]
     pub(crate) format: String,
 
-    /// Write nothing but the payload bytes of the selected messages
+    /// Write only the payload bytes of the selected messages
     #[arg(long, conflicts_with_all = ["count", "quiet", "verbose", "ascii", "hex", "hex_ascii",
           "link_header", "number", "format", "line_buffered"])]
     pub(crate) payload_only: bool,
 
-    /// Put ' before cells of CSV that a spreadsheet would run as a formula
+    /// In CSV, put ' before cells that a spreadsheet would run as a formula
     #[arg(long)]
     pub(crate) csv_safe: bool,
 

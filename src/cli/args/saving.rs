@@ -62,12 +62,11 @@ pub(crate) struct Saving {
           value_hint = ValueHint::CommandName)]
     pub(crate) command: Option<OsString>,
 
-    /// With -w, what to save of the selection: whole connections, or only the
-    /// packets of exchanges
+    /// With -w and a selection, save whole connections, or only the packets of exchanges
     ///
-    /// exchanges are the selected messages with their acknowledgements, and the
-    /// opening of their connections. The files are read twice for it, so it does
-    /// not work on pipes and interfaces.
+    /// exchanges are the selected messages with their acknowledgements, and the opening of
+    /// their connections. Files are read twice, so it does not work for pipes and
+    /// interfaces.
     #[arg(
         long,
         value_name = "WHAT",
@@ -77,19 +76,18 @@ pub(crate) struct Saving {
     )]
     pub(crate) save: What,
 
-    /// Write each selected payload to a file of its own below this folder,
-    /// instead of printing
+    /// Write each selected payload to a file of its own in this folder, instead of printing
     ///
-    /// The folder gets a manifest.ndjson with the topic, time, packet and client
-    /// of each file. Nothing that exists is overwritten.
+    /// The folder gets a manifest.ndjson with the topic, time, packet and client of each
+    /// file. Existing files are never overwritten.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) export: Option<PathBuf>,
 
-    /// With --export, how files are named: {topic} {client} {connection} {time}
-    /// {packet} {number} {ext} [default: {topic}/{time}-{packet}.{ext}]
+    /// With --export, names of files: {topic} {client} {connection} {time} {packet} {number}
+    /// {ext} [default: {topic}/{time}-{packet}.{ext}]
     ///
-    /// Each topic level is a folder. Bytes other than letters, digits and
-    /// -_.+=,@ are written as %XX, and a name that is taken gets a number.
+    /// Each topic level is a folder. Bytes other than letters, digits and -_.+=,@ are
+    /// written as %XX, and a name in use gets a number.
     #[arg(long, value_name = "NAME", requires = "export")]
     pub(crate) export_name: Option<String>,
 
@@ -98,7 +96,7 @@ pub(crate) struct Saving {
     pub(crate) print: bool,
 }
 
-/// What `-w` saves of what was selected.
+/// What `-w` saves of the selection.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum What {
     /// All packets of connections with a selected message

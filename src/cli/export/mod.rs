@@ -1,11 +1,11 @@
-//! `--export`: each selected payload becomes a file, and a manifest says which.
+//! `--export`: writes each selected payload to a file, with a manifest.
 //!
 //! ```text
 //! DIR/plant/7/temp/20260301T101501.123456Z-812.json
 //! DIR/manifest.ndjson    {"file":"plant/7/…","packet":812,"topic":"plant/7/temp",…}
 //! ```
-//! Nothing that exists is overwritten: a name that is taken gets a number. What
-//! was exported is its owner's alone, as captures are.
+//! Existing files are never overwritten: a name in use gets a number. Exported files are
+//! readable only by their owner, as captures are.
 
 mod name;
 
@@ -59,7 +59,7 @@ impl Export {
         }
     }
 
-    /// What was written, for a reader.
+    /// A summary for the user.
     pub(crate) fn summary(&self) -> String {
         let mut text = format!(
             "{} ({}) exported to {}",
@@ -99,8 +99,7 @@ impl Export {
         }
     }
 
-    /// Writes the payload of a PUBLISH. What goes wrong is returned by
-    /// [`Export::settle`].
+    /// Writes the payload of a PUBLISH. Errors are returned by [`Export::settle`].
     pub(crate) fn frame(
         &mut self,
         frame: &MQTTFrame<'_>,
@@ -155,7 +154,7 @@ impl Export {
         }
     }
 
-    /// Between two packets: what went wrong since, if anything did.
+    /// Between two packets: returns an error that has occurred since the last call.
     pub(crate) fn settle(&mut self) -> Result<(), String> {
         self.failure.take().map_or(Ok(()), Err)
     }
@@ -199,7 +198,7 @@ fn at(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
-/// What the payload is, as the end of a file's name.
+/// File extension for the payload's format.
 fn ext(message: &Message<'_>, decoded: Option<&Decoded>) -> &'static str {
     match decoded.filter(|decoded| decoded.value.is_ok()) {
         Some(decoded) => match decoded.format {

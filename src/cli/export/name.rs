@@ -1,6 +1,6 @@
-//! Names of exported files: a template, filled with what is known of a message.
+//! Names of exported files: a template, filled with fields of a message.
 //!
-//! Topics and client identifiers come from the wire, and become names that stay
+//! Topics and client identifiers come from the wire. They are encoded so that names stay
 //! below the folder on any file system: bytes other than letters, digits and
 //! `-_.+=,@` are written as `%XX`, a leading dot too, an empty topic level as `%`.
 
@@ -12,12 +12,12 @@ use jiff::Timestamp;
 use mqttdump::frame::MQTTFrame;
 use mqttdump::mqtt::Text;
 
-/// Bytes of an encoded topic level, or client identifier, that are kept; the
-/// rest becomes a digest. File systems allow 255 and add nothing.
+/// Maximum bytes of an encoded topic level, or client identifier; the rest becomes a
+/// digest. File systems allow 255.
 const LEVEL_BYTES: usize = 120;
-/// Bytes of a whole encoded topic that are kept.
+/// Maximum bytes of an encoded topic.
 const TOPIC_BYTES: usize = 1024;
-/// What stands for a topic or client identifier that is not known.
+/// Replacement for an unknown topic or client identifier.
 const UNKNOWN: &str = "%unknown";
 
 /// The template of `--export-name`.
@@ -71,7 +71,7 @@ impl Default for Template {
 }
 
 impl Template {
-    /// `{topic}/{time}-{packet}.{ext}`, or what is wrong with it.
+    /// `{topic}/{time}-{packet}.{ext}`, or the error message.
     pub(crate) fn parse(typed: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = typed;
@@ -96,7 +96,7 @@ impl Template {
         if !rest.is_empty() {
             parts.push(Part::Text(rest.to_owned()));
         }
-        // What is filled in is a name or several, never `..` or a root.
+        // A filled-in value is one or more names, never `..` or a root.
         let filled: String = parts
             .iter()
             .map(|part| match part {
@@ -180,7 +180,7 @@ fn level(bytes: &[u8]) -> String {
     name
 }
 
-/// Tells long names apart, the same in every run.
+/// Distinguishes long names; the same in every run.
 fn digest(bytes: &[u8]) -> u64 {
     let mut hasher = foldhash::quality::FixedState::default().build_hasher();
     bytes.hash(&mut hasher);

@@ -1,6 +1,5 @@
-//! `--save exchanges`: which packets carry the selected messages, their
-//! acknowledgements, the opening of their connections, and what their Topic
-//! Aliases stand for.
+//! `--save exchanges`: the packets of the selected messages, their acknowledgements, the
+//! opening of their connections, and the PUBLISH packets that set their Topic Aliases.
 
 use std::collections::HashMap;
 
@@ -9,7 +8,7 @@ use mqttdump::frame::Direction;
 use mqttdump::mqtt::{ControlPacket, PacketType};
 use mqttdump::packet::PacketRef;
 
-/// Packets of a connection that are wanted: from the one to the other.
+/// A range of packets of a connection that are saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     /// Number of the connection.
@@ -26,7 +25,7 @@ pub(crate) struct Exchanges {
     /// First packets of exchanges, by slot.
     opened: Vec<Opened>,
     connections: HashMap<u64, OfConnection>,
-    /// Packets that are wanted and were not fetched yet.
+    /// Packets that are saved and were not taken yet.
     pub(crate) spans: Vec<Span>,
 }
 
@@ -37,12 +36,12 @@ struct Opened {
     is_wanted: bool,
 }
 
-/// What every wanted packet of a connection needs besides.
+/// Packets that every saved exchange of a connection needs.
 #[derive(Debug, Default)]
 struct OfConnection {
     /// The last packet of CONNECT, AUTH and CONNACK.
     opening: Option<PacketRef>,
-    /// CONNACK was seen.
+    /// CONNACK was captured.
     is_open: bool,
     is_wanted: bool,
     /// The PUBLISH packets that gave topics to aliases.
@@ -143,7 +142,7 @@ impl Exchanges {
         self.spans.push(span);
     }
 
-    /// Nothing more comes of a connection.
+    /// The connection has ended.
     pub(crate) fn ended(&mut self, connection: u64) {
         self.connections.remove(&connection);
     }

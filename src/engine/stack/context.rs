@@ -1,9 +1,8 @@
-//! What the layers push up to the conversation above them, and what waits until
-//! there is one.
+//! Output of the layers to the conversation above them, buffered until there is one.
 //!
-//! Facts, notes and ranges of the stream may come before it is known that the
-//! connection carries MQTT. They wait here, within limits, and are reported in order
-//! when a conversation begins.
+//! Facts, notes and ranges of the stream may come before the connection is recognised as
+//! MQTT. They are buffered, within limits, and reported in order when a conversation
+//! starts.
 
 use crate::direction::{Direction, PerDirection};
 use crate::engine::conversation::Conversation;
@@ -18,25 +17,25 @@ use crate::layer::{
 };
 use crate::limits;
 
-/// What lies above all layers, or waits for it.
+/// The conversation, or its buffer.
 #[derive(Debug)]
 pub(super) struct Upper {
-    /// What the port is known for.
+    /// Protocol of the port.
     pub(super) known: Option<Decode>,
     pub(super) conversation: Option<Box<Conversation>>,
     /// The layers so far.
     pub(super) transport: Transport,
     pub(super) tls: Option<Box<TlsInfo>>,
     pub(super) websocket: Option<Box<WebSocketInfo>>,
-    /// Told when there is somebody to tell, or when the layer's facts are known.
+    /// Reported to the conversation when there is one, or when the layer's facts are known.
     pub(super) notes: Vec<(Direction, Note, At)>,
-    /// Where the first note was that found no room there.
+    /// Position of the first note beyond the limit.
     pub(super) unkept: Option<(Direction, At)>,
-    /// What ranges of the streams are, by [`Direction`].
+    /// Kinds of ranges of the streams, by [`Direction`].
     pub(super) order: PerDirection<Order>,
 }
 
-/// What the nodes need on the way up.
+/// Context of the nodes.
 pub(super) struct StackContext<'a, 'c, 'o> {
     pub(super) client: End,
     pub(super) upper: &'a mut Upper,
@@ -78,7 +77,7 @@ impl<'c> StackContext<'_, 'c, '_> {
         self.settle_notes();
     }
 
-    /// What a layer may look at.
+    /// Context of a layer.
     pub(super) fn for_layer(&self) -> LayerContext<'c> {
         LayerContext {
             keys: self.engine.keys,
@@ -87,7 +86,7 @@ impl<'c> StackContext<'_, 'c, '_> {
         }
     }
 
-    /// Reports to the conversation what carries it.
+    /// Reports the transport to the conversation.
     fn report_carriers(&mut self) {
         let Upper {
             conversation: Some(conversation),
@@ -106,7 +105,7 @@ impl<'c> StackContext<'_, 'c, '_> {
         });
     }
 
-    /// Learns what a layer knows of itself.
+    /// Takes a layer's facts about itself.
     pub(super) fn learn(&mut self, layer_type: &'static LayerType, facts: LayerFacts<'_>) {
         let upper = &mut *self.upper;
         let transport = upper.transport.with(layer_type);
@@ -132,7 +131,7 @@ impl<'c> StackContext<'_, 'c, '_> {
         self.span(direction, range, Some(SpanKind::Own(own)));
     }
 
-    /// A range is for this; for nothing if it is not there.
+    /// Sets the kind of a range; `None` if it is missing.
     pub(super) fn span(&mut self, direction: Direction, range: ByteRange, kind: Option<SpanKind>) {
         let order = &mut self.upper.order[direction];
         let is_kept = self.upper.conversation.is_some() || !order.is_full();
@@ -141,7 +140,7 @@ impl<'c> StackContext<'_, 'c, '_> {
         }
     }
 
-    /// Passes on what can be.
+    /// Passes on ranges that are in order.
     pub(super) fn settle_spans(&mut self, at_end: bool) {
         let Some(conversation) = &self.upper.conversation else {
             return;
@@ -154,7 +153,7 @@ impl<'c> StackContext<'_, 'c, '_> {
     }
 
     pub(super) fn note(&mut self, direction: Direction, note: Note, at: At) {
-        // These are reported with what is known of the layer.
+        // These are reported together with the layer's facts.
         let waits = matches!(note, Note::Encrypted(_) | Note::WebSocket);
         match &self.upper.conversation {
             Some(conversation) if !waits => {
@@ -174,7 +173,7 @@ impl<'c> StackContext<'_, 'c, '_> {
         if let Some(conversation) = &self.upper.conversation {
             let unkept = self.upper.unkept.take().map(|(direction, at)| {
                 let why =
-                    "too many events before anybody knew that this is MQTT: some are left out";
+                    "event buffer full before the protocol was recognised: some events were dropped";
                 (direction, Note::Bound(why), at)
             });
             for (direction, note, at) in self.upper.notes.drain(..).chain(unkept) {
@@ -190,9 +189,9 @@ impl<'c> StackContext<'_, 'c, '_> {
             return;
         };
         let (range, kind) = match chunk {
-            Chunk::Data(piece) => {
-                let kind = conversation.mqtt_span(direction, piece);
-                (piece.range, Some(kind))
+            Chunk::Data(data) => {
+                let kind = conversation.mqtt_span(direction, data);
+                (data.range, Some(kind))
             }
             Chunk::Gap { range, .. } => (range, None),
         };

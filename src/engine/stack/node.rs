@@ -1,5 +1,5 @@
-//! A layer, and what lies above it: which layer that is, what goes up through it,
-//! and what it gives up or finishes.
+//! A layer and the nodes above it: recognition of the next layer, chunks that go up, and
+//! the end.
 
 use super::context::StackContext;
 use super::direction_of;
@@ -8,14 +8,14 @@ use crate::engine::Decode;
 use crate::engine::recognise::{Found, Prefix, TooFew};
 use crate::layer::{Chunk, Layer, LayerBytes, LayerContext, LayerOutput, LayerType, Sink, tls};
 
-/// A layer and what lies above it.
+/// A layer and the nodes above it.
 #[derive(Debug)]
 pub(super) enum Node {
-    /// Too few bytes to tell.
+    /// Too few bytes to recognise it.
     Undecided(Box<Undecided>),
     Layer(Box<LayerNode>),
     Mqtt,
-    /// Something else.
+    /// Another protocol.
     Foreign,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct LayerNode {
 }
 
 impl LayerNode {
-    /// Lends the layer, and takes what it pushes out.
+    /// Calls the layer with a sink for its output.
     fn with<R>(
         &mut self,
         cx: &mut StackContext<'_, '_, '_>,
@@ -67,8 +67,8 @@ impl Node {
         }))
     }
 
-    /// What is assumed where the bytes do not tell: because the capture begins in
-    /// the middle, or because nothing known begins like that.
+    /// The assumption where the bytes are not sufficient: the capture starts in the middle, or
+    /// the protocol is unknown.
     fn otherwise(
         below: Option<&'static LayerType>,
         joined: bool,
@@ -83,7 +83,7 @@ impl Node {
         }
     }
 
-    /// Nothing can come out of it but what is foreign.
+    /// Whether it cannot carry MQTT.
     pub(super) fn is_foreign(&self) -> bool {
         match self {
             Self::Layer(node) => node.above.is_foreign(),
@@ -92,7 +92,7 @@ impl Node {
         }
     }
 
-    /// Whether nothing was read of what lies in a layer that encrypts.
+    /// Whether nothing in an encrypting layer was decrypted.
     pub(super) fn is_sealed(&self, has_keys: bool) -> bool {
         let Self::Layer(node) = self else {
             return false;
@@ -106,7 +106,7 @@ impl Node {
         }
     }
 
-    /// Memory that it takes.
+    /// Its memory.
     pub(super) fn kept(&self) -> usize {
         match self {
             Self::Undecided(undecided) => undecided.prefix.kept(),
@@ -115,7 +115,7 @@ impl Node {
         }
     }
 
-    /// Gives up what it keeps, because all together keep too much.
+    /// Drops its buffers, because all layers together exceed the limit.
     pub(super) fn shed(&mut self, cx: &mut StackContext<'_, '_, '_>) {
         match self {
             Self::Undecided(_) => self.conclude(cx),
@@ -127,7 +127,7 @@ impl Node {
         }
     }
 
-    /// Takes what a layer below passes on.
+    /// Takes the output of a layer below.
     pub(super) fn push(
         &mut self,
         direction: Direction,
@@ -167,7 +167,7 @@ impl Node {
         }
     }
 
-    /// Looks at the first bytes of what lies above a layer.
+    /// Recognises the first bytes above a layer.
     fn decide(
         &mut self,
         direction: Direction,
@@ -181,7 +181,7 @@ impl Node {
         let from = cx.end(direction);
         let found = undecided.prefix.push(from, chunk);
         if below.is_none() && cx.upper.known == Some(Decode::Mqtt) {
-            // Whatever begins like no layer is MQTT, or should be.
+            // Bytes that start like no layer are MQTT, or should be.
             let from_start = cx.flow.from_start[from];
             let carrier = match chunk {
                 Chunk::Data(_) if from_start => undecided.prefix.carrier(from, direction),
@@ -199,7 +199,7 @@ impl Node {
         let on_tls_port = matches!(cx.upper.known, Some(Decode::Mqtts | Decode::Wss));
         let next = match found {
             Found::More => return,
-            // The port says TLS, the bytes say otherwise.
+            // The port is for TLS, but the bytes are not TLS.
             Found::Nothing if joined && on_tls_port && tls::LAYER.may_lie_on(below) => {
                 match undecided.prefix.look_for_mqtt(from, cx.direction_of(from)) {
                     Some(true) => Self::Mqtt,
@@ -208,7 +208,7 @@ impl Node {
                 }
             }
             Found::Mqtt(_) => Self::Mqtt,
-            // Layers come once, and in this order.
+            // Each layer occurs once, and in this order.
             Found::Layer(carrier, end) if carrier.may_lie_on(below) && end == cx.client => {
                 Self::layer(carrier)
             }
@@ -217,7 +217,7 @@ impl Node {
         self.become_and_replay(next, cx);
     }
 
-    /// Becomes what was found, and takes what was held until then.
+    /// Becomes the recognised node, and processes the buffered bytes.
     fn become_and_replay(&mut self, next: Self, cx: &mut StackContext<'_, '_, '_>) {
         let prefix = self.become_of(next, cx);
         if let Self::Foreign = self {
@@ -225,11 +225,10 @@ impl Node {
         }
         self.replay(&prefix, cx);
         let client = cx.client;
-        prefix.replay_holes(|from, hole| self.push(direction_of(from, client), hole, cx));
+        prefix.replay_gaps(|from, gap| self.push(direction_of(from, client), gap, cx));
     }
 
-    /// There is no more to look at: what was held is reported as unfinished, or as
-    /// what it is not.
+    /// The end of the stream: buffered bytes are reported as unfinished, or as not MQTT.
     fn conclude(&mut self, cx: &mut StackContext<'_, '_, '_>) {
         let Self::Undecided(undecided) = self else {
             return;
@@ -250,7 +249,7 @@ impl Node {
         self.replay(&prefix, cx);
     }
 
-    /// Becomes what was found; gives what was held until then.
+    /// Becomes the recognised node; returns the buffered bytes.
     fn become_of(&mut self, next: Self, cx: &mut StackContext<'_, '_, '_>) -> Prefix {
         if !matches!(next, Self::Mqtt)
             && let Some(conversation) = &mut cx.upper.conversation
@@ -268,7 +267,7 @@ impl Node {
         prefix.replay(|from, chunk| self.push(direction_of(from, client), chunk, cx));
     }
 
-    /// Lets layers that wait for secrets look again.
+    /// Layers that wait for secrets try again.
     pub(super) fn settle(&mut self, cx: &mut StackContext<'_, '_, '_>) {
         if let Self::Layer(node) = self {
             cx.learn(node.layer_type, node.layer.facts());
@@ -277,7 +276,7 @@ impl Node {
         }
     }
 
-    /// Passes on what the layers know of themselves by now.
+    /// Passes on new facts of the layers about themselves.
     pub(super) fn learn(&mut self, cx: &mut StackContext<'_, '_, '_>) {
         let Self::Layer(node) = self else { return };
         cx.learn(node.layer_type, node.layer.facts());
@@ -292,7 +291,7 @@ impl Node {
         }
     }
 
-    /// Nothing more comes.
+    /// The connection has ended.
     pub(super) fn finish(&mut self, cx: &mut StackContext<'_, '_, '_>) {
         match self {
             Self::Layer(node) => {

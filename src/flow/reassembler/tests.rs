@@ -56,14 +56,14 @@ proptest! {
     #[test]
     fn agrees_with_a_naive_twin(
         isn in prop_oneof![any::<u32>(), Just(u32::MAX - 20)],
-        pieces in prop::collection::vec((0u32..60, 1usize..24, any::<bool>()), 0..24),
+        chunks in prop::collection::vec((0u32..60, 1usize..24, any::<bool>()), 0..24),
     ) {
         let stream: Vec<u8> = (0..200u8).collect();
         let other: Vec<u8> = (0..200u8).map(|b| b ^ 0x80).collect();
         let mut segments = Vec::new();
         let mut twin: BTreeMap<u64, u8> = BTreeMap::new();
         let mut end = 0;
-        for &(offset, len, honest) in &pieces {
+        for &(offset, len, honest) in &chunks {
             let range = offset as usize..offset as usize + len;
             let bytes = if honest { &stream[range] } else { &other[range] };
             segments.push((offset, bytes, 0));
@@ -85,13 +85,13 @@ proptest! {
     /// its place was passed over is late, and nothing else lacks.
     #[test]
     fn cut_tails_lack_nothing_that_came_in_time(
-        pieces in prop::collection::vec((0u32..60, 0usize..12, 0u32..24), 0..24),
+        chunks in prop::collection::vec((0u32..60, 0usize..12, 0u32..24), 0..24),
     ) {
         let stream: Vec<u8> = (0..200u8).collect();
         let mut segments = Vec::new();
         let mut known = [false; 200];
         let mut end = 0;
-        for &(offset, len, cut) in &pieces {
+        for &(offset, len, cut) in &chunks {
             let range = offset as usize..offset as usize + len;
             // A byte alone may be taken for a keep-alive probe.
             if len == 1 || len + cut as usize == 0 {
@@ -115,7 +115,7 @@ proptest! {
 }
 
 #[test]
-fn first_bytes_win_and_the_conflict_is_told() {
+fn first_bytes_win_and_the_conflict_is_reported() {
     let (heard, _) = run(7, &[(0, b"abc", 0), (2, b"XYz", 0)]);
     assert_eq!(heard.bytes, b"abcYz".map(Some));
     assert_eq!(heard.conflicts, 1);

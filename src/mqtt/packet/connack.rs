@@ -34,8 +34,7 @@ impl<'a> Connack<'a> {
                 format_args!("Connect Acknowledge Flags: expected 0 or 1, found 0x{flags:02x}"),
             );
         }
-        // A server that only knows 3.1.1 refuses a CONNECT of 5.0 in its own
-        // form, which is all that it can do.
+        // A server that only supports 3.1.1 refuses a CONNECT of 5.0 in its own form.
         let refused_by_3_1_1 =
             reader.header.remaining_length == 2 && matches!(reader.visible().first(), Some(1..=5));
         if reader.v5() && refused_by_3_1_1 {

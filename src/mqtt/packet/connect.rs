@@ -1,5 +1,5 @@
-//! CONNECT: the only packet that tells the version, and the only one that is
-//! read by its own.
+//! CONNECT: the only packet that contains the version, and the only one that is decoded by its
+//! own.
 
 use crate::mqtt::property::{Place, Properties};
 use crate::mqtt::reader::Reader;
@@ -51,8 +51,7 @@ const PASSWORD: u8 = 0x40;
 const USERNAME: u8 = 0x80;
 
 impl<'a> Connect<'a> {
-    /// The version it asks for, if there is such a version. The level decides,
-    /// whatever the name.
+    /// The requested version, if it exists. The level decides, whatever the name.
     pub fn version(&self) -> Option<Version> {
         Version::from_level(self.protocol_level?)
     }
@@ -62,8 +61,8 @@ impl<'a> Connect<'a> {
         Some(self.flags? & CLEAN_START != 0)
     }
 
-    /// Whether it marks itself as a bridge, as mosquitto does by bit 7 of the
-    /// protocol level in 3.1 and 3.1.1.
+    /// Whether it identifies itself as a bridge, as mosquitto does by bit 7 of the protocol
+    /// level in 3.1 and 3.1.1.
     pub fn is_bridge(&self) -> bool {
         matches!(self.protocol_level, Some(0x83 | 0x84))
     }
@@ -285,7 +284,7 @@ mod tests {
         let packet = connect("10 10 0006 'MQIsdp' 83 02 000a 0002 'br'");
         assert!(packet.is_bridge());
         assert_eq!(packet.version(), Some(Version::V3_1));
-        // 3.1 lets user name and password be promised and missing.
+        // In 3.1, user name and password may be announced and missing.
         let packet = connect("10 10 0006 'MQIsdp' 03 c2 000a 0002 'br'");
         assert_eq!((packet.username, packet.password), (None, None));
         assert_eq!(

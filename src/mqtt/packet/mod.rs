@@ -1,11 +1,10 @@
-//! What each control packet says, as far as its bytes could be read.
+//! Decoded control packets, as far as their bytes could be read.
 //!
-//! Every field that may be missing (because the packet is too short, or the
-//! capture lacks the bytes) is an `Option`; numbers stay numbers. Nothing here
-//! allocates: lists are slices of the packet that are walked when asked.
+//! Every field that may be missing (because the packet is too short, or the capture lacks the
+//! bytes) is an `Option`; values are numbers. Nothing here allocates: lists are slices of the
+//! packet that are decoded on iteration.
 //!
-//! One file per packet type, one struct for all versions. This one holds what
-//! they share.
+//! One file per packet type, one struct for all versions. This file has the common parts.
 
 mod ack;
 mod auth;
@@ -122,7 +121,7 @@ impl<'a> ControlPacket<'a> {
     #[inline]
     pub(super) fn read(reader: &mut Reader<'a>) -> Self {
         let kind = reader.header.packet_type();
-        // A CONNECT has its header checked when it has told its version.
+        // The header of a CONNECT is checked when its version is known.
         if kind != PacketType::Connect {
             check_header(reader);
         }
@@ -150,7 +149,7 @@ impl<'a> ControlPacket<'a> {
     }
 }
 
-/// What the fixed header can be wrong in, once the version is known.
+/// Defects of the fixed header, once the version is known.
 #[inline]
 fn check_header(reader: &mut Reader<'_>) {
     use PacketType as P;
@@ -229,7 +228,7 @@ fn code(reader: &mut Reader<'_>, packet: PacketType) -> Option<u8> {
     Some(code)
 }
 
-/// All that is left as return or reason codes, one an entry.
+/// The rest as return or reason codes, one per entry.
 fn codes<'a>(reader: &mut Reader<'a>, packet: PacketType) -> &'a [u8] {
     let offset = reader.offset();
     let readable = reader.reading();
@@ -266,7 +265,7 @@ fn code_name(version: Version) -> &'static str {
     }
 }
 
-/// All that is left as entries, of which there must be one.
+/// The rest as entries, of which there must be one.
 fn check_entries<'a>(
     reader: &mut Reader<'a>,
     what: &'static str,

@@ -8,7 +8,7 @@ use crate::mqtt::reader::Reader;
 /// PUBLISH.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Publish<'a> {
-    /// Topic Name as on the wire: empty where a Topic Alias stands for it.
+    /// Topic Name as on the wire: empty if a Topic Alias replaces it.
     pub topic: Option<Text<'a>>,
     /// Packet Identifier, present with QoS above 0; 0 is illegal but shown.
     pub packet_id: Option<u16>,
@@ -18,8 +18,7 @@ pub struct Publish<'a> {
     pub topic_alias: Option<u16>,
     /// Bytes of the whole payload; `None` if its start is unknown.
     pub payload_len: Option<u32>,
-    /// The beginning of the payload, as far as it was kept and captured
-    /// without a hole.
+    /// The first bytes of the payload, those kept and captured without a gap.
     pub payload: &'a [u8],
 }
 
@@ -49,7 +48,7 @@ impl<'a> Publish<'a> {
         } else {
             (Properties::default(), true)
         };
-        // Without the last property it is not known that there is no alias.
+        // Before the last property it is unknown whether there is an alias.
         if let (Some(topic), None, true) = (topic, topic_alias, whole) {
             reader.check_not_empty("Topic Name", offset, topic);
         }
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn qos_3_is_kept_and_told() {
+    fn qos_3_is_kept_and_reported() {
         let hex = "36 07 0003 'a/b' 0102";
         assert_eq!(codes(Version::V3_1_1, hex), ["qos-3"]);
     }
@@ -116,7 +115,7 @@ mod tests {
     #[test]
     fn an_empty_topic_needs_an_alias() {
         assert_eq!(codes(Version::V5, "30 03 0000 00"), ["empty-topic"]);
-        // An alias may hide behind what cannot be read.
+        // An alias may follow in the unread part.
         assert_eq!(
             codes(Version::V5, "30 05 0000 02 7e 23"),
             ["unknown-property"]

@@ -186,7 +186,7 @@ impl ConnectionLedger {
                 portion.new.bytes = new;
                 portion.old.bytes = total - new;
                 self.doubts.unparsed += new;
-                self.doubts.forgotten += total - new;
+                self.doubts.unlabelled += total - new;
                 add(portions, portion);
                 continue;
             };

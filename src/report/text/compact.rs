@@ -637,7 +637,7 @@ fn take_columns(chars: impl Iterator<Item = char>, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Doubt, ExchangeKind, First, Seen};
+    use crate::facts::{Doubt, ExchangeKind, First, FrameRef};
     use crate::mqtt::Version as V;
     use crate::report::sample::{self, Sample};
     use crate::report::text::{Style, TextOptions};
@@ -734,9 +734,9 @@ mod tests {
             replaces: false,
             doubt: Doubt::default(),
         };
-        let seen = Seen {
+        let seen = FrameRef {
             time: publish.time,
-            ..Seen::default()
+            ..FrameRef::default()
         };
         line(&mut report, &publish, Some(&fact(Role::Opens, seen)));
         let mut puback = Sample::packet(0x40, &[b"\0\x07"], V::V3_1_1).down();

@@ -7,7 +7,7 @@ use crate::time::Timestamp;
 /// A control packet that was seen: which captured packet completed it, when,
 /// and where in the byte stream of its direction it ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Seen {
+pub struct FrameRef {
     /// The captured packet that completed it.
     pub packet: PacketRef,
     /// When its first byte was seen.
@@ -20,7 +20,7 @@ pub struct Seen {
     pub connection: u64,
 }
 
-impl Seen {
+impl FrameRef {
     pub(super) fn of(frame: &MQTTFrame<'_>) -> Self {
         Self {
             packet: frame.last,

@@ -120,7 +120,7 @@ impl Analysis {
 
     /// The CONNECT with which another connection has resumed the session, before
     /// this one ended.
-    pub(super) fn resumed_by(&self, connection: &ConnectionFacts) -> Option<Seen> {
+    pub(super) fn resumed_by(&self, connection: &ConnectionFacts) -> Option<FrameRef> {
         let next = self.connections.get(connection.successor?)?;
         let resumed = next.accepted()?.session_present == Some(true);
         let opening = next.opening.as_ref()?;

@@ -152,7 +152,8 @@ pub const WAITING_LABELS: usize = 1 << 15;
 /// are kept until the ones before them arrive, or until the connection is known to
 /// carry MQTT.
 pub const UNORDERED_SPANS: usize = 1024;
-/// Such ranges that `overhead` keeps until their control packets are known. A PUBLISH in full TLS records has room for 89 MB.
+/// Such ranges that `overhead` keeps until their control packets are known. A
+/// PUBLISH in full TLS records has room for 89 MB.
 pub const WAITING_SPANS: usize = 1 << 14;
 /// Control packets of one direction kept until the ranges that carry them are known.
 pub const WAITING_PACKETS: usize = 4096;

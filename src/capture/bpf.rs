@@ -67,8 +67,8 @@ mod with_libpcap {
     }
 
     impl Filter {
-        /// Compiles an expression for the link types that are known already;
-        /// for Ethernet when none are, so that mistakes are told early.
+        /// Compiles an expression for the link types that are known already, or
+        /// for Ethernet, so that mistakes are reported early.
         pub fn new(expression: &str, link_types: &[LinkType]) -> Result<Self, FilterError> {
             const ETHERNET: LinkType = LinkType(1);
             let mut filter = Self {
@@ -87,7 +87,7 @@ mod with_libpcap {
 
         /// Whether a packet matches.
         ///
-        /// An error is told once per link type; after it, no packet of that
+        /// An error is reported once per link type; after it, no packet of that
         /// link type matches.
         #[inline]
         pub fn matches(&mut self, packet: &CapturedPacket<'_>) -> Result<bool, FilterError> {
@@ -181,8 +181,8 @@ mod with_libpcap {
             LOOP => u32::from_be_bytes(*first),
             _ => u32::from_ne_bytes(*first),
         };
-        // IPv6 is 10, 24, 28 or 30, depending on the system; all else is
-        // nothing a filter could ask for by name.
+        // IPv6 is 10, 24, 28 or 30, depending on the system; a filter cannot ask for
+        // other values by name.
         let is_ipv6 = behind.first().is_some_and(|byte| byte >> 4 == 6);
         let is_ipv4 = behind.first().is_some_and(|byte| byte >> 4 == 4);
         let foreign = (is_ipv4 && family != AF_INET) || is_ipv6;
@@ -216,14 +216,14 @@ mod without_libpcap {
     use super::FilterError;
     use crate::packet::{CapturedPacket, LinkType};
 
-    /// A BPF expression: there is none in a build without libpcap.
+    /// A BPF expression; never constructed in a build without libpcap.
     #[derive(Debug)]
     pub struct Filter {
         never: std::convert::Infallible,
     }
 
     impl Filter {
-        /// Says that this build has no BPF.
+        /// The error of a build without BPF.
         pub fn new(expression: &str, _link_types: &[LinkType]) -> Result<Self, FilterError> {
             Err(FilterError {
                 expression: expression.to_owned(),

@@ -9,10 +9,10 @@
 //!              ▲ offset: how far into the file
 //! ```
 //!
-//! [`Buffer::want`] asks for bytes from `start` on. Only when they are not there
-//! yet is the reader asked, once per missing piece, and never for more than it
-//! has: on a pipe a record is complete as soon as its last byte has come. The
-//! unread tail moves to the front only when the space behind it runs out,
+//! [`Buffer::want`] asks for bytes from `start` on. Only if they are not
+//! buffered, the reader is asked for the missing ones, and never for more than
+//! it has: on a pipe a record is complete as soon as its last byte has arrived.
+//! The unread tail moves to the front only when the space after it is used up,
 //! which is once per mebibyte.
 
 use std::io::{self, Read};
@@ -77,7 +77,7 @@ impl Buffer {
         self.offset
     }
 
-    /// The reader has said that nothing more will come.
+    /// The reader has reached its end.
     pub(super) fn ended(&self) -> bool {
         self.ended
     }
@@ -92,7 +92,7 @@ impl Buffer {
             match self.reader.read(space) {
                 Ok(0) => {
                     self.ended = true;
-                    // Of many merged files, those at their end need no room.
+                    // Of many merged files, those at their end need no buffer.
                     if self.start == self.end {
                         (self.start, self.end) = (0, 0);
                         self.bytes = Vec::new();
@@ -101,7 +101,7 @@ impl Buffer {
                 }
                 Ok(got) => self.end += got.min(space.len()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // It will be asked again for the same bytes.
+                // The next call asks for the same bytes again.
                 Err(error) if Meanwhile::is_in(&error) => return Err(error),
                 Err(error) => {
                     // Reported once; a reader that failed is not asked again.
@@ -132,7 +132,7 @@ impl Buffer {
         }
         self.bytes.copy_within(unread, 0);
         if self.bytes.len() > BYTES && size <= BYTES && self.end <= BYTES {
-            // A giant has passed; give its room back.
+            // The buffer grew for a large record; shrink it.
             self.bytes.truncate(BYTES);
             self.bytes.shrink_to_fit();
         }

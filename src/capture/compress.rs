@@ -8,10 +8,10 @@
 //! | `fd 37 7a 58` | xz, streams one after another | `lzma-rust2` |
 //! | `42 5a 68` | bzip2, streams one after another | `bzip2`, in Rust |
 //!
-//! gzip and lz4 hand on what they have unpacked as soon as they have it, so
-//! that they suit a pipe that is still growing; `ruzstd` holds a window back
-//! until a frame ends. `lz4_flex` takes an end of file between two blocks for
-//! the end of the frame: such a cut shows only as a packet record that is cut.
+//! gzip and lz4 return bytes as soon as they are unpacked, so they are suitable
+//! for a growing pipe; `ruzstd` keeps a window back until a frame ends.
+//! `lz4_flex` treats an end of file between two blocks as the end of the frame:
+//! such a truncation is visible only as a truncated packet record.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -54,8 +54,8 @@ pub(super) fn unpack(
     }
 }
 
-/// Reads a little at a time. `flate2` throws away what a call has unpacked
-/// before it met damage, so that a call had better not unpack much.
+/// Reads a little at a time: if a call encounters damage, `flate2` discards
+/// everything that the call has unpacked before.
 struct Chunks<R>(R);
 
 impl<R: Read> Read for Chunks<R> {
@@ -80,13 +80,13 @@ impl<R: BufRead> Read for Lz4<R> {
     }
 }
 
-/// All frames of a zstd stream, one after another; `ruzstd` by itself stops
-/// after the first, knows no skippable frames and leaves checksums unchecked.
+/// All frames of a zstd stream; `ruzstd` by itself stops after the first, does
+/// not support skippable frames and does not verify checksums.
 struct Zstd<R> {
     input: AtEnd<R>,
     decoder: ZstdDecoder,
     in_frame: bool,
-    /// To be told when all that was unpacked before it has been read.
+    /// Returned when everything unpacked before it has been read.
     error: Option<io::Error>,
 }
 
@@ -145,8 +145,8 @@ impl<R: BufRead> Zstd<R> {
         self.decoder.decode_blocks(&mut self.input, one).map(drop)
     }
 
-    /// The frame cannot be read on. `ruzstd` keeps up to a window of what it has
-    /// unpacked until the frame ends, so we end it: a last, empty block, and
+    /// The frame is damaged. `ruzstd` keeps up to a window of unpacked bytes
+    /// until the frame ends, so this ends it: with an empty last block, and
     /// room for a checksum.
     fn give_up(&mut self, error: io::Error) -> io::Result<()> {
         const EMPTY_LAST_BLOCK: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
@@ -161,7 +161,7 @@ impl<R: BufRead> Zstd<R> {
         }
     }
 
-    /// `ruzstd` buries an early end in its own errors; dig it out.
+    /// Finds an early end of file in `ruzstd`'s own errors.
     fn failed(&self, error: FrameDecoderError) -> io::Error {
         if self.input.ended {
             io::ErrorKind::UnexpectedEof.into()

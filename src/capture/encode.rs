@@ -1,8 +1,8 @@
 //! pcapng blocks as bytes, always little-endian.
 //!
-//! What a big-endian file says has integers inside its options, whose widths
-//! only their meaning tells: the tables below. Text, addresses and anything
-//! unknown is copied. Options that ask not to be copied are not.
+//! Options of a big-endian file contain integers whose widths depend on their
+//! meaning: see the tables below. Text, addresses and unknown options are
+//! copied. Options that must not be copied are not.
 
 use super::bytes::{ByteOrder, padded};
 use super::interface::{Clock, Interface};
@@ -10,13 +10,13 @@ use super::item::{Block, Packet};
 use super::options::{COMMENT, Options};
 use super::pcapng::kind;
 
-/// What is inside the value of an option.
+/// Layout of an option's value.
 enum Layout {
     /// Text, addresses, single bytes.
     Bytes,
     /// Integers of this many bytes, one after another.
     Integers(usize),
-    /// A byte that tells the kind, then integers of this many bytes.
+    /// A byte for the kind, then integers of this many bytes.
     Tagged(usize),
     /// A byte that is 1 for a BPF program: instructions of 2, 1, 1, 4 bytes.
     Filter,
@@ -57,7 +57,7 @@ pub(super) fn section(out: &mut Vec<u8>, options: &[u8]) {
     framed(out, kind::SECTION, |out| {
         out.extend_from_slice(&0x1a2b_3c4d_u32.to_le_bytes());
         out.extend_from_slice(&[1, 0, 0, 0]);
-        // Its length, which is not known.
+        // The original length is unknown.
         out.extend_from_slice(&u64::MAX.to_le_bytes());
         ended(out, |out| out.extend_from_slice(options));
     });
@@ -85,7 +85,7 @@ pub(super) fn interface(out: &mut Vec<u8>, interface: &Interface, more: &[u8]) {
         ended(out, |out| {
             let from = interface.options();
             options(out, &from, interface_layout);
-            // That of a pcap file is has_resolution by its magic number.
+            // That of a pcap file follows from its magic number.
             let has_resolution = from.first(IF_TSRESOL).is_some();
             if !has_resolution && interface.clock == Clock::NANOSECONDS {
                 option(out, IF_TSRESOL, &[9]);
@@ -112,8 +112,8 @@ pub(super) fn packet(
     ended(scratch, |out| options(out, from, packet_layout));
     let len = packet.data.len();
     let padding = padded(len) - len;
-    // Without time, of the first interface, uncut but by its snap length: that
-    // is what a simple packet says. Others without time get tick 0.
+    // A simple packet has no time, belongs to the first interface, and is cut
+    // only by its snap length. Others without time get tick 0.
     let simple = ticks.is_none() && interface == 0;
     let total = if simple { 16 } else { 32 } + len + padding + scratch.len();
     let total = u32::try_from(total).unwrap_or(u32::MAX).to_le_bytes();
@@ -139,7 +139,7 @@ pub(super) fn packet(
 /// Any other block. `interface` is the number of the one it is about.
 pub(super) fn block(out: &mut Vec<u8>, interface: u32, block: &Block<'_>) {
     match block {
-        // Written by their own functions above.
+        // Written by functions of their own above.
         Block::Section { .. } | Block::Interface(_) => out.clear(),
         Block::Names {
             records,
@@ -204,7 +204,7 @@ fn framed(out: &mut Vec<u8>, kind: u32, body: impl FnOnce(&mut Vec<u8>)) {
     }
 }
 
-/// An option list that ends as it should, if `list` appends anything.
+/// An option list with its end, if `list` appends anything.
 fn ended(out: &mut Vec<u8>, list: impl FnOnce(&mut Vec<u8>)) {
     let before = out.len();
     list(out);
@@ -227,7 +227,7 @@ fn options(out: &mut Vec<u8>, from: &Options<'_>, layout: fn(u16) -> Layout) {
             && let Some(value) = out.get_mut(start..start + value.len())
         {
             if CUSTOM.contains(&code) {
-                // The vendor's number; what follows is the vendor's.
+                // The vendor's number; the rest is the vendor's.
                 reverse_each(value.get_mut(..4).unwrap_or_default(), 4);
             } else {
                 convert(value, layout(code));

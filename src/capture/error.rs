@@ -1,8 +1,8 @@
-//! What can be wrong with a capture file: which file, where in it, what was
-//! expected and what was there.
+//! Errors in capture files: the file, the position, what was expected and what
+//! was found.
 //!
-//! Everything readable before (and, where the framing still holds, after) the
-//! damage is delivered all the same; the error comes when nothing is left.
+//! Everything readable before the damage (and after it, where the framing is intact) is
+//! delivered; the error follows at the end.
 
 use std::fmt;
 use std::io;
@@ -15,9 +15,9 @@ pub struct Error {
     pub file: String,
     /// Where in the file.
     pub place: Place,
-    /// What is wrong there.
+    /// The error.
     pub problem: Problem,
-    /// How many more problems, later in the file, this one stands for.
+    /// Number of further errors, later in the file, that this one represents.
     pub others: u64,
 }
 
@@ -41,7 +41,7 @@ impl Error {
         }
     }
 
-    /// Whoever read what was being written has closed the pipe: a success.
+    /// The reader of the output has closed the pipe: a success.
     pub fn is_closed_pipe(&self) -> bool {
         matches!(&self.problem, Problem::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -63,7 +63,7 @@ pub enum Place {
     },
     /// A pcapng block that is not a packet.
     Block {
-        /// Number of the packet before it; 0 when there is none.
+        /// Number of the packet before it; 0 if there is none.
         after: u64,
         /// Bytes from the start of the file to the start of the block.
         offset: u64,
@@ -101,7 +101,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// What is wrong: expected and there.
+/// What was expected and what was found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
@@ -111,7 +111,7 @@ pub enum Problem {
     /// A directory where a file was expected.
     #[error("is a directory, expected a capture file")]
     Directory,
-    /// Something else than a file where one was to be followed.
+    /// Not a regular file, where one was to be followed.
     #[error("is no regular file; what a pipe brings is read as it comes, without --follow")]
     NoFile,
     /// A compressed file was to be followed.
@@ -125,14 +125,14 @@ pub enum Problem {
     /// Readable text instead of a capture.
     #[error("is text (\"{0}\"), expected a pcap or pcapng capture")]
     Text(String),
-    /// Starts like nothing we know.
+    /// An unknown format.
     #[error("starts with {:02x} {:02x} {:02x} {:02x}, expected a pcap or pcapng capture",
         .0[0], .0[1], .0[2], .0[3])]
     Unknown([u8; 4]),
-    /// A format we know by name only.
+    /// A known format that is not supported.
     #[error("is {0}, which is not read here, expected pcap or pcapng (editcap can convert it)")]
     Unsupported(&'static str),
-    /// A version of the format that we do not know.
+    /// An unsupported version of the format.
     #[error("is {format} version {major}.{minor}, expected {expected}")]
     Version {
         /// `pcap` or `pcapng`.
@@ -163,9 +163,9 @@ pub enum Problem {
     /// The file ends within a record.
     #[error("expected {expected} bytes of {what}, but the file ends after {there} of them")]
     Cut {
-        /// What was being read.
+        /// What was read.
         what: &'static str,
-        /// Its length in bytes, as far as it can be told.
+        /// Its length in bytes, as far as known.
         expected: u64,
         /// How many of them are there.
         there: u64,
@@ -187,20 +187,20 @@ pub enum Problem {
     Lengths {
         /// Bytes captured.
         captured: u32,
-        /// Bytes the packet is said to have had.
+        /// Original length of the packet.
         original: u32,
     },
-    /// A packet does not fit the pcapng block it is in. The packet is lost,
-    /// reading goes on with the next block.
+    /// A packet does not fit the pcapng block it is in. The packet is skipped,
+    /// and reading continues with the next block.
     #[error("captured length {captured} does not fit its block, which has room for {room} bytes")]
     Room {
-        /// Bytes captured, as the block says.
+        /// Captured length according to the block.
         captured: u32,
         /// Bytes between the block's header and its end.
         room: usize,
     },
-    /// A packet names an interface that was not described. The packet is lost,
-    /// reading goes on with the next block.
+    /// A packet refers to an undescribed interface. The packet is skipped, and
+    /// reading continues with the next block.
     #[error("names interface {index}, but this section describes {known} interfaces so far")]
     NoInterface {
         /// The index, from 0.
@@ -218,7 +218,7 @@ pub enum Problem {
         kind: u32,
         /// Length that is there, in bytes.
         length: u32,
-        /// The least that such a block takes.
+        /// Minimum size of such a block.
         expected: u32,
     },
     /// The lengths before and after a block differ.
@@ -231,7 +231,7 @@ pub enum Problem {
         /// Length in its last four bytes.
         after: u32,
     },
-    /// More interfaces than we keep.
+    /// More interfaces than the limit.
     #[error("section describes more than {0} interfaces")]
     Interfaces(usize),
     /// Writing failed.
@@ -279,7 +279,7 @@ impl fmt::Display for Compression {
     }
 }
 
-/// The tail of a message that stands for several.
+/// The end of a message that represents several.
 struct Others(u64);
 
 impl fmt::Display for Others {

@@ -5,19 +5,19 @@
 //! items → packets,      Tick,         Tick,         packets, …
 //! ```
 //!
-//! Where the file ends, there is nothing more *yet*: a part of a record is
-//! waited for. The file is looked at ten times a second; asking the system to be
-//! told (inotify) would need a thing for each system and none for network
-//! drives.
+//! At the end of the file there are no more bytes *yet*: an incomplete record
+//! is read when it is complete. The file is checked ten times a second;
+//! notification by the system (inotify) differs between systems and does not
+//! work on network drives.
 //!
-//! Capture time goes on with the clock from the last packet, a little behind,
-//! as long as the file ends with a whole record. A writer that collects
-//! records (tcpdump without `-U`) leaves it ending within one: then packets
-//! have happened that nobody can see, and time stands still until they come.
+//! Capture time follows the clock from the last packet, a little behind, as
+//! long as the file ends with a complete record. A writer that buffers records
+//! (tcpdump without `-U`) leaves an incomplete one: then there are packets that
+//! are not visible, and time stops until they arrive.
 //!
-//! A file whose name was taken away (rotated) is read until it has not grown
-//! for a while; a file that was cut is no longer what was being read. Both end
-//! the reading, and are said.
+//! A file that was renamed or removed (rotated) is read until it has not grown
+//! for a while; a file that was truncated is a new one. Both end the reading,
+//! with an error.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -30,16 +30,16 @@ use super::meanwhile::Meanwhile;
 
 /// How often to look.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How often time is told while there is always more.
+/// Interval of ticks while there are always more bytes.
 const TELL: Duration = Duration::from_millis(200);
-/// How long a file without a name may still grow: a logger renames the file,
-/// and then tells the writer.
+/// How long a renamed or removed file may still grow: a logger renames the file
+/// first, and notifies the writer afterwards.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes that come before any time can pass: the header of a pcap file, and
-/// less than that of a pcapng file.
+/// Bytes before any time can pass: the header of a pcap file, and less than
+/// that of a pcapng file.
 const HEADER: u64 = 24;
 
-/// Reads a growing file; its end comes only when it is stopped.
+/// Reads a growing file; it ends only when stopped.
 pub(super) struct Growing {
     file: File,
     path: PathBuf,
@@ -47,7 +47,7 @@ pub(super) struct Growing {
     stop: Arc<AtomicBool>,
     /// Once it is stopped: how far to read.
     end: Option<u64>,
-    /// When the last bytes came, and when time was told last.
+    /// When the last bytes arrived, and when the last tick was returned.
     grown: Instant,
     last_tick: Instant,
 }
@@ -68,14 +68,14 @@ impl Growing {
 
     fn is_stopped(&mut self) -> io::Result<bool> {
         if self.end.is_none() && self.stop.load(Ordering::Relaxed) {
-            // What is there is still read; a writer that never rests must not
-            // keep us.
+            // Bytes that are already there are read; a writer that never pauses
+            // must not prevent the end.
             self.end = Some(self.file.metadata()?.len());
         }
         Ok(self.end.is_some_and(|end| self.position >= end))
     }
 
-    /// Nothing more yet. Why there never will be, if that is so.
+    /// No more bytes yet. Returns the error if there will be none.
     fn is_alive(&self) -> io::Result<()> {
         let file = self.file.metadata()?;
         if file.len() < self.position {
@@ -247,7 +247,7 @@ mod tests {
                 let (first, rest) = two.split_at(10);
                 written.append(&[&one, first].concat());
                 assert_eq!(next_but_ticks(&mut capture), Seen::Packet(b"abcd".to_vec()));
-                // Within a record time stands still.
+                // Within a record, time stops.
                 for _ in 0..3 {
                     assert_eq!(next(&mut capture), Seen::Tick(7));
                 }

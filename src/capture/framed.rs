@@ -1,5 +1,5 @@
-//! Where a record lies in the bytes that are not read yet: numbers only, so that
-//! nothing is copied before somebody takes the packet.
+//! The position of a record in the unread bytes: numbers only, so that nothing
+//! is copied before the packet is taken.
 
 use std::ops::Range;
 
@@ -17,10 +17,10 @@ pub(super) enum Framed {
         record: usize,
         kind: u32,
         body: Range<usize>,
-        /// What it says was lost.
+        /// Losses that it reports.
         dropped: Option<Dropped>,
     },
-    /// A block nobody can use.
+    /// A block that is not used.
     Skipped {
         record: usize,
     },
@@ -50,7 +50,7 @@ pub(super) struct FramedPacket {
 }
 
 impl Framed {
-    /// What is said to have been lost before; said once.
+    /// Losses reported before; returned once.
     pub(super) fn take_dropped(&mut self) -> Option<Dropped> {
         match self {
             Self::Packet(packet) if packet.dropped > 0 => Some(Dropped {

@@ -1,5 +1,5 @@
-//! Where the bytes of a capture come from: a file, a pipe, standard input;
-//! plain or compressed. Counts what was read of it, for a progress bar.
+//! The bytes of a capture: a file, a pipe, standard input; plain or compressed.
+//! Counts the bytes read, for a progress bar.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use super::compress;
 use super::error::{Compression, Problem};
 use super::follow::Growing;
 
-/// An opened input, before anyone knows what format its bytes have.
+/// An opened input of unknown format.
 pub(super) struct Input {
     pub(super) buffer: Buffer,
     pub(super) compression: Option<Compression>,
@@ -40,8 +40,8 @@ impl Input {
         Self::new(Box::new(file), size)
     }
 
-    /// Opens a file to read also what will be written to it, until it is told
-    /// to stop. Waits for the first bytes.
+    /// Opens a file and reads what will be appended to it, until stopped. Waits
+    /// for the first bytes.
     pub(super) fn follow(path: &Path, stop: Arc<AtomicBool>) -> Result<Self, Problem> {
         // Asked before opening: see above.
         let metadata = std::fs::metadata(path).map_err(Problem::Open)?;
@@ -62,8 +62,8 @@ impl Input {
         }
     }
 
-    /// Standard input as a plain file, which saves the standard library's
-    /// buffer and lock, and tells a file (`< f`) from a pipe.
+    /// Standard input as a plain file, which avoids the standard library's
+    /// buffer and lock, and distinguishes a file (`< f`) from a pipe.
     #[cfg(unix)]
     fn standard() -> Result<Self, Problem> {
         use std::os::fd::AsFd;
@@ -91,8 +91,8 @@ impl Input {
         mut reader: Box<dyn Read + Send>,
         size: Option<u64>,
     ) -> Result<Self, Problem> {
-        // Four bytes tell the format. More, if they come at once, help to name
-        // a file that is no capture; they are not waited for.
+        // Four bytes determine the format. More, if they arrive at once, help
+        // to name an unsupported file; they are not waited for.
         let mut start = vec![0; 512];
         let mut len = 0;
         while let Some(space) = start.get_mut(len..)

@@ -1,5 +1,5 @@
-//! What a capture was taken on: link type, snap length and clock of an
-//! interface. A pcap file has one, a pcapng file describes any number.
+//! The origin of packets: link type, snap length and clock of an interface. A
+//! pcap file has one, a pcapng file any number.
 
 use crate::packet::LinkType;
 use crate::time::Timestamp;
@@ -114,7 +114,7 @@ impl Clock {
         }))
     }
 
-    /// Whether microseconds are too coarse to tell its times apart.
+    /// Whether microseconds are too coarse for its times.
     pub fn finer_than_microseconds(self) -> bool {
         // 2^-6 s is the last power of two that is whole in microseconds.
         (self.resolution & 0x7f) > 6

@@ -1,4 +1,4 @@
-//! What a capture holds: packets, other blocks, and what is learnt between them.
+//! Items of a capture: packets, other blocks, ticks and losses.
 
 use std::sync::Arc;
 
@@ -8,47 +8,47 @@ use crate::time::Timestamp;
 use super::interface::Interface;
 use super::options::Options;
 
-/// What a capture holds, in the order of the file.
+/// An item of a capture, in the order of the file.
 #[derive(Clone, Copy, Debug)]
 pub enum Item<'a> {
     /// A packet.
     Packet(Packet<'a>),
-    /// Something else that a copy of the capture should keep.
+    /// Another block that a copy of the capture should keep.
     Block(Block<'a>),
-    /// Capture time has come to this point, though no packet may show it: no
-    /// earlier one will come. From sources that grow while they are read, a few
-    /// times a second, with and without packets; never from ordinary files.
+    /// Capture time has reached this point: no earlier packet will follow. From
+    /// sources that grow while they are read, a few times a second, with and
+    /// without packets; never from ordinary files.
     Tick(Timestamp),
     /// Packets were lost to the capture.
     Dropped(Dropped),
 }
 
-/// Packets that the capture does not have, because the kernel or the interface
-/// could not keep up.
+/// Packets missing from the capture, because the kernel or the interface could
+/// not keep up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Dropped {
     /// How many.
     pub packets: u64,
-    /// They lie somewhere between the packets so far and this time: packets
-    /// that come next may still be older than those that lack.
+    /// They were lost between the packets so far and this time: the next
+    /// packets may still be older than the missing ones.
     pub until: Timestamp,
 }
 
-/// A packet and what the file says about it.
+/// A packet and its metadata in the file.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
     /// The packet itself.
     pub packet: CapturedPacket<'a>,
     /// Where it was captured.
     pub interface: &'a Arc<Interface>,
-    /// Its time as the file has it, in ticks of the interface's clock. A simple
-    /// packet block has none: then `packet.time` is tick 0.
+    /// Its time in the file, in ticks of the interface's clock. A simple packet
+    /// block has none: then `packet.time` is tick 0.
     pub ticks: Option<u64>,
     /// Comments and flags (pcapng only).
     pub options: Options<'a>,
 }
 
-/// What a pcapng file holds besides packets.
+/// Blocks of a pcapng file other than packets.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Block<'a> {
@@ -90,7 +90,7 @@ pub enum Block<'a> {
     Custom {
         /// Private enterprise number.
         vendor: u32,
-        /// Data and options, which only the vendor can tell apart.
+        /// Data and options, whose boundary only the vendor knows.
         data: &'a [u8],
     },
     /// A systemd journal entry.

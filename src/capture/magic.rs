@@ -1,10 +1,9 @@
-//! Which format a file is in, told by its first bytes; and for a file that is
-//! none of ours, a name for what it is.
+//! Recognises the format of a file by its first bytes; unsupported formats are named.
 
 use super::bytes::ByteOrder;
 use super::error::Problem;
 
-/// A capture format that we read.
+/// A supported capture format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Format {
     /// The classic format of libpcap.
@@ -26,7 +25,7 @@ pub(super) enum Format {
 pub(super) fn recognise(magic: [u8; 4]) -> Option<Format> {
     match &magic {
         [0x0a, 0x0d, 0x0d, 0x0a] => return Some(Format::Pcapng),
-        // btsnoop begins with another letter.
+        // btsnoop starts with another letter.
         b"snoo" => return Some(Format::Snoop),
         _ => {}
     }
@@ -47,8 +46,7 @@ pub(super) fn recognise(magic: [u8; 4]) -> Option<Format> {
         })
 }
 
-/// What to say about a file that starts with `start` and is no capture of
-/// ours.
+/// Description of a file that starts with `start` and is not supported.
 pub(super) fn foreign(start: &[u8]) -> Problem {
     if let Some(&(_, name)) = FOREIGN.iter().find(|(magic, _)| start.starts_with(magic)) {
         return Problem::Unsupported(name);
@@ -73,7 +71,7 @@ pub(super) fn foreign(start: &[u8]) -> Problem {
     Problem::Unknown(magic)
 }
 
-/// Formats that are told apart only to be named.
+/// Formats that are recognised only to be named.
 const FOREIGN: &[(&[u8], &str)] = &[
     (b"btsnoop\0", "a Bluetooth snoop capture"),
     (b"RTSS", "a Network Monitor 1 capture"),
@@ -99,7 +97,7 @@ const FOREIGN: &[(&[u8], &str)] = &[
 fn text(start: &[u8]) -> Option<String> {
     let text = match std::str::from_utf8(start) {
         Ok(text) => text,
-        // A character may be cut where we stopped reading.
+        // The sample may end within a character.
         Err(error) if error.error_len().is_none() => {
             std::str::from_utf8(start.get(..error.valid_up_to())?).ok()?
         }

@@ -1,15 +1,15 @@
-//! What a source has to tell between its bytes.
+//! What a source reports between its bytes: ticks and losses.
 //!
-//! An interface, or a file that grows, is read like any other stream of bytes.
-//! But where a file would end, it only has nothing more *yet*, and meanwhile
-//! time goes by, or packets get lost. It says so by an error that is none: a
-//! read that would block, with a [`Meanwhile`] in it.
+//! An interface, or a growing file, is read like any other stream of bytes. But
+//! where a file would end, there are no more bytes *yet*, while time passes or
+//! packets are lost. The source reports that as an error of kind `WouldBlock`
+//! that contains a [`Meanwhile`].
 //!
 //! ```text
 //! read  → Ok(bytes), Ok(bytes), Err(WouldBlock, Tick), Ok(bytes), …, Ok(0)
 //! items → packets,   packets,   Item::Tick,            packets,   …, None
 //! ```
-//! So it comes at its place among the packets, and nobody waits for it.
+//! So it arrives at its position among the packets.
 
 use std::fmt;
 use std::io;
@@ -19,25 +19,25 @@ use crate::time::Timestamp;
 
 use super::item::Dropped;
 
-/// Something that is not bytes.
+/// A report other than bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Meanwhile {
-    /// Capture time has come to this point.
+    /// Capture time has reached this point.
     #[cfg_attr(not(feature = "live"), allow(dead_code))]
     Tick(Timestamp),
-    /// So much time has passed since the last bytes.
+    /// Time since the last bytes.
     Still(Duration),
     /// Packets were lost to the capture.
     Dropped(Dropped),
 }
 
 impl Meanwhile {
-    /// Whether a read has failed only because it had this to tell.
+    /// Whether a read has failed only with such a report.
     pub(super) fn is_in(error: &io::Error) -> bool {
         Self::of(error).is_some()
     }
 
-    /// What a read had to tell, if it has not failed.
+    /// The report, if the read has not failed otherwise.
     pub(super) fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
@@ -49,14 +49,14 @@ impl From<Meanwhile> for io::Error {
     }
 }
 
-/// The end of a source that is there no more, in the words of whoever lost it.
+/// The end of a source that has disappeared, with the reason.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 #[cfg_attr(not(feature = "live"), allow(dead_code))]
 pub(super) struct Lost(pub(super) String);
 
 impl Lost {
-    /// Whether a read has failed because there is nothing to read any more.
+    /// Whether a read has failed because the source has disappeared.
     pub(super) fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
     }
@@ -86,7 +86,7 @@ mod tests {
     use super::super::{Capture, Item, Merge};
     use super::*;
 
-    /// Bytes, and what is told between them.
+    /// Bytes, and reports between them.
     struct Script(VecDeque<Result<Vec<u8>, Meanwhile>>);
 
     impl Read for Script {

@@ -1,11 +1,10 @@
 //! Several captures as one, by time: the parts of a rotated capture, or the two
 //! ends of a link.
 //!
-//! Each capture keeps its own order, whatever its times say; among the packets
-//! that stand first in their captures, the earliest goes next, and on equal
-//! times the one whose file was named first. What is not a packet (interfaces,
-//! secrets) goes as soon as it stands first, and so before the packets that
-//! need it.
+//! Each capture keeps its own order, whatever its times are. Of the first
+//! packets of all captures, the earliest comes next; with equal times, that of
+//! the file named first. Blocks other than packets (interfaces, secrets) come
+//! as soon as they are first, and so before the packets that need them.
 //!
 //! ```text
 //! a: 1 4 4      →  a1 b2 b3 a4 a4 b4
@@ -51,8 +50,8 @@ impl Merge {
     /// The next packet or block of all captures; `None` at the end.
     ///
     /// An error in one capture does not stop the others. As with
-    /// [`Capture::next`], errors come one by one when nothing readable is left,
-    /// and `None` after them.
+    /// [`Capture::next`], errors are returned one by one at the end, and `None`
+    /// after them.
     #[allow(clippy::should_implement_trait)] // An iterator could not lend.
     #[inline]
     pub fn next(&mut self) -> Result<Option<Item<'_>>, Error> {
@@ -103,7 +102,7 @@ impl Merge {
         self.captures.iter().map(Capture::size).sum()
     }
 
-    /// The capture whose framed packet goes next.
+    /// The capture whose packet is next.
     fn choose(&mut self) -> Option<usize> {
         while self.begun < self.captures.len() {
             let index = self.begun;
@@ -114,7 +113,7 @@ impl Merge {
         }
         if let Some(index) = self.lent.take() {
             let time = self.advance(index);
-            // It stands first, for it was chosen; often it stays there.
+            // It is first, because it was chosen; often it stays first.
             if let Some(mut top) = self.waiting.peek_mut() {
                 match time {
                     Some(time) => *top = Reverse((time, index)),
@@ -136,7 +135,7 @@ impl Merge {
         times.min().unwrap_or(Timestamp::MAX)
     }
 
-    /// Frames the next packet of one capture and tells its time.
+    /// Frames the next packet of one capture and returns its time.
     fn advance(&mut self, index: usize) -> Option<Timestamp> {
         let capture = self.captures.get_mut(index)?;
         loop {

@@ -1,4 +1,4 @@
-//! Captures: the only part of the program that knows files and devices.
+//! Captures: the only module that uses files and devices.
 //!
 //! ```text
 //!            ┌─ Input: file, pipe, stdin; gzip, zstd, lz4
@@ -7,13 +7,13 @@
 //! Capture ──────────────┼→ Merge ─Item→ … ─Item→ Writer
 //! Capture ──────────────┘
 //! ```
-//! An interface (`live`) is a stream of pcap bytes like any pipe, with a few
-//! words between them (`meanwhile`).
+//! An interface (`live`) is a stream of pcap bytes like a pipe, with reports
+//! between them (`meanwhile`).
 //!
-//! A [`Capture`] is one file, read packet by packet without copying; a [`Merge`]
-//! is several of them as one, by time; a [`Writer`] puts packets back into a
-//! file with all that pcapng says about them; a [`Filter`] is a BPF expression.
-//! What is not known here: what is inside the packets.
+//! A [`Capture`] is one file, read packet by packet without copying; a
+//! [`Merge`] combines several by time; a [`Writer`] writes packets to a file
+//! with their pcapng metadata; a [`Filter`] is a BPF expression. Packets are
+//! not decoded here.
 
 mod bpf;
 mod buffer;

@@ -1,5 +1,5 @@
-//! A packet that outlives the buffer it was read into: for a selection that is
-//! written only when its connection turns out to be wanted.
+//! A packet that outlives the reader's buffer, for saving a connection that is selected
+//! later.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::interface::Interface;
 use super::item::Packet;
 use super::options::Options;
 
-/// A copy of a packet with all that its file says about it.
+/// A copy of a packet with its metadata.
 #[derive(Clone, Debug)]
 pub struct OwnedPacket {
     /// Without its bytes, which are at the front of `bytes`.
@@ -42,7 +42,7 @@ impl OwnedPacket {
         }
     }
 
-    /// Bytes that it holds, for bounds on memory.
+    /// Its memory in bytes, for limits.
     pub fn size(&self) -> usize {
         size_of::<Self>() + self.bytes.len()
     }

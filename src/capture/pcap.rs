@@ -5,17 +5,17 @@
 //! record  seconds fraction captured original [8 more] data…     16 bytes (24)
 //! ```
 //!
-//! Five quirks that libpcap reads and so do we: both byte orders; nanoseconds
-//! instead of microseconds by another magic number; the longer record headers
+//! As in libpcap, five variants are supported: both byte orders; nanoseconds
+//! instead of microseconds, by another magic number; the longer record headers
 //! of the modified format; versions before 2.3 (and DG/UX's 543.0) that wrote
-//! the two lengths the other way round, and 2.3 that did either; and a link type
-//! field whose upper half holds flags and the length of the frame check
-//! sequence. A snap length that a record exceeds is not held against it.
+//! the two lengths in reverse order, and 2.3 that did either; and a link type
+//! field whose upper half has flags and the length of the frame check sequence.
+//! Records may exceed the snap length.
 //!
-//! The records are read here rather than by a library because each error is to
-//! name its byte, and because `pcap-parser` knows neither the modified format in
-//! the other byte order nor swapped lengths; its reading of the plain formats is
-//! what the tests of this module are compared with.
+//! The records are decoded here rather than by a library because each error has
+//! to name its offset, and because `pcap-parser` supports neither the modified
+//! format in the other byte order nor reversed lengths; the tests compare this
+//! module with it for the plain formats.
 
 use crate::limits;
 use crate::packet::LinkType;
@@ -39,7 +39,7 @@ pub(super) struct Pcap {
     clock: Clock,
 }
 
-/// Which of the two length fields of a record comes first.
+/// Which of the two length fields of a record is first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lengths {
     CapturedFirst,
@@ -194,7 +194,7 @@ impl Pcap {
             Lengths::OriginalFirst => second,
             Lengths::Either => first.min(second),
         };
-        // A length beyond reason is an error to be told now.
+        // An implausible length is an error that is reported now.
         len as usize > limits::PACKET_BYTES || unread.len() >= self.record_header + len as usize
     }
 }
@@ -355,7 +355,7 @@ mod tests {
         );
     }
 
-    /// A library's reading of the formats that it knows.
+    /// The plain formats decoded by a library.
     #[test]
     fn agrees_with_pcap_parser() {
         use pcap_parser::{PcapBlockOwned, PcapError, create_reader};

@@ -9,11 +9,11 @@
 //! section header    perhaps the other byte order, other interfaces
 //! ```
 //!
-//! This file finds the blocks, holds the section's interfaces against which
-//! packets are read, and leaves everything that is not a packet as bytes for
-//! whoever wants it ([`Block`]). Damage inside a block whose two lengths agree
-//! costs that block; when they disagree nothing after it can be trusted. A
-//! damaged option list costs the options after the damage, never the packet.
+//! This file finds the blocks, keeps the section's interfaces, which packets
+//! refer to, and passes on other blocks as bytes ([`Block`]). Damage inside a
+//! block whose two lengths agree costs that block; if they disagree, nothing
+//! after it can be read. A damaged option list costs the options after the
+//! damage, never the packet.
 //!
 //! `pcap-parser` is not used here: version 0.17 gives up on every binary
 //! `if_tsresol`, reads `if_tsoffset` in one byte order only, and collects the
@@ -63,11 +63,11 @@ const ISB_DROPS: [u16; 2] = [5, 7];
 pub(super) struct Pcapng {
     file: u32,
     order: ByteOrder,
-    /// Sections begun so far.
+    /// Number of sections so far.
     sections: u32,
     /// Those of the current section.
     interfaces: Vec<Arc<Interface>>,
-    /// Packets that they are known to have lost.
+    /// Packets already reported as lost.
     dropped: Vec<u64>,
 }
 
@@ -87,7 +87,7 @@ impl Pcapng {
         self.interfaces.get(number)
     }
 
-    /// Finds the next block; `None` where the file ends between two.
+    /// Finds the next block; `None` if the file ends between two.
     #[inline]
     pub(super) fn frame(&mut self, buffer: &mut Buffer) -> Result<Option<Framed>, Problem> {
         let there = buffer.want(HEADER).map_err(Problem::Read)?;
@@ -212,7 +212,7 @@ impl Pcapng {
         let captured = original.min(snap_length).min(room);
         let packet = self.packet(4, body.len(), 0, None, captured, original)?;
         Ok(FramedPacket {
-            // What follows the data is padding, for it has no options.
+            // The bytes after the data are padding, because it has no options.
             options: packet.data.end..packet.data.end,
             ..packet
         })
@@ -285,8 +285,8 @@ impl Pcapng {
             }
             _ => {}
         }
-        // Unknown blocks, those that ask not to be copied, and those whose body
-        // makes no sense: nothing that anyone could use.
+        // Unknown blocks, blocks that must not be copied, and blocks with an
+        // invalid body are not used.
         if self.block(kind, body).is_none() {
             return Ok(Framed::Skipped { record });
         }
@@ -328,7 +328,7 @@ impl Pcapng {
         })
     }
 
-    /// What the options of a packet say was lost before it.
+    /// Losses before a packet, according to its options.
     fn packet_dropped(&mut self, block: &[u8], packet: &mut FramedPacket) {
         let options = Options {
             bytes: block.get(packet.options.clone()).unwrap_or_default(),
@@ -342,7 +342,7 @@ impl Pcapng {
         }
     }
 
-    /// What statistics say was lost and no packet has said.
+    /// Losses according to statistics that no packet has reported.
     fn statistics_dropped(&mut self, kind: u32, body: &[u8]) -> Option<Dropped> {
         if kind != kind::STATISTICS {
             return None;
@@ -484,7 +484,7 @@ fn name_records(fields: Fields<'_>) -> usize {
     }
 }
 
-/// The least a block of this type takes, header and trailer included.
+/// Minimum size of a block of this type, header and trailer included.
 fn least_length(kind: u32) -> u32 {
     match kind {
         kind::SECTION => 28,

@@ -1,4 +1,4 @@
-//! The far end of a capture file that is written: which packets are in it.
+//! The output of a capture file that is written, and which packets are in it.
 //!
 //! ```text
 //!   in the file              whole ┐  ┌ taken           given up
@@ -6,12 +6,11 @@
 //!   header │ packet 1 │ packet 2 │ pac│ket 3 │ packet 4 │ …
 //! ```
 //!
-//! Records are collected and given to the system many at a time, so a full disk
-//! shows up late, and in the middle of a record. What was captured must not be
-//! lost in silence: so a sink remembers where each packet ends until the system
-//! has taken it. When the system takes no more, the file is cut back to its
-//! last whole record, which leaves a capture that anybody can read, and all
-//! packets from there on are counted as lost.
+//! Records are collected and written many at a time, so a full disk is noticed
+//! late, and in the middle of a record. So a sink keeps the end of each packet
+//! until the system has accepted it. If a write fails, the file is truncated to
+//! its last complete record, which leaves a valid capture, and all later
+//! packets are counted as lost.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -26,7 +25,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 pub struct Lost {
     /// The first of them.
     pub first: PacketRef,
-    /// How many there are.
+    /// Number of them.
     pub packets: u64,
 }
 
@@ -55,12 +54,12 @@ pub(super) struct Sink {
 }
 
 enum To {
-    /// There is no file yet: what comes before it waits.
+    /// There is no file yet: records are buffered.
     Later,
     /// Can be cut back.
     File(File),
     Stream(Box<dyn Write + Send>),
-    /// Nothing can be written any more.
+    /// Writing has failed for good.
     Nowhere,
 }
 
@@ -94,12 +93,12 @@ impl Sink {
         }
     }
 
-    /// Bytes of all records so far; lost ones count as if they were there.
+    /// Bytes of all records so far, including lost ones.
     pub(super) fn size(&self) -> u64 {
         self.taken + self.bytes.len() as u64
     }
 
-    /// Whether what comes next has a chance to be written.
+    /// Whether the next record may be written.
     pub(super) fn is_open(&self) -> bool {
         !matches!(self.to, To::Nowhere)
     }
@@ -109,7 +108,7 @@ impl Sink {
         matches!(self.to, To::Later)
     }
 
-    /// What waited goes into this file.
+    /// Buffered records go into this file.
     pub(super) fn open(&mut self, file: File) {
         self.to = To::File(file);
     }
@@ -128,8 +127,7 @@ impl Sink {
         }
     }
 
-    /// Gives everything to the system. An error is told once: from then on
-    /// everything is lost.
+    /// Flushes everything. An error is reported once: from then on everything is lost.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         if let To::Later | To::Nowhere = self.to {
             return Ok(());
@@ -154,12 +152,12 @@ impl Sink {
         Ok(())
     }
 
-    /// Closes the file. What was not flushed is lost.
+    /// Closes the file. Unflushed records are lost.
     pub(super) fn close(&mut self) {
         self.to = To::Nowhere;
     }
 
-    /// After `done` of the collected bytes nothing more can be written.
+    /// After `done` of the collected bytes, writing failed.
     #[cold]
     fn give_up(&mut self, done: usize, error: io::Error) -> io::Error {
         let there = self.taken + done as u64;
@@ -210,7 +208,7 @@ impl To {
 mod tests {
     use super::*;
 
-    /// Takes so many bytes in all, a few at a time.
+    /// Accepts a limited number of bytes, a few at a time.
     struct Small(usize);
 
     impl Write for Small {

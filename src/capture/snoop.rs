@@ -19,7 +19,7 @@ use super::framed::{Framed, FramedPacket};
 use super::interface::{Clock, Interface};
 use super::magic;
 
-/// What a file begins with.
+/// The first bytes of a file.
 const MAGIC: [u8; 8] = *b"snoop\0\0\0";
 const FILE_HEADER: usize = 16;
 const RECORD_HEADER: usize = 24;
@@ -75,7 +75,7 @@ impl Snoop {
         Ok((Self { dropped: 0 }, interface))
     }
 
-    /// Finds the next record; `None` where the file ends between two.
+    /// Finds the next record; `None` if the file ends between two.
     pub(super) fn frame(
         &mut self,
         buffer: &mut Buffer,

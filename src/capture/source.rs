@@ -4,10 +4,10 @@
 //! Input ─bytes→ Buffer ─records→ Pcap | Pcapng ─Framed→ Capture ─Item→
 //! ```
 //!
-//! A record is *framed* first (where it lies, its time and lengths: numbers
-//! only) and lent out second, as slices of the buffer it was read into. Nothing
-//! is copied or allocated per packet, and a merge of several files can look at
-//! the time of a packet before anyone takes it.
+//! A record is *framed* first (its position, time and lengths: numbers only)
+//! and lent out second, as slices of the buffer it was read into. Nothing is
+//! copied or allocated per packet, and a merge of several files can use the
+//! time of a packet before it is taken.
 
 use std::io::Read;
 use std::ops::Range;
@@ -31,8 +31,8 @@ use super::pcap::Pcap;
 use super::pcapng::Pcapng;
 use super::snoop::Snoop;
 
-/// How far the time of a followed file stays behind the clock: its writer needs
-/// some to write.
+/// How far the time of a followed file stays behind the clock, so that its
+/// writer has time to write.
 const FOLLOW_BEHIND: Duration = Duration::from_secs(1);
 
 /// An opened capture file (or pipe, or standard input).
@@ -59,12 +59,11 @@ pub struct Capture {
     /// Bytes of the record that `framed` describes.
     used: usize,
     framed: Option<Framed>,
-    /// A record that was framed and goes next, after what it says was lost
-    /// before it.
+    /// A framed record that is next, after the losses that it reports.
     next: Option<Framed>,
     /// Time of the latest packet.
     latest: Timestamp,
-    /// No more records will come, only `errors`.
+    /// There are no more records, only `errors`.
     ended: bool,
     /// At most one that cost single packets, then one that ended the reading.
     errors: Vec<Error>,
@@ -129,9 +128,8 @@ impl Capture {
 
     /// The next packet or block; `None` at the end.
     ///
-    /// Errors come when nothing readable is left: first the one that cost single
-    /// packets, if any, then the one that ended the reading; after them, `None`.
-    /// The caller that goes on until `None` hears of all.
+    /// Errors are returned at the end: first the one that cost single packets,
+    /// if any, then the one that ended the reading; after them, `None`.
     #[allow(clippy::should_implement_trait)] // An iterator could not lend.
     #[inline]
     pub fn next(&mut self) -> Result<Option<Item<'_>>, Error> {
@@ -251,12 +249,12 @@ impl Capture {
         Ok(framed.is_some())
     }
 
-    /// Tells the time of the capture instead of that on the wall.
+    /// Converts a report's clock time to capture time.
     fn timed(&self, told: Meanwhile) -> Meanwhile {
         let Meanwhile::Still(elapsed) = told else {
             return told;
         };
-        // Within a record, more has happened than is written: who knows what.
+        // Within a record there are unwritten packets.
         let elapsed = match self.input.buffer.unread() {
             [] => elapsed.saturating_sub(FOLLOW_BEHIND),
             _ => Duration::ZERO,
@@ -264,8 +262,7 @@ impl Capture {
         Meanwhile::Tick(self.latest.after(elapsed))
     }
 
-    /// Takes the record in that was framed; false when there is nothing in it to
-    /// hand out.
+    /// Loads the framed record; false if it has nothing to return.
     #[inline]
     fn keep(&mut self) -> bool {
         if let Some(dropped) = self.framed.as_mut().and_then(Framed::take_dropped) {
@@ -296,7 +293,7 @@ impl Capture {
         }
     }
 
-    /// Steps over the record that was framed, of which nothing is handed out.
+    /// Skips the framed record without returning it.
     #[cold]
     fn skip(&mut self) -> bool {
         match self.framed.take() {
@@ -311,8 +308,8 @@ impl Capture {
         false
     }
 
-    /// Something is wrong with this packet, but not with those after it. To be
-    /// told at the end, once, with a count.
+    /// An error in this packet that does not affect later ones. Reported at the
+    /// end, once, with a count.
     #[cold]
     fn doubt(&mut self, problem: Problem) {
         match self.errors.first_mut() {
@@ -360,7 +357,7 @@ impl Capture {
         }
     }
 
-    /// What was framed last.
+    /// The item framed last.
     #[inline(always)]
     pub(super) fn item(&self) -> Option<Item<'_>> {
         let unread = self.input.buffer.unread();
@@ -401,8 +398,8 @@ impl Capture {
         }
     }
 
-    /// Time of what was framed last, for merging: anything but a packet goes
-    /// before all packets that wait.
+    /// Time of the item framed last, for merging: items other than packets
+    /// precede all waiting packets.
     pub(super) fn time(&self) -> Timestamp {
         match &self.framed {
             Some(Framed::Packet(packet)) => packet.time,
@@ -434,7 +431,7 @@ impl Reader {
                 Ok(Self::Snoop(snoop, Arc::new(interface)))
             }
             None => {
-                // The longest magic number there is, and a line of text. Not
+                // Enough for the longest magic number, and a line of text. Not
                 // waited for: a pipe may have no more.
                 Err(magic::foreign(input.buffer.unread()))
             }

@@ -141,7 +141,7 @@ pub(super) fn capture(bytes: &[u8]) -> Result<Capture, Error> {
     Capture::from_read(Box::new(io::Cursor::new(bytes.to_vec())), "test", 0)
 }
 
-/// What a test wants to know of a packet.
+/// The properties of a packet that tests compare.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Seen {
     pub(super) number: u64,

@@ -1,21 +1,22 @@
 //! Writes captures: pcap for one link type, pcapng for everything.
 //!
 //! A pcap file is its header and the packets. A pcapng file is one section, in
-//! little-endian order, that holds what all inputs said:
+//! little-endian order, with the metadata of all inputs:
 //!
 //! ```text
 //! inputs    section(a) if0 packet…   section(b) if0 if1 secrets packet…
 //! output    section(a) if0 packet…              if1 if2 secrets packet…
 //! ```
 //!
-//! Interfaces are numbered anew; an interface that the next part of a rotated
-//! capture describes word for word again is the same one. Names, secrets,
-//! statistics and vendors' blocks are passed on where they stand, so secrets
-//! stay before the packets that need them. The comments of a second section,
-//! which has no header in the output, go to its first interface.
+//! Interfaces are renumbered; an interface that the next part of a rotated
+//! capture describes identically is the same one. Names, secrets, statistics
+//! and vendors' blocks are copied in place, so secrets precede the packets that
+//! need them. The comments of a second section, which has no header in the
+//! output, go to its first interface.
 //!
-//! A writer can go on in a next file. Each is a capture by itself: it begins
-//! with the header, all interfaces under the same numbers, names and secrets.
+//! A writer can continue in a next file. Each file is a complete capture: it
+//! starts with the header, all interfaces under the same numbers, names and
+//! secrets.
 //!
 //! ```text
 //! first     section(a) if0 secrets packet…
@@ -39,13 +40,13 @@ use super::item::{Block, Item, Packet};
 use super::sink::{Lost, Sink};
 use super::source::Capture;
 
-/// The largest snap length that libpcap and Wireshark believe; readers cut
-/// packets at what the header says, so it must not say less.
+/// The largest snap length that libpcap and Wireshark accept; readers cut
+/// packets at the header's snap length, so it must not be too small.
 const SNAP_LENGTH: u32 = 262_144;
-/// What a capture without packets is of, when nothing else is known.
+/// Link type of a capture without packets, if none is known.
 const ETHERNET: LinkType = LinkType(1);
 
-/// What is to be written, decided before the first packet.
+/// Format of the output, decided before the first packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Plan {
     /// The format of the file.
@@ -58,8 +59,8 @@ pub struct Plan {
     pub nanoseconds: bool,
     /// Hand every packet to the system at once (`-U`).
     pub flush: bool,
-    /// There may be a [`Writer::next_file`], which has to know names and
-    /// secrets that were told in an earlier one.
+    /// There may be a [`Writer::next_file`], which repeats names and secrets of
+    /// earlier files.
     pub carry: bool,
 }
 
@@ -68,7 +69,7 @@ pub struct Plan {
 pub enum FileFormat {
     /// Packets of one link type, with nothing but time and lengths.
     Pcap,
-    /// All that the inputs say.
+    /// Everything in the inputs.
     Pcapng,
 }
 
@@ -134,11 +135,10 @@ impl Plan {
     }
 }
 
-/// A capture file being written, or one after the other.
+/// A capture file being written, or several in succession.
 ///
-/// When the system takes no more (a full disk), that is an error once; from
-/// then on packets are counted in [`Writer::lost`], until [`Writer::next_file`]
-/// finds room again.
+/// A failed write (a full disk) is reported once; from then on packets are
+/// counted in [`Writer::lost`], until [`Writer::next_file`] succeeds.
 pub struct Writer {
     name: String,
     sink: Sink,
@@ -167,8 +167,8 @@ impl Writer {
         }
     }
 
-    /// For a file that will only be known by the time of its first packet:
-    /// everything waits for [`Writer::next_file`].
+    /// For a file whose name depends on its first packet: everything is buffered until
+    /// [`Writer::next_file`].
     pub fn later(plan: Plan) -> Self {
         Self::new(Sink::later(), "", plan)
     }
@@ -240,7 +240,7 @@ impl Writer {
         self.checked(done)
     }
 
-    /// Passes on what is not a packet. A pcap file has no place for it.
+    /// Copies a block other than a packet. Dropped in a pcap file.
     pub fn block(&mut self, block: &Block<'_>) -> Result<(), Error> {
         match (&mut self.kind, block) {
             (Kind::Pcap(records), Block::Interface(interface)) => {
@@ -256,15 +256,15 @@ impl Writer {
         }
     }
 
-    /// Hands everything written so far to the system, the file's header too.
+    /// Flushes everything written so far, including the file's header.
     pub fn flush(&mut self) -> Result<(), Error> {
         self.begin(false)?;
         let done = self.sink.flush().map_err(Problem::Write);
         self.checked(done)
     }
 
-    /// Completes the file: even without packets it is a valid one. What comes
-    /// after this is lost, unless there is a [next file](Writer::next_file).
+    /// Completes the file: even without packets it is valid. Later records are
+    /// lost, unless there is a [next file](Writer::next_file).
     pub fn finish(&mut self) -> Result<(), Error> {
         let begun = self.begin(true);
         let done = self.sink.flush().map_err(Problem::Write);
@@ -273,10 +273,10 @@ impl Writer {
         self.checked(done)
     }
 
-    /// Goes on in another file, which will be complete by itself: with all
+    /// Continues in another file, which will be complete by itself: with all
     /// interfaces, and with the names and secrets in force ([`Plan::carry`]).
-    /// The caller creates it, knowing what must not be overwritten; if it could
-    /// not be, that is told, and what comes is lost until the next one.
+    /// The caller creates it; if that failed, the error is reported, and
+    /// records are lost until the next one.
     pub fn next_file(&mut self, path: &Path, created: io::Result<File>) -> Result<(), Error> {
         self.name = path.display().to_string();
         let sink = match created {
@@ -300,7 +300,7 @@ impl Writer {
         self.checked(done)
     }
 
-    /// Bytes of the current file so far; after a failure, what it would have.
+    /// Bytes of the current file so far; after a failure, of the complete file.
     #[inline]
     pub fn size(&self) -> u64 {
         self.sink.size()
@@ -311,7 +311,7 @@ impl Writer {
         self.sink.is_waiting()
     }
 
-    /// Whether packets that come next have a chance to be in a file.
+    /// Whether the next packets may be written.
     pub fn is_open(&self) -> bool {
         self.sink.is_open()
     }
@@ -374,8 +374,7 @@ impl Writer {
     }
 }
 
-/// Standard output as a plain file: the standard library's buffers lines, and a
-/// capture has none.
+/// Standard output as a plain file: the standard library's is line-buffered.
 #[cfg(unix)]
 fn standard_output() -> io::Result<Box<dyn Write + Send>> {
     use std::os::fd::AsFd;
@@ -408,7 +407,7 @@ impl Records {
         }
     }
 
-    /// Whatever was expected, this packet is the first.
+    /// This packet is the first, whatever was expected.
     fn expect_first(&mut self, packet: &Packet<'_>) {
         if !self.fixed {
             self.link_type = Some(packet.packet.link_type);
@@ -472,7 +471,7 @@ impl Records {
     }
 }
 
-/// File, section and number: what tells an interface from all others.
+/// File, section and number: identifies an interface.
 type Key = (u32, u32, u32);
 
 /// The one section of a pcapng file, and of those after it.
@@ -482,15 +481,15 @@ struct Section {
     begun: bool,
     /// That of any file is.
     fixed: bool,
-    /// What it says, as options.
+    /// Its description, as options.
     header: Vec<u8>,
     numbers: HashMap<Key, u32>,
-    /// The last one looked up: packets come in runs.
+    /// The last one looked up: consecutive packets tend to have the same.
     last: Option<(Key, u32)>,
     written: Vec<Written>,
     /// Comments (as options) of a section without header in the output.
     comments: Vec<u8>,
-    /// What the next file has to begin with, if there will be one.
+    /// The start of the next file, if there will be one.
     carried: Option<Carried>,
     /// Of the interface of a file that has none.
     link_type: Option<LinkType>,
@@ -506,7 +505,7 @@ struct Written {
 }
 
 impl Section {
-    /// Begins a file with what the packets in it may refer to.
+    /// Starts a file with the blocks that its packets may refer to.
     fn begin(&mut self, out: &mut Vec<u8>) {
         if std::mem::replace(&mut self.begun, true) {
             return;
@@ -613,7 +612,7 @@ impl Section {
     }
 }
 
-/// Blocks that hold for packets in later files too: names and secrets.
+/// Blocks that apply to packets in later files too: names and secrets.
 #[derive(Default)]
 struct Carried {
     blocks: VecDeque<Vec<u8>>,
@@ -623,7 +622,7 @@ struct Carried {
 
 impl Carried {
     fn add(&mut self, block: &[u8]) {
-        // The parts of a rotated capture say the same again and again.
+        // The parts of a rotated capture repeat the same blocks.
         if self.blocks.iter().any(|known| known == block) {
             return;
         }
@@ -703,7 +702,7 @@ mod tests {
         Ok(out.bytes())
     }
 
-    /// Everything in a file as text, one line an item.
+    /// The items of a file as text, one per line.
     fn listed(bytes: &[u8]) -> Vec<String> {
         fn options(options: Options<'_>) -> String {
             let options = options.iter();
@@ -811,7 +810,7 @@ mod tests {
             listed(&copied)
         });
         let mut expected = listed(&everything(ByteOrder::Little).bytes);
-        // Did not want to be copied.
+        // Must not be copied.
         let uncopied = " 19372=[217, 126, 0, 0, 116, 104, 101, 105, 114, 115]";
         assert!(expected[1].contains(uncopied));
         expected[1] = expected[1].replace(uncopied, "");

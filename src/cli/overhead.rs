@@ -67,10 +67,10 @@ pub(crate) struct OverheadArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Counting")]
 struct Counting {
-    /// Layer at which bytes are counted: l2 (frames as captured), l3 (IP packets), l3+N (IP packets
-    /// and N bytes for each), tcp (TCP payload), mqtt (control packets), app
-    /// (PUBLISH payload) [default: the layer that the first profile of --link
-    /// bills, else l2]
+    /// Layer at which bytes are counted: l2 (frames as captured), l3 (IP
+    /// packets), l3+N (IP packets and N bytes for each), tcp (TCP payload),
+    /// mqtt (control packets), app (PUBLISH payload) [default: the layer that
+    /// the first profile of --link bills, else l2]
     #[arg(long, value_name = "LEVEL")]
     level: Option<String>,
 

@@ -92,7 +92,8 @@ struct Choosing {
     #[arg(long, value_name = "KEY", value_enum, default_value_t = SortKey::Connection)]
     sort: SortKey,
 
-    /// Maximum number of rows of the table and of each list below it [default: all rows, 20 of a list]
+    /// Maximum number of rows of the table and of each list below it [default:
+    /// all rows, 20 of a list]
     #[arg(long, value_name = "N", value_parser = value::count)]
     limit: Option<u64>,
 }

@@ -451,8 +451,9 @@ impl Conversation {
         {
             return Some(ANSWER_BITS);
         }
-        // Framing of both is lost, and both consist of whole packets so far. Their types
-        // match as request and answer, which is evidence of its own.
+        // Framing of both is lost, and both consist of whole packets so far.
+        // Their types match as request and answer, which is evidence of its
+        // own.
         let peer = self.streams[direction.reversed()].framer.as_ref()?.lost()?;
         let (ours, theirs) = (opening.0, peer.opening()?.0);
         // The QoS of a PUBLISH is unknown here.
@@ -499,8 +500,8 @@ impl Conversation {
         stream.framer.as_mut().map(|framer| f(framer, &mut sink))
     }
 
-    /// A fact of TCP. Acknowledgements only if they are the first of some frame, or of a
-    /// FIN.
+    /// A fact of TCP. Acknowledgements only if they are the first of some
+    /// frame, or of a FIN.
     pub(super) fn tcp(
         &mut self,
         from: End,
@@ -712,8 +713,8 @@ impl LaneSink<'_> {
         }
     }
 
-    /// The part of a packet that would have been kept, so that the result does not depend
-    /// on the number of segments.
+    /// The part of a packet that would have been kept, so that the result does
+    /// not depend on the number of segments.
     fn asked_for<'a>(&self, header: FixedHeader, bytes: &'a [u8]) -> &'a [u8] {
         if bytes.len() <= self.config.payload as usize {
             return bytes;
@@ -730,8 +731,8 @@ impl LaneSink<'_> {
             .is_some_and(|version| !mqtt::decode(header, bytes, version).defects.is_empty())
     }
 
-    /// The version by which a frame is decoded; inferred and marked as assumed if no CONNECT
-    /// was captured.
+    /// The version by which a frame is decoded; inferred and marked as assumed
+    /// if no CONNECT was captured.
     fn version_for(&mut self, header: FixedHeader, bytes: &[u8]) -> Version {
         if self.connection.version_assumed
             && *self.guessed < Some(Certainty::Certain)

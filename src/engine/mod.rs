@@ -41,9 +41,9 @@ use stack::Stack;
 pub enum Output<'a> {
     /// An MQTT control packet, complete with its last byte.
     Frame(&'a MQTTFrame<'a>),
-    /// An unfinished control packet at the end of its stream, decoded as far as possible:
-    /// [`MQTTFrame::missing`] bytes of it are missing. Precedes the event
-    /// [`EventKind::Unfinished`].
+    /// An unfinished control packet at the end of its stream, decoded as far as
+    /// possible: [`MQTTFrame::missing`] bytes of it are missing. Precedes the
+    /// event [`EventKind::Unfinished`].
     Unfinished(&'a MQTTFrame<'a>),
     /// An event.
     Event(&'a Event<'a>),
@@ -181,8 +181,8 @@ pub struct Config {
     pub ports: BTreeMap<u16, Decode>,
     /// Do not look for MQTT or its transports on other ports.
     pub only_known_ports: bool,
-    /// TLS keys may arrive ([`Engine::secrets`]), so that TLS connections on other ports
-    /// are kept.
+    /// TLS keys may arrive ([`Engine::secrets`]), so that TLS connections on
+    /// other ports are kept.
     pub expects_keys: bool,
     /// Bytes of each PUBLISH payload to keep for output.
     pub payload: u32,
@@ -346,20 +346,20 @@ impl Engine {
         }
     }
 
-    /// TLS keys may arrive, although [`Config::expects_keys`] is not set: the capture is of a
-    /// kind that can contain them.
+    /// TLS keys may arrive, although [`Config::expects_keys`] is not set: the
+    /// capture is of a kind that can contain them.
     pub fn expect_secrets(&mut self) {
         self.keys.reopen();
     }
 
-    /// Adds TLS keys: text in the NSS key log format, in chunks of any size. They are used
-    /// for the following packets, and by [`Engine::tick`].
+    /// Adds TLS keys: text in the NSS key log format, in chunks of any size.
+    /// They are used for the following packets, and by [`Engine::tick`].
     pub fn secrets(&mut self, text: &[u8]) {
         self.keys.push(text);
     }
 
-    /// Capture time has reached `now` without a packet: applies time limits, and keys that
-    /// have arrived.
+    /// Capture time has reached `now` without a packet: applies time limits,
+    /// and keys that have arrived.
     pub fn tick(&mut self, now: Timestamp, out: &mut dyn FnMut(Output<'_>)) {
         let mut cx = Context {
             config: &self.config,
@@ -435,8 +435,8 @@ struct Context<'a, 'o> {
 }
 
 impl Context<'_, '_> {
-    /// Which end is the client, on a port of MQTT, and how that is known: the end that opened
-    /// the connection, else the one not on that port.
+    /// Which end is the client, on a port of MQTT, and how that is known: the
+    /// end that opened the connection, else the one not on that port.
     fn client_by_port(&self, flow: &FlowInfo) -> Option<(End, Decode)> {
         let known = |end: End| self.config.ports.get(&flow.ends[end].port);
         match (known(End::A), known(End::B)) {

@@ -37,8 +37,8 @@ impl Order {
         }
     }
 
-    /// The next range that can be passed on. At the end, and when too many are waiting, any
-    /// can.
+    /// The next range that can be passed on. At the end, and when too many are
+    /// waiting, any can.
     pub(super) fn pop(&mut self, at_end: bool) -> Option<(ByteRange, SpanKind)> {
         loop {
             let any = at_end || self.is_full();
@@ -73,8 +73,8 @@ mod tests {
     const KIND: SpanKind = SpanKind::Own(LayerBytes::WsFrame);
 
     proptest! {
-        /// Whatever the order in which ranges are reported, and whatever is missing, they are
-        /// passed on in the order of the stream.
+        /// Whatever the order in which ranges are reported, and whatever is
+        /// missing, they are passed on in the order of the stream.
         #[test]
         fn in_the_order_of_the_stream(
             lens in prop::collection::vec((1..20_u64, any::<bool>()), 1..60),

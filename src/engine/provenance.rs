@@ -1,8 +1,8 @@
-//! Maps bytes of an MQTT stream to captured packets and to ranges of the TCP stream, back
-//! to the start of the incomplete control packet.
+//! Maps bytes of an MQTT stream to captured packets and to ranges of the TCP
+//! stream, back to the start of the incomplete control packet.
 //!
-//! Over plain TCP both streams are the same. A layer between them (see [`crate::layer`])
-//! reports the origin of each chunk.
+//! Over plain TCP both streams are the same. A layer between them (see
+//! [`crate::layer`]) reports the origin of each chunk.
 
 use crate::flow::At;
 use crate::layer::{ByteRange, Seal};
@@ -62,9 +62,9 @@ impl Provenance {
         });
     }
 
-    /// Nothing before `pending` (or nothing at all) is needed any more. With `one_packet`,
-    /// everything from there on belongs to a single control packet, of which only the first
-    /// and the latest captured packet matter.
+    /// Nothing before `pending` (or nothing at all) is needed any more. With
+    /// `one_packet`, everything from there on belongs to a single control
+    /// packet, of which only the first and the latest captured packet matter.
     pub(super) fn settle(&mut self, pending: Option<u64>, one_packet: bool) {
         let Some(pending) = pending else {
             self.chunks.clear();
@@ -115,8 +115,8 @@ impl Provenance {
             .unwrap_or_default()
     }
 
-    /// The range in the TCP stream of the bytes from `offset` up to `end`, with everything that
-    /// is needed to decode the last of them.
+    /// The range in the TCP stream of the bytes from `offset` up to `end`, with
+    /// everything that is needed to decode the last of them.
     pub(super) fn range(&self, offset: u64, end: u64) -> ByteRange {
         let position = |inside: u64, after: u64| {
             let chunk = self.chunks.get(self.index(inside))?;

@@ -1,9 +1,10 @@
 //! Recognises the protocol of a connection by its first bytes.
 //!
-//! On a port that is not MQTT's, a connection has to start with a CONNECT with a valid
-//! protocol name and level, which are eight bytes at fixed offsets that no other protocol
-//! starts with, or with a layer that may carry it. On a port of MQTT, anything that could
-//! be a control packet counts as one, because a wrong one should be shown.
+//! On a port that is not MQTT's, a connection has to start with a CONNECT with
+//! a valid protocol name and level, which are eight bytes at fixed offsets that
+//! no other protocol starts with, or with a layer that may carry it. On a port
+//! of MQTT, anything that could be a control packet counts as one, because a
+//! wrong one should be shown.
 
 use crate::direction::Direction;
 use crate::flow::{End, PerEnd};
@@ -115,8 +116,9 @@ fn connack(bytes: &[u8]) -> Answer {
     }
 }
 
-/// A CONNECT with another protocol name, printable and short; or with a valid name after a
-/// wrong length, as from a client that writes the length in the byte order of its machine.
+/// A CONNECT with another protocol name, printable and short; or with a valid
+/// name after a wrong length, as from a client that writes the length in the
+/// byte order of its machine.
 fn odd_connect(bytes: &[u8]) -> Answer {
     let (length, body) = match varint::decode(&bytes[1..]) {
         Varint::Value { value, bytes: n } => (value as usize, &bytes[1 + usize::from(n)..]),
@@ -204,9 +206,10 @@ pub(super) enum Found {
     More,
 }
 
-/// The first bytes of a connection on another port, or within a layer, until the protocol of
-/// one side is recognised. A CONNACK may have been captured before its CONNECT, and the
-/// client's opening of a layer may be lost: then the answer decides.
+/// The first bytes of a connection on another port, or within a layer, until
+/// the protocol of one side is recognised. A CONNACK may have been captured
+/// before its CONNECT, and the client's opening of a layer may be lost: then
+/// the answer decides.
 #[derive(Debug, Default)]
 pub(super) struct Prefix {
     /// By end.
@@ -309,9 +312,10 @@ impl Prefix {
         carrier(self.pending[from].bytes(), direction)
     }
 
-    /// Whether the bytes of one side, on a connection captured from the middle on a port of
-    /// TLS, are plain MQTT: not if a segment starts like a TLS record, and only by evidence
-    /// that is sufficient for resynchronisation. `None` if more bytes are needed.
+    /// Whether the bytes of one side, on a connection captured from the middle
+    /// on a port of TLS, are plain MQTT: not if a segment starts like a TLS
+    /// record, and only by evidence that is sufficient for resynchronisation.
+    /// `None` if more bytes are needed.
     pub(super) fn look_for_mqtt(&self, from: End, direction: Direction) -> Option<bool> {
         let pending = &self.pending[from];
         let mut search = Resync::default();

@@ -4,11 +4,11 @@
 //! Chunk ─→ Undecided ─→ Proxy ─→ Undecided ─→ Tls ─→ Undecided ─→ WebSocket ─→ Undecided ─→ Mqtt
 //!              └──────────────────────────────────── any of them may be left out ──────────┘
 //! ```
-//! Each [`Node`] is a layer with the nodes above it. A node is undecided until its first
-//! bytes are recognised, by the same code at every level. On a port of MQTT there is a
-//! [`Conversation`] from the start, which gets all events; on other ports there is one as
-//! soon as a CONNECT is found, or a layer names the protocol, and until then events of
-//! the layers are kept for it.
+//! Each [`Node`] is a layer with the nodes above it. A node is undecided until
+//! its first bytes are recognised, by the same code at every level. On a port
+//! of MQTT there is a [`Conversation`] from the start, which gets all events;
+//! on other ports there is one as soon as a CONNECT is found, or a layer names
+//! the protocol, and until then events of the layers are kept for it.
 
 mod context;
 mod node;

@@ -123,7 +123,8 @@ impl CloseDues {
 }
 
 impl CloseDue {
-    /// Whether the latest activity proves that the connection is open, and for how long.
+    /// Whether the latest activity proves that the connection is open, and for
+    /// how long.
     fn proof(
         &mut self,
         from: Direction,
@@ -165,8 +166,8 @@ impl ConnectionFacts {
             .add(Cause::TakenOver, server, by, client, Some(by.time));
     }
 
-    /// Overdue closes that are proven by what `from` has sent now, such as an answer to a
-    /// packet; each is returned once.
+    /// Overdue closes that are proven by what `from` has sent now, such as an
+    /// answer to a packet; each is returned once.
     pub(super) fn still_open(
         &mut self,
         from: Direction,

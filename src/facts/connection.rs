@@ -33,8 +33,8 @@ use super::properties as p;
 use super::request::{AnswerStep, Request, Requests};
 use super::session::{Earlier, Key, Session};
 
-/// Seconds after which an immediate reaction (a close, an answer to SUBSCRIBE) counts as
-/// missing. The specifications have no limit.
+/// Seconds after which an immediate reaction (a close, an answer to SUBSCRIBE)
+/// counts as missing. The specifications have no limit.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// How long after TCP has acknowledged a packet its receiver may not have read
 /// it.
@@ -67,20 +67,20 @@ pub struct ConnectionFacts {
     pub disconnect: PerDirection<Option<(FrameRef, u8)>>,
     /// When each side sent FIN, by the direction it sends in.
     pub fin: PerDirection<Option<Timestamp>>,
-    /// The peer has acknowledged one byte beyond the last frame's end: a FIN, captured or
-    /// not, or the first byte of undecoded data.
+    /// The peer has acknowledged one byte beyond the last frame's end: a FIN,
+    /// captured or not, or the first byte of undecoded data.
     pub(super) fin_acked: PerDirection<bool>,
     /// One side's receive window was closed at some time.
     pub zero_window: bool,
-    /// The packet with the first WebSocket text message of a direction, until a frame in
-    /// it was decoded.
+    /// The packet with the first WebSocket text message of a direction, until a
+    /// frame in it was decoded.
     pub text: PerDirection<Option<PacketRef>>,
     /// The session.
     pub session: Session,
     /// SUBSCRIBE and UNSUBSCRIBE.
     pub requests: Requests,
-    /// Use of the Receive Maximum by each direction's sender on this connection, and why
-    /// that may be wrong.
+    /// Use of the Receive Maximum by each direction's sender on this
+    /// connection, and why that may be wrong.
     pub outstanding: PerDirection<(u32, Doubt)>,
     /// The highest QoS that each side has published with.
     pub highest_qos: PerDirection<u8>,

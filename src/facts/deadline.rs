@@ -11,9 +11,9 @@
 //! time of its deadline, and is reported before any later packet is processed, so it
 //! does not matter which of the two advances the clock.
 //!
-//! An answer may still arrive after its deadline, and a packet may be buffered because an
-//! earlier one is missing. So these reports are provisional; final ones are made when a
-//! connection ends.
+//! An answer may still arrive after its deadline, and a packet may be buffered
+//! because an earlier one is missing. So these reports are provisional; final
+//! ones are made when a connection ends.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -118,8 +118,8 @@ impl Deadlines {
         self.remember(connection, min(answer, connection.silence_due()));
     }
 
-    /// After a deadline of a connection at `due`: the next time to check it. The clock is at
-    /// `now`, and nothing happened in between.
+    /// After a deadline of a connection at `due`: the next time to check it.
+    /// The clock is at `now`, and nothing happened in between.
     pub(super) fn again(
         &mut self,
         connection: &mut ConnectionFacts,
@@ -246,8 +246,8 @@ impl ConnectionFacts {
         })
     }
 
-    /// Pending deadlines, in no order. Exchanges of an earlier connection have none, because
-    /// there is no time limit for resuming them.
+    /// Pending deadlines, in no order. Exchanges of an earlier connection have
+    /// none, because there is no time limit for resuming them.
     fn waited_for(&mut self) -> impl Iterator<Item = Open<'_>> {
         let doubt = self.doubt;
         let PerDirection { up, down } = self.session.spaces_mut();
@@ -316,9 +316,9 @@ impl ConnectionFacts {
             .flat_map(|open| open.dues(patience, budget))
             .map(|(_, due)| match due > at {
                 true => due,
-                // The request has not been acknowledged yet: check again at intervals, but
-                // not for each one that has passed already. A clock may be set by
-                // decades.
+                // The request has not been acknowledged yet: check again at
+                // intervals, but not for each one that has passed already. A
+                // clock may be set by decades.
                 false => {
                     let passed = now.since(at).as_nanos() / patience.as_nanos().max(1);
                     let times = u32::try_from(passed + 1).unwrap_or(u32::MAX);

@@ -135,7 +135,8 @@ impl Analysis {
                 let before = message
                     .accepted
                     .is_some_and(|accepted| accepted < request.seen.started);
-                // The specification does not define whether No Local suppresses retained messages.
+                // The specification does not define whether No Local suppresses
+                // retained messages.
                 let own = message.seen.connection == connection.number;
                 let local = !v5 || options & 4 == 0 || !own;
                 if kept && before && local {
@@ -265,8 +266,8 @@ impl Analysis {
             broker.set_will(key, seen, WillState::Unwanted(why));
             return;
         }
-        // Only a connection whose end was captured has ended; one that ends with its server
-        // may have to wait for the next start.
+        // Only a connection whose end was captured has ended; one that ends
+        // with its server may have to wait for the next start.
         let ended = matches!(how, Some(CloseReason::Fin | CloseReason::Reset));
         let shut_down = disconnect(Direction::Down).is_some_and(|(_, code)| code == 0x8b);
         let Some(end) = end.filter(|_| ended && !shut_down) else {
@@ -288,8 +289,8 @@ impl Analysis {
 }
 
 impl ConnectionFacts {
-    /// What the only copy of a message lacks, if several subscriptions match and no other
-    /// copy is delivered.
+    /// What the only copy of a message lacks, if several subscriptions match
+    /// and no other copy is delivered.
     fn lacks(
         &self,
         frame: &MQTTFrame<'_>,

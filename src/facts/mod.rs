@@ -15,9 +15,9 @@
 //! A [`Sink`] declares its [`Needs`]; [`Facts`] gathers what the sinks need, and
 //! nothing else: reading with needs of none costs one branch per frame.
 //!
-//! Facts make no judgement. They state that a PUBACK has no PUBLISH, and what the capture
-//! lacks that could explain it (a [`Doubt`]). Rules decide whether that is a fault, and
-//! read nothing but facts.
+//! Facts make no judgement. They state that a PUBACK has no PUBLISH, and what
+//! the capture lacks that could explain it (a [`Doubt`]). Rules decide whether
+//! that is a fault, and read nothing but facts.
 
 mod broker;
 mod close;
@@ -373,8 +373,8 @@ impl Analysis {
         self.doubt_session_of(successor);
     }
 
-    /// The capture reports dropped packets of unknown connections: absence proves nothing,
-    /// and `--complete` no longer holds.
+    /// The capture reports dropped packets of unknown connections: absence
+    /// proves nothing, and `--complete` no longer holds.
     fn dropped(&mut self, event: &Event<'_>) {
         self.vouched = false;
         self.lossy_until = self.lossy_until.max(event.time);

@@ -24,8 +24,8 @@ impl Needs {
     /// Connections, sessions and overdue answers, in order of events:
     /// [`Fact::Session`](super::Fact::Session).
     pub const SESSIONS: Self = Self(1 << 1 | Self::TCP.0 | Self::DIGESTS.0);
-    /// A digest of the whole payload of each PUBLISH, even if less of the payload is kept
-    /// for display.
+    /// A digest of the whole payload of each PUBLISH, even if less of the
+    /// payload is kept for display.
     pub const DIGESTS: Self = Self(1 << 2);
     /// Facts of TCP: [`Fact::Tcp`](super::Fact::Tcp).
     pub const TCP: Self = Self(1 << 3);

@@ -9,11 +9,11 @@
 //! | `Ping` | PINGREQ | | PINGRESP |
 //! | `Auth` | AUTH 0x19 | AUTH 0x18 | AUTH 0x00 |
 //!
-//! An acknowledgement names its PUBLISH, SUBSCRIBE or UNSUBSCRIBE by Packet Identifier,
-//! and identifiers belong to the requesting side: the client's `id 7` and the server's
-//! `id 7` are two exchanges. So an exchange has a key (requester, kind, identifier), and
-//! an answer has the key with the direction reversed; only PUBREL has the direction of
-//! its PUBLISH.
+//! An acknowledgement names its PUBLISH, SUBSCRIBE or UNSUBSCRIBE by Packet
+//! Identifier, and identifiers belong to the requesting side: the client's `id
+//! 7` and the server's `id 7` are two exchanges. So an exchange has a key
+//! (requester, kind, identifier), and an answer has the key with the direction
+//! reversed; only PUBREL has the direction of its PUBLISH.
 
 use crate::frame::{Direction, MQTTFrame};
 use crate::mqtt::{ControlPacket, PacketType};

@@ -39,8 +39,8 @@ impl Analysis {
             };
             session = self.sessions.take(&key).unwrap_or_default();
             connection.key = Some(key.clone());
-            // An older connection is still open, or its end was not captured yet: from here on
-            // the session belongs to this one.
+            // An older connection is still open, or its end was not captured
+            // yet: from here on the session belongs to this one.
             if let Some(older) = self
                 .live
                 .get(&key)

@@ -1,10 +1,10 @@
 //! [`Sequencer`]: puts frames into the order of events.
 //!
-//! A capture may have the two directions of a connection in any order: two tap ports have
-//! no common clock, and a host with several queues captures an answer before its request.
-//! The acknowledgement number of a segment shows what its sender had received, so a
-//! frame whose first segment acknowledges bytes of the other direction was sent after
-//! them:
+//! A capture may have the two directions of a connection in any order: two tap
+//! ports have no common clock, and a host with several queues captures an
+//! answer before its request. The acknowledgement number of a segment shows
+//! what its sender had received, so a frame whose first segment acknowledges
+//! bytes of the other direction was sent after them:
 //!
 //! ```text
 //! capture   < SUBACK  acknowledges 30 bytes of ─→, of which 16 were read
@@ -12,12 +12,13 @@
 //! order     > SUBSCRIBE
 //!           < SUBACK
 //! ```
-//! Such a frame is buffered, as a copy, until the other direction was read that far, and
-//! later frames of its own direction are buffered behind it. It is released early if the
-//! other direction lost its framing, if the buffer is full, and when the connection or
-//! the capture ends; then `received.read` shows that its order is unknown. Other frames
-//! pass through without a copy. Two frames of which neither acknowledges the other
-//! crossed in transit, and stay in the order of capture.
+//! Such a frame is buffered, as a copy, until the other direction was read that
+//! far, and later frames of its own direction are buffered behind it. It is
+//! released early if the other direction lost its framing, if the buffer is
+//! full, and when the connection or the capture ends; then `received.read`
+//! shows that its order is unknown. Other frames pass through without a copy.
+//! Two frames of which neither acknowledges the other crossed in transit, and
+//! stay in the order of capture.
 //!
 //! Events of a direction keep their position among its frames. Events of the whole
 //! connection come after everything that was captured before them.
@@ -50,8 +51,8 @@ struct Pending {
     queues: PerDirection<VecDeque<Buffered>>,
     /// All frames of this direction that end at or before this offset were output.
     arrived: PerDirection<u64>,
-    /// This direction is not waited for: it lost its framing, or did not deliver what was
-    /// waited for.
+    /// This direction is not waited for: it lost its framing, or did not
+    /// deliver what was waited for.
     waived: PerDirection<bool>,
     turns: u64,
     bytes: usize,
@@ -238,8 +239,8 @@ impl Sequencer {
         }
     }
 
-    /// Capture time has reached `now` while the capture grows: releases frames that have
-    /// waited too long.
+    /// Capture time has reached `now` while the capture grows: releases frames
+    /// that have waited too long.
     pub(super) fn tick(&mut self, now: Timestamp, out: &mut dyn FnMut(Output<'_>)) {
         let waited = |pending: &Pending| {
             let since = pending.since.filter(|_| !pending.is_empty());

@@ -29,7 +29,8 @@ pub struct Session {
     pub subscriptions: Subscriptions,
     /// The connection before this one.
     pub earlier: Option<Earlier>,
-    /// The client was connected to another server in between, or with another user name.
+    /// The client was connected to another server in between, or with another
+    /// user name.
     pub elsewhere: bool,
     /// Messages published for it and not delivered.
     pub(super) queued: Vec<Expected>,
@@ -107,8 +108,8 @@ impl Session {
         self.queued.clear();
     }
 
-    /// Whether a message matches one of its subscriptions, so that a delivery is expected:
-    /// not if it may be for another member of a shared one.
+    /// Whether a message matches one of its subscriptions, so that a delivery
+    /// is expected: not if it may be for another member of a shared one.
     pub(super) fn should_get(&self, publication: &Publication, own: bool) -> bool {
         if publication.qos == 0 || publication.expiry.is_some() {
             return false;
@@ -169,7 +170,8 @@ impl Sessions {
         Some(session)
     }
 
-    /// Whether a client was connected elsewhere after the earlier connection of its session.
+    /// Whether a client was connected elsewhere after the earlier connection of
+    /// its session.
     pub(super) fn was_elsewhere(&self, client_id: &[u8], earlier: Option<u64>) -> bool {
         let latest = self.latest.get(client_id);
         earlier.is_some() && latest.is_some_and(|latest| earlier != Some(*latest))

@@ -36,7 +36,8 @@ pub struct Silence<'a> {
 /// Evidence of a client's silence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shown {
-    /// A frame: of the client, which ends the silence, or of the server, while it lasts.
+    /// A frame: of the client, which ends the silence, or of the server, while
+    /// it lasts.
     Frame(Direction),
     /// The end of the connection.
     Close,
@@ -56,12 +57,12 @@ pub(super) fn tolerance(keep_alive: Duration) -> Duration {
 }
 
 impl ConnectionFacts {
-    /// How long the client has been silent when a frame arrives, if that is longer than its
-    /// Keep Alive.
+    /// How long the client has been silent when a frame arrives, if that is
+    /// longer than its Keep Alive.
     pub(super) fn silence(&self, frame: &MQTTFrame<'_>) -> Option<Silence<'_>> {
-        // The server ends the connection, because of the silence or for another reason. If
-        // nothing of the client was captured, not even of its TCP, the device may be
-        // offline.
+        // The server ends the connection, because of the silence or for another
+        // reason. If nothing of the client was captured, not even of its TCP,
+        // the device may be offline.
         let ends = frame.direction == Direction::Down
             && frame.header.packet_type() == PacketType::Disconnect
             && self.was_there_after_keep_alive();

@@ -7,8 +7,8 @@
 pub(super) struct Since(Vec<u16>);
 
 impl Since {
-    /// An entry was added. `contains` returns whether an identifier is still in the table,
-    /// which has `len` entries.
+    /// An entry was added. `contains` returns whether an identifier is still in
+    /// the table, which has `len` entries.
     pub(super) fn add(&mut self, id: u16, len: usize, contains: impl Fn(u16) -> bool) {
         if self.0.len() > 2 * len + 64 {
             self.0.sort_unstable();

@@ -18,8 +18,9 @@ use super::{FrameFacts, Needs, Stream};
 pub enum Fact<'a> {
     /// A control packet, in the order of capture.
     Frame(FrameFact<'a>),
-    /// An unfinished control packet at the end of its stream, decoded as far as possible;
-    /// before the event [`EventKind::Unfinished`](crate::event::EventKind::Unfinished).
+    /// An unfinished control packet at the end of its stream, decoded as far as
+    /// possible; before the event
+    /// [`EventKind::Unfinished`](crate::event::EventKind::Unfinished).
     Unfinished(&'a MQTTFrame<'a>),
     /// An event.
     Event(&'a Event<'a>),
@@ -59,7 +60,8 @@ pub struct FrameFact<'a> {
 pub enum SessionFact<'a> {
     /// A control packet, with the connection as it was before.
     Frame(&'a FrameFacts<'a>),
-    /// An unfinished control packet at the end of its stream, decoded as far as possible.
+    /// An unfinished control packet at the end of its stream, decoded as far as
+    /// possible.
     Unfinished(&'a FrameFacts<'a>),
     /// An answer is missing.
     Overdue(&'a Overdue<'a>),

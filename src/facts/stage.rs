@@ -5,8 +5,8 @@
 //!                                     ├ tracker    Needs::EXCHANGES
 //!                                     └ Sequencer ─→ Analysis   Needs::SESSIONS
 //! ```
-//! The combined needs of the sinks decide what runs. Without needs, a frame goes from the
-//! engine directly to the sink.
+//! The combined needs of the sinks decide what runs. Without needs, a frame
+//! goes from the engine directly to the sink.
 
 use std::time::Duration;
 
@@ -25,7 +25,8 @@ use super::{Analysis, GivenUp, Needs, PATIENCE};
 pub struct Options {
     /// The user asserts that every connection of these clients was captured.
     pub complete: bool,
-    /// The capture grows: report overdue answers at their deadline, not only at the end.
+    /// The capture grows: report overdue answers at their deadline, not only at
+    /// the end.
     pub live: bool,
     /// The user's limit for acknowledgements.
     pub ack: Option<Duration>,
@@ -180,7 +181,8 @@ impl Facts {
             .dropped(packets, until, &mut |output| stage.take(output, sink));
     }
 
-    /// The capture has ended: buffered frames are passed on, and all sinks are finished.
+    /// The capture has ended: buffered frames are passed on, and all sinks are
+    /// finished.
     pub fn finish(&mut self, sink: &mut (impl Sink + ?Sized)) {
         let stage = &mut self.stage;
         self.engine.finish(&mut |output| stage.take(output, sink));

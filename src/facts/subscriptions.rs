@@ -1,8 +1,9 @@
 //! The subscriptions of a session.
 //!
-//! A subscription is identified by its Topic Filter with the share name (5.0: 3.8.4): `t`,
-//! `$share/a/t` and `$share/b/t` are three. Servers offer shared subscriptions to clients
-//! of 3.1.1 as well, so a filter with a share name counts as shared in every version.
+//! A subscription is identified by its Topic Filter with the share name (5.0:
+//! 3.8.4): `t`, `$share/a/t` and `$share/b/t` are three. Servers offer shared
+//! subscriptions to clients of 3.1.1 as well, so a filter with a share name
+//! counts as shared in every version.
 
 use std::collections::HashMap;
 
@@ -65,8 +66,8 @@ impl Subscription {
         bare(&self.filter)
     }
 
-    /// The highest QoS that a delivery may have for it: while a SUBSCRIBE is pending, the
-    /// requested one.
+    /// The highest QoS that a delivery may have for it: while a SUBSCRIBE is
+    /// pending, the requested one.
     pub fn highest_qos(&self) -> u8 {
         let asked = match self.settled {
             None => self.options & 3,
@@ -92,7 +93,8 @@ impl Subscription {
 }
 
 impl Subscriptions {
-    /// The indices of those that match a topic, including ended ones but not refused ones.
+    /// The indices of those that match a topic, including ended ones but not
+    /// refused ones.
     pub(super) fn matching(&self, topic: &[u8]) -> Vec<u32> {
         let mut found = self.exact.get(topic).cloned().unwrap_or_default();
         if !self.wild.is_empty() {
@@ -123,7 +125,8 @@ impl Subscriptions {
 
     pub(super) fn subscribe(&mut self, request: &Request) {
         for (filter, options) in &request.filters {
-            // Invalid filters are reported elsewhere; as a share it counts in every version.
+            // Invalid filters are reported elsewhere; as a share it counts in
+            // every version.
             if topic::check_filter(filter, true).is_err() {
                 continue;
             }
@@ -208,8 +211,8 @@ impl Subscriptions {
         }
     }
 
-    /// UNSUBACK was received, with codes from 5.0 on. A code of 0x80 and above leaves the
-    /// subscription unchanged.
+    /// UNSUBACK was received, with codes from 5.0 on. A code of 0x80 and above
+    /// leaves the subscription unchanged.
     pub(super) fn unsubscribed(&mut self, request: &Request, codes: &[u8], by: FrameRef) {
         for (at, (filter, _)) in request.filters.iter().enumerate() {
             let Some(known) = self.find(filter) else {

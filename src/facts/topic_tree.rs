@@ -1,5 +1,5 @@
-//! A tree of topic levels, so that finding the filters that match a topic, or the topics
-//! that match a filter, does not scan all of them.
+//! A tree of topic levels, so that finding the filters that match a topic, or
+//! the topics that match a filter, does not scan all of them.
 //!
 //! ```text
 //! plant/+/temp    root ─plant─ o ─+─ o ─temp─ o  [0]

@@ -261,7 +261,8 @@ fn apply(steps: &[Step], value: Value<'_>, visit: &mut dyn FnMut(Value<'_>) -> b
 }
 
 impl Slice {
-    /// The slice of `bytes`; `None` if it starts beyond them. It is cut off at their end.
+    /// The slice of `bytes`; `None` if it starts beyond them. It is cut off at
+    /// their end.
     fn of(self, bytes: &[u8]) -> Option<&[u8]> {
         let position = |at: i64| match usize::try_from(at) {
             Ok(at) => Some(at),

@@ -228,8 +228,8 @@ impl Subframe {
 }
 
 impl Walk {
-    /// Whether a BPF expression without `vlan`, `mpls` or the like would have looked for
-    /// the innermost IP header at the wrong offset.
+    /// Whether a BPF expression without `vlan`, `mpls` or the like would have
+    /// looked for the innermost IP header at the wrong offset.
     pub(crate) fn wrapped(&self) -> bool {
         self.vlan || self.mpls || self.pppoe || self.tunnel
     }

@@ -5,7 +5,8 @@
 //! | magic and version 4 BE | length 4 BE | … |                        AVS
 //! ```
 //!
-//! Drivers used Prism's number for AVS headers too; the magic number distinguishes them.
+//! Drivers used Prism's number for AVS headers too; the magic number
+//! distinguishes them.
 
 use super::ieee80211::Shape;
 use super::{Bytes, Link, Next, Step, Stop};

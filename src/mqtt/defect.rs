@@ -1,9 +1,9 @@
-//! Defects: bytes that break the packet format. Wrong *behaviour* of a well-formed packet is
-//! not a defect but a finding.
+//! Defects: bytes that break the packet format. Wrong *behaviour* of a
+//! well-formed packet is not a defect but a finding.
 //!
-//! A defect is decidable from one control packet and its version. What needs other packets
-//! (an unknown Topic Alias, a negotiated limit, a wrong direction) is checked by later
-//! stages.
+//! A defect is decidable from one control packet and its version. What needs
+//! other packets (an unknown Topic Alias, a negotiated limit, a wrong
+//! direction) is checked by later stages.
 
 use std::fmt;
 

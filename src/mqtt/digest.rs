@@ -3,10 +3,10 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 
-/// A digest of bytes that arrive in chunks. It depends only on the bytes, not on where they
-/// were split, and is the same for equal bytes in one run of the program. It is not
-/// cryptographic: payloads can be constructed to have the same digest; among 2^32 others
-/// that is rare.
+/// A digest of bytes that arrive in chunks. It depends only on the bytes, not
+/// on where they were split, and is the same for equal bytes in one run of the
+/// program. It is not cryptographic: payloads can be constructed to have the
+/// same digest; among 2^32 others that is rare.
 ///
 /// ```
 /// use mqttdump::mqtt::Digest;

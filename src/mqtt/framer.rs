@@ -1,19 +1,19 @@
 //! Finds the boundaries of control packets in a byte stream.
 //!
-//! In: the stream of one direction, in chunks of any size and gaps. Out: each control packet
-//! when its last byte is known:
+//! In: the stream of one direction, in chunks of any size and gaps. Out: each
+//! control packet when its last byte is known:
 //!
 //! ```text
 //! bytes ──→ ┌─ Boundary ─→ Body ─┐            gap inside a body: counted through
 //! gap   ──→ │     ↑──────────────┘            gap in a header: framing lost
 //!           └─ Lost (resync) ─────→ Boundary  found again by `Resync`
 //! ```
-//! A packet within one chunk is passed on without a copy. Of a packet in several chunks only
-//! the head is kept (see [`Sink::keep`]), so a body of 268,435,455 bytes costs no memory
-//! unless it is needed.
+//! A packet within one chunk is passed on without a copy. Of a packet in
+//! several chunks only the head is kept (see [`Sink::keep`]), so a body of
+//! 268,435,455 bytes costs no memory unless it is needed.
 //!
-//! The framer is independent of TCP and of the meaning of packets, except that it has to
-//! know where the payload of a PUBLISH starts.
+//! The framer is independent of TCP and of the meaning of packets, except that
+//! it has to know where the payload of a PUBLISH starts.
 
 use super::digest::Digest;
 use super::header::{FixedHeader, PacketType};
@@ -79,8 +79,9 @@ pub trait Sink {
     /// A control packet.
     fn framed(&mut self, framed: Framed<'_>);
 
-    /// An unfinished control packet at the end of the stream. Its header is as on the wire if
-    /// the Remaining Length was complete; otherwise it has the maximum length.
+    /// An unfinished control packet at the end of the stream. Its header is as
+    /// on the wire if the Remaining Length was complete; otherwise it has the
+    /// maximum length.
     fn unfinished(&mut self, _: Framed<'_>) {}
 
     /// Another event, at a position of the stream.
@@ -89,8 +90,8 @@ pub trait Sink {
     /// The version of the connection, as far as known.
     fn version(&self) -> Option<Version>;
 
-    /// How many bytes of an incomplete packet to keep, of which `kept` were received; `None`
-    /// until more is known.
+    /// How many bytes of an incomplete packet to keep, of which `kept` were
+    /// received; `None` until more is known.
     fn keep(&self, header: FixedHeader, kept: &[u8]) -> Option<usize>;
 
     /// Whether `more` bytes may be kept; granted bytes are returned with
@@ -128,8 +129,9 @@ struct Streaming {
 }
 
 impl Streaming {
-    /// Adds the bytes of a packet from `at` on; `kept` is its head, as far as kept, including
-    /// these bytes. Returns whether it can continue: not if the head was too long to be kept.
+    /// Adds the bytes of a packet from `at` on; `kept` is its head, as far as
+    /// kept, including these bytes. Returns whether it can continue: not if the
+    /// head was too long to be kept.
     fn update(
         &mut self,
         header: FixedHeader,
@@ -339,8 +341,8 @@ impl Framer {
         }
     }
 
-    /// Outputs the packets that are complete at the start of `bytes`; returns the rest. This is
-    /// the path of nearly all packets.
+    /// Outputs the packets that are complete at the start of `bytes`; returns
+    /// the rest. This is the path of nearly all packets.
     fn whole_packets<'a>(&mut self, mut bytes: &'a [u8], sink: &mut impl Sink) -> &'a [u8] {
         while let Some(header) = FixedHeader::read(bytes) {
             let len = header.packet_len();
@@ -491,8 +493,8 @@ impl Framer {
 
     /// Takes a gap of `len` bytes; `None` if its length is unknown.
     ///
-    /// Then at least the rest of the current packet is missing, and the next one has to be
-    /// found.
+    /// Then at least the rest of the current packet is missing, and the next
+    /// one has to be found.
     pub fn gap(&mut self, len: Option<u64>, sink: &mut impl Sink) {
         let mut left = len;
         if let State::Body {
@@ -618,9 +620,9 @@ pub enum End {
     },
 }
 
-/// How many bytes of an incomplete packet to keep so that everything but its payload can be
-/// decoded, and `payload` bytes of that; `None` until more of the packet is received. At most
-/// `limit` without the payload.
+/// How many bytes of an incomplete packet to keep so that everything but its
+/// payload can be decoded, and `payload` bytes of that; `None` until more of
+/// the packet is received. At most `limit` without the payload.
 pub fn head_len(
     header: FixedHeader,
     kept: &[u8],
@@ -661,8 +663,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Records the output of a framer: packets as (offset, first byte, kept length, missing), and
-    /// events.
+    /// Records the output of a framer: packets as (offset, first byte, kept
+    /// length, missing), and events.
     #[derive(Default, Debug, PartialEq)]
     struct Record {
         packets: Vec<(u64, u8, u64)>,

@@ -50,8 +50,9 @@ impl PacketType {
         Self::Auth,
     ];
 
-    /// The type of the packet that answers it; `qos` is that of a PUBLISH. SUBACK answers
-    /// SUBSCRIBE, PUBCOMP answers PUBREL, nothing answers a PUBLISH of QoS 0.
+    /// The type of the packet that answers it; `qos` is that of a PUBLISH.
+    /// SUBACK answers SUBSCRIBE, PUBCOMP answers PUBREL, nothing answers a
+    /// PUBLISH of QoS 0.
     ///
     /// ```
     /// use mqttdump::mqtt::PacketType;
@@ -107,8 +108,8 @@ impl fmt::Display for PacketType {
     }
 }
 
-/// The fixed header as on the wire. Values are numbers, so that QoS 3 and packet type 0 can be
-/// shown.
+/// The fixed header as on the wire. Values are numbers, so that QoS 3 and
+/// packet type 0 can be shown.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FixedHeader {
     /// The first byte: type in the upper half, flags in the lower.
@@ -120,8 +121,8 @@ pub struct FixedHeader {
 }
 
 impl FixedHeader {
-    /// Decodes the fixed header at the start of `bytes`, if it is complete and its length is
-    /// valid.
+    /// Decodes the fixed header at the start of `bytes`, if it is complete and
+    /// its length is valid.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let (&first, rest) = bytes.split_first()?;
         match varint::decode(rest) {

@@ -5,9 +5,10 @@
 //!                  └ Resync, plausible: where framing was lost
 //! ```
 //!
-//! This module is independent of captured packets, connections and time. The [`Framer`]
-//! finds the boundaries of packets; [`decode`] takes the bytes of one packet, or as many as
-//! there are, and the version, and returns the fields and the defects:
+//! This module is independent of captured packets, connections and time. The
+//! [`Framer`] finds the boundaries of packets; [`decode`] takes the bytes of
+//! one packet, or as many as there are, and the version, and returns the fields
+//! and the defects:
 //!
 //! ```text
 //!  32  0C  0003 'a/b'  0007  02 2301…
@@ -27,10 +28,10 @@
 //! assert_eq!(decoded.defects[0].code, "packet-id-0");
 //! ```
 //!
-//! Decoding never fails: a field that cannot be read is `None`, and an error is a [`Defect`].
-//! There are two ways to run out of bytes. If Remaining Length ends too early, the packet is
-//! wrong; if only the kept part ends, because the capture lacks the rest or it was not kept,
-//! it is not.
+//! Decoding never fails: a field that cannot be read is `None`, and an error is
+//! a [`Defect`]. There are two ways to run out of bytes. If Remaining Length
+//! ends too early, the packet is wrong; if only the kept part ends, because the
+//! capture lacks the rest or it was not kept, it is not.
 
 mod defect;
 mod digest;
@@ -75,8 +76,9 @@ pub struct Decoded<'a> {
     pub defects: Vec<Defect>,
 }
 
-/// Decodes the control packet whose first bytes are `bytes` (fixed header included, up to the
-/// first byte that was not captured or not kept). A CONNECT is decoded by its own version.
+/// Decodes the control packet whose first bytes are `bytes` (fixed header
+/// included, up to the first byte that was not captured or not kept). A CONNECT
+/// is decoded by its own version.
 ///
 /// Allocates only for defects. Bytes after the packet are ignored.
 #[inline]

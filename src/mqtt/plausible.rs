@@ -1,8 +1,8 @@
-//! The likelihood that a control packet starts at a position, for resynchronisation in the
-//! middle of a byte stream.
+//! The likelihood that a control packet starts at a position, for
+//! resynchronisation in the middle of a byte stream.
 //!
-//! The result is evidence in bits. Bytes with `b` bits look so much like a control packet that
-//! random bytes do so once in 2^`b` times:
+//! The result is evidence in bits. Bytes with `b` bits look so much like a
+//! control packet that random bytes do so once in 2^`b` times:
 //!
 //! ```text
 //! C0 00                  PINGREQ    8 bits for the first byte, 8 for the length
@@ -14,20 +14,22 @@
 //!
 //! # The model
 //!
-//! Fields are weighed in the order of the bytes, each by at most `-log2 p`, where `p` is the
-//! probability that random bytes pass there, *given the bytes before*. Then 2^evidence is a
-//! supermartingale that starts at 1, and by Markov's inequality random bytes reach `b` bits
-//! with a probability of at most 2^-`b`. That holds for each way to read the bytes (14 types,
-//! some in two versions), of which one must have been used, so 4 bits, for 16 ways, are
-//! subtracted for every packet. Then the bound holds for all readings together, and for chains
-//! of packets the bits add up. A test verifies the model.
+//! Fields are weighed in the order of the bytes, each by at most `-log2 p`,
+//! where `p` is the probability that random bytes pass there, *given the bytes
+//! before*. Then 2^evidence is a supermartingale that starts at 1, and by
+//! Markov's inequality random bytes reach `b` bits with a probability of at
+//! most 2^-`b`. That holds for each way to read the bytes (14 types, some in
+//! two versions), of which one must have been used, so 4 bits, for 16 ways, are
+//! subtracted for every packet. Then the bound holds for all readings together,
+//! and for chains of packets the bits add up. A test verifies the model.
 //!
-//! Bytes that are not random are restricted less than this, and payloads are not random. The
-//! caller should require several packets in a row.
+//! Bytes that are not random are restricted less than this, and payloads are
+//! not random. The caller should require several packets in a row.
 //!
-//! Being strict only delays the result, so everything unusual counts as impossible: every
-//! defect, overlong lengths, strings with control characters, flags that 3.1 does not use, a
-//! packet of more than a megabyte other than PUBLISH.
+//! Being strict only delays the result, so everything unusual counts as
+//! impossible: every defect, overlong lengths, strings with control characters,
+//! flags that 3.1 does not use, a packet of more than a megabyte other than
+//! PUBLISH.
 
 use super::header::{FixedHeader, PacketType};
 use super::packet::{Connect, ControlPacket, Publish};
@@ -54,8 +56,8 @@ pub enum Evidence {
         packet_len: u64,
         /// Its fixed header.
         header: FixedHeader,
-        /// The version, if the content determines it. 3.1 and 3.1.1 can hardly be distinguished:
-        /// 3.1.1 represents both.
+        /// The version, if the content determines it. 3.1 and 3.1.1 can hardly
+        /// be distinguished: 3.1.1 represents both.
         version: Option<Version>,
     },
 }
@@ -67,11 +69,13 @@ const LARGEST_BUT_PUBLISH: u64 = 1 << 20;
 /// need to wait for the rest of a long list of filters.
 const ENOUGH: u32 = 40;
 
-/// log2 of the number of ways to read some bytes: types, and versions where they differ.
+/// log2 of the number of ways to read some bytes: types, and versions where
+/// they differ.
 const READINGS_BITS: u32 = 4;
 
-/// Weighs the bytes from a position on, as far as they are available. `direction` is their
-/// direction, `version` the one to decode them by, each if known.
+/// Weighs the bytes from a position on, as far as they are available.
+/// `direction` is their direction, `version` the one to decode them by, each if
+/// known.
 pub fn evidence(bytes: &[u8], direction: Option<Direction>, version: Option<Version>) -> Evidence {
     let Some((&first, rest)) = bytes.split_first() else {
         return Evidence::NeedMore;
@@ -250,9 +254,9 @@ struct Scale {
 }
 
 const BIT: i32 = 16;
-/// A byte of printable ASCII, 95 of 256, in a string that may contain longer characters as
-/// well: the weights 2^(20/16) for these, 2 for characters of two bytes, 4 for three and 16
-/// for four have a mean of at most 1.
+/// A byte of printable ASCII, 95 of 256, in a string that may contain longer
+/// characters as well: the weights 2^(20/16) for these, 2 for characters of two
+/// bytes, 4 for three and 16 for four have a mean of at most 1.
 const ASCII: i32 = 20;
 /// Strings give no more than this altogether.
 const MOST_TEXT: i32 = 40 * BIT;
@@ -638,8 +642,8 @@ mod tests {
         for &(version, sample) in CLEAN {
             let all = bytes(sample);
             let whole = evidence(all, None, Some(version));
-            // Legal but unusual: flags that 3.1 does not use, strings that are not UTF-8, a Remaining
-            // Length longer than necessary.
+            // Legal but unusual: flags that 3.1 does not use, strings that are
+            // not UTF-8, a Remaining Length longer than necessary.
             let odd = [
                 "11 ",
                 "20 02 ff",

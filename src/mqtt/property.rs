@@ -1,13 +1,13 @@
-//! The properties of MQTT 5.0: a table of their definitions, a lazy iterator over those of a
-//! packet, and their validation.
+//! The properties of MQTT 5.0: a table of their definitions, a lazy iterator
+//! over those of a packet, and their validation.
 //!
 //! ```text
 //!        Property Length   id  value   id  name…       value…
 //! PUBLISH      0A          23  00 07   26  00 01 'k'   00 01 'v'
 //! ```
 //!
-//! A new property is one row of [`DEFINITIONS`]. An unknown property ends the iteration,
-//! because its length is unknown.
+//! A new property is one row of [`DEFINITIONS`]. An unknown property ends the
+//! iteration, because its length is unknown.
 
 use std::ops::RangeInclusive;
 
@@ -88,8 +88,8 @@ pub enum DataType {
     Binary,
 }
 
-/// Location of properties: after the variable header of a packet, or before the will in the
-/// payload of a CONNECT.
+/// Location of properties: after the variable header of a packet, or before the
+/// will in the payload of a CONNECT.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub enum Place {
@@ -128,8 +128,9 @@ impl<'a> Properties<'a> {
         self.bytes.is_empty()
     }
 
-    /// Decodes the Property Length and the properties, notes their defects, and calls `each` for
-    /// each. The second value is whether `each` was called for all of them.
+    /// Decodes the Property Length and the properties, notes their defects, and
+    /// calls `each` for each. The second value is whether `each` was called for
+    /// all of them.
     #[inline]
     pub(super) fn read(
         reader: &mut Reader<'a>,
@@ -209,8 +210,9 @@ impl Property<'_> {
         definition(self.id).map_or("unknown", |definition| definition.snake_name)
     }
 
-    /// Whether it may occur more than once in some packet (then JSON has a list in every packet):
-    /// User Property, and Subscription Identifier because of PUBLISH.
+    /// Whether it may occur more than once in some packet (then JSON has a list
+    /// in every packet): User Property, and Subscription Identifier because of
+    /// PUBLISH.
     pub fn repeats(&self) -> bool {
         definition(self.id).is_some_and(|definition| definition.repeats != NEVER)
     }
@@ -440,8 +442,8 @@ const RESPONSE_TOPIC: u8 = 0x08;
 
 use DataType::{Binary, Byte, FourByteInteger, Pair, String, TwoByteInteger, VariableByteInteger};
 
-/// All properties by identifier: where they are allowed, where they may be repeated, and the
-/// values of numbers.
+/// All properties by identifier: where they are allowed, where they may be
+/// repeated, and the values of numbers.
 #[rustfmt::skip]
 pub static DEFINITIONS: [Definition; 27] = [
     row(0x01, "Payload Format Indicator", "payload_format_indicator", Byte, PUBLISH | WILL, NEVER, 0..=1),
@@ -563,8 +565,8 @@ mod tests {
         assert!(definition(u32::MAX).is_none());
     }
 
-    /// Number of properties that each packet may have, counted in the specification's table
-    /// 2-4.
+    /// Number of properties that each packet may have, counted in the
+    /// specification's table 2-4.
     #[test]
     fn places_by_packet() {
         let count = |place| {

@@ -1,5 +1,5 @@
-//! The cursor that decodes every packet type: it knows where the control packet ends, where
-//! the kept bytes end, and so whether a missing field is a defect.
+//! The cursor that decodes every packet type: it knows where the control packet
+//! ends, where the kept bytes end, and so whether a missing field is a defect.
 //!
 //! ```text
 //!  0   2                    at            visible            end
@@ -8,9 +8,9 @@
 //!  │ed │                     │               │ not captured   │
 //! ```
 //!
-//! A field that extends beyond `visible` is unknown, which is no defect. One that extends
-//! beyond `end` is a defect. In either case the fields after it cannot be read, because their
-//! offset is unknown.
+//! A field that extends beyond `visible` is unknown, which is no defect. One
+//! that extends beyond `end` is a defect. In either case the fields after it
+//! cannot be read, because their offset is unknown.
 
 use std::fmt;
 
@@ -101,8 +101,8 @@ impl<'a> Reader<'a> {
         self.state == State::Cut
     }
 
-    /// Bytes of the packet after the last field, visible or not; 0 after a field that could not
-    /// be read.
+    /// Bytes of the packet after the last field, visible or not; 0 after a
+    /// field that could not be read.
     pub(super) fn left(&self) -> usize {
         match self.state {
             State::Reading => self.end - self.at,

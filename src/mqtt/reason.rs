@@ -1,15 +1,15 @@
-//! Names of reason and return codes: one table per packet type, because the same code may be
-//! legal in one packet and not in another, and has several names (0x00 is `Success`,
-//! `Granted QoS 0` or `Normal disconnection`).
+//! Names of reason and return codes: one table per packet type, because the
+//! same code may be legal in one packet and not in another, and has several
+//! names (0x00 is `Success`, `Granted QoS 0` or `Normal disconnection`).
 
 use super::header::PacketType;
 use super::version::Version;
 
-/// The name of a code in a packet type of a version, such as `Not authorized`; `None` if the
-/// specification defines none.
+/// The name of a code in a packet type of a version, such as `Not authorized`;
+/// `None` if the specification defines none.
 ///
-/// A server that only supports 3.1.1 answers a CONNECT of 5.0 with the return codes of 3.1.1,
-/// of which 1 to 5 are not Reason Codes: they keep their names.
+/// A server that only supports 3.1.1 answers a CONNECT of 5.0 with the return
+/// codes of 3.1.1, of which 1 to 5 are not Reason Codes: they keep their names.
 pub fn name(version: Version, packet: PacketType, code: u8) -> Option<&'static str> {
     let found = lookup(table(version, packet), code);
     match packet {

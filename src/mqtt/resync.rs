@@ -1,24 +1,26 @@
-//! Resynchronisation: finds the next control packet after a gap in a fixed header, and when a
-//! capture starts in the middle of a stream.
+//! Resynchronisation: finds the next control packet after a gap in a fixed
+//! header, and when a capture starts in the middle of a stream.
 //!
-//! Every position is a candidate. The search follows the chain of packets from each, and adds
-//! up their evidence (see [`plausible`](super::plausible)): `n` bits mean that random bytes
-//! look like this once in 2^n positions. A candidate whose chain is impossible is dropped. One
-//! is accepted when its evidence reaches
+//! Every position is a candidate. The search follows the chain of packets from
+//! each, and adds up their evidence (see [`plausible`](super::plausible)): `n`
+//! bits mean that random bytes look like this once in 2^n positions. A
+//! candidate whose chain is impossible is dropped. One is accepted when its
+//! evidence reaches
 //!
 //! | bits | where |
 //! |--:|---|
 //! | [`ALIGNED_BITS`] | at the start of a TCP segment, where senders start packets |
 //! | [`ANYWHERE_BITS`] | anywhere else |
 //!
-//! so random bytes are taken for MQTT less than once in 2^28 segments, or once in 2^48 bytes.
-//! At the end of the capture no more bytes follow, and a stream that consists of whole packets
-//! from its first segment to its last byte is accepted with [`WHOLE_BITS`], or with
-//! [`WHOLE_BITS_PEER`] if the other direction is certainly MQTT. A stream that was MQTT before
-//! the gap most likely ends with whole packets, each sent in its own segment: there
-//! [`KNOWN_BITS`] are sufficient for it and for its last segment, and [`KNOWN_BITS_LATE`] for
-//! whole packets from another segment to the end. Everything found this way is marked
-//! `resynchronised`.
+//! so random bytes are taken for MQTT less than once in 2^28 segments, or once
+//! in 2^48 bytes. At the end of the capture no more bytes follow, and a stream
+//! that consists of whole packets from its first segment to its last byte is
+//! accepted with [`WHOLE_BITS`], or with [`WHOLE_BITS_PEER`] if the other
+//! direction is certainly MQTT. A stream that was MQTT before the gap most
+//! likely ends with whole packets, each sent in its own segment: there
+//! [`KNOWN_BITS`] are sufficient for it and for its last segment, and
+//! [`KNOWN_BITS_LATE`] for whole packets from another segment to the end.
+//! Everything found this way is marked `resynchronised`.
 
 use super::header::PacketType;
 use super::plausible::{self, Evidence};
@@ -34,8 +36,8 @@ pub(super) const ANYWHERE_BITS: u32 = 48;
 pub(super) const WHOLE_BITS: u32 = 24;
 /// The same if the other direction is known to be MQTT.
 pub(super) const WHOLE_BITS_PEER: u32 = 16;
-/// The same if the stream was framed before the gap: one small packet. Its last segment may be
-/// that packet, too.
+/// The same if the stream was framed before the gap: one small packet. Its last
+/// segment may be that packet, too.
 const KNOWN_BITS: u32 = 12;
 /// The same from any segment to the end: there may be many.
 const KNOWN_BITS_LATE: u32 = 16;
@@ -84,8 +86,8 @@ pub(super) struct Found {
 }
 
 impl Resync {
-    /// A search in a stream that was framed, after `cut_off` bytes of a header whose rest is
-    /// missing.
+    /// A search in a stream that was framed, after `cut_off` bytes of a header
+    /// whose rest is missing.
     pub fn after(cut_off: u64) -> Self {
         Self {
             skipped: cut_off,
@@ -141,8 +143,8 @@ impl Resync {
         });
     }
 
-    /// The evidence that everything since the start of the search is whole packets, in bits, if
-    /// that is possible.
+    /// The evidence that everything since the start of the search is whole
+    /// packets, in bits, if that is possible.
     pub fn whole_bits(&self) -> Option<u32> {
         self.whole().map(|candidate| candidate.bits)
     }
@@ -172,8 +174,9 @@ impl Resync {
         self.find(0).is_ok()
     }
 
-    /// Accepts the first boundary with sufficient evidence; `more` bits are added for one that
-    /// makes everything whole packets. Returns the search if there is none.
+    /// Accepts the first boundary with sufficient evidence; `more` bits are
+    /// added for one that makes everything whole packets. Returns the search if
+    /// there is none.
     pub(super) fn find(mut self, more: u32) -> Result<Found, Self> {
         let whole = self.whole().map(|candidate| candidate.start);
         let accepted = self.candidates.iter().find(|candidate| {
@@ -207,8 +210,8 @@ impl Resync {
         }
     }
 
-    /// Drops bytes that no candidate needs, and candidates beyond the limits of number and
-    /// time.
+    /// Drops bytes that no candidate needs, and candidates beyond the limits of
+    /// number and time.
     fn drop_hopeless(&mut self) {
         while self.candidates.len() > CANDIDATES {
             let weakest = self

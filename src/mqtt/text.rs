@@ -47,8 +47,8 @@ impl<'a> Text<'a> {
         String::from_utf8_lossy(self.0)
     }
 
-    /// The first violation of UTF-8 Encoded Strings. Control characters and non-characters, which
-    /// are only discouraged, are not violations.
+    /// The first violation of UTF-8 Encoded Strings. Control characters and
+    /// non-characters, which are only discouraged, are not violations.
     #[inline]
     pub fn fault(self) -> Option<TextFault> {
         // One pass without branches is sufficient for nearly every string.

@@ -1,5 +1,5 @@
-//! Topic Names and Topic Filters (3.1.1: 4.7; 5.0: 4.7 and 4.8.2): validation, matching, and
-//! whether two filters have a name in common.
+//! Topic Names and Topic Filters (3.1.1: 4.7; 5.0: 4.7 and 4.8.2): validation,
+//! matching, and whether two filters have a name in common.
 //!
 //! All of it works on bytes, level by level between the `/`:
 //!
@@ -132,8 +132,8 @@ pub fn overlaps(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// Whether a Topic Name is ASCII without U+0000 and wildcards, as nearly all are: then it is
-/// valid.
+/// Whether a Topic Name is ASCII without U+0000 and wildcards, as nearly all
+/// are: then it is valid.
 ///
 /// Eight bytes at a time by arithmetic, the last eight again: 250 instructions
 /// less a PUBLISH than two passes over the bytes.

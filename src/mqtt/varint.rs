@@ -8,8 +8,8 @@
 //! 321 = 65 + 2 × 128   →   C1 02
 //! ```
 //!
-//! Whether a longer form than necessary is allowed is decided by the caller: 5.0 forbids it,
-//! 3.1 and 3.1.1 do not.
+//! Whether a longer form than necessary is allowed is decided by the caller:
+//! 5.0 forbids it, 3.1 and 3.1.1 do not.
 
 use nom::error::{ErrorKind, ParseError};
 use nom::{Err, IResult};

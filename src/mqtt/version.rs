@@ -14,8 +14,8 @@ pub enum Version {
 }
 
 impl Version {
-    /// From the protocol level of a CONNECT, ignoring bit 7, by which mosquitto bridges identify
-    /// themselves.
+    /// From the protocol level of a CONNECT, ignoring bit 7, by which mosquitto
+    /// bridges identify themselves.
     pub const fn from_level(level: u8) -> Option<Self> {
         match level & 0x7f {
             3 => Some(Self::V3_1),

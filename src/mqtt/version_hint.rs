@@ -1,4 +1,5 @@
-//! Infers the version of a connection whose CONNECT was not captured, from single packets.
+//! Infers the version of a connection whose CONNECT was not captured, from
+//! single packets.
 //!
 //! | packet | version |
 //! |---|---|
@@ -26,8 +27,9 @@ pub enum Certainty {
     Certain,
 }
 
-/// The version of a well-formed control packet, if it shows one. `bytes` start with the fixed
-/// header, as for [`decode`](super::decode); `direction` is its direction, if known.
+/// The version of a well-formed control packet, if it shows one. `bytes` start
+/// with the fixed header, as for [`decode`](super::decode); `direction` is its
+/// direction, if known.
 pub fn infer_version(
     header: FixedHeader,
     bytes: &[u8],

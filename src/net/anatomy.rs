@@ -244,8 +244,8 @@ struct Seen<'p, 'a> {
 }
 
 impl Seen<'_, '_> {
-    /// Range of some bytes in the packet. Headers are skipped only after they were read,
-    /// so only the last bytes can lie beyond what was captured.
+    /// Range of some bytes in the packet. Headers are skipped only after they
+    /// were read, so only the last bytes can lie beyond what was captured.
     fn at(&self, bytes: Bytes<'_>) -> usize {
         match bytes.captured() {
             [] => self.packet.data.len(),

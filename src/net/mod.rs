@@ -187,8 +187,8 @@ impl Decoder {
         }
     }
 
-    /// Decodes a packet. Its segment borrows from the packet, or from this decoder if it
-    /// was reassembled from fragments.
+    /// Decodes a packet. Its segment borrows from the packet, or from this
+    /// decoder if it was reassembled from fragments.
     #[inline]
     pub fn decode<'a>(&'a mut self, packet: &CapturedPacket<'a>) -> Decoded<'a> {
         self.decode_subframe(packet, Subframe::default())

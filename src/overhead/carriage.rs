@@ -668,8 +668,8 @@ mod tests {
     }
 
     proptest! {
-        /// The labels are always the ranges again: in order, complete, and with a layer for
-        /// every byte.
+        /// The labels are always the ranges again: in order, complete, and with
+        /// a layer for every byte.
         #[test]
         fn every_byte_gets_one_label(
             ranges in prop::collection::vec((0..9_u8, 1..40_u64, 0..3_u64), 1..60),

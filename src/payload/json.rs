@@ -319,8 +319,8 @@ mod tests {
     }
 
     proptest! {
-        /// Accepts what serde_json accepts, and nothing else, as far as both have the same
-        /// limits.
+        /// Accepts what serde_json accepts, and nothing else, as far as both
+        /// have the same limits.
         #[test]
         fn the_grammar_is_that_of_serde_json(text in r#"[\[\]{}:,"\\0-9eE+\-. a-ftnrul]{0,24}"#) {
             // It refuses numbers out of range, and lone surrogates.

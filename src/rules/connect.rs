@@ -325,8 +325,8 @@ fn session_present_impossible(f: &FrameFacts<'_>) -> Judged {
         .at(opening.seen.packet)
         // Only the user knows whether there was a connection in between.
         .only_warning_if(!f.vouched || expired)
-        // The specification does not define whether a session that ends with its connection
-        // continues in the one that takes it over.
+        // The specification does not define whether a session that ends with
+        // its connection continues in the one that takes it over.
         .unless_when(earlier.taken_over, Reason::AmbiguousMatch)
         .unless_when(f.connection.session.elsewhere, Reason::SessionUnknown)
         .unless(f.any_doubt()),

@@ -507,8 +507,8 @@ impl RuleRunner {
         connection.recent.push_back(rung);
     }
 
-    /// An unfinished control packet is checked only for its bytes and its direction. Its
-    /// content has no effect.
+    /// An unfinished control packet is checked only for its bytes and its
+    /// direction. Its content has no effect.
     fn unfinished(&mut self, facts: &FrameFacts<'_>) {
         let frame = facts.frame;
         if facts.connection.frames == PerDirection::both(0) {

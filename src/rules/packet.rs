@@ -207,7 +207,8 @@ static DISCONNECT_ROLE: Rule = Rule {
 fn disconnect_role(f: &FrameFacts<'_>) -> Judged {
     let code = f.frame.packet.code()?;
     let wrong = match f.frame.direction {
-        // Table 3-10 lists 0x9B for servers only, but 3.3.4 requires a client to use it.
+        // Table 3-10 lists 0x9B for servers only, but 3.3.4 requires a client
+        // to use it.
         Direction::Up => matches!(
             code,
             0x87 | 0x89

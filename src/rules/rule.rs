@@ -72,8 +72,9 @@ pub enum Severity {
 pub struct Clause {
     /// Of which version.
     pub version: Version,
-    /// Its number, such as `MQTT-3.3.1-2`, or a number of this project (`U-2.1-4`) if the
-    /// statement has none; empty for 3.1, which has no numbers.
+    /// Its number, such as `MQTT-3.3.1-2`, or a number of this project
+    /// (`U-2.1-4`) if the statement has none; empty for 3.1, which has no
+    /// numbers.
     pub id: &'static str,
     /// Subject for which the statement applies: the name of a field, a packet type or a
     /// side; empty for all.

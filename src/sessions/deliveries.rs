@@ -369,8 +369,8 @@ impl Deliveries {
             .take(CANDIDATES)
             .copied()
             .find(fits);
-        // Overlapping subscriptions bring the same again; queued messages are older than
-        // the connection.
+        // Overlapping subscriptions bring the same again; queued messages are
+        // older than the connection.
         let older = || {
             candidates
                 .range(..begin)

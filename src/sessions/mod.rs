@@ -8,10 +8,10 @@
 //!                   ├ latency     how long answers took
 //!                   └ record      all of it, one per connection ─→ report
 //! ```
-//! [`Sessions`] is a [`Sink`]. A connection is judged a moment after its end, when it is
-//! known what the server did to its other connections; then it is a [`Record`], which a
-//! report takes with [`Sessions::take_finished`]. What is kept is bounded by
-//! [`crate::limits`]; what was evicted is counted.
+//! [`Sessions`] is a [`Sink`]. A connection is judged a moment after its end,
+//! when it is known what the server did to its other connections; then it is a
+//! [`Record`], which a report takes with [`Sessions::take_finished`]. What is
+//! kept is bounded by [`crate::limits`]; what was evicted is counted.
 
 mod close;
 mod deliveries;
@@ -495,7 +495,8 @@ impl Open {
         self.bytes[way] += frame.header.packet_len();
         let evidence = &mut self.evidence;
         evidence.frames += 1;
-        // What comes after the end was sent without knowing of it, and explains nothing.
+        // What comes after the end was sent without knowing of it, and explains
+        // nothing.
         let is_late = evidence
             .trail
             .end
@@ -772,7 +773,8 @@ impl Open {
     fn note(&mut self, note: Note, way: Option<Direction>, at: Mark) {
         let evidence = &mut self.evidence;
         match (note, way) {
-            // 0 is close_notify, 90 the user's wish; of TLS before 1.3, level 1 only warns.
+            // 0 is close_notify, 90 the user's wish; of TLS before 1.3, level 1
+            // only warns.
             (Note::Alert { level, description }, Some(way))
                 if level == 2 && !matches!(description, 0 | 90) =>
             {

@@ -176,8 +176,8 @@ impl Reconnects {
 /// Delays, each with whether the connection before it was accepted.
 type Delays = Vec<(Duration, bool)>;
 
-/// The client of each attempt: its identifier at its address, or that of the only client
-/// of the address.
+/// The client of each attempt: its identifier at its address, or that of the
+/// only client of the address.
 fn delays(all: &[&Record]) -> Vec<ClientDelays> {
     let mut ids: HashMap<IpAddr, BTreeSet<&[u8]>> = HashMap::new();
     for record in all {

@@ -220,8 +220,8 @@ impl Trail {
         stalled(StallCause::ZeroWindow, closed, at)
     }
 
-    /// A control packet that began at `started` is complete: was its end held back until
-    /// its beginning was acknowledged?
+    /// A control packet that began at `started` is complete: was its end held
+    /// back until its beginning was acknowledged?
     pub(super) fn held_back(&self, from: Direction, started: Mark, at: Mark) -> Option<Stall> {
         let acked = self.streams[from].progress?;
         let is_nagle = acked.time.since(started.time) >= STALL

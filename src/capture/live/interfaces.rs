@@ -1,4 +1,4 @@
-//! The interfaces there are, as libpcap lists them for `-D`.
+//! The interfaces that libpcap lists, for `-D`.
 
 use std::net::IpAddr;
 
@@ -7,30 +7,29 @@ use pcap::{ConnectionStatus, Device};
 /// An interface in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// What `-i` calls it.
+    /// Its name for `-i`.
     pub name: String,
-    /// What it is, where libpcap knows.
+    /// Its description, where libpcap has one.
     pub description: Option<String>,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
-    /// What it does at the moment, in tcpdump's words: `Up`, `Running`,
-    /// `Loopback`, `Wireless`, `Connected` …
+    /// Its flags, in tcpdump's words: `Up`, `Running`, `Loopback`, `Wireless`,
+    /// `Connected` …
     pub state: Vec<&'static str>,
 }
 
-/// Interfaces that can be captured on. The number of one, from 1, may stand for
-/// its name.
+/// Interfaces that can be captured on. Their number, from 1, is accepted in
+/// place of the name.
 ///
 /// # Errors
 ///
-/// What libpcap says.
+/// The error of libpcap.
 pub fn interfaces() -> Result<Vec<Listed>, String> {
     let devices = Device::list().map_err(super::text)?;
     Ok(devices.into_iter().map(Listed::from).collect())
 }
 
-/// The name of the interface that the kernel gives this number, which is what
-/// packets of `any` carry.
+/// The name of the interface with this number, which packets of `any` carry.
 pub fn interface_name(index: u32) -> Option<String> {
     let name = nix::net::if_::if_indextoname(index).ok()?;
     name.into_string().ok()
@@ -46,7 +45,7 @@ pub fn interface_given(given: &str) -> Result<String, String> {
         return Ok(given.to_owned());
     };
     let devices = interfaces()?;
-    // Somebody may have called an interface 7.
+    // An interface may be named 7.
     if devices.iter().any(|device| device.name == given) {
         return Ok(given.to_owned());
     }

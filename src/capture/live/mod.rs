@@ -1,22 +1,20 @@
-//! Capturing from an interface, as a stream of pcap bytes: what reads files and
-//! pipes reads this too.
+//! Capturing from an interface, as a stream of pcap bytes, so that it is read
+//! like files and pipes.
 //!
 //! ```text
 //!        filter   ring of blocks
 //! wire ──→ kernel ──→ ▓▓▓▒░░░░ ──→ libpcap ──→ stream ─Read→ Capture
-//!                       └ handed over when full, or some time after its first packet
+//!                       └ delivered when full, or some time after its first packet
 //! ```
 //!
-//! This file opens an interface; [`stream`] reads it; [`interfaces`] lists what
-//! there is.
+//! This file opens an interface; [`stream`] reads it; [`interfaces`] lists them.
 //!
-//! **The ring.** A line should appear when its message passes, and a burst
-//! should not be lost. libpcap's immediate mode gives the first and not the
-//! second: each packet takes a slot for the largest packet there is, so that on
-//! loopback 64 MiB hold a thousand packets, however small. Without it, packets
-//! lie one behind the other in blocks of 256 KiB, and a block is handed over
-//! when it is full or when a time has passed (`hand_over`). That time is short
-//! here: the measurements are in `docs/live.md`.
+//! **The ring.** A line should appear when its message is captured, and a burst should not be
+//! lost. libpcap's immediate mode gives only the first: each packet takes a
+//! slot for the largest packet, so that on loopback 64 MiB hold a thousand
+//! packets, however small. Without it, packets are adjacent in blocks of 256
+//! KiB, and a block is delivered when it is full or after a time (`hand_over`).
+//! That time is short here: `docs/live.md` has the measurements.
 
 mod interfaces;
 mod stream;
@@ -36,9 +34,8 @@ pub use stream::{LiveCounter, LiveCounts};
 
 use stream::Live;
 
-/// Bytes of the kernel's ring, unless another size is asked for: room for a
-/// third of a second of the worst flood that loopback has been seen to carry
-/// here. libpcap takes less where memory is short.
+/// Default size of the kernel's ring in bytes: room for a third of a second of
+/// the highest rate measured on loopback. libpcap uses less if memory is short.
 pub const RING_BYTES: u32 = 64 << 20;
 /// Bytes of a block, as libpcap divides the ring: room for one packet of the
 /// greatest snap length.
@@ -48,7 +45,7 @@ const BLOCK_BYTES: u32 = 256 << 10;
 const HAND_OVER: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(100)];
 /// How long all blocks together last at least, as far as that can be.
 const RING_LASTS: Duration = Duration::from_millis(640);
-/// LINKTYPE_LINUX_SLL2: what `any` is read as, because it tells the interface.
+/// LINKTYPE_LINUX_SLL2, used for `any` because it has the interface number.
 const LINUX_SLL2: Linktype = Linktype(276);
 
 /// What to capture.
@@ -64,14 +61,14 @@ pub struct LiveOptions {
     pub ring: u32,
     /// The link type, by libpcap's name for it, if other than the usual one.
     pub link_type: Option<String>,
-    /// Only packets that come in, or go out.
+    /// Only incoming or outgoing packets.
     pub way: Option<Way>,
     /// The first of these BPF expressions that the interface can do. Packets
     /// are chosen in the kernel.
     pub filters: Vec<String>,
 }
 
-/// Which way packets pass the interface.
+/// Direction of packets at the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Received.
@@ -105,7 +102,7 @@ fn open(options: &LiveOptions) -> Result<pcap::Capture<Active>, Problem> {
     let inactive = pcap::Capture::from_device(options.interface.as_str())
         .map_err(problem)?
         .snaplen(number(options.snap_length))
-        // `any` cannot be, and the crate takes the warning for an error.
+        // `any` does not support it, and the crate treats the warning as an error.
         .promisc(options.promiscuous && !is_any)
         .timeout(i32::try_from(hand_over(options.ring).as_millis()).unwrap_or(1))
         .buffer_size(number(options.ring))
@@ -134,16 +131,16 @@ fn open(options: &LiveOptions) -> Result<pcap::Capture<Active>, Problem> {
     capture.setnonblock().map_err(problem)
 }
 
-/// Programs that we start (`-z`) must not get the socket: libpcap leaves it open
-/// for them, and whoever has it can read every packet, root or not.
+/// Child processes (`-z`) must not inherit the socket: libpcap does not set
+/// close-on-exec, and the socket gives access to every packet.
 fn keep_to_ourselves(capture: &pcap::Capture<Active>) -> Result<(), Problem> {
     rustix::io::fcntl_setfd(capture.as_fd(), rustix::io::FdFlags::CLOEXEC)
         .map_err(|error| Problem::Live(std::io::Error::from(error).to_string()))
 }
 
-/// How long the kernel may wait before it hands over a block that is not full. A
-/// block that is handed over half empty is a block less for a burst, so with few
-/// of them lines come a little later.
+/// How long the kernel may wait before it delivers a block that is not full. An
+/// incomplete block is one block less for a burst, so with few blocks lines
+/// appear a little later.
 fn hand_over(ring: u32) -> Duration {
     let blocks = (ring / BLOCK_BYTES).max(1);
     let [least, most] = HAND_OVER;
@@ -179,7 +176,7 @@ fn problem(error: pcap::Error) -> Problem {
     Problem::Live(text(error))
 }
 
-/// libpcap's own words.
+/// libpcap's error text.
 fn text(error: pcap::Error) -> String {
     match error {
         pcap::Error::PcapError(text) => text,

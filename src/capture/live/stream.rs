@@ -1,27 +1,26 @@
-//! Reading an open interface: packets as a pcap file would hold them, and what
-//! is to be told between them.
+//! Reads an open interface: packets as in a pcap file, with ticks and losses between
+//! them.
 //!
 //! ```text
 //! poll ─→ drain the ring ─→ count drops ─→ bytes | Dropped | Tick
 //!  └──────── nothing ready: wait ─────────────┘
 //! ```
 //!
-//! **Never a blocking read.** libpcap may wait past its own time-out on a quiet
-//! link. So it never waits here: the socket is polled, and between two polls a
-//! request to stop is looked at.
+//! **No blocking read.** On a quiet link libpcap may block longer than its time-out. So the socket
+//! is polled, and between two polls a request to stop is checked.
 //!
-//! **Time.** Every packet up to a time *t* has been read when the ring was found
-//! empty at *t*, except for those in the block that the kernel has not handed
-//! over yet: `grace` is for these. While there is always more to read, capture
-//! time is that of the packets. Either way it is told every [`TICK`].
+//! **Time.** When the ring is found empty at time *t*, every packet up to *t* has been read, except
+//! those in the block that the kernel has not delivered yet: `grace` accounts
+//! for these. While there is always more to read, capture time is that of the
+//! packets. In both cases there is a tick every [`TICK`].
 //!
-//! **Drops.** The kernel only counts them. They are said before the packets that
-//! were read with them, for those may come after; and they are said to go up to
-//! the time of counting, for a full ring holds packets from before the loss.
+//! **Drops.** The kernel only counts them. They are reported before the packets that were read with
+//! them, because these may be later; and their range extends to the time of
+//! counting, because a full ring has packets from before the loss.
 //!
-//! **The end.** What was captured before the request to stop is still handed on:
-//! until a packet comes that is later, or the ring is empty and the kernel has
-//! had its time to hand over the rest. A flood does not keep the program alive.
+//! **The end.** Packets captured before the request to stop are still delivered: until a later packet
+//! arrives, or the ring is empty and the kernel had time to deliver the rest. A
+//! flood of packets does not prevent the end.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -38,7 +37,7 @@ use crate::time::Timestamp;
 use super::super::item::Dropped;
 use super::super::meanwhile::{Lost, Meanwhile};
 
-/// How often the time is told.
+/// Interval of ticks.
 const TICK: Duration = Duration::from_millis(100);
 /// How long a packet may be in the kernel's hands, besides the time after which a
 /// block is handed over: several ticks of a slow timer, and being scheduled.
@@ -46,10 +45,10 @@ const GRACE: Duration = Duration::from_millis(50);
 /// Bytes that are made ready at once.
 const BATCH: usize = 256 << 10;
 
-/// What the kernel has counted.
+/// Counters of the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LiveCounts {
-    /// Packets for which the kernel had no room.
+    /// Packets dropped because the kernel's buffer was full.
     pub dropped: u64,
     /// Packets that the interface or its driver dropped.
     pub dropped_by_interface: u64,
@@ -79,10 +78,10 @@ impl LiveCounter {
 /// An interface being read.
 pub(super) struct Live {
     capture: pcap::Capture<Active>,
-    /// Bytes of the pcap stream, and how many of them were taken.
+    /// Bytes of the pcap stream, and the number that was taken.
     ready: Vec<u8>,
     taken: usize,
-    /// To be told before them.
+    /// Reported before them.
     dropped: Option<Dropped>,
     /// Time of the latest packet.
     latest: Timestamp,
@@ -90,15 +89,15 @@ pub(super) struct Live {
     /// How long a packet may be in the kernel's hands.
     grace: Duration,
     counter: LiveCounter,
-    /// What libpcap said last: dropped, and by the interface.
+    /// The last counters of libpcap: dropped, and by the interface.
     said: [u32; 2],
     stop: Arc<AtomicBool>,
-    /// When the request to stop was seen: by the clock of the packets, and by
-    /// one that nobody sets.
+    /// Time of the request to stop: by the clock of the packets, and by the
+    /// monotonic clock.
     stopping: Option<(Timestamp, Instant)>,
-    /// Everything has been handed on.
+    /// Everything has been delivered.
     over: bool,
-    /// Why the interface can be read no more, to be told after that.
+    /// Why the interface cannot be read any more, reported after that.
     lost: Option<Lost>,
 }
 
@@ -128,8 +127,8 @@ impl Live {
         (live, counter)
     }
 
-    /// Makes what has come ready to be taken, and waits until something has.
-    /// Nothing is ready when the capture is over.
+    /// Prepares available output, and waits until there is some. There is none
+    /// at the end of the capture.
     fn fill(&mut self) -> io::Result<()> {
         self.ready.clear();
         self.taken = 0;
@@ -152,8 +151,7 @@ impl Live {
         Ok(())
     }
 
-    /// Takes packets from the ring, as many as make a batch; whether it is
-    /// empty now.
+    /// Takes a batch of packets from the ring; returns whether it is empty now.
     fn drain(&mut self) -> bool {
         while self.ready.len() < BATCH {
             match self.capture.next_packet() {
@@ -178,7 +176,7 @@ impl Live {
         false
     }
 
-    /// Looks at what the kernel has counted.
+    /// Reads the kernel's counters.
     fn count(&mut self) {
         let until = now();
         let Ok(stats) = self.capture.stats() else {
@@ -186,7 +184,7 @@ impl Live {
         };
         let before = self.counter.get();
         let [dropped, by_interface] = self.said;
-        // Of libpcap's own count of packets, those on loopback are twice.
+        // libpcap counts packets on loopback twice.
         let counts = LiveCounts {
             dropped: before.dropped + more(dropped, stats.dropped),
             dropped_by_interface: before.dropped_by_interface
@@ -200,8 +198,8 @@ impl Live {
         }
     }
 
-    /// Tells the time, if it is time to: everything up to `now` was read, but
-    /// for what the kernel still has in its hands.
+    /// Returns a tick if it is due: everything up to `now` was read, except
+    /// what the kernel has not delivered.
     fn tick(&mut self, now: Timestamp) -> Result<(), Meanwhile> {
         if self.last_tick.elapsed() < TICK {
             return Ok(());
@@ -212,7 +210,7 @@ impl Live {
         Err(Meanwhile::Tick(come))
     }
 
-    /// Waits for packets, for a signal, or until it is time to tell the time.
+    /// Waits for packets, a signal, or the next tick.
     fn wait(&self) -> io::Result<()> {
         let patience = match self.stopping {
             None => TICK.saturating_sub(self.last_tick.elapsed()),
@@ -230,7 +228,7 @@ impl Live {
 impl Read for Live {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.taken == self.ready.len() {
-            // While there is always more to read, this is the time.
+            // While there is always more to read, this is capture time.
             if !self.over && self.latest > Timestamp::MIN {
                 self.tick(self.latest)?;
             }
@@ -252,8 +250,8 @@ impl Read for Live {
     }
 }
 
-/// By how much a count has grown that begins again after 2³²−1. One that has
-/// gone back, because a driver was loaded again, has not grown.
+/// The increase of a counter that wraps after 2³²−1. A counter that has
+/// decreased, because a driver was reloaded, has not increased.
 fn more(before: u32, now: u32) -> u64 {
     match now.wrapping_sub(before) {
         grown if grown <= u32::MAX / 2 => grown.into(),

@@ -62,11 +62,12 @@ pub(crate) struct Saving {
           value_hint = ValueHint::CommandName)]
     pub(crate) command: Option<OsString>,
 
-    /// With -w and a selection, save whole connections, or only the packets of exchanges
+    /// With -w and a selection, save whole connections, or only the packets of
+    /// exchanges
     ///
-    /// exchanges are the selected messages with their acknowledgements, and the opening of
-    /// their connections. Files are read twice, so it does not work for pipes and
-    /// interfaces.
+    /// exchanges are the selected messages with their acknowledgements, and the
+    /// opening of their connections. Files are read twice, so it does not work
+    /// for pipes and interfaces.
     #[arg(
         long,
         value_name = "WHAT",
@@ -76,15 +77,16 @@ pub(crate) struct Saving {
     )]
     pub(crate) save: What,
 
-    /// Write each selected payload to a file of its own in this folder, instead of printing
+    /// Write each selected payload to a file of its own in this folder, instead
+    /// of printing
     ///
-    /// The folder gets a manifest.ndjson with the topic, time, packet and client of each
-    /// file. Existing files are never overwritten.
+    /// The folder gets a manifest.ndjson with the topic, time, packet and
+    /// client of each file. Existing files are never overwritten.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) export: Option<PathBuf>,
 
-    /// With --export, names of files: {topic} {client} {connection} {time} {packet} {number}
-    /// {ext} [default: {topic}/{time}-{packet}.{ext}]
+    /// With --export, names of files: {topic} {client} {connection} {time}
+    /// {packet} {number} {ext} [default: {topic}/{time}-{packet}.{ext}]
     ///
     /// Each topic level is a folder. Bytes other than letters, digits and -_.+=,@ are
     /// written as %XX, and a name in use gets a number.

@@ -4,8 +4,8 @@
 //! DIR/plant/7/temp/20260301T101501.123456Z-812.json
 //! DIR/manifest.ndjson    {"file":"plant/7/…","packet":812,"topic":"plant/7/temp",…}
 //! ```
-//! Existing files are never overwritten: a name in use gets a number. Exported files are
-//! readable only by their owner, as captures are.
+//! Existing files are never overwritten: a name in use gets a number. Exported
+//! files are readable only by their owner, as captures are.
 
 mod name;
 

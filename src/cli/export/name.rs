@@ -1,8 +1,9 @@
 //! Names of exported files: a template, filled with fields of a message.
 //!
-//! Topics and client identifiers come from the wire. They are encoded so that names stay
-//! below the folder on any file system: bytes other than letters, digits and
-//! `-_.+=,@` are written as `%XX`, a leading dot too, an empty topic level as `%`.
+//! Topics and client identifiers come from the wire. They are encoded so that
+//! names stay below the folder on any file system: bytes other than letters,
+//! digits and `-_.+=,@` are written as `%XX`, a leading dot too, an empty topic
+//! level as `%`.
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hash, Hasher};

@@ -1,5 +1,6 @@
-//! `--save exchanges`: the packets of the selected messages, their acknowledgements, the
-//! opening of their connections, and the PUBLISH packets that set their Topic Aliases.
+//! `--save exchanges`: the packets of the selected messages, their
+//! acknowledgements, the opening of their connections, and the PUBLISH packets
+//! that set their Topic Aliases.
 
 use std::collections::HashMap;
 

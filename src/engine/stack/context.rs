@@ -1,8 +1,8 @@
 //! Output of the layers to the conversation above them, buffered until there is one.
 //!
-//! Facts, notes and ranges of the stream may come before the connection is recognised as
-//! MQTT. They are buffered, within limits, and reported in order when a conversation
-//! starts.
+//! Facts, notes and ranges of the stream may come before the connection is
+//! recognised as MQTT. They are buffered, within limits, and reported in order
+//! when a conversation starts.
 
 use crate::direction::{Direction, PerDirection};
 use crate::engine::conversation::Conversation;
@@ -27,7 +27,8 @@ pub(super) struct Upper {
     pub(super) transport: Transport,
     pub(super) tls: Option<Box<TlsInfo>>,
     pub(super) websocket: Option<Box<WebSocketInfo>>,
-    /// Reported to the conversation when there is one, or when the layer's facts are known.
+    /// Reported to the conversation when there is one, or when the layer's
+    /// facts are known.
     pub(super) notes: Vec<(Direction, Note, At)>,
     /// Position of the first note beyond the limit.
     pub(super) unkept: Option<(Direction, At)>,

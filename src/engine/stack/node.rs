@@ -1,5 +1,5 @@
-//! A layer and the nodes above it: recognition of the next layer, chunks that go up, and
-//! the end.
+//! A layer and the nodes above it: recognition of the next layer, chunks that
+//! go up, and the end.
 
 use super::context::StackContext;
 use super::direction_of;
@@ -67,8 +67,8 @@ impl Node {
         }))
     }
 
-    /// The assumption where the bytes are not sufficient: the capture starts in the middle, or
-    /// the protocol is unknown.
+    /// The assumption where the bytes are not sufficient: the capture starts in
+    /// the middle, or the protocol is unknown.
     fn otherwise(
         below: Option<&'static LayerType>,
         joined: bool,
@@ -228,7 +228,8 @@ impl Node {
         prefix.replay_gaps(|from, gap| self.push(direction_of(from, client), gap, cx));
     }
 
-    /// The end of the stream: buffered bytes are reported as unfinished, or as not MQTT.
+    /// The end of the stream: buffered bytes are reported as unfinished, or as
+    /// not MQTT.
     fn conclude(&mut self, cx: &mut StackContext<'_, '_, '_>) {
         let Self::Undecided(undecided) = self else {
             return;

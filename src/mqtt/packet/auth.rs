@@ -16,8 +16,8 @@ pub struct Auth<'a> {
 impl<'a> Auth<'a> {
     pub(super) fn read(reader: &mut Reader<'a>) -> Self {
         if !reader.v5() {
-            // Type 15 of another version, which is a defect of the header: the rest has no
-            // defined meaning.
+            // Type 15 of another version, which is a defect of the header: the
+            // rest has no defined meaning.
             reader.rest();
             return Self::default();
         }

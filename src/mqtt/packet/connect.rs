@@ -1,5 +1,5 @@
-//! CONNECT: the only packet that contains the version, and the only one that is decoded by its
-//! own.
+//! CONNECT: the only packet that contains the version, and the only one that is
+//! decoded by its own.
 
 use crate::mqtt::property::{Place, Properties};
 use crate::mqtt::reader::Reader;
@@ -61,8 +61,8 @@ impl<'a> Connect<'a> {
         Some(self.flags? & CLEAN_START != 0)
     }
 
-    /// Whether it identifies itself as a bridge, as mosquitto does by bit 7 of the protocol
-    /// level in 3.1 and 3.1.1.
+    /// Whether it identifies itself as a bridge, as mosquitto does by bit 7 of
+    /// the protocol level in 3.1 and 3.1.1.
     pub fn is_bridge(&self) -> bool {
         matches!(self.protocol_level, Some(0x83 | 0x84))
     }

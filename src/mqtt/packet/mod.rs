@@ -1,10 +1,11 @@
 //! Decoded control packets, as far as their bytes could be read.
 //!
-//! Every field that may be missing (because the packet is too short, or the capture lacks the
-//! bytes) is an `Option`; values are numbers. Nothing here allocates: lists are slices of the
-//! packet that are decoded on iteration.
+//! Every field that may be missing (because the packet is too short, or the
+//! capture lacks the bytes) is an `Option`; values are numbers. Nothing here
+//! allocates: lists are slices of the packet that are decoded on iteration.
 //!
-//! One file per packet type, one struct for all versions. This file has the common parts.
+//! One file per packet type, one struct for all versions. This file has the
+//! common parts.
 
 mod ack;
 mod auth;

@@ -139,8 +139,8 @@ impl Model<'_> {
         let group = &self.groups[i];
         let at = group.key.direction;
         let publishes = group.data[at].min(group.n);
-        // The capture has only this many; a month has more. Those that share segments are
-        // batched already.
+        // The capture has only this many; a month has more. Those that share
+        // segments are batched already.
         let left = match self.stage.projection.every {
             Some(_) => publishes.min(group.n / k),
             None => publishes.min((group.n / k).ceil()),

@@ -33,9 +33,10 @@ pub(super) struct Model<'a> {
     pub(super) bill: Bill,
     pub(super) groups: Vec<Group>,
     pub(super) pings: f64,
-    /// Cost of a PINGREQ, its answer and the acknowledgements: as measured, or estimated
-    /// if none was sent. Every change of frames or control packets applies to it too, so
-    /// that pings which only a projection adds have the right cost.
+    /// Cost of a PINGREQ, its answer and the acknowledgements: as measured, or
+    /// estimated if none was sent. Every change of frames or control packets
+    /// applies to it too, so that pings which only a projection adds have the
+    /// right cost.
     pub(super) cycle: PerDirection<Amount>,
     /// Frames of that.
     pub(super) ping_frames: PerDirection<f64>,

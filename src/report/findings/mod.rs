@@ -147,7 +147,8 @@ pub struct FindingNeeds {
 pub enum Streaming {
     /// Never: it is one document.
     Never,
-    /// When findings are reported as they arise ([`Options::live`](super::Options::live)).
+    /// When findings are reported as they arise
+    /// ([`Options::live`](super::Options::live)).
     Live,
     /// Always.
     Always,

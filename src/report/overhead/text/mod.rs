@@ -55,8 +55,9 @@ impl Report<Overhead> for Text {
 }
 
 impl Text {
-    /// `10:15:10 12,345 bytes in 89 frames in 10 s, 41 control packets, 3 connections open`
-    /// `         link 9.1 %, IP 13.0 %, TCP 20.9 %, MQTT 12.0 %, payload 45.0 %`
+    /// `10:15:10 12,345 bytes in 89 frames in 10 s, 41 control packets, 3
+    /// connections open` `         link 9.1 %, IP 13.0 %, TCP 20.9 %, MQTT 12.0
+    /// %, payload 45.0 %`
     fn interval(&mut self, passed: &Passed<'_>, out: &mut Vec<u8>) {
         self.first = false;
         let totals = passed.totals;

@@ -5,7 +5,7 @@
 //! there all the same, whole, and nothing else: a record or frame that is lost
 //! must not take the next one with it, and what is guessed must be right.
 //!
-//! Some losses nobody can make up for; each of them is told by an event. And on
+//! Some losses cannot be recovered; each of them is reported by an event. And on
 //! a port that says nothing a connection whose CONNECT, or what would have named
 //! MQTT, is lost, is only counted.
 

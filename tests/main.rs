@@ -67,5 +67,5 @@ mod transports;
 mod usage;
 /// The same findings, however the conversation was carried.
 mod verdicts;
-/// What is told while it happens.
+/// What is reported while it happens.
 mod watching;

@@ -24,7 +24,7 @@ fn judge_dropping(packets: &[OwnedPacket], dropped: Option<(usize, i64)>) -> Vec
     judge_with(packets, Options::default(), dropped).take_finished()
 }
 
-/// `dropped`: after how many packets it is told, and until when packets may
+/// `dropped`: after how many packets it is reported, and until when packets may
 /// have been dropped.
 fn judge_with(packets: &[OwnedPacket], options: Options, dropped: Option<(usize, i64)>) -> Judge {
     judge_by(Config::default(), packets, options, dropped)
@@ -83,7 +83,7 @@ fn accuses(finding: &Finding) -> bool {
 }
 
 /// The conversation that cannot be decided: the rule's own, or the bad one with
-/// a hole before its last packet.
+/// a gap before its last packet.
 fn cut(rule: &Rule) -> String {
     if !rule.examples.cut.is_empty() {
         return rule.examples.cut.to_owned();

@@ -815,7 +815,7 @@ fn a_second_signal_ends_it_at_once() {
 #[test]
 fn a_signal_while_there_is_much_to_read_ends_it_well() {
     let folder = Folder::new();
-    // It reads until it is told to stop.
+    // It reads until it is stopped.
     let mut child = mqttdump()
         .args(["-r", "-", "-w", &folder.name("out")])
         .stdin(Stdio::piped())

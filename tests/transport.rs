@@ -620,7 +620,7 @@ fn an_acknowledgement_before_its_data_makes_no_hole() {
 
 #[test]
 fn a_hole_at_the_end_of_the_capture() {
-    // No acknowledgement ever: what waited is told when the capture ends.
+    // No acknowledgement ever: what waited is reported when the capture ends.
     let wire = Wire::without_pure_acks(&conversation());
     let lost = wire.data(Up, 2);
     let wire = wire.lose(|i, s| i == lost || (s.way == Down && i > lost));
@@ -661,7 +661,7 @@ fn a_hole_inside_a_body_costs_that_message_only() {
 
 #[test]
 fn a_hole_over_a_fixed_header_means_resynchronising() {
-    // The hole takes the end of one PUBLISH and the first bytes of the next,
+    // The gap takes the end of one PUBLISH and the first bytes of the next,
     // whose rest must not be taken for packets.
     let text = Conversation::new(
         "> CONNECT client=a\n< CONNACK\n> PUBLISH qos=1 id=5 topic=t payload_size=300\n< PUBACK id=5\n\
@@ -791,14 +791,14 @@ fn late_bytes_are_an_event() {
     assert_eq!(late[0].bytes, Some(bytes.len() as u64));
     assert_eq!(late[0].packet, near_the_end as u64 + 1);
     assert_eq!(late[0].direction, Some(Up));
-    // Not read as a frame: everything after it was told already.
+    // Not read as a frame: everything after it was reported already.
     assert_eq!(read.ladder(Up).len(), 2_001);
     assert_no_event(&read, &["conflict"]);
 }
 
 #[test]
 fn cut_by_the_snap_length() {
-    // The missing tail is a hole of known size: the frame is there, and the
+    // The missing tail is a gap of known size: the frame is there, and the
     // next one too, at once.
     let text = Conversation::new(
         "> CONNECT client=a\n< CONNACK\n> PUBLISH qos=1 id=5 topic=big payload_size=500\n\
@@ -997,7 +997,7 @@ fn kept_payloads_are_bounded() {
 
 #[test]
 fn a_bound_that_bites_is_said() {
-    // Data waits behind a hole that nothing ever acknowledges, more and more.
+    // Data waits behind a gap that nothing ever acknowledges, more and more.
     let wire = Wire::new(&Conversation::new(
         "> CONNECT client=a\n< CONNACK\n> PINGREQ",
     ));
@@ -1139,7 +1139,7 @@ fn the_clock_alone_lets_connections_expire() {
         "{closed:?}"
     );
 
-    // Half a message, and the rest never comes: the hole is told by time.
+    // Half a message, and the rest never comes: the gap is reported by time.
     let wire = Wire::new(&Conversation::new(
         "> CONNECT client=a\n< CONNACK\n> PUBLISH topic=t payload=aaaa\n> PINGREQ\n< PINGRESP",
     ));
@@ -1165,7 +1165,7 @@ fn one_side_that_is_not_mqtt() {
     assert_eq!(read.ladder(Down), [] as [&str; 0]);
     let other = read.events_named("not_mqtt");
     assert_eq!((other.len(), other[0].direction), (1, Some(Down)));
-    // Where nothing is MQTT, that is told once, and the end.
+    // Where nothing is MQTT, that is reported once, and the end.
     let wire = Wire::new(&Conversation::new("> PINGREQ\n< PINGRESP"));
     let (up, down) = (wire.data(Up, 0), wire.data(Down, 0));
     let mut ssh = wire;

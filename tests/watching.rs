@@ -1,4 +1,4 @@
-//! What is told while it happens: findings as they arise, deadlines that pass
+//! What is reported while it happens: findings as they arise, deadlines that pass
 //! without a packet, summaries on an interval, figures for Prometheus.
 
 use std::collections::BTreeMap;
@@ -150,8 +150,8 @@ fn conversations() -> impl Iterator<Item = (String, &'static str)> {
     })
 }
 
-/// Ticks between packets change nothing; nor does being told as it arises
-/// change what is found in the end. What arises is the same too, but that a hole
+/// Ticks between packets change nothing; nor does being reported as it arises
+/// change what is found in the end. What arises is the same too, but that a gap
 /// may be known the earlier for a tick.
 #[test]
 fn watching_or_not_the_findings_in_the_end_are_the_same() {

@@ -13,7 +13,7 @@
 //! [`AckStep`]), and rules say whether that is allowed.
 //!
 //! What the capture may lack is kept where it matters: `doubt` of an exchange
-//! that a hole may have moved on unseen, and [`IdSpace::past`] when there may
+//! that a gap may have moved on unnoticed, and [`IdSpace::past`] when there may
 //! be exchanges of which nothing was seen.
 
 use std::collections::{HashMap, VecDeque};

@@ -237,7 +237,7 @@ impl Tracker {
         if let Some(of) = self.connections.get_mut(&connection) {
             of.clock = of.clock.saturating_add(1);
             of.last_gap[direction] = of.clock;
-            // Nobody knows which PINGREQ the next PINGRESP answers.
+            // It is unknown which PINGREQ the next PINGRESP answers.
             of.pings.1 = of.pings.0;
         }
     }

@@ -240,7 +240,7 @@ fn live() -> Options {
 
 #[test]
 fn watching_an_acknowledgement_that_does_not_come() {
-    let opening = "! open\n> CONNECT client=c keep_alive=0\n< CONNACK\n";
+    let opening = "! open\n> CONNECT user=u client=c keep_alive=0\n< CONNACK\n";
     for (request, rule, by) in [
         ("> PUBLISH topic=a qos=1 id=1", "missing-ack", "server"),
         (
@@ -281,7 +281,7 @@ fn watching_an_acknowledgement_that_does_not_come() {
 #[test]
 fn watching_an_acknowledgement_that_comes_late() {
     let text = "\
-> CONNECT client=c keep_alive=0
+> CONNECT user=u client=c keep_alive=0
 < CONNACK
 > PUBLISH topic=a qos=1 id=1
 ! wait 25s
@@ -302,7 +302,7 @@ fn watching_an_acknowledgement_that_comes_late() {
 /// Packets that were not captured may have brought it.
 #[test]
 fn watching_a_capture_that_lost_packets() {
-    let text = "! open\n> CONNECT client=c keep_alive=10\n< CONNACK\n> PUBLISH topic=a qos=1 id=1";
+    let text = "! open\n> CONNECT user=u client=c keep_alive=10\n< CONNACK\n> PUBLISH topic=a qos=1 id=1";
     let mut check_run = court_after(text, live());
     let now = Timestamp::from_nanos(check_run.now);
     check_run.facts.dropped(7, now, &mut check_run.judge);
@@ -318,7 +318,7 @@ fn watching_a_budget_of_acknowledgements() {
         },
         ..live()
     };
-    let text = "! open\n> CONNECT client=c keep_alive=0\n< CONNACK\n> PUBLISH topic=a qos=1 id=1";
+    let text = "! open\n> CONNECT user=u client=c keep_alive=0\n< CONNACK\n> PUBLISH topic=a qos=1 id=1";
     let mut check_run = court_after(text, options.clone());
     assert_eq!(names(&check_run.wait(0.6)), [""; 0]);
     let arisen = check_run.wait(0.4);
@@ -349,12 +349,12 @@ fn watching_a_budget_of_acknowledgements() {
 #[test]
 fn watching_a_client_that_falls_silent() {
     for (opening, keep_alive) in [
-        ("> CONNECT client=c keep_alive=60\n< CONNACK", 60.0),
+        ("> CONNECT user=u client=c keep_alive=60\n< CONNACK", 60.0),
         (
-            "> CONNECT client=c version=5 keep_alive=600\n< CONNACK server_keep_alive=60",
+            "> CONNECT user=u client=c version=5 keep_alive=600\n< CONNACK server_keep_alive=60",
             60.0,
         ),
-        ("> CONNECT client=c keep_alive=600\n< CONNACK", 600.0),
+        ("> CONNECT user=u client=c keep_alive=600\n< CONNACK", 600.0),
     ] {
         let mut check_run = court_after(&format!("! open\n{opening}"), live());
         // The margin is a tenth.
@@ -389,10 +389,10 @@ fn watching_a_client_that_falls_silent() {
     }
     // Nobody has to speak without a Keep Alive, or after a farewell.
     for text in [
-        "! open\n> CONNECT client=c keep_alive=0\n< CONNACK",
-        "! open\n> CONNECT client=c keep_alive=10\n< CONNACK\n> DISCONNECT",
-        "! open\n> CONNECT client=c keep_alive=10\n< CONNACK\n! fin <",
-        "> CONNECT client=c keep_alive=10\n< CONNACK\n> DISCONNECT",
+        "! open\n> CONNECT user=u client=c keep_alive=0\n< CONNACK",
+        "! open\n> CONNECT user=u client=c keep_alive=10\n< CONNACK\n> DISCONNECT",
+        "! open\n> CONNECT user=u client=c keep_alive=10\n< CONNACK\n! fin <",
+        "> CONNECT user=u client=c keep_alive=10\n< CONNACK\n> DISCONNECT",
     ] {
         let mut check_run = court_after(text, live());
         check_run.judge.take_arisen();
@@ -408,7 +408,7 @@ fn watching_a_client_that_falls_silent() {
 /// A server that throws a silent client out shows that it was silent.
 #[test]
 fn a_silence_that_ends_with_the_connection() {
-    let text = "> CONNECT client=c keep_alive=10\n< CONNACK\n! wait 16s\n! fin <";
+    let text = "> CONNECT user=u client=c keep_alive=10\n< CONNACK\n! wait 16s\n! fin <";
     let mut check_run = court_after(text, Options::default());
     assert_eq!(names(&check_run.finish()), ["client-silent warning client"]);
 }
@@ -482,7 +482,7 @@ fn lines(from: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
 
 const FAULTY: &str = "\
 ! open
-> CONNECT client=sensor-7 keep_alive=0
+> CONNECT user=u client=sensor-7 keep_alive=0
 < CONNACK
 > PUBLISH topic=a dup=1
 > PUBLISH topic=a dup=1
@@ -537,7 +537,7 @@ fn check_sums_up_on_an_interval() {
           6 10:15:00.005000 < CONNACK
     *     8 10:15:00.007000 > PUBLISH qos0 dup \"a\"
 
-10:15:10.000000 x.pcap: 1 violation (5 messages on 1 connection, 62 rules applied)
+10:15:10.000000 x.pcap: 1 violation (5 messages on 1 connection, 65 rules applied)
   VIOLATION dup-with-qos-0 by client: 3 times on 1 connection
 
 10:15:15.014000 connection 1, client \"sensor-7\"
@@ -561,12 +561,12 @@ fn check_sums_up_on_an_interval() {
          12 10:15:08.011000 > PUBLISH qos0 dup \"a\"
     *    14 10:15:15.013000 > PUBLISH id 9 qos1 \"b\"
 
-10:15:40.000000 x.pcap: 1 violation, 2 warnings (6 messages on 1 connection, 68 rules applied)
+10:15:40.000000 x.pcap: 1 violation, 2 warnings (6 messages on 1 connection, 71 rules applied)
   VIOLATION dup-with-qos-0 by client: 3 times on 1 connection
   WARNING fault-then-close by server: 1 time on 1 connection
   WARNING missing-ack by server: 1 time on 1 connection
 
-x.pcap: 1 violation, 2 warnings (8 messages on 1 connection, 69 rules applied)
+x.pcap: 1 violation, 2 warnings (8 messages on 1 connection, 72 rules applied)
   VIOLATION dup-with-qos-0 by client: 3 times on 1 connection
   WARNING fault-then-close by server: 1 time on 1 connection
   WARNING missing-ack by server: 1 time on 1 connection
@@ -578,7 +578,7 @@ x.pcap: 1 violation, 2 warnings (8 messages on 1 connection, 69 rules applied)
 #[test]
 fn one_clock_that_is_ahead_accuses_nobody() {
     let mut packets = scene(
-        "> CONNECT client=sensor-7 keep_alive=45
+        "> CONNECT user=u client=sensor-7 keep_alive=45
 < CONNACK
 > PUBLISH topic=b qos=1 id=9
 ! wait 1s
@@ -708,7 +708,7 @@ mod figures {
 
     const BUSY: &str = "\
 ! open
-> CONNECT client=c keep_alive=0
+> CONNECT user=u client=c keep_alive=0
 < CONNACK
 > PUBLISH topic=a qos=1 id=1
 ! wait 30ms

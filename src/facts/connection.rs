@@ -7,6 +7,7 @@
 //! for CONNACK finds `accepted` empty, unless this is the second one.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::event::EventKind;
@@ -45,8 +46,13 @@ pub const READING: Duration = Duration::from_secs(1);
 pub struct ConnectionFacts {
     /// Its number.
     pub number: u64,
+    /// Its client.
+    pub client: Endpoint,
     /// Its server.
     pub server: Endpoint,
+    /// Another address from which this server has accepted its Client Identifier
+    /// before.
+    pub other_address: Option<IpAddr>,
     /// Why not all control packets of a direction are known, by direction.
     pub doubt: PerDirection<Doubt>,
     /// No CONNECT was captured, so the version is assumed.
@@ -188,7 +194,9 @@ impl ConnectionFacts {
     pub(super) fn new(connection: &Connection, server: Endpoint, patience: Duration) -> Self {
         let mut facts = Self {
             number: connection.number,
+            client: connection.client,
             server,
+            other_address: None,
             doubt: PerDirection::both(None),
             version_assumed: true,
             client_id: None,

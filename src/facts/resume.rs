@@ -5,7 +5,7 @@ use crate::mqtt::Digest;
 use super::connection::ConnectionFacts;
 use super::delivery;
 use super::doubt::Reason;
-use super::session::{Key, Session};
+use super::session::{Key, Latest, Session};
 use super::{Analysis, FrameRef};
 
 /// The will of a connection, as far as it is needed when its client reconnects.
@@ -59,6 +59,11 @@ impl Analysis {
         }
         session.resume();
         if let Some(connection) = self.connections.get_mut(number) {
+            let latest = connection
+                .key
+                .as_ref()
+                .and_then(|key| self.sessions.address_of(key));
+            connection.other_address = latest.filter(|latest| *latest != connection.client.addr);
             if !whole {
                 session.doubt_past(connection.any_doubt().unwrap_or(Reason::Gap));
             }
@@ -84,7 +89,12 @@ impl Analysis {
         connection.delivered.resume(queued, seen.time);
         let earlier = connection.session.earlier;
         if let Some(key) = connection.key.clone() {
-            self.sessions.connected(&key.client_id, number);
+            let latest = Latest {
+                connection: number,
+                server: key.server,
+                address: connection.client.addr,
+            };
+            self.sessions.connected(&key.client_id, latest);
             if let Some(older) = self.live.insert(key, number)
                 && older != number
                 && let Some(older) = self.connections.get_mut(older)

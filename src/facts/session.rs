@@ -6,6 +6,7 @@
 //! because nothing on the wire shows that every connection of a client was captured.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::frame::{Direction, PerDirection};
@@ -150,6 +151,14 @@ pub(super) struct Key {
     pub(super) username: Option<Box<[u8]>>,
 }
 
+/// The latest connection of a Client Identifier.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Latest {
+    pub(super) connection: u64,
+    pub(super) server: Endpoint,
+    pub(super) address: IpAddr,
+}
+
 /// Sessions without a connection.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
@@ -158,7 +167,7 @@ pub(super) struct Sessions {
     /// Their total size: see [`Session::weight`].
     weight: usize,
     /// The latest connection of each Client Identifier, for any server and user name.
-    latest: HashMap<Box<[u8]>, u64, foldhash::fast::FixedState>,
+    latest: HashMap<Box<[u8]>, Latest, foldhash::fast::FixedState>,
     /// Number of evicted sessions.
     pub(super) evicted: u64,
 }
@@ -174,11 +183,17 @@ impl Sessions {
     /// its session.
     pub(super) fn was_elsewhere(&self, client_id: &[u8], earlier: Option<u64>) -> bool {
         let latest = self.latest.get(client_id);
-        earlier.is_some() && latest.is_some_and(|latest| earlier != Some(*latest))
+        earlier.is_some() && latest.is_some_and(|latest| earlier != Some(latest.connection))
+    }
+
+    /// The address from which a server last accepted a Client Identifier.
+    pub(super) fn address_of(&self, key: &Key) -> Option<IpAddr> {
+        let latest = self.latest.get(&key.client_id)?;
+        (latest.server == key.server).then_some(latest.address)
     }
 
     /// A client was accepted.
-    pub(super) fn connected(&mut self, client_id: &[u8], connection: u64) {
+    pub(super) fn connected(&mut self, client_id: &[u8], connection: Latest) {
         if let Some(latest) = self.latest.get_mut(client_id) {
             *latest = connection;
         } else if self.latest.len() < limits::SESSIONS {

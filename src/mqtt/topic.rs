@@ -242,7 +242,7 @@ impl fmt::Display for TopicFault {
 
 const SHARE: &[u8] = b"$share/";
 
-fn without_share(filter: &[u8]) -> &[u8] {
+pub(crate) fn without_share(filter: &[u8]) -> &[u8] {
     shared(filter).map_or(filter, |(_, filter)| filter)
 }
 

@@ -43,6 +43,14 @@ pub struct Finding {
 const AND: &str = "; also ";
 
 impl Finding {
+    /// Counts a repetition, in this packet.
+    pub(super) fn again(&mut self, packet: PacketRef) {
+        self.count += 1;
+        if self.packets.len() < MOST_PACKETS && !self.packets.contains(&packet) {
+            self.packets.push(packet);
+        }
+    }
+
     /// Merges a finding of another rule, which is not reported separately.
     pub(super) fn join(&mut self, other: Self) {
         self.count += other.count;

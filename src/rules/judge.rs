@@ -173,6 +173,8 @@ impl Sink for Judge {
         for connection in open {
             self.runner.settle(connection);
         }
+        let runner = &mut self.runner;
+        runner.finished.append(&mut runner.of_capture);
     }
 }
 
@@ -196,6 +198,12 @@ type FrameCheck = fn(&FrameFacts<'_>) -> Judged;
 type BudgetCheck = fn(&FrameFacts<'_>, &Budgets) -> Judged;
 
 const VERSIONS: [Version; 3] = [Version::V3_1, Version::V3_1_1, Version::V5];
+
+/// Whether a rule is applied to packets of a sender. A rule of a security review about
+/// one side may apply to the answer of the other.
+fn is_sent_by(rule: &Rule, sender: Direction) -> bool {
+    matches!(rule.check, Check::Security(..)) || rule.binds.includes(sender.sender())
+}
 
 fn place(kind: PacketType, version: Version) -> usize {
     kind as usize * VERSIONS.len() + version as usize
@@ -225,9 +233,11 @@ impl Tables {
                 for kind in PacketType::ALL {
                     let place = place(kind, version);
                     match rule.check {
-                        Check::Frame(types, check) if types.contains(&kind) => {
+                        Check::Frame(types, check) | Check::Security(types, check)
+                            if types.contains(&kind) =>
+                        {
                             for sender in Direction::ALL {
-                                if rule.binds.includes(sender.sender()) {
+                                if is_sent_by(rule, sender) {
                                     tables.frame[sender][place].push((at, check));
                                 }
                             }
@@ -283,6 +293,8 @@ struct RuleRunner {
     options: Options,
     open: HashMap<u64, OfConnection, foldhash::fast::FixedState>,
     finished: Vec<Finding>,
+    /// Findings about the whole capture, one for each rule.
+    of_capture: Vec<Finding>,
     /// New findings, if they are reported as they arise.
     arisen: Vec<Finding>,
     tally: Tally,
@@ -333,6 +345,7 @@ impl RuleRunner {
             options,
             open: HashMap::default(),
             finished: Vec::new(),
+            of_capture: Vec::new(),
             arisen: Vec::new(),
             tally: Tally::default(),
             kept: 0,
@@ -384,6 +397,10 @@ impl RuleRunner {
         }
         let by = fault.by.or(place.by);
         let verdict = fault.verdict;
+        if let Check::Security(..) = rule.check {
+            self.found_in_capture(rule, *fault, place);
+            return;
+        }
         let number = place.connection.number;
         let connection = self.open.entry(number).or_default();
         let what = (at, verdict, by);
@@ -415,10 +432,7 @@ impl RuleRunner {
             self.tally.add(rule, verdict, by, first);
         }
         if let Some(known) = known {
-            known.count += 1;
-            if known.packets.len() < MOST_PACKETS && !known.packets.contains(&place.packet) {
-                known.packets.push(place.packet);
-            }
+            known.again(place.packet);
             return;
         }
         let room = self.kept < limits::FINDINGS;
@@ -443,6 +457,30 @@ impl RuleRunner {
                 .push((connection.findings.len(), AFTER));
         }
         connection.findings.push(finding);
+    }
+
+    /// Adds to the finding of a rule about the whole capture. It blames neither side.
+    fn found_in_capture(&mut self, rule: &'static Rule, fault: Fault, place: &Place<'_>) {
+        let known = self
+            .of_capture
+            .iter_mut()
+            .find(|known| std::ptr::eq(known.rule, rule));
+        self.tally.add(rule, fault.verdict, None, known.is_none());
+        if let Some(known) = known {
+            known.again(place.packet);
+            return;
+        }
+        let finding = Finding {
+            connection: None,
+            client_id: None,
+            topic: None,
+            ..finding(rule, fault, None, place, &OfConnection::default())
+        };
+        if self.options.live {
+            self.arisen.push(finding.clone());
+        }
+        self.kept += 1;
+        self.of_capture.push(finding);
     }
 
     /// Applies all rules of a trigger.

@@ -39,6 +39,7 @@ mod packet;
 pub mod page;
 mod qos;
 mod rule;
+mod security;
 mod subscribe;
 mod tally;
 pub mod unchecked;
@@ -74,6 +75,7 @@ static CHAPTERS: &[&[&Rule]] = &[
     delivery::RULES,
     websocket::RULES,
     encrypted::RULES,
+    security::RULES,
     budget::RULES,
 ];
 

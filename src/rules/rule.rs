@@ -90,6 +90,9 @@ pub enum Check {
     Frame(&'static [PacketType], fn(&FrameFacts<'_>) -> Judged),
     /// The same, where MQTT travels over WebSocket.
     OverWebSocket(&'static [PacketType], fn(&FrameFacts<'_>) -> Judged),
+    /// Control packets of these types, for a security review: one note for the whole
+    /// capture.
+    Security(&'static [PacketType], fn(&FrameFacts<'_>) -> Judged),
     /// A request without an answer, at the end.
     Overdue(fn(&Overdue<'_>) -> Judged),
     /// A missing delivery, at the end.
@@ -126,6 +129,7 @@ impl fmt::Debug for Check {
             Self::Format(_) => "Format",
             Self::Frame(..) => "Frame",
             Self::OverWebSocket(..) => "OverWebSocket",
+            Self::Security(..) => "Security",
             Self::Overdue(_) => "Overdue",
             Self::Undelivered(_) => "Undelivered",
             Self::StillOpen(_) => "StillOpen",

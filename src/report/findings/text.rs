@@ -110,7 +110,11 @@ impl Text {
         self.summary(result, &mut text);
         self.tally(result, &mut text);
         let mut findings: Vec<&Finding> = result.findings.iter().collect();
-        findings.sort_by_key(|found| (found.connection, found.time, found.packets.last().copied()));
+        // What concerns the capture comes last.
+        findings.sort_by_key(|found| {
+            let connection = found.connection.unwrap_or(u64::MAX);
+            (connection, found.time, found.packets.last().copied())
+        });
         let mut connection = None;
         for &finding in &findings {
             if connection != Some(finding.connection) {

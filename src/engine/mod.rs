@@ -49,6 +49,9 @@ pub enum Output<'a> {
     Event(&'a Event<'a>),
     /// A fact of TCP, with [`Config::follow_tcp`].
     Tcp(&'a Tcp<'a>),
+    /// A TCP segment of a connection, before its content, with
+    /// [`Config::follow_segments`].
+    Segment(&'a Segment<'a>),
     /// A captured packet, before its content, with [`Config::follow_packets`].
     Packet(&'a Captured<'a>),
     /// The kind of a range of a TCP stream with layers below MQTT, with
@@ -57,7 +60,7 @@ pub enum Output<'a> {
     /// A connection is over. Not at the end of the capture.
     Ended(&'a ConnectionEnd<'a>),
     /// The TCP connection with this number was evicted. With
-    /// [`Config::follow_packets`].
+    /// [`Config::follow_packets`] or [`Config::follow_segments`].
     Evicted(u64),
 }
 
@@ -108,6 +111,22 @@ pub struct Tcp<'a> {
     pub from: Direction,
     /// The fact.
     pub fact: TcpFact,
+    /// The packet.
+    pub packet: PacketRef,
+    /// When.
+    pub time: Timestamp,
+}
+
+/// A TCP segment of a connection that carries MQTT, or should. Duplicates are left
+/// out.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// The connection.
+    pub connection: &'a Connection,
+    /// Which way it went.
+    pub from: Direction,
+    /// Where it stands.
+    pub carried: Carried,
     /// The packet.
     pub packet: PacketRef,
     /// When.
@@ -194,6 +213,8 @@ pub struct Config {
     pub follow_tcp: bool,
     /// Output every captured packet, as [`Output::Packet`].
     pub follow_packets: bool,
+    /// Output the TCP segments of connections, as [`Output::Segment`].
+    pub follow_segments: bool,
 }
 
 impl Default for Config {
@@ -207,6 +228,7 @@ impl Default for Config {
             verify_checksums: false,
             follow_tcp: false,
             follow_packets: false,
+            follow_segments: false,
         }
     }
 }
@@ -532,7 +554,10 @@ impl Handler<Tracked> for Context<'_, '_> {
         match state {
             // SYNs without an answer need no state, unless every packet is followed.
             Tracked::New
-                if flow.established || self.config.follow_tcp || self.config.follow_packets =>
+                if flow.established
+                    || self.config.follow_tcp
+                    || self.config.follow_packets
+                    || self.config.follow_segments =>
             {
                 self.adopt(flow, state);
             }
@@ -590,7 +615,7 @@ impl Handler<Tracked> for Context<'_, '_> {
     }
 
     fn follows_segments(&self) -> bool {
-        self.config.follow_packets
+        self.config.follow_packets || self.config.follow_segments
     }
 
     fn segment(
@@ -599,8 +624,25 @@ impl Handler<Tracked> for Context<'_, '_> {
         state: &mut Tracked,
         from: End,
         carried: Carried,
-        _now: At,
+        now: At,
     ) {
+        if self.config.follow_segments
+            && !carried.copy
+            && let Tracked::Stack(stack) = state
+            && let Some(connection) = stack.connection()
+        {
+            let from = match flow.ends[from] == connection.client {
+                true => Direction::Up,
+                false => Direction::Down,
+            };
+            (self.out)(Output::Segment(&Segment {
+                connection,
+                from,
+                carried,
+                packet: now.packet,
+                time: now.time,
+            }));
+        }
         let Some((captured, fragments)) = self.captured.take() else {
             return;
         };
@@ -628,7 +670,7 @@ impl Handler<Tracked> for Context<'_, '_> {
     }
 
     fn evicted(&mut self, flow: &FlowInfo) {
-        if self.config.follow_packets {
+        if self.follows_segments() {
             (self.out)(Output::Evicted(flow.number));
         }
     }

@@ -215,6 +215,7 @@ impl Analysis {
                 Output::Event(event) => Some(event.time),
                 Output::Tcp(tcp) => Some(tcp.time),
                 Output::Ended(ended) => Some(ended.time),
+                Output::Segment(segment) => Some(segment.time),
                 Output::Packet(captured) => Some(captured.time),
                 Output::Span(_) | Output::Evicted(_) => None,
             };
@@ -228,7 +229,7 @@ impl Analysis {
             Output::Event(event) => self.event(event, sink),
             Output::Tcp(tcp) => self.tcp(tcp, sink),
             Output::Ended(ended) => self.ended(ended, sink),
-            Output::Packet(_) | Output::Span(_) | Output::Evicted(_) => {}
+            Output::Segment(_) | Output::Packet(_) | Output::Span(_) | Output::Evicted(_) => {}
         }
     }
 

@@ -34,12 +34,18 @@ impl Needs {
     /// [`Fact::Span`](super::Fact::Span) and [`Fact::Evicted`](super::Fact::Evicted).
     pub const PACKETS: Self = Self(1 << 4);
 
-    const NAMES: [(Self, &'static str); 5] = [
+    /// The TCP segments of connections, and which connections were evicted:
+    /// [`Fact::Segment`](super::Fact::Segment) and
+    /// [`Fact::Evicted`](super::Fact::Evicted).
+    pub const SEGMENTS: Self = Self(1 << 5);
+
+    const NAMES: [(Self, &'static str); 6] = [
         (Self::EXCHANGES, "exchanges"),
         (Self::SESSIONS, "sessions"),
         (Self::DIGESTS, "digests"),
         (Self::TCP, "tcp"),
         (Self::PACKETS, "packets"),
+        (Self::SEGMENTS, "segments"),
     ];
 
     /// Whether all of `other` is among them.

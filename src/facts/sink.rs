@@ -1,6 +1,6 @@
 //! [`Sink`]: the consumer of a capture, and [`Fact`]: what it receives.
 
-use crate::engine::{Captured, Span, Tcp};
+use crate::engine::{Captured, Segment, Span, Tcp};
 use crate::event::{ConnectionEnd, Event};
 use crate::frame::MQTTFrame;
 use crate::time::Timestamp;
@@ -26,6 +26,8 @@ pub enum Fact<'a> {
     Event(&'a Event<'a>),
     /// A fact of TCP, with [`Needs::TCP`].
     Tcp(&'a Tcp<'a>),
+    /// A TCP segment of a connection, before its content, with [`Needs::SEGMENTS`].
+    Segment(&'a Segment<'a>),
     /// A captured packet, before its content, with [`Needs::PACKETS`].
     Packet(&'a Captured<'a>),
     /// The layers of a chunk of a TCP stream, with [`Needs::PACKETS`]. It precedes the
@@ -35,7 +37,7 @@ pub enum Fact<'a> {
     /// the capture.
     Ended(&'a ConnectionEnd<'a>),
     /// The TCP connection with this number was removed from the flow table, with
-    /// [`Needs::PACKETS`].
+    /// [`Needs::PACKETS`] or [`Needs::SEGMENTS`].
     Evicted(u64),
     /// A fact about connections and sessions, in order of events, with
     /// [`Needs::SESSIONS`].

@@ -123,12 +123,14 @@ impl InOrder {
 
 impl Facts {
     /// A stage for a new capture, for sinks with these needs. [`Config::digests`],
-    /// [`Config::follow_tcp`] and [`Config::follow_packets`] are switched on as needed.
+    /// [`Config::follow_tcp`], [`Config::follow_packets`] and
+    /// [`Config::follow_segments`] are switched on as needed.
     pub fn new(mut config: Config, options: Options, sink: &(impl Sink + ?Sized)) -> Self {
         let needs = sink.needs();
         config.digests |= needs.contains(Needs::DIGESTS);
         config.follow_tcp |= needs.contains(Needs::TCP);
         config.follow_packets |= needs.contains(Needs::PACKETS);
+        config.follow_segments |= needs.contains(Needs::SEGMENTS);
         let exchanges = needs.contains(Needs::EXCHANGES).then(Box::default);
         let sessions = needs.contains(Needs::SESSIONS).then(|| {
             Box::new(InOrder {
@@ -238,6 +240,7 @@ impl Stage {
             Output::Unfinished(frame) => Fact::Unfinished(frame),
             Output::Event(event) => Fact::Event(event),
             Output::Tcp(tcp) => Fact::Tcp(tcp),
+            Output::Segment(segment) => Fact::Segment(segment),
             Output::Packet(captured) => Fact::Packet(captured),
             Output::Span(span) => Fact::Span(span),
             Output::Ended(ended) => Fact::Ended(ended),

@@ -149,6 +149,7 @@ impl Read {
             Output::Unfinished(_)
             | Output::Ended(_)
             | Output::Tcp(_)
+            | Output::Segment(_)
             | Output::Packet(_)
             | Output::Span(_)
             | Output::Evicted(_) => {}

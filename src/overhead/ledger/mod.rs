@@ -406,7 +406,11 @@ impl Sink for Ledger {
             }
             Fact::Evicted(number) => self.close(number),
             Fact::Span(span) => self.span(span),
-            Fact::Unfinished(_) | Fact::Event(_) | Fact::Tcp(_) | Fact::Session(_) => {}
+            Fact::Unfinished(_)
+            | Fact::Event(_)
+            | Fact::Tcp(_)
+            | Fact::Segment(_)
+            | Fact::Session(_) => {}
         }
     }
 }

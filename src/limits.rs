@@ -273,6 +273,8 @@ pub const CARRIED_OVERDUE: usize = 64;
 /// Connections whose records `sessions` keeps until they are reported; beyond that,
 /// the oldest are evicted.
 pub const SESSION_RECORDS: usize = 200_000;
+/// Findings of each connection that `sessions --html` lists.
+pub const SESSION_FINDINGS: usize = 64;
 /// Ends of connections that are kept for each server, to see whether it closed
 /// all of them at once.
 pub const SERVER_ENDS: usize = 4096;
@@ -284,3 +286,6 @@ pub const LADDER_RUNGS: usize = 20_000;
 /// Topics whose messages `sessions` counts individually; further ones are counted
 /// as one.
 pub const TOPIC_COUNTS: usize = 50_000;
+/// Topics of which `sessions -v` measures how long acknowledgements take: those that
+/// have one first.
+pub const TOPIC_LATENCIES: usize = 256;

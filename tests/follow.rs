@@ -253,3 +253,27 @@ fn what_cannot_be_followed() {
         assert!(refused.err.contains(why), "{args:?}: {}", refused.err);
     }
 }
+
+/// `sessions` writes a line as each connection closes, and not before.
+#[test]
+fn sessions_are_reported_as_they_close() {
+    let talk = |client: &str, port: u16, after: u64| {
+        let text = format!("> CONNECT client={client}\n< CONNACK\n> DISCONNECT");
+        Wire::new(&Conversation::new(&text))
+            .between(&format!("10.0.0.7:{port}"), "10.0.1.1:1883")
+            .after(Duration::from_secs(after))
+            .packets(&Stack::default())
+    };
+    let packets = [talk("first", 40_001, 0), talk("second", 40_002, 60)];
+    let bytes = PCAP.write(&packets.concat());
+    let until = PCAP.write(&packets[0]).len();
+    let mut follower = Follower::start(&bytes[..until], &["sessions"]);
+    // Packets of the second show that time has passed for the first.
+    follower.append(&bytes[until..until + 200]);
+    follower.shows("1 first: client sent DISCONNECT");
+    follower.append(&bytes[until + 200..]);
+    follower.signal("INT");
+    follower.shows("2 second: client sent DISCONNECT");
+    let (code, said, _) = follower.ends();
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+}

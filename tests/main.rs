@@ -57,6 +57,8 @@ mod save;
 mod schemas;
 /// How connections end, and what that can be read from.
 mod sessions;
+/// `sessions` as a program: selection, formats, the page in a browser.
+mod sessions_program;
 /// Every split point, every carrier, every file format, exhaustively.
 mod splits;
 /// One test per way in which TCP and captures depart from the ideal.

@@ -165,7 +165,7 @@ fn rules_of_security_give_one_note() {
         .iter()
         .filter(|f| f.rule.id == "client-id-moves")
         .collect();
-    assert_eq!(moves.len(), 1, "{}", told(&found));
+    assert_eq!(moves.len(), 1, "{}", describe(&found));
     assert!(
         moves[0]
             .message

@@ -302,7 +302,8 @@ fn watching_an_acknowledgement_that_comes_late() {
 /// Packets that were not captured may have brought it.
 #[test]
 fn watching_a_capture_that_lost_packets() {
-    let text = "! open\n> CONNECT user=u client=c keep_alive=10\n< CONNACK\n> PUBLISH topic=a qos=1 id=1";
+    let text =
+        "! open\n> CONNECT user=u client=c keep_alive=10\n< CONNACK\n> PUBLISH topic=a qos=1 id=1";
     let mut check_run = court_after(text, live());
     let now = Timestamp::from_nanos(check_run.now);
     check_run.facts.dropped(7, now, &mut check_run.judge);
@@ -318,7 +319,8 @@ fn watching_a_budget_of_acknowledgements() {
         },
         ..live()
     };
-    let text = "! open\n> CONNECT user=u client=c keep_alive=0\n< CONNACK\n> PUBLISH topic=a qos=1 id=1";
+    let text =
+        "! open\n> CONNECT user=u client=c keep_alive=0\n< CONNACK\n> PUBLISH topic=a qos=1 id=1";
     let mut check_run = court_after(text, options.clone());
     assert_eq!(names(&check_run.wait(0.6)), [""; 0]);
     let arisen = check_run.wait(0.4);

@@ -24,13 +24,13 @@ use mqttdump::limits;
 use mqttdump::mqtt::TopicFilter;
 use mqttdump::net::Endpoint;
 use mqttdump::overhead::{self, Ledger, Level};
-use mqttdump::packet::CapturedPacket;
+use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::report::findings::{self, CaptureResult, FINDINGS_REPORTS, FindingItem, Findings};
 use mqttdump::report::{Format, Options, Report};
 use mqttdump::rules::{
     self, Baseline, Budgets, FailOn, Finding, FindingFilter, Judge, Rule, SizeBudget, Tally,
 };
-use mqttdump::select::{Selection, Selector};
+use mqttdump::select::Selection;
 
 use super::args::value;
 use super::args::{Captures, Interim, Output as OutputArgs, Selecting, Watching};
@@ -41,6 +41,7 @@ use super::driver::{Driver, Job, Outcome, Trouble};
 use super::explain::unknown;
 use super::look_ahead::look_ahead;
 use super::matching::Matching;
+use super::messages::Messages;
 use super::output::Output;
 use super::overhead::parse_level;
 use super::reading::{DECODED_PAYLOAD, Reading, Verb};
@@ -441,12 +442,12 @@ impl CheckRun<'_> {
         let selection = &plan.reading.selection;
         let foresight = look_ahead(driver, source, selection)?;
         // The judge applies all other criteria.
-        let matching = selection.filter.as_ref().map(|filter| {
+        let matching = selection.filter.as_ref().and_then(|filter| {
             let selection = Selection {
                 filter: Some(Arc::clone(filter)),
                 ..Selection::default()
             };
-            Matching::new(Selector::new(selection).with_foresight(foresight))
+            Messages::new(&selection, foresight).map(Matching::packets)
         });
         let mut job = CheckJob {
             sinks: (Judge::new(plan.options.clone()), ledger, matching),
@@ -507,7 +508,7 @@ fn relative(name: String) -> String {
 
 /// One capture being checked.
 struct CheckJob<'a, 'b> {
-    sinks: (Judge, Option<Ledger>, Option<Matching>),
+    sinks: (Judge, Option<Ledger>, Option<Matching<PacketRef>>),
     result: CaptureResult,
     /// Findings beyond the limit of a report at the end.
     left_out: u64,
@@ -603,7 +604,7 @@ impl CheckJob<'_, '_> {
 
     fn pass(&mut self, finding: Finding) {
         if let Some(matching) = &self.sinks.2
-            && !matching.has(&finding.packets)
+            && !finding.packets.iter().any(|packet| matching.has(packet))
         {
             return;
         }
@@ -629,7 +630,7 @@ impl CheckJob<'_, '_> {
 }
 
 impl Job for CheckJob<'_, '_> {
-    type Sink = (Judge, Option<Ledger>, Option<Matching>);
+    type Sink = (Judge, Option<Ledger>, Option<Matching<PacketRef>>);
 
     fn sink(&mut self) -> &mut Self::Sink {
         &mut self.sinks

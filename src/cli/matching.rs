@@ -1,60 +1,82 @@
-//! Collects the captured packets that have a selected message, for commands whose
-//! results name packets.
+//! Which captured packets, and which connections, have a message that the selection
+//! wants: for commands whose results name packets or connections.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use mqttdump::facts::{Fact, Needs, Sink};
+use mqttdump::frame::MQTTFrame;
 use mqttdump::packet::PacketRef;
-use mqttdump::payload::{Decoder, Lazy, Message};
-use mqttdump::select::Selector;
 use mqttdump::time::Timestamp;
 
-/// A set of packets with selected messages.
-pub(crate) struct Matching {
-    selector: Selector,
-    decoder: Decoder,
-    packets: HashSet<PacketRef>,
+use super::messages::Messages;
+
+/// Collects what has selected messages, by a key of the message.
+pub(crate) struct Matching<K> {
+    messages: Messages,
+    key: fn(&MQTTFrame<'_>) -> K,
+    found: HashSet<K>,
 }
 
-impl Matching {
-    pub(crate) fn new(selector: Selector) -> Self {
+impl Matching<PacketRef> {
+    /// Collects packets.
+    pub(crate) fn packets(messages: Messages) -> Self {
+        Self::new(messages, |frame| frame.last)
+    }
+}
+
+impl Matching<u64> {
+    /// Collects connections by their numbers.
+    pub(crate) fn connections(messages: Messages) -> Self {
+        Self::new(messages, |frame| frame.connection.number)
+    }
+}
+
+impl<K: Eq + Hash> Matching<K> {
+    fn new(messages: Messages, key: fn(&MQTTFrame<'_>) -> K) -> Self {
         Self {
-            selector,
-            decoder: Decoder::default(),
-            packets: HashSet::new(),
+            messages,
+            key,
+            found: HashSet::new(),
         }
     }
 
     /// Sets the capture time of the next packet.
     pub(crate) fn packet(&mut self, time: Timestamp) {
-        self.selector.packet(time);
+        self.messages.packet(time);
     }
 
-    /// Whether any packet has a selected message.
+    /// Whether anything has a selected message.
     pub(crate) fn any(&self) -> bool {
-        !self.packets.is_empty()
+        !self.found.is_empty()
     }
 
-    /// Whether one of these packets has a selected message.
-    pub(crate) fn has(&self, packets: &[PacketRef]) -> bool {
-        packets.iter().any(|packet| self.packets.contains(packet))
+    /// Whether this has a selected message.
+    pub(crate) fn has(&self, key: &K) -> bool {
+        self.found.contains(key)
+    }
+
+    /// Nothing more comes of this, and nothing more is asked.
+    pub(crate) fn forget(&mut self, key: &K) {
+        self.found.remove(key);
+    }
+
+    /// What has selected messages.
+    pub(crate) fn into_found(self) -> HashSet<K> {
+        self.found
     }
 }
 
-impl Sink for Matching {
+impl<K: Eq + Hash> Sink for Matching<K> {
     fn needs(&self) -> Needs {
-        self.selector.needs()
+        self.messages.needs()
     }
 
     fn fact(&mut self, fact: Fact<'_>) {
-        let Fact::Frame(fact) = fact else { return };
-        let message = Message::of(fact.frame);
-        if let Some(message) = &message {
-            self.decoder.observe(message);
-        }
-        let payload = message.map(|message| Lazy::new(&self.decoder, message));
-        if self.selector.frame(&fact, payload.as_ref()).is_shown() {
-            self.packets.insert(fact.frame.last);
+        if let Fact::Frame(fact) = fact
+            && self.messages.selects(&fact)
+        {
+            self.found.insert((self.key)(fact.frame));
         }
     }
 }

@@ -36,6 +36,7 @@ mod live;
 mod look_ahead;
 mod markdown;
 mod matching;
+mod messages;
 mod nearest;
 mod output;
 mod overhead;

@@ -16,18 +16,23 @@ use mqttdump::overhead::{
     self, Asked, Counts, Figures, Ledger, Level, Profiles, Projection, Request, Scenario, Share,
     Totals, USUAL, WhatIf,
 };
+use mqttdump::packet::CapturedPacket;
 use mqttdump::report::overhead::{Counted, OVERHEAD_REPORTS, Overhead, OverheadItem, Passed};
 use mqttdump::report::{Format, Options, Report};
 
 use super::args::value;
-use super::args::{Captures, Connections, Interim, Output as OutputArgs, Watching};
+use super::args::{Captures, Connections, Interim, Output as OutputArgs, Selecting, Watching};
 use super::bounded;
 use super::closing;
 use super::command::{Command, Exit};
 use super::console::complain;
-use super::driver::{Driver, Job, Outcome};
+use super::driver::{Driver, Job, Outcome, Trouble};
+use super::look_ahead::look_ahead;
+use super::matching::Matching;
+use super::messages::Messages;
 use super::output::Output;
-use super::reading::{Reading, Verb};
+use super::reading::{DECODED_PAYLOAD, Reading, Verb};
+use super::source::Source;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
 use super::watch::Interval;
@@ -40,6 +45,21 @@ pub(crate) struct OverheadArgs {
 
     #[command(flatten)]
     connections: Connections,
+
+    /// Count connections with a control packet that this display filter selects, in
+    /// Wireshark's language
+    ///
+    /// For example `mqtt.topic contains "temp" && mqtt.qos > 0`. `mqttdump fields`
+    /// lists the fields. A connection is counted as a whole: its handshakes and
+    /// acknowledgements belong to the cost of its messages. The captures are read
+    /// twice, so an interface or a pipe is refused.
+    #[arg(
+        short = 'Y',
+        long = "display-filter",
+        value_name = "EXPRESSION",
+        help_heading = "Messages"
+    )]
+    display_filter: Option<String>,
 
     #[command(flatten)]
     counting: Counting,
@@ -193,7 +213,15 @@ impl OverheadPlan {
             .ok_or("--format: no such format")?;
         let request = request(&args.counting)?;
         reading.engine.payload = 32 << 10;
-        reading.selection = args.connections.selection();
+        reading.selection = Selecting {
+            connections: args.connections.clone(),
+            display_filter: args.display_filter.clone(),
+            ..Selecting::default()
+        }
+        .selection(&reading.zone)?;
+        if reading.selection.needs_payloads() {
+            reading.engine.payload = DECODED_PAYLOAD;
+        }
         reading.allow_empty = args.connections.allow_empty;
         Ok(Self {
             options: overhead::Options {
@@ -217,6 +245,67 @@ impl OverheadPlan {
             },
             reading,
         })
+    }
+}
+
+impl OverheadPlan {
+    /// The options for one capture: with a display filter, a first reading finds the
+    /// connections with a selected message.
+    fn options_for(
+        &self,
+        driver: &mut Driver<'_>,
+        source: &Source,
+    ) -> Result<overhead::Options, Stop> {
+        let mut options = self.options.clone();
+        let selection = &self.reading.selection;
+        if selection.filter.is_none() {
+            return Ok(options);
+        }
+        if !source.can_be_read_twice() {
+            return Err(Stop::Failed(
+                "-Y: which connections have such a message is known only when the whole \
+                 capture was read: read a file instead of a pipe or an interface"
+                    .into(),
+            ));
+        }
+        let foresight = look_ahead(driver, source, selection)?;
+        let found = Messages::new(selection, foresight).map(Matching::connections);
+        let mut job = FirstReading(found);
+        driver.read(source, &mut job)?;
+        options.connections = job
+            .0
+            .map(Matching::into_found)
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
+        if options.connections.is_empty() {
+            complain(&format!("{}: -Y selects no message", source.name()));
+            // No connection has this number.
+            options.connections.push(0);
+        }
+        Ok(options)
+    }
+}
+
+/// Finds the connections with selected messages.
+struct FirstReading(Option<Matching<u64>>);
+
+impl Job for FirstReading {
+    type Sink = Option<Matching<u64>>;
+
+    fn sink(&mut self) -> &mut Self::Sink {
+        &mut self.0
+    }
+
+    fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
+        if let (Some(packet), Some(matching)) = (packet, &mut self.0) {
+            matching.packet(packet.time);
+        }
+    }
+
+    // The reading that follows reports it.
+    fn trouble(&mut self, _: &Trouble) -> bool {
+        true
     }
 }
 
@@ -313,8 +402,9 @@ fn run(plan: &OverheadPlan) -> Result<Exit, Stop> {
     let mut driver = Driver::new(&plan.reading)?;
     let mut whole = true;
     for source in &plan.reading.captures {
+        let options = plan.options_for(&mut driver, source)?;
         let mut job = OverheadJob {
-            ledger: Ledger::new(plan.options.clone()),
+            ledger: Ledger::new(options),
             name: source.name(),
             reported: (Totals::default(), 0),
             report: report.as_mut(),

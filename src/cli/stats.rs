@@ -6,9 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use mqttdump::facts::{Fact, Needs, Sink};
 use mqttdump::packet::CapturedPacket;
-use mqttdump::payload::{Decoder, Lazy, Message};
 use mqttdump::report::stats::{STATS_REPORTS, StatsFormat, StatsOptions};
-use mqttdump::select::Selector;
 use mqttdump::stats::{By, Order, Stats, Table};
 use mqttdump::time::Timestamp;
 
@@ -17,6 +15,7 @@ use super::args::{Captures, Output as OutputArgs, Selecting, Watching};
 use super::command::{Command, Exit};
 use super::driver::{Driver, Job};
 use super::look_ahead::look_ahead;
+use super::messages::Messages;
 use super::output::Output;
 use super::reading::{DECODED_PAYLOAD, Reading, Verb};
 use super::stop::Stop;
@@ -186,9 +185,7 @@ fn run(args: StatsArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
         }
         let mut job = StatsJob {
             counter: Counter {
-                selector: (!selection.is_empty())
-                    .then(|| Selector::new(selection.clone()).with_foresight(foresight)),
-                decoder: Decoder::default(),
+                messages: Messages::new(&selection, foresight),
                 stats: Stats::new(by, every),
             },
             printer: Printer {
@@ -216,28 +213,21 @@ fn run(args: StatsArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
 
 /// Counts selected messages.
 struct Counter {
-    selector: Option<Selector>,
-    decoder: Decoder,
+    messages: Option<Messages>,
     stats: Stats,
 }
 
 impl Sink for Counter {
     fn needs(&self) -> Needs {
-        let needs = self.selector.as_ref().map(Selector::needs);
-        needs.unwrap_or(Needs::NONE)
+        self.messages.as_ref().map_or(Needs::NONE, Messages::needs)
     }
 
     fn fact(&mut self, fact: Fact<'_>) {
         let Fact::Frame(fact) = fact else { return };
-        if let Some(selector) = &mut self.selector {
-            let message = Message::of(fact.frame);
-            if let Some(message) = &message {
-                self.decoder.observe(message);
-            }
-            let payload = message.map(|message| Lazy::new(&self.decoder, message));
-            if !selector.frame(&fact, payload.as_ref()).is_shown() {
-                return;
-            }
+        if let Some(messages) = &mut self.messages
+            && !messages.selects(&fact)
+        {
+            return;
         }
         self.stats.frame(fact.frame);
     }
@@ -284,8 +274,8 @@ impl Job for StatsJob<'_> {
     }
 
     fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
-        if let (Some(packet), Some(selector)) = (packet, &mut self.counter.selector) {
-            selector.packet(packet.time);
+        if let (Some(packet), Some(messages)) = (packet, &mut self.counter.messages) {
+            messages.packet(packet.time);
         }
     }
 

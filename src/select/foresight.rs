@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::facts::{Fact, Needs, Role, Sink};
 use crate::packet::PacketRef;
 
-/// Results of a first reading. It is a sink of that reading; a
-/// [`Selector`](super::Selector) of the second one uses it.
-#[derive(Debug, Default)]
+/// What a reading of a capture found out about packets that came before. It is a
+/// sink of that reading; a [`Selector`](super::Selector) of the next uses it.
+#[derive(Clone, Debug, Default)]
 pub struct Foresight {
     known: bool,
     /// Duration of completed exchanges, by number.

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use crate::event::{Event, EventKind};
 use crate::facts::{ExchangeFact, FrameFact, Needs, Role};
 use crate::filter::{Exchange, Filter, Subject};
-use crate::frame::MQTTFrame;
+use crate::frame::{Connection, MQTTFrame};
 use crate::layer::Note;
 use crate::mqtt::topic::TopicFilter;
 use crate::mqtt::{ControlPacket, PacketType};
@@ -84,8 +84,8 @@ impl Selection {
         filter.is_some_and(|needs| needs.payload)
     }
 
-    /// Whether it may select only some of the frames of a connection.
-    fn parts_connections(&self) -> bool {
+    /// Whether it asks for only some of the frames of a connection.
+    pub fn parts_connections(&self) -> bool {
         !(self.topics.is_empty() && self.qos.is_empty() && self.types.is_empty())
             || self.filter.is_some()
     }
@@ -226,9 +226,14 @@ impl Selector {
         let Some(connection) = event.connection else {
             return true;
         };
+        self.wants(connection)
+            && (!self.selection.parts_connections() || is_about_completeness(event.kind))
+    }
+
+    /// Whether its client and its number are wanted.
+    pub fn wants(&self, connection: &Connection) -> bool {
         self.wants_connection(connection.number)
             && self.wants_client(connection.client_id.as_deref())
-            && (!self.selection.parts_connections() || is_about_completeness(event.kind))
     }
 
     fn judge(&self, about: About) -> Verdict {

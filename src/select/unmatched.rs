@@ -82,14 +82,18 @@ impl Unmatched {
         &self.there
     }
 
+    fn connection(&mut self, number: Option<u64>) {
+        for (asked, matched) in self.asked.connections.iter().zip(&mut self.connections) {
+            *matched |= Some(*asked) == number;
+        }
+    }
+
     fn frame(&mut self, frame: &MQTTFrame<'_>) {
         let number = frame.connection.number;
         if self.there.connections.len() < REMEMBERED {
             self.there.connections.insert(number);
         }
-        for (asked, matched) in self.asked.connections.iter().zip(&mut self.connections) {
-            *matched |= *asked == number;
-        }
+        self.connection(Some(number));
         if let Some(id) = client_id(frame) {
             remember(&mut self.there.clients, id);
             for (asked, matched) in self.asked.clients.iter().zip(&mut self.clients) {
@@ -119,8 +123,11 @@ fn remember(names: &mut BTreeSet<Box<[u8]>>, name: &[u8]) {
 
 impl Sink for Unmatched {
     fn fact(&mut self, fact: Fact<'_>) {
-        if let Fact::Frame(fact) = fact {
-            self.frame(fact.frame);
+        match fact {
+            Fact::Frame(fact) => self.frame(fact.frame),
+            // Of a connection without messages, how it ended may be asked.
+            Fact::Event(event) => self.connection(event.connection.map(|it| it.number)),
+            _ => {}
         }
     }
 }

@@ -144,6 +144,15 @@ impl Deliveries {
         self.publications.iter()
     }
 
+    /// Keeps the publications of which a packet is wanted, their own or that of a
+    /// delivery.
+    pub fn retain(&mut self, wanted: impl Fn(PacketRef) -> bool) {
+        self.publications.retain(|publication| {
+            let deliveries = &publication.deliveries;
+            wanted(publication.packet) || deliveries.iter().any(|delivery| wanted(delivery.packet))
+        });
+    }
+
     /// Deliveries of messages whose publication is not in the capture.
     pub const fn foreign(&self) -> u64 {
         self.foreign

@@ -2,28 +2,24 @@
 //!
 //! A [`Ladder`] keeps what a drawing needs of each control packet; a report draws it.
 
-use std::collections::HashSet;
-
+use crate::engine::Tcp;
 use crate::event::{Event, EventKind, Side};
 use crate::facts::{Fact, FrameFact, Needs, Sink};
-use crate::frame::{Connection, Direction};
+use crate::flow::TcpFact;
+use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::limits;
-use crate::mqtt::{FixedHeader, TopicFilter};
+use crate::mqtt::{FixedHeader, PacketType};
 use crate::net::Endpoint;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
-/// What a ladder is to show. A list that is empty restricts nothing.
+/// What a ladder shows of the control packets that it is given.
 #[derive(Clone, Debug, Default)]
-pub struct LadderOf {
-    /// Connections by their numbers.
-    pub connections: Vec<u64>,
-    /// Client identifiers.
-    pub clients: Vec<Box<[u8]>>,
-    /// Topics of messages, with their acknowledgements.
-    pub topics: Vec<TopicFilter>,
-    /// Packet Identifiers.
+pub struct LadderOptions {
+    /// Only those with one of these Packet Identifiers; all, if there is none.
     pub ids: Vec<u16>,
+    /// What TCP shows, too: retransmissions, windows, FIN and RST.
+    pub tcp: bool,
 }
 
 /// A connection in a ladder.
@@ -83,6 +79,13 @@ pub enum Shown {
     },
     /// The SYN of the connection.
     Opened,
+    /// What a segment of TCP shows.
+    Tcp {
+        /// Which way it went.
+        direction: Direction,
+        /// What, in a few words.
+        what: String,
+    },
     /// The connection ended.
     Closed {
         /// Who ended it.
@@ -93,19 +96,26 @@ pub enum Shown {
 /// Control packets in order.
 #[derive(Clone, Debug, Default)]
 pub struct Ladder {
-    of: LadderOf,
+    options: LadderOptions,
     lanes: Vec<Lane>,
     rungs: Vec<Rung>,
-    /// Exchanges of selected topics.
-    exchanges: HashSet<u64>,
     more: u64,
 }
 
 impl Ladder {
-    /// A ladder of what is wanted.
-    pub fn new(of: LadderOf) -> Self {
+    /// A ladder without rungs.
+    pub fn new(options: LadderOptions) -> Self {
         Self {
-            of,
+            options,
+            ..Self::default()
+        }
+    }
+
+    /// The ladder of one connection.
+    pub(super) fn of_one(lane: Lane, rungs: Vec<Rung>) -> Self {
+        Self {
+            lanes: vec![lane],
+            rungs,
             ..Self::default()
         }
     }
@@ -125,15 +135,7 @@ impl Ladder {
         self.more
     }
 
-    fn lane(&mut self, connection: &Connection) -> Option<usize> {
-        let of = &self.of;
-        if !of.connections.is_empty() && !of.connections.contains(&connection.number) {
-            return None;
-        }
-        let id = connection.client_id.as_deref();
-        if !of.clients.is_empty() && !of.clients.iter().any(|wanted| Some(&**wanted) == id) {
-            return None;
-        }
+    fn lane(&mut self, connection: &Connection) -> usize {
         let known = self
             .lanes
             .iter()
@@ -151,7 +153,7 @@ impl Ladder {
         if self.lanes[lane].client_id.is_none() {
             self.lanes[lane].client_id.clone_from(&connection.client_id);
         }
-        Some(lane)
+        lane
     }
 
     fn add(&mut self, rung: Rung) {
@@ -163,56 +165,58 @@ impl Ladder {
 
     fn frame(&mut self, fact: &FrameFact<'_>) {
         let frame = fact.frame;
-        let Some(lane) = self.lane(frame.connection) else {
-            return;
-        };
-        let number = fact
-            .exchange
-            .and_then(|exchange| Some(exchange.first?.number));
+        let ids = &self.options.ids;
         let id = frame.packet.packet_id();
-        if !self.of.ids.is_empty() && !id.is_some_and(|id| self.of.ids.contains(&id)) {
+        if !ids.is_empty() && !id.is_some_and(|id| ids.contains(&id)) {
             return;
         }
-        if !self.of.topics.is_empty() {
-            let is_wanted = frame.topic.is_some_and(|topic| {
-                self.of
-                    .topics
-                    .iter()
-                    .any(|filter| filter.matches(topic.bytes()))
-            });
-            if is_wanted {
-                self.exchanges.extend(number);
-            } else if !number.is_some_and(|number| self.exchanges.contains(&number)) {
-                return;
-            }
-        }
-        let is_publish = frame.header.packet_type() == crate::mqtt::PacketType::Publish;
-        if is_publish && frame.direction == Direction::Up {
+        let lane = self.lane(frame.connection);
+        if is_publish(frame) && frame.direction == Direction::Up {
             self.lanes[lane].publishes = true;
         }
-        self.add(Rung {
-            time: frame.time,
-            packet: frame.last,
-            lane,
-            what: Shown::Packet {
-                direction: frame.direction,
-                header: frame.header,
-                id,
-                topic: frame
-                    .topic
-                    .filter(|_| is_publish)
-                    .map(|topic| topic.bytes().into()),
-                code: frame.packet.code(),
-                exchange: number.filter(|_| fact.exchange.is_some_and(|e| e.is_message())),
-                missing: frame.missing,
-            },
-        });
+        self.add(Rung::of(fact, lane));
     }
 
     fn event(&mut self, event: &Event<'_>) {
-        let Some(connection) = event.connection else {
+        let (Some(connection), Some(rung)) = (event.connection, Rung::of_event(event, 0)) else {
             return;
         };
+        if !self.options.ids.is_empty() && !matches!(rung.what, Shown::Gap { .. }) {
+            return;
+        }
+        let lane = self.lane(connection);
+        self.add(Rung { lane, ..rung });
+    }
+
+    fn tcp(&mut self, tcp: &Tcp<'_>) {
+        if !self.options.tcp
+            || matches!(
+                tcp.fact,
+                TcpFact::Acknowledged { .. } | TcpFact::Unseen | TcpFact::OutOfOrder { .. }
+            )
+        {
+            return;
+        }
+        let lane = self.lane(tcp.connection);
+        self.add(Rung {
+            time: tcp.time,
+            packet: tcp.packet,
+            lane,
+            what: Shown::Tcp {
+                direction: tcp.from,
+                what: in_words(tcp.fact),
+            },
+        });
+    }
+}
+
+fn is_publish(frame: &MQTTFrame<'_>) -> bool {
+    frame.header.packet_type() == PacketType::Publish
+}
+
+impl Rung {
+    /// The rung of an event, if it has one.
+    pub(super) fn of_event(event: &Event<'_>, lane: usize) -> Option<Self> {
         let what = match (&event.kind, event.direction) {
             (EventKind::Gap, Some(direction)) => Shown::Gap {
                 direction,
@@ -220,34 +224,67 @@ impl Ladder {
             },
             (EventKind::Opened, _) => Shown::Opened,
             (EventKind::Closed { by, .. }, _) => Shown::Closed { by: *by },
-            _ => return,
+            _ => return None,
         };
-        let is_gap = matches!(what, Shown::Gap { .. });
-        let is_narrow = !self.of.topics.is_empty() || !self.of.ids.is_empty();
-        if is_narrow && !is_gap {
-            return;
-        }
-        if let Some(lane) = self.lane(connection) {
-            self.add(Rung {
-                time: event.time,
-                packet: event.packet,
-                lane,
-                what,
-            });
+        Some(Self {
+            time: event.time,
+            packet: event.packet,
+            lane,
+            what,
+        })
+    }
+
+    /// The rung of a control packet.
+    pub(super) fn of(fact: &FrameFact<'_>, lane: usize) -> Self {
+        let frame = fact.frame;
+        let exchange = fact.exchange.filter(|exchange| exchange.is_message());
+        Self {
+            time: frame.time,
+            packet: frame.last,
+            lane,
+            what: Shown::Packet {
+                direction: frame.direction,
+                header: frame.header,
+                id: frame.packet.packet_id(),
+                topic: frame
+                    .topic
+                    .filter(|_| is_publish(frame))
+                    .map(|topic| topic.bytes().into()),
+                code: frame.packet.code(),
+                exchange: exchange.and_then(|exchange| Some(exchange.first?.number)),
+                missing: frame.missing,
+            },
         }
     }
 }
 
 impl Sink for Ladder {
     fn needs(&self) -> Needs {
-        Needs::EXCHANGES
+        Needs::EXCHANGES | Needs::TCP.when(self.options.tcp)
     }
 
     fn fact(&mut self, fact: Fact<'_>) {
         match fact {
             Fact::Frame(fact) => self.frame(&fact),
             Fact::Event(event) => self.event(event),
+            Fact::Tcp(tcp) => self.tcp(tcp),
             _ => {}
         }
+    }
+}
+
+/// What TCP shows, in a few words.
+fn in_words(fact: TcpFact) -> String {
+    match fact {
+        TcpFact::Fin => "FIN".to_owned(),
+        TcpFact::Reset(reset) => format!("RST, TTL {}", reset.ttl),
+        TcpFact::ZeroWindow => "window closed".to_owned(),
+        TcpFact::WindowOpened => "window open".to_owned(),
+        TcpFact::SynAgain { tries } => format!("SYN again ({tries})"),
+        TcpFact::Retransmitted { bytes, .. } => format!("{bytes} B sent again"),
+        TcpFact::KeepAlive { .. } => "TCP keep-alive".to_owned(),
+        TcpFact::OutOfOrder { bytes, .. } => format!("{bytes} B out of order"),
+        TcpFact::Unseen => "bytes not captured".to_owned(),
+        TcpFact::Acknowledged { offset, .. } => format!("ACK {offset}"),
     }
 }

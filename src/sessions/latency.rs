@@ -78,18 +78,56 @@ impl Distribution {
         if self.slowest.is_none_or(|(slowest, _)| time > slowest) {
             self.slowest = Some((time, packet));
         }
-        if let Some(histogram) = &mut self.more {
-            histogram.saturating_record(nanos.max(1));
-        } else if self.values.len() < EXACT {
+        self.record(nanos);
+    }
+
+    fn record(&mut self, nanos: u64) {
+        if self.more.is_none() && self.values.len() < EXACT {
             self.values.push(nanos);
-        } else if let Ok(mut histogram) = Histogram::new(3) {
+            return;
+        }
+        self.record_many(nanos, 1);
+    }
+
+    fn record_many(&mut self, nanos: u64, count: u64) {
+        if self.more.is_none()
+            && let Ok(mut histogram) = Histogram::new(3)
+        {
             histogram.auto(true);
-            for value in self.values.drain(..).chain([nanos]) {
+            for value in std::mem::take(&mut self.values) {
                 histogram.saturating_record(value.max(1));
             }
-            self.values = Vec::new();
             self.more = Some(Box::new(histogram));
         }
+        if let Some(histogram) = &mut self.more {
+            histogram.saturating_record_n(nanos.max(1), count);
+        }
+    }
+
+    /// Adds the answers of another distribution. What is no longer kept exactly there
+    /// is not exact here.
+    pub fn merge(&mut self, other: &Self) {
+        let Some((slowest, packet)) = other.slowest else {
+            return;
+        };
+        let extremes = match self.count {
+            0 => (other.min, other.slowest),
+            _ if self.slowest.is_some_and(|(own, _)| own >= slowest) => {
+                (self.min.min(other.min), self.slowest)
+            }
+            _ => (self.min.min(other.min), Some((slowest, packet))),
+        };
+        let count = self.count + other.count;
+        for value in &other.values {
+            self.record(*value);
+        }
+        if let Some(more) = &other.more {
+            for step in more.iter_recorded() {
+                self.record_many(step.value_iterated_to(), step.count_since_last_iteration());
+            }
+        }
+        self.count = count;
+        (self.min, self.slowest) = extremes;
     }
 
     /// How many.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::net::Endpoint;
 use crate::time::Timestamp;
 
-use super::close::Cause;
+use super::cause::Cause;
 use super::record::Record;
 
 /// What the connections of a capture say about coming back.

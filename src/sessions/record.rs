@@ -1,14 +1,17 @@
 //! One connection, as it is reported.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::frame::{PerDirection, Transport};
-use crate::mqtt::Version;
+use crate::mqtt::{Version, topic};
 use crate::net::Endpoint;
 use crate::packet::PacketRef;
+use crate::rules::Finding;
 use crate::time::Timestamp;
 
-use super::close::Close;
+use super::cause::Close;
+use super::ladder::{Ladder, Lane, Rung};
 use super::latency::Latency;
 use super::stall::Stall;
 
@@ -71,6 +74,10 @@ pub struct Record {
     pub longest_idle: Duration,
     /// Gaps between a request and its answer that TCP explains.
     pub stalls: Vec<Stall>,
+    /// Its last control packets, gaps and end, if they were asked for.
+    pub last: VecDeque<Rung>,
+    /// What `check` finds on it, if it was asked for.
+    pub findings: Vec<Finding>,
     /// What was not kept of it because a limit was reached.
     pub evicted: u64,
 }
@@ -79,6 +86,18 @@ impl Record {
     /// From the SYN to the packet that closed it.
     pub fn duration(&self) -> Option<Duration> {
         Some(self.closed?.since(self.opened?))
+    }
+
+    /// Its last control packets as a ladder.
+    pub fn ladder(&self) -> Ladder {
+        let lane = Lane {
+            connection: self.connection,
+            client: self.client,
+            server: self.server,
+            client_id: self.client_id.clone(),
+            publishes: true,
+        };
+        Ladder::of_one(lane, self.last.iter().cloned().collect())
     }
 
     /// Messages in both directions.
@@ -124,4 +143,11 @@ pub struct Subscription {
     pub refused: bool,
     /// Deliveries that it explains, alone or with other filters.
     pub matched: u64,
+}
+
+impl Subscription {
+    /// The share name, if it is a shared subscription.
+    pub fn share(&self) -> Option<&[u8]> {
+        topic::shared(&self.filter).map(|(name, _)| name)
+    }
 }

@@ -41,6 +41,8 @@ struct Marks {
     right: char,
     left: char,
     gap: char,
+    tcp: char,
+    micro: &'static str,
 }
 
 const UNICODE: Marks = Marks {
@@ -49,6 +51,8 @@ const UNICODE: Marks = Marks {
     right: '▶',
     left: '◀',
     gap: '╌',
+    tcp: '·',
+    micro: "µs",
 };
 const ASCII: Marks = Marks {
     line: '|',
@@ -56,6 +60,8 @@ const ASCII: Marks = Marks {
     right: '>',
     left: '<',
     gap: '~',
+    tcp: '.',
+    micro: "us",
 };
 
 /// Draws a ladder.
@@ -115,7 +121,9 @@ pub fn put_ladder(ladder: &Ladder, style: LadderStyle, out: &mut Vec<u8>) {
         }
         let label = label(rung, &mut exchanges);
         draw(rung, client, server, &label, marks, &mut line);
-        let since = before.map_or(String::new(), |before| elapsed(rung.time.since(before)));
+        let since = before.map_or(String::new(), |before| {
+            elapsed(rung.time.since(before), marks)
+        });
         before = Some(rung.time);
         let ink = match style.colour {
             true => colour(rung),
@@ -213,6 +221,7 @@ fn label(rung: &Rung, exchanges: &mut HashMap<u64, String>) -> Vec<String> {
             Some(bytes) => vec![format!("gap of {bytes} B")],
             None => vec!["gap".to_owned()],
         },
+        Shown::Tcp { what, .. } => vec![what.clone()],
         Shown::Opened => vec!["opened".to_owned()],
         Shown::Closed { by } => match by {
             Some(side) => vec![format!("closed by {}", side.name())],
@@ -245,14 +254,15 @@ fn draw(
 ) {
     let (low, high) = (client.min(server), client.max(server));
     let to_server = match rung.what {
-        Shown::Packet { direction, .. } | Shown::Gap { direction, .. } => {
-            Some(direction == Direction::Up)
-        }
-        _ => None,
+        Shown::Packet { direction, .. }
+        | Shown::Gap { direction, .. }
+        | Shown::Tcp { direction, .. } => Some(direction == Direction::Up),
+        Shown::Opened | Shown::Closed { .. } => None,
     };
     let dash = match rung.what {
         Shown::Packet { .. } => marks.dash,
         Shown::Gap { .. } => marks.gap,
+        Shown::Tcp { .. } => marks.tcp,
         _ => ' ',
     };
     for cell in &mut line[low + 1..high] {
@@ -289,9 +299,9 @@ fn draw(
     }
 }
 
-fn elapsed(time: std::time::Duration) -> String {
+fn elapsed(time: std::time::Duration, marks: &Marks) -> String {
     match time.as_micros() {
-        us @ 0..1_000 => format!("+{us} µs"),
+        us @ 0..1_000 => format!("+{us} {}", marks.micro),
         us @ 1_000..1_000_000 => format!("+{:.1} ms", us as f64 / 1e3),
         us => format!("+{:.3} s", us as f64 / 1e6),
     }
@@ -307,7 +317,7 @@ fn colour(rung: &Rung) -> Style {
             _ => AnsiColor::Cyan,
         },
         Shown::Gap { .. } => AnsiColor::Red,
-        Shown::Opened | Shown::Closed { .. } => AnsiColor::BrightBlack,
+        Shown::Tcp { .. } | Shown::Opened | Shown::Closed { .. } => AnsiColor::BrightBlack,
     };
     Style::new().fg_color(Some(colour.into()))
 }

@@ -11,14 +11,17 @@
 //! the order of their numbers.
 
 mod csv;
+mod details;
 mod html;
 mod json;
 mod ladder;
+mod layout;
 mod text;
+mod topic_tree;
 
 use super::escape::{Within, escaped};
 use super::{Format, Subject};
-use crate::sessions::{Deliveries, Record};
+use crate::sessions::{Deliveries, Record, Topics};
 
 pub use html::{Page, put_html};
 pub use ladder::{LadderStyle, put_ladder};
@@ -57,10 +60,14 @@ pub struct Followed<'a> {
     pub name: &'a str,
     /// Its connections, in the order of their numbers.
     pub records: &'a [Record],
+    /// Their topics.
+    pub topics: &'a Topics,
     /// Records that were evicted before they could be reported.
     pub evicted: u64,
     /// By what the table is ordered.
     pub sort: Sort,
+    /// How ladders of the last packets are drawn.
+    pub ladder: LadderStyle,
     /// Rows of the table and of each list; all, if `None`.
     pub limit: Option<usize>,
 }

@@ -12,15 +12,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table, presets};
 use jiff::tz::TimeZone;
 
 use super::super::{Format, Report};
+use super::details;
+use super::layout::{Lines, aligned, because, name, short, time, wrap};
 use super::{Connections, ConnectionsItem, ConnectionsNeeds, Followed, sorted, visible};
 use crate::sessions::{
-    Cause, Certainty, Close, Deliveries, Match, Publication, Reconnects, Record, Stall, Unseen,
-    WillState,
+    Cause, Certainty, Deliveries, Match, Publication, Reconnects, Record, Stall, Unseen, WillState,
 };
 
 /// `sessions --format text`
@@ -33,6 +32,7 @@ pub(super) static TEXT: Format<Connections> = Format {
             many: options.many,
             colour: options.colour,
             width: options.width.unwrap_or(WIDTH).max(40),
+            verbose: options.verbose,
             zone: options.zone.clone(),
             first: true,
         })
@@ -48,6 +48,7 @@ struct Text {
     many: bool,
     colour: bool,
     width: usize,
+    verbose: bool,
     zone: TimeZone,
     /// Nothing was written yet.
     first: bool,
@@ -74,7 +75,12 @@ impl Report<Connections> for Text {
         };
         match item {
             ConnectionsItem::Closed(..) => {}
-            ConnectionsItem::Capture(capture) => connections(capture, page, &mut text),
+            ConnectionsItem::Capture(capture) => {
+                connections(capture, page, &mut text);
+                if self.verbose {
+                    details::put(capture, page, &mut text);
+                }
+            }
             ConnectionsItem::Deliveries(capture) => deliveries(capture.deliveries, page, &mut text),
         }
         out.extend_from_slice(text.as_bytes());
@@ -94,34 +100,6 @@ impl Text {
             said(record)
         );
         out.extend_from_slice(line.as_bytes());
-    }
-}
-
-/// How lists are written.
-#[derive(Clone, Copy)]
-struct Lines {
-    colour: bool,
-    width: usize,
-    limit: usize,
-}
-
-impl Lines {
-    /// Appends a heading and the first lines of a list.
-    fn put(self, words: &str, lines: &[String], text: &mut String) {
-        if lines.is_empty() {
-            return;
-        }
-        let style = match self.colour {
-            true => Style::new().bold().fg_color(Some(AnsiColor::Yellow.into())),
-            false => Style::new(),
-        };
-        let _ = writeln!(text, "\n{style}{words}{style:#}");
-        for line in lines.iter().take(self.limit) {
-            wrap(line, self.width, text);
-        }
-        if lines.len() > self.limit {
-            let _ = writeln!(text, "  and {} more", lines.len() - self.limit);
-        }
     }
 }
 
@@ -233,21 +211,9 @@ fn table(records: &[&Record], width: usize) -> String {
 type Column = (&'static str, fn(&Record) -> String);
 
 fn render(records: &[&Record], columns: &[Column], kept: &[usize]) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(kept.iter().map(|at| columns[*at].0));
-    for record in records {
-        table.add_row(kept.iter().map(|at| (columns[*at].1)(record)));
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table
-        .lines()
-        .map(|line| line.trim_end().to_owned() + "\n")
-        .collect()
+    let header = kept.iter().map(|at| columns[*at].0.to_owned()).collect();
+    let row = |record: &&Record| kept.iter().map(|at| (columns[*at].1)(record)).collect();
+    aligned(header, records.iter().map(row))
 }
 
 fn widest(text: &str) -> usize {
@@ -257,54 +223,12 @@ fn widest(text: &str) -> usize {
         .unwrap_or(0)
 }
 
-fn name(record: &Record) -> String {
-    match &record.client_id {
-        Some(id) => visible(id),
-        None => "?".to_owned(),
-    }
-}
-
-fn short(text: &str, most: usize) -> String {
-    match text.chars().count() > most {
-        true => text.chars().take(most - 1).chain(['…']).collect(),
-        false => text.to_owned(),
-    }
-}
-
-pub(super) fn because(close: &Close) -> String {
-    let cause = close.cause.name().replace('_', " ");
-    let code = match (close.cause, close.reason_code) {
-        (Cause::Disconnect, Some(0)) | (_, None) => String::new(),
-        (_, Some(code)) if code <= 0xFF => format!(" 0x{code:02X}"),
-        (_, Some(code)) => format!(" {code}"),
-    };
-    let doubt = match close.certainty {
-        Certainty::Proved => "",
-        // Nothing can prove that no end is missing.
-        Certainty::Likely if close.cause == Cause::StillOpen => "",
-        Certainty::Likely => ", likely",
-        Certainty::CannotTell => "?",
-    };
-    format!("{cause}{code}{doubt}")
-}
-
 /// How long it was open; `>` where the capture has not all of it.
 fn span(record: &Record) -> String {
     let open = time(record.seen.1.since(record.seen.0));
     match record.duration() {
         Some(duration) => time(duration),
         None => format!(">{open}"),
-    }
-}
-
-pub(super) fn time(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    match time.as_secs() {
-        0 if time.as_micros() < 1000 => format!("{} µs", time.as_micros()),
-        0 => format!("{:.1} ms", seconds * 1e3),
-        1..100 => format!("{seconds:.1} s"),
-        100..6000 => format!("{:.1} min", seconds / 60.0),
-        _ => format!("{:.1} h", seconds / 3600.0),
     }
 }
 
@@ -336,7 +260,7 @@ fn summary(capture: &Followed<'_>, left_out: usize) -> String {
 }
 
 /// Ends that are not as they should be.
-fn abnormal(records: &[Record]) -> Vec<String> {
+pub(super) fn abnormal(records: &[Record]) -> Vec<String> {
     records
         .iter()
         .filter(|record| record.close.is_abnormal())
@@ -345,7 +269,7 @@ fn abnormal(records: &[Record]) -> Vec<String> {
 }
 
 /// The slowest answer of each connection on which one was slow.
-fn slow(records: &[Record]) -> Vec<String> {
+pub(super) fn slow(records: &[Record]) -> Vec<String> {
     let mut slow: Vec<(&Record, &str, Duration, u64)> = records
         .iter()
         .filter_map(|record| {
@@ -373,7 +297,7 @@ fn slow(records: &[Record]) -> Vec<String> {
 
 /// Takeover loops, delays between connections, herds, and what silence the path lets
 /// live.
-fn coming_back(records: &[Record]) -> Vec<String> {
+pub(super) fn coming_back(records: &[Record]) -> Vec<String> {
     let found = Reconnects::of(records);
     let mut lines = Vec::new();
     for one in &found.loops {
@@ -427,7 +351,7 @@ fn coming_back(records: &[Record]) -> Vec<String> {
 }
 
 /// The longest waits that TCP or flow control explains.
-fn stalls(records: &[Record]) -> Vec<String> {
+pub(super) fn stalls(records: &[Record]) -> Vec<String> {
     let mut all: Vec<(&Record, &Stall)> = records
         .iter()
         .flat_map(|record| record.stalls.iter().map(move |stall| (record, stall)))
@@ -482,24 +406,4 @@ pub(super) fn said(record: &Record) -> String {
         }
     }
     text
-}
-
-/// Appends a line, broken between words where it would be too long.
-fn wrap(line: &str, width: usize, text: &mut String) {
-    let mut column = 0;
-    for word in line.split(' ') {
-        let len = super::super::escape::columns(word.as_bytes());
-        if column == 0 {
-            *text += "  ";
-            column = 2 + len;
-        } else if column + 1 + len > width {
-            *text += "\n    ";
-            column = 4 + len;
-        } else {
-            *text += " ";
-            column += 1 + len;
-        }
-        *text += word;
-    }
-    *text += "\n";
 }

@@ -1,0 +1,153 @@
+//! What `sessions` does with one capture.
+
+use std::io;
+
+use mqttdump::facts;
+use mqttdump::overhead::Ledger;
+use mqttdump::packet::{CapturedPacket, PacketRef};
+use mqttdump::report::Report;
+use mqttdump::report::sessions::{Connections, ConnectionsItem};
+use mqttdump::rules;
+use mqttdump::select::Selection;
+use mqttdump::sessions::{Deliveries, Ladder, Record, Sessions};
+
+use super::super::driver::Job;
+use super::super::matching::Matching;
+use super::super::messages::Selected;
+use super::super::output::Output;
+use super::super::stop::Stop;
+
+/// Which connections are reported.
+pub(super) struct Wanted {
+    selection: Selection,
+}
+
+impl Wanted {
+    pub(super) fn new(selection: Selection) -> Self {
+        Self { selection }
+    }
+
+    /// Whether a connection is: its client and number are asked for, and it has a
+    /// message that is, if messages are asked for.
+    pub(super) fn has(&self, record: &Record, matching: Option<&Matching<u64>>) -> bool {
+        let Selection {
+            clients,
+            connections,
+            ..
+        } = &self.selection;
+        let client = record.client_id.as_deref();
+        (clients.is_empty() || clients.iter().any(|id| Some(&**id) == client))
+            && (connections.is_empty() || connections.contains(&record.connection))
+            && matching.is_none_or(|matching| matching.has(&record.connection))
+    }
+}
+
+/// Follows connections.
+pub(super) struct SessionsJob<'a, W: io::Write> {
+    /// The connections; for a page, ladder and account; which connections have a
+    /// selected message.
+    pub(super) sinks: (
+        Sessions,
+        Option<(Selected<Ladder>, Ledger)>,
+        Option<Matching<u64>>,
+    ),
+    pub(super) wanted: &'a Wanted,
+    /// Where connections go as they close, while a capture goes on.
+    pub(super) live: Option<Live<'a, W>>,
+}
+
+/// Where connections go as they close.
+pub(super) struct Live<'a, W: io::Write> {
+    pub(super) name: &'a str,
+    pub(super) report: &'a mut dyn Report<Connections>,
+    pub(super) out: &'a mut Output<W>,
+}
+
+impl<W: io::Write> Job for SessionsJob<'_, W> {
+    type Sink = (
+        Sessions,
+        Option<(Selected<Ladder>, Ledger)>,
+        Option<Matching<u64>>,
+    );
+
+    fn sink(&mut self) -> &mut Self::Sink {
+        &mut self.sinks
+    }
+
+    fn options(&self) -> facts::Options {
+        rules::Options::default().facts()
+    }
+
+    fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
+        let Some(packet) = packet else { return };
+        if let Some((ladder, _)) = &mut self.sinks.1
+            && let Some(messages) = &mut ladder.messages
+        {
+            messages.packet(packet.time);
+        }
+        if let Some(matching) = &mut self.sinks.2 {
+            matching.packet(packet.time);
+        }
+    }
+
+    fn settle(&mut self) -> Result<(), Stop> {
+        let Some(live) = &mut self.live else {
+            return Ok(());
+        };
+        let (sessions, _, matching) = &mut self.sinks;
+        if sessions.has_finished() {
+            for record in sessions.take_finished() {
+                if self.wanted.has(&record, matching.as_ref()) {
+                    let item = ConnectionsItem::Closed(live.name, &record);
+                    live.report.put(&item, &mut live.out.lines);
+                }
+                if let Some(matching) = matching {
+                    matching.forget(&record.connection);
+                }
+            }
+        }
+        live.out.settle()?;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Stop> {
+        if let Some(live) = &mut self.live {
+            live.out.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// Draws a ladder.
+pub(super) struct LadderJob(pub(super) Selected<Ladder>);
+
+impl Job for LadderJob {
+    type Sink = Selected<Ladder>;
+
+    fn sink(&mut self) -> &mut Self::Sink {
+        &mut self.0
+    }
+
+    fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
+        if let (Some(packet), Some(messages)) = (packet, &mut self.0.messages) {
+            messages.packet(packet.time);
+        }
+    }
+}
+
+/// Follows messages.
+pub(super) struct DeliveriesJob(pub(super) (Deliveries, Option<Matching<PacketRef>>));
+
+impl Job for DeliveriesJob {
+    type Sink = (Deliveries, Option<Matching<PacketRef>>);
+
+    fn sink(&mut self) -> &mut Self::Sink {
+        &mut self.0
+    }
+
+    fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
+        if let (Some(packet), Some(matching)) = (packet, &mut self.0.1) {
+            matching.packet(packet.time);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! How text for a reader is laid out: tables, lists, and the words of a cell.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::visible;
+use crate::sessions::{Cause, Certainty, Close, Record};
+
+/// How lists are written.
+#[derive(Clone, Copy)]
+pub(super) struct Lines {
+    pub(super) colour: bool,
+    pub(super) width: usize,
+    pub(super) limit: usize,
+}
+
+impl Lines {
+    /// Appends a heading.
+    pub(super) fn heading(self, words: &str, text: &mut String) {
+        let style = match self.colour {
+            true => Style::new().bold().fg_color(Some(AnsiColor::Yellow.into())),
+            false => Style::new(),
+        };
+        let _ = writeln!(text, "\n{style}{words}{style:#}");
+    }
+
+    /// Appends a heading and the first lines of a list.
+    pub(super) fn put(self, words: &str, lines: &[String], text: &mut String) {
+        if lines.is_empty() {
+            return;
+        }
+        self.heading(words, text);
+        for line in lines.iter().take(self.limit) {
+            wrap(line, self.width, text);
+        }
+        if lines.len() > self.limit {
+            let _ = writeln!(text, "  and {} more", lines.len() - self.limit);
+        }
+    }
+}
+
+/// A table with as little ink as possible.
+pub(super) fn aligned(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned() + "\n")
+        .collect()
+}
+
+pub(super) fn name(record: &Record) -> String {
+    match &record.client_id {
+        Some(id) => visible(id),
+        None => "?".to_owned(),
+    }
+}
+
+pub(super) fn short(text: &str, most: usize) -> String {
+    match text.chars().count() > most {
+        true => text.chars().take(most - 1).chain(['…']).collect(),
+        false => text.to_owned(),
+    }
+}
+
+pub(super) fn because(close: &Close) -> String {
+    let cause = close.cause.name().replace('_', " ");
+    let code = match (close.cause, close.reason_code) {
+        (Cause::Disconnect, Some(0)) | (_, None) => String::new(),
+        (_, Some(code)) if code <= 0xFF => format!(" 0x{code:02X}"),
+        (_, Some(code)) => format!(" {code}"),
+    };
+    let doubt = match close.certainty {
+        Certainty::Proved => "",
+        // Nothing can prove that no end is missing.
+        Certainty::Likely if close.cause == Cause::StillOpen => "",
+        Certainty::Likely => ", likely",
+        Certainty::CannotTell => "?",
+    };
+    format!("{cause}{code}{doubt}")
+}
+
+pub(super) fn time(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match time.as_secs() {
+        0 if time.as_micros() < 1000 => format!("{} µs", time.as_micros()),
+        0 => format!("{:.1} ms", seconds * 1e3),
+        1..100 => format!("{seconds:.1} s"),
+        100..6000 => format!("{:.1} min", seconds / 60.0),
+        _ => format!("{:.1} h", seconds / 3600.0),
+    }
+}
+
+/// Appends a line, broken between words where it would be too long.
+pub(super) fn wrap(line: &str, width: usize, text: &mut String) {
+    let mut column = 0;
+    for word in line.split(' ') {
+        let len = super::super::escape::columns(word.as_bytes());
+        if column == 0 {
+            *text += "  ";
+            column = 2 + len;
+        } else if column + 1 + len > width {
+            *text += "\n    ";
+            column = 4 + len;
+        } else {
+            *text += " ";
+            column += 1 + len;
+        }
+        *text += word;
+    }
+    *text += "\n";
+}

@@ -193,6 +193,9 @@ pub const SAMPLED_TOPICS: usize = 64;
 /// Ended exchanges that `check` keeps for each direction of a session, to
 /// distinguish a late duplicate of an answer from an answer to nothing.
 pub const ENDED_EXCHANGES: usize = 64;
+/// Control packets of one direction of a connection that broke a rule; `check` keeps
+/// them because they excuse their answers.
+pub const FAULTY_PACKETS: usize = 4096;
 /// Reasons to close a connection that `check` keeps for one connection.
 pub const CLOSE_CAUSES: usize = 4;
 /// Sessions without a connection that `check` keeps.

@@ -1,18 +1,17 @@
 //! Captures with known verdicts: faults that must be named, and conversations
 //! in which nothing is wrong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use mqttdump::event::Side;
+use mqttdump::facts::Endpoint;
 use mqttdump::rules::{Finding, Options, Verdict};
 
-use crate::rules::{describe, judge, judge_files};
+use crate::rules::{describe, is_fin, judge, judge_files};
 use crate::support::program::project;
-use crate::support::scene::scene;
-
-/// Rows that fail. The list only shrinks: a row that passes must leave it.
-const KNOWN_FAILURES: &[&str] = &["skew/r8-mosquitto-mqttjs5ws0.002.pcap"];
+use crate::support::scene::{merged, scene, wires};
+use crate::support::stack::{OwnedPacket, Stack};
 
 /// A row of `cases.csv`.
 #[derive(serde::Deserialize)]
@@ -24,14 +23,14 @@ struct Case {
 }
 
 /// Rules or statements, and the side to which they apply.
-struct Names<'a> {
+pub(crate) struct Names<'a> {
     names: Vec<&'a str>,
     by: Option<&'a str>,
 }
 
 impl<'a> Names<'a> {
     /// Blanks and commas separate alternatives; `by` restricts the side.
-    fn parse(text: &'a str) -> Self {
+    pub(crate) fn parse(text: &'a str) -> Self {
         let mut words = text.split([' ', ',']).filter(|word| !word.is_empty());
         let mut names = Vec::new();
         let mut by = None;
@@ -44,7 +43,7 @@ impl<'a> Names<'a> {
         Self { names, by }
     }
 
-    fn has(&self, finding: &Finding) -> bool {
+    pub(crate) fn has(&self, finding: &Finding) -> bool {
         let side = self
             .by
             .is_none_or(|by| finding.by.is_some_and(|side: Side| side.name() == by));
@@ -112,7 +111,6 @@ fn failure(case: &Case) -> Option<String> {
 #[test]
 fn cases_have_their_verdicts() {
     let path = project("fixtures/verdicts/cases.csv");
-    let mut failing = BTreeSet::new();
     let mut wrong = String::new();
     let mut rows = 0;
     let mut reader = csv::Reader::from_path(path).expect("cases.csv");
@@ -120,415 +118,233 @@ fn cases_have_their_verdicts() {
         let case = case.expect("a row");
         rows += 1;
         if let Some(found) = failure(&case) {
-            if !KNOWN_FAILURES.contains(&case.file.as_str()) {
-                let _ = writeln!(
-                    wrong,
-                    "{}: {}\n  must {:?} may {:?}\n{found}",
-                    case.file, case.what, case.must_name, case.may_name
-                );
-            }
-            failing.insert(case.file);
-        }
-    }
-    println!("{} of {rows} rows pass", rows - failing.len());
-    for known in KNOWN_FAILURES {
-        if !failing.contains(*known) {
-            let _ = writeln!(wrong, "{known} passes: take it from the list");
+            let _ = writeln!(
+                wrong,
+                "{}: {}\n  must {:?} may {:?}\n{found}",
+                case.file, case.what, case.must_name, case.may_name
+            );
         }
     }
     assert_eq!(rows, 168);
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// A conversation in the notation of `docs/transcripts.md`, and the rules or
-/// statements that must be named as a violation or a warning; with none, nothing
-/// may be.
-struct Kind {
-    what: &'static str,
-    must_name: &'static str,
-    complete: bool,
-    text: &'static str,
+/// What is named in `market/`: a verdict, a rule and a side, on so many connections.
+#[derive(serde::Deserialize)]
+struct Named {
+    file: String,
+    verdict: String,
+    rule: String,
+    by: String,
+    connections: usize,
 }
 
-const fn right(what: &'static str, text: &'static str) -> Kind {
-    wrong(what, "", text)
-}
-
-const fn wrong(what: &'static str, must_name: &'static str, text: &'static str) -> Kind {
-    Kind {
-        what,
-        must_name,
-        complete: false,
-        text,
-    }
-}
-
-impl Kind {
-    const fn complete(self) -> Self {
-        Self {
-            complete: true,
-            ..self
+/// Real brokers and real clients: what is named is so, and nothing else is named.
+#[test]
+fn real_sessions_are_named_for_what_is_so() {
+    let folder = project("fixtures/market");
+    let mut expected = BTreeMap::new();
+    let mut files = BTreeSet::new();
+    let mut reader = csv::Reader::from_path(folder.join("truth.csv")).expect("truth.csv");
+    for row in reader.deserialize::<Named>() {
+        let row = row.expect("a row");
+        files.insert(row.file.clone());
+        if row.connections > 0 {
+            let key = (row.file, row.verdict, row.rule, row.by);
+            expected.insert(key, row.connections);
         }
     }
+    assert_eq!(files.len(), 8);
+    let mut named = BTreeMap::new();
+    for file in files {
+        for finding in judge_files(&[folder.join(&file)], Options::default()) {
+            if finding.verdict >= Verdict::Warning {
+                let by = finding.by.map_or("", Side::name).to_owned();
+                let verdict = finding.verdict.name().to_owned();
+                let key = (file.clone(), verdict, finding.rule.id.to_owned(), by);
+                *named.entry(key).or_default() += 1;
+            }
+        }
+    }
+    assert_eq!(named, expected);
 }
 
-const KINDS: &[Kind] = &[
-    right(
-        "a first copy may be lost before the tap, so that only the one with DUP is there",
+/// A will whose client comes back before the delay is over, and one whose delay
+/// may have been over.
+const WILLS: [(bool, &str); 3] = [
+    (
+        true,
         "\
-> CONNECT client=c clean=1 version=5 session_expiry_interval=100
+> CONNECT client=s version=5
 < CONNACK
-! reset <
+> SUBSCRIBE id=1 filter=w:1
+< SUBACK id=1 codes=1
 ! connection 2
-> CONNECT client=c clean=0 version=5 session_expiry_interval=100
-< CONNACK session_present=1
-> PUBLISH topic=a qos=1 id=1 dup=1
-< PUBACK id=1",
-    )
-    .complete(),
-    right(
-        "whether a session of expiry 0 goes on in the connection that takes it over is not said",
-        "\
-> CONNECT client=c version=5 clean=1
+> CONNECT client=c version=5 clean=0 session_expiry_interval=100 will_topic=w will_payload=gone will.will_delay_interval=30
 < CONNACK
-! connection 2
-> CONNECT client=c version=5 clean=0
-< CONNACK session_present=1
-! connection 1
-< DISCONNECT code=0x8e
+! fin >
 ! fin <
-! fin >",
-    )
-    .complete(),
-    right(
-        "retained messages expire",
-        "\
-> CONNECT client=p version=5
-< CONNACK
-> PUBLISH topic=t/a payload=x retain=1 qos=1 id=1 message_expiry_interval=1
-< PUBACK id=1
 ! wait 5s
-! connection 2
-> CONNECT client=s version=5
-< CONNACK
-> SUBSCRIBE id=1 filter=t/+:1
-< SUBACK id=1 codes=1
-! wait 40s
-> PINGREQ
-< PINGRESP
-> DISCONNECT",
-    ),
-    right(
-        "a retained message of QoS 0 may be dropped at any time",
-        "\
-> CONNECT client=p
-< CONNACK
-> PUBLISH topic=t/a payload=x retain=1
-! wait 1s
-! connection 2
-> CONNECT client=s
-< CONNACK
-> SUBSCRIBE id=1 filter=t/+:1
-< SUBACK id=1 codes=1
-! wait 40s
-> PINGREQ
-< PINGRESP
-> DISCONNECT",
-    ),
-    right(
-        "a refused PUBLISH is not retained",
-        "\
-> CONNECT client=p version=5
-< CONNACK
-> PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
-< PUBACK id=1 code=0x87
-! wait 1s
-! connection 2
-> CONNECT client=s version=5
-< CONNACK
-> SUBSCRIBE id=1 filter=t/+:1
-< SUBACK id=1 codes=1
-! wait 40s
-> PINGREQ
-< PINGRESP
-> DISCONNECT",
-    ),
-    right(
-        "two groups share a filter, and each member gets a copy",
-        "\
-> CONNECT client=s version=5
-< CONNACK
-> SUBSCRIBE id=1 filter=$share/a/t:1
-< SUBACK id=1 codes=1
-> SUBSCRIBE id=2 filter=$share/b/t:1
-< SUBACK id=2 codes=1
-! connection 2
-> CONNECT client=p version=5
-< CONNACK
-> PUBLISH topic=t payload=x qos=1 id=1
-< PUBACK id=1
-! connection 1
-< PUBLISH topic=t payload=x qos=1 id=1
-< PUBLISH topic=t payload=x qos=1 id=2
-> PUBACK id=1
-> PUBACK id=2",
-    ),
-    right(
-        "unsubscribing the share leaves the plain subscription",
-        "\
-> CONNECT client=s version=5
-< CONNACK
-> SUBSCRIBE id=1 filter=t:1 filter=$share/a/t:1
-< SUBACK id=1 codes=1,1
-> UNSUBSCRIBE id=2 filter=$share/a/t
-< UNSUBACK id=2 codes=0
-! wait 10s
-! connection 2
-> CONNECT client=p version=5
-< CONNACK
-> PUBLISH topic=t payload=x qos=1 id=1
-< PUBACK id=1
-! connection 1
-< PUBLISH topic=t payload=x qos=1 id=1
-> PUBACK id=1",
-    ),
-    right(
-        "servers share subscriptions in 3.1.1 as well",
-        "\
-> CONNECT client=s
-< CONNACK
-> SUBSCRIBE id=1 filter=$share/a/t:1
-< SUBACK id=1 codes=1
-! connection 2
-> CONNECT client=p
-< CONNACK
-> PUBLISH topic=t payload=x qos=1 id=1
-< PUBACK id=1
-! connection 1
-< PUBLISH topic=t payload=x qos=1 id=1
-> PUBACK id=1",
-    ),
-    right(
-        "UNSUBSCRIBE drops what waits",
-        "\
-> CONNECT client=s
-< CONNACK
-> SUBSCRIBE id=1 filter=t:1
-< SUBACK id=1 codes=1
-! connection 2
-> CONNECT client=p
-< CONNACK
-> PUBLISH topic=t payload=x qos=1 id=1
-< PUBACK id=1
-! connection 1
-> UNSUBSCRIBE id=2 filter=t
-< UNSUBACK id=2
-! wait 40s
-> PINGREQ
-< PINGRESP
-> DISCONNECT",
-    ),
-    wrong(
-        "a message that came before an older one of its topic and QoS, which never comes",
-        "lost-delivery",
-        "\
-> CONNECT client=s
-< CONNACK
-> SUBSCRIBE id=1 filter=t:1
-< SUBACK id=1 codes=1
-! connection 2
-> CONNECT client=p
-< CONNACK
-> PUBLISH topic=t payload=x qos=1 id=1
-< PUBACK id=1
-> PUBLISH topic=t payload=y qos=1 id=2
-< PUBACK id=2
-! connection 1
-< PUBLISH topic=t payload=y qos=1 id=1
-> PUBACK id=1
-> DISCONNECT",
-    ),
-    wrong(
-        "what was published while the client was away is lost, and what came later is not",
-        "3.1.2-5",
-        "\
-> CONNECT client=s clean=0
-< CONNACK
-> SUBSCRIBE id=1 filter=t:1
-< SUBACK id=1 codes=1
-> DISCONNECT
-! fin >
-! fin <
-! connection 2
-> CONNECT client=p
-< CONNACK
-> PUBLISH topic=t payload=x qos=1 id=1
-< PUBACK id=1
-> PUBLISH topic=t payload=y qos=1 id=2
-< PUBACK id=2
 ! connection 3
-> CONNECT client=s clean=0
+> CONNECT client=c version=5 clean=0 session_expiry_interval=100
 < CONNACK session_present=1
-< PUBLISH topic=t payload=y qos=1 id=1
-> PUBACK id=1
+! wait 1s
+! connection 1
+< PUBLISH topic=w payload=gone
 > DISCONNECT",
     ),
-    wrong(
-        "an identifier of an earlier SUBSCRIBE",
-        "3.3.4-3",
+    (
+        false,
         "\
-> CONNECT client=c version=5
-< CONNACK
-> SUBSCRIBE id=1 filter=a/+:0 subscription_identifier=3
-< SUBACK id=1 codes=0
-> SUBSCRIBE id=2 filter=a/+:0 subscription_identifier=4
-< SUBACK id=2 codes=0
-! connection 2
-> CONNECT client=p version=5
-< CONNACK
-> PUBLISH topic=a/b payload=x
-! connection 1
-< PUBLISH topic=a/b payload=x subscription_identifier=3",
-    ),
-    right(
-        "no identifier after subscribing again without one",
-        "\
-> CONNECT client=c version=5
-< CONNACK
-> SUBSCRIBE id=1 filter=a/+:0 subscription_identifier=3
-< SUBACK id=1 codes=0
-> SUBSCRIBE id=2 filter=a/+:0
-< SUBACK id=2 codes=0
-! connection 2
-> CONNECT client=p version=5
-< CONNACK
-> PUBLISH topic=a/b payload=x
-! connection 1
-< PUBLISH topic=a/b payload=x",
-    ),
-    wrong(
-        "one copy with one of two identifiers",
-        "3.3.4-4",
-        "\
-> CONNECT client=c version=5
-< CONNACK
-> SUBSCRIBE id=1 filter=a/+:0 subscription_identifier=3
-< SUBACK id=1 codes=0
-> SUBSCRIBE id=2 filter=a/b:0 subscription_identifier=4
-< SUBACK id=2 codes=0
-! connection 2
-> CONNECT client=p version=5
-< CONNACK
-> PUBLISH topic=a/b payload=x
-! connection 1
-< PUBLISH topic=a/b payload=x subscription_identifier=3
-! wait 40s
-> PINGREQ
-< PINGRESP
-> DISCONNECT",
-    ),
-    wrong(
-        "a retained message of 5.0 with RETAIN 0",
-        "retained-without-flag",
-        "\
-> CONNECT client=p version=5
-< CONNACK
-> PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
-< PUBACK id=1
-! wait 2s
-! connection 2
 > CONNECT client=s version=5
 < CONNACK
-> SUBSCRIBE id=1 filter=t/+:1
+> SUBSCRIBE id=1 filter=w:1
 < SUBACK id=1 codes=1
-< PUBLISH topic=t/a payload=x qos=1 id=1
-> PUBACK id=1",
-    ),
-    wrong(
-        "a new message goes before one that was to be sent again, which never is",
-        "missing-resend",
-        "\
-> CONNECT client=c clean=0
-< CONNACK
-< PUBLISH topic=a qos=1 id=1 payload=1
-! reset >
 ! connection 2
-> CONNECT client=c clean=0
-< CONNACK session_present=1
-< PUBLISH topic=a qos=1 id=2 payload=2
-> PUBACK id=2
-> DISCONNECT",
-    ),
-    wrong(
-        "a session is resumed 10 s after it had expired",
-        "session-present-impossible",
-        "\
-> CONNECT client=c version=5 session_expiry_interval=10
+> CONNECT client=c version=5 clean=0 session_expiry_interval=100 will_topic=w will_payload=gone will.will_delay_interval=3
 < CONNACK
-> DISCONNECT
 ! fin >
+! wait 3s
 ! fin <
-! wait 20s
-! connection 2
-> CONNECT client=c version=5 clean=0 session_expiry_interval=10
-< CONNACK session_present=1",
-    ),
-    right(
-        "a level that no version has is for the server to refuse",
-        "\
-> CONNECT client=c level=6
-< CONNACK code=1
-! fin <",
-    ),
-    right(
-        "a message may expire while its client is away",
-        "\
-> CONNECT client=c version=5 clean=0 session_expiry_interval=1000
-< CONNACK
-> SUBSCRIBE id=1 filter=a:1
-< SUBACK id=1 codes=1
-< PUBLISH topic=a qos=1 id=1 payload=1 message_expiry_interval=5
-! reset >
-! wait 30s
-! connection 2
-> CONNECT client=c version=5 clean=0 session_expiry_interval=1000
+! wait 2s
+! connection 3
+> CONNECT client=c version=5 clean=0 session_expiry_interval=100
 < CONNACK session_present=1
 ! wait 40s
+! connection 1
 > PINGREQ
 < PINGRESP
 > DISCONNECT",
     ),
-    right(
-        "a PUBLISH that is itself a fault need not be acknowledged",
+    (
+        false,
         "\
-> CONNECT client=c version=5
-< CONNACK maximum_qos=1
-> PUBLISH topic=a qos=1 id=1
-< PUBACK id=1
-> PUBLISH topic=a qos=1 id=2
-! fin <",
+> CONNECT client=s version=5
+< CONNACK
+> SUBSCRIBE id=1 filter=w:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=c version=5 clean=0 session_expiry_interval=100 will_topic=w will_payload=gone will.will_delay_interval=1
+< CONNACK
+! fin >
+! fin <
+! wait 2s
+! connection 1
+< PUBLISH topic=w payload=gone
+! wait 2s
+! connection 3
+> CONNECT client=c version=5 clean=0 session_expiry_interval=100
+< CONNACK session_present=1",
     ),
 ];
 
+/// The delay of a will begins when its connection ends: with a FIN, or with its
+/// acknowledgement where the FIN was not captured (5.0: 3.1.3-9).
 #[test]
-fn kinds_have_their_verdicts() {
-    let mut wrong = String::new();
-    for kind in KINDS {
-        let options = Options {
-            complete: kind.complete,
-            ..Options::default()
-        };
-        let found = judge(&scene(kind.text), options);
-        let mut accused = found
-            .iter()
-            .filter(|finding| finding.verdict >= Verdict::Warning);
-        let good = match kind.must_name {
-            "" => accused.next().is_none(),
-            names => accused.any(|finding| Names::parse(names).has(finding)),
-        };
-        if !good {
-            let _ = writeln!(wrong, "{}:\n{}", kind.what, describe(&found));
+fn the_delay_of_a_will_begins_with_the_end_of_its_connection() {
+    for (wrong, text) in WILLS {
+        let whole = scene(text);
+        let mut lost = whole.clone();
+        // Of the second connection the client's FIN, which comes first.
+        let of_client =
+            |packet: &OwnedPacket| is_fin(packet) && packet.data[36..38] == 1883_u16.to_be_bytes();
+        lost.remove(whole.iter().position(of_client).expect("a FIN"));
+        for packets in [whole, lost] {
+            let found = judge(&packets, Options::default());
+            let accused = found
+                .iter()
+                .filter(|finding| finding.verdict >= Verdict::Warning)
+                .map(|finding| {
+                    let clauses = finding.clauses.iter().map(|clause| clause.id);
+                    (finding.rule.id, clauses.collect::<Vec<_>>())
+                });
+            let expected = match wrong {
+                true => vec![("dropped-will", vec!["MQTT-3.1.3-9"])],
+                false => Vec::new(),
+            };
+            assert_eq!(
+                accused.collect::<Vec<_>>(),
+                expected,
+                "{}",
+                describe(&found)
+            );
         }
     }
-    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// A message of QoS 1 that was acknowledged and never delivered is named, however
+/// the capture ends: what nobody can tell is said to be so.
+#[test]
+fn a_message_that_never_comes_is_named() {
+    let text = "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t payload=x qos=1 id=1
+< PUBACK id=1";
+    for (end, sure) in [
+        ("", false),
+        ("\n! connection 1\n> DISCONNECT", false),
+        ("\n! connection 1\n! reset >", false),
+        ("\n! connection 1\n! reset <", false),
+        ("\n! connection 1\n! fin <", false),
+        (
+            "\n! connection 1\n! wait 40s\n> PINGREQ\n< PINGRESP\n> DISCONNECT",
+            true,
+        ),
+    ] {
+        for open in ["", "! open\n"] {
+            let found = judge(&scene(&format!("{open}{text}{end}")), Options::default());
+            let lost: Vec<_> = found
+                .iter()
+                .filter(|finding| finding.rule.id == "lost-delivery")
+                .map(|finding| finding.verdict >= Verdict::Warning)
+                .collect();
+            assert_eq!(lost, [sure], "{open}{end}:\n{}", describe(&found));
+        }
+    }
+}
+
+/// Two listeners of one server are one server with `--same-server`, and two without.
+#[test]
+fn two_listeners_may_be_one_server() {
+    let text = "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t payload=x qos=1 id=1
+< PUBACK id=1
+! connection 1
+! wait 40s
+> PINGREQ
+< PINGRESP
+> DISCONNECT";
+    let mut both = wires(text);
+    let publisher = both.pop().expect("a publisher");
+    both.push(publisher.between("10.0.0.9:50000", "10.0.1.1:1884"));
+    let packets = merged(&both, &Stack::default());
+    let [listener, other] = [1883, 1884].map(|port| Endpoint {
+        addr: [10, 0, 1, 1].into(),
+        port,
+    });
+    for (same_server, expected) in [
+        (Vec::new(), &[][..]),
+        (vec![(other, listener)], &["lost-delivery"][..]),
+    ] {
+        let options = Options {
+            same_server,
+            ..Options::default()
+        };
+        let found = judge(&packets, options);
+        let named: Vec<_> = found.iter().map(|finding| finding.rule.id).collect();
+        assert_eq!(named, expected, "{}", describe(&found));
+    }
 }

@@ -21,6 +21,8 @@ mod docs;
 mod encapsulations;
 /// Hostile text in every format of every command.
 mod escaping;
+/// A fault excuses what follows from it.
+mod excuses;
 /// Captures with their frames written down beside them.
 mod expected_frames;
 /// Builds files for other programs to read; ignored unless asked for.
@@ -35,6 +37,8 @@ mod follow;
 mod golden;
 /// Input made to hurt: lengths, floods, mutations, memory.
 mod hostile;
+/// Kinds of conversations, and what is named of each.
+mod kinds;
 /// What accounting never violates, over generated and real traffic.
 mod laws;
 /// What a lost segment costs over TLS and WebSocket.
@@ -45,6 +49,8 @@ mod order;
 mod overhead;
 /// Payloads, against other decoders.
 mod payloads;
+/// What the command line promises.
+mod promises;
 /// The same conversation told in many ways: one expectation, many paths.
 mod properties;
 /// Situations from bug reports, and what a reader is shown of them.

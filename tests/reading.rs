@@ -67,6 +67,12 @@ const CASES: &[Case] = &[
         ],
         never: &[],
     },
+    // Days without a packet are a clock that was set, and no silence.
+    Case {
+        file: "a01-clock-forward-1970-2023.pcap", args: CHECK,
+        shows: &[": ok ("],
+        never: &["WARNING"],
+    },
     // The clock is set during the connection, forwards and back.
     Case {
         file: "a01-clock-forward-1970-2023.pcap", args: READ,
@@ -77,6 +83,43 @@ const CASES: &[Case] = &[
         file: "a03-clock-back-1h.pcap", args: READ,
         shows: &["22:13:20.000000", "opened", "21:13:20.140000", "closed by client"],
         never: &["idle", "resynchronised", "gap"],
+    },
+    // The client breaks a rule and the server closes, as it must, or answers.
+    Case {
+        file: "v01-publish-wildcard-then-close.pcap", args: CHECK,
+        shows: &["VIOLATION by client", "topic-wildcard"],
+        never: &["by server"],
+    },
+    Case {
+        file: "v04-subscribe-qos3-then-close.pcap", args: CHECK,
+        shows: &["VIOLATION by client", "subscribe-qos-3"],
+        never: &["by server"],
+    },
+    Case {
+        file: "v08-pingreq-with-body.pcap", args: CHECK,
+        shows: &["VIOLATION by client", "fields-fill-packet"],
+        never: &["by server"],
+    },
+    Case {
+        file: "m08-connect-twice-data-after-disconnect.pcap", args: CHECK,
+        shows: &["VIOLATION by client", "second-connect", "VIOLATION by client", "after-disconnect"],
+        never: &["by server"],
+    },
+    Case {
+        file: "p07-mosquitto2325-bad-pingreq.pcap", args: CHECK,
+        shows: &["*     8", "RESERVED"],
+        never: &["lacks bytes"],
+    },
+    // Payloads that CSV has to quote; `promises.rs` looks at the cells.
+    Case {
+        file: "g03-csv-payloads.pcap", args: &["--format", "csv", "-r"],
+        shows: &["=1+1,utf-8,false", r#""l1"#, r#"l2,""q""",utf-8,false"#],
+        never: &[],
+    },
+    Case {
+        file: "g04-csv-5000.pcap", args: &["--payload", "100", "--format", "csv", "-r"],
+        shows: &["5000,", ",utf-8,true"],
+        never: &[],
     },
     // A SYN that RST answers, and one that nothing answers.
     Case {

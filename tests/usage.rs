@@ -267,7 +267,40 @@ fn times() {
     let count = |args: &[&str]| run(&[&["-r", CAPTURE, "--count"], args].concat(), "UTC").clean();
     assert_eq!(count(&[]), "10\n");
     assert_eq!(count(&["--to", "+100ms"]), "9\n");
-    assert_eq!(count(&["--from", "+50ms"]), "5\n");
+    assert_eq!(count(&["--from", "+50ms"]), "6\n");
+    // What comes before is decoded, so that the client is known.
+    let late = run(
+        &["-r", CAPTURE, "--from", "+50ms", "-q", "--format", "csv"],
+        "UTC",
+    )
+    .clean();
+    let whole = run(&["-r", CAPTURE, "-q", "--format", "csv"], "UTC").clean();
+    let last = |text: &str| {
+        text.lines()
+            .rev()
+            .take(6)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(last(&late), last(&whole));
+    assert_eq!(late.lines().count(), 1 + 6);
+    // And a fault before is no finding, while one after is.
+    let faults = "fixtures/captures/unacknowledged.pcap";
+    let found = |args: &[&str]| {
+        let run = run(
+            &[&["check", faults, "--format", "ndjson"], args].concat(),
+            "UTC",
+        );
+        run.out
+            .lines()
+            .filter(|line| line.contains("\"rule\""))
+            .count()
+    };
+    let all = found(&[]);
+    assert!(all > 0);
+    assert_eq!(found(&["--from", "+1h"]), 0);
+    assert_eq!(found(&["--from", "+0s"]), all);
+
     let none = run(
         &["-r", CAPTURE, "--count", "--to", "1970-01-01T00:00:00Z"],
         "UTC",

@@ -533,7 +533,7 @@ fn check_sums_up_on_an_interval() {
         "\
 10:15:00.007000 connection 1, client \"sensor-7\"
   VIOLATION by client: A PUBLISH of QoS 0 has DUP 0
-    PUBLISH: expected DUP 0 with QoS 0, found DUP 1
+    PUBLISH: expected DUP 0 with QoS 0, found DUP 1 (topic \"a\")
     dup-with-qos-0 [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1], packet 8
           4 10:15:00.003000 > CONNECT
           6 10:15:00.005000 < CONNACK

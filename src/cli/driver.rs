@@ -18,7 +18,7 @@ use std::time::Duration;
 use mqttdump::capture::{self, Block, Capture, Dropped, Item, Merge, Packet};
 use mqttdump::clock::Clock;
 use mqttdump::engine::{Placed, Summary};
-use mqttdump::facts::{self, Facts, GivenUp, Sink};
+use mqttdump::facts::{self, Before, Facts, GivenUp, Sink};
 use mqttdump::limits;
 use mqttdump::packet::CapturedPacket;
 use mqttdump::rules::Tally;
@@ -30,6 +30,7 @@ use super::counts::Counts;
 use super::gate::Gate;
 use super::keylog::{self, KeyLogFile};
 use super::progress::Progress;
+use super::range::Place;
 use super::reading::Reading;
 use super::save::{Connections, Save, Saved, Saver, Series, Wanted, is_same, now};
 use super::signals::Interrupt;
@@ -259,7 +260,7 @@ impl<'a> Driver<'a> {
         if let Err(stop) = pass.finish() {
             failure.get_or_insert(stop);
         }
-        outcome.summary = pass.facts.as_ref().map(Facts::summary);
+        outcome.summary = pass.summary();
         outcome.evicted = pass
             .facts
             .as_ref()
@@ -365,6 +366,8 @@ struct Pass<'a, J: Job> {
     interrupt: Option<Interrupt>,
     /// The source has no end.
     endless: bool,
+    /// What was read before the range of time that was asked for.
+    before: Summary,
 }
 
 /// After this time without a packet, the engine declares gaps.
@@ -398,6 +401,7 @@ impl<'a, J: Job> Pass<'a, J> {
             live: options.live,
             interrupt: None,
             endless: false,
+            before: Summary::default(),
         }
     }
 
@@ -417,11 +421,11 @@ impl<'a, J: Job> Pass<'a, J> {
                 self.before_waiting()?;
             }
             match merge.next() {
-                Ok(Some(Item::Packet(ref packet))) => {
-                    if gate.passes(&packet.packet) {
-                        self.packet(packet)?;
-                    }
-                }
+                Ok(Some(Item::Packet(ref packet))) => match gate.place(&packet.packet) {
+                    Place::Inside => self.packet(packet)?,
+                    Place::Before(from) => self.earlier(packet, from),
+                    Place::Outside => {}
+                },
                 Ok(Some(Item::Block(block))) => self.block(&block)?,
                 Ok(Some(Item::Tick(now))) => {
                     self.tick(now)?;
@@ -493,6 +497,15 @@ impl<'a, J: Job> Pass<'a, J> {
             saver.block(block)?;
         }
         Ok(())
+    }
+
+    /// A packet from before the range of time that was asked for.
+    fn earlier(&mut self, packet: &Packet<'_>, from: Timestamp) {
+        if let Some(facts) = &mut self.facts {
+            let sink = self.job.sink();
+            facts.push(&packet.packet, &mut Before { sink, from });
+            self.before = facts.summary();
+        }
     }
 
     /// A packet that passed the gate.
@@ -575,6 +588,15 @@ impl<'a, J: Job> Pass<'a, J> {
             self.job.interval(interval, &facts.summary())?;
         }
         Ok(())
+    }
+
+    /// What was read in the range of time that was asked for; of connections, all.
+    fn summary(&self) -> Option<Summary> {
+        let mut summary = self.facts.as_ref()?.summary();
+        summary.packets -= self.before.packets;
+        summary.frames -= self.before.frames;
+        summary.duplicates -= self.before.duplicates;
+        Some(summary)
     }
 
     /// Called after each item.

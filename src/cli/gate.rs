@@ -14,7 +14,7 @@ use mqttdump::net;
 use mqttdump::packet::{CapturedPacket, LinkType};
 
 use super::bounded;
-use super::range::Range;
+use super::range::{Place, Range};
 
 /// Filters captured packets.
 #[derive(Debug)]
@@ -50,10 +50,11 @@ impl Gate {
         })
     }
 
-    /// Whether the packet passes.
-    pub(crate) fn passes(&mut self, packet: &CapturedPacket<'_>) -> bool {
-        if !self.range.contains(packet.time) {
-            return false;
+    /// Whether to read a packet, and whether it lies before what is shown.
+    pub(crate) fn place(&mut self, packet: &CapturedPacket<'_>) -> Place {
+        let place = self.range.place(packet.time);
+        if place == Place::Outside {
+            return place;
         }
         if let Some(filter) = &mut self.filter {
             match filter.matches(packet) {
@@ -61,19 +62,21 @@ impl Gate {
                 Ok(false) => {
                     let inside = net::inner_ip(packet);
                     self.hidden += u64::from(inside.is_some_and(|ip| filter.matches_raw_ip(ip)));
-                    return false;
+                    return Place::Outside;
                 }
                 Err(error) => {
                     self.refused.push(error);
-                    return false;
+                    return Place::Outside;
                 }
             }
         }
-        self.passed += 1;
-        if let Some(left) = &mut self.left {
-            *left = left.saturating_sub(1);
+        if place == Place::Inside {
+            self.passed += 1;
+            if let Some(left) = &mut self.left {
+                *left = left.saturating_sub(1);
+            }
         }
-        true
+        place
     }
 
     /// Whether the limit of `-c` is reached.
@@ -207,13 +210,13 @@ mod tests {
             &[LinkType(1)],
         )
         .unwrap();
-        assert!(gate.passes(&packet(&plain)));
-        assert!(!gate.passes(&packet(&tagged)));
+        assert_eq!(gate.place(&packet(&plain)), Place::Inside);
+        assert_eq!(gate.place(&packet(&tagged)), Place::Outside);
         assert_eq!((gate.hidden, gate.is_closed()), (1, false));
-        assert!(gate.passes(&packet(&plain)));
+        assert_eq!(gate.place(&packet(&plain)), Place::Inside);
         assert!(gate.is_closed());
         let mut gate = Gate::new(Some("udp"), Range::default(), None, &[]).unwrap();
-        assert!(!gate.passes(&packet(&tagged)));
+        assert_eq!(gate.place(&packet(&tagged)), Place::Outside);
         assert_eq!(gate.hidden, 0);
         assert!(Gate::new(Some("host and"), Range::default(), None, &[]).is_err());
     }

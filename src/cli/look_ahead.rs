@@ -4,6 +4,7 @@
 use mqttdump::facts::{self, Fact, Needs, Sink};
 use mqttdump::rules::{self, Judge};
 use mqttdump::select::{Foresight, Selection};
+use mqttdump::time::Timestamp;
 
 use super::driver::{Driver, Job, Trouble};
 use super::source::Source;
@@ -76,6 +77,11 @@ impl Sink for Sinks {
     fn fact(&mut self, fact: Fact<'_>) {
         self.foresight.fact(fact);
         self.judge.fact(fact);
+    }
+
+    fn earlier(&mut self, fact: Fact<'_>, from: Timestamp) {
+        self.foresight.earlier(fact, from);
+        self.judge.earlier(fact, from);
     }
 
     fn finish(&mut self) {

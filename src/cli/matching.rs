@@ -79,4 +79,10 @@ impl<K: Eq + Hash> Sink for Matching<K> {
             self.found.insert((self.key)(fact.frame));
         }
     }
+
+    fn earlier(&mut self, fact: Fact<'_>, _: Timestamp) {
+        if let Fact::Frame(fact) = fact {
+            self.messages.selects(&fact);
+        }
+    }
 }

@@ -73,6 +73,13 @@ impl<S: Sink> Sink for Selected<S> {
         }
     }
 
+    fn earlier(&mut self, fact: Fact<'_>, from: Timestamp) {
+        if let (Some(messages), Fact::Frame(fact)) = (&mut self.messages, fact) {
+            messages.selects(&fact);
+        }
+        self.sink.earlier(fact, from);
+    }
+
     fn tick(&mut self, now: Timestamp) {
         self.sink.tick(now);
     }

@@ -47,20 +47,38 @@ impl Range {
         })
     }
 
-    /// Whether a packet of this time is in the range. The first call is for the
+    /// Where a packet of this time lies. The first call is for the
     /// first packet.
     #[inline]
-    pub(crate) fn contains(&mut self, time: Timestamp) -> bool {
+    pub(crate) fn place(&mut self, time: Timestamp) -> Place {
         if self.from.is_none() && self.to.is_none() {
-            return true;
+            return Place::Inside;
         }
         let first = *self.first.get_or_insert(time);
         let at = |bound: Bound| match bound {
             Bound::At(time) => time,
             Bound::After(after) => first.after(after),
         };
-        self.from.is_none_or(|from| at(from) <= time) && self.to.is_none_or(|to| time <= at(to))
+        if self.to.is_some_and(|to| time > at(to)) {
+            return Place::Outside;
+        }
+        match self.from.map(at) {
+            Some(from) if time < from => Place::Before(from),
+            _ => Place::Inside,
+        }
     }
+}
+
+/// Where a packet lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    /// Before the range, which begins at this time: what it carries is decoded, so
+    /// that what follows can be understood.
+    Before(Timestamp),
+    /// In the range.
+    Inside,
+    /// After it, or otherwise not wanted.
+    Outside,
 }
 
 impl Bound {
@@ -117,8 +135,9 @@ mod tests {
     fn both_ends_are_included() {
         let time = |seconds| Timestamp::from_parts(seconds, 0);
         let mut range = Range::new(Some("+1s"), Some("@12"), &TimeZone::UTC).unwrap();
-        let seen = [10, 11, 12, 13].map(|seconds| range.contains(time(seconds)));
-        assert_eq!(seen, [false, true, true, false]);
+        let seen = [10, 11, 12, 13].map(|seconds| range.place(time(seconds)));
+        let before = Place::Before(time(11));
+        assert_eq!(seen, [before, Place::Inside, Place::Inside, Place::Outside]);
         assert!(Range::new(Some("x"), None, &TimeZone::UTC).is_err());
     }
 }

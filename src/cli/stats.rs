@@ -232,6 +232,12 @@ impl Sink for Counter {
         self.stats.frame(fact.frame);
     }
 
+    fn earlier(&mut self, fact: Fact<'_>, _: Timestamp) {
+        if let (Fact::Frame(fact), Some(messages)) = (fact, &mut self.messages) {
+            messages.selects(&fact);
+        }
+    }
+
     fn tick(&mut self, now: Timestamp) {
         self.stats.tick(now);
     }

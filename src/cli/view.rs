@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
-use mqttdump::facts::{Fact, Needs, Sink};
+use mqttdump::facts::{Fact, FrameFact, Needs, Sink};
 use mqttdump::payload::{Decoder, Lazy, Message};
 use mqttdump::report::{
     Detail, Dump, Format, FrameItem, Frames, Options, PAYLOAD_BYTES, Report, Style, TEXT,
@@ -223,19 +223,7 @@ impl Sink for View {
         match fact {
             Fact::Frame(fact) => {
                 let frame = fact.frame;
-                let message = self.decoder.as_mut().and_then(|decoder| {
-                    let message = Message::of(frame)?;
-                    decoder.observe(&message);
-                    Some(message)
-                });
-                let payload = match (&self.decoder, message) {
-                    (Some(decoder), Some(message)) => Some(Lazy::new(decoder, message)),
-                    _ => None,
-                };
-                let verdict = match &mut self.selector {
-                    Some(selector) => selector.frame(&fact, payload.as_ref()),
-                    None => Verdict::Selected,
-                };
+                let (verdict, payload) = select(&mut self.selector, &mut self.decoder, &fact);
                 if let Some(connections) = &mut self.connections {
                     connections.frame(&fact, verdict.is_shown());
                 }
@@ -243,7 +231,9 @@ impl Sink for View {
                     return;
                 }
                 self.shown += 1;
-                if let (Some(export), Some(message)) = (&mut self.export, message) {
+                if let Some(export) = &mut self.export
+                    && let Some(message) = Message::of(frame)
+                {
                     let decoded = payload.as_ref().and_then(Lazy::get);
                     export.frame(frame, &message, decoded);
                 }
@@ -287,6 +277,34 @@ impl Sink for View {
             _ => {}
         }
     }
+
+    fn earlier(&mut self, fact: Fact<'_>, _: Timestamp) {
+        if let Fact::Frame(fact) = fact {
+            select(&mut self.selector, &mut self.decoder, &fact);
+        }
+    }
+}
+
+/// Whether a frame was asked for, and its payload, if it may be wanted.
+fn select<'a>(
+    selector: &mut Option<Selector>,
+    decoder: &'a mut Option<Decoder>,
+    fact: &'a FrameFact<'a>,
+) -> (Verdict, Option<Lazy<'a>>) {
+    let message = decoder.as_mut().and_then(|decoder| {
+        let message = Message::of(fact.frame)?;
+        decoder.observe(&message);
+        Some(message)
+    });
+    let payload = match (&*decoder, message) {
+        (Some(decoder), Some(message)) => Some(Lazy::new(decoder, message)),
+        _ => None,
+    };
+    let verdict = match selector {
+        Some(selector) => selector.frame(fact, payload.as_ref()),
+        None => Verdict::Selected,
+    };
+    (verdict, payload)
 }
 
 /// A report and its output.

@@ -166,13 +166,23 @@ struct KeptWill {
     state: WillState,
 }
 
+/// When the delay of a will is over. A connection ends bit by bit, and no packet
+/// shows when the server knew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct WillDue {
+    /// At the earliest.
+    pub(super) first: Timestamp,
+    /// At the latest.
+    pub(super) last: Timestamp,
+}
+
 /// State of a will.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum WillState {
     /// Its connection is open, or its end was not captured.
     Pending,
-    /// It has to be published at this time, and not before.
-    Due(Timestamp),
+    /// It has to be published when its delay is over.
+    Due(WillDue),
     /// It was delivered.
     Delivered,
     /// It must not be published.
@@ -419,31 +429,44 @@ impl Broker {
             .find(|will| will.publication.seen == connect)?;
         will.state = state;
         let publication = will.publication.clone();
-        if let WillState::Due(at) = state
+        if let WillState::Due(due) = state
             && publication.retain
         {
             self.retained.set(Retained {
                 publication: publication.clone(),
-                accepted: Some(at),
+                accepted: Some(due.last),
             });
         }
         Some(publication)
     }
 
+    /// The connection of a will has ended but is still tracked.
+    pub(super) fn is_due(&mut self, will: LeftWill, due: WillDue) {
+        let kept = self.wills.get_mut(&will.key).into_iter().flatten();
+        for kept in kept {
+            if kept.publication.seen == will.connect && kept.state == WillState::Pending {
+                kept.state = WillState::Due(due);
+            }
+        }
+    }
+
     /// A client has reconnected to its session: the will of the previous connection,
-    /// whose delay is not over, is not published. Returns whether there is one.
+    /// whose delay is not over, is not published. Returns whether there is one whose
+    /// delay may not be over.
     pub(super) fn came_back(&mut self, connect: FrameRef, will: LeftWill) -> bool {
         let Some(wills) = self.wills.get_mut(&will.key) else {
             return false;
         };
         let waits = |kept: &&mut KeptWill| {
             kept.publication.seen == will.connect
-                && matches!(kept.state, WillState::Due(at) if at > connect.time)
+                && matches!(kept.state, WillState::Due(due) if due.last > connect.time)
         };
         let Some(kept) = wills.iter_mut().find(waits) else {
             return false;
         };
-        kept.state = WillState::Unwanted(UnwantedWill::CameBack(connect));
+        if matches!(kept.state, WillState::Due(due) if due.first > connect.time) {
+            kept.state = WillState::Unwanted(UnwantedWill::CameBack(connect));
+        }
         true
     }
 

@@ -6,6 +6,9 @@
 //!
 //! - has answered a packet that was sent after the one that required closing, or
 //! - was active for five more seconds, not counting the longest pause.
+//!
+//! This is proof if the side was active for ten seconds without pauses of more than
+//! five seconds: then no clock step can explain it.
 
 use std::time::Duration;
 
@@ -60,6 +63,8 @@ pub struct CloseDue {
     /// Time since the last activity, and the longest pause.
     last: Timestamp,
     pause: Duration,
+    /// For how long it was seen without a pause.
+    steady: Duration,
     found: bool,
 }
 
@@ -72,6 +77,9 @@ pub struct StillOpen<'a> {
     pub due: &'a CloseDue,
     /// How long it has been open since.
     pub open_for: Duration,
+    /// It was seen for long enough without pauses, each of which may be that of a clock
+    /// that was set.
+    pub steady: bool,
     /// The packet that shows that it is.
     pub packet: PacketRef,
     /// When.
@@ -102,6 +110,7 @@ impl CloseDues {
                 direction,
                 last: known.unwrap_or(seen.time),
                 pause: Duration::ZERO,
+                steady: Duration::ZERO,
                 found: false,
             });
         }
@@ -123,16 +132,20 @@ impl CloseDues {
 }
 
 impl CloseDue {
-    /// Whether the latest activity proves that the connection is open, and for
-    /// how long.
+    /// Whether the latest activity proves that the connection is open, for how
+    /// long, and whether that is so without pauses.
     fn proof(
         &mut self,
         from: Direction,
         answers: Option<FrameRef>,
         now: Timestamp,
-    ) -> Option<Duration> {
+    ) -> Option<(Duration, bool)> {
         let known = self.known?;
-        self.pause = self.pause.max(now.since(self.last));
+        let pause = now.since(self.last);
+        self.pause = self.pause.max(pause);
+        if pause <= CLOSE_PATIENCE {
+            self.steady += pause;
+        }
         self.last = self.last.max(now);
         let open_for = now.since(known);
         let later = |request: FrameRef| match request.connection == self.seen.connection {
@@ -140,9 +153,10 @@ impl CloseDue {
             false => request.started > known,
         };
         let went_on = answers.is_some_and(later);
-        let steady = open_for.saturating_sub(self.pause) >= CLOSE_PATIENCE;
-        let proven = from == self.by && open_for >= CLOSE_PATIENCE && (went_on || steady);
-        (proven && !self.found).then_some(open_for)
+        let open = open_for.saturating_sub(self.pause) >= CLOSE_PATIENCE;
+        let proven = from == self.by && open_for >= CLOSE_PATIENCE && (went_on || open);
+        let steady = self.steady >= 2 * CLOSE_PATIENCE;
+        (proven && !self.found).then_some((open_for, steady))
     }
 }
 
@@ -177,18 +191,19 @@ impl ConnectionFacts {
         mut found: impl FnMut(&StillOpen<'_>),
     ) {
         let is_closing =
-            self.fin != PerDirection::both(None) || self.fin_acked != PerDirection::both(false);
+            self.fin != PerDirection::both(None) || self.fin_acked != PerDirection::both(None);
         if self.close_due.is_empty() || is_closing {
             return;
         }
         let mut dues = std::mem::take(&mut self.close_due);
         for due in &mut dues.0 {
-            if let Some(open_for) = due.proof(from, answers, time) {
+            if let Some((open_for, steady)) = due.proof(from, answers, time) {
                 due.found = true;
                 found(&StillOpen {
                     connection: self,
                     due,
                     open_for,
+                    steady,
                     packet,
                     time,
                 });

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::event::EventKind;
 use crate::flow::TcpFact;
-use crate::frame::{Connection, Direction, MQTTFrame, PerDirection};
+use crate::frame::{Connection, Direction, MQTTFrame, PerDirection, Transport};
 use crate::layer::Note;
 use crate::limits;
 use crate::mqtt::{ControlPacket, PacketType, Version};
@@ -63,6 +63,8 @@ pub struct ConnectionFacts {
     pub opening: Option<Box<Opening>>,
     /// The first CONNACK.
     pub accepted: Option<Box<Acceptance>>,
+    /// A CONNECT after the first one, which was not answered yet.
+    connect_again: Option<FrameRef>,
     /// The client sent something between CONNECT and CONNACK.
     pub early: bool,
     /// Number of frames in each direction.
@@ -73,9 +75,9 @@ pub struct ConnectionFacts {
     pub disconnect: PerDirection<Option<(FrameRef, u8)>>,
     /// When each side sent FIN, by the direction it sends in.
     pub fin: PerDirection<Option<Timestamp>>,
-    /// The peer has acknowledged one byte beyond the last frame's end: a FIN,
+    /// When the peer has acknowledged one byte beyond the last frame's end: a FIN,
     /// captured or not, or the first byte of undecoded data.
-    pub(super) fin_acked: PerDirection<bool>,
+    pub(super) fin_acked: PerDirection<Option<Timestamp>>,
     /// One side's receive window was closed at some time.
     pub zero_window: bool,
     /// The packet with the first WebSocket text message of a direction, until a
@@ -169,6 +171,8 @@ pub enum Step {
     },
     /// SUBACK, UNSUBACK.
     Answer(AnswerStep),
+    /// CONNACK, with the CONNECT that it answers.
+    Connack(Option<FrameRef>),
     /// PINGRESP, and whether a PINGREQ waited for it.
     Pingresp {
         /// Whether one did.
@@ -185,6 +189,7 @@ impl Step {
             Self::Ack(AckStep::Expected { exchange, .. }) => Some(exchange.last),
             Self::Answer(AnswerStep::Expected(request)) => Some(request.seen),
             Self::Pingresp { ping, .. } => *ping,
+            Self::Connack(connect) => *connect,
             _ => None,
         }
     }
@@ -202,6 +207,7 @@ impl ConnectionFacts {
             client_id: None,
             opening: None,
             accepted: None,
+            connect_again: None,
             early: false,
             frames: PerDirection::both(0),
             latest: PerDirection::both(None),
@@ -303,7 +309,10 @@ impl ConnectionFacts {
         if self.frames[direction] == 0 && !from_start {
             self.taint(direction, Reason::MidStream);
         }
-        if frame.resynchronised {
+        // Below a layer, a gap that begins inside a frame may go on after it: the
+        // end of the frame is that of the gap.
+        let layered = frame.connection.transport != Transport::TCP;
+        if frame.resynchronised || frame.missing > 0 && layered {
             self.taint(direction, Reason::Gap);
         }
         self.mind_order(frame);
@@ -318,8 +327,22 @@ impl ConnectionFacts {
             ExchangeKind::Subscribe | ExchangeKind::Unsubscribe => self.answer(frame),
             ExchangeKind::Ping if asks => self.ping(frame),
             ExchangeKind::Ping => self.ping_response(frame),
+            ExchangeKind::Connect if frame.header.packet_type() == PacketType::Connack => {
+                self.connack(frame)
+            }
             ExchangeKind::Connect | ExchangeKind::Auth => Step::None,
         }
+    }
+
+    fn connack(&mut self, frame: &MQTTFrame<'_>) -> Step {
+        if frame.direction == Direction::Up {
+            return Step::None;
+        }
+        let first = self.opening.as_ref().map(|opening| opening.seen);
+        Step::Connack(match self.accepted {
+            None => first,
+            Some(_) => self.connect_again.take(),
+        })
     }
 
     fn ping(&mut self, frame: &MQTTFrame<'_>) -> Step {
@@ -454,6 +477,7 @@ impl ConnectionFacts {
         let of = part.asked;
         let Some(id) = frame.packet.packet_id().filter(|id| *id != 0) else {
             self.session.space_mut(of).taint(Reason::Gap, false);
+            self.outstanding[of].1.get_or_insert(Reason::Gap);
             return Step::None;
         };
         let step = self.session.space_mut(of).acknowledge(frame, id);
@@ -468,6 +492,10 @@ impl ConnectionFacts {
 
     fn request(&mut self, frame: &MQTTFrame<'_>) -> Step {
         let Some(id) = frame.packet.packet_id().filter(|id| *id != 0) else {
+            // It will be answered, and nobody knows by which answer.
+            if frame.packet.packet_id().is_none() {
+                self.taint(frame.direction, Reason::Gap);
+            }
             return Step::None;
         };
         let kind = frame.header.packet_type();
@@ -499,6 +527,7 @@ impl ConnectionFacts {
 
     fn answer(&mut self, frame: &MQTTFrame<'_>) -> Step {
         let Some(id) = frame.packet.packet_id().filter(|id| *id != 0) else {
+            self.requests.taint(Reason::Gap);
             return Step::None;
         };
         let kind = frame.header.packet_type();
@@ -529,7 +558,8 @@ impl ConnectionFacts {
         }
         self.alive(direction, frame.time);
         // The acknowledgement may have arrived before the frame that it exceeds.
-        self.fin_acked[direction] = self.acked[direction].0 == frame.end() + 1;
+        let (acked, at) = self.acked[direction];
+        self.fin_acked[direction] = (acked == frame.end() + 1).then_some(at);
         self.note_faults(frame, step);
         if self.text[way].take().is_some() {
             self.due(Cause::TextMessage, direction.reversed(), frame);
@@ -537,6 +567,7 @@ impl ConnectionFacts {
         match &frame.packet {
             ControlPacket::Connect(connect) if direction == Direction::Up => {
                 if self.opening.is_some() {
+                    self.connect_again = Some(seen);
                     self.due(Cause::SecondConnect, Direction::Down, frame);
                 } else {
                     self.opening = Some(Box::new(Opening::of(frame, connect)));
@@ -669,7 +700,7 @@ impl ConnectionFacts {
                 }
                 self.acked[way] = (offset, time);
                 let end = self.latest[way].map(|seen| seen.end);
-                self.fin_acked[way] = end.is_some_and(|end| offset == end + 1);
+                self.fin_acked[way] = end.filter(|end| offset == end + 1).map(|_| time);
                 while let Some(&(end, what)) = self.unacked[way].front()
                     && end <= offset
                 {
@@ -695,6 +726,8 @@ impl ConnectionFacts {
     /// An event.
     pub(super) fn event(&mut self, kind: EventKind, direction: Option<Direction>) {
         let reason = match kind {
+            // The connection has ended within it: nothing is missing.
+            EventKind::Unfinished { .. } if self.left().is_some() => Reason::Malformed,
             EventKind::Gap | EventKind::Late | EventKind::Unfinished { .. } => Reason::Gap,
             EventKind::Resynchronised if self.frames == PerDirection::both(0) => Reason::MidStream,
             EventKind::Resynchronised => Reason::Gap,
@@ -770,6 +803,7 @@ impl ConnectionFacts {
             noticing,
             session_ended: opening.is_some_and(Opening::session_ends_with_connection),
             expiry: None,
+            expiry_by_server: false,
             complete: PerDirection::from_fn(|direction| clean && to_its_end(direction)),
             taken_over: self.successor.is_some(),
             dropped_by_server: left.is_some_and(|(by, _)| by == Direction::Down),
@@ -779,6 +813,8 @@ impl ConnectionFacts {
             let expiry = self.session_expiry(opening);
             earlier.session_ended = expiry == 0;
             earlier.expiry = (expiry != u32::MAX).then_some(expiry);
+            let agreed = self.accepted.as_ref().and_then(|a| a.session_expiry);
+            earlier.expiry_by_server = agreed.is_some() && self.expiry_at_disconnect.is_none();
         }
         earlier
     }

@@ -374,6 +374,7 @@ impl ConnectionFacts {
             acked: expired.acked,
             waited: expired.acked.map_or(Duration::ZERO, |at| now.since(at)),
             carried: false,
+            used_before: None,
             expires: false,
             of: expired.of,
             doubt: expired.doubt,

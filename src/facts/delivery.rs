@@ -12,11 +12,12 @@ use crate::mqtt::{ControlPacket, Digest, Version, topic};
 use crate::net::Endpoint;
 use crate::time::Timestamp;
 
-use super::broker::{Delivery, Publication, UnwantedWill, WillState};
+use super::broker::{Delivery, Publication, UnwantedWill, WillDue, WillState};
 use super::connection::ConnectionFacts;
 use super::deadline::later;
 use super::delivered::{Because, Delivered, Expected, Lacks};
 use super::exchange::{AckStep, State};
+use super::negotiated::{Opening, Will};
 use super::properties as p;
 use super::request::{AnswerStep, Request};
 use super::{Analysis, Step};
@@ -220,7 +221,7 @@ impl Analysis {
             client_id,
             Publication {
                 seen: opening.seen,
-                key: key(&will.topic, Digest::of(&will.payload)),
+                key: will.key(),
                 topic: will.topic.clone(),
                 qos: will.qos,
                 retain: will.retain,
@@ -250,7 +251,7 @@ impl Analysis {
         if connection.accepted().is_none() {
             return;
         }
-        let key = key(&will.topic, Digest::of(&will.payload));
+        let key = will.key();
         let seen = opening.seen;
         let broker = self.brokers.at(connection.server);
         let disconnect = |direction: Direction| connection.disconnect[direction];
@@ -259,36 +260,50 @@ impl Analysis {
             broker.set_will(key, seen, WillState::Unwanted(why));
             return;
         }
-        let resumed = self.resumed_by(connection).filter(|_| will.delay > 0);
-        let broker = self.brokers.at(connection.server);
-        if let Some(connect) = resumed {
-            let why = UnwantedWill::CameBack(connect);
-            broker.set_will(key, seen, WillState::Unwanted(why));
-            return;
-        }
         // Only a connection whose end was captured has ended; one that ends
         // with its server may have to wait for the next start.
         let ended = matches!(how, Some(CloseReason::Fin | CloseReason::Reset));
         let shut_down = disconnect(Direction::Down).is_some_and(|(_, code)| code == 0x8b);
-        let Some(end) = end.filter(|_| ended && !shut_down) else {
+        let due = end
+            .filter(|_| ended && !shut_down)
+            .map(|end| connection.will_due(opening, will, end));
+        let resumed = self.resumed_by(connection).filter(|_| will.delay > 0);
+        let broker = self.brokers.at(connection.server);
+        if let Some(connect) = resumed
+            && due.is_none_or(|due| due.first > connect.time)
+        {
+            let why = UnwantedWill::CameBack(connect);
+            broker.set_will(key, seen, WillState::Unwanted(why));
             return;
-        };
-        let expiry = match opening.version {
-            Version::V5 => connection.session_expiry(opening),
-            _ => 0,
-        };
-        let delay = Duration::from_secs(will.delay.min(expiry).into());
-        let due = later(end, delay);
+        }
+        let Some(due) = due else { return };
         let publication = broker.set_will(key, seen, WillState::Due(due));
+        let may_be_unwanted = resumed.is_some_and(|connect| due.last > connect.time);
         if let Some(publication) = publication
             && connection.any_doubt().is_none()
+            && !may_be_unwanted
         {
-            self.expect_everywhere(connection.server, &publication, Because::Will, due);
+            self.expect_everywhere(connection.server, &publication, Because::Will, due.last);
         }
     }
 }
 
 impl ConnectionFacts {
+    /// When its will is due, if it ended at `end`.
+    pub(super) fn will_due(&self, opening: &Opening, will: &Will, end: Timestamp) -> WillDue {
+        let expiry = match opening.version {
+            Version::V5 => self.session_expiry(opening),
+            _ => 0,
+        };
+        let delay = Duration::from_secs(will.delay.min(expiry).into());
+        let last = self.gone().unwrap_or(end).max(end);
+        // Servers look for wills now and then.
+        WillDue {
+            first: later(end, delay.saturating_sub(Duration::from_secs(1))),
+            last: later(last, delay + Duration::from_secs(2)),
+        }
+    }
+
     /// What the only copy of a message lacks, if several subscriptions match
     /// and no other copy is delivered.
     fn lacks(
@@ -346,6 +361,13 @@ impl ConnectionFacts {
                 (other == share && number != self.number).then_some((number, time))
             }
         }
+    }
+}
+
+impl Will {
+    /// What tells its message from others.
+    pub(super) fn key(&self) -> u64 {
+        key(&self.topic, Digest::of(&self.payload))
     }
 }
 

@@ -459,7 +459,7 @@ impl IdSpace {
         true
     }
 
-    fn ended(&self, id: u16) -> Option<&Ended> {
+    pub(super) fn ended(&self, id: u16) -> Option<&Ended> {
         self.ended.iter().rev().find(|ended| ended.id == id)
     }
 

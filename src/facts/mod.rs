@@ -74,7 +74,7 @@ pub use part::ExchangeKind;
 pub use request::{AnswerStep, Request, Requests};
 pub use session::{Earlier, Session};
 pub use silence::{Shown, Silence};
-pub use sink::{Fact, FrameFact, SessionFact, Sink};
+pub use sink::{Before, Fact, FrameFact, SessionFact, Sink};
 pub use stage::{Facts, Options};
 pub use subscriptions::{Subscription, Subscriptions};
 #[cfg(test)]

@@ -44,6 +44,9 @@ pub struct Overdue<'a> {
     pub waited: Duration,
     /// It belongs to an earlier connection and was not sent again.
     pub carried: bool,
+    /// What ended the exchange that had its Packet Identifier before, on this
+    /// connection.
+    pub used_before: Option<PacketType>,
     /// Its message has a Message Expiry Interval (5.0).
     pub expires: bool,
     /// Direction of the PUBLISH, if it is about one.
@@ -140,17 +143,26 @@ impl ConnectionFacts {
     /// Which side began to end the connection, by the direction it sends in,
     /// and when: by DISCONNECT, FIN or RST.
     pub fn left(&self) -> Option<(Direction, Timestamp)> {
-        Direction::ALL
-            .into_iter()
-            .flat_map(|by| {
-                let disconnect = self.disconnect[by].map(|(seen, _)| seen.time);
-                let reset = self.reset.filter(|(side, _)| *side == by);
-                [disconnect, self.fin[by], reset.map(|(_, time)| time)]
-                    .into_iter()
-                    .flatten()
-                    .map(move |time| (by, time))
-            })
-            .min_by_key(|(_, time)| *time)
+        self.leaving().min_by_key(|(_, time)| *time)
+    }
+
+    /// When the last sign that the connection ends was seen.
+    pub(super) fn gone(&self) -> Option<Timestamp> {
+        self.leaving().map(|(_, time)| time).max()
+    }
+
+    /// The signs that the connection ends, with the side that each is of: DISCONNECT,
+    /// RST and FIN; of a FIN that was not captured, its acknowledgement.
+    fn leaving(&self) -> impl Iterator<Item = (Direction, Timestamp)> {
+        Direction::ALL.into_iter().flat_map(|by| {
+            let disconnect = self.disconnect[by].map(|(seen, _)| seen.time);
+            let reset = self.reset.filter(|(side, _)| *side == by);
+            let fin = self.fin[by].or(self.fin_acked[by]);
+            [disconnect, fin, reset.map(|(_, time)| time)]
+                .into_iter()
+                .flatten()
+                .map(move |time| (by, time))
+        })
     }
 
     fn ending(&self, how: Option<CloseReason>) -> Ending {
@@ -187,6 +199,7 @@ impl ConnectionFacts {
                 acked,
                 waited: acked.map_or(Duration::ZERO, |acked| until.since(acked)),
                 carried: false,
+                used_before: None,
                 expires: false,
                 of: None,
                 doubt: self.doubt[by],
@@ -218,6 +231,10 @@ impl ConnectionFacts {
                         .and_then(|(b, key)| b.topic_of(key)),
                     qos: exchange.qos,
                     carried: exchange.carried,
+                    used_before: space
+                        .ended(exchange.id)
+                        .filter(|ended| ended.by.connection == self.number)
+                        .map(|ended| ended.kind),
                     expires: exchange.expires,
                     of: Some(direction),
                     doubt: exchange.doubt.or(overdue.doubt),

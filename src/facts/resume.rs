@@ -1,9 +1,8 @@
 //! Determines the session of a connection, and what it resumes.
 
-use crate::mqtt::Digest;
+use crate::frame::Direction;
 
 use super::connection::ConnectionFacts;
-use super::delivery;
 use super::doubt::Reason;
 use super::session::{Key, Latest, Session};
 use super::{Analysis, FrameRef};
@@ -120,8 +119,24 @@ impl Analysis {
         let Some(opening) = connection.opening.as_deref() else {
             return;
         };
-        let broker = self.brokers.at(connection.server);
-        if broker.came_back(opening.seen, will) {
+        let seen = opening.seen;
+        let server = connection.server;
+        // Its earlier connection may linger, although it was seen to end.
+        let due = self
+            .connections
+            .get(will.connect.connection)
+            .and_then(|earlier| {
+                let opening = earlier.opening.as_deref()?;
+                let (_, end) = earlier.left()?;
+                let orderly = matches!(earlier.disconnect[Direction::Up], Some((_, 0)));
+                let left = opening.will.as_ref().filter(|_| !orderly)?;
+                Some(earlier.will_due(opening, left, end))
+            });
+        let broker = self.brokers.at(server);
+        if let Some(due) = due {
+            broker.is_due(will, due);
+        }
+        if broker.came_back(seen, will) {
             for connection in self.connections.iter_mut() {
                 connection.delivered.forget_will(will.connect);
             }
@@ -145,7 +160,7 @@ impl ConnectionFacts {
         let will = opening.will.as_ref()?;
         Some(LeftWill {
             connect: opening.seen,
-            key: delivery::key(&will.topic, Digest::of(&will.payload)),
+            key: will.key(),
             delayed: will.delay > 0,
         })
     }

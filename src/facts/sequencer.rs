@@ -29,7 +29,7 @@ use std::time::Duration;
 use crate::engine::{Output, Tcp};
 use crate::event::{Event, EventKind};
 use crate::flow::TcpFact;
-use crate::frame::{Connection, Direction, MQTTFrame, PerDirection, Received};
+use crate::frame::{Connection, Direction, MQTTFrame, PerDirection, Received, Transport};
 use crate::layer::{ByteRange, Note};
 use crate::limits;
 use crate::mqtt::{self, FixedHeader, Text, Version};
@@ -186,7 +186,14 @@ impl Sequencer {
         let bytes = buffered.weight();
         pending.bytes += bytes;
         self.bytes += bytes;
-        pending.buffer(direction, needs, What::Frame(Box::new(buffered)));
+        // Below a layer, a gap that begins inside a frame may continue after it: what
+        // acknowledges part of it comes after the frame.
+        let layered = frame.connection.transport != Transport::TCP;
+        let end = match layered && frame.missing > 0 {
+            true => frame.range.start,
+            false => pending.arrived[direction],
+        };
+        pending.buffer_until(direction, end, needs, What::Frame(Box::new(buffered)));
         let before = pending.bytes;
         pending.release(out);
         if pending.len() > limits::HELD_FRAMES || self.bytes > limits::HELD_BYTES {
@@ -319,10 +326,14 @@ impl Pending {
     }
 
     fn buffer(&mut self, direction: Direction, needs: u64, what: What) {
+        self.buffer_until(direction, self.arrived[direction], needs, what);
+    }
+
+    fn buffer_until(&mut self, direction: Direction, end: u64, needs: u64, what: What) {
         self.turns += 1;
         self.queues[direction].push_back(Buffered {
             turn: self.turns,
-            end: self.arrived[direction],
+            end,
             needs,
             what,
         });

@@ -49,6 +49,8 @@ pub struct Earlier {
     pub session_ended: bool,
     /// Session Expiry Interval in seconds; `None` for no expiry.
     pub expiry: Option<u32>,
+    /// The server has set that, in CONNACK.
+    pub expiry_by_server: bool,
     /// For how long after that the server may not have noticed.
     pub noticing: Duration,
     /// Whether each direction was captured completely, from the start of the session to

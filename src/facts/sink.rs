@@ -116,6 +116,12 @@ pub trait Sink {
     /// Takes the next fact.
     fn fact(&mut self, fact: Fact<'_>);
 
+    /// Takes a fact of a packet before `from`, the start of the time range. It provides
+    /// context for later facts, and is itself neither shown nor counted.
+    fn earlier(&mut self, fact: Fact<'_>, from: Timestamp) {
+        let _ = (fact, from);
+    }
+
     /// Capture time has reached `now` without a packet. Called only while a capture
     /// grows.
     fn tick(&mut self, now: Timestamp) {
@@ -124,6 +130,27 @@ pub trait Sink {
 
     /// The capture has ended: no more facts follow.
     fn finish(&mut self) {}
+}
+
+/// Passes facts to another sink as facts from before the time range: see
+/// [`Sink::earlier`].
+#[derive(Debug)]
+pub struct Before<S> {
+    /// The sink.
+    pub sink: S,
+    /// Where the range begins.
+    pub from: Timestamp,
+}
+
+impl<S: Sink> Sink for Before<S> {
+    fn needs(&self) -> Needs {
+        self.sink.needs()
+    }
+
+    #[inline]
+    fn fact(&mut self, fact: Fact<'_>) {
+        self.sink.earlier(fact, self.from);
+    }
 }
 
 /// Needs nothing: the capture is read only for its connections' numbers.
@@ -139,6 +166,10 @@ impl<S: Sink + ?Sized> Sink for &mut S {
     #[inline]
     fn fact(&mut self, fact: Fact<'_>) {
         (**self).fact(fact);
+    }
+
+    fn earlier(&mut self, fact: Fact<'_>, from: Timestamp) {
+        (**self).earlier(fact, from);
     }
 
     fn tick(&mut self, now: Timestamp) {
@@ -160,6 +191,10 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
         (**self).fact(fact);
     }
 
+    fn earlier(&mut self, fact: Fact<'_>, from: Timestamp) {
+        (**self).earlier(fact, from);
+    }
+
     fn tick(&mut self, now: Timestamp) {
         (**self).tick(now);
     }
@@ -178,6 +213,12 @@ impl<S: Sink> Sink for Option<S> {
     fn fact(&mut self, fact: Fact<'_>) {
         if let Some(sink) = self {
             sink.fact(fact);
+        }
+    }
+
+    fn earlier(&mut self, fact: Fact<'_>, from: Timestamp) {
+        if let Some(sink) = self {
+            sink.earlier(fact, from);
         }
     }
 
@@ -204,6 +245,10 @@ impl<S: Sink> Sink for [S] {
         self.iter_mut().for_each(|sink| sink.fact(fact));
     }
 
+    fn earlier(&mut self, fact: Fact<'_>, from: Timestamp) {
+        self.iter_mut().for_each(|sink| sink.earlier(fact, from));
+    }
+
     fn tick(&mut self, now: Timestamp) {
         self.iter_mut().for_each(|sink| sink.tick(now));
     }
@@ -227,6 +272,12 @@ macro_rules! sink_for_tuple {
                 #[allow(non_snake_case, reason = "type and value share a name")]
                 let ($($sink,)+) = self;
                 $($sink.fact(fact);)+
+            }
+
+            fn earlier(&mut self, fact: Fact<'_>, from: Timestamp) {
+                #[allow(non_snake_case, reason = "type and value share a name")]
+                let ($($sink,)+) = self;
+                $($sink.earlier(fact, from);)+
             }
 
             fn tick(&mut self, now: Timestamp) {

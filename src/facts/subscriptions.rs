@@ -66,6 +66,11 @@ impl Subscription {
         bare(&self.filter)
     }
 
+    /// Whether a topic matches its filter.
+    pub fn matches(&self, topic: &[u8]) -> bool {
+        topic::matches(self.bare(), topic)
+    }
+
     /// The highest QoS that a delivery may have for it: while a SUBSCRIBE is
     /// pending, the requested one.
     pub fn highest_qos(&self) -> u8 {

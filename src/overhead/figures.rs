@@ -226,7 +226,7 @@ impl<'a> Figures<'a> {
         if doubts.offloaded > 0 {
             warnings.push(format!(
                 "{} longer than the MSS allows: captured above segmentation offload. On the link they are {} more \
-                 frames, whose headers are in no total",
+                 packets, whose headers are in no total",
                 counted(doubts.offloaded, "segment is", "segments are"),
                 doubts.offload_frames
             ));
@@ -234,7 +234,7 @@ impl<'a> Figures<'a> {
         if doubts.cut > 0 {
             warnings.push(format!(
                 "the snap length cut {}: totals and lower layers are right, MQTT layers may be counted as unparsed",
-                counted(doubts.cut, "frame", "frames")
+                counted(doubts.cut, "packet", "packets")
             ));
         }
         if doubts.one_sided > 0 {

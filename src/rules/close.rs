@@ -71,9 +71,9 @@ static DISCONNECT_THEN_CLOSE: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-3.14.4-1"),
-        v5("MQTT-3.14.4-2"),
-        v5("MQTT-4.13.2-1").on("server"),
         v5("MQTT-4.12.1-2").on("re-authentication"),
+        v5("MQTT-4.13.2-1").on("error"),
+        v5("MQTT-3.14.4-2"),
     ],
     examples: Examples {
         good: "\
@@ -106,14 +106,19 @@ static DISCONNECT_THEN_CLOSE: Rule = Rule {
 
 fn disconnect_then_close(f: &StillOpen<'_>) -> Judged {
     (f.due.cause == Cause::Disconnected).then(|| {
-        let again = f.connection.reauthenticating;
+        let code = f.connection.disconnect[f.due.by].map_or(0, |(_, code)| code);
+        let about = match (f.connection.reauthenticating, code) {
+            (true, _) => "re-authentication",
+            (false, 0x80..) => "error",
+            _ => "",
+        };
         violation(format!(
             "expected the {} to close after its DISCONNECT, found the connection open {} s later",
             if f.due.by == Up { "client" } else { "server" },
             f.open_for.as_secs()
         ))
         .at(f.due.seen.packet)
-        .about(if again { "re-authentication" } else { "" })
+        .about(about)
         .unless(f.connection.any_doubt())
     })
 }
@@ -177,12 +182,11 @@ static FAULT_THEN_CLOSE: Rule = Rule {
         v311("MQTT-3.1.2-3").on("reserved-connect-flag"),
         v311("MQTT-3.1.2-1").on("unknown-protocol"),
         v311("MQTT-4.8.0-1"),
-        v5("MQTT-4.13.1-1").on("server"),
         v5("MQTT-3.14.1-1").on("reserved-flags"),
         v5("MQTT-3.1.4-1").on("CONNECT"),
         v5("MQTT-3.1.2-3").on("reserved-connect-flag"),
         v5("MQTT-3.1.2-1").on("unknown-protocol"),
-        v5("MQTT-4.13.2-1"),
+        v5("MQTT-4.13.1-1").on("server"),
     ],
     examples: Examples {
         good: "\
@@ -219,6 +223,15 @@ fn fault_then_close(f: &StillOpen<'_>) -> Judged {
         Cause::ProtocolError(_) => ("protocol error", false),
         _ => return None,
     };
+    // 4.13.1 of 5.0 binds servers alone.
+    let v5 = f
+        .connection
+        .opening
+        .as_ref()
+        .is_some_and(|o| o.version == Version::V5);
+    if v5 && f.due.by == Up && !certain {
+        return None;
+    }
     let what = match f.due.cause {
         Cause::ProtocolError(what) => what,
         _ => "a malformed packet",
@@ -230,13 +243,7 @@ fn fault_then_close(f: &StillOpen<'_>) -> Judged {
         ))
         .at(f.due.seen.packet)
         .about(about)
-        .only_warning_if(
-            !certain
-                || f.connection
-                    .opening
-                    .as_ref()
-                    .is_none_or(|o| o.version == Version::V5),
-        )
+        .only_warning_if(!certain || v5 || f.connection.opening.is_none())
         .unless(f.connection.any_doubt()),
     )
 }

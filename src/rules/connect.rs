@@ -256,9 +256,9 @@ static SESSION_PRESENT_IMPOSSIBLE: Rule = Rule {
         v311("MQTT-3.2.2-3"),
         v311("MQTT-3.1.2-6"),
         v5("MQTT-3.2.2-3"),
+        v5("U-3.2-10").on("expired as the server said"),
+        v5("MQTT-4.1.0-2").on("expired"),
         v5("MQTT-3.1.2-6"),
-        v5("MQTT-4.1.0-2"),
-        v5("U-3.2-10"),
     ],
     examples: Examples {
         good: "\
@@ -313,9 +313,12 @@ fn session_present_impossible(f: &FrameFacts<'_>) -> Judged {
     if !earlier.session_ended && !expired {
         return None;
     }
-    let what = match expired && !earlier.session_ended {
-        true => "its session had expired",
-        false => "its session ended with that connection",
+    let (what, about) = match expired && !earlier.session_ended {
+        true if earlier.expiry_by_server => {
+            ("its session had expired", "expired as the server said")
+        }
+        true => ("its session had expired", "expired"),
+        false => ("its session ended with that connection", ""),
     };
     Some(
         violation(format!(
@@ -323,6 +326,7 @@ fn session_present_impossible(f: &FrameFacts<'_>) -> Judged {
             earlier.number
         ))
         .at(opening.seen.packet)
+        .about(about)
         // Only the user knows whether there was a connection in between.
         .only_warning_if(!f.vouched || expired)
         // The specification does not define whether a session that ends with
@@ -346,8 +350,8 @@ static SESSION_LOST: Rule = Rule {
         v311("MQTT-3.1.3-2"),
         v311("MQTT-3.1.4-3"),
         v5("MQTT-3.1.2-5"),
-        v5("MQTT-3.1.2-23"),
         v5("MQTT-3.2.2-3"),
+        v5("MQTT-3.1.2-23"),
         v5("MQTT-4.1.0-1"),
         v5("MQTT-3.1.3-2"),
         v5("MQTT-3.1.4-4"),
@@ -496,6 +500,7 @@ fn reserved_flag_accepted(f: &FrameFacts<'_>) -> Judged {
         violation(
             "expected the server to disconnect over bit 0 of the Connect Flags, found CONNACK 0",
         )
+        .in_answer_to_a_fault()
         .at(opening.seen.packet)
         .unless(f.any_doubt())
     })
@@ -529,6 +534,7 @@ fn malformed_connect_accepted(f: &FrameFacts<'_>) -> Judged {
     let other = opening.flags & 1 != 0 || empty_and_kept(opening) || unsupported(opening);
     (opening.malformed && !other && accepts(f)).then(|| {
         violation("expected the server to close over a malformed CONNECT, found CONNACK 0")
+            .in_answer_to_a_fault()
             .at(opening.seen.packet)
             .unless(f.any_doubt())
     })
@@ -560,6 +566,7 @@ fn empty_id_accepted(f: &FrameFacts<'_>) -> Judged {
         violation(
             "expected return code 2 for an empty Client Identifier with Clean Session 0, found 0",
         )
+        .in_answer_to_a_fault()
         .at(opening.seen.packet)
         .unless(f.any_doubt())
     })
@@ -596,6 +603,7 @@ fn unsupported_level(f: &FrameFacts<'_>) -> Judged {
             "expected a refusal of protocol level {}, found CONNACK 0",
             opening.level
         ))
+        .in_answer_to_a_fault()
         .at(opening.seen.packet)
         .unless(f.any_doubt())
         .in_any_version()
@@ -608,7 +616,7 @@ static ASSIGNED_ID: Rule = Rule {
     why: "Without it the client cannot resume its session.",
     binds: Binds::Server,
     severity: Severity::Error,
-    clauses: &[v5("MQTT-3.1.3-6"), v5("MQTT-3.1.3-7"), v5("MQTT-3.2.2-16")],
+    clauses: &[v5("MQTT-3.1.3-7"), v5("MQTT-3.2.2-16"), v5("MQTT-3.1.3-6")],
     examples: Examples {
         good: r#"> CONNECT client="" version=5
 < CONNACK assigned_client_identifier=x1"#,
@@ -888,15 +896,16 @@ static REFUSED_THEN_CLOSE: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-3.2.2-5"),
-        v311("MQTT-3.1.3-8"),
-        v311("MQTT-3.1.3-9"),
-        v311("MQTT-3.1.2-2"),
+        v311("MQTT-3.1.3-8").on("empty identifier"),
+        v311("MQTT-3.1.3-9").on("identifier"),
+        v311("MQTT-3.1.2-2").on("version"),
         v5("MQTT-3.2.2-7"),
-        v5("MQTT-3.1.3-8"),
-        v5("MQTT-3.1.4-2"),
-        v5("MQTT-3.1.2-2"),
-        v5("MQTT-4.12.0-1"),
-        v5("MQTT-4.12.0-4"),
+        v5("MQTT-3.1.3-8").on("identifier"),
+        v5("MQTT-3.1.3-8").on("empty identifier"),
+        v5("MQTT-3.1.2-2").on("version"),
+        v5("MQTT-4.12.0-1").on("authentication method"),
+        v5("MQTT-4.12.0-4").on("authentication"),
+        v5("MQTT-3.1.4-2").on("credentials"),
         v5("MQTT-4.13.2-1"),
     ],
     examples: Examples {
@@ -925,11 +934,22 @@ static REFUSED_THEN_CLOSE: Rule = Rule {
 
 fn refused_then_close(f: &StillOpen<'_>) -> Judged {
     (f.due.cause == Cause::Refused).then(|| {
+        let empty = |opening: &Opening| opening.client_id.is_empty();
+        let empty = f.connection.opening.as_deref().is_some_and(empty);
+        let about = match f.connection.accepted.as_deref().map_or(0, |a| a.code) {
+            0x01 | 0x84 => "version",
+            0x02 | 0x85 if empty => "empty identifier",
+            0x02 | 0x85 => "identifier",
+            0x8c => "authentication method",
+            _ if f.connection.auth_continues => "authentication",
+            _ => "credentials",
+        };
         violation(format!(
             "expected the server to close after its CONNACK, found the connection open {} s later",
             f.open_for.as_secs()
         ))
         .at(f.due.seen.packet)
+        .about(about)
         .by(Side::Server)
         .unless(f.connection.any_doubt())
     })

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use crate::event::Side;
 use crate::facts::{
-    self, ConnectionFacts, Deadline, Doubt, Ending, Fact, FrameFacts, Needs, Overdue, Reason,
-    SessionFact, Shown, Silence, Sink, StillOpen, Stream, Undelivered,
+    self, ConnectionFacts, Deadline, Doubt, Ending, Fact, FrameFacts, FrameRef, Needs, Overdue,
+    Reason, SessionFact, Shown, Silence, Sink, StillOpen, Stream, Undelivered,
 };
 use crate::frame::{Direction, MQTTFrame, PerDirection};
 use crate::limits;
@@ -29,8 +29,9 @@ use crate::select::Selection;
 use crate::time::Timestamp;
 
 use super::allowance::Budgets;
+use super::excuse::Faulty;
 use super::finding::{Finding, MOST_PACKETS, Rung};
-use super::rule::{Check, Clause, Rule, Wrong};
+use super::rule::{Check, Clause, Rule, Severity, Wrong};
 use super::tally::Tally;
 use super::verdict::{Fault, Judged, Verdict};
 use super::{RULES, verdict};
@@ -165,6 +166,11 @@ impl Sink for Judge {
             SessionFact::Unreadable(facts) => runner.stream(facts),
             SessionFact::Closed(connection) => runner.settle(connection.number),
         }
+    }
+
+    fn earlier(&mut self, fact: Fact<'_>, from: Timestamp) {
+        self.runner.from = from;
+        self.fact(fact);
     }
 
     fn finish(&mut self) {
@@ -302,6 +308,10 @@ struct RuleRunner {
     more: u64,
     connections: u64,
     judged: RuleSet,
+    /// What was before is known, and no finding.
+    from: Timestamp,
+    /// Some packet has broken a rule.
+    any_faulty: bool,
 }
 
 /// State of a connection.
@@ -315,6 +325,8 @@ struct OfConnection {
     unfinished: Vec<(usize, u8)>,
     /// What was reported as it arose.
     shown: Vec<(usize, Verdict, Option<Side>)>,
+    /// The packets that broke a rule.
+    faulty: Faulty,
 }
 
 /// Frames before a finding in its ladder.
@@ -337,6 +349,20 @@ struct Place<'a> {
     so_far: bool,
     /// It was reported before, as provisional.
     reported: bool,
+    /// What it is about: a fault in it excuses what follows, and what follows
+    /// from a fault is excused.
+    of: Of<'a>,
+}
+
+/// What a finding is about.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    /// A control packet, and whether it answers one that broke a rule.
+    Frame(&'a MQTTFrame<'a>, bool),
+    /// An answer that this packet never got.
+    Answer(FrameRef),
+    /// Something else.
+    Other,
 }
 
 impl RuleRunner {
@@ -352,6 +378,8 @@ impl RuleRunner {
             more: 0,
             connections: 0,
             judged: RuleSet::default(),
+            from: Timestamp::MIN,
+            any_faulty: false,
         }
     }
 
@@ -392,9 +420,6 @@ impl RuleRunner {
     #[expect(clippy::boxed_local, reason = "as the rules answer it")]
     fn found(&mut self, at: usize, fault: Box<Fault>, place: &Place<'_>) {
         let rule = RULES[at];
-        if !self.wants(rule) || !self.is_selected(place) {
-            return;
-        }
         let by = fault.by.or(place.by);
         let verdict = fault.verdict;
         if let Check::Security(..) = rule.check {
@@ -402,6 +427,12 @@ impl RuleRunner {
             return;
         }
         let number = place.connection.number;
+        if !fault.answers_fault && self.is_excused(number, rule, verdict, by, place) {
+            return;
+        }
+        if !self.wants(rule) || !self.is_selected(place) || place.time < self.from {
+            return;
+        }
         let connection = self.open.entry(number).or_default();
         let what = (at, verdict, by);
         let shown = connection.shown.contains(&what);
@@ -483,6 +514,57 @@ impl RuleRunner {
         self.of_capture.push(finding);
     }
 
+    /// Whether something follows from a fault of the other side; otherwise
+    /// remembers the packet that it is a fault of.
+    fn is_excused(
+        &mut self,
+        connection: u64,
+        rule: &Rule,
+        verdict: Verdict,
+        by: Option<Side>,
+        place: &Place<'_>,
+    ) -> bool {
+        match place.of {
+            Of::Frame(frame, answers_fault) => {
+                let by_sender = by == Some(frame.direction.sender());
+                if answers_fault && by_sender {
+                    return true;
+                }
+                let is_fault = match verdict {
+                    Verdict::Violation => true,
+                    Verdict::CannotTell(_) => rule.severity >= Severity::Error,
+                    Verdict::Warning | Verdict::Note => false,
+                };
+                if is_fault && by_sender && !rule.clauses.is_empty() {
+                    let connection = self.open.entry(connection).or_default();
+                    connection.faulty.add(frame);
+                    self.any_faulty = true;
+                }
+                false
+            }
+            Of::Answer(request) => {
+                let asked = by.map(|side| side.sends().reversed());
+                let of = self.open.get(&connection);
+                of.zip(asked)
+                    .is_some_and(|(of, asked)| of.faulty.has(asked, request))
+            }
+            Of::Other => false,
+        }
+    }
+
+    /// Whether a frame answers one that broke a rule; what is known of its own
+    /// Packet Identifier begins anew with it.
+    fn answers_fault(&mut self, facts: &FrameFacts<'_>) -> bool {
+        if !self.any_faulty {
+            return false;
+        }
+        let Some(of) = self.open.get_mut(&facts.frame.connection.number) else {
+            return false;
+        };
+        of.faulty.begin(facts.frame);
+        of.faulty.is_answered_by(facts.frame, facts.step)
+    }
+
     /// Applies all rules of a trigger.
     fn ask(&mut self, place: &Place<'_>, ask: impl Fn(&Check) -> Option<Judged>) {
         for (at, rule) in RULES.iter().enumerate() {
@@ -552,16 +634,20 @@ impl RuleRunner {
         if facts.connection.frames == PerDirection::both(0) {
             return;
         }
+        if self.options.ladders {
+            self.climb(frame);
+        }
         let assumed = frame.connection.version_assumed || frame.connection.version.is_none();
         let doubt = assumed.then_some(Reason::VersionAssumed);
-        self.defects(facts, doubt);
+        let answers_fault = self.answers_fault(facts);
+        self.defects(facts, doubt, answers_fault);
         let tables = &*TABLES;
         let at = place(frame.header.packet_type(), frame.version);
         for &(rule, check) in &tables.frame[frame.direction][at] {
             if RULES[rule].id == "packet-direction"
                 && let Some(fault) = check(facts)
             {
-                self.found(rule, fault, &of_frame(facts, ""));
+                self.found(rule, fault, &of_frame(facts, "", answers_fault));
             }
         }
     }
@@ -582,14 +668,15 @@ impl RuleRunner {
         // A CONNECT has its own version.
         let assumed = assumed && kind != PacketType::Connect;
         let doubt = assumed.then_some(Reason::VersionAssumed);
+        let answers_fault = self.answers_fault(facts);
         if !frame.defects.is_empty() {
-            self.defects(facts, doubt);
+            self.defects(facts, doubt, answers_fault);
         }
         if self.options.budgets.any() {
             for &(rule, check) in &tables.budget[kind as usize] {
                 self.judged.add(rule);
                 if let Some(fault) = check(facts, &self.options.budgets) {
-                    self.found(rule, fault, &of_frame(facts, ""));
+                    self.found(rule, fault, &of_frame(facts, "", answers_fault));
                 }
             }
         }
@@ -603,7 +690,7 @@ impl RuleRunner {
         for rules in [&tables.frame[frame.direction][at][..], websocket] {
             for &(rule, check) in rules {
                 if let Some(fault) = check(facts) {
-                    let place = of_frame(facts, "");
+                    let place = of_frame(facts, "", answers_fault);
                     let doubt = doubt.filter(|_| !fault.any_version);
                     self.found(rule, fault.unless(doubt), &place);
                 }
@@ -624,6 +711,7 @@ impl RuleRunner {
             time: facts.time,
             so_far: facts.ending == Ending::Open,
             reported: facts.reported.any(),
+            of: Of::Answer(facts.request),
         };
         let budgets = Budgets {
             ack: self.options.budgets.ack,
@@ -651,6 +739,7 @@ impl RuleRunner {
             time: facts.of.time,
             so_far: false,
             reported: false,
+            of: Of::Other,
         };
         self.ask(&place, |check| match check {
             Check::Undelivered(check) => Some(check(facts)),
@@ -671,10 +760,14 @@ impl RuleRunner {
             time: facts.time,
             so_far: false,
             reported: false,
+            of: Of::Other,
         };
         self.ask(&place, |check| match check {
             // Each rule covers one cause.
-            Check::StillOpen(check) => check(facts).map(Some),
+            Check::StillOpen(check) => {
+                let fault = check(facts)?;
+                Some(Some(fault.only_warning_if(!facts.steady)))
+            }
             _ => None,
         });
     }
@@ -692,6 +785,7 @@ impl RuleRunner {
             time: facts.time,
             so_far: facts.shown == Shown::Time,
             reported: facts.reported.any(),
+            of: Of::Other,
         };
         self.ask(&place, |check| match check {
             Check::Silence(check) => Some(check(facts)),
@@ -712,6 +806,7 @@ impl RuleRunner {
             time: facts.time,
             so_far: false,
             reported: false,
+            of: Of::Other,
         };
         self.ask(&place, |check| match check {
             Check::Stream(check) => Some(check(facts)),
@@ -721,7 +816,7 @@ impl RuleRunner {
 
     /// The rules that the defects of a frame break, each once.
     #[cold]
-    fn defects(&mut self, facts: &FrameFacts<'_>, doubt: Doubt) {
+    fn defects(&mut self, facts: &FrameFacts<'_>, doubt: Doubt, answers_fault: bool) {
         let frame = facts.frame;
         let mut reported = RuleSet::default();
         // All bytes of an unfinished packet that were sent are known.
@@ -744,7 +839,9 @@ impl RuleRunner {
                 if defect.code == "trailing-bytes" {
                     fault = fault.about("trailing");
                 }
-                self.found(at, fault, &of_frame(facts, defect.field));
+                // What it repeats is not its own; all else is.
+                let repeats = answers_fault && defect.field == "Packet Identifier";
+                self.found(at, fault, &of_frame(facts, defect.field, repeats));
             }
         }
     }
@@ -763,7 +860,7 @@ fn is(wrong: &Wrong, frame: &MQTTFrame<'_>, defect: &Defect) -> bool {
         && (wrong.field.is_empty() || wrong.field == defect.field)
 }
 
-fn of_frame<'a>(facts: &FrameFacts<'a>, field: &'static str) -> Place<'a> {
+fn of_frame<'a>(facts: &FrameFacts<'a>, field: &'static str, answers_fault: bool) -> Place<'a> {
     let frame = facts.frame;
     Place {
         connection: facts.connection,
@@ -777,6 +874,7 @@ fn of_frame<'a>(facts: &FrameFacts<'a>, field: &'static str) -> Place<'a> {
         time: frame.time,
         so_far: false,
         reported: false,
+        of: Of::Frame(frame, answers_fault),
     }
 }
 
@@ -856,6 +954,9 @@ fn cut_off(findings: Vec<Finding>) -> Vec<Finding> {
     kept
 }
 
+/// Most clauses of a finding. A rule lists the most specific ones first.
+const MOST_CLAUSES: usize = 2;
+
 /// The clauses that a finding breaks: those of its version and subject.
 fn clauses(
     rule: &'static Rule,
@@ -876,9 +977,10 @@ fn clauses(
                 .is_some_and(|rest| names.contains(&rest))
     };
     let of_version = rule.clauses.iter().filter(|c| c.version == place.version);
-    let chosen: Vec<_> = of_version.clone().filter(|c| meant(c.on)).collect();
-    match chosen.is_empty() {
-        true => of_version.collect(),
-        false => chosen,
+    let mut chosen: Vec<_> = of_version.clone().filter(|c| meant(c.on)).collect();
+    if chosen.is_empty() {
+        chosen = of_version.collect();
     }
+    chosen.truncate(MOST_CLAUSES);
+    chosen
 }

@@ -107,9 +107,9 @@ static CLIENT_SILENT: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-3.1.2-23"),
-        v5("MQTT-3.1.2-20"),
         v5("MQTT-3.1.2-21").on("Server Keep Alive"),
         v5("MQTT-3.2.2-21").on("Server Keep Alive"),
+        v5("MQTT-3.1.2-20"),
     ],
     examples: Examples {
         good: "\

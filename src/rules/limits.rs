@@ -467,8 +467,8 @@ static RECEIVE_MAXIMUM: Rule = Rule {
     clauses: &[
         v5("MQTT-3.3.4-7").on("client"),
         v5("MQTT-3.3.4-9").on("server"),
-        v5("MQTT-4.9.0-1"),
         v5("MQTT-4.9.0-2"),
+        v5("MQTT-4.9.0-1"),
     ],
     examples: Examples {
         good: "\

@@ -27,6 +27,7 @@ mod connect;
 mod costs;
 mod delivery;
 mod encrypted;
+mod excuse;
 mod fail_on;
 mod filter;
 mod finding;

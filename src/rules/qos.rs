@@ -4,8 +4,10 @@
 //! been received, a received one takes effect, and evidence from another connection of
 //! the session gives at most a warning.
 
-use crate::facts::{AckStep, ConnectionFacts, Ending, FrameFacts, Overdue, Reason, State, Step};
-use crate::frame::Direction::Up;
+use crate::facts::{
+    AckStep, ConnectionFacts, Ending, FrameFacts, Overdue, Reason, State, Step, Subscription,
+};
+use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{PacketType as P, Version};
 
 use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
@@ -40,17 +42,15 @@ static ID_IN_USE: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-2.3.1-2").on("client"),
-        v311("MQTT-2.3.1-3").on("client"),
         v311("MQTT-2.3.1-4").on("server"),
         v311("MQTT-4.3.2-1").on("QoS 1"),
         v311("MQTT-4.3.3-1").on("QoS 2"),
+        v311("MQTT-2.3.1-3").on("client"),
         v5("MQTT-2.2.1-3").on("client"),
         v5("MQTT-2.2.1-4").on("server"),
+        v5("MQTT-4.3.3-5").on("after PUBREL"),
         v5("MQTT-4.3.2-1").on("QoS 1"),
-        v5("MQTT-4.3.2-3").on("QoS 1"),
         v5("MQTT-4.3.3-1").on("QoS 2"),
-        v5("MQTT-4.3.3-3").on("QoS 2"),
-        v5("MQTT-4.3.3-5").on("QoS 2"),
     ],
     examples: Examples {
         good: "\
@@ -82,12 +82,14 @@ fn id_in_use(f: &FrameFacts<'_>) -> Judged {
     let (frame, direction) = (f.frame, f.frame.direction);
     let kind = frame.header.packet_type();
     let id = frame.packet.packet_id()?;
+    let mut released = false;
     let (before, of, doubt, same) = match f.step {
         Step::Publish { step, request, .. } => match (step.open, request) {
             (Some(open), _) if !frame.header.dup() && !open.carried => {
                 if step.same_message == Some(true) {
                     return None;
                 }
+                released = open.state == State::WaitComp;
                 (open.publish, "PUBLISH", open.doubt, step.same_message)
             }
             (None, Some(request)) => (*request, "a request", None, Some(false)),
@@ -109,6 +111,7 @@ fn id_in_use(f: &FrameFacts<'_>) -> Judged {
         _ => return None,
     };
     let about = match (kind, frame.header.qos()) {
+        _ if released && frame.version == Version::V5 => "after PUBREL",
         (P::Publish, 1) => "QoS 1",
         (P::Publish, _) => "QoS 2",
         _ => "",
@@ -958,14 +961,13 @@ static MISSING_ACK: Rule = Rule {
         v311("MQTT-3.3.4-1"),
         v311("MQTT-4.5.0-2").on("client"),
         v311("MQTT-3.3.5-2").on("server"),
-        v5("MQTT-3.3.4-1"),
-        v5("MQTT-4.5.0-2").on("client"),
+        v5("MQTT-4.3.2-5").on("after PUBACK"),
+        v5("MQTT-4.3.3-9").on("after PUBREC"),
+        v5("MQTT-4.3.3-12").on("after PUBCOMP"),
         v5("MQTT-4.3.2-4").on("PUBACK"),
-        v5("MQTT-4.3.2-5").on("PUBACK"),
         v5("MQTT-4.3.3-8").on("PUBREC"),
-        v5("MQTT-4.3.3-9").on("PUBREC"),
-        v5("MQTT-4.3.3-10").on("PUBREC"),
-        v5("MQTT-4.3.3-12").on("PUBREC"),
+        v5("MQTT-4.5.0-2").on("client"),
+        v5("MQTT-3.3.4-1"),
     ],
     examples: Examples {
         good: "\
@@ -999,7 +1001,14 @@ fn missing_ack(f: &Overdue<'_>) -> Judged {
         of_topic(f),
         so_far(f)
     ));
-    never_answered(f, fault)
+    // The identifier has been used before, and stands for a new message now.
+    let about = match f.used_before {
+        Some(P::Puback) => "after PUBACK",
+        Some(P::Pubrec) => "after PUBREC",
+        Some(P::Pubcomp) => "after PUBCOMP",
+        _ => "",
+    };
+    never_answered(f, fault.about(about))
 }
 
 static MISSING_PUBREL: Rule = Rule {
@@ -1071,16 +1080,16 @@ static MISSING_RESEND: Rule = Rule {
     severity: Severity::Warn,
     clauses: &[
         v311("MQTT-4.4.0-1"),
+        v311("MQTT-3.10.4-3").on("unsubscribed"),
         v311("MQTT-3.1.2-4"),
         v311("MQTT-4.1.0-1"),
-        v311("MQTT-3.10.4-3").on("server"),
         v5("MQTT-4.4.0-1"),
+        v5("MQTT-3.10.4-3").on("unsubscribed"),
+        v5("MQTT-4.8.2-4").on("shared"),
+        v5("MQTT-4.3.2-3").on("PUBACK"),
+        v5("MQTT-4.3.3-3").on("PUBREC"),
+        v5("MQTT-4.3.3-5").on("PUBCOMP"),
         v5("MQTT-3.1.2-5").on("server"),
-        v5("MQTT-4.3.2-3"),
-        v5("MQTT-4.3.3-3"),
-        v5("MQTT-4.3.3-5"),
-        v5("MQTT-3.10.4-3").on("server"),
-        v5("MQTT-4.8.2-4").on("server"),
     ],
     examples: Examples {
         good: "\
@@ -1147,6 +1156,10 @@ fn missing_resend(f: &Overdue<'_>) -> Judged {
         Some(new) => fault.at(new.packet),
         None => fault,
     };
+    let fault = fault.about(match of {
+        Down => subscribed(f),
+        Up => "",
+    });
     Some(
         fault
             .unless(f.doubt)
@@ -1159,6 +1172,31 @@ fn missing_resend(f: &Overdue<'_>) -> Judged {
                 Reason::Tolerance,
             ),
     )
+}
+
+/// What a delivery was for: a subscription that has ended since, or a shared one.
+fn subscribed(f: &Overdue<'_>) -> &'static str {
+    let of_topic = |s: &&Subscription| f.topic.is_none_or(|topic| s.matches(topic));
+    let mut all = f
+        .connection
+        .session
+        .subscriptions
+        .all()
+        .filter(of_topic)
+        .peekable();
+    if all.peek().is_none() {
+        return "";
+    }
+    let (mut ended, mut shared) = (true, true);
+    for subscription in all {
+        ended &= subscription.until.is_some();
+        shared &= subscription.shared;
+    }
+    match (ended, shared) {
+        (true, _) => "unsubscribed",
+        (_, true) => "shared",
+        _ => "",
+    }
 }
 
 /// ` and topic "t"`, where it is known.

@@ -281,6 +281,7 @@ fn bad_options_accepted(f: &FrameFacts<'_>) -> Judged {
         violation(format!(
             "expected the server to close over Subscription Options 0x{options:02x}, found SUBACK"
         ))
+        .in_answer_to_a_fault()
         .at(request.seen.packet)
         .unless(request.doubt)
         .unless(f.any_doubt()),

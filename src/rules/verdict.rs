@@ -62,6 +62,8 @@ pub struct Fault {
     pub about: &'static str,
     /// It applies in every version, so that an unknown version does not matter.
     pub any_version: bool,
+    /// It is in how a fault was answered, so that this fault does not excuse it.
+    pub answers_fault: bool,
 }
 
 fn fault(verdict: Verdict, message: String) -> Box<Fault> {
@@ -72,6 +74,7 @@ fn fault(verdict: Verdict, message: String) -> Box<Fault> {
         by: None,
         about: "",
         any_version: false,
+        answers_fault: false,
     })
 }
 
@@ -119,6 +122,13 @@ impl Fault {
     #[must_use]
     pub fn in_any_version(mut self: Box<Self>) -> Box<Self> {
         self.any_version = true;
+        self
+    }
+
+    /// It is in how a fault was answered, so that this fault does not excuse it.
+    #[must_use]
+    pub fn in_answer_to_a_fault(mut self: Box<Self>) -> Box<Self> {
+        self.answers_fault = true;
         self
     }
 

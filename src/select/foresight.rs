@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::facts::{Fact, Needs, Role, Sink};
 use crate::packet::PacketRef;
+use crate::time::Timestamp;
 
 /// What a reading of a capture found out about packets that came before. It is a
 /// sink of that reading; a [`Selector`](super::Selector) of the next uses it.
@@ -57,5 +58,9 @@ impl Sink for Foresight {
         {
             self.completed.insert(first.number, latency);
         }
+    }
+
+    fn earlier(&mut self, fact: Fact<'_>, _: Timestamp) {
+        self.fact(fact);
     }
 }

@@ -169,15 +169,16 @@ pub(crate) struct Packets {
     #[arg(short = 'c', value_name = "N", value_parser = value::count)]
     pub(crate) max: Option<u64>,
 
-    /// Read only packets from this time on: 2014-06-30T10:15:00Z,
+    /// Report only what was captured from this time on: 2014-06-30T10:15:00Z,
     /// '2014-06-30 10:15:00', @1404123300, or +10s from the first packet
     ///
-    /// Times without an offset are local, or UTC with --utc. Connections already
-    /// open at this time are read as if the capture started there.
+    /// Times without an offset are local, or UTC with --utc. Earlier packets are
+    /// decoded but not reported, so that clients, Topic Aliases and exchanges are
+    /// known.
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<String>,
 
-    /// Read only packets up to this time, in the same forms
+    /// Report only what was captured up to this time, in the same forms
     #[arg(long, value_name = "TIME")]
     pub(crate) to: Option<String>,
 

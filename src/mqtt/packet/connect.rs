@@ -214,7 +214,10 @@ fn check_flags(reader: &mut Reader<'_>, flags: u8, offset: u32) {
     } else if (will_qos(flags) != 0 || flags & WILL_RETAIN != 0) && !v3_1 {
         reader.defect(
             "will-flags",
-            "Connect Flags",
+            match will_qos(flags) {
+                0 => "Will Retain",
+                _ => "Will QoS",
+            },
             offset,
             format_args!(
                 "Connect Flags: expected no Will QoS and Will Retain without the Will Flag, \

@@ -20,7 +20,7 @@ mod sample;
 mod sarif;
 mod text;
 
-use super::{Format, Subject};
+use super::{Format, Subject, escape};
 use crate::rules::{Finding, Rule, Tally, Verdict};
 use crate::time::Timestamp;
 
@@ -183,9 +183,22 @@ fn counted(count: u64, what: &str) -> String {
     }
 }
 
-/// The message, with the number of occurrences and the reason if inconclusive.
+/// The message with its topic, the number of occurrences and the reason if
+/// inconclusive.
 fn sentence(finding: &Finding) -> String {
     let mut text = finding.message.clone();
+    if let Some(topic) = &finding.topic {
+        let what = match topic.contains(&b'+') || topic.contains(&b'#') {
+            true => "filter",
+            false => "topic",
+        };
+        let quoted = format!("{:?}", String::from_utf8_lossy(topic));
+        if !text.contains(&quoted) {
+            let mut quoted = Vec::new();
+            escape::quoted(topic, &mut quoted);
+            text += &format!(" ({what} {})", String::from_utf8_lossy(&quoted));
+        }
+    }
     if let Some(reason) = finding.verdict.reason() {
         text += &format!("; cannot tell ({reason}), because {}", reason.because());
     }

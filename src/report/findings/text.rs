@@ -50,6 +50,7 @@ pub(super) static TEXT: Format<Findings> = Format {
             many: options.many,
             colour: options.colour,
             width: options.width.unwrap_or(100).max(40),
+            terminal: options.width.is_some(),
             zone: options.zone.clone(),
             first: true,
         })
@@ -60,6 +61,8 @@ struct Text {
     many: bool,
     colour: bool,
     width: usize,
+    /// It is that of a terminal: lines for scripts are not wrapped.
+    terminal: bool,
     zone: TimeZone,
     /// Nothing has been written yet.
     first: bool,
@@ -148,37 +151,58 @@ impl Text {
             (summary.notes, "note", Verdict::Note),
         ] {
             if count > 0 {
-                parts.push(self.paint(style(verdict), &counted(count, what)));
+                parts.push((counted(count, what), style(verdict)));
             }
         }
         if summary.cannot_tell > 0 {
-            parts.push(format!("{} cannot tell", summary.cannot_tell));
+            let count = format!("{} cannot tell", summary.cannot_tell);
+            parts.push((count, Style::new()));
         }
         if parts.is_empty() {
             parts.push(match summary.frames {
-                0 => "nothing to check".to_owned(),
-                _ => self.paint(AnsiColor::Green.on_default(), "ok"),
+                0 => ("nothing to check".to_owned(), Style::new()),
+                _ => ("ok".to_owned(), AnsiColor::Green.on_default()),
             });
         }
-        *text += &format!(
-            "{}: {} ({} on {}, {} applied",
-            escape::visible(&result.name),
-            parts.join(", "),
+        let name = escape::visible(&result.name);
+        let plain: Vec<&str> = parts.iter().map(|(part, _)| &**part).collect();
+        let plain = format!("{name}: {}", plain.join(", "));
+        let painted: Vec<String> = parts
+            .iter()
+            .map(|(part, style)| self.paint(*style, part))
+            .collect();
+        let head = format!("{name}: {}", painted.join(", "));
+        let mut rest = format!(
+            "({} on {}, {} applied",
             counted(summary.frames, "message"),
             counted(summary.connections, "connection"),
             counted(summary.rules_evaluated, "rule"),
         );
         if summary.suppressed > 0 {
-            *text += &format!("; {} known or allowed", summary.suppressed);
+            rest += &format!("; {} known or allowed", summary.suppressed);
         }
+        let mut dropped = String::new();
         if summary.dropped > 0 {
-            let dropped = counted(summary.dropped, "packet");
-            *text += &self.paint(
-                AnsiColor::Magenta.on_default(),
-                &format!("; {dropped} dropped before they could be captured"),
-            );
+            let packets = counted(summary.dropped, "packet");
+            dropped = format!("; {packets} dropped before they could be captured");
         }
-        *text += ")\n";
+        rest += &dropped;
+        rest.push(')');
+        let columns = |text: &str| escape::columns(text.as_bytes());
+        let mut lines = String::new();
+        match self.terminal && columns(&plain) + 1 + columns(&rest) > self.width {
+            true => {
+                lines += "\n";
+                wrap(&rest, 2, self.width, &mut lines);
+            }
+            false => lines = format!(" {rest}\n"),
+        }
+        if !dropped.is_empty() {
+            let painted = self.paint(AnsiColor::Magenta.on_default(), &dropped);
+            lines = lines.replacen(&dropped, &painted, 1);
+        }
+        *text += &head;
+        *text += &lines;
         if summary.more > 0 {
             *text += &format!(
                 "{} more were counted only: limit reached\n",

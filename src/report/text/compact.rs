@@ -4,7 +4,7 @@
 //! 13:05:02.104 sensor-7       → PUBLISH   plant/7/temp qos1 11 B "123|456|789"
 //! 13:05:02.105 sensor-7       ← PUBACK    plant/7/temp 0.8 ms
 //! 13:05:09.311 sensor-9       ← CONNACK   REFUSED 0x87 Not authorized 1.2 ms
-//! 13:05:09.312 sensor-9       -- closed by server
+//! 13:05:09.312 sensor-9       -- closed by server after the refusal
 //! └── clock ─┘ └ client ────┘ └ from or to the client
 //! ```
 //!
@@ -14,6 +14,7 @@
 
 use std::time::Duration;
 
+use super::cause::Causes;
 use super::{Paint, TextReport, summary};
 use crate::event::{CloseReason, Event, EventKind};
 use crate::facts::{ExchangeFact, Role};
@@ -54,6 +55,7 @@ pub(super) struct Compact {
     topics: Vec<Box<[u8]>>,
     /// Defects and doubts of the current frame.
     tail: Vec<u8>,
+    causes: Causes,
 }
 
 impl TextReport {
@@ -67,10 +69,12 @@ impl TextReport {
     ) {
         let mut compact = std::mem::take(&mut self.compact);
         compact.tail.clear();
+        compact.causes.frame(frame);
         summary::tail(frame, None, &mut compact.tail);
-        let Compact { topics, tail } = &mut compact;
+        let Compact { topics, tail, .. } = &mut compact;
         let topic = topic(topics, frame, exchange);
-        let mut line = self.begin_compact(frame.last, frame.time, Some(frame.connection), out);
+        let mut line = self.begin_compact(frame.last, frame.time, out);
+        line.client(Some(frame.connection));
         line.push(match frame.direction {
             Direction::Up => "→ ",
             Direction::Down => "← ",
@@ -105,13 +109,23 @@ impl TextReport {
     pub(super) fn compact_event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         let mut words = Vec::new();
         message::event(event, self.show_secrets, &mut words);
-        if let (EventKind::Opened, Some(connection)) = (event.kind, event.connection) {
-            words.push(b' ');
-            put::endpoint(connection.client, &mut words);
-            words.extend_from_slice(b" > ");
-            put::endpoint(connection.server, &mut words);
+        let mut named = true;
+        if let Some(connection) = event.connection {
+            if event.kind == EventKind::Opened {
+                // Who the client is comes with CONNECT.
+                named = false;
+                words.push(b' ');
+                put::endpoint(connection.client, &mut words);
+                words.extend_from_slice(b" > ");
+                put::endpoint(connection.server, &mut words);
+            }
+            let cause = self.compact.causes.of(&event.kind, connection);
+            words.extend_from_slice(cause.as_bytes());
         }
-        let mut line = self.begin_compact(event.packet, event.time, event.connection, out);
+        let mut line = self.begin_compact(event.packet, event.time, out);
+        if named {
+            line.client(event.connection);
+        }
         match is_alarming(&event.kind) {
             true => line.alarm(),
             false => line.dim(),
@@ -122,28 +136,25 @@ impl TextReport {
         out.push(b'\n');
     }
 
-    /// Number, time, link header, client.
+    /// Number, time, link header.
     fn begin_compact<'o>(
         &'o mut self,
         packet: PacketRef,
         time: Timestamp,
-        connection: Option<&Connection>,
         out: &'o mut Vec<u8>,
     ) -> Line<'o> {
         let start = out.len();
         self.begin_line(packet, time, out);
         let width = self.width.unwrap_or(USUAL_WIDTH).max(NARROWEST);
         let used = escape::columns(out.get(start..).unwrap_or_default());
-        let mut line = Line {
+        Line {
             out,
             paint: self.paint.as_ref(),
             show_secrets: self.show_secrets,
             width,
             left: width.saturating_sub(used),
             painted: false,
-        };
-        line.client(connection);
-        line
+        }
     }
 }
 

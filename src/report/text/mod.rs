@@ -12,6 +12,7 @@
 //! A busy capture has millions of lines, so the parts of a line are appended to the
 //! caller's buffer, without `format!` and without allocation.
 
+mod cause;
 mod clock;
 mod compact;
 mod dump;

@@ -1,8 +1,6 @@
 //! The summary: the cost of a message, the monthly cost of a device, and the changes
 //! that would save most.
 
-use std::fmt::Write as _;
-
 use super::units::{amount, joined, number, percent, period, plural};
 use super::{Text, layout};
 use crate::overhead::{Costs, Figures, Saving, latency_text};
@@ -95,10 +93,8 @@ impl Text {
             true => String::new(),
             false => format!(", {} what-ifs", figures.savings.len()),
         };
-        let _ = writeln!(
-            text,
-            "  -v shows {bill}where the bytes go, each topic{tried}"
-        );
+        let line = format!("-v shows {bill}where the bytes go, each topic{tried}");
+        self.fill("  ", &line, text);
     }
 }
 

@@ -260,7 +260,7 @@ impl Text {
 
 fn about_level(level: Level) -> &'static str {
     match level {
-        Level::L2 => "frames as captured",
+        Level::L2 => "packets as captured",
         Level::L3 => "IP packets",
         Level::L3Plus(_) => "IP packets and so many bytes for each",
         Level::Tcp => "TCP payload",

@@ -85,7 +85,7 @@ impl Text {
             rows,
         }
         .put(self.width, text);
-        let legend = "min, mean, max: marginal, the bytes of the message's own frames and their acknowledgements. \
+        let legend = "min, mean, max: marginal, the bytes of the message's own packets and their acknowledgements. \
                       loaded: with its part of set-up, keep-alive, teardown. eff.: payload / marginal.";
         self.fill("  ", legend, text);
     }

@@ -30,6 +30,7 @@ pub(super) static TEXT: Format<Overhead> = Format {
         Box::new(Text {
             colour: options.colour,
             width: options.width.unwrap_or(80).clamp(60, 200),
+            terminal: options.width.is_some(),
             verbose: options.verbose,
             zone: options.zone.clone(),
             first: true,
@@ -40,6 +41,8 @@ pub(super) static TEXT: Format<Overhead> = Format {
 struct Text {
     colour: bool,
     width: usize,
+    /// It is that of a terminal: lines for scripts are not wrapped.
+    terminal: bool,
     verbose: bool,
     zone: TimeZone,
     first: bool,
@@ -55,9 +58,8 @@ impl Report<Overhead> for Text {
 }
 
 impl Text {
-    /// `10:15:10 12,345 bytes in 89 frames in 10 s, 41 control packets, 3
-    /// connections open` `         link 9.1 %, IP 13.0 %, TCP 20.9 %, MQTT 12.0
-    /// %, payload 45.0 %`
+    /// `10:15:10 12,345 bytes in 89 packets in 10 s, 41 messages, 3 connections open`
+    /// `         link 9.1 %, IP 13.0 %, TCP 20.9 %, MQTT 12.0 %, payload 45.0 %`
     fn interval(&mut self, passed: &Passed<'_>, out: &mut Vec<u8>) {
         self.first = false;
         let totals = passed.totals;
@@ -66,7 +68,7 @@ impl Text {
         let time = time.to_zoned(self.zone.clone()).strftime("%H:%M:%S");
         let seconds = passed.seconds();
         let mut text = format!(
-            "{time} {} bytes in {} frames in {}",
+            "{time} {} bytes in {} packets in {}",
             number(bytes),
             number(totals.all.packets),
             period(seconds)
@@ -76,7 +78,7 @@ impl Text {
         }
         let _ = writeln!(
             text,
-            ", {} control packets, {} connections open",
+            ", {} messages, {} connections open",
             number(passed.control_packets),
             number(totals.open)
         );
@@ -114,13 +116,15 @@ impl Text {
         let figures = counted.figures;
         let account = figures.account;
         let title = format!(
-            "{}: {} bytes in {} frames, {}",
+            "{}: {} bytes in {} packets, {}",
             escape::visible(counted.name),
             number(account.bytes()),
             number(account.all.packets),
             period(account.seconds())
         );
-        let _ = writeln!(text, "{}", self.paint(Style::new().bold(), &title));
+        for line in self.filled(&title).lines() {
+            let _ = writeln!(text, "{}", self.paint(Style::new().bold(), line));
+        }
         if account.connection_count == 0 {
             let _ = writeln!(text, "  no MQTT connection");
         } else {
@@ -164,6 +168,16 @@ impl Text {
             true => format!("{style}{text}{style:#}"),
             false => text.to_owned(),
         }
+    }
+
+    /// A line by itself: on a terminal, as many as it takes.
+    fn filled(&self, line: &str) -> String {
+        let mut text = String::new();
+        match self.terminal {
+            true => layout::fill("", line, self.width, &mut text),
+            false => text += line,
+        }
+        text
     }
 
     fn heading(&self, title: &str, text: &mut String) {

@@ -95,6 +95,11 @@ pub const RESYNC_BYTES: usize = 64 << 10;
 pub const UPGRADE_BYTES: usize = 16 << 10;
 /// Header fields of it.
 pub const UPGRADE_FIELDS: usize = 128;
+/// HTTP requests that are followed before one that opens a WebSocket or a tunnel.
+pub const HTTP_REQUESTS: u32 = 32;
+/// Bytes of their bodies, and of those of their responses, that are counted
+/// through.
+pub const HTTP_BODIES: u64 = 4 << 20;
 /// Bytes that the compressed messages of one direction of a WebSocket may inflate
 /// to, whatever was sent. They are not kept: this limits the time that a few
 /// compressed bytes may cost.

@@ -157,7 +157,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hdrhistogram", &["sessions/latency.rs"]),
     ("hkdf", &["layer/tls/schedule.rs"]),
     ("hmac", &["layer/tls/cipher.rs", "layer/tls/schedule.rs"]),
-    ("httparse", &["cli/listen.rs", "layer/websocket/upgrade.rs"]),
+    ("httparse", &["cli/listen.rs", "layer/http"]),
     ("indicatif", &["cli"]),
     ("itoa", &["report"]),
     ("jiff", &["report", "cli", "filter"]),

@@ -57,6 +57,50 @@ const CASES: &[Case] = &[
         shows: &["type: PUBLISH"],
         never: &["encrypted", "00:00:00.000000"],
     },
+    // On an unusual port, joined in the middle: one message, and many.
+    Case {
+        file: "p02-so-topic-port30083.pcap", args: READ,
+        shows: &["10.11.128.243:50026 > 10.11.128.242:30083", "type: PUBLISH", "PKGCTRL/1/status/frequency"],
+        never: &["not recognised"],
+    },
+    Case {
+        file: "p03b-port1884-midstream.pcap", args: READ,
+        shows: &["10.0.0.7:40122 > 10.0.1.1:1884 MQTTFrame", "type: PUBLISH", "type: PUBACK"],
+        never: &["not recognised"],
+    },
+    // Joined within a PUBLISH of 100 kB from the server.
+    Case {
+        file: "a05-midstream-after-big-publish.pcap", args: READ,
+        shows: &["type: PUBLISH", "id 3 topic \"bar\"", "DISCONNECT", "type: PUBACK", "id 3 ", "type: PUBACK", "id 4 "],
+        never: &["not MQTT"],
+    },
+    // Joined within a PUBLISH whose payload is MQTT.
+    Case {
+        file: "m20b-mqtt-inside-payload-midstream.pcap", args: READ,
+        shows: &["id 1 topic \"dump/raw\"", "id 2 topic \"real/next\"", "DISCONNECT"],
+        never: &["[inner]", "topic \"in/"],
+    },
+    // Behind an HTTP request, an HTTP proxy, and a SOCKS proxy.
+    Case {
+        file: "w02-ws-after-http-request.pcap", args: READ,
+        shows: &["WebSocket opened at \"/mqtt\"", "type: CONNECT", "[w]", "type: DISCONNECT", "closed by client"],
+        never: &["not recognised"],
+    },
+    Case {
+        file: "w03-http-connect-proxy.pcap", args: READ,
+        shows: &["type: CONNECT", "[c1]", "type: DISCONNECT", "closed by client"],
+        never: &["not recognised"],
+    },
+    Case {
+        file: "w03-http-connect-proxy.pcap", args: &["overhead", "-v"],
+        shows: &["proxy        106"],
+        never: &[],
+    },
+    Case {
+        file: "s01-socks5-microsocks.pcap", args: READ,
+        shows: &["[one] MQTTFrame { type: CONNECT", "[one]", "type: PUBACK", "[two]", "type: PUBCOMP"],
+        never: &["not recognised", "secret"],
+    },
     // Four interfaces, whose packets lie in the file one after the other.
     Case {
         file: "p17-pcapng-mixed-links.pcapng", args: READ,

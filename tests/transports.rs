@@ -99,8 +99,8 @@ fn transports_without_keys_are_reported() {
         assert_eq!(frames(&printed).count(), 0, "{name}");
         let file = name.to_string();
         if file.contains("port-24443") {
-            let printed = "1 TCP connection is not MQTT and not shown (1 of TLS";
-            assert!(run.err.contains(printed), "{name}: {}", run.err);
+            let said = "1 TCP connection was not recognised as MQTT and not shown (1 of TLS";
+            assert!(run.err.contains(said), "{name}: {}", run.err);
         }
         if card.transport != "tls" || file.contains("port-24443") {
             continue;

@@ -47,8 +47,19 @@ pub(crate) fn notes(facts: &Facts<'_>) -> (Vec<String>, bool) {
                 n => format!(" ({n} of TLS without keys: see --tls-keylog)"),
             };
             notes.push(format!(
-                "{} not MQTT and not shown{sealed}",
-                are(summary.other_connections, "TCP connection")
+                "{} not recognised as MQTT and not shown{sealed}",
+                were(summary.other_connections, "TCP connection")
+            ));
+        }
+        for (port, count) in &summary.likely_connections {
+            let looks = match count {
+                1 => "looks",
+                _ => "look",
+            };
+            notes.push(format!(
+                "{} on port {port} {looks} like MQTT, but the capture does not have enough of it \
+                 to be sure: try --decode {port}=mqtt",
+                counted(*count, "connection")
             ));
         }
         if !facts.quiet {

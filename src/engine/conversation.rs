@@ -444,13 +444,12 @@ impl Conversation {
     /// Evidence from the other direction for a search in this one, in bits.
     fn corroboration(&self, direction: Direction) -> Option<u32> {
         let search = self.streams[direction].framer.as_ref()?.lost()?;
-        let opening = search.opening()?;
         if let Some((kind, id)) = self.expected[direction]
-            && kind == opening.0
-            && (id.is_none() || id == opening.1)
+            && search.may_hold(kind, id)
         {
             return Some(ANSWER_BITS);
         }
+        let opening = search.opening()?;
         // Framing of both is lost, and both consist of whole packets so far.
         // Their types match as request and answer, which is evidence of its
         // own.

@@ -28,6 +28,7 @@ use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::layer::tls::KeyLog;
 use crate::layer::{ByteRange, LayerBytes, LayerType, tls, websocket};
 use crate::limits;
+use crate::mqtt::PacketType;
 use crate::net::{self, Anatomy, Decoded, Decoder, Endpoint, Other, Subframe};
 use crate::packet::{CapturedPacket, PacketRef};
 use crate::time::Timestamp;
@@ -260,6 +261,9 @@ pub struct Summary {
     pub http2_connections: u64,
     /// Those that are TLS, on ports that are not MQTT's.
     pub tls_connections: u64,
+    /// Those of which the capture has no beginning, and that look like MQTT without
+    /// enough evidence: their number by the lower port. Up to 64 ports.
+    pub likely_connections: BTreeMap<u16, u64>,
     /// Counts below TCP.
     pub net: net::Counters,
 }
@@ -290,6 +294,7 @@ struct Shared {
     mqtt_connections: u64,
     http2_connections: u64,
     tls_connections: u64,
+    likely_connections: BTreeMap<u16, u64>,
     /// Bytes kept of incomplete control packets.
     kept: usize,
     /// Bytes buffered in layers, or until they are recognised.
@@ -435,12 +440,21 @@ impl Engine {
             other_connections: self.flows.connections() - self.shared.mqtt_connections,
             http2_connections: self.shared.http2_connections,
             tls_connections: self.shared.tls_connections,
+            likely_connections: self.shared.likely_connections.clone(),
             net: self.net.counters().clone(),
         }
     }
 }
 
 impl Shared {
+    /// Counts a connection that looks like MQTT and was not recognised.
+    fn note_likely(&mut self, port: u16) {
+        let ports = &mut self.likely_connections;
+        if ports.len() < LIKELY_PORTS || ports.contains_key(&port) {
+            *ports.entry(port).or_default() += 1;
+        }
+    }
+
     /// A layer has released this many bytes.
     fn forget_kept(&mut self, bytes: usize) {
         self.layers_kept = self.layers_kept.saturating_sub(bytes);
@@ -509,6 +523,13 @@ impl Context<'_, '_> {
         conversation
     }
 
+    /// MQTT whose beginning the capture does not have.
+    fn joined(&mut self, flow: &FlowInfo, prefix: &Prefix, client: End, now: At) -> Box<Stack> {
+        let mut stack = Box::new(Stack::plain(self.start(flow, client), client));
+        prefix.replay(|from, chunk| stack.push(flow, from, chunk, now, self));
+        stack
+    }
+
     /// Recognises the first bytes of a connection on another port.
     fn probe(
         &mut self,
@@ -534,6 +555,10 @@ impl Context<'_, '_> {
             Found::Nothing => {
                 self.shared.http2_connections += u64::from(prefix.is_http2());
                 Tracked::Other
+            }
+            Found::Joined(from, first) => {
+                let client = client_of(flow, from, first);
+                Tracked::Stack(self.joined(flow, &prefix, client, now))
             }
             Found::Mqtt(client) => {
                 let mut stack = Box::new(Stack::plain(self.start(flow, client), client));
@@ -581,7 +606,14 @@ impl Handler<Tracked> for Context<'_, '_> {
         }
         match state {
             Tracked::New if self.config.only_known_ports => *state = Tracked::Other,
-            Tracked::New => *state = self.probe(flow, Box::default(), from, event, now),
+            Tracked::New => {
+                let from_start = flow.from_start.a && flow.from_start.b;
+                let prefix = match from_start || flow.initiator.is_some() {
+                    true => Prefix::default(),
+                    false => Prefix::joined(),
+                };
+                *state = self.probe(flow, Box::new(prefix), from, event, now);
+            }
             Tracked::Undecided(prefix) => {
                 let prefix = std::mem::take(prefix);
                 *state = self.probe(flow, prefix, from, event, now);
@@ -689,8 +721,45 @@ impl Handler<Tracked> for Context<'_, '_> {
                 self.shared.tls_connections += u64::from(stack.is_sealed(self));
                 stack.close(flow, how, at, self);
             }
-            Tracked::Undecided(prefix) => self.shared.forget_kept(prefix.kept()),
+            Tracked::Undecided(mut prefix) => {
+                self.shared.forget_kept(prefix.kept());
+                match prefix.joined_at_end() {
+                    Some((Found::Joined(from, first), _)) => {
+                        let client = client_of(flow, from, first);
+                        let stack = self.joined(flow, &prefix, client, at);
+                        stack.close(flow, how, at, self);
+                    }
+                    Some((_, bits)) if bits >= LIKELY_BITS => {
+                        let port = flow.ends.a.port.min(flow.ends.b.port);
+                        self.shared.note_likely(port);
+                    }
+                    _ => {}
+                }
+            }
             Tracked::New | Tracked::Other => {}
         }
+    }
+}
+
+/// Ports of connections that look like MQTT that are told apart.
+const LIKELY_PORTS: usize = 64;
+/// Evidence in bits with which a connection that was not recognised is worth
+/// trying: half of what recognises it at its end.
+const LIKELY_BITS: u32 = 12;
+
+/// Which end is the client of a connection that was joined in its middle: by who
+/// sends such control packets, else by who opened it, else the one with the
+/// higher port, as systems give them to clients.
+fn client_of(flow: &FlowInfo, from: End, first: PacketType) -> End {
+    use PacketType as P;
+    match first {
+        P::Connect | P::Subscribe | P::Unsubscribe | P::Pingreq => from,
+        P::Connack | P::Suback | P::Unsuback | P::Pingresp => from.peer(),
+        _ => flow.initiator.unwrap_or({
+            match flow.ends.a.port < flow.ends.b.port {
+                true => End::B,
+                false => End::A,
+            }
+        }),
     }
 }

@@ -12,7 +12,7 @@ use crate::layer::pending::Pending;
 use crate::layer::{self, ByteRange, Chunk, LAYERS, LayerType, tls, websocket};
 use crate::mqtt::plausible::{self, Evidence};
 use crate::mqtt::varint::{self, Varint};
-use crate::mqtt::{Resync, Version};
+use crate::mqtt::{PacketType, Resync, Version};
 
 /// Protocol of some first bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -200,6 +200,8 @@ pub(super) enum Found {
     Mqtt(End),
     /// A layer that may carry it; this end opened it.
     Layer(&'static LayerType, End),
+    /// MQTT without its beginning; this end sent a control packet of this type.
+    Joined(End, PacketType),
     /// Something else.
     Nothing,
     /// Too few bytes to recognise it.
@@ -221,6 +223,9 @@ pub(super) struct Prefix {
     /// By end, a gap of unknown length before its first byte: not reported if no byte
     /// follows.
     gaps: PerEnd<Option<ByteRange>>,
+    /// By end, the search for control packets at the starts of segments, of a
+    /// connection without its beginning.
+    searches: Option<Box<PerEnd<Resync>>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -229,12 +234,70 @@ enum Came {
     Gap(End, ByteRange, Option<u64>),
 }
 
+/// Maximum number of pending chunks of a connection without its beginning.
+const LONGEST_CHUNKS: usize = 64;
 /// Maximum number of pending bytes; an HTTP request fits.
 const LONGEST: usize = 16 << 10;
 
 impl Prefix {
+    /// For a connection on another port whose beginning the capture does not have: it is
+    /// recognised by the evidence that finds MQTT after a gap.
+    pub(super) fn joined() -> Self {
+        Self {
+            searches: Some(Box::new(PerEnd {
+                a: Resync::at_segments(),
+                b: Resync::at_segments(),
+            })),
+            ..Self::default()
+        }
+    }
+
     /// Takes what one side sends next.
     pub(super) fn push(&mut self, from: End, chunk: Chunk<'_>) -> Found {
+        let found = self.push_first(from, chunk);
+        let Some(searches) = &mut self.searches else {
+            return found;
+        };
+        if !matches!(found, Found::Nothing | Found::More) {
+            return found;
+        }
+        let search = &mut searches[from];
+        match chunk {
+            Chunk::Data(data) => search.data(data.bytes, None, None),
+            Chunk::Gap { .. } => search.gap(),
+        }
+        if let Some(found) = search.found_type() {
+            return Found::Joined(from, found);
+        }
+        let kept: usize = self.pending.iter().map(|it| it.bytes().len()).sum();
+        match kept < LONGEST && self.order.len() < LONGEST_CHUNKS {
+            true => Found::More,
+            false => Found::Nothing,
+        }
+    }
+
+    /// The end of a connection without its beginning: what it is, and the evidence in
+    /// bits that all of it is whole control packets.
+    pub(super) fn joined_at_end(&mut self) -> Option<(Found, u32)> {
+        let searches = self.searches.as_deref_mut()?;
+        let of = |end: End, search: &mut Resync| {
+            search.end(false);
+            let bits = search.whole_bits().unwrap_or(0);
+            let found = search.found_type();
+            (
+                found.map_or(Found::Nothing, |it| Found::Joined(end, it)),
+                bits,
+            )
+        };
+        let a = of(End::A, &mut searches.a);
+        let b = of(End::B, &mut searches.b);
+        Some(match (a.0, b.0) {
+            (Found::Nothing, found) => (found, a.1 + b.1),
+            (found, _) => (found, a.1 + b.1),
+        })
+    }
+
+    fn push_first(&mut self, from: End, chunk: Chunk<'_>) -> Found {
         let pending = &mut self.pending[from];
         let gap = &mut self.gaps[from];
         match chunk {
@@ -334,8 +397,10 @@ impl Prefix {
 
     /// Its memory.
     pub(super) fn kept(&self) -> usize {
+        let searches = self.searches.iter().flat_map(|searches| searches.iter());
+        let searches: usize = searches.map(Resync::kept).sum();
         let pending: usize = self.pending.iter().map(Pending::kept).sum();
-        pending + self.order.capacity() * size_of::<Came>()
+        searches + pending + self.order.capacity() * size_of::<Came>()
     }
 
     /// Nothing was received yet.

@@ -16,9 +16,11 @@
 //! are [`LayerOutput::Own`], so that every byte of the TCP stream is accounted
 //! for exactly once.
 
+pub mod http;
 mod layer_type;
 pub(crate) mod pending;
 pub mod proxy;
+pub mod socks;
 pub mod tls;
 mod transport;
 pub mod websocket;

@@ -8,7 +8,8 @@
 
 use std::collections::VecDeque;
 
-use super::{ByteRange, Data, Seal};
+use super::{ByteRange, Chunk, Data, LayerBytes, LayerOutput, Seal, Sink};
+use crate::direction::Direction;
 use crate::flow::At;
 
 /// Pieces in order, together one slice.
@@ -109,6 +110,22 @@ impl Pending {
             self.bytes.shrink_to(4096);
             self.parts.shrink_to(64);
         }
+    }
+
+    /// Lets all of them go, as bytes that a layer has for itself.
+    pub(crate) fn own(&mut self, direction: Direction, own: LayerBytes, out: Sink<'_>) {
+        self.release(usize::MAX, |data| {
+            if !data.range.is_empty() {
+                out(direction, LayerOutput::Own(data.range, own));
+            }
+        });
+    }
+
+    /// Lets all of them go up.
+    pub(crate) fn pass(&mut self, direction: Direction, out: Sink<'_>) {
+        self.release(usize::MAX, |data| {
+            out(direction, LayerOutput::Chunk(Chunk::Data(data)));
+        });
     }
 }
 

@@ -6,11 +6,18 @@
 use std::sync::LazyLock;
 
 use super::layer_type::LayerType;
-use super::{proxy, tls, websocket};
+use super::{http, proxy, socks, tls, websocket};
 
 /// Every layer, from the lowest up. A connection has each at most once, and in
 /// this order.
-pub static LAYERS: [&LayerType; 3] = [&proxy::LAYER, &tls::LAYER, &websocket::LAYER];
+pub static LAYERS: [&LayerType; 6] = [
+    &proxy::LAYER,
+    &socks::LAYER,
+    &http::CONNECT,
+    &tls::LAYER,
+    &http::REQUESTS,
+    &websocket::LAYER,
+];
 
 impl LayerType {
     /// Its place in [`LAYERS`].

@@ -24,6 +24,7 @@
 
 use super::header::PacketType;
 use super::plausible::{self, Evidence};
+use super::varint::{self, Varint};
 use super::version::Version;
 use crate::direction::Direction;
 use crate::limits::RESYNC_BYTES;
@@ -60,6 +61,8 @@ pub struct Resync {
     passed_over: bool,
     /// Whether the stream was in step before.
     known: bool,
+    /// Candidates are the starts of segments alone.
+    aligned_only: bool,
     /// Position in `buffer` where the last segment started.
     last_segment: usize,
 }
@@ -74,6 +77,8 @@ struct Candidate {
     /// Whether a segment started there.
     aligned: bool,
     version: Option<Version>,
+    /// The type of the last packet of the chain.
+    last: Option<PacketType>,
 }
 
 /// A boundary that was accepted.
@@ -96,9 +101,23 @@ impl Resync {
         }
     }
 
+    /// A cheap search, for streams that need not be MQTT: only at the starts of
+    /// segments.
+    pub fn at_segments() -> Self {
+        Self {
+            aligned_only: true,
+            ..Self::default()
+        }
+    }
+
     /// Bytes that belong to no packet found so far.
     pub fn unframed(&self) -> u64 {
         self.skipped + self.buffer.len() as u64
+    }
+
+    /// Memory that this takes, in bytes.
+    pub fn kept(&self) -> usize {
+        self.buffer.capacity() + self.candidates.capacity() * size_of::<Candidate>()
     }
 
     /// Position of the first buffered byte, if `end` is the position after the last.
@@ -114,13 +133,18 @@ impl Resync {
         let buffer = &self.buffer;
         self.candidates
             .retain_mut(|candidate| candidate.follow(buffer, direction));
-        for start in new..self.buffer.len() {
+        let starts = match self.aligned_only {
+            true => new..self.buffer.len().min(new + 1),
+            false => new..self.buffer.len(),
+        };
+        for start in starts {
             let mut candidate = Candidate {
                 start,
                 next: start as u64,
                 bits: 0,
                 aligned: start == new,
                 version,
+                last: None,
             };
             if candidate.follow(&self.buffer, direction) {
                 self.candidates.push(candidate);
@@ -130,12 +154,12 @@ impl Resync {
     }
 
     /// A gap in the stream: no chain continues after it.
-    pub(super) fn gap(&mut self) {
+    pub fn gap(&mut self) {
         self.skip(self.buffer.len());
     }
 
     /// The stream has ended.
-    pub(super) fn end(&mut self, peer_in_step: bool) {
+    pub fn end(&mut self, peer_in_step: bool) {
         self.end = Some(match (self.known, peer_in_step) {
             (true, _) => KNOWN_BITS,
             (false, true) => WHOLE_BITS_PEER,
@@ -149,6 +173,26 @@ impl Resync {
         self.whole().map(|candidate| candidate.bits)
     }
 
+    /// Whether everything, or else what follows the start of some segment, is whole
+    /// packets, one of which has this type and packet identifier.
+    pub fn may_hold(&self, kind: PacketType, id: Option<u16>) -> bool {
+        let Some(candidate) = self.favoured() else {
+            return false;
+        };
+        let mut rest = self.buffer.get(candidate.start..).unwrap_or_default();
+        while let [first, after @ ..] = rest
+            && let Varint::Value { value, bytes } = varint::decode(after)
+        {
+            let body = after.get(usize::from(bytes)..).unwrap_or_default();
+            let found = body.first_chunk().map(|id| u16::from_be_bytes(*id));
+            if PacketType::ALL[usize::from(first >> 4)] == kind && (id.is_none() || id == found) {
+                return true;
+            }
+            rest = body.get(value as usize..).unwrap_or_default();
+        }
+        false
+    }
+
     /// The first type and packet identifier if everything is whole packets.
     pub fn opening(&self) -> Option<(PacketType, Option<u16>)> {
         self.whole()?;
@@ -158,6 +202,13 @@ impl Resync {
             _ => None,
         };
         Some((PacketType::ALL[usize::from(first >> 4)], id))
+    }
+
+    /// The candidate that other evidence may speak for.
+    fn favoured(&self) -> Option<&Candidate> {
+        let to_the_end = |it: &&Candidate| it.aligned && it.next == self.buffer.len() as u64;
+        self.whole()
+            .or_else(|| self.candidates.iter().find(to_the_end))
     }
 
     fn whole(&self) -> Option<&Candidate> {
@@ -170,15 +221,37 @@ impl Resync {
     }
 
     /// Whether the evidence for a boundary is enough.
-    pub fn is_found(self) -> bool {
-        self.find(0).is_ok()
+    pub fn is_found(&self) -> bool {
+        self.accepted(0).is_some()
+    }
+
+    /// The type of the control packet at the boundary that [`Resync::find`] would
+    /// accept.
+    pub fn found_type(&self) -> Option<PacketType> {
+        let first = self.buffer.get(self.accepted(0)?)?;
+        Some(PacketType::ALL[usize::from(first >> 4)])
     }
 
     /// Accepts the first boundary with sufficient evidence; `more` bits are
-    /// added for one that makes everything whole packets. Returns the search if
-    /// there is none.
+    /// added for one that makes everything, or else everything from some segment
+    /// on, whole packets. Returns the search if there is none.
     pub(super) fn find(mut self, more: u32) -> Result<Found, Self> {
+        match self.accepted(more) {
+            Some(start) => {
+                self.buffer.drain(..start);
+                Ok(Found {
+                    bytes: self.buffer,
+                    skipped: self.skipped + start as u64,
+                })
+            }
+            None => Err(self),
+        }
+    }
+
+    /// The position of the first boundary whose evidence is enough.
+    fn accepted(&self, more: u32) -> Option<usize> {
         let whole = self.whole().map(|candidate| candidate.start);
+        let favoured = self.favoured().map(|candidate| candidate.start);
         let accepted = self.candidates.iter().find(|candidate| {
             let enough = if candidate.aligned {
                 ALIGNED_BITS
@@ -187,6 +260,9 @@ impl Resync {
             };
             if whole == Some(candidate.start) {
                 return candidate.bits + more >= enough.min(self.end.unwrap_or(enough));
+            }
+            if favoured == Some(candidate.start) && candidate.bits + more >= enough {
+                return true;
             }
             let to_the_end = candidate.aligned && candidate.next == self.buffer.len() as u64;
             let enough = match self.end {
@@ -197,17 +273,7 @@ impl Resync {
             };
             candidate.bits >= enough
         });
-        match accepted {
-            Some(candidate) => {
-                let start = candidate.start;
-                self.buffer.drain(..start);
-                Ok(Found {
-                    bytes: self.buffer,
-                    skipped: self.skipped + start as u64,
-                })
-            }
-            None => Err(self),
-        }
+        accepted.map(|candidate| candidate.start)
     }
 
     /// Drops bytes that no candidate needs, and candidates beyond the limits of
@@ -270,13 +336,19 @@ impl Candidate {
                     version,
                     ..
                 } => {
+                    let kind = PacketType::ALL[usize::from(rest[0] >> 4)];
+                    // CONNECT is the first packet, and DISCONNECT the last. A payload
+                    // that holds MQTT breaks this soon, or has packets that never
+                    // go this way; a sender who breaks it begins a segment with it.
+                    let is_late = kind == PacketType::Connect && self.last.is_some();
+                    let is_over = self.last == Some(PacketType::Disconnect);
+                    if !self.aligned && (is_late || is_over) {
+                        return false;
+                    }
+                    self.last = Some(kind);
                     self.bits = self.bits.saturating_add(bits);
                     self.next += packet_len;
                     self.version = self.version.or(version);
-                    // Enough for every threshold: the rest is for the framer.
-                    if self.bits >= ANYWHERE_BITS {
-                        break;
-                    }
                 }
             }
         }

@@ -212,7 +212,9 @@ impl Node {
             Found::Layer(carrier, end) if carrier.may_lie_on(below) && end == cx.client => {
                 Self::layer(carrier)
             }
-            Found::Layer(..) | Found::Nothing => Self::otherwise(below, joined, cx),
+            Found::Layer(..) | Found::Joined(..) | Found::Nothing => {
+                Self::otherwise(below, joined, cx)
+            }
         };
         self.become_and_replay(next, cx);
     }

@@ -10,12 +10,13 @@
 //! Every byte is reported as soon as it is clear what it is. Only a header that
 //! comes in chunks waits, and what is searched.
 
+use super::super::http::BlankLine;
 use super::super::pending::Pending;
 use super::super::{ByteRange, Chunk, Data, LayerBytes, LayerOutput, Note, Sink};
 use super::header::{FrameHeader, Opcode, mask};
 use super::inflate::{After, Budget, Failure, Inflated, Inflater};
 use super::search::Search;
-use super::upgrade::{self, BlankLine, Compression, WebSocketInfo};
+use super::upgrade::{self, Compression, WebSocketInfo};
 use crate::direction::Direction;
 use crate::flow::At;
 use crate::limits;

@@ -15,6 +15,7 @@
 //! answer will be here too.
 
 use super::super::Answer;
+use super::super::http::{BlankLine, Body, fields};
 use crate::direction::Direction;
 use crate::limits;
 
@@ -151,100 +152,15 @@ pub fn answers_http2(bytes: &[u8]) -> bool {
     matches!(bytes, [0, _, _, 4, 0, 0, 0, 0, 0, ..])
 }
 
-/// Finds the blank line that ends a head, in chunks.
-#[derive(Debug, Default)]
-pub(super) struct BlankLine {
-    /// The line so far is empty, and not the first.
-    is_empty: bool,
-}
-
-impl BlankLine {
-    /// Position after the blank line, if it is in these bytes.
-    pub(super) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (position, &byte) in bytes.iter().enumerate() {
-            match byte {
-                b'\n' if self.is_empty => return Some(position + 1),
-                b'\n' => self.is_empty = true,
-                b'\r' => {}
-                _ => self.is_empty = false,
-            }
-        }
-        None
-    }
-}
-
 const SWITCHING: u16 = 101;
 
 /// How many bytes follow the head of a response that refuses; `None` if only the
 /// end of the connection, or what is among them, tells.
 pub(super) fn body_len(bytes: &[u8]) -> Option<u64> {
-    let head = fields(bytes, Direction::Down)?;
-    match head.status {
-        204 | 304 => Some(0),
-        _ if head.field("Transfer-Encoding").is_some() => None,
-        _ => head.field("Content-Length")?.trim().parse().ok(),
+    match fields(bytes, Direction::Down)?.response_body() {
+        Body::Length(length) => Some(length),
+        Body::Chunked(_) | Body::UntilClose => None,
     }
-}
-
-/// What the first line and the fields say.
-struct Head {
-    /// Of a request.
-    target: String,
-    /// Of a response.
-    status: u16,
-    fields: Vec<(String, String)>,
-}
-
-impl Head {
-    /// The first field of that name.
-    fn field(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
-    }
-
-    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.fields
-            .iter()
-            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
-    }
-
-    /// The elements of all lists of that name.
-    fn list(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.all(name)
-            .flat_map(|value| value.split(','))
-            .map(str::trim)
-            .filter(|element| !element.is_empty())
-    }
-
-    fn has_token(&self, name: &str, token: &str) -> bool {
-        self.list(name).any(|t| t.eq_ignore_ascii_case(token))
-    }
-}
-
-/// Reads a whole head; `None` if it is not HTTP.
-fn fields(bytes: &[u8], direction: Direction) -> Option<Head> {
-    let mut storage = [httparse::EMPTY_HEADER; limits::UPGRADE_FIELDS];
-    let (target, status, fields) = match direction {
-        Direction::Up => {
-            let mut request = httparse::Request::new(&mut storage);
-            request.parse(bytes).ok()?;
-            (request.path?, 0, request.headers)
-        }
-        Direction::Down => {
-            let mut response = httparse::Response::new(&mut storage);
-            response.parse(bytes).ok()?;
-            ("", response.code?, response.headers)
-        }
-    };
-    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-    Some(Head {
-        target: target.to_owned(),
-        status,
-        fields: fields
-            .iter()
-            .map(|field| (field.name.to_owned(), text(field.value)))
-            .collect(),
-    })
 }
 
 /// Names of MQTT's subprotocols; the second is that of 3.1.

@@ -1,6 +1,5 @@
-//! What a review of a system's security asks about. All of it is legal, so each rule
-//! gives one note for the whole capture, with the number of cases; `--allow` turns it
-//! off.
+//! Questions of a security review. All of it is legal, so each rule gives one note
+//! for the whole capture, with the number of cases; `--allow` turns it off.
 
 use crate::facts::FrameFacts;
 use crate::frame::Transport;
@@ -16,7 +15,7 @@ pub(super) static RULES: &[&Rule] = &[
     &CLIENT_ID_MOVES,
 ];
 
-/// Whether anybody on the path can read what is sent.
+/// Whether the content is readable on the path.
 fn is_clear(transport: Transport) -> bool {
     !transport.is_tls()
 }
@@ -24,7 +23,7 @@ fn is_clear(transport: Transport) -> bool {
 static CLEAR_TEXT_PASSWORD: Rule = Rule {
     id: "clear-text-password",
     title: "Passwords are sent over TLS only",
-    why: "Anybody on the path, and anybody who gets this capture, can connect as this client.",
+    why: "Anyone on the path, and anyone who has this capture, can connect as this client.",
     binds: Binds::Client,
     severity: Severity::Info,
     clauses: &[],
@@ -50,8 +49,8 @@ fn clear_text_password(f: &FrameFacts<'_>) -> Judged {
 
 static ANONYMOUS_CLIENT: Rule = Rule {
     id: "anonymous-client",
-    title: "Clients say who they are",
-    why: "A server that accepts a CONNECT without user name lets anybody who reaches its port publish and subscribe.",
+    title: "A server accepts authenticated clients only",
+    why: "A server that accepts a CONNECT without user name lets anyone who reaches its port publish and subscribe.",
     binds: Binds::Server,
     severity: Severity::Info,
     clauses: &[],
@@ -67,21 +66,21 @@ static ANONYMOUS_CLIENT: Rule = Rule {
     check: Check::Security(&[P::Connack], anonymous_client),
 };
 
-/// Not over TLS: there a client certificate may say who the client is.
+/// Not over TLS: a client certificate may authenticate the client there.
 fn anonymous_client(f: &FrameFacts<'_>) -> Judged {
     let opening = f.connection.opening.as_deref()?;
     let is_anonymous = opening.username.is_none() && opening.auth_method.is_none();
     let accepted = f.frame.packet.code() == Some(0) && opening.whole;
     (accepted && is_anonymous && is_clear(f.frame.connection.transport)).then(|| {
-        note("expected a user name or an Authentication Method in CONNECT, found that the server accepts one without")
+        note("expected a user name or an Authentication Method in CONNECT, found CONNACK with success without them")
             .at(opening.seen.packet)
     })
 }
 
 static SUBSCRIBES_TO_EVERYTHING: Rule = Rule {
     id: "subscribes-to-everything",
-    title: "Clients subscribe to the topics that they need",
-    why: "A client that subscribes to `#` reads the messages of all others; one that subscribes to `$SYS/#`, what the server says of itself.",
+    title: "A client subscribes to the topics that it needs",
+    why: "A client that subscribes to `#` reads the messages of all others; one that subscribes to `$SYS/#` reads the server's statistics.",
     binds: Binds::Client,
     severity: Severity::Info,
     clauses: &[],
@@ -121,7 +120,7 @@ fn subscribes_to_everything(f: &FrameFacts<'_>) -> Judged {
 static CLIENT_ID_MOVES: Rule = Rule {
     id: "client-id-moves",
     title: "A Client Identifier is used from one address",
-    why: "Two devices with one identifier throw each other out; an identifier that somebody else uses is a stolen one. A client that roams, or is behind NAT, has a new address for good reasons.",
+    why: "Two devices with one identifier disconnect each other, and a stolen identity shows in the same way. A client that roams, or is behind NAT, changes its address legitimately.",
     binds: Binds::Client,
     severity: Severity::Info,
     clauses: &[],

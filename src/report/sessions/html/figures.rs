@@ -154,13 +154,18 @@ pub(super) fn ladder(ladder: &Ladder, html: &mut String) -> Result<usize, fmt::E
     let rungs = &ladder.rungs()[..ladder.rungs().len().min(RUNGS)];
     let lanes = &ladder.lanes()[..ladder.lanes().len().min(8)];
     let (left, right): (Vec<usize>, Vec<usize>) =
-        (0..lanes.len()).partition(|lane| lanes[*lane].publishes || lanes.len() == 1);
+        (0..lanes.len()).partition(|lane| lanes[*lane].publishes);
+    // Clients stand on the left if none of them publishes.
+    let (left, right) = match left.is_empty() {
+        true => (right, left),
+        false => (left, right),
+    };
     // Labels of a narrow ladder have room.
     let step = match lanes.len() {
-        0..=2 => 260,
+        0..=2 => 230,
         _ => 190,
     };
-    let margin = 150;
+    let margin = 110;
     let mut at = vec![0; lanes.len()];
     for (column, lane) in left.iter().enumerate() {
         at[*lane] = margin + 60 + column * step;
@@ -169,7 +174,7 @@ pub(super) fn ladder(ladder: &Ladder, html: &mut String) -> Result<usize, fmt::E
     for (column, lane) in right.iter().enumerate() {
         at[*lane] = server + (column + 1) * step;
     }
-    let width = margin + 120 + lanes.len() * step;
+    let width = margin + 150 + lanes.len() * step;
     let height = 40 + rungs.len() * 18;
     writeln!(
         html,

@@ -43,7 +43,7 @@ h1{font-size:1.4rem;margin:.2rem 0}h2{font-size:1.1rem;margin:2rem 0 .5rem;borde
 p,li{overflow-wrap:anywhere}.soft{color:var(--soft)}.scroll{overflow-x:auto}\
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}th,td{padding:.15rem .6rem;text-align:left;white-space:nowrap;border-bottom:1px solid var(--line)}th{color:var(--soft);font-weight:600}td.n,th.n{text-align:right}\
 .bad{color:var(--bad)}.warn{color:var(--warn)}.good{color:var(--good)}\
-svg{max-width:100%;height:auto}svg.plain{max-width:none}svg.time{min-width:40rem}svg{font:11px ui-monospace,monospace}svg text{fill:var(--ink)}svg .soft{fill:var(--soft)}svg .lane{stroke:var(--line)}svg .bar{fill:var(--blue)}svg .bar.bad{fill:var(--bad)}svg .arrow{stroke:var(--blue);fill:none}svg .head{fill:var(--blue)}svg .gap{stroke:var(--bad);stroke-dasharray:4 3}\
+svg{max-width:100%;height:auto}svg.plain{max-width:none}.card svg.plain{max-width:100%}svg.time{min-width:40rem}svg{font:11px ui-monospace,monospace}svg text{fill:var(--ink)}svg .soft{fill:var(--soft)}svg .lane{stroke:var(--line)}svg .bar{fill:var(--blue)}svg .bar.bad{fill:var(--bad)}svg .arrow{stroke:var(--blue);fill:none}svg .head{fill:var(--blue)}svg .gap{stroke:var(--bad);stroke-dasharray:4 3}\
 h3{font-size:1rem;margin:1.2rem 0 .3rem}.cards{display:flex;flex-wrap:wrap;gap:.6rem}.card{min-width:0;max-width:100%;background:var(--card);border:1px solid var(--line);border-radius:.4rem;padding:.4rem .8rem}.card b{display:block;font-size:1.2rem}\
 .ladder{font-size:.85rem}.ladder b{font-size:.95rem!important}.bar-cell{min-width:8rem}.bar-cell i{display:block;height:.7rem;background:var(--blue);border-radius:2px}\
 @media(max-width:600px){body{padding:.6rem;font-size:14px}}\

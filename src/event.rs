@@ -5,6 +5,8 @@ pub use crate::direction::{Direction, Side};
 pub use crate::flow::Kept;
 use crate::frame::Connection;
 use crate::layer::Note;
+use crate::limits::Limit;
+use crate::mqtt::Malformed;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
@@ -49,7 +51,7 @@ pub enum EventKind {
     /// The stream cannot be framed further.
     Malformed {
         /// What was expected and what was there.
-        reason: &'static str,
+        reason: Malformed,
     },
     /// A control packet was still incomplete at the end.
     Unfinished {
@@ -62,7 +64,7 @@ pub enum EventKind {
     /// A connection on an MQTT port that does not carry MQTT.
     NotMqtt {
         /// What it looks like.
-        reason: &'static str,
+        reason: NotMqtt,
     },
     /// A note of a layer between TCP and MQTT. Details are in
     /// [`Connection::tls`] and [`Connection::websocket`].
@@ -70,7 +72,7 @@ pub enum EventKind {
     /// A limit of [`crate::limits`] was reached.
     Bound {
         /// Which limit, and what was dropped.
-        reason: &'static str,
+        limit: Limit,
     },
     /// Overlapping segments with different bytes; `bytes` of them differ.
     Conflict {
@@ -85,6 +87,19 @@ pub enum EventKind {
         /// Number of packets.
         packets: u64,
     },
+}
+
+reasons! {
+    /// What a connection looks like that does not carry MQTT on a port that
+    /// should.
+    NotMqtt {
+        Http2 = "this is HTTP/2, which is not decoded",
+        Tls = "this looks like TLS",
+        Http = "this looks like HTTP",
+        Proxy = "this looks like the PROXY protocol",
+        NoControlPacket = "the first bytes are no MQTT control packet",
+        NothingFound = "no control packet found in these bytes",
+    }
 }
 
 /// How a connection ended.

@@ -100,6 +100,9 @@
 //! `tests/architecture.rs` lists the imports that each module may have, and fails on
 //! any other.
 
+#[macro_use]
+mod reasons;
+
 pub mod capture;
 pub mod clock;
 pub mod direction;

@@ -4,6 +4,24 @@
 //! reached is reported, as an event or a count, and never changes the output
 //! silently.
 
+reasons! {
+    /// A limit that was reached on a connection, and what was dropped.
+    Limit {
+        SegmentsWaiting = "too many bytes of one connection wait for a missing segment",
+        AllSegmentsWaiting = "too many bytes of all connections wait for missing segments",
+        UndecidedNotes = "event buffer full before the protocol was recognised: some events were dropped",
+        TlsConnections = "too many connections wait for the secrets of TLS",
+        TlsRecords = "too many TLS records wait for their secrets",
+        UpgradeBytes = "an upgrade of more than 16 KiB: it is not read",
+        Inflaters = "too many compressed WebSockets: the compression context of this one was dropped",
+        Inflated = "compressed messages that become far more than was sent: what is too much is not read",
+        WebSocketBreaks = "the format was broken too often: nothing more is read",
+        IncompleteMessages = "limit on incomplete messages reached: the rest of this one is only counted",
+        Properties = "properties of a PUBLISH that are too long to keep: its payload is not shown",
+        TopicAliases = "limit on bytes of aliased topic names reached: this alias is dropped",
+    }
+}
+
 /// Nested IP headers and tunnels decoded in one packet.
 pub const TUNNEL_DEPTH: usize = 8;
 /// IP datagrams that may be incomplete at once, or be remembered to recognise

@@ -40,7 +40,16 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
     (
         "event",
-        &["direction", "flow", "frame", "layer", "packet", "time"],
+        &[
+            "direction",
+            "flow",
+            "frame",
+            "layer",
+            "limits",
+            "mqtt",
+            "packet",
+            "time",
+        ],
     ),
     (
         "engine",

@@ -47,7 +47,7 @@ fn statements() -> Vec<Statement> {
 fn of(name: &str) -> Vec<&'static Rule> {
     let rules = RULES.iter().copied();
     rules
-        .filter(|rule| rule.clauses.iter().any(|c| c.name(rule) == name))
+        .filter(|rule| rule.clauses.iter().any(|c| rule.clause_name(c) == name))
         .collect()
 }
 
@@ -80,7 +80,7 @@ fn catalogue_of_statements_is_covered() {
     let known: BTreeSet<&str> = statements.iter().map(|s| &*s.name).collect();
     for rule in RULES.iter() {
         for clause in rule.clauses.iter().filter(|c| !c.id.is_empty()) {
-            let name = clause.name(rule);
+            let name = rule.clause_name(clause);
             if !known.contains(&*name) {
                 let _ = writeln!(wrong, "{}: {name} is not in the catalogue", rule.id);
             }
@@ -134,7 +134,10 @@ fn catalogue_statements_are_named_when_they_are_broken() {
             let named = |found: &Finding| {
                 // A note is all that there is to say of a recommendation.
                 found.verdict >= Verdict::Note
-                    && found.clauses.iter().any(|c| c.name(found.rule) == name)
+                    && found
+                        .clauses
+                        .iter()
+                        .any(|c| found.rule.clause_name(c) == name)
             };
             if !found.iter().any(named) {
                 let _ = writeln!(wrong, "{name}:\n{text}\n{}", describe(&found));
@@ -168,7 +171,7 @@ fn exercised() -> BTreeSet<String> {
     found
         .iter()
         .filter(|found| found.verdict >= Verdict::Note)
-        .flat_map(|found| found.clauses.iter().map(|c| c.name(found.rule)))
+        .flat_map(|found| found.clauses.iter().map(|c| found.rule.clause_name(c)))
         .collect()
 }
 

@@ -62,7 +62,11 @@ fn judge_by(
 pub(crate) fn describe(findings: &[Finding]) -> String {
     let mut text = String::new();
     for found in findings {
-        let clauses: Vec<_> = found.clauses.iter().map(|c| c.name(found.rule)).collect();
+        let clauses: Vec<_> = found
+            .clauses
+            .iter()
+            .map(|c| found.rule.clause_name(c))
+            .collect();
         let _ = writeln!(
             text,
             "| {} {} {:?} by {:?} packets {:?} {:?}: {}",
@@ -275,7 +279,10 @@ fn rules_on_the_captures_with_one_fault() {
         let found = judge_files(&[folder.join(&row["file"])], Options::default());
         let named = |found: &Finding| {
             let name = format!("{} {}", row["version"], row["statement"]);
-            found.clauses.iter().any(|c| c.name(found.rule) == name)
+            found
+                .clauses
+                .iter()
+                .any(|c| found.rule.clause_name(c) == name)
         };
         if !found.iter().any(|found| accuses(found) && named(found)) {
             let _ = writeln!(

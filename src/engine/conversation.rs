@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 
 use crate::direction::{Direction, PerDirection};
-use crate::event::{CloseReason, ConnectionEnd, Event, EventKind, Side};
+use crate::event::{CloseReason, ConnectionEnd, Event, EventKind, NotMqtt, Side};
 use crate::flow::{At, ByteRange, Chunk, Closed, Data, End, FlowInfo, StreamEvent, TcpFact};
 use crate::frame::{Connection, MQTTFrame, Received, Transport};
-use crate::limits;
+use crate::limits::{self, Limit};
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::{
     self, Certainty, Digest, FixedHeader, Framed, Framer, PacketType, PropertyValue, Text, Trouble,
@@ -305,8 +305,8 @@ impl Conversation {
             StreamEvent::Late { bytes, .. } => {
                 self.event(EventKind::Late, now, direction, Some(bytes), out);
             }
-            StreamEvent::Bound { reason } => {
-                self.event(EventKind::Bound { reason }, now, direction, None, out);
+            StreamEvent::Bound { limit } => {
+                self.event(EventKind::Bound { limit }, now, direction, None, out);
             }
         }
     }
@@ -563,7 +563,7 @@ impl Conversation {
                     self.event(kind, at, Some(direction), Some(got), cx.out);
                 }
                 Some(mqtt::End::NeverFound { bytes }) => {
-                    let reason = "no control packet found in these bytes";
+                    let reason = NotMqtt::NothingFound;
                     let kind = EventKind::NotMqtt { reason };
                     self.event(kind, now, Some(direction), Some(bytes), cx.out);
                 }
@@ -765,8 +765,8 @@ impl mqtt::Sink for LaneSink<'_> {
             if publish.payload_len.is_none() {
                 self.forget_aliases();
                 if bytes.len() >= limits::PUBLISH_HEAD_KEPT {
-                    let reason = "properties of a PUBLISH that are too long to keep: its payload is not shown";
-                    self.event(EventKind::Bound { reason }, None);
+                    let limit = Limit::Properties;
+                    self.event(EventKind::Bound { limit }, None);
                 }
             }
             topic = publish.topic.filter(|topic| !topic.bytes().is_empty());
@@ -777,9 +777,8 @@ impl mqtt::Sink for LaneSink<'_> {
                         .get_or_insert_default()
                         .set(alias, topic.bytes());
                     if !set {
-                        let reason =
-                            "limit on bytes of aliased topic names reached: this alias is dropped";
-                        self.event(EventKind::Bound { reason }, None);
+                        let limit = Limit::TopicAliases;
+                        self.event(EventKind::Bound { limit }, None);
                     }
                 }
                 (None, Some(alias)) if publish.topic.is_some() => {
@@ -866,7 +865,7 @@ impl mqtt::Sink for LaneSink<'_> {
                 self.event(EventKind::Resynchronised, Some(skipped));
             }
             Trouble::Malformed { reason } => self.event(EventKind::Malformed { reason }, None),
-            Trouble::Bound { reason } => self.event(EventKind::Bound { reason }, None),
+            Trouble::Bound { limit } => self.event(EventKind::Bound { limit }, None),
         }
     }
 

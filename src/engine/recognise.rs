@@ -7,6 +7,7 @@
 //! wrong one should be shown.
 
 use crate::direction::Direction;
+use crate::event::NotMqtt;
 use crate::flow::{End, PerEnd};
 use crate::layer::pending::Pending;
 use crate::layer::{self, ByteRange, Chunk, LAYERS, LayerType, tls, websocket};
@@ -178,18 +179,18 @@ fn broken_but_framed(bytes: &[u8], direction: Direction) -> Answer {
     }
 }
 
-/// Description of bytes that are not MQTT, for the message.
-pub(super) fn looks_like(bytes: &[u8]) -> &'static str {
+/// What bytes that are not MQTT look like, for the message.
+pub(super) fn looks_like(bytes: &[u8]) -> NotMqtt {
     match bytes {
-        _ if websocket::is_http2(bytes) => "this is HTTP/2, which is not decoded",
-        [0x16, 3, ..] => "this looks like TLS",
+        _ if websocket::is_http2(bytes) => NotMqtt::Http2,
+        [0x16, 3, ..] => NotMqtt::Tls,
         [b'G', b'E', b'T', b' ', ..]
         | [b'P', b'O', b'S', b'T', ..]
-        | [b'H', b'T', b'T', b'P', ..] => "this looks like HTTP",
+        | [b'H', b'T', b'T', b'P', ..] => NotMqtt::Http,
         [b'P', b'R', b'O', b'X', b'Y', b' ', ..] | [0x0d, 0x0a, 0x0d, 0x0a, 0, 0x0d, ..] => {
-            "this looks like the PROXY protocol"
+            NotMqtt::Proxy
         }
-        _ => "the first bytes are no MQTT control packet",
+        _ => NotMqtt::NoControlPacket,
     }
 }
 

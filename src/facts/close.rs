@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::frame::{Direction, MQTTFrame, PerDirection};
 use crate::limits;
+use crate::mqtt::DefectCode;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
@@ -34,9 +35,9 @@ pub enum Cause {
     /// A second CONNECT.
     SecondConnect,
     /// A Malformed Packet, by the code of the defect.
-    Malformed(&'static str),
+    Malformed(DefectCode),
     /// A CONNECT with such a defect.
-    MalformedConnect(&'static str),
+    MalformedConnect(DefectCode),
     /// A Protocol Error of 5.0 that has a Reason Code, in words.
     ProtocolError(&'static str),
     /// A protocol level that no version has.

@@ -15,7 +15,7 @@ use crate::flow::TcpFact;
 use crate::frame::{Connection, Direction, MQTTFrame, PerDirection, Transport};
 use crate::layer::Note;
 use crate::limits;
-use crate::mqtt::{ControlPacket, PacketType, Version};
+use crate::mqtt::{ControlPacket, DefectCode, PacketType, Version};
 use crate::net::Endpoint;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
@@ -634,7 +634,9 @@ impl ConnectionFacts {
         let by = frame.direction.reversed();
         let cause = match frame.defects.first() {
             None => self.protocol_error(frame, step).map(Cause::ProtocolError),
-            Some(defect) if defect.code == "unknown-protocol" => Some(Cause::UnsupportedLevel),
+            Some(defect) if defect.code == DefectCode::UnknownProtocol => {
+                Some(Cause::UnsupportedLevel)
+            }
             Some(defect) if frame.header.packet_type() == PacketType::Connect => {
                 Some(Cause::MalformedConnect(defect.code))
             }
@@ -737,7 +739,7 @@ impl ConnectionFacts {
             EventKind::Layer(note) => match note {
                 Note::Encrypted(_) | Note::Undecrypted(_) => Reason::Encrypted,
                 Note::Broken(_) => Reason::Malformed,
-                Note::Bound(_) => Reason::Bound,
+                Note::Limit(_) => Reason::Bound,
                 _ => return,
             },
             EventKind::Opened | EventKind::Closed { .. } => return,

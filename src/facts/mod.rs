@@ -342,8 +342,8 @@ impl Analysis {
         };
         let connection = self.known(about, event.time);
         let unread = match event.kind {
-            EventKind::Malformed { reason } => Some((reason, false)),
-            EventKind::Layer(Note::Encrypted(reason)) => Some((reason, true)),
+            EventKind::Malformed { reason } => Some((reason.text(), false)),
+            EventKind::Layer(Note::Encrypted(reason)) => Some((reason.text(), true)),
             _ => None,
         };
         if let (Some((reason, encrypted)), Some(direction)) = (unread, event.direction) {

@@ -310,7 +310,7 @@ fn loses_track(kind: EventKind) -> bool {
         | EventKind::Bound { .. } => true,
         EventKind::Layer(note) => matches!(
             note,
-            Note::Encrypted(_) | Note::Undecrypted(_) | Note::Broken(_) | Note::Bound(_)
+            Note::Encrypted(_) | Note::Undecrypted(_) | Note::Broken(_) | Note::Limit(_)
         ),
         _ => false,
     }

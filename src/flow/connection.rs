@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::limits;
+use crate::limits::{self, Limit};
 use crate::net::{Segment, TcpFlags};
 use crate::time::Timestamp;
 
@@ -514,17 +514,17 @@ impl<S> Flow<S> {
                 } else {
                     Some((limits::BLIND_GAP_PACKETS, limits::BLIND_GAP_MILLIS))
                 };
-                let bound = if stream.waiting_bytes() > limits::WAITING_BYTES {
-                    Some("too many bytes of one connection wait for a missing segment")
+                let reached = if stream.waiting_bytes() > limits::WAITING_BYTES {
+                    Some(Limit::SegmentsWaiting)
                 } else if stream.waiting_bytes() > 0
                     && waiting_elsewhere + stream.waiting_bytes() > limits::WAITING_BYTES_TOTAL
                 {
-                    Some("too many bytes of all connections wait for missing segments")
+                    Some(Limit::AllSegmentsWaiting)
                 } else {
                     None
                 };
-                if let Some(reason) = bound {
-                    out.event(StreamEvent::Bound { reason });
+                if let Some(limit) = reached {
+                    out.event(StreamEvent::Bound { limit });
                 } else if !stream.gap_is_final(self.packets, clock, patience) {
                     break;
                 }

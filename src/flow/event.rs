@@ -1,5 +1,6 @@
 //! What a connection reports to the reader of its streams.
 
+use crate::limits::Limit;
 use std::time::Duration;
 
 use crate::net::{Endpoint, TcpFlags};
@@ -31,7 +32,7 @@ pub enum StreamEvent<'a> {
     /// A limit was reached, and a gap was declared early.
     Bound {
         /// Which.
-        reason: &'static str,
+        limit: Limit,
     },
 }
 

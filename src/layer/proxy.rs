@@ -18,8 +18,8 @@ use nom::Parser;
 use nom::number::complete::{be_u16, be_u32, be_u128};
 
 use super::{
-    Answer, ByteRange, Chunk, Data, Layer, LayerBytes, LayerContext, LayerOutput, LayerType, Note,
-    Sink,
+    Answer, Broken, ByteRange, Chunk, Data, Layer, LayerBytes, LayerContext, LayerOutput,
+    LayerType, Note, Sink, Unusual,
 };
 use crate::flow::At;
 use crate::net::Endpoint;
@@ -166,13 +166,13 @@ impl Proxy {
                 match who {
                     Who::Named { client, server } => Some(Note::Proxied { client, server }),
                     Who::Nobody => None,
-                    Who::Odd(why) => Some(Note::Odd(why)),
+                    Who::Unusual(why) => Some(Note::Unusual(why)),
                 }
             }
             Found::Endless => {
                 self.state = State::Unread;
                 own(mine.range, LayerBytes::Unread, out);
-                let why = "a PROXY header that does not end within 107 bytes";
+                let why = Broken::ProxyTooLong;
                 out(Direction::Up, LayerOutput::Note(Note::Broken(why), data.at));
                 return rest;
             }
@@ -191,7 +191,7 @@ impl Proxy {
             }
             State::Tail(left) => Some(*left),
             State::Header(kept) => {
-                let why = "a part of the PROXY header was lost";
+                let why = Broken::ProxyCut;
                 out(
                     Direction::Up,
                     LayerOutput::Note(Note::Broken(why), self.last),
@@ -261,7 +261,7 @@ enum Found {
 enum Who {
     Named { client: Endpoint, server: Endpoint },
     Nobody,
-    Odd(&'static str),
+    Unusual(Unusual),
 }
 
 fn find(kept: &[u8]) -> Found {
@@ -323,8 +323,8 @@ fn binary(kept: &[u8]) -> Who {
         })),
         // Unspecified, and sockets of the proxy's own machine.
         (PROXY, 0 | 3) => Who::Nobody,
-        (PROXY, _) => Who::Odd("a PROXY header with an unknown address family"),
-        _ => Who::Odd("a PROXY header with an unknown version or command"),
+        (PROXY, _) => Who::Unusual(Unusual::ProxyFamily),
+        _ => Who::Unusual(Unusual::ProxyCommand),
     }
 }
 
@@ -348,7 +348,7 @@ fn both(
 fn named(read: IResult<&[u8], (Endpoint, Endpoint)>) -> Who {
     match read {
         Ok((_, (client, server))) => Who::Named { client, server },
-        Err(_) => Who::Odd("a PROXY header that is too short for its addresses"),
+        Err(_) => Who::Unusual(Unusual::ProxyTooShort),
     }
 }
 
@@ -365,10 +365,10 @@ fn text(line: &[u8]) -> Who {
             };
             match (end(from, from_port), end(to, to_port)) {
                 (Some(client), Some(server)) => Who::Named { client, server },
-                _ => Who::Odd("a PROXY header whose addresses cannot be read"),
+                _ => Who::Unusual(Unusual::ProxyAddresses),
             }
         }
-        _ => Who::Odd("a PROXY header whose addresses cannot be read"),
+        _ => Who::Unusual(Unusual::ProxyAddresses),
     }
 }
 
@@ -481,7 +481,7 @@ mod tests {
         let v4 = named("192.0.2.7:40122", "198.51.100.1:1883");
         let v6 = named("[2001:db8::7]:40122", "[2001:db8::1]:1883");
         let v1_ipv6 = b"PROXY TCP6 2001:db8::7 2001:db8::1 40122 1883\r\n";
-        let unreadable = Note::Odd("a PROXY header whose addresses cannot be read");
+        let unreadable = Note::Unusual(Unusual::ProxyAddresses);
         for (start, note) in [
             (V1, Some(v4)),
             (v1_ipv6, Some(v6)),
@@ -493,9 +493,7 @@ mod tests {
             (LOCAL, None),
             (
                 b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x04abcd",
-                Some(Note::Odd(
-                    "a PROXY header that is too short for its addresses",
-                )),
+                Some(Note::Unusual(Unusual::ProxyTooShort)),
             ),
         ] {
             assert_eq!(header(start), Answer::Yes);
@@ -541,7 +539,7 @@ mod tests {
     #[test]
     fn holes_are_counted_through_where_the_length_is_known() {
         let bytes = [V2, REST].concat();
-        let broken = Note::Broken("a part of the PROXY header was lost");
+        let broken = Note::Broken(Broken::ProxyCut);
         let told = read(&bytes, &[], 20..30);
         assert_eq!(told.notes, [broken]);
         assert_eq!(told.gaps, [(ByteRange { start: 20, end: 30 }, Some(0))]);

@@ -21,6 +21,7 @@ use super::resync::Resync;
 use super::varint::{self, Varint};
 use super::version::Version;
 use crate::direction::Direction;
+use crate::limits::Limit;
 
 /// A control packet, cut out of its stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,6 +50,13 @@ pub struct PayloadDigest {
     pub value: u64,
 }
 
+reasons! {
+    /// Why a stream cannot be framed further.
+    Malformed {
+        RemainingLength = "Remaining Length has more than four bytes",
+    }
+}
+
 /// An event of a stream other than control packets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Trouble {
@@ -64,13 +72,13 @@ pub enum Trouble {
     },
     /// The stream cannot be framed further.
     Malformed {
-        /// What was expected and what was found.
-        reason: &'static str,
+        /// What was expected and what was there.
+        reason: Malformed,
     },
     /// Less of a packet is kept than requested, because a limit was reached.
     Bound {
-        /// Which limit.
-        reason: &'static str,
+        /// Which.
+        limit: Limit,
     },
 }
 
@@ -378,7 +386,7 @@ impl Framer {
                 sink.trouble(
                     offset,
                     Trouble::Malformed {
-                        reason: "Remaining Length has more than four bytes",
+                        reason: Malformed::RemainingLength,
                     },
                 );
             }
@@ -436,7 +444,7 @@ impl Framer {
                 sink.trouble(
                     self.offset,
                     Trouble::Bound {
-                        reason: "limit on incomplete messages reached: the rest of this one is only counted",
+                        limit: Limit::IncompleteMessages,
                     },
                 );
             } else {

@@ -18,14 +18,14 @@
 //! ```
 //!
 //! ```
-//! use mqttdump::mqtt::{ControlPacket, FixedHeader, Text, Version, decode};
+//! use mqttdump::mqtt::{ControlPacket, DefectCode, FixedHeader, Text, Version, decode};
 //!
 //! let bytes = b"\x32\x0a\x00\x03a/b\x00\x00hi!";
 //! let header = FixedHeader { first: 0x32, length_bytes: 1, remaining_length: 10 };
 //! let decoded = decode(header, bytes, Version::V3_1_1);
 //! let ControlPacket::Publish(publish) = decoded.packet else { panic!() };
 //! assert_eq!(publish.topic, Some(Text(b"a/b")));
-//! assert_eq!(decoded.defects[0].code, "packet-id-0");
+//! assert_eq!(decoded.defects[0].code, DefectCode::PacketId0);
 //! ```
 //!
 //! Decoding never fails: a field that cannot be read is `None`, and an error is
@@ -51,9 +51,9 @@ pub mod varint;
 mod version;
 mod version_hint;
 
-pub use defect::{CODES, Defect, MOST_DEFECTS};
+pub use defect::{Defect, DefectCode, MOST_DEFECTS};
 pub use digest::Digest;
-pub use framer::{End, Framed, Framer, PayloadDigest, Sink, Trouble, head_len};
+pub use framer::{End, Framed, Framer, Malformed, PayloadDigest, Sink, Trouble, head_len};
 pub use header::{FixedHeader, PacketType, qos_name};
 pub use packet::ControlPacket;
 pub use property::{

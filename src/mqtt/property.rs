@@ -17,6 +17,7 @@ use nom::multi::length_data;
 use nom::number::complete::{be_u8, be_u16, be_u32};
 use nom::{Err, IResult, Parser};
 
+use super::defect::DefectCode;
 use super::header::PacketType;
 use super::reader::Reader;
 use super::text::Text;
@@ -150,7 +151,7 @@ impl<'a> Properties<'a> {
         };
         if length > left {
             reader.defect(
-                "property-length",
+                DefectCode::PropertyLength,
                 "Property Length",
                 start,
                 format_args!(
@@ -362,7 +363,7 @@ fn check_range(reader: &mut Reader<'_>, definition: &Definition, value: u32, off
     if !definition.range.contains(&value) {
         let (name, range) = (definition.name, &definition.range);
         reader.defect(
-            "property-value",
+            DefectCode::PropertyValue,
             definition.name,
             offset,
             format_args!(
@@ -377,7 +378,7 @@ fn check_range(reader: &mut Reader<'_>, definition: &Definition, value: u32, off
 #[cold]
 fn overlong(reader: &mut Reader<'_>, definition: &Definition, offset: u32, more: usize) {
     reader.defect(
-        "overlong-integer",
+        DefectCode::OverlongInteger,
         definition.name,
         offset,
         format_args!(
@@ -390,7 +391,7 @@ fn overlong(reader: &mut Reader<'_>, definition: &Definition, offset: u32, more:
 #[cold]
 fn repeated(reader: &mut Reader<'_>, definition: &Definition, offset: u32) {
     reader.defect(
-        "repeated-property",
+        DefectCode::RepeatedProperty,
         definition.name,
         offset,
         format_args!("{}: expected once, found again", definition.name),
@@ -400,7 +401,7 @@ fn repeated(reader: &mut Reader<'_>, definition: &Definition, offset: u32) {
 #[cold]
 fn misplaced(reader: &mut Reader<'_>, definition: &Definition, place: Place, offset: u32) {
     reader.defect(
-        "misplaced-property",
+        DefectCode::MisplacedProperty,
         definition.name,
         offset,
         format_args!(
@@ -415,20 +416,20 @@ fn misplaced(reader: &mut Reader<'_>, definition: &Definition, place: Place, off
 fn broken(reader: &mut Reader<'_>, error: Err<Fault>, offset: u32, left: usize) {
     match error {
         Err::Error(Fault::Unknown(id)) | Err::Failure(Fault::Unknown(id)) => reader.defect(
-            "unknown-property",
+            DefectCode::UnknownProperty,
             "Properties",
             offset,
             format_args!("expected a property, found identifier 0x{id:02x}"),
         ),
         Err::Error(Fault::Malformed) | Err::Failure(Fault::Malformed) => reader.defect(
-            "malformed-integer",
+            DefectCode::MalformedInteger,
             "Properties",
             offset,
             format_args!("property: expected integers of at most 4 bytes, found a fifth announced"),
         ),
         Err::Error(Fault::Short) | Err::Failure(Fault::Short) | Err::Incomplete(_) => reader
             .defect(
-                "property-past-end",
+                DefectCode::PropertyPastEnd,
                 "Properties",
                 offset,
                 format_args!(

@@ -18,7 +18,7 @@ use nom::Parser;
 use nom::bytes::complete::take;
 use nom::number::complete::{be_u8, be_u16};
 
-use super::defect::{Defect, MOST_DEFECTS};
+use super::defect::{Defect, DefectCode, MOST_DEFECTS};
 use super::header::FixedHeader;
 use super::text::Text;
 use super::topic;
@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
         let offset = self.offset();
         if varint::decode(self.visible()) == Varint::Malformed {
             self.defect(
-                "malformed-integer",
+                DefectCode::MalformedInteger,
                 what,
                 offset,
                 format_args!("{what}: expected at most 4 bytes, found a fifth announced"),
@@ -162,7 +162,7 @@ impl<'a> Reader<'a> {
         if usize::from(length) > self.left() {
             let left = self.left();
             self.defect(
-                "past-end",
+                DefectCode::PastEnd,
                 what,
                 offset,
                 format_args!("{what} of {length} bytes where the packet has {left} left"),
@@ -201,7 +201,7 @@ impl<'a> Reader<'a> {
         let id = self.number("Packet Identifier")?;
         if id == 0 {
             self.defect(
-                "packet-id-0",
+                DefectCode::PacketId0,
                 "Packet Identifier",
                 offset,
                 format_args!("Packet Identifier: expected 1 to 65535, found 0"),
@@ -241,7 +241,7 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     pub(super) fn defect(
         &mut self,
-        code: &'static str,
+        code: DefectCode,
         field: &'static str,
         offset: u32,
         message: fmt::Arguments<'_>,
@@ -284,7 +284,7 @@ impl<'a> Reader<'a> {
         let needed = usize::from(varint::len(value));
         if bytes > needed && self.v5() {
             self.defect(
-                "overlong-integer",
+                DefectCode::OverlongInteger,
                 what,
                 offset,
                 format_args!("{what} {value}: expected {needed} bytes, found {bytes}"),
@@ -326,7 +326,7 @@ impl<'a> Reader<'a> {
     pub(super) fn check_not_empty(&mut self, what: &'static str, offset: u32, text: Text<'_>) {
         if text.0.is_empty() {
             self.defect(
-                "empty-topic",
+                DefectCode::EmptyTopic,
                 what,
                 offset,
                 format_args!("{what}: expected at least one character, found none"),
@@ -341,7 +341,7 @@ impl<'a> Reader<'a> {
         if left > 0 {
             let kind = self.header.packet_type();
             self.defect(
-                "trailing-bytes",
+                DefectCode::TrailingBytes,
                 "Remaining Length",
                 self.at as u32,
                 format_args!("expected the end of the {kind}, found more bytes: {left}"),
@@ -379,14 +379,14 @@ impl<'a> Reader<'a> {
         let (offset, left) = (self.offset(), self.left());
         if left == 0 {
             self.defect(
-                "missing-field",
+                DefectCode::MissingField,
                 what,
                 offset,
                 format_args!("expected {what}, found the end of the packet"),
             );
         } else {
             self.defect(
-                "past-end",
+                DefectCode::PastEnd,
                 what,
                 offset,
                 format_args!("{what} does not fit in the {left} bytes the packet has left"),

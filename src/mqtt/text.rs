@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::defect::DefectCode;
+
 /// A UTF-8 Encoded String (5.0: 1.5.4) as its bytes were, valid or not.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Text<'a>(pub &'a [u8]);
@@ -96,11 +98,11 @@ pub(super) fn has_none(bytes: &[u8], odd: impl Fn(u64) -> u64) -> bool {
 }
 
 impl TextFault {
-    /// The code of its defect.
-    pub const fn code(self) -> &'static str {
+    /// The code of the defect it makes.
+    pub const fn code(self) -> DefectCode {
         match self {
-            Self::BadUtf8 { .. } => "bad-utf8",
-            Self::Nul { .. } => "nul-in-string",
+            Self::BadUtf8 { .. } => DefectCode::BadUtf8,
+            Self::Nul { .. } => DefectCode::NulInString,
         }
     }
 

@@ -11,6 +11,7 @@
 
 use std::fmt;
 
+use super::defect::DefectCode;
 use super::text::has_none;
 
 /// A Topic Filter that was found well-formed, to match Topic Names with. A
@@ -196,12 +197,12 @@ impl TopicFault {
     }
 
     /// The code of the defect it makes.
-    pub const fn code(self) -> &'static str {
+    pub const fn code(self) -> DefectCode {
         match self {
-            Self::Wildcard { .. } => "wildcard-in-topic",
-            Self::EmptyFilter => "empty-filter",
-            Self::Hash { .. } | Self::Plus { .. } => "bad-filter",
-            Self::ShareName | Self::ShareFilter => "bad-share",
+            Self::Wildcard { .. } => DefectCode::WildcardInTopic,
+            Self::EmptyFilter => DefectCode::EmptyFilter,
+            Self::Hash { .. } | Self::Plus { .. } => DefectCode::BadFilter,
+            Self::ShareName | Self::ShareFilter => DefectCode::BadShare,
         }
     }
 

@@ -111,7 +111,7 @@ impl Csv {
                 if at > 0 {
                     cell.push(b' ');
                 }
-                cell.extend_from_slice(defect.code.as_bytes());
+                cell.extend_from_slice(defect.code.name().as_bytes());
                 cell.push(b':');
                 put::decimal(defect.offset, cell);
             }

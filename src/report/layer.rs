@@ -28,9 +28,9 @@ pub(super) fn words(note: Note, about: Option<&Connection>, show_secrets: bool, 
                 out.extend_from_slice(b": ");
                 tls_words(tls, out);
             }
-            because("", reason, out);
+            because("", reason.text(), out);
         }
-        Note::Undecrypted(reason) => because("not decrypted", reason, out),
+        Note::Undecrypted(reason) => because("not decrypted", reason.text(), out),
         Note::EarlyDataRejected => put_text("early data rejected by the server"),
         Note::Alert { level, description } => {
             put_text(if level == 2 {
@@ -63,9 +63,9 @@ pub(super) fn words(note: Note, about: Option<&Connection>, show_secrets: bool, 
         Note::TextMessage => {
             put_text("MQTT in a WebSocket text message, expected a binary message")
         }
-        Note::Odd(reason) => because("unusual", reason, out),
-        Note::Broken(reason) => because("malformed", reason, out),
-        Note::Bound(reason) => because("limit reached", reason, out),
+        Note::Unusual(reason) => because("unusual", reason.text(), out),
+        Note::Broken(reason) => because("malformed", reason.text(), out),
+        Note::Limit(limit) => because("limit reached", limit.text(), out),
     }
 }
 
@@ -148,13 +148,13 @@ pub(super) fn keys(
                 object.object(key!("tls"), |object| tls_keys(tls, object));
             }
             if let Note::Encrypted(reason) = note {
-                object.word(key!("reason"), reason);
+                object.word(key!("reason"), reason.text());
             }
         }
-        Note::Undecrypted(reason)
-        | Note::Odd(reason)
-        | Note::Broken(reason)
-        | Note::Bound(reason) => object.word(key!("reason"), reason),
+        Note::Undecrypted(reason) => object.word(key!("reason"), reason.text()),
+        Note::Unusual(reason) => object.word(key!("reason"), reason.text()),
+        Note::Broken(reason) => object.word(key!("reason"), reason.text()),
+        Note::Limit(limit) => object.word(key!("reason"), limit.text()),
         Note::Alert { level, description } => {
             object.number(key!("level"), level);
             object.number(key!("description"), description);

@@ -24,7 +24,7 @@ pub(super) fn event(event: &Event<'_>, show_secrets: bool, out: &mut Vec<u8>) {
             words.bytes(event.bytes);
             words.put(" skipped");
         }
-        EventKind::Malformed { reason } => words.because("malformed", reason),
+        EventKind::Malformed { reason } => words.because("malformed", reason.text()),
         EventKind::Unfinished { wanted, first } => {
             words.put("unfinished ");
             words.put(match first {
@@ -47,8 +47,8 @@ pub(super) fn event(event: &Event<'_>, show_secrets: bool, out: &mut Vec<u8>) {
                 words.put(" still to come");
             }
         }
-        EventKind::NotMqtt { reason } => words.because("not MQTT", reason),
-        EventKind::Bound { reason } => words.because("limit reached", reason),
+        EventKind::NotMqtt { reason } => words.because("not MQTT", reason.text()),
+        EventKind::Bound { limit } => words.because("limit reached", limit.text()),
         EventKind::Layer(note) => layer::words(note, event.connection, show_secrets, words.out),
         EventKind::Conflict { kept } => {
             words.put("conflicting overlap of ");
@@ -128,6 +128,9 @@ impl Words<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::NotMqtt;
+    use crate::limits::Limit;
+    use crate::mqtt::Malformed;
     use crate::packet::PacketRef;
     use crate::time::Timestamp;
 
@@ -158,7 +161,6 @@ mod tests {
             reason: CloseReason::Reset,
             disconnect: Some(Side::Client),
         };
-        let reason = "a reason";
         let cases = [
             (EventKind::Opened, None, "opened"),
             (closed(by, CloseReason::Fin), None, "closed by server"),
@@ -191,7 +193,13 @@ mod tests {
                 Some(1),
                 "resynchronised, 1 byte skipped",
             ),
-            (EventKind::Malformed { reason }, None, "malformed: a reason"),
+            (
+                EventKind::Malformed {
+                    reason: Malformed::RemainingLength,
+                },
+                None,
+                "malformed: Remaining Length has more than four bytes",
+            ),
             (
                 EventKind::Unfinished {
                     wanted: Some(7),
@@ -200,8 +208,20 @@ mod tests {
                 Some(12),
                 "unfinished PUBLISH: 12 bytes seen, 7 bytes still to come",
             ),
-            (EventKind::NotMqtt { reason }, None, "not MQTT: a reason"),
-            (EventKind::Bound { reason }, None, "limit reached: a reason"),
+            (
+                EventKind::NotMqtt {
+                    reason: NotMqtt::Tls,
+                },
+                None,
+                "not MQTT: this looks like TLS",
+            ),
+            (
+                EventKind::Bound {
+                    limit: Limit::TlsRecords,
+                },
+                None,
+                "limit reached: too many TLS records wait for their secrets",
+            ),
             (
                 EventKind::Conflict { kept: Kept::First },
                 Some(3),

@@ -147,9 +147,9 @@ impl Ndjson {
             }
             EventKind::Dropped { packets } => object.number(key!("packets"), packets),
             EventKind::Unfinished { wanted, .. } => object.nullable(key!("wanted"), wanted),
-            EventKind::Malformed { reason }
-            | EventKind::NotMqtt { reason }
-            | EventKind::Bound { reason } => object.word(key!("reason"), reason),
+            EventKind::Malformed { reason } => object.word(key!("reason"), reason.text()),
+            EventKind::NotMqtt { reason } => object.word(key!("reason"), reason.text()),
+            EventKind::Bound { limit } => object.word(key!("reason"), limit.text()),
             EventKind::Layer(note) => layer::keys(
                 note,
                 event.connection,
@@ -421,7 +421,7 @@ fn put_subscription(subscription: Subscription<'_>, version: Version, object: &m
 }
 
 fn put_defect(defect: &Defect, object: &mut Object<'_>) {
-    object.word(key!("code"), defect.code);
+    object.word(key!("code"), defect.code.name());
     object.string(key!("message"), &defect.message);
     object.number(key!("offset"), defect.offset);
 }

@@ -1,11 +1,13 @@
 //! Enhanced authentication of 5.0: AUTH and its method.
 
+use crate::event::Side;
 use crate::facts::properties as p;
 use crate::facts::{FrameFacts, Opening};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{ControlPacket, PacketType as P};
 
-use super::rule::{Binds, Check, Examples, Rule, Severity, v5};
+use super::clause::{Case, v5};
+use super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::verdict::{Judged, violation};
 
 pub(super) static RULES: &[&Rule] = &[
@@ -67,8 +69,8 @@ static AUTH_CODE: Rule = Rule {
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
-        v5("MQTT-4.12.0-2").on("server"),
-        v5("MQTT-4.12.0-3").on("client"),
+        v5("MQTT-4.12.0-2").by(Side::Server),
+        v5("MQTT-4.12.0-3").by(Side::Client),
     ],
     examples: Examples {
         good: "\
@@ -112,7 +114,7 @@ static AUTH_METHOD: Rule = Rule {
     severity: Severity::Error,
     clauses: &[
         v5("MQTT-4.12.0-5"),
-        v5("MQTT-4.12.1-1").on("re-authentication"),
+        v5("MQTT-4.12.1-1").when(Case::Reauthentication),
     ],
     examples: Examples {
         good: "\
@@ -150,7 +152,7 @@ fn auth_method(f: &FrameFacts<'_>) -> Judged {
             f.frame.header.packet_type()
         ))
         .at(opening.seen.packet)
-        .about(if again { "re-authentication" } else { "" })
+        .about(again.then_some(Case::Reauthentication))
         .unless(f.any_doubt())
     })
 }
@@ -162,8 +164,8 @@ static AUTH_UNASKED: Rule = Rule {
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
-        v5("MQTT-4.12.0-6").on("server"),
-        v5("MQTT-4.12.0-7").on("client"),
+        v5("MQTT-4.12.0-6").by(Side::Server),
+        v5("MQTT-4.12.0-7").by(Side::Client),
     ],
     examples: Examples {
         good: "\

@@ -1,10 +1,12 @@
 //! How a connection ends: DISCONNECT, and closes that have to follow.
 
+use crate::event::Side;
 use crate::facts::{Cause, FrameFacts, Reason, StillOpen, Stream};
 use crate::frame::Direction::{Down, Up};
-use crate::mqtt::{PacketType as P, Version};
+use crate::mqtt::{DefectCode, PacketType as P, Version};
 
-use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
+use super::clause::{About, Case, v5, v31, v311};
+use super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::verdict::{Judged, violation};
 
 pub(super) static RULES: &[&Rule] = &[
@@ -71,8 +73,8 @@ static DISCONNECT_THEN_CLOSE: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-3.14.4-1"),
-        v5("MQTT-4.12.1-2").on("re-authentication"),
-        v5("MQTT-4.13.2-1").on("error"),
+        v5("MQTT-4.12.1-2").when(Case::Reauthentication),
+        v5("MQTT-4.13.2-1").when(Case::Error),
         v5("MQTT-3.14.4-2"),
     ],
     examples: Examples {
@@ -108,9 +110,9 @@ fn disconnect_then_close(f: &StillOpen<'_>) -> Judged {
     (f.due.cause == Cause::Disconnected).then(|| {
         let code = f.connection.disconnect[f.due.by].map_or(0, |(_, code)| code);
         let about = match (f.connection.reauthenticating, code) {
-            (true, _) => "re-authentication",
-            (false, 0x80..) => "error",
-            _ => "",
+            (true, _) => Some(Case::Reauthentication),
+            (false, 0x80..) => Some(Case::Error),
+            _ => None,
         };
         violation(format!(
             "expected the {} to close after its DISCONNECT, found the connection open {} s later",
@@ -173,20 +175,20 @@ static FAULT_THEN_CLOSE: Rule = Rule {
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
-        v311("MQTT-2.2.2-2").on("reserved-flags"),
-        v311("MQTT-3.14.1-1").on("reserved-flags"),
-        v311("MQTT-1.5.3-1").on("bad-utf8"),
-        v311("MQTT-1.5.3-2").on("nul-in-string"),
-        v311("MQTT-3.3.1-4").on("qos-3"),
-        v311("MQTT-3.1.4-1").on("CONNECT"),
-        v311("MQTT-3.1.2-3").on("reserved-connect-flag"),
-        v311("MQTT-3.1.2-1").on("unknown-protocol"),
+        v311("MQTT-2.2.2-2").when(Case::Defect(DefectCode::ReservedFlags)),
+        v311("MQTT-3.14.1-1").when(Case::Defect(DefectCode::ReservedFlags)),
+        v311("MQTT-1.5.3-1").when(Case::Defect(DefectCode::BadUtf8)),
+        v311("MQTT-1.5.3-2").when(Case::Defect(DefectCode::NulInString)),
+        v311("MQTT-3.3.1-4").when(Case::Defect(DefectCode::Qos3)),
+        v311("MQTT-3.1.4-1").packet(P::Connect),
+        v311("MQTT-3.1.2-3").when(Case::Defect(DefectCode::ReservedConnectFlag)),
+        v311("MQTT-3.1.2-1").when(Case::Defect(DefectCode::UnknownProtocol)),
         v311("MQTT-4.8.0-1"),
-        v5("MQTT-3.14.1-1").on("reserved-flags"),
-        v5("MQTT-3.1.4-1").on("CONNECT"),
-        v5("MQTT-3.1.2-3").on("reserved-connect-flag"),
-        v5("MQTT-3.1.2-1").on("unknown-protocol"),
-        v5("MQTT-4.13.1-1").on("server"),
+        v5("MQTT-3.14.1-1").when(Case::Defect(DefectCode::ReservedFlags)),
+        v5("MQTT-3.1.4-1").packet(P::Connect),
+        v5("MQTT-3.1.2-3").when(Case::Defect(DefectCode::ReservedConnectFlag)),
+        v5("MQTT-3.1.2-1").when(Case::Defect(DefectCode::UnknownProtocol)),
+        v5("MQTT-4.13.1-1").by(Side::Server),
     ],
     examples: Examples {
         good: "\
@@ -214,13 +216,15 @@ static FAULT_THEN_CLOSE: Rule = Rule {
 };
 
 fn fault_then_close(f: &StillOpen<'_>) -> Judged {
-    let (about, certain) = match f.due.cause {
+    let (about, certain): (About, bool) = match f.due.cause {
         // Checks that a MUST requires of receivers.
-        Cause::Malformed(code) => (code, code == "reserved-flags"),
-        Cause::MalformedConnect("reserved-connect-flag") => ("reserved-connect-flag", true),
-        Cause::MalformedConnect(_) => ("CONNECT", false),
-        Cause::UnsupportedLevel => ("unknown-protocol", false),
-        Cause::ProtocolError(_) => ("protocol error", false),
+        Cause::Malformed(code) => (Case::Defect(code).into(), code == DefectCode::ReservedFlags),
+        Cause::MalformedConnect(code @ DefectCode::ReservedConnectFlag) => {
+            (Case::Defect(code).into(), true)
+        }
+        Cause::MalformedConnect(_) => (P::Connect.into(), false),
+        Cause::UnsupportedLevel => (Case::Defect(DefectCode::UnknownProtocol).into(), false),
+        Cause::ProtocolError(_) => (About::Frame, false),
         _ => return None,
     };
     // 4.13.1 of 5.0 binds servers alone.

@@ -8,7 +8,8 @@ use crate::facts::{Cause, ConnectionFacts, FrameFacts, Opening, Reason, Step, St
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{ControlPacket, PacketType as P, Version};
 
-use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
+use super::clause::{Case, v5, v31, v311};
+use super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::verdict::{Judged, violation, warning};
 
 pub(super) static RULES: &[&Rule] = &[
@@ -256,8 +257,8 @@ static SESSION_PRESENT_IMPOSSIBLE: Rule = Rule {
         v311("MQTT-3.2.2-3"),
         v311("MQTT-3.1.2-6"),
         v5("MQTT-3.2.2-3"),
-        v5("U-3.2-10").on("expired as the server said"),
-        v5("MQTT-4.1.0-2").on("expired"),
+        v5("U-3.2-10").when(Case::ExpiredByServer),
+        v5("MQTT-4.1.0-2").when(Case::Expired),
         v5("MQTT-3.1.2-6"),
     ],
     examples: Examples {
@@ -315,10 +316,10 @@ fn session_present_impossible(f: &FrameFacts<'_>) -> Judged {
     }
     let (what, about) = match expired && !earlier.session_ended {
         true if earlier.expiry_by_server => {
-            ("its session had expired", "expired as the server said")
+            ("its session had expired", Some(Case::ExpiredByServer))
         }
-        true => ("its session had expired", "expired"),
-        false => ("its session ended with that connection", ""),
+        true => ("its session had expired", Some(Case::Expired)),
+        false => ("its session ended with that connection", None),
     };
     Some(
         violation(format!(
@@ -692,8 +693,8 @@ static WILL_BEYOND_SERVER: Rule = Rule {
     binds: Binds::Server,
     severity: Severity::Error,
     clauses: &[
-        v5("MQTT-3.2.2-12").on("Will QoS"),
-        v5("MQTT-3.2.2-13").on("Will Retain"),
+        v5("MQTT-3.2.2-12").field("Will QoS"),
+        v5("MQTT-3.2.2-13").field("Will Retain"),
     ],
     examples: Examples {
         good: "\
@@ -896,16 +897,16 @@ static REFUSED_THEN_CLOSE: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-3.2.2-5"),
-        v311("MQTT-3.1.3-8").on("empty identifier"),
-        v311("MQTT-3.1.3-9").on("identifier"),
-        v311("MQTT-3.1.2-2").on("version"),
+        v311("MQTT-3.1.3-8").when(Case::EmptyIdentifier),
+        v311("MQTT-3.1.3-9").when(Case::Identifier),
+        v311("MQTT-3.1.2-2").when(Case::Version),
         v5("MQTT-3.2.2-7"),
-        v5("MQTT-3.1.3-8").on("identifier"),
-        v5("MQTT-3.1.3-8").on("empty identifier"),
-        v5("MQTT-3.1.2-2").on("version"),
-        v5("MQTT-4.12.0-1").on("authentication method"),
-        v5("MQTT-4.12.0-4").on("authentication"),
-        v5("MQTT-3.1.4-2").on("credentials"),
+        v5("MQTT-3.1.3-8").when(Case::Identifier),
+        v5("MQTT-3.1.3-8").when(Case::EmptyIdentifier),
+        v5("MQTT-3.1.2-2").when(Case::Version),
+        v5("MQTT-4.12.0-1").when(Case::AuthenticationMethod),
+        v5("MQTT-4.12.0-4").when(Case::Authentication),
+        v5("MQTT-3.1.4-2").when(Case::Credentials),
         v5("MQTT-4.13.2-1"),
     ],
     examples: Examples {
@@ -937,12 +938,12 @@ fn refused_then_close(f: &StillOpen<'_>) -> Judged {
         let empty = |opening: &Opening| opening.client_id.is_empty();
         let empty = f.connection.opening.as_deref().is_some_and(empty);
         let about = match f.connection.accepted.as_deref().map_or(0, |a| a.code) {
-            0x01 | 0x84 => "version",
-            0x02 | 0x85 if empty => "empty identifier",
-            0x02 | 0x85 => "identifier",
-            0x8c => "authentication method",
-            _ if f.connection.auth_continues => "authentication",
-            _ => "credentials",
+            0x01 | 0x84 => Case::Version,
+            0x02 | 0x85 if empty => Case::EmptyIdentifier,
+            0x02 | 0x85 => Case::Identifier,
+            0x8c => Case::AuthenticationMethod,
+            _ if f.connection.auth_continues => Case::Authentication,
+            _ => Case::Credentials,
         };
         violation(format!(
             "expected the server to close after its CONNACK, found the connection open {} s later",

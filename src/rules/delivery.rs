@@ -13,7 +13,8 @@ use crate::facts::{
 };
 use crate::mqtt::{PacketType as P, Version};
 
-use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
+use super::clause::{About, Case, v5, v31, v311};
+use super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::verdict::{Judged, warning};
 
 pub(super) static RULES: &[&Rule] = &[
@@ -126,13 +127,13 @@ static PROPERTIES_ALTERED: Rule = Rule {
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
-        v5("MQTT-3.3.2-4").on("Payload Format Indicator"),
-        v5("MQTT-3.3.2-20").on("Content Type"),
-        v5("MQTT-3.3.2-15").on("Response Topic"),
-        v5("MQTT-3.3.2-16").on("Correlation Data"),
-        v5("MQTT-3.3.2-17").on("User Property"),
-        v5("MQTT-3.3.2-18").on("User Property"),
-        v5("MQTT-3.1.3-10").on("User Property of a will"),
+        v5("MQTT-3.3.2-4").field("Payload Format Indicator"),
+        v5("MQTT-3.3.2-20").field("Content Type"),
+        v5("MQTT-3.3.2-15").field("Response Topic"),
+        v5("MQTT-3.3.2-16").field("Correlation Data"),
+        v5("MQTT-3.3.2-17").field("User Property"),
+        v5("MQTT-3.3.2-18").field("User Property"),
+        v5("MQTT-3.1.3-10").when(Case::UserPropertyOfWill),
     ],
     examples: Examples {
         good: "\
@@ -194,11 +195,7 @@ fn properties_altered(f: &FrameFacts<'_>) -> Judged {
             .filter(|pair| sent.user.contains(pair))
             .eq(&sent.user)
     {
-        if publication.will {
-            "User Property of a will"
-        } else {
-            "User Property"
-        }
+        "User Property"
     } else {
         return None;
     };
@@ -208,7 +205,10 @@ fn properties_altered(f: &FrameFacts<'_>) -> Judged {
         warning(format!(
             "expected {what} as it was published, found another or none"
         ))
-        .about(what)
+        .about(match publication.will && what == "User Property" {
+            true => About::Case(Case::UserPropertyOfWill),
+            false => About::Field(what),
+        })
         .at(publication.seen.packet)
         .unless(f.any_doubt())
     })
@@ -223,8 +223,8 @@ static RETAIN_FORWARDED: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-3.3.1-9"),
-        v5("MQTT-3.3.1-12").on("live"),
-        v5("MQTT-3.3.1-13").on("Retain As Published"),
+        v5("MQTT-3.3.1-12").when(Case::Live),
+        v5("MQTT-3.3.1-13").when(Case::RetainAsPublished),
     ],
     examples: Examples {
         good: "\
@@ -291,7 +291,11 @@ fn retain_forwarded(f: &FrameFacts<'_>) -> Judged {
             u8::from(expected),
             u8::from(f.frame.header.retain())
         ))
-        .about(if first { "Retain As Published" } else { "live" })
+        .about(if first {
+            Case::RetainAsPublished
+        } else {
+            Case::Live
+        })
         .at(publication.seen.packet)
         .unless(f.any_doubt())
         .unless(f.doubt_of_subscriptions())
@@ -378,15 +382,15 @@ static RETAINED_STALE: Rule = Rule {
     severity: Severity::Warn,
     clauses: &[
         v31(),
-        v311("MQTT-3.3.1-5").on("replaced"),
-        v311("MQTT-3.3.1-7").on("replaced"),
-        v311("MQTT-3.3.1-10").on("cleared"),
-        v311("MQTT-3.3.1-12").on("RETAIN 0"),
-        v311("MQTT-3.1.2-16").on("will"),
-        v5("MQTT-3.3.1-5").on("replaced"),
-        v5("MQTT-3.3.1-6").on("cleared"),
-        v5("MQTT-3.3.1-8").on("RETAIN 0"),
-        v5("MQTT-3.1.2-14").on("will"),
+        v311("MQTT-3.3.1-5").when(Case::Replaced),
+        v311("MQTT-3.3.1-7").when(Case::Replaced),
+        v311("MQTT-3.3.1-10").when(Case::Cleared),
+        v311("MQTT-3.3.1-12").when(Case::Retain0),
+        v311("MQTT-3.1.2-16").when(Case::Will),
+        v5("MQTT-3.3.1-5").when(Case::Replaced),
+        v5("MQTT-3.3.1-6").when(Case::Cleared),
+        v5("MQTT-3.3.1-8").when(Case::Retain0),
+        v5("MQTT-3.1.2-14").when(Case::Will),
     ],
     examples: Examples {
         good: "\
@@ -452,11 +456,15 @@ fn retained_stale(f: &FrameFacts<'_>) -> Judged {
         }
         (
             "found one that was replaced or cleared",
-            "replaced",
+            Case::Replaced,
             latest.packet,
         )
     } else {
-        let about = if publication.will { "will" } else { "RETAIN 0" };
+        let about = if publication.will {
+            Case::Will
+        } else {
+            Case::Retain0
+        };
         (
             "found one that was published with RETAIN 0",
             about,
@@ -535,7 +543,10 @@ static RETAIN_HANDLING: Rule = Rule {
     why: "The client gets the flood of retained messages at each reconnect that it asked to avoid.",
     binds: Binds::Server,
     severity: Severity::Warn,
-    clauses: &[v5("MQTT-3.3.1-11").on("2"), v5("U-4.8-1").on("shared")],
+    clauses: &[
+        v5("MQTT-3.3.1-11").when(Case::RetainHandling2),
+        v5("U-4.8-1").when(Case::Shared),
+    ],
     examples: Examples {
         good: "\
 > CONNECT client=s version=5
@@ -569,7 +580,11 @@ fn retain_handling(f: &FrameFacts<'_>) -> Judged {
     let first = f.matching().next()?;
     f.matching().all(none).then(|| {
         warning("expected no retained message for this subscription, found one")
-            .about(if first.shared { "shared" } else { "2" })
+            .about(if first.shared {
+                Case::Shared
+            } else {
+                Case::RetainHandling2
+            })
             .at(first.since.packet)
             .unless(f.any_doubt())
             .unless(f.doubt_of_subscriptions())
@@ -703,11 +718,11 @@ static DELIVERED_TWICE: Rule = Rule {
     severity: Severity::Warn,
     clauses: &[
         v31(),
-        v311("MQTT-3.8.4-3").on("one copy"),
-        v311("MQTT-4.3.3-2").on("sent again"),
-        v5("MQTT-3.8.4-3").on("one copy"),
-        v5("MQTT-3.8.4-4").on("one copy"),
-        v5("MQTT-4.3.3-10").on("sent again"),
+        v311("MQTT-3.8.4-3").when(Case::OneCopy),
+        v311("MQTT-4.3.3-2").when(Case::SentAgain),
+        v5("MQTT-3.8.4-3").when(Case::OneCopy),
+        v5("MQTT-3.8.4-4").when(Case::OneCopy),
+        v5("MQTT-4.3.3-10").when(Case::SentAgain),
     ],
     examples: Examples {
         good: "\
@@ -771,7 +786,7 @@ fn delivered_twice(f: &FrameFacts<'_>) -> Judged {
             true => "expected one copy of a message of QoS 2 whose PUBLISH was sent again before PUBREL, found another",
             false => "expected one copy of a message for one subscription, found another",
         })
-        .about(if resent { "sent again" } else { "one copy" })
+        .about(if resent { Case::SentAgain } else { Case::OneCopy })
         .at(publication.seen.packet)
         .unless_when(!soon, Reason::AmbiguousMatch)
         .unless(f.any_doubt())
@@ -785,7 +800,7 @@ static EXPIRED: Rule = Rule {
     why: "An outdated command is carried out.",
     binds: Binds::Server,
     severity: Severity::Warn,
-    clauses: &[v5("MQTT-3.3.2-5"), v5("MQTT-3.3.2-6").on("countdown")],
+    clauses: &[v5("MQTT-3.3.2-5"), v5("MQTT-3.3.2-6").when(Case::Countdown)],
     examples: Examples {
         good: "\
 > CONNECT client=s version=5
@@ -838,7 +853,7 @@ fn expired(f: &FrameFacts<'_>) -> Judged {
                 "expected nothing of a message that expired after {expiry} s, found it delivered after {} s",
                 waited.as_secs()
             ),
-            "",
+            None,
         )
     } else if f.frame.version == Version::V5
         && left.is_none_or(|left| u64::from(left) + waited.as_secs() > u64::from(expiry) + 2)
@@ -849,7 +864,7 @@ fn expired(f: &FrameFacts<'_>) -> Judged {
                 "expected a Message Expiry Interval of {expiry} s less the {} s that it waited, found {left}",
                 waited.as_secs()
             ),
-            "countdown",
+            Some(Case::Countdown),
         )
     } else {
         return None;
@@ -872,9 +887,9 @@ static DROPPED_WILL: Rule = Rule {
         v31(),
         v311("MQTT-3.1.2-10"),
         v311("MQTT-3.14.4-3"),
-        v5("MQTT-3.1.2-10").on("disconnected"),
-        v5("MQTT-3.14.4-3").on("disconnected"),
-        v5("MQTT-3.1.3-9").on("came back"),
+        v5("MQTT-3.1.2-10").when(Case::Disconnected),
+        v5("MQTT-3.14.4-3").when(Case::Disconnected),
+        v5("MQTT-3.1.3-9").when(Case::CameBack),
     ],
     examples: Examples {
         good: "\
@@ -929,12 +944,12 @@ fn dropped_will(f: &FrameFacts<'_>) -> Judged {
         UnwantedWill::Disconnected(by) => {
             warning("expected no will of a client that has sent DISCONNECT, found it delivered")
                 .at(by.packet)
-                .about("disconnected")
+                .about(Case::Disconnected)
         }
         UnwantedWill::CameBack(by) => {
             warning("expected no will of a client that came back before its delay was over, found it delivered")
                 .at(by.packet)
-                .about("came back")
+                .about(Case::CameBack)
         }
     };
     Some(fault.unless(f.any_doubt()))
@@ -1011,10 +1026,10 @@ static LOST_DELIVERY: Rule = Rule {
     severity: Severity::Warn,
     clauses: &[
         v31(),
-        v311("MQTT-4.5.0-1").on("live"),
-        v311("MQTT-3.1.2-5").on("queued"),
-        v5("MQTT-4.5.0-1").on("live"),
-        v5("MQTT-3.1.2-5").on("queued"),
+        v311("MQTT-4.5.0-1").when(Case::Live),
+        v311("MQTT-3.1.2-5").when(Case::Queued),
+        v5("MQTT-4.5.0-1").when(Case::Live),
+        v5("MQTT-3.1.2-5").when(Case::Queued),
     ],
     examples: Examples {
         good: "\
@@ -1066,12 +1081,12 @@ static LOST_DELIVERY: Rule = Rule {
 
 fn lost_delivery(f: &Undelivered<'_>) -> Judged {
     match f.because {
-        Because::Published => {
-            Some(missing(f, "a delivery of a message that the server has accepted").about("live"))
-        }
+        Because::Published => Some(
+            missing(f, "a delivery of a message that the server has accepted").about(Case::Live),
+        ),
         Because::Queued => {
             let fault = missing(f, "what was published while the client was away")
-                .about("queued")
+                .about(Case::Queued)
                 // A queue has limits, and what it drops is configurable.
                 .unless_when(f.overtaken_by.is_none(), Reason::AmbiguousMatch);
             Some(fault)
@@ -1229,8 +1244,8 @@ static OVERLAP_COPY: Rule = Rule {
     severity: Severity::Warn,
     clauses: &[
         v311("MQTT-3.3.5-1"),
-        v5("MQTT-3.3.4-2").on("QoS"),
-        v5("MQTT-3.3.4-4").on("Subscription Identifier"),
+        v5("MQTT-3.3.4-2").field("QoS"),
+        v5("MQTT-3.3.4-4").field("Subscription Identifier"),
     ],
     examples: Examples {
         good: "\

@@ -5,7 +5,8 @@ use crate::frame::Direction;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
-use super::rule::{Clause, Rule};
+use super::clause::Clause;
+use super::rule::Rule;
 use super::verdict::Verdict;
 
 /// A result of a rule on a connection. Repetitions on the same connection only add

@@ -1,9 +1,11 @@
 //! Rules of the packet format: the decoder finds the defects, these rules map them to
 //! statements.
 
-use crate::mqtt::PacketType as P;
+use crate::event::Side;
+use crate::mqtt::{DefectCode as D, PacketType as P};
 
-use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311, wrong};
+use super::clause::{Case, v5, v31, v311};
+use super::rule::{Binds, Check, Examples, Rule, Severity, wrong};
 
 pub(super) static RULES: &[&Rule] = &[
     &STRING_UTF8,
@@ -48,22 +50,22 @@ static STRING_UTF8: Rule = Rule {
     severity: Severity::Fatal,
     clauses: &[
         v311("MQTT-1.5.3-1"),
-        v311("MQTT-3.1.3-4").on("Client Identifier"),
-        v311("MQTT-3.1.3-10").on("Will Topic"),
-        v311("MQTT-3.1.3-11").on("User Name"),
-        v311("MQTT-3.3.2-1").on("Topic Name"),
-        v311("MQTT-3.8.3-1").on("SUBSCRIBE"),
-        v311("MQTT-3.10.3-1").on("UNSUBSCRIBE"),
+        v311("MQTT-3.1.3-4").field("Client Identifier"),
+        v311("MQTT-3.1.3-10").field("Will Topic"),
+        v311("MQTT-3.1.3-11").field("User Name"),
+        v311("MQTT-3.3.2-1").field("Topic Name"),
+        v311("MQTT-3.8.3-1").packet(P::Subscribe),
+        v311("MQTT-3.10.3-1").packet(P::Unsubscribe),
         v5("MQTT-1.5.4-1"),
-        v5("MQTT-1.5.7-1").on("User Property"),
-        v5("MQTT-3.1.3-4").on("Client Identifier"),
-        v5("MQTT-3.1.3-11").on("Will Topic"),
-        v5("MQTT-3.1.3-12").on("User Name"),
-        v5("MQTT-3.3.2-1").on("Topic Name"),
-        v5("MQTT-3.3.2-13").on("Response Topic"),
-        v5("MQTT-3.3.2-19").on("Content Type"),
-        v5("MQTT-3.8.3-1").on("SUBSCRIBE"),
-        v5("MQTT-3.10.3-1").on("UNSUBSCRIBE"),
+        v5("MQTT-1.5.7-1").field("User Property"),
+        v5("MQTT-3.1.3-4").field("Client Identifier"),
+        v5("MQTT-3.1.3-11").field("Will Topic"),
+        v5("MQTT-3.1.3-12").field("User Name"),
+        v5("MQTT-3.3.2-1").field("Topic Name"),
+        v5("MQTT-3.3.2-13").field("Response Topic"),
+        v5("MQTT-3.3.2-19").field("Content Type"),
+        v5("MQTT-3.8.3-1").packet(P::Subscribe),
+        v5("MQTT-3.10.3-1").packet(P::Unsubscribe),
     ],
     examples: Examples {
         good: r#"> CONNECT client=c
@@ -74,7 +76,7 @@ static STRING_UTF8: Rule = Rule {
 > PUBLISH topic="caf\xe9""#,
         cut: "",
     },
-    check: Check::Format(&[wrong("bad-utf8")]),
+    check: Check::Format(&[wrong(D::BadUtf8)]),
 };
 
 static NUL_IN_STRING: Rule = Rule {
@@ -85,11 +87,11 @@ static NUL_IN_STRING: Rule = Rule {
     severity: Severity::Fatal,
     clauses: &[
         v311("MQTT-1.5.3-2"),
-        v311("MQTT-4.7.3-2").on("Topic Name"),
-        v311("MQTT-4.7.3-2").on("Topic Filter"),
+        v311("MQTT-4.7.3-2").field("Topic Name"),
+        v311("MQTT-4.7.3-2").field("Topic Filter"),
         v5("MQTT-1.5.4-2"),
-        v5("MQTT-4.7.3-2").on("Topic Name"),
-        v5("MQTT-4.7.3-2").on("Topic Filter"),
+        v5("MQTT-4.7.3-2").field("Topic Name"),
+        v5("MQTT-4.7.3-2").field("Topic Filter"),
     ],
     examples: Examples {
         good: "\
@@ -101,7 +103,7 @@ static NUL_IN_STRING: Rule = Rule {
 > PUBLISH topic="a\0b""#,
         cut: "",
     },
-    check: Check::Format(&[wrong("nul-in-string")]),
+    check: Check::Format(&[wrong(D::NulInString)]),
 };
 
 static FIXED_FLAGS: Rule = Rule {
@@ -113,14 +115,14 @@ static FIXED_FLAGS: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-2.2.2-1"),
-        v311("MQTT-3.6.1-1").on("PUBREL"),
-        v311("MQTT-3.8.1-1").on("SUBSCRIBE"),
-        v311("MQTT-3.10.1-1").on("UNSUBSCRIBE"),
+        v311("MQTT-3.6.1-1").packet(P::Pubrel),
+        v311("MQTT-3.8.1-1").packet(P::Subscribe),
+        v311("MQTT-3.10.1-1").packet(P::Unsubscribe),
         v5("MQTT-2.1.3-1"),
-        v5("MQTT-3.6.1-1").on("PUBREL"),
-        v5("MQTT-3.8.1-1").on("SUBSCRIBE"),
-        v5("MQTT-3.10.1-1").on("UNSUBSCRIBE"),
-        v5("MQTT-3.15.1-1").on("AUTH"),
+        v5("MQTT-3.6.1-1").packet(P::Pubrel),
+        v5("MQTT-3.8.1-1").packet(P::Subscribe),
+        v5("MQTT-3.10.1-1").packet(P::Unsubscribe),
+        v5("MQTT-3.15.1-1").packet(P::Auth),
     ],
     examples: Examples {
         good: "\
@@ -134,7 +136,7 @@ static FIXED_FLAGS: Rule = Rule {
 > SUBSCRIBE id=1 filter=a:0 flags=0",
         cut: "",
     },
-    check: Check::Format(&[wrong("reserved-flags")]),
+    check: Check::Format(&[wrong(D::ReservedFlags)]),
 };
 
 static PACKET_ID_ZERO: Rule = Rule {
@@ -146,8 +148,8 @@ static PACKET_ID_ZERO: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-2.3.1-1"),
-        v5("MQTT-2.2.1-3").on("client"),
-        v5("MQTT-2.2.1-4").on("server"),
+        v5("MQTT-2.2.1-3").by(Side::Client),
+        v5("MQTT-2.2.1-4").by(Side::Server),
     ],
     examples: Examples {
         good: "\
@@ -161,7 +163,7 @@ static PACKET_ID_ZERO: Rule = Rule {
 > PUBLISH topic=a qos=1 id=0",
         cut: "",
     },
-    check: Check::Format(&[wrong("packet-id-0")]),
+    check: Check::Format(&[wrong(D::PacketId0)]),
 };
 
 static SHORTEST_INTEGER: Rule = Rule {
@@ -183,7 +185,7 @@ static SHORTEST_INTEGER: Rule = Rule {
 > PINGREQ length_bytes=2",
         cut: "",
     },
-    check: Check::Format(&[wrong("overlong-integer")]),
+    check: Check::Format(&[wrong(D::OverlongInteger)]),
 };
 
 static FOUR_BYTE_INTEGER: Rule = Rule {
@@ -204,7 +206,7 @@ static FOUR_BYTE_INTEGER: Rule = Rule {
 > hex 30 08 00 01 61 80 80 80 80 01",
         cut: "",
     },
-    check: Check::Format(&[wrong("malformed-integer")]),
+    check: Check::Format(&[wrong(D::MalformedInteger)]),
 };
 
 static FIELDS_FILL_PACKET: Rule = Rule {
@@ -215,36 +217,36 @@ static FIELDS_FILL_PACKET: Rule = Rule {
     severity: Severity::Fatal,
     clauses: &[
         v31(),
-        v311("MQTT-3.1.2-9").on("Will Topic"),
-        v311("MQTT-3.1.2-9").on("Will Payload"),
-        v311("MQTT-3.1.2-19").on("User Name"),
-        v311("MQTT-3.1.2-21").on("Password"),
-        v311("MQTT-3.1.3-3").on("Client Identifier"),
-        v311("MQTT-3.1.3-1").on("CONNECT"),
-        v311("MQTT-3.10.3-1").on("UNSUBSCRIBE"),
-        v311("U-3.12-1").on("PINGREQ"),
-        v311("U-3.12-1").on("PINGRESP"),
-        v311("U-3.12-1").on("DISCONNECT"),
+        v311("MQTT-3.1.2-9").field("Will Topic"),
+        v311("MQTT-3.1.2-9").field("Will Payload"),
+        v311("MQTT-3.1.2-19").field("User Name"),
+        v311("MQTT-3.1.2-21").field("Password"),
+        v311("MQTT-3.1.3-3").field("Client Identifier"),
+        v311("MQTT-3.1.3-1").packet(P::Connect),
+        v311("MQTT-3.10.3-1").packet(P::Unsubscribe),
+        v311("U-3.12-1").packet(P::Pingreq),
+        v311("U-3.12-1").packet(P::Pingresp),
+        v311("U-3.12-1").packet(P::Disconnect),
         v311("U-2.1-4"),
-        v311("MQTT-3.1.2-11").on("CONNECT trailing"),
-        v311("MQTT-3.1.2-18").on("CONNECT trailing"),
-        v311("MQTT-3.1.2-20").on("CONNECT trailing"),
-        v5("MQTT-2.2.2-1").on("Property Length"),
-        v5("MQTT-3.1.2-9").on("Will Topic"),
-        v5("MQTT-3.1.2-9").on("Will Payload"),
-        v5("MQTT-3.1.2-17").on("User Name"),
-        v5("MQTT-3.1.2-19").on("Password"),
-        v5("MQTT-3.1.3-3").on("Client Identifier"),
-        v5("MQTT-3.1.3-1").on("CONNECT"),
-        v5("U-3.4-1").on("PUBACK"),
-        v5("U-3.4-1").on("PUBREC"),
-        v5("U-3.4-1").on("PUBREL"),
-        v5("U-3.4-1").on("PUBCOMP"),
-        v5("U-3.12-1").on("PINGREQ"),
-        v5("U-3.12-1").on("PINGRESP"),
+        v311("MQTT-3.1.2-11").packet(P::Connect).when(Case::Trailing),
+        v311("MQTT-3.1.2-18").packet(P::Connect).when(Case::Trailing),
+        v311("MQTT-3.1.2-20").packet(P::Connect).when(Case::Trailing),
+        v5("MQTT-2.2.2-1").field("Property Length"),
+        v5("MQTT-3.1.2-9").field("Will Topic"),
+        v5("MQTT-3.1.2-9").field("Will Payload"),
+        v5("MQTT-3.1.2-17").field("User Name"),
+        v5("MQTT-3.1.2-19").field("Password"),
+        v5("MQTT-3.1.3-3").field("Client Identifier"),
+        v5("MQTT-3.1.3-1").packet(P::Connect),
+        v5("U-3.4-1").packet(P::Puback),
+        v5("U-3.4-1").packet(P::Pubrec),
+        v5("U-3.4-1").packet(P::Pubrel),
+        v5("U-3.4-1").packet(P::Pubcomp),
+        v5("U-3.12-1").packet(P::Pingreq),
+        v5("U-3.12-1").packet(P::Pingresp),
         v5("U-2.1-4"),
-        v5("MQTT-3.1.2-16").on("CONNECT trailing"),
-        v5("MQTT-3.1.2-18").on("CONNECT trailing"),
+        v5("MQTT-3.1.2-16").packet(P::Connect).when(Case::Trailing),
+        v5("MQTT-3.1.2-18").packet(P::Connect).when(Case::Trailing),
     ],
     examples: Examples {
         good: "\
@@ -260,9 +262,9 @@ static FIELDS_FILL_PACKET: Rule = Rule {
         cut: "",
     },
     check: Check::Format(&[
-        wrong("missing-field"),
-        wrong("past-end"),
-        wrong("trailing-bytes"),
+        wrong(D::MissingField),
+        wrong(D::PastEnd),
+        wrong(D::TrailingBytes),
     ]),
 };
 
@@ -285,7 +287,7 @@ static PACKET_TYPE: Rule = Rule {
 > RESERVED",
         cut: "",
     },
-    check: Check::Format(&[wrong("reserved-type")]),
+    check: Check::Format(&[wrong(D::ReservedType)]),
 };
 
 static PUBLISH_QOS_3: Rule = Rule {
@@ -309,7 +311,7 @@ static PUBLISH_QOS_3: Rule = Rule {
 > PUBLISH topic=a qos=3 id=1",
         cut: "",
     },
-    check: Check::Format(&[wrong("qos-3").on("QoS")]),
+    check: Check::Format(&[wrong(D::Qos3).on("QoS")]),
 };
 
 static WILL_QOS_3: Rule = Rule {
@@ -327,7 +329,7 @@ static WILL_QOS_3: Rule = Rule {
 > CONNECT client=c will_topic=w will_qos=3",
         cut: "",
     },
-    check: Check::Format(&[wrong("qos-3").on("Will QoS")]),
+    check: Check::Format(&[wrong(D::Qos3).on("Will QoS")]),
 };
 
 static SUBSCRIBE_QOS_3: Rule = Rule {
@@ -349,7 +351,7 @@ static SUBSCRIBE_QOS_3: Rule = Rule {
 > SUBSCRIBE id=1 filter=a:3",
         cut: "",
     },
-    check: Check::Format(&[wrong("qos-3").on("Subscription Options")]),
+    check: Check::Format(&[wrong(D::Qos3).on("Subscription Options")]),
 };
 
 static SUBSCRIBE_RESERVED_BITS: Rule = Rule {
@@ -371,7 +373,7 @@ static SUBSCRIBE_RESERVED_BITS: Rule = Rule {
 > SUBSCRIBE id=1 filter=a:0x41",
         cut: "",
     },
-    check: Check::Format(&[wrong("reserved-options")]),
+    check: Check::Format(&[wrong(D::ReservedOptions)]),
 };
 
 static RETAIN_HANDLING_3: Rule = Rule {
@@ -393,7 +395,7 @@ static RETAIN_HANDLING_3: Rule = Rule {
 > SUBSCRIBE id=1 filter=a:0x30",
         cut: "",
     },
-    check: Check::Format(&[wrong("retain-handling-3")]),
+    check: Check::Format(&[wrong(D::RetainHandling3)]),
 };
 
 static SHARED_NO_LOCAL: Rule = Rule {
@@ -415,7 +417,7 @@ static SHARED_NO_LOCAL: Rule = Rule {
 > SUBSCRIBE id=1 filter=$share/g/a:5",
         cut: "",
     },
-    check: Check::Format(&[wrong("shared-no-local")]),
+    check: Check::Format(&[wrong(D::SharedNoLocal)]),
 };
 
 static DUP_WITH_QOS_0: Rule = Rule {
@@ -441,7 +443,7 @@ static DUP_WITH_QOS_0: Rule = Rule {
 > PUBLISH topic=a dup=1",
         cut: "",
     },
-    check: Check::Format(&[wrong("dup-with-qos-0")]),
+    check: Check::Format(&[wrong(D::DupWithQos0)]),
 };
 
 static TOPIC_WILDCARD: Rule = Rule {
@@ -453,10 +455,10 @@ static TOPIC_WILDCARD: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-4.7.1-1"),
-        v311("MQTT-3.3.2-2").on("PUBLISH"),
+        v311("MQTT-3.3.2-2").packet(P::Publish),
         v5("MQTT-4.7.0-1"),
-        v5("MQTT-3.3.2-2").on("Topic Name"),
-        v5("MQTT-3.3.2-14").on("Response Topic"),
+        v5("MQTT-3.3.2-2").field("Topic Name"),
+        v5("MQTT-3.3.2-14").field("Response Topic"),
     ],
     examples: Examples {
         good: "\
@@ -469,7 +471,7 @@ static TOPIC_WILDCARD: Rule = Rule {
 > PUBLISH topic=a/+",
         cut: "",
     },
-    check: Check::Format(&[wrong("wildcard-in-topic")]),
+    check: Check::Format(&[wrong(D::WildcardInTopic)]),
 };
 
 static EMPTY_TOPIC: Rule = Rule {
@@ -482,7 +484,7 @@ static EMPTY_TOPIC: Rule = Rule {
         v31(),
         v311("MQTT-4.7.3-1"),
         v5("MQTT-4.7.3-1"),
-        v5("U-3.3-1").on("Topic Name"),
+        v5("U-3.3-1").field("Topic Name"),
     ],
     examples: Examples {
         good: "\
@@ -494,7 +496,7 @@ static EMPTY_TOPIC: Rule = Rule {
 > PUBLISH topic="""#,
         cut: "",
     },
-    check: Check::Format(&[wrong("empty-topic")]),
+    check: Check::Format(&[wrong(D::EmptyTopic)]),
 };
 
 static EMPTY_FILTER: Rule = Rule {
@@ -516,7 +518,7 @@ static EMPTY_FILTER: Rule = Rule {
 > SUBSCRIBE id=1 filter=:0",
         cut: "",
     },
-    check: Check::Format(&[wrong("empty-filter")]),
+    check: Check::Format(&[wrong(D::EmptyFilter)]),
 };
 
 static FILTER_HASH: Rule = Rule {
@@ -538,7 +540,7 @@ static FILTER_HASH: Rule = Rule {
 > SUBSCRIBE id=1 filter=a/#/b:0",
         cut: "",
     },
-    check: Check::Format(&[wrong("bad-filter").on("Topic Filter #")]),
+    check: Check::Format(&[wrong(D::BadFilter).on("Topic Filter #")]),
 };
 
 static FILTER_PLUS: Rule = Rule {
@@ -560,7 +562,7 @@ static FILTER_PLUS: Rule = Rule {
 > SUBSCRIBE id=1 filter=a+:0",
         cut: "",
     },
-    check: Check::Format(&[wrong("bad-filter").on("Topic Filter +")]),
+    check: Check::Format(&[wrong(D::BadFilter).on("Topic Filter +")]),
 };
 
 static SHARE_NAME: Rule = Rule {
@@ -582,7 +584,7 @@ static SHARE_NAME: Rule = Rule {
 > SUBSCRIBE id=1 filter=$share/g+/a:0",
         cut: "",
     },
-    check: Check::Format(&[wrong("bad-share")]),
+    check: Check::Format(&[wrong(D::BadShare)]),
 };
 
 static NOT_EMPTY: Rule = Rule {
@@ -593,10 +595,10 @@ static NOT_EMPTY: Rule = Rule {
     severity: Severity::Fatal,
     clauses: &[
         v31(),
-        v311("MQTT-3.8.3-3").on("SUBSCRIBE"),
-        v311("MQTT-3.10.3-2").on("UNSUBSCRIBE"),
-        v5("MQTT-3.8.3-2").on("SUBSCRIBE"),
-        v5("MQTT-3.10.3-2").on("UNSUBSCRIBE"),
+        v311("MQTT-3.8.3-3").packet(P::Subscribe),
+        v311("MQTT-3.10.3-2").packet(P::Unsubscribe),
+        v5("MQTT-3.8.3-2").packet(P::Subscribe),
+        v5("MQTT-3.10.3-2").packet(P::Unsubscribe),
     ],
     examples: Examples {
         good: "\
@@ -610,7 +612,7 @@ static NOT_EMPTY: Rule = Rule {
 > UNSUBSCRIBE id=1",
         cut: "",
     },
-    check: Check::Format(&[wrong("empty-payload").of(&[P::Subscribe, P::Unsubscribe])]),
+    check: Check::Format(&[wrong(D::EmptyPayload).of(&[P::Subscribe, P::Unsubscribe])]),
 };
 
 static PROTOCOL_NAME: Rule = Rule {
@@ -628,7 +630,7 @@ static PROTOCOL_NAME: Rule = Rule {
 > CONNECT client=c name=MQIsdp level=5 version=5",
         cut: "",
     },
-    check: Check::Format(&[wrong("unknown-protocol").on("Protocol Name")]),
+    check: Check::Format(&[wrong(D::UnknownProtocol).on("Protocol Name")]),
 };
 
 static CONNECT_RESERVED_FLAG: Rule = Rule {
@@ -646,7 +648,7 @@ static CONNECT_RESERVED_FLAG: Rule = Rule {
 > CONNECT client=c connect_flags=3",
         cut: "",
     },
-    check: Check::Format(&[wrong("reserved-connect-flag")]),
+    check: Check::Format(&[wrong(D::ReservedConnectFlag)]),
 };
 
 static WILL_FLAGS: Rule = Rule {
@@ -657,10 +659,10 @@ static WILL_FLAGS: Rule = Rule {
     severity: Severity::Fatal,
     clauses: &[
         v311("MQTT-3.1.2-11"),
-        v311("MQTT-3.1.2-13").on("Will QoS"),
-        v311("MQTT-3.1.2-15").on("Will Retain"),
-        v5("MQTT-3.1.2-11").on("Will QoS"),
-        v5("MQTT-3.1.2-13").on("Will Retain"),
+        v311("MQTT-3.1.2-13").field("Will QoS"),
+        v311("MQTT-3.1.2-15").field("Will Retain"),
+        v5("MQTT-3.1.2-11").field("Will QoS"),
+        v5("MQTT-3.1.2-13").field("Will Retain"),
     ],
     examples: Examples {
         good: "\
@@ -670,7 +672,7 @@ static WILL_FLAGS: Rule = Rule {
 > CONNECT client=c connect_flags=0x22",
         cut: "",
     },
-    check: Check::Format(&[wrong("will-flags")]),
+    check: Check::Format(&[wrong(D::WillFlags)]),
 };
 
 static PASSWORD_NEEDS_USER: Rule = Rule {
@@ -688,7 +690,7 @@ static PASSWORD_NEEDS_USER: Rule = Rule {
 > CONNECT client=c connect_flags=0x42 append=hex:000170",
         cut: "",
     },
-    check: Check::Format(&[wrong("password-without-username")]),
+    check: Check::Format(&[wrong(D::PasswordWithoutUsername)]),
 };
 
 static CONNACK_FLAGS: Rule = Rule {
@@ -707,7 +709,7 @@ static CONNACK_FLAGS: Rule = Rule {
 < CONNACK ack_flags=2",
         cut: "",
     },
-    check: Check::Format(&[wrong("reserved-connack-flags")]),
+    check: Check::Format(&[wrong(D::ReservedConnackFlags)]),
 };
 
 static REASON_CODE: Rule = Rule {
@@ -718,18 +720,18 @@ static REASON_CODE: Rule = Rule {
     severity: Severity::Error,
     clauses: &[
         v31(),
-        v311("MQTT-3.2.2-6").on("CONNACK"),
-        v311("MQTT-3.9.3-2").on("SUBACK"),
-        v5("MQTT-3.2.2-8").on("CONNACK"),
-        v5("MQTT-3.4.2-1").on("PUBACK"),
-        v5("MQTT-3.5.2-1").on("PUBREC"),
-        v5("MQTT-3.6.2-1").on("PUBREL"),
-        v5("MQTT-3.7.2-1").on("PUBCOMP"),
-        v5("MQTT-3.9.3-2").on("SUBACK"),
-        v5("MQTT-3.8.4-7").on("SUBACK"),
-        v5("MQTT-3.11.3-2").on("UNSUBACK"),
-        v5("MQTT-3.14.2-1").on("DISCONNECT"),
-        v5("MQTT-3.15.2-1").on("AUTH"),
+        v311("MQTT-3.2.2-6").packet(P::Connack),
+        v311("MQTT-3.9.3-2").packet(P::Suback),
+        v5("MQTT-3.2.2-8").packet(P::Connack),
+        v5("MQTT-3.4.2-1").packet(P::Puback),
+        v5("MQTT-3.5.2-1").packet(P::Pubrec),
+        v5("MQTT-3.6.2-1").packet(P::Pubrel),
+        v5("MQTT-3.7.2-1").packet(P::Pubcomp),
+        v5("MQTT-3.9.3-2").packet(P::Suback),
+        v5("MQTT-3.8.4-7").packet(P::Suback),
+        v5("MQTT-3.11.3-2").packet(P::Unsuback),
+        v5("MQTT-3.14.2-1").packet(P::Disconnect),
+        v5("MQTT-3.15.2-1").packet(P::Auth),
     ],
     examples: Examples {
         good: "\
@@ -744,7 +746,7 @@ static REASON_CODE: Rule = Rule {
 < PUBACK id=1 code=0x44",
         cut: "",
     },
-    check: Check::Format(&[wrong("unknown-code")]),
+    check: Check::Format(&[wrong(D::UnknownCode)]),
 };
 
 static PROPERTY_PLACE: Rule = Rule {
@@ -765,7 +767,7 @@ static PROPERTY_PLACE: Rule = Rule {
 > PUBLISH topic=a receive_maximum=3",
         cut: "",
     },
-    check: Check::Format(&[wrong("unknown-property"), wrong("misplaced-property")]),
+    check: Check::Format(&[wrong(D::UnknownProperty), wrong(D::MisplacedProperty)]),
 };
 
 static PROPERTY_ONCE: Rule = Rule {
@@ -774,7 +776,7 @@ static PROPERTY_ONCE: Rule = Rule {
     why: "Implementations differ in which of the two they use.",
     binds: Binds::Both,
     severity: Severity::Fatal,
-    clauses: &[v5("U-2.2-2"), v5("U-3.8-5").on("SUBSCRIBE")],
+    clauses: &[v5("U-2.2-2"), v5("U-3.8-5").packet(P::Subscribe)],
     examples: Examples {
         good: "\
 > CONNECT client=c version=5
@@ -786,7 +788,7 @@ static PROPERTY_ONCE: Rule = Rule {
 > PUBLISH topic=a content_type=x content_type=y",
         cut: "",
     },
-    check: Check::Format(&[wrong("repeated-property")]),
+    check: Check::Format(&[wrong(D::RepeatedProperty)]),
 };
 
 static PROPERTIES_FIT: Rule = Rule {
@@ -807,7 +809,7 @@ static PROPERTIES_FIT: Rule = Rule {
 > hex 30 05 00 01 61 09 01",
         cut: "",
     },
-    check: Check::Format(&[wrong("property-length"), wrong("property-past-end")]),
+    check: Check::Format(&[wrong(D::PropertyLength), wrong(D::PropertyPastEnd)]),
 };
 
 static PROPERTY_VALUE: Rule = Rule {
@@ -817,19 +819,23 @@ static PROPERTY_VALUE: Rule = Rule {
     binds: Binds::Both,
     severity: Severity::Fatal,
     clauses: &[
-        v5("U-3.1-5").on("Receive Maximum"),
-        v5("U-3.1-6").on("Maximum Packet Size"),
-        v5("U-3.1-7").on("Request Response Information"),
-        v5("U-3.1-8").on("Request Problem Information"),
-        v5("U-3.2-2").on("Maximum QoS"),
-        v5("U-3.2-3").on("Retain Available"),
-        v5("U-3.2-4").on("Wildcard Subscription Available"),
-        v5("U-3.2-5").on("Subscription Identifier Available"),
-        v5("U-3.2-6").on("Shared Subscription Available"),
-        v5("U-3.3-3").on("Payload Format Indicator"),
-        v5("MQTT-3.3.2-8").on("Topic Alias"),
-        v5("U-3.3-5").on("PUBLISH Subscription Identifier"),
-        v5("U-3.8-5").on("SUBSCRIBE Subscription Identifier"),
+        v5("U-3.1-5").field("Receive Maximum"),
+        v5("U-3.1-6").field("Maximum Packet Size"),
+        v5("U-3.1-7").field("Request Response Information"),
+        v5("U-3.1-8").field("Request Problem Information"),
+        v5("U-3.2-2").field("Maximum QoS"),
+        v5("U-3.2-3").field("Retain Available"),
+        v5("U-3.2-4").field("Wildcard Subscription Available"),
+        v5("U-3.2-5").field("Subscription Identifier Available"),
+        v5("U-3.2-6").field("Shared Subscription Available"),
+        v5("U-3.3-3").field("Payload Format Indicator"),
+        v5("MQTT-3.3.2-8").field("Topic Alias"),
+        v5("U-3.3-5")
+            .packet(P::Publish)
+            .field("Subscription Identifier"),
+        v5("U-3.8-5")
+            .packet(P::Subscribe)
+            .field("Subscription Identifier"),
     ],
     examples: Examples {
         good: "\
@@ -839,5 +845,5 @@ static PROPERTY_VALUE: Rule = Rule {
 > CONNECT client=c version=5 receive_maximum=0",
         cut: "",
     },
-    check: Check::Format(&[wrong("property-value")]),
+    check: Check::Format(&[wrong(D::PropertyValue)]),
 };

@@ -23,15 +23,16 @@ use crate::facts::{
 };
 use crate::frame::{Direction, MQTTFrame, PerDirection};
 use crate::limits;
-use crate::mqtt::{ControlPacket, Defect, PacketType, Version};
+use crate::mqtt::{ControlPacket, Defect, DefectCode, PacketType, Version};
 use crate::packet::PacketRef;
 use crate::select::Selection;
 use crate::time::Timestamp;
 
+use super::clause::{Case, Clause, Circumstances};
 use super::allowance::Budgets;
 use super::excuse::Faulty;
 use super::finding::{Finding, MOST_PACKETS, Rung};
-use super::rule::{Check, Clause, Rule, Severity, Wrong};
+use super::rule::{Check, Rule, Severity, Wrong};
 use super::tally::Tally;
 use super::verdict::{Fault, Judged, Verdict};
 use super::{RULES, verdict};
@@ -836,8 +837,8 @@ impl RuleRunner {
                 let kind = frame.header.packet_type();
                 let message = format!("{kind}: {}", without(&defect.message, kind));
                 let mut fault = verdict::violation(message).unless(doubt);
-                if defect.code == "trailing-bytes" {
-                    fault = fault.about("trailing");
+                if defect.code == DefectCode::TrailingBytes {
+                    fault = fault.about(Case::Trailing);
                 }
                 // What it repeats is not its own; all else is.
                 let repeats = answers_fault && defect.field == "Packet Identifier";
@@ -912,9 +913,15 @@ fn finding(
     for rung in &mut ladder {
         rung.marked = rung.packet == place.packet;
     }
+    let circumstances = Circumstances {
+        by,
+        packet: place.kind,
+        field: place.field,
+        about: fault.about,
+    };
     Finding {
         rule,
-        clauses: clauses(rule, place, fault.about, by),
+        clauses: clauses(rule, place.version, &circumstances),
         verdict: fault.verdict,
         by,
         connection: Some(place.connection.number),
@@ -957,27 +964,17 @@ fn cut_off(findings: Vec<Finding>) -> Vec<Finding> {
 /// Most clauses of a finding. A rule lists the most specific ones first.
 const MOST_CLAUSES: usize = 2;
 
-/// The clauses that a finding breaks: those of its version and subject.
-fn clauses(
-    rule: &'static Rule,
-    place: &Place<'_>,
-    about: &str,
-    by: Option<Side>,
-) -> Vec<&'static Clause> {
-    let kind = place.kind.map_or("", PacketType::name);
-    let names = [place.field, about];
-    let meant = |on: &str| {
-        on.is_empty()
-            || on == kind
-            || names.contains(&on)
-            || by.is_some_and(|side| side.name() == on)
-            || on
-                .strip_prefix(kind)
-                .and_then(|rest| rest.strip_prefix(' '))
-                .is_some_and(|rest| names.contains(&rest))
-    };
-    let of_version = rule.clauses.iter().filter(|c| c.version == place.version);
-    let mut chosen: Vec<_> = of_version.clone().filter(|c| meant(c.on)).collect();
+/// The clauses that a finding breaks: those of its version that are meant, or
+/// all of it if none is.
+fn clauses(rule: &'static Rule, version: Version, c: &Circumstances) -> Vec<&'static Clause> {
+    let of_version = rule
+        .clauses
+        .iter()
+        .filter(|clause| clause.version == version);
+    let mut chosen: Vec<_> = of_version
+        .clone()
+        .filter(|clause| clause.is_meant(c))
+        .collect();
     if chosen.is_empty() {
         chosen = of_version.collect();
     }

@@ -9,8 +9,9 @@ use crate::facts::{FrameFacts, Overdue, Reason, Shown, Silence, Step};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{PacketType as P, Version};
 
+use super::clause::{v5, v31, v311};
 use super::qos::{never_answered, so_far};
-use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
+use super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::verdict::{Judged, warning};
 
 pub(super) static RULES: &[&Rule] = &[
@@ -107,8 +108,8 @@ static CLIENT_SILENT: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-3.1.2-23"),
-        v5("MQTT-3.1.2-21").on("Server Keep Alive"),
-        v5("MQTT-3.2.2-21").on("Server Keep Alive"),
+        v5("MQTT-3.1.2-21").field("Server Keep Alive"),
+        v5("MQTT-3.2.2-21").field("Server Keep Alive"),
         v5("MQTT-3.1.2-20"),
     ],
     examples: Examples {
@@ -159,7 +160,7 @@ fn client_silent(f: &Silence<'_>) -> Judged {
     ))
     .at(f.since.packet)
     .by(Side::Client)
-    .about(if by_server { "Server Keep Alive" } else { "" });
+    .about(by_server.then_some("Server Keep Alive"));
     (f.silent > f.keep_alive + f.tolerance()).then(|| {
         fault
             .unless(f.connection.doubt[Up])

@@ -4,12 +4,14 @@
 //! CONNACK binds the client from the moment the client has received it. Packets sent
 //! before are at the client's risk (5.0: 4.13.1), which gives a warning.
 
+use crate::event::Side;
 use crate::facts::properties as p;
 use crate::facts::{Acceptance, FrameFacts, Step};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{ControlPacket, PacketType as P, topic};
 
-use super::rule::{Binds, Check, Examples, Rule, Severity, v5};
+use super::clause::{Case, v5};
+use super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::verdict::{Fault, Judged, violation, warning};
 
 pub(super) static RULES: &[&Rule] = &[
@@ -116,26 +118,38 @@ static MAXIMUM_PACKET_SIZE: Rule = Rule {
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
-        v5("MQTT-3.2.2-15").on("client"),
-        v5("MQTT-3.1.2-24").on("server"),
-        v5("MQTT-3.2.2-19").on("CONNACK Reason String"),
-        v5("MQTT-3.2.2-20").on("CONNACK User Property"),
-        v5("MQTT-3.4.2-2").on("PUBACK Reason String"),
-        v5("MQTT-3.4.2-3").on("PUBACK User Property"),
-        v5("MQTT-3.5.2-2").on("PUBREC Reason String"),
-        v5("MQTT-3.5.2-3").on("PUBREC User Property"),
-        v5("MQTT-3.6.2-2").on("PUBREL Reason String"),
-        v5("MQTT-3.6.2-3").on("PUBREL User Property"),
-        v5("MQTT-3.7.2-2").on("PUBCOMP Reason String"),
-        v5("MQTT-3.7.2-3").on("PUBCOMP User Property"),
-        v5("MQTT-3.9.2-1").on("SUBACK Reason String"),
-        v5("MQTT-3.9.2-2").on("SUBACK User Property"),
-        v5("MQTT-3.11.2-1").on("UNSUBACK Reason String"),
-        v5("MQTT-3.11.2-2").on("UNSUBACK User Property"),
-        v5("MQTT-3.14.2-3").on("DISCONNECT Reason String"),
-        v5("MQTT-3.14.2-4").on("DISCONNECT User Property"),
-        v5("MQTT-3.15.2-2").on("AUTH Reason String"),
-        v5("MQTT-3.15.2-3").on("AUTH User Property"),
+        v5("MQTT-3.2.2-15").by(Side::Client),
+        v5("MQTT-3.1.2-24").by(Side::Server),
+        v5("MQTT-3.2.2-19")
+            .packet(P::Connack)
+            .field("Reason String"),
+        v5("MQTT-3.2.2-20")
+            .packet(P::Connack)
+            .field("User Property"),
+        v5("MQTT-3.4.2-2").packet(P::Puback).field("Reason String"),
+        v5("MQTT-3.4.2-3").packet(P::Puback).field("User Property"),
+        v5("MQTT-3.5.2-2").packet(P::Pubrec).field("Reason String"),
+        v5("MQTT-3.5.2-3").packet(P::Pubrec).field("User Property"),
+        v5("MQTT-3.6.2-2").packet(P::Pubrel).field("Reason String"),
+        v5("MQTT-3.6.2-3").packet(P::Pubrel).field("User Property"),
+        v5("MQTT-3.7.2-2").packet(P::Pubcomp).field("Reason String"),
+        v5("MQTT-3.7.2-3").packet(P::Pubcomp).field("User Property"),
+        v5("MQTT-3.9.2-1").packet(P::Suback).field("Reason String"),
+        v5("MQTT-3.9.2-2").packet(P::Suback).field("User Property"),
+        v5("MQTT-3.11.2-1")
+            .packet(P::Unsuback)
+            .field("Reason String"),
+        v5("MQTT-3.11.2-2")
+            .packet(P::Unsuback)
+            .field("User Property"),
+        v5("MQTT-3.14.2-3")
+            .packet(P::Disconnect)
+            .field("Reason String"),
+        v5("MQTT-3.14.2-4")
+            .packet(P::Disconnect)
+            .field("User Property"),
+        v5("MQTT-3.15.2-2").packet(P::Auth).field("Reason String"),
+        v5("MQTT-3.15.2-3").packet(P::Auth).field("User Property"),
     ],
     examples: Examples {
         good: "\
@@ -166,9 +180,9 @@ fn maximum_packet_size(f: &FrameFacts<'_>) -> Judged {
     }
     let properties = f.frame.packet.properties();
     let what = match () {
-        () if p::has(properties, p::REASON_STRING) => "Reason String",
-        () if p::has(properties, p::USER_PROPERTY) => "User Property",
-        () => "",
+        () if p::has(properties, p::REASON_STRING) => Some("Reason String"),
+        () if p::has(properties, p::USER_PROPERTY) => Some("User Property"),
+        () => None,
     };
     let fault = violation(format!(
         "expected at most {most} bytes, the receiver's Maximum Packet Size, found {} of {size}",
@@ -312,12 +326,16 @@ static ALIAS_MAXIMUM: Rule = Rule {
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
-        v5("MQTT-3.3.2-9").on("client"),
-        v5("MQTT-3.2.2-18").on("client none"),
-        v5("MQTT-3.2.2-17").on("client above"),
-        v5("MQTT-3.3.2-11").on("server"),
-        v5("MQTT-3.1.2-27").on("server none"),
-        v5("MQTT-3.1.2-26").on("server above"),
+        v5("MQTT-3.3.2-9").by(Side::Client),
+        v5("MQTT-3.2.2-18").by(Side::Client).when(Case::NoAlias),
+        v5("MQTT-3.2.2-17")
+            .by(Side::Client)
+            .when(Case::AboveMaximum),
+        v5("MQTT-3.3.2-11").by(Side::Server),
+        v5("MQTT-3.1.2-27").by(Side::Server).when(Case::NoAlias),
+        v5("MQTT-3.1.2-26")
+            .by(Side::Server)
+            .when(Case::AboveMaximum),
     ],
     examples: Examples {
         good: "\
@@ -349,17 +367,15 @@ fn alias_maximum(f: &FrameFacts<'_>) -> Judged {
     if alias <= most {
         return None;
     }
-    let about = match (f.frame.direction, most) {
-        (Up, 0) => "client none",
-        (Up, _) => "client above",
-        (Down, 0) => "server none",
-        (Down, _) => "server above",
+    let case = match most {
+        0 => Case::NoAlias,
+        _ => Case::AboveMaximum,
     };
     let expected = match most {
         0 => "no Topic Alias, because the receiver takes none".to_owned(),
         _ => format!("a Topic Alias of at most {most}, the receiver's maximum"),
     };
-    let fault = violation(format!("expected {expected}, found {alias}")).about(about);
+    let fault = violation(format!("expected {expected}, found {alias}")).about(case);
     Some(match f.frame.direction {
         Up => client(f, fault),
         Down => fault.unless(f.any_doubt()),
@@ -416,8 +432,8 @@ static ALIAS_REFUSED: Rule = Rule {
     binds: Binds::Both,
     severity: Severity::Warn,
     clauses: &[
-        v5("MQTT-3.3.2-10").on("client"),
-        v5("MQTT-3.3.2-12").on("server"),
+        v5("MQTT-3.3.2-10").by(Side::Client),
+        v5("MQTT-3.3.2-12").by(Side::Server),
     ],
     examples: Examples {
         good: "\
@@ -465,8 +481,8 @@ static RECEIVE_MAXIMUM: Rule = Rule {
     binds: Binds::Both,
     severity: Severity::Error,
     clauses: &[
-        v5("MQTT-3.3.4-7").on("client"),
-        v5("MQTT-3.3.4-9").on("server"),
+        v5("MQTT-3.3.4-7").by(Side::Client),
+        v5("MQTT-3.3.4-9").by(Side::Server),
         v5("MQTT-4.9.0-2"),
         v5("MQTT-4.9.0-1"),
     ],
@@ -572,8 +588,8 @@ static QOS_REFUSED_LATE: Rule = Rule {
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
-        v5("MQTT-3.2.2-9").on("PUBLISH"),
-        v5("MQTT-3.2.2-10").on("SUBSCRIBE"),
+        v5("MQTT-3.2.2-9").packet(P::Publish),
+        v5("MQTT-3.2.2-10").packet(P::Subscribe),
     ],
     examples: Examples {
         good: "\
@@ -611,7 +627,7 @@ fn qos_refused_late(f: &FrameFacts<'_>) -> Judged {
     } else if accepted.maximum_qos == 2 && facts.highest_qos[Up] > 0 {
         (
             "expected a Maximum QoS in CONNACK, found none, and DISCONNECT 0x9b (QoS not supported)",
-            "PUBLISH",
+            P::Publish,
         )
     } else if facts
         .session
@@ -623,7 +639,7 @@ fn qos_refused_late(f: &FrameFacts<'_>) -> Judged {
     } else {
         (
             "expected a lower granted QoS, found DISCONNECT 0x9b (QoS not supported) although nothing was published above the maximum",
-            "SUBSCRIBE",
+            P::Subscribe,
         )
     };
     Some(warning(message).about(about).unless(f.any_doubt()))

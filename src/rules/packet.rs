@@ -5,7 +5,8 @@ use crate::facts::properties as p;
 use crate::frame::Direction;
 use crate::mqtt::{ControlPacket, PacketType as P, Text, Version};
 
-use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
+use super::clause::{v5, v31, v311};
+use super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::verdict::{Judged, note, violation, warning};
 
 pub(super) static RULES: &[&Rule] = &[
@@ -144,8 +145,8 @@ static NO_SUBSCRIBERS_ROLE: Rule = Rule {
     severity: Severity::Error,
     clauses: &[
         v5("U-3.4-2"),
-        v5("MQTT-3.4.2-1").on("PUBACK"),
-        v5("MQTT-3.5.2-1").on("PUBREC"),
+        v5("MQTT-3.4.2-1").packet(P::Puback),
+        v5("MQTT-3.5.2-1").packet(P::Pubrec),
     ],
     examples: Examples {
         good: "\

@@ -3,6 +3,7 @@
 
 use crate::mqtt::Version;
 
+use super::clause::Clause;
 use super::Rule;
 
 /// The page of a rule.
@@ -23,13 +24,7 @@ pub fn of(rule: &Rule) -> String {
     );
     for version in [Version::V3_1, Version::V3_1_1, Version::V5] {
         let of_version = rule.clauses.iter().filter(|c| c.version == version);
-        let names: Vec<String> = of_version
-            .map(|clause| match (clause.id, clause.on) {
-                ("", _) => "no numbered statement".to_owned(),
-                (id, "") => id.to_owned(),
-                (id, on) => format!("{id} ({on})"),
-            })
-            .collect();
+        let names: Vec<String> = of_version.map(Clause::to_string).collect();
         if !names.is_empty() {
             text += &format!("\nMQTT {version}: {}\n", names.join(", "));
         }

@@ -4,13 +4,15 @@
 //! been received, a received one takes effect, and evidence from another connection of
 //! the session gives at most a warning.
 
+use crate::event::Side;
 use crate::facts::{
     AckStep, ConnectionFacts, Ending, FrameFacts, Overdue, Reason, State, Step, Subscription,
 };
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{PacketType as P, Version};
 
-use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
+use super::clause::{Case, v5, v31, v311};
+use super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::verdict::{Fault, Judged, note, violation, warning};
 
 pub(super) static RULES: &[&Rule] = &[
@@ -41,16 +43,16 @@ static ID_IN_USE: Rule = Rule {
     severity: Severity::Error,
     clauses: &[
         v31(),
-        v311("MQTT-2.3.1-2").on("client"),
-        v311("MQTT-2.3.1-4").on("server"),
-        v311("MQTT-4.3.2-1").on("QoS 1"),
-        v311("MQTT-4.3.3-1").on("QoS 2"),
-        v311("MQTT-2.3.1-3").on("client"),
-        v5("MQTT-2.2.1-3").on("client"),
-        v5("MQTT-2.2.1-4").on("server"),
-        v5("MQTT-4.3.3-5").on("after PUBREL"),
-        v5("MQTT-4.3.2-1").on("QoS 1"),
-        v5("MQTT-4.3.3-1").on("QoS 2"),
+        v311("MQTT-2.3.1-2").by(Side::Client),
+        v311("MQTT-2.3.1-4").by(Side::Server),
+        v311("MQTT-4.3.2-1").when(Case::Qos1),
+        v311("MQTT-4.3.3-1").when(Case::Qos2),
+        v311("MQTT-2.3.1-3").by(Side::Client),
+        v5("MQTT-2.2.1-3").by(Side::Client),
+        v5("MQTT-2.2.1-4").by(Side::Server),
+        v5("MQTT-4.3.3-5").when(Case::AfterPubrel),
+        v5("MQTT-4.3.2-1").when(Case::Qos1),
+        v5("MQTT-4.3.3-1").when(Case::Qos2),
     ],
     examples: Examples {
         good: "\
@@ -111,10 +113,10 @@ fn id_in_use(f: &FrameFacts<'_>) -> Judged {
         _ => return None,
     };
     let about = match (kind, frame.header.qos()) {
-        _ if released && frame.version == Version::V5 => "after PUBREL",
-        (P::Publish, 1) => "QoS 1",
-        (P::Publish, _) => "QoS 2",
-        _ => "",
+        _ if released && frame.version == Version::V5 => Some(Case::AfterPubrel),
+        (P::Publish, 1) => Some(Case::Qos1),
+        (P::Publish, _) => Some(Case::Qos2),
+        _ => None,
     };
     // 3.1 allows SUBSCRIBE and UNSUBSCRIBE to be sent again.
     let resent = kind != P::Publish && frame.header.dup();
@@ -200,12 +202,12 @@ static DUP_ON_FIRST: Rule = Rule {
     severity: Severity::Error,
     clauses: &[
         v31(),
-        v311("MQTT-3.3.1-3").on("server"),
-        v311("MQTT-4.3.2-1").on("QoS 1"),
-        v311("MQTT-4.3.3-1").on("QoS 2"),
-        v5("MQTT-3.3.1-3").on("server"),
-        v5("MQTT-4.3.2-2").on("QoS 1"),
-        v5("MQTT-4.3.3-2").on("QoS 2"),
+        v311("MQTT-3.3.1-3").by(Side::Server),
+        v311("MQTT-4.3.2-1").when(Case::Qos1),
+        v311("MQTT-4.3.3-1").when(Case::Qos2),
+        v5("MQTT-3.3.1-3").by(Side::Server),
+        v5("MQTT-4.3.2-2").when(Case::Qos1),
+        v5("MQTT-4.3.3-2").when(Case::Qos2),
     ],
     examples: Examples {
         good: "\
@@ -240,9 +242,9 @@ fn dup_on_first(f: &FrameFacts<'_>) -> Judged {
         frame.packet.packet_id()?
     ))
     .about(if frame.header.qos() == 1 {
-        "QoS 1"
+        Case::Qos1
     } else {
-        "QoS 2"
+        Case::Qos2
     });
     if let Some(ended) = step.ended {
         if ended.failed {
@@ -449,11 +451,11 @@ static ACK_TYPE: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-3.3.4-1"),
-        v311("MQTT-4.3.2-2").on("QoS 1"),
-        v311("MQTT-4.3.3-2").on("QoS 2"),
+        v311("MQTT-4.3.2-2").when(Case::Qos1),
+        v311("MQTT-4.3.3-2").when(Case::Qos2),
         v5("MQTT-3.3.4-1"),
-        v5("MQTT-4.3.2-4").on("QoS 1"),
-        v5("MQTT-4.3.3-8").on("QoS 2"),
+        v5("MQTT-4.3.2-4").when(Case::Qos1),
+        v5("MQTT-4.3.3-8").when(Case::Qos2),
     ],
     examples: Examples {
         good: "\
@@ -491,7 +493,11 @@ fn ack_type(f: &FrameFacts<'_>) -> Judged {
             f.frame.header.packet_type()
         ))
         .at(open.publish.packet)
-        .about(if open.qos == 1 { "QoS 1" } else { "QoS 2" })
+        .about(if open.qos == 1 {
+            Case::Qos1
+        } else {
+            Case::Qos2
+        })
         .unless(open.doubt)
         .unless(f.any_doubt())
         .unless_when(open.carried, Reason::SessionUnknown),
@@ -507,12 +513,12 @@ static UNKNOWN_ACK: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-2.3.1-6"),
-        v311("MQTT-4.3.2-2").on("PUBACK"),
-        v311("MQTT-4.3.3-2").on("PUBREC"),
+        v311("MQTT-4.3.2-2").packet(P::Puback),
+        v311("MQTT-4.3.3-2").packet(P::Pubrec),
         v5("MQTT-2.2.1-5"),
-        v5("MQTT-4.3.2-4").on("PUBACK"),
-        v5("MQTT-4.3.3-8").on("PUBREC"),
-        v5("MQTT-4.3.3-11").on("PUBCOMP"),
+        v5("MQTT-4.3.2-4").packet(P::Puback),
+        v5("MQTT-4.3.3-8").packet(P::Pubrec),
+        v5("MQTT-4.3.3-11").packet(P::Pubcomp),
     ],
     examples: Examples {
         good: "\
@@ -817,12 +823,12 @@ static ACK_ORDER: Rule = Rule {
     binds: Binds::Client,
     severity: Severity::Error,
     clauses: &[
-        v311("MQTT-4.6.0-2").on("PUBACK"),
-        v311("MQTT-4.6.0-3").on("PUBREC"),
-        v311("MQTT-4.6.0-4").on("PUBREL"),
-        v5("MQTT-4.6.0-2").on("PUBACK"),
-        v5("MQTT-4.6.0-3").on("PUBREC"),
-        v5("MQTT-4.6.0-4").on("PUBREL"),
+        v311("MQTT-4.6.0-2").packet(P::Puback),
+        v311("MQTT-4.6.0-3").packet(P::Pubrec),
+        v311("MQTT-4.6.0-4").packet(P::Pubrel),
+        v5("MQTT-4.6.0-2").packet(P::Puback),
+        v5("MQTT-4.6.0-3").packet(P::Pubrec),
+        v5("MQTT-4.6.0-4").packet(P::Pubrel),
     ],
     examples: Examples {
         good: "\
@@ -959,14 +965,14 @@ static MISSING_ACK: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-3.3.4-1"),
-        v311("MQTT-4.5.0-2").on("client"),
-        v311("MQTT-3.3.5-2").on("server"),
-        v5("MQTT-4.3.2-5").on("after PUBACK"),
-        v5("MQTT-4.3.3-9").on("after PUBREC"),
-        v5("MQTT-4.3.3-12").on("after PUBCOMP"),
-        v5("MQTT-4.3.2-4").on("PUBACK"),
-        v5("MQTT-4.3.3-8").on("PUBREC"),
-        v5("MQTT-4.5.0-2").on("client"),
+        v311("MQTT-4.5.0-2").by(Side::Client),
+        v311("MQTT-3.3.5-2").by(Side::Server),
+        v5("MQTT-4.3.2-5").when(Case::AfterPuback),
+        v5("MQTT-4.3.3-9").when(Case::AfterPubrec),
+        v5("MQTT-4.3.3-12").when(Case::AfterPubcomp),
+        v5("MQTT-4.3.2-4").packet(P::Puback),
+        v5("MQTT-4.3.3-8").packet(P::Pubrec),
+        v5("MQTT-4.5.0-2").by(Side::Client),
         v5("MQTT-3.3.4-1"),
     ],
     examples: Examples {
@@ -1003,10 +1009,10 @@ fn missing_ack(f: &Overdue<'_>) -> Judged {
     ));
     // The identifier has been used before, and stands for a new message now.
     let about = match f.used_before {
-        Some(P::Puback) => "after PUBACK",
-        Some(P::Pubrec) => "after PUBREC",
-        Some(P::Pubcomp) => "after PUBCOMP",
-        _ => "",
+        Some(P::Puback) => Some(Case::AfterPuback),
+        Some(P::Pubrec) => Some(Case::AfterPubrec),
+        Some(P::Pubcomp) => Some(Case::AfterPubcomp),
+        _ => None,
     };
     never_answered(f, fault.about(about))
 }
@@ -1019,10 +1025,10 @@ static MISSING_PUBREL: Rule = Rule {
     severity: Severity::Error,
     clauses: &[
         v31(),
-        v311("MQTT-4.3.3-1").on("PUBREL"),
-        v311("MQTT-4.3.3-2").on("PUBCOMP"),
-        v5("MQTT-4.3.3-4").on("PUBREL"),
-        v5("MQTT-4.3.3-11").on("PUBCOMP"),
+        v311("MQTT-4.3.3-1").packet(P::Pubrel),
+        v311("MQTT-4.3.3-2").packet(P::Pubcomp),
+        v5("MQTT-4.3.3-4").packet(P::Pubrel),
+        v5("MQTT-4.3.3-11").packet(P::Pubcomp),
     ],
     examples: Examples {
         good: "\
@@ -1080,16 +1086,16 @@ static MISSING_RESEND: Rule = Rule {
     severity: Severity::Warn,
     clauses: &[
         v311("MQTT-4.4.0-1"),
-        v311("MQTT-3.10.4-3").on("unsubscribed"),
+        v311("MQTT-3.10.4-3").when(Case::Unsubscribed),
         v311("MQTT-3.1.2-4"),
         v311("MQTT-4.1.0-1"),
         v5("MQTT-4.4.0-1"),
-        v5("MQTT-3.10.4-3").on("unsubscribed"),
-        v5("MQTT-4.8.2-4").on("shared"),
-        v5("MQTT-4.3.2-3").on("PUBACK"),
-        v5("MQTT-4.3.3-3").on("PUBREC"),
-        v5("MQTT-4.3.3-5").on("PUBCOMP"),
-        v5("MQTT-3.1.2-5").on("server"),
+        v5("MQTT-3.10.4-3").when(Case::Unsubscribed),
+        v5("MQTT-4.8.2-4").when(Case::Shared),
+        v5("MQTT-4.3.2-3").packet(P::Puback),
+        v5("MQTT-4.3.3-3").packet(P::Pubrec),
+        v5("MQTT-4.3.3-5").packet(P::Pubcomp),
+        v5("MQTT-3.1.2-5").by(Side::Server),
     ],
     examples: Examples {
         good: "\
@@ -1158,7 +1164,7 @@ fn missing_resend(f: &Overdue<'_>) -> Judged {
     };
     let fault = fault.about(match of {
         Down => subscribed(f),
-        Up => "",
+        Up => None,
     });
     Some(
         fault
@@ -1175,7 +1181,7 @@ fn missing_resend(f: &Overdue<'_>) -> Judged {
 }
 
 /// What a delivery was for: a subscription that has ended since, or a shared one.
-fn subscribed(f: &Overdue<'_>) -> &'static str {
+fn subscribed(f: &Overdue<'_>) -> Option<Case> {
     let of_topic = |s: &&Subscription| f.topic.is_none_or(|topic| s.matches(topic));
     let mut all = f
         .connection
@@ -1185,7 +1191,7 @@ fn subscribed(f: &Overdue<'_>) -> &'static str {
         .filter(of_topic)
         .peekable();
     if all.peek().is_none() {
-        return "";
+        return None;
     }
     let (mut ended, mut shared) = (true, true);
     for subscription in all {
@@ -1193,9 +1199,9 @@ fn subscribed(f: &Overdue<'_>) -> &'static str {
         shared &= subscription.shared;
     }
     match (ended, shared) {
-        (true, _) => "unsubscribed",
-        (_, true) => "shared",
-        _ => "",
+        (true, _) => Some(Case::Unsubscribed),
+        (_, true) => Some(Case::Shared),
+        _ => None,
     }
 }
 

@@ -4,9 +4,10 @@
 use std::fmt;
 
 use crate::event::Side;
-use crate::mqtt::{PacketType, Version};
+use crate::mqtt::{DefectCode, PacketType, Version};
 
 use super::allowance::Budgets;
+use super::clause::Clause;
 use super::verdict::Judged;
 use crate::facts::{FrameFacts, Overdue, Silence, StillOpen, Stream, Undelivered};
 
@@ -67,20 +68,6 @@ pub enum Severity {
     Fatal,
 }
 
-/// A statement of the specification.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Clause {
-    /// Of which version.
-    pub version: Version,
-    /// Its number, such as `MQTT-3.3.1-2`, or a number of this project
-    /// (`U-2.1-4`) if the statement has none; empty for 3.1, which has no
-    /// numbers.
-    pub id: &'static str,
-    /// Subject for which the statement applies: the name of a field, a packet type or a
-    /// side; empty for all.
-    pub on: &'static str,
-}
-
 /// Trigger of a rule, and its function.
 #[derive(Clone, Copy)]
 pub enum Check {
@@ -115,8 +102,8 @@ pub enum Check {
 /// A defect of the decoder that breaks a rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Wrong {
-    /// Code of the defect, such as `bad-utf8`.
-    pub code: &'static str,
+    /// The defect.
+    pub code: DefectCode,
     /// In which packet types; empty for all.
     pub types: &'static [PacketType],
     /// In which field; empty for any.
@@ -141,6 +128,16 @@ impl fmt::Debug for Check {
 }
 
 impl Rule {
+    /// One of its clauses as findings name it: `5.0 MQTT-3.3.1-2`, and `3.1
+    /// dup-with-qos-0` where there are no numbers.
+    pub fn clause_name(&self, clause: &Clause) -> String {
+        let id = match clause.id {
+            "" => self.id,
+            id => id,
+        };
+        format!("{} {id}", clause.version)
+    }
+
     /// Whether it applies in a version.
     pub fn applies_to(&self, version: Version) -> bool {
         // Budgets are no statement of any version.
@@ -180,35 +177,8 @@ impl Severity {
     }
 }
 
-/// A rule of 3.1, which has no numbers.
-pub(super) const fn v31() -> Clause {
-    Clause {
-        version: Version::V3_1,
-        id: "",
-        on: "",
-    }
-}
-
-/// A statement of 3.1.1.
-pub(super) const fn v311(id: &'static str) -> Clause {
-    Clause {
-        version: Version::V3_1_1,
-        id,
-        on: "",
-    }
-}
-
-/// A statement of 5.0.
-pub(super) const fn v5(id: &'static str) -> Clause {
-    Clause {
-        version: Version::V5,
-        id,
-        on: "",
-    }
-}
-
 /// A defect of any packet, in any field.
-pub(super) const fn wrong(code: &'static str) -> Wrong {
+pub(super) const fn wrong(code: DefectCode) -> Wrong {
     Wrong {
         code,
         types: &[],
@@ -225,19 +195,5 @@ impl Wrong {
     /// In this field only.
     pub(super) const fn on(self, field: &'static str) -> Self {
         Self { field, ..self }
-    }
-}
-
-impl Clause {
-    /// Applies only to findings about this subject.
-    pub(super) const fn on(self, on: &'static str) -> Self {
-        Self { on, ..self }
-    }
-
-    /// As in findings: `5.0 MQTT-3.3.1-2`, and `3.1 dup-with-qos-0` where there are no
-    /// numbers.
-    pub fn name(&self, rule: &Rule) -> String {
-        let id = if self.id.is_empty() { rule.id } else { self.id };
-        format!("{} {id}", self.version)
     }
 }

@@ -7,8 +7,9 @@ use crate::facts::{
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{ControlPacket, PacketType as P, Version};
 
+use super::clause::{Case, v5, v31, v311};
 use super::qos::{never_answered, so_far};
-use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v31, v311};
+use super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::verdict::{Judged, violation, warning};
 
 pub(super) static RULES: &[&Rule] = &[
@@ -34,11 +35,11 @@ static SUBACK_ID: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-2.3.1-7"),
-        v311("MQTT-3.8.4-2").on("SUBACK"),
-        v311("MQTT-3.10.4-4").on("UNSUBACK"),
+        v311("MQTT-3.8.4-2").packet(P::Suback),
+        v311("MQTT-3.10.4-4").packet(P::Unsuback),
         v5("MQTT-2.2.1-6"),
-        v5("MQTT-3.8.4-2").on("SUBACK"),
-        v5("MQTT-3.10.4-5").on("UNSUBACK"),
+        v5("MQTT-3.8.4-2").packet(P::Suback),
+        v5("MQTT-3.10.4-5").packet(P::Unsuback),
     ],
     examples: Examples {
         good: "\
@@ -89,10 +90,10 @@ static SUBACK_ONCE: Rule = Rule {
     severity: Severity::Error,
     clauses: &[
         v31(),
-        v311("MQTT-3.8.4-4").on("SUBACK"),
-        v311("MQTT-3.10.4-6").on("UNSUBACK"),
-        v5("MQTT-3.8.4-5").on("SUBACK"),
-        v5("MQTT-3.10.4-6").on("UNSUBACK"),
+        v311("MQTT-3.8.4-4").packet(P::Suback),
+        v311("MQTT-3.10.4-6").packet(P::Unsuback),
+        v5("MQTT-3.8.4-5").packet(P::Suback),
+        v5("MQTT-3.10.4-6").packet(P::Unsuback),
     ],
     examples: Examples {
         good: "\
@@ -143,9 +144,9 @@ static SUBACK_COUNT: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-3.8.4-5"),
-        v5("MQTT-3.8.4-6").on("SUBACK"),
-        v5("U-3.11-1").on("UNSUBACK"),
-        v5("MQTT-3.11.3-1").on("UNSUBACK"),
+        v5("MQTT-3.8.4-6").packet(P::Suback),
+        v5("U-3.11-1").packet(P::Unsuback),
+        v5("MQTT-3.11.3-1").packet(P::Unsuback),
     ],
     examples: Examples {
         good: "\
@@ -296,12 +297,12 @@ static MISSING_SUBACK: Rule = Rule {
     severity: Severity::Error,
     clauses: &[
         v31(),
-        v311("MQTT-3.8.4-1").on("SUBACK"),
-        v311("MQTT-3.10.4-4").on("UNSUBACK"),
-        v311("MQTT-3.10.4-5").on("UNSUBACK"),
-        v5("MQTT-3.8.4-1").on("SUBACK"),
-        v5("MQTT-3.10.4-4").on("UNSUBACK"),
-        v5("MQTT-3.10.4-5").on("UNSUBACK"),
+        v311("MQTT-3.8.4-1").packet(P::Suback),
+        v311("MQTT-3.10.4-4").packet(P::Unsuback),
+        v311("MQTT-3.10.4-5").packet(P::Unsuback),
+        v5("MQTT-3.8.4-1").packet(P::Suback),
+        v5("MQTT-3.10.4-4").packet(P::Unsuback),
+        v5("MQTT-3.10.4-5").packet(P::Unsuback),
     ],
     examples: Examples {
         good: "\
@@ -352,9 +353,9 @@ static NO_SUBSCRIPTION: Rule = Rule {
     clauses: &[
         v31(),
         v311("MQTT-3.3.2-3"),
-        v311("MQTT-4.7.2-1").on("$ topic"),
+        v311("MQTT-4.7.2-1").when(Case::DollarTopic),
         v5("MQTT-3.3.2-3"),
-        v5("MQTT-4.7.2-1").on("$ topic"),
+        v5("MQTT-4.7.2-1").when(Case::DollarTopic),
     ],
     examples: Examples {
         good: "\
@@ -396,7 +397,7 @@ fn no_subscription(f: &FrameFacts<'_>) -> Judged {
             "expected a delivery for one of the client's subscriptions, found topic {:?}, which none of them matches",
             String::from_utf8_lossy(topic)
         ))
-        .about(if dollar { "$ topic" } else { "" })
+        .about(dollar.then_some(Case::DollarTopic))
         .unless(f.any_doubt())
         .unless(f.doubt_of_subscriptions()),
     )
@@ -412,7 +413,7 @@ static DELIVERED_QOS: Rule = Rule {
         v31(),
         v311("MQTT-3.8.4-6"),
         v5("MQTT-3.8.4-8"),
-        v5("MQTT-4.8.2-3").on("shared"),
+        v5("MQTT-4.8.2-3").when(Case::Shared),
     ],
     examples: Examples {
         good: "\
@@ -451,7 +452,7 @@ fn delivered_qos(f: &FrameFacts<'_>) -> Judged {
             "expected at most the granted QoS {granted}, found {} in a delivery",
             header.qos()
         ))
-        .about(if shared { "shared" } else { "" })
+        .about(shared.then_some(Case::Shared))
         .unless(f.any_doubt())
         .unless(f.doubt_of_subscriptions())
     })
@@ -599,8 +600,8 @@ static MISSING_SUBSCRIPTION_ID: Rule = Rule {
     binds: Binds::Server,
     severity: Severity::Warn,
     clauses: &[
-        v5("MQTT-3.3.4-3").on("one"),
-        v5("MQTT-3.3.4-5").on("copies"),
+        v5("MQTT-3.3.4-3").when(Case::OneIdentifier),
+        v5("MQTT-3.3.4-5").when(Case::Copies),
     ],
     examples: Examples {
         good: "\
@@ -670,7 +671,11 @@ fn missing_subscription_id(f: &FrameFacts<'_>) -> Judged {
     Some(
         fault
             .at(first.since.packet)
-            .about(if several { "copies" } else { "one" })
+            .about(if several {
+                Case::Copies
+            } else {
+                Case::OneIdentifier
+            })
             .unless(f.any_doubt())
             .unless(f.doubt_of_subscriptions()),
     )

@@ -59,7 +59,7 @@ pub struct Fault {
     /// The side at fault, if it is not the sender of the frame.
     pub by: Option<Side>,
     /// The subject, which selects the clauses.
-    pub about: &'static str,
+    pub about: About,
     /// It applies in every version, so that an unknown version does not matter.
     pub any_version: bool,
     /// It is in how a fault was answered, so that this fault does not excuse it.
@@ -72,7 +72,7 @@ fn fault(verdict: Verdict, message: String) -> Box<Fault> {
         message,
         packets: Vec::new(),
         by: None,
-        about: "",
+        about: About::Frame,
         any_version: false,
         answers_fault: false,
     })
@@ -148,8 +148,9 @@ impl Fault {
 
     /// Sets the subject.
     #[must_use]
-    pub fn about(mut self: Box<Self>, about: &'static str) -> Box<Self> {
-        self.about = about;
+    pub fn about(mut self: Box<Self>, about: impl Into<About>) -> Box<Self> {
+        self.about = about.into();
         self
     }
-}
+}use super::clause::About;
+

@@ -7,7 +7,8 @@ use crate::facts::{Cause, FrameFacts, StillOpen};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::PacketType as P;
 
-use super::rule::{Binds, Check, Examples, Rule, Severity, v5, v311};
+use super::clause::{v5, v311};
+use super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::verdict::{Judged, violation};
 
 pub(super) static RULES: &[&Rule] = &[

@@ -282,7 +282,7 @@ fn is_about_completeness(kind: EventKind) -> bool {
         | EventKind::Dropped { .. } => true,
         EventKind::Layer(note) => matches!(
             note,
-            Note::Undecrypted(_) | Note::Broken(_) | Note::Bound(_)
+            Note::Undecrypted(_) | Note::Broken(_) | Note::Limit(_)
         ),
         EventKind::Opened | EventKind::Closed { .. } | EventKind::NotMqtt { .. } => false,
     }

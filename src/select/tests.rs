@@ -453,7 +453,9 @@ fn events_follow_what_was_asked() {
     assert!(!frames.event(gap, Some(Up)));
     // What concerns the capture concerns everybody.
     assert!(frames.selector.event(&Event {
-        kind: EventKind::Bound { reason: "x" },
+        kind: EventKind::Bound {
+            limit: crate::limits::Limit::Properties,
+        },
         time: Timestamp::default(),
         packet: PacketRef::default(),
         connection: None,

@@ -425,14 +425,14 @@ impl Open {
                 evidence.http_refused.get_or_insert((at, status));
             }
             (Note::Encrypted(why), _) => {
-                evidence.encrypted.get_or_insert(why);
+                evidence.encrypted.get_or_insert(why.text());
             }
             (Note::Undecrypted(why), way) => {
-                evidence.encrypted.get_or_insert(why);
+                evidence.encrypted.get_or_insert(why.text());
                 evidence.taint(way, Reason::Encrypted);
             }
             (Note::Broken(_), way) => evidence.taint(way, Reason::Malformed),
-            (Note::Bound(_), way) => evidence.taint(way, Reason::Bound),
+            (Note::Limit(_), way) => evidence.taint(way, Reason::Bound),
             _ => {}
         }
     }

@@ -15,7 +15,7 @@ use crate::layer::websocket::WebSocketInfo;
 use crate::layer::{
     ByteRange, Chunk, LayerBytes, LayerContext, LayerFacts, LayerType, Note, Transport,
 };
-use crate::limits;
+use crate::limits::{self, Limit};
 
 /// The conversation, or its buffer.
 #[derive(Debug)]
@@ -172,11 +172,11 @@ impl<'c> StackContext<'_, 'c, '_> {
 
     pub(super) fn settle_notes(&mut self) {
         if let Some(conversation) = &self.upper.conversation {
-            let unkept = self.upper.unkept.take().map(|(direction, at)| {
-                let why =
-                    "event buffer full before the protocol was recognised: some events were dropped";
-                (direction, Note::Bound(why), at)
-            });
+            let unkept = self
+                .upper
+                .unkept
+                .take()
+                .map(|(direction, at)| (direction, Note::Limit(Limit::UndecidedNotes), at));
             for (direction, note, at) in self.upper.notes.drain(..).chain(unkept) {
                 let kind = EventKind::Layer(note);
                 conversation.tell(kind, Some(direction), at, self.engine.out);

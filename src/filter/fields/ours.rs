@@ -219,7 +219,7 @@ fn header() -> Vec<Field> {
             "bytes that break the packet format",
             |s, visit| {
                 let mut defects = s.frame.defects.iter();
-                defects.any(|defect| visit(Value::Text(defect.code.as_bytes())))
+                defects.any(|defect| visit(Value::Text(defect.code.name().as_bytes())))
             },
         ),
         many(

@@ -13,6 +13,7 @@ use super::info::TlsVersion;
 use super::open::Concern;
 use super::record::{HEADER, Record, kind};
 use super::suite::{Cipher, Suite};
+use super::unreadable::Unreadable;
 use super::v13::Epoch;
 use crate::direction::Direction;
 use crate::flow::At;
@@ -116,7 +117,7 @@ impl Tls {
     pub(super) fn report_sealed(
         &mut self,
         direction: Direction,
-        why: &'static str,
+        why: Unreadable,
         concern: Concern,
         at: At,
         out: Sink<'_>,
@@ -137,7 +138,7 @@ impl Tls {
     pub(super) fn report_encrypted(
         &mut self,
         direction: Direction,
-        why: &'static str,
+        why: Unreadable,
         at: At,
         out: Sink<'_>,
     ) {

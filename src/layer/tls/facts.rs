@@ -8,6 +8,7 @@ use super::handshake::{ClientHello, Message, ServerHello};
 use super::info::{CipherSuite, TlsInfo, TlsVersion};
 use super::keylog::{KeyLog, Random, Secrets};
 use super::suite::Suite;
+use super::unreadable::Unreadable;
 use crate::direction::Direction;
 use crate::limits;
 
@@ -26,7 +27,7 @@ pub(super) struct Facts {
     /// TLS 1.2: what each handshake agreed on.
     pub(super) said: Vec<Negotiated>,
     /// Why it cannot be read, whatever the key log has.
-    pub(super) unreadable: Option<&'static str>,
+    pub(super) unreadable: Option<Unreadable>,
     /// What became of the client's early data, if it sends any.
     pub(super) early_data: EarlyData,
     /// Whether a hello will not come any more, by way.
@@ -254,7 +255,7 @@ impl Facts {
         let asked = self.asked.take();
         if let (TlsVersion::V12, Some(suite)) = (version, self.suite) {
             if self.said.len() >= limits::TLS_HANDSHAKES {
-                self.unreadable = Some("there were too many handshakes on this connection");
+                self.unreadable = Some(Unreadable::TooManyHandshakes);
                 return;
             }
             self.said.push(Negotiated {
@@ -267,16 +268,16 @@ impl Facts {
     }
 }
 
-fn unreadable(hello: &ServerHello, suite: Option<Suite>) -> Option<&'static str> {
+fn unreadable(hello: &ServerHello, suite: Option<Suite>) -> Option<Unreadable> {
     Some(match hello.version {
-        0x0300 => "SSL 3.0 is not decoded",
-        0x0301 => "TLS 1.0 is not decoded",
-        0x0302 => "TLS 1.1 is not decoded",
-        0x0303 | 0x0304 if suite.is_none() => "its cipher suite is not decoded",
-        0x0303 if hello.compressed => "TLS compression is not decoded",
-        0x0303 if hello.truncated_hmac => "truncated HMACs are not decoded",
+        0x0300 => Unreadable::Ssl3,
+        0x0301 => Unreadable::Tls10,
+        0x0302 => Unreadable::Tls11,
+        0x0303 | 0x0304 if suite.is_none() => Unreadable::CipherSuite,
+        0x0303 if hello.compressed => Unreadable::Compressed,
+        0x0303 if hello.truncated_hmac => Unreadable::TruncatedHmac,
         0x0303 | 0x0304 => return None,
-        0x7F00..=0x7FFF => "drafts of TLS 1.3 are not decoded",
-        _ => "its version of TLS is not known",
+        0x7F00..=0x7FFF => Unreadable::Draft,
+        _ => Unreadable::OtherVersion,
     })
 }

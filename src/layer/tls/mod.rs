@@ -63,6 +63,7 @@ mod stream;
 mod suite;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 mod v12;
 mod v13;
 mod x509;
@@ -74,12 +75,13 @@ pub use alert::alert_name;
 pub use detect::{begins_record, client_hello};
 pub use info::{CipherSuite, TlsInfo, TlsVersion};
 pub use keylog::KeyLog;
+pub use unreadable::Unreadable;
 
 use super::{
-    Chunk, Layer, LayerBytes, LayerContext, LayerFacts, LayerOutput, LayerType, Note, Sink,
+    Broken, Chunk, Layer, LayerBytes, LayerContext, LayerFacts, LayerOutput, LayerType, Note, Sink,
 };
 use crate::flow::At;
-use crate::limits;
+use crate::limits::{self, Limit};
 use emit::{Content, own};
 use facts::{EarlyData, Facts};
 use flight::Flight;
@@ -143,7 +145,7 @@ impl Layer for Tls {
 
     fn shed(&mut self, cx: LayerContext<'_>, out: Sink<'_>) {
         if !std::mem::replace(&mut self.shed, true) {
-            let note = Note::Bound("too many connections wait for the secrets of TLS");
+            let note = Note::Limit(Limit::TlsConnections);
             out(Direction::Up, LayerOutput::Note(note, cx.now));
         }
         self.announcing(out, |tls, out| tls.give_up(cx.keys, out));
@@ -206,7 +208,7 @@ impl Tls {
     pub fn settle(&mut self, keys: &KeyLog, out: Sink<'_>) {
         self.go_on(keys, out);
         if self.waiting_bytes() > limits::TLS_WAITING {
-            let note = Note::Bound("too many TLS records wait for their secrets");
+            let note = Note::Limit(Limit::TlsRecords);
             out(
                 Direction::Up,
                 LayerOutput::Note(note, self.latest().unwrap_or_default()),
@@ -243,7 +245,7 @@ impl Tls {
         }
         if !self.facts.info.decrypted && !self.reported {
             let why = self.facts.unreadable;
-            let why = why.unwrap_or("its handshake was not completed, or not captured");
+            let why = why.unwrap_or(Unreadable::HandshakeIncomplete);
             if let Some(at) = self.latest() {
                 self.report_encrypted(Direction::Up, why, at, out);
             }
@@ -370,13 +372,12 @@ impl Tls {
                 self.stream(direction).has_gaps = true;
                 match (began, direction, byte) {
                     (false, Direction::Up, 0x80..) => {
-                        self.facts.unreadable =
-                            Some("it begins with a hello of SSL 2.0, which is not decoded");
+                        self.facts.unreadable = Some(Unreadable::Ssl2);
                         self.facts.info.version.get_or_insert(TlsVersion::SSL2);
                     }
                     (false, ..) => {}
                     (true, ..) => {
-                        let note = Note::Broken("no TLS record begins where one should");
+                        let note = Note::Broken(Broken::NoTlsRecord);
                         self.in_order(direction, arrival, out, |_, out| {
                             out(direction, LayerOutput::Note(note, at));
                         });

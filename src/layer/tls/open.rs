@@ -19,6 +19,7 @@ use super::record::{HEADER, Record, kind};
 use super::search::Trial;
 use super::stream::StreamState;
 use super::suite::Suite;
+use super::unreadable::Unreadable;
 use super::v13::{Epoch, Jump, Known, Outcome, Under};
 use crate::direction::Direction;
 use crate::limits;
@@ -34,7 +35,7 @@ pub(super) enum Read {
     /// It may be read later.
     Wait,
     /// It cannot be read, and why.
-    Sealed(&'static str, Concern),
+    Sealed(Unreadable, Concern),
 }
 
 /// What it concerns that a record cannot be read.
@@ -191,7 +192,7 @@ impl Tls {
             // It may be TLS 1.2 as well, until the server's hello is here.
             return match self.facts.awaits(direction.reversed()) || self.facts.awaits(direction) {
                 true if !self.gives_up(keys) => Read::Wait,
-                _ => Read::Sealed("the hello of one side was not captured", Concern::All),
+                _ => Read::Sealed(Unreadable::NoHello, Concern::All),
             };
         }
         let lost = |stream: &StreamState, jump: Jump| match (jump.keys, after) {
@@ -241,13 +242,13 @@ impl Tls {
             Outcome::Unknown if !self.gives_up(keys) && !self.lost_handshake(direction) => {
                 return Read::Wait;
             }
-            _ if !cfg!(feature = "tls") => NOT_BUILT,
-            Outcome::Missing if keys.is_empty() => "there is no key log",
-            Outcome::Missing | Outcome::Absent => "the key log does not have its secret",
-            Outcome::Unknown => "its handshake was not captured as a whole",
-            Outcome::Refused if stream.budget.is_spent() => "its sequence number was not found",
-            Outcome::Refused if stream.has_gaps => "what was lost cannot be bridged",
-            Outcome::Refused => "it does not verify with the secret of the key log",
+            _ if !cfg!(feature = "tls") => Unreadable::NotBuilt,
+            Outcome::Missing if keys.is_empty() => Unreadable::NoKeyLog,
+            Outcome::Missing | Outcome::Absent => Unreadable::NoSecret,
+            Outcome::Unknown => Unreadable::HandshakeCut,
+            Outcome::Refused if stream.budget.is_spent() => Unreadable::NumberNotFound,
+            Outcome::Refused if stream.has_gaps => Unreadable::LossNotBridged,
+            Outcome::Refused => Unreadable::NotVerified,
         };
         Read::Sealed(why, concern)
     }
@@ -274,8 +275,6 @@ impl Tls {
         other.has_gaps || self.facts.lost.contains(&true)
     }
 }
-
-const NOT_BUILT: &str = "this program was built without TLS decryption (feature tls)";
 
 /// How many bytes of content were in the records that were missed, if all of
 /// them were application data and not padded, as all before were.

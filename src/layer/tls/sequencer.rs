@@ -20,6 +20,7 @@
 use std::collections::VecDeque;
 
 use super::facts::EarlyData;
+use super::unreadable::Unreadable;
 use crate::direction::{Direction, PerDirection};
 use crate::flow::At;
 use crate::layer::{ByteRange, Chunk, Data, LayerBytes, LayerOutput, Note, Seal, Sink};
@@ -162,7 +163,7 @@ impl Sequencer {
             match rejected {
                 true => out(direction, LayerOutput::Note(Note::EarlyDataRejected, *at)),
                 false => {
-                    let why = "whether the server took the early data is not known";
+                    let why = Unreadable::EarlyDataUnknown;
                     out(direction, LayerOutput::Note(Note::Undecrypted(why), *at));
                     // How much is missing here is unknown.
                     let range = ByteRange {

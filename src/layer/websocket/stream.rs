@@ -12,14 +12,14 @@
 
 use super::super::http::BlankLine;
 use super::super::pending::Pending;
-use super::super::{ByteRange, Chunk, Data, LayerBytes, LayerOutput, Note, Sink};
+use super::super::{Broken, ByteRange, Chunk, Data, LayerBytes, LayerOutput, Note, Sink, Unusual};
 use super::header::{FrameHeader, Opcode, mask};
 use super::inflate::{After, Budget, Failure, Inflated, Inflater};
 use super::search::Search;
 use super::upgrade::{self, Compression, WebSocketInfo};
 use crate::direction::Direction;
 use crate::flow::At;
-use crate::limits;
+use crate::limits::{self, Limit};
 
 /// What both directions know.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ pub(super) struct StreamState {
     inflater: Option<Box<Inflater>>,
     budget: Budget,
     /// It was reported that the budget is spent.
-    told_spent: bool,
+    reported_spent: bool,
     /// Compressed bytes were lost, and later messages may look back at them.
     adrift: bool,
     /// It was reported that bytes lack, and none were passed on since.
@@ -95,7 +95,7 @@ pub(super) struct StreamState {
     /// How often the format was broken.
     breaks: u8,
     /// Oddities that were reported; each is reported once.
-    told: Vec<&'static str>,
+    reported: Vec<Unusual>,
     /// Packet that carried the last bytes, for what a gap makes known.
     last: At,
     /// Position after everything that has come.
@@ -192,12 +192,12 @@ impl StreamState {
             text: Text::No,
             inflater: None,
             budget: Budget::default(),
-            told_spent: false,
+            reported_spent: false,
             adrift: false,
             gapped: false,
             closed: false,
             breaks: 0,
-            told: Vec::new(),
+            reported: Vec::new(),
             last: At::default(),
             read: 0,
         }
@@ -254,9 +254,7 @@ impl StreamState {
     /// it cannot be read any more.
     pub(super) fn shed(&mut self, cx: &mut Context<'_>) {
         if self.inflater.is_some() {
-            let why =
-                "too many compressed WebSockets: what this one compressed so far is forgotten";
-            cx.note(Note::Bound(why), self.last);
+            cx.note(Note::Limit(Limit::Inflaters), self.last);
             self.lose_context(cx);
             if self.message == Message::Is(Content::Deflated) {
                 self.skip_message(nothing(self.read), cx);
@@ -264,11 +262,11 @@ impl StreamState {
         }
     }
 
-    /// Tells an oddity, once.
-    fn odd(&mut self, what: &'static str, at: At, cx: &mut Context<'_>) {
-        if !self.told.contains(&what) {
-            self.told.push(what);
-            cx.note(Note::Odd(what), at);
+    /// Reports something unusual, once.
+    fn unusual(&mut self, what: Unusual, at: At, cx: &mut Context<'_>) {
+        if !self.reported.contains(&what) {
+            self.reported.push(what);
+            cx.note(Note::Unusual(what), at);
         }
     }
 
@@ -354,8 +352,8 @@ impl StreamState {
                     self.state = State::Unread;
                 } else if !opening.is_http {
                     let why = match cx.direction {
-                        Direction::Up => "no request comes before the first frame",
-                        Direction::Down => "no answer comes before the first frame",
+                        Direction::Up => Broken::NoRequest,
+                        Direction::Down => Broken::NoAnswer,
                     };
                     let start = first.chunks().next().map_or(0, |first| first.range.start);
                     self.lose(Some(why), start, data.at, cx);
@@ -373,8 +371,7 @@ impl StreamState {
         cx.own(mine.range, LayerBytes::WsUpgrade);
         opening.bytes.extend_from_slice(mine.bytes);
         if opening.bytes.len() > limits::UPGRADE_BYTES {
-            let why = "an upgrade of more than 16 KiB: it is not read";
-            cx.note(Note::Bound(why), data.at);
+            cx.note(Note::Limit(Limit::UpgradeBytes), data.at);
             self.lose(None, rest.range.start, data.at, cx);
         } else if end.is_some() {
             let bytes = std::mem::take(&mut opening.bytes);
@@ -418,7 +415,7 @@ impl StreamState {
             cx.note(Note::Refused { status }, at);
         }
         for what in oddities {
-            self.odd(what, at, cx);
+            self.unusual(what, at, cx);
         }
     }
 }
@@ -476,35 +473,29 @@ impl StreamState {
         header: FrameHeader,
         at: At,
         cx: &mut Context<'_>,
-    ) -> Result<Content, &'static str> {
+    ) -> Result<Content, Broken> {
         if header.opcode() == Opcode::Reserved {
-            return Err("a frame with a reserved opcode");
+            return Err(Broken::ReservedOpcode);
         }
         if header.len > i64::MAX as u64 {
-            return Err("a frame length with its highest bit set");
+            return Err(Broken::FrameLength);
         }
         let is_extended = !cx.shared.info.extensions.is_empty();
-        for (is_odd, what) in [
-            (
-                header.rsv23() && !is_extended,
-                "a frame with a reserved bit set",
-            ),
-            (
-                !header.is_minimal(),
-                "a frame whose length takes more bytes than it needs",
-            ),
+        for (is_unusual, what) in [
+            (header.rsv23() && !is_extended, Unusual::ReservedBit),
+            (!header.is_minimal(), Unusual::LongLength),
             (
                 cx.direction == Direction::Up && header.key.is_none(),
-                "a client's frame that is not masked",
+                Unusual::NotMasked,
             ),
             (
                 cx.direction == Direction::Down && header.key.is_some(),
-                "a server's frame that is masked",
+                Unusual::Masked,
             ),
-            (self.closed, "a frame after a close frame"),
+            (self.closed, Unusual::AfterClose),
         ] {
-            if is_odd {
-                self.odd(what, at, cx);
+            if is_unusual {
+                self.unusual(what, at, cx);
             }
         }
         Ok(match header.is_control() {
@@ -514,13 +505,13 @@ impl StreamState {
     }
 
     fn begin_control(&mut self, header: FrameHeader, at: At, cx: &mut Context<'_>) -> Content {
-        for (is_odd, what) in [
-            (!header.is_final(), "a control frame in fragments"),
-            (header.len > 125, "a control frame of more than 125 bytes"),
-            (header.rsv1(), "a control frame that is compressed"),
+        for (is_unusual, what) in [
+            (!header.is_final(), Unusual::FragmentedControl),
+            (header.len > 125, Unusual::LongControl),
+            (header.rsv1(), Unusual::CompressedControl),
         ] {
-            if is_odd {
-                self.odd(what, at, cx);
+            if is_unusual {
+                self.unusual(what, at, cx);
             }
         }
         Content::Control
@@ -530,7 +521,7 @@ impl StreamState {
         let compression = cx.shared.compression;
         if header.opcode() == Opcode::Continuation {
             if header.rsv1() {
-                self.odd("a continuation with the bit for compression set", at, cx);
+                self.unusual(Unusual::CompressedContinuation, at, cx);
             }
             return match self.message {
                 Message::Is(content) => content,
@@ -538,13 +529,13 @@ impl StreamState {
                 Message::Unsure if cx.shared.may_compress() => Content::Unread,
                 Message::Unsure => Content::Plain,
                 Message::None => {
-                    self.odd("a continuation of no message", at, cx);
+                    self.unusual(Unusual::StrayContinuation, at, cx);
                     Content::Plain
                 }
             };
         }
         if let Message::Is(content) = self.message {
-            self.odd("a message that begins within another", at, cx);
+            self.unusual(Unusual::MessageInMessage, at, cx);
             if content == Content::Deflated {
                 self.lose_context(cx);
             }
@@ -555,14 +546,12 @@ impl StreamState {
         }
         match compression {
             Compression::Without => {
-                let what = "a message with the bit for compression set, on which nobody agreed";
-                self.odd(what, at, cx);
+                let what = Unusual::CompressionNotAgreed;
+                self.unusual(what, at, cx);
                 return Content::Plain;
             }
             Compression::Unknown => {
-                let what =
-                    "messages are compressed, and the upgrade that says how was not captured";
-                self.odd(what, at, cx);
+                self.unusual(Unusual::CompressionUnknown, at, cx);
             }
             Compression::Offered(_) | Compression::Agreed(_) => {}
         }
@@ -682,7 +671,7 @@ impl StreamState {
     fn close(&mut self, payload: Payload, at: At, cx: &mut Context<'_>) {
         self.closed = true;
         if payload.header.len == 1 {
-            self.odd("a close frame with half a status code", at, cx);
+            self.unusual(Unusual::HalfCloseCode, at, cx);
         }
         let code = match payload.code {
             [Some(high), Some(low)] => {
@@ -696,8 +685,8 @@ impl StreamState {
             _ => None,
         };
         if code.is_some_and(|code| !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)) {
-            let what = "a close frame with a status code that is not to be sent";
-            self.odd(what, at, cx);
+            let what = Unusual::CloseCode;
+            self.unusual(what, at, cx);
         }
         cx.note(Note::WsClose { code }, at);
     }
@@ -724,12 +713,11 @@ impl StreamState {
             return;
         };
         if too_much {
-            let why = "compressed messages that become far more than was sent: what is too much is not read";
-            if !std::mem::replace(&mut self.told_spent, true) {
-                cx.note(Note::Bound(why), data.at);
+            if !std::mem::replace(&mut self.reported_spent, true) {
+                cx.note(Note::Limit(Limit::Inflated), data.at);
             }
         } else if !self.adrift {
-            let why = "compressed bytes that cannot be inflated";
+            let why = Broken::NotInflated;
             cx.note(Note::Broken(why), data.at);
         }
         self.lose_context(cx);
@@ -764,15 +752,14 @@ impl StreamState {
 impl StreamState {
     /// Nobody knows where the next frame begins; everything before `at` was
     /// told.
-    fn lose(&mut self, why: Option<&'static str>, start: u64, at: At, cx: &mut Context<'_>) {
+    fn lose(&mut self, why: Option<Broken>, start: u64, at: At, cx: &mut Context<'_>) {
         if let Some(why) = why {
             cx.note(Note::Broken(why), at);
         }
         self.break_off(start, cx);
         self.breaks = self.breaks.saturating_add(1);
         if self.breaks > limits::WEBSOCKET_BREAKS {
-            let why = "the format was broken too often: nothing more is read";
-            cx.note(Note::Bound(why), at);
+            cx.note(Note::Limit(Limit::WebSocketBreaks), at);
             self.state = State::Unread;
             return;
         }
@@ -851,8 +838,8 @@ impl StreamState {
                     .chunks()
                     .for_each(|p| cx.own(p.range, LayerBytes::Unread));
                 match cx.direction {
-                    Direction::Up => "a part of the upgrade request was lost",
-                    Direction::Down => "a part of the answer to the upgrade request was lost",
+                    Direction::Up => Broken::RequestCut,
+                    Direction::Down => Broken::AnswerCut,
                 }
             }
             State::Header(pending) => {
@@ -860,9 +847,9 @@ impl StreamState {
                 pending
                     .chunks()
                     .for_each(|p| cx.own(p.range, LayerBytes::Unread));
-                "the header of a frame was lost"
+                Broken::FrameHeaderCut
             }
-            State::Payload(_) => "bytes were lost, and nobody knows how many",
+            State::Payload(_) => Broken::UnknownLoss,
         };
         self.look(cx);
         self.gapped = true;
@@ -887,7 +874,7 @@ impl StreamState {
                 self.lose_context(cx);
                 self.gapped = true;
                 cx.gap(range, None);
-                let why = "a part of a compressed message was lost";
+                let why = Broken::MessageCut;
                 cx.note(Note::Broken(why), self.last);
                 self.skip_message(nothing(range.end), cx);
             }

@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::super::{ByteRange, Chunk, Data, LayerBytes, LayerOutput, Note, Seal};
+use super::super::{Broken, ByteRange, Chunk, Data, LayerBytes, LayerOutput, Note, Seal, Unusual};
 use super::*;
 use crate::flow::At;
 use crate::limits;
@@ -352,7 +352,7 @@ fn a_conversation_from_its_first_byte() {
 }
 
 /// What is odd, and how to bring it about.
-type Case<'a> = (&'static str, &'a dyn Fn(&mut Wire));
+type Case<'a> = (Option<Unusual>, &'a dyn Fn(&mut Wire));
 
 #[test]
 fn what_breaks_a_rule_is_told_and_read() {
@@ -360,42 +360,36 @@ fn what_breaks_a_rule_is_told_and_read() {
         wire.plain(0x81, KEY, &connect());
     };
     let cases: [Case<'_>; 10] = [
-        ("", &text),
-        ("a client's frame that is not masked", &|wire| {
+        (None, &text),
+        (Some(Unusual::NotMasked), &|wire| {
             wire.plain(0x82, None, &connect());
         }),
-        ("a frame with a reserved bit set", &|wire| {
+        (Some(Unusual::ReservedBit), &|wire| {
             wire.plain(0xa2, KEY, &connect());
         }),
-        (
-            "a message with the bit for compression set, on which nobody agreed",
-            &|wire| {
-                wire.plain(0xc2, KEY, &connect());
-            },
-        ),
-        ("a continuation of no message", &|wire| {
+        (Some(Unusual::CompressionNotAgreed), &|wire| {
+            wire.plain(0xc2, KEY, &connect());
+        }),
+        (Some(Unusual::StrayContinuation), &|wire| {
             wire.plain(0x80, KEY, &connect());
         }),
-        ("a message that begins within another", &|wire| {
+        (Some(Unusual::MessageInMessage), &|wire| {
             wire.plain(0x02, KEY, &connect())
                 .plain(0x82, KEY, b"\xc0\0");
         }),
-        (
-            "a frame whose length takes more bytes than it needs",
-            &|wire| {
-                let at = wire.bytes.len() + 8;
-                wire.raw(b"\x82\xfe\x00\x02\0\0\0\0\xc0\0");
-                wire.clear = vec![(0xc0, at), (0, at + 1)];
-            },
-        ),
-        ("a control frame in fragments", &|wire| {
+        (Some(Unusual::LongLength), &|wire| {
+            let at = wire.bytes.len() + 8;
+            wire.raw(b"\x82\xfe\x00\x02\0\0\0\0\xc0\0");
+            wire.clear = vec![(0xc0, at), (0, at + 1)];
+        }),
+        (Some(Unusual::FragmentedControl), &|wire| {
             wire.control(0x09, KEY, b"").plain(0x82, KEY, b"\xc0\0");
         }),
-        ("a control frame of more than 125 bytes", &|wire| {
+        (Some(Unusual::LongControl), &|wire| {
             wire.control(0x89, KEY, &[0; 126])
                 .plain(0x82, KEY, b"\xc0\0");
         }),
-        ("a frame after a close frame", &|wire| {
+        (Some(Unusual::AfterClose), &|wire| {
             wire.control(0x88, KEY, b"").plain(0x82, KEY, b"\xc0\0");
         }),
     ];
@@ -406,23 +400,17 @@ fn what_breaks_a_rule_is_told_and_read() {
         reader.all(Direction::Up, &wire, &[], 0..0);
         reader.data(Direction::Down, &down().bytes, 0..down().bytes.len());
         let ([told, _], _) = reader.finish();
-        assert_eq!(told.bytes(), wire.mqtt(), "{what}");
+        assert_eq!(told.bytes(), wire.mqtt(), "{what:?}");
         let mut notes = told.notes();
         notes.retain(|note| !matches!(note, Note::WsClose { .. }));
-        let expected = match what {
-            "" => Note::TextMessage,
-            what => Note::Odd(what),
-        };
+        let expected = what.map_or(Note::TextMessage, Note::Unusual);
         assert_eq!(notes, [expected]);
     }
     let mut masked = down();
     masked.plain(0x82, KEY, b"\x20\x02\0\0");
     let ([_, told], _) = read(&up(), &masked, &[]);
     assert_eq!(told.bytes(), masked.mqtt());
-    assert_eq!(
-        told.notes()[1],
-        Note::Odd("a server's frame that is masked")
-    );
+    assert_eq!(told.notes()[1], Note::Unusual(Unusual::Masked));
 }
 
 #[test]
@@ -498,7 +486,7 @@ fn what_is_lost_of_a_close_frame_is_not_made_up() {
                     "{start}..{end}"
                 );
                 assert!(
-                    !notes.iter().any(|note| matches!(note, Note::Odd(_))),
+                    !notes.iter().any(|note| matches!(note, Note::Unusual(_))),
                     "{notes:?}"
                 );
             }
@@ -536,7 +524,7 @@ fn who_breaks_the_format_again_and_again_is_read_no_more() {
     }
     let cuts = wire.starts.clone();
     let ([told, _], _) = read(&wire, &down(), &cuts);
-    assert!(matches!(told.notes().last(), Some(Note::Bound(_))));
+    assert!(matches!(told.notes().last(), Some(Note::Limit(_))));
     assert!(told.notes().len() < 50);
     assert!(told.own_of(LayerBytes::Unread) > wire.bytes.len() as u64 / 2);
 }
@@ -634,7 +622,7 @@ fn an_endless_head_is_bounded() {
     }
     assert!(reader.most_kept < 4 * limits::UPGRADE_BYTES);
     let ([told, _], _) = reader.finish();
-    assert!(matches!(told.notes()[..], [Note::Bound(_)]));
+    assert!(matches!(told.notes()[..], [Note::Limit(_)]));
 }
 
 /// Who looks at the info before pushing on knows all about the opening when the
@@ -1043,7 +1031,7 @@ mod compressed {
         assert!(bytes.starts_with(&before) && bytes.ends_with(&after));
         assert!(bytes.len() < without.len());
         assert_eq!(told.gaps.len(), 1);
-        let lost = Note::Broken("a part of a compressed message was lost");
+        let lost = Note::Broken(Broken::MessageCut);
         assert_eq!(told.notes(), [Note::WebSocket, lost]);
     }
 
@@ -1061,7 +1049,7 @@ mod compressed {
         assert!(told.bytes().starts_with(&messages[..2].concat()));
         assert!(told.bytes().ends_with(b"\xc0\0"));
         assert!(told.bytes().len() < messages[..4].concat().len());
-        let lost = Note::Broken("a part of a compressed message was lost");
+        let lost = Note::Broken(Broken::MessageCut);
         assert_eq!(told.notes(), [Note::WebSocket, lost], "told once");
     }
 
@@ -1089,8 +1077,8 @@ mod compressed {
         }
         let ([_, told], _) = reader.finish();
         assert_eq!(told.bytes(), down.mqtt());
-        let odd = "messages are compressed, and the upgrade that says how was not captured";
-        assert_eq!(told.notes(), [Note::WebSocket, Note::Odd(odd)]);
+        let odd = Unusual::CompressionUnknown;
+        assert_eq!(told.notes(), [Note::WebSocket, Note::Unusual(odd)]);
     }
 
     #[test]
@@ -1100,7 +1088,7 @@ mod compressed {
         down.plain(0x82, None, b"\xd0\0");
         let ([_, told], _) = read(&up, &down, &[]);
         assert_eq!(told.bytes(), b"\xd0\0");
-        let broken = Note::Broken("compressed bytes that cannot be inflated");
+        let broken = Note::Broken(Broken::NotInflated);
         assert_eq!(told.notes(), [Note::WebSocket, broken]);
         assert_eq!(told.own_of(LayerBytes::Unread), 20);
         assert_eq!(told.gaps.len(), 1);
@@ -1158,7 +1146,7 @@ mod compressed {
             assert!(passed_on < budget(&down));
             assert!(largest <= 64 << 10);
             assert!(
-                matches!(notes[..], [Note::WebSocket, Note::Bound(_)]),
+                matches!(notes[..], [Note::WebSocket, Note::Limit(_)]),
                 "{notes:?}"
             );
             assert_eq!(last, b"Hello");
@@ -1206,7 +1194,7 @@ mod compressed {
             let expected = limits::INFLATED_BYTES..budget(&down);
             assert!(expected.contains(&passed_on), "{passed_on} bytes");
             assert!(
-                matches!(notes[..], [Note::WebSocket, Note::Bound(_)]),
+                matches!(notes[..], [Note::WebSocket, Note::Limit(_)]),
                 "{notes:?}"
             );
         }
@@ -1229,7 +1217,7 @@ mod compressed {
         assert!(told.bytes().starts_with(&messages[..2].concat()));
         assert!(matches!(
             told.notes()[..],
-            [Note::WebSocket, Note::Bound(_)]
+            [Note::WebSocket, Note::Limit(_)]
         ));
     }
 }
@@ -1426,7 +1414,7 @@ mod properties {
             reader.all(Direction::Up, &up, &cuts(up.bytes.len(), &indices), range.clone());
             let ([told, _], _) = reader.finish();
             // Where frames are lost, how soon one is found is another matter.
-            let lost = Note::Broken("the header of a frame was lost");
+            let lost = Note::Broken(Broken::FrameHeaderCut);
             let in_step = !told.notes().contains(&lost);
             // Whatever is read of a message is how it begins.
             for (place, text) in messages {

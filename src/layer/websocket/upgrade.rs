@@ -14,8 +14,8 @@
 //! lacks is reported, and it is followed all the same: the server decides, and its
 //! answer will be here too.
 
-use super::super::Answer;
 use super::super::http::{BlankLine, Body, fields};
+use super::super::{Answer, Unusual};
 use crate::direction::Direction;
 use crate::limits;
 
@@ -166,14 +166,14 @@ pub(super) fn body_len(bytes: &[u8]) -> Option<u64> {
 /// Names of MQTT's subprotocols; the second is that of 3.1.
 const SUBPROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
-/// Reads a whole request into what is known; tells what is odd in it.
+/// Reads a whole request into what is known; reports what is unusual in it.
 pub(super) fn read_request(
     bytes: &[u8],
     info: &mut WebSocketInfo,
-    odd: &mut dyn FnMut(&'static str),
+    unusual: &mut dyn FnMut(Unusual),
 ) -> Compression {
     let Some(head) = fields(bytes, Direction::Up) else {
-        odd("an upgrade request that cannot be read as HTTP");
+        unusual(Unusual::RequestNotHttp);
         return Compression::Unknown;
     };
     let own = |text: &str| text.to_owned();
@@ -186,51 +186,45 @@ pub(super) fn read_request(
     for (is_fine, what) in [
         (
             head.has_token("Connection", "Upgrade"),
-            "an upgrade request without Connection: Upgrade",
+            Unusual::NoConnectionUpgrade,
         ),
-        (
-            head.field("Sec-WebSocket-Key").is_some(),
-            "an upgrade request without Sec-WebSocket-Key",
-        ),
+        (head.field("Sec-WebSocket-Key").is_some(), Unusual::NoKey),
         (
             head.has_token("Sec-WebSocket-Version", "13"),
-            "an upgrade request for another version of WebSocket than 13",
+            Unusual::OtherVersion,
         ),
-        (info.host.is_some(), "an upgrade request without Host"),
-        (
-            !info.offered.is_empty(),
-            "the client offers no subprotocol; MQTT is mqtt",
-        ),
+        (info.host.is_some(), Unusual::NoHost),
+        (!info.offered.is_empty(), Unusual::NoneOffered),
         (
             info.offered.is_empty() || info.offered.iter().any(|name| is_mqtt(name)),
-            "the client does not offer the subprotocol mqtt",
+            Unusual::MqttNotOffered,
         ),
     ] {
         if !is_fine {
-            odd(what);
+            unusual(what);
         }
     }
     info.path = Some(head.target.clone());
     let offer = head
         .list("Sec-WebSocket-Extensions")
-        .find_map(|extension| deflate(extension, odd));
+        .find_map(|extension| deflate(extension, unusual));
     match offer {
         Some(deflate) => Compression::Offered(deflate),
         None => Compression::Without,
     }
 }
 
-/// Reads a whole response into what is known, and tells what is odd in it.
+/// Reads a whole response into what is known, and reports what is unusual in it.
 /// `before` is what was known about compression. An interim response says
 /// nothing; then it is false.
 pub(super) fn read_response(
     bytes: &[u8],
     info: &mut WebSocketInfo,
     compression: &mut Compression,
-    odd: &mut dyn FnMut(&'static str),
+    unusual: &mut dyn FnMut(Unusual),
 ) -> bool {
     let Some(head) = fields(bytes, Direction::Down) else {
-        odd("an answer to the upgrade request that cannot be read as HTTP");
+        unusual(Unusual::AnswerNotHttp);
         return true;
     };
     if (100..200).contains(&head.status) && head.status != SWITCHING {
@@ -241,30 +235,30 @@ pub(super) fn read_response(
         return true;
     }
     if !head.has_token("Upgrade", "websocket") {
-        odd("status 101 without Upgrade: websocket");
+        unusual(Unusual::NoUpgrade);
     }
     let mut selected = head.list("Sec-WebSocket-Protocol").map(str::to_owned);
     info.selected = selected.next();
     if selected.next().is_some() {
-        odd("the server selects more than one subprotocol");
+        unusual(Unusual::SeveralSelected);
     }
     // What the client offered is only known if its request was captured.
     let asked = info.path.is_some();
     match &info.selected {
-        None => odd("the server selects no subprotocol; MQTT is mqtt"),
+        None => unusual(Unusual::NoneSelected),
         Some(name) if asked && !info.offered.contains(name) => {
-            odd("the server selects a subprotocol that the client did not offer");
+            unusual(Unusual::SelectedNotOffered);
         }
-        Some(name) if !is_mqtt(name) => odd("the server selects another subprotocol than mqtt"),
+        Some(name) if !is_mqtt(name) => unusual(Unusual::MqttNotSelected),
         Some(_) => {}
     }
     let before = *compression;
     *compression = Compression::Without;
     for extension in head.list("Sec-WebSocket-Extensions") {
-        match deflate(extension, odd) {
+        match deflate(extension, unusual) {
             Some(deflate) => {
                 if before == Compression::Without {
-                    odd("the server agrees to a compression that the client did not offer");
+                    unusual(Unusual::CompressionNotOffered);
                 }
                 info.deflate = Some(deflate);
                 *compression = Compression::Agreed(deflate);
@@ -280,7 +274,7 @@ fn is_mqtt(name: &str) -> bool {
 }
 
 /// The parameters of an extension, if it is permessage-deflate.
-fn deflate(extension: &str, odd: &mut dyn FnMut(&'static str)) -> Option<Deflate> {
+fn deflate(extension: &str, unusual: &mut dyn FnMut(Unusual)) -> Option<Deflate> {
     let mut words = extension.split(';').map(str::trim);
     if !words.next()?.eq_ignore_ascii_case("permessage-deflate") {
         return None;
@@ -301,7 +295,7 @@ fn deflate(extension: &str, odd: &mut dyn FnMut(&'static str)) -> Option<Deflate
             "client_max_window_bits" if bits.is_some() || value.is_none() => {
                 deflate.client_max_window_bits = bits;
             }
-            _ => odd("permessage-deflate with a parameter that it does not have"),
+            _ => unusual(Unusual::DeflateParameter),
         }
     }
     Some(deflate)
@@ -353,7 +347,7 @@ mod tests {
     }
 
     /// Status, protocol and extensions of a response to [`ASK`].
-    fn answer(fields: &str) -> (WebSocketInfo, Compression, Vec<&'static str>) {
+    fn answer(fields: &str) -> (WebSocketInfo, Compression, Vec<Unusual>) {
         let (mut info, mut odd) = (WebSocketInfo::default(), Vec::new());
         let mut compression = read_request(ASK.as_bytes(), &mut info, &mut |_| ());
         let head = format!("HTTP/1.1 101 \r\nUpgrade: websocket\r\n{fields}\r\n");
@@ -385,19 +379,19 @@ mod tests {
     #[test]
     fn what_is_odd_in_an_answer() {
         for (fields, expected) in [
-            ("", "the server selects no subprotocol; MQTT is mqtt"),
+            ("", Unusual::NoneSelected),
             (
                 "Sec-WebSocket-Protocol: chat\r\n",
-                "the server selects a subprotocol that the client did not offer",
+                Unusual::SelectedNotOffered,
             ),
             (
                 "Sec-WebSocket-Protocol: mqtt, mqttv3.1\r\n",
-                "the server selects more than one subprotocol",
+                Unusual::SeveralSelected,
             ),
             (
                 "Sec-WebSocket-Protocol: mqtt\r\n\
                  Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=99\r\n",
-                "permessage-deflate with a parameter that it does not have",
+                Unusual::DeflateParameter,
             ),
         ] {
             assert_eq!(answer(fields).2, [expected], "{fields}");

@@ -2,7 +2,7 @@
 
 use crate::mqtt::property::Properties;
 use crate::mqtt::reader::Reader;
-use crate::mqtt::{PacketType, Version};
+use crate::mqtt::{DefectCode, PacketType, Version};
 
 /// CONNACK.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,7 +28,7 @@ impl<'a> Connack<'a> {
             && reader.version != Version::V3_1
         {
             reader.defect(
-                "reserved-connack-flags",
+                DefectCode::ReservedConnackFlags,
                 "Connect Acknowledge Flags",
                 offset,
                 format_args!("Connect Acknowledge Flags: expected 0 or 1, found 0x{flags:02x}"),

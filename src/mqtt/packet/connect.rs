@@ -3,7 +3,7 @@
 
 use crate::mqtt::property::{Place, Properties};
 use crate::mqtt::reader::Reader;
-use crate::mqtt::{PacketType, Text, Version};
+use crate::mqtt::{DefectCode, PacketType, Text, Version};
 
 /// CONNECT (3.1.1: 3.1; 5.0: 3.1).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,7 +86,7 @@ impl<'a> Connect<'a> {
         };
         if name.0 != expected_name {
             reader.defect(
-                "unknown-protocol",
+                DefectCode::UnknownProtocol,
                 "Protocol Name",
                 name_offset,
                 format_args!(
@@ -99,7 +99,7 @@ impl<'a> Connect<'a> {
             Some(version) => Self::read_by(reader, version),
             None => {
                 reader.defect(
-                    "unknown-protocol",
+                    DefectCode::UnknownProtocol,
                     "Protocol Level",
                     level_offset,
                     format_args!("Protocol Level: expected 3, 4 or 5, found {level}"),
@@ -196,7 +196,7 @@ fn check_flags(reader: &mut Reader<'_>, flags: u8, offset: u32) {
     let v3_1 = reader.version == Version::V3_1;
     if flags & RESERVED != 0 && !v3_1 {
         reader.defect(
-            "reserved-connect-flag",
+            DefectCode::ReservedConnectFlag,
             "Connect Flags",
             offset,
             format_args!("Connect Flags: expected bit 0 to be 0, found 0x{flags:02x}"),
@@ -205,7 +205,7 @@ fn check_flags(reader: &mut Reader<'_>, flags: u8, offset: u32) {
     if flags & WILL != 0 {
         if will_qos(flags) == 3 {
             reader.defect(
-                "qos-3",
+                DefectCode::Qos3,
                 "Will QoS",
                 offset,
                 format_args!("Will QoS: expected 0 to 2, found 3"),
@@ -213,7 +213,7 @@ fn check_flags(reader: &mut Reader<'_>, flags: u8, offset: u32) {
         }
     } else if (will_qos(flags) != 0 || flags & WILL_RETAIN != 0) && !v3_1 {
         reader.defect(
-            "will-flags",
+            DefectCode::WillFlags,
             match will_qos(flags) {
                 0 => "Will Retain",
                 _ => "Will QoS",
@@ -227,7 +227,7 @@ fn check_flags(reader: &mut Reader<'_>, flags: u8, offset: u32) {
     }
     if flags & PASSWORD != 0 && flags & USERNAME == 0 && !reader.v5() {
         reader.defect(
-            "password-without-username",
+            DefectCode::PasswordWithoutUsername,
             "Connect Flags",
             offset,
             format_args!(
@@ -309,7 +309,11 @@ mod tests {
             assert_eq!(packet.version(), None);
             assert_eq!(packet.client_id, Some(Text(b"br")), "{hex}");
             assert_eq!(packet.properties.iter().count(), properties);
-            let codes: Vec<_> = decoded.defects.iter().map(|defect| defect.code).collect();
+            let codes: Vec<_> = decoded
+                .defects
+                .iter()
+                .map(|defect| defect.code.name())
+                .collect();
             assert_eq!(codes, ["unknown-protocol"]);
         }
     }

@@ -29,6 +29,7 @@ pub use subscribe::{Subscribe, Subscription};
 pub use unsuback::Unsuback;
 pub use unsubscribe::Unsubscribe;
 
+use super::defect::DefectCode;
 use super::header::PacketType;
 use super::property::{Place, Properties};
 use super::reader::Reader;
@@ -159,7 +160,7 @@ fn check_header(reader: &mut Reader<'_>) {
     if kind == P::Reserved || kind == P::Auth && !reader.v5() {
         let (number, version) = (kind as u8, reader.version);
         reader.defect(
-            "reserved-type",
+            DefectCode::ReservedType,
             "Packet Type",
             0,
             format_args!("expected a packet type of MQTT {version}, found {number}"),
@@ -169,7 +170,7 @@ fn check_header(reader: &mut Reader<'_>) {
     if kind == P::Publish {
         if header.qos() == 3 {
             reader.defect(
-                "qos-3",
+                DefectCode::Qos3,
                 "QoS",
                 0,
                 format_args!("PUBLISH: expected a QoS of 0 to 2, found 3"),
@@ -177,7 +178,7 @@ fn check_header(reader: &mut Reader<'_>) {
         }
         if header.qos() == 0 && header.dup() && reader.version != Version::V3_1 {
             reader.defect(
-                "dup-with-qos-0",
+                DefectCode::DupWithQos0,
                 "DUP",
                 0,
                 format_args!("PUBLISH: expected DUP 0 with QoS 0, found DUP 1"),
@@ -195,7 +196,7 @@ fn check_header(reader: &mut Reader<'_>) {
         };
         if flags & fixed != expected & fixed {
             reader.defect(
-                "reserved-flags",
+                DefectCode::ReservedFlags,
                 "Flags",
                 0,
                 format_args!("{kind}: expected flags 0x{expected:x}, found 0x{flags:x}"),
@@ -251,7 +252,7 @@ fn check_code(reader: &mut Reader<'_>, packet: PacketType, code: u8, offset: u32
     if !reason::is_known(reader.version, packet, code) {
         let (what, version) = (code_name(reader.version), reader.version);
         reader.defect(
-            "unknown-code",
+            DefectCode::UnknownCode,
             code_name(reader.version),
             offset,
             format_args!("expected a {what} of {packet} in MQTT {version}, found 0x{code:02x}"),
@@ -284,7 +285,7 @@ fn check_entries<'a>(
 fn no_entry(reader: &mut Reader<'_>, what: &'static str, offset: u32) {
     let packet = reader.header.packet_type();
     reader.defect(
-        "empty-payload",
+        DefectCode::EmptyPayload,
         what,
         offset,
         format_args!("{packet}: expected at least one {what}, found none"),

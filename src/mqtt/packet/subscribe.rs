@@ -7,7 +7,7 @@ use nom::number::complete::{be_u8, be_u16};
 
 use crate::mqtt::property::Properties;
 use crate::mqtt::reader::Reader;
-use crate::mqtt::{PacketType, Text, Version, topic};
+use crate::mqtt::{DefectCode, PacketType, Text, Version, topic};
 
 /// SUBSCRIBE.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -99,7 +99,7 @@ fn check_options(reader: &mut Reader<'_>, filter: Text<'_>, options: u8, offset:
     };
     if options & reserved != 0 {
         reader.defect(
-            "reserved-options",
+            DefectCode::ReservedOptions,
             "Subscription Options",
             offset,
             format_args!(
@@ -114,7 +114,7 @@ fn check_options(reader: &mut Reader<'_>, filter: Text<'_>, options: u8, offset:
     };
     if subscription.max_qos() == Some(3) {
         reader.defect(
-            "qos-3",
+            DefectCode::Qos3,
             "Subscription Options",
             offset,
             format_args!("Subscription Options: expected a QoS of 0 to 2, found 3"),
@@ -125,7 +125,7 @@ fn check_options(reader: &mut Reader<'_>, filter: Text<'_>, options: u8, offset:
     }
     if subscription.retain_handling() == Some(3) {
         reader.defect(
-            "retain-handling-3",
+            DefectCode::RetainHandling3,
             "Subscription Options",
             offset,
             format_args!("Subscription Options: expected a Retain Handling of 0 to 2, found 3"),
@@ -133,7 +133,7 @@ fn check_options(reader: &mut Reader<'_>, filter: Text<'_>, options: u8, offset:
     }
     if subscription.no_local() == Some(true) && topic::shared(filter.0).is_some() {
         reader.defect(
-            "shared-no-local",
+            DefectCode::SharedNoLocal,
             "Subscription Options",
             offset,
             format_args!(
@@ -176,7 +176,7 @@ mod tests {
         };
         let options: Vec<_> = packet.filters().map(|entry| entry.options).collect();
         assert_eq!(options, [Some(0), None]);
-        assert_eq!(decoded.defects[0].code, "missing-field");
+        assert_eq!(decoded.defects[0].code.name(), "missing-field");
         assert_eq!(decoded.defects[0].offset, 11);
     }
 }

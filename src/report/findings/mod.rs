@@ -222,6 +222,6 @@ fn statements(finding: &Finding) -> Vec<String> {
     finding
         .clauses
         .iter()
-        .map(|clause| clause.name(finding.rule))
+        .map(|clause| finding.rule.clause_name(clause))
         .collect()
 }

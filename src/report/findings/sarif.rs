@@ -76,7 +76,7 @@ fn descriptor(rule: &Rule) -> Value {
     let clauses: Vec<_> = rule
         .clauses
         .iter()
-        .map(|clause| clause.name(rule))
+        .map(|clause| rule.clause_name(clause))
         .collect();
     json!({
         "id": rule.id,

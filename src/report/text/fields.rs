@@ -342,7 +342,7 @@ impl Lines<'_, '_> {
         }
         for defect in frame.defects {
             self.line("defect ", |out| {
-                out.extend_from_slice(defect.code.as_bytes());
+                out.extend_from_slice(defect.code.name().as_bytes());
                 out.extend_from_slice(b" at offset ");
                 put::decimal(defect.offset, out);
                 out.extend_from_slice(b": ");

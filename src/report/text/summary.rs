@@ -120,7 +120,7 @@ pub(super) fn tail(frame: &MQTTFrame<'_>, paint: Option<&Paint>, out: &mut Vec<u
         if at > 0 {
             out.extend_from_slice(b", ");
         }
-        out.extend_from_slice(defect.code.as_bytes());
+        out.extend_from_slice(defect.code.name().as_bytes());
         out.extend_from_slice(b" at ");
         put::decimal(defect.offset, out);
     }

@@ -124,7 +124,7 @@ fn without_its_secret_it_is_a_gap() {
         assert_eq!(got.bytes[0], expected[from..], "{accepted}");
         let unknown = got.gaps[0].iter().any(|(_, len)| len.is_none());
         assert_eq!(unknown, accepted, "{:?}", got.gaps);
-        let why = Note::Undecrypted("the key log does not have its secret");
+        let why = Note::Undecrypted(Unreadable::NoSecret);
         assert_eq!(got.notes, [(Direction::Up, why)], "{accepted}");
     }
 }
@@ -149,7 +149,7 @@ fn what_nobody_can_tell_is_said() {
             "{accepted}"
         );
         assert_eq!(got.text(Direction::Up).len(), 4 * 30);
-        let why = Note::Undecrypted("whether the server took the early data is not known");
+        let why = Note::Undecrypted(Unreadable::EarlyDataUnknown);
         assert_eq!(got.notes, [(Direction::Up, why)]);
         assert!(got.gaps[0].iter().any(|(_, len)| len.is_none()));
     }

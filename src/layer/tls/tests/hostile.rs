@@ -213,7 +213,7 @@ fn secrets_that_never_come_cost_no_more_than_the_bound() {
     for (direction, sent) in &talk.records {
         feed(&mut reader, *direction, &sent.bytes, 1460);
     }
-    let bound = |(_, note): &&(Direction, Note)| matches!(note, Note::Bound(_));
+    let bound = |(_, note): &&(Direction, Note)| matches!(note, Note::Limit(_));
     assert_eq!(reader.got.notes.iter().filter(bound).count(), 1);
     // They come after all: what follows can be read.
     reader.secrets(&talk.keys);
@@ -289,9 +289,9 @@ fn detection() {
 #[test]
 fn old_versions_are_named() {
     for (version, why) in [
-        (0x0300u16, "SSL 3.0 is not decoded"),
-        (0x0301, "TLS 1.0 is not decoded"),
-        (0x0302, "TLS 1.1 is not decoded"),
+        (0x0300u16, Unreadable::Ssl3),
+        (0x0301, Unreadable::Tls10),
+        (0x0302, Unreadable::Tls11),
     ] {
         let talk = make((Suite::find(0x002F).unwrap(), false), &[]);
         let mut reader = talk.reader();

@@ -69,7 +69,7 @@ fn the_other_direction_is_read_all_the_same() {
     let (got, _) = reader.finish();
     assert!(got.bytes[0].is_empty());
     assert_eq!(got.bytes[1], talk.expected()[1]);
-    let why = Note::Undecrypted("the key log does not have its secret");
+    let why = Note::Undecrypted(Unreadable::NoSecret);
     assert_eq!(got.notes, [(Direction::Up, why)]);
 }
 
@@ -86,7 +86,7 @@ fn what_is_held_is_bounded() {
         reader.data(*direction, &sent.bytes);
         assert!(reader.tls.kept() < limits::TLS_WAITING + (64 << 10));
     }
-    let bound = |(_, note): &&(Direction, Note)| matches!(note, Note::Bound(_));
+    let bound = |(_, note): &&(Direction, Note)| matches!(note, Note::Limit(_));
     assert_eq!(reader.got.notes.iter().filter(bound).count(), 1);
     let (got, _) = reader.finish();
     assert_eq!(got.bytes[1], talk.expected()[1]);
@@ -107,7 +107,7 @@ fn a_key_log_that_was_cut() {
         let (got, _) = reader.finish();
         assert_eq!(got.bytes[0], talk.expected()[0]);
         assert!(got.bytes[1].is_empty());
-        let why = Note::Undecrypted("the key log does not have its secret");
+        let why = Note::Undecrypted(Unreadable::NoSecret);
         assert_eq!(got.notes, [(Direction::Down, why)], "{cut}");
     }
 }
@@ -128,7 +128,7 @@ fn wrong_secrets() {
         }
         let (got, info) = reader.finish();
         assert!(got.bytes.iter().all(Vec::is_empty), "{id:04x}");
-        let why = Note::Encrypted("it does not verify with the secret of the key log");
+        let why = Note::Encrypted(Unreadable::NotVerified);
         assert!(
             matches!(&got.notes[..], [(_, note)] if *note == why),
             "{id:04x} {:?}",

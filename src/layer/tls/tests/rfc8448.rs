@@ -263,7 +263,7 @@ fn without_keys_sizes_and_a_reason_are_told() {
     }
     let (got, info) = reader.finish();
     assert!(got.bytes.iter().all(Vec::is_empty));
-    let why = Note::Encrypted("there is no key log");
+    let why = Note::Encrypted(Unreadable::NoKeyLog);
     assert_eq!(got.notes, [(Direction::Down, why)]);
     // Data and alert: header, type and tag of each.
     assert_eq!(got.own(Direction::Up, LayerBytes::TlsRecord), 2 * 5);
@@ -287,7 +287,7 @@ fn a_wrong_secret_is_said_and_opens_nothing() {
     }
     let (got, _) = reader.finish();
     assert!(got.bytes.iter().all(Vec::is_empty));
-    let why = Note::Undecrypted("it does not verify with the secret of the key log");
+    let why = Note::Undecrypted(Unreadable::NotVerified);
     assert_eq!(got.notes, [(Direction::Down, why), (Direction::Up, why)]);
 }
 

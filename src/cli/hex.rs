@@ -191,7 +191,7 @@ impl Sink for Decoding<'_> {
 
     fn trouble(&mut self, offset: u64, trouble: Trouble) {
         let reason = match trouble {
-            Trouble::Malformed { reason } => reason,
+            Trouble::Malformed { reason } => reason.text(),
             _ => "no control packet begins here",
         };
         self.wrong.push(format!("byte {offset}: {reason}"));

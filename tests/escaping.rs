@@ -6,6 +6,8 @@
 
 use mqttdump::report::findings::FINDINGS_REPORTS;
 use mqttdump::report::overhead::OVERHEAD_REPORTS;
+use mqttdump::report::sessions::SESSIONS_REPORTS;
+use mqttdump::report::stats::STATS_REPORTS;
 use mqttdump::report::{Format, REPORTS, Subject};
 
 use crate::support::files;
@@ -79,26 +81,51 @@ fn hostile_text_is_visible_and_harmless_in_every_format_of_every_command() {
             &["-r", file, "--format", format, "--color", "always"],
         );
     }
-    for (command, formats) in [
-        ("check", names(FINDINGS_REPORTS)),
-        ("overhead", names(OVERHEAD_REPORTS)),
-    ] {
+    // Each command with its formats, and the options that change what it prints.
+    let commands: [(&str, Vec<&str>, &[&[&str]]); 4] = [
+        ("check", names(FINDINGS_REPORTS), &[&["-v"]]),
+        ("overhead", names(OVERHEAD_REPORTS), &[&["-v"]]),
+        ("sessions", names(SESSIONS_REPORTS), &[&["--utc"]]),
+        (
+            "stats",
+            names(STATS_REPORTS),
+            &[
+                &["--by", "client"],
+                &["--by", "type", "--every", "1s"],
+                &["--topic", "#"],
+            ],
+        ),
+    ];
+    for (command, formats, more) in commands {
         for format in formats {
-            check(format, &[command, file, "--format", format]);
-            check(format, &[command, file, other, "--format", format, "-v"]);
-            check(
-                format,
-                &[command, file, "--format", format, "--color", "always"],
-            );
+            let alone = [command, file, "--format", format];
+            check(format, &alone);
+            check(format, &[&alone[..], &["--color", "always"]].concat());
+            for options in more {
+                check(format, &[&alone[..], &[other], *options].concat());
+            }
             let missing = &format!("{file}.missing");
             check(format, &[command, missing, file, "--format", format]);
         }
     }
+    for format in SESSIONS_REPORTS {
+        if format.needs.deliveries {
+            let args = ["sessions", file, "--deliveries", "--format", format.name];
+            check(format.name, &args);
+        }
+    }
+    check("text", &["sessions", file, "--ladder"]);
+    let page = folder.name("page.html");
+    check("text", &["sessions", file, "--html", &page]);
+    let page = std::fs::read_to_string(page).expect("a page");
+    check_page(&page);
     // Errors, in which file names appear.
     for args in [
         &["-r", NAME][..],
         &["check", NAME],
         &["overhead", NAME],
+        &["sessions", NAME],
+        &["stats", NAME],
         &["-r", file, "-F", NAME],
         &["check", file, "--baseline", NAME],
         &["overhead", file, "--profiles", NAME],
@@ -190,6 +217,17 @@ fn check(format: &str, args: &[&str], run: &Run) {
                 context("hidden")
             );
         }
+    }
+}
+
+/// The page of `sessions`: nothing acts, no markup comes from the wire, and every
+/// client is there.
+fn check_page(page: &str) {
+    let found = page.chars().find(|c| acts(*c) && *c != '\n');
+    assert_eq!(found, None, "{page}");
+    assert!(!page.contains("<script") && !page.contains("]]>"), "{page}");
+    for port in 40_000..40_000 + HOSTILE.len() {
+        assert!(page.contains(&format!("mark{port}")), "mark{port}: {page}");
     }
 }
 

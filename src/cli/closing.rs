@@ -133,12 +133,11 @@ fn unread(summary: &Summary, notes: &mut Vec<String>) {
         "dropped: fragments missing, or too many incomplete",
     );
     note(net.wrong_checksums, "TCP segment", "with a wrong checksum");
-    note(net.mqtt_sn, "packet", "of MQTT-SN, which is not decoded");
-    note(
-        net.quic,
-        "packet",
-        "of QUIC on a port of MQTT, which is not decoded",
-    );
+    for ((application, port), count) in &summary.datagrams {
+        let what = format!("{} datagram", application.name());
+        let why = format!("on UDP port {port}, which is not decoded");
+        note(*count, &what, &why);
+    }
     note(
         summary.http2_connections,
         "TCP connection",

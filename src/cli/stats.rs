@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use mqttdump::facts::{Fact, Needs, Sink};
 use mqttdump::packet::CapturedPacket;
-use mqttdump::report::stats::{STATS_REPORTS, StatsFormat, StatsOptions};
+use mqttdump::report::stats::{Counts, STATS_REPORTS, StatsTable};
+use mqttdump::report::{Options, Report};
 use mqttdump::stats::{By, Order, Stats, Table};
 use mqttdump::time::Timestamp;
 
@@ -173,24 +174,22 @@ fn run(args: StatsArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
     let mut driver = Driver::new(&reading)?;
     let mut out = Output::new(io::stdout().lock(), reading.line_buffered);
     let mut whole = true;
-    for (index, source) in reading.captures.iter().enumerate() {
+    let mut report = (format.new)(&Options {
+        many: reading.captures.len() > 1,
+        ..Options::default()
+    });
+    report.begin(&mut out.lines);
+    for source in &reading.captures {
         let foresight = look_ahead(&mut driver, source, &selection)?;
-        let options = StatsOptions {
-            by,
-            file: (reading.captures.len() > 1).then(|| source.name()),
-            periods: every.is_some(),
-        };
-        if index == 0 {
-            (format.begin)(&options, &mut out.lines);
-        }
         let mut job = StatsJob {
             counter: Counter {
                 messages: Messages::new(&selection, foresight),
                 stats: Stats::new(by, every),
             },
             printer: Printer {
-                format,
-                options,
+                report: report.as_mut(),
+                name: source.name(),
+                is_period: every.is_some(),
                 order: match args.counting.sort {
                     OrderArg::Messages => Order::Messages,
                     OrderArg::Bytes => Order::Bytes,
@@ -207,6 +206,7 @@ fn run(args: StatsArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
         let rest = job.counter.stats.rest();
         job.printer.put(rest)?;
     }
+    report.finish(&mut out.lines);
     out.flush()?;
     Ok(Exit::success(whole && driver.finish()))
 }
@@ -249,8 +249,11 @@ struct StatsJob<'a> {
 }
 
 struct Printer<'a> {
-    format: &'static StatsFormat,
-    options: StatsOptions,
+    report: &'a mut dyn Report<Counts>,
+    /// Name of the capture.
+    name: String,
+    /// Tables are those of periods.
+    is_period: bool,
     order: Order,
     top: Option<usize>,
     /// Redraw each table in place of the previous one.
@@ -267,7 +270,12 @@ impl Printer<'_> {
         if self.in_place {
             self.out.lines.extend_from_slice(HOME);
         }
-        (self.format.put)(&table, &self.options, &mut self.out.lines);
+        let item = StatsTable {
+            table: &table,
+            name: &self.name,
+            is_period: self.is_period,
+        };
+        self.report.put(&item, &mut self.out.lines);
         Ok(self.out.settle()?)
     }
 }

@@ -29,7 +29,9 @@ use crate::layer::tls::KeyLog;
 use crate::layer::{ByteRange, LayerBytes, LayerType, tls, websocket};
 use crate::limits;
 use crate::mqtt::PacketType;
-use crate::net::{self, Anatomy, Decoded, Decoder, Endpoint, Other, Subframe};
+use crate::net::{
+    self, Anatomy, Application, Datagram, Decoded, Decoder, Endpoint, Other, Subframe,
+};
 use crate::packet::{CapturedPacket, PacketRef};
 use crate::time::Timestamp;
 
@@ -264,6 +266,9 @@ pub struct Summary {
     /// Those of which the capture has no beginning, and that look like MQTT without
     /// enough evidence: their number by the lower port. Up to 64 ports.
     pub likely_connections: BTreeMap<u16, u64>,
+    /// UDP datagrams that may carry MQTT in a form that is not decoded, by what
+    /// they carry and the port of the gateway or server.
+    pub datagrams: BTreeMap<(Application, u16), u64>,
     /// Counts below TCP.
     pub net: net::Counters,
 }
@@ -295,6 +300,7 @@ struct Shared {
     http2_connections: u64,
     tls_connections: u64,
     likely_connections: BTreeMap<u16, u64>,
+    datagrams: BTreeMap<(Application, u16), u64>,
     /// Bytes kept of incomplete control packets.
     kept: usize,
     /// Bytes buffered in layers, or until they are recognised.
@@ -361,9 +367,13 @@ impl Engine {
             if cx.config.follow_packets {
                 cx.captured(packet, this, &decoded);
             }
-            if let Decoded::Segment(segment) = &decoded {
-                connection = Some(self.flows.push(segment, &mut cx));
-                self.fragments.extend_from_slice(segment.fragments);
+            match &decoded {
+                Decoded::Segment(segment) => {
+                    connection = Some(self.flows.push(segment, &mut cx));
+                    self.fragments.extend_from_slice(segment.fragments);
+                }
+                Decoded::Datagram(datagram) => cx.shared.datagram(datagram),
+                Decoded::Other(_) => {}
             }
             subframe = self.net.next_subframe();
         }
@@ -441,6 +451,7 @@ impl Engine {
             http2_connections: self.shared.http2_connections,
             tls_connections: self.shared.tls_connections,
             likely_connections: self.shared.likely_connections.clone(),
+            datagrams: self.shared.datagrams.clone(),
             net: self.net.counters().clone(),
         }
     }
@@ -452,6 +463,15 @@ impl Shared {
         let ports = &mut self.likely_connections;
         if ports.len() < LIKELY_PORTS || ports.contains_key(&port) {
             *ports.entry(port).or_default() += 1;
+        }
+    }
+
+    /// Counts a datagram of MQTT over UDP. Others are only counted all together.
+    #[cold]
+    fn datagram(&mut self, datagram: &Datagram<'_>) {
+        if datagram.application != Application::Other {
+            let key = (datagram.application, datagram.service_port());
+            *self.datagrams.entry(key).or_default() += 1;
         }
     }
 
@@ -501,7 +521,7 @@ impl Context<'_, '_> {
             Decoded::Segment(segment) => {
                 *self.captured = Some((captured, segment.fragments.to_vec()));
             }
-            Decoded::Other(_) => (self.out)(Output::Packet(&captured)),
+            Decoded::Datagram(_) | Decoded::Other(_) => (self.out)(Output::Packet(&captured)),
         }
     }
 

@@ -1,7 +1,7 @@
-//! From captured packets to TCP segments.
+//! From captured packets to TCP segments and UDP datagrams.
 //!
 //! ```text
-//! captured packet → link layers → IP ─┬→ TCP → Segment
+//! captured packet → link layers → IP ─┬→ TCP → Segment, UDP → Datagram
 //!                        ↑            ├→ fragment: wait, join ─→ (as if whole)
 //!                        └── tunnel ←─┘
 //! ```
@@ -38,10 +38,10 @@
 //! ```
 
 mod anatomy;
+mod datagram;
 mod exported;
 mod fragment;
 mod ip;
-mod named;
 mod segment;
 mod tcp;
 #[cfg(test)]
@@ -52,6 +52,7 @@ mod usual;
 use std::collections::BTreeMap;
 
 pub use anatomy::Anatomy;
+pub use datagram::{Application, Datagram};
 pub use fragment::FragmentCounters;
 use fragment::{Around, Fragments, Joined};
 use ip::{Ip, protocol};
@@ -68,22 +69,18 @@ use crate::packet::{CapturedPacket, LinkType, PacketRef};
 pub enum Decoded<'a> {
     /// It carried a TCP segment, or completed one.
     Segment(Segment<'a>),
-    /// It did not, for this reason.
+    /// It carried a UDP datagram that is no tunnel, or completed one.
+    Datagram(Datagram<'a>),
+    /// Neither, for this reason.
     Other(Other),
 }
 
-/// Why a packet gave no TCP segment.
+/// Why a packet gave neither a TCP segment nor a UDP datagram.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Other {
     /// It carries something other than IP: ARP, spanning tree, 802.11
     /// management.
     NotIp,
-    /// UDP.
-    Udp,
-    /// MQTT-SN over UDP, which is not decoded.
-    MqttSn,
-    /// QUIC on a port of MQTT, which is not decoded.
-    Quic,
     /// Another IP protocol, by its number; 50 (ESP) is encrypted.
     OtherIp(u8),
     /// An IP fragment that completed no datagram, or a duplicate.
@@ -120,12 +117,8 @@ pub struct Counters {
     pub segments: u64,
     /// Packets without IP.
     pub not_ip: u64,
-    /// UDP datagrams.
-    pub udp: u64,
-    /// UDP datagrams of MQTT-SN.
-    pub mqtt_sn: u64,
-    /// UDP datagrams that open QUIC on a port of MQTT.
-    pub quic: u64,
+    /// UDP datagrams that are no tunnels.
+    pub datagrams: u64,
     /// Packets of other IP protocols.
     pub other_ip: u64,
     /// IP fragments that completed no datagram (see `fragments` for their outcome).
@@ -262,6 +255,18 @@ impl Decoder {
             counters.count_wrapping(&walk);
         }
         let opened = match found {
+            Ok((ip, earlier)) if ip.protocol == protocol::UDP => {
+                return match datagram(packet, &ip, earlier) {
+                    Ok(datagram) => {
+                        counters.datagrams += 1;
+                        Decoded::Datagram(datagram)
+                    }
+                    Err(stop) => {
+                        counters.count(stop.into());
+                        Decoded::Other(stop.into())
+                    }
+                };
+            }
             Ok((ip, _)) => tcp::open(ip.payload, &mut self.room).map_err(Other::from),
             Err(other) => Err(other),
         };
@@ -303,8 +308,8 @@ impl Decoder {
     }
 }
 
-/// Decodes headers up to the innermost IP packet with TCP. Also returns the earlier
-/// packets whose fragments it was reassembled from.
+/// Decodes headers up to the innermost IP packet with TCP, or with UDP that is no
+/// tunnel. Also returns the earlier packets whose fragments it was reassembled from.
 #[inline(always)]
 fn follow<'a>(
     packet: &CapturedPacket<'a>,
@@ -316,13 +321,16 @@ fn follow<'a>(
     let mut next = Next::Link(packet.link_type);
     let mut bytes = whole_packet(packet);
     let mut earlier: &'a [PacketRef] = &[];
-    // Only the port indicates a tunnel.
-    let mut guessed = false;
+    // The UDP datagram around it, if only its port indicates a tunnel.
+    let mut guessed = None;
     for depth in 0..limits::TUNNEL_DEPTH {
         let opened = link::peel(next, bytes, walk).and_then(ip::open);
         let mut ip = match opened {
-            Err(Stop::Malformed | Stop::NotIp) if guessed => return Err(Other::Udp),
-            opened => opened?,
+            Ok(ip) => ip,
+            Err(stop) => match (stop, guessed) {
+                (Stop::Malformed | Stop::NotIp, Some(datagram)) => return Ok(datagram),
+                _ => return Err(stop.into()),
+            },
         };
         if let Some(fragment) = ip.fragment {
             let Some((buffer, rest)) = std::mem::take(&mut spare).split_first_mut() else {
@@ -352,9 +360,9 @@ fn follow<'a>(
             return Ok((ip, earlier));
         }
         (next, bytes, guessed) = match tunnel::content(ip.protocol, ip.payload)? {
-            Content::Tunnel(next, inner) => (next, inner, false),
-            Content::UdpTunnel(next, inner) => (next, inner, true),
-            Content::Udp(other) => return Err(other),
+            Content::Tunnel(next, inner) => (next, inner, None),
+            Content::UdpTunnel(next, inner) => (next, inner, Some((ip, earlier))),
+            Content::Udp => return Ok((ip, earlier)),
             Content::Other(protocol) => return Err(Other::OtherIp(protocol)),
         };
         walk.tunnel = true;
@@ -396,6 +404,32 @@ pub fn inner_ip<'a>(packet: &CapturedPacket<'a>) -> Option<&'a [u8]> {
     innermost
 }
 
+/// The UDP datagram in an IP packet.
+#[cold]
+fn datagram<'a>(
+    packet: &CapturedPacket<'a>,
+    ip: &Ip<'a>,
+    fragments: &'a [PacketRef],
+) -> Result<Datagram<'a>, Stop> {
+    let opened = datagram::open(ip.payload)?;
+    Ok(Datagram {
+        packet: packet.id,
+        time: packet.time,
+        src: Endpoint {
+            addr: ip.addresses.src(),
+            port: opened.src_port,
+        },
+        dst: Endpoint {
+            addr: ip.addresses.dst(),
+            port: opened.dst_port,
+        },
+        payload: opened.payload.captured(),
+        cut: u32::try_from(opened.payload.cut()).unwrap_or(u32::MAX),
+        application: opened.application,
+        fragments,
+    })
+}
+
 fn whole_packet<'a>(packet: &CapturedPacket<'a>) -> Bytes<'a> {
     let wire = usize::try_from(packet.original_len).unwrap_or(usize::MAX);
     Bytes::new(packet.data, wire)
@@ -413,9 +447,6 @@ impl Counters {
     fn count(&mut self, other: Other) {
         let counter = match other {
             Other::NotIp => &mut self.not_ip,
-            Other::Udp => &mut self.udp,
-            Other::MqttSn => &mut self.mqtt_sn,
-            Other::Quic => &mut self.quic,
             Other::OtherIp(_) => &mut self.other_ip,
             Other::Fragment => &mut self.waiting,
             Other::Cut => &mut self.cut,

@@ -60,6 +60,7 @@ fn once(link_type: LinkType, data: &[u8]) -> Result<(Endpoint, Endpoint, Vec<u8>
             segment.payload.to_vec(),
             segment.cut,
         )),
+        Decoded::Datagram(_) => panic!("a datagram"),
         Decoded::Other(other) => Err(other),
     }
 }
@@ -281,7 +282,7 @@ fn wrong_checksums_are_seen_only_when_asked() {
             let mut decoder = Decoder::new(verify);
             match decoder.decode(&packet(RAW, &ip, 1, 0)) {
                 Decoded::Segment(segment) => assert_eq!(segment.checksum_ok, expected),
-                Decoded::Other(other) => panic!("{other:?}"),
+                other => panic!("{other:?}"),
             }
         }
     }
@@ -310,7 +311,7 @@ fn cut_anywhere_it_never_invents_a_byte() {
                         assert_eq!(segment.checksum_ok, None);
                     }
                     // Guesses (MPLS, UDP ports) may be decided differently.
-                    Decoded::Other(Other::Cut | Other::NotIp | Other::Udp) => {
+                    Decoded::Datagram(_) | Decoded::Other(Other::Cut | Other::NotIp) => {
                         // The fixed TCP header was not there; options are 12.
                         assert!(length < payload_at - 12, "{} {length}", sample.about);
                     }
@@ -380,8 +381,20 @@ fn reasons_are_reported() {
     let arp = ethernet(&[8, 6], &[0; 28]);
     assert_eq!(once(LinkType(1), &arp), Err(Other::NotIp));
     assert_eq!(once(RAW, &ip4(50, &[0; 20])), Err(Other::OtherIp(50)));
-    assert_eq!(once(RAW, &udp(53, &[0; 20])), Err(Other::Udp));
-    assert_eq!(once(RAW, &udp(8472, &[0xff; 20])), Err(Other::Udp));
+    for port in [53, 8472] {
+        let bytes = udp(port, &[0xff; 20]);
+        let mut decoder = Decoder::new(false);
+        let packet = packet(RAW, &bytes, 1, 0);
+        let Decoded::Datagram(datagram) = decoder.decode(&packet) else {
+            panic!("no datagram on port {port}");
+        };
+        assert_eq!(
+            (datagram.dst.port, datagram.payload),
+            (port, &[0xff; 20][..])
+        );
+        assert_eq!(datagram.application, Application::Other);
+        assert_eq!(decoder.counters().datagrams, 1);
+    }
     let encrypted = join(&[&[0x08, 0x41], &[0; 40]]);
     assert_eq!(once(LinkType(105), &encrypted), Err(Other::EncryptedFrame));
     let usb = LinkType(189);

@@ -146,7 +146,7 @@ mod tests {
         let mut decoder = Decoder::new(false);
         match decoder.decode_headers(packet, Subframe::default()) {
             Decoded::Segment(segment) => format!("{segment:?}"),
-            Decoded::Other(other) => format!("{other:?}"),
+            other => format!("{other:?}"),
         }
     }
 

@@ -3,8 +3,10 @@
 //! ```text
 //!                                   ┌─ text    lines for a reader
 //! Frames    frames, events    ─┐    ├─ ndjson  one object per line, for programs
-//! Findings  verdicts          ─┼──▶ ├─ json    one document
-//! Overhead  accounts          ─┘    ├─ csv     rows, for tables
+//! Findings  verdicts          ─┤    ├─ json    one document
+//! Overhead  accounts          ─┼──▶ ├─ csv     rows, for tables
+//! Connections                 ─┤    │
+//! Counts    tables            ─┘    │
 //!             trait Subject         └─ …       trait Report
 //! ```
 //!
@@ -267,5 +269,7 @@ mod tests {
         is_well_described(REPORTS);
         is_well_described(findings::FINDINGS_REPORTS);
         is_well_described(overhead::OVERHEAD_REPORTS);
+        is_well_described(sessions::SESSIONS_REPORTS);
+        is_well_described(stats::STATS_REPORTS);
     }
 }

@@ -30,7 +30,6 @@ mod tzsp;
 mod vxlan;
 
 use super::ip::protocol;
-use super::{Other, named};
 use crate::link::{Bytes, Next, Step, Stop};
 
 /// Content of an IP packet other than TCP.
@@ -40,8 +39,8 @@ pub(super) enum Content<'a> {
     Tunnel(Next, Bytes<'a>),
     /// The same, but by port only.
     UdpTunnel(Next, Bytes<'a>),
-    /// UDP that is not a known tunnel, and its kind.
-    Udp(Other),
+    /// UDP that is not a known tunnel.
+    Udp,
     /// Something else.
     Other(u8),
 }
@@ -52,7 +51,7 @@ pub(super) fn content(protocol: u8, payload: Bytes<'_>) -> Result<Content<'_>, S
         protocol::UDP => match open_udp(payload) {
             Ok((next, bytes)) => return Ok(Content::UdpTunnel(next, bytes)),
             Err(Stop::Cut) => return Err(Stop::Cut),
-            Err(_) => return Ok(Content::Udp(named::name(payload))),
+            Err(_) => return Ok(Content::Udp),
         },
         protocol::IPV4 | protocol::IPV6 => (Next::Ip, payload),
         protocol::GRE => gre::open(payload)?,

@@ -1,18 +1,23 @@
 //! Rows of CSV.
 
-use csv::{ByteRecord, WriterBuilder};
-
 use super::json::utc;
-use super::{StatsFormat, StatsOptions};
-use crate::report::escape::{self, Within};
+use super::{Counts, StatsTable};
+use crate::report::cells::{self, Row as Cells};
+use crate::report::{Format, Report};
 use crate::stats::{Row, Table};
 
 /// `stats --format csv`
-pub(super) static CSV: StatsFormat = StatsFormat {
+pub(super) static CSV: Format<Counts> = Format {
     name: "csv",
     help: "a row for each row, for spreadsheets",
-    begin: heading,
-    put: table,
+    needs: (),
+    new: |options| {
+        Box::new(Rows {
+            many: options.many,
+            has_heading: false,
+            cells: Cells::new(options.csv_safe),
+        })
+    },
 };
 
 const COLUMNS: [&str; 15] = [
@@ -33,68 +38,64 @@ const COLUMNS: [&str; 15] = [
     "file",
 ];
 
-fn heading(options: &StatsOptions, out: &mut Vec<u8>) {
-    let names = std::iter::once(options.by.key()).chain(COLUMNS);
-    write(&names.collect::<Vec<_>>().into(), out);
+struct Rows {
+    many: bool,
+    /// The heading names the key, which only the first table tells.
+    has_heading: bool,
+    cells: Cells,
 }
 
-fn table(table: &Table, options: &StatsOptions, out: &mut Vec<u8>) {
-    for (key, row) in &table.rows {
-        let mut text = Vec::new();
-        escape::escaped(key, Within::Cell, &mut text);
-        put(table, options, (&text, false), row, out);
-    }
-    for (row, other) in [(&table.unknown, false), (&table.other, true)] {
-        if row.messages > 0 {
-            put(table, options, (b"", other), row, out);
+impl Report<Counts> for Rows {
+    fn put(&mut self, item: &StatsTable<'_>, out: &mut Vec<u8>) {
+        let table = item.table;
+        if !std::mem::replace(&mut self.has_heading, true) {
+            cells::heading(std::iter::once(table.by.key()).chain(COLUMNS), out);
+        }
+        for (key, row) in &table.rows {
+            self.row(item, (key, false), row, out);
+        }
+        for (row, other) in [(&table.unknown, false), (&table.other, true)] {
+            if row.messages > 0 {
+                self.row(item, (b"", other), row, out);
+            }
         }
     }
 }
 
-fn put(
-    table: &Table,
-    options: &StatsOptions,
-    (key, other): (&[u8], bool),
-    row: &Row,
-    out: &mut Vec<u8>,
-) {
-    let number = |number: Option<u64>| number.map(|n| n.to_string()).unwrap_or_default();
-    let rate = |count| {
-        table
-            .rate(count)
-            .map(|rate| rate.to_string())
-            .unwrap_or_default()
-    };
-    let mut file = Vec::new();
-    let name = options.file.as_deref().unwrap_or_default();
-    escape::escaped(name.as_bytes(), Within::Cell, &mut file);
-    let mut record = ByteRecord::new();
-    record.push_field(key);
-    for cell in [
-        utc(table.from),
-        utc(table.to),
-        row.messages.to_string(),
-        row.bytes.to_string(),
-        row.payload_bytes.to_string(),
-        row.retained.to_string(),
-        row.duplicates.to_string(),
-        rate(row.messages),
-        rate(row.bytes),
-        number(row.sizes.quantile(0.5)),
-        number(row.sizes.quantile(0.99)),
-        row.first.map(utc).unwrap_or_default(),
-        row.last.map(utc).unwrap_or_default(),
-        other.to_string(),
-    ] {
-        record.push_field(cell.as_bytes());
+impl Rows {
+    fn row(
+        &mut self,
+        item: &StatsTable<'_>,
+        (key, other): (&[u8], bool),
+        row: &Row,
+        out: &mut Vec<u8>,
+    ) {
+        let table: &Table = item.table;
+        let cells = &mut self.cells;
+        let rate = |count| {
+            let rate = table.rate(count);
+            rate.map(|rate| rate.to_string()).unwrap_or_default()
+        };
+        cells.text(Some(key));
+        cells.word(&utc(table.from));
+        cells.word(&utc(table.to));
+        for count in [
+            row.messages,
+            row.bytes,
+            row.payload_bytes,
+            row.retained,
+            row.duplicates,
+        ] {
+            cells.number(Some(count));
+        }
+        cells.word(&rate(row.messages));
+        cells.word(&rate(row.bytes));
+        cells.number(row.sizes.quantile(0.5));
+        cells.number(row.sizes.quantile(0.99));
+        cells.word(&row.first.map(utc).unwrap_or_default());
+        cells.word(&row.last.map(utc).unwrap_or_default());
+        cells.flag(other);
+        cells.file(if self.many { item.name } else { "" });
+        cells.put(out);
     }
-    record.push_field(&file);
-    write(&record, out);
-}
-
-fn write(record: &ByteRecord, out: &mut Vec<u8>) {
-    let mut writer = WriterBuilder::new().from_writer(&mut *out);
-    // A Vec never fails, and every row has the same number of cells.
-    let _ = writer.write_byte_record(record);
-    let _ = writer.flush();
 }

@@ -2,19 +2,23 @@
 
 use serde::Serialize;
 
-use super::{StatsFormat, StatsOptions};
-use crate::report::json;
+use super::{Counts, StatsTable};
 use crate::report::utc::Utc;
+use crate::report::{Format, Report, json};
 use crate::stats::{Row, Table};
 use crate::time::Timestamp;
 
 /// `stats --format ndjson`
-pub(super) static NDJSON: StatsFormat = StatsFormat {
+pub(super) static NDJSON: Format<Counts> = Format {
     name: "ndjson",
     help: "one JSON object per row and line, for programs",
-    begin: |_, _| {},
-    put: table,
+    needs: (),
+    new: |options| Box::new(Ndjson { many: options.many }),
 };
+
+struct Ndjson {
+    many: bool,
+}
 
 #[derive(Serialize)]
 struct Object<'a> {
@@ -54,31 +58,35 @@ enum Key<'a> {
     Text(std::borrow::Cow<'a, str>),
 }
 
-fn table(table: &Table, options: &StatsOptions, out: &mut Vec<u8>) {
-    for (key, row) in &table.rows {
-        let text = String::from_utf8_lossy(key);
-        let key = match text.parse() {
-            Ok(number) if table.by.is_number() => Key::Number(number),
-            _ => Key::Text(text),
-        };
-        put(table, options, (Some(key), false), row, out);
-    }
-    for (row, other) in [(&table.unknown, false), (&table.other, true)] {
-        if row.messages > 0 {
-            put(table, options, (None, other), row, out);
+impl Report<Counts> for Ndjson {
+    fn put(&mut self, item: &StatsTable<'_>, out: &mut Vec<u8>) {
+        let table = item.table;
+        let file = self.many.then_some(item.name);
+        for (key, row) in &table.rows {
+            let text = String::from_utf8_lossy(key);
+            let key = match text.parse() {
+                Ok(number) if table.by.is_number() => Key::Number(number),
+                _ => Key::Text(text),
+            };
+            put(table, file, (Some(key), false), row, out);
+        }
+        for (row, other) in [(&table.unknown, false), (&table.other, true)] {
+            if row.messages > 0 {
+                put(table, file, (None, other), row, out);
+            }
         }
     }
 }
 
 fn put(
     table: &Table,
-    options: &StatsOptions,
+    file: Option<&str>,
     (key, other): (Option<Key<'_>>, bool),
     row: &Row,
     out: &mut Vec<u8>,
 ) {
     let object = Object {
-        file: options.file.as_deref(),
+        file,
         from: utc(table.from),
         to: utc(table.to),
         by: table.by.key(),

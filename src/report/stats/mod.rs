@@ -12,30 +12,28 @@ mod csv;
 mod json;
 mod text;
 
-use crate::stats::{By, Table};
+use super::{Format, Subject};
+use crate::stats::Table;
 
-/// A format of `stats`.
-pub struct StatsFormat {
-    /// The name, as in `--format NAME`.
-    pub name: &'static str,
-    /// One line of help.
-    pub help: &'static str,
-    /// Appends what precedes all tables.
-    pub begin: fn(&StatsOptions, &mut Vec<u8>),
-    /// Appends a table, whose rows are in order.
-    pub put: fn(&Table, &StatsOptions, &mut Vec<u8>),
+/// The counts of captures: the subject of `stats`.
+#[derive(Debug)]
+pub enum Counts {}
+
+impl Subject for Counts {
+    type Item<'a> = StatsTable<'a>;
+    type Needs = ();
+}
+
+/// Counts of a capture, or of a period of it.
+#[derive(Clone, Copy, Debug)]
+pub struct StatsTable<'a> {
+    /// The table, with its rows in order.
+    pub table: &'a Table,
+    /// Name of the capture, as given.
+    pub name: &'a str,
+    /// It is that of a period.
+    pub is_period: bool,
 }
 
 /// All formats; the first is the default.
-pub static STATS_REPORTS: &[&StatsFormat] = &[&text::TEXT, &json::NDJSON, &csv::CSV];
-
-/// Options of the formats.
-#[derive(Clone, Debug)]
-pub struct StatsOptions {
-    /// Key by which messages are grouped.
-    pub by: By,
-    /// The name of the capture, if there are several.
-    pub file: Option<String>,
-    /// Tables are printed for periods.
-    pub periods: bool,
-}
+pub static STATS_REPORTS: &[&Format<Counts>] = &[&text::TEXT, &json::NDJSON, &csv::CSV];

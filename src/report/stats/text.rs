@@ -2,33 +2,45 @@
 
 use std::fmt::Write as _;
 
-use super::{StatsFormat, StatsOptions};
+use super::{Counts, StatsTable};
 use crate::report::escape::{self, Within};
 use crate::report::utc::Utc;
+use crate::report::{Format, Report};
 use crate::stats::{Row, Table};
 use crate::time::Timestamp;
 
 /// `stats --format text`
-pub(super) static TEXT: StatsFormat = StatsFormat {
+pub(super) static TEXT: Format<Counts> = Format {
     name: "text",
     help: "a table, for reading",
-    begin: |_, _| {},
-    put: table,
+    needs: (),
+    new: |options| Box::new(Text { many: options.many }),
 };
+
+struct Text {
+    many: bool,
+}
+
+impl Report<Counts> for Text {
+    fn put(&mut self, item: &StatsTable<'_>, out: &mut Vec<u8>) {
+        table(item, self.many, out);
+    }
+}
 
 const HEADINGS: [&str; 11] = [
     "MESSAGES", "/s", "BYTES", "B/s", "PAYLOAD", "RETAINED", "DUP", "p50", "p99", "FIRST", "LAST",
 ];
 
-fn table(table: &Table, options: &StatsOptions, out: &mut Vec<u8>) {
-    if options.periods {
+fn table(item: &StatsTable<'_>, many: bool, out: &mut Vec<u8>) {
+    let table = item.table;
+    if item.is_period {
         let mut from = Vec::new();
         Utc::default().put(table.from, &mut from);
         let seconds = table.duration().as_secs_f64();
         let from = String::from_utf8_lossy(&from);
         out.extend_from_slice(format!("-- {from}, {seconds} s\n").as_bytes());
     }
-    let mut rows = vec![(heading(options), HEADINGS.map(str::to_owned))];
+    let mut rows = vec![(heading(item, many), HEADINGS.map(str::to_owned))];
     for (key, row) in &table.rows {
         let mut text = Vec::new();
         escape::escaped(key, Within::Cell, &mut text);
@@ -60,11 +72,11 @@ fn table(table: &Table, options: &StatsOptions, out: &mut Vec<u8>) {
     }
 }
 
-fn heading(options: &StatsOptions) -> String {
-    let key = options.by.name().to_uppercase();
-    match &options.file {
-        Some(file) => format!("{key} in {}", String::from_utf8_lossy(&visible(file))),
-        None => key,
+fn heading(item: &StatsTable<'_>, many: bool) -> String {
+    let key = item.table.by.name().to_uppercase();
+    match many {
+        true => format!("{key} in {}", String::from_utf8_lossy(&visible(item.name))),
+        false => key,
     }
 }
 

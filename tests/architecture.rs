@@ -174,7 +174,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("lzma_rust2", &["capture"]),
     ("memchr", &["filter"]),
     ("minicbor", &["payload/cbor.rs"]),
-    ("nix", &["capture/live", "cli/live"]),
+    ("nix", &["cli/live/privileges.rs"]),
     ("nom", &["layer", "mqtt"]),
     (
         "pcap",

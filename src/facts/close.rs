@@ -13,61 +13,12 @@
 use std::time::Duration;
 
 use crate::frame::{Direction, MQTTFrame, PerDirection};
-use crate::limits;
-use crate::mqtt::DefectCode;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
+use super::close_due::{Cause, CloseDue};
 use super::connection::ConnectionFacts;
 use super::frame_ref::FrameRef;
-
-/// How long a connection that had to be closed may stay open. The
-/// specifications give no time.
-pub const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Why a connection had to be closed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cause {
-    /// The server refused it, by CONNACK.
-    Refused,
-    /// This side sent DISCONNECT.
-    Disconnected,
-    /// A second CONNECT.
-    SecondConnect,
-    /// A Malformed Packet, by the code of the defect.
-    Malformed(DefectCode),
-    /// A CONNECT with such a defect.
-    MalformedConnect(DefectCode),
-    /// A Protocol Error of 5.0 that has a Reason Code, in words.
-    ProtocolError(&'static str),
-    /// A protocol level that no version has.
-    UnsupportedLevel,
-    /// Another connection of the same client was accepted.
-    TakenOver,
-    /// A text message of a WebSocket.
-    TextMessage,
-}
-
-/// A connection that one side had to close.
-#[derive(Clone, Debug)]
-pub struct CloseDue {
-    /// Why.
-    pub cause: Cause,
-    /// Which side, by the direction it sends in.
-    pub by: Direction,
-    /// The packet that made it due.
-    pub seen: FrameRef,
-    /// When that side knew.
-    known: Option<Timestamp>,
-    /// In which direction that packet went.
-    direction: Direction,
-    /// Time since the last activity, and the longest pause.
-    last: Timestamp,
-    pause: Duration,
-    /// For how long it was seen without a pause.
-    steady: Duration,
-    found: bool,
-}
 
 /// Facts for a rule about connections that should be closed.
 #[derive(Debug)]
@@ -85,80 +36,6 @@ pub struct StillOpen<'a> {
     pub packet: PacketRef,
     /// When.
     pub time: Timestamp,
-}
-
-/// Pending reasons to close a connection.
-#[derive(Debug, Default)]
-pub(super) struct CloseDues(Vec<CloseDue>);
-
-impl CloseDues {
-    /// Adds one, unless there is one with the same cause.
-    pub(super) fn add(
-        &mut self,
-        cause: Cause,
-        by: Direction,
-        seen: FrameRef,
-        direction: Direction,
-        known: Option<Timestamp>,
-    ) {
-        let known_already = self.0.iter().any(|due| due.cause == cause);
-        if self.0.len() < limits::CLOSE_CAUSES && !known_already {
-            self.0.push(CloseDue {
-                cause,
-                by,
-                seen,
-                known,
-                direction,
-                last: known.unwrap_or(seen.time),
-                pause: Duration::ZERO,
-                steady: Duration::ZERO,
-                found: false,
-            });
-        }
-    }
-
-    /// TCP has acknowledged one direction up to an offset.
-    pub(super) fn acknowledged(&mut self, direction: Direction, offset: u64, time: Timestamp) {
-        for due in &mut self.0 {
-            if due.known.is_none() && due.direction == direction && due.seen.end <= offset {
-                due.known = Some(time);
-                due.last = time;
-            }
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl CloseDue {
-    /// Whether the latest activity proves that the connection is open, for how
-    /// long, and whether that is so without pauses.
-    fn proof(
-        &mut self,
-        from: Direction,
-        answers: Option<FrameRef>,
-        now: Timestamp,
-    ) -> Option<(Duration, bool)> {
-        let known = self.known?;
-        let pause = now.since(self.last);
-        self.pause = self.pause.max(pause);
-        if pause <= CLOSE_PATIENCE {
-            self.steady += pause;
-        }
-        self.last = self.last.max(now);
-        let open_for = now.since(known);
-        let later = |request: FrameRef| match request.connection == self.seen.connection {
-            true => request.end > self.seen.end,
-            false => request.started > known,
-        };
-        let went_on = answers.is_some_and(later);
-        let open = open_for.saturating_sub(self.pause) >= CLOSE_PATIENCE;
-        let proven = from == self.by && open_for >= CLOSE_PATIENCE && (went_on || open);
-        let steady = self.steady >= 2 * CLOSE_PATIENCE;
-        (proven && !self.found).then_some((open_for, steady))
-    }
 }
 
 impl ConnectionFacts {

@@ -20,17 +20,17 @@ use crate::net::Endpoint;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
-use super::broker::Publication;
-use super::close::{Cause, CloseDues};
-use super::deadline::Reported;
+use super::close_due::{Cause, CloseDues};
 use super::delivered::Delivered;
-use super::delivery::digest;
 use super::doubt::{Doubt, Reason};
+use super::due::Reported;
 use super::exchange::{AckStep, Exchange, PublishStep};
 use super::frame_ref::FrameRef;
 use super::negotiated::{Acceptance, Opening};
 use super::part::{Action, ExchangeKind, Part};
 use super::properties as p;
+use super::publication::Publication;
+use super::publication::digest;
 use super::request::{AnswerStep, Request, Requests};
 use super::session::{Earlier, Key, Session};
 

@@ -24,22 +24,10 @@ use crate::time::Timestamp;
 
 use super::connection::ConnectionFacts;
 use super::doubt::Doubt;
+use super::due::{Deadline, Reported, later};
 use super::frame_ref::FrameRef;
 use super::overdue::{Ending, Overdue};
 use super::silence::{Shown, Silence, tolerance};
-
-/// Which time is up.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Deadline {
-    /// Time limit for answers without a specified one.
-    Patience,
-    /// The user's limit for acknowledgements.
-    Budget,
-}
-
-/// What was reported at a deadline.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Reported(u8);
 
 /// A packet buffered behind a gap is read when that is declared, within a second and a
 /// half (`limits::GAP_MILLIS`).
@@ -69,26 +57,6 @@ pub(super) struct Expired {
     acked: Option<Timestamp>,
     doubt: Doubt,
     deadline: Deadline,
-}
-
-impl Reported {
-    const PATIENCE: Self = Self(1);
-    const BUDGET: Self = Self(2);
-    const CLIENT: Self = Self(1);
-    const SERVER: Self = Self(2);
-
-    /// Whether any was reported.
-    pub fn any(self) -> bool {
-        self != Self(0)
-    }
-
-    fn has(self, what: Self) -> bool {
-        self.0 & what.0 != 0
-    }
-
-    fn add(&mut self, what: Self) {
-        self.0 |= what.0;
-    }
 }
 
 impl Deadlines {
@@ -408,11 +376,6 @@ impl Open<'_> {
             .map(|most| (Deadline::Budget, later(request.time, most + BUDGET_SLACK)));
         patience.into_iter().chain(budget)
     }
-}
-
-pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
-    let nanos = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
-    Timestamp::from_nanos(time.nanos().saturating_add(nanos))
 }
 
 fn min(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {

@@ -9,8 +9,8 @@ use crate::limits;
 use crate::mqtt::topic;
 use crate::time::Timestamp;
 
-use super::broker::Publication;
 use super::frame_ref::FrameRef;
+use super::publication::Publication;
 
 /// Deliveries of a connection.
 #[derive(Debug, Default)]

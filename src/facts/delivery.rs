@@ -1,7 +1,6 @@
 //! Matches deliveries with publications, and determines which deliveries are expected.
 
 use std::cell::Cell;
-use std::hash::{BuildHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,11 +13,12 @@ use crate::time::Timestamp;
 
 use super::broker::{Delivery, Publication, UnwantedWill, WillDue, WillState};
 use super::connection::ConnectionFacts;
-use super::deadline::later;
 use super::delivered::{Because, Delivered, Expected, Lacks};
+use super::due::later;
 use super::exchange::{AckStep, State};
 use super::negotiated::{Opening, Will};
 use super::properties as p;
+use super::publication::{Publication, digest, key};
 use super::request::{AnswerStep, Request};
 use super::{Analysis, Step};
 
@@ -384,17 +384,4 @@ impl Delivered {
                 .collect(),
         );
     }
-}
-
-/// Key of a message: topic and payload. `None` if not all of it was captured.
-pub(super) fn digest(frame: &MQTTFrame<'_>) -> Option<u64> {
-    Some(key(frame.topic?.bytes(), frame.payload_digest?))
-}
-
-/// Key of a message, by the [`Digest`] of the payload.
-pub(super) fn key(topic: &[u8], payload: u64) -> u64 {
-    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
-    topic.hash(&mut hasher);
-    payload.hash(&mut hasher);
-    hasher.finish()
 }

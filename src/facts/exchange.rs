@@ -24,8 +24,8 @@ use crate::mqtt::PacketType;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
-use super::deadline::Reported;
 use super::doubt::{Doubt, Reason};
+use super::due::Reported;
 use super::frame_ref::FrameRef;
 use super::part::failed;
 use super::properties as p;

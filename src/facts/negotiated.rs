@@ -4,9 +4,9 @@ use crate::frame::MQTTFrame;
 use crate::mqtt::Version;
 use crate::mqtt::packet::{Connack, Connect};
 
-use super::broker::Carried;
 use super::frame_ref::FrameRef;
 use super::properties as p;
+use super::publication::Carried;
 
 /// Content of a CONNECT.
 #[derive(Clone, Debug)]

@@ -8,13 +8,14 @@ use crate::limits;
 use crate::mqtt::PacketType;
 use crate::time::Timestamp;
 
-use super::broker::{Broker, Publication};
+use super::broker::Broker;
 use super::connection::ConnectionFacts;
-use super::deadline::{Deadline, Reported};
 use super::delivered::{Because, Expected};
 use super::doubt::Doubt;
+use super::due::{Deadline, Reported};
 use super::exchange::Exchange;
 use super::frame_ref::FrameRef;
+use super::publication::Publication;
 use super::request::Request;
 
 /// Facts for a rule about missing answers.

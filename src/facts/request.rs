@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::mqtt::{ControlPacket, PacketType};
 
-use super::deadline::Reported;
 use super::doubt::{Doubt, Reason};
+use super::due::Reported;
 use super::frame_ref::FrameRef;
 use super::since::Since;
 use crate::time::Timestamp;

@@ -7,17 +7,6 @@ use super::doubt::Reason;
 use super::session::{Key, Latest, Session};
 use super::{Analysis, FrameRef};
 
-/// The will of a connection, as far as it is needed when its client reconnects.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct LeftWill {
-    /// The CONNECT.
-    pub(super) connect: FrameRef,
-    /// Key by which messages are matched.
-    pub(super) key: u64,
-    /// It has a Will Delay Interval.
-    pub(super) delayed: bool,
-}
-
 impl Analysis {
     /// A CONNECT: which session is it?
     pub(super) fn opened(&mut self, number: u64) {

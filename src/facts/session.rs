@@ -14,11 +14,11 @@ use crate::limits;
 use crate::net::Endpoint;
 use crate::time::Timestamp;
 
-use super::broker::Publication;
 use super::delivered::Expected;
 use super::doubt::Reason;
 use super::exchange::IdSpace;
-use super::resume::LeftWill;
+use super::publication::LeftWill;
+use super::publication::Publication;
 use super::subscriptions::Subscriptions;
 
 /// State of a session, as far as captured.

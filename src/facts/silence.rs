@@ -9,7 +9,7 @@ use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
 use super::connection::ConnectionFacts;
-use super::deadline::Reported;
+use super::due::Reported;
 use super::frame_ref::FrameRef;
 
 /// Facts for a rule about silent clients.

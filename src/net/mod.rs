@@ -42,6 +42,7 @@ mod datagram;
 mod exported;
 mod fragment;
 mod ip;
+mod measure;
 mod segment;
 mod tcp;
 #[cfg(test)]

@@ -228,9 +228,15 @@ static FIELDS_FILL_PACKET: Rule = Rule {
         v311("U-3.12-1").packet(P::Pingresp),
         v311("U-3.12-1").packet(P::Disconnect),
         v311("U-2.1-4"),
-        v311("MQTT-3.1.2-11").packet(P::Connect).when(Case::Trailing),
-        v311("MQTT-3.1.2-18").packet(P::Connect).when(Case::Trailing),
-        v311("MQTT-3.1.2-20").packet(P::Connect).when(Case::Trailing),
+        v311("MQTT-3.1.2-11")
+            .packet(P::Connect)
+            .when(Case::Trailing),
+        v311("MQTT-3.1.2-18")
+            .packet(P::Connect)
+            .when(Case::Trailing),
+        v311("MQTT-3.1.2-20")
+            .packet(P::Connect)
+            .when(Case::Trailing),
         v5("MQTT-2.2.2-1").field("Property Length"),
         v5("MQTT-3.1.2-9").field("Will Topic"),
         v5("MQTT-3.1.2-9").field("Will Payload"),

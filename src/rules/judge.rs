@@ -28,8 +28,8 @@ use crate::packet::PacketRef;
 use crate::select::Selection;
 use crate::time::Timestamp;
 
-use super::clause::{Case, Clause, Circumstances};
 use super::allowance::Budgets;
+use super::clause::{Case, Circumstances, Clause};
 use super::excuse::Faulty;
 use super::finding::{Finding, MOST_PACKETS, Rung};
 use super::rule::{Check, Rule, Severity, Wrong};

@@ -3,8 +3,8 @@
 
 use crate::mqtt::Version;
 
-use super::clause::Clause;
 use super::Rule;
+use super::clause::Clause;
 
 /// The page of a rule.
 pub fn of(rule: &Rule) -> String {

@@ -152,5 +152,5 @@ impl Fault {
         self.about = about.into();
         self
     }
-}use super::clause::About;
-
+}
+use super::clause::About;

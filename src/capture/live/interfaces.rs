@@ -29,10 +29,20 @@ pub fn interfaces() -> Result<Vec<Listed>, String> {
     Ok(devices.into_iter().map(Listed::from).collect())
 }
 
-/// The name of the interface with this number, which packets of `any` carry.
+/// The name of the interface with this number, which packets of `any` (Linux) carry.
 pub fn interface_name(index: u32) -> Option<String> {
-    let name = nix::net::if_::if_indextoname(index).ok()?;
-    name.into_string().ok()
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::net::{AddressFamily, SocketType, netdevice, socket};
+        // Any socket will do.
+        let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).ok()?;
+        netdevice::index_to_name(socket, index).ok()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = index;
+        None
+    }
 }
 
 /// The name of an interface, which may be given as its number in the list.

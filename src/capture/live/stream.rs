@@ -28,9 +28,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pcap::Active;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::time::Timestamp;
 
@@ -216,10 +216,13 @@ impl Live {
             None => TICK.saturating_sub(self.last_tick.elapsed()),
             Some(_) => self.grace / 10,
         };
-        let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO);
-        let mut wait = [PollFd::new(self.capture.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut wait, patience) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
+        let patience = Timespec::try_from(patience).unwrap_or_default();
+        let mut wait = [PollFd::from_borrowed_fd(
+            self.capture.as_fd(),
+            PollFlags::IN,
+        )];
+        match poll(&mut wait, Some(&patience)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

@@ -170,16 +170,13 @@ fn counts(counter: &LiveCounter) -> Counts {
 /// Whether the reader of standard output is gone. On a quiet link nothing is
 /// written, so no write error would show it.
 pub(crate) fn reader_is_gone() -> bool {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    use std::os::fd::AsFd;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     let stdout = std::io::stdout();
-    let mut asked = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
-    let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
-    match poll(&mut asked, PollTimeout::ZERO) {
-        Ok(1) => asked[0]
-            .revents()
-            .is_some_and(|stdout| stdout.intersects(gone)),
+    let mut asked = [PollFd::new(&stdout, PollFlags::empty())];
+    let gone = PollFlags::ERR | PollFlags::HUP;
+    match poll(&mut asked, Some(&Timespec::default())) {
+        Ok(1) => asked[0].revents().intersects(gone),
         _ => false,
     }
 }

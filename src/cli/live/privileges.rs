@@ -17,6 +17,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, User, initgroups, setgid, setgroups, setuid};
+use rustix::fs::OFlags;
 
 /// The user that root changes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,12 +110,15 @@ impl TargetUser {
             return Ok(());
         }
         let failed = |error: io::Error| format!("{}: {error}", path.display());
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = OpenOptions::new()
             .write(true)
-            .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+            .custom_flags(flags.bits().cast_signed())
             .open(path);
         let file = match file {
-            Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => return Ok(()),
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                return Ok(());
+            }
             other => other.map_err(failed)?,
         };
         let metadata = file.metadata().map_err(failed)?;
@@ -151,7 +155,7 @@ pub(crate) fn drop_privileges(target_user: Option<&TargetUser>) -> Result<(), St
         drop_capabilities()?;
     }
     #[cfg(target_os = "linux")]
-    nix::sys::prctl::set_no_new_privs()
+    rustix::thread::set_no_new_privs(true)
         .map_err(|error| format!("cannot refuse new privileges: {error}"))?;
     Ok(())
 }

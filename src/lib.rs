@@ -81,7 +81,7 @@
 //! |---|---|---|
 //! | a rule | a static in a file of `rules/` | an entry in the list at the top of that file |
 //! | a report format | `report/…/<name>.rs` | an entry in the table of its subject, such as [`report::REPORTS`] |
-//! | a layer on TCP | `layer/<name>.rs` | an entry in the layers of `engine/stack/` |
+//! | a layer on TCP | `layer/<name>.rs` | its entry in [`layer::LAYERS`] |
 //! | a link type | `link/<name>.rs` | an entry in [`link::LINKS`] |
 //! | a tunnel | `net/tunnel/<name>.rs` | an entry in the table of ports or protocols there |
 //! | a command | `cli/<name>.rs` | an entry in `cli/commands.rs` |

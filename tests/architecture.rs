@@ -15,6 +15,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("clock", &["time"]),
     ("direction", &[]),
+    ("reasons", &[]),
     ("limits", &[]),
     ("packet", &["time"]),
     ("mqtt", &["direction", "limits"]),
@@ -192,7 +193,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("signal_hook", &["cli/live", "cli/signals.rs"]),
     ("terminal_size", &["cli"]),
     ("toml", &["cli", "overhead"]),
-    ("thiserror", &["capture", "cli", "mqtt", "select"]),
+    (
+        "thiserror",
+        &[
+            "capture", "cli", "filter", "mqtt", "overhead", "payload", "rules", "select",
+        ],
+    ),
     ("unicode_width", &["report"]),
 ];
 

@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use mqttdump::facts::Reason;
+
 use crate::support::program::{mqttdump, project};
 
 /// Commands on captures of ours, in any document, do what they promise: they
@@ -116,6 +118,26 @@ fn links_in_documents_lead_somewhere() {
 }
 
 /// README and everything under `docs/`.
+/// The table of reasons why `check` cannot tell has them all, and no others.
+#[test]
+fn every_reason_is_documented() {
+    let text = std::fs::read_to_string(project("docs/checking.md")).expect("a document");
+    let table = text
+        .split("| reason | |\n|---|---|\n")
+        .nth(1)
+        .expect("a table");
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    let mut documented: Vec<&str> = rows
+        .filter_map(|row| row.split('|').nth(1))
+        .flat_map(|cell| cell.split(','))
+        .map(|name| name.trim().trim_matches('`'))
+        .collect();
+    documented.sort_unstable();
+    let mut known = Reason::ALL.map(Reason::name);
+    known.sort_unstable();
+    assert_eq!(documented, known);
+}
+
 fn documents() -> Vec<PathBuf> {
     let mut documents = Vec::new();
     for folder in [project(""), project("docs")] {

@@ -318,7 +318,7 @@ fn the_first_rule_for_a_topic_counts() {
         ("protobuf:cbor.tsv:X", "no descriptor set"),
     ] {
         let open = |name: &str| std::fs::read(fixture(name)).map_err(|error| error.to_string());
-        let error = Rule::parse(wrong, open).expect_err(wrong);
+        let error = Rule::parse(wrong, open).expect_err(wrong).to_string();
         assert!(error.contains(printed), "{error}");
     }
 }

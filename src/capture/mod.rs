@@ -51,8 +51,8 @@ pub use interface::{Clock, Interface};
 pub use item::{Block, Dropped, Item, Packet};
 #[cfg(feature = "live")]
 pub use live::{
-    Listed, LiveCounter, LiveCounts, LiveOptions, RING_BYTES, Way, interface_given, interface_name,
-    interfaces,
+    InterfaceError, Listed, LiveCounter, LiveCounts, LiveOptions, RING_BYTES, Way, interface_given,
+    interface_name, interfaces,
 };
 pub use merge::Merge;
 pub use options::{COMMENT, Options};

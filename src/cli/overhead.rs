@@ -328,9 +328,11 @@ const PROFILES_BYTES: u64 = 1 << 20;
 fn request(args: &Counting) -> Result<Request, String> {
     let mut known = overhead::profiles();
     if let Some(path) = &args.profiles {
-        let error = |error: String| format!("--profiles {}: {error}", path.display());
-        let text = bounded::read_text(path, PROFILES_BYTES).map_err(error)?;
-        known.extend(overhead::read_profiles(&text).map_err(error)?);
+        let name = path.display();
+        let text = bounded::read_text(path, PROFILES_BYTES)
+            .map_err(|error| format!("--profiles {name}: {error}"))?;
+        let profiles = overhead::read_profiles(&text);
+        known.extend(profiles.map_err(|error| format!("--profiles {name}: {error}"))?);
     }
     let mut links = Profiles::new();
     for name in &args.link {

@@ -14,8 +14,6 @@ pub enum Reason {
     Gap,
     /// The snap length cut packets.
     Clipped,
-    /// The capture has only one direction of the connection.
-    OneWay,
     /// The capture ended before.
     CaptureEnd,
     /// The connection was reset.
@@ -44,11 +42,10 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 15] = [
         Self::MidStream,
         Self::Gap,
         Self::Clipped,
-        Self::OneWay,
         Self::CaptureEnd,
         Self::Reset,
         Self::VersionAssumed,
@@ -69,7 +66,6 @@ impl Reason {
             Self::MidStream => "mid_stream",
             Self::Gap => "gap",
             Self::Clipped => "clipped",
-            Self::OneWay => "one_way",
             Self::CaptureEnd => "capture_end",
             Self::Reset => "reset",
             Self::VersionAssumed => "version_assumed",
@@ -91,7 +87,6 @@ impl Reason {
             Self::MidStream => "the capture does not have the beginning of the connection",
             Self::Gap => "the capture lacks bytes of the connection",
             Self::Clipped => "the snap length cut packets",
-            Self::OneWay => "the capture has only one direction of the connection",
             Self::CaptureEnd => "the capture ends before",
             Self::Reset => "the connection was reset",
             Self::VersionAssumed => "no CONNECT with the version was captured",

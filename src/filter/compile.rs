@@ -106,7 +106,7 @@ impl<'a> Compiler<'a> {
 
     fn test(&self, left: &Typed, compare: Compare, right: &Literal) -> Result<Test, FilterError> {
         literal::test(&left.field, left.kind, compare, &right.form, self.zone)
-            .map_err(|message| self.fail(&right.span, message))
+            .map_err(|error| self.fail(&right.span, error.to_string()))
     }
 
     fn compare(
@@ -165,7 +165,7 @@ impl<'a> Compiler<'a> {
         if op.value == Op::Contains {
             let needle = match left.kind {
                 Kind::Bytes => literal::bytes(&right.form)
-                    .map_err(|message| self.fail(&right.span, message))?,
+                    .map_err(|error| self.fail(&right.span, error.to_string()))?,
                 _ => literal::text(&right.form),
             };
             return Ok(Test::Contains(Box::new(Finder::new(&needle).into_owned())));

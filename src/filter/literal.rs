@@ -6,6 +6,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 use super::field::{Field, Kind, Values};
+use super::literal_error::LiteralError;
 use super::node::{Compare, ItemLiteral, Network, Test};
 use super::syntax::Form;
 use crate::payload::Number;
@@ -19,14 +20,11 @@ pub(super) fn test(
     compare: Compare,
     form: &Form,
     zone: &TimeZone,
-) -> Result<Test, String> {
+) -> Result<Test, LiteralError> {
     let equality = matches!(compare, Compare::Eq | Compare::Ne);
     Ok(match kind {
         Kind::Presence => {
-            return Err(format!(
-                "{} is there or not; it has no value to compare",
-                field.name
-            ));
+            return Err(LiteralError::NoValue(field.name));
         }
         Kind::Flag => Test::Flag(compare, flag(form)?),
         Kind::Number => Test::Number(compare, number(field, form)?),
@@ -46,7 +44,7 @@ pub(super) fn test(
                 Compare::Eq => Test::Network(network),
                 Compare::Ne => Test::NotNetwork(network),
                 _ if whole => Test::Address(compare, network.addr),
-                _ => return Err("a network has no order; leave out the prefix length".into()),
+                _ => return Err(LiteralError::NetworkOrder),
             }
         }
         Kind::Endpoint if equality => {
@@ -57,7 +55,7 @@ pub(super) fn test(
                 equal: compare == Compare::Eq,
             }
         }
-        Kind::Endpoint => return Err("an address with a port has no order".into()),
+        Kind::Endpoint => return Err(LiteralError::EndpointOrder),
         Kind::Time => Test::Time(compare, time(form, zone)?),
         Kind::Elapsed => Test::Elapsed(compare, nanos(&lossy(form), "a number of seconds")?),
         Kind::Any => Test::Item(compare, item(form)),
@@ -75,7 +73,7 @@ pub(super) fn text(form: &Form) -> Box<[u8]> {
 
 /// The bytes of a quoted text, or of hexadecimal digits with or without `:`,
 /// `-` or `.` between bytes.
-pub(super) fn bytes(form: &Form) -> Result<Box<[u8]>, String> {
+pub(super) fn bytes(form: &Form) -> Result<Box<[u8]>, LiteralError> {
     let Form::Word(word) = form else {
         return Ok(text(form));
     };
@@ -87,7 +85,10 @@ pub(super) fn bytes(form: &Form) -> Result<Box<[u8]>, String> {
     let even = digits.len().is_multiple_of(2) && !digits.starts_with('+');
     let read: Option<Box<[u8]>> = (0..digits.len()).step_by(2).map(pair).collect();
     read.filter(|bytes| even && !bytes.is_empty())
-        .ok_or_else(|| format!("expected bytes such as 0a:ff, or text in quotes, found {word}"))
+        .ok_or_else(|| LiteralError::Expected {
+            expected: "bytes such as 0a:ff, or text in quotes".into(),
+            found: word.clone(),
+        })
 }
 
 /// The integer of a field without names.
@@ -106,7 +107,7 @@ pub(super) fn integer(form: &Form) -> Option<u64> {
     u64::from_str_radix(digits, radix).ok().filter(|_| plain)
 }
 
-fn number(field: &Field, form: &Form) -> Result<u64, String> {
+fn number(field: &Field, form: &Form) -> Result<u64, LiteralError> {
     if let Some(number) = integer(form) {
         return Ok(number);
     }
@@ -117,57 +118,54 @@ fn number(field: &Field, form: &Form) -> Result<u64, String> {
         .ok_or_else(|| match field.values {
             Values::Numbers(table) => {
                 let names: Vec<_> = table.iter().map(|(_, name)| format!("{name:?}")).collect();
-                format!(
-                    "expected a number or one of {}, found {name:?}",
-                    names.join(", ")
-                )
+                let expected = format!("a number or one of {}", names.join(", "));
+                LiteralError::expected(expected, &name)
             }
-            Values::Reasons(_) => {
-                format!("expected a number or the name of a code, found {name:?}")
-            }
-            Values::None | Values::Names(_) => format!("expected a number, found {name:?}"),
+            Values::Reasons(_) => LiteralError::expected("a number or the name of a code", &name),
+            Values::None | Values::Names(_) => LiteralError::expected("a number", &name),
         })
 }
 
-fn one_of<'n>(field: &Field, names: &[&'n str], form: &Form) -> Result<&'n str, String> {
+fn one_of<'n>(field: &Field, names: &[&'n str], form: &Form) -> Result<&'n str, LiteralError> {
     let name = lossy(form);
     let known = names.iter().find(|known| known.eq_ignore_ascii_case(&name));
-    known.copied().ok_or_else(|| {
-        format!(
-            "{} is one of {}, found {name:?}",
-            field.name,
-            names.join(", ")
-        )
+    known.copied().ok_or_else(|| LiteralError::OneOf {
+        field: field.name,
+        names: names.join(", "),
+        found: name,
     })
 }
 
-fn flag(form: &Form) -> Result<bool, String> {
+fn flag(form: &Form) -> Result<bool, LiteralError> {
     let word = lossy(form).to_ascii_lowercase();
     match word.as_str() {
         "true" | "set" => Ok(true),
         "false" | "not set" => Ok(false),
         _ => match integer(form) {
             Some(number) => Ok(number != 0),
-            None => Err(format!("expected true, false, 1 or 0, found {word:?}")),
+            None => Err(LiteralError::expected("true, false, 1 or 0", &word)),
         },
     }
 }
 
-fn real(form: &Form) -> Result<f64, String> {
+fn real(form: &Form) -> Result<f64, LiteralError> {
     let word = lossy(form);
     let value: Option<f64> = word.parse().ok();
     value
         .filter(|value| value.is_finite())
-        .ok_or_else(|| format!("expected a number, found {word:?}"))
+        .ok_or_else(|| LiteralError::expected("a number", &word))
 }
 
-fn network(form: &Form, kind: Kind) -> Result<Network, String> {
+fn network(form: &Form, kind: Kind) -> Result<Network, LiteralError> {
     let word = lossy(form);
     let network =
         parse_network(&word).filter(|network| network.addr.is_ipv4() == (kind == Kind::Ipv4));
-    network.ok_or_else(|| match kind {
-        Kind::Ipv4 => format!("expected an IPv4 address, with or without /prefix, found {word:?}"),
-        _ => format!("expected an IPv6 address, with or without /prefix, found {word:?}"),
+    network.ok_or_else(|| {
+        let expected = match kind {
+            Kind::Ipv4 => "an IPv4 address, with or without /prefix",
+            _ => "an IPv6 address, with or without /prefix",
+        };
+        LiteralError::expected(expected, &word)
     })
 }
 
@@ -185,7 +183,7 @@ fn parse_network(word: &str) -> Option<Network> {
     Some(Network { addr, prefix })
 }
 
-fn endpoint(form: &Form) -> Result<(Network, Option<u16>), String> {
+fn endpoint(form: &Form) -> Result<(Network, Option<u16>), LiteralError> {
     let word = lossy(form);
     if let Ok(end) = word.parse::<SocketAddr>() {
         let prefix = if end.is_ipv4() { 32 } else { 128 };
@@ -198,13 +196,14 @@ fn endpoint(form: &Form) -> Result<(Network, Option<u16>), String> {
     parse_network(&word)
         .map(|network| (network, None))
         .ok_or_else(|| {
-            format!("expected an address, with or without a port or /prefix, found {word:?}")
+            let expected = "an address, with or without a port or /prefix";
+            LiteralError::expected(expected, &word)
         })
 }
 
 /// A point in time, as Wireshark writes it or as RFC 3339 does, or seconds
 /// since 1970.
-pub(super) fn time(form: &Form, zone: &TimeZone) -> Result<Timestamp, String> {
+pub(super) fn time(form: &Form, zone: &TimeZone) -> Result<Timestamp, LiteralError> {
     let word = lossy(form);
     let expected =
         "a time such as \"2026-01-31 10:15:00\", 2026-01-31T10:15:00Z or seconds since 1970";
@@ -226,12 +225,12 @@ pub(super) fn time(form: &Form, zone: &TimeZone) -> Result<Timestamp, String> {
         .ok()
         .and_then(|civil| civil.to_zoned(zone.clone()).ok())
         .and_then(|zoned| read(zoned.timestamp()))
-        .ok_or_else(|| format!("expected {expected}, found {word:?}"))
+        .ok_or_else(|| LiteralError::expected(expected, &word))
 }
 
 /// Decimal seconds as nanoseconds, exactly.
-fn nanos(word: &str, expected: &str) -> Result<i64, String> {
-    let fail = || format!("expected {expected}, found {word:?}");
+fn nanos(word: &str, expected: &'static str) -> Result<i64, LiteralError> {
+    let fail = || LiteralError::expected(expected, word);
     let (digits, negative) = match word.strip_prefix('-') {
         Some(digits) => (digits, true),
         None => (word, false),

@@ -42,6 +42,7 @@ mod error;
 mod field;
 mod fields;
 mod literal;
+mod literal_error;
 mod node;
 mod syntax;
 mod token;
@@ -50,6 +51,7 @@ mod value;
 pub use error::FilterError;
 pub use field::{Field, Kind};
 pub use fields::{all as fields, markdown};
+pub use literal_error::LiteralError;
 pub use value::{Exchange, Subject};
 
 use jiff::tz::TimeZone;
@@ -66,7 +68,7 @@ pub struct Filter {
 
 /// Parses a time in a filter: `2026-01-31 10:15:00` in `zone`, RFC 3339, or seconds
 /// since 1970. The error names what was expected.
-pub fn time(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
+pub fn time(text: &str, zone: &TimeZone) -> Result<Timestamp, LiteralError> {
     literal::time(&syntax::Form::Word(text.to_owned()), zone)
 }
 

@@ -41,7 +41,7 @@ pub struct LayerContext<'a> {
     pub now: At,
 }
 
-/// What a layer has learnt of itself.
+/// Facts of a layer.
 #[derive(Clone, Copy, Debug)]
 pub enum LayerFacts<'a> {
     /// Nothing that a reader asks for.
@@ -78,12 +78,12 @@ pub trait Layer: fmt::Debug {
     /// Bytes of memory that it keeps.
     fn kept(&self) -> usize;
 
-    /// What it has learnt of itself so far.
+    /// Its facts so far.
     fn facts(&self) -> LayerFacts<'_> {
         LayerFacts::None
     }
 
-    /// Whether it says itself that it carries MQTT.
+    /// Whether its own negotiation names MQTT.
     fn names_mqtt(&self) -> bool {
         false
     }

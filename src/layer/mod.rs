@@ -12,8 +12,7 @@
 //!
 //! Positions are those of the TCP stream all the way up ([`ByteRange`]). So of
 //! every MQTT packet it is known which segments carried it and when the peer had
-//! all of it, however deep it was wrapped. The bytes that a layer has for itself
-//! are [`LayerOutput::Own`], so that every byte of the TCP stream is accounted
+//! all of it, however deep it was wrapped. The bytes of a layer itself are [`LayerOutput::Own`], so that every byte of the TCP stream is accounted
 //! for exactly once.
 
 pub mod http;
@@ -39,11 +38,10 @@ pub use crate::flow::{ByteRange, Chunk, Data, Seal};
 pub enum LayerOutput<'a> {
     /// For the next layer.
     Chunk(Chunk<'a>),
-    /// Bytes that the layer has for itself. With the places of
-    /// [`LayerOutput::Chunk`] they are all of what the layer was given; places of
-    /// one direction ascend.
+    /// Bytes of the layer itself. With the ranges of [`LayerOutput::Chunk`] they are
+    /// all of what the layer was given; ranges of one direction ascend.
     Own(ByteRange, LayerBytes),
-    /// Something that a reader wants to know.
+    /// An event.
     Note(Note, At),
 }
 
@@ -71,7 +69,7 @@ pub enum LayerBytes {
     WsPing,
     /// WebSocket close frame, whole.
     WsClose,
-    /// Bytes that nobody can read: without a key, after an error, foreign.
+    /// Bytes that cannot be read: without a key, after an error, foreign.
     Unread,
 }
 
@@ -82,7 +80,7 @@ pub enum Answer {
     Yes,
     /// They are not.
     No,
-    /// Too few bytes to tell.
+    /// Too few bytes to decide.
     More,
 }
 

@@ -1,4 +1,4 @@
-//! The PROXY protocol: who really speaks, said by a proxy in front of
+//! The PROXY protocol: the real endpoints, named by a proxy in front of
 //! everything else.
 //!
 //! ```text
@@ -8,7 +8,7 @@
 //! ```
 //! HAProxy's `proxy-protocol.txt` defines both. The header goes up once; what
 //! follows it, and all that comes down, is passed on as it is. `LOCAL` (a proxy
-//! that speaks for itself) and `UNKNOWN` name nobody.
+//! that speaks for itself) and `UNKNOWN` name none.
 
 use crate::direction::Direction;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -57,7 +57,7 @@ pub struct Proxy {
 enum State {
     /// Within the header: its bytes so far, but not what follows the addresses.
     Header(Vec<u8>),
-    /// Within the header, and so many bytes of it to come that say nothing
+    /// Within the header, and so many bytes of it to come that mean nothing
     /// about addresses.
     Tail(u64),
     /// After it.

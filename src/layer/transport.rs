@@ -40,7 +40,7 @@ impl Transport {
     /// TCP alone.
     pub const TCP: Self = Self(0);
 
-    /// The same, with another layer, if that one is named at all.
+    /// The same with another layer, if that one is part of the name.
     #[must_use]
     pub fn with(self, layer: &'static LayerType) -> Self {
         match layer.in_transport {

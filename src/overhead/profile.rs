@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::error::ProfileError;
 use super::level::Level;
 
 /// Bytes that a plan counts.
@@ -141,20 +142,19 @@ pub fn profiles() -> Profiles {
 /// # Errors
 ///
 /// The error and its line.
-pub fn read_profiles(text: &str) -> Result<Profiles, String> {
-    let profiles: Profiles =
-        toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+pub fn read_profiles(text: &str) -> Result<Profiles, ProfileError> {
+    let profiles: Profiles = toml::from_str(text)?;
     for (name, profile) in &profiles {
         if parse_counts(&profile.counts).is_none() {
-            return Err(format!(
-                "[{name}] counts = \"{}\": expected l2, l3, l3+N, tcp, mqtt, app, message+N or broker",
-                profile.counts
-            ));
+            return Err(ProfileError::Counts {
+                profile: name.clone(),
+                counts: profile.counts.clone(),
+            });
         }
         let rounds =
             profile.per != Per::Nothing || parse_counts(&profile.counts) == Some(Counts::Broker);
         if rounds && profile.increment.is_none_or(|increment| increment == 0) {
-            return Err(format!("[{name}] needs an increment of at least one byte"));
+            return Err(ProfileError::Increment(name.clone()));
         }
     }
     Ok(profiles)
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_reported() {
-        let wrong = |text: &str| read_profiles(text).unwrap_err();
+        let wrong = |text: &str| read_profiles(text).unwrap_err().to_string();
         assert!(wrong("[a]\nabout=''\nsource=''\ncounts='l9'").contains("counts = \"l9\""));
         assert!(wrong("[a]\nabout=''\nsource=''\ncounts='l3'\nper='month'").contains("increment"));
         assert!(wrong("[a]\nabout=''\nsource=''\ncounts='l3'\nprice=3").contains("unknown field"));

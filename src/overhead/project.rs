@@ -9,6 +9,7 @@
 
 use super::account::Account;
 use super::amount::{Amount, Bill};
+use super::error::OptionError;
 use super::outcome::Outcome;
 use super::profile::{Counts, Per, Profile};
 use super::term::Term;
@@ -47,7 +48,7 @@ impl Projection {
     /// assert_eq!((projection.devices, projection.every), (Some(40.0), Some(60.0)));
     /// assert!(Projection::parse("devices").is_err());
     /// ```
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, OptionError> {
         let mut projection = Self::default();
         for part in text.split(',').filter(|part| !part.is_empty()) {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
@@ -57,16 +58,16 @@ impl Projection {
                         .parse()
                         .ok()
                         .filter(|n| (1..=1_000_000_000).contains(n));
-                    let devices: u32 =
-                        devices.ok_or(format!("devices={value}: expected a number of devices"))?;
+                    let devices: u32 = devices.ok_or_else(|| {
+                        OptionError::value("devices", value, "a number of devices")
+                    })?;
                     projection.devices = Some(devices.into());
                 }
-                "every" => projection.every = Some(seconds(key, value)?),
-                "reconnect" => projection.reconnect = Some(seconds(key, value)?),
+                "every" => projection.every = Some(seconds("every", value)?),
+                "reconnect" => projection.reconnect = Some(seconds("reconnect", value)?),
                 _ => {
-                    return Err(format!(
-                        "{part:?}: expected devices=N, every=TIME or reconnect=TIME"
-                    ));
+                    let expected = "devices=N, every=TIME or reconnect=TIME";
+                    return Err(OptionError::form(part, expected));
                 }
             }
         }
@@ -75,7 +76,7 @@ impl Projection {
 }
 
 /// A time such as `60s`, `5m`, `1h`, `1d`, `500ms`; seconds without a unit.
-pub(super) fn seconds(key: &str, text: &str) -> Result<f64, String> {
+pub(super) fn seconds(key: &'static str, text: &str) -> Result<f64, OptionError> {
     let units = [
         ("ms", 0.001),
         ("s", 1.0),
@@ -93,8 +94,10 @@ pub(super) fn seconds(key: &str, text: &str) -> Result<f64, String> {
     let factor = units.iter().find(|(name, _)| *name == unit);
     match (number.parse::<f64>(), factor) {
         (Ok(number), Some((_, factor))) if number > 0.0 => Ok(number * factor),
-        _ => Err(format!(
-            "{key}={text}: expected a time such as 60s, 5m, 1h or 1d"
+        _ => Err(OptionError::value(
+            key,
+            text,
+            "a time such as 60s, 5m, 1h or 1d",
         )),
     }
 }

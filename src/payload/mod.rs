@@ -26,7 +26,7 @@
 //! });
 //! let value = decoded.and_then(|decoded| decoded.value.ok()).ok_or("no CBOR")?;
 //! assert_eq!(value.to_string(), r#"{"t":80}"#);
-//! # Ok::<(), String>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! [`limits::PAYLOAD_DEPTH`]: crate::limits::PAYLOAD_DEPTH
@@ -48,7 +48,7 @@ mod wire;
 pub use decoder::{Decoded, Decoder, Lazy, Message};
 pub use descriptor::Schema;
 pub use fault::Fault;
-pub use protobuf::MessageType;
-pub use rules::{FORMATS, Format, Rule};
+pub use protobuf::{MessageType, UnknownType};
+pub use rules::{FORMATS, Format, Rule, RuleError};
 pub use text::Charset;
 pub use value::{Number, Value};

@@ -19,19 +19,26 @@ pub struct MessageType {
     root: usize,
 }
 
+/// A message type that a descriptor set does not have.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the descriptor set has no message type {name:?}; it has {}", known.join(", "))]
+pub struct UnknownType {
+    /// The name that was looked for.
+    pub name: String,
+    /// The first of those that are there.
+    pub known: Vec<String>,
+}
+
 impl MessageType {
     /// The type with a full name, such as `plant.v1.Reading`. The error lists the known
     /// ones.
-    pub fn new(schema: Arc<Schema>, name: &str) -> Result<Self, String> {
+    pub fn new(schema: Arc<Schema>, name: &str) -> Result<Self, UnknownType> {
         match schema.message(name) {
             Some(root) => Ok(Self { schema, root }),
-            None => {
-                let names: Vec<_> = schema.names().take(20).collect();
-                Err(format!(
-                    "the descriptor set has no message type {name:?}; it has {}",
-                    names.join(", ")
-                ))
-            }
+            None => Err(UnknownType {
+                name: name.to_owned(),
+                known: schema.names().take(20).map(str::to_owned).collect(),
+            }),
         }
     }
 

@@ -2,7 +2,9 @@
 //!
 //! A line breaks at blanks, but neither within quotes, which hold topics and
 //! other text from the wire, nor after a number, which belongs to its unit. A
-//! word that is longer than a line has a line of its own.
+//! word that is longer than a line has a line of its own. No line of its own has
+//! a word that job logs would run as a command (`::error::`): it stays behind the
+//! word before it.
 
 use super::escape;
 
@@ -30,7 +32,8 @@ pub(super) fn wrap(text: &str, indent: usize, width: usize, out: &mut String) {
     let mut column = 0;
     for word in words(text) {
         let columns = escape::columns(word.as_bytes());
-        if column > 0 && column + 1 + columns <= width {
+        let fits = column + 1 + columns <= width || word.starts_with("::");
+        if column > 0 && fits {
             out.push(' ');
             column += 1;
         } else {
@@ -69,5 +72,6 @@ mod tests {
         );
         assert_eq!(lines("one two three", 10), ["  one two", "  three"]);
         assert_eq!(lines("温度温度 a", 10), ["  温度温度", "  a"]);
+        assert_eq!(lines("one two ::error::x y", 10), ["  one two ::error::x", "  y"]);
     }
 }

@@ -62,25 +62,36 @@ pub struct FailOn {
     pub rules: Vec<(&'static Rule, FailLevel)>,
 }
 
+/// Why `--fail-on` was not understood.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FailOnError {
+    /// A verdict of another name.
+    #[error("expected one of {}, found {_0:?}", FailLevel::ALL.map(FailLevel::name).join(", "))]
+    Verdict(String),
+    /// A rule of another name.
+    #[error("there is no rule '{_0}'")]
+    Rule(String),
+}
+
 impl FailOn {
     /// Parses `VERDICT[,RULE=VERDICT…]`.
     ///
     /// # Errors
     /// What was expected, when a verdict or a rule is unknown.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, FailOnError> {
         let level = |name: &str| {
-            let names = FailLevel::ALL.map(FailLevel::name).join(", ");
             FailLevel::ALL
                 .into_iter()
                 .find(|level| level.name() == name)
-                .ok_or_else(|| format!("expected one of {names}, found {name:?}"))
+                .ok_or_else(|| FailOnError::Verdict(name.to_owned()))
         };
         let mut parsed = Self::default();
         for part in text.split(',') {
             match part.split_once('=') {
                 None => parsed.level = level(part)?,
                 Some((id, name)) => {
-                    let rule = super::find(id).ok_or_else(|| format!("there is no rule '{id}'"))?;
+                    let rule = super::find(id);
+                    let rule = rule.ok_or_else(|| FailOnError::Rule(id.to_owned()))?;
                     parsed.rules.push((rule, level(name)?));
                 }
             }
@@ -122,11 +133,13 @@ mod tests {
         assert!(
             FailOn::parse("always")
                 .unwrap_err()
+                .to_string()
                 .contains("violation, warning")
         );
         assert!(
             FailOn::parse("no-such=never")
                 .unwrap_err()
+                .to_string()
                 .contains("no-such")
         );
         let parsed = FailOn::parse("qos-raised=never").unwrap();

@@ -218,7 +218,6 @@ fn place(kind: PacketType, version: Version) -> usize {
 
 impl Tables {
     fn new() -> Self {
-        assert!(RULES.len() <= RuleSet::MOST, "RuleSet holds too few rules");
         let places = PacketType::ALL.len() * VERSIONS.len();
         let mut tables = Self {
             frame: PerDirection::from_fn(|_| vec![Vec::new(); places]),
@@ -277,7 +276,11 @@ impl RuleSet {
     /// Maximum number of rules.
     const MOST: usize = 256;
 
+    /// # Panics
+    ///
+    /// Of more rules than [`RuleSet::MOST`]: then it needs another word.
     fn add(&mut self, at: usize) {
+        assert!(at < Self::MOST, "RuleSet has no room for rule {at}");
         self.0[at / 64] |= 1 << (at % 64);
     }
 
@@ -980,4 +983,25 @@ fn clauses(rule: &'static Rule, version: Version, c: &Circumstances) -> Vec<&'st
     }
     chosen.truncate(MOST_CLAUSES);
     chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_holds_every_rule() {
+        let mut set = RuleSet::default();
+        for at in 0..RULES.len() {
+            assert!(!set.has(at));
+            set.add(at);
+            assert!(set.has(at));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "no room for rule 256")]
+    fn a_rule_too_many_fails_loudly() {
+        RuleSet::default().add(RuleSet::MOST);
+    }
 }

@@ -55,7 +55,7 @@ pub use allowance::{Budgets, SizeBudget};
 pub use baseline::Baseline;
 pub use clause::{About, Case, Clause};
 pub use costs::expensive;
-pub use fail_on::{FailLevel, FailOn};
+pub use fail_on::{FailLevel, FailOn, FailOnError};
 pub use filter::FindingFilter;
 pub use finding::{Finding, MOST_PACKETS, Rung};
 pub use fingerprint::fingerprint;

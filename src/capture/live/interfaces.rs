@@ -18,14 +18,25 @@ pub struct Listed {
     pub state: Vec<&'static str>,
 }
 
+/// Why an interface is not known.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InterfaceError {
+    /// libpcap cannot list them, for this reason.
+    #[error("{0}")]
+    List(String),
+    /// None has that number; there are so many.
+    #[error("there are {0} interfaces (see -D)")]
+    Number(usize),
+}
+
 /// Interfaces that can be captured on. Their number, from 1, is accepted in
 /// place of the name.
 ///
 /// # Errors
 ///
 /// The error of libpcap.
-pub fn interfaces() -> Result<Vec<Listed>, String> {
-    let devices = Device::list().map_err(super::text)?;
+pub fn interfaces() -> Result<Vec<Listed>, InterfaceError> {
+    let devices = Device::list().map_err(|error| InterfaceError::List(super::text(error)))?;
     Ok(devices.into_iter().map(Listed::from).collect())
 }
 
@@ -50,7 +61,7 @@ pub fn interface_name(index: u32) -> Option<String> {
 /// # Errors
 ///
 /// No interface has that number.
-pub fn interface_given(given: &str) -> Result<String, String> {
+pub fn interface_given(given: &str) -> Result<String, InterfaceError> {
     let Ok(number) = given.parse::<usize>() else {
         return Ok(given.to_owned());
     };
@@ -62,7 +73,7 @@ pub fn interface_given(given: &str) -> Result<String, String> {
     let found = number.checked_sub(1).and_then(|at| devices.get(at));
     found
         .map(|device| device.name.clone())
-        .ok_or_else(|| format!("there are {} interfaces (see -D)", devices.len()))
+        .ok_or(InterfaceError::Number(devices.len()))
 }
 
 impl From<Device> for Listed {

@@ -29,7 +29,7 @@ use pcap::{Active, Linktype, Precision};
 use super::error::{Error, Place, Problem};
 use super::source::Capture;
 
-pub use interfaces::{Listed, interface_given, interface_name, interfaces};
+pub use interfaces::{InterfaceError, Listed, interface_given, interface_name, interfaces};
 pub use stream::{LiveCounter, LiveCounts};
 
 use stream::Live;

@@ -6,7 +6,7 @@ use mqttdump::capture::{Listed, interfaces};
 
 /// A line for each interface.
 pub(crate) fn list() -> Result<String, String> {
-    Ok(lines(&interfaces()?))
+    Ok(lines(&interfaces().map_err(|error| error.to_string())?))
 }
 
 fn lines(interfaces: &[Listed]) -> String {

@@ -7,7 +7,7 @@
 //! Ciphertext is random, so the odds are plain. A header after a handshake is
 //! one of three types, the version that is always written, and a possible
 //! length: about one position in 2²⁴ of random bytes looks like one. That
-//! alone is not enough. A candidate counts when the header that it says follows
+//! alone is not enough. A candidate counts when the header that its length leads to
 //! is there too (2⁻⁴⁸), or when its record ends exactly where a TCP segment does
 //! (2⁻³⁸, as senders like to have it, and over the positions of a segment less
 //! than once in 2²⁷): so a lone record is found without waiting for another.

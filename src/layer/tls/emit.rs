@@ -1,4 +1,4 @@
-//! Telling what records have in them: every byte once, and what it is for.
+//! Emits the contents of records: every byte once, and what it is for.
 //!
 //! ```text
 //! data       │header, nonce│ content, as its packets cut it │ tag, padding │
@@ -77,7 +77,7 @@ impl Tls {
         }
     }
 
-    /// Tells a record that is not read.
+    /// Emits a record that is not read.
     pub(super) fn sealed(
         &mut self,
         direction: Direction,
@@ -112,7 +112,7 @@ impl Tls {
         own(direction, record, end..len, LayerBytes::TlsRecordEnd, out);
     }
 
-    /// Tells why a record cannot be read: of the connection as long as nothing of
+    /// Reports why a record cannot be read: of the connection as long as nothing of
     /// it could, then of the direction.
     pub(super) fn report_sealed(
         &mut self,
@@ -148,7 +148,7 @@ impl Tls {
     }
 }
 
-/// Tells the content of a record, `before` bytes into its body, chunk by chunk
+/// Emits the content of a record, `before` bytes into its body, chunk by chunk
 /// as its ciphertext came; and what is around it.
 fn emit_content(
     direction: Direction,

@@ -1,7 +1,7 @@
-//! What both sides have said, put together out of their messages.
+//! Facts of the handshake, put together from the messages of both sides.
 //!
 //! One direction's records cannot be read without the other's hello. So what
-//! the messages say is kept here for both; [`Facts::changes`] tells a direction
+//! the messages contain is kept here for both; [`Facts::changes`] tells a direction
 //! that waits when it is worth trying again.
 
 use super::handshake::{ClientHello, Message, ServerHello};
@@ -12,7 +12,7 @@ use super::unreadable::Unreadable;
 use crate::direction::Direction;
 use crate::limits;
 
-/// What both sides have said.
+/// Facts of the handshake.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) info: TlsInfo,
@@ -25,7 +25,7 @@ pub(super) struct Facts {
     /// The suites that the client offered.
     pub(super) offered: Vec<u16>,
     /// TLS 1.2: what each handshake agreed on.
-    pub(super) said: Vec<Negotiated>,
+    pub(super) negotiated: Vec<Negotiated>,
     /// Why it cannot be read, whatever the key log has.
     pub(super) unreadable: Option<Unreadable>,
     /// What became of the client's early data, if it sends any.
@@ -54,11 +54,11 @@ pub(super) enum EarlyData {
     Accepted,
     /// The server did not.
     Rejected,
-    /// What would tell was lost, or cannot be read.
+    /// The record that would show it was lost, or cannot be read.
     Unknowable,
 }
 
-/// What both sides have said in a handshake of TLS 1.2.
+/// What a handshake of TLS 1.2 has negotiated.
 #[derive(Clone, Debug)]
 #[cfg_attr(not(feature = "tls"), expect(dead_code))]
 pub(super) struct Negotiated {
@@ -71,7 +71,7 @@ pub(super) struct Negotiated {
 }
 
 impl Facts {
-    /// Takes what a side says. `sealed` is whether it was encrypted.
+    /// Takes a message of a side. `sealed` is whether it was encrypted.
     pub(super) fn take(&mut self, direction: Direction, message: Message, sealed: bool) {
         match (direction, message) {
             (Direction::Up, Message::ClientHello(hello)) => self.client_hello(*hello, sealed),
@@ -83,7 +83,7 @@ impl Facts {
                     false => EarlyData::Rejected,
                 });
             }
-            // Only a client that knows that it was taken says where it ends.
+            // Only a client that knows that it was accepted marks its end.
             (Direction::Up, Message::EndOfEarlyData) if sealed => self.decide(EarlyData::Accepted),
             (Direction::Up, Message::Certificate { subject }) => {
                 self.info.client_certificate = subject.or(self.info.client_certificate.take());
@@ -117,7 +117,7 @@ impl Facts {
 
     /// TLS 1.2: whether records may be sealed by now.
     pub(super) fn can_have_keys(&self) -> bool {
-        !self.said.is_empty()
+        !self.negotiated.is_empty()
     }
 
     /// Whether the ServerHello is known.
@@ -173,29 +173,31 @@ impl Facts {
 
     /// The first handshake of TLS 1.2 whose ClientHello is not known.
     pub(super) fn unasked(&self) -> Option<usize> {
-        let unknown = |said: &Negotiated| said.client_random.is_none();
-        self.said.iter().position(unknown)
+        let unknown = |negotiated: &Negotiated| negotiated.client_random.is_none();
+        self.negotiated.iter().position(unknown)
     }
 
     /// Whether a ServerHello that was seen answers this ClientHello.
     fn answers(&mut self, random: Random) -> bool {
         if self
-            .said
+            .negotiated
             .iter()
-            .any(|said| said.client_random == Some(random))
+            .any(|negotiated| negotiated.client_random == Some(random))
         {
             return true;
         }
-        let first = self.unasked().and_then(|first| self.said.get_mut(first));
-        first.is_some_and(|said| {
-            said.client_random = Some(random);
+        let first = self
+            .unasked()
+            .and_then(|first| self.negotiated.get_mut(first));
+        first.is_some_and(|negotiated| {
+            negotiated.client_random = Some(random);
             true
         })
     }
 
     fn client_hello(&mut self, hello: ClientHello, sealed: bool) {
         // A second one outside the encryption is an answer to a
-        // HelloRetryRequest, or nobody's.
+        // HelloRetryRequest, or unknown.
         if self.client_random.is_some() && !sealed && !self.retry {
             return;
         }
@@ -254,11 +256,11 @@ impl Facts {
         }
         let asked = self.asked.take();
         if let (TlsVersion::V12, Some(suite)) = (version, self.suite) {
-            if self.said.len() >= limits::TLS_HANDSHAKES {
+            if self.negotiated.len() >= limits::TLS_HANDSHAKES {
                 self.unreadable = Some(Unreadable::TooManyHandshakes);
                 return;
             }
-            self.said.push(Negotiated {
+            self.negotiated.push(Negotiated {
                 suite,
                 client_random: asked,
                 server_random: hello.random,

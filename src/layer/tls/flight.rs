@@ -1,6 +1,6 @@
 //! Which records belong to a handshake that cannot be read.
 //!
-//! In TLS 1.3 nearly all of the handshake is sealed, and its records say that
+//! In TLS 1.3 nearly all of the handshake is sealed, and its records claim that
 //! they are application data. Without keys this is all that is known: the
 //! handshake lasts to the client's first sealed flight, which ends with its
 //! Finished, the size of which is known:

@@ -9,7 +9,7 @@
 //! no more than [`limits::TLS_MESSAGE_KEPT`] bytes of one, whatever length it
 //! claims; what lies beyond is counted through. Each byte is looked at once.
 //!
-//! Parsing takes what can be read and leaves the rest out: nobody is judged
+//! Parsing takes what can be read and leaves the rest out: no peer is judged
 //! here. Signatures, key shares and tickets are not even looked at.
 
 use nom::bytes::complete::take;
@@ -35,7 +35,7 @@ pub(super) enum Message {
         /// It takes the client's early data.
         early_data: bool,
     },
-    /// Who a side says it is: the subject of its own certificate.
+    /// The subject of a side's own certificate.
     Certificate {
         /// As a name, `CN=…`.
         subject: Option<String>,
@@ -53,14 +53,14 @@ pub(super) enum Message {
 pub(super) struct ClientHello {
     pub(super) random: Random,
     pub(super) session_id: Vec<u8>,
-    /// What the client says it speaks best.
+    /// The highest version that the client offers.
     pub(super) version: u16,
     pub(super) suites: Vec<u16>,
     pub(super) server_name: Option<String>,
     pub(super) alpn: Vec<String>,
     pub(super) early_data: bool,
     /// It offers a ticket of an earlier session, not a key from elsewhere
-    /// (RFC 8446, 4.2.11: the age of such a key is said to be 0).
+    /// (RFC 8446, 4.2.11: the age of such a key is given as 0).
     pub(super) ticket: bool,
 }
 
@@ -108,7 +108,7 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// Takes the content of a record, and tells what it completes. `v13` says
+    /// Takes the content of a record, and returns what it completes. `v13` is
     /// whether certificates are those of TLS 1.3.
     pub(super) fn push(&mut self, mut content: &[u8], v13: bool) -> Vec<Message> {
         let mut out = Vec::new();

@@ -92,7 +92,7 @@ impl fmt::Display for CipherSuite {
 const ALPN: [&str; 2] = ["mqtt", "x-amzn-mqtt-ca"];
 
 impl TlsInfo {
-    /// Whether TLS itself says that it carries MQTT: the server by its choice,
+    /// Whether TLS itself names MQTT: the server by its choice,
     /// else the client by what it offers alone.
     pub fn names_mqtt(&self) -> bool {
         match (&self.alpn, &self.alpn_offered[..]) {

@@ -8,7 +8,7 @@
 //! ```
 //! The text may come in chunks that are cut anywhere, as a file does that is
 //! still being written. A line counts when its end has been seen: a secret
-//! that is cut would look like a shorter one, so whoever knows that a text is
+//! that is cut would look like a shorter one, so a caller that knows that a text is
 //! complete pushes a final line end. What is no line of the format is counted,
 //! not an error: key logs are appended to by several programs at once.
 //!
@@ -22,7 +22,7 @@ use hashbrown::HashMap;
 
 use crate::limits;
 
-/// The first thing a client says of itself, and what its secrets are filed
+/// The client random of the hello, under which its secrets are filed
 /// under.
 pub(super) type Random = [u8; 32];
 
@@ -68,7 +68,7 @@ pub(super) enum Label {
     ServerTraffic,
 }
 
-/// Bytes that nobody may print.
+/// Bytes that must not be printed.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Secret(Box<[u8]>);
 

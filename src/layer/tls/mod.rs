@@ -257,7 +257,7 @@ impl Tls {
         &self.facts.info
     }
 
-    /// Whether nobody says any more in the clear what the connection carries:
+    /// Whether the protocol is no longer negotiated in the clear:
     /// both hellos were read, or are lost, or data has come after them.
     pub fn hellos_are_over(&self) -> bool {
         self.has_data || !self.facts.awaits(Direction::Up) && !self.facts.awaits(Direction::Down)
@@ -420,7 +420,7 @@ impl Tls {
         taken
     }
 
-    /// Holds what is pushed out, if it is not its turn.
+    /// Queues what is pushed out, if something that arrived earlier waits.
     fn in_order(
         &mut self,
         direction: Direction,

@@ -6,7 +6,7 @@
 //!              └─ v13: keys of the epoch, or of the next
 //!                   └─ ClientHello lost: of which connection of the key log?
 //! ```
-//! What cannot be opened waits as long as what it lacks can come; then the
+//! What cannot be opened waits as long as what it needs can come; then the
 //! reason is reported. Where records were missed before one that opens, this is
 //! where it is known how much content they had, if it can be.
 
@@ -101,15 +101,17 @@ impl Tls {
         let finished = stream.v12.is_finished();
         let mut outcome = {
             let trial = Trial::new(record, stream.doubt, &mut stream.budget, out);
-            stream.v12.open(direction, &self.facts.said, keys, trial)
+            stream
+                .v12
+                .open(direction, &self.facts.negotiated, keys, trial)
         };
         // Whose ServerHello is it, when no ClientHello was seen?
         if let (Outcome::Unknown, Some(unasked)) = (&outcome, self.facts.unasked()) {
             outcome = Outcome::Missing;
-            let mut guess = self.facts.said.clone();
+            let mut guess = self.facts.negotiated.clone();
             for (random, _) in keys.newest().take(limits::TLS_STRANGERS) {
-                if let Some(said) = guess.get_mut(unasked) {
-                    said.client_random = Some(*random);
+                if let Some(negotiated) = guess.get_mut(unasked) {
+                    negotiated.client_random = Some(*random);
                 }
                 let trial = Trial::new(record, stream.doubt, &mut stream.budget, out);
                 let opened = stream.v12.open(direction, &guess, keys, trial);
@@ -254,7 +256,7 @@ impl Tls {
     }
 
     /// The client has gone on to the keys of the handshake. Had the server taken
-    /// its early data, it would have said where that ends (RFC 8446, 4.5).
+    /// its early data, it would have marked the end of it (RFC 8446, 4.5).
     fn decide_early_data(&mut self, jump: Jump) {
         if self.facts.early_data != EarlyData::Undecided {
             return;
@@ -266,7 +268,7 @@ impl Tls {
         }
     }
 
-    /// Whether what both must have said may be lost.
+    /// Whether a part of the handshake may be lost.
     fn lost_handshake(&self, direction: Direction) -> bool {
         let other = match direction {
             Direction::Up => &self.down,

@@ -8,7 +8,7 @@
 //! ```
 //! A record that lies whole in a chunk is passed on where it lies; of others
 //! the chunks are put together, and each byte keeps the packet that carried
-//! it. Of a record with a gap in it the header tells where the next one
+//! it. Of a record with a gap in it the header shows where the next one
 //! begins. When a header is lost, the next one is looked for ([`Chain`]).
 //!
 //! Nothing here knows keys, versions or what the records are for.

@@ -1,4 +1,4 @@
-//! From secrets to keys: what RFC 8446, 7 and RFC 5246, 6.3 say.
+//! From secrets to keys: RFC 8446, 7 and RFC 5246, 6.3.
 //!
 //! ```text
 //! 1.3   traffic secret ──"key", "iv"──→ keys of one direction
@@ -40,11 +40,11 @@ pub(super) fn updated(hash: Hash, secret: &Secret) -> Option<Secret> {
 
 /// The keys of a direction of TLS 1.2.
 pub(super) fn connection(
-    said: &Negotiated,
+    negotiated: &Negotiated,
     master: &Secret,
     direction: Direction,
 ) -> Option<Opener> {
-    let suite = said.suite;
+    let suite = negotiated.suite;
     let mac = match suite.cipher {
         Cipher::Cbc(_, mac) => mac.len(),
         _ => 0,
@@ -56,7 +56,7 @@ pub(super) fn connection(
         Cipher::Cbc(..) => 0,
         _ => 4,
     };
-    let seed = [said.server_random, said.client_random?].concat();
+    let seed = [negotiated.server_random, negotiated.client_random?].concat();
     let block = prf(
         suite.hash,
         master,
@@ -79,14 +79,14 @@ pub(super) fn connection(
         key: ours(key)?,
         iv: ours(iv)?,
     };
-    Opener::new(suite, &material, said.encrypt_then_mac)
+    Opener::new(suite, &material, negotiated.encrypt_then_mac)
 }
 
 /// The master secret of a premaster secret, without the extension that mixes
 /// in the handshake (RFC 7627).
-pub(super) fn master(said: &Negotiated, premaster: &Secret) -> Option<Secret> {
-    let seed = [said.client_random?, said.server_random].concat();
-    let secret = prf(said.suite.hash, premaster, "master secret", &seed, 48);
+pub(super) fn master(negotiated: &Negotiated, premaster: &Secret) -> Option<Secret> {
+    let seed = [negotiated.client_random?, negotiated.server_random].concat();
+    let secret = prf(negotiated.suite.hash, premaster, "master secret", &seed, 48);
     Some(Secret::new(&secret))
 }
 

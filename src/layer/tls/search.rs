@@ -3,7 +3,7 @@
 //! Sequence numbers are not sent: who has missed no record knows the next one.
 //! After a gap only its size is known, and that bounds how many records were
 //! in it ([`Doubt`]); each number in between is tried, and the one that opens
-//! the record tells how many were lost. The work is bounded ([`Budget`]): what
+//! the record shows how many were lost. The work is bounded ([`Budget`]): what
 //! is tried in vain has to be in proportion to what was received.
 
 use super::cipher::{Opened, Opener};
@@ -112,7 +112,7 @@ impl<'a> Trial<'a> {
         self.doubt.most == 0
     }
 
-    /// Tries the numbers that may follow `next`; tells which it was.
+    /// Tries the numbers that may follow `next`; returns which it was.
     pub(super) fn open(&mut self, opener: &Opener, next: u64) -> Option<(u64, Opened)> {
         self.search(opener, next, self.doubt.least)
     }

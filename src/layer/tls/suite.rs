@@ -1,6 +1,6 @@
-//! What a cipher suite asks of whoever reads its records.
+//! What a cipher suite requires to read its records.
 //!
-//! A suite is read out of its registered name, which says it all:
+//! A suite is read out of its registered name, which has all of it:
 //!
 //! ```text
 //! TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8             TLS 1.2: cipher after WITH
@@ -8,7 +8,7 @@
 //! TLS_CHACHA20_POLY1305_SHA256                   TLS 1.3: cipher and hash
 //! ```
 //! How keys were exchanged does not matter to a reader who has the secret.
-//! Ciphers that nobody should use any more (RC4, DES), that are national
+//! Ciphers that must not be used any more (RC4, DES), that are national
 //! (ARIA, Camellia, GOST, SM4) or that hide nothing (NULL) are named, and not
 //! decoded.
 
@@ -122,7 +122,7 @@ impl Suite {
     }
 
     /// How many bytes of content a body of `len` bytes has; `None` where only
-    /// the key could tell.
+    /// the key shows.
     pub(super) fn content(self, len: usize) -> Option<usize> {
         match self.cipher {
             Cipher::Cbc(..) => None,

@@ -56,18 +56,18 @@ impl Reader {
         self.opener.as_ref().map(Opener::suite)
     }
 
-    /// Opens a record. `said` has what each handshake agreed on, first to last.
+    /// Opens a record. `negotiated` has what each handshake agreed on, first to last.
     pub(super) fn open(
         &mut self,
         direction: Direction,
-        said: &[Negotiated],
+        negotiated: &[Negotiated],
         keys: &KeyLog,
         mut trial: Trial<'_>,
     ) -> Outcome {
         let key = |changes: usize| -> Option<Result<Opener, ()>> {
-            let said = said.get(changes.checked_sub(1)?)?;
-            let master = master(said, &said.client_random?, keys);
-            let opener = |master| schedule::connection(said, &master, direction);
+            let negotiated = negotiated.get(changes.checked_sub(1)?)?;
+            let master = master(negotiated, &negotiated.client_random?, keys);
+            let opener = |master| schedule::connection(negotiated, &master, direction);
             Some(master.and_then(opener).ok_or(()))
         };
         let mut missing = false;
@@ -112,8 +112,8 @@ fn jump(missed: u64, keys: Under) -> Jump {
     Jump { missed, keys }
 }
 
-fn master(said: &Negotiated, random: &Random, keys: &KeyLog) -> Option<Secret> {
+fn master(negotiated: &Negotiated, random: &Random, keys: &KeyLog) -> Option<Secret> {
     let secrets = keys.find(random)?;
-    let made = || schedule::master(said, secrets.premaster.as_ref()?);
+    let made = || schedule::master(negotiated, secrets.premaster.as_ref()?);
     secrets.master.clone().or_else(made)
 }

@@ -6,8 +6,8 @@
 //! server   plain ──────── (none) ─────────── handshake ─────── data 0 ──── data 1 …
 //!            ServerHello                     Finished          KeyUpdate
 //! ```
-//! Every record that is sealed says that it is application data; which of
-//! these keys it is sealed with, and what it really is, only opening it tells.
+//! Every record that is sealed claims to be application data; which of
+//! these keys it is sealed with, and what it really is, only opening it shows.
 //! So the messages that end an epoch are the quick way to know the next keys,
 //! and trying later keys on a record that did not open is the sure one: it
 //! needs none of the messages, and finds a way over early data that a server

@@ -3,7 +3,7 @@
 //! ```text
 //! |F|R R R|opcode| |M| length 7 | [length 16 or 64] | [masking key 32] |
 //! ```
-//! A length of 126 or 127 says that the real one follows in two or eight bytes.
+//! A length of 126 or 127 means that the real one follows in two or eight bytes.
 //! Whatever the bytes are, they are read; what is wrong with them is for others.
 
 use nom::IResult;
@@ -56,7 +56,7 @@ impl FrameHeader {
         self.first & 0x40 != 0
     }
 
-    /// The two bits that nobody uses.
+    /// The two reserved bits.
     pub(super) const fn rsv23(self) -> bool {
         self.first & 0x30 != 0
     }

@@ -5,7 +5,7 @@
 //! compressed   ├─1─┤├2─┤    ├──3──┤├────4─────┤ + 00 00 FF FF
 //! inflated     ├────1'────┤ ├─3'─┤├─────4'─────┤
 //! ```
-//! A compressed byte has no place among the inflated ones. What came out when a
+//! A compressed byte has no position among the inflated ones. What came out when a
 //! chunk went in has the place of that chunk, together with what went in before
 //! and gave nothing yet (2, above, where 1' could be reported from 1 alone and 2
 //! only made a beginning: then 2 stands for no byte of its own).
@@ -16,7 +16,7 @@
 //! attention: such a message does not look back.
 //!
 //! After a loss a message may look back at what is not there. One that does not
-//! is read all the same, and one that does up to that point: zlib tells a
+//! is read all the same, and one that does up to that point: zlib reports a
 //! distance that is too far.
 //!
 //! What comes out has to be in proportion to what was sent ([`Budget`]): else a
@@ -164,7 +164,7 @@ impl Inflater {
             });
         }
         let mut buffer = Vec::with_capacity(CHUNK);
-        let mut tell = |from: u64, to: u64, bytes: &[u8]| {
+        let mut emit = |from: u64, to: u64, bytes: &[u8]| {
             let (range, at) = (
                 ByteRange {
                     start: from,
@@ -210,7 +210,7 @@ impl Inflater {
                 let too_much = budget.is_spent();
                 if status.is_err() || too_much {
                     if !buffer.is_empty() {
-                        tell(from, upto, &buffer);
+                        emit(from, upto, &buffer);
                         from = upto;
                     }
                     return Err(Failure {
@@ -221,7 +221,7 @@ impl Inflater {
                 if buffer.len() == buffer.capacity() {
                     // A byte is left for what may still come out of it.
                     let upto = upto.min(end.saturating_sub(1)).max(from);
-                    tell(from, upto, &buffer);
+                    emit(from, upto, &buffer);
                     from = upto;
                     buffer.clear();
                     continue;
@@ -237,7 +237,7 @@ impl Inflater {
         }
         let left = ByteRange { start: from, end };
         if !buffer.is_empty() {
-            tell(from, end, &buffer);
+            emit(from, end, &buffer);
         } else if after == After::More {
             self.pending = Some(left);
         } else if !left.is_empty() {

@@ -8,11 +8,11 @@
 //! ```
 //! Frames have nothing to do with packets: one may hold several, or the first
 //! byte of one. So payloads are passed on as they come, unmasked and inflated, and
-//! whoever frames MQTT never learns of frames.
+//! the MQTT framer does not see frames.
 //!
 //! Nothing is refused that can be read: a text frame, a client that does not
-//! mask, a length in too many bytes are reported and followed. What the upgrade says
-//! (and lacks) is in [`WebSocketInfo`]; who wants to blame somebody does it there.
+//! mask, a length in too many bytes are reported and followed. What the upgrade
+//! contains, and what is missing in it, is in [`WebSocketInfo`], for rules to judge.
 //!
 //! # Losses
 //!
@@ -20,8 +20,8 @@
 //! gap over a header ends the direction until a frame is found again
 //! (`search.rs`). Of compressed messages the one with the gap is lost from there
 //! on, and of later ones what looks back at it (`inflate.rs`). Where something is
-//! lost and nobody knows how much, a gap of unknown length is passed on, with an
-//! empty place if the bytes are all there and merely make no sense.
+//! lost and its length is unknown, a gap of unknown length is passed on, with an
+//! empty range if the bytes are all there and merely make no sense.
 
 mod header;
 mod inflate;
@@ -153,7 +153,7 @@ impl WebSocket {
         }
     }
 
-    /// What the opening says, as far as it has come.
+    /// Facts of the opening, as far as it has come.
     pub fn info(&self) -> &WebSocketInfo {
         &self.shared.info
     }

@@ -1,4 +1,4 @@
-//! Finds the next frame when nobody knows where one begins: after a gap over a
+//! Finds the next frame where its position is unknown: after a gap over a
 //! header, and when a capture starts in the middle.
 //!
 //! ```text
@@ -10,7 +10,7 @@
 //! with the same thresholds and for the same reason: every position is a
 //! candidate, each is followed along the chain of frames that would lie there,
 //! and accepted when random bytes give that much evidence less than once in
-//! 2^28 chunks, or once in 2^48 positions. A frame's header alone says little:
+//! 2^28 chunks, or once in 2^48 positions. A frame's header alone is weak evidence:
 //! one of 9 first bytes out of 256, the right mask bit. That its length ends
 //! where a chunk ends, or is that of the packets in it, is 6 bits more. What
 //! counts is the MQTT inside. A packet may begin in an earlier frame, so a frame
@@ -42,7 +42,7 @@ const ANYWHERE_BITS: u32 = 48;
 const WHOLE_BITS: u32 = 20;
 /// What headers count at most where payloads can be read.
 const HEADERS_BITS: u32 = 20;
-/// What the first frame of a chain has to say for itself.
+/// Evidence that the first frame of a chain needs.
 const OWN_BITS: u32 = 20;
 /// Candidates that are followed at once; beyond it the weakest is dropped.
 const CANDIDATES: usize = 64;
@@ -66,9 +66,9 @@ struct Candidate {
     start: usize,
     /// Position of the frame to be looked at next; may lie beyond `pending`.
     next: u64,
-    /// What the headers say, in bits.
+    /// Evidence of the headers, in bits.
     headers: u32,
-    /// What the payloads say.
+    /// Evidence of the payloads, in bits.
     payloads: u32,
     /// Whether a chunk starts there.
     aligned: bool,
@@ -110,7 +110,7 @@ impl Search {
         self.pending.kept() + self.candidates.capacity() * size_of::<Candidate>()
     }
 
-    /// Takes the next chunk; `may_compress` says whether messages can be
+    /// Takes the next chunk; `may_compress` is whether messages can be
     /// compressed. Shows those bytes that no frame can begin at any more.
     pub(super) fn push(
         &mut self,
@@ -251,8 +251,8 @@ impl Candidate {
             self.compressed |= header.rsv1();
             self.fills &= ends_chunk;
             self.next = end;
-            let says_more = !header.rsv1() && self.headers + self.payloads >= OWN_BITS;
-            if is_first && !self.fills && !says_more {
+            let is_enough = !header.rsv1() && self.headers + self.payloads >= OWN_BITS;
+            if is_first && !self.fills && !is_enough {
                 return false;
             }
         }
@@ -303,7 +303,7 @@ fn is_strict(header: FrameHeader) -> bool {
     header.is_minimal() && header.len <= LARGEST && (!header.is_control() || header.len <= 125)
 }
 
-/// What the first bytes of a payload say, in bits, and whether the packets in
+/// Evidence of the first bytes of a payload, in bits, and whether the packets in
 /// it end where it ends; `None` if it cannot be one.
 fn weigh(header: FrameHeader, payload: &[u8], direction: Direction) -> Option<(u32, bool)> {
     let mut clear = [0; limits::WEBSOCKET_GLANCE];

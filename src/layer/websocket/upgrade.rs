@@ -19,7 +19,7 @@ use super::super::{Answer, Unusual};
 use crate::direction::Direction;
 use crate::limits;
 
-/// What a WebSocket's opening says.
+/// Facts of a WebSocket's opening.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebSocketInfo {
     /// What was asked for: a path, or a whole URI if the client speaks to a
@@ -46,7 +46,7 @@ impl WebSocketInfo {
         self.status.is_some_and(|status| status != SWITCHING)
     }
 
-    /// Whether the opening itself says that MQTT follows: the server by its
+    /// Whether the opening itself names MQTT: the server by its
     /// choice, else the client by offering nothing else.
     pub fn names_mqtt(&self) -> bool {
         let is_mqtt = |name: &String| is_mqtt(name);
@@ -155,7 +155,7 @@ pub fn answers_http2(bytes: &[u8]) -> bool {
 const SWITCHING: u16 = 101;
 
 /// How many bytes follow the head of a response that refuses; `None` if only the
-/// end of the connection, or what is among them, tells.
+/// end of the connection, or what is among them, decides.
 pub(super) fn body_len(bytes: &[u8]) -> Option<u64> {
     match fields(bytes, Direction::Down)?.response_body() {
         Body::Length(length) => Some(length),
@@ -215,8 +215,8 @@ pub(super) fn read_request(
 }
 
 /// Reads a whole response into what is known, and reports what is unusual in it.
-/// `before` is what was known about compression. An interim response says
-/// nothing; then it is false.
+/// `before` is what was known about compression. Of an interim response
+/// nothing is read; then it is false.
 pub(super) fn read_response(
     bytes: &[u8],
     info: &mut WebSocketInfo,

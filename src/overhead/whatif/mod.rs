@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use super::account::Account;
 use super::amount::{Amount, Bill};
 use super::compress::Codec;
+use super::error::OptionError;
 use super::message::GroupKey;
 use super::outcome::{Mark, Outcome};
 use super::project::{Basis, Projection, period, seconds};
@@ -95,6 +96,11 @@ impl Tls {
     }
 }
 
+/// What is expected where none of them was found.
+const KNOWN: &str = "qos=N, alias, deflate, deflate-dict, batch=N, batch=TIME, keep-alive=TIME, no-timestamps, resegment, one-connection, \
+                     connection-per-message, tls, tls=1.2, tls=psk, tls=mutual, ws, mqtt-sn, coap, \
+                     http, http=close or http=2";
+
 /// The what-ifs that are estimated by default.
 pub const USUAL: &[&str] = &[
     "qos=0",
@@ -125,7 +131,7 @@ impl WhatIf {
     /// assert_eq!(WhatIf::parse("qos=0"), Ok(WhatIf::Qos(0)));
     /// assert!(WhatIf::parse("qos=3").is_err());
     /// ```
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, OptionError> {
         let (key, value) = text.split_once('=').unwrap_or((text, ""));
         let known = Codec::ALL.into_iter().find(|codec| codec.name() == text);
         if let Some(codec) = known {
@@ -133,7 +139,7 @@ impl WhatIf {
         }
         Ok(match (key, value) {
             ("qos", "0" | "1" | "2") => Self::Qos(value.as_bytes()[0] - b'0'),
-            ("qos", _) => return Err(format!("{text:?}: expected qos=0, qos=1 or qos=2")),
+            ("qos", _) => return Err(OptionError::form(text, "qos=0, qos=1 or qos=2")),
             ("alias", "") => Self::Alias,
             ("batch", _) => match value.parse::<u32>() {
                 Ok(n) if n > 0 => Self::Batch(n.into()),
@@ -142,7 +148,7 @@ impl WhatIf {
             ("keep-alive", "0") => Self::KeepAlive(0.0),
             ("keep-alive", _) => match seconds("keep-alive", value)? {
                 seconds @ 1.0..=65_535.0 => Self::KeepAlive(seconds),
-                _ => return Err(format!("{text:?}: expected 0, or from 1s to 65535s")),
+                _ => return Err(OptionError::form(text, "0, or from 1s to 65535s")),
             },
             ("no-timestamps", "") => Self::NoTimestamps,
             ("resegment", "") => Self::Resegment,
@@ -159,11 +165,7 @@ impl WhatIf {
             ("http", "close") => Self::Http(Http::Close),
             ("http", "2") => Self::Http(Http::V2),
             _ => {
-                return Err(format!(
-                    "{text:?}: expected qos=N, alias, deflate, deflate-dict, batch=N, batch=TIME, keep-alive=TIME, no-timestamps, resegment, one-connection, \
-                     connection-per-message, tls, tls=1.2, tls=psk, tls=mutual, ws, mqtt-sn, coap, \
-                     http, http=close or http=2"
-                ));
+                return Err(OptionError::form(text, KNOWN));
             }
         })
     }
@@ -173,8 +175,8 @@ impl WhatIf {
     /// # Errors
     ///
     /// What was expected and what was found.
-    pub fn rename(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?}: expected s/old/new/");
+    pub fn rename(text: &str) -> Result<Self, OptionError> {
+        let wrong = || OptionError::form(text, "s/old/new/");
         let rest = text.strip_prefix('s').ok_or_else(wrong)?;
         let slash = rest.chars().next().ok_or_else(wrong)?;
         let parts: Vec<&str> = rest[slash.len_utf8()..].split(slash).collect();
@@ -231,7 +233,7 @@ impl Scenario {
     /// # Errors
     ///
     /// What was expected and what was found.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, OptionError> {
         let parts = text.split('+').filter(|part| !part.is_empty());
         Ok(Self {
             name: text.to_owned(),

@@ -72,6 +72,9 @@ mod tests {
         );
         assert_eq!(lines("one two three", 10), ["  one two", "  three"]);
         assert_eq!(lines("温度温度 a", 10), ["  温度温度", "  a"]);
-        assert_eq!(lines("one two ::error::x y", 10), ["  one two ::error::x", "  y"]);
+        assert_eq!(
+            lines("one two ::error::x y", 10),
+            ["  one two ::error::x", "  y"]
+        );
     }
 }

@@ -11,7 +11,7 @@ use crate::mqtt::{ControlPacket, Digest, Version, topic};
 use crate::net::Endpoint;
 use crate::time::Timestamp;
 
-use super::broker::{Delivery, Publication, UnwantedWill, WillDue, WillState};
+use super::broker::{Delivery, UnwantedWill, WillDue, WillState};
 use super::connection::ConnectionFacts;
 use super::delivered::{Because, Delivered, Expected, Lacks};
 use super::due::later;

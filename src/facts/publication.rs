@@ -45,7 +45,7 @@ pub struct Publication {
 
 impl Publication {
     /// Bytes of its names and values.
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         let of = |value: &Option<Box<[u8]>>| value.as_ref().map_or(0, |value| value.len());
         let carried = &self.carried;
         let user: usize = carried.user.iter().map(|(n, v)| n.len() + v.len()).sum();

@@ -4,6 +4,7 @@ use crate::frame::Direction;
 
 use super::connection::ConnectionFacts;
 use super::doubt::Reason;
+use super::publication::LeftWill;
 use super::session::{Key, Latest, Session};
 use super::{Analysis, FrameRef};
 

@@ -24,7 +24,7 @@ pub(super) fn test(
     let equality = matches!(compare, Compare::Eq | Compare::Ne);
     Ok(match kind {
         Kind::Presence => {
-            return Err(LiteralError::NoValue(field.name));
+            return Err(LiteralError::NoValue(field.name.clone()));
         }
         Kind::Flag => Test::Flag(compare, flag(form)?),
         Kind::Number => Test::Number(compare, number(field, form)?),
@@ -130,7 +130,7 @@ fn one_of<'n>(field: &Field, names: &[&'n str], form: &Form) -> Result<&'n str, 
     let name = lossy(form);
     let known = names.iter().find(|known| known.eq_ignore_ascii_case(&name));
     known.copied().ok_or_else(|| LiteralError::OneOf {
-        field: field.name,
+        field: field.name.clone(),
         names: names.join(", "),
         found: name,
     })

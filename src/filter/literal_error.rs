@@ -7,7 +7,7 @@ use std::borrow::Cow;
 pub enum LiteralError {
     /// The field only is there or not.
     #[error("{0} is there or not; it has no value to compare")]
-    NoValue(&'static str),
+    NoValue(Cow<'static, str>),
     /// Networks have no order.
     #[error("a network has no order; leave out the prefix length")]
     NetworkOrder,
@@ -18,7 +18,7 @@ pub enum LiteralError {
     #[error("{field} is one of {names}, found {found:?}")]
     OneOf {
         /// Name of the field.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// Its values.
         names: String,
         /// As typed.

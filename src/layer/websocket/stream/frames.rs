@@ -3,7 +3,7 @@
 use super::super::header::{FrameHeader, Opcode, mask};
 use super::super::inflate::{After, Failure, Inflated, Inflater};
 use super::super::upgrade::Compression;
-use super::{Content, Context, Message, Payload, State, StreamState, Text};
+use super::{Content, Context, Message, Payload, State, StreamState};
 use crate::direction::Direction;
 use crate::flow::At;
 use crate::layer::pending::Pending;

@@ -2,7 +2,7 @@
 //! and where reading goes on.
 
 use super::super::search::Search;
-use super::{Content, Context, Message, Opening, Payload, State, StreamState, nothing};
+use super::{Content, Context, Message, Payload, State, StreamState, nothing};
 use crate::direction::Direction;
 use crate::flow::At;
 use crate::layer::pending::Pending;

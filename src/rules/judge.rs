@@ -426,15 +426,17 @@ impl RuleRunner {
         let rule = RULES[at];
         let by = fault.by.or(place.by);
         let verdict = fault.verdict;
-        if let Check::Security(..) = rule.check {
-            self.found_in_capture(rule, *fault, place);
-            return;
-        }
         let number = place.connection.number;
-        if !fault.answers_fault && self.is_excused(number, rule, verdict, by, place) {
+        let of_capture = matches!(rule.check, Check::Security(..));
+        let excusable = !of_capture && !fault.answers_fault;
+        if excusable && self.is_excused(number, rule, verdict, by, place) {
             return;
         }
         if !self.wants(rule) || !self.is_selected(place) || place.time < self.from {
+            return;
+        }
+        if of_capture {
+            self.found_in_capture(rule, *fault, place);
             return;
         }
         let connection = self.open.entry(number).or_default();

@@ -2,14 +2,15 @@
 # Time and memory as a capture grows: CPU seconds for each million packets, and
 # peak memory. Both stay the same where time is linear and memory flat.
 #
-#   benches/growth.sh [PACKETS]... default: 100000 1000000 10000000 (1.8 GB)
+#   benches/growth.sh [PACKETS]... default: 100000 1000000 10000000 (1.2 GB)
 #
-# KIND=a (see benches/traffic.rs). FOLDER=DIR (default /tmp): where captures are
+# KIND=e (see benches/traffic.rs: connections that come and go; in kind a they stay
+# open, so that their number grows with the capture). FOLDER=DIR (default /tmp): where captures are
 # written, and removed again. Needs GNU time.
 set -eu
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- 100000 1000000 10000000
-kind=${KIND:-a}
+kind=${KIND:-e}
 folder=$(mktemp -d -p "${FOLDER:-/tmp}")
 trap 'rm -rf "$folder"' EXIT
 

@@ -382,7 +382,10 @@ impl Capture {
                     interface,
                     ticks: framed.ticks,
                     options: Options {
-                        bytes: part(&framed.options),
+                        bytes: match framed.options.is_empty() {
+                            true => &[],
+                            false => part(&framed.options),
+                        },
                         order: interface.order,
                     },
                 }))

@@ -370,7 +370,9 @@ impl Engine {
             match &decoded {
                 Decoded::Segment(segment) => {
                     connection = Some(self.flows.push(segment, &mut cx));
-                    self.fragments.extend_from_slice(segment.fragments);
+                    if !segment.fragments.is_empty() {
+                        self.fragments.extend_from_slice(segment.fragments);
+                    }
                 }
                 Decoded::Datagram(datagram) => cx.shared.datagram(datagram),
                 Decoded::Other(_) => {}

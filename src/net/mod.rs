@@ -59,6 +59,7 @@ use fragment::{Around, Fragments, Joined};
 use ip::{Ip, protocol};
 pub use segment::{Endpoint, Segment, TcpFlags};
 use tunnel::Content;
+use usual::Usual;
 
 use crate::limits;
 pub use crate::link::Subframe;
@@ -214,10 +215,10 @@ impl Decoder {
         subframe: Subframe,
     ) -> Decoded<'a> {
         if !self.verify_checksums
-            && let Some(segment) = usual::segment(packet)
+            && let Some(usual) = Usual::of(packet)
         {
             self.counters.segments += 1;
-            return Decoded::Segment(segment);
+            return Decoded::Segment(usual.segment(packet));
         }
         self.decode_headers(packet, subframe)
     }

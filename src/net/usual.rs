@@ -23,14 +23,14 @@ const IPV4: [u8; 3] = [0x08, 0x00, 0x45];
 const FRAGMENT: u16 = 0x3fff;
 
 /// A packet of this kind.
-struct Usual<'a> {
+pub(super) struct Usual<'a> {
     headers: &'a [u8; HEADERS],
     payload: &'a [u8],
 }
 
 impl<'a> Usual<'a> {
     #[inline(always)]
-    fn of(packet: &CapturedPacket<'a>) -> Option<Self> {
+    pub(super) fn of(packet: &CapturedPacket<'a>) -> Option<Self> {
         let headers: &[u8; HEADERS] = packet.data.first_chunk()?;
         let this = Self {
             headers,
@@ -72,29 +72,28 @@ impl<'a> Usual<'a> {
     fn flags(&self) -> TcpFlags {
         TcpFlags(self.headers[TCP + 13])
     }
-}
 
-/// The segment in a packet of this kind.
-#[inline(always)]
-pub(super) fn segment<'a>(packet: &CapturedPacket<'a>) -> Option<Segment<'a>> {
-    let usual = Usual::of(packet)?;
-    Some(Segment {
-        packet: packet.id,
-        time: packet.time,
-        src: usual.endpoint(IP + 12, TCP),
-        dst: usual.endpoint(IP + 16, TCP + 2),
-        seq: usual.u32(TCP + 4),
-        ack: usual.u32(TCP + 8),
-        flags: usual.flags(),
-        window: usual.u16(TCP + 14),
-        window_scale: None,
-        ttl: usual.headers[IP + 8],
-        payload: usual.payload,
-        cut: 0,
-        copy_marks: (usual.u16(IP + 4), usual.u16(TCP + 16)),
-        checksum_ok: None,
-        fragments: &[],
-    })
+    /// The segment in `packet`, which it was made of.
+    #[inline(always)]
+    pub(super) fn segment(&self, packet: &CapturedPacket<'a>) -> Segment<'a> {
+        Segment {
+            packet: packet.id,
+            time: packet.time,
+            src: self.endpoint(IP + 12, TCP),
+            dst: self.endpoint(IP + 16, TCP + 2),
+            seq: self.u32(TCP + 4),
+            ack: self.u32(TCP + 8),
+            flags: self.flags(),
+            window: self.u16(TCP + 14),
+            window_scale: None,
+            ttl: self.headers[IP + 8],
+            payload: self.payload,
+            cut: 0,
+            copy_marks: (self.u16(IP + 4), self.u16(TCP + 16)),
+            checksum_ok: None,
+            fragments: &[],
+        }
+    }
 }
 
 /// The anatomy of a packet of this kind whose TCP header has no options but
@@ -154,8 +153,8 @@ mod tests {
     fn a_usual_packet_is_read_here() {
         let data = ethernet(&[0x08, 0x00], &tests::v4());
         let packet = packet(&data, data.len());
-        let segment = segment(&packet).expect("a usual packet");
-        assert_eq!(format!("{segment:?}"), general(&packet));
+        let usual = Usual::of(&packet).expect("a usual packet");
+        assert_eq!(format!("{:?}", usual.segment(&packet)), general(&packet));
     }
 
     /// The same with these bytes as TCP options.
@@ -201,8 +200,8 @@ mod tests {
                 }
             }
             let packet = packet(&data, data.len() + cut);
-            if let Some(segment) = segment(&packet) {
-                prop_assert_eq!(format!("{segment:?}"), general(&packet));
+            if let Some(usual) = Usual::of(&packet) {
+                prop_assert_eq!(format!("{:?}", usual.segment(&packet)), general(&packet));
             }
             if let Some(anatomy) = anatomy(&packet) {
                 prop_assert_eq!(anatomy, Anatomy::of_any(&packet, Subframe::default()));

@@ -13,7 +13,7 @@ pub struct Outcome {
     pub bounds: Option<(Bill, Bill)>,
     /// How sure that is.
     pub mark: Mark,
-    /// Messages by their sizes: shape, direction, QoS, how many.
+    /// Messages by their sizes: shape, direction, QoS, how many. Empty for a bound.
     pub shapes: Vec<(Shape, Direction, u8, f64)>,
     /// PINGREQ packets.
     pub pings: f64,

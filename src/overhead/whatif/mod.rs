@@ -23,7 +23,7 @@ use super::message::GroupKey;
 use super::outcome::{Mark, Outcome};
 use super::project::{Basis, Projection, period, seconds};
 use super::term::Term;
-use super::traffic::GroupTraffic;
+use super::traffic::{GroupTraffic, Shape};
 use crate::frame::{Direction, PerDirection};
 pub use http::Http;
 use model::{Group, Model};
@@ -368,9 +368,13 @@ impl<'a> Stage<'a> {
             notes: Vec::new(),
         };
         let mut cycles = 0.0;
-        let shapes = self.groups.iter().flatten();
-        let shapes = shapes.map(|(_, group)| group.shapes.len()).sum();
-        outcome.shapes.reserve_exact(shapes);
+        // Of a bound, only the bill is asked for.
+        let with_shapes = bound == Bound::Likely;
+        if with_shapes {
+            let groups = self.groups.iter().flatten();
+            let shapes = groups.map(|(_, group)| group.shapes.len()).sum();
+            outcome.shapes.reserve_exact(shapes);
+        }
         for (connection, groups) in self.basis.connections.iter().zip(&self.groups) {
             let mut model = Model::new(connection, groups, self, bound);
             for change in &scenario.changes {
@@ -378,7 +382,7 @@ impl<'a> Stage<'a> {
             }
             outcome.bill += model.bill;
             outcome.pings += model.pings;
-            for group in &model.groups {
+            for group in model.groups.iter().filter(|_| with_shapes) {
                 let (direction, qos) = (group.key.direction, group.qos);
                 let shapes = group.shapes.iter();
                 outcome
@@ -390,6 +394,9 @@ impl<'a> Stage<'a> {
                 *sum += part;
             }
             cycles += 1.0;
+        }
+        if outcome.shapes.len() > MANY_SHAPES {
+            merge(&mut outcome.shapes);
         }
         for cycle in &mut outcome.cycle {
             *cycle = *cycle * (1.0 / f64::max(cycles, 1.0));
@@ -462,6 +469,23 @@ impl<'a> Stage<'a> {
             _ => 0.0,
         }
     }
+}
+
+/// More sizes of messages are merged where they are the same: those of many
+/// connections are.
+const MANY_SHAPES: usize = 4096;
+
+/// Makes one of those that are the same.
+fn merge(shapes: &mut Vec<(Shape, Direction, u8, f64)>) {
+    shapes.sort_by_key(|&(shape, direction, qos, _)| (shape, direction, qos));
+    shapes.dedup_by(|next, kept| {
+        let same = (next.0, next.1, next.2) == (kept.0, kept.1, kept.2);
+        if same {
+            kept.3 += next.3;
+        }
+        same
+    });
+    shapes.shrink_to_fit();
 }
 
 /// For a reader: `up to 9 min later, 4.5 min on average`.

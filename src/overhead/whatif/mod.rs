@@ -471,9 +471,9 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// More sizes of messages are merged where they are the same: those of many
-/// connections are.
-const MANY_SHAPES: usize = 4096;
+/// More sizes of messages are merged where they are the same, as those of many
+/// connections are; of fewer, that costs more time than it saves memory.
+const MANY_SHAPES: usize = 1 << 16;
 
 /// Makes one of those that are the same.
 fn merge(shapes: &mut Vec<(Shape, Direction, u8, f64)>) {

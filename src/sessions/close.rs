@@ -161,8 +161,13 @@ fn declared(e: &Evidence) -> Option<Close> {
     }
     // A DISCONNECT counts if its sender had not closed, nor seen the other close.
     let ended = e.trail.end.map(|end| end.at());
+    // What a side sent precedes its own FIN, also if it was captured after it.
+    let precedes_fin =
+        |direction| matches!(e.trail.end, Some(End::Fin(from, _)) if from == direction);
     let timely = |direction: Direction| {
-        e.disconnect[direction].filter(|(at, ..)| ended.is_none_or(|end| not_before(end, *at)))
+        e.disconnect[direction].filter(|(at, ..)| {
+            precedes_fin(direction) || ended.is_none_or(|end| not_before(end, *at))
+        })
     };
     match (timely(Direction::Up), timely(Direction::Down)) {
         (Some(up), Some(down)) if not_before(up.0, down.0) => Some(by_server(e, down)),

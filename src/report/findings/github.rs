@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(
             text.lines().next(),
             Some(
-                "::error file=a%2Cb%3Ac.pcap,title=dup-with-qos-0::100 %25\\nof it (12 times) \
+                "::error file=a%2Cb%3Ac.pcap,title=dup-with-qos-0::100 %25\\nof it (topic \"plant/7/temp\") (12 times) \
                  [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1], connection 3, packets 4 7"
             )
         );

@@ -246,10 +246,10 @@ mod tests {
 <testsuites name="mqttdump check" tests="4" failures="1" errors="1" skipped="1">
   <testsuite name="a b.pcap" tests="4" failures="1" errors="1" skipped="1">
     <testcase classname="a b.pcap" name="dup-with-qos-0">
-      <failure message="PUBLISH: expected DUP 0 with QoS 0, found &lt;DUP&gt; 1\x01 (12 times)" type="violation">violation: PUBLISH: expected DUP 0 with QoS 0, found &lt;DUP&gt; 1\x01 (12 times) [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1], connection 3, packets 4 7</failure>
+      <failure message="PUBLISH: expected DUP 0 with QoS 0, found &lt;DUP&gt; 1\x01 (topic &quot;plant/7/temp&quot;) (12 times)" type="violation">violation: PUBLISH: expected DUP 0 with QoS 0, found &lt;DUP&gt; 1\x01 (topic &quot;plant/7/temp&quot;) (12 times) [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1], connection 3, packets 4 7</failure>
     </testcase>
     <testcase classname="a b.pcap" name="id-in-use">
-      <skipped message="expected an unused Packet Identifier, found 1; cannot tell (gap), because the capture lacks bytes of the connection"/>
+      <skipped message="expected an unused Packet Identifier, found 1 (topic &quot;plant/7/temp&quot;); cannot tell (gap), because the capture lacks bytes of the connection"/>
     </testcase>
     <testcase classname="a b.pcap" name="packet-id-zero">
     </testcase>

@@ -370,14 +370,14 @@ mod tests {
              \n\
              connection 3, client \"sensor-7\\x1b\"\n  \
                VIOLATION by client: A PUBLISH of QoS 0 has DUP 0\n    \
-                 PUBLISH: expected DUP 0 with QoS 0, found <DUP> 1 (12 times)\n    \
+                 PUBLISH: expected DUP 0 with QoS 0, found <DUP> 1 (topic \"plant/7/temp\") (12 times)\n    \
                  dup-with-qos-0 [3.1.1 MQTT-3.3.1-2, 3.1.1 MQTT-4.3.1-1], packets 4 7\n          \
                        4 10:15:00.000000 > CONNECT\n          \
                        5 10:15:00.000000 < CONNACK\n    \
                  *     7 10:15:00.000000 > PUBLISH id 3 qos1 dup \"plant/7/temp\"\n  \
                CANNOT TELL by client: A new packet has a Packet Identifier that is not in use\n    \
-                 expected an unused Packet Identifier, found 1; cannot tell (gap), because the capture lacks\n    \
-                 bytes of the connection\n    \
+                 expected an unused Packet Identifier, found 1 (topic \"plant/7/temp\"); cannot tell (gap), because\n    \
+                 the capture lacks bytes of the connection\n    \
                  id-in-use [3.1.1 MQTT-2.3.1-2], packets 4 7\n";
         assert!(text.starts_with(expected), "{text}");
     }

@@ -2,9 +2,9 @@
 //!
 //! A line breaks at blanks, but neither within quotes, which hold topics and
 //! other text from the wire, nor after a number, which belongs to its unit. A
-//! word that is longer than a line has a line of its own. No line of its own has
-//! a word that job logs would run as a command (`::error::`): it stays behind the
-//! word before it.
+//! word that is longer than a line has a line of its own. A word that job logs
+//! would run as a command (`::error::`) starts no line: it stays behind the word
+//! before it.
 
 use super::escape;
 
@@ -26,13 +26,19 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Whether a line may start with this word, after blanks: not if job logs would
+/// run the line as a command.
+pub(super) fn may_start_line(word: &str) -> bool {
+    !word.starts_with("::")
+}
+
 /// Appends `text` in lines of at most `width` columns, each indented, and a line
 /// feed after the last.
 pub(super) fn wrap(text: &str, indent: usize, width: usize, out: &mut String) {
     let mut column = 0;
     for word in words(text) {
         let columns = escape::columns(word.as_bytes());
-        let fits = column + 1 + columns <= width || word.starts_with("::");
+        let fits = column + 1 + columns <= width || !may_start_line(word);
         if column > 0 && fits {
             out.push(' ');
             column += 1;

@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::visible;
+use crate::report::wrap::may_start_line;
 use crate::sessions::{Cause, Certainty, Close, Record};
 
 /// How lists are written.
@@ -111,7 +112,7 @@ pub(super) fn wrap(line: &str, width: usize, text: &mut String) {
         if column == 0 {
             *text += "  ";
             column = 2 + len;
-        } else if column + 1 + len > width {
+        } else if column + 1 + len > width && may_start_line(word) {
             *text += "\n    ";
             column = 4 + len;
         } else {

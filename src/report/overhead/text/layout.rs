@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
+use crate::report::wrap::may_start_line;
+
 /// Joins words that must stay on one line.
 pub(super) const JOIN: char = '\u{a0}';
 
@@ -16,7 +18,8 @@ pub(super) fn fill(mark: &str, words: &str, width: usize, text: &mut String) {
     let mut line = mark.to_owned();
     let indent = " ".repeat(mark.width());
     for word in join_units(words).split(' ').filter(|word| !word.is_empty()) {
-        if line.len() > indent.len() && line.width() + word.width() > width {
+        let is_full = line.width() + word.width() > width && may_start_line(word);
+        if line.len() > indent.len() && is_full {
             put_line(&line, text);
             line.clone_from(&indent);
         }

@@ -56,6 +56,8 @@ fn ten_thousand_connections() {
         .map(|n| {
             let mut wire = template.clone();
             wire.client.set_port(10_000 + n);
+            // RFC 6528: each connection has an initial sequence number of its own.
+            wire.isn[0] += u32::from(n);
             wire
         })
         .collect();

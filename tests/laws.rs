@@ -247,7 +247,7 @@ proptest! {
     /// Law 8: two conversations at the same times, in either order.
     #[test]
     fn equal_times_in_any_order(one in wires(), other in wires()) {
-        let other = other.between("10.0.0.8:40123", "10.0.1.1:1883");
+        let other = other.between("10.0.0.8:40123", "10.0.1.1:1883").starting_at([0x2000_0000, 0x6000_0000]);
         let stack = Stack::default();
         let mut together = merged(&[one.clone(), other.clone()], &stack);
         let times = together.clone();

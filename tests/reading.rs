@@ -68,6 +68,32 @@ const CASES: &[Case] = &[
         shows: &["10.0.0.7:40122 > 10.0.1.1:1884 MQTTFrame", "type: PUBLISH", "type: PUBACK"],
         never: &["not recognised"],
     },
+    // Captured before and after NAT, and a service of Kubernetes.
+    Case {
+        file: "a06-nat-seen-twice-v4.pcap", args: READ,
+        shows: &["172.17.0.2:40122 > 10.0.1.1:1883 opened", "CONNECT", "CONNACK", "closed by", "shown once"],
+        never: &["192.168.1.50"],
+    },
+    Case {
+        file: "a07-k8s-service-dnat-v5.pcap", args: READ,
+        shows: &["10.244.2.9:40122 > 10.96.0.10:1883", "CONNECT", "CONNACK", "shown once"],
+        never: &["10.244.1.5"],
+    },
+    Case {
+        file: "p15b-any-docker-nat.pcap", args: READ,
+        shows: &["172.17.0.2:40122", "CONNECT", "DISCONNECT", "1 connection was captured before"],
+        never: &["192.168.1.50"],
+    },
+    Case {
+        file: "p15b-any-docker-nat.pcap", args: &["--keep-duplicates", "-r"],
+        shows: &["172.17.0.2:40122", "192.168.1.50:40122"],
+        never: &["shown once"],
+    },
+    Case {
+        file: "p15b-any-docker-nat.pcap", args: &["overhead", "--format", "csv"],
+        shows: &["c1"],
+        never: &["192.168.1.50"],
+    },
     // Joined within a PUBLISH of 100 kB from the server.
     Case {
         file: "a05-midstream-after-big-publish.pcap", args: READ,

@@ -974,6 +974,7 @@ fn kept_payloads_are_bounded() {
     for number in 0..80 {
         let mut wire = wire.clone();
         wire.client.set_port(20_000 + number);
+        wire.isn[0] += u32::from(number);
         wire.segments.truncate(connect + 2);
         let mut offset = start;
         for part in 0..18 {

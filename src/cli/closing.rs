@@ -51,6 +51,13 @@ pub(crate) fn notes(facts: &Facts<'_>) -> (Vec<String>, bool) {
                 were(summary.other_connections, "TCP connection")
             ));
         }
+        if !facts.quiet && summary.views > 0 {
+            notes.push(format!(
+                "{} captured before under other addresses (NAT) and shown once: \
+                 --keep-duplicates shows all",
+                were(summary.views, "connection")
+            ));
+        }
         for (port, count) in &summary.likely_connections {
             let looks = match count {
                 1 => "looks",

@@ -187,6 +187,7 @@ impl Inputs<'_> {
         let keys = KeyLogPlan::new(self.input.tls_keylog.as_deref());
         let mut engine = engine::Config {
             only_known_ports: self.input.only_known_ports,
+            keep_views: self.input.keep_duplicates,
             verify_checksums: self.input.verify_checksums,
             expects_keys: keys.is_given(),
             ..engine::Config::default()

@@ -203,6 +203,9 @@ pub struct Config {
     pub ports: BTreeMap<u16, Decode>,
     /// Do not look for MQTT or its transports on other ports.
     pub only_known_ports: bool,
+    /// Read a connection that was captured under several addresses (before and
+    /// after a router that translates them) as many times.
+    pub keep_views: bool,
     /// TLS keys may arrive ([`Engine::secrets`]), so that TLS connections on
     /// other ports are kept.
     pub expects_keys: bool,
@@ -225,6 +228,7 @@ impl Default for Config {
         Self {
             ports: BTreeMap::from([(1883, Decode::Mqtt), (8883, Decode::Mqtts)]),
             only_known_ports: false,
+            keep_views: false,
             expects_keys: false,
             payload: 4096,
             digests: false,
@@ -256,6 +260,8 @@ pub struct Summary {
     pub duplicates: u64,
     /// TCP connections that carried MQTT, or were on an MQTT port.
     pub mqtt_connections: u64,
+    /// Connections captured before under other addresses, and not read twice.
+    pub views: u64,
     /// All other TCP connections.
     pub other_connections: u64,
     /// Those that start as HTTP/2 does, in clear or decrypted: it can carry WebSockets,
@@ -299,6 +305,7 @@ struct Shared {
     mqtt_connections: u64,
     http2_connections: u64,
     tls_connections: u64,
+    views: u64,
     likely_connections: BTreeMap<u16, u64>,
     datagrams: BTreeMap<(Application, u16), u64>,
     /// Bytes kept of incomplete control packets.
@@ -331,8 +338,8 @@ impl Engine {
         }
         Self {
             net: Decoder::new(config.verify_checksums),
+            flows: FlowTable::keeping_views(config.keep_views),
             config,
-            flows: FlowTable::default(),
             shared: Shared::default(),
             keys,
             keys_seen: 0,
@@ -449,7 +456,10 @@ impl Engine {
             frames: self.shared.frames,
             duplicates: self.flows.duplicates(),
             mqtt_connections: self.shared.mqtt_connections,
-            other_connections: self.flows.connections() - self.shared.mqtt_connections,
+            views: self.shared.views,
+            other_connections: self.flows.connections()
+                - self.shared.mqtt_connections
+                - self.shared.views,
             http2_connections: self.shared.http2_connections,
             tls_connections: self.shared.tls_connections,
             likely_connections: self.shared.likely_connections.clone(),
@@ -721,6 +731,11 @@ impl Handler<Tracked> for Context<'_, '_> {
             }),
             ..captured
         }));
+    }
+
+    fn seen_twice(&mut self, _: &FlowInfo, state: &mut Tracked) {
+        self.shared.views += 1;
+        *state = Tracked::Other;
     }
 
     fn evicted(&mut self, flow: &FlowInfo) {

@@ -12,6 +12,7 @@ use super::event::{Carried, Closed, FlowInfo, Handler, Interest, Reset, StreamEv
 use super::history::History;
 use super::key::{FlowKey, Slot};
 use super::reassembler::{Payload, Reassembler, Sending};
+use super::twice::FirstBytes;
 use super::{At, End, PerEnd};
 
 /// Sequence numbers further apart than this belong to different connections,
@@ -52,6 +53,12 @@ pub(super) struct Flow<S> {
     tcp: PerEnd<TcpState>,
     /// The connection that had this port pair before.
     pub(super) previous: Option<Slot>,
+    /// The first bytes of its client.
+    pub(super) first_bytes: Option<FirstBytes>,
+    /// The connection of which it may be another view.
+    pub(super) first_view: Option<Slot>,
+    /// It is another view of a connection: its packets are duplicates.
+    pub(super) is_view: bool,
 }
 
 /// What is known of one side, to report on TCP itself.
@@ -87,6 +94,9 @@ impl<S: Default> Flow<S> {
             recent: RecentDuplicates::default(),
             tcp: PerEnd::default(),
             previous,
+            first_bytes: None,
+            first_view: None,
+            is_view: false,
         }
     }
 }
@@ -236,9 +246,9 @@ impl<S> Flow<S> {
             } else if ack && self.info.initiator.is_none() {
                 self.info.initiator = Some(from.peer());
             }
-            handler.opened(&self.info, &mut self.state, now);
+            self.report_opened(now, handler);
         } else if new || established {
-            handler.opened(&self.info, &mut self.state, now);
+            self.report_opened(now, handler);
         } else if syn && !ack && follows {
             let tries = self.info.syn_tries;
             handler.tcp(
@@ -458,6 +468,13 @@ impl<S> Flow<S> {
         if passed || self.ignored {
             self.closing = None;
             handler.closing(&self.info, &mut self.state, how, at);
+        }
+    }
+
+    /// Reports the connection, unless it may be another view of one.
+    pub(super) fn report_opened(&mut self, now: At, handler: &mut impl Handler<S>) {
+        if self.first_view.is_none() {
+            handler.opened(&self.info, &mut self.state, now);
         }
     }
 

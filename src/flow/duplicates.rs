@@ -16,9 +16,9 @@ pub(super) struct RecentDuplicates {
 
 /// A duplicate of a packet follows within this time; the shortest retransmission
 /// time-out in use is 200 ms.
-const DUPLICATE: Duration = Duration::from_millis(100);
+pub(super) const DUPLICATE: Duration = Duration::from_millis(100);
 /// The same for packets without an IPv4 identification.
-const DUPLICATE_UNMARKED: Duration = Duration::from_millis(2);
+pub(super) const DUPLICATE_UNMARKED: Duration = Duration::from_millis(2);
 
 impl RecentDuplicates {
     /// Whether a packet that looks the same was seen a moment ago.

@@ -243,6 +243,10 @@ pub trait Handler<S> {
     /// packet that ended it.
     fn closed(&mut self, flow: &FlowInfo, state: &mut S, how: Closed, at: At);
 
+    /// The connection is another view of one that is known: everything of it was
+    /// captured twice, under other addresses. Nothing more is passed on.
+    fn seen_twice(&mut self, _: &FlowInfo, _: &mut S) {}
+
     /// The connection was evicted: a packet of it would now begin another. Not
     /// called when the capture ends.
     fn evicted(&mut self, _flow: &FlowInfo) {}

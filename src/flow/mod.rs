@@ -24,6 +24,7 @@ mod history;
 mod key;
 mod reassembler;
 mod table;
+mod twice;
 
 pub use chunk::{ByteRange, Chunk, Data, Seal};
 pub use event::{Carried, Closed, FlowInfo, Handler, Interest, Kept, Reset, StreamEvent, TcpFact};

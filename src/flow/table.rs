@@ -12,6 +12,7 @@ use super::connection::Flow;
 use super::event::{Closed, FlowInfo, Handler};
 use super::history::History;
 use super::key::{FlowKey, Slot};
+use super::twice::{FirstBytes, RecentSyns};
 use super::{At, End, PerEnd};
 
 /// The clock moves no further at once, in nanoseconds.
@@ -29,6 +30,9 @@ pub struct FlowTable<S> {
     /// Connections so far: the number of the newest.
     connections: u64,
     duplicates: u64,
+    /// Connections captured twice under other addresses are followed twice.
+    keep_views: bool,
+    syns: RecentSyns,
     history: History,
     /// Bytes that wait on all flows.
     waiting: usize,
@@ -59,6 +63,8 @@ impl<S> Default for FlowTable<S> {
             hasher: foldhash::fast::RandomState::default(),
             connections: 0,
             duplicates: 0,
+            keep_views: false,
+            syns: RecentSyns::default(),
             history: History::new(),
             waiting: 0,
             waiting_for_time: Default::default(),
@@ -74,6 +80,15 @@ impl<S> Default for FlowTable<S> {
 }
 
 impl<S: Default> FlowTable<S> {
+    /// A table that follows a connection once for each pair of addresses under
+    /// which it was captured.
+    pub fn keeping_views(keep_views: bool) -> Self {
+        Self {
+            keep_views,
+            ..Self::default()
+        }
+    }
+
     /// Connections seen so far.
     pub fn connections(&self) -> u64 {
         self.connections
@@ -106,6 +121,19 @@ impl<S: Default> FlowTable<S> {
             flow.duplicate(from, segment, self.now, handler);
             return slot.number;
         }
+        if flow.is_view {
+            return self.push_duplicate(slot, from, segment, handler);
+        }
+        if flow.first_bytes.is_none()
+            && !segment.payload.is_empty()
+            && flow.info.initiator == Some(from)
+            && self.becomes_view(slot, segment, handler)
+        {
+            return self.push_duplicate(slot, from, segment, handler);
+        }
+        let Some(flow) = &mut self.slots[slot.index as usize] else {
+            return slot.number;
+        };
         flow.read(
             from,
             segment,
@@ -139,6 +167,54 @@ impl<S: Default> FlowTable<S> {
             self.waiting_for_time.insert(slot);
         }
         slot.number
+    }
+
+    /// Counts a packet that is not read, because the same was captured elsewhere.
+    fn push_duplicate(
+        &mut self,
+        slot: Slot,
+        from: End,
+        segment: &Segment<'_>,
+        handler: &mut impl Handler<S>,
+    ) -> u64 {
+        self.duplicates += 1;
+        if let Some(flow) = flow_at(&mut self.slots, slot) {
+            flow.duplicate(from, segment, self.now, handler);
+        }
+        slot.number
+    }
+
+    /// Takes the first bytes of a client. Returns whether they show that its
+    /// connection was captured before, under other addresses.
+    #[cold]
+    fn becomes_view(
+        &mut self,
+        slot: Slot,
+        segment: &Segment<'_>,
+        handler: &mut impl Handler<S>,
+    ) -> bool {
+        let bytes = FirstBytes::of(segment, &self.hasher);
+        let Some(flow) = flow_at(&mut self.slots, slot) else {
+            return false;
+        };
+        flow.first_bytes = Some(bytes);
+        let Some(first_view) = flow.first_view else {
+            return false;
+        };
+        let first = flow_at(&mut self.slots, first_view);
+        let first_bytes = first.and_then(|first| first.first_bytes);
+        let is_view = first_bytes.is_some_and(|first| first.is_same(&bytes, segment));
+        if let Some(flow) = flow_at(&mut self.slots, slot) {
+            flow.is_view = is_view;
+            match is_view {
+                true => handler.seen_twice(&flow.info, &mut flow.state),
+                false => {
+                    flow.first_view = None;
+                    flow.report_opened(self.now, handler);
+                }
+            }
+        }
+        is_view
     }
 
     /// Capture time has come to `now`: what waits for time to pass is settled.
@@ -218,6 +294,7 @@ impl<S: Default> FlowTable<S> {
         *self = Self {
             connections: self.connections,
             duplicates: self.duplicates,
+            keep_views: self.keep_views,
             ..Self::default()
         };
     }
@@ -308,7 +385,7 @@ impl<S: Default> FlowTable<S> {
             from_start: PerEnd::default(),
             first_seq: PerEnd::default(),
         };
-        let flow = Box::new(Flow::new(key, info, previous));
+        let mut flow = Box::new(Flow::new(key, info, previous));
         let index = match self.free.pop() {
             Some(index) => index,
             None => {
@@ -316,6 +393,21 @@ impl<S: Default> FlowTable<S> {
                 (self.slots.len() - 1) as u32
             }
         };
+        let is_syn = segment.flags.has(TcpFlags::SYN) && !segment.flags.has(TcpFlags::ACK);
+        if is_syn && !self.keep_views {
+            let slot = Slot {
+                index,
+                number: self.connections,
+            };
+            let first_view = self.syns.first_view(segment, slot);
+            // Nobody has answered it yet.
+            let is_open = |slot: &Slot| {
+                let first = self.slots.get(slot.index as usize)?.as_deref()?;
+                let client = first.info.initiator?;
+                Some(first.info.first_seq[client.peer()].is_none() && !first.info.established)
+            };
+            flow.first_view = first_view.filter(|slot| is_open(slot) == Some(true));
+        }
         self.slots[index as usize] = Some(flow);
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.index.insert_unique(hash, index, |&i| {

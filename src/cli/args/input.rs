@@ -85,6 +85,14 @@ pub(crate) struct Input {
     #[arg(long)]
     pub(crate) only_known_ports: bool,
 
+    /// Show a connection that was captured under several addresses as many times
+    ///
+    /// By default a connection that was captured before and after NAT, or on both
+    /// sides of a router, is recognised by its sequence numbers and first bytes,
+    /// read once, and counted.
+    #[arg(long)]
+    pub(crate) keep_duplicates: bool,
+
     /// Verify TCP checksums; where overlapping segments differ, prefer the one with
     /// a correct checksum
     ///

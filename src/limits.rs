@@ -61,7 +61,7 @@ pub const IDLE_EMPTY_SECONDS: u64 = 300;
 /// MQTT is evicted.
 pub const IDLE_SECONDS: u64 = 2 * 3600;
 /// Seconds of capture time after which a silent MQTT connection is evicted: more
-/// than one and a half times the longest Keep Alive (65,535 s).
+/// than 1.5 times the longest Keep Alive (65,535 s).
 pub const IDLE_MQTT_SECONDS: u64 = 30 * 3600;
 
 /// Seconds by which two consecutive packets may advance the clock for all these
@@ -144,7 +144,7 @@ pub const SETTLED_EXCHANGES: usize = 1024;
 
 /// Bytes of packets buffered while saving from a pipe, until it is known whether
 /// their connections are selected.
-pub const SAVE_HELD_BYTES: usize = 64 << 20;
+pub const SAVE_BUFFERED_BYTES: usize = 64 << 20;
 /// Closed connections whose late packets are still saved from a pipe.
 pub const SAVE_CLOSED: usize = 1 << 16;
 /// Bytes of names and secrets that are repeated at the start of each file after
@@ -278,9 +278,9 @@ pub const TLS_KEY_UPDATES: usize = 3;
 
 /// Frames and events of a connection buffered until it is known what their
 /// sender had received; longer than the time after which a gap is declared.
-pub const HELD_FRAMES: usize = 256;
+pub const BUFFERED_FRAMES: usize = 256;
 /// Bytes of such frames over all connections.
-pub const HELD_BYTES: usize = 8 << 20;
+pub const BUFFERED_BYTES: usize = 8 << 20;
 /// Closed connections whose late frames are attributed to them.
 pub const CLOSED_CONNECTIONS: usize = 256;
 

@@ -305,7 +305,7 @@ impl Conversation {
             StreamEvent::Late { bytes, .. } => {
                 self.event(EventKind::Late, now, direction, Some(bytes), out);
             }
-            StreamEvent::Bound { limit } => {
+            StreamEvent::Limit { limit } => {
                 self.event(EventKind::Bound { limit }, now, direction, None, out);
             }
         }

@@ -733,7 +733,7 @@ impl Handler<Tracked> for Context<'_, '_> {
         }));
     }
 
-    fn seen_twice(&mut self, _: &FlowInfo, state: &mut Tracked) {
+    fn captured_twice(&mut self, _: &FlowInfo, state: &mut Tracked) {
         self.shared.views += 1;
         *state = Tracked::Other;
     }

@@ -9,12 +9,12 @@
 //!
 //! An [`IdSpace`] is one of the two independent sets of Packet Identifiers of a
 //! session (5.0: 2.2.1): that of the PUBLISH packets which go one way. It does
-//! not judge: it tells what a packet *is* in its exchange ([`PublishStep`],
-//! [`AckStep`]), and rules say whether that is allowed.
+//! not judge: it reports the role of a packet in its exchange ([`PublishStep`],
+//! [`AckStep`]), and rules decide whether that is allowed.
 //!
-//! What the capture may lack is kept where it matters: `doubt` of an exchange
+//! Possible loss is kept where it matters: `doubt` of an exchange
 //! that a gap may have moved on unnoticed, and [`IdSpace::past`] when there may
-//! be exchanges of which nothing was seen.
+//! be exchanges of which nothing was captured.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -38,9 +38,9 @@ pub enum State {
     WaitAck,
     /// QoS 2: PUBREC is to come.
     WaitRec,
-    /// QoS 2: PUBREC was seen, PUBREL is to come.
+    /// QoS 2: PUBREC was captured, PUBREL is to come.
     MustRel,
-    /// QoS 2: PUBREL was seen, PUBCOMP is to come.
+    /// QoS 2: PUBREL was captured, PUBCOMP is to come.
     WaitComp,
 }
 
@@ -53,7 +53,7 @@ pub struct Exchange {
     pub qos: u8,
     /// How far it has come.
     pub state: State,
-    /// Its first PUBLISH on the connection that it was last seen on.
+    /// Its first PUBLISH on the connection that carried it last.
     pub publish: FrameRef,
     /// Its latest packet from either side.
     pub last: FrameRef,
@@ -70,11 +70,11 @@ pub struct Exchange {
     copies: u32,
     recs: u32,
     rels: u32,
-    /// What tells its message from others, if all of it was there.
+    /// Distinguishes its message from others, if all of it was there.
     pub(super) digest: Option<u64>,
-    /// Place among the PUBLISH packets of its connection.
+    /// Index among the PUBLISH packets of its connection.
     turn: u64,
-    /// Place among the first PUBRECs of its connection.
+    /// Index among the first PUBRECs of its connection.
     rec_turn: u64,
     /// What was reported of its latest packet, because no answer had come in time.
     pub(super) reported: Reported,
@@ -98,7 +98,7 @@ impl Exchange {
 pub struct Ended {
     /// Packet Identifier.
     pub id: u16,
-    /// What ended it; for one that was never seen to begin, the PUBREL that
+    /// The packet that ended it; for one whose beginning was not captured, the PUBREL that
     /// was.
     pub by: FrameRef,
     /// PUBACK, PUBREC (of 0x80 and above) or PUBCOMP.
@@ -158,8 +158,8 @@ pub struct IdSpace {
     carried_doubted: bool,
     ended: VecDeque<Ended>,
     /// The latest of those that are no longer in `ended`.
-    forgotten: Option<FrameRef>,
-    /// Why there may be exchanges that were never seen.
+    evicted: Option<FrameRef>,
+    /// Why there may be exchanges that were never captured.
     pub past: Doubt,
     turns: u64,
     rec_turns: u64,
@@ -202,8 +202,9 @@ impl IdSpace {
     /// Why it is not known that this identifier was never used before, or not
     /// since longer ago than `frame`'s sender must know.
     pub fn past_of(&self, frame: &MQTTFrame<'_>) -> Doubt {
-        let known = self.forgotten.is_none_or(|seen| {
-            seen.connection == frame.connection.number && frame.received.surely >= seen.end
+        let known = self.evicted.is_none_or(|frame_ref| {
+            frame_ref.connection == frame.connection.number
+                && frame.received.surely >= frame_ref.end
         });
         self.past.or((!known).then_some(Reason::Bound))
     }
@@ -216,7 +217,7 @@ impl IdSpace {
         digest: Option<u64>,
     ) -> PublishStep {
         let (qos, dup) = (frame.header.qos(), frame.header.dup());
-        let seen = FrameRef::of(frame);
+        let frame_ref = FrameRef::of(frame);
         self.turns += 1;
         let mut new = Exchange {
             id,
@@ -225,8 +226,8 @@ impl IdSpace {
                 1 => State::WaitAck,
                 _ => State::WaitRec,
             },
-            publish: seen,
-            last: seen,
+            publish: frame_ref,
+            last: frame_ref,
             carried: false,
             doubt: None,
             acked: None,
@@ -251,7 +252,7 @@ impl IdSpace {
                 if old.turn < self.resent.0 {
                     step.overtaken_by = Some(self.resent.1);
                 } else {
-                    self.resent = (old.turn, seen.packet);
+                    self.resent = (old.turn, frame_ref.packet);
                 }
             }
             let resent = dup || step.same_message == Some(true);
@@ -259,7 +260,7 @@ impl IdSpace {
                 // The same exchange goes on where it is.
                 new = Exchange {
                     copies: old.copies.saturating_add(1),
-                    last: seen,
+                    last: frame_ref,
                     acked: None,
                     reported: Reported::default(),
                     ..old
@@ -269,12 +270,12 @@ impl IdSpace {
                 // one may be lost.
                 new.doubt = old.doubt;
             } else {
-                // Another message in its place: both may be answered.
+                // Another message took its identifier: both may be answered.
                 new.doubt = old.doubt;
                 if (old.qos == 1) == (qos == 1) {
                     new.copies = old.copies.saturating_add(1);
                 } else {
-                    self.displace(old, seen);
+                    self.displace(old, frame_ref);
                 }
             }
         }
@@ -294,9 +295,9 @@ impl IdSpace {
         use PacketType as P;
         let failed = failed(frame);
         let kind = frame.header.packet_type();
-        let seen = FrameRef::of(frame);
+        let frame_ref = FrameRef::of(frame);
         let Some(exchange) = self.open.get_mut(&id) else {
-            return self.without_exchange(kind, id, seen, failed);
+            return self.without_exchange(kind, id, frame_ref, failed);
         };
         let before = *exchange;
         if exchange.qos == 1 && kind != P::Puback || exchange.qos != 1 && kind == P::Puback {
@@ -305,7 +306,7 @@ impl IdSpace {
                 false => AckStep::WrongType(before),
             };
         }
-        exchange.last = seen;
+        exchange.last = frame_ref;
         exchange.acked = None;
         exchange.reported = Reported::default();
         let first = before.copies == 1 && !before.carried;
@@ -313,16 +314,16 @@ impl IdSpace {
         match (kind, before.state) {
             (P::Puback, _) => {
                 if first {
-                    overtaken_by = overtaken(&mut self.answered[0], before.turn, seen.packet);
+                    overtaken_by = overtaken(&mut self.answered[0], before.turn, frame_ref.packet);
                 }
-                self.end(before, kind, failed, seen, before.copies - 1);
+                self.end(before, kind, failed, frame_ref, before.copies - 1);
             }
             (P::Pubrec, State::WaitRec) => {
                 if first {
-                    overtaken_by = overtaken(&mut self.answered[1], before.turn, seen.packet);
+                    overtaken_by = overtaken(&mut self.answered[1], before.turn, frame_ref.packet);
                 }
                 if failed {
-                    self.end(before, kind, failed, seen, before.copies - 1);
+                    self.end(before, kind, failed, frame_ref, before.copies - 1);
                 } else {
                     self.rec_turns += 1;
                     exchange.rec_turn = self.rec_turns;
@@ -342,7 +343,7 @@ impl IdSpace {
                 exchange.rels = 1;
                 exchange.state = State::WaitComp;
                 if first && before.recs == 1 {
-                    overtaken_by = overtaken(&mut self.released, before.rec_turn, seen.packet);
+                    overtaken_by = overtaken(&mut self.released, before.rec_turn, frame_ref.packet);
                 }
             }
             (P::Pubrel, State::WaitComp) => {
@@ -359,7 +360,13 @@ impl IdSpace {
                 };
             }
             (P::Pubcomp, State::WaitComp) => {
-                self.end(before, kind, failed, seen, before.rels.saturating_sub(1));
+                self.end(
+                    before,
+                    kind,
+                    failed,
+                    frame_ref,
+                    before.rels.saturating_sub(1),
+                );
             }
             (P::Pubrel, _) => {
                 // Whatever is wrong with it, PUBCOMP will answer it.
@@ -382,7 +389,7 @@ impl IdSpace {
         &mut self,
         kind: PacketType,
         id: u16,
-        seen: FrameRef,
+        frame_ref: FrameRef,
         failed: bool,
     ) -> AckStep {
         let ended = self.ended.iter_mut().rev().find(|ended| ended.id == id);
@@ -393,7 +400,7 @@ impl IdSpace {
                 Some(ended) if ended.kind == PacketType::Pubcomp => ended.answers += 1,
                 _ => self.remember(Ended {
                     id,
-                    by: seen,
+                    by: frame_ref,
                     kind: PacketType::Pubcomp,
                     failed,
                     answers: 1,
@@ -411,7 +418,7 @@ impl IdSpace {
                     // PUBREL may answer it.
                     self.remember(Ended {
                         id,
-                        by: seen,
+                        by: frame_ref,
                         kind,
                         failed: false,
                         answers: 0,
@@ -483,7 +490,7 @@ impl IdSpace {
 
     fn remember(&mut self, ended: Ended) {
         if self.ended.len() == limits::ENDED_EXCHANGES {
-            self.forgotten = self.ended.pop_front().map(|ended| ended.by);
+            self.evicted = self.ended.pop_front().map(|ended| ended.by);
         }
         self.ended.push_back(ended);
     }

@@ -26,17 +26,17 @@ pub struct Request {
     pub subscription_id: Option<u32>,
     /// Whether all of it could be read.
     pub whole: bool,
-    /// What may have happened to it unseen.
+    /// Why it may have been answered outside the capture.
     pub doubt: Doubt,
     /// When it was acknowledged by TCP.
     pub acked: Option<Timestamp>,
     copies: u32,
-    /// What was reported of it, because no answer had come in time.
+    /// The report made because no answer had come in time.
     pub(super) reported: Reported,
 }
 
 impl Request {
-    /// What has to answer it.
+    /// The packet type that has to answer it.
     pub(super) fn expects(&self) -> PacketType {
         match self.kind {
             PacketType::Subscribe => PacketType::Suback,
@@ -45,7 +45,7 @@ impl Request {
     }
 }
 
-/// What SUBACK or UNSUBACK is to its request.
+/// How a SUBACK or UNSUBACK relates to its request.
 #[derive(Clone, Debug)]
 pub enum AnswerStep {
     /// It answers this request.
@@ -94,7 +94,7 @@ impl Requests {
         &mut self,
         kind: PacketType,
         id: u16,
-        seen: FrameRef,
+        frame_ref: FrameRef,
         packet: &ControlPacket<'_>,
         whole: bool,
     ) -> Option<Request> {
@@ -124,7 +124,7 @@ impl Requests {
             old.copies += 1;
             return None;
         }
-        // Another request in its place: both may be answered.
+        // Another request took its identifier: both may be answered.
         let mut copies = 1;
         if let Some(old) = self.open.get(&id) {
             match old.kind == kind {
@@ -132,14 +132,14 @@ impl Requests {
                 false => {
                     let answer = old.expects();
                     let copies = old.copies;
-                    self.remember(id, answer, seen, copies);
+                    self.remember(id, answer, frame_ref, copies);
                 }
             }
         }
         let request = Request {
             kind,
             id,
-            seen,
+            seen: frame_ref,
             filters,
             subscription_id,
             whole,
@@ -162,10 +162,10 @@ impl Requests {
     }
 
     /// An answer.
-    pub(super) fn answer(&mut self, kind: PacketType, id: u16, seen: FrameRef) -> AnswerStep {
+    pub(super) fn answer(&mut self, kind: PacketType, id: u16, frame_ref: FrameRef) -> AnswerStep {
         match self.open.remove(&id) {
             Some(request) if request.expects() == kind => {
-                self.remember(id, kind, seen, request.copies - 1);
+                self.remember(id, kind, frame_ref, request.copies - 1);
                 AnswerStep::Expected(Box::new(request))
             }
             Some(request) => {
@@ -193,7 +193,7 @@ impl Requests {
                         *left -= 1;
                         AnswerStep::Repeated
                     }
-                    Some((_, _, seen, _)) => AnswerStep::Again(*seen),
+                    Some((_, _, frame_ref, _)) => AnswerStep::Again(*frame_ref),
                     None => AnswerStep::Unknown,
                 }
             }

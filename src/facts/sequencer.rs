@@ -196,7 +196,7 @@ impl Sequencer {
         pending.buffer_until(direction, end, needs, What::Frame(Box::new(buffered)));
         let before = pending.bytes;
         pending.release(out);
-        if pending.len() > limits::HELD_FRAMES || self.bytes > limits::HELD_BYTES {
+        if pending.len() > limits::BUFFERED_FRAMES || self.bytes > limits::BUFFERED_BYTES {
             pending.give_up(out);
         }
         self.bytes -= before - pending.bytes;

@@ -226,9 +226,9 @@ impl Stage {
         let mut exchange = None;
         if let Some(tracker) = &mut self.exchanges {
             match output {
-                Output::Frame(frame) => exchange = tracker.place(frame),
+                Output::Frame(frame) => exchange = tracker.classify(frame),
                 Output::Event(event) => tracker.event(event),
-                Output::Ended(ended) => tracker.forget(ended.connection.number),
+                Output::Ended(ended) => tracker.remove(ended.connection.number),
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! [`Tracker`]: the place of each control packet in its exchange.
+//! [`Tracker`]: the role of each control packet in its exchange.
 //!
 //! What a control packet does by its own words is its [`Part`]; the tracker adds
 //! which exchange that is, in the order of capture and within one connection. A
@@ -53,10 +53,10 @@ pub enum Role {
     Unknown,
 }
 
-/// A control packet's place in its exchange.
+/// A control packet's role in its exchange.
 #[derive(Clone, Copy, Debug)]
 pub struct ExchangeFact {
-    /// What the exchange is for.
+    /// The kind of the exchange.
     pub kind: ExchangeKind,
     /// The direction of its first packet.
     pub asked: Direction,
@@ -83,7 +83,7 @@ pub struct First {
     /// kept have the same; it is used again after that. [`Role::Opens`] comes
     /// before every other use.
     pub slot: u32,
-    /// Where and when it was seen.
+    /// Where and when it was captured.
     pub seen: FrameRef,
     /// Its QoS; 0 unless it is a PUBLISH.
     pub qos: u8,
@@ -173,14 +173,14 @@ struct Exchange {
     begun: u32,
     /// When it was answered in full.
     settled: Option<u32>,
-    /// PUBREC and PUBREL were seen.
+    /// PUBREC and PUBREL were captured.
     received: bool,
     released: bool,
 }
 
 impl Tracker {
     /// Puts a frame into its exchange.
-    pub(crate) fn place(&mut self, frame: &MQTTFrame<'_>) -> Option<ExchangeFact> {
+    pub(crate) fn classify(&mut self, frame: &MQTTFrame<'_>) -> Option<ExchangeFact> {
         let Part {
             mut kind,
             asked,
@@ -223,7 +223,7 @@ impl Tracker {
         self.connections.entry(frame.connection.number).or_default()
     }
 
-    /// Takes notice of what was lost.
+    /// Takes notice of lost bytes.
     pub(crate) fn event(&mut self, event: &Event<'_>) {
         if let (Some(connection), Some(direction)) = (event.connection, event.direction)
             && matches!(event.kind, EventKind::Gap | EventKind::Resynchronised)
@@ -232,7 +232,7 @@ impl Tracker {
         }
     }
 
-    /// Bytes were lost that may have held control packets.
+    /// Bytes were lost that may have contained control packets.
     fn gap(&mut self, connection: u64, direction: Direction) {
         if let Some(of) = self.connections.get_mut(&connection) {
             of.clock = of.clock.saturating_add(1);
@@ -243,7 +243,7 @@ impl Tracker {
     }
 
     /// The connection has ended.
-    pub(crate) fn forget(&mut self, connection: u64) {
+    pub(crate) fn remove(&mut self, connection: u64) {
         if let Some(of) = self.connections.remove(&connection) {
             self.total -= of.exchanges.len();
             self.settled -= of.settled;
@@ -270,7 +270,7 @@ impl Tracker {
     }
 
     fn ask(&mut self, frame: &MQTTFrame<'_>, key: Key, dup: bool) -> ExchangeFact {
-        // Half of them at least, or the next time would come too soon.
+        // At least 50 % of them, or the next eviction would come too soon.
         if self.total >= self.most && self.settled >= self.most / 2 {
             for of in self.connections.values_mut() {
                 of.drop_settled(&mut self.slots);
@@ -356,7 +356,7 @@ impl Tracker {
         fact.doubt = reused.then_some(Reason::Gap);
         let qos = exchange.first.qos;
         let is_settled = exchange.settled.is_some();
-        let once = |seen: &mut bool| match std::mem::replace(seen, true) || is_settled {
+        let once = |repeated: &mut bool| match std::mem::replace(repeated, true) || is_settled {
             true => Role::Repeats,
             false => Role::Continues,
         };

@@ -2,7 +2,7 @@
 //! layers to MQTT.
 //!
 //! Positions are those of the TCP stream all the way up ([`ByteRange`]): a layer
-//! that passes bytes on says where they came from, not where they would be in a
+//! that passes bytes on states where they came from, not where they would be in a
 //! stream of its own.
 
 use std::fmt;
@@ -41,7 +41,7 @@ impl fmt::Display for ByteRange {
 pub enum Chunk<'a> {
     /// Bytes.
     Data(Data<'a>),
-    /// Bytes that the capture lacks.
+    /// Bytes missing from the capture.
     Gap {
         /// Where, in the TCP stream.
         range: ByteRange,
@@ -98,7 +98,7 @@ impl<'a> Data<'a> {
     }
 }
 
-/// What has to be there as a whole before any byte in it can be read: a TLS
+/// A unit that has to be complete before any byte in it can be read: a TLS
 /// record, a compressed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seal {

@@ -1,4 +1,4 @@
-//! One TCP connection: what belongs to it, what a segment does to it, when its
+//! One TCP connection: its state, the effect of a segment on it, when its
 //! gaps are final, how it ends.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::twice::FirstBytes;
 use super::{At, End, PerEnd};
 
 /// Sequence numbers further apart than this belong to different connections,
-/// if the acknowledgement numbers say so too. No window in use is as large.
+/// if the acknowledgement numbers agree. No window in use is as large.
 const FAR: i32 = 1 << 24;
 /// A SYN that comes after data it should precede (handshake captured out of
 /// order) may be this far behind.
@@ -49,7 +49,7 @@ pub(super) struct Flow<S> {
     /// Whether the table is waiting to evict it.
     pub(super) lingering: bool,
     pub(super) recent: RecentDuplicates,
-    /// What is needed to report on TCP itself, if the handler follows that.
+    /// The state needed to report on TCP itself, if the handler follows that.
     tcp: PerEnd<TcpState>,
     /// The connection that had this port pair before.
     pub(super) previous: Option<Slot>,
@@ -61,7 +61,7 @@ pub(super) struct Flow<S> {
     pub(super) is_view: bool,
 }
 
-/// What is known of one side, to report on TCP itself.
+/// The state of one side, to report on TCP itself.
 #[derive(Clone, Copy, Debug, Default)]
 struct TcpState {
     ttl: Option<u8>,
@@ -118,7 +118,7 @@ impl<S> Flow<S> {
 
     /// Both sides have sent FIN, as far as the capture shows it.
     pub(super) fn both_finished(&self) -> bool {
-        self.streams.a.fin_seen() && self.streams.b.fin_seen()
+        self.streams.a.has_fin() && self.streams.b.has_fin()
     }
 
     /// Neither side has sent a byte, as far as is known.
@@ -144,7 +144,7 @@ impl<S> Flow<S> {
         }
     }
 
-    /// How it ended, if its SYN was seen but never answered. One that was sent
+    /// How it ended, if its SYN was captured but never answered. One that was sent
     /// once and right before the capture ended may have been.
     fn unanswered(&self, otherwise: Option<Closed>, now: At) -> Option<Closed> {
         const PATIENCE: Duration = Duration::from_secs(1);
@@ -272,7 +272,7 @@ impl<S> Flow<S> {
                 // acknowledgement of the initiator stands right after the SYN of
                 // the responder.
                 let is_first =
-                    self.info.initiator == Some(from) && !stream.seen && self.packets <= 2;
+                    self.info.initiator == Some(from) && !stream.captured && self.packets <= 2;
                 self.info.from_start[other] = syn || is_first;
             }
             let known = stream.fin_known();
@@ -307,7 +307,7 @@ impl<S> Flow<S> {
                     self.closing = Some(now);
                 }
             }
-            self.streams[me].seen = true;
+            self.streams[me].captured = true;
             if follows {
                 let fact = TcpFact::Reset(Reset {
                     ttl: segment.ttl,
@@ -318,7 +318,7 @@ impl<S> Flow<S> {
             }
             return;
         }
-        self.streams[me].seen = true;
+        self.streams[me].captured = true;
         if fin_acked {
             self.finished(other, now);
         }
@@ -393,7 +393,7 @@ impl<S> Flow<S> {
         now: At,
         handler: &mut impl Handler<S>,
     ) {
-        let mut tell = |from, fact| handler.tcp(&self.info, &mut self.state, from, fact, now);
+        let mut report = |from, fact| handler.tcp(&self.info, &mut self.state, from, fact, now);
         self.tcp[from.peer()].unanswered = 0;
         let scales = self.tcp.iter().all(|tcp| tcp.window_scale.is_some());
         let tcp = &mut self.tcp[from];
@@ -407,16 +407,16 @@ impl<S> Flow<S> {
                 offset: acked,
                 window: u32::from(segment.window) << scale,
             };
-            tell(from, fact);
+            report(from, fact);
             let is_zero = segment.window == 0;
             if is_zero {
-                tell(from, TcpFact::ZeroWindow);
+                report(from, TcpFact::ZeroWindow);
             } else if tcp.zero_window {
-                tell(from, TcpFact::WindowOpened);
+                report(from, TcpFact::WindowOpened);
             }
             tcp.zero_window = is_zero;
             if fin_acked {
-                tell(from.peer(), TcpFact::Fin);
+                report(from.peer(), TcpFact::Fin);
             }
         }
         let len = segment.payload.len() as u64 + u64::from(segment.cut);
@@ -425,7 +425,7 @@ impl<S> Flow<S> {
             Sending::KeepAlive => {
                 tcp.unanswered += 1;
                 let unanswered = tcp.unanswered;
-                tell(from, TcpFact::KeepAlive { unanswered });
+                report(from, TcpFact::KeepAlive { unanswered });
             }
             Sending::Again { offset, len } => {
                 tcp.unanswered += 1;
@@ -434,7 +434,7 @@ impl<S> Flow<S> {
                     bytes: len,
                     unanswered: tcp.unanswered,
                 };
-                tell(from, fact);
+                report(from, fact);
             }
             Sending::Late {
                 offset,
@@ -446,7 +446,7 @@ impl<S> Flow<S> {
                     bytes: len,
                     waited,
                 };
-                tell(from, fact);
+                report(from, fact);
             }
         }
     }
@@ -512,7 +512,7 @@ impl<S> Flow<S> {
             false => &[],
         };
         for &end in ends {
-            let peer_seen = self.streams[end.peer()].seen;
+            let peer_sent = self.streams[end.peer()].captured;
             let mut out = Out {
                 info: &self.info,
                 state: &mut self.state,
@@ -526,7 +526,7 @@ impl<S> Flow<S> {
             while stream.has_gap() && !*out.ignored {
                 let patience = if stream.gap_acked() {
                     Some((limits::GAP_PACKETS, limits::GAP_MILLIS))
-                } else if peer_seen {
+                } else if peer_sent {
                     None
                 } else {
                     Some((limits::BLIND_GAP_PACKETS, limits::BLIND_GAP_MILLIS))
@@ -541,7 +541,7 @@ impl<S> Flow<S> {
                     None
                 };
                 if let Some(limit) = reached {
-                    out.event(StreamEvent::Bound { limit });
+                    out.event(StreamEvent::Limit { limit });
                 } else if !stream.gap_is_final(self.packets, clock, patience) {
                     break;
                 }

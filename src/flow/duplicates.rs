@@ -21,7 +21,7 @@ pub(super) const DUPLICATE: Duration = Duration::from_millis(100);
 pub(super) const DUPLICATE_UNMARKED: Duration = Duration::from_millis(2);
 
 impl RecentDuplicates {
-    /// Whether a packet that looks the same was seen a moment ago.
+    /// Whether a packet that looks the same was captured a moment ago.
     pub(super) fn is_duplicate(&mut self, segment: &Segment<'_>) -> bool {
         let (ip_id, checksum) = segment.copy_marks;
         let a = u64::from(segment.seq) << 32 | u64::from(segment.ack);

@@ -1,4 +1,4 @@
-//! What a connection reports to the reader of its streams.
+//! The events that a connection reports to the reader of its streams.
 
 use crate::limits::Limit;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::net::{Endpoint, TcpFlags};
 
 use super::{At, Chunk, End, PerEnd};
 
-/// What a direction of a connection pushes out.
+/// The output of a direction of a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum StreamEvent<'a> {
     /// Bytes in order, or a gap.
@@ -30,7 +30,7 @@ pub enum StreamEvent<'a> {
         bytes: u64,
     },
     /// A limit was reached, and a gap was declared early.
-    Bound {
+    Limit {
         /// Which.
         limit: Limit,
     },
@@ -55,7 +55,7 @@ impl Kept {
     }
 }
 
-/// What TCP itself shows of a connection, for handlers that ask for it
+/// A fact that TCP itself shows of a connection, for handlers that ask for it
 /// ([`Handler::follows_tcp`]). "This side" is the sender of the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TcpFact {
@@ -65,11 +65,11 @@ pub enum TcpFact {
         /// Position in the other side's stream. A FIN counts one.
         offset: u64,
         /// Bytes that this side can take from there on: the window, scaled if
-        /// the SYN that says by how much was captured.
+        /// the SYN that states by how much was captured.
         window: u32,
     },
-    /// This side has sent FIN. Where the capture lacks it, the acknowledgement
-    /// of the other side proves it, and the packet is that one.
+    /// This side has sent FIN. If it is missing from the capture, the
+    /// acknowledgement of the other side proves it, and the packet is that one.
     Fin,
     /// This side can take no more bytes; with every packet that has window 0.
     ZeroWindow,
@@ -109,11 +109,11 @@ pub enum TcpFact {
         /// As for [`TcpFact::Retransmitted`].
         unanswered: u32,
     },
-    /// This side reset the connection, or somebody did in its name.
+    /// This side reset the connection, or another host did in its name.
     Reset(Reset),
 }
 
-/// A RST, and what tells whether its sender is the peer that it seems to be.
+/// A RST, and the evidence that its sender is the peer it claims to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reset {
     /// IPv4 time to live, or IPv6 hop limit.
@@ -121,7 +121,7 @@ pub struct Reset {
     /// The same of the last packet before it from the same address.
     pub usual_ttl: Option<u8>,
     /// By how much its sequence number differs from the next one expected;
-    /// `None` if nothing of its sender was seen.
+    /// `None` if nothing of its sender was captured.
     pub distance: Option<i32>,
 }
 
@@ -177,21 +177,21 @@ pub enum Interest {
     Ignored,
 }
 
-/// What is known of a TCP connection.
+/// Properties of a TCP connection.
 #[derive(Clone, Debug)]
 pub struct FlowInfo {
     /// Number from 1, by first packet.
     pub number: u64,
     /// Both endpoints, by [`End`].
     pub ends: PerEnd<Endpoint>,
-    /// Who sent the SYN, as far as it or the SYN-ACK was seen.
+    /// Who sent the SYN, as far as it or the SYN-ACK was captured.
     pub initiator: Option<End>,
-    /// Whether anything but SYNs of the initiator and resets was seen: the SYN
+    /// Whether anything but SYNs of the initiator and resets was captured: the SYN
     /// was answered, or the capture begins after it.
     pub established: bool,
-    /// How many times the SYN was sent, if it was seen.
+    /// How many times the SYN was sent, if it was captured.
     pub syn_tries: u32,
-    /// The SYN, if it was seen; else the first packet.
+    /// The SYN, if it was captured; else the first packet.
     pub first: At,
     /// For each end, whether offset 0 is the first byte of the stream.
     pub from_start: PerEnd<bool>,
@@ -201,7 +201,7 @@ pub struct FlowInfo {
 
 /// The reader of the streams. `S` is what it keeps per flow.
 pub trait Handler<S> {
-    /// A connection was seen for the first time, its SYN was, or it was
+    /// The first packet of a connection or its SYN was captured, or it was
     /// established.
     fn opened(&mut self, flow: &FlowInfo, state: &mut S, now: At);
 
@@ -245,7 +245,7 @@ pub trait Handler<S> {
 
     /// The connection is another view of one that is known: everything of it was
     /// captured twice, under other addresses. Nothing more is passed on.
-    fn seen_twice(&mut self, _: &FlowInfo, _: &mut S) {}
+    fn captured_twice(&mut self, _: &FlowInfo, _: &mut S) {}
 
     /// The connection was evicted: a packet of it would now begin another. Not
     /// called when the capture ends.

@@ -63,11 +63,11 @@ impl History {
             self.ring = vec![0; HISTORY_BYTES];
         }
         if self.head + bytes.len() > HISTORY_BYTES {
-            self.forget(self.head, HISTORY_BYTES);
+            self.evict(self.head, HISTORY_BYTES);
             self.head = 0;
         }
         let end = self.head + bytes.len();
-        self.forget(self.head, end);
+        self.evict(self.head, end);
         self.ring[self.head..end].copy_from_slice(bytes);
         self.entries.push_back(Entry {
             offset,
@@ -81,7 +81,7 @@ impl History {
 
     /// Drops the oldest entries while they lie in `from..to` of the ring.
     /// Entries stand in ring order, so the oldest is always the next in line.
-    fn forget(&mut self, from: usize, to: usize) {
+    fn evict(&mut self, from: usize, to: usize) {
         while let Some(oldest) = self.entries.front() {
             let at = oldest.at as usize;
             if at < from || at >= to {
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compares_across_segments_and_forgets_what_was_overwritten() {
+    fn compares_across_segments_and_evicts_overwritten_bytes() {
         let mut history = History::new();
         let (mut seven, mut nine) = (0, 0);
         history.remember(&mut seven, 0, b"hello ");

@@ -1,4 +1,4 @@
-//! How a TCP connection is named: by its endpoints, and by its place in the
+//! How a TCP connection is named: by its endpoints, and by its slot in the
 //! table.
 
 use std::net::IpAddr;
@@ -116,7 +116,7 @@ impl FlowKey {
     }
 }
 
-/// A place in the table, and which connection was there.
+/// A slot of the table, and the connection that occupied it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Slot {
     pub(super) index: u32,

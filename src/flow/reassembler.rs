@@ -7,11 +7,11 @@
 //!                           next
 //! ```
 //! Invariants: the `early` payloads (by offset) are not empty, do not overlap,
-//! and all start after `next`. First bytes win: what has been passed on or waits
-//! is never replaced, only compared.
+//! and all start after `next`. First bytes win: bytes that were passed on or wait
+//! are never replaced, only compared.
 //!
 //! Offsets count from 0 at the first byte after the SYN, or at the first byte
-//! seen of a connection that was joined later. They are 64 bits wide, so that
+//! captured of a connection that had begun before. They are 64 bits wide, so that
 //! sequence numbers may wrap as often as they like.
 
 use std::collections::BTreeMap;
@@ -48,12 +48,12 @@ pub(super) struct Payload<'a> {
     pub(super) at: At,
     /// Its checksum was verified and is wrong. A receiver would not have taken
     /// it, so it counts only if no better copy comes before the bytes are
-    /// acknowledged (which is how captures of offloading hosts look) or given
-    /// up.
+    /// acknowledged (which is how captures of offloading hosts look) or
+    /// dropped.
     pub(super) suspect: bool,
 }
 
-/// What a segment is to those before it.
+/// How a segment relates to those before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sending {
     /// New bytes, or none.
@@ -78,17 +78,17 @@ pub(super) struct Reassembler {
     seq: Option<u32>,
     /// Offset of the next byte to pass on.
     next: u64,
-    /// Initial sequence number, if the SYN was seen.
+    /// Initial sequence number, if the SYN was captured.
     pub(super) isn: Option<u32>,
-    /// Offset of the end of the stream, if the FIN was seen.
+    /// Offset of the end of the stream, if the FIN was captured.
     fin: Option<u64>,
     /// Up to where the peer has acknowledged.
     acked: u64,
     /// Whether this side sent any packet that was captured.
-    pub(super) seen: bool,
+    pub(super) captured: bool,
     early: BTreeMap<u64, Early>,
     /// Tails that the snap length cut off segments that wait, from and to:
-    /// what no other segment carries of them is a gap at once.
+    /// those that no other segment carries are a gap at once.
     cuts: BTreeMap<u64, u64>,
     waiting_bytes: usize,
     /// Since when there is a gap that could be declared.
@@ -98,7 +98,7 @@ pub(super) struct Reassembler {
     newest: Newest,
 }
 
-/// Bytes by which an acknowledgement may exceed what was seen: as much as any
+/// Bytes by which an acknowledgement may exceed what was captured: as much as any
 /// window in use.
 const CREDIBLE_ACK: u64 = 16 << 20;
 
@@ -119,7 +119,7 @@ impl Reassembler {
         self.position(first) == 0
     }
 
-    /// Takes `seq` as the start of what will be seen, unless the position
+    /// Takes `seq` as the start of the captured stream, unless the position
     /// is known already.
     pub(super) fn start_at(&mut self, seq: u32) {
         self.seq.get_or_insert(seq);
@@ -168,22 +168,22 @@ impl Reassembler {
         }
     }
 
-    /// Whether the FIN was seen, whatever is still missing before it.
-    pub(super) fn fin_seen(&self) -> bool {
+    /// Whether the FIN was captured, whatever is still missing before it.
+    pub(super) fn has_fin(&self) -> bool {
         self.fin.is_some()
     }
 
     /// The peer's acknowledgement number.
     ///
-    /// One that is far ahead of everything seen is ignored: it would declare a
+    /// One that is far ahead of everything captured is ignored: it would declare a
     /// gap of megabytes because of one unusual packet.
     pub(super) fn ack(&mut self, ack: u32) {
-        let seen = self
+        let captured = self
             .early
             .last_key_value()
             .map_or(self.next, |(&offset, early)| offset + early.len());
         if let Ok(ack) = u64::try_from(self.position(ack))
-            && ack <= seen + CREDIBLE_ACK
+            && ack <= captured + CREDIBLE_ACK
         {
             self.acked = self.acked.max(match self.fin {
                 Some(fin) => ack.min(fin),
@@ -192,7 +192,7 @@ impl Reassembler {
         }
     }
 
-    /// Whether bytes wait, or were acknowledged without being seen.
+    /// Whether bytes wait, or were acknowledged without being captured.
     pub(super) fn has_gap(&self) -> bool {
         !self.early.is_empty() || !self.cuts.is_empty() || self.acked_beyond()
     }
@@ -203,14 +203,14 @@ impl Reassembler {
         self.waiting_bytes == 0 && self.fin.is_none() && self.acked <= self.next
     }
 
-    /// The peer has acknowledged bytes that were not seen. A single one at the
+    /// The peer has acknowledged bytes that were not captured. A single one at the
     /// very end is a FIN that was not captured.
     fn acked_beyond(&self) -> bool {
         self.acked > self.next + u64::from(self.early.is_empty())
     }
 
     /// Whether the peer has acknowledged one byte more than this side is known to
-    /// have sent: its FIN, which the capture lacks.
+    /// have sent: its FIN, which is missing from the capture.
     fn fin_acked(&self) -> bool {
         self.fin.is_none()
             && self.early.is_empty()
@@ -218,9 +218,9 @@ impl Reassembler {
             && self.acked == self.next + 1
     }
 
-    /// Whether it was seen, or the peer has acknowledged it.
+    /// Whether it was captured, or the peer has acknowledged it.
     pub(super) fn fin_known(&self) -> bool {
-        self.fin_seen() || self.fin_acked()
+        self.has_fin() || self.fin_acked()
     }
 
     /// Whether every byte before the FIN was passed on.
@@ -228,7 +228,7 @@ impl Reassembler {
         self.fin.is_some_and(|fin| fin <= self.next)
     }
 
-    /// What a segment with these bytes is to what has come of the stream.
+    /// How a segment with these bytes relates to the stream so far.
     pub(super) fn sending(&self, seq: u32, len: u64, now: Timestamp) -> Sending {
         let Some(distance) = self.distance(seq) else {
             return Sending::New;
@@ -256,7 +256,7 @@ impl Reassembler {
         self.waiting_bytes
     }
 
-    /// Takes a segment's payload. What can be passed on is pushed to `out`, in
+    /// Takes a segment's payload. Bytes that can be passed on are pushed to `out`, in
     /// order.
     #[inline]
     pub(super) fn data(
@@ -278,14 +278,14 @@ impl Reassembler {
         let before = (self.next as i64).saturating_sub(position).max(0) as usize;
         let (old, new) = bytes.split_at(before.min(bytes.len()));
         if !old.is_empty() {
-            self.seen_before(position, old, history, out);
+            self.compare_passed(position, old, history, out);
         }
         let offset = position + old.len() as i64;
         let end = offset + new.len() as i64 + i64::from(cut);
         if end <= self.next as i64 {
             return;
         }
-        // What is before `next` here is of a cut tail only.
+        // Bytes before `next` here belong to a cut tail only.
         let offset = u64::try_from(offset).map_or(self.next, |offset| offset.max(self.next));
         let nothing_waits = self.early.is_empty() && self.cuts.is_empty();
         if nothing_waits && offset == self.next && !payload.suspect {
@@ -353,15 +353,15 @@ impl Reassembler {
     }
 
     /// Bytes at `position`, all of them before `next`: a retransmission, or
-    /// bytes that were given up.
-    fn seen_before(
+    /// bytes that were dropped.
+    fn compare_passed(
         &mut self,
         position: i64,
         bytes: &[u8],
         history: &History,
         out: &mut dyn FnMut(StreamEvent<'_>),
     ) {
-        // Bytes before offset 0 precede what we joined: nothing to compare.
+        // Bytes before offset 0 precede the first captured byte: nothing to compare.
         let skip = position.min(0).unsigned_abs() as usize;
         let Some(bytes) = bytes.get(skip..).filter(|b| !b.is_empty()) else {
             return;
@@ -379,7 +379,7 @@ impl Reassembler {
             }
             late += filled_to - filled_from;
             first_late = first_late.min(filled_from);
-            // Told once: a duplicate is a plain retransmission.
+            // Reported once: a duplicate is a plain retransmission.
             left.extend(
                 [(from, filled_from), (filled_to, to)]
                     .iter()
@@ -403,8 +403,8 @@ impl Reassembler {
         }
     }
 
-    /// Puts what is new in a payload between those that wait, and in the
-    /// place of suspect ones.
+    /// Puts the new bytes of a payload between those that wait, and in the
+    /// position of suspect ones.
     fn wait(
         &mut self,
         mut offset: u64,
@@ -457,7 +457,7 @@ impl Reassembler {
         }
     }
 
-    /// Puts `bytes` at `offset` in the place of those of the suspect payload
+    /// Puts `bytes` at `offset` over those of the suspect payload
     /// that starts at `start`.
     fn replace(&mut self, start: u64, offset: u64, bytes: &[u8], at: At) {
         if let Some(old) = self.early.remove(&start) {
@@ -482,8 +482,8 @@ impl Reassembler {
         }
     }
 
-    /// Passes on what waits, as far as it follows without a gap but those of
-    /// cut segments.
+    /// Passes on the waiting bytes, as far as they follow without a gap but
+    /// those of cut segments.
     pub(super) fn drain(&mut self, history: &mut History, out: &mut dyn FnMut(StreamEvent<'_>)) {
         loop {
             if let Some(first) = self.early.first_entry().filter(|p| *p.key() <= self.next) {
@@ -546,13 +546,13 @@ impl Reassembler {
     }
 
     /// Whether the peer has acknowledged the byte at `next`, which was not
-    /// seen.
+    /// captured.
     pub(super) fn gap_acked(&self) -> bool {
         self.acked > self.next
     }
 
-    /// Declares the gap at `next`: up to what waits, or to what was
-    /// acknowledged (whichever comes first). If a suspect payload lies there, it
+    /// Declares the gap at `next`: up to the waiting bytes or the
+    /// acknowledged position, whichever comes first. If a suspect payload lies there, it
     /// is used.
     pub(super) fn declare_gap(
         &mut self,

@@ -89,7 +89,7 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
-    /// Connections seen so far.
+    /// Connections so far.
     pub fn connections(&self) -> u64 {
         self.connections
     }
@@ -109,7 +109,7 @@ impl<S: Default> FlowTable<S> {
         self.segments += 1;
         self.advance(segment.time, handler);
         let (key, from) = FlowKey::new(segment.src, segment.dst);
-        let slot = self.place(key, from, segment, handler);
+        let slot = self.find_or_insert(key, from, segment, handler);
         let Some(flow) = &mut self.slots[slot.index as usize] else {
             return slot.number;
         };
@@ -142,7 +142,7 @@ impl<S: Default> FlowTable<S> {
             &mut self.history,
             handler,
         );
-        // What follows is for gaps and ends: 60 instructions less a packet.
+        // The rest is for gaps and ends: 60 instructions less a packet.
         if flow.is_calm() {
             self.waiting = others;
             return slot.number;
@@ -207,7 +207,7 @@ impl<S: Default> FlowTable<S> {
         if let Some(flow) = flow_at(&mut self.slots, slot) {
             flow.is_view = is_view;
             match is_view {
-                true => handler.seen_twice(&flow.info, &mut flow.state),
+                true => handler.captured_twice(&flow.info, &mut flow.state),
                 false => {
                     flow.first_view = None;
                     flow.report_opened(self.now, handler);
@@ -217,13 +217,13 @@ impl<S: Default> FlowTable<S> {
         is_view
     }
 
-    /// Capture time has come to `now`: what waits for time to pass is settled.
+    /// Capture time has come to `now`: everything that waits for time to pass is settled.
     pub fn tick(&mut self, now: Timestamp, handler: &mut impl Handler<S>) {
         self.next_tick = self.clock;
         self.advance(now, handler);
     }
 
-    /// Sets the clock, and settles what has waited for it: twice a second.
+    /// Sets the clock, and settles everything that waits for it: twice a second.
     fn advance(&mut self, time: Timestamp, handler: &mut impl Handler<S>) {
         if self.latest == Timestamp::MIN {
             (self.latest, self.clock) = (time, time);
@@ -238,7 +238,7 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
-    /// Settles what waits for the clock.
+    /// Settles everything that waits for the clock.
     fn settle(&mut self, now: Timestamp, handler: &mut impl Handler<S>) {
         self.next_tick = Timestamp::from_nanos(now.nanos().saturating_add(500_000_000));
         for slot in std::mem::take(&mut self.waiting_for_time) {
@@ -300,7 +300,7 @@ impl<S: Default> FlowTable<S> {
     }
 
     /// The flow a segment belongs to: one that is there, or a new one.
-    fn place(
+    fn find_or_insert(
         &mut self,
         key: FlowKey,
         from: End,
@@ -400,7 +400,7 @@ impl<S: Default> FlowTable<S> {
                 number: self.connections,
             };
             let first_view = self.syns.first_view(segment, slot);
-            // Nobody has answered it yet.
+            // No host has answered it yet.
             let is_open = |slot: &Slot| {
                 let first = self.slots.get(slot.index as usize)?.as_deref()?;
                 let client = first.info.initiator?;

@@ -89,7 +89,7 @@ impl Frames {
             started: Timestamp::default(),
             received: Default::default(),
         };
-        let exchange = self.tracker.place(&frame);
+        let exchange = self.tracker.classify(&frame);
         let fact = FrameFact {
             frame: &frame,
             exchange: exchange.as_ref(),
@@ -368,7 +368,7 @@ fn memory_is_bounded_by_what_is_open() {
     assert!(frames.tracker.total() <= SETTLED_EXCHANGES + 1);
     // The open one is still known.
     assert_eq!(frames.ack(Down, PacketType::Pubrec, 60000), Selected);
-    frames.tracker.forget(frames.connection.number);
+    frames.tracker.remove(frames.connection.number);
     assert_eq!(frames.tracker.total(), 0);
     assert_eq!(frames.tracker.evicted(), 0);
 }

@@ -43,7 +43,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use mqttdump::capture::{Block, Error, OwnedPacket, Packet};
 use mqttdump::engine::Placed;
 use mqttdump::facts::FrameFact;
-use mqttdump::limits::{SAVE_CLOSED, SAVE_FRAGMENTS, SAVE_HELD_BYTES, SAVE_SPANS};
+use mqttdump::limits::{SAVE_BUFFERED_BYTES, SAVE_CLOSED, SAVE_FRAGMENTS, SAVE_SPANS};
 use mqttdump::packet::PacketRef;
 use mqttdump::time::Timestamp;
 
@@ -137,7 +137,7 @@ impl Saver {
     pub(crate) fn buffering(series: Series) -> Self {
         Self::Buffer(Box::new(Buffering {
             series,
-            buffer: PacketBuffer::new(SAVE_HELD_BYTES),
+            buffer: PacketBuffer::new(SAVE_BUFFERED_BYTES),
             wanted: HashSet::new(),
             closed: VecDeque::new(),
             unsaved: 0,

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// What a reassembler passed on, told in bytes: `None` for one that is lacking.
+/// The bytes that a reassembler passed on: `None` for a missing one.
 #[derive(Default)]
 struct Heard {
     bytes: Vec<Option<u8>>,
@@ -22,7 +22,7 @@ impl Heard {
             }
             StreamEvent::Conflict { bytes, .. } => self.conflicts += bytes,
             StreamEvent::Late { bytes, .. } => self.late += bytes,
-            StreamEvent::Bound { .. } => unreachable!("a reassembler has no limits"),
+            StreamEvent::Limit { .. } => unreachable!("a reassembler has no limits"),
         }
     }
 }
@@ -52,7 +52,7 @@ fn run(isn: u32, segments: &[(u32, &[u8], u32)]) -> (Heard, Reassembler) {
 }
 
 proptest! {
-    /// The twin: a map from position to the first byte seen there.
+    /// The twin: a map from position to the first byte captured there.
     #[test]
     fn agrees_with_a_naive_twin(
         isn in prop_oneof![any::<u32>(), Just(u32::MAX - 20)],
@@ -74,17 +74,17 @@ proptest! {
         }
         let (heard, reassembler) = run(isn, &segments);
         let expected: Vec<Option<u8>> = (0..end).map(|i| twin.get(&i).copied()).collect();
-        // A lone byte right before what was passed on is a keep-alive
+        // A lone byte right before the passed-on bytes is a keep-alive
         // probe, and is not looked at; nothing else may differ.
         prop_assert_eq!(heard.bytes, expected);
         prop_assert_eq!(heard.late, 0);
         prop_assert_eq!(reassembler.waiting_bytes(), 0);
     }
 
-    /// The same with segments that the snap length cut: what came after
-    /// its place was passed over is late, and nothing else lacks.
+    /// The same with segments that the snap length cut: a byte that came after
+    /// its position was passed over is late, and nothing else is missing.
     #[test]
-    fn cut_tails_lack_nothing_that_came_in_time(
+    fn cut_tails_miss_nothing_that_came_in_time(
         chunks in prop::collection::vec((0u32..60, 0usize..12, 0u32..24), 0..24),
     ) {
         let stream: Vec<u8> = (0..200u8).collect();
@@ -103,12 +103,12 @@ proptest! {
         }
         let (heard, reassembler) = run(7, &segments);
         prop_assert_eq!(heard.bytes.len(), end);
-        let mut lacking = 0;
+        let mut missing = 0;
         for (at, byte) in heard.bytes.iter().enumerate() {
             prop_assert!(byte.is_none_or(|byte| usize::from(byte) == at));
-            lacking += u64::from(byte.is_none() && known[at]);
+            missing += u64::from(byte.is_none() && known[at]);
         }
-        prop_assert_eq!(lacking, heard.late);
+        prop_assert_eq!(missing, heard.late);
         prop_assert_eq!(heard.conflicts, 0);
         prop_assert_eq!(reassembler.waiting_bytes(), 0);
     }
@@ -126,7 +126,7 @@ fn first_bytes_win_and_the_conflict_is_reported() {
 }
 
 #[test]
-fn a_cut_tail_is_a_hole_unless_somebody_brings_it() {
+fn a_cut_tail_is_a_gap_unless_another_segment_carries_it() {
     let (heard, _) = run(7, &[(0, b"ab", 2), (4, b"ef", 0)]);
     assert_eq!(
         heard.bytes,
@@ -138,7 +138,7 @@ fn a_cut_tail_is_a_hole_unless_somebody_brings_it() {
 }
 
 #[test]
-fn a_cut_tail_that_waited_is_a_hole_at_once() {
+fn a_cut_tail_that_waited_is_a_gap_at_once() {
     let (mut reassembler, mut history, mut heard) =
         (Reassembler::default(), History::new(), Heard::default());
     reassembler.syn(0);
@@ -188,12 +188,12 @@ fn a_copy_with_a_right_checksum_is_preferred() {
     reassembler.data(suspect(1, b"abXYef"), &mut history, &mut |p| heard.hear(p));
     reassembler.data(payload(3, b"cd", 0), &mut history, &mut |p| heard.hear(p));
     assert_eq!(heard.bytes, []);
-    // A receiver that acknowledges has taken what was there.
+    // A receiver that acknowledges has taken those bytes.
     reassembler.ack(7);
     reassembler.drain(&mut history, &mut |p| heard.hear(p));
     assert_eq!(heard.bytes, b"abcdef".map(Some));
     assert_eq!(heard.conflicts, 2);
-    // Without another copy it is what there is.
+    // Without another copy it is all there is.
     reassembler.data(suspect(7, b"gh"), &mut history, &mut |p| heard.hear(p));
     reassembler.flush(&mut history, &mut |p| heard.hear(p));
     assert_eq!(heard.bytes, b"abcdefgh".map(Some));
@@ -201,7 +201,7 @@ fn a_copy_with_a_right_checksum_is_preferred() {
 }
 
 #[test]
-fn bytes_for_a_declared_hole_are_late_once() {
+fn bytes_for_a_declared_gap_are_late_once() {
     let (heard, _) = run(
         7,
         &[(0, b"ab", 3), (5, b"fg", 0), (2, b"cd", 0), (2, b"cd", 0)],
@@ -218,7 +218,7 @@ fn a_keep_alive_probe_is_no_data_and_no_conflict() {
 }
 
 #[test]
-fn an_acknowledged_fin_that_was_not_captured_is_no_hole() {
+fn an_acknowledged_fin_that_was_not_captured_is_no_gap() {
     let mut reassembler = Reassembler::default();
     reassembler.syn(99);
     reassembler.ack(101);

@@ -14,7 +14,7 @@ pub enum By {
     /// Something between them.
     Network,
     /// It was open when the capture ended.
-    Nobody,
+    StillOpen,
     /// The packets do not show it.
     Unknown,
 }
@@ -51,7 +51,7 @@ pub enum Cause {
     NetworkLoss,
     /// FIN without DISCONNECT.
     NoDisconnect,
-    /// RST without a cause that can be seen.
+    /// RST without a visible cause.
     Reset,
     /// The server closed all its connections within a moment.
     BrokerStopped,
@@ -68,7 +68,7 @@ pub enum Certainty {
     CannotTell,
     /// The packets support it, and something missing could change it.
     Likely,
-    /// Nothing that the capture may lack could change it.
+    /// Nothing that may be missing from the capture could change it.
     Proved,
 }
 
@@ -99,7 +99,7 @@ impl By {
             Self::Client => "client",
             Self::Server => "server",
             Self::Network => "network",
-            Self::Nobody => "nobody",
+            Self::StillOpen => "nobody",
             Self::Unknown => "unknown",
         }
     }

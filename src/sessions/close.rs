@@ -4,20 +4,20 @@
 //! cause to the least, in the order in which things happened, and stops at the first
 //! that the packets support:
 //!
-//! | what is seen first | cause |
+//! | first sign of the end | cause |
 //! |---|---|
 //! | SYN alone; RST as its answer | `tcp_unanswered`, `tcp_refused` |
 //! | HTTP status other than 101, a TLS alert, CONNACK with a code | `http_refused`, `tls_alert`, `refused` |
 //! | DISCONNECT | by its Reason Code, else `disconnect` |
 //! | WebSocket close frame | `websocket_close` |
-//! | FIN or RST | what its sender had reason for: `protocol_error`, `too_large`, `taken_over`, `keep_alive`, `ping_unanswered`, `network_loss`, `broker_stopped`; else `no_disconnect`, `reset` |
+//! | FIN or RST | the reason its sender had: `protocol_error`, `too_large`, `taken_over`, `keep_alive`, `ping_unanswered`, `network_loss`, `broker_stopped`; else `no_disconnect`, `reset` |
 //! | nothing | `network_loss`, `still_open`, `unknown` |
 //!
-//! A verdict is [`Certainty::Proved`] only when nothing that the capture may lack could
+//! A verdict is [`Certainty::Proved`] only when nothing that may be missing from the capture could
 //! change it. Hence: a cause that rests on absence (no DISCONNECT, no PINGRESP) needs
 //! both streams without a gap up to the end, which TCP's acknowledgements show; times
 //! between packets are taken from those that can only make the claim weaker when a
-//! packet is missing; and what another connection could explain better (a server that
+//! packet is missing; and a verdict that another connection could explain better (a server that
 //! closes for no visible reason) is never proved.
 
 use std::time::Duration;
@@ -33,7 +33,7 @@ use super::mark::Mark;
 use super::tcp::{End, Reset};
 use super::words::{address, duration, printable};
 
-/// How a server that must close at once may take to do so, as seen in captures.
+/// How long a server that must close at once may take to do so, as measured in captures.
 pub(super) const MOMENT: Duration = Duration::from_secs(1);
 /// A request that waits this long is not answered promptly.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -103,7 +103,7 @@ fn handshake(e: &Evidence) -> Option<Close> {
     None
 }
 
-/// One side has said why it closes, in the protocol of some layer.
+/// One side has stated why it closes, in the protocol of some layer.
 fn declared(e: &Evidence) -> Option<Close> {
     if let Some((at, status)) = e.http_refused {
         return Some(
@@ -159,9 +159,9 @@ fn declared(e: &Evidence) -> Option<Close> {
             .code(code.into(), name),
         );
     }
-    // A DISCONNECT counts if its sender had not closed, nor seen the other close.
+    // A DISCONNECT counts if its sender had not closed, nor received the other's FIN or RST.
     let ended = e.trail.end.map(|end| end.at());
-    // What a side sent precedes its own FIN, also if it was captured after it.
+    // Data of a side precedes its own FIN, even if it was captured after it.
     let precedes_fin =
         |direction| matches!(e.trail.end, Some(End::Fin(from, _)) if from == direction);
     let timely = |direction: Direction| {
@@ -188,7 +188,7 @@ fn by_client(e: &Evidence, (at, code, certain): (Mark, u8, bool)) -> Close {
         0 => "client sent DISCONNECT".to_owned(),
         _ => format!("client sent DISCONNECT with {}", coded(code.into(), name)),
     };
-    let proof = certain && e.is_accepted && !e.trail.streams.down.lacks();
+    let proof = certain && e.is_accepted && !e.trail.streams.down.has_loss();
     let close = verdict(
         By::Client,
         Cause::Disconnect,
@@ -204,7 +204,7 @@ fn by_client(e: &Evidence, (at, code, certain): (Mark, u8, bool)) -> Close {
 
 fn by_server(e: &Evidence, (at, code, certain): (Mark, u8, bool)) -> Close {
     let name = reason_of_disconnect(e, code);
-    let said = format!("server sent DISCONNECT with {}", coded(code.into(), name));
+    let stated = format!("server sent DISCONNECT with {}", coded(code.into(), name));
     let whole = e.is_whole();
     let mut marks = vec![at];
     let (cause, certainty, message) = match code {
@@ -217,11 +217,11 @@ fn by_server(e: &Evidence, (at, code, certain): (Mark, u8, bool)) -> Close {
                     times_keep_alive(e, at.time.since(last.time))
                 )
             });
-            let message = said + &since.unwrap_or_default();
+            let message = stated + &since.unwrap_or_default();
             (Cause::KeepAlive, proved_if(certain), message)
         }
         0x8E => {
-            let mut message = said;
+            let mut message = stated;
             if let Some(taken) = &e.takeover {
                 marks.insert(0, taken.connect);
                 message += &format!(": {}", connected_elsewhere(taken));
@@ -233,24 +233,24 @@ fn by_server(e: &Evidence, (at, code, certain): (Mark, u8, bool)) -> Close {
                 marks.insert(0, mark);
                 format!("; the largest packet of the client had {size} bytes")
             });
-            let message = said + &size.unwrap_or_default();
+            let message = stated + &size.unwrap_or_default();
             (Cause::TooLarge, proved_if(certain), message)
         }
         // Other connections decide it, and they may not be in the capture.
         0x8B => match &e.stop {
             Some(stop) => {
-                let message = format!("{said}; {}", stop.in_words());
+                let message = format!("{stated}; {}", stop.in_words());
                 (Cause::BrokerStopped, Certainty::Likely, message)
             }
-            None => (Cause::Disconnect, Certainty::Likely, said),
+            None => (Cause::Disconnect, Certainty::Likely, stated),
         },
         _ => match e.fault.as_ref().filter(|_| is_of_protocol(code)) {
             Some(fault) => {
                 marks.insert(0, fault.at);
-                let message = format!("{said} in answer to a violation: {}", fault.message);
+                let message = format!("{stated} in answer to a violation: {}", fault.message);
                 (Cause::ProtocolError, proved_if(certain), message)
             }
-            None => (Cause::Disconnect, proved_if(certain && whole), said),
+            None => (Cause::Disconnect, proved_if(certain && whole), stated),
         },
     };
     verdict(By::Server, cause, certainty, &marks, &message).code(code.into(), name)
@@ -409,7 +409,7 @@ fn gave_up(e: &Evidence, end: End) -> Option<Close> {
     ))
 }
 
-/// The server closed without a packet that says why.
+/// The server closed without a packet that states why.
 fn threw_out(e: &Evidence, end: End) -> Option<Close> {
     let at = end.at();
     let sure = e.is_whole() && is_own(end) && acknowledges(end);
@@ -556,7 +556,7 @@ fn silent(e: &Evidence, end: End, sure: bool) -> Option<Close> {
     ))
 }
 
-/// What timers and the time stamps of a capture differ by.
+/// Largest difference between timers and the time stamps of a capture.
 const TIMER: Duration = Duration::from_millis(100);
 
 fn times_keep_alive(e: &Evidence, silent: Duration) -> String {
@@ -580,10 +580,10 @@ fn without_reason(e: &Evidence, end: End) -> Close {
             Cause::Unknown,
             Certainty::CannotTell,
             &[at],
-            &format!("{name} closed; what was said before is encrypted and was not read: {why}"),
+            &format!("{name} closed; the data before it is encrypted and was not decrypted: {why}"),
         );
     }
-    // A server may have reasons that lie in connections nobody captured.
+    // A server may have reasons that lie in connections outside the capture.
     let proof = from == Direction::Up && e.is_whole() && is_own(end);
     match end {
         End::Fin(..) => {
@@ -631,7 +631,7 @@ fn is_own(end: End) -> bool {
     }
 }
 
-/// Whether it shows what its sender had received.
+/// Whether it acknowledges the data that its sender had received.
 fn acknowledges(end: End) -> bool {
     match end {
         End::Fin(..) => true,
@@ -652,7 +652,7 @@ fn unseen(e: &Evidence) -> Close {
         Ended::CaptureEnd => (
             Cause::StillOpen,
             Certainty::Likely,
-            By::Nobody,
+            By::StillOpen,
             "open when the capture ended",
         ),
         Ended::Replaced => (
@@ -665,7 +665,7 @@ fn unseen(e: &Evidence) -> Close {
             Cause::Unknown,
             Certainty::CannotTell,
             By::Unknown,
-            "nothing more was seen of it",
+            "no more packets of it were captured",
         ),
         Ended::Evicted => (
             Cause::Unknown,

@@ -5,7 +5,7 @@
 //! down        PUBLISH t  ┐ same server, topic, payload: a delivery of it,
 //! down        PUBLISH t  ┘ the oldest that this connection has not got yet
 //! ```
-//! Messages are told apart by topic and payload. Where the same was published more than
+//! Messages are distinguished by topic and payload. Where the same was published more than
 //! once, the order decides, and the match is ambiguous. Retained messages are matched
 //! with the latest publication that set them. A subscriber that matches and got nothing
 //! in this capture is *unseen*: it may have got it elsewhere, or later.
@@ -476,7 +476,7 @@ impl Sink for Deliveries {
     }
 }
 
-/// What tells messages apart.
+/// The key that distinguishes messages.
 fn key(topic: &[u8], payload: u64) -> u64 {
     let mut hasher = foldhash::fast::FixedState::default().build_hasher();
     topic.hash(&mut hasher);

@@ -1,5 +1,5 @@
-//! What is known of one connection when its end is judged: what its frames said, what
-//! the layers below said, what TCP shows, and what the capture lacks.
+//! The evidence on one connection when its end is judged: from its frames, from the
+//! layers below and from TCP, with the gaps of the capture.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub(super) struct Takeover {
 pub(super) struct Fault {
     /// The packet that broke the rule.
     pub(super) at: Mark,
-    /// What was wrong, with the rule.
+    /// The fault, with the rule.
     pub(super) message: String,
     /// Whether the specification obliges the server to close the connection.
     pub(super) obliges: bool,
@@ -72,11 +72,11 @@ impl Stop {
     }
 }
 
-/// What the verdict on one connection is read from.
+/// The evidence for the verdict on one connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Evidence {
     pub(super) trail: Trail,
-    /// Whether the first byte of each direction's MQTT stream was seen.
+    /// Whether the first byte of each direction's MQTT stream was captured.
     pub(super) from_start: PerDirection<bool>,
     /// Why not everything that went each way is known.
     pub(super) doubt: PerDirection<Doubt>,
@@ -123,18 +123,18 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    /// Every byte of both directions up to the end was seen and read.
+    /// Every byte of both directions up to the end was captured and read.
     pub(super) fn is_whole(&self) -> bool {
         self.is_complete() && self.encrypted.is_none()
     }
 
-    /// Every byte was seen, though perhaps not decrypted.
+    /// Every byte was captured, though perhaps not decrypted.
     pub(super) fn is_complete(&self) -> bool {
         let streams = &self.trail.streams;
         let hidden = |doubt: Doubt| doubt.is_none_or(|reason| reason == Reason::Encrypted);
         Direction::ALL.into_iter().all(|way| {
             hidden(self.doubt[way])
-                && !streams[way].lacks()
+                && !streams[way].has_loss()
                 && (self.from_start[way] || streams[way].has_begin())
         })
     }

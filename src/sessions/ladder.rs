@@ -1,6 +1,6 @@
-//! Control packets as a ladder: who sent what to whom, in order.
+//! Control packets as a ladder: sender, packet and receiver, in order.
 //!
-//! A [`Ladder`] keeps what a drawing needs of each control packet; a report draws it.
+//! A [`Ladder`] keeps the parts of each control packet that a drawing needs; a report draws it.
 
 use crate::engine::Tcp;
 use crate::event::{Event, EventKind, Side};
@@ -13,18 +13,18 @@ use crate::net::Endpoint;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
-/// What a ladder shows of the control packets that it is given.
+/// Selects the control packets that a ladder shows.
 #[derive(Clone, Debug, Default)]
 pub struct LadderOptions {
     /// Only those with one of these Packet Identifiers; all, if there is none.
     pub ids: Vec<u16>,
-    /// What TCP shows, too: retransmissions, windows, FIN and RST.
+    /// Also facts of TCP: retransmissions, windows, FIN and RST.
     pub tcp: bool,
 }
 
 /// A connection in a ladder.
 #[derive(Clone, Debug)]
-pub struct Lane {
+pub struct Participant {
     /// Its number.
     pub connection: u64,
     /// Its client.
@@ -44,13 +44,13 @@ pub struct Rung {
     pub time: Timestamp,
     /// The captured packet.
     pub packet: PacketRef,
-    /// Index into [`Ladder::lanes`].
-    pub lane: usize,
-    /// What it shows.
+    /// Index into [`Ladder::participants`].
+    pub participant: usize,
+    /// Its content.
     pub what: Shown,
 }
 
-/// What a rung shows.
+/// Content of a rung.
 #[derive(Clone, Debug)]
 pub enum Shown {
     /// A control packet.
@@ -67,10 +67,10 @@ pub enum Shown {
         code: Option<u8>,
         /// Number of its exchange of QoS 1 or 2.
         exchange: Option<u64>,
-        /// Bytes of it that the capture lacks.
+        /// Bytes of it missing from the capture.
         missing: u64,
     },
-    /// Bytes that the capture lacks.
+    /// Bytes missing from the capture.
     Gap {
         /// Which way they went.
         direction: Direction,
@@ -79,11 +79,11 @@ pub enum Shown {
     },
     /// The SYN of the connection.
     Opened,
-    /// What a segment of TCP shows.
+    /// A fact that a TCP segment shows.
     Tcp {
         /// Which way it went.
         direction: Direction,
-        /// What, in a few words.
+        /// The fact, in a few words.
         what: String,
     },
     /// The connection ended.
@@ -97,7 +97,7 @@ pub enum Shown {
 #[derive(Clone, Debug, Default)]
 pub struct Ladder {
     options: LadderOptions,
-    lanes: Vec<Lane>,
+    participants: Vec<Participant>,
     rungs: Vec<Rung>,
     more: u64,
 }
@@ -112,17 +112,17 @@ impl Ladder {
     }
 
     /// The ladder of one connection.
-    pub(super) fn of_one(lane: Lane, rungs: Vec<Rung>) -> Self {
+    pub(super) fn of_one(participant: Participant, rungs: Vec<Rung>) -> Self {
         Self {
-            lanes: vec![lane],
+            participants: vec![participant],
             rungs,
             ..Self::default()
         }
     }
 
     /// The connections, in the order in which they came.
-    pub fn lanes(&self) -> &[Lane] {
-        &self.lanes
+    pub fn participants(&self) -> &[Participant] {
+        &self.participants
     }
 
     /// The rungs, in order.
@@ -135,25 +135,27 @@ impl Ladder {
         self.more
     }
 
-    fn lane(&mut self, connection: &Connection) -> usize {
+    fn participant(&mut self, connection: &Connection) -> usize {
         let known = self
-            .lanes
+            .participants
             .iter()
-            .rposition(|lane| lane.connection == connection.number);
-        let lane = known.unwrap_or_else(|| {
-            self.lanes.push(Lane {
+            .rposition(|participant| participant.connection == connection.number);
+        let participant = known.unwrap_or_else(|| {
+            self.participants.push(Participant {
                 connection: connection.number,
                 client: connection.client,
                 server: connection.server,
                 client_id: None,
                 publishes: false,
             });
-            self.lanes.len() - 1
+            self.participants.len() - 1
         });
-        if self.lanes[lane].client_id.is_none() {
-            self.lanes[lane].client_id.clone_from(&connection.client_id);
+        if self.participants[participant].client_id.is_none() {
+            self.participants[participant]
+                .client_id
+                .clone_from(&connection.client_id);
         }
-        lane
+        participant
     }
 
     fn add(&mut self, rung: Rung) {
@@ -170,11 +172,11 @@ impl Ladder {
         if !ids.is_empty() && !id.is_some_and(|id| ids.contains(&id)) {
             return;
         }
-        let lane = self.lane(frame.connection);
+        let participant = self.participant(frame.connection);
         if is_publish(frame) && frame.direction == Direction::Up {
-            self.lanes[lane].publishes = true;
+            self.participants[participant].publishes = true;
         }
-        self.add(Rung::of(fact, lane));
+        self.add(Rung::of(fact, participant));
     }
 
     fn event(&mut self, event: &Event<'_>) {
@@ -184,8 +186,11 @@ impl Ladder {
         if !self.options.ids.is_empty() && !matches!(rung.what, Shown::Gap { .. }) {
             return;
         }
-        let lane = self.lane(connection);
-        self.add(Rung { lane, ..rung });
+        let participant = self.participant(connection);
+        self.add(Rung {
+            participant,
+            ..rung
+        });
     }
 
     fn tcp(&mut self, tcp: &Tcp<'_>) {
@@ -197,11 +202,11 @@ impl Ladder {
         {
             return;
         }
-        let lane = self.lane(tcp.connection);
+        let participant = self.participant(tcp.connection);
         self.add(Rung {
             time: tcp.time,
             packet: tcp.packet,
-            lane,
+            participant,
             what: Shown::Tcp {
                 direction: tcp.from,
                 what: in_words(tcp.fact),
@@ -216,7 +221,7 @@ fn is_publish(frame: &MQTTFrame<'_>) -> bool {
 
 impl Rung {
     /// The rung of an event, if it has one.
-    pub(super) fn of_event(event: &Event<'_>, lane: usize) -> Option<Self> {
+    pub(super) fn of_event(event: &Event<'_>, participant: usize) -> Option<Self> {
         let what = match (&event.kind, event.direction) {
             (EventKind::Gap, Some(direction)) => Shown::Gap {
                 direction,
@@ -229,19 +234,19 @@ impl Rung {
         Some(Self {
             time: event.time,
             packet: event.packet,
-            lane,
+            participant,
             what,
         })
     }
 
     /// The rung of a control packet.
-    pub(super) fn of(fact: &FrameFact<'_>, lane: usize) -> Self {
+    pub(super) fn of(fact: &FrameFact<'_>, participant: usize) -> Self {
         let frame = fact.frame;
         let exchange = fact.exchange.filter(|exchange| exchange.is_message());
         Self {
             time: frame.time,
             packet: frame.last,
-            lane,
+            participant,
             what: Shown::Packet {
                 direction: frame.direction,
                 header: frame.header,
@@ -273,7 +278,7 @@ impl Sink for Ladder {
     }
 }
 
-/// What TCP shows, in a few words.
+/// A fact of TCP, in a few words.
 fn in_words(fact: TcpFact) -> String {
     match fact {
         TcpFact::Fin => "FIN".to_owned(),

@@ -42,7 +42,7 @@ impl Latency {
         ]
     }
 
-    /// The slowest answer, what it answered with, and its packet.
+    /// The slowest answer: its packet type, its time, and its packet.
     pub fn slowest(&self) -> Option<(&'static str, Duration, PacketRef)> {
         self.kinds()
             .into_iter()
@@ -104,8 +104,8 @@ impl Distribution {
         }
     }
 
-    /// Adds the answers of another distribution. What is no longer kept exactly there
-    /// is not exact here.
+    /// Adds the answers of another distribution. Times that it no longer keeps
+    /// exactly are not exact here either.
     pub fn merge(&mut self, other: &Self) {
         let Some((slowest, packet)) = other.slowest else {
             return;

@@ -1,17 +1,17 @@
-//! Who connected, what they did, who closed and why, how long things took.
+//! Who connected, who closed and why, and how long answers took.
 //!
 //! ```text
-//! Fact ─→ Sessions ─┬ tcp         what TCP shows: SYN, FIN, RST, acknowledgements
-//!                   ├ evidence    what is known of a connection when it ends
-//!                   ├ servers     what connections of one server say about each other
+//! Fact ─→ Sessions ─┬ tcp         facts of TCP: SYN, FIN, RST, acknowledgements
+//!                   ├ evidence    all evidence on a connection when it ends
+//!                   ├ servers     events that concern all connections of a server
 //!                   ├ close       the verdict
 //!                   ├ latency     how long answers took
 //!                   └ record      all of it, one per connection ─→ report
 //! ```
 //! [`Sessions`] is a [`Sink`]. A connection is judged a moment after its end,
 //! when it is known what the server did to its other connections; then it is a
-//! [`Record`], which a report takes with [`Sessions::take_finished`]. What is
-//! kept is bounded by [`crate::limits`]; what was evicted is counted.
+//! [`Record`], which a report takes with [`Sessions::take_finished`]. Tables
+//! are limited by [`crate::limits`]; evicted entries are counted.
 
 mod cause;
 mod close;
@@ -51,7 +51,7 @@ use servers::Servers;
 
 pub use cause::{By, Cause, Certainty, Close};
 pub use deliveries::{Deliveries, Delivery, Match, Publication, Unseen};
-pub use ladder::{Ladder, LadderOptions, Lane, Rung, Shown};
+pub use ladder::{Ladder, LadderOptions, Participant, Rung, Shown};
 pub use latency::{Distribution, Latency};
 pub use mark::Mark;
 pub use reconnects::{ClientDelays, Growth, Herd, Loop, Reconnects};
@@ -67,8 +67,8 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub struct Sessions {
     judge: Judge,
     open: HashMap<u64, Box<Open>, foldhash::fast::FixedState>,
-    /// Connections that were judged, until the flow table evicts them: what comes late
-    /// of them changes nothing.
+    /// Connections that were judged, until the flow table evicts them: their late
+    /// packets change nothing.
     judged: HashSet<u64, foldhash::fast::FixedState>,
     /// Connections that are over, in the order of their ends, until they are judged.
     over: VecDeque<(Timestamp, u64)>,
@@ -82,7 +82,7 @@ pub struct Sessions {
     now: Timestamp,
 }
 
-/// What is kept besides.
+/// Optional data to keep.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Keep {
     /// Control packets, gaps and the end, the last so many of each connection:
@@ -95,7 +95,7 @@ pub struct Keep {
 }
 
 impl Sessions {
-    /// A follower that has seen nothing yet; `judge` counts findings.
+    /// A follower without any data yet; `judge` counts findings.
     pub fn new(judge: Judge) -> Self {
         Self::keeping(judge, Keep::default())
     }
@@ -141,7 +141,7 @@ impl Sessions {
         &self.topics
     }
 
-    /// What is kept of a connection; `None` once it is judged.
+    /// The state of a connection; `None` once it is judged.
     fn open(&mut self, connection: &Connection, now: Timestamp) -> Option<&mut Open> {
         match self.open.entry(connection.number) {
             Entry::Occupied(known) => Some(known.into_mut()),
@@ -164,7 +164,7 @@ impl Sessions {
         };
         let at = Mark { packet, time };
         let gap = time.since(open.last);
-        let stall = open.evidence.trail.segment(tcp::Seen {
+        let stall = open.evidence.trail.segment(tcp::TcpSegment {
             at,
             from,
             offset: carried.offset,
@@ -181,7 +181,7 @@ impl Sessions {
         }
     }
 
-    /// What the flow table knows better.
+    /// Facts that the flow table knows better.
     fn tcp(&mut self, tcp: &Tcp<'_>) {
         let at = Mark {
             packet: tcp.packet,
@@ -296,7 +296,7 @@ impl Sessions {
                 && publish.payload_len == u32::try_from(open.will_payload.len()).ok()
                 && open.will_payload.starts_with(publish.payload)
             {
-                open.will_seen = Some(mark(frame));
+                open.will_published = Some(mark(frame));
             }
         }
     }

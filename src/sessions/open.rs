@@ -1,4 +1,4 @@
-//! What is kept of one connection until it is judged: [`Open`].
+//! The state of one connection until it is judged: [`Open`].
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use super::stall::{Quota, Stalls};
 use super::tcp::End;
 use super::uid;
 
-/// What is kept of a connection until it is judged.
+/// The state of a connection until it is judged.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) evidence: Evidence,
@@ -38,7 +38,7 @@ pub(super) struct Open {
     pub(super) will: Option<Will>,
     pub(super) will_payload: Box<[u8]>,
     /// The latest PUBLISH of the server that equals the will.
-    pub(super) will_seen: Option<Mark>,
+    pub(super) will_published: Option<Mark>,
     pub(super) messages: PerDirection<[u64; 3]>,
     pub(super) bytes: PerDirection<u64>,
     pub(super) frames: PerDirection<u64>,
@@ -81,7 +81,7 @@ impl Open {
             session_expiry: None,
             will: None,
             will_payload: Box::default(),
-            will_seen: None,
+            will_published: None,
             messages: PerDirection::default(),
             bytes: PerDirection::default(),
             frames: PerDirection::default(),
@@ -104,13 +104,13 @@ impl Open {
     /// The packet that closed it, if one did; and by whom.
     pub(super) fn end(&self) -> (Timestamp, Option<Direction>) {
         let evidence = &self.evidence;
-        let said = Direction::ALL
+        let stated = Direction::ALL
             .into_iter()
             .filter_map(|way| evidence.disconnect[way].map(|(at, ..)| (at.time, way)))
             .min_by_key(|(time, _)| *time);
         let ended = evidence.trail.end.map(|end| (end.at().time, end.from()));
-        match (said, ended) {
-            (Some(said), Some(ended)) if said.0 <= ended.0 => (said.0, Some(said.1)),
+        match (stated, ended) {
+            (Some(stated), Some(ended)) if stated.0 <= ended.0 => (stated.0, Some(stated.1)),
             (_, Some((time, from))) => (time, Some(from)),
             (Some((time, from)), None) => (time, Some(from)),
             (None, None) => (self.last, None),
@@ -127,7 +127,7 @@ impl Open {
         self.bytes[way] += frame.header.packet_len();
         let evidence = &mut self.evidence;
         evidence.frames += 1;
-        // What comes after the end was sent without knowing of it, and explains nothing.
+        // A packet after the end was sent without knowledge of it, and explains nothing.
         let is_late = evidence
             .trail
             .end
@@ -240,7 +240,7 @@ impl Open {
                 packet: frame.first,
                 time: frame.started,
             };
-            if let Some(stall) = self.evidence.trail.held_back(way, started, at) {
+            if let Some(stall) = self.evidence.trail.delayed_by(way, started, at) {
                 self.stalls.add(stall);
             }
         }
@@ -255,7 +255,7 @@ impl Open {
         }
     }
 
-    /// What the engine knows of the connection by now.
+    /// Updates the connection to the engine's current knowledge.
     fn follow(&mut self, connection: &Connection) {
         let known = &mut self.connection;
         known.transport = connection.transport;
@@ -408,7 +408,7 @@ impl Open {
         }
     }
 
-    /// What lies between TCP and MQTT.
+    /// A note of the layers between TCP and MQTT.
     fn note(&mut self, note: Note, way: Option<Direction>, at: Mark) {
         let evidence = &mut self.evidence;
         match (note, way) {
@@ -473,7 +473,7 @@ impl Open {
         let evidence = &self.evidence;
         let end = evidence.trail.end.as_ref().map(End::at);
         let will = self.will.map(|will| Will {
-            state: state_of_will(evidence, &close, self.will_seen),
+            state: state_of_will(evidence, &close, self.will_published),
             ..will
         });
         Record {
@@ -492,7 +492,7 @@ impl Open {
             server: self.connection.server,
             opened: self.opened,
             closed: end.map(|end| end.time),
-            seen: (self.first, self.last),
+            captured: (self.first, self.last),
             clean_start: self.clean_start,
             session_present: self.session_present,
             keep_alive: evidence.keep_alive,
@@ -515,8 +515,8 @@ impl Open {
     }
 }
 
-/// What became of the will of a connection with this end.
-fn state_of_will(evidence: &Evidence, close: &Close, seen: Option<Mark>) -> WillState {
+/// Outcome of the will of a connection with this end.
+fn state_of_will(evidence: &Evidence, close: &Close, published: Option<Mark>) -> WillState {
     let (Some(end), true) = (evidence.trail.end, evidence.is_accepted) else {
         return match close.cause {
             Cause::Refused => WillState::NotOwed,
@@ -524,10 +524,10 @@ fn state_of_will(evidence: &Evidence, close: &Close, seen: Option<Mark>) -> Will
         };
     };
     // Servers publish it when they notice the end, which may be just before their FIN.
-    if let Some(seen) = seen
-        && seen.time.after(close::MOMENT) >= end.at().time
+    if let Some(published) = published
+        && published.time.after(close::MOMENT) >= end.at().time
     {
-        return WillState::Published(seen.packet);
+        return WillState::Published(published.packet);
     }
     match evidence.disconnect[Direction::Up] {
         Some((_, 0x04, _)) => WillState::Owed,

@@ -1,5 +1,5 @@
 //! How clients come back: the delays between their connections, identifiers with two
-//! owners, the herd after a broker's restart, and what silence the path survives.
+//! owners, the herd after a broker's restart, and the silence that the path survives.
 //!
 //! All of it is read from records. Attempts that never sent a CONNECT have no client
 //! identifier; they count for the client if only one used that address.
@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 use super::cause::Cause;
 use super::record::Record;
 
-/// What the connections of a capture say about coming back.
+/// How the clients of a capture reconnect.
 #[derive(Clone, Debug, Default)]
 pub struct Reconnects {
     /// Clients with more than one connection, by identifier. Of identifiers that differ
@@ -154,7 +154,7 @@ impl Reconnects {
     /// Reads records, in any order.
     pub fn of(records: &[Record]) -> Self {
         let mut all: Vec<&Record> = records.iter().collect();
-        all.sort_by_key(|record| (record.seen.0, record.connection));
+        all.sort_by_key(|record| (record.captured.0, record.connection));
         Self {
             clients: delays(&all),
             loops: loops(&all),
@@ -208,9 +208,11 @@ fn delays(all: &[&Record]) -> Vec<ClientDelays> {
             .windows(2)
             .filter_map(|pair| {
                 // A connection that begins before the other ends does not come back.
-                let ended = pair[0].closed.filter(|ended| *ended <= pair[1].seen.0)?;
+                let ended = pair[0]
+                    .closed
+                    .filter(|ended| *ended <= pair[1].captured.0)?;
                 let accepted = pair[0].frames.down > 0 && pair[0].close.cause != Cause::Refused;
-                Some((pair[1].seen.0.since(ended), accepted))
+                Some((pair[1].captured.0.since(ended), accepted))
             })
             .collect();
         if !delays.is_empty() {
@@ -278,7 +280,7 @@ fn loops(all: &[&Record]) -> Vec<Loop> {
             server,
             addresses: from.remove(&(server, id)).unwrap_or_default(),
             times: records.len(),
-            within: last.seen.1.since(first.seen.1),
+            within: last.captured.1.since(first.captured.1),
             connections: (first.connection, last.connection),
         });
     }
@@ -304,10 +306,13 @@ fn herds(all: &[&Record]) -> Vec<Herd> {
     }
     let mut found = Vec::new();
     for ((server, _), (closed, at)) in stops {
-        let later = || all.iter().filter(|r| r.server == server && r.seen.0 > at);
+        let later = || {
+            all.iter()
+                .filter(|r| r.server == server && r.captured.0 > at)
+        };
         let mut back: Vec<Timestamp> = later()
             .filter(|record| record.frames.down > 0)
-            .map(|record| record.seen.0)
+            .map(|record| record.captured.0)
             .collect();
         back.sort_unstable();
         let Some(&first) = back.first() else {
@@ -322,7 +327,7 @@ fn herds(all: &[&Record]) -> Vec<Herd> {
             back: back.len(),
             within: last.since(first),
             refused: later()
-                .filter(|r| r.close.cause == Cause::TcpRefused && r.seen.0 < first)
+                .filter(|r| r.close.cause == Cause::TcpRefused && r.captured.0 < first)
                 .count(),
         });
     }

@@ -11,7 +11,7 @@ use crate::rules::Finding;
 use crate::time::Timestamp;
 
 use super::cause::Close;
-use super::ladder::{Ladder, Lane, Rung};
+use super::ladder::{Ladder, Participant, Rung};
 use super::latency::Latency;
 use super::stall::Stall;
 
@@ -31,7 +31,7 @@ pub struct Record {
     pub version: Option<Version>,
     /// Whether the version is inferred.
     pub version_assumed: bool,
-    /// What carries MQTT.
+    /// The layers that carry MQTT.
     pub transport: Transport,
     /// The client.
     pub client: Endpoint,
@@ -41,8 +41,8 @@ pub struct Record {
     pub opened: Option<Timestamp>,
     /// Time of the first packet that closed it, if the capture has one.
     pub closed: Option<Timestamp>,
-    /// First and last packet that was seen of it.
-    pub seen: (Timestamp, Timestamp),
+    /// Times of its first and last captured packet.
+    pub captured: (Timestamp, Timestamp),
     /// Clean Start, or Clean Session before 5.0.
     pub clean_start: Option<bool>,
     /// Session Present of the CONNACK.
@@ -69,16 +69,16 @@ pub struct Record {
     pub close: Close,
     /// How long answers took.
     pub latency: Latency,
-    /// The longest silence after which bytes went on: what every device on the path
-    /// has let live.
+    /// The longest silence after which bytes went on: every device on the path
+    /// kept the connection through it.
     pub longest_idle: Duration,
     /// Gaps between a request and its answer that TCP explains.
     pub stalls: Vec<Stall>,
-    /// Its last control packets, gaps and end, if they were asked for.
+    /// Its last control packets, gaps and end, if requested.
     pub last: VecDeque<Rung>,
-    /// What `check` finds on it, if it was asked for.
+    /// Findings of `check` on it, if requested.
     pub findings: Vec<Finding>,
-    /// What was not kept of it because a limit was reached.
+    /// Items of it that were evicted because a limit was reached.
     pub evicted: u64,
 }
 
@@ -90,14 +90,14 @@ impl Record {
 
     /// Its last control packets as a ladder.
     pub fn ladder(&self) -> Ladder {
-        let lane = Lane {
+        let participant = Participant {
             connection: self.connection,
             client: self.client,
             server: self.server,
             client_id: self.client_id.clone(),
             publishes: true,
         };
-        Ladder::of_one(lane, self.last.iter().cloned().collect())
+        Ladder::of_one(participant, self.last.iter().cloned().collect())
     }
 
     /// Messages in both directions.
@@ -115,11 +115,11 @@ pub struct Will {
     pub qos: u8,
     /// Will Retain.
     pub retain: bool,
-    /// What became of it.
+    /// Its outcome.
     pub state: WillState,
 }
 
-/// What became of a will.
+/// Outcome of a will.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WillState {
     /// The server delivered it, in this packet.

@@ -1,4 +1,4 @@
-//! What connections of one server say about each other: an identifier that connects
+//! Facts across the connections of one server: an identifier that connects
 //! again, a server that closes all of them at once.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 use super::close::MOMENT;
 use super::evidence::Stop;
 
-/// All servers of a capture. What is kept is bounded by the connections that are
+/// All servers of a capture. The table is limited by the connections that are
 /// open, and by those that ended in the last seconds.
 #[derive(Debug, Default)]
 pub(super) struct Servers {
@@ -97,7 +97,7 @@ impl Servers {
         let ends = || server.ends.iter().filter(|ended| near(ended.at));
         let first = ends().map(|ended| ended.at).min()?;
         let last = ends().map(|ended| ended.at).max()?;
-        // A server that has stopped accepts nobody; a client that leaves by itself has
+        // A stopped server accepts no connection; a client that leaves by itself has
         // to do with it only if it was asked to.
         let all = ends().all(|ended| ended.by == Some(Direction::Down) && ended.opened <= first);
         let connections = ends().count();

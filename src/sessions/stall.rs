@@ -15,7 +15,7 @@ use super::mark::Mark;
 
 /// Shorter waits are not reported: delayed acknowledgements begin at 40 ms.
 pub(super) const STALL: Duration = Duration::from_millis(35);
-/// What follows within this time follows at once.
+/// A packet that follows within this time follows at once.
 pub(super) const AT_ONCE: Duration = Duration::from_millis(5);
 
 /// Why something waited.
@@ -83,7 +83,7 @@ impl Stalls {
     }
 }
 
-/// What one side may still send by the other's Receive Maximum (5.0: 4.9).
+/// Messages that one side may still send by the other's Receive Maximum (5.0: 4.9).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Quota {
     /// Receive Maximum; `None` if nothing limits it.

@@ -1,4 +1,4 @@
-//! What TCP itself shows of a connection: how it was opened, how far each side has
+//! Facts of TCP itself on a connection: how it was opened, how far each side has
 //! sent and acknowledged, who ended it.
 //!
 //! ```text
@@ -16,7 +16,7 @@ use super::stall::{AT_ONCE, STALL, Stall, StallCause};
 
 /// A segment, as the trail takes it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
+pub(super) struct TcpSegment {
     pub(super) at: Mark,
     pub(super) from: Direction,
     /// Position of its first byte; for a SYN, of the byte after it.
@@ -30,9 +30,9 @@ pub(super) struct Seen {
 /// One direction.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stream {
-    /// Position after the last byte that was seen, FIN included.
+    /// Position after the last byte that was captured, FIN included.
     pub(super) end: i64,
-    /// Position after the last byte of payload that was seen, and of the FIN.
+    /// Position after the last byte of payload that was captured, and of the FIN.
     data_end: i64,
     fin_at: Option<i64>,
     /// Highest position that the peer has acknowledged.
@@ -65,14 +65,14 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Bytes, or a FIN, were sent that the capture does not show: the peer has
-    /// acknowledged them, or their sender went on after them. (What lacks between
+    /// acknowledged them, or their sender went on after them. (A gap between
     /// two segments with payload is an event of the engine.)
-    pub(super) fn lacks(&self) -> bool {
+    pub(super) fn has_loss(&self) -> bool {
         let last = self.data_end + i64::from(self.fin.is_some());
         self.acked > last || self.ahead > last || self.fin_at.is_some_and(|fin| fin > self.data_end)
     }
 
-    /// Its first byte was seen, or that there is none before.
+    /// Its first byte was captured, or that there is none before.
     pub(super) fn has_begin(&self) -> bool {
         self.syn.is_some()
     }
@@ -90,9 +90,9 @@ pub(super) struct Reset {
     pub(super) fits: bool,
     /// Its TTL, and that of its supposed sender's other packets, if they differ.
     pub(super) foreign_ttl: Option<(u8, u8)>,
-    /// Whether the TTL of both was seen.
+    /// Whether the TTL of both was captured.
     pub(super) ttl_known: bool,
-    /// It acknowledges, so that it shows what its sender had received.
+    /// It acknowledges, so that it shows the data that its sender had received.
     pub(super) acks: bool,
 }
 
@@ -121,7 +121,7 @@ impl End {
     }
 }
 
-/// What TCP shows of one connection.
+/// Facts of TCP on one connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trail {
     pub(super) streams: PerDirection<Stream>,
@@ -129,7 +129,7 @@ pub(super) struct Trail {
     /// A RST in the name of the side that did not send the first one, within
     /// [`BOTH_SIDES`]: a middlebox resets both.
     pub(super) second_reset: Option<Reset>,
-    /// Whether any byte of payload was seen.
+    /// Whether any byte of payload was captured.
     pub(super) carried: bool,
 }
 
@@ -147,16 +147,16 @@ const BOTH_SIDES: u128 = 20_000_000;
 
 impl Trail {
     /// Takes a segment, in the order of capture. Returns the wait that it ended.
-    pub(super) fn segment(&mut self, seen: Seen) -> Option<Stall> {
-        let Seen { at, from, .. } = seen;
+    pub(super) fn segment(&mut self, segment: TcpSegment) -> Option<Stall> {
+        let TcpSegment { at, from, .. } = segment;
         let mut stall = None;
-        if seen.flags.has(TcpFlags::RST) {
-            self.reset(seen);
+        if segment.flags.has(TcpFlags::RST) {
+            self.reset(segment);
             return None;
         }
         let (own, peer) = self.streams.split_mut(from);
         own.last = Some(at);
-        if let Some(acked) = seen.acked {
+        if let Some(acked) = segment.acked {
             if acked > peer.acked {
                 peer.acked = acked;
                 peer.retries = 0;
@@ -169,33 +169,33 @@ impl Trail {
                 peer.acked_all = Some(at);
             }
         }
-        if seen.flags.has(TcpFlags::SYN) {
+        if segment.flags.has(TcpFlags::SYN) {
             own.syns += 1;
             own.syn.get_or_insert(at);
             own.end = own.end.max(0);
             return None;
         }
-        let fin = seen.flags.has(TcpFlags::FIN);
-        let end = seen.offset + i64::from(seen.len) + i64::from(fin);
-        self.carried |= seen.len > 0;
-        if seen.len > 0 {
+        let fin = segment.flags.has(TcpFlags::FIN);
+        let end = segment.offset + i64::from(segment.len) + i64::from(fin);
+        self.carried |= segment.len > 0;
+        if segment.len > 0 {
             own.data_end = own.data_end.max(end - i64::from(fin));
         } else if !fin {
-            own.ahead = own.ahead.max(seen.offset);
+            own.ahead = own.ahead.max(segment.offset);
             return stall;
         }
         if fin {
             own.fin_at.get_or_insert(end - 1);
         }
         // A keep-alive probe repeats one byte, and is no retransmission of it.
-        let probe = seen.len <= 1 && !fin && seen.offset + 1 == own.end;
+        let probe = segment.len <= 1 && !fin && segment.offset + 1 == own.end;
         if end > own.end {
             own.end = end;
             own.sent = Some(at);
             if self.end.is_none() {
                 own.acked_all = (own.acked >= end).then_some(at);
             }
-        } else if self.end.is_none() && end > own.acked && seen.len > 0 && !probe {
+        } else if self.end.is_none() && end > own.acked && segment.len > 0 && !probe {
             own.retries += 1;
             let first = own
                 .retried
@@ -220,9 +220,9 @@ impl Trail {
         stalled(StallCause::ZeroWindow, closed, at)
     }
 
-    /// A control packet that began at `started` is complete: was its end held
-    /// back until its beginning was acknowledged?
-    pub(super) fn held_back(&self, from: Direction, started: Mark, at: Mark) -> Option<Stall> {
+    /// A control packet that began at `started` is complete: was its end delayed
+    /// until its beginning was acknowledged?
+    pub(super) fn delayed_by(&self, from: Direction, started: Mark, at: Mark) -> Option<Stall> {
         let acked = self.streams[from].progress?;
         let is_nagle = acked.time.since(started.time) >= STALL
             && at.time.since(acked.time) <= AT_ONCE
@@ -234,24 +234,24 @@ impl Trail {
         })
     }
 
-    fn reset(&mut self, seen: Seen) {
-        let (own, peer) = self.streams.split_mut(seen.from);
+    fn reset(&mut self, segment: TcpSegment) {
+        let (own, peer) = self.streams.split_mut(segment.from);
         let silent = own.syn.is_none() && own.last.is_none();
         let reset = Reset {
-            at: seen.at,
-            from: seen.from,
+            at: segment.at,
+            from: segment.from,
             answers_syn: silent
                 && peer.syn.is_some()
                 && !self.carried
-                && seen.flags.has(TcpFlags::ACK)
-                && seen.acked == Some(0),
-            fits: own.last.is_some() && seen.offset == own.end,
+                && segment.flags.has(TcpFlags::ACK)
+                && segment.acked == Some(0),
+            fits: own.last.is_some() && segment.offset == own.end,
             foreign_ttl: None,
             ttl_known: false,
-            acks: seen.acked.is_some(),
+            acks: segment.acked.is_some(),
         };
         if reset.fits
-            && let Some(acked) = seen.acked
+            && let Some(acked) = segment.acked
         {
             peer.acked = peer.acked.max(acked);
         }
@@ -285,7 +285,7 @@ impl Trail {
         }
     }
 
-    /// A control packet ends at this position of a direction: its bytes were seen,
+    /// A control packet ends at this position of a direction: its bytes were captured,
     /// though perhaps before it was known what the connection carries.
     pub(super) fn read(&mut self, from: Direction, end: u64) {
         let stream = &mut self.streams[from];

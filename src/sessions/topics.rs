@@ -1,4 +1,4 @@
-//! What was published where: counts by topic, and how long acknowledgements took.
+//! Messages by topic: counts, and how long acknowledgements took.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use super::latency::Distribution;
 /// Messages by topic. Topics beyond [`limits::TOPIC_COUNTS`] are counted together.
 #[derive(Clone, Debug, Default)]
 pub struct Topics {
-    places: HashMap<Box<[u8]>, u32, foldhash::fast::FixedState>,
+    indices: HashMap<Box<[u8]>, u32, foldhash::fast::FixedState>,
     counts: Vec<TopicCount>,
     /// Messages of topics that are not kept.
     pub others: TopicCount,
@@ -101,9 +101,9 @@ impl Topics {
 
     /// Topics in byte order, so that those of one branch stand together.
     pub fn sorted(&self) -> Vec<(&[u8], &TopicCount)> {
-        let places = self.places.iter();
-        let mut all: Vec<_> = places
-            .map(|(topic, place)| (&**topic, &self.counts[*place as usize]))
+        let indices = self.indices.iter();
+        let mut all: Vec<_> = indices
+            .map(|(topic, index)| (&**topic, &self.counts[*index as usize]))
             .collect();
         all.sort_unstable_by_key(|(topic, _)| *topic);
         all
@@ -116,9 +116,9 @@ impl Topics {
         let Some(acknowledged) = &self.acknowledged else {
             return Vec::new();
         };
-        let places = self.places.iter();
-        let mut all: Vec<_> = places
-            .filter_map(|(topic, place)| Some((&**topic, acknowledged.by_topic.get(place)?)))
+        let indices = self.indices.iter();
+        let mut all: Vec<_> = indices
+            .filter_map(|(topic, index)| Some((&**topic, acknowledged.by_topic.get(index)?)))
             .collect();
         all.sort_unstable_by_key(|(topic, _)| *topic);
         all
@@ -131,41 +131,41 @@ impl Topics {
 
     pub(super) fn frame(&mut self, fact: &FrameFact<'_>) {
         let frame = fact.frame;
-        let place = match &frame.packet {
+        let index = match &frame.packet {
             ControlPacket::Publish(publish) => {
                 let payload = u64::from(publish.payload_len.unwrap_or(0));
-                let place = self.place(frame);
-                match place.and_then(|place| self.counts.get_mut(place as usize)) {
+                let index = self.index(frame);
+                match index.and_then(|index| self.counts.get_mut(index as usize)) {
                     Some(count) => count.add(frame, payload),
                     None => self.others.add(frame, payload),
                 }
-                place
+                index
             }
             _ => None,
         };
         if let Some(acknowledged) = &mut self.acknowledged {
-            acknowledged.frame(fact, place);
+            acknowledged.frame(fact, index);
         }
     }
 
-    /// The place of a message's topic in `counts`.
-    fn place(&mut self, frame: &MQTTFrame<'_>) -> Option<u32> {
+    /// Index of a message's topic in `counts`.
+    fn index(&mut self, frame: &MQTTFrame<'_>) -> Option<u32> {
         let topic = frame.topic?.bytes();
-        if let Some(place) = self.places.get(topic) {
-            return Some(*place);
+        if let Some(index) = self.indices.get(topic) {
+            return Some(*index);
         }
         if self.counts.len() >= limits::TOPIC_COUNTS {
             return None;
         }
-        let place = u32::try_from(self.counts.len()).ok()?;
-        self.places.insert(topic.into(), place);
+        let index = u32::try_from(self.counts.len()).ok()?;
+        self.indices.insert(topic.into(), index);
         self.counts.push(TopicCount::default());
-        Some(place)
+        Some(index)
     }
 }
 
 impl Acknowledged {
-    fn frame(&mut self, fact: &FrameFact<'_>, place: Option<u32>) {
+    fn frame(&mut self, fact: &FrameFact<'_>, index: Option<u32>) {
         let Some(exchange) = fact.exchange.filter(|exchange| exchange.is_message()) else {
             return;
         };
@@ -178,7 +178,7 @@ impl Acknowledged {
                 if self.topics.len() <= slot {
                     self.topics.resize(slot + 1, UNKNOWN);
                 }
-                self.topics[slot] = place.unwrap_or(UNKNOWN);
+                self.topics[slot] = index.unwrap_or(UNKNOWN);
             }
             Role::Completes => {
                 let Some(time) = exchange.since_first(fact.frame) else {
@@ -192,12 +192,12 @@ impl Acknowledged {
                     _ => return,
                 };
                 self.by_qos[qos][exchange.asked].add(time, packet);
-                let place = self.topics.get(slot).copied().unwrap_or(UNKNOWN);
+                let index = self.topics.get(slot).copied().unwrap_or(UNKNOWN);
                 let is_full = self.by_topic.len() >= limits::TOPIC_LATENCIES;
-                if place == UNKNOWN || is_full && !self.by_topic.contains_key(&place) {
+                if index == UNKNOWN || is_full && !self.by_topic.contains_key(&index) {
                     return;
                 }
-                self.by_topic.entry(place).or_default()[exchange.asked].add(time, packet);
+                self.by_topic.entry(index).or_default()[exchange.asked].add(time, packet);
             }
             _ => {}
         }

@@ -22,7 +22,7 @@ pub(super) fn address(endpoint: Endpoint) -> String {
     endpoint.to_string()
 }
 
-/// Text from the wire without what terminals obey.
+/// Text from the wire without control characters of terminals.
 pub(super) fn printable(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {

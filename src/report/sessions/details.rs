@@ -1,4 +1,4 @@
-//! What `-v` adds: latency by client, topic and QoS, subscriptions, topics, and the last
+//! The additions of `-v`: latency by client, topic and QoS, subscriptions, topics, and the last
 //! control packets of each connection.
 
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ fn table(heading: &str, header: &[&str], rows: &[Vec<String>], page: Lines, text
     }
 }
 
-/// What was asked, of whom, and how long the answers took.
+/// Client or server, request, and the times of the answers.
 pub(super) type Latencies = Vec<(String, &'static str, Distribution)>;
 
 /// How long answers took: by kind, by client, by QoS and by topic.

@@ -15,7 +15,7 @@ use anstyle::{AnsiColor, Style};
 use super::visible;
 use crate::frame::Direction;
 use crate::mqtt::PacketType;
-use crate::sessions::{Ladder, Lane, Rung, Shown};
+use crate::sessions::{Ladder, Participant, Rung, Shown};
 
 /// How a ladder is drawn.
 #[derive(Clone, Copy, Debug)]
@@ -73,17 +73,17 @@ pub fn put_ladder(ladder: &Ladder, style: LadderStyle, out: &mut Vec<u8>) {
     let room = style.width.max(60) - MARGIN;
     let most = (room / NARROW).max(2) - 1;
     // With more clients than columns, those with the most rungs are drawn.
-    let mut counts = vec![0_usize; ladder.lanes().len()];
+    let mut counts = vec![0_usize; ladder.participants().len()];
     for rung in ladder.rungs() {
-        counts[rung.lane] += 1;
+        counts[rung.participant] += 1;
     }
     let mut drawn: Vec<usize> = (0..counts.len()).collect();
-    drawn.sort_by_key(|lane| std::cmp::Reverse(counts[*lane]));
+    drawn.sort_by_key(|participant| std::cmp::Reverse(counts[*participant]));
     drawn.truncate(most);
     drawn.sort_unstable();
     let (left, right): (Vec<usize>, Vec<usize>) = drawn
         .iter()
-        .partition(|lane| ladder.lanes()[**lane].publishes);
+        .partition(|participant| ladder.participants()[**participant].publishes);
     // A ladder has the client on the left if there is one alone.
     let (left, right) = match left.is_empty() {
         true => (right, left),
@@ -95,19 +95,19 @@ pub fn put_ladder(ladder: &Ladder, style: LadderStyle, out: &mut Vec<u8>) {
         n => (room - 1) / (n - 1),
     };
     let mut at: HashMap<usize, usize> = HashMap::new();
-    for (column, lane) in left.iter().enumerate() {
-        at.insert(*lane, column * step);
+    for (column, participant) in left.iter().enumerate() {
+        at.insert(*participant, column * step);
     }
     let server = left.len() * step;
-    for (column, lane) in right.iter().enumerate() {
-        at.insert(*lane, (left.len() + 1 + column) * step);
+    for (column, participant) in right.iter().enumerate() {
+        at.insert(*participant, (left.len() + 1 + column) * step);
     }
     heading(ladder, &at, server, (step, room), out);
     let mut exchanges: HashMap<u64, String> = HashMap::new();
     let mut before = None;
     let mut left_out = 0_u64;
     for (drawn, rung) in ladder.rungs().iter().enumerate() {
-        let Some(&client) = at.get(&rung.lane) else {
+        let Some(&client) = at.get(&rung.participant) else {
             left_out += 1;
             continue;
         };
@@ -140,10 +140,10 @@ pub fn put_ladder(ladder: &Ladder, style: LadderStyle, out: &mut Vec<u8>) {
     }
 }
 
-fn name(lane: &Lane) -> String {
-    match &lane.client_id {
+fn name(participant: &Participant) -> String {
+    match &participant.client_id {
         Some(id) => visible(id),
-        None => lane.client.to_string(),
+        None => participant.client.to_string(),
     }
 }
 
@@ -156,7 +156,7 @@ fn heading(
 ) {
     let mut names: Vec<(usize, String)> = at
         .iter()
-        .map(|(lane, column)| (*column, name(&ladder.lanes()[*lane])))
+        .map(|(participant, column)| (*column, name(&ladder.participants()[*participant])))
         .collect();
     names.push((server, "server".to_owned()));
     names.sort();

@@ -1,10 +1,10 @@
 //! Reports of `sessions`: one result per connection.
 //!
 //! ```text
-//! Record ─┬─ text    a table, then what needs attention first
+//! Record ─┬─ text    a table, then the connections that need attention
 //!         ├─ ndjson  one object per connection, for programs
 //!         ├─ csv     one row per connection
-//!         └─ html    a page of its own, to send to somebody
+//!         └─ html    a self-contained page, to send to a colleague
 //! Ladder ─── ladder  control packets as arrows between columns
 //! ```
 //! Like all reports they turn values into bytes and decide nothing. The records come in
@@ -35,18 +35,18 @@ impl Subject for Connections {
     type Needs = ConnectionsNeeds;
 }
 
-/// What following connections gives.
+/// The results of following connections.
 #[derive(Clone, Copy, Debug)]
 pub enum ConnectionsItem<'a> {
     /// The connections of a capture.
     Capture(Followed<'a>),
     /// A connection that has closed, of a capture that goes on.
     Closed(&'a str, &'a Record),
-    /// What became of the messages of a capture.
+    /// The outcomes of the messages of a capture.
     Deliveries(Carried<'a>),
 }
 
-/// What a format of connections asks of the command.
+/// The data that a format of connections needs.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionsNeeds {
     /// Whether it can report [`ConnectionsItem::Deliveries`].
@@ -64,7 +64,7 @@ pub struct Followed<'a> {
     pub topics: &'a Topics,
     /// Records that were evicted before they could be reported.
     pub evicted: u64,
-    /// By what the table is ordered.
+    /// Sort key of the table.
     pub sort: Sort,
     /// How ladders of the last packets are drawn.
     pub ladder: LadderStyle,
@@ -77,13 +77,13 @@ pub struct Followed<'a> {
 pub struct Carried<'a> {
     /// The capture as it was named.
     pub name: &'a str,
-    /// What became of them.
+    /// Their outcomes.
     pub deliveries: &'a Deliveries,
     /// Rows of each list; all, if `None`.
     pub limit: Option<usize>,
 }
 
-/// By what the table is ordered.
+/// Sort key of the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Sort {
     /// Number of the connection.
@@ -119,7 +119,7 @@ fn sorted(records: &[Record], sort: Sort) -> Vec<&Record> {
     match sort {
         Sort::Connection => {}
         Sort::Client => all.sort_by(|a, b| a.client_id.cmp(&b.client_id)),
-        Sort::Duration => all.sort_by_key(|r| std::cmp::Reverse(r.seen.1.since(r.seen.0))),
+        Sort::Duration => all.sort_by_key(|r| std::cmp::Reverse(r.captured.1.since(r.captured.0))),
         Sort::Messages => all.sort_by_key(|r| std::cmp::Reverse(r.message_count())),
         Sort::Bytes => all.sort_by_key(|r| std::cmp::Reverse(r.bytes.up + r.bytes.down)),
         Sort::Latency => all.sort_by_key(|r| std::cmp::Reverse(r.latency.connect)),

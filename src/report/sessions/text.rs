@@ -1,4 +1,4 @@
-//! Connections for a reader: a table with one line each, then what needs attention.
+//! Connections for a reader: a table with one line each, then the connections that need attention.
 //!
 //! ```text
 //! #  client id  from             open    up  down  ack    closed by  because
@@ -41,7 +41,7 @@ pub(super) static TEXT: Format<Connections> = Format {
 
 /// Columns where the output is no terminal.
 const WIDTH: usize = 80;
-/// Lines of each list, unless `--limit` says otherwise.
+/// Lines of each list, unless `--limit` is set.
 const LINES: usize = 20;
 
 struct Text {
@@ -90,14 +90,14 @@ impl Report<Connections> for Text {
 impl Text {
     /// `10:15:02 3 sensor-7: client sent DISCONNECT (packet 29)`
     fn closed(&self, record: &Record, out: &mut Vec<u8>) {
-        let at = record.closed.unwrap_or(record.seen.1);
+        let at = record.closed.unwrap_or(record.captured.1);
         let at = jiff::Timestamp::from_second(at.seconds()).unwrap_or_default();
         let at = at.to_zoned(self.zone.clone()).strftime("%H:%M:%S");
         let line = format!(
             "{at} {} {}: {}\n",
             record.connection,
             name(record),
-            said(record)
+            explained(record)
         );
         out.extend_from_slice(line.as_bytes());
     }
@@ -117,7 +117,7 @@ fn connections(capture: &Followed<'_>, page: Lines, text: &mut String) {
     page.put("Reconnects", &coming_back(capture.records), text);
 }
 
-/// What was published, what became of it, and how long the server kept it.
+/// Published messages, their outcomes, and how long the server kept them.
 fn deliveries(deliveries: &Deliveries, page: Lines, text: &mut String) {
     let (mut published, mut ambiguous, mut queued, mut retained) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut live: Vec<(Duration, u64)> = Vec::new();
@@ -133,7 +133,7 @@ fn deliveries(deliveries: &Deliveries, page: Lines, text: &mut String) {
             }
         }
         for one in &publication.unseen {
-            unseen.push(not_seen(publication, one));
+            unseen.push(not_captured(publication, one));
         }
     }
     live.sort_unstable();
@@ -164,7 +164,7 @@ fn deliveries(deliveries: &Deliveries, page: Lines, text: &mut String) {
     page.put("Not seen in this capture", &unseen, text);
 }
 
-fn not_seen(publication: &Publication, one: &Unseen) -> String {
+fn not_captured(publication: &Publication, one: &Unseen) -> String {
     let who = |id: &Option<Box<[u8]>>| id.as_deref().map_or("?".to_owned(), visible);
     format!(
         "packet {} by {} on {}: no delivery to {}, subscribed to {}",
@@ -196,7 +196,7 @@ fn table(records: &[&Record], width: usize) -> String {
         ("closed by", |r| r.close.by.name().to_owned()),
         ("because", |r| because(&r.close)),
     ];
-    // In the order in which they are given up.
+    // In the order in which they are dropped.
     let mut kept: Vec<usize> = (0..columns.len()).collect();
     for expendable in [3, 6, 2, 5, 4] {
         let text = render(records, &columns, &kept);
@@ -225,7 +225,7 @@ fn widest(text: &str) -> usize {
 
 /// How long it was open; `>` where the capture has not all of it.
 fn span(record: &Record) -> String {
-    let open = time(record.seen.1.since(record.seen.0));
+    let open = time(record.captured.1.since(record.captured.0));
     match record.duration() {
         Some(duration) => time(duration),
         None => format!(">{open}"),
@@ -264,7 +264,14 @@ pub(super) fn abnormal(records: &[Record]) -> Vec<String> {
     records
         .iter()
         .filter(|record| record.close.is_abnormal())
-        .map(|record| format!("{} {}: {}", record.connection, name(record), said(record)))
+        .map(|record| {
+            format!(
+                "{} {}: {}",
+                record.connection,
+                name(record),
+                explained(record)
+            )
+        })
         .collect()
 }
 
@@ -295,8 +302,8 @@ pub(super) fn slow(records: &[Record]) -> Vec<String> {
         .collect()
 }
 
-/// Takeover loops, delays between connections, herds, and what silence the path lets
-/// live.
+/// Takeover loops, delays between connections, herds, and the silence that the path
+/// survives.
 pub(super) fn coming_back(records: &[Record]) -> Vec<String> {
     let found = Reconnects::of(records);
     let mut lines = Vec::new();
@@ -375,7 +382,7 @@ pub(super) fn stalls(records: &[Record]) -> Vec<String> {
 /// Answers that take longer than this are worth a line.
 const SLOW: Duration = Duration::from_millis(100);
 
-pub(super) fn said(record: &Record) -> String {
+pub(super) fn explained(record: &Record) -> String {
     let close = &record.close;
     let mut text = match close.certainty {
         Certainty::Proved => close.message.clone(),

@@ -1,4 +1,4 @@
-//! What is drawn as SVG.
+//! The drawings as SVG.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -19,12 +19,12 @@ const RUNGS: usize = 400;
 /// When connections were open.
 pub(super) fn timeline(page: &Page<'_>, html: &mut String) -> fmt::Result {
     let shown = &page.followed.records[..page.followed.records.len().min(100)];
-    let Some(begin) = shown.iter().map(|record| record.seen.0).min() else {
+    let Some(begin) = shown.iter().map(|record| record.captured.0).min() else {
         return Ok(());
     };
     let end = shown
         .iter()
-        .map(|record| record.seen.1)
+        .map(|record| record.captured.1)
         .max()
         .unwrap_or(begin);
     let span = end.since(begin).as_secs_f64().max(1e-6);
@@ -40,13 +40,13 @@ pub(super) fn timeline(page: &Page<'_>, html: &mut String) -> fmt::Result {
         let label = time(Duration::from_secs_f64(span * f64::from(step) / 4.0));
         writeln!(
             html,
-            "<line class=\"lane\" x1=\"{at}\" y1=\"14\" x2=\"{at}\" y2=\"{height}\"/>\
+            "<line class=\"lifeline\" x1=\"{at}\" y1=\"14\" x2=\"{at}\" y2=\"{height}\"/>\
              <text class=\"soft\" x=\"{at}\" y=\"10\" text-anchor=\"middle\">{label}</text>"
         )?;
     }
     for (row, record) in shown.iter().enumerate() {
         let y = 20 + row * 18;
-        let (from, to) = (x(record.seen.0), x(record.seen.1));
+        let (from, to) = (x(record.captured.0), x(record.captured.1));
         let name: String = client(record).chars().take(20).collect();
         let bad = match record.close.is_abnormal() {
             true => " bad",
@@ -152,47 +152,47 @@ pub(super) fn histograms(page: &Page<'_>, html: &mut String) -> fmt::Result {
 /// Control packets as arrows between columns. Returns how many are drawn.
 pub(super) fn ladder(ladder: &Ladder, html: &mut String) -> Result<usize, fmt::Error> {
     let rungs = &ladder.rungs()[..ladder.rungs().len().min(RUNGS)];
-    let lanes = &ladder.lanes()[..ladder.lanes().len().min(8)];
+    let participants = &ladder.participants()[..ladder.participants().len().min(8)];
     let (left, right): (Vec<usize>, Vec<usize>) =
-        (0..lanes.len()).partition(|lane| lanes[*lane].publishes);
+        (0..participants.len()).partition(|participant| participants[*participant].publishes);
     // Clients stand on the left if none of them publishes.
     let (left, right) = match left.is_empty() {
         true => (right, left),
         false => (left, right),
     };
     // Labels of a narrow ladder have room.
-    let step = match lanes.len() {
+    let step = match participants.len() {
         0..=2 => 230,
         _ => 190,
     };
     let margin = 110;
-    let mut at = vec![0; lanes.len()];
-    for (column, lane) in left.iter().enumerate() {
-        at[*lane] = margin + 60 + column * step;
+    let mut at = vec![0; participants.len()];
+    for (column, participant) in left.iter().enumerate() {
+        at[*participant] = margin + 60 + column * step;
     }
     let server = margin + 60 + left.len() * step;
-    for (column, lane) in right.iter().enumerate() {
-        at[*lane] = server + (column + 1) * step;
+    for (column, participant) in right.iter().enumerate() {
+        at[*participant] = server + (column + 1) * step;
     }
-    let width = margin + 150 + lanes.len() * step;
+    let width = margin + 150 + participants.len() * step;
     let height = 40 + rungs.len() * 18;
     writeln!(
         html,
         "<div class=\"scroll\"><svg class=\"plain\" width=\"{width}\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"Control packets in order\">"
     )?;
-    let mut columns: Vec<(usize, String)> = lanes
+    let mut columns: Vec<(usize, String)> = participants
         .iter()
         .zip(&at)
-        .map(|(lane, x)| {
-            let name = lane
+        .map(|(participant, x)| {
+            let name = participant
                 .client_id
                 .as_deref()
-                .map_or_else(|| lane.client.to_string(), visible);
+                .map_or_else(|| participant.client.to_string(), visible);
             (
                 *x,
                 format!(
                     "{} {}",
-                    lane.connection,
+                    participant.connection,
                     name.chars().take(22).collect::<String>()
                 ),
             )
@@ -202,7 +202,7 @@ pub(super) fn ladder(ladder: &Ladder, html: &mut String) -> Result<usize, fmt::E
     for (x, name) in &columns {
         writeln!(
             html,
-            "<line class=\"lane\" x1=\"{x}\" y1=\"18\" x2=\"{x}\" y2=\"{height}\"/>\
+            "<line class=\"lifeline\" x1=\"{x}\" y1=\"18\" x2=\"{x}\" y2=\"{height}\"/>\
              <text x=\"{x}\" y=\"12\" text-anchor=\"middle\">{}</text>",
             Text(name)
         )?;
@@ -210,7 +210,7 @@ pub(super) fn ladder(ladder: &Ladder, html: &mut String) -> Result<usize, fmt::E
     let mut exchanges = HashMap::new();
     let mut before: Option<Timestamp> = None;
     for (row, rung) in rungs.iter().enumerate() {
-        let Some(&client) = at.get(rung.lane) else {
+        let Some(&client) = at.get(rung.participant) else {
             continue;
         };
         let y = 36 + row * 18;

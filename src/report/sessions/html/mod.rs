@@ -1,9 +1,9 @@
-//! One self-contained page: what one sends to a colleague. It needs no network and no
+//! One self-contained page, to send to a colleague. It needs no network and no
 //! script; it follows the reader's light or dark scheme, and prints.
 //!
 //! ```text
 //! mod      the page: cards, what needs attention, findings, tables
-//! figures  what is drawn as SVG: timeline, histograms, ladders
+//! figures  drawings as SVG: timeline, histograms, ladders
 //! ```
 
 mod figures;
@@ -19,7 +19,7 @@ use crate::overhead::Account;
 use crate::rules::{Finding, Verdict};
 use crate::sessions::{Certainty, Ladder, Record};
 
-/// What the page is made of.
+/// The contents of the page.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<'a> {
     /// The connections, with their last packets and findings.
@@ -43,7 +43,7 @@ h1{font-size:1.4rem;margin:.2rem 0}h2{font-size:1.1rem;margin:2rem 0 .5rem;borde
 p,li{overflow-wrap:anywhere}.soft{color:var(--soft)}.scroll{overflow-x:auto}\
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}th,td{padding:.15rem .6rem;text-align:left;white-space:nowrap;border-bottom:1px solid var(--line)}th{color:var(--soft);font-weight:600}td.n,th.n{text-align:right}\
 .bad{color:var(--bad)}.warn{color:var(--warn)}.good{color:var(--good)}\
-svg{max-width:100%;height:auto}svg.plain{max-width:none}.card svg.plain{max-width:100%}svg.time{min-width:40rem}svg{font:11px ui-monospace,monospace}svg text{fill:var(--ink)}svg .soft{fill:var(--soft)}svg .lane{stroke:var(--line)}svg .bar{fill:var(--blue)}svg .bar.bad{fill:var(--bad)}svg .arrow{stroke:var(--blue);fill:none}svg .head{fill:var(--blue)}svg .gap{stroke:var(--bad);stroke-dasharray:4 3}\
+svg{max-width:100%;height:auto}svg.plain{max-width:none}.card svg.plain{max-width:100%}svg.time{min-width:40rem}svg{font:11px ui-monospace,monospace}svg text{fill:var(--ink)}svg .soft{fill:var(--soft)}svg .lifeline{stroke:var(--line)}svg .bar{fill:var(--blue)}svg .bar.bad{fill:var(--bad)}svg .arrow{stroke:var(--blue);fill:none}svg .head{fill:var(--blue)}svg .gap{stroke:var(--bad);stroke-dasharray:4 3}\
 h3{font-size:1rem;margin:1.2rem 0 .3rem}.cards{display:flex;flex-wrap:wrap;gap:.6rem}.card{min-width:0;max-width:100%;background:var(--card);border:1px solid var(--line);border-radius:.4rem;padding:.4rem .8rem}.card b{display:block;font-size:1.2rem}\
 .ladder{font-size:.85rem}.ladder b{font-size:.95rem!important}.bar-cell{min-width:8rem}.bar-cell i{display:block;height:.7rem;background:var(--blue);border-radius:2px}\
 @media(max-width:600px){body{padding:.6rem;font-size:14px}}\
@@ -164,7 +164,7 @@ fn more(html: &mut String, all: usize, shown: usize) -> fmt::Result {
     }
 }
 
-/// Violations, warnings and notes; what nobody can tell is left to `check`.
+/// Violations, warnings and notes; inconclusive ones are left to `check`.
 fn findings(page: &Page<'_>, html: &mut String) -> fmt::Result {
     let all = page.followed.records.iter();
     let mut all: Vec<(&Record, &Finding)> = all
@@ -228,7 +228,7 @@ fn table(page: &Page<'_>, html: &mut String) -> fmt::Result {
             record
                 .version
                 .map_or("?".to_owned(), |version| version.to_string()),
-            time(record.seen.1.since(record.seen.0)),
+            time(record.captured.1.since(record.captured.0)),
             record.messages.up.iter().sum::<u64>(),
             record.messages.down.iter().sum::<u64>(),
             record.latency.connect.map(time).unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! What a layer is: a [`Layer`] for each connection, and a [`LayerType`] that
+//! The interface of layers: a [`Layer`] for each connection, and a [`LayerType`] that
 //! describes it.
 
 use std::fmt;
@@ -14,8 +14,8 @@ use crate::flow::At;
 pub struct LayerType {
     /// Its name, as in `transport` of JSON.
     pub name: &'static str,
-    /// Whether it is named there. A proxy's header is not: what follows it is
-    /// as without.
+    /// Whether it is named there. A proxy's header is not: the bytes after it are
+    /// the same without it.
     pub in_transport: bool,
     /// Whether nothing above it can be read without secrets.
     pub encrypts: bool,
@@ -30,7 +30,7 @@ pub struct LayerType {
     pub join: Option<fn() -> Box<dyn Layer>>,
 }
 
-/// What a layer may look at besides the bytes.
+/// Inputs of a layer besides the bytes.
 #[derive(Clone, Copy)]
 pub struct LayerContext<'a> {
     /// Secrets of TLS.
@@ -54,8 +54,8 @@ pub enum LayerFacts<'a> {
 
 /// A protocol that lies between TCP and MQTT, on one connection.
 pub trait Layer: fmt::Debug {
-    /// Takes what comes next in one direction, and pushes out what it holds.
-    /// Where its opening has just been read, it returns what lies behind that, to
+    /// Takes the next chunk of one direction, and pushes out its content.
+    /// Where its opening has just been read, it returns the bytes behind that, to
     /// be pushed again once its facts were looked at.
     #[must_use = "what is returned has to be pushed again"]
     fn push<'a>(
@@ -69,7 +69,7 @@ pub trait Layer: fmt::Debug {
     /// Secrets may have come.
     fn settle(&mut self, _: LayerContext<'_>, _: Sink<'_>) {}
 
-    /// Gives up what it keeps: all connections together keep too much.
+    /// Drops its buffers: all connections together keep too much.
     fn shed(&mut self, _: LayerContext<'_>, _: Sink<'_>) {}
 
     /// Nothing more comes.
@@ -88,7 +88,7 @@ pub trait Layer: fmt::Debug {
         false
     }
 
-    /// Whether what it carries will never be known.
+    /// Whether its content will never be known.
     fn is_unreadable(&self, _: LayerContext<'_>) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! What lies between TCP and MQTT: TLS, WebSocket, the PROXY protocol.
+//! The layers between TCP and MQTT: TLS, WebSocket, the PROXY protocol.
 //!
 //! ```text
 //!        ┌─ Proxy ─┐  ┌── Tls ──┐  ┌ WebSocket ┐
@@ -8,12 +8,13 @@
 //! ```
 //! Each [`Layer`] takes the [`Chunk`]s of both directions and pushes out others,
 //! so that any of them can be left out. Nothing here knows files, clocks, flows
-//! or what MQTT packets mean.
+//! or the meaning of MQTT packets.
 //!
 //! Positions are those of the TCP stream all the way up ([`ByteRange`]). So of
 //! every MQTT packet it is known which segments carried it and when the peer had
-//! all of it, however deep it was wrapped. The bytes of a layer itself are [`LayerOutput::Own`], so that every byte of the TCP stream is accounted
-//! for exactly once.
+//! all of it, however deep it was wrapped. The bytes of a layer itself are
+//! [`LayerOutput::Own`], so that every byte of the TCP stream is accounted for
+//! exactly once.
 
 pub mod http;
 mod layer_type;
@@ -33,19 +34,19 @@ use crate::direction::Direction;
 use crate::flow::At;
 pub use crate::flow::{ByteRange, Chunk, Data, Seal};
 
-/// What a layer pushes out.
+/// Output of a layer.
 #[derive(Clone, Copy, Debug)]
 pub enum LayerOutput<'a> {
     /// For the next layer.
     Chunk(Chunk<'a>),
     /// Bytes of the layer itself. With the ranges of [`LayerOutput::Chunk`] they are
-    /// all of what the layer was given; ranges of one direction ascend.
+    /// all of the layer's input; ranges of one direction ascend.
     Own(ByteRange, LayerBytes),
     /// An event.
     Note(Note, At),
 }
 
-/// What bytes of a layer are for.
+/// The use of a layer's own bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LayerBytes {
     /// PROXY protocol header.
@@ -54,16 +55,16 @@ pub enum LayerBytes {
     TlsHandshake,
     /// TLS alert records, whole.
     TlsAlert,
-    /// What a TLS record of application data begins with: header, nonce. All of
+    /// Start of a TLS record of application data: header, nonce. All of
     /// the record that could be read or not lies between it and its
     /// [`LayerBytes::TlsRecordEnd`].
     TlsRecord,
-    /// What it ends with: tag, inner type, padding.
+    /// Its end: tag, inner type, padding.
     TlsRecordEnd,
     /// HTTP request or response that opens a WebSocket.
     WsUpgrade,
-    /// Header of a WebSocket frame that carries data, and what compression
-    /// added that stands for no byte of its own.
+    /// Header of a WebSocket frame that carries data, and bytes that compression
+    /// added that stand for no byte of its own.
     WsFrame,
     /// WebSocket ping or pong, whole.
     WsPing,
@@ -84,5 +85,5 @@ pub enum Answer {
     More,
 }
 
-/// Takes what a layer pushes out.
+/// Takes the output of a layer.
 pub type Sink<'a> = &'a mut dyn FnMut(Direction, LayerOutput<'_>);

@@ -1,10 +1,10 @@
-//! What a layer reports besides bytes and gaps, and the reasons that it gives.
+//! The notes that a layer reports besides bytes and gaps, and their reasons.
 
 use super::tls::Unreadable;
 use crate::limits::Limit;
 use crate::net::Endpoint;
 
-/// What a layer reports of the connection, for people. Where it concerns a side,
+/// A note of a layer on the connection, for people. Where it concerns a side,
 /// the direction with which it is pushed is the one that this side sends in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -46,7 +46,7 @@ pub enum Note {
     },
     /// A WebSocket message that is text although it carries MQTT.
     TextMessage,
-    /// Bytes that break the layer's format, or what it needs was lost; the
+    /// Bytes that break the layer's format, or bytes that it needs were lost; the
     /// direction cannot be followed further, or not until it is found again.
     Broken(Broken),
     /// Bytes that break a rule of the layer; they are read all the same.
@@ -77,7 +77,7 @@ impl Note {
 }
 
 reasons! {
-    /// What breaks the format of a layer, or what was lost that it needs: the
+    /// An error in the format of a layer, or a loss of bytes that it needs: the
     /// direction cannot be followed further, or not until it is found again.
     Broken {
         NoTlsRecord = "no TLS record begins where one should",
@@ -97,7 +97,7 @@ reasons! {
 }
 
 reasons! {
-    /// What breaks a rule of a layer without hiding what it carries.
+    /// An error against a rule of a layer that does not hide its content.
     Unusual {
         ProxyFamily = "a PROXY header with an unknown address family",
         ProxyCommand = "a PROXY header with an unknown version or command",
@@ -130,8 +130,8 @@ reasons! {
         StrayContinuation = "a continuation of no message",
         MessageInMessage = "a message that begins within another",
         CompressionNotAgreed = "a compressed message, although no compression was agreed on",
-        CompressionUnknown = "messages are compressed, and the upgrade that says how was not captured",
-        HalfCloseCode = "a close frame with half a status code",
+        CompressionUnknown = "messages are compressed, and the upgrade that negotiated it was not captured",
+        HalfCloseCode = "a close frame with one byte of a status code",
         CloseCode = "a close frame with a status code that must not be sent",
     }
 }

@@ -12,7 +12,7 @@ use super::{ByteRange, Chunk, Data, LayerBytes, LayerOutput, Seal, Sink};
 use crate::direction::Direction;
 use crate::flow::At;
 
-/// Pieces in order, together one slice.
+/// Chunks in order, together one slice.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     bytes: Vec<u8>,
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_keep_their_places() {
+    fn chunks_keep_their_positions() {
         let mut pending = Pending::default();
         for (bytes, start) in [(&b"abc"[..], 10), (b"de", 20), (b"fghi", 22)] {
             let end = start + bytes.len() as u64;

@@ -6,8 +6,8 @@
 //! v2  0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A | version, command | family
 //!     | length 2 | addresses and ports | whatever else the length has room for
 //! ```
-//! HAProxy's `proxy-protocol.txt` defines both. The header goes up once; what
-//! follows it, and all that comes down, is passed on as it is. `LOCAL` (a proxy
+//! HAProxy's `proxy-protocol.txt` defines both. The header goes up once; the
+//! bytes after it, and all that come down, are passed on as they are. `LOCAL` (a proxy
 //! that speaks for itself) and `UNKNOWN` name none.
 
 use crate::direction::Direction;
@@ -49,13 +49,13 @@ pub fn header(bytes: &[u8]) -> Answer {
 #[derive(Debug)]
 pub struct Proxy {
     state: State,
-    /// Packet that carried the last bytes, for what a gap makes known.
+    /// Packet that carried the last bytes, for facts that a gap reveals.
     last: At,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Within the header: its bytes so far, but not what follows the addresses.
+    /// Within the header: its bytes so far, but not those after the addresses.
     Header(Vec<u8>),
     /// Within the header, and so many bytes of it to come that mean nothing
     /// about addresses.
@@ -139,8 +139,7 @@ impl Proxy {
         }
     }
 
-    /// Takes as much of a chunk as belongs to the header; returns what lies
-    /// after it.
+    /// Takes as much of a chunk as belongs to the header; returns the rest.
     fn header<'a>(&mut self, data: Data<'a>, out: Sink<'_>) -> Data<'a> {
         let State::Header(kept) = &mut self.state else {
             return data;
@@ -165,7 +164,7 @@ impl Proxy {
                 };
                 match who {
                     Who::Named { client, server } => Some(Note::Proxied { client, server }),
-                    Who::Nobody => None,
+                    Who::Unnamed => None,
                     Who::Unusual(why) => Some(Note::Unusual(why)),
                 }
             }
@@ -216,7 +215,7 @@ impl Proxy {
                 ..range
             },
         );
-        // Nothing of what is passed on is lost with the header.
+        // No passed-on byte is lost with the header.
         let mut gap = |range, len| {
             let len = Some(len);
             out(Direction::Up, LayerOutput::Chunk(Chunk::Gap { range, len }));
@@ -238,7 +237,7 @@ fn own(range: ByteRange, own: LayerBytes, out: Sink<'_>) {
     }
 }
 
-/// What the first bytes of a header are, as far as it takes to be sure.
+/// Kind of the first bytes of a header, as soon as it is certain.
 const STARTS: [&[u8]; 4] = [b"PROXY TCP4 ", b"PROXY TCP6 ", b"PROXY UNKNOWN", SIGNATURE];
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -247,7 +246,7 @@ const BINARY_HEAD: usize = 16;
 /// The longest text header, line end included.
 const TEXT: usize = 107;
 
-/// What some bytes from the start of a header are.
+/// Kind of some bytes from the start of a header.
 enum Found {
     More,
     Header {
@@ -260,7 +259,7 @@ enum Found {
 
 enum Who {
     Named { client: Endpoint, server: Endpoint },
-    Nobody,
+    Unnamed,
     Unusual(Unusual),
 }
 
@@ -308,11 +307,11 @@ fn binary(kept: &[u8]) -> Who {
     const PROXY: u8 = 0x21;
     let Some(&[command, family, _, _]) = kept.get(SIGNATURE.len()..).and_then(<[u8]>::first_chunk)
     else {
-        return Who::Nobody;
+        return Who::Unnamed;
     };
     let addresses = kept.get(BINARY_HEAD..).unwrap_or_default();
     match (command, family >> 4) {
-        (LOCAL, _) => Who::Nobody,
+        (LOCAL, _) => Who::Unnamed,
         (PROXY, 1) => named(both(addresses, |input| {
             let (rest, addr) = be_u32(input)?;
             Ok((rest, Ipv4Addr::from(addr).into()))
@@ -322,7 +321,7 @@ fn binary(kept: &[u8]) -> Who {
             Ok((rest, Ipv6Addr::from(addr).into()))
         })),
         // Unspecified, and sockets of the proxy's own machine.
-        (PROXY, 0 | 3) => Who::Nobody,
+        (PROXY, 0 | 3) => Who::Unnamed,
         (PROXY, _) => Who::Unusual(Unusual::ProxyFamily),
         _ => Who::Unusual(Unusual::ProxyCommand),
     }
@@ -355,7 +354,7 @@ fn named(read: IResult<&[u8], (Endpoint, Endpoint)>) -> Who {
 fn text(line: &[u8]) -> Who {
     let words = std::str::from_utf8(line).map(|line| line.split(' ').collect::<Vec<_>>());
     match words.as_deref() {
-        Ok([_, "UNKNOWN", ..]) => Who::Nobody,
+        Ok([_, "UNKNOWN", ..]) => Who::Unnamed,
         Ok([_, _, from, to, from_port, to_port]) => {
             let end = |addr: &str, port: &str| {
                 Some(Endpoint {
@@ -398,7 +397,7 @@ mod tests {
     const REST: &[u8] = b"\x10\x0c\0\x04MQTT";
 
     #[derive(Debug, Default, PartialEq)]
-    struct Told {
+    struct Output {
         passed: Vec<(u8, u64)>,
         header: u64,
         unread: u64,
@@ -407,18 +406,18 @@ mod tests {
         end: u64,
     }
 
-    fn read(bytes: &[u8], cuts: &[usize], hole: std::ops::Range<usize>) -> Told {
-        let mut told = Told::default();
+    fn read(bytes: &[u8], cuts: &[usize], lost: std::ops::Range<usize>) -> Output {
+        let mut output = Output::default();
         let mut proxy = Proxy::new();
-        let mut cuts = [cuts, &[0, bytes.len(), hole.start, hole.end]].concat();
-        cuts.retain(|cut| *cut <= hole.start || *cut >= hole.end);
+        let mut cuts = [cuts, &[0, bytes.len(), lost.start, lost.end]].concat();
+        cuts.retain(|cut| *cut <= lost.start || *cut >= lost.end);
         cuts.sort_unstable();
         for pair in cuts.windows(2).filter(|pair| pair[0] < pair[1]) {
             let range = ByteRange {
                 start: pair[0] as u64,
                 end: pair[1] as u64,
             };
-            let chunk = match hole.contains(&pair[0]) {
+            let chunk = match lost.contains(&pair[0]) {
                 true => Chunk::Gap {
                     range,
                     len: Some(range.len()),
@@ -436,30 +435,31 @@ mod tests {
                 assert_eq!(direction, Direction::Up);
                 let range = match passed {
                     LayerOutput::Chunk(Chunk::Data(data)) => {
-                        told.passed
+                        output
+                            .passed
                             .extend(data.bytes.iter().copied().zip(data.range.start..));
                         data.range
                     }
                     LayerOutput::Chunk(Chunk::Gap { range, len }) => {
-                        told.gaps.push((range, len));
+                        output.gaps.push((range, len));
                         range
                     }
                     LayerOutput::Own(range, own) => {
                         match own {
-                            LayerBytes::Proxy => told.header += range.len(),
-                            _ => told.unread += range.len(),
+                            LayerBytes::Proxy => output.header += range.len(),
+                            _ => output.unread += range.len(),
                         }
                         range
                     }
-                    LayerOutput::Note(note, _) => return told.notes.push(note),
+                    LayerOutput::Note(note, _) => return output.notes.push(note),
                 };
-                assert_eq!(range.start, told.end);
-                told.end = range.end;
+                assert_eq!(range.start, output.end);
+                output.end = range.end;
             });
             assert!(proxy.kept() <= 256);
         }
-        assert_eq!(told.end, bytes.len() as u64, "all is told");
-        told
+        assert_eq!(output.end, bytes.len() as u64, "all is reported");
+        output
     }
 
     fn named(client: &str, server: &str) -> Note {
@@ -500,11 +500,11 @@ mod tests {
             let bytes = [start, REST].concat();
             let each: Vec<usize> = (0..bytes.len()).collect();
             for cuts in [&[][..], &each] {
-                let told = read(&bytes, cuts, 0..0);
-                assert_eq!(told.notes, note.into_iter().collect::<Vec<_>>());
-                assert_eq!(told.header, start.len() as u64);
+                let output = read(&bytes, cuts, 0..0);
+                assert_eq!(output.notes, note.into_iter().collect::<Vec<_>>());
+                assert_eq!(output.header, start.len() as u64);
                 let rest = REST.iter().copied().zip(start.len() as u64..);
-                assert_eq!(told.passed, rest.collect::<Vec<_>>());
+                assert_eq!(output.passed, rest.collect::<Vec<_>>());
             }
         }
     }
@@ -531,32 +531,32 @@ mod tests {
     #[test]
     fn one_that_does_not_end_is_not_read() {
         let bytes = [&b"PROXY TCP4 "[..], &[b'x'; 500]].concat();
-        let told = read(&bytes, &[50], 0..0);
-        assert!(matches!(told.notes[..], [Note::Broken(_)]));
-        assert!(told.passed.is_empty());
+        let output = read(&bytes, &[50], 0..0);
+        assert!(matches!(output.notes[..], [Note::Broken(_)]));
+        assert!(output.passed.is_empty());
     }
 
     #[test]
-    fn holes_are_counted_through_where_the_length_is_known() {
+    fn gaps_are_counted_through_where_the_length_is_known() {
         let bytes = [V2, REST].concat();
         let broken = Note::Broken(Broken::ProxyCut);
-        let told = read(&bytes, &[], 20..30);
-        assert_eq!(told.notes, [broken]);
-        assert_eq!(told.gaps, [(ByteRange { start: 20, end: 30 }, Some(0))]);
-        assert_eq!(told.passed.len(), REST.len());
+        let output = read(&bytes, &[], 20..30);
+        assert_eq!(output.notes, [broken]);
+        assert_eq!(output.gaps, [(ByteRange { start: 20, end: 30 }, Some(0))]);
+        assert_eq!(output.passed.len(), REST.len());
         // After the addresses nothing of interest is lost.
-        let told = read(&bytes, &[], 29..V2.len() + 3);
+        let output = read(&bytes, &[], 29..V2.len() + 3);
         let cut = V2.len() as u64;
         let gaps = [(29, cut, 0), (cut, cut + 3, 3)];
         let gaps = gaps.map(|(start, end, len)| (ByteRange { start, end }, Some(len)));
-        assert_eq!(told.gaps, gaps);
-        assert!(matches!(told.notes[..], [Note::Proxied { .. }]));
+        assert_eq!(output.gaps, gaps);
+        assert!(matches!(output.notes[..], [Note::Proxied { .. }]));
         // Where a line ends is lost with its end.
         let bytes = [V1, REST].concat();
-        let told = read(&bytes, &[], 20..V1.len());
+        let output = read(&bytes, &[], 20..V1.len());
         let (start, end) = (20, V1.len() as u64);
-        assert_eq!(told.gaps, [(ByteRange { start, end }, None)]);
-        assert_eq!(told.passed.len(), REST.len());
+        assert_eq!(output.gaps, [(ByteRange { start, end }, None)]);
+        assert_eq!(output.passed.len(), REST.len());
     }
 
     #[test]
@@ -564,7 +564,7 @@ mod tests {
         let mut proxy = Proxy::new();
         let range = ByteRange { start: 3, end: 9 };
         let gap = Chunk::Gap { range, len: None };
-        let mut seen = 0;
+        let mut count = 0;
         let keys = KeyLog::default();
         let _ = proxy.push(
             Direction::Down,
@@ -575,10 +575,10 @@ mod tests {
                     direction == Direction::Down
                         && matches!(passed, LayerOutput::Chunk(s) if s == gap)
                 );
-                seen += 1;
+                count += 1;
             },
         );
-        assert_eq!(seen, 1);
+        assert_eq!(count, 1);
     }
 
     proptest! {

@@ -7,8 +7,8 @@
 //!     05 01 00 address port                  05 reply 00 address port
 //! 4   04 01 port IPv4 user 00 [name 00]      00 5a port IPv4
 //! ```
-//! What follows is passed on as it is. Anything else that SOCKS can do (other
-//! methods than none and a password, BIND, UDP) is given up, and so is a
+//! The bytes after it are passed on as they are. Anything else that SOCKS can do (other
+//! methods than none and a password, BIND, UDP) is no longer followed, and so is a
 //! connection of whose opening bytes are missing.
 
 use super::pending::Pending;
@@ -113,13 +113,13 @@ fn password(bytes: &[u8]) -> Length {
     }
 }
 
-/// What a direction is at.
+/// State of a direction.
 #[derive(Debug)]
 enum Step {
     /// In a message, which is kept.
     Message(Pending),
-    /// After the client's request: what follows waits for the reply.
-    Held(Pending),
+    /// After the client's request: the following bytes wait for the reply.
+    Waiting(Pending),
     /// Everything goes up.
     Passing,
     Unread,
@@ -133,7 +133,7 @@ struct Socks {
     greeted: bool,
     /// The server has selected a method, so that replies follow.
     selected: bool,
-    given_up: bool,
+    abandoned: bool,
 }
 
 impl Default for Socks {
@@ -142,7 +142,7 @@ impl Default for Socks {
             steps: PerDirection::from_fn(|_| Step::Message(Pending::default())),
             greeted: false,
             selected: false,
-            given_up: false,
+            abandoned: false,
         }
     }
 }
@@ -164,7 +164,7 @@ impl Layer for Socks {
 
     fn finish(&mut self, _: LayerContext<'_>, out: Sink<'_>) {
         for direction in Direction::ALL {
-            if let Step::Message(pending) | Step::Held(pending) = &mut self.steps[direction] {
+            if let Step::Message(pending) | Step::Waiting(pending) = &mut self.steps[direction] {
                 pending.own(direction, LayerBytes::Unread, out);
             }
         }
@@ -172,14 +172,14 @@ impl Layer for Socks {
 
     fn kept(&self) -> usize {
         let kept = |step: &Step| match step {
-            Step::Message(pending) | Step::Held(pending) => pending.kept(),
+            Step::Message(pending) | Step::Waiting(pending) => pending.kept(),
             Step::Passing | Step::Unread => 0,
         };
         self.steps.iter().map(kept).sum()
     }
 
     fn is_unreadable(&self, _: LayerContext<'_>) -> bool {
-        self.given_up
+        self.abandoned
     }
 }
 
@@ -190,7 +190,7 @@ impl Socks {
                 pending.push(data);
                 self.messages(direction, out);
             }
-            Step::Held(pending) => {
+            Step::Waiting(pending) => {
                 pending.push(data);
                 if pending.bytes().len() > crate::limits::UPGRADE_BYTES {
                     self.give_up(out);
@@ -229,7 +229,7 @@ impl Socks {
             (Direction::Up, [5, ..]) if !self.greeted => self.greeted = true,
             (Direction::Up, [4 | 5, CONNECT, ..]) => {
                 let rest = self.take_pending(direction);
-                self.steps.up = Step::Held(rest);
+                self.steps.up = Step::Waiting(rest);
             }
             (Direction::Up, [1, ..]) | (Direction::Down, [1, 0]) => {}
             (Direction::Down, [5, NO_PASSWORD | PASSWORD]) => self.selected = true,
@@ -246,7 +246,7 @@ impl Socks {
 
     fn take_pending(&mut self, direction: Direction) -> Pending {
         match &mut self.steps[direction] {
-            Step::Message(pending) | Step::Held(pending) => std::mem::take(pending),
+            Step::Message(pending) | Step::Waiting(pending) => std::mem::take(pending),
             Step::Passing | Step::Unread => Pending::default(),
         }
     }
@@ -260,7 +260,7 @@ impl Socks {
     }
 
     fn give_up(&mut self, out: Sink<'_>) {
-        self.given_up = true;
+        self.abandoned = true;
         for direction in Direction::ALL {
             self.take_pending(direction)
                 .own(direction, LayerBytes::Unread, out);
@@ -307,7 +307,7 @@ mod tests {
     const UP: Direction = Direction::Up;
     const DOWN: Direction = Direction::Down;
 
-    /// What goes up, as text, and how many bytes SOCKS has for itself.
+    /// The bytes that go up, as text, and the number of SOCKS's own.
     fn read(messages: &[(Direction, &[u8])], each: usize) -> (PerDirection<Vec<u8>>, u64, bool) {
         let keys = KeyLog::default();
         let cx = LayerContext {
@@ -318,12 +318,12 @@ mod tests {
         let mut socks = Socks::default();
         let mut passed = PerDirection::from_fn(|_| Vec::new());
         let mut own = 0;
-        let mut places = PerDirection::both(0);
+        let mut positions = PerDirection::both(0);
         for (direction, message) in messages {
             for bytes in message.chunks(each) {
-                let start = places[*direction];
+                let start = positions[*direction];
                 let end = start + bytes.len() as u64;
-                places[*direction] = end;
+                positions[*direction] = end;
                 let data = Data {
                     bytes,
                     range: ByteRange { start, end },
@@ -340,7 +340,7 @@ mod tests {
                 });
             }
         }
-        (passed, own, socks.given_up)
+        (passed, own, socks.abandoned)
     }
 
     #[test]
@@ -374,11 +374,11 @@ mod tests {
             let rest: [(Direction, &[u8]); 2] = [(UP, b"\x10connect"), (DOWN, b"\x20connack")];
             let all = [opening, &rest].concat();
             for each in [1, 3, 1000] {
-                let (passed, own, given_up) = read(&all, each);
+                let (passed, own, abandoned) = read(&all, each);
                 assert_eq!(passed.up, b"\x10connect");
                 assert_eq!(passed.down, b"\x20connack");
                 let bytes: usize = opening.iter().map(|(_, bytes)| bytes.len()).sum();
-                assert_eq!((own, given_up), (bytes as u64, false));
+                assert_eq!((own, abandoned), (bytes as u64, false));
             }
             // Refused.
             let mut refused = opening.to_vec();
@@ -386,8 +386,8 @@ mod tests {
             let mut reply = refused[last].1.to_vec();
             reply[1] = 0x5b;
             refused[last].1 = &reply;
-            let (passed, _, given_up) = read(&[&refused[..], &rest].concat(), 1000);
-            assert!(given_up && passed.up.is_empty() && passed.down.is_empty());
+            let (passed, _, abandoned) = read(&[&refused[..], &rest].concat(), 1000);
+            assert!(abandoned && passed.up.is_empty() && passed.down.is_empty());
         }
     }
 

@@ -1,4 +1,4 @@
-//! The known layers, and what carries MQTT by them.
+//! The known layers, and the transport of MQTT that they form.
 //!
 //! A new layer is a file with a [`Layer`](super::Layer) and its [`LayerType`], and
 //! an entry in [`LAYERS`].
@@ -20,19 +20,19 @@ pub static LAYERS: [&LayerType; 6] = [
 ];
 
 impl LayerType {
-    /// Its place in [`LAYERS`].
-    pub fn place(&'static self) -> usize {
+    /// Its index in [`LAYERS`].
+    pub fn index(&'static self) -> usize {
         let same = |other: &&LayerType| std::ptr::eq(*other, self);
         LAYERS.iter().position(same).unwrap_or(LAYERS.len())
     }
 
     /// Whether it may lie on another one, or on TCP.
     pub fn may_lie_on(&'static self, below: Option<&'static Self>) -> bool {
-        below.is_none_or(|below| below.place() < self.place())
+        below.is_none_or(|below| below.index() < self.index())
     }
 }
 
-/// What carries MQTT, by the layers on TCP.
+/// The transport of MQTT: the layers on TCP.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Transport(u8);
 
@@ -44,14 +44,14 @@ impl Transport {
     #[must_use]
     pub fn with(self, layer: &'static LayerType) -> Self {
         match layer.in_transport {
-            true => Self(self.0 | 1 << layer.place()),
+            true => Self(self.0 | 1 << layer.index()),
             false => self,
         }
     }
 
     /// Its layers, from the lowest up.
     pub fn layers(self) -> impl Iterator<Item = &'static LayerType> {
-        let has = move |(place, _): &(usize, &LayerType)| self.0 & 1 << place != 0;
+        let has = move |(index, _): &(usize, &LayerType)| self.0 & 1 << index != 0;
         LAYERS
             .into_iter()
             .enumerate()
@@ -61,7 +61,7 @@ impl Transport {
 
     /// Whether a layer is part of it.
     pub fn has(self, layer: &'static LayerType) -> bool {
-        self.0 & 1 << layer.place() != 0
+        self.0 & 1 << layer.index() != 0
     }
 
     /// Whether TLS is part of it.

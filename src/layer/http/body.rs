@@ -2,19 +2,19 @@
 
 use super::head::Head;
 
-/// What follows a head.
+/// The body after a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
     /// That many bytes; 0 for none.
     Length(u64),
     /// Chunks, the last of which is empty.
     Chunked(Chunked),
-    /// Everything until the connection ends, or nobody can tell.
+    /// Everything until the connection ends, or an unknown number.
     UntilClose,
 }
 
 impl Head {
-    /// What follows a request.
+    /// The body of a request.
     pub(crate) fn request_body(&self) -> Body {
         match (self.coding(), self.field("Content-Length")) {
             (None, None) => Body::Length(0),
@@ -22,7 +22,7 @@ impl Head {
         }
     }
 
-    /// What follows the response to anything but HEAD.
+    /// The body of the response to anything but HEAD.
     pub(crate) fn response_body(&self) -> Body {
         match self.status {
             100..200 | 204 | 304 => Body::Length(0),
@@ -47,10 +47,10 @@ impl Head {
     }
 }
 
-/// A place in a body of chunks.
+/// A position in a body of chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chunked {
-    /// In the size of a chunk: what it is so far, and how many digits it has.
+    /// In the size of a chunk: its value so far, and its number of digits.
     Size(u64, u8),
     /// After the size, before the end of its line.
     Extension(u64),
@@ -68,14 +68,14 @@ impl Default for Chunked {
     }
 }
 
-/// What [`Body::take`] found.
+/// Result of [`Body::take`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// All bytes are of the body.
     All,
     /// So many bytes are, and then it is over.
     Ends(usize),
-    /// It is not what it should be.
+    /// It breaks the format.
     Malformed,
 }
 

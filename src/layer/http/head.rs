@@ -25,7 +25,7 @@ impl BlankLine {
     }
 }
 
-/// What the first line and the fields say.
+/// Content of the first line and the fields.
 #[derive(Debug)]
 pub(crate) struct Head {
     /// Of a request, such as `GET`.

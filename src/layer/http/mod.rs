@@ -12,8 +12,8 @@
 //! ```
 //! Both are the same conversation, with another end: requests and responses are
 //! read until one of them makes way for something else, and counted through until
-//! then. A proxy that wants a password first refuses, and is asked again. What
-//! cannot be followed, or is followed for too long, is given up.
+//! then. A proxy that wants a password first refuses, and is asked again. A
+//! connection that breaks the format or exceeds a limit is no longer followed.
 
 mod body;
 mod head;
@@ -96,7 +96,7 @@ fn whole_head(bytes: &[u8], methods: &[&[u8]], fits: fn(&Head) -> bool) -> Answe
 /// Follows requests and responses.
 #[derive(Debug)]
 struct Http {
-    /// What its bytes are for.
+    /// The use of its bytes.
     own: LayerBytes,
     steps: PerDirection<Step>,
     /// Requests without a response so far.
@@ -104,7 +104,7 @@ struct Http {
     requests: u32,
     /// Bytes of bodies so far.
     bodies: u64,
-    given_up: bool,
+    abandoned: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,14 +114,14 @@ enum Asked {
     Other,
 }
 
-/// What a direction is at.
+/// State of a direction.
 #[derive(Debug)]
 enum Step {
     /// In a head, which is kept.
     Head(Pending, BlankLine),
     Body(Body),
-    /// After CONNECT: what follows waits for the answer.
-    Held(Pending),
+    /// After CONNECT: the following bytes wait for the answer.
+    Waiting(Pending),
     /// Everything goes up.
     Passing,
     Unread,
@@ -142,7 +142,7 @@ impl Step {
 
     fn pending(&mut self) -> Option<&mut Pending> {
         match self {
-            Self::Head(pending, _) | Self::Held(pending) => Some(pending),
+            Self::Head(pending, _) | Self::Waiting(pending) => Some(pending),
             Self::Body(_) | Self::Passing | Self::Unread => None,
         }
     }
@@ -179,14 +179,14 @@ impl Layer for Http {
 
     fn kept(&self) -> usize {
         let kept = |step: &Step| match step {
-            Step::Head(pending, _) | Step::Held(pending) => pending.kept(),
+            Step::Head(pending, _) | Step::Waiting(pending) => pending.kept(),
             Step::Body(_) | Step::Passing | Step::Unread => 0,
         };
         self.steps.iter().map(kept).sum()
     }
 
     fn is_unreadable(&self, _: LayerContext<'_>) -> bool {
-        self.given_up
+        self.abandoned
     }
 }
 
@@ -198,7 +198,7 @@ impl Http {
             asked: VecDeque::new(),
             requests: 0,
             bodies: 0,
-            given_up: false,
+            abandoned: false,
         }
     }
 
@@ -242,7 +242,7 @@ impl Http {
                         self.give_up(out);
                     }
                 }
-                Step::Held(pending) => {
+                Step::Waiting(pending) => {
                     pending.push(rest);
                     if pending.bytes().len() > limits::UPGRADE_BYTES {
                         self.give_up(out);
@@ -284,7 +284,7 @@ impl Http {
             return self.give_up(out);
         }
         let (asked, step) = match head.method.as_str() {
-            "CONNECT" => (Asked::Connect, Step::Held(Pending::default())),
+            "CONNECT" => (Asked::Connect, Step::Waiting(Pending::default())),
             "HEAD" => (Asked::Head, Step::head()),
             _ => (Asked::Other, Step::body(head.request_body())),
         };
@@ -303,16 +303,16 @@ impl Http {
             Some(Asked::Connect) if is_success => {
                 self.steps.down = Step::Passing;
                 let up = std::mem::replace(&mut self.steps.up, Step::Passing);
-                if let Step::Held(mut held) = up {
-                    held.pass(Direction::Up, out);
+                if let Step::Waiting(mut waiting) = up {
+                    waiting.pass(Direction::Up, out);
                 }
             }
             Some(Asked::Connect) => {
                 self.steps.down = Step::body(head.response_body());
                 // The client asks again.
                 let up = std::mem::replace(&mut self.steps.up, Step::head());
-                if let Step::Held(mut held) = up {
-                    held.release(usize::MAX, |data| self.data(Direction::Up, data, out));
+                if let Step::Waiting(mut waiting) = up {
+                    waiting.release(usize::MAX, |data| self.data(Direction::Up, data, out));
                 }
             }
             Some(Asked::Head) => {}
@@ -347,7 +347,7 @@ impl Http {
                 false
             }
         };
-        // Nothing of what is passed on is lost within a body.
+        // No passed-on byte is lost within a body.
         let len = match is_inside {
             true => Some(0),
             false => len,
@@ -360,7 +360,7 @@ impl Http {
     }
 
     fn give_up(&mut self, out: Sink<'_>) {
-        self.given_up = true;
+        self.abandoned = true;
         for direction in Direction::ALL {
             if let Some(pending) = self.steps[direction].pending() {
                 pending.own(direction, LayerBytes::Unread, out);
@@ -381,16 +381,16 @@ mod tests {
     const UPGRADE: &[u8] = b"GET /mqtt HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\n\r\n";
 
     #[derive(Debug, Default, PartialEq)]
-    struct Seen {
+    struct Output {
         passed: PerDirection<Vec<u8>>,
         own: u64,
         unread: u64,
-        given_up: bool,
+        abandoned: bool,
     }
 
     /// Reads messages in chunks of `each` bytes. Every byte is accounted for, in
     /// order.
-    fn read(messages: &[(Direction, &[u8])], each: usize) -> Seen {
+    fn read(messages: &[(Direction, &[u8])], each: usize) -> Output {
         let keys = KeyLog::default();
         let cx = LayerContext {
             keys: &keys,
@@ -398,32 +398,32 @@ mod tests {
             now: At::default(),
         };
         let mut http = Http::new(LayerBytes::Proxy);
-        let mut seen = Seen::default();
-        let (mut given, mut told) = (PerDirection::both(0), PerDirection::both(0));
+        let mut got = Output::default();
+        let (mut sent, mut reported) = (PerDirection::both(0), PerDirection::both(0));
         let mut out = |way: Direction, output: LayerOutput<'_>| {
             let range = match output {
                 LayerOutput::Chunk(Chunk::Data(data)) => {
-                    seen.passed[way].extend_from_slice(data.bytes);
+                    got.passed[way].extend_from_slice(data.bytes);
                     data.range
                 }
                 LayerOutput::Own(range, LayerBytes::Unread) => {
-                    seen.unread += range.len();
+                    got.unread += range.len();
                     range
                 }
                 LayerOutput::Own(range, _) => {
-                    seen.own += range.len();
+                    got.own += range.len();
                     range
                 }
                 other => panic!("{other:?}"),
             };
-            assert_eq!(range.start, told[way], "{way:?}");
-            told[way] = range.end;
+            assert_eq!(range.start, reported[way], "{way:?}");
+            reported[way] = range.end;
         };
         for (direction, message) in messages {
             for bytes in message.chunks(each) {
-                let start = given[*direction];
+                let start = sent[*direction];
                 let end = start + bytes.len() as u64;
-                given[*direction] = end;
+                sent[*direction] = end;
                 let data = Data {
                     bytes,
                     range: ByteRange { start, end },
@@ -434,19 +434,19 @@ mod tests {
             }
         }
         http.finish(cx, &mut out);
-        assert_eq!(told, given);
-        seen.given_up = http.given_up;
-        seen
+        assert_eq!(reported, sent);
+        got.abandoned = http.abandoned;
+        got
     }
 
     #[track_caller]
     fn passes(opening: &[(Direction, &[u8])], up: &[u8], down: &[u8]) {
         let rest = [(UP, up), (DOWN, down)];
         for each in [1, 7, 100_000] {
-            let seen = read(&[opening, &rest].concat(), each);
-            assert_eq!(seen.passed.up, up);
-            assert_eq!(seen.passed.down, down);
-            assert_eq!((seen.unread, seen.given_up), (0, false));
+            let got = read(&[opening, &rest].concat(), each);
+            assert_eq!(got.passed.up, up);
+            assert_eq!(got.passed.down, down);
+            assert_eq!((got.unread, got.abandoned), (0, false));
         }
     }
 
@@ -489,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_followed_is_given_up() {
+    fn unsupported_messages_are_abandoned() {
         let get = &b"GET / HTTP/1.1\r\n\r\n"[..];
         let endless: [(Direction, &[u8]); 2] = [
             (UP, get),
@@ -505,7 +505,7 @@ mod tests {
             vec![(DOWN, b"HTTP/1.1 200 OK\r\n\r\n")],
             vec![(UP, b"\x10\x0c\0\x04MQTT\n\n")],
         ] {
-            assert!(read(&messages, 100_000).given_up);
+            assert!(read(&messages, 100_000).abandoned);
         }
     }
 }

@@ -14,7 +14,7 @@
 //! With keys there is a third proof, that it decrypts; it is not needed here.
 //!
 //! Each byte is looked at once: of all candidates whose next header is at the
-//! same place the first one stands for the others.
+//! same position the first one stands for the others.
 
 use super::header::{HEADER, Part, header, kind, part};
 use crate::layer::Data;
@@ -32,7 +32,7 @@ pub(super) struct Chain {
     candidates: Vec<(u64, u64)>,
 }
 
-/// Where records begin, and what has come since.
+/// Where records begin, and the bytes since.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) start: u64,
@@ -46,7 +46,7 @@ impl Chain {
         self.window.len()
     }
 
-    /// Looks on; returns what of the chunk is not looked at yet.
+    /// Looks on; returns the rest of the chunk.
     pub(super) fn push<'a>(&mut self, data: Data<'a>) -> (Data<'a>, Option<Found>) {
         if self.window.is_empty() {
             self.start = data.range.start;
@@ -86,7 +86,7 @@ impl Chain {
                 if !mine.bytes.is_empty() {
                     self.parts.push(part(&mine));
                 }
-                self.forget(start);
+                self.drop_before(start);
                 let found = Found {
                     start,
                     bytes: std::mem::take(&mut self.window),
@@ -98,14 +98,14 @@ impl Chain {
                 self.parts.push(part(&data));
                 let tail = end.saturating_sub(HEADER as u64 - 1);
                 let first = self.candidates.iter().map(|(first, _)| *first).min();
-                self.forget(first.unwrap_or(tail).min(tail).max(self.start));
+                self.drop_before(first.unwrap_or(tail).min(tail).max(self.start));
                 (data.split_at(data.bytes.len()).1, None)
             }
         }
     }
 
-    /// Drops what lies before a position.
-    fn forget(&mut self, position: u64) {
+    /// Drops the bytes before a position.
+    fn drop_before(&mut self, position: u64) {
         let mut drop = usize::try_from(position.saturating_sub(self.start)).unwrap_or(usize::MAX);
         drop = drop.min(self.window.len());
         self.window.drain(..drop);

@@ -9,9 +9,9 @@
 //!            └──────────┴────────┴─────────────────┴───────────────────────┘
 //! ```
 //! Content has as many bytes sealed as open, and in the same ranges. A record
-//! opens only under the right key *and* the right sequence number: what does
-//! open is proof of both (2⁻⁶⁴ at the worst, for CCM_8), and what does not is
-//! never guessed at. Nobody waits for an answer from here, so that constant
+//! opens only under the right key *and* the right sequence number: a record that
+//! opens is proof of both (2⁻⁶⁴ at the worst, for CCM_8), and one that does not is
+//! never guessed at. No peer waits for an answer from here, so that constant
 //! time is no concern.
 
 #[cfg(test)]
@@ -41,7 +41,7 @@ pub(super) struct Opener {
     encrypt_then_mac: bool,
 }
 
-/// What a record had in it; the content itself is in the buffer.
+/// Content of a record; the bytes themselves are in the buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Opened {
     /// Type of the content.
@@ -57,7 +57,7 @@ pub(super) struct Material<'a> {
     pub(super) key: &'a [u8],
     /// CBC only.
     pub(super) mac: &'a [u8],
-    /// All of the nonce, or what of it is not sent.
+    /// All of the nonce, or the part that is not sent.
     pub(super) iv: &'a [u8],
 }
 
@@ -273,7 +273,7 @@ fn boxed<C: KeyInit>(key: &[u8]) -> Option<Box<C>> {
     C::new_from_slice(key).ok().map(Box::new)
 }
 
-/// What TLS 1.2 authenticates besides the content (RFC 5246, 6.2.3.3).
+/// The additional data that TLS 1.2 authenticates (RFC 5246, 6.2.3.3).
 fn pseudo_header(sequence: u64, header: &[u8; 5], len: usize) -> [u8; 13] {
     let mut out = [0; 13];
     let len = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();

@@ -1,4 +1,4 @@
-//! Emits the contents of records: every byte once, and what it is for.
+//! Emits the contents of records: every byte once, with its use.
 //!
 //! ```text
 //! data       │header, nonce│ content, as its packets cut it │ tag, padding │
@@ -19,7 +19,7 @@ use crate::direction::Direction;
 use crate::flow::At;
 use crate::layer::{ByteRange, Chunk, Data, LayerBytes, LayerOutput, Note, Sink};
 
-/// What is in a record.
+/// Content of a record.
 pub(super) struct Content<'a> {
     pub(super) kind: u8,
     /// How many bytes into the body it begins.
@@ -29,7 +29,7 @@ pub(super) struct Content<'a> {
 }
 
 impl Tls {
-    /// Reports what is in a record, and reads what is for TLS itself.
+    /// Reports the content of a record, and reads messages of TLS itself.
     pub(super) fn content(
         &mut self,
         direction: Direction,
@@ -199,11 +199,11 @@ pub(super) fn own(
     what: LayerBytes,
     out: Sink<'_>,
 ) {
-    let place = ByteRange {
+    let range = ByteRange {
         start: record.start + range.start as u64,
         end: record.start + range.end as u64,
     };
-    if !place.is_empty() {
-        out(direction, LayerOutput::Own(place, what));
+    if !range.is_empty() {
+        out(direction, LayerOutput::Own(range, what));
     }
 }

@@ -1,7 +1,7 @@
 //! Facts of the handshake, put together from the messages of both sides.
 //!
-//! One direction's records cannot be read without the other's hello. So what
-//! the messages contain is kept here for both; [`Facts::changes`] tells a direction
+//! One direction's records cannot be read without the other's hello. So the
+//! content of the messages is kept here for both; [`Facts::changes`] shows a direction
 //! that waits when it is worth trying again.
 
 use super::handshake::{ClientHello, Message, ServerHello};
@@ -24,27 +24,27 @@ pub(super) struct Facts {
     pub(super) suite: Option<Suite>,
     /// The suites that the client offered.
     pub(super) offered: Vec<u16>,
-    /// TLS 1.2: what each handshake agreed on.
+    /// TLS 1.2: the parameters of each handshake.
     pub(super) negotiated: Vec<Negotiated>,
     /// Why it cannot be read, whatever the key log has.
     pub(super) unreadable: Option<Unreadable>,
-    /// What became of the client's early data, if it sends any.
+    /// Outcome of the client's early data, if it sends any.
     pub(super) early_data: EarlyData,
     /// Whether a hello will not come any more, by way.
     pub(super) lost: [bool; 2],
-    /// Grows with what is new.
+    /// Grows with each new fact.
     pub(super) changes: u64,
     /// The client's random of a handshake whose ServerHello has not come.
     asked: Option<Random>,
     session_id: Vec<u8>,
     ticket: bool,
-    /// A HelloRetryRequest was seen, and not yet what it asks for.
+    /// A HelloRetryRequest was captured, but not yet the second ClientHello.
     retry: bool,
     /// Whether a server has answered.
     answered: bool,
 }
 
-/// What became of data that a client sent before the handshake was over.
+/// Outcome of data that a client sent before the handshake was over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum EarlyData {
     /// It is not known yet.
@@ -58,7 +58,7 @@ pub(super) enum EarlyData {
     Unknowable,
 }
 
-/// What a handshake of TLS 1.2 has negotiated.
+/// The parameters that a handshake of TLS 1.2 has negotiated.
 #[derive(Clone, Debug)]
 #[cfg_attr(not(feature = "tls"), expect(dead_code))]
 pub(super) struct Negotiated {
@@ -107,7 +107,7 @@ impl Facts {
         v13 && self.early() && self.early_data != EarlyData::Rejected
     }
 
-    /// It is known what became of early data; who was first to know is right.
+    /// The outcome of early data is known; the first decision stays.
     pub(super) fn decide(&mut self, early_data: EarlyData) {
         if matches!(self.early_data, EarlyData::Undecided) {
             self.early_data = early_data;
@@ -148,7 +148,7 @@ impl Facts {
         }
     }
 
-    /// What the key log has of the connection.
+    /// The secrets of the connection in the key log.
     pub(super) fn secrets<'a>(&self, keys: &'a KeyLog) -> Option<&'a Secrets> {
         keys.find(self.client_random.as_ref()?)
     }
@@ -160,7 +160,7 @@ impl Facts {
         self.changes += 1;
     }
 
-    /// A secret of TLS 1.3 fitted: so that is what is spoken.
+    /// A secret of TLS 1.3 fitted: so the version is TLS 1.3.
     pub(super) fn fitted(&mut self, suite: Suite) {
         if self.suite.is_none() {
             self.suite = Some(suite);
@@ -177,7 +177,7 @@ impl Facts {
         self.negotiated.iter().position(unknown)
     }
 
-    /// Whether a ServerHello that was seen answers this ClientHello.
+    /// Whether a captured ServerHello answers this ClientHello.
     fn answers(&mut self, random: Random) -> bool {
         if self
             .negotiated

@@ -7,9 +7,9 @@
 //! Messages and records are cut independently: several messages share a
 //! record, and one goes over several. [`Messages`] puts them together and keeps
 //! no more than [`limits::TLS_MESSAGE_KEPT`] bytes of one, whatever length it
-//! claims; what lies beyond is counted through. Each byte is looked at once.
+//! claims; the rest is counted through. Each byte is looked at once.
 //!
-//! Parsing takes what can be read and leaves the rest out: no peer is judged
+//! Parsing takes the readable parts and leaves the rest out: no peer is judged
 //! here. Signatures, key shares and tickets are not even looked at.
 
 use nom::bytes::complete::take;
@@ -28,7 +28,7 @@ pub(super) enum Message {
     ClientHello(Box<ClientHello>),
     /// The server's answer, a HelloRetryRequest included.
     ServerHello(ServerHello),
-    /// TLS 1.3: what the server agrees to, as far as only the key shows it.
+    /// TLS 1.3: the server's choices that only the key shows.
     EncryptedExtensions {
         /// The application protocol that it chose.
         alpn: Option<String>,
@@ -67,7 +67,7 @@ pub(super) struct ClientHello {
 /// A ServerHello.
 #[derive(Debug)]
 pub(super) struct ServerHello {
-    /// What is spoken from here on.
+    /// Version from here on.
     pub(super) version: u16,
     pub(super) random: Random,
     pub(super) session_id: Vec<u8>,
@@ -108,7 +108,7 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// Takes the content of a record, and returns what it completes. `v13` is
+    /// Takes the content of a record, and returns the messages that it completes. `v13` is
     /// whether certificates are those of TLS 1.3.
     pub(super) fn push(&mut self, mut content: &[u8], v13: bool) -> Vec<Message> {
         let mut out = Vec::new();
@@ -138,7 +138,7 @@ impl Messages {
         self.restart(true);
     }
 
-    /// What was begun will not go on. `unsure` is whether the next record may
+    /// The message that was begun will not go on. `unsure` is whether the next record may
     /// begin within a message.
     pub(super) fn restart(&mut self, unsure: bool) {
         self.clear();
@@ -309,7 +309,7 @@ fn server_hello(body: &[u8]) -> Option<ServerHello> {
 /// The first of the certificates of a side, which is its own.
 fn first_certificate(body: &[u8], v13: bool) -> Option<&[u8]> {
     let list = match v13 {
-        // After what a certificate was asked for with.
+        // After the context of the certificate request.
         true => vec8(body).ok()?.0,
         false => body,
     };

@@ -1,4 +1,4 @@
-//! What a record of TLS 1.0 to 1.3 begins with.
+//! The header of a record of TLS 1.0 to 1.3.
 //!
 //! ```text
 //! 17 │ 03 03 │ 01 23 │ body …
@@ -31,7 +31,7 @@ pub(super) struct Part {
     pub(super) seal: Option<Seal>,
 }
 
-/// Type and length of the body, if the bytes begin with what can be a header.
+/// Type and length of the body, if the bytes begin with a possible header.
 pub(super) fn header(bytes: &[u8]) -> Option<(u8, usize)> {
     let &[kind, major, minor, high, low, ..] = bytes else {
         return None;

@@ -1,13 +1,13 @@
-//! What is known of a TLS connection.
+//! Properties of a TLS connection.
 
 use std::fmt;
 
 use super::suite;
 
-/// What was seen of a TLS connection, as far as it was seen.
+/// Properties of a TLS connection, as far as it was captured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsInfo {
-    /// What both speak; what the client offers until the server has answered.
+    /// The negotiated version; the client's offer until the server has answered.
     pub version: Option<TlsVersion>,
     /// The cipher suite that the server chose.
     pub cipher_suite: Option<CipherSuite>,
@@ -44,7 +44,7 @@ impl TlsVersion {
     /// TLS 1.3.
     pub const V13: Self = Self(0x0304);
 
-    /// A number alone: `1.3`; `SSL 3.0` for what came before TLS.
+    /// A number alone: `1.3`; `SSL 3.0` for the protocol before TLS.
     pub fn number(self) -> Option<&'static str> {
         Some(match self.0 {
             0x0002 => "SSL 2.0",
@@ -93,7 +93,7 @@ const ALPN: [&str; 2] = ["mqtt", "x-amzn-mqtt-ca"];
 
 impl TlsInfo {
     /// Whether TLS itself names MQTT: the server by its choice,
-    /// else the client by what it offers alone.
+    /// else the client by its only offer.
     pub fn names_mqtt(&self) -> bool {
         match (&self.alpn, &self.alpn_offered[..]) {
             (Some(alpn), _) => ALPN.contains(&alpn.as_str()),

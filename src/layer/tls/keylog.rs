@@ -7,9 +7,9 @@
 //! └─ label                └─ client random: whose it is
 //! ```
 //! The text may come in chunks that are cut anywhere, as a file does that is
-//! still being written. A line counts when its end has been seen: a secret
+//! still being written. A line counts when its end has been captured: a secret
 //! that is cut would look like a shorter one, so a caller that knows that a text is
-//! complete pushes a final line end. What is no line of the format is counted,
+//! complete pushes a final line end. A line of another format is counted,
 //! not an error: key logs are appended to by several programs at once.
 //!
 //! No secret is ever printed: types that hold one have a `Debug` that does not
@@ -42,7 +42,7 @@ pub struct KeyLog {
     closed: bool,
 }
 
-/// What is known of one connection.
+/// Secrets of one connection.
 #[derive(Clone, Default)]
 pub(super) struct Secrets {
     /// TLS 1.2.
@@ -90,8 +90,8 @@ impl KeyLog {
         self.extend(last);
     }
 
-    /// Says that no more secrets will come, so that nothing needs to wait for
-    /// them. What is pushed all the same is still taken.
+    /// Declares that no more secrets will come, so that nothing needs to wait for
+    /// them. Lines that are pushed all the same are still taken.
     pub fn close(&mut self) {
         if !self.closed {
             self.closed = true;
@@ -99,7 +99,7 @@ impl KeyLog {
         }
     }
 
-    /// Says that some may come after all.
+    /// Declares that some may come after all.
     pub fn reopen(&mut self) {
         self.closed = false;
     }
@@ -136,7 +136,7 @@ impl KeyLog {
         self.closed
     }
 
-    /// What is known of the connection with this client random.
+    /// Secrets of the connection with this client random.
     pub(super) fn find(&self, random: &Random) -> Option<&Secrets> {
         self.sessions.get(random)
     }
@@ -379,7 +379,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_of_any_size_are_the_same(cuts in prop::collection::vec(0usize..400, 0..8)) {
+        fn chunks_of_any_size_are_the_same(cuts in prop::collection::vec(0usize..400, 0..8)) {
             let text = [
                 line("CLIENT_RANDOM", 1, 2, 48),
                 "garbage\r\n".to_owned(),

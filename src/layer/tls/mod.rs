@@ -7,19 +7,19 @@
 //!           Chain     │          Opener         └→ Sequencer ─→ Chunk, LayerBytes, Note
 //!           ↑ gaps   └ late secrets               in the order of the capture
 //! ```
-//! A [`Tls`] takes both directions of a connection and pushes out what was in
-//! the records of application data, each byte with its own place in the TCP
-//! stream: sealed and open bytes correspond one to one. What else the records
-//! consist of is reported as [`LayerBytes`].
+//! A [`Tls`] takes both directions of a connection and pushes out the content of
+//! the records of application data, each byte with its own position in the TCP
+//! stream: sealed and open bytes correspond one to one. The other bytes of records
+//! are reported as [`LayerBytes`].
 //!
 //! - **Nothing is guessed.** A record is passed on when it verifies under a key
 //!   and a sequence number, and never else.
 //! - **Secrets may come late.** Records wait for them, up to
-//!   [`limits::TLS_WAITING`], and what comes after them in the other direction
-//!   waits with them (`sequencer`); what is given up is still counted, so that
+//!   [`limits::TLS_WAITING`], and later bytes of the other direction
+//!   wait with them (`sequencer`); dropped records are still counted, so that
 //!   later records open when the secret comes after all.
 //! - **Early data counts when the server took it.** Until that is known it is
-//!   queued; what was rejected is not passed on.
+//!   queued; rejected data is not passed on.
 //! - **A gap costs what it covers.** Where a record is known to be missing its
 //!   successor is; else it is looked for (`chain`), and the sequence number
 //!   that opens it shows how many records, and so how many bytes of content,
@@ -31,7 +31,7 @@
 //! versions before, are named. Without feature `tls` everything here works but
 //! opening records.
 //!
-//! What is pushed below must have as many bytes as ranges; so it is of TCP, and
+//! Its input must have as many bytes as ranges; so it is of TCP, and
 //! of the PROXY protocol.
 
 mod alert;
@@ -110,7 +110,7 @@ pub struct Tls {
     has_data: bool,
     /// It was reported that nothing can be read.
     reported: bool,
-    /// Key log with which waiting was given up.
+    /// State of the key log when waiting ended.
     gave_up: Option<u64>,
     /// The content of a record.
     content: Vec<u8>,
@@ -193,7 +193,7 @@ impl Tls {
         Self::default()
     }
 
-    /// Takes what comes next in one direction.
+    /// Takes the next chunk of one direction.
     pub fn push(&mut self, direction: Direction, chunk: Chunk<'_>, keys: &KeyLog, out: Sink<'_>) {
         if let Chunk::Data(data) = chunk {
             self.heard = Some(data.at);
@@ -204,7 +204,7 @@ impl Tls {
         self.settle(keys, out);
     }
 
-    /// Goes on with what waits, if anything new is known.
+    /// Goes on with waiting records, if anything new is known.
     pub fn settle(&mut self, keys: &KeyLog, out: Sink<'_>) {
         self.go_on(keys, out);
         if self.waiting_bytes() > limits::TLS_WAITING {
@@ -217,7 +217,7 @@ impl Tls {
         }
     }
 
-    /// Stops waiting for secrets until new ones come, to free what is kept.
+    /// Stops waiting for secrets until new ones come, to free the buffers.
     pub fn give_up(&mut self, keys: &KeyLog, out: Sink<'_>) {
         self.gave_up = Some(keys.generation());
         (self.up.stuck, self.down.stuck) = (None, None);
@@ -228,7 +228,7 @@ impl Tls {
         }
     }
 
-    /// Nothing more comes: what still waits is given up.
+    /// Nothing more comes: waiting records are dropped.
     pub fn finish(&mut self, keys: &KeyLog, out: Sink<'_>) {
         for direction in Direction::ALL {
             let mut records = std::mem::take(&mut self.stream(direction).records);
@@ -252,7 +252,7 @@ impl Tls {
         }
     }
 
-    /// What was seen of the connection so far.
+    /// Properties of the connection so far.
     pub fn info(&self) -> &TlsInfo {
         &self.facts.info
     }
@@ -284,7 +284,7 @@ impl Tls {
             .or(self.heard)
     }
 
-    /// Bytes of what waits for a secret, or for what does.
+    /// Bytes that wait for a secret, or for bytes that do.
     fn waiting_bytes(&self) -> usize {
         self.up.waiting_bytes() + self.down.waiting_bytes() + self.sequencer.bytes()
     }
@@ -305,8 +305,8 @@ impl Tls {
         }
     }
 
-    /// Takes what waits and need not any more, in the order in which it came,
-    /// and passes on what is held.
+    /// Takes records that need not wait any more, in the order of arrival,
+    /// and passes on the buffered output.
     fn go_on(&mut self, keys: &KeyLog, out: Sink<'_>) {
         while let Some(direction) = self.next_direction(keys) {
             let stream = self.stream(direction);
@@ -420,7 +420,7 @@ impl Tls {
         taken
     }
 
-    /// Queues what is pushed out, if something that arrived earlier waits.
+    /// Queues the output, if something that arrived earlier waits.
     fn in_order(
         &mut self,
         direction: Direction,
@@ -445,7 +445,7 @@ impl Tls {
         self.sequencer = sequencer;
     }
 
-    /// Reports what became of a record, and of what was missed before it.
+    /// Reports the outcome of a record, and the loss before it.
     fn emit(
         &mut self,
         direction: Direction,
@@ -517,7 +517,7 @@ impl Tls {
         (!stream.data && !early).then_some(0)
     }
 
-    /// Reports what was missed before a record that was read, if anything.
+    /// Reports the loss before a record that was read, if any.
     fn emit_missed_before(
         &mut self,
         direction: Direction,

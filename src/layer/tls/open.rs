@@ -1,4 +1,4 @@
-//! How a record is to be read, and what it takes.
+//! How a record is to be read, and the keys that it takes.
 //!
 //! ```text
 //! header type ─┬─ plain                      before the ChangeCipherSpec
@@ -6,7 +6,7 @@
 //!              └─ v13: keys of the epoch, or of the next
 //!                   └─ ClientHello lost: of which connection of the key log?
 //! ```
-//! What cannot be opened waits as long as what it needs can come; then the
+//! A record that cannot be opened waits as long as its keys can come; then the
 //! reason is reported. Where records were missed before one that opens, this is
 //! where it is known how much content they had, if it can be.
 
@@ -24,7 +24,7 @@ use super::v13::{Epoch, Jump, Known, Outcome, Under};
 use crate::direction::Direction;
 use crate::limits;
 
-/// What became of a record.
+/// Outcome of a record.
 pub(super) enum Read {
     /// It is not sealed.
     Plain,
@@ -38,7 +38,7 @@ pub(super) enum Read {
     Sealed(Unreadable, Concern),
 }
 
-/// What it concerns that a record cannot be read.
+/// The scope of the reason that a record cannot be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Concern {
     /// Nothing: it is part of a handshake after which the keys are known.
@@ -72,7 +72,7 @@ impl Tls {
             (None, kind::ALERT) if plain && record.body().len() == 2 => Read::Plain,
             (None, _) => self.open_v13(direction, record, early, keys, out),
             (Some(_), kind::HANDSHAKE | kind::ALERT) if plain => {
-                // Unless what turned the cipher on was lost.
+                // Unless the message that turned the cipher on was lost.
                 let doubt = self.stream(direction).doubt.most > 0 && self.facts.can_have_keys();
                 match doubt.then(|| self.open_v12(direction, record, keys, out)) {
                     Some(read @ Read::Opened(..)) => read,
@@ -105,7 +105,7 @@ impl Tls {
                 .v12
                 .open(direction, &self.facts.negotiated, keys, trial)
         };
-        // Whose ServerHello is it, when no ClientHello was seen?
+        // Whose ServerHello is it, when no ClientHello was captured?
         if let (Outcome::Unknown, Some(unasked)) = (&outcome, self.facts.unasked()) {
             outcome = Outcome::Missing;
             let mut guess = self.facts.negotiated.clone();
@@ -120,7 +120,7 @@ impl Tls {
                     outcome = opened;
                     break;
                 }
-                stream.v12.forget_keys();
+                stream.v12.drop_keys();
             }
         }
         let suite = stream.v12.suite();
@@ -160,7 +160,7 @@ impl Tls {
             let trial = Trial::new(record, stream.doubt, &mut stream.budget, out);
             stream.v13.open(&known, trial)
         };
-        // Whose connection is it, when no ClientHello was seen?
+        // Whose connection is it, when no ClientHello was captured?
         if facts.client_random.is_none() && !facts.awaits(Direction::Up) {
             for (random, secrets) in keys.newest().take(limits::TLS_STRANGERS) {
                 known.secrets = Some(secrets);
@@ -187,7 +187,7 @@ impl Tls {
         {
             self.decide_early_data(*jump);
         }
-        let may_lack_early = direction == Direction::Up && self.facts.may_have_early_data();
+        let may_miss_early = direction == Direction::Up && self.facts.may_have_early_data();
         if let (true, Some(suite)) = (opened, suite) {
             self.facts.fitted(suite);
         } else if self.facts.version.is_none() {
@@ -203,7 +203,7 @@ impl Tls {
             (Under::Same, _) if direction == Direction::Down && !stream.data => None,
             (Under::Same, _) => missed_content(stream, jump, suite),
             // Before the data of the connection there is only early data.
-            (Under::Next, _) => (jump.missed == 0 && !may_lack_early).then_some(0),
+            (Under::Next, _) => (jump.missed == 0 && !may_miss_early).then_some(0),
             (Under::Updated, _) => None,
         };
         let concern = match early && has_later {

@@ -11,14 +11,14 @@
 //! it. Of a record with a gap in it the header shows where the next one
 //! begins. When a header is lost, the next one is looked for ([`Chain`]).
 //!
-//! Nothing here knows keys, versions or what the records are for.
+//! Nothing here knows keys, versions or the use of the records.
 
 use super::chain::Chain;
 pub(super) use super::header::{HEADER, Part, header, kind, part};
 use crate::flow::At;
 use crate::layer::{ByteRange, Chunk, Data, Seal};
 
-/// What a direction has, in order.
+/// Items of a direction, in order.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Item<'a> {
     /// A record.
@@ -57,7 +57,7 @@ impl Record<'_> {
         self.bytes.first().copied().unwrap_or_default()
     }
 
-    /// What follows the header.
+    /// The bytes after the header.
     pub(super) fn body(&self) -> &[u8] {
         self.bytes.get(HEADER..).unwrap_or_default()
     }
@@ -74,7 +74,7 @@ impl Record<'_> {
             .unwrap_or_default()
     }
 
-    /// What every byte of its content is sealed in.
+    /// The seal of every byte of its content.
     pub(super) fn seal(&self) -> Seal {
         let own = Seal {
             end: self.end(),
@@ -144,7 +144,7 @@ enum State {
 }
 
 impl Records {
-    /// Takes what comes next.
+    /// Takes the next chunk.
     pub(super) fn push(&mut self, chunk: Chunk<'_>, each: &mut dyn FnMut(Item<'_>)) {
         match chunk {
             Chunk::Data(data) => self.data(data, each),
@@ -152,7 +152,7 @@ impl Records {
         }
     }
 
-    /// Nothing more comes: what is not complete is a gap.
+    /// Nothing more comes: an incomplete record is a gap.
     pub(super) fn finish(&mut self, each: &mut dyn FnMut(Item<'_>)) {
         let state = std::mem::take(&mut self.state);
         let mut gap = match state {
@@ -160,7 +160,7 @@ impl Records {
             State::Within(gap, _) | State::Lost(gap, _) => gap,
         };
         gap.add(self.position, true);
-        self.forget();
+        self.reset();
         if !gap.ends.is_empty() {
             each(Item::Gap(&gap));
         }
@@ -179,7 +179,7 @@ impl Records {
         self.position - self.kept.len() as u64
     }
 
-    fn forget(&mut self) {
+    fn reset(&mut self) {
         self.kept.clear();
         self.kept.shrink_to(4096);
         self.parts.clear();
@@ -261,7 +261,7 @@ impl Records {
             bytes: &self.kept,
             parts: &self.parts,
         }));
-        self.forget();
+        self.reset();
         rest
     }
 
@@ -308,7 +308,7 @@ impl Records {
     }
 
     fn lose(&mut self, start: u64) {
-        self.forget();
+        self.reset();
         self.state = State::Lost(RecordGap::new(start), Chain::default());
     }
 
@@ -318,7 +318,7 @@ impl Records {
                 let mut gap = RecordGap::new(range.start - self.kept.len() as u64);
                 gap.add(range.start, true);
                 let body = header(&self.kept).map(|(_, len)| len);
-                self.forget();
+                self.reset();
                 match body {
                     Some(len) => {
                         let end = gap.start + (HEADER + len) as u64;

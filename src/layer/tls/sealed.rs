@@ -5,7 +5,7 @@ use super::suite::Suite;
 /// Opens nothing; there is none.
 pub(super) enum Opener {}
 
-/// What a record had in it.
+/// Content of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Opened {
     /// Type of the content.

@@ -1,10 +1,10 @@
 //! Which sequence number opens a record.
 //!
 //! Sequence numbers are not sent: who has missed no record knows the next one.
-//! After a gap only its size is known, and that bounds how many records were
+//! After a gap only its size is known, and that limits how many records were
 //! in it ([`Doubt`]); each number in between is tried, and the one that opens
-//! the record shows how many were lost. The work is bounded ([`Budget`]): what
-//! is tried in vain has to be in proportion to what was received.
+//! the record shows how many were lost. The work is bounded ([`Budget`]): failed
+//! trials have to be in proportion to the bytes received.
 
 use super::cipher::{Opened, Opener};
 use super::record::{HEADER, Record};
@@ -70,7 +70,7 @@ impl Budget {
     }
 
     fn spend(&mut self, record: &[u8]) -> bool {
-        // What it costs to set a cipher up, in bytes.
+        // The cost of setting a cipher up, in bytes.
         let cost = record.len() as u64 + 128;
         let enough = self.0 >= cost;
         self.0 = match enough {

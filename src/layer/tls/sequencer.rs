@@ -1,4 +1,4 @@
-//! Passes on what both directions carry in the order in which it was captured.
+//! Passes on the output of both directions in the order in which it was captured.
 //!
 //! ```text
 //! up      1 ─────── 3 waits for its secret ────── 6
@@ -31,7 +31,7 @@ pub(super) struct Sequencer {
     arrived: u64,
     queues: PerDirection<VecDeque<Queued>>,
     bytes: usize,
-    /// What became of early data was reported.
+    /// The outcome of early data was reported.
     reported: bool,
 }
 
@@ -103,7 +103,7 @@ impl Sequencer {
         self.queues[direction].push_back(queued);
     }
 
-    /// Passes on what need not be queued any more. `waits` gives the arrival
+    /// Passes on output that need not be queued any more. `waits` gives the arrival
     /// number of the item that each direction waits for.
     pub(super) fn release(
         &mut self,

@@ -1,4 +1,4 @@
-//! One direction: what waits, what was missed, and every byte reported once.
+//! One direction: waiting records, losses, and every byte reported once.
 //!
 //! ```text
 //! Records ─→ [ waiting: record, gap, record … ] ─→ opened ─→ Chunk, LayerBytes, Note
@@ -48,7 +48,7 @@ pub(super) struct StreamState {
     waiting_bytes: usize,
 }
 
-/// What was not read since the last record that was.
+/// Bytes that were not read since the last record that was.
 #[derive(Default)]
 pub(super) struct Missed {
     /// Bytes of it, headers included.
@@ -131,12 +131,12 @@ impl StreamState {
         self.waiting.push_back((arrival, waiting));
     }
 
-    /// The arrival number of what has waited longest.
+    /// The arrival number of the record that has waited longest.
     pub(super) fn first_arrival(&self) -> Option<u64> {
         self.waiting.front().map(|(arrival, _)| *arrival)
     }
 
-    /// What has waited longest.
+    /// The record that has waited longest.
     pub(super) fn next(&mut self) -> Option<(u64, Waiting)> {
         let (arrival, waiting) = self.waiting.pop_front()?;
         self.waiting_bytes -= waiting.cost();
@@ -149,7 +149,7 @@ impl StreamState {
         self.waiting.push_front((arrival, waiting));
     }
 
-    /// Bytes of what waits.
+    /// Bytes of waiting records.
     pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }
@@ -159,7 +159,7 @@ impl StreamState {
         self.waiting_bytes + self.records.kept() + self.messages.kept()
     }
 
-    /// Takes a gap; it is reported with what follows.
+    /// Takes a gap; it is reported with the next record.
     pub(super) fn miss(&mut self, gap: &RecordGap) {
         let bytes = gap.end() - gap.start;
         self.missed.bytes += bytes;
@@ -181,7 +181,7 @@ impl StreamState {
         }
     }
 
-    /// Reports what was missed: so many bytes of content, if that is known.
+    /// Reports a loss: so many bytes of content, if that is known.
     /// `next` is where the next record begins, if there is one.
     pub(super) fn emit_missed(
         &mut self,

@@ -1,4 +1,4 @@
-//! What a cipher suite requires to read its records.
+//! The parameters that a cipher suite requires to read its records.
 //!
 //! A suite is read out of its registered name, which has all of it:
 //!
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn suites_are_what_their_registration_says() {
+    fn suites_match_their_registration() {
         let of = |id| Suite::find(id).map(|s| (s.cipher, s.hash, s.v13));
         // RFC 8446, B.4; RFC 5288; RFC 6655; RFC 7251; RFC 7905; RFC 5246; RFC 5289.
         let table = [

@@ -29,20 +29,20 @@ struct Reader {
     got: Got,
 }
 
-/// What came out.
+/// The output.
 #[derive(Default, Debug, PartialEq)]
 struct Got {
     /// By way: position and value of each byte that was passed on.
     bytes: [Vec<(u64, u8)>; 2],
-    /// By way: position, and bytes of the stream passed on that are lacking.
+    /// By way: position and length of each gap passed on.
     gaps: [Vec<(ByteRange, Option<u64>)>; 2],
     own: [Vec<(ByteRange, LayerBytes)>; 2],
     notes: Vec<(Direction, Note)>,
-    /// By way: where the last place ended.
+    /// By way: where the last range ended.
     reported: [u64; 2],
     /// By way, of each chunk: position, seal and packet.
     seals: [Vec<(u64, Option<Seal>, u64)>; 2],
-    /// Packets that completed what chunks are sealed in, in the order in which
+    /// Packets that completed the seals of chunks, in the order in which
     /// they were passed on.
     order: Vec<u64>,
 }
@@ -140,7 +140,7 @@ impl Got {
         };
         assert_eq!(
             range.start, self.reported[side],
-            "ranges ascend without a hole"
+            "ranges ascend without a gap"
         );
         self.reported[side] = range.end;
     }

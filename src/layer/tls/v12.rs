@@ -7,7 +7,7 @@
 //! Each handshake gives the keys that its side's ChangeCipherSpec sequencer on. A
 //! second handshake (renegotiation) is sealed with the keys of the first; its
 //! messages are read like any, and so give the next keys if the key log has
-//! its secret. Types of records can be seen without any key.
+//! its secret. Types of records are visible without any key.
 
 use super::cipher::Opener;
 use super::facts::Negotiated;
@@ -39,7 +39,7 @@ impl Reader {
         self.sequence > 0
     }
 
-    /// A ChangeCipherSpec was seen.
+    /// A ChangeCipherSpec was captured.
     pub(super) fn change(&mut self) {
         self.changes += 1;
         self.opener = None;
@@ -47,7 +47,7 @@ impl Reader {
     }
 
     /// Its keys are not those, after all.
-    pub(super) fn forget_keys(&mut self) {
+    pub(super) fn drop_keys(&mut self) {
         self.opener = None;
     }
 
@@ -56,7 +56,7 @@ impl Reader {
         self.opener.as_ref().map(Opener::suite)
     }
 
-    /// Opens a record. `negotiated` has what each handshake agreed on, first to last.
+    /// Opens a record. `negotiated` has the parameters of each handshake, first to last.
     pub(super) fn open(
         &mut self,
         direction: Direction,

@@ -7,7 +7,7 @@
 //!            ServerHello                     Finished          KeyUpdate
 //! ```
 //! Every record that is sealed claims to be application data; which of
-//! these keys it is sealed with, and what it really is, only opening it shows.
+//! these keys it is sealed with, and its real type, only opening it shows.
 //! So the messages that end an epoch are the quick way to know the next keys,
 //! and trying later keys on a record that did not open is the sure one: it
 //! needs none of the messages, and finds a way over early data that a server
@@ -49,7 +49,7 @@ struct Keys {
     secret: Secret,
 }
 
-/// What came of a record.
+/// Outcome of a record.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// It opened.
@@ -58,7 +58,7 @@ pub(super) enum Outcome {
     Missing,
     /// The same, but the secret will not come.
     Absent,
-    /// What it is sealed with was agreed on in a hello that is not known.
+    /// Its cipher was agreed on in a hello that is not known.
     Unknown,
     /// It does not open with any key that it could be sealed with.
     Refused,
@@ -84,7 +84,7 @@ pub(super) enum Under {
     Updated,
 }
 
-/// What is known of the connection.
+/// Known properties of the connection.
 pub(super) struct Known<'a> {
     pub(super) direction: Direction,
     pub(super) secrets: Option<&'a Secrets>,
@@ -236,7 +236,7 @@ fn label(epoch: Epoch, known: &Known<'_>) -> Option<Label> {
 }
 
 /// The suites that a secret may be used with: the one that was chosen, or,
-/// when that was not seen, those of its length that were offered.
+/// when that was not captured, those of its length that were offered.
 fn suites(known: &Known<'_>, secret: &Secret) -> impl Iterator<Item = Suite> {
     let hash = Hash::of_secret(secret.bytes().len());
     let (chosen, offered) = (known.suite, known.offered);

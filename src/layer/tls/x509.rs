@@ -6,7 +6,7 @@
 //!                            Name: sequence of sets of (object identifier, string) ┘
 //! ```
 //! Names are written in the order of the certificate, `C=DE, O=Works, CN=mqtt`.
-//! Nothing is verified, and what is not understood gives no name.
+//! Nothing is verified, and unknown content gives no name.
 
 use crate::limits;
 

@@ -4,7 +4,7 @@
 //! |F|R R R|opcode| |M| length 7 | [length 16 or 64] | [masking key 32] |
 //! ```
 //! A length of 126 or 127 means that the real one follows in two or eight bytes.
-//! Whatever the bytes are, they are read; what is wrong with them is for others.
+//! Whatever the bytes are, they are read; errors in them are for others.
 
 use nom::IResult;
 use nom::Parser;
@@ -19,11 +19,11 @@ pub(super) struct FrameHeader {
     extended: u8,
     /// Bytes of payload.
     pub(super) len: u64,
-    /// What the payload is masked with, if it is.
+    /// Key that masks the payload, if it is masked.
     pub(super) key: Option<[u8; 4]>,
 }
 
-/// What a frame is.
+/// Kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Opcode {
     Continuation,

@@ -5,8 +5,8 @@
 //! compressed   ├─1─┤├2─┤    ├──3──┤├────4─────┤ + 00 00 FF FF
 //! inflated     ├────1'────┤ ├─3'─┤├─────4'─────┤
 //! ```
-//! A compressed byte has no position among the inflated ones. What came out when a
-//! chunk went in has the place of that chunk, together with what went in before
+//! A compressed byte has no position among the inflated ones. The output of a
+//! chunk has the range of that chunk, together with the input before
 //! and gave nothing yet (2, above, where 1' could be reported from 1 alone and 2
 //! only made a beginning: then 2 stands for no byte of its own).
 //!
@@ -15,26 +15,26 @@
 //! the sender starts every message afresh ("no context takeover") needs no
 //! attention: such a message does not look back.
 //!
-//! After a loss a message may look back at what is not there. One that does not
+//! After a loss a message may look back at bytes that are not there. One that does not
 //! is read all the same, and one that does up to that point: zlib reports a
 //! distance that is too far.
 //!
-//! What comes out has to be in proportion to what was sent ([`Budget`]): else a
-//! segment of a bomb would cost more time than anybody has for it.
+//! The output has to be in proportion to the input ([`Budget`]): else a
+//! segment of a compression bomb would take too much time.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::super::{ByteRange, Data, Seal};
 use crate::limits;
 
-/// A window and what is around it, in zlib-rs.
+/// A window and its state, in zlib-rs.
 const MEMORY: usize = 48 << 10;
 /// Bytes that are inflated at a time. One compressed byte gives 1032 at most,
 /// and zlib holds eight back at most.
 const CHUNK: usize = 16 << 10;
 /// Bytes after which everything that a message may look back at is known.
 const WINDOW: u64 = 32 << 10;
-/// What the sender took off the end of the message (RFC 7692, 7.2.1).
+/// The bytes that the sender took off the end of the message (RFC 7692, 7.2.1).
 const TAIL: &[u8] = &[0, 0, 0xff, 0xff];
 
 /// One direction's.
@@ -90,7 +90,7 @@ pub(super) enum After {
     Nothing,
 }
 
-/// What comes out.
+/// Output of the inflater.
 #[derive(Debug)]
 pub(super) enum Inflated<'a> {
     Data(Data<'a>),
@@ -138,8 +138,7 @@ impl Inflater {
         self.since >= WINDOW
     }
 
-    /// Inflates a chunk; an empty one at the end of a message lets come out
-    /// what is still inside.
+    /// Inflates a chunk; an empty one at the end of a message flushes the rest.
     pub(super) fn inflate(
         &mut self,
         data: Data<'_>,
@@ -219,7 +218,7 @@ impl Inflater {
                     });
                 }
                 if buffer.len() == buffer.capacity() {
-                    // A byte is left for what may still come out of it.
+                    // A byte is left for the output that may still come of it.
                     let upto = upto.min(end.saturating_sub(1)).max(from);
                     emit(from, upto, &buffer);
                     from = upto;

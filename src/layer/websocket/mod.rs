@@ -1,7 +1,7 @@
 //! WebSocket (RFC 6455): MQTT packets in frames, after an HTTP request.
 //!
 //! ```text
-//!  up    GET … Upgrade ┊ 82 9a key │ CONNECT │ 82 86 key │ PUBLISH, first half │ 80 …
+//!  up    GET … Upgrade ┊ 82 9a key │ CONNECT │ 82 86 key │ PUBLISH, part 1     │ 80 …
 //!        └─ WsUpgrade ─┘ └WsFrame┘ └─ Data ──┘
 //!  down  HTTP/1.1 101 … ┊ 82 04 │ CONNACK │ 89 00 │ 82 05 │ …
 //!                                          └WsPing┘
@@ -11,15 +11,15 @@
 //! the MQTT framer does not see frames.
 //!
 //! Nothing is refused that can be read: a text frame, a client that does not
-//! mask, a length in too many bytes are reported and followed. What the upgrade
-//! contains, and what is missing in it, is in [`WebSocketInfo`], for rules to judge.
+//! mask, a length in too many bytes are reported and followed. The content
+//! of the upgrade, and its missing fields, are in [`WebSocketInfo`], for rules to judge.
 //!
 //! # Losses
 //!
 //! A gap inside a payload is counted through, and the mask goes on behind it. A
 //! gap over a header ends the direction until a frame is found again
 //! (`search.rs`). Of compressed messages the one with the gap is lost from there
-//! on, and of later ones what looks back at it (`inflate.rs`). Where something is
+//! on, and of later ones the bytes that look back at it (`inflate.rs`). Where something is
 //! lost and its length is unknown, a gap of unknown length is passed on, with an
 //! empty range if the bytes are all there and merely make no sense.
 
@@ -118,8 +118,8 @@ impl WebSocket {
         }
     }
 
-    /// Takes what comes next one way. Where the opening has just been read, what
-    /// lies behind it is handed back, to be pushed again by who has looked at
+    /// Takes the next chunk one way. Where the opening has just been read, the
+    /// bytes behind it are handed back, to be pushed again by who has looked at
     /// [`WebSocket::info`].
     #[must_use = "what is handed back has to be pushed again"]
     pub fn push<'a>(

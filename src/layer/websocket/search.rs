@@ -22,8 +22,8 @@
 //! a payload that happen to lead to it would have all its evidence. So the first
 //! frame has to stand for itself ([`OWN_BITS`]), which one that begins with a
 //! control packet does, or fill a chunk from its first byte to its last. Of
-//! compressed messages nothing can be seen; there only that will do.
-//! What is wrong all the same has the search for packets still before it.
+//! compressed messages nothing is visible; there only that will do.
+//! A wrong match still has to pass the search for packets.
 
 use super::super::Data;
 use super::super::pending::Pending;
@@ -40,7 +40,7 @@ const ANYWHERE_BITS: u32 = 48;
 /// for MQTT, which will ask for evidence of its own: one frame that holds one
 /// acknowledgement.
 const WHOLE_BITS: u32 = 20;
-/// What headers count at most where payloads can be read.
+/// Bits that headers count at most where payloads can be read.
 const HEADERS_BITS: u32 = 20;
 /// Evidence that the first frame of a chain needs.
 const OWN_BITS: u32 = 20;
@@ -169,7 +169,7 @@ impl Search {
         self.skip(self.pending.bytes().len(), skipped);
     }
 
-    /// Forgets bytes that no candidate needs, and candidates that wait for too
+    /// Drops bytes that no candidate needs, and candidates that wait for too
     /// long.
     fn drop_hopeless(&mut self, skipped: impl FnMut(Data<'_>)) {
         let len = self.pending.bytes().len();
@@ -218,7 +218,7 @@ impl Candidate {
                 break;
             };
             let Some(header) = FrameHeader::read(rest) else {
-                // The first two bytes alone rule out most places.
+                // The first two bytes alone rule out most positions.
                 return begins(rest, direction, may_compress);
             };
             if !begins(rest, direction, may_compress) || !is_strict(header) {
@@ -278,7 +278,7 @@ const LENGTH_BITS: u32 = 6;
 const LONG_BITS: u32 = 12;
 /// A payload may begin with a control packet or not: one of two readings.
 const READING_BITS: u32 = 1;
-/// What one payload counts at most.
+/// Bits that one payload counts at most.
 const PAYLOAD_BITS: u32 = 40;
 
 /// Whether the first one or two bytes can begin a frame that goes this way.
@@ -348,7 +348,7 @@ fn packets(payload: &[u8], len: u64, direction: Direction) -> (u32, bool) {
                     break;
                 }
             }
-            // What comes after a packet is one too.
+            // The bytes after a packet are one too.
             Evidence::Impossible => return (0, false),
             Evidence::NeedMore => break,
         }

@@ -7,8 +7,8 @@
 //!     ├──→ Unread: refused, or broken too often
 //!     └──→ Refusal: the body of its answer ──→ Opening, if its end is known
 //! ```
-//! Every byte is reported as soon as it is clear what it is. Only a header that
-//! comes in chunks waits, and what is searched.
+//! Every byte is reported as soon as its use is clear. Only a header that
+//! comes in chunks waits, and bytes that are searched.
 
 mod frames;
 mod losses;
@@ -43,7 +43,7 @@ impl Shared {
     }
 }
 
-/// What a direction needs to report what it finds.
+/// Context that a direction needs for its reports.
 pub(super) struct Context<'a> {
     pub(super) direction: Direction,
     pub(super) shared: &'a mut Shared,
@@ -92,15 +92,15 @@ pub(super) struct StreamState {
     reported_spent: bool,
     /// Compressed bytes were lost, and later messages may look back at them.
     adrift: bool,
-    /// It was reported that bytes lack, and none were passed on since.
+    /// It was reported that bytes are missing, and none were passed on since.
     gapped: bool,
-    /// A close frame was seen.
+    /// A close frame was captured.
     closed: bool,
     /// How often the format was broken.
     breaks: u8,
     /// Oddities that were reported; each is reported once.
     reported: Vec<Unusual>,
-    /// Packet that carried the last bytes, for what a gap makes known.
+    /// Packet that carried the last bytes, for facts that a gap reveals.
     last: At,
     /// Position after everything that has come.
     read: u64,
@@ -141,7 +141,7 @@ struct Payload {
     code: [Option<u8>; 2],
 }
 
-/// What to do with a payload.
+/// Treatment of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
     Plain,
@@ -166,13 +166,13 @@ enum Text {
     /// The message is text, and no byte of it was passed on yet.
     Empty,
     /// It was reported, which is done once.
-    Told,
+    Reported,
 }
 
 impl Text {
     fn begin(&mut self, is_text: bool) {
         *self = match *self {
-            Self::Told => Self::Told,
+            Self::Reported => Self::Reported,
             _ if is_text => Self::Empty,
             _ => Self::No,
         };
@@ -181,7 +181,7 @@ impl Text {
     /// A byte of the message is passed on.
     fn pass(&mut self, at: At, cx: &mut Context<'_>) {
         if *self == Self::Empty {
-            *self = Self::Told;
+            *self = Self::Reported;
             cx.note(Note::TextMessage, at);
         }
     }
@@ -229,7 +229,7 @@ impl StreamState {
         state + self.inflater.as_ref().map_or(0, |inflater| inflater.kept())
     }
 
-    /// Takes what comes next. Returns how many bytes at its end it has not
+    /// Takes the next chunk. Returns how many bytes at its end it has not
     /// taken, because the head was read and others may want to know.
     pub(super) fn push(&mut self, chunk: Chunk<'_>, cx: &mut Context<'_>) -> usize {
         if cx.shared.info.is_refused() {
@@ -274,7 +274,7 @@ impl StreamState {
         }
     }
 
-    /// What is passed on does not follow what was passed on before.
+    /// The next output does not follow the last one.
     fn break_off(&mut self, at: u64, cx: &mut Context<'_>) {
         if !self.gapped {
             self.gapped = true;

@@ -10,8 +10,8 @@
 //! Sec-WebSocket-Protocol: mqtt, mqttv3.1
 //! Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits
 //! ```
-//! A request is one for a WebSocket by its `Upgrade` field alone. What else it
-//! lacks is reported, and it is followed all the same: the server decides, and its
+//! A request is one for a WebSocket by its `Upgrade` field alone. Other
+//! missing fields are reported, and it is followed all the same: the server decides, and its
 //! answer will be here too.
 
 use super::super::http::{BlankLine, Body, fields};
@@ -22,7 +22,7 @@ use crate::limits;
 /// Facts of a WebSocket's opening.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebSocketInfo {
-    /// What was asked for: a path, or a whole URI if the client speaks to a
+    /// Request target: a path, or a whole URI if the client speaks to a
     /// proxy. `None` while the request is not known.
     pub path: Option<String>,
     /// The request's `Host`.
@@ -82,7 +82,7 @@ impl Deflate {
     }
 }
 
-/// What is known about compression.
+/// State of the negotiation of compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
     /// Nothing: the request was not captured.
@@ -96,7 +96,7 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// What holds, or would hold, for messages that are compressed.
+    /// Parameters that hold, or would hold, for compressed messages.
     pub(super) const fn deflate(self) -> Option<Deflate> {
         match self {
             Self::Offered(deflate) | Self::Agreed(deflate) => Some(deflate),
@@ -147,7 +147,7 @@ pub fn is_http2(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 }
 
-/// Whether they may be what a server of HTTP/2 begins with: SETTINGS.
+/// Whether they may be the first frame of an HTTP/2 server: SETTINGS.
 pub fn answers_http2(bytes: &[u8]) -> bool {
     matches!(bytes, [0, _, _, 4, 0, 0, 0, 0, 0, ..])
 }
@@ -155,7 +155,7 @@ pub fn answers_http2(bytes: &[u8]) -> bool {
 const SWITCHING: u16 = 101;
 
 /// How many bytes follow the head of a response that refuses; `None` if only the
-/// end of the connection, or what is among them, decides.
+/// end of the connection, or their content, decides.
 pub(super) fn body_len(bytes: &[u8]) -> Option<u64> {
     match fields(bytes, Direction::Down)?.response_body() {
         Body::Length(length) => Some(length),
@@ -166,7 +166,7 @@ pub(super) fn body_len(bytes: &[u8]) -> Option<u64> {
 /// Names of MQTT's subprotocols; the second is that of 3.1.
 const SUBPROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
-/// Reads a whole request into what is known; reports what is unusual in it.
+/// Reads a whole request into `info`; reports unusual fields.
 pub(super) fn read_request(
     bytes: &[u8],
     info: &mut WebSocketInfo,
@@ -214,8 +214,8 @@ pub(super) fn read_request(
     }
 }
 
-/// Reads a whole response into what is known, and reports what is unusual in it.
-/// `before` is what was known about compression. Of an interim response
+/// Reads a whole response into `info`, and reports unusual fields.
+/// `before` is the state of compression so far. Of an interim response
 /// nothing is read; then it is false.
 pub(super) fn read_response(
     bytes: &[u8],
@@ -242,7 +242,7 @@ pub(super) fn read_response(
     if selected.next().is_some() {
         unusual(Unusual::SeveralSelected);
     }
-    // What the client offered is only known if its request was captured.
+    // The client's offer is only known if its request was captured.
     let asked = info.path.is_some();
     match &info.selected {
         None => unusual(Unusual::NoneSelected),
@@ -337,36 +337,36 @@ mod tests {
     #[test]
     fn names_and_lists_are_read_whatever_their_case() {
         let mut info = WebSocketInfo::default();
-        let mut odd = Vec::new();
-        let compression = read_request(ASK.as_bytes(), &mut info, &mut |what| odd.push(what));
+        let mut unusual = Vec::new();
+        let compression = read_request(ASK.as_bytes(), &mut info, &mut |what| unusual.push(what));
         assert_eq!(info.path.as_deref(), Some("http://broker/mqtt"));
         assert_eq!(info.host.as_deref(), Some("broker"));
         assert_eq!(info.offered, ["mqttv3.1", "mqtt"]);
         assert_eq!(compression, Compression::Offered(Deflate::default()));
-        assert!(odd.is_empty(), "{odd:?}");
+        assert!(unusual.is_empty(), "{unusual:?}");
     }
 
     /// Status, protocol and extensions of a response to [`ASK`].
     fn answer(fields: &str) -> (WebSocketInfo, Compression, Vec<Unusual>) {
-        let (mut info, mut odd) = (WebSocketInfo::default(), Vec::new());
+        let (mut info, mut unusual) = (WebSocketInfo::default(), Vec::new());
         let mut compression = read_request(ASK.as_bytes(), &mut info, &mut |_| ());
         let head = format!("HTTP/1.1 101 \r\nUpgrade: websocket\r\n{fields}\r\n");
         assert!(read_response(
             head.as_bytes(),
             &mut info,
             &mut compression,
-            &mut |what| odd.push(what)
+            &mut |what| unusual.push(what)
         ));
-        (info, compression, odd)
+        (info, compression, unusual)
     }
 
     #[test]
     fn what_the_server_agrees_to() {
-        let (info, compression, odd) = answer(
+        let (info, compression, unusual) = answer(
             "Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Extensions: Permessage-Deflate; \
              server_no_context_takeover; server_max_window_bits=\"10\", other\r\n",
         );
-        assert!(odd.is_empty(), "{odd:?}");
+        assert!(unusual.is_empty(), "{unusual:?}");
         assert_eq!(info.selected.as_deref(), Some("mqtt"));
         let deflate = info.deflate.unwrap();
         assert_eq!(compression, Compression::Agreed(deflate));
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_odd_in_an_answer() {
+    fn unusual_answers_are_reported() {
         for (fields, expected) in [
             ("", Unusual::NoneSelected),
             (

@@ -9,7 +9,7 @@ use aes::cipher::{BlockCipherEncrypt, BlockModeEncrypt, BlockSizeUser};
 use super::*;
 
 impl Opener {
-    /// A record of this content, with this much padding beyond what has to be.
+    /// A record of this content, with this much padding beyond the required.
     pub(in crate::layer::tls) fn seal(
         &self,
         sequence: u64,

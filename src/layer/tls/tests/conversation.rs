@@ -7,7 +7,7 @@ use crate::layer::tls::cipher::Opener;
 use crate::layer::tls::keylog::Secret;
 use crate::layer::tls::schedule;
 
-/// What a side does after the handshake.
+/// Actions of a side after the handshake.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
     /// Sends a record of data, with some padding.
@@ -122,7 +122,7 @@ pub(super) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind][..], &len[1..], body].concat()
 }
 
-/// What a client sends before the handshake is over.
+/// Data that a client sends before the handshake is over.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Early<'a> {
     /// A record each.
@@ -171,7 +171,7 @@ fn digits(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// A handshake of TLS 1.3, and what follows.
+/// A handshake of TLS 1.3, and the data after it.
 pub(super) fn v13(suite: Suite, acts: &[(Direction, Act)]) -> Conversation {
     v13_early(suite, None, acts)
 }
@@ -252,10 +252,10 @@ pub(super) fn v13_early(
     }
 }
 
-/// A handshake of TLS 1.2, and what follows.
+/// A handshake of TLS 1.2, and the data after it.
 pub(super) fn v12(suite: Suite, encrypt_then_mac: bool, acts: &[(Direction, Act)]) -> Conversation {
     let master = Secret::new(&[0x3A; 48]);
-    let said = Negotiated {
+    let agreed = Negotiated {
         suite,
         client_random: Some(CLIENT_RANDOM),
         server_random: SERVER_RANDOM,
@@ -265,7 +265,7 @@ pub(super) fn v12(suite: Suite, encrypt_then_mac: bool, acts: &[(Direction, Act)
         direction,
         suite,
         secret: master.clone(),
-        opener: schedule::connection(&said, &master, direction).unwrap(),
+        opener: schedule::connection(&agreed, &master, direction).unwrap(),
         sequence: 0,
     };
     let (mut client, mut server) = (writer(Direction::Up), writer(Direction::Down));

@@ -1,4 +1,4 @@
-//! What a record costs: nanoseconds, and megabytes of content a second.
+//! Cost of a record: nanoseconds, and megabytes of content a second.
 //!
 //! ```sh
 //! cargo test --release --lib tls::tests::cost -- --ignored --nocapture

@@ -1,4 +1,4 @@
-//! Early data is what the server took of it.
+//! Only early data that the server accepted counts.
 
 use super::conversation::*;
 use super::*;
@@ -16,7 +16,7 @@ fn talk(accepted: bool) -> Conversation {
     v13_early(Suite::find(0x1301).unwrap(), Some(early), &acts)
 }
 
-/// Reads what `there` says of each record: whether it is there at all, and if so
+/// Reads the records that `there` selects: whether it is there at all, and if so
 /// whether it was captured.
 fn read(talk: &Conversation, keys: &str, there: impl Fn(usize, Direction) -> Option<bool>) -> Got {
     let mut reader = Reader::new(keys);
@@ -61,10 +61,10 @@ fn it_is_not_when_the_server_did_not() {
     rejected(&got);
 }
 
-/// A client that knows that it was taken says where it ends, so that the client's side
-/// alone tells.
+/// A client that knows that its early data was accepted marks its end, so that the
+/// client's side alone suffices.
 #[test]
-fn the_client_alone_tells() {
+fn the_client_alone_suffices() {
     for accepted in [true, false] {
         let talk = talk(accepted);
         let up = |_, direction| (direction == Direction::Up).then_some(true);
@@ -81,9 +81,9 @@ fn the_client_alone_tells() {
     }
 }
 
-/// So does the server alone, when the client's secrets lack but for these.
+/// So does the server alone, when the client's other secrets are missing.
 #[test]
-fn the_server_alone_tells() {
+fn the_server_alone_suffices() {
     for accepted in [true, false] {
         let talk = talk(accepted);
         let got = read(&talk, &talk.keys_without("CLIENT_HANDSHAKE"), all);
@@ -112,8 +112,8 @@ fn its_secret_may_come_late() {
     }
 }
 
-/// Without its secret nobody knows what it was, and that something is lacking if
-/// the server took it.
+/// Without its secret early data is unreadable; it is reported as missing if the
+/// server accepted it.
 #[test]
 fn without_its_secret_it_is_a_gap() {
     for accepted in [true, false] {
@@ -129,9 +129,9 @@ fn without_its_secret_it_is_a_gap() {
     }
 }
 
-/// What both would tell is lost.
+/// The evidence of both sides is lost.
 #[test]
-fn what_nobody_can_tell_is_said() {
+fn an_unknown_outcome_is_reported() {
     for accepted in [true, false] {
         let talk = talk(accepted);
         let finished = talk

@@ -6,8 +6,8 @@ use super::conversation::*;
 use super::*;
 use crate::layer::Answer;
 
-/// What a connection may keep, whatever is sent: what waits, and for each
-/// direction a record, a message and what is searched.
+/// Memory that a connection may keep, whatever is sent: waiting records, and for each
+/// direction a record, a message and the bytes that are searched.
 const KEPT: usize = limits::TLS_WAITING + 2 * (limits::TLS_MESSAGE_KEPT + 3 * 17_000);
 
 fn feed(reader: &mut Reader, direction: Direction, bytes: &[u8], size: usize) {
@@ -58,7 +58,7 @@ proptest! {
         }
         let (got, _) = reader.finish();
         for direction in Direction::ALL {
-            // Of what was sent, some may be missing: every way to read the rest counts,
+            // Some sent bytes may be missing: every way to read the rest counts,
             // because a short record may look like the start of the next one.
             let text = got.text(direction);
             let mut ends = std::collections::BTreeSet::from([0]);
@@ -88,7 +88,7 @@ proptest! {
         reader.finish();
     }
 
-    /// The detector never says yes to what a handshake does not begin with.
+    /// The detector never accepts bytes that no handshake begins with.
     #[test]
     fn noise_is_no_hello(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         prop_assert_ne!(client_hello(&bytes), Answer::Yes);
@@ -128,7 +128,7 @@ fn endless_fragments_and_empty_records() {
 }
 
 #[test]
-fn headers_without_end_after_a_hole() {
+fn headers_without_end_after_a_gap() {
     let mut reader = Reader::new("");
     reader.gap(Direction::Down, 100);
     // Each looks like a header, none is followed by one.
@@ -213,7 +213,7 @@ fn cpu_time() -> f64 {
 }
 
 #[test]
-fn secrets_that_never_come_cost_no_more_than_the_bound() {
+fn secrets_that_never_come_cost_no_more_than_the_limit() {
     let data = |_| (Direction::Up, Act::Data(vec![7; 250], 0));
     let acts: Vec<_> = (0..3000).map(data).collect();
     let talk = make((Suite::find(0x1301).unwrap(), false), &acts);
@@ -221,9 +221,9 @@ fn secrets_that_never_come_cost_no_more_than_the_bound() {
     for (direction, sent) in &talk.records {
         feed(&mut reader, *direction, &sent.bytes, 1460);
     }
-    let bound = |(_, note): &&(Direction, Note)| matches!(note, Note::Limit(_));
-    assert_eq!(reader.got.notes.iter().filter(bound).count(), 1);
-    // They come after all: what follows can be read.
+    let is_limit = |(_, note): &&(Direction, Note)| matches!(note, Note::Limit(_));
+    assert_eq!(reader.got.notes.iter().filter(is_limit).count(), 1);
+    // They come after all: the next records can be read.
     reader.secrets(&talk.keys);
     let before = reader.got.bytes[0].len();
     let (_, last) = &talk.records[talk.records.len() - 1];
@@ -233,7 +233,7 @@ fn secrets_that_never_come_cost_no_more_than_the_bound() {
 }
 
 #[test]
-fn after_the_bound_later_records_open_when_the_secret_comes() {
+fn after_the_limit_later_records_open_when_the_secret_comes() {
     let data = |n: usize| (Direction::Up, Act::Data(vec![n as u8; 250], 0));
     let acts: Vec<_> = (0..2000).map(data).collect();
     let talk = make((Suite::find(0x1301).unwrap(), false), &acts);
@@ -251,12 +251,12 @@ fn after_the_bound_later_records_open_when_the_secret_comes() {
     let (got, _) = reader.finish();
     let expected = &talk.expected()[0];
     assert!(got.bytes[0].ends_with(&expected[expected.len() - 3 * 250..]));
-    let lacking = expected.len() - got.bytes[0].len();
-    assert!(lacking > 0);
+    let missing = expected.len() - got.bytes[0].len();
+    assert!(missing > 0);
     assert_eq!(got.gaps[0].len(), 1, "{:?}", got.gaps[0]);
     let (range, len) = got.gaps[0][0];
     assert!(range.is_empty(), "the capture has all of it");
-    assert_eq!(len, Some(lacking as u64));
+    assert_eq!(len, Some(missing as u64));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Secrets that come late, line by line: what is passed on keeps the order of the
-//! capture, and what waits is bounded.
+//! Secrets that come late, line by line: the output keeps the order of the
+//! capture, and waiting bytes are limited.
 
 use proptest::prelude::*;
 
@@ -45,7 +45,7 @@ fn both_ways(times: u8) -> Vec<(Direction, Act)> {
 
 /// An answer is not shown before its question.
 #[test]
-fn what_can_be_read_waits_for_what_came_before() {
+fn readable_records_wait_for_earlier_ones() {
     let talk = v13(Suite::find(0x1303).unwrap(), &both_ways(5));
     let mut reader = Reader::new(&talk.keys_without("CLIENT_TRAFFIC"));
     for (direction, sent) in &talk.records {
@@ -73,9 +73,9 @@ fn the_other_direction_is_read_all_the_same() {
     assert_eq!(got.notes, [(Direction::Up, why)]);
 }
 
-/// What is read and held counts like what waits.
+/// Buffered output counts like waiting records.
 #[test]
-fn what_is_held_is_bounded() {
+fn buffered_output_is_limited() {
     let acts: Vec<_> = std::iter::repeat_with(|| both_ways(250))
         .take(20)
         .flatten()
@@ -86,14 +86,14 @@ fn what_is_held_is_bounded() {
         reader.data(*direction, &sent.bytes);
         assert!(reader.tls.kept() < limits::TLS_WAITING + (64 << 10));
     }
-    let bound = |(_, note): &&(Direction, Note)| matches!(note, Note::Limit(_));
-    assert_eq!(reader.got.notes.iter().filter(bound).count(), 1);
+    let is_limit = |(_, note): &&(Direction, Note)| matches!(note, Note::Limit(_));
+    assert_eq!(reader.got.notes.iter().filter(is_limit).count(), 1);
     let (got, _) = reader.finish();
     assert_eq!(got.bytes[1], talk.expected()[1]);
 }
 
-/// A key log that ends in the middle of a line does not have that secret; what is
-/// said is that it lacks, not that it is wrong.
+/// A key log that ends in the middle of a line does not have that secret: it is
+/// reported as missing, not as wrong.
 #[test]
 fn a_key_log_that_was_cut() {
     let talk = v13(Suite::find(0x1302).unwrap(), &both_ways(3));
@@ -112,7 +112,7 @@ fn a_key_log_that_was_cut() {
     }
 }
 
-/// Secrets of another connection are said to be those, whatever the version.
+/// Secrets of another connection are reported as such, whatever the version.
 #[test]
 fn wrong_secrets() {
     for id in [0x1301, 0x1302, 0x1303, 0xC02F, 0xCCA8, 0xC013, 0x003D] {

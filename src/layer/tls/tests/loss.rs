@@ -1,4 +1,4 @@
-//! Whatever is lost, the rest is read; and what is said of the loss is true.
+//! Whatever is lost, the rest is read, and the reports of the loss are true.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::conversation::*;
 use super::*;
 
 /// Runs a conversation without some bytes of one direction.
-fn without(talk: &Conversation, side: Direction, holes: &[(u64, u64)], segment: usize) -> Got {
+fn without(talk: &Conversation, side: Direction, gaps: &[(u64, u64)], segment: usize) -> Got {
     let mut reader = talk.reader();
     for (direction, sent) in &talk.records {
         for chunk in sent.bytes.chunks(segment) {
@@ -15,7 +15,7 @@ fn without(talk: &Conversation, side: Direction, holes: &[(u64, u64)], segment: 
             while at < chunk.len() {
                 let position = start + at as u64;
                 let lost = |p: u64| {
-                    *direction == side && holes.iter().any(|(from, to)| (*from..*to).contains(&p))
+                    *direction == side && gaps.iter().any(|(from, to)| (*from..*to).contains(&p))
                 };
                 let here = lost(position);
                 let same = |n: &usize| lost(start + *n as u64) == here;
@@ -32,7 +32,7 @@ fn without(talk: &Conversation, side: Direction, holes: &[(u64, u64)], segment: 
 }
 
 /// The records that a gap touches, by position.
-fn touched(talk: &Conversation, side: Direction, holes: &[(u64, u64)]) -> Vec<(u64, u64)> {
+fn touched(talk: &Conversation, side: Direction, gaps: &[(u64, u64)]) -> Vec<(u64, u64)> {
     let mut out = Vec::new();
     let mut start = 0;
     for (_, sent) in talk
@@ -41,7 +41,7 @@ fn touched(talk: &Conversation, side: Direction, holes: &[(u64, u64)]) -> Vec<(u
         .filter(|(direction, _)| *direction == side)
     {
         let end = start + sent.bytes.len() as u64;
-        if holes.iter().any(|(from, to)| *from < end && start < *to) {
+        if gaps.iter().any(|(from, to)| *from < end && start < *to) {
             out.push((start, end));
         }
         start = end;
@@ -49,9 +49,9 @@ fn touched(talk: &Conversation, side: Direction, holes: &[(u64, u64)]) -> Vec<(u
     out
 }
 
-/// What is passed on is right, and all that it can be.
-fn check(talk: &Conversation, side: Direction, holes: &[(u64, u64)], got: &Got, exact: bool) {
-    let gone = touched(talk, side, holes);
+/// The output is right, and complete as far as possible.
+fn check(talk: &Conversation, side: Direction, gaps: &[(u64, u64)], got: &Got, exact: bool) {
+    let gone = touched(talk, side, gaps);
     let survives = |(position, _): &&(u64, u8)| {
         !gone
             .iter()
@@ -60,19 +60,19 @@ fn check(talk: &Conversation, side: Direction, holes: &[(u64, u64)], got: &Got, 
     let expected = talk.expected();
     let other = side.reversed();
     let same = got.bytes[other as usize] == expected[other as usize];
-    assert!(same, "the other side: {holes:?} {:?}", got.notes);
+    assert!(same, "the other side: {gaps:?} {:?}", got.notes);
     let all = &expected[side as usize];
     let rest: Vec<_> = all.iter().filter(survives).copied().collect();
     let same = got.bytes[side as usize] == rest;
-    assert!(same, "{holes:?} {:?} {:?}", got.notes, got.gaps);
-    // Gaps of known length have the length of what is lacking there.
+    assert!(same, "{gaps:?} {:?} {:?}", got.notes, got.gaps);
+    // Gaps of known length have the length of the missing bytes.
     let gaps = &got.gaps[side as usize];
     let lens: Option<Vec<u64>> = gaps.iter().map(|(_, len)| *len).collect();
-    // After the last record nothing shows what was lost.
+    // After the last record nothing shows the loss.
     let open = rest.last() != all.last();
     match lens {
         Some(lens) => assert_eq!(lens.iter().sum::<u64>() as usize, all.len() - rest.len()),
-        None => assert!(!exact || open, "{gaps:?} after {holes:?}"),
+        None => assert!(!exact || open, "{gaps:?} after {gaps:?}"),
     }
 }
 
@@ -115,7 +115,7 @@ proptest! {
 
     /// One gap after the handshake, of any size and anywhere.
     #[test]
-    fn one_hole_in_the_data(
+    fn one_gap_in_the_data(
         suite in any_suite(),
         acts in framed(),
         side in direction(),
@@ -126,23 +126,23 @@ proptest! {
         let talk = make(suite, &acts);
         let (begins, length) = (data_begins(&talk, side), length(&talk, side));
         let from = begins + ((length - begins) as f64 * from) as u64;
-        let holes = [(from, (from + len).min(length))];
-        let got = without(&talk, side, &holes, segment);
+        let gaps = [(from, (from + len).min(length))];
+        let got = without(&talk, side, &gaps, segment);
         // A lost KeyUpdate hides how much data was lost.
         let plain = acts.iter().all(|(_, act)| matches!(act, Act::Data(..)));
         let chained = matches!(suite.0.cipher, suite::Cipher::Cbc(..));
         // The first record of a server of TLS 1.3 could have been a ticket.
         let first = side == Direction::Down && suite.0.v13 && from < begins + 60;
-        check(&talk, side, &holes, &got, plain && !chained && !first);
+        check(&talk, side, &gaps, &got, plain && !chained && !first);
     }
 
     /// Several small gaps after the handshake.
     #[test]
-    fn several_holes_in_the_data(
+    fn several_gaps_in_the_data(
         suite in any_suite(),
         acts in framed(),
         side in direction(),
-        holes in prop::collection::vec((0.0..1.0f64, 1u64..100), 2..5),
+        gaps in prop::collection::vec((0.0..1.0f64, 1u64..100), 2..5),
         segment in 20usize..1500,
     ) {
         let talk = make(suite, &acts);
@@ -151,15 +151,15 @@ proptest! {
             let from = begins + ((length - begins) as f64 * from) as u64;
             (from, (from + len).min(length))
         };
-        let holes: Vec<_> = holes.iter().map(range).collect();
-        let got = without(&talk, side, &holes, segment);
-        check(&talk, side, &holes, &got, false);
+        let gaps: Vec<_> = gaps.iter().map(range).collect();
+        let got = without(&talk, side, &gaps, segment);
+        check(&talk, side, &gaps, &got, false);
     }
 
     /// A gap in the handshake, but not in the ServerHello: that costs no data
     /// of its own.
     #[test]
-    fn a_hole_in_the_handshake(
+    fn a_gap_in_the_handshake(
         suite in any_suite(),
         acts in framed(),
         side in direction(),
@@ -175,9 +175,9 @@ proptest! {
             _ => 0,
         };
         let from = first + ((begins - first) as f64 * from) as u64;
-        let holes = [(from, (from + len).min(begins))];
-        let got = without(&talk, side, &holes, segment);
-        check(&talk, side, &holes, &got, false);
+        let gaps = [(from, (from + len).min(begins))];
+        let got = without(&talk, side, &gaps, segment);
+        check(&talk, side, &gaps, &got, false);
     }
 }
 
@@ -195,15 +195,15 @@ fn any_single_byte() {
                 _ => 0,
             };
             for from in first..length(&talk, side) {
-                let holes = [(from, from + 1)];
-                let got = without(&talk, side, &holes, 1400);
-                check(&talk, side, &holes, &got, false);
+                let gaps = [(from, from + 1)];
+                let got = without(&talk, side, &gaps, 1400);
+                check(&talk, side, &gaps, &got, false);
             }
         }
     }
 }
 
-/// A long gap: the sequence number tells how many records it swallowed.
+/// A long gap: the sequence number shows how many records it covers.
 #[test]
 fn hundreds_of_records() {
     let data = |n: u32| {
@@ -216,13 +216,13 @@ fn hundreds_of_records() {
     for suite in [0x1303, 0xC0AE].map(|id| (Suite::find(id).unwrap(), false)) {
         let talk = make(suite, &acts);
         let begins = data_begins(&talk, Direction::Up);
-        let holes = [(begins + 200, length(&talk, Direction::Up) - 700)];
-        let got = without(&talk, Direction::Up, &holes, 1400);
-        check(&talk, Direction::Up, &holes, &got, true);
+        let gaps = [(begins + 200, length(&talk, Direction::Up) - 700)];
+        let got = without(&talk, Direction::Up, &gaps, 1400);
+        check(&talk, Direction::Up, &gaps, &got, true);
     }
 }
 
-/// A lost ServerHello of TLS 1.2 cannot be made up for, and that is said.
+/// A lost ServerHello of TLS 1.2 cannot be recovered, and that is reported.
 #[test]
 fn a_lost_server_hello() {
     let acts = [
@@ -235,8 +235,8 @@ fn a_lost_server_hello() {
         assert_eq!(got.bytes == talk.expected(), read, "{:?}", got.notes);
         if !read {
             assert!(got.bytes.iter().all(Vec::is_empty));
-            let said = |(_, note): &(Direction, Note)| matches!(note, Note::Encrypted(_));
-            let count = got.notes.iter().filter(|note| said(note)).count();
+            let is_reported = |(_, note): &(Direction, Note)| matches!(note, Note::Encrypted(_));
+            let count = got.notes.iter().filter(|note| is_reported(note)).count();
             assert_eq!(count, 1, "{:?}", got.notes);
         }
     }

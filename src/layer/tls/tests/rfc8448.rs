@@ -226,7 +226,7 @@ fn late_secrets_are_waited_for() {
 }
 
 #[test]
-fn each_secret_reads_what_it_is_for() {
+fn each_secret_opens_its_own_records() {
     let log = key_log();
     let lines: Vec<&str> = log.split_inclusive('\n').collect();
     for (kept, up, down) in [
@@ -254,7 +254,7 @@ fn each_secret_reads_what_it_is_for() {
 }
 
 #[test]
-fn without_keys_sizes_and_a_reason_are_told() {
+fn without_keys_sizes_and_a_reason_are_reported() {
     let mut reader = Reader::new("");
     reader.keys.close();
     for (direction, bytes) in simple() {
@@ -279,7 +279,7 @@ fn without_keys_sizes_and_a_reason_are_told() {
 }
 
 #[test]
-fn a_wrong_secret_is_said_and_opens_nothing() {
+fn a_wrong_secret_is_reported_and_opens_nothing() {
     let wrong = key_log().replace("9e40", "9e41").replace("a11a", "a11b");
     let mut reader = Reader::new(&wrong);
     for (direction, bytes) in simple() {

@@ -55,7 +55,7 @@ impl StreamState {
         rest
     }
 
-    /// What the frame behind a header is; an error if nothing can be trusted
+    /// Kind of the frame behind a header; an error if nothing can be trusted
     /// from there on.
     pub(super) fn begin(
         &mut self,
@@ -193,7 +193,7 @@ impl StreamState {
         self.leave(payload, last.at, cx);
     }
 
-    /// Takes as much of a chunk as belongs to the payload; returns what lies
+    /// Takes as much of a chunk as belongs to the payload; returns the bytes
     /// after it.
     pub(super) fn payload<'a>(&mut self, data: Data<'a>, cx: &mut Context<'_>) -> Data<'a> {
         let State::Payload(payload) = &mut self.state else {
@@ -334,7 +334,7 @@ impl StreamState {
         self.message = Message::Is(Content::Unread);
     }
 
-    /// What was compressed so far cannot be looked back at.
+    /// Later messages cannot refer to bytes compressed so far.
     pub(super) fn lose_context(&mut self, cx: &mut Context<'_>) {
         if let Some(inflater) = self.inflater.take()
             && let Some(pending) = inflater.pending()
@@ -346,7 +346,7 @@ impl StreamState {
     }
 }
 
-/// What the bytes of a frame that are not passed on are for.
+/// The use of a frame's bytes that are not passed on.
 fn own(header: FrameHeader) -> LayerBytes {
     match header.opcode() {
         Opcode::Ping | Opcode::Pong => LayerBytes::WsPing,

@@ -1,4 +1,4 @@
-//! Gaps, and what could not be read: what is counted through, what is given up,
+//! Gaps, and unreadable bytes: which are counted through, which are dropped,
 //! and where reading goes on.
 
 use super::super::search::Search;
@@ -130,7 +130,7 @@ impl StreamState {
         }
         match payload.content {
             Content::Plain => cx.gap(range, Some(len)),
-            // Nothing of what is passed on is lost.
+            // No passed-on byte is lost.
             Content::Control => cx.gap(range, Some(0)),
             Content::Unread => {
                 self.gapped = true;

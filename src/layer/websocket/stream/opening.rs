@@ -9,7 +9,7 @@ use crate::layer::{Broken, Data, LayerBytes, Note};
 use crate::limits::{self, Limit};
 
 impl StreamState {
-    /// The server refused; what comes may be another attempt.
+    /// The server refused; the next bytes may be another attempt.
     pub(super) fn refused(&mut self, cx: &mut Context<'_>) {
         match &self.state {
             State::Opening(_) | State::Refusal(_) => {}
@@ -20,7 +20,7 @@ impl StreamState {
         }
     }
 
-    /// Takes as much of a chunk as belongs to the head; returns what lies
+    /// Takes as much of a chunk as belongs to the head; returns the bytes
     /// after it.
     pub(super) fn opening<'a>(&mut self, data: Data<'a>, cx: &mut Context<'_>) -> Data<'a> {
         let State::Opening(opening) = &mut self.state else {
@@ -70,8 +70,8 @@ impl StreamState {
 
     /// The head is there as a whole.
     pub(super) fn opened(&mut self, bytes: &[u8], at: At, cx: &mut Context<'_>) {
-        let mut oddities = Vec::new();
-        let mut odd = |what| oddities.push(what);
+        let mut unusual = Vec::new();
+        let mut report_unusual = |what| unusual.push(what);
         let Shared {
             info, compression, ..
         } = &mut *cx.shared;
@@ -79,30 +79,32 @@ impl StreamState {
         let mut refused = None;
         match cx.direction {
             Direction::Up => {
-                let read = upgrade::read_request(bytes, info, &mut odd);
+                let read = upgrade::read_request(bytes, info, &mut report_unusual);
                 // The answer may have been captured before.
                 if info.status.is_none() {
                     *compression = read;
                 }
             }
-            Direction::Down => match upgrade::read_response(bytes, info, compression, &mut odd) {
-                false => self.state = State::Opening(Opening::default()),
-                true if info.is_refused() => {
-                    refused = info.status;
-                    self.state = match upgrade::body_len(bytes) {
-                        Some(0) => State::Opening(Opening::default()),
-                        Some(len) => State::Refusal(len),
-                        None => State::Unread,
-                    };
-                    cx.shared.may_ask_again = !matches!(self.state, State::Unread);
+            Direction::Down => {
+                match upgrade::read_response(bytes, info, compression, &mut report_unusual) {
+                    false => self.state = State::Opening(Opening::default()),
+                    true if info.is_refused() => {
+                        refused = info.status;
+                        self.state = match upgrade::body_len(bytes) {
+                            Some(0) => State::Opening(Opening::default()),
+                            Some(len) => State::Refusal(len),
+                            None => State::Unread,
+                        };
+                        cx.shared.may_ask_again = !matches!(self.state, State::Unread);
+                    }
+                    true => cx.announce(at),
                 }
-                true => cx.announce(at),
-            },
+            }
         }
         if let Some(status) = refused {
             cx.note(Note::Refused { status }, at);
         }
-        for what in oddities {
+        for what in unusual {
             self.unusual(what, at, cx);
         }
     }

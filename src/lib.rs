@@ -70,6 +70,7 @@
 //! | [`rules`] | the rules of the specifications, with clauses and example conversations |
 //! | [`overhead`] | the account of every captured byte, bills, what-ifs |
 //! | [`sessions`] | records of connections: how each ended, and why; latency, deliveries |
+//! | [`redact`] | captures that can be shared: keyed pseudonyms in place of names and payloads |
 //! | [`stats`] | counts by topic, client, type, QoS or connection |
 //! | [`payload`] | payload formats: JSON, CBOR, MessagePack, Protobuf, Sparkplug B |
 //! | [`report`] | output formats: text, NDJSON, CSV, JUnit, SARIF … |
@@ -122,6 +123,7 @@ pub mod net;
 pub mod overhead;
 pub mod packet;
 pub mod payload;
+pub mod redact;
 pub mod report;
 pub mod rules;
 pub mod select;

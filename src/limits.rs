@@ -315,3 +315,8 @@ pub const TOPIC_COUNTS: usize = 50_000;
 /// Topics of which `sessions -v` measures how long acknowledgements take: those that
 /// have one first.
 pub const TOPIC_LATENCIES: usize = 256;
+
+/// Bytes of packets that `redact` holds until the control packets in them are complete.
+pub const REDACT_HELD_BYTES: usize = 256 << 20;
+/// Pseudonyms that `redact` remembers, and lists in its mapping.
+pub const REDACTED_VALUES: usize = 1 << 20;

@@ -96,6 +96,12 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
     ("payload", &["frame", "limits", "mqtt"]),
     (
+        "redact",
+        &[
+            "engine", "event", "frame", "layer", "limits", "mqtt", "net", "packet",
+        ],
+    ),
+    (
         "stats",
         &["facts", "frame", "limits", "mqtt", "overhead", "time"],
     ),
@@ -140,7 +146,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("comfy_table", &["report"]),
-    ("csv", &["report"]),
+    ("csv", &["cli/redact.rs", "report"]),
     ("etherparse", &["link", "net"]),
     (
         "flate2",
@@ -166,7 +172,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hashbrown", &["flow", "engine", "layer", "select"]),
     ("hdrhistogram", &["sessions/latency.rs"]),
     ("hkdf", &["layer/tls/schedule.rs"]),
-    ("hmac", &["layer/tls/cipher.rs", "layer/tls/schedule.rs"]),
+    (
+        "hmac",
+        &[
+            "layer/tls/cipher.rs",
+            "layer/tls/schedule.rs",
+            "redact/pseudonym.rs",
+        ],
+    ),
     ("httparse", &["cli/listen.rs", "layer/http"]),
     ("indicatif", &["cli"]),
     ("itoa", &["report"]),
@@ -186,17 +199,24 @@ const CRATES: &[(&str, &[&str])] = &[
     ("regex", &["filter"]),
     ("rustix", &["capture/live", "cli/live", "cli/save"]),
     ("ruzstd", &["capture"]),
-    ("serde", &["cli", "overhead", "report"]),
-    ("serde_json", &["cli/export", "report"]),
+    ("serde", &["cli", "overhead", "redact/shape.rs", "report"]),
+    ("serde_json", &["cli/export", "redact/shape.rs", "report"]),
     ("sha1", &["layer/tls/cipher.rs", "sessions/uid.rs"]),
-    ("sha2", &["layer/tls/cipher.rs", "layer/tls/schedule.rs"]),
+    (
+        "sha2",
+        &[
+            "layer/tls/cipher.rs",
+            "layer/tls/schedule.rs",
+            "redact/pseudonym.rs",
+        ],
+    ),
     ("signal_hook", &["cli/live", "cli/signals.rs"]),
     ("terminal_size", &["cli"]),
     ("toml", &["cli", "overhead"]),
     (
         "thiserror",
         &[
-            "capture", "cli", "filter", "mqtt", "overhead", "payload", "rules", "select",
+            "capture", "cli", "filter", "mqtt", "overhead", "payload", "redact", "rules", "select",
         ],
     ),
     ("unicode_width", &["report"]),

@@ -150,3 +150,91 @@ fn documents() -> Vec<PathBuf> {
     }
     documents
 }
+
+/// `docs/limits.md` has every limit of `src/limits.rs`; `BLESS=1` writes it.
+#[test]
+fn the_table_of_limits_is_fresh() {
+    let source = std::fs::read_to_string(project("src/limits.rs")).expect("the limits");
+    let mut text = "# Limits\n\nAll memory that input can grow is limited. The limits are generous: \
+        normal traffic does not reach them. A limit that is reached is reported, as a `bound` event, a count \
+        at the end, or an inconclusive finding. The table is made from `src/limits.rs`.\n\n\
+        | limit | value | of what, and what happens then |\n|---|---|---|\n"
+        .to_owned();
+    let mut remark: Vec<&str> = Vec::new();
+    for line in source.lines() {
+        if let Some(more) = line.strip_prefix("/// ") {
+            remark.push(more);
+        } else if let Some(constant) = line.strip_prefix("pub const ") {
+            let (name, value) = constant.split_once(": ").expect("a type");
+            let (_, value) = value.split_once(" = ").expect("a value");
+            let value = value.trim_end_matches(';').replace('_', ",");
+            text += &format!(
+                "| `{name}` | {} | {} |\n",
+                in_words(&value),
+                plain(&remark.join(" "))
+            );
+            remark.clear();
+        } else {
+            remark.clear();
+        }
+    }
+    assert!(text.lines().count() > 100, "{text}");
+    let path = project("docs/limits.md");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, &text).expect("the table is written");
+    }
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap_or_default(),
+        text,
+        "BLESS=1 writes it"
+    );
+}
+
+/// `64 << 10` as 64 Ki.
+fn in_words(value: &str) -> String {
+    match value.split_once(" << ") {
+        Some((n, "10")) => format!("{n} Ki"),
+        Some((n, "20")) => format!("{n} Mi"),
+        Some((n, shift)) => match (n.parse::<u64>(), shift.parse::<u32>()) {
+            (Ok(n), Ok(shift)) => (n << shift).to_string(),
+            _ => value.to_owned(),
+        },
+        None => value.to_owned(),
+    }
+}
+
+/// Without links to code, which mean nothing there.
+fn plain(remark: &str) -> String {
+    let mut text = String::new();
+    let mut rest = remark.replace('|', "\\|");
+    while let Some(start) = rest.find('[') {
+        text += &rest[..start];
+        let after = rest[start + 1..].to_owned();
+        let Some(end) = after.find(']') else {
+            return text + &rest[start..];
+        };
+        text += &after[..end];
+        let behind = &after[end + 1..];
+        let target = behind.starts_with('(').then(|| behind.find(')')).flatten();
+        rest = behind[target.map_or(0, |at| at + 1)..].to_owned();
+    }
+    text + &rest
+}
+
+/// Every direct dependency has its line in `docs/dependencies.md`.
+#[test]
+fn every_dependency_is_justified() {
+    let manifest = std::fs::read_to_string(project("Cargo.toml")).expect("the manifest");
+    let document = std::fs::read_to_string(project("docs/dependencies.md")).expect("a document");
+    let mut is_listed = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            is_listed = line == "[dependencies]" || line.starts_with("[target.");
+        } else if is_listed && let Some((name, _)) = line.split_once(" = ") {
+            assert!(
+                document.contains(&format!("| `{name}` | ")),
+                "{name} has no line"
+            );
+        }
+    }
+}

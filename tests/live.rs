@@ -428,6 +428,14 @@ fn without_root(_: &Place) -> Tried {
     publish(0);
     live.line("DISCONNECT");
     live.has_no_privileges();
+    // Root of a container without CAP_SETPCAP cannot change it.
+    const SETPCAP: u64 = 1 << 8;
+    let ours = fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let ours = ours.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let ours = ours.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    if ours.is_some_and(|set| set & SETPCAP != 0) {
+        assert_eq!(live.status("CapBnd:").trim_start_matches('0'), "");
+    }
     let nobody = live.status("Uid:");
     assert_eq!(live.status("Groups:"), live.status("Gid:")[..5], "{nobody}");
     live.end("INT");

@@ -33,6 +33,8 @@ mod extract;
 mod filters;
 /// Files that grow while they are read.
 mod follow;
+/// The fuzz targets, called with seeds and captures.
+mod fuzz;
 /// Whole runs of the program against stored output; wrong inputs; pipes.
 mod golden;
 /// Input made to hurt: lengths, floods, mutations, memory.
@@ -55,6 +57,8 @@ mod promises;
 mod properties;
 /// Situations from bug reports, and what a reader is shown of them.
 mod reading;
+/// Captures that can be shared.
+mod redact;
 /// The rules by their conversations, and on captures.
 mod rules;
 /// Saving: files one after another, full disks, signals.

@@ -35,6 +35,22 @@ impl Interface {
         }
     }
 
+    /// The same without names, descriptions and comments: nothing but how to read its
+    /// packets.
+    #[must_use]
+    pub fn anonymous(&self) -> Self {
+        const SPEED: u16 = 8;
+        const RESOLUTION: u16 = 9;
+        const CHECK_SEQUENCE: u16 = 13;
+        const OFFSET: u16 = 14;
+        Self {
+            options: self
+                .options()
+                .only(&[SPEED, RESOLUTION, CHECK_SEQUENCE, OFFSET]),
+            ..*self
+        }
+    }
+
     /// The link type that a number in a file header means.
     ///
     /// The files hold LINKTYPE_ values, but some writers put the raw DLT_

@@ -48,6 +48,27 @@ impl<'a> Options<'a> {
             .find_map(|(found, value)| (found == code).then_some(value))
     }
 
+    /// Those of these codes, as they are laid out in the file.
+    pub fn only(&self, codes: &[u16]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (code, value) in self.iter().filter(|(code, _)| codes.contains(code)) {
+            for number in [code, value.len() as u16] {
+                bytes.extend(match self.order {
+                    ByteOrder::Little => number.to_le_bytes(),
+                    ByteOrder::Big => number.to_be_bytes(),
+                });
+            }
+            bytes.extend_from_slice(value);
+            bytes.resize(padded(bytes.len()), 0);
+        }
+        bytes
+    }
+
+    /// Options laid out as in a file.
+    pub fn new(bytes: &'a [u8], order: ByteOrder) -> Self {
+        Self { bytes, order }
+    }
+
     /// The comments.
     pub fn comments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.iter()

@@ -7,6 +7,7 @@ use super::explain::ExplainArgs;
 use super::fields::FieldsArgs;
 use super::overhead::OverheadArgs;
 use super::read::ReadArgs;
+use super::redact::RedactArgs;
 use super::sessions::SessionsArgs;
 use super::stats::StatsArgs;
 
@@ -18,6 +19,7 @@ pub(crate) static COMMANDS: Commands = Commands {
         &const { Entry::of::<OverheadArgs>() },
         &const { Entry::of::<SessionsArgs>() },
         &const { Entry::of::<StatsArgs>() },
+        &const { Entry::of::<RedactArgs>() },
         &const { Entry::of::<FieldsArgs>() },
         &const { Entry::of::<ExplainArgs>() },
     ],

@@ -46,6 +46,7 @@ mod progress;
 mod range;
 mod read;
 mod reading;
+mod redact;
 mod save;
 mod sessions;
 mod settings;

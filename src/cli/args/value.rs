@@ -49,7 +49,7 @@ pub(crate) fn formats(
 }
 
 /// `1884=mqtt`.
-pub(super) fn decode(typed: &str) -> Result<(u16, Decode), String> {
+pub(crate) fn decode(typed: &str) -> Result<(u16, Decode), String> {
     let (port, protocol) = typed
         .split_once('=')
         .ok_or("expected PORT=mqtt, mqtts, ws or wss, such as 1884=mqtt")?;

@@ -141,6 +141,9 @@ impl TargetUser {
 /// thread: capabilities belong to threads.
 pub(crate) fn drop_privileges(target_user: Option<&TargetUser>) -> Result<(), String> {
     if let Some(target_user) = target_user {
+        // It needs a capability that is lost with root.
+        #[cfg(target_os = "linux")]
+        empty_bounding_set()?;
         target_user.switch().map_err(|error| {
             let name = target_user.name();
             let hint = match target_user.asked {
@@ -172,6 +175,22 @@ fn drop_capabilities() -> Result<(), String> {
         inheritable: CapabilitySet::empty(),
     };
     set_capabilities(None, none).map_err(|error| format!("cannot give up capabilities: {error}"))
+}
+
+/// Empties the set of capabilities that any program started later could have.
+#[cfg(target_os = "linux")]
+fn empty_bounding_set() -> Result<(), String> {
+    use rustix::io::Errno;
+    use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+
+    for capability in CapabilitySet::all().iter() {
+        match remove_capability_from_bounding_set(capability) {
+            // Unknown to this kernel; not allowed in this container, where root has few.
+            Ok(()) | Err(Errno::INVAL | Errno::PERM) => {}
+            Err(error) => return Err(format!("cannot give up capabilities: {error}")),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]

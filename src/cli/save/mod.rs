@@ -51,7 +51,7 @@ use buffer::PacketBuffer;
 use schedule::{Rotation, Schedule, Step};
 
 pub(crate) use exchanges::{Exchanges, Span};
-pub(crate) use output_file::{beside, is_same};
+pub(crate) use output_file::{OutputFile, beside, is_same};
 pub(crate) use permission::to_write as may_write;
 pub(crate) use plan::Save;
 pub(crate) use schedule::now;

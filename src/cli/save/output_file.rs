@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// A file that is being written.
 #[derive(Debug, Default)]
-pub(super) struct OutputFile {
+pub(crate) struct OutputFile {
     /// Its temporary name, and its final one.
     beside: Option<(PathBuf, PathBuf)>,
     /// The file did not exist before.
@@ -20,7 +20,7 @@ pub(super) struct OutputFile {
 
 impl OutputFile {
     /// Creates a file. If `whole`, it gets its name when it is complete.
-    pub(super) fn create(path: &Path, whole: bool) -> io::Result<(Self, File)> {
+    pub(crate) fn create(path: &Path, whole: bool) -> io::Result<(Self, File)> {
         let there = fs::metadata(path);
         let is_new = path.symlink_metadata().is_err();
         let is_file = there.as_ref().map_or(is_new, fs::Metadata::is_file);
@@ -47,7 +47,7 @@ impl OutputFile {
 
     /// Completes the file. If saving `failed`, it does not replace an existing
     /// file.
-    pub(super) fn complete(&mut self, failed: bool) -> io::Result<()> {
+    pub(crate) fn complete(&mut self, failed: bool) -> io::Result<()> {
         match self.beside.take() {
             Some((name, _)) if failed && !self.is_new => Err(io::Error::other(format!(
                 "not replaced; what could be saved is in {}",
@@ -59,7 +59,7 @@ impl OutputFile {
     }
 
     /// Nothing was saved: removes the file.
-    pub(super) fn take_back(self, path: &Path) {
+    pub(crate) fn take_back(self, path: &Path) {
         let is_empty = |metadata: fs::Metadata| metadata.is_file() && metadata.len() == 0;
         if let Some((name, _)) = self.beside {
             let _ = fs::remove_file(name);

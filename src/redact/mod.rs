@@ -112,6 +112,8 @@ fn config(of: &Config) -> Config {
         // Whole payloads.
         payload: u32::MAX,
         follow_packets: true,
+        // Both views of a connection are redacted alike, so that they stay views of it.
+        keep_views: true,
         ..of.clone()
     }
 }

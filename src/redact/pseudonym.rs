@@ -214,9 +214,11 @@ impl Pseudonyms {
     }
 
     /// The port of a client of a server at another port. Order stays, because the
-    /// lower port is taken for the server's where nothing else shows it.
+    /// lower port is taken for the server's where nothing else shows it; and ephemeral
+    /// ports stay such, so that nearly all do not depend on the server's.
     pub(super) fn port(&mut self, port: u16, server: u16) -> u16 {
         const REGISTERED: u16 = 1024;
+        const EPHEMERAL: u16 = 32_768;
         let stays = port < REGISTERED || port == server || self.known_ports.contains(&port);
         if stays || self.keeps(Kind::Ports) {
             return port;
@@ -228,11 +230,10 @@ impl Pseudonyms {
         loop {
             self.permute(Domain::Port, &Shape::octets(2), &mut bytes);
             let new = u16::from_be_bytes(bytes);
-            if new >= REGISTERED
-                && (new > server) == (port > server)
-                && !known.contains(&new)
-                && new != server
-            {
+            let is_alike = (new > server) == (port > server)
+                && (new >= EPHEMERAL) == (port >= EPHEMERAL)
+                && new >= REGISTERED;
+            if is_alike && !known.contains(&new) && new != server {
                 break;
             }
         }

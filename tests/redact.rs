@@ -14,7 +14,8 @@ use crate::support::program::{Folder, project, run};
 const KEY: &[u8] = b"the key of the tests, of no use elsewhere";
 
 /// Why captures may be refused.
-const REFUSALS: [&str; 9] = [
+const REFUSALS: [&str; 10] = [
+    "several addresses",
     "cut off",
     "TLS cannot be redacted",
     "PROXY, HTTP CONNECT or SOCKS",

@@ -74,6 +74,9 @@ pub enum Problem {
     /// The segment is not where the headers say.
     #[error("MQTT in tunnels and unusual headers cannot be redacted")]
     Unusual,
+    /// Another view of a connection is not read, and would be overwritten.
+    #[error("connections captured under several addresses (NAT) cannot be redacted")]
+    Views,
     /// Too many packets wait for the end of a control packet.
     #[error("too many packets wait for the end of a control packet")]
     Waiting,
@@ -112,8 +115,6 @@ fn config(of: &Config) -> Config {
         // Whole payloads.
         payload: u32::MAX,
         follow_packets: true,
-        // Both views of a connection are redacted alike, so that they stay views of it.
-        keep_views: true,
         ..of.clone()
     }
 }
@@ -171,6 +172,9 @@ impl Survey {
             }
             found = found.or_else(|| learned.output(&output, None));
         });
+        if self.engine.summary().views > 0 {
+            found = found.or(Some(Problem::Views));
+        }
         match found {
             Some(problem) => Err(Refused {
                 packet: last,

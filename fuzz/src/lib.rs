@@ -156,12 +156,17 @@ fn read(streams: [&[u8]; 2], size: usize, decode: Decode) -> [Vec<String>; 2] {
     let mut lines = [Vec::new(), Vec::new()];
     let mut out = |output: Output<'_>| {
         let (direction, line) = match output {
-            Output::Frame(frame) | Output::Unfinished(frame) => (
+            Output::Frame(frame) => (
                 frame.direction,
                 format!(
                     "{frame} {} {:?} {:?}",
                     frame.range, frame.packet, frame.bytes
                 ),
+            ),
+            // The end of its range depends on what a WebSocket frame was known to hold.
+            Output::Unfinished(frame) => (
+                frame.direction,
+                format!("{frame} {:?} {:?}", frame.packet, frame.bytes),
             ),
             _ => return,
         };

@@ -1,7 +1,7 @@
 //! A dissector and analyser for MQTT 3.1, 3.1.1 and 5.0 in packet captures.
 //!
-//! The program `mqttdump` is a command line for this library. This page is a tour:
-//! the data flow, an example, where things are, and where to add to them.
+//! The program `mqttdump` is the command line of this library. This page describes
+//! the data flow and the modules, gives an example, and lists the extension points.
 //!
 //! # Data flow
 //!
@@ -22,13 +22,13 @@
 //! copied only where a control packet spans segments or a segment arrives early.
 //!
 //! Everything except [`capture`] and the program's `cli` is pure: it opens no file,
-//! reads no clock, prints nothing and starts no thread. So the same code serves
-//! files, pipes and live capture, and each stage is tested by pushing values and
-//! comparing the results.
+//! reads no clock, prints nothing and starts no thread. The same code therefore
+//! serves files, pipes and live capture, and tests push values into a stage and
+//! compare the results.
 //!
 //! # Example
 //!
-//! Prints the control packets of a capture:
+//! This prints the control packets of a capture:
 //!
 //! ```
 //! use mqttdump::capture::{Capture, Item};
@@ -53,9 +53,9 @@
 //! The engine outputs frames and events. An analysis that needs more (exchanges,
 //! sessions, latency, payload digests) implements [`facts::Sink`], declares what it
 //! needs in [`facts::Needs`], and is driven by [`facts::Facts`], which contains an
-//! engine. Facts that no sink needs are not gathered.
+//! engine. Facts that no sink needs are not collected.
 //!
-//! # Where things are
+//! # Modules
 //!
 //! | module | contents |
 //! |---|---|
@@ -65,31 +65,31 @@
 //! | [`layer`] | protocols between TCP and MQTT: TLS, WebSocket, PROXY |
 //! | [`mqtt`] | control packets, framing, resynchronisation after a gap |
 //! | [`engine`] | connects the stages; recognises the connections that carry MQTT |
-//! | [`facts`] | connections, sessions, exchanges, latency, digests, doubts, gathered once for all sinks |
-//! | [`select`], [`filter`] | selection of frames: by option, by display filter |
+//! | [`facts`] | connections, sessions, exchanges, latency, digests, doubts; collected once for all sinks |
+//! | [`select`], [`filter`] | selection of frames by options and display filters |
 //! | [`rules`] | the rules of the specifications, with clauses and example conversations |
 //! | [`overhead`] | the account of every captured byte, bills, what-ifs |
-//! | [`sessions`] | records of connections: how each ended, and why; latency, deliveries |
+//! | [`sessions`] | a record of each connection: its end and cause, latency, deliveries |
 //! | [`redact`] | captures that can be shared: keyed pseudonyms in place of names and payloads |
 //! | [`stats`] | counts by topic, client, type, QoS or connection |
 //! | [`payload`] | payload formats: JSON, CBOR, MessagePack, Protobuf, Sparkplug B |
 //! | [`report`] | output formats: text, NDJSON, CSV, JUnit, SARIF … |
 //! | [`limits`] | all limits on memory |
 //!
-//! # How to add something
+//! # Extending
 //!
 //! | what | file | and |
 //! |---|---|---|
 //! | a rule | a static in a file of `rules/` | an entry in the list at the top of that file |
-//! | a report format | `report/…/<name>.rs` | an entry in the table of its subject, such as [`report::REPORTS`] |
+//! | a report format | `report/…/<name>.rs` | an entry in the table of its result type, such as [`report::REPORTS`] |
 //! | a layer on TCP | `layer/<name>.rs` | its entry in [`layer::LAYERS`] |
 //! | a link type | `link/<name>.rs` | an entry in [`link::LINKS`] |
 //! | a tunnel | `net/tunnel/<name>.rs` | an entry in the table of ports or protocols there |
 //! | a command | `cli/<name>.rs` | an entry in `cli/commands.rs` |
 //!
-//! To add a rule: copy a rule of the same file; write what it requires, why it
-//! matters, who has to obey it, its clauses and three conversations (good, bad, cut);
-//! write its function; add it to the list. `cargo test rules` runs the conversations,
+//! To add a rule: copy a rule of the same file; change its requirement, its reason, the
+//! side that it binds, its clauses, its three conversations (good, bad, cut) and its
+//! function; add it to the list. `cargo test rules` runs the conversations,
 //! and `BLESS=1 cargo test catalogue` writes its page in `docs/rules`. The module
 //! documentation of [`rules`], [`report`] and [`link`] has the details.
 //!

@@ -117,8 +117,7 @@ fn links_in_documents_lead_somewhere() {
     }
 }
 
-/// README and everything under `docs/`.
-/// The table of reasons why `check` cannot tell has them all, and no others.
+/// The table of reasons for `cannot_tell` lists all of them, and no others.
 #[test]
 fn every_reason_is_documented() {
     let text = std::fs::read_to_string(project("docs/checking.md")).expect("a document");
@@ -138,6 +137,7 @@ fn every_reason_is_documented() {
     assert_eq!(documented, known);
 }
 
+/// README and everything under `docs/`.
 fn documents() -> Vec<PathBuf> {
     let mut documents = Vec::new();
     for folder in [project(""), project("docs")] {

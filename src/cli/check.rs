@@ -115,8 +115,8 @@ struct Checking {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     write_baseline: Option<PathBuf>,
 
-    /// Assume that the capture has every connection of these clients, so that what
-    /// one connection shows is proof for the next
+    /// Assume that the capture has every connection of these clients, so that
+    /// evidence from one connection counts as proof for the next
     #[arg(long)]
     complete: bool,
 

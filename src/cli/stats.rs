@@ -176,6 +176,7 @@ fn run(args: StatsArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
     let mut whole = true;
     let mut report = (format.new)(&Options {
         many: reading.captures.len() > 1,
+        width: around.columns.filter(|_| around.stdout_terminal),
         ..Options::default()
     });
     report.begin(&mut out.lines);

@@ -87,7 +87,7 @@ impl Reason {
             Self::MidStream => "the capture does not have the beginning of the connection",
             Self::Gap => "the capture lacks bytes of the connection",
             Self::Clipped => "the snap length cut packets",
-            Self::CaptureEnd => "the capture ends before",
+            Self::CaptureEnd => "the capture ends first",
             Self::Reset => "the connection was reset",
             Self::VersionAssumed => "no CONNECT with the version was captured",
             Self::SessionUnknown => "the session may have a past that was not captured",
@@ -98,7 +98,7 @@ impl Reason {
             Self::Dropped => "the capture reports dropped packets",
             Self::Bound => "a limit of this program was reached",
             Self::Conflict => "overlapping segments differ",
-            Self::Malformed => "bytes before could not be read as MQTT",
+            Self::Malformed => "preceding bytes could not be read as MQTT",
         }
     }
 }

@@ -290,14 +290,14 @@ impl<'a> Figures<'a> {
         let time = super::period(account.seconds());
         if self.messages > 0 && !self.now.month.projected {
             warnings.push(format!(
-                "{counts} in {time}: too short to project to a month; --project every=TIME says how often they come"
+                "{counts} in {time}: too short to project to a month; set the interval of messages with --project every=TIME"
             ));
         } else if self.messages > 0
             && projects.every.is_none()
             && (self.messages < 20 || account.seconds() < 600.0)
         {
             warnings.push(format!(
-                "{counts} in {time} say little about a month; --project every=TIME says how often they come"
+                "{counts} in {time}: the estimate for a month is rough; set the interval of messages with --project every=TIME"
             ));
         }
         let skipped: u64 = account
@@ -308,8 +308,8 @@ impl<'a> Figures<'a> {
         let compresses = self.savings.iter().any(|s| s.name.contains("deflate"));
         if compresses && skipped > 0 {
             warnings.push(format!(
-                "{} too long, or not captured whole, to try compression on",
-                counted(skipped, "payload is", "payloads are")
+                "compression was not tried on {}: too long, or not captured completely",
+                counted(skipped, "payload", "payloads")
             ));
         }
         warnings

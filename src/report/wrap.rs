@@ -1,8 +1,8 @@
 //! Wraps text at a number of columns.
 //!
 //! A line breaks at blanks, but neither within quotes, which hold topics and
-//! other text from the wire, nor after a number, which belongs to its unit. A
-//! word that is longer than a line has a line of its own. A word that job logs
+//! other text from the wire, nor after a number, which belongs to its unit, nor
+//! in the numbers of `(packets 4, 6)`. A word that is longer than a line has a line of its own. A word that job logs
 //! would run as a command (`::error::`) starts no line: it stays behind the word
 //! before it.
 
@@ -10,20 +10,31 @@ use super::escape;
 
 /// Words that stay together.
 pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
-    let (mut quoted, mut escaped, mut number) = (false, false, true);
-    let mut begins = true;
+    let (mut quoted, mut escaped, mut listed) = (false, false, false);
+    let (mut from, mut at) = (0, 0);
     text.split(move |char: char| {
+        let end = at;
+        at += char.len_utf8();
         if char == ' ' && !quoted {
-            let breaks = begins || !number;
-            (begins, number) = (true, true);
-            return breaks;
+            let word = text.get(from..end).unwrap_or_default();
+            from = at;
+            listed = (listed || word.starts_with("(packet")) && !word.contains(')');
+            return !listed && !is_number(word);
         }
         quoted ^= char == '"' && !escaped;
         escaped = char == '\\' && !escaped;
-        number &= char.is_ascii_digit();
-        begins = false;
         false
     })
+}
+
+/// `12`, `1.2` or `(12`, which a unit follows.
+fn is_number(word: &str) -> bool {
+    let word = word.trim_start_matches('(');
+    word.starts_with(|char: char| char.is_ascii_digit())
+        && word.ends_with(|char: char| char.is_ascii_digit())
+        && word
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b','))
 }
 
 /// Whether a line may start with this word, after blanks: not if job logs would
@@ -75,6 +86,10 @@ mod tests {
         assert_eq!(
             lines(text, 12),
             ["  took", "  1200 ms", "  for", "  \"a b \\\" c\"", "  here"]
+        );
+        assert_eq!(
+            words("within 1.2 ms (packets 4, 6) or 7.").collect::<Vec<_>>(),
+            ["within", "1.2 ms", "(packets 4, 6)", "or", "7."]
         );
         assert_eq!(lines("one two three", 10), ["  one two", "  three"]);
         assert_eq!(lines("温度温度 a", 10), ["  温度温度", "  a"]);

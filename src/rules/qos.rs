@@ -1148,7 +1148,7 @@ fn missing_resend(f: &Overdue<'_>) -> Judged {
     // New messages are sent after resent ones.
     let overtaken = facts.fresh[of];
     let fault = warning(format!(
-        "expected {} with id {}{} of an earlier connection to be sent again, found nothing of it",
+        "expected {} with id {}{} of an earlier connection to be sent again, found none",
         if f.expected == P::Pubcomp {
             "PUBREL"
         } else {

@@ -1,17 +1,18 @@
-//! Who connected, who closed and why, and how long answers took.
+//! Connections: client, messages, end and its cause, latency.
 //!
 //! ```text
-//! Fact ─→ Sessions ─┬ tcp         facts of TCP: SYN, FIN, RST, acknowledgements
-//!                   ├ evidence    all evidence on a connection when it ends
-//!                   ├ servers     events that concern all connections of a server
+//! Fact ─→ Sessions ─┬ tcp         TCP signals: SYN, FIN, RST, acknowledgements
+//!                   ├ evidence    facts about a connection when it ends
+//!                   ├ servers     connections to the same server
 //!                   ├ close       the verdict
-//!                   ├ latency     how long answers took
-//!                   └ record      all of it, one per connection ─→ report
+//!                   ├ latency     response times
+//!                   └ record      the result, one per connection ─→ report
 //! ```
-//! [`Sessions`] is a [`Sink`]. A connection is judged a moment after its end,
-//! when it is known what the server did to its other connections; then it is a
-//! [`Record`], which a report takes with [`Sessions::take_finished`]. Tables
-//! are limited by [`crate::limits`]; evicted entries are counted.
+//! [`Sessions`] is a [`Sink`]. A connection is judged two seconds after its end,
+//! because the verdict depends on what the server does to its other connections
+//! meanwhile. The result is a [`Record`], which a report takes with
+//! [`Sessions::take_finished`]. State is limited by [`crate::limits`]; evicted
+//! records are counted.
 
 mod cause;
 mod close;
@@ -59,7 +60,7 @@ pub use record::{Record, Subscription, Will, WillState};
 pub use stall::{Stall, StallCause};
 pub use topics::{TopicCount, Topics};
 
-/// How long after its end a connection is judged.
+/// Delay between the end of a connection and its verdict.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Follows the connections of one capture.
@@ -67,10 +68,10 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub struct Sessions {
     judge: Judge,
     open: HashMap<u64, Box<Open>, foldhash::fast::FixedState>,
-    /// Connections that were judged, until the flow table evicts them: their late
-    /// packets change nothing.
+    /// Connections that were judged, until the flow table evicts them: late packets
+    /// are ignored.
     judged: HashSet<u64, foldhash::fast::FixedState>,
-    /// Connections that are over, in the order of their ends, until they are judged.
+    /// Closed connections that are not judged yet, in the order of their ends.
     over: VecDeque<(Timestamp, u64)>,
     servers: Servers,
     /// Open connections with a will, by its topic.
@@ -82,25 +83,25 @@ pub struct Sessions {
     now: Timestamp,
 }
 
-/// Optional data to keep.
+/// Optional details of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Keep {
-    /// Control packets, gaps and the end, the last so many of each connection:
-    /// [`Record::last`].
+    /// How many of the last control packets, gaps and ends to keep for each
+    /// connection: [`Record::last`].
     pub last: usize,
-    /// Findings, not only their number: [`Record::findings`].
+    /// Keep findings, not only their number: [`Record::findings`].
     pub findings: bool,
-    /// Times to the acknowledgement by topic: [`Topics::latencies`].
+    /// Keep acknowledgement times by topic: [`Topics::latencies`].
     pub latencies: bool,
 }
 
 impl Sessions {
-    /// A follower without any data yet; `judge` counts findings.
+    /// Starts without connections; `judge` applies the rules, whose findings are counted.
     pub fn new(judge: Judge) -> Self {
         Self::keeping(judge, Keep::default())
     }
 
-    /// The same, which keeps more.
+    /// Like [`Self::new`], with optional details.
     pub fn keeping(judge: Judge, keep: Keep) -> Self {
         let topics = Topics::default();
         Self {
@@ -121,17 +122,17 @@ impl Sessions {
         }
     }
 
-    /// The connections that are judged, in the order of their numbers.
+    /// Takes the records of judged connections, in the order of their numbers.
     pub fn take_finished(&mut self) -> Vec<Record> {
         std::mem::take(&mut self.finished).into_values().collect()
     }
 
-    /// Whether there are any.
+    /// Whether [`Self::take_finished`] has records.
     pub fn has_finished(&self) -> bool {
         !self.finished.is_empty()
     }
 
-    /// Records that were evicted because there were too many.
+    /// Number of records evicted because the table was full.
     pub fn evicted(&self) -> u64 {
         self.evicted
     }
@@ -141,7 +142,7 @@ impl Sessions {
         &self.topics
     }
 
-    /// The state of a connection; `None` once it is judged.
+    /// State of a connection; `None` once it is judged.
     fn open(&mut self, connection: &Connection, now: Timestamp) -> Option<&mut Open> {
         match self.open.entry(connection.number) {
             Entry::Occupied(known) => Some(known.into_mut()),
@@ -181,7 +182,7 @@ impl Sessions {
         }
     }
 
-    /// Facts that the flow table knows better.
+    /// Records zero windows and other events of the flow table.
     fn tcp(&mut self, tcp: &Tcp<'_>) {
         let at = Mark {
             packet: tcp.packet,
@@ -236,7 +237,7 @@ impl Sessions {
         }
     }
 
-    /// A CONNECT with an identifier: who had it?
+    /// Finds the connection that a CONNECT with this identifier replaces.
     fn connects(&mut self, frame: &MQTTFrame<'_>, id: &[u8]) {
         let connection = frame.connection;
         let before = self
@@ -279,7 +280,7 @@ impl Sessions {
         }
     }
 
-    /// Whether a delivery is the will of a client.
+    /// Records that a delivery is the will of a client.
     fn is_will(&mut self, frame: &MQTTFrame<'_>) {
         if self.wills.is_empty() {
             return;

@@ -203,9 +203,9 @@ impl WhatIf {
             Self::Compress(_) => "both sides have to support it".into(),
             Self::Batch(_) | Self::BatchSeconds(_) => String::new(),
             Self::KeepAlive(_) => {
-                "changes when a dead peer is noticed; NAT has to keep the connection".into()
+                "changes dead-peer detection; needs a long-lived NAT mapping".into()
             }
-            Self::OneConnection => "NAT has to keep it".into(),
+            Self::OneConnection => "needs a long-lived NAT mapping".into(),
             Self::ConnectionPerMessage => "a handshake before each".into(),
             Self::Tls(_) | Self::WebSocket => String::new(),
             Self::MqttSn => "needs a gateway".into(),

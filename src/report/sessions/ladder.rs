@@ -308,18 +308,20 @@ fn elapsed(time: std::time::Duration, marks: &Marks) -> String {
 }
 
 fn colour(rung: &Rung) -> Style {
-    let colour = match &rung.what {
+    // Yellow is not legible on white, and grey not on all backgrounds.
+    match &rung.what {
         Shown::Packet { header, .. } => match header.packet_type() {
-            PacketType::Publish => AnsiColor::Green,
-            PacketType::Connect | PacketType::Connack | PacketType::Auth => AnsiColor::Yellow,
-            PacketType::Disconnect => AnsiColor::Red,
-            PacketType::Pingreq | PacketType::Pingresp => AnsiColor::BrightBlack,
-            _ => AnsiColor::Cyan,
+            PacketType::Publish => AnsiColor::Green.on_default(),
+            PacketType::Connect | PacketType::Connack | PacketType::Auth => {
+                AnsiColor::Magenta.on_default()
+            }
+            PacketType::Disconnect => AnsiColor::Red.on_default(),
+            PacketType::Pingreq | PacketType::Pingresp => Style::new().dimmed(),
+            _ => AnsiColor::Cyan.on_default(),
         },
-        Shown::Gap { .. } => AnsiColor::Red,
-        Shown::Tcp { .. } | Shown::Opened | Shown::Closed { .. } => AnsiColor::BrightBlack,
-    };
-    Style::new().fg_color(Some(colour.into()))
+        Shown::Gap { .. } => AnsiColor::Red.on_default(),
+        Shown::Tcp { .. } | Shown::Opened | Shown::Closed { .. } => Style::new().dimmed(),
+    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::visible;
-use crate::report::wrap::may_start_line;
+use crate::report::wrap::{may_start_line, words};
 use crate::sessions::{Cause, Certainty, Close, Record};
 
 /// How lists are written.
@@ -22,7 +22,7 @@ impl Lines {
     /// Appends a heading.
     pub(super) fn heading(self, words: &str, text: &mut String) {
         let style = match self.colour {
-            true => Style::new().bold().fg_color(Some(AnsiColor::Yellow.into())),
+            true => Style::new().bold(),
             false => Style::new(),
         };
         let _ = writeln!(text, "\n{style}{words}{style:#}");
@@ -107,7 +107,7 @@ pub(super) fn time(time: Duration) -> String {
 /// Appends a line, broken between words where it would be too long.
 pub(super) fn wrap(line: &str, width: usize, text: &mut String) {
     let mut column = 0;
-    for word in line.split(' ') {
+    for word in words(line) {
         let len = super::super::escape::columns(word.as_bytes());
         if column == 0 {
             *text += "  ";

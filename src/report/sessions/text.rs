@@ -1,7 +1,7 @@
 //! Connections for a reader: a table with one line each, then the connections that need attention.
 //!
 //! ```text
-//! #  client id  from             open    up  down  ack    closed by  because
+//! #  client id  from             open    up  down  ack    closed by  cause
 //! 1  sensor-7   10.0.0.7:40122   92.3 s  12  3     1.1 ms server     keep alive
 //!
 //! needs attention:
@@ -194,7 +194,7 @@ fn table(records: &[&Record], width: usize) -> String {
             r.latency.connect.map(time).unwrap_or_default()
         }),
         ("closed by", |r| r.close.by.name().to_owned()),
-        ("because", |r| because(&r.close)),
+        ("cause", |r| because(&r.close)),
     ];
     // In the order in which they are dropped.
     let mut kept: Vec<usize> = (0..columns.len()).collect();
@@ -302,15 +302,14 @@ pub(super) fn slow(records: &[Record]) -> Vec<String> {
         .collect()
 }
 
-/// Takeover loops, delays between connections, herds, and the silence that the path
-/// survives.
+/// Takeover loops, delays between connections, herds, and the silences that connections survived.
 pub(super) fn coming_back(records: &[Record]) -> Vec<String> {
     let found = Reconnects::of(records);
     let mut lines = Vec::new();
     for one in &found.loops {
         let addresses: Vec<String> = one.addresses.iter().map(ToString::to_string).collect();
         lines.push(format!(
-            "{}: {} takeovers within {}, from {} (connections {} to {}): one identifier, several owners",
+            "{}: {} takeovers within {}, from {} (connections {} to {}): several clients use this identifier",
             visible(&one.client_id),
             one.times,
             time(one.within),
@@ -346,11 +345,14 @@ pub(super) fn coming_back(records: &[Record]) -> Vec<String> {
     }
     if let Some((silence, connection)) = found.lost {
         let mut line = format!(
-            "connection {connection} was lost after {} of silence at most",
+            "connection {connection} was lost after at most {} of silence",
             time(silence)
         );
         if let Some((silence, connection)) = found.survived {
-            line += &format!("; connection {connection} survived {}", time(silence));
+            line += &format!(
+                "; connection {connection} continued after {}",
+                time(silence)
+            );
         }
         lines.push(line);
     }
@@ -406,7 +408,7 @@ pub(super) fn explained(record: &Record) -> String {
             WillState::Owed => {
                 let _ = write!(
                     text,
-                    "; its will on {topic} is owed, and this capture has no delivery"
+                    "; its will on {topic} was due, but the capture has no delivery"
                 );
             }
             WillState::NotOwed | WillState::CannotTell => {}

@@ -14,16 +14,22 @@ pub(super) static TEXT: Format<Counts> = Format {
     name: "text",
     help: "a table, for reading",
     needs: (),
-    new: |options| Box::new(Text { many: options.many }),
+    new: |options| {
+        Box::new(Text {
+            many: options.many,
+            width: options.width,
+        })
+    },
 };
 
 struct Text {
     many: bool,
+    width: Option<usize>,
 }
 
 impl Report<Counts> for Text {
     fn put(&mut self, item: &StatsTable<'_>, out: &mut Vec<u8>) {
-        table(item, self.many, out);
+        table(item, self.many, self.width, out);
     }
 }
 
@@ -31,7 +37,12 @@ const HEADINGS: [&str; 11] = [
     "MESSAGES", "/s", "BYTES", "B/s", "PAYLOAD", "RETAINED", "DUP", "p50", "p99", "FIRST", "LAST",
 ];
 
-fn table(item: &StatsTable<'_>, many: bool, out: &mut Vec<u8>) {
+/// Columns that a narrow terminal lacks, from the first to be left out.
+const OPTIONAL: [&str; 8] = [
+    "LAST", "FIRST", "p99", "p50", "DUP", "RETAINED", "B/s", "PAYLOAD",
+];
+
+fn table(item: &StatsTable<'_>, many: bool, terminal: Option<usize>, out: &mut Vec<u8>) {
     let table = item.table;
     if item.is_period {
         let mut from = Vec::new();
@@ -60,11 +71,26 @@ fn table(item: &StatsTable<'_>, many: bool, out: &mut Vec<u8>) {
             *width = (*width).max(cell.len());
         }
     }
+    let longest = rows.iter().map(|(key, _)| escape::columns(key.as_bytes()));
+    let longest = longest.max().unwrap_or(0);
+    let mut shown = [true; HEADINGS.len()];
+    for name in OPTIONAL {
+        let columns = widths.iter().zip(shown).filter(|(_, shown)| *shown);
+        let needed = longest + columns.map(|(width, _)| width + 2).sum::<usize>();
+        if terminal.is_none_or(|columns| needed <= columns) {
+            break;
+        }
+        for (shown, heading) in shown.iter_mut().zip(HEADINGS) {
+            *shown &= heading != name;
+        }
+    }
     // The key comes last, because only it may be long.
     for (key, cells) in &rows {
         let mut line = String::new();
-        for (width, cell) in widths.iter().zip(cells) {
-            let _ = write!(line, "{cell:>width$}  ");
+        for ((width, cell), shown) in widths.iter().zip(cells).zip(shown) {
+            if shown {
+                let _ = write!(line, "{cell:>width$}  ");
+            }
         }
         line += key;
         out.extend_from_slice(line.trim_end().as_bytes());

@@ -1,7 +1,7 @@
 //! The summary: the cost of a message, the monthly cost of a device, and the changes
 //! that would save most.
 
-use super::units::{amount, joined, number, percent, period, plural};
+use super::units::{amount, joined, number, percent, period, plural, tenths};
 use super::{Text, layout};
 use crate::overhead::{Costs, Figures, Saving, latency_text};
 
@@ -29,7 +29,9 @@ impl Text {
             };
             let share = percent(Some(payload / mean.max(1.0)));
             let words = format!(
-                "{mean:.1}\u{a0}bytes{spread} with its acknowledgements; {payload:.1} of them ({share}) are payload"
+                "{}\u{a0}bytes{spread} with its acknowledgements; {} of them ({share}) are payload",
+                tenths(mean),
+                tenths(payload)
             );
             self.line("a message costs", &words, text);
         }
@@ -41,7 +43,7 @@ impl Text {
                 && (figures.request.asked.what_if || saving.keeps_mqtt)
         });
         for (i, saving) in useful.take(CHANGES).enumerate() {
-            let label = if i == 0 { "would change most" } else { "" };
+            let label = if i == 0 { "largest savings" } else { "" };
             self.line(label, &change(figures, saving), text);
         }
     }
@@ -93,7 +95,7 @@ impl Text {
             true => String::new(),
             false => format!(", {} what-ifs", figures.savings.len()),
         };
-        let line = format!("-v shows {bill}where the bytes go, each topic{tried}");
+        let line = format!("-v adds {bill}bytes by layer and cause, topics{tried}");
         self.fill("  ", &line, text);
     }
 }

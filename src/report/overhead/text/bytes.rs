@@ -56,7 +56,11 @@ impl Text {
         };
         let rows = vec![
             row("total bytes", &|r| number(r.total), ""),
-            row("app: PUBLISH payload", &|r| number(r.app), "first copies"),
+            row(
+                "app: PUBLISH payload",
+                &|r| number(r.app),
+                "without duplicates",
+            ),
             row(
                 "payload efficiency",
                 &|r| percent(r.efficiency),
@@ -87,7 +91,7 @@ impl Text {
         let total = figures.both.total;
         if account.message_count() > 0 && total >= claimed {
             let words = format!(
-                "\"2 bytes, a topic and the payload\" are {} of these bytes ({}); the other {} are what follows",
+                "minimal PUBLISH packets (2 bytes, topic, payload) would need {} bytes ({}); the other {} are overhead",
                 number(claimed),
                 percent(Some(claimed as f64 / total.max(1) as f64)),
                 number(total - claimed)
@@ -183,12 +187,14 @@ impl Text {
     fn bar(&self, parts: &[(&str, u64)], text: &mut String) {
         const CELLS: u64 = 56;
         const FILLS: [char; 7] = ['█', '▓', '▒', '░', '▪', '·', '?'];
+        // Yellow is not legible on white, and blue not on black. The fill tells two
+        // parts of one colour apart.
         const COLOURS: [AnsiColor; 7] = [
             AnsiColor::Green,
             AnsiColor::Cyan,
-            AnsiColor::Yellow,
-            AnsiColor::Blue,
             AnsiColor::Magenta,
+            AnsiColor::Green,
+            AnsiColor::Cyan,
             AnsiColor::Red,
             AnsiColor::Red,
         ];

@@ -104,7 +104,7 @@ impl Text {
             return;
         };
         let title = format!(
-            "A typical one: connection {}, message {}, QoS {}, {} bytes",
+            "A typical message: connection {}, message {}, QoS {}, {} bytes",
             ladder.connection,
             ladder.message,
             key.qos,

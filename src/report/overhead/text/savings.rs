@@ -10,7 +10,7 @@ impl Text {
         if figures.savings.is_empty() {
             return;
         }
-        self.heading("What would change it, for a device", text);
+        self.heading("What-ifs, for a device", text);
         let month = &figures.now.month;
         let columns = [
             Column::name("what if"),

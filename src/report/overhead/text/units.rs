@@ -31,6 +31,12 @@ pub(super) fn plural(n: u64, what: &str) -> String {
     }
 }
 
+/// `1,234.5`
+pub(super) fn tenths(value: f64) -> String {
+    let tenths = (value * 10.0).round() as u64;
+    format!("{}.{}", number(tenths / 10), tenths % 10)
+}
+
 /// `1.23 MB`, in powers of 1000, as in data plans.
 pub(super) fn amount(bytes: f64) -> String {
     let size = bytes.abs();

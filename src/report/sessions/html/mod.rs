@@ -208,7 +208,7 @@ fn table(page: &Page<'_>, html: &mut String) -> fmt::Result {
     html.write_str(
         "<div class=\"scroll\"><table><thead><tr><th class=\"n\">#</th><th>client id</th><th>from</th>\
          <th>to</th><th>version</th><th class=\"n\">open</th><th class=\"n\">up</th><th class=\"n\">down</th>\
-         <th class=\"n\">CONNACK</th><th>closed by</th><th>because</th><th>findings</th></tr></thead><tbody>\n",
+         <th class=\"n\">CONNACK</th><th>closed by</th><th>cause</th><th>findings</th></tr></thead><tbody>\n",
     )?;
     for record in page.followed.records.iter().take(ROWS) {
         let class = match (record.close.is_abnormal(), record.close.certainty) {

@@ -1,6 +1,6 @@
 //! Who may import whom.
 //!
-//! The table below is the architecture; `docs/architecture.md` says why. A
+//! The table below is the architecture; `docs/architecture.md` gives the reasons. A
 //! test fails when code crosses it, so that one finds out in a second rather
 //! than in review. Code for tests is free.
 
@@ -222,7 +222,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("unicode_width", &["report"]),
 ];
 
-/// What only `capture` (files) and the outer ring may touch.
+/// Items that only `capture` (files) and the outer ring may touch.
 const OUTSIDE_WORLD: &[&str] = &[
     "std::fs",
     "std::env",
@@ -302,7 +302,7 @@ fn the_table_is_of_this_project() {
     }
 }
 
-/// What is only compiled for tests may do as it likes, however deep it lies; the
+/// Code compiled only for tests is exempt, however deep it lies; the
 /// rest may not.
 #[test]
 fn the_guard_leaves_out_tests_and_nothing_else() {

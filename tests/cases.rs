@@ -129,7 +129,7 @@ fn cases_have_their_verdicts() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// What is named in `market/`: a verdict, a rule and a side, on so many connections.
+/// Expectations of `market/`: a verdict, a rule and a side, on so many connections.
 #[derive(serde::Deserialize)]
 struct Named {
     file: String,
@@ -139,9 +139,9 @@ struct Named {
     connections: usize,
 }
 
-/// Real brokers and real clients: what is named is so, and nothing else is named.
+/// Real brokers and real clients: every named fact is true, and nothing else is named.
 #[test]
-fn real_sessions_are_named_for_what_is_so() {
+fn real_sessions_get_only_true_verdicts() {
     let folder = project("fixtures/market");
     let mut expected = BTreeMap::new();
     let mut files = BTreeSet::new();
@@ -273,7 +273,7 @@ fn the_delay_of_a_will_begins_with_the_end_of_its_connection() {
 }
 
 /// A message of QoS 1 that was acknowledged and never delivered is named, however
-/// the capture ends: what nobody can tell is said to be so.
+/// the capture ends: an unknowable end is reported as unknown.
 #[test]
 fn a_message_that_never_comes_is_named() {
     let text = "\

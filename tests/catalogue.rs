@@ -1,6 +1,6 @@
 //! The catalogue of statements (`fixtures/spec`) and the rules: each statement
-//! that can be seen on the wire has a rule or a written reason, and
-//! `docs/rules` says which. `BLESS=1 cargo test catalogue` writes the pages.
+//! that is visible on the wire has a rule or a written reason, and
+//! `docs/rules` lists them. `BLESS=1 cargo test catalogue` writes the pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ struct Statement {
     text: String,
 }
 
-/// What can be seen on the wire, in the order of the specifications.
+/// Statements visible on the wire, in the order of the specifications.
 fn statements() -> Vec<Statement> {
     let mut statements = Vec::new();
     for version in ["3.1.1", "5.0"] {
@@ -28,9 +28,9 @@ fn statements() -> Vec<Statement> {
                 csv::Reader::from_path(project("fixtures/spec").join(file)).expect(file);
             for row in reader.deserialize::<BTreeMap<String, String>>() {
                 let row = row.expect("a row");
-                let seen = ["packet", "connection", "session", "timing", "cross"];
+                let visible = ["packet", "connection", "session", "timing", "cross"];
                 if row["version"].split(',').any(|v| v == version)
-                    && seen.contains(&&*row["observable"])
+                    && visible.contains(&&*row["observable"])
                 {
                     statements.push(Statement {
                         name: format!("{version} {}", row["id"]),
@@ -132,7 +132,7 @@ fn catalogue_statements_are_named_when_they_are_broken() {
         let found = judge(&scene(&text), Options::default());
         for name in names {
             let named = |found: &Finding| {
-                // A note is all that there is to say of a recommendation.
+                // A recommendation allows a note at most.
                 found.verdict >= Verdict::Note
                     && found
                         .clauses
@@ -206,10 +206,10 @@ fn coverage() -> String {
         );
     }
     let mut text = "# Coverage\n\n\
-        Every statement of MQTT 3.1.1 and 5.0 that can be seen on the wire, and the rule that checks it or the reason \
+        Every statement of MQTT 3.1.1 and 5.0 visible on the wire, and the rule that checks it or the reason \
         why none does. `U-` marks requirements without a number in the specification. *Shown*: a conversation in the \
-        tests breaks the statement, and `check` says so. For MQTT 3.1, which has no numbered statements, each \
-        [rule](README.md) says whether it holds.\n\n\
+        tests breaks the statement, and `check` reports it. For MQTT 3.1, which has no numbered statements, each \
+        [rule](README.md) states whether it applies.\n\n\
         | What it takes to see it | Statements | Checked | Shown |\n|---|---|---|---|\n"
         .to_owned();
     let mut sum = [0; 3];

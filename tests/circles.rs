@@ -52,11 +52,11 @@ fn circles_are_found() {
 /// A module, by the names that lead to it.
 type Name = Vec<String>;
 
-/// What each module imports.
+/// Imports of each module.
 struct Modules {
     /// Paths that the code of a module has.
     paths: BTreeMap<Name, Vec<Name>>,
-    /// What a name stands for in a module that imports it.
+    /// The item that a name stands for in a module that imports it.
     names: BTreeMap<(Name, String), Name>,
 }
 
@@ -195,7 +195,7 @@ fn inline(code: &str) -> Vec<Name> {
     paths
 }
 
-/// What `use` brings in: paths, and the names that they get.
+/// Imports of `use`: paths, and the names that they get.
 fn imports(code: &str) -> Vec<(Name, String)> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices("use ") {

@@ -1,4 +1,4 @@
-//! The documents tell the truth: commands in them work, files they name exist.
+//! The documents are true: commands in them work, files they name exist.
 //! (What `--help` prints is compared in `golden/help.txt`.)
 
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ fn commands_in_documents_work() {
                     None => continue,
                 },
             };
-            // Only what reads a capture of the tree, into nothing else.
+            // Only commands that read a capture of the tree and write no file.
             if !args.contains("fixtures/") || args.contains(['|', '>', '<']) {
                 continue;
             }
@@ -40,13 +40,13 @@ fn commands_in_documents_work() {
                 .output()
                 .expect("sh starts");
             let message = String::from_utf8_lossy(&output.stderr);
-            let place = format!("{}: {line}\n{message}", document.display());
+            let context = format!("{}: {line}\n{message}", document.display());
             assert!(
-                // Findings are what check is for.
+                // `check` exits with 1 for findings.
                 matches!(output.status.code(), Some(0 | 1)),
-                "{place}"
+                "{context}"
             );
-            assert!(!output.stdout.is_empty(), "{place}");
+            assert!(!output.stdout.is_empty(), "{context}");
             commands += 1;
         }
     }
@@ -56,7 +56,7 @@ fn commands_in_documents_work() {
     );
 }
 
-/// What documents show of a command's output is what it prints: the lines below
+/// The output that documents show is the command's output: the lines below
 /// it, in order; `…` stands for any.
 #[test]
 fn output_in_documents_is_real() {
@@ -84,7 +84,7 @@ fn output_in_documents_is_real() {
             {
                 assert!(
                     printed.any(|printed| printed == line),
-                    "{}: {command}\ndoes not print, in its place:\n{line}",
+                    "{}: {command}\ndoes not print, instead:\n{line}",
                     document.display()
                 );
                 shown += 1;

@@ -1,6 +1,6 @@
 //! Hostile text in every format of every command.
 //!
-//! One capture and one file name hold what peers and file systems allow and
+//! One capture and one file name contain everything that peers and file systems allow and
 //! terminals, spreadsheets, web pages and job logs obey. In no output, on
 //! neither stream, may any of it be left that acts; all of it stays visible.
 
@@ -16,7 +16,7 @@ use crate::support::stack::Stack;
 use crate::support::transcript::Conversation;
 use crate::support::wire::Wire;
 
-/// What a peer may send. None holds a control that is not escaped by the
+/// Strings that a peer may send. None contains a control that is not escaped by the
 /// transcript itself.
 const HOSTILE: &[&[u8]] = &[
     b"\x1b[2J\x1b]0;owned\x07",
@@ -81,7 +81,7 @@ fn hostile_text_is_visible_and_harmless_in_every_format_of_every_command() {
             &["-r", file, "--format", format, "--color", "always"],
         );
     }
-    // Each command with its formats, and the options that change what it prints.
+    // Each command with its formats, and the options that change its output.
     let commands: [(&str, Vec<&str>, &[&[&str]]); 4] = [
         ("check", names(FINDINGS_REPORTS), &[&["-v"]]),
         ("overhead", names(OVERHEAD_REPORTS), &[&["-v"]]),
@@ -235,7 +235,7 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde_json::Value>(text).is_ok()
 }
 
-/// Whether U+FFFD stands for what is not UTF-8.
+/// Whether U+FFFD stands for invalid UTF-8.
 fn may_replace(format: &str) -> bool {
     matches!(format, "json" | "ndjson" | "sarif" | "csv" | "csv-topics")
 }

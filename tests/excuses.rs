@@ -1,4 +1,4 @@
-//! A fault excuses what follows from it: who answers a fault is not named for the
+//! A fault excuses its consequences: who answers a fault is not named for the
 //! answer, and whose fault it was is.
 
 use std::fmt::Write as _;

@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use crate::support::program::{Run, mqttdump, project, run};
 
-/// Every capture under `fixtures/` that says what is in it; those on other
+/// Every capture under `fixtures/` with a list of its frames; those on other
 /// carriers than TCP are for `transports.rs`.
 #[test]
 fn captures_with_expected_frames() {
@@ -204,7 +204,7 @@ fn frames(capture: &Path) -> Result<String, String> {
     Ok(format!("{count} frames as expected"))
 }
 
-/// What is compared of a frame; empty where unknown.
+/// Compared fields of a frame; empty where unknown.
 #[derive(Debug, Default)]
 struct Row {
     kind: String,
@@ -306,7 +306,7 @@ fn packet_count(capture: &Path, expected: u64) -> Result<String, String> {
     let reason = run.err.lines().next().unwrap_or_default();
     match run.code {
         Some(0) if found == expected => Ok(format!("{found} packets")),
-        // What is damaged is read as far as it goes, and says why not further.
+        // A damaged file is read as far as possible, and the reason for the end is reported.
         // Others may have read on into nonsense.
         Some(2) if found <= expected && !reason.is_empty() => {
             Ok(format!("{found} of {expected} packets; {reason}"))
@@ -362,7 +362,7 @@ fn ndjson(parts: &[PathBuf]) -> Result<Vec<Value>, String> {
         }
     }
     let run = Run::from(command.output().map_err(|e| e.to_string())?);
-    // A damaged file is read as far as it goes, and says why not further.
+    // A damaged file is read as far as possible, and the reason for the end is reported.
     if run.code != Some(0) && (run.code != Some(2) || run.err.is_empty()) {
         return Err(format!("{parts:?}: exit {:?}: {}", run.code, run.err));
     }

@@ -30,7 +30,7 @@ fn payload_of(frame: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn each_payload_becomes_a_file_and_the_manifest_says_which() {
+fn each_payload_becomes_a_file_and_the_manifest_lists_them() {
     let folder = Folder::new();
     let export = folder.name("out");
     let run = run(&["-r", PLANT, "--export", &export]);
@@ -131,7 +131,7 @@ fn payload_bytes_alone_go_to_a_pipe() {
 }
 
 /// The packets of all selected messages are there, with less around them, and
-/// with what they need to be read again.
+/// with the bytes needed to read them again.
 #[test]
 fn only_the_packets_of_exchanges_are_saved() {
     let folder = Folder::new();
@@ -228,7 +228,7 @@ fn typed_bytes_are_decoded_without_a_capture() {
         "{}",
         publish.out
     );
-    // What is there is shown, and what is not is said.
+    // Captured bytes are shown, and missing ones are reported.
     let cut = run(&["--hex", "30 05 00 01 61 68"]);
     assert_eq!(cut.code, Some(2));
     assert!(

@@ -1,4 +1,4 @@
-//! Display filters: what each construct selects, and the same filters by tshark.
+//! Display filters: the selection of each construct, and the same filters by tshark.
 //!
 //! The comparison with tshark evaluates filters for every shared field on the
 //! captures of [`USUAL`], or on all of `fixtures`. A Lua script makes tshark
@@ -36,7 +36,7 @@ const CONVERSATION: &str = r#"
     > DISCONNECT code=4
 "#;
 
-/// What a filter selects of the conversation: positions, from 0.
+/// Selection of a filter from the conversation: positions, from 0.
 #[track_caller]
 fn selected(filter: &str) -> Vec<usize> {
     let filter = Filter::new(filter).unwrap_or_else(|error| panic!("{error}"));
@@ -65,7 +65,7 @@ fn selected(filter: &str) -> Vec<usize> {
 }
 
 #[test]
-fn what_filters_select() {
+fn filters_select_the_expected_frames() {
     for (filter, expected) in [
         ("mqtt", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9][..]),
         ("mqtt.msgtype == 3", &[4, 6, 8]),
@@ -157,7 +157,7 @@ fn what_filters_select() {
 }
 
 #[test]
-fn errors_say_where_and_what_instead() {
+fn errors_report_the_position_and_a_correction() {
     for (filter, column, printed) in [
         ("mqtt.topik == 1", 1, "the nearest is mqtt.topic"),
         ("mqtt.qos == 1 and clientid", 19, "the nearest is client_id"),
@@ -191,7 +191,7 @@ fn errors_say_where_and_what_instead() {
     }
 }
 
-/// The page is what the program's table says.
+/// The page matches the program's table.
 #[test]
 fn the_page_of_fields_is_fresh() {
     let path = project("docs/fields.md");
@@ -329,9 +329,9 @@ struct Question {
     positive: bool,
 }
 
-/// What there is to know about a captured packet that completed control packets.
+/// Facts about a captured packet that completed control packets.
 #[derive(Default)]
-struct Seen {
+struct Completed {
     frames: usize,
     damaged: bool,
     assumed: bool,
@@ -357,14 +357,14 @@ fn compare(path: &Path, used: &mut BTreeSet<String>) -> Option<(Tally, Vec<Strin
         used.extend(words.filter(|word| is_wiresharks(word)).map(str::to_owned));
     }
 
-    let mut ours: BTreeMap<u64, Seen> = BTreeMap::new();
+    let mut ours: BTreeMap<u64, Completed> = BTreeMap::new();
     let (mut bridges, mut aliases) = (BTreeSet::new(), BTreeSet::new());
     each_frame(path, |frame, origin| {
-        let seen = ours.entry(frame.last.number).or_default();
-        seen.frames += 1;
-        seen.connection = frame.connection.number;
-        seen.connects |= matches!(frame.packet, ControlPacket::Connect(_));
-        seen.damaged |= frame.missing > 0 || !frame.defects.is_empty();
+        let completed = ours.entry(frame.last.number).or_default();
+        completed.frames += 1;
+        completed.connection = frame.connection.number;
+        completed.connects |= matches!(frame.packet, ControlPacket::Connect(_));
+        completed.damaged |= frame.missing > 0 || !frame.defects.is_empty();
         let number = frame.connection.number;
         if matches!(&frame.packet, ControlPacket::Connect(connect) if connect.is_bridge()) {
             bridges.insert(number);
@@ -373,55 +373,55 @@ fn compare(path: &Path, used: &mut BTreeSet<String>) -> Option<(Tally, Vec<Strin
             && publish.topic_alias.is_some()
         {
             aliases.insert((number, frame.direction));
-            seen.aliased |= aliases.contains(&(number, frame.direction.reversed()));
+            completed.aliased |= aliases.contains(&(number, frame.direction.reversed()));
         }
-        seen.assumed |= frame.connection.version_assumed || bridges.contains(&number);
+        completed.assumed |= frame.connection.version_assumed || bridges.contains(&number);
         let subject = Subject {
             origin: Some(origin),
             ..Subject::of(frame)
         };
         let selecting = (0..).zip(&filters).filter(|(_, f)| f.matches(&subject));
-        seen.selected.extend(selecting.map(|(at, _)| at));
+        completed.selected.extend(selecting.map(|(at, _)| at));
     })?;
 
     let theirs = tshark(path, &questions);
     let (mut tally, mut wrong) = (Tally::default(), Vec::new());
     let mut unread = BTreeSet::new();
     tally.filters = questions.len();
-    for (number, seen) in &ours {
-        if seen.damaged {
+    for (number, completed) in &ours {
+        if completed.damaged {
             tally.damaged += 1;
             continue;
         }
-        if seen.assumed {
+        if completed.assumed {
             tally.assumed += 1;
             continue;
         }
         // Wireshark has one table of Topic Aliases for both directions.
-        if seen.aliased {
+        if completed.aliased {
             tally.aliased += 1;
             continue;
         }
-        if theirs.messages.get(number).copied().unwrap_or(0) != seen.frames {
+        if theirs.messages.get(number).copied().unwrap_or(0) != completed.frames {
             // Without its CONNECT, behind a PROXY header for instance, Wireshark
             // does not know what to make of the rest of the connection.
-            if seen.connects {
-                unread.insert(seen.connection);
+            if completed.connects {
+                unread.insert(completed.connection);
             }
             tally.uneven += 1;
             continue;
         }
-        if unread.contains(&seen.connection) {
+        if unread.contains(&completed.connection) {
             tally.uneven += 1;
             continue;
         }
         let before = wrong.len();
         for (at, question) in questions.iter().enumerate() {
-            if seen.frames > 1 && !question.positive {
+            if completed.frames > 1 && !question.positive {
                 continue;
             }
             let (we, they) = (
-                seen.selected.contains(&at),
+                completed.selected.contains(&at),
                 theirs.selected.contains(&(at, *number)),
             );
             tally.compared += 1;
@@ -571,7 +571,7 @@ const PRESENT: &[&str] = &[
     "mqtt.unknown_version",
 ];
 
-/// What joins several fields, or is about the language.
+/// Questions about several fields, or about the language.
 const COMPOUND: &[&str] = &[
     "not mqtt.qos == 1",
     "!mqtt.qos",
@@ -742,7 +742,7 @@ impl Samples {
         for name in TEXTS {
             ask(true, (*name).into());
             let sampled = self.texts.get(name).into_iter().flatten();
-            // Wireshark's strings end at NUL, and cannot hold what is not UTF-8.
+            // Wireshark's strings end at NUL, and cannot contain invalid UTF-8.
             let plain = |text: &&Vec<u8>| text.iter().all(|byte| (0x20..0x7f).contains(byte));
             let values: Vec<_> = sampled.filter(plain).take(4).collect();
             for value in values {

@@ -155,7 +155,7 @@ fn saving_goes_on_by_time_without_packets() {
     let folder = Folder::new();
     let name = folder.name("out-%s");
     let args = ["-w", &name, "-G", "1", "-W", "3"];
-    // Nobody writes, and yet three files are written, and that is all.
+    // No writer is active, yet three files are written, and that is all.
     let bytes = PCAP.write(&talk());
     let (code, printed, folder) = Follower::start_in(folder, &bytes, &args).ends();
     assert_eq!((code, printed.as_str()), (Some(0), ""));
@@ -187,7 +187,7 @@ fn check_and_overhead_follow_too() {
     let bytes = PCAP.write(&talk());
     for command in ["check", "overhead"] {
         let follower = Follower::start(&bytes, &[command]);
-        // What is there is read before the end.
+        // The existing bytes are read before the end.
         std::thread::sleep(Duration::from_millis(300));
         follower.signal("INT");
         let lines = follower.lines.iter().take(1).count();
@@ -206,8 +206,8 @@ fn a_file_that_is_cut_or_taken_away_is_reported() {
     assert_eq!(code, Some(2));
     assert!(printed.contains("was cut to 24 bytes"), "{printed}");
 
-    let half = bytes.len() / 2;
-    let mut follower = Follower::start(&bytes[..half], &["-q"]);
+    let middle = bytes.len() / 2;
+    let mut follower = Follower::start(&bytes[..middle], &["-q"]);
     follower.shows("CONNECT");
     let (old, new) = (
         follower.folder.path("growing.pcap"),
@@ -215,7 +215,7 @@ fn a_file_that_is_cut_or_taken_away_is_reported() {
     );
     std::fs::rename(old, new).expect("renamed");
     // Its writer has not noticed yet.
-    follower.append(&bytes[half..]);
+    follower.append(&bytes[middle..]);
     follower.shows("DISCONNECT");
     let (code, printed, _) = follower.ends();
     assert_eq!(code, Some(2));
@@ -223,7 +223,7 @@ fn a_file_that_is_cut_or_taken_away_is_reported() {
 }
 
 #[test]
-fn what_cannot_be_followed() {
+fn inputs_that_cannot_be_followed() {
     let folder = Folder::new();
     let plain = PCAP.write(&talk());
     let file = folder.write("f.pcap", &plain);
@@ -235,7 +235,7 @@ fn what_cannot_be_followed() {
         (&["--follow"][..], "-r FILE"),
         (&["--follow", "-r", "-"], "needs no --follow"),
         (&["--follow", "-r", "no/such/file"], "cannot open"),
-        // Nobody will ever write to it.
+        // No program will ever write to it.
         (&["--follow", "-r", &pipe], "is no regular file"),
         (&["--follow", "-r", &packed], "is compressed with gzip"),
         (
@@ -274,6 +274,6 @@ fn sessions_are_reported_as_they_close() {
     follower.append(&bytes[until + 200..]);
     follower.signal("INT");
     follower.shows("2 second: client sent DISCONNECT");
-    let (code, said, _) = follower.ends();
-    assert_eq!((code, said.as_str()), (Some(0), ""));
+    let (code, printed, _) = follower.ends();
+    assert_eq!((code, printed.as_str()), (Some(0), ""));
 }

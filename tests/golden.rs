@@ -1,14 +1,14 @@
 //! Whole runs of the program.
 //!
 //! `golden/*.txt` are sessions as one would see them in a shell: a command
-//! after `$ `, what it printed, standard error after `2> `, and the exit code
+//! after `$ `, its output, standard error after `2> `, and the exit code
 //! after `=> ` unless it is 0; `# ` above a command is a remark. To add one, write the command line and run
 //!
 //! ```sh
 //! BLESS=1 cargo test golden
 //! ```
 //!
-//! then read what it filled in before committing it. Commands run in the
+//! then read the new text before committing it. Commands run in the
 //! project's root, in UTC, without a terminal.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -63,7 +63,7 @@ fn sessions() {
     assert!(wrong.is_empty(), "BLESS=1 rewrites what is right\n{wrong}");
 }
 
-/// A command and what came of it, as the golden files have it.
+/// A command and its results, as the golden files have it.
 fn session(command: &str) -> String {
     let words = words(command);
     let (program, args) = words.split_first().expect("a command");
@@ -190,7 +190,7 @@ fn a_capture_without_packets() {
     }
 }
 
-/// What is there is shown; the message has file, packet number and offset.
+/// Captured bytes are shown; the message has file, packet number and offset.
 #[test]
 fn a_cut_file() {
     let whole = pcap(&capture());
@@ -266,7 +266,7 @@ fn a_bad_option() {
         (&["-r", "a.pcap", "-c", "many"], "many"),
         (&["-r", "a.pcap", "--decode", "1883"], "1883"),
         (&["-r"], "-r"),
-        // A forgotten -r.
+        // A missing -r.
         (
             &["fixtures/captures/seed-3.1-qos0.pcap", "tcp"],
             "seed-3.1-qos0.pcap",
@@ -312,7 +312,7 @@ fn a_closed_pipe_is_success() {
         let output = child.wait_with_output().expect("the program ends");
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{format}: {message}");
-        // CSV has no place for events: they go to standard error.
+        // CSV has no row for events: they go to standard error.
         assert!(
             message
                 .lines()

@@ -29,7 +29,7 @@ fn huge_lengths_on_many_connections() {
     assert_eq!(read.events_named("unfinished").len(), 2 * 1_999);
 }
 
-/// A length of five bytes cannot be framed; it is said once, and the other
+/// A length of five bytes cannot be framed; it is reported once, and the other
 /// direction goes on.
 #[test]
 fn a_five_byte_length() {
@@ -76,7 +76,7 @@ fn ten_thousand_connections() {
 
 /// SYNs and fragments and early bytes that never come to anything.
 #[test]
-fn floods_stay_within_bounds() {
+fn floods_stay_within_limits() {
     let mut packets = Vec::new();
     let wire = Wire::new(&Conversation::new("> PUBLISH topic=t payload_size=1000"));
     let stack = Stack {
@@ -177,7 +177,7 @@ fn cut_anywhere() {
 #[cfg(target_os = "linux")]
 #[track_caller]
 fn assert_peak(path: &str, mebibytes: u64) {
-    // A limit on address space is the one bound that needs no other tool:
+    // A limit on address space is the one limit that needs no other tool:
     // beyond it allocation fails and the program aborts.
     let output = std::process::Command::new("sh")
         .args(["-c", "ulimit -v $1; exec \"$2\" -q -r \"$3\"", "sh"])

@@ -1,4 +1,4 @@
-//! Kinds of conversations, and what is named of each: one line for each fault of
+//! Kinds of conversations, and the findings on each: one line for each fault of
 //! `check` that users have met.
 
 use std::fmt::Write as _;
@@ -56,7 +56,7 @@ const KINDS: &[Kind] = &[
     )
     .complete(),
     right(
-        "whether a session of expiry 0 goes on in the connection that takes it over is not said",
+        "whether a session of expiry 0 goes on in the connection that takes it over is unspecified",
         "\
 > CONNECT client=c version=5 clean=1
 < CONNACK
@@ -538,7 +538,7 @@ const KINDS: &[Kind] = &[
 < CONNACK session_present=1",
     ),
     wrong(
-        "a silent client whose server tells it so",
+        "a silent client whose server closes with that reason",
         "client-silent",
         "\
 > CONNECT client=c version=5 keep_alive=10

@@ -6,9 +6,9 @@
 //! | 1 | layers, causes and owners of each frame add up to its length |
 //! | 2 | connections and foreign frames are the whole capture |
 //! | 3 | messages and fixed costs are the connection; so are loaded costs; so are up and down |
-//! | 4 | topics, clients, QoS, each with what connections own, are the total |
+//! | 4 | topics, clients, QoS, each with the connections' own bytes, are the total |
 //! | 5 | policies of sharing change no total |
-//! | 6 | changing nothing costs what was measured |
+//! | 6 | changing nothing costs as much as measured |
 //! | 7 | snap length, tags, padding, file formats, splitting a file change what they should |
 //! | 8 | frames of different connections at one time may come in any order |
 
@@ -216,9 +216,9 @@ proptest! {
         prop_assert_eq!(laws(&account(&packets), length(&packets)), Ok(()));
     }
 
-    /// Law 7, what it says of frames.
+    /// Law 7, for frames.
     #[test]
-    fn carriers_change_what_they_should(wire in wires(), snap in 60..140_usize) {
+    fn carriers_change_only_their_own_bytes(wire in wires(), snap in 60..140_usize) {
         let packets = wire.packets(&Stack::default());
         let plain = account(&packets);
 
@@ -285,7 +285,7 @@ pub(crate) fn packets_of(path: &std::path::Path) -> Option<Vec<OwnedPacket>> {
             }),
             Ok(Some(_)) => {}
             Ok(None) => return Some(packets),
-            // What was whole still counts.
+            // Complete packets still count.
             Err(_) => return Some(packets),
         }
     }
@@ -343,7 +343,7 @@ fn everything_adds_up_on_real_captures() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// Law 7, what it says of files: written otherwise, or in two parts, the
+/// Law 7, for files: written otherwise, or in two parts, the
 /// accounts are the same.
 #[test]
 fn files_change_nothing() {

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Needs the right to capture (root, or cap_net_raw) and Mosquitto's programs.
-//! Where either lacks, it says `skipped` and why: that is no pass. Root gets a
+//! Where either is missing, it prints `skipped` and why: that is no pass. Root gets a
 //! network namespace of its own, if `unshare` and `ip` are there, so that nothing
-//! else is seen and interfaces can be made and taken away.
+//! else is captured and interfaces can be made and taken away.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -31,13 +31,13 @@ use support::stack::{Layer, OwnedPacket, Stack};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mqttdump");
 const PORT: &str = "18911";
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Says to this program that it is in a namespace of its own.
+/// Marks this process as being in a namespace of its own.
 const INSIDE: &str = "--inside-a-namespace";
 
-/// What a test did: its part, or why it could not.
+/// Result of a test: its part, or why it could not run.
 type Tried = Result<(), String>;
-/// A name, and what it does.
-type Test = (&'static str, fn(&Place) -> Tried);
+/// A name, and its function.
+type Test = (&'static str, fn(&Network) -> Tried);
 
 fn main() -> ExitCode {
     let inside = std::env::args().any(|arg| arg == INSIDE);
@@ -62,32 +62,35 @@ fn main() -> ExitCode {
     }
     let tests: [Test; 22] = [
         ("three levels of QoS appear as they happen", as_it_happens),
-        ("root is given up before the first packet", without_root),
-        ("cap_net_raw is enough, and given up too", with_a_capability),
-        ("without permission it says what to do", without_permission),
+        ("root is dropped before the first packet", without_root),
+        ("cap_net_raw is enough, and dropped too", with_a_capability),
+        (
+            "without permission it prints what to do",
+            without_permission,
+        ),
         ("what is saved can be read by anybody", saving),
         ("signals end it, and so does a closed pipe", endings),
         ("a quiet link does not hang it", quiet),
         ("-c and --frames end it", limits),
-        ("on any, each line says its interface", any),
+        ("on any, each line has its interface", any),
         ("check and overhead listen too", commands),
-        ("a baseline that cannot be written is told", baseline),
+        ("a baseline that cannot be written is reported", baseline),
         ("findings of a faulty client come as they arise", findings),
         ("a deadline passes although nothing comes", deadline),
         ("figures can be scraped while it captures", figures),
         ("files follow each other by time on a quiet link", rotation),
         ("programs of -z do not get the packets", no_socket),
         ("SIGUSR1 asks for the counts", counts),
-        ("-D lists what -i can be given", listing),
+        ("-D lists the interfaces for -i", listing),
         ("VLAN tags hide nothing", tags),
         ("-Q chooses by direction", directions),
         ("what the kernel drops is printed and leaves doubt", drops),
         ("an interface that vanishes ends it", vanishing),
     ];
-    let place = Place::new(inside);
+    let network = Network::new(inside);
     let mut skipped = 0;
     for (name, test) in tests {
-        match test(&place) {
+        match test(&network) {
             Ok(()) => println!("live capture: {name}: ok"),
             Err(why) => {
                 skipped += 1;
@@ -160,14 +163,14 @@ fn signal(name: &str, child: &Child) {
 }
 
 /// A broker on loopback, a folder, and perhaps a pair of interfaces.
-struct Place {
+struct Network {
     broker: Child,
     /// Ours alone, and open to everybody.
     folder: PathBuf,
     has_pair: bool,
 }
 
-impl Place {
+impl Network {
     fn new(inside: bool) -> Self {
         let folder = std::env::temp_dir().join(format!("mqttdump-live-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
@@ -182,7 +185,7 @@ impl Place {
             .stderr(Stdio::null())
             .spawn()
             .expect("mosquitto starts");
-        let place = Self {
+        let network = Self {
             broker,
             folder,
             has_pair: inside && Self::pair(),
@@ -192,10 +195,10 @@ impl Place {
             assert!(since.elapsed() < PATIENCE, "mosquitto does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
-        place
+        network
     }
 
-    /// Makes va and vb: what is sent on one is received on the other.
+    /// Makes va and vb: bytes sent on one are received on the other.
     fn pair() -> bool {
         let made = Command::new(find("ip").expect("ip"))
             .args(["link", "add", "va", "type", "veth", "peer", "name", "vb"])
@@ -221,7 +224,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Network {
     fn drop(&mut self) {
         let _ = self.broker.kill();
         let _ = self.broker.wait();
@@ -265,7 +268,7 @@ impl Live {
         let out = child.stdout.take().expect("a pipe");
         std::thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
-                // Nobody listens any more: the pipe closes.
+                // The receiver is gone: the pipe closes.
                 if send.send((Instant::now(), line)).is_err() {
                     break;
                 }
@@ -295,7 +298,7 @@ impl Live {
         self.lines.iter().map(|(_, line)| line).collect()
     }
 
-    /// Ends it; what it said, and its exit code.
+    /// Ends it; returns its output and exit code.
     #[track_caller]
     fn end(&mut self, by: &str) -> (String, Option<i32>) {
         signal(by, &self.child);
@@ -317,10 +320,10 @@ impl Live {
         (printed, code)
     }
 
-    /// A field of what Linux tells about the process.
+    /// A field of the process's status in Linux.
     fn status(&self, name: &str) -> String {
         let path = format!("/proc/{}/status", self.child.id());
-        let status = fs::read_to_string(path).expect("Linux tells");
+        let status = fs::read_to_string(path).expect("a status");
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap_or_default().trim().to_owned()
     }
@@ -375,14 +378,14 @@ fn send(packets: &[OwnedPacket]) {
     }
 }
 
-/// Nothing more can come of what was sent.
+/// Nothing more can come of the sent packets.
 fn settle() {
     std::thread::sleep(Duration::from_millis(150));
 }
 
 /// Messages are printed while they are exchanged, each once, and the counts at
 /// the end are true.
-fn as_it_happens(_: &Place) -> Tried {
+fn as_it_happens(_: &Network) -> Tried {
     let mut live = Live::start(&["-q"]);
     let mut messages = 0;
     for (qos, types) in [
@@ -419,8 +422,8 @@ fn as_it_happens(_: &Place) -> Tried {
     Ok(())
 }
 
-/// While it reads it is somebody else, has no capability and can get none.
-fn without_root(_: &Place) -> Tried {
+/// While it reads it is another user, has no capability and can get none.
+fn without_root(_: &Network) -> Tried {
     if !is_root() {
         return Err("not root".to_owned());
     }
@@ -430,14 +433,14 @@ fn without_root(_: &Place) -> Tried {
     live.has_no_privileges();
     // Root of a container without CAP_SETPCAP cannot change it.
     const SETPCAP: u64 = 1 << 8;
-    let ours = fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let ours = fs::read_to_string("/proc/self/status").expect("a status");
     let ours = ours.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let ours = ours.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
     if ours.is_some_and(|set| set & SETPCAP != 0) {
         assert_eq!(live.status("CapBnd:").trim_start_matches('0'), "");
     }
-    let nobody = live.status("Uid:");
-    assert_eq!(live.status("Groups:"), live.status("Gid:")[..5], "{nobody}");
+    let uid = live.status("Uid:");
+    assert_eq!(live.status("Groups:"), live.status("Gid:")[..5], "{uid}");
     live.end("INT");
 
     // Who called sudo, in the groups of that user.
@@ -454,7 +457,7 @@ fn without_root(_: &Place) -> Tried {
     let mut line = String::new();
     let mut printed = BufReader::new(child.stderr.take().expect("a pipe"));
     printed.read_line(&mut line).expect("a line");
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("Linux tells");
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("a status");
     signal("INT", &child);
     child.wait().expect("it ends");
     assert!(
@@ -472,20 +475,20 @@ fn without_root(_: &Place) -> Tried {
     Ok(())
 }
 
-/// A copy of the program that anybody may run and that was given cap_net_raw.
-fn with_a_capability(place: &Place) -> Tried {
+/// A copy of the program that anybody may run and with cap_net_raw.
+fn with_a_capability(network: &Network) -> Tried {
     if !is_root() {
         return Err("not root".to_owned());
     }
     let setcap = find("setcap").ok_or("setcap is not installed")?;
-    let copy = place.folder.join("mqttdump");
+    let copy = network.folder.join("mqttdump");
     fs::copy(PROGRAM, &copy).expect("a copy");
-    let given = Command::new(setcap)
+    let set = Command::new(setcap)
         .arg("cap_net_raw=ep")
         .arg(&copy)
         .status();
-    if !given.expect("setcap starts").success() {
-        return Err("no capability can be given to a file here".to_owned());
+    if !set.expect("setcap starts").success() {
+        return Err("no capability can be set on a file here".to_owned());
     }
     let decode = format!("{PORT}=mqtt");
     let mut command = Command::new(&copy);
@@ -501,11 +504,11 @@ fn with_a_capability(place: &Place) -> Tried {
     Ok(())
 }
 
-fn without_permission(place: &Place) -> Tried {
+fn without_permission(network: &Network) -> Tried {
     if !is_root() {
         return Err("not root".to_owned());
     }
-    let copy = place.folder.join("without");
+    let copy = network.folder.join("without");
     fs::copy(PROGRAM, &copy).expect("a copy");
     let run = Command::new(&copy)
         .uid(65_534)
@@ -521,30 +524,30 @@ fn without_permission(place: &Place) -> Tried {
     Ok(())
 }
 
-/// `-w` while watching; what is in the file is what was seen, and the file
+/// `-w` while watching; the file has the packets that were shown, and the file
 /// belongs to whom root became.
-fn saving(place: &Place) -> Tried {
-    let path = place.folder.join("saved.pcap");
+fn saving(network: &Network) -> Tried {
+    let path = network.folder.join("saved.pcap");
     let name = path.to_str().expect("UTF-8");
     let mut live = Live::start(&["-w", name, "--print", "-q"]);
     publish(2);
-    let mut seen = Vec::new();
-    while seen
+    let mut shown = Vec::new();
+    while shown
         .last()
         .is_none_or(|line: &String| !line.contains("DISCONNECT"))
     {
-        seen.push(live.line("MQTTFrame").1);
+        shown.push(live.line("MQTTFrame").1);
     }
     let user = live.status("Uid:");
     let (printed, code) = live.end("INT");
     assert_eq!(code, Some(0), "{printed}");
     let owner = fs::metadata(&path).expect("a file").uid().to_string();
     assert!(user.starts_with(&owner), "{owner}: {user}");
-    assert_eq!(read_back(name), seen);
+    assert_eq!(read_back(name), shown);
     Ok(())
 }
 
-/// What `-q` shows of a file, which has to be complete.
+/// The frames that `-q` shows of a file, which has to be complete.
 #[track_caller]
 fn read_back(path: &str) -> Vec<String> {
     let decode = format!("{PORT}=mqtt");
@@ -558,9 +561,9 @@ fn read_back(path: &str) -> Vec<String> {
     read.lines().map(str::to_owned).collect()
 }
 
-fn endings(place: &Place) -> Tried {
+fn endings(network: &Network) -> Tried {
     for by in ["INT", "TERM"] {
-        // -v says more, but not that it reads a file: `start` looks.
+        // -v prints more, but not that it reads a file: `start` looks.
         let mut live = Live::start(&["-v"]);
         publish(0);
         live.line("DISCONNECT");
@@ -568,17 +571,17 @@ fn endings(place: &Place) -> Tried {
         assert_eq!(code, Some(0), "{printed}");
         assert!(printed.contains("packets captured"), "{printed}");
     }
-    // What was captured when the signal came is still shown.
+    // Packets captured before the signal are still shown.
     let mut live = Live::start(&["-q"]);
     publish(0);
     let (printed, code) = live.end("INT");
     assert_eq!(code, Some(0), "{printed}");
     assert_eq!(live.rest().len(), 4, "{printed}");
 
-    // Nobody reads any more, while messages come, and while none do. What is
+    // The reader is gone, while messages come, and while none do. What is
     // saved is complete all the same.
     for messages in [3, 0] {
-        let path = place.folder.join(format!("closed-{messages}.pcap"));
+        let path = network.folder.join(format!("closed-{messages}.pcap"));
         let name = path.to_str().expect("UTF-8");
         let mut live = Live::start(&["-q", "-w", name, "--print"]);
         publish(1);
@@ -602,7 +605,7 @@ fn endings(place: &Place) -> Tried {
     Ok(())
 }
 
-fn quiet(_: &Place) -> Tried {
+fn quiet(_: &Network) -> Tried {
     let mut live = Live::start(&["tcp", "port", "9"]);
     std::thread::sleep(Duration::from_millis(300));
     let asked = Instant::now();
@@ -625,14 +628,14 @@ fn quiet(_: &Place) -> Tried {
     drop(child.stdout.take());
     let since = Instant::now();
     while child.try_wait().expect("it can be waited for").is_none() {
-        assert!(since.elapsed() < PATIENCE, "it waits for nobody");
+        assert!(since.elapsed() < PATIENCE, "it waits for no packet");
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(child.wait().expect("it ended").code(), Some(0));
     Ok(())
 }
 
-fn limits(_: &Place) -> Tried {
+fn limits(_: &Network) -> Tried {
     for (args, what, count) in [
         (&["-c", "4"][..], "packets captured", 4),
         (&["--frames", "2"], "messages shown", 2),
@@ -646,7 +649,7 @@ fn limits(_: &Place) -> Tried {
     Ok(())
 }
 
-fn any(_: &Place) -> Tried {
+fn any(_: &Network) -> Tried {
     let decode = format!("{PORT}=mqtt");
     for (more, shown) in [
         (&[][..], " lo In 127.0.0.1:"),
@@ -668,7 +671,7 @@ fn any(_: &Place) -> Tried {
 }
 
 /// With every command that takes files, in any order.
-fn commands(_: &Place) -> Tried {
+fn commands(_: &Network) -> Tried {
     let decode = format!("{PORT}=mqtt");
     for (args, shown) in [
         (
@@ -692,12 +695,12 @@ fn commands(_: &Place) -> Tried {
 }
 
 /// Of a user who is root no more, at the start and not at the end.
-fn baseline(place: &Place) -> Tried {
+fn baseline(network: &Network) -> Tried {
     if !is_root() {
         return Err("only root gives up being root".to_owned());
     }
     // The folder is root's.
-    let file = place.folder.join("baseline");
+    let file = network.folder.join("baseline");
     let file = file.to_str().expect("UTF-8");
     let args = [
         "check",
@@ -734,8 +737,8 @@ fn baseline(place: &Place) -> Tried {
 /// CONNECT of client `c`, 3.1.1, 60 s.
 const CONNECT: &[u8] = b"\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01c";
 
-/// What the broker makes of it does not matter: it was sent.
-fn findings(_: &Place) -> Tried {
+/// The broker's answer does not matter: it was sent.
+fn findings(_: &Network) -> Tried {
     let decode = format!("{PORT}=mqtt");
     let args = ["check", "-i", "lo", "--decode", &decode, "--every", "200ms"];
     let mut live = Live::run(&args);
@@ -758,8 +761,8 @@ fn findings(_: &Place) -> Tried {
     Ok(())
 }
 
-/// A server that takes a message and says nothing.
-fn deadline(_: &Place) -> Tried {
+/// A server that takes a message and never answers.
+fn deadline(_: &Network) -> Tried {
     let server = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = server.local_addr().expect("an address");
     let decode = format!("{}=mqtt", address.port());
@@ -774,7 +777,7 @@ fn deadline(_: &Place) -> Tried {
     let sent = Instant::now();
     let (when, _) = live.line("budget-ack-time");
     println!(
-        "live capture: a deadline of 300 ms was told {:.0} ms after the request",
+        "live capture: a deadline of 300 ms was reported {:.0} ms after the request",
         when.saturating_duration_since(sent).as_secs_f64() * 1e3
     );
     let (printed, code) = live.end("INT");
@@ -782,7 +785,7 @@ fn deadline(_: &Place) -> Tried {
     Ok(())
 }
 
-fn figures(_: &Place) -> Tried {
+fn figures(_: &Network) -> Tried {
     if !cfg!(feature = "metrics") {
         return Err("built without the feature metrics".to_owned());
     }
@@ -803,13 +806,16 @@ fn figures(_: &Place) -> Tried {
         "mqttdump_acknowledgement_seconds_count{direction=\"up\",qos=\"1\"} 1",
         "mqttdump_packets_dropped_total{by=\"kernel\"} 0",
     ] {
-        assert!(answer.lines().any(|told| told == line), "{line}: {answer}");
+        assert!(
+            answer.lines().any(|expected| expected == line),
+            "{line}: {answer}"
+        );
     }
     assert_eq!(live.end("TERM").1, Some(0));
     Ok(())
 }
 
-/// What the program answers at an address.
+/// The program's response at an address.
 fn scrape(address: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
     let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
@@ -820,8 +826,8 @@ fn scrape(address: &str) -> String {
 }
 
 /// Each second has its file, a whole one, and after two of them it ends.
-fn rotation(place: &Place) -> Tried {
-    let folder = place.folder.join("rotation");
+fn rotation(network: &Network) -> Tried {
+    let folder = network.folder.join("rotation");
     fs::create_dir(&folder).expect("a folder");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("ours");
     let name = folder.join("%s.pcap");
@@ -840,10 +846,10 @@ fn rotation(place: &Place) -> Tried {
     Ok(())
 }
 
-/// What a program of `-z` is given, and which sockets capture packets, as it
+/// File descriptors of a program of `-z`, and which sockets capture packets, as it
 /// sees them.
-fn no_socket(place: &Place) -> Tried {
-    let folder = place.folder.join("no-socket");
+fn no_socket(network: &Network) -> Tried {
+    let folder = network.folder.join("no-socket");
     fs::create_dir(&folder).expect("a folder");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("ours");
     let program = folder.join("program");
@@ -863,20 +869,23 @@ fn no_socket(place: &Place) -> Tried {
         if path.extension().is_none_or(|extension| extension != "fds") {
             continue;
         }
-        let given = fs::read_to_string(&path).expect("a file");
-        assert!(given.contains("0 -> /dev/null"), "{given}");
+        let descriptors = fs::read_to_string(&path).expect("a file");
+        assert!(descriptors.contains("0 -> /dev/null"), "{descriptors}");
         let packet = fs::read_to_string(path.with_extension("sockets")).expect("a file");
         for line in packet.lines().skip(1) {
             let inode = line.split_whitespace().last().expect("columns");
-            assert!(!given.contains(&format!("socket:[{inode}]")), "{given}");
+            assert!(
+                !descriptors.contains(&format!("socket:[{inode}]")),
+                "{descriptors}"
+            );
             sockets += 1;
         }
     }
-    assert!(sockets > 0, "nobody captured while the programs ran");
+    assert!(sockets > 0, "no capture while the programs ran");
     Ok(())
 }
 
-fn counts(_: &Place) -> Tried {
+fn counts(_: &Network) -> Tried {
     let mut live = Live::start(&[]);
     publish(0);
     live.line("DISCONNECT");
@@ -893,7 +902,7 @@ fn counts(_: &Place) -> Tried {
     Ok(())
 }
 
-fn listing(_: &Place) -> Tried {
+fn listing(_: &Network) -> Tried {
     let list = Command::new(PROGRAM).arg("-D").output().expect("it starts");
     let list = String::from_utf8(list.stdout).expect("text");
     let line = list
@@ -923,8 +932,8 @@ const CONVERSATION: &str = "
 /// The default filter sees packets behind VLAN tags, be they in the packet (where
 /// it is sent) or beside it (the kernel takes the outer one out of what it
 /// receives).
-fn tags(place: &Place) -> Tried {
-    place.needs_pair()?;
+fn tags(network: &Network) -> Tried {
+    network.needs_pair()?;
     for layers in [
         &[][..],
         &[Layer::Vlan(5)],
@@ -959,8 +968,8 @@ fn tags(place: &Place) -> Tried {
     Ok(())
 }
 
-fn directions(place: &Place) -> Tried {
-    place.needs_pair()?;
+fn directions(network: &Network) -> Tried {
+    network.needs_pair()?;
     let packets = merged(&wires(CONVERSATION), &Stack::default());
     for (way, on_va, on_vb) in [("in", 0, 5), ("out", 5, 0), ("inout", 5, 5)] {
         for (side, count) in [("va", on_va), ("vb", on_vb)] {
@@ -976,8 +985,8 @@ fn directions(place: &Place) -> Tried {
 }
 
 /// A ring that is much too small, and a program that is kept from reading it.
-fn drops(place: &Place) -> Tried {
-    place.needs_pair()?;
+fn drops(network: &Network) -> Tried {
+    network.needs_pair()?;
     let ours = merged(&wires(CONVERSATION), &Stack::default());
     // Of another connection, over and over.
     let both = wires(&format!(
@@ -1007,10 +1016,10 @@ fn drops(place: &Place) -> Tried {
     assert!(dropped > 1_000, "{printed}");
     assert_eq!(captured + dropped, sent, "{printed}");
 
-    // An acknowledgement of nothing, unless it was of what was dropped.
-    let odd = wires("> CONNECT client=c\n< CONNACK\n< PUBACK id=9\n> DISCONNECT");
-    let odd = merged(&odd, &Stack::default());
-    let (before, after) = odd.split_at(6);
+    // An acknowledgement of nothing, unless it was of a dropped packet.
+    let unusual = wires("> CONNECT client=c\n< CONNACK\n< PUBACK id=9\n> DISCONNECT");
+    let unusual = merged(&unusual, &Stack::default());
+    let (before, after) = unusual.split_at(6);
     for (dropping, code, verdict) in [
         (false, 1, "\"verdict\":\"violation\""),
         (true, 0, "\"reason\":\"dropped\""),
@@ -1030,10 +1039,10 @@ fn drops(place: &Place) -> Tried {
         let lines = live.rest();
         let dropped = counted(&printed, "dropped by kernel");
         assert_eq!(dropped > 1_000, dropping, "{printed}");
-        // The summary says it too.
+        // The summary reports it too.
         let summary = lines.last().expect("a summary");
-        let told = format!("\"dropped\":{dropped}");
-        assert_eq!(summary.contains(&told), dropping, "{summary}");
+        let expected = format!("\"dropped\":{dropped}");
+        assert_eq!(summary.contains(&expected), dropping, "{summary}");
         assert_eq!(ended, Some(code), "{lines:?}");
         let found = |line: &&String| line.contains("unknown-ack");
         let line = lines
@@ -1046,9 +1055,9 @@ fn drops(place: &Place) -> Tried {
 }
 
 /// Everything that was captured is shown and saved.
-fn vanishing(place: &Place) -> Tried {
-    place.needs_pair()?;
-    let path = place.folder.join("vanished.pcap");
+fn vanishing(network: &Network) -> Tried {
+    network.needs_pair()?;
+    let path = network.folder.join("vanished.pcap");
     let name = path.to_str().expect("UTF-8");
     let mut live = Live::run(&["-i", "vb", "-q", "-w", name, "--print"]);
     send(&merged(&wires(CONVERSATION), &Stack::default()));
@@ -1056,8 +1065,8 @@ fn vanishing(place: &Place) -> Tried {
     let (printed, code) = live.wait();
     assert_eq!(code, Some(2), "{printed}");
     assert!(printed.contains("vb: capture ended: "), "{printed}");
-    let seen = live.rest();
-    assert_eq!(seen.len(), 5, "{printed}");
-    assert_eq!(read_back(name), seen);
+    let shown = live.rest();
+    assert_eq!(shown.len(), 5, "{printed}");
+    assert_eq!(read_back(name), shown);
     Ok(())
 }

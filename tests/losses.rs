@@ -1,12 +1,12 @@
-//! What a lost segment costs, over TLS and WebSocket: what it carried.
+//! The cost of a lost segment, over TLS and WebSocket: only the bytes it carried.
 //!
 //! Each recording of `fixtures/transport` is read again and again, each time
 //! without one of the segments that carry data. The others' messages have to be
 //! there all the same, whole, and nothing else: a record or frame that is lost
-//! must not take the next one with it, and what is guessed must be right.
+//! must not take the next one with it, and guesses must be right.
 //!
 //! Some losses cannot be recovered; each of them is reported by an event. And on
-//! a port that says nothing a connection whose CONNECT, or what would have named
+//! an unknown port a connection whose CONNECT, or what would have named
 //! MQTT, is lost, is only counted.
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ use crate::support::program::project;
 const LARGEST: u64 = 24 << 10;
 
 #[test]
-fn a_lost_segment_costs_what_it_carried() {
+fn a_lost_segment_costs_only_the_bytes_it_carried() {
     let (mut wrong, mut losses) = (Vec::new(), 0);
     let mut unavoidable = BTreeMap::<String, usize>::new();
     for path in captures() {
@@ -42,7 +42,7 @@ fn a_lost_segment_costs_what_it_carried() {
             let lossy = recording.read(Some(segment.packet));
             let why = match compare(&whole, &lossy, segment) {
                 Ok(()) => continue,
-                Err(Wrong::Absent(_)) if lossy.says_why(&whole) => {
+                Err(Wrong::Absent(_)) if lossy.reports_loss(&whole) => {
                     *unavoidable.entry(name.clone()).or_insert(0) += 1;
                     continue;
                 }
@@ -52,7 +52,7 @@ fn a_lost_segment_costs_what_it_carried() {
             wrong.push(format!("{name} without packet {}: {why}", segment.packet));
         }
     }
-    println!("of {losses} losses these nobody can make up for: {unavoidable:#?}");
+    println!("of {losses} losses these cannot be recovered: {unavoidable:#?}");
     let unavoidable: usize = unavoidable.values().sum();
     // Nearly all of those are of compressed messages that look back.
     assert!(unavoidable * 5 < losses, "{unavoidable} of {losses}");
@@ -65,11 +65,11 @@ fn a_lost_segment_costs_what_it_carried() {
     );
 }
 
-/// What a loss did beyond what it carried.
+/// Effects of a loss beyond the bytes it carried.
 enum Wrong {
     /// A message that it did not touch is not read.
     Absent(String),
-    /// A message that nobody sent. Nothing excuses it.
+    /// A message that was never sent. Nothing excuses it.
     Invented(String),
 }
 
@@ -78,17 +78,17 @@ fn compare(whole: &Shown, lossy: &Shown, lost: &Segment) -> Result<(), Wrong> {
     for (frame, _, missing) in &lossy.frames {
         *there.entry(frame).or_default() += i64::from(*missing == 0);
     }
-    let is_hit = |(frame, place, _): &&(Frame, ByteRange, u64)| {
+    let is_hit = |(frame, range, _): &&(Frame, ByteRange, u64)| {
         (frame.connection, frame.direction) == (lost.connection, lost.direction)
-            && place.start < lost.place.end
-            && lost.place.start < place.end
+            && range.start < lost.range.end
+            && lost.range.start < range.end
     };
     // Where the rest of a packet that was hit ends, in the middle of a segment,
-    // nobody can see.
-    let behind = |place: &ByteRange| {
-        let inside = |s: &&Segment| s.place.start < place.start && place.start < s.place.end;
-        let of_hit = |place: &ByteRange, segment: &Segment| {
-            place.end > segment.place.start && place.start < segment.place.start
+    // is unknown.
+    let behind = |range: &ByteRange| {
+        let inside = |s: &&Segment| s.range.start < range.start && range.start < s.range.end;
+        let of_hit = |range: &ByteRange, segment: &Segment| {
+            range.end > segment.range.start && range.start < segment.range.start
         };
         let mine = whole
             .segments
@@ -96,17 +96,17 @@ fn compare(whole: &Shown, lossy: &Shown, lost: &Segment) -> Result<(), Wrong> {
             .filter(|s| s.direction == lost.direction);
         mine.filter(inside).any(|segment| {
             let mut hits = whole.frames.iter().filter(is_hit);
-            hits.any(|(_, place, _)| of_hit(place, segment))
+            hits.any(|(_, range, _)| of_hit(range, segment))
         })
     };
     // Those that were hit last: another may look the same.
     let (hit, safe): (Vec<_>, Vec<_>) = whole.frames.iter().partition(is_hit);
     let all = safe.iter().map(|frame| (frame, false));
     let mut absent = None;
-    for ((frame, place, _), hit) in all.chain(hit.iter().map(|frame| (frame, true))) {
+    for ((frame, range, _), hit) in all.chain(hit.iter().map(|frame| (frame, true))) {
         match there.get_mut(frame) {
             Some(n) if *n > 0 => *n -= 1,
-            _ if hit || behind(place) => {}
+            _ if hit || behind(range) => {}
             _ => {
                 let what = || format!("{} {:?}", frame.direction.name(), frame.what);
                 absent.get_or_insert_with(what);
@@ -133,13 +133,13 @@ struct Segment {
     packet: u64,
     connection: u64,
     direction: Direction,
-    place: ByteRange,
+    range: ByteRange,
 }
 
-/// What was read.
+/// The output.
 #[derive(Default)]
 struct Shown {
-    /// With where they lie, and what is missing of them.
+    /// With where they lie, and their missing bytes.
     frames: Vec<(Frame, ByteRange, u64)>,
     segments: Vec<Segment>,
     events: Vec<&'static str>,
@@ -148,8 +148,8 @@ struct Shown {
 }
 
 impl Shown {
-    /// Whether an event tells of a loss beyond the bytes that are lost.
-    fn says_why(&self, whole: &Self) -> bool {
+    /// Whether an event reports a loss beyond the bytes that are lost.
+    fn reports_loss(&self, whole: &Self) -> bool {
         if self.frames.is_empty() && self.others > whole.others {
             return true;
         }
@@ -232,7 +232,7 @@ impl Recording {
                         true => Direction::Up,
                         false => Direction::Down,
                     },
-                    place: ByteRange {
+                    range: ByteRange {
                         start,
                         end: start + u64::from(segment.carried.len),
                     },

@@ -1,12 +1,12 @@
 //! The one integration test binary: linked once, run in parallel.
 //!
-//! What belongs where:
+//! Contents:
 
-/// What tests are written with: transcripts, the wire, capture files.
+/// Tools of the tests: transcripts, the wire, capture files.
 #[allow(dead_code, unreachable_pub)]
 mod support;
 
-/// Who may import whom in `src`, and what the core never does.
+/// Who may import whom in `src`, and the limits of the core.
 mod architecture;
 /// Captures with known verdicts.
 mod cases;
@@ -15,13 +15,13 @@ mod cases;
 mod catalogue;
 /// No file of `src` needs itself through others.
 mod circles;
-/// README, help and manual say what the program does.
+/// README, help and manual match the program.
 mod docs;
 /// One conversation in every link type, tag and tunnel.
 mod encapsulations;
 /// Hostile text in every format of every command.
 mod escaping;
-/// A fault excuses what follows from it.
+/// A fault excuses its consequences.
 mod excuses;
 /// Captures with their frames written down beside them.
 mod expected_frames;
@@ -39,11 +39,11 @@ mod fuzz;
 mod golden;
 /// Input made to hurt: lengths, floods, mutations, memory.
 mod hostile;
-/// Kinds of conversations, and what is named of each.
+/// Kinds of conversations, and the findings on each.
 mod kinds;
-/// What accounting never violates, over generated and real traffic.
+/// Laws of accounting, over generated and real traffic.
 mod laws;
-/// What a lost segment costs over TLS and WebSocket.
+/// Cost of a lost segment over TLS and WebSocket.
 mod losses;
 /// The order of capture.
 mod order;
@@ -51,11 +51,11 @@ mod order;
 mod overhead;
 /// Payloads, against other decoders.
 mod payloads;
-/// What the command line promises.
+/// Promises of the command line.
 mod promises;
-/// The same conversation told in many ways: one expectation, many paths.
+/// The same conversation in many encodings: one expectation, many paths.
 mod properties;
-/// Situations from bug reports, and what a reader is shown of them.
+/// Situations from bug reports, and the output for them.
 mod reading;
 /// Captures that can be shared.
 mod redact;
@@ -63,9 +63,9 @@ mod redact;
 mod rules;
 /// Saving: files one after another, full disks, signals.
 mod save;
-/// What is written for other programs, by their schemas.
+/// Output for other programs, by their schemas.
 mod schemas;
-/// How connections end, and what that can be read from.
+/// How connections end, and the evidence for it.
 mod sessions;
 /// `sessions` as a program: selection, formats, the page in a browser.
 mod sessions_program;
@@ -79,5 +79,5 @@ mod transports;
 mod usage;
 /// The same findings, however the conversation was carried.
 mod verdicts;
-/// What is reported while it happens.
+/// Interim and live reports.
 mod watching;

@@ -60,7 +60,7 @@ fn directions(packets: &[OwnedPacket]) -> Vec<Option<bool>> {
 const MILLISECOND: i64 = 1_000_000;
 const SECOND: i64 = 1_000 * MILLISECOND;
 
-/// The packets as another tap, host or clock shows them; and what was done.
+/// The packets as another tap, host or clock shows them; and the changes made.
 fn disorder(
     packets: &[OwnedPacket],
     directions: &[Option<bool>],
@@ -112,8 +112,8 @@ fn disorder(
     }
 }
 
-/// Disorder, and disorder with losses, accuses nobody.
-fn accuses_nobody(name: &str, packets: &[OwnedPacket], times: usize, wrong: &mut String) {
+/// Disorder, and disorder with losses, accuses no peer.
+fn accuses_no_peer(name: &str, packets: &[OwnedPacket], times: usize, wrong: &mut String) {
     let violations = |packets: &[OwnedPacket]| -> Vec<Finding> {
         let mut found = judge(packets, Options::default());
         found.retain(|found| found.verdict == Verdict::Violation);
@@ -160,7 +160,7 @@ fn order_of_capture_makes_no_violation() {
             continue;
         }
         captures += 1;
-        accuses_nobody(&name(&file), &packets, times.max(1), &mut wrong);
+        accuses_no_peer(&name(&file), &packets, times.max(1), &mut wrong);
     }
     assert!(captures > 200, "{captures}");
     assert!(wrong.is_empty(), "\n{wrong}");

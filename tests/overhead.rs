@@ -1,7 +1,7 @@
 //! The accounting of captures that others have accounted for.
 //!
 //! `fixtures/overhead/NAME.expected.json` was made by a reader that shares
-//! nothing with this program; `NAME.POLICY.json` has what messages cost under
+//! nothing with this program; `NAME.POLICY.json` has the cost of messages under
 //! the other policies of sharing.
 
 use mqttdump::engine::{Config, Engine, Output};
@@ -120,7 +120,7 @@ fn by_every_policy() {
 /// Nothing of these connections can be read, for want of keys; their bytes are
 /// accounted for all the same. Totals as its README states them.
 #[test]
-fn what_cannot_be_read_is_accounted_for() {
+fn unreadable_bytes_are_accounted_for() {
     let decode: Vec<String> = (18841..=18844).map(|port| format!("{port}=mqtt")).collect();
     let mut args = Vec::new();
     for port in &decode {
@@ -334,9 +334,9 @@ fn closed_forms_of_exchanges() {
     }
 }
 
-/// What-ifs foretell what was recorded when it was done so.
+/// What-ifs predict the recorded costs.
 #[test]
-fn what_ifs_foretell() {
+fn what_ifs_predict_the_recorded_costs() {
     let recorded = |qos: u8| {
         let path = project(&format!("fixtures/captures/seed-ethernet-qos{qos}.pcap"));
         account(&packets_of(&path).unwrap())
@@ -359,7 +359,7 @@ fn what_ifs_foretell() {
         let (outcome, _) = play(account, "qos=0");
         assert_eq!(outcome.bill.both(Term::Message).l2, cost(&zero));
     }
-    // How often QoS 2 is acknowledged is for TCP to say.
+    // How often QoS 2 is acknowledged depends on TCP.
     let (outcome, _) = play(&one, "qos=2");
     let (low, high) = outcome.bounds.unwrap();
     assert!(low.both(Term::Message).l2 <= cost(&two));

@@ -1,4 +1,4 @@
-//! Payloads against what other libraries make of them, and hostile ones.
+//! Payloads against the results of other libraries, and hostile ones.
 //!
 //! `fixtures/payloads` holds payloads with their values by Python's cbor2, msgpack
 //! and protobuf; `generate.py` there wrote them.
@@ -77,7 +77,7 @@ fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(pair).collect()
 }
 
-/// The lines of a fixture: what stands before the payload, the payload, its value.
+/// The lines of a fixture: the text before the payload, the payload, its value.
 fn lines(name: &str) -> Vec<(String, Vec<u8>, Json)> {
     let text = std::fs::read_to_string(fixture(name)).expect(name);
     text.lines()
@@ -132,7 +132,7 @@ fn sparkplug_with_the_memory_of_its_births() {
     }
 }
 
-/// Every beginning of a payload is a fault that says where, and never anything
+/// Every beginning of a payload is a fault with its position, and never anything
 /// else; changed bytes do no harm.
 #[test]
 fn damaged_payloads_are_faults() {
@@ -170,7 +170,7 @@ fn damaged_payloads_are_faults() {
 
 /// Lengths that promise a lot, depth, and numbers of values.
 #[test]
-fn hostile_payloads_are_bounded() {
+fn hostile_payloads_are_limited() {
     let nested = |open: &[u8]| open.repeat(100_000 / open.len());
     let mut groups = vec![0x0b; 50_000];
     groups.extend(vec![0x0c; 50_000]);
@@ -223,7 +223,7 @@ fn hostile_payloads_are_bounded() {
     assert!(fault.to_string().contains("more than"), "{fault}");
 }
 
-/// What merely happens to parse is not guessed at.
+/// A payload that parses by chance is not guessed at.
 #[test]
 fn auto_is_certain() {
     let decoder = Decoder::new(vec![rule("auto")]);

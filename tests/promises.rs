@@ -1,4 +1,4 @@
-//! What the command line promises, one test for each promise that no golden
+//! Promises of the command line, one test for each promise that no golden
 //! session (`golden/usage.txt`, `golden/formats.txt`) shows.
 
 use crate::support::files::Format;
@@ -23,9 +23,9 @@ fn a_capture_is_not_written_over_by_a_baseline() {
     assert_eq!(std::fs::read(&other).expect("the other"), bytes);
 }
 
-/// A reset after DISCONNECT names both, at the place and time of the RST.
+/// A reset after DISCONNECT names both, at the position and time of the RST.
 #[test]
-fn a_reset_after_disconnect_says_both() {
+fn a_reset_after_disconnect_names_both() {
     let packets = scene("> CONNECT client=c\n< CONNACK\n> DISCONNECT\n! reset >");
     let file = TempFile::new("reset", &Format::ALL[0].write(&packets));
     let lines = run(&["-r", file.path()]).clean();
@@ -36,7 +36,7 @@ fn a_reset_after_disconnect_says_both() {
     );
 }
 
-/// JUnit shows as failed what makes the exit status 1, and nothing else.
+/// JUnit shows as failed the findings that make the exit status 1, and nothing else.
 #[test]
 fn junit_fails_as_the_exit_status_does() {
     for (fail_on, failures, code) in [
@@ -66,15 +66,15 @@ fn sarif_has_relative_paths_and_a_version() {
         let results = run["results"].as_array().expect("results");
         assert!(!results.is_empty());
         for result in results {
-            let place = &result["locations"][0]["physicalLocation"];
-            assert_eq!(place["artifactLocation"]["uri"], REAL);
+            let location = &result["locations"][0]["physicalLocation"];
+            assert_eq!(location["artifactLocation"]["uri"], REAL);
         }
     }
 }
 
 /// `--patience` decides from when on something is missing.
 #[test]
-fn patience_is_what_was_asked_for() {
+fn patience_follows_the_options() {
     let packets = scene(
         "> CONNECT client=s\n< CONNACK\n> SUBSCRIBE id=1 filter=t:1\n< SUBACK id=1 codes=1\n\
          ! connection 2\n> CONNECT client=p\n< CONNACK\n> PUBLISH topic=t qos=1 id=1\n\
@@ -108,10 +108,10 @@ fn same_server_takes_two_addresses() {
     assert!(wrong.err.contains("ADDRESS:PORT=ADDRESS:PORT"), "{wrong:?}");
 }
 
-/// What the model of `overhead` adds is priced by every what-if, `keep-alive` is among
+/// Bytes that the model of `overhead` adds are priced by every what-if, `keep-alive` is among
 /// those that are tried without being asked for, and HTTP is.
 #[test]
-fn overhead_tries_what_it_promises() {
+fn overhead_tries_every_what_if() {
     let tried = run(&["overhead", "fixtures/captures/keep-alive.pcap", "-v"]).clean();
     for what in [
         "keep-alive=",
@@ -161,7 +161,7 @@ fn payloads_are_whole_in_pipes() {
     assert!((5000..5400).contains(&whole), "{whole}");
 }
 
-/// CSV has payloads as they were, by RFC 4180, and says where one was cut.
+/// CSV has payloads as they were, by RFC 4180, and marks cut ones.
 #[test]
 fn csv_has_payloads_as_they_were() {
     let payloads = |capture: &str, more: &[&str]| {
@@ -202,7 +202,7 @@ fn csv_has_payloads_as_they_were() {
     }
 }
 
-/// `-v` shows the properties of MQTT 5, the connection and what carries it.
+/// `-v` shows the properties of MQTT 5, the connection and its transport.
 #[test]
 fn verbose_shows_properties_connection_and_transport() {
     let packets = scene(
@@ -274,10 +274,10 @@ fn frames_are_packets_or_messages() {
         &["stats", REAL],
     ] {
         let run = run(args);
-        let said = run
+        let reported = run
             .out
             .lines()
             .find(|line| line.contains(" frames") && !line.contains("frames appear"));
-        assert_eq!(said, None, "{args:?}");
+        assert_eq!(reported, None, "{args:?}");
     }
 }

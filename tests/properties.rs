@@ -69,7 +69,7 @@ proptest! {
         prop_assert_eq!(same_frames(&read, &conversation), Ok(()));
     }
 
-    /// What the capture lacks is missing or absent, never made up.
+    /// Bytes outside the capture are missing or absent, never invented.
     #[test]
     fn loss_invents_nothing(
         conversation in conversations(),
@@ -82,7 +82,7 @@ proptest! {
         let wire = wire.lose(|i, s| !s.payload.is_empty() && lost.get(i) == Some(&true));
         let wire = wire.reorder(&order);
         let read = read(&wire.packets(&Stack::default()));
-        let captured = |way, offset| held(&wire, way, offset);
+        let captured = |way, offset| is_captured(&wire, way, offset);
         prop_assert_eq!(nothing_invented(&read, &conversation, &captured), Ok(()));
     }
 
@@ -100,7 +100,7 @@ proptest! {
             segment.payload.truncate(snap - 54);
         }
         let read = read(&packets);
-        let captured = |way, offset| held(&cut, way, offset);
+        let captured = |way, offset| is_captured(&cut, way, offset);
         prop_assert_eq!(nothing_invented(&read, &conversation, &captured), Ok(()));
     }
 
@@ -188,7 +188,7 @@ proptest! {
 }
 
 /// Whether the capture holds a byte of a stream.
-fn held(wire: &Wire, way: Direction, offset: u64) -> bool {
+fn is_captured(wire: &Wire, way: Direction, offset: u64) -> bool {
     let offset = offset as i64;
     (wire.segments.iter()).any(|s| s.way == way && s.range().contains(&offset))
 }
@@ -238,7 +238,7 @@ pub(crate) fn conversations() -> impl Strategy<Value = Conversation> {
 }
 
 /// With payloads that are whole control packets: no trouble as long as no
-/// byte is lost, and not to be told from real ones when their packet's own
+/// byte is lost, and indistinguishable from real ones when their packet's own
 /// header is.
 fn deceptive_conversations() -> impl Strategy<Value = Conversation> {
     honest_or_deceptive(true)
@@ -299,7 +299,7 @@ fn random_bytes_yield_no_frames() {
         let mut wire = template.clone();
         wire.client.set_port(10_000 + (connection % 50_000) as u16);
         wire.segments.clear();
-        // Short segments have the most places where a packet may begin.
+        // Short segments have the most positions where a packet may begin.
         let size = if connection % 2 == 0 { 1_000 } else { 16 };
         for n in 0..250_000 / size {
             let mut segment = template.segments[0].clone();

@@ -108,7 +108,7 @@ fn rules_by_their_conversations() {
     for rule in RULES.iter().filter(|rule| !rule.examples.bad.is_empty()) {
         let good = judge(&scene(rule.examples.good), Options::default());
         // A rule for one side may answer a fault of the other.
-        let bound = |found: &Finding| {
+        let within = |found: &Finding| {
             let answers = matches!(rule.check, Check::StillOpen(_));
             found.rule.id == rule.id
                 || !answers
@@ -117,7 +117,7 @@ fn rules_by_their_conversations() {
                         binds => binds.name() == side.name(),
                     })
         };
-        if good.iter().any(|found| accuses(found) && bound(found)) {
+        if good.iter().any(|found| accuses(found) && within(found)) {
             let _ = writeln!(wrong, "{}: the good one:\n{}", rule.id, describe(&good));
         }
         let bad = judge(&scene(rule.examples.bad), Options::default());
@@ -141,7 +141,7 @@ fn rules_by_their_conversations() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// What a review of security asks about is one note for a capture, however often.
+/// Items of a security review are one note for a capture, however often.
 #[test]
 fn rules_of_security_give_one_note() {
     let one = "> CONNECT client=c user=u password=p\n< CONNACK\n> SUBSCRIBE id=1 filter=#:0\n< SUBACK id=1 codes=0";
@@ -177,9 +177,9 @@ fn rules_of_security_give_one_note() {
     );
 }
 
-/// Where the capture says that packets were dropped, what is absent proves
-/// nothing: of the conversations that break a rule, nobody is accused of more,
-/// and of an answer that lacks not at all.
+/// Where the capture reports dropped packets, absence proves nothing: of the
+/// conversations that break a rule, no peer is accused of more, and of a missing
+/// answer not at all.
 #[test]
 fn drops_leave_doubt() {
     let mut wrong = String::new();
@@ -188,8 +188,8 @@ fn drops_leave_doubt() {
         let packets = scene(rule.examples.bad);
         let whole = judge(&packets, Options::default());
         for at in 0..packets.len() {
-            // Told of packets before this one; and of a full ring, when all that
-            // comes may be older than what lacks.
+            // Reported for packets before this one; and of a full ring, when all that
+            // comes may be older than the missing packets.
             let before = judge_dropping(&packets, Some((at, packets[at].time)));
             let full = judge_dropping(&packets, Some((at, i64::MAX)));
             for found in &before {
@@ -201,7 +201,7 @@ fn drops_leave_doubt() {
                 }
             }
             // The last packets are those of TCP's orderly end, which proves that
-            // nothing lacks.
+            // nothing is missing.
             let open = at + 4 < packets.len();
             for found in &full {
                 let known = whole
@@ -318,7 +318,7 @@ fn rules_on_the_captures_with_one_fault() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// Prints what is found in the captures of the folders in MQTTDUMP_CAPTURES.
+/// Prints the findings in the captures of the folders in MQTTDUMP_CAPTURES.
 #[test]
 #[ignore = "prints for a reader; fixtures have golden files"]
 fn rules_on_captures() {
@@ -364,7 +364,7 @@ impl Dice {
     }
 }
 
-/// Packets to keep, by one of the ways in which captures lack some.
+/// Packets to keep, by one of the ways in which captures lose some.
 pub(crate) fn cut_of(packets: &[OwnedPacket], dice: &mut Dice) -> Vec<usize> {
     let all = 0..packets.len();
     let count = packets.len() as u64;
@@ -378,7 +378,7 @@ pub(crate) fn cut_of(packets: &[OwnedPacket], dice: &mut Dice) -> Vec<usize> {
         1 => all.filter(|_| dice.roll(20) != 0).collect(),
         2 => all.filter(|_| dice.roll(3) != 0).collect(),
         3 => all.filter(|_| dice.roll(3) == 0).collect(),
-        // A stretch of time: a full disk, a late start, an early end.
+        // A period of time: a full disk, a late start, an early end.
         4 => {
             let (from, len) = (dice.roll(count), dice.roll(count));
             all.filter(|i| !(from..from + len).contains(&(*i as u64)))
@@ -407,8 +407,8 @@ pub(crate) fn cut_of(packets: &[OwnedPacket], dice: &mut Dice) -> Vec<usize> {
     }
 }
 
-/// What travels over TCP alone gives the rules of WebSocket nothing to check, and
-/// a rule about one reason for closing has nothing to say of another.
+/// Connections over TCP alone give the rules of WebSocket nothing to check, and
+/// a rule about one reason for closing does not apply to another.
 #[test]
 fn rules_with_nothing_to_judge() {
     let judged = |text: &str| -> Vec<&str> {
@@ -449,7 +449,7 @@ fn ports(data: &[u8]) -> u64 {
     }
 }
 
-/// A finding cites what the case breaks: two clauses at most.
+/// A finding cites the clauses that the case breaks: two clauses at most.
 #[test]
 fn findings_cite_few_clauses() {
     let mut wrong = String::new();
@@ -475,8 +475,8 @@ fn findings_cite_few_clauses() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// Removing packets accuses nobody of what the whole capture does not show.
-fn accuses_nobody(name: &str, packets: &[OwnedPacket], cuts: usize, wrong: &mut String) {
+/// Removing packets adds no finding that the whole capture does not show.
+fn accuses_no_peer(name: &str, packets: &[OwnedPacket], cuts: usize, wrong: &mut String) {
     let whole = judge(packets, Options::default());
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ packets.len() as u64);
     for _ in 0..cuts {
@@ -487,7 +487,7 @@ fn accuses_nobody(name: &str, packets: &[OwnedPacket], cuts: usize, wrong: &mut 
                 continue;
             }
             let original = |p: &PacketRef| kept.get(p.number as usize - 1).map_or(0, |i| i + 1);
-            // What shows that a connection is open may be another packet.
+            // Another packet may show that a connection is open.
             let mut offending: Vec<usize> = found.packets.iter().map(original).collect();
             if !matches!(found.rule.check, Check::StillOpen(_)) {
                 offending = offending.split_off(offending.len() - 1);
@@ -499,7 +499,7 @@ fn accuses_nobody(name: &str, packets: &[OwnedPacket], cuts: usize, wrong: &mut 
                     && other.verdict == Verdict::Violation
                     && (other.count >= 8
                         || packets.any(|p| offending.contains(&p))
-                        // Another packet may complete what is wrong.
+                        // Another packet may complete the fault.
                         || other.message == found.message)
             });
             if !known && wrong.len() < 20_000 {
@@ -542,18 +542,18 @@ pub(crate) fn cuts() -> usize {
 }
 
 #[test]
-fn rules_accuse_nobody_when_packets_are_missing_from_conversations() {
+fn rules_accuse_no_peer_when_packets_are_missing_from_conversations() {
     let mut wrong = String::new();
     for rule in RULES.iter().filter(|rule| !rule.clauses.is_empty()) {
         for text in [rule.examples.good, rule.examples.bad] {
-            accuses_nobody(rule.id, &scene(text), cuts(), &mut wrong);
+            accuses_no_peer(rule.id, &scene(text), cuts(), &mut wrong);
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
 #[test]
-fn rules_accuse_nobody_when_packets_are_missing_from_captures() {
+fn rules_accuse_no_peer_when_packets_are_missing_from_captures() {
     let mut wrong = String::new();
     let folders = std::env::var("MQTTDUMP_CAPTURES")
         .unwrap_or_else(|_| project("fixtures").to_string_lossy().into_owned());
@@ -567,7 +567,7 @@ fn rules_accuse_nobody_when_packets_are_missing_from_captures() {
             }
             // Large ones take longer.
             let cuts = (cuts() * 200 / packets.len().max(200)).max(2);
-            accuses_nobody(&file.to_string_lossy(), &packets, cuts, &mut wrong);
+            accuses_no_peer(&file.to_string_lossy(), &packets, cuts, &mut wrong);
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");

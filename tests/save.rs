@@ -59,11 +59,11 @@ fn read(path: &Path) -> Packets {
     packets
 }
 
-fn seen(packets: &[OwnedPacket]) -> Packets {
+fn packets_of(packets: &[OwnedPacket]) -> Packets {
     packets.iter().map(|p| (p.time, p.data.clone())).collect()
 }
 
-/// Names in the folder that begin so, and what is in them; by time, then by
+/// Names in the folder that begin so, and their contents; by time, then by
 /// number.
 fn files(folder: &Folder, prefix: &str) -> Vec<(String, Packets)> {
     let mut names = folder.names();
@@ -110,7 +110,7 @@ fn files_by_size_are_those_of_tcpdump() {
         .collect();
     assert_eq!(counts, [("b-", 11), ("b-1", 11), ("b-2", 8)]);
     let all: Vec<_> = saved.into_iter().flat_map(|(_, packets)| packets).collect();
-    assert_eq!(all, seen(&input));
+    assert_eq!(all, packets_of(&input));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_ring_keeps_the_last_files() {
     // 11 packets a file: 0 1 2 0 1 2 0 1 2 0, and the last has 1.
     assert_eq!(folder.names(), ["in.pcap", "out-0", "out-1", "out-2"]);
     let ring = ["out-1", "out-2", "out-0"].map(|name| read(&folder.path(name)));
-    assert_eq!(ring.concat(), seen(&input[77..]));
+    assert_eq!(ring.concat(), packets_of(&input[77..]));
     run(&[
         "-r",
         &source,
@@ -173,7 +173,7 @@ fn files_by_time_are_named_by_time() {
             "m-20140630-101540.pcap 1"
         ]
     );
-    // So many, and no more; what does not fit is neither saved nor shown.
+    // So many, and no more; packets that do not fit are neither saved nor shown.
     let name = folder.name("two-%s");
     let two = run(&[
         "-r", &source, "-w", &name, "-G", "10", "-W", "2", "--print", "-v",
@@ -184,7 +184,7 @@ fn files_by_time_are_named_by_time() {
 }
 
 #[test]
-fn a_name_that_says_too_little_is_reported() {
+fn a_name_without_enough_fields_is_reported() {
     let folder = Folder::new();
     let input = packets(&[(60, 0), (60, 10_000)]);
     let source = folder.write("in.pcap", &PCAP.write(&input));
@@ -195,7 +195,7 @@ fn a_name_that_says_too_little_is_reported() {
         "{}",
         printed.err
     );
-    assert_eq!(read(&folder.path("out")), seen(&input[1..]));
+    assert_eq!(read(&folder.path("out")), packets_of(&input[1..]));
     let refused = run(&["-r", &source, "-w", &folder.name("out%"), "-G", "5"]);
     assert_eq!(refused.code, Some(2));
     assert!(refused.err.contains("strftime"), "{}", refused.err);
@@ -269,7 +269,7 @@ proptest! {
         }
         let saved = files(&folder, "out");
         let all: Vec<_> = saved.iter().flat_map(|(_, packets)| packets.clone()).collect();
-        prop_assert_eq!(all, seen(&input));
+        prop_assert_eq!(all, packets_of(&input));
         for (name, packets) in &saved {
             prop_assert!(input.is_empty() || !packets.is_empty(), "{} has nothing", name);
             // It was not too large before its last packet.
@@ -384,7 +384,7 @@ fn every_pcapng_file_has_the_secrets_so_far() {
 }
 
 /// A conversation over TLS that pauses so long that one which is not known to
-/// be MQTT would be forgotten; the keys are in a block of the file.
+/// be MQTT would be evicted; the keys are in a block of the file.
 #[cfg(feature = "tls")]
 fn talk_over_tls_with_a_pause() -> Vec<u8> {
     const PAUSE: i64 = 3 * 3600 * 1_000_000_000;
@@ -401,7 +401,7 @@ fn talk_over_tls_with_a_pause() -> Vec<u8> {
     for packet in packets.iter_mut().skip(20) {
         packet.time += PAUSE;
     }
-    // Something else comes, so that there is an occasion to forget.
+    // Something else comes, so that an eviction can happen.
     let other = scene("> CONNECT client=x").remove(0);
     let time = packets[20].time - 600 * 1_000_000_000;
     packets.insert(20, OwnedPacket { time, ..other });
@@ -423,7 +423,7 @@ fn talk_over_tls_with_a_pause() -> Vec<u8> {
 
 #[cfg(feature = "tls")]
 #[test]
-fn a_selection_by_what_tls_hides_is_saved_whole() {
+fn a_selection_by_encrypted_fields_is_saved_whole() {
     let folder = Folder::new();
     let paused = folder.write("in.pcapng", &talk_over_tls_with_a_pause());
     let project = |name: &str| project(name).to_str().expect("UTF-8").to_owned();
@@ -517,7 +517,7 @@ fn a_program_gets_every_complete_file() {
         let done = format!("o $(touch oops); 'x-{number}.done");
         all.extend(read(&folder.path(&done)));
     }
-    assert_eq!(all, seen(&input), "the last one too");
+    assert_eq!(all, packets_of(&input), "the last one too");
     assert_eq!(folder.names().len(), 5, "{:?}", folder.names());
 }
 
@@ -600,7 +600,7 @@ fn block_size() -> usize {
 }
 
 #[test]
-fn a_full_disk_costs_what_does_not_fit_and_nothing_else() {
+fn a_full_disk_costs_only_the_packets_that_do_not_fit() {
     let folder = Folder::new();
     let talk = talk();
     let source = folder.write("in.pcap", &PCAP.write(&talk));
@@ -618,7 +618,11 @@ fn a_full_disk_costs_what_does_not_fit_and_nothing_else() {
         let saved = read(Path::new(&name));
         assert!(std::fs::metadata(&name).expect("a file").len() <= block as u64);
         assert!(!saved.is_empty() && saved.len() < talk.len());
-        assert_eq!(saved, seen(&talk[..saved.len()]), "what is there is whole");
+        assert_eq!(
+            saved,
+            packets_of(&talk[..saved.len()]),
+            "what is there is whole"
+        );
         for printed in [
             "cannot write: ".to_owned(),
             format!("not saved from packet {} on", saved.len() + 1),
@@ -646,8 +650,8 @@ fn saving_is_tried_again_with_the_next_file() {
     ] {
         assert!(run.err.contains(printed), "{printed}: {}", run.err);
     }
-    assert_eq!(read(&folder.path("out-")), seen(&input[..11]));
-    assert_eq!(read(&folder.path("out-2")), seen(&input[22..]));
+    assert_eq!(read(&folder.path("out-")), packets_of(&input[..11]));
+    assert_eq!(read(&folder.path("out-2")), packets_of(&input[22..]));
 }
 
 #[test]
@@ -690,7 +694,7 @@ fn lines_that_cannot_be_written_cost_no_packets() {
         assert!(failed.err.contains("standard output: "), "{}", failed.err);
         let saved = read(Path::new(&name));
         match more {
-            [] => assert_eq!(saved, seen(&talk)),
+            [] => assert_eq!(saved, packets_of(&talk)),
             _ => assert!(!saved.is_empty()),
         }
     }
@@ -715,7 +719,7 @@ fn a_start_that_fails_leaves_no_file() {
 }
 
 #[test]
-fn what_is_read_is_never_overwritten() {
+fn inputs_are_never_overwritten() {
     let folder = Folder::new();
     let bytes = PCAP.write(&sized(30, 84));
     let source = folder.write("out-1", &bytes);
@@ -749,7 +753,7 @@ fn signals_leave_whole_files() {
             .spawn()
             .expect("it starts");
         let mut pipe = child.stdin.take().expect("a pipe");
-        // 25 packets and a half.
+        // 25.5 packets.
         pipe.write_all(&bytes[..24 + 25 * 100 + 50])
             .expect("it reads");
         wait_for(&folder.path("out-2"), 24 + 3 * 100);
@@ -759,14 +763,14 @@ fn signals_leave_whole_files() {
         let _ = child.wait();
         let saved = files(&folder, "out-");
         let all: Vec<_> = saved.into_iter().flat_map(|(_, packets)| packets).collect();
-        assert_eq!(all, seen(&input[..25]), "{signal}");
+        assert_eq!(all, packets_of(&input[..25]), "{signal}");
     }
 }
 
 /// Of `tcpdump … | mqttdump …` both get the Ctrl-C, and tcpdump then hands over
 /// what it still has.
 #[test]
-fn what_a_pipe_brings_after_a_signal_is_saved() {
+fn packets_from_a_pipe_after_a_signal_are_saved() {
     let folder = Folder::new();
     let input = sized(30, 84);
     let bytes = PCAP.write(&input);
@@ -786,7 +790,7 @@ fn what_a_pipe_brings_after_a_signal_is_saved() {
     pipe.write_all(after).expect("it still reads");
     drop(pipe);
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
-    assert_eq!(read(&folder.path("out")), seen(&input));
+    assert_eq!(read(&folder.path("out")), packets_of(&input));
 }
 
 #[test]
@@ -825,7 +829,7 @@ fn a_signal_while_there_is_much_to_read_ends_it_well() {
     let bytes = PCAP.write(&sized(2_000, 1_000));
     let writer = std::thread::spawn(move || {
         let _ = pipe.write_all(&bytes);
-        // Until nobody reads, and not so fast that it fills the disk.
+        // Until the reader is gone, and not so fast that it fills the disk.
         while pipe.write_all(&bytes[24..24 + 100 * 1_016]).is_ok() {
             std::thread::sleep(Duration::from_millis(2));
         }

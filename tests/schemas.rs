@@ -1,4 +1,4 @@
-//! What is written for other programs is what their schemas ask for.
+//! Output for other programs conforms to their schemas.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ fn schemas_sarif() {
     }
     // All verdicts were among them.
     assert!(levels.len() >= 4, "{levels:?}");
-    // The schema refuses what is not SARIF.
+    // The schema refuses everything but SARIF.
     assert!(
         schemas
             .validate(&serde_json::json!({"version": "2.1.0"}), schema)

@@ -15,7 +15,7 @@ use crate::laws::packets_of;
 use crate::support::program::project;
 use crate::support::stack::OwnedPacket;
 
-/// What a sink makes of some packets, with their numbers.
+/// Output of a sink for some packets, with their numbers.
 fn gather<'a, S: Sink>(
     packets: impl IntoIterator<Item = (u64, &'a OwnedPacket)>,
     mut sink: S,
@@ -61,7 +61,7 @@ fn captures_of(folder: &str) -> Vec<(String, Vec<OwnedPacket>)> {
         .collect()
 }
 
-/// A row of `truth.csv`: what ended a connection, as whoever recorded it knows. An
+/// A row of `truth.csv`: the end of a connection, as the recording script knows it. An
 /// empty client identifier is one that was never sent.
 #[derive(serde::Deserialize, serde::Serialize, PartialEq, Eq, Debug)]
 struct Truth {
@@ -93,7 +93,7 @@ impl Truth {
 }
 
 #[test]
-fn sessions_end_as_the_recordings_say() {
+fn sessions_end_as_recorded() {
     let path = project("fixtures/sessions/truth.csv");
     let mut truth = csv::Reader::from_path(path).expect("truth.csv");
     let mut expected: Vec<Truth> = truth.deserialize().map(|row| row.expect("a row")).collect();
@@ -192,7 +192,7 @@ fn sessions_prove_nothing_else_when_packets_are_missing() {
     assert!(proved > tried / 10);
 }
 
-/// What the codes of a DISCONNECT by the server mean, by a conversation each.
+/// Meaning of the codes of a DISCONNECT by the server, by a conversation each.
 #[test]
 fn sessions_read_the_code_of_disconnect() {
     let of = |text: &str| -> Vec<(&'static str, Certainty)> {
@@ -228,7 +228,7 @@ fn sessions_read_the_code_of_disconnect() {
     assert_eq!(of(two), [("broker_stopped", Certainty::Likely); 2]);
 }
 
-/// Writes what is found now as truth, to be read and corrected by hand.
+/// Writes the current output as truth, to be read and corrected by hand.
 #[test]
 #[ignore = "writes truth.csv; read it before you commit it"]
 fn bless_sessions() {
@@ -243,7 +243,7 @@ fn bless_sessions() {
     }
 }
 
-/// What the recording clients logged: who put or got which payload.
+/// Log of the recording clients: who put or got which payload.
 fn log_of_deliveries() -> Vec<(String, bool, String)> {
     let path = project("fixtures/sessions/deliveries.log");
     let text = std::fs::read_to_string(path).expect("deliveries.log");
@@ -315,7 +315,7 @@ struct Took {
 }
 
 #[test]
-fn sessions_latency_is_what_tshark_measures() {
+fn sessions_latency_equals_that_of_tshark() {
     let path = project("fixtures/sessions/latency.csv");
     let mut rows = csv::Reader::from_path(path).expect("latency.csv");
     let mut by_capture: HashMap<String, Vec<Record>> = HashMap::new();
@@ -367,7 +367,7 @@ fn sessions_latency_is_what_tshark_measures() {
     assert!(measured > 40);
 }
 
-/// `latency.csv` is what tshark measures today; without tshark, the test says so.
+/// `latency.csv` has the times that tshark measures; without tshark, the test is skipped.
 #[test]
 fn sessions_latency_is_measured_by_tshark_again() {
     let kept = std::fs::read_to_string(project("fixtures/sessions/latency.csv")).expect("the file");

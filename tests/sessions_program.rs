@@ -34,7 +34,7 @@ fn clients(objects: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-/// Every object is as `docs/formats.md` says, with no other keys.
+/// Every object matches `docs/formats.md`, with no other keys.
 #[test]
 fn sessions_ndjson_keeps_its_schema() {
     for (name, option) in [("sessions", None), ("deliveries", Some("--deliveries"))] {
@@ -136,7 +136,7 @@ fn sessions_deliveries_are_selected() {
     assert_eq!(got.len(), 40);
 }
 
-/// A range of time ends the view, and not what is known.
+/// A range of time ends the view, and not the evidence.
 #[test]
 fn sessions_are_read_up_to_a_time() {
     let file = "fixtures/sessions/taken-over-mosquitto.pcap";
@@ -175,7 +175,7 @@ fn sessions_are_read_through_tls_and_websocket() {
         let drawn = run(&[&["sessions", "--ladder"], &args[..]].concat()).clean();
         assert!(drawn.contains("CONNECT"), "{name}: {drawn}");
     }
-    // Without keys, why it ended is unknown, and said to be.
+    // Without keys, why it ended is unknown, and reported as such.
     let sealed = objects(&["fixtures/transport/tls12-aes128-gcm.pcap"]);
     assert_eq!(
         sealed[0]["close"]["certainty"], "cannot_tell",
@@ -251,7 +251,7 @@ fn sessions_in_detail() {
     }
 }
 
-/// What only a browser can tell, by Chromium; without one, the test says so.
+/// Checks that need a browser, by Chromium; without one, the test is skipped with a note.
 fn chromium(args: &[&str]) -> Option<String> {
     let folder = Folder::new();
     let output = Command::new("chromium")

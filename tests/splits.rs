@@ -64,7 +64,7 @@ fn every_pair_of_cuts() {
     for way in [Up, Down] {
         let length = wire.streams[way as usize].len();
         // The last packet starts are covered by single cuts; pairs that are
-        // far apart say nothing new.
+        // far apart show nothing new.
         for first in 1..length {
             for second in first + 1..length.min(first + 9) {
                 let packets = wire.clone().split(way, &[first, second]);
@@ -114,7 +114,7 @@ fn every_pair_of_tags_and_tunnels() {
     ] {
         for outer in Layer::ALL {
             for inner in Layer::ALL {
-                // PPPoE carries IP and MPLS; MPLS carries IP (a label says no more).
+                // PPPoE carries IP and MPLS; MPLS carries IP (a label shows no more).
                 let impossible = match outer {
                     Layer::Pppoe | Layer::Mpls(_) => is_tag(inner),
                     Layer::IpIp | Layer::Gtpu => is_tag(inner),
@@ -221,7 +221,7 @@ fn offloaded_and_padded() {
 }
 
 /// The file formats go through the program: its NDJSON must be the same for
-/// each, but for what a coarser clock loses.
+/// each, but for the precision of a coarser clock.
 #[test]
 fn every_file_format() {
     let packets = Wire::new(&everything()).packets(&Stack::default());
@@ -277,7 +277,7 @@ fn mixed_link_types_in_one_pcapng() {
     );
 }
 
-/// Times in whole milliseconds, which every format of ours can tell... but
+/// Times in whole milliseconds, which every format of ours can represent... but
 /// for 2^-20 s, so whole seconds.
 fn without_fractions(mut packets: Vec<OwnedPacket>) -> Vec<OwnedPacket> {
     for (i, packet) in packets.iter_mut().enumerate() {

@@ -13,7 +13,7 @@ use crate::support::stack::{OwnedPacket, Stack};
 use crate::support::transcript::Conversation;
 use crate::support::wire::{ACK, FIN, PSH, RST, SYN, Segment, Wire};
 
-/// Publishes that can be told apart by their identifiers, and a PINGREQ last.
+/// Publishes that differ in their identifiers, and a PINGREQ last.
 fn conversation() -> Conversation {
     Conversation::new(
         "> CONNECT client=a keep_alive=10\n\
@@ -166,7 +166,7 @@ fn repacketised() {
 
 #[test]
 fn conflict() {
-    // The same place twice with other bytes: the first stay, and it is said.
+    // The same position twice with other bytes: the first stay, and it is reported.
     let wire = Wire::new(&conversation());
     let at = wire.data(Up, 1);
     let range = wire.segments[at].range();
@@ -281,7 +281,7 @@ fn port_reuse_with_a_syn() {
 
 #[test]
 fn port_reuse_without_a_syn() {
-    // Sequence numbers far from the old ones tell that it is another one.
+    // Sequence numbers far from the old ones show that it is another one.
     let text = Conversation::new(
         "! midstream\n> PUBLISH qos=1 id=10 topic=x/1 payload=a\n< PUBACK id=10\n\
          > PUBLISH qos=1 id=11 topic=x/2 payload=b\n< PUBACK id=11\n\
@@ -399,7 +399,7 @@ fn a_reset_far_from_the_stream_ends_nothing() {
 }
 
 #[test]
-fn an_acknowledgement_tells_where_the_other_side_was() {
+fn an_acknowledgement_shows_where_the_other_side_was() {
     // Joined after the handshake, and the first answer is lost.
     let wire = Wire::without_pure_acks(&conversation());
     let connack = wire.data(Down, 0);
@@ -448,7 +448,7 @@ fn one_direction_only() {
         let all = Wire::new(&conversation());
         assert_eq!(read.ladder(way), read_wire(&all).ladder(way));
         assert_eq!(read.ladder(way.reversed()), [] as [&str; 0]);
-        // The other side's acknowledgements tell of bytes that are not here:
+        // The other side's acknowledgements cover bytes that are not here:
         // one gap of all of them is true. None in what is.
         let gaps = read.events_named("gap");
         assert!(gaps.len() <= 1 && gaps.iter().all(|e| e.direction != Some(way)));
@@ -494,11 +494,11 @@ fn lossy(pings: usize) -> (Wire, usize) {
 }
 
 #[test]
-fn a_hole_waits_for_more_than_an_acknowledgement() {
+fn a_gap_waits_for_more_than_an_acknowledgement() {
     let (wire, lost) = lossy(2_000);
     let packets = ethernet(&wire);
     let mut reader = Reader::new(Config::default());
-    // Up to the PUBACK, whose segment acknowledges what is not there, and the
+    // Up to the PUBACK, whose segment acknowledges missing bytes, and the
     // first PINGREQ, which waits behind it.
     let ping = wire.data(Up, 1);
     for packet in &packets[..=ping] {
@@ -529,7 +529,7 @@ fn a_hole_waits_for_more_than_an_acknowledgement() {
     assert_eq!((gaps[0].bytes, gaps[0].direction), (Some(length), Some(Up)));
 }
 
-/// What is read of a connection before its end, if a segment is lost and the
+/// Frames of a connection before its end, if a segment is lost and the
 /// connection goes on with so many pings, so far from each other.
 fn before_the_end(pings: usize, pause: &str) -> usize {
     let text = "> CONNECT client=a\n< CONNACK\n> PUBLISH qos=1 id=1 topic=t payload=lost\n\
@@ -548,15 +548,15 @@ fn before_the_end(pings: usize, pause: &str) -> usize {
 }
 
 #[test]
-fn a_hole_becomes_final_by_packets_or_by_time() {
+fn a_gap_becomes_final_by_packets_or_by_time() {
     assert!(before_the_end(100, "") > 50, "enough packets");
     assert!(before_the_end(4, "! wait 2s\n") > 1, "enough time");
     assert_eq!(before_the_end(4, ""), 1, "neither");
 }
 
 #[test]
-fn a_hole_of_which_only_one_direction_was_captured() {
-    // Nobody can acknowledge it: more patience, but not for ever.
+fn a_gap_of_which_only_one_direction_was_captured() {
+    // No peer can acknowledge it: more patience, but not for ever.
     let (wire, _) = lossy(1_000);
     let packets = ethernet(&wire.lose(|_, s| s.way == Down));
     let mut reader = Reader::new(Config::default());
@@ -568,7 +568,7 @@ fn a_hole_of_which_only_one_direction_was_captured() {
 }
 
 #[test]
-fn a_hole_that_nobody_acknowledged_waits() {
+fn a_gap_that_no_peer_acknowledged_waits() {
     // The receiver asks for it with every acknowledgement: it will be sent
     // again, however late.
     let text = "> CONNECT client=a\n< CONNACK\n> PUBLISH topic=t payload=late\n".to_owned()
@@ -590,7 +590,7 @@ fn a_hole_that_nobody_acknowledged_waits() {
 }
 
 #[test]
-fn an_acknowledgement_before_its_data_makes_no_hole() {
+fn an_acknowledgement_before_its_data_makes_no_gap() {
     // Multi-queue cards: the answer is captured before the question, by a few
     // packets.
     for late in 1..8 {
@@ -619,8 +619,8 @@ fn an_acknowledgement_before_its_data_makes_no_hole() {
 }
 
 #[test]
-fn a_hole_at_the_end_of_the_capture() {
-    // No acknowledgement ever: what waited is reported when the capture ends.
+fn a_gap_at_the_end_of_the_capture() {
+    // No acknowledgement ever: waiting bytes are reported when the capture ends.
     let wire = Wire::without_pure_acks(&conversation());
     let lost = wire.data(Up, 2);
     let wire = wire.lose(|i, s| i == lost || (s.way == Down && i > lost));
@@ -629,14 +629,14 @@ fn a_hole_at_the_end_of_the_capture() {
         read.ladder(Up),
         ["CONNECT", "PUBLISH:1", "PUBLISH:3", "PINGREQ"]
     );
-    // What the server sent is acknowledged, but not here: another gap.
+    // The server's bytes are acknowledged, but not here: another gap.
     let gaps = read.events_named("gap");
     let up = gaps.iter().filter(|e| e.direction == Some(Up)).count();
     assert_eq!(up, 1, "{gaps:#?}");
 }
 
 #[test]
-fn a_hole_inside_a_body_costs_that_message_only() {
+fn a_gap_inside_a_body_costs_that_message_only() {
     let text = Conversation::new(
         "> CONNECT client=a\n< CONNACK\n> PUBLISH qos=1 id=5 topic=big payload_size=1000\n\
          < PUBACK id=5\n> PUBLISH qos=1 id=6 topic=next payload=x\n< PUBACK id=6",
@@ -660,7 +660,7 @@ fn a_hole_inside_a_body_costs_that_message_only() {
 }
 
 #[test]
-fn a_hole_over_a_fixed_header_means_resynchronising() {
+fn a_gap_over_a_fixed_header_means_resynchronising() {
     // The gap takes the end of one PUBLISH and the first bytes of the next,
     // whose rest must not be taken for packets.
     let text = Conversation::new(
@@ -697,7 +697,7 @@ fn a_hole_over_a_fixed_header_means_resynchronising() {
     let events = read.events_named("resynchronised");
     assert_eq!(events.len(), 1, "{:#?}", read.events);
     assert_eq!(events[0].direction, Some(Up));
-    // What was captured of the PUBLISH whose header was lost.
+    // The captured bytes of the PUBLISH whose header was lost.
     assert_eq!(events[0].bytes, Some((at(3) - at(2) - 10) as u64));
     assert_eq!(read.ladder(Down).len(), 7);
 }
@@ -815,7 +815,7 @@ fn cut_by_the_snap_length() {
     assert_eq!(big.bytes, sent[..100]);
     assert_eq!(big.missing, sent.len() as u64 - 100);
     assert_no_event(&read, &["gap", "resynchronised", "late", "unfinished"]);
-    // Told before the PINGREQ, not at the end.
+    // Reported before the PINGREQ, not at the end.
     assert!(big.last < read.way(Up)[2].first);
 }
 
@@ -961,7 +961,7 @@ fn a_lost_alias_is_unknown_not_guessed() {
 }
 
 #[test]
-fn kept_payloads_are_bounded() {
+fn kept_payloads_are_limited() {
     // Eighty messages of 2 MiB, of each the first MiB, all wanted for output.
     let text = Conversation::new("> CONNECT client=a\n< CONNACK");
     let wire = Wire::without_pure_acks(&text);
@@ -997,7 +997,7 @@ fn kept_payloads_are_bounded() {
 }
 
 #[test]
-fn a_bound_that_bites_is_said() {
+fn a_reached_limit_is_reported() {
     // Data waits behind a gap that nothing ever acknowledges, more and more.
     let wire = Wire::new(&Conversation::new(
         "> CONNECT client=a\n< CONNACK\n> PINGREQ",
@@ -1023,11 +1023,11 @@ fn a_bound_that_bites_is_said() {
             return;
         }
     }
-    panic!("240 MB wait behind a hole and nothing is said");
+    panic!("240 MB wait behind a gap and nothing is reported");
 }
 
 #[test]
-fn unfinished_is_said() {
+fn unfinished_packets_are_reported() {
     let text =
         Conversation::new("> CONNECT client=a\n< CONNACK\n> PUBLISH topic=t payload_size=100");
     let connect = text.packets(Up)[0].encoded.bytes.len();
@@ -1093,7 +1093,7 @@ fn an_answer_captured_before_its_connect_on_another_port() {
 }
 
 #[test]
-fn a_handshake_that_nothing_follows_is_forgotten() {
+fn a_handshake_that_nothing_follows_is_evicted() {
     let wire = Wire::new(&conversation());
     let mut reader = Reader::new(Config::default());
     for packet in &ethernet(&wire)[..3] {
@@ -1118,7 +1118,7 @@ fn a_handshake_that_nothing_follows_is_forgotten() {
     assert_eq!(closed[0].connection, Some(1));
 }
 
-/// On a quiet link only the clock says how long a connection has been silent.
+/// On a quiet link only the clock shows how long a connection has been silent.
 #[test]
 fn the_clock_alone_lets_connections_expire() {
     let wire = Wire::new(&Conversation::new("> CONNECT client=a\n< CONNACK"));
@@ -1140,7 +1140,7 @@ fn the_clock_alone_lets_connections_expire() {
         "{closed:?}"
     );
 
-    // Half a message, and the rest never comes: the gap is reported by time.
+    // Part of a message, and the rest never comes: the gap is reported by time.
     let wire = Wire::new(&Conversation::new(
         "> CONNECT client=a\n< CONNACK\n> PUBLISH topic=t payload=aaaa\n> PINGREQ\n< PINGRESP",
     ));
@@ -1210,16 +1210,20 @@ fn packet_numbers_and_times() {
 }
 
 #[test]
-fn half_open_handshakes_and_flag_oddities() {
+fn half_open_handshakes_and_unusual_flags() {
     // A SYN with ECN bits, an answer that never came, and a second SYN.
     let wire = Wire::new(&conversation());
-    let mut odd = wire.clone();
-    odd.segments[0].flags |= 0xc0;
-    let mut retry: Segment = odd.segments[0].clone();
+    let mut unusual = wire.clone();
+    unusual.segments[0].flags |= 0xc0;
+    let mut retry: Segment = unusual.segments[0].clone();
     retry.flags = SYN;
-    odd.insert(1, retry);
-    odd.segments.iter_mut().skip(5).for_each(|s| s.flags |= PSH);
-    let read = read_wire(&odd);
+    unusual.insert(1, retry);
+    unusual
+        .segments
+        .iter_mut()
+        .skip(5)
+        .for_each(|s| s.flags |= PSH);
+    let read = read_wire(&unusual);
     assert_frames(&read, &conversation());
     assert_eq!(read.events_named("opened").len(), 1, "{:#?}", read.events);
     assert_no_event(&read, &TROUBLE);

@@ -27,7 +27,7 @@ use crate::support::stack::Stack;
 use crate::support::transcript;
 use crate::support::wire::Wire;
 
-/// Frames in clear, and on the carrier: everything that is said of them is the
+/// Frames in clear, and on the carrier: everything reported of them is the
 /// same, but where and when.
 #[test]
 fn transports_carry_the_same_frames() {
@@ -55,8 +55,8 @@ fn transports_keep_the_account() {
             let expected = clear.get(layer).unwrap_or(&0) * connections;
             let bytes = *mine.get(layer).unwrap_or(&0);
             let is_mqtt = layer.starts_with("mqtt.") || layer == "app";
-            let is_odd = layer == "unparsed" && bytes != card.unread;
-            if is_same && is_mqtt && bytes != expected || is_odd {
+            let is_wrong = layer == "unparsed" && bytes != card.unread;
+            if is_same && is_mqtt && bytes != expected || is_wrong {
                 let name = card.capture.display();
                 wrong.push(format!(
                     "{name}: {layer}: {bytes} bytes, expected {expected}"
@@ -84,10 +84,10 @@ fn transports_keep_the_account() {
 }
 
 /// Without its keys a TLS connection has no frames; on the port of MQTT one event
-/// says what can be seen. (On other ports it may be anything.)
+/// shows the visible facts. (On other ports it may be anything.)
 #[test]
 fn transports_without_keys_are_reported() {
-    let mut seen = 0;
+    let mut checked = 0;
     for card in carried() {
         if !with_suffix(&card.capture, ".keys").is_file() {
             continue;
@@ -99,13 +99,13 @@ fn transports_without_keys_are_reported() {
         assert_eq!(frames(&printed).count(), 0, "{name}");
         let file = name.to_string();
         if file.contains("port-24443") {
-            let said = "1 TCP connection was not recognised as MQTT and not shown (1 of TLS";
-            assert!(run.err.contains(said), "{name}: {}", run.err);
+            let notice = "1 TCP connection was not recognised as MQTT and not shown (1 of TLS";
+            assert!(run.err.contains(notice), "{name}: {}", run.err);
         }
         if card.transport != "tls" || file.contains("port-24443") {
             continue;
         }
-        seen += 1;
+        checked += 1;
         let encrypted: Vec<_> = printed
             .iter()
             .filter(|o| o["event"] == "encrypted")
@@ -135,10 +135,10 @@ fn transports_without_keys_are_reported() {
             }
         }
     }
-    assert!(seen >= 50, "{seen} captures with keys");
+    assert!(checked >= 50, "{checked} captures with keys");
 }
 
-/// Without keys, on a port that says nothing, MQTT is named by what the hellos
+/// Without keys, on an unknown port, MQTT is named by what the hellos
 /// agree on, however TCP cuts them; and so is what is not MQTT.
 #[test]
 fn transports_are_named_by_both_hellos() {
@@ -175,11 +175,11 @@ fn transports_are_named_by_both_hellos() {
     }
 }
 
-/// Of what layers tell before anybody knows that they carry MQTT so much is kept,
-/// and what is not is said.
+/// Events of layers before MQTT is recognised are kept up to a limit, and the loss
+/// of others is reported.
 #[test]
-fn transports_say_when_events_are_left_out() {
-    for (alerts, bounds) in [(16, 0), (17, 1), (40, 1)] {
+fn transports_report_omitted_events() {
+    for (alerts, limits) in [(16, 0), (17, 1), (40, 1)] {
         let alert = "> hex 15 03 03 00 02 01 5a\n".repeat(alerts);
         let (client, server) = (hello(1, &["mqtt", "http/1.1"]), hello(2, &["mqtt"]));
         let text = format!("> hex {client}\n{alert}< hex {server}");
@@ -187,7 +187,7 @@ fn transports_say_when_events_are_left_out() {
         let wire = wire.between("10.0.0.7:40122", "10.0.1.1:443");
         let read = read_packets(&wire.packets(&Stack::default()));
         assert_eq!(read.events_named("tls_alert").len(), 16);
-        assert_eq!(read.events_named("bound").len(), bounds, "{alerts} alerts");
+        assert_eq!(read.events_named("bound").len(), limits, "{alerts} alerts");
     }
 }
 
@@ -196,8 +196,8 @@ fn transports_say_when_events_are_left_out() {
 #[test]
 fn transports_recognise_behind_a_lost_ping() {
     let printed = |behind: &str| {
-        let ([ask, agree], hole) = (UPGRADE.map(hex), "> hex 89 84 00 00 00 00\n! gap 4 >");
-        let text = format!("> hex {ask}\n< hex {agree}\n{hole}\n> hex {behind}\n> hex {behind}");
+        let ([ask, agree], gap) = (UPGRADE.map(hex), "> hex 89 84 00 00 00 00\n! gap 4 >");
+        let text = format!("> hex {ask}\n< hex {agree}\n{gap}\n> hex {behind}\n> hex {behind}");
         let wire = Wire::new(&transcript::Conversation::new(&text));
         let read = read_packets(&wire.packets(&Stack::default()));
         let names: Vec<_> = read.events.iter().map(|event| event.name).collect();
@@ -211,9 +211,9 @@ fn transports_recognise_behind_a_lost_ping() {
     assert_eq!(frames, 2, "{events:?}");
 }
 
-/// That a server refuses is said, and what comes of the next attempt is read.
+/// A refusal by the server is reported, and the next attempt is read.
 #[test]
-fn transports_tell_a_refused_websocket() {
+fn transports_report_a_refused_websocket() {
     let [ask, agree] = UPGRADE.map(hex);
     let refuse = hex(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 3\r\n\r\nno\n");
     let pings = hex(b"\x82\x84\0\0\0\0\xc0\0\xc0\0");
@@ -307,11 +307,11 @@ fn transports_with_wrong_keys_are_reported() {
     }
 }
 
-/// Secrets never appear in what is printed.
+/// Secrets never appear in the output.
 #[test]
 fn transports_wait_for_no_pipe_of_keys() {
     let folder = Folder::new();
-    // Nobody will ever write to it.
+    // No program will ever write to it.
     let pipe = folder.name("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.expect("mkfifo starts").success());
@@ -320,7 +320,7 @@ fn transports_wait_for_no_pipe_of_keys() {
     assert_eq!(refused.code, Some(2));
     let printed = "is not a regular file; write the pipe's data to a file";
     assert!(refused.err.contains(printed), "{}", refused.err);
-    // Nobody has asked for this one.
+    // This one was not requested.
     let mut command = mqttdump();
     command.args(["-q", "-r", capture]);
     let without = Run::from(command.output().expect("it starts"));
@@ -345,7 +345,7 @@ fn transports_print_no_secret() {
     }
 }
 
-/// What is not MQTT, or MQTT that is named and not read.
+/// Other protocols, or MQTT that is named and not read.
 #[test]
 fn transports_that_are_not_read_are_named() {
     let mut wrong = Vec::new();
@@ -383,7 +383,7 @@ fn transports_that_are_not_read_are_named() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// Text frames with MQTT in them, and a wrong subprotocol or none, are said; the
+/// Text frames with MQTT in them, and a wrong subprotocol or none, are reported; the
 /// right ones are not.
 #[test]
 fn transports_websocket_defects() {
@@ -418,7 +418,7 @@ struct Card {
     clear: PathBuf,
     transport: String,
     how: String,
-    /// Bytes that nobody read: early data that was rejected.
+    /// Bytes that were never read: early data that was rejected.
     unread: u64,
 }
 
@@ -483,11 +483,11 @@ fn same_frames(card: &Card) -> Result<(), String> {
     Ok(())
 }
 
-/// What was said in each direction.
+/// Data of each direction.
 type Conversation = BTreeMap<String, Vec<Value>>;
 
-/// The frames of a capture by connection and direction, without what depends on
-/// the carrier; and the carriers. What tells of trouble is an error.
+/// The frames of a capture by connection and direction, without the fields that depend on
+/// the carrier; and the carriers. An event of trouble is an error.
 fn conversations(capture: &Path) -> Result<(BTreeMap<String, Conversation>, Vec<String>), String> {
     let run = read(capture, true);
     let name = capture.display();

@@ -37,7 +37,7 @@ fn run_in(folder: &Folder, args: &[&str], environment: &[(&str, &str)]) -> Run {
     Run::from(command.output().expect("the program starts"))
 }
 
-/// What is typed beats the file, also when it is the default.
+/// The command line beats the file, also when it is the default.
 #[test]
 fn typed_beats_the_settings_file() {
     let never = folder("[check]\nfail-on = \"never\"\n");
@@ -60,7 +60,7 @@ fn lists_add_up() {
     assert_eq!(run_in(&settings, &args, &[]).code, Some(0));
 }
 
-/// The environment stands between what is typed and the file.
+/// The environment ranks between the command line and the file.
 #[test]
 fn the_environment_beats_the_file() {
     let settings = folder("[check]\ncolor = \"always\"\n");
@@ -77,7 +77,7 @@ fn the_environment_beats_the_file() {
     ));
 }
 
-/// A setting that is none is a mistake, and the message says in which file.
+/// A setting that is none is a mistake, and the message names the file.
 #[test]
 fn settings_are_checked() {
     for (settings, words) in [
@@ -134,7 +134,7 @@ fn files_of_settings_are_beside_them() {
     assert_eq!(run.code, Some(0), "{run:?}");
 }
 
-/// `-h` fits a screen and says where the rest is.
+/// `-h` fits a screen and refers to the rest.
 #[test]
 fn short_help_fits_a_screen() {
     for args in [
@@ -167,7 +167,7 @@ fn help_is_about_one_command() {
     assert_eq!(help(&["-v", "check", CAPTURE, "--help"]), check);
 }
 
-/// What cannot be written is no success.
+/// Output that cannot be written is no success.
 #[cfg(target_os = "linux")]
 #[test]
 fn help_that_cannot_be_written_is_no_success() {
@@ -268,7 +268,7 @@ fn times() {
     assert_eq!(count(&[]), "10\n");
     assert_eq!(count(&["--to", "+100ms"]), "9\n");
     assert_eq!(count(&["--from", "+50ms"]), "6\n");
-    // What comes before is decoded, so that the client is known.
+    // Earlier packets are decoded, so that the client is known.
     let late = run(
         &["-r", CAPTURE, "--from", "+50ms", "-q", "--format", "csv"],
         "UTC",
@@ -338,8 +338,8 @@ fn a_clock_that_jumps_by_decades_costs_nothing() {
 > PINGREQ
 < PINGRESP";
     let mut packets = Wire::new(&Conversation::new(text)).packets(&Stack::default());
-    let half = packets.len() * 2 / 3;
-    for packet in &mut packets[half..] {
+    let middle = packets.len() * 2 / 3;
+    for packet in &mut packets[middle..] {
         let decades = 50 * 365 * 86_400 * 1_000_000_000_i64;
         packet.time += decades;
     }
@@ -351,7 +351,7 @@ fn a_clock_that_jumps_by_decades_costs_nothing() {
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
 }
 
-/// What is read is not written over, whatever its name.
+/// Inputs are not overwritten, whatever its name.
 #[cfg(unix)]
 #[test]
 fn the_input_is_not_saved_over() {

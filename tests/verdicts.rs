@@ -13,7 +13,7 @@ use crate::support::scene::{merged, wires};
 use crate::support::stack::{Layer, Link, Stack};
 use crate::support::wire::Wire;
 
-/// What findings say, without packet numbers and times.
+/// Findings without packet numbers and times.
 fn counted(findings: &[Finding]) -> BTreeMap<String, u64> {
     let mut counted = BTreeMap::new();
     for found in findings {
@@ -130,10 +130,10 @@ fn verdicts_are_the_same_in_every_file_format() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// Another order of the packets, which keeps acknowledgements after what they
-/// acknowledge, may hide what happened first. It accuses nobody else.
+/// Another order of the packets, which keeps acknowledgements after the packets they
+/// acknowledge, may hide what happened first. It accuses no other peer.
 #[test]
-fn verdicts_in_another_order_accuse_nobody_else() {
+fn verdicts_in_another_order_accuse_no_other_peer() {
     let key = |found: &Finding| (found.rule.id, found.by, found.client_id.clone());
     let mut wrong = String::new();
     let mut dice = Dice(0x2545_f491_4f6c_dd1d);

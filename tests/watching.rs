@@ -1,4 +1,4 @@
-//! What is reported while it happens: findings as they arise, deadlines that pass
+//! Interim and live reports: findings as they arise, deadlines that pass
 //! without a packet, summaries on an interval, figures for Prometheus.
 
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ impl CheckRun {
         self.facts.tick(now, &mut self.judge);
     }
 
-    /// Time passes, and nothing comes; what arises by then.
+    /// Time passes, and nothing comes; returns findings by then.
     fn wait(&mut self, seconds: f64) -> Vec<Finding> {
         self.now += (seconds * 1e9) as i64;
         self.tick(self.now);
@@ -89,7 +89,7 @@ impl CheckRun {
     }
 }
 
-/// All of a finding but what it looked like around it.
+/// All of a finding but its context.
 fn line(found: &Finding) -> String {
     format!(
         "{:?} {:?} {} {:?} by {:?} {:?} {}x {:?}: {}\n",
@@ -151,7 +151,7 @@ fn conversations() -> impl Iterator<Item = (String, &'static str)> {
 }
 
 /// Ticks between packets change nothing; nor does being reported as it arises
-/// change what is found in the end. What arises is the same too, but that a gap
+/// change the findings of the end. Live findings are the same too, but that a gap
 /// may be known the earlier for a tick.
 #[test]
 fn watching_or_not_the_findings_in_the_end_are_the_same() {
@@ -176,9 +176,9 @@ fn watching_or_not_the_findings_in_the_end_are_the_same() {
         for _ in 0..4 {
             let [ticked, _] = judged(&packets, &quiet, Some(&mut dice));
             let [ticked_live, arisen_ticked] = judged(&packets, &live, Some(&mut dice));
-            let has_holes = text.contains("! gap") || text.contains("! lost");
+            let has_gaps = text.contains("! gap") || text.contains("! lost");
             if [&finished_live, &ticked, &ticked_live] != [&finished; 3]
-                || (arisen != arisen_ticked && !has_holes)
+                || (arisen != arisen_ticked && !has_gaps)
             {
                 let _ = writeln!(
                     wrong,
@@ -192,10 +192,10 @@ fn watching_or_not_the_findings_in_the_end_are_the_same() {
     assert!(wrong.is_empty(), "\n{}", &wrong[..wrong.len().min(8000)]);
 }
 
-/// Nothing is found in the end that was not told when it arose, unless it was
-/// told as less.
+/// Every finding of the end was reported when it arose, unless it was
+/// reported as a lesser one.
 #[test]
-fn watching_tells_everything_once() {
+fn watching_reports_everything_once() {
     for (name, text) in conversations() {
         let mut check_run = CheckRun::live();
         let mut arisen = Vec::new();
@@ -266,7 +266,7 @@ fn watching_an_acknowledgement_that_does_not_come() {
             "{request}: {}",
             arisen[0].message
         );
-        // Once is enough; and that nobody can tell in the end is no news.
+        // Once is enough; and an inconclusive result in the end is no news.
         assert_eq!(names(&check_run.wait(600.0)), [""; 0], "{request}");
         let settled = check_run.finish();
         let own: Vec<_> = settled.iter().filter(|f| f.rule.id == rule).collect();
@@ -277,7 +277,7 @@ fn watching_an_acknowledgement_that_does_not_come() {
     }
 }
 
-/// What was overdue and came after all is no finding in the end.
+/// An overdue answer that came after all is no finding in the end.
 #[test]
 fn watching_an_acknowledgement_that_comes_late() {
     let text = "\
@@ -389,7 +389,7 @@ fn watching_a_client_that_falls_silent() {
         let times: Vec<u64> = check_run.judge.tally().iter().map(|c| c.times).collect();
         assert_eq!(times, [1, 1], "{opening}");
     }
-    // Nobody has to speak without a Keep Alive, or after a farewell.
+    // No peer has to send without a Keep Alive, or after a farewell.
     for text in [
         "! open\n> CONNECT user=u client=c keep_alive=0\n< CONNACK",
         "! open\n> CONNECT user=u client=c keep_alive=10\n< CONNACK\n> DISCONNECT",
@@ -497,7 +497,7 @@ const FAULTY: &str = "\
 < PINGRESP";
 
 #[test]
-fn check_tells_of_a_pipe_what_arises_while_it_is_open() {
+fn check_reports_findings_of_an_open_pipe() {
     let packets = scene(FAULTY);
     let bytes = PCAP.write(&packets);
     let mut program = Piped::start(&["check", "-l", "--format", "ndjson", "-"]);
@@ -576,9 +576,9 @@ x.pcap: 1 violation, 2 warnings (8 messages on 1 connection, 72 rules applied)
     );
 }
 
-/// A packet whose clock is ahead, of whatever protocol, makes nobody late.
+/// A packet whose clock is ahead, of whatever protocol, makes no peer late.
 #[test]
-fn one_clock_that_is_ahead_accuses_nobody() {
+fn one_clock_that_is_ahead_accuses_no_peer() {
     let mut packets = scene(
         "> CONNECT user=u client=sensor-7 keep_alive=45
 < CONNACK
@@ -592,13 +592,13 @@ fn one_clock_that_is_ahead_accuses_nobody() {
 ! fin >",
     );
     let middle = packets.len() / 2;
-    let mut odd = packets[middle].clone();
-    odd.time += 3600 * 1_000_000_000;
-    odd.data.truncate(14);
+    let mut ahead = packets[middle].clone();
+    ahead.time += 3600 * 1_000_000_000;
+    ahead.data.truncate(14);
     // ARP, of which only the type is there.
-    odd.data[12..14].copy_from_slice(&[8, 6]);
-    odd.original_len = 14;
-    packets.insert(middle, odd);
+    ahead.data[12..14].copy_from_slice(&[8, 6]);
+    ahead.original_len = 14;
+    packets.insert(middle, ahead);
     let mut program = Piped::start(&["check", "-l", "--format", "ndjson", "-"]);
     program.write(&PCAP.write(&packets));
     let (lines, code) = program.end();
@@ -666,7 +666,7 @@ mod figures {
 
     use super::*;
 
-    /// The address that the program says it serves.
+    /// The address that the program reports.
     fn address(program: &Piped) -> String {
         loop {
             let line = program.err.recv_timeout(PATIENCE).expect("the address");
@@ -785,7 +785,7 @@ mod figures {
                 .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
                 .sum();
             let other = value(&answer, "mqttdump_other_bytes_total");
-            // The last acknowledgements wait for what they acknowledge.
+            // The last acknowledgements wait for the packets they acknowledge.
             assert!(
                 layers + other > wire as f64 * 0.9 && layers + other <= wire as f64,
                 "{layers} and {other} of {wire}"
@@ -806,8 +806,8 @@ mod figures {
         let packets = scene(BUSY);
         let bytes = PCAP.write(&packets);
         let mut program = Piped::start(&["-q", "-r", "-", "--listen", "0"]);
-        let half = bytes.len() / 2;
-        program.write(&bytes[..half]);
+        let middle = bytes.len() / 2;
+        program.write(&bytes[..middle]);
         let address = address(&program);
         let endless = b"GET / HTTP/1.1\r\n".iter().copied();
         let endless: Vec<u8> = endless.chain(b"A: x\r\n".repeat(100_000)).collect();
@@ -824,7 +824,7 @@ mod figures {
         let idle: Vec<TcpStream> = (0..200)
             .map(|_| TcpStream::connect(&address).expect("it listens"))
             .collect();
-        program.write(&bytes[half..]);
+        program.write(&bytes[middle..]);
         let mut last = String::new();
         for _ in 0..16 {
             last = program.line();
@@ -840,8 +840,8 @@ mod figures {
         let packets = scene(BUSY);
         let bytes = PCAP.write(&packets);
         let mut program = Piped::start(&["-q", "-r", "-", "--listen", "0"]);
-        let half = bytes.len() / 2;
-        program.write(&bytes[..half]);
+        let middle = bytes.len() / 2;
+        program.write(&bytes[..middle]);
         let address = address(&program);
         let hanging: Vec<TcpStream> = (0..20)
             .map(|at| {
@@ -854,7 +854,7 @@ mod figures {
                 stream
             })
             .collect();
-        program.write(&bytes[half..]);
+        program.write(&bytes[middle..]);
         let mut last = String::new();
         for _ in 0..16 {
             last = program.line();

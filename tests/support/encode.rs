@@ -4,10 +4,10 @@
 //! made twice to go unnoticed. Nothing is checked for being legal: the tests
 //! want illegal packets too, and five fields exist for them alone:
 //!
-//! | field | what it does |
+//! | field | effect |
 //! |---|---|
-//! | `flags=N` | the lower half of the first byte, instead of the right one |
-//! | `length=N` | Remaining Length says N, whatever follows |
+//! | `flags=N` | the lower 4 bits of the first byte, instead of the right one |
+//! | `length=N` | Remaining Length is N, whatever follows |
 //! | `length_bytes=N` | Remaining Length takes at least N bytes (1 to 4) |
 //! | `cut=N` | the last N bytes are left out before the length is counted |
 //! | `append=hex:…` | bytes after the end, counted in the length |
@@ -15,7 +15,7 @@
 /// The protocol level: 3, 4 or 5.
 pub type Level = u8;
 
-/// A packet, and what a reader of it should say.
+/// A packet, and its expected decoding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Encoded {
     /// The bytes on the wire.
@@ -131,7 +131,7 @@ pub fn packet(name: &str, mut fields: Fields, level: Level) -> Result<Encoded, S
 }
 
 /// `size` bytes that differ from their neighbours at every distance up to
-/// 250, so that bytes in the wrong place are noticed.
+/// 250, so that bytes in the wrong position are noticed.
 pub fn pattern(size: usize) -> Vec<u8> {
     (0..size).map(|i| b'!' + (i % 89) as u8).collect()
 }
@@ -317,7 +317,7 @@ impl Fields {
         match self.0.first() {
             None => Ok(()),
             Some((name, _)) => Err(format!(
-                "{packet} has no field `{name}` here (misspelt, given twice, or of another type)"
+                "{packet} has no field `{name}` here (misspelt, repeated, or of another type)"
             )),
         }
     }

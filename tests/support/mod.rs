@@ -1,4 +1,4 @@
-//! What the tests are written with.
+//! Tools of the tests.
 //!
 //! ```text
 //! transcript ─Conversation→ wire ─Segments→ stack ─OwnedPackets→ files ─bytes→ program

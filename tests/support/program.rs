@@ -42,7 +42,7 @@ pub fn run_with_input(args: &[&str], input: &[u8]) -> Run {
     Run::from(output)
 }
 
-/// What a run said.
+/// Output of a run.
 #[derive(Debug)]
 pub struct Run {
     pub out: String,
@@ -113,7 +113,7 @@ impl Folder {
         self.name(name)
     }
 
-    /// What is in it, sorted.
+    /// Its files, sorted.
     pub fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.0).expect("the folder");
         let names = entries.flatten().map(|entry| entry.file_name());

@@ -1,4 +1,4 @@
-//! Runs the library on packets and keeps what it says, in owned values that
+//! Runs the library on packets and keeps its output, in owned values that
 //! can be compared and printed.
 
 use mqttdump::engine::{Config, Engine, Output, Summary};
@@ -11,7 +11,7 @@ use mqttdump::time::Timestamp;
 use super::stack::OwnedPacket;
 use super::transcript::{Conversation, Packet};
 
-/// What was read from a capture.
+/// The output for a capture.
 #[derive(Debug, Default)]
 pub struct Read {
     /// All frames, in the order they were pushed out.
@@ -21,7 +21,7 @@ pub struct Read {
     /// Frames and events in one order: `Ok` is an index into `frames`, `Err`
     /// one into `events`.
     pub order: Vec<Result<usize, usize>>,
-    /// What the engine counted.
+    /// The engine's counts.
     pub summary: Summary,
 }
 
@@ -81,17 +81,17 @@ pub fn frames(packets: &[OwnedPacket]) -> Vec<OwnedFrame> {
     read(packets).frames
 }
 
-/// Reads packets one at a time, for tests that ask what is known so far.
+/// Reads packets one at a time, for tests that check intermediate states.
 #[derive(Debug)]
 pub struct Reader {
     engine: Engine,
     number: u64,
-    /// What was read up to now.
+    /// The output up to now.
     pub read: Read,
 }
 
 impl Reader {
-    /// A reader that has seen nothing.
+    /// A reader without any packets.
     pub fn new(config: Config) -> Self {
         Self {
             engine: Engine::new(config),
@@ -100,7 +100,7 @@ impl Reader {
         }
     }
 
-    /// What the engine has counted up to now.
+    /// The engine's counts up to now.
     pub fn summary(&self) -> Summary {
         self.engine.summary().clone()
     }
@@ -235,7 +235,7 @@ impl From<&MQTTFrame<'_>> for OwnedFrame {
     }
 }
 
-/// What a reader should make of one packet of a transcript.
+/// Expected decoding of one packet of a transcript.
 #[derive(PartialEq, Eq, Debug)]
 struct Expected<'a> {
     bytes: &'a [u8],
@@ -246,7 +246,7 @@ struct Expected<'a> {
     offset: u64,
 }
 
-/// Asserts that what was read from one connection is exactly the conversation:
+/// Asserts that the output for one connection is exactly the conversation:
 /// every packet, in order in each direction, with all its bytes, no more.
 #[track_caller]
 pub fn assert_frames(read: &Read, conversation: &Conversation) {
@@ -307,8 +307,8 @@ fn expect<'a>(packet: &&'a Packet, offset: u64) -> Expected<'a> {
 }
 
 /// Asserts that every frame is one of the conversation, in its order, with no
-/// byte that was not sent: frames may be absent or lack bytes, but none is
-/// invented. `captured` tells which stream bytes (by direction) the capture
+/// byte that was not sent: frames may be absent or incomplete, but none is
+/// invented. `captured` shows which stream bytes (by direction) the capture
 /// holds.
 pub fn nothing_invented(
     read: &Read,
@@ -336,12 +336,12 @@ pub fn nothing_invented(
             if !kept && !conversation.midstream {
                 return Err(format!("bytes that were not captured: {frame:#?}"));
             }
-            let lacking = (0..sent.len() as u64)
+            let uncaptured = (0..sent.len() as u64)
                 .filter(|i| !captured(way, frame.offset + i))
                 .count() as u64;
-            if frame.missing != lacking && !conversation.midstream {
+            if frame.missing != uncaptured && !conversation.midstream {
                 return Err(format!(
-                    "missing says {}, the capture lacks {lacking}: {frame:#?}",
+                    "missing is {}, not captured are {uncaptured}: {frame:#?}",
                     frame.missing
                 ));
             }

@@ -1,5 +1,5 @@
-//! Several connections in one transcript, for what sessions and other clients
-//! have to do with it.
+//! Several connections in one transcript, for tests of sessions and of several
+//! clients.
 //!
 //! ```text
 //! > CONNECT client=a            the first connection
@@ -94,13 +94,13 @@ fn try_wires(text: &str) -> Result<Vec<Wire>, String> {
         .collect()
 }
 
-/// How long a line takes, in milliseconds; `None` for what takes no time.
+/// How long a line takes, in milliseconds; `None` for one that takes no time.
 fn cost(line: &str) -> Option<u64> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
         [">" | "<", ..] => Some(2),
         ["!", "gap", _, ">" | "<"] => Some(2),
-        // It takes its place when the next line names the way; near enough.
+        // It is inserted when the next line names the direction; close enough.
         ["!", "gap", _] => Some(2),
         ["!", "wait", time] => {
             let digits = time.trim_end_matches(char::is_alphabetic);
@@ -131,8 +131,8 @@ pub fn scene(text: &str) -> Vec<OwnedPacket> {
     merged(&wires(text), &Stack::default())
 }
 
-/// The packets of a scene in another version, unless it says what that version
-/// has no place for.
+/// The packets of a scene in another version, unless it has fields that this version
+/// does not have.
 pub fn scene_in(version: &str, text: &str) -> Option<Vec<OwnedPacket>> {
     let mut transcript = String::new();
     for line in text.lines() {

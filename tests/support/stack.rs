@@ -1,4 +1,4 @@
-//! What carries a TCP segment: IP, fragments, tunnels, tags and link headers.
+//! Carriers of a TCP segment: IP, fragments, tunnels, tags and link headers.
 //!
 //! A [`Stack`] is read from the outside in. `Stack { link: Link::Ethernet,
 //! layers: vec![Layer::Vlan(5), Layer::Vxlan], .. }` is Ethernet, a tag, IP,
@@ -347,48 +347,48 @@ fn ip_packets(
     (id, fragment): (u16, Option<usize>),
 ) -> Vec<Vec<u8>> {
     let size = fragment.unwrap_or(usize::MAX).min(payload.len()).max(8);
-    let pieces = payload.chunks(size).enumerate();
+    let fragments = payload.chunks(size).enumerate();
     let last = payload.len().div_ceil(size) - 1;
-    pieces
-        .map(|(i, piece)| {
+    fragments
+        .map(|(i, chunk)| {
             let offset = (i * size / 8) as u16;
             let more = i < last;
             match (src, dst) {
                 (IpAddr::V4(src), IpAddr::V4(dst)) => {
-                    let total = (20 + piece.len()) as u16;
-                    let place = offset | (u16::from(more) << 13);
+                    let total = (20 + chunk.len()) as u16;
+                    let offset_and_more = offset | (u16::from(more) << 13);
                     let mut header = join(&[
                         &[0x45, 0],
                         &total.to_be_bytes(),
                         &id.to_be_bytes(),
-                        &place.to_be_bytes(),
+                        &offset_and_more.to_be_bytes(),
                         &[64, protocol, 0, 0],
                         &src.octets(),
                         &dst.octets(),
                     ]);
                     let sum = checksum(&header);
                     header[10..12].copy_from_slice(&sum.to_be_bytes());
-                    join(&[&header, piece])
+                    join(&[&header, chunk])
                 }
                 (IpAddr::V6(src), IpAddr::V6(dst)) => {
-                    let place = (offset << 3) | u16::from(more);
-                    let fragment = join(&[
+                    let offset_and_more = (offset << 3) | u16::from(more);
+                    let with_header = join(&[
                         &[protocol, 0],
-                        &place.to_be_bytes(),
+                        &offset_and_more.to_be_bytes(),
                         &u32::from(id).to_be_bytes(),
                     ]);
                     let (next, extension) = match last {
                         0 => (protocol, &[][..]),
-                        _ => (44, &fragment[..]),
+                        _ => (44, &with_header[..]),
                     };
                     join(&[
                         &[0x60, 0, 0, 0],
-                        &((extension.len() + piece.len()) as u16).to_be_bytes(),
+                        &((extension.len() + chunk.len()) as u16).to_be_bytes(),
                         &[next, 64],
                         &src.octets(),
                         &dst.octets(),
                         extension,
-                        piece,
+                        chunk,
                     ])
                 }
                 _ => panic!("one IPv4 and one IPv6 address"),

@@ -37,12 +37,12 @@
 //! |---|---|
 //! | `> hex 30 04 00 01 61 62` | these bytes as they are |
 //! | `! gap 40` | 40 bytes of the direction of the next line are lost; `! gap 40 <` names it |
-//! | `! lost` | the packets of the next line are sent, but the capture lacks them |
+//! | `! lost` | the packets of the next line are sent, but missing from the capture |
 //! | `! wait 30s` | time passes (`ms`, `s`, `m`, `h`) |
 //! | `! fin >` | the client closes its side; `! reset <`: the server resets |
 //! | `! midstream` | (first) the capture starts in the middle: no handshake is in it |
 //! | `! open` | the capture ends while the connection is open: no FINs at the end |
-//! | `! version 5` | what follows is encoded by this version, when no CONNECT says so |
+//! | `! version 5` | later packets are encoded by this version, when no CONNECT shows it |
 //! | `! websocket` | (first) over WebSocket, each line a message; `offer=mqtt,x` and `select=mqtt` are the subprotocols (nothing behind `=`: none) |
 //! | `! text` | the next line is a text message of it |
 
@@ -62,7 +62,7 @@ pub struct Conversation {
     pub open: bool,
     /// How the WebSocket is opened, if it goes over one.
     pub websocket: Option<Upgrade>,
-    /// What happens, in order.
+    /// Events, in order.
     pub steps: Vec<Step>,
 }
 
@@ -82,9 +82,9 @@ pub enum Step {
     Send {
         /// Which way.
         direction: Direction,
-        /// What is in it.
+        /// Its content.
         packets: Vec<Packet>,
-        /// Whether the capture lacks it.
+        /// Whether it is missing from the capture.
         lost: bool,
         /// Whether it is a text message, over WebSocket.
         text: bool,
@@ -104,7 +104,7 @@ pub enum Step {
     Reset(Direction),
 }
 
-/// A control packet of a conversation and what a reader should make of it.
+/// A control packet of a conversation and its expected decoding.
 #[derive(Clone, Debug, Default)]
 pub struct Packet {
     /// Its bytes and fields.
@@ -116,7 +116,7 @@ pub struct Packet {
 }
 
 impl Conversation {
-    /// Reads a transcript; panics with the line's number and what was wrong.
+    /// Reads a transcript; panics with the line's number and the error.
     #[track_caller]
     pub fn new(text: &str) -> Self {
         match Self::parse(text) {
@@ -134,7 +134,7 @@ impl Conversation {
                 .map_err(|e| format!("line {}: {e}\n  {}", at + 1, line.trim()))?;
         }
         match (parser.pending_gap, parser.lost) {
-            (Some(_), _) => Err("`! gap` at the end does not say which way".into()),
+            (Some(_), _) => Err("`! gap` at the end does not name a direction".into()),
             (None, true) => Err("`! lost` at the end loses nothing".into()),
             (None, false) if parser.text => Err("`! text` at the end is no message".into()),
             (None, false) => Ok(parser.conversation),
@@ -338,7 +338,7 @@ fn fields(text: &str) -> Result<Fields, String> {
     Ok(fields)
 }
 
-/// The value of a quoted string and what follows its closing quote.
+/// The value of a quoted string and the text after its closing quote.
 fn unquote(text: &str) -> Result<(Vec<u8>, &str), String> {
     let mut value = Vec::new();
     let mut chars = text.char_indices();

@@ -1,4 +1,4 @@
-//! A conversation on the wire: TCP segments, and what networks and captures
+//! A conversation on the wire: TCP segments, and the changes that networks and captures
 //! do to them.
 //!
 //! [`Wire::new`] turns a transcript into an ideal connection: handshake, one
@@ -236,7 +236,7 @@ impl Wire {
         self
     }
 
-    /// Another order in which no acknowledgement comes before what it
+    /// Another order in which no acknowledgement comes before the bytes it
     /// acknowledges and resets stay where they are. Each choice takes one of
     /// the next few segments that may come; zeros (and no choices) keep the
     /// order, so that a failing order shrinks towards the honest one.
@@ -253,7 +253,7 @@ impl Wire {
             let ready: Vec<usize> = (0..window)
                 .filter(|&i| {
                     let this = &waiting[i];
-                    // What it acknowledges, and the SYN of its own side.
+                    // The bytes it acknowledges, and the SYN of its own side.
                     !waiting.iter().take_while(|s| *s != this).any(|s| {
                         let acked = this.flags & ACK != 0 && s.end() <= this.ack;
                         (s.way != this.way && s.end() > s.seq && acked)
@@ -323,7 +323,7 @@ impl Wire {
         self.segments.insert(index, segment);
     }
 
-    /// The capture lacks the segments for which this is true.
+    /// Removes from the capture the segments for which this is true.
     pub fn lose(mut self, lost: impl Fn(usize, &Segment) -> bool) -> Self {
         let mut index = 0;
         self.segments.retain(|segment| {
@@ -390,7 +390,7 @@ impl Wire {
         bytes
     }
 
-    /// Source and destination of what goes this way.
+    /// Source and destination of packets of this direction.
     pub fn endpoints(&self, way: Direction) -> (SocketAddr, SocketAddr) {
         match way {
             Up => (self.client, self.server),

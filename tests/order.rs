@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 
 use mqttdump::engine::Config;
 use mqttdump::facts::{Fact, Facts, Needs, Options as Gather, Sink};
+use mqttdump::frame::Direction::Down;
 use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::rules::{Finding, Options, Verdict};
 use mqttdump::time::Timestamp;
 
 use crate::rules::{Dice, cut_of, cuts, describe, judge, packets_of, walk};
 use crate::support::program::project;
-use crate::support::stack::OwnedPacket;
+use crate::support::stack::{OwnedPacket, Stack};
+use crate::support::transcript::Conversation;
+use crate::support::wire::{FIN, Wire};
 
 /// Which direction each packet went: `None` without a TCP segment.
 #[derive(Default)]
@@ -164,6 +167,40 @@ fn order_of_capture_makes_no_violation() {
     }
     assert!(captures > 200, "{captures}");
     assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// All that was captured of the server is its FIN, and that before the SYN of the
+/// client: what the server sent is unknown, and what the client answers may be right.
+#[test]
+fn a_server_of_which_only_the_fin_was_captured_may_have_sent_anything() {
+    let conversation = Conversation::new(
+        "> CONNECT client=c
+< CONNACK
+> SUBSCRIBE id=1 filter=a:2
+< SUBACK id=1 codes=2
+< PUBLISH topic=a qos=1 id=3
+> PUBACK id=3
+< PUBLISH topic=a qos=2 id=4
+> PUBREC id=4
+< PUBREL id=4
+> PUBCOMP id=4
+> DISCONNECT
+! fin >
+! fin <",
+    );
+    let whole = Wire::without_pure_acks(&conversation);
+    let mut only_fin = whole.lose(|_, segment| segment.way == Down && segment.flags & FIN == 0);
+    let fin = only_fin.segments.iter().position(|s| s.way == Down);
+    let mut fin = only_fin.segments.remove(fin.expect("the FIN"));
+    fin.time = only_fin.segments[0].time - MILLISECOND;
+    only_fin.segments.insert(0, fin);
+    let found = judge(&only_fin.packets(&Stack::default()), Options::default());
+    let violated = found
+        .iter()
+        .any(|found| found.verdict == Verdict::Violation);
+    assert!(!violated, "\n{}", describe(&found));
+    let unsure = found.iter().any(|found| found.rule.id == "unknown-ack");
+    assert!(unsure, "\n{}", describe(&found));
 }
 
 fn name(file: &Path) -> String {

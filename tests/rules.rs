@@ -535,6 +535,36 @@ pub(crate) fn packets_of(file: &std::path::Path) -> Vec<OwnedPacket> {
     packets
 }
 
+/// What is wrong with a retained message that is delivered too late depends on what
+/// came after it.
+#[test]
+fn a_retained_message_is_stale_because_it_was_replaced_or_cleared() {
+    let clauses = |later: &str| -> Vec<&'static str> {
+        let text = format!(
+            "\
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+< PUBACK id=1
+> PUBLISH topic=t/a {later} retain=1 qos=1 id=2
+< PUBACK id=2
+! wait 2s
+! connection 2
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t/+:1
+< SUBACK id=1 codes=1
+< PUBLISH topic=t/a payload=x retain=1 qos=1 id=1
+> PUBACK id=1"
+        );
+        let found = judge(&scene(&text), Options::default());
+        let stale = found.iter().filter(|f| f.rule.id == "retained-stale");
+        stale.flat_map(|f| &f.clauses).map(|c| c.id).collect()
+    };
+    assert_eq!(clauses("payload=y"), ["MQTT-3.3.1-5", "MQTT-3.3.1-7"]);
+    assert_eq!(clauses(""), ["MQTT-3.3.1-10"]);
+}
+
 /// How many cuts of each capture; more by MQTTDUMP_CUTS.
 pub(crate) fn cuts() -> usize {
     let more = std::env::var("MQTTDUMP_CUTS").ok();

@@ -243,16 +243,18 @@ impl Conversation {
         }));
     }
 
-    /// Sets how a direction starts.
-    pub(super) fn begins(
-        &mut self,
-        direction: Direction,
-        flow: &FlowInfo,
-        from: End,
-        from_start: bool,
-    ) {
-        self.connection.first_seq[direction] = flow.first_seq[from];
-        self.connection.from_start[direction] = from_start;
+    /// Sets how both directions start, as far as is known by now. A direction
+    /// without data has a start as well.
+    pub(super) fn begins(&mut self, flow: &FlowInfo) {
+        let (client, server) = (self.client, self.client.peer());
+        self.connection.first_seq = PerDirection {
+            up: flow.first_seq[client],
+            down: flow.first_seq[server],
+        };
+        self.connection.from_start = PerDirection {
+            up: flow.from_start[client],
+            down: flow.from_start[server],
+        };
     }
 
     /// A direction of the TCP stream has been read up to here.

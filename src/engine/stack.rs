@@ -136,8 +136,7 @@ impl Stack {
         let direction = direction_of(from, self.client);
         let range = chunk.range();
         if let Some(conversation) = &mut self.upper.conversation {
-            let from_start = flow.from_start[from];
-            conversation.begins(direction, flow, from, from_start);
+            conversation.begins(flow);
             if let Node::Mqtt = self.bottom {
                 conversation.read(direction, range.end);
                 return conversation.take(direction, chunk, now, cx);

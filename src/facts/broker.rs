@@ -36,7 +36,7 @@ pub struct Delivery {
     pub overtaken_by: Option<FrameRef>,
     /// The last message that was published to the topic with RETAIN 1; its payload is
     /// compared by `is_latest_retained`.
-    pub retained: Option<FrameRef>,
+    pub retained: Option<Rc<Publication>>,
     /// Whether this is that message.
     pub is_latest_retained: bool,
     /// It is a cancelled will, and no client published it.
@@ -431,7 +431,7 @@ impl Broker {
             ambiguous: count as usize + of_wills > 1,
             before: delivered.again(key, frame),
             overtaken_by,
-            retained: retained.map(|retained| retained.seen),
+            retained: retained.map(|retained| retained.publication.clone()),
             is_latest_retained: retained.is_some_and(|retained| retained.key == key),
             unwanted_will,
             other_member: None,

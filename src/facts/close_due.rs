@@ -27,14 +27,36 @@ pub enum Cause {
     Malformed(DefectCode),
     /// A CONNECT with such a defect.
     MalformedConnect(DefectCode),
-    /// A Protocol Error of 5.0 that has a Reason Code, in words.
-    ProtocolError(&'static str),
+    /// A limit of the receiver was exceeded (5.0).
+    Exceeded(Excess),
     /// A protocol level that no version has.
     UnsupportedLevel,
     /// Another connection of the same client was accepted.
     TakenOver,
     /// A text message of a WebSocket.
     TextMessage,
+}
+
+/// A limit of 5.0 that its receiver closes the connection over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Excess {
+    /// More PUBLISH packets in flight than its Receive Maximum.
+    ReceiveMaximum,
+    /// A Topic Alias above its Topic Alias Maximum.
+    TopicAlias,
+    /// A packet above its Maximum Packet Size.
+    PacketSize,
+}
+
+impl Excess {
+    /// The name of the Reason Code with which the receiver closes.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::ReceiveMaximum => "Receive Maximum exceeded",
+            Self::TopicAlias => "Topic Alias invalid",
+            Self::PacketSize => "Packet too large",
+        }
+    }
 }
 
 /// A connection that one side had to close.

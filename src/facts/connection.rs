@@ -20,7 +20,7 @@ use crate::net::Endpoint;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
-use super::close_due::{Cause, CloseDues};
+use super::close_due::{Cause, CloseDues, Excess};
 use super::delivered::Delivered;
 use super::doubt::{Doubt, Reason};
 use super::due::Reported;
@@ -254,7 +254,11 @@ impl ConnectionFacts {
     /// Why it is not completely known what a sender had received when it sent `frame`.
     pub fn doubt_of_received(&self, frame: &MQTTFrame<'_>) -> Doubt {
         let received = frame.received;
-        self.doubt[frame.direction.reversed()]
+        let other = frame.direction.reversed();
+        // Nothing of the other side was captured, and what was before is unknown.
+        let joined = self.frames[other] == 0 && !frame.connection.from_start[other];
+        self.doubt[other]
+            .or(joined.then_some(Reason::MidStream))
             .or((received.at_most > received.read).then_some(Reason::Crossing))
     }
 
@@ -633,7 +637,7 @@ impl ConnectionFacts {
         }
         let by = frame.direction.reversed();
         let cause = match frame.defects.first() {
-            None => self.protocol_error(frame, step).map(Cause::ProtocolError),
+            None => self.excess(frame, step).map(Cause::Exceeded),
             Some(defect) if defect.code == DefectCode::UnknownProtocol => {
                 Some(Cause::UnsupportedLevel)
             }
@@ -647,9 +651,8 @@ impl ConnectionFacts {
         }
     }
 
-    /// A limit that the receiver has set and the sender knew, by the name of the
-    /// Reason Code with which the receiver has to close.
-    fn protocol_error(&self, frame: &MQTTFrame<'_>, step: &Step) -> Option<&'static str> {
+    /// A limit that the receiver has set and the sender knew.
+    fn excess(&self, frame: &MQTTFrame<'_>, step: &Step) -> Option<Excess> {
         if frame.version != Version::V5 {
             return None;
         }
@@ -661,7 +664,7 @@ impl ConnectionFacts {
         }
         let above =
             |limit: Option<u32>, value: u64| limit.is_some_and(|most| value > u64::from(most));
-        let excess = match step {
+        let many = match step {
             Step::Publish { outstanding, .. } => {
                 self.outstanding[way].1.is_none()
                     && above(self.receive_maximum(direction), u64::from(*outstanding) + 1)
@@ -672,15 +675,15 @@ impl ConnectionFacts {
             ControlPacket::Publish(publish) => publish.topic_alias.unwrap_or(0),
             _ => 0,
         };
-        if excess {
-            Some("Receive Maximum exceeded")
+        if many {
+            Some(Excess::ReceiveMaximum)
         } else if above(self.alias_maximum(direction), alias.into()) {
-            Some("Topic Alias invalid")
+            Some(Excess::TopicAlias)
         } else if above(
             self.maximum_packet_size(direction),
             frame.header.packet_len(),
         ) {
-            Some("Packet too large")
+            Some(Excess::PacketSize)
         } else {
             None
         }

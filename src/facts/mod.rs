@@ -64,7 +64,7 @@ use crate::time::Timestamp;
 
 pub use broker::{Delivery, UnwantedWill};
 pub use close::StillOpen;
-pub use close_due::{CLOSE_PATIENCE, Cause, CloseDue};
+pub use close_due::{CLOSE_PATIENCE, Cause, CloseDue, Excess};
 pub use connection::{ConnectionFacts, PATIENCE, READING, Step};
 pub use delivered::{Because, Lacks};
 pub use doubt::{Doubt, Reason};

@@ -60,7 +60,7 @@ pub enum Case {
     RetainAsPublished,
     /// A retained message that another one has replaced.
     Replaced,
-    /// One that an empty payload has removed.
+    /// One that a message without payload has removed.
     Cleared,
     Retain0,
     Will,

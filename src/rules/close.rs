@@ -224,7 +224,7 @@ fn fault_then_close(f: &StillOpen<'_>) -> Judged {
         }
         Cause::MalformedConnect(_) => (P::Connect.into(), false),
         Cause::UnsupportedLevel => (Case::Defect(DefectCode::UnknownProtocol).into(), false),
-        Cause::ProtocolError(_) => (About::Frame, false),
+        Cause::Exceeded(_) => (About::Frame, false),
         _ => return None,
     };
     // 4.13.1 of 5.0 binds servers alone.
@@ -237,7 +237,7 @@ fn fault_then_close(f: &StillOpen<'_>) -> Judged {
         return None;
     }
     let what = match f.due.cause {
-        Cause::ProtocolError(what) => what,
+        Cause::Exceeded(limit) => limit.reason(),
         _ => "a malformed packet",
     };
     Some(

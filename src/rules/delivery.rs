@@ -450,15 +450,16 @@ fn retained_stale(f: &FrameFacts<'_>) -> Judged {
         // When a will is published is not on the wire.
         let latest = delivery
             .retained
+            .as_deref()
             .filter(|_| !delivery.is_latest_retained && !publication.will)?;
-        if subscribed.since(latest.time) < APART {
+        if subscribed.since(latest.seen.time) < APART {
             return None;
         }
-        (
-            "found one that was replaced or cleared",
-            Case::Replaced,
-            latest.packet,
-        )
+        let (message, about) = match latest.empty {
+            true => ("found one that was cleared", Case::Cleared),
+            false => ("found one that was replaced", Case::Replaced),
+        };
+        (message, about, latest.seen.packet)
     } else {
         let about = if publication.will {
             Case::Will

@@ -65,11 +65,7 @@ impl<'c> StackContext<'_, 'c, '_> {
         self.engine.shared.mqtt_connections += 1;
         let mut conversation = Box::new(Conversation::new(self.flow, self.client));
         conversation.set_layered();
-        for direction in Direction::ALL {
-            let from = self.end(direction);
-            let from_start = self.flow.from_start[from];
-            conversation.begins(direction, self.flow, from, from_start);
-        }
+        conversation.begins(self.flow);
         self.upper.conversation = Some(conversation);
         self.report_carriers();
         if let Some(conversation) = &mut self.upper.conversation {

@@ -82,7 +82,9 @@ fn hostile_text_is_visible_and_harmless_in_every_format_of_every_command() {
         );
     }
     // Each command with its formats, and the options that change its output.
-    let commands: [(&str, Vec<&str>, &[&[&str]]); 4] = [
+    type Formats = Vec<&'static str>;
+    type Variants = &'static [&'static [&'static str]];
+    let commands: [(&str, Formats, Variants); 4] = [
         ("check", names(FINDINGS_REPORTS), &[&["-v"]]),
         ("overhead", names(OVERHEAD_REPORTS), &[&["-v"]]),
         ("sessions", names(SESSIONS_REPORTS), &[&["--utc"]]),

@@ -17,8 +17,11 @@ use mqttdump::redact::{self, Redactor, Survey};
 use mqttdump::rules::{self, Judge};
 use mqttdump::time::Timestamp;
 
+/// Takes any bytes; panics where a promise is broken.
+pub type Target = fn(&[u8]);
+
 /// All targets by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("capture_file", capture_file),
     ("headers", headers),
     ("tcp", tcp),

@@ -434,11 +434,11 @@ impl Job for ReadJob<'_> {
     }
 
     fn settle(&mut self) -> Result<(), Stop> {
-        Ok(self.view.settle()?)
+        self.view.settle()
     }
 
     fn flush(&mut self) -> Result<(), Stop> {
-        Ok(self.view.flush()?)
+        self.view.flush()
     }
 
     fn is_done(&self) -> bool {

@@ -225,7 +225,7 @@ impl Resync {
         self.accepted(0).is_some()
     }
 
-    /// The type of the control packet at the boundary that [`Resync::find`] would
+    /// The type of the control packet at the boundary that `find` would
     /// accept.
     pub fn found_type(&self) -> Option<PacketType> {
         let first = self.buffer.get(self.accepted(0)?)?;

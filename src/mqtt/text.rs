@@ -85,7 +85,7 @@ impl<'a> Text<'a> {
 /// topic than a look at each byte.
 #[inline]
 pub(super) fn has_none(bytes: &[u8], odd: impl Fn(u64) -> u64) -> bool {
-    const HIGH: u64 = u64::MAX / 255 << 7;
+    const HIGH: u64 = (u64::MAX / 255) << 7;
     let clean = |word: &[u8; 8]| odd(u64::from_le_bytes(*word)) & HIGH == 0;
     match bytes.last_chunk::<8>() {
         Some(last) => bytes.as_chunks::<8>().0.iter().chain([last]).all(clean),

@@ -339,7 +339,10 @@ impl Redactor {
     /// The next packet that is redacted, in the order in which they were pushed.
     pub fn take(&mut self) -> Option<Vec<u8>> {
         let state = &mut self.state;
-        let held = state.queue.pop_front_if(|held| held.is_done)?;
+        let held = match state.queue.front() {
+            Some(held) if held.is_done => state.queue.pop_front()?,
+            _ => return None,
+        };
         state.first += 1;
         state.held_bytes -= held.data.len();
         Some(held.data)

@@ -78,13 +78,16 @@ pub(super) enum Domain {
     Checksum,
 }
 
+/// A value, and what it is.
+type Original = (Domain, Box<[u8]>);
+
 /// Makes pseudonyms under a key.
 pub(super) struct Pseudonyms {
     key: Hmac<Sha256>,
     keep: Vec<Kind>,
     /// Ports by which protocols are recognised: neither replaced nor given.
     known_ports: Vec<u16>,
-    known: HashMap<(Domain, Box<[u8]>), Box<[u8]>>,
+    known: HashMap<Original, Box<[u8]>>,
     mapping: Option<Mapping>,
 }
 

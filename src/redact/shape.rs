@@ -214,8 +214,8 @@ impl Shape {
                 // The last two hexadecimal digits of \uXXXX do not decide whether it is
                 // a surrogate.
                 b'\\' if bytes.get(at + 1) == Some(&b'u') => {
-                    for digit in at + 4..(at + 6).min(bytes.len()) {
-                        match bytes[digit] {
+                    for (digit, byte) in bytes.iter().enumerate().take(at + 6).skip(at + 4) {
+                        match byte {
                             b'0'..=b'9' => shape.slot(digit, b'0', 10),
                             b'a'..=b'f' => shape.slot(digit, b'a', 6),
                             _ => shape.slot(digit, b'A', 6),

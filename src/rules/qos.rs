@@ -1190,9 +1190,7 @@ fn subscribed(f: &Overdue<'_>) -> Option<Case> {
         .all()
         .filter(of_topic)
         .peekable();
-    if all.peek().is_none() {
-        return None;
-    }
+    all.peek()?;
     let (mut ended, mut shared) = (true, true);
     for subscription in all {
         ended &= subscription.until.is_some();

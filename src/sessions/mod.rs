@@ -369,12 +369,12 @@ impl Sessions {
             return;
         };
         self.judged.insert(number);
-        if let Some(will) = &open.will {
-            if let Some(owners) = self.wills.get_mut(&will.topic) {
-                owners.retain(|owner| *owner != number);
-                if owners.is_empty() {
-                    self.wills.remove(&will.topic);
-                }
+        if let Some(will) = &open.will
+            && let Some(owners) = self.wills.get_mut(&will.topic)
+        {
+            owners.retain(|owner| *owner != number);
+            if owners.is_empty() {
+                self.wills.remove(&will.topic);
             }
         }
         let (at, by) = open.end();

@@ -6,7 +6,7 @@
 //! level as `%`.
 
 use std::fmt::Write as _;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::path::{Component, Path, PathBuf};
 
 use jiff::Timestamp;
@@ -183,9 +183,7 @@ fn level(bytes: &[u8]) -> String {
 
 /// Distinguishes long names; the same in every run.
 fn digest(bytes: &[u8]) -> u64 {
-    let mut hasher = foldhash::quality::FixedState::default().build_hasher();
-    bytes.hash(&mut hasher);
-    hasher.finish()
+    foldhash::quality::FixedState::default().hash_one(bytes)
 }
 
 #[cfg(test)]

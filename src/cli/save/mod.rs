@@ -62,7 +62,7 @@ pub(crate) enum Saver {
     /// Every packet.
     All(Box<Series>),
     /// Writes nothing: finds the connections that a second pass has to write.
-    FirstPass(FirstPass),
+    FirstPass(Box<FirstPass>),
     /// Packets from a pipe, buffered until their connection is selected.
     Buffer(Box<Buffering>),
     /// The second pass: writes the connections that the first one found.
@@ -118,11 +118,11 @@ pub(crate) struct Saved {
 impl Saver {
     /// For the first of two passes.
     pub(crate) fn first_pass(rotation: Rotation) -> Self {
-        Self::FirstPass(FirstPass {
+        Self::FirstPass(Box::new(FirstPass {
             wanted: Wanted::default(),
             schedule: Schedule::new(rotation, None),
             over: false,
-        })
+        }))
     }
 
     /// For the second pass, which writes what the first found.
@@ -227,7 +227,8 @@ impl Saver {
     pub(crate) fn packet(&mut self, packet: &Packet<'_>, placed: Placed<'_>) -> Result<(), Error> {
         match self {
             Self::All(series) => series.packet(packet),
-            Self::FirstPass(FirstPass { wanted, .. }) => {
+            Self::FirstPass(pass) => {
+                let wanted = &mut pass.wanted;
                 if let Some(connection) = placed.connection {
                     wanted.note_fragments(connection, placed.fragments);
                 }
@@ -250,7 +251,8 @@ impl Saver {
     pub(crate) fn select(&mut self, connection: u64) -> Result<(), Error> {
         match self {
             Self::All(_) | Self::SecondPass(_) => Ok(()),
-            Self::FirstPass(FirstPass { wanted, .. }) => {
+            Self::FirstPass(pass) => {
+                let wanted = &mut pass.wanted;
                 wanted.connections.insert(connection);
                 Ok(())
             }
@@ -260,8 +262,8 @@ impl Saver {
 
     /// Packets of a connection carry a selected exchange.
     pub(crate) fn select_span(&mut self, span: Span) {
-        if let Self::FirstPass(FirstPass { wanted, .. }) = self {
-            wanted.span(span);
+        if let Self::FirstPass(pass) = self {
+            pass.wanted.span(span);
         }
     }
 
@@ -269,7 +271,7 @@ impl Saver {
     pub(crate) fn closed(&mut self, connection: u64) {
         match self {
             Self::All(_) | Self::SecondPass(_) => {}
-            Self::FirstPass(FirstPass { wanted, .. }) => wanted.drop_unless_wanted(connection),
+            Self::FirstPass(pass) => pass.wanted.drop_unless_wanted(connection),
             Self::Buffer(buffering) => buffering.closed(connection),
         }
     }
@@ -285,7 +287,8 @@ impl Saver {
             Self::All(series) => (*series, 0),
             Self::Buffer(buffering) => (buffering.series, buffering.unsaved),
             Self::SecondPass(second_pass) => (second_pass.series, 0),
-            Self::FirstPass(FirstPass { wanted, .. }) => {
+            Self::FirstPass(pass) => {
+                let wanted = pass.wanted;
                 return Ok(Saved {
                     unsaved: wanted.unsaved,
                     wanted: Some(wanted),
@@ -626,9 +629,10 @@ mod tests {
         let mut saver = Saver::first_pass(Rotation::default());
         push(&mut saver, &[(0, &[], &[]), (1, &[1], &[])]);
         saver.closed(1);
-        let Saver::FirstPass(FirstPass { wanted, .. }) = saver else {
+        let Saver::FirstPass(pass) = saver else {
             panic!()
         };
+        let wanted = pass.wanted;
         assert_eq!((wanted.noted, wanted.fragments.len()), (0, 0));
     }
 }

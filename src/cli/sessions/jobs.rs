@@ -42,15 +42,17 @@ impl Wanted {
     }
 }
 
+/// The connections; for a page, ladder and account; which connections have a
+/// selected message.
+type Sinks = (
+    Sessions,
+    Option<(Selected<Ladder>, Ledger)>,
+    Option<Matching<u64>>,
+);
+
 /// Follows connections.
 pub(super) struct SessionsJob<'a, W: io::Write> {
-    /// The connections; for a page, ladder and account; which connections have a
-    /// selected message.
-    pub(super) sinks: (
-        Sessions,
-        Option<(Selected<Ladder>, Ledger)>,
-        Option<Matching<u64>>,
-    ),
+    pub(super) sinks: Sinks,
     pub(super) wanted: &'a Wanted,
     /// Where connections go as they close, while a capture goes on.
     pub(super) live: Option<Live<'a, W>>,

@@ -12,7 +12,7 @@ use mqttdump::capture::{
 };
 use mqttdump::engine::{self, Decode};
 use mqttdump::packet::CapturedPacket;
-use mqttdump::redact::{self, Kind, Mapping, Redactor, Survey};
+use mqttdump::redact::{self, Kind, Mapping, Reading, Redactor, Survey};
 
 use super::args::value;
 use super::command::{Command, Exit};
@@ -164,8 +164,12 @@ fn run(args: &RedactArgs) -> Result<Exit, Stop> {
         Stop::Failed(format!("{}: not redacted: {error}", args.file.display()))
     };
     let mut survey = Survey::new(&options.engine);
+    let mut original = Reading::new(&options.engine);
     let mut is_whole = each_item(&args.file, |item| match item {
-        Item::Packet(packet) => survey.push(&packet.packet).map_err(refused),
+        Item::Packet(packet) => {
+            original.push(&packet.packet);
+            survey.push(&packet.packet).map_err(refused)
+        }
         _ => Ok(()),
     })?;
     let surveyed = survey.finish().map_err(refused)?;
@@ -179,6 +183,7 @@ fn run(args: &RedactArgs) -> Result<Exit, Stop> {
         waiting: VecDeque::new(),
         interfaces: HashMap::new(),
         writer: Writer::later(plan),
+        reading: Reading::new(&options.engine),
     };
     let written = writing
         .writer
@@ -195,6 +200,13 @@ fn run(args: &RedactArgs) -> Result<Exit, Stop> {
             writing.settle().map_err(Stop::from)?;
             Ok(writing.writer.finish()?)
         });
+    let written = written.and_then(|()| match writing.reading.finish() == original.finish() {
+        true => Ok(()),
+        false => Err(Stop::Failed(format!(
+            "{}: not redacted: the result would not have the same control packets",
+            args.file.display()
+        ))),
+    });
     if let Err(stop) = written {
         output.take_back(&args.write);
         return Err(stop);
@@ -236,6 +248,8 @@ struct Writing {
     /// Interfaces without names, by section and number.
     interfaces: HashMap<(u32, u32), Arc<Interface>>,
     writer: Writer,
+    /// Reads what is written.
+    reading: Reading,
 }
 
 enum Failure {
@@ -324,11 +338,13 @@ impl Writing {
             let packet = owned.lend();
             let options = packet.options.only(&PACKET_OPTIONS);
             let interface = self.interface(packet.interface);
+            let redacted = CapturedPacket {
+                data: &data,
+                ..packet.packet
+            };
+            self.reading.push(&redacted);
             self.writer.packet(&Packet {
-                packet: CapturedPacket {
-                    data: &data,
-                    ..packet.packet
-                },
+                packet: redacted,
                 interface: &interface,
                 options: Options::new(&options, packet.options.order()),
                 ..packet

@@ -18,11 +18,13 @@
 mod control_packet;
 mod headers;
 mod pseudonym;
+mod reading;
 mod shape;
 mod stream;
 mod websocket;
 
 pub use pseudonym::{Kind, Mapping};
+pub use reading::Reading;
 
 use std::collections::{HashMap, VecDeque};
 

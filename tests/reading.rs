@@ -64,6 +64,23 @@ const CASES: &[Case] = &[
         never: &["not recognised"],
     },
     Case {
+        file: "p02b-so-topic-port30083-40.pcap", args: &["--count", "-r"],
+        shows: &["40"],
+        never: &["not recognised"],
+    },
+    // A value behind the first 64 characters of a payload.
+    Case {
+        file: "g02-json-payloads.pcap", args: &["--count", "-Y", "payload.json.ts == 1700000005 && payload.json.alarm == \"none\"", "-r"],
+        shows: &["1\n"],
+        never: &[],
+    },
+    // One topic among many in one connection.
+    Case {
+        file: "g01-one-topic-of-many.pcap", args: &["--count", "--topic", "PKGCTRL/1/status/frequency", "--type", "PUBLISH", "-r"],
+        shows: &["5\n"],
+        never: &[],
+    },
+    Case {
         file: "p03b-port1884-midstream.pcap", args: READ,
         shows: &["10.0.0.7:40122 > 10.0.1.1:1884 MQTTFrame", "type: PUBLISH", "type: PUBACK"],
         never: &["not recognised"],

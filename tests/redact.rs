@@ -14,7 +14,7 @@ use crate::support::program::{Folder, project, run};
 const KEY: &[u8] = b"the key of the tests, of no use elsewhere";
 
 /// Why captures may be refused.
-const REFUSALS: [&str; 10] = [
+const REFUSALS: [&str; 11] = [
     "several addresses",
     "cut off",
     "TLS cannot be redacted",

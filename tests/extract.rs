@@ -113,6 +113,7 @@ fn templates_and_folders_that_cannot_be_are_refused() {
         let run = run(&[&["-r", PLANT][..], arguments].concat());
         assert_eq!(run.code, Some(2), "{arguments:?}: {}", run.err);
         assert!(!run.err.is_empty() && run.out.is_empty(), "{arguments:?}");
+        assert!(!run.err.contains("File exists"), "{}", run.err);
     }
 }
 
@@ -240,4 +241,13 @@ fn typed_bytes_are_decoded_without_a_capture() {
         let run = run(&["--hex", wrong]);
         assert_eq!(run.code, Some(2), "{wrong}: {}", run.out);
     }
+}
+
+/// A word that no field has gives a message, not an empty list.
+#[test]
+fn fields_that_do_not_exist_are_an_error() {
+    let none = run(&["fields", "nosuch"]);
+    assert_eq!((none.code, none.out.as_str()), (Some(2), ""));
+    assert!(none.err.contains("no field has \"nosuch\""), "{}", none.err);
+    assert!(run(&["fields", "topic"]).clean().contains("mqtt.topic"));
 }

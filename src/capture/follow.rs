@@ -202,7 +202,7 @@ mod tests {
     }
 
     fn next(capture: &mut Capture) -> Seen {
-        assert!(capture.size().is_none(), "nobody knows its size");
+        assert!(capture.size().is_none(), "its size is unknown");
         match capture.next() {
             Ok(Some(Item::Packet(packet))) => Seen::Packet(packet.packet.data.to_vec()),
             Ok(Some(Item::Tick(now))) => Seen::Tick(now.seconds()),

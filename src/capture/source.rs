@@ -612,7 +612,7 @@ mod tests {
         all.next().expect("no error");
         assert!(!all.may_wait());
         all.next().expect("no error");
-        assert!(all.may_wait(), "nobody has said that this is the end");
+        assert!(all.may_wait(), "more may come");
         assert!(all.next().expect("no error").is_none());
         assert!(!all.may_wait());
 

@@ -44,7 +44,7 @@ use super::matching::Matching;
 use super::messages::Messages;
 use super::output::Output;
 use super::overhead::parse_level;
-use super::reading::{DECODED_PAYLOAD, Reading, Verb};
+use super::reading::{Reading, Verb};
 use super::source::Source;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
@@ -291,11 +291,7 @@ impl CheckPlan {
             }
             _ => None,
         };
-        reading.selection = selecting.selection(&reading.zone)?;
-        if reading.selection.needs_payloads() {
-            reading.engine.payload = DECODED_PAYLOAD;
-        }
-        reading.allow_empty = selecting.connections.allow_empty;
+        reading.select(&selecting)?;
         let live = reading.watch.endless;
         Ok(Self {
             options: rules::Options {

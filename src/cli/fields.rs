@@ -27,7 +27,13 @@ impl Command for FieldsArgs {
     const SHORT_HELP: &'static [&'static str] = &[];
 
     fn run(self, _around: &Surroundings<'_>) -> Result<Exit, Stop> {
-        output::print(list(self.word.as_deref()).as_bytes())?;
+        let fields = list(self.word.as_deref());
+        if let Some(word) = self.word.filter(|_| fields.is_empty()) {
+            return Err(Stop::Failed(format!(
+                "no field has {word:?} in its name or description; mqttdump fields lists them all"
+            )));
+        }
+        output::print(fields.as_bytes())?;
         Ok(Exit::Success)
     }
 }

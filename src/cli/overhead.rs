@@ -31,7 +31,7 @@ use super::look_ahead::look_ahead;
 use super::matching::Matching;
 use super::messages::Messages;
 use super::output::Output;
-use super::reading::{DECODED_PAYLOAD, Reading, Verb};
+use super::reading::{Reading, Verb};
 use super::source::Source;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
@@ -213,16 +213,11 @@ impl OverheadPlan {
             .ok_or("--format: no such format")?;
         let request = request(&args.counting)?;
         reading.engine.payload = 32 << 10;
-        reading.selection = Selecting {
+        reading.select(&Selecting {
             connections: args.connections.clone(),
             display_filter: args.display_filter.clone(),
             ..Selecting::default()
-        }
-        .selection(&reading.zone)?;
-        if reading.selection.needs_payloads() {
-            reading.engine.payload = DECODED_PAYLOAD;
-        }
-        reading.allow_empty = args.connections.allow_empty;
+        })?;
         Ok(Self {
             options: overhead::Options {
                 level: level(&args.counting, &request.links)?,

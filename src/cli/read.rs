@@ -266,7 +266,7 @@ impl Plan {
             let zone = reading.zone.clone();
             Print::new(&args.lines, &args.output, around, zone, to_stderr)
         });
-        reading.selection = args.selecting.selection(&reading.zone)?;
+        reading.select(&args.selecting)?;
         let decode = args.decoding.rules()?;
         let decodes = !decode.is_empty() || reading.selection.needs_payloads();
         // A body that is neither printed nor examined is counted, not kept.
@@ -282,7 +282,6 @@ impl Plan {
             payloads: !decode.is_empty(),
             ..print
         });
-        reading.allow_empty = args.selecting.connections.allow_empty;
         reading.chatty = args.lines.verbose > 0;
         Ok(Self {
             reading,

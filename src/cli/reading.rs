@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use mqttdump::engine;
 use mqttdump::select::Selection;
 
-use super::args::{Captures, Input, Live, Output, Packets, Watching};
+use super::args::{Captures, Input, Live, Output, Packets, Selecting, Watching};
 use super::gate::Expression;
 use super::keylog::KeyLogPlan;
 use super::range::Range;
@@ -61,6 +61,17 @@ pub(crate) struct Verb {
 }
 
 impl Reading {
+    /// Sets which messages are selected. What a display filter looks at in payloads is
+    /// kept.
+    pub(crate) fn select(&mut self, typed: &Selecting) -> Result<(), String> {
+        self.selection = typed.selection(&self.zone)?;
+        self.allow_empty = typed.connections.allow_empty;
+        if self.selection.needs_payloads() {
+            self.engine.payload = DECODED_PAYLOAD;
+        }
+        Ok(())
+    }
+
     /// Captures of a command: the interface; else the parts of `-r` as one and each
     /// FILE as another; else standard input.
     pub(crate) fn of_command(

@@ -18,7 +18,7 @@ use super::driver::{Driver, Job};
 use super::look_ahead::look_ahead;
 use super::messages::Messages;
 use super::output::Output;
-use super::reading::{DECODED_PAYLOAD, Reading, Verb};
+use super::reading::{Reading, Verb};
 use super::stop::Stop;
 use super::surroundings::Surroundings;
 
@@ -149,12 +149,8 @@ fn run(args: StatsArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
         around,
         verb,
     )?;
-    reading.selection = args.selecting.selection(&reading.zone)?;
-    reading.allow_empty = args.selecting.connections.allow_empty;
+    reading.select(&args.selecting)?;
     let selection = reading.selection.clone();
-    if selection.needs_payloads() {
-        reading.engine.payload = DECODED_PAYLOAD;
-    }
     let format = STATS_REPORTS
         .iter()
         .find(|format| format.name == args.format)

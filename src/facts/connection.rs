@@ -496,7 +496,7 @@ impl ConnectionFacts {
 
     fn request(&mut self, frame: &MQTTFrame<'_>) -> Step {
         let Some(id) = frame.packet.packet_id().filter(|id| *id != 0) else {
-            // It will be answered, and nobody knows by which answer.
+            // It will be answered; which answer that is cannot be known.
             if frame.packet.packet_id().is_none() {
                 self.taint(frame.direction, Reason::Gap);
             }

@@ -417,7 +417,7 @@ proptest! {
             walk(&whole.packet);
             let part = decode(header, &bytes[..cut.index(bytes.len())], version);
             walk(&part.packet);
-            // Of a protocol level that nobody knows, how much is there decides
+            // Of an unknown protocol level, how much is there decides
             // which layout fits better.
             let unknown = |defect: &Defect| defect.code == DefectCode::UnknownProtocol;
             for defect in part.defects.iter().filter(|_| !whole.defects.iter().any(unknown)) {

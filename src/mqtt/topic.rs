@@ -266,7 +266,7 @@ const fn is_wildcard(byte: u8) -> bool {
     matches!(byte, b'+' | b'#')
 }
 
-/// `start` is where `filter` begins in what the fault is told of.
+/// `start` is the position of `filter` in the text that the fault is reported for.
 fn check_levels(filter: &[u8], start: usize) -> Result<(), TopicFault> {
     let mut at = start;
     let mut rest = Some(filter);

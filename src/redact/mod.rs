@@ -87,7 +87,7 @@ pub enum Problem {
 /// How to redact.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The secret that pseudonyms depend on; at least 16 bytes that nobody guesses.
+    /// The secret that pseudonyms depend on; at least 16 bytes that cannot be guessed.
     pub key: Vec<u8>,
     /// Kinds of values that stay.
     pub keep: Vec<Kind>,

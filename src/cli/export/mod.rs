@@ -85,6 +85,10 @@ impl Export {
         match &mut self.manifest {
             Some(manifest) => Ok(manifest),
             empty => {
+                if self.folder.is_file() {
+                    let name = self.folder.display();
+                    return Err(format!("{name}: is a file, expected a folder"));
+                }
                 fs::create_dir_all(&self.folder).map_err(|error| at(&self.folder, &error))?;
                 let path = self.folder.join(MANIFEST);
                 let file = create(&path).map_err(|error| match error.kind() {

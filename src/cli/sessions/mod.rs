@@ -25,7 +25,7 @@ use super::look_ahead::look_ahead;
 use super::matching::Matching;
 use super::messages::{Messages, Selected};
 use super::output::Output;
-use super::reading::{DECODED_PAYLOAD, Reading, Verb};
+use super::reading::{Reading, Verb};
 use super::source::Source;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
@@ -257,11 +257,7 @@ impl SessionsPlan {
             around,
             verb,
         )?;
-        reading.selection = args.selecting.selection(&reading.zone)?;
-        reading.allow_empty = args.selecting.connections.allow_empty;
-        if reading.selection.needs_payloads() {
-            reading.engine.payload = DECODED_PAYLOAD;
-        }
+        reading.select(&args.selecting)?;
         let format: &Format<Connections> = SESSIONS_REPORTS
             .iter()
             .find(|format| format.name == args.format)

@@ -70,6 +70,7 @@
 //! | [`rules`] | the rules of the specifications, with clauses and example conversations |
 //! | [`overhead`] | the account of every captured byte, bills, what-ifs |
 //! | [`sessions`] | a record of each connection: its end and cause, latency, deliveries |
+//! | [`shard`] | division of captures among files, by flow or client; plans, manifests |
 //! | [`redact`] | captures that can be shared: keyed pseudonyms in place of names and payloads |
 //! | [`stats`] | counts by topic, client, type, QoS or connection |
 //! | [`payload`] | payload formats: JSON, CBOR, MessagePack, Protobuf, Sparkplug B |
@@ -128,5 +129,6 @@ pub mod report;
 pub mod rules;
 pub mod select;
 pub mod sessions;
+pub mod shard;
 pub mod stats;
 pub mod time;

@@ -157,6 +157,8 @@ pub const SAVE_COMMANDS_WAITING: usize = 4096;
 /// IP fragments remembered for the second pass while saving from files: about
 /// 32 MiB.
 pub const SAVE_FRAGMENTS: usize = 1 << 21;
+/// Pairs of a flow and a client in a plan of `shard --by session`: some 600 MiB.
+pub const PLAN_FLOWS: usize = 1 << 22;
 /// Runs of packets that `--save exchanges` remembers for its second pass: about
 /// 128 MiB. Beyond it, whole connections are saved.
 pub const SAVE_SPANS: usize = 1 << 22;

@@ -101,6 +101,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "engine", "event", "frame", "layer", "limits", "mqtt", "net", "packet",
         ],
     ),
+    ("shard", &["limits", "net", "packet", "time"]),
     (
         "stats",
         &["facts", "frame", "limits", "mqtt", "overhead", "time"],
@@ -199,12 +200,32 @@ const CRATES: &[(&str, &[&str])] = &[
     ("regex", &["filter"]),
     ("rustix", &["capture/live", "cli/live", "cli/save"]),
     ("ruzstd", &["capture"]),
-    ("serde", &["cli", "overhead", "redact/shape.rs", "report"]),
-    ("serde_json", &["cli/export", "redact/shape.rs", "report"]),
+    (
+        "serde",
+        &[
+            "capture/origin.rs",
+            "cli",
+            "overhead",
+            "redact/shape.rs",
+            "report",
+            "shard",
+        ],
+    ),
+    (
+        "serde_json",
+        &[
+            "capture/origin.rs",
+            "cli/export",
+            "redact/shape.rs",
+            "report",
+            "shard",
+        ],
+    ),
     ("sha1", &["layer/tls/cipher.rs", "sessions/uid.rs"]),
     (
         "sha2",
         &[
+            "cli/shard",
             "layer/tls/cipher.rs",
             "layer/tls/schedule.rs",
             "redact/pseudonym.rs",

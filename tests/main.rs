@@ -59,6 +59,8 @@ mod properties;
 mod reading;
 /// Captures that can be shared.
 mod redact;
+/// A capture in several files, read one by one.
+mod rotation;
 /// The rules by their conversations, and on captures.
 mod rules;
 /// Saving: files one after another, full disks, signals.
@@ -69,6 +71,8 @@ mod schemas;
 mod sessions;
 /// `sessions` as a program: selection, formats, the page in a browser.
 mod sessions_program;
+/// The packets of captures, divided among files.
+mod shard;
 /// Every split point, every carrier, every file format, exhaustively.
 mod splits;
 /// One test per way in which TCP and captures depart from the ideal.

@@ -34,6 +34,7 @@ mod magic;
 mod meanwhile;
 mod merge;
 mod options;
+mod origin;
 mod owned;
 mod pcap;
 mod pcapng;
@@ -56,6 +57,7 @@ pub use live::{
 };
 pub use merge::Merge;
 pub use options::{COMMENT, Options};
+pub use origin::{ORIGINS, Origin, ShardOf, StateOf, identified};
 pub use owned::OwnedPacket;
 pub use sink::Lost;
 pub use source::Capture;

@@ -22,6 +22,7 @@
 use std::sync::Arc;
 
 use crate::limits;
+use crate::packet::PacketRef;
 
 use super::buffer::Buffer;
 use super::bytes::{ByteOrder, Fields, padded};
@@ -30,6 +31,7 @@ use super::framed::{Framed, FramedPacket};
 use super::interface::{Clock, Interface};
 use super::item::{Block, Dropped};
 use super::options::Options;
+use super::origin::Origin;
 
 /// Block types.
 pub(super) mod kind {
@@ -69,6 +71,10 @@ pub(super) struct Pcapng {
     interfaces: Vec<Arc<Interface>>,
     /// Packets already reported as lost.
     dropped: Vec<u64>,
+    /// The description of a derived capture.
+    origin: Option<Box<Origin>>,
+    /// Number and file of origin of the packet framed last, in a derived capture.
+    original: Option<PacketRef>,
 }
 
 impl Pcapng {
@@ -79,6 +85,41 @@ impl Pcapng {
             sections: 0,
             interfaces: Vec::new(),
             dropped: Vec::new(),
+            origin: None,
+            original: None,
+        }
+    }
+
+    /// Reads the description of a derived capture from the first section header, which
+    /// stays unread. Damage is reported when the block is read.
+    pub(super) fn open(file: u32, buffer: &mut Buffer) -> Self {
+        let mut this = Self::new(file);
+        if let Ok(order) = byte_order(buffer) {
+            let length = buffer.unread().get(4..).and_then(<[u8]>::first_chunk);
+            let length = length.map_or(0, |bytes| order.u32(*bytes)) as usize;
+            if length <= limits::BLOCK_BYTES && buffer.want(length).is_ok() {
+                let end = length.saturating_sub(TRAILER);
+                let bytes = buffer.unread().get(HEADER + 16..end).unwrap_or_default();
+                this.origin = Origin::of(&Options { bytes, order }).map(Box::new);
+            }
+        }
+        this
+    }
+
+    /// The description of a derived capture.
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_deref()
+    }
+
+    /// Number of the packet framed last, and its file: those of origin, if it is known.
+    #[inline(always)]
+    pub(super) fn identity(&self, number: u64) -> PacketRef {
+        match self.original {
+            Some(original) => original,
+            None => PacketRef {
+                number,
+                file: self.file,
+            },
         }
     }
 
@@ -149,6 +190,7 @@ impl Pcapng {
         Ok(Some(match packet {
             Ok(mut packet) => {
                 packet.record = record;
+                self.original = None;
                 if !packet.options.is_empty() || packet.dropped > 0 {
                     self.packet_dropped(content, &mut packet);
                 }
@@ -336,6 +378,15 @@ impl Pcapng {
         };
         if let Some(count) = options.first(EPB_DROPCOUNT).and_then(|v| v.first_chunk()) {
             packet.dropped = self.order.u64(*count);
+        }
+        // Another section may be that of another program.
+        if let (Some(origin), 1) = (&self.origin, self.sections) {
+            let original = Origin::packet(&options);
+            let known = |id: &PacketRef| (id.file as usize) < origin.files.len();
+            self.original = original.filter(known).map(|id| PacketRef {
+                file: self.file + id.file,
+                ..id
+            });
         }
         if let Some(known) = self.dropped.get_mut(packet.interface) {
             *known = known.saturating_add(packet.dropped);

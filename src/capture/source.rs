@@ -27,6 +27,7 @@ use super::item::{Item, Packet};
 use super::magic::{self, Format};
 use super::meanwhile::{Lost, Meanwhile};
 use super::options::Options;
+use super::origin::Origin;
 use super::pcap::Pcap;
 use super::pcapng::Pcapng;
 use super::snoop::Snoop;
@@ -54,6 +55,8 @@ pub struct Capture {
     file: u32,
     input: Input,
     reader: Reader,
+    /// It holds the state before the other parts of the capture.
+    precedes: bool,
     /// Packets framed so far.
     number: u64,
     /// Bytes of the record that `framed` describes.
@@ -111,11 +114,16 @@ impl Capture {
                 decompressing(input.compression, problem),
             )
         })?;
+        let precedes = match &reader {
+            Reader::Pcapng(pcapng) => pcapng.origin().is_some_and(|it| it.state.is_some()),
+            _ => false,
+        };
         Ok(Self {
             name,
             file,
             input,
             reader,
+            precedes,
             number: 0,
             used: 0,
             framed: None,
@@ -176,6 +184,28 @@ impl Capture {
             Reader::Pcap(_, interface) | Reader::Snoop(_, interface) => Some(interface),
             Reader::Pcapng(_) => None,
         }
+    }
+
+    /// The description of a derived capture: a shard, or a state file.
+    pub fn origin(&self) -> Option<&Origin> {
+        match &self.reader {
+            Reader::Pcapng(pcapng) => pcapng.origin(),
+            _ => None,
+        }
+    }
+
+    /// Whether it, or a file of its packets' origin, may hold keys of TLS connections.
+    pub fn may_hold_keys(&self) -> bool {
+        match &self.reader {
+            Reader::Pcapng(pcapng) => pcapng.origin().is_none_or(|origin| origin.may_hold_keys),
+            _ => false,
+        }
+    }
+
+    /// Number of files that its packets come from.
+    pub fn origins(&self) -> u32 {
+        let files = self.origin().map_or(1, |origin| origin.files.len());
+        u32::try_from(files).unwrap_or(u32::MAX)
     }
 
     /// How the file is compressed.
@@ -364,16 +394,20 @@ impl Capture {
         let part = |part: &Range<usize>| unread.get(part.clone()).unwrap_or_default();
         match (self.framed.as_ref()?, &self.reader) {
             (Framed::Packet(framed), reader) => {
-                let interface = match reader {
-                    Reader::Pcap(_, interface) | Reader::Snoop(_, interface) => interface,
-                    Reader::Pcapng(pcapng) => pcapng.interface(framed.interface)?,
+                let id = PacketRef {
+                    number: self.number,
+                    file: self.file,
+                };
+                let (id, interface) = match reader {
+                    Reader::Pcap(_, interface) | Reader::Snoop(_, interface) => (id, interface),
+                    Reader::Pcapng(pcapng) => (
+                        pcapng.identity(self.number),
+                        pcapng.interface(framed.interface)?,
+                    ),
                 };
                 Some(Item::Packet(Packet {
                     packet: CapturedPacket {
-                        id: PacketRef {
-                            number: self.number,
-                            file: self.file,
-                        },
+                        id,
                         time: framed.time,
                         link_type: framed.link_type,
                         original_len: framed.original.max(framed.captured),
@@ -402,10 +436,10 @@ impl Capture {
     }
 
     /// Time of the item framed last, for merging: items other than packets
-    /// precede all waiting packets.
+    /// precede all waiting packets, and so does all of a state file.
     pub(super) fn time(&self) -> Timestamp {
         match &self.framed {
-            Some(Framed::Packet(packet)) => packet.time,
+            Some(Framed::Packet(packet)) if !self.precedes => packet.time,
             _ => Timestamp::MIN,
         }
     }
@@ -419,7 +453,7 @@ impl Reader {
         }
         let magic = input.buffer.unread().first_chunk::<4>();
         match magic.and_then(|magic| magic::recognise(*magic)) {
-            Some(Format::Pcapng) => Ok(Self::Pcapng(Pcapng::new(file))),
+            Some(Format::Pcapng) => Ok(Self::Pcapng(Pcapng::open(file, &mut input.buffer))),
             Some(Format::Pcap {
                 order,
                 nanoseconds,

@@ -46,6 +46,7 @@ use super::output::Output;
 use super::overhead::parse_level;
 use super::reading::{Reading, Verb};
 use super::source::Source;
+use super::state::Rotation;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
 use super::watch::Interval;
@@ -630,6 +631,10 @@ impl Job for CheckJob<'_, '_> {
 
     fn sink(&mut self) -> &mut Self::Sink {
         &mut self.sinks
+    }
+
+    fn rotation(&self) -> Rotation {
+        Rotation::Whole
     }
 
     fn options(&self) -> facts::Options {

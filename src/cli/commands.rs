@@ -9,6 +9,7 @@ use super::overhead::OverheadArgs;
 use super::read::ReadArgs;
 use super::redact::RedactArgs;
 use super::sessions::SessionsArgs;
+use super::shard::ShardArgs;
 use super::stats::StatsArgs;
 
 /// All commands, in the order of help.
@@ -19,6 +20,7 @@ pub(crate) static COMMANDS: Commands = Commands {
         &const { Entry::of::<OverheadArgs>() },
         &const { Entry::of::<SessionsArgs>() },
         &const { Entry::of::<StatsArgs>() },
+        &const { Entry::of::<ShardArgs>() },
         &const { Entry::of::<RedactArgs>() },
         &const { Entry::of::<FieldsArgs>() },
         &const { Entry::of::<ExplainArgs>() },
@@ -63,13 +65,13 @@ mod tests {
     fn no_letter_differs_from_tcpdump() {
         // The letters of tcpdump 4.99 with the same meaning here. Add a new letter
         // to this list only after checking tcpdump's. -V differs (in tcpdump: a file
-        // that lists captures), and -Y is tshark's.
+        // that lists captures), -Y is tshark's, and tcpdump has no -o.
         let same = "ABCDFGQSUWXZacdehilnpqrstvwxyz#";
         for command in definitions() {
             for arg in command.get_arguments() {
                 if let Some(letter) = arg.get_short() {
                     assert!(
-                        same.contains(letter) || matches!(letter, 'V' | 'Y'),
+                        same.contains(letter) || matches!(letter, 'V' | 'Y' | 'o'),
                         "-{letter}"
                     );
                 }

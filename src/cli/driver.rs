@@ -35,6 +35,7 @@ use super::reading::Reading;
 use super::save::{Connections, Save, Saved, Saver, Series, Wanted, is_same, now};
 use super::signals::Interrupt;
 use super::source::{self, Opened, Source};
+use super::state::{Rotation, State};
 use super::stop::Stop;
 use super::unmatched;
 use super::watch::{Interval, Watch};
@@ -113,6 +114,11 @@ pub(crate) trait Job {
     /// Whether the job needs no more packets.
     fn is_done(&self) -> bool {
         false
+    }
+
+    /// How it uses the state of an earlier run (`--state-in`, `--state-out`).
+    fn rotation(&self) -> Rotation {
+        Rotation::None
     }
 
     /// Whether it writes to standard output, so that reading ends when the reader
@@ -223,6 +229,9 @@ impl<'a> Driver<'a> {
         }
         let mut gate = self.gate(&opened)?;
         let keys = self.reading.keys.open()?;
+        let rotation = job.rotation();
+        let state = State::begin(&self.reading.state, rotation, source, &opened.captures)?;
+        let may_hold_keys = opened.captures.iter().any(Capture::may_hold_keys);
         // Last, because it creates a file.
         let (saver, later) = saver(job, source, &opened.captures)?;
         let saves = saver.is_some();
@@ -243,6 +252,8 @@ impl<'a> Driver<'a> {
         let besides = (&mut self.watch, &mut self.unmatched);
         let mut pass = Pass::new(self.reading, keys, saver, job, besides);
         pass.interrupt = interrupt;
+        pass.may_hold_keys = may_hold_keys;
+        pass.state = state;
         pass.endless = source.is_endless();
         let mut failure = None;
         let errors = pass
@@ -259,6 +270,11 @@ impl<'a> Driver<'a> {
         pass.work();
         if let Err(stop) = pass.finish() {
             failure.get_or_insert(stop);
+        }
+        if failure.is_none()
+            && let Some(state) = pass.state.take()
+        {
+            state.finish(pass.facts.as_ref().map(Facts::summary).as_ref())?;
         }
         outcome.summary = pass.summary();
         outcome.evicted = pass
@@ -368,6 +384,10 @@ struct Pass<'a, J: Job> {
     endless: bool,
     /// What was read before the range of time that was asked for.
     before: Summary,
+    /// The state of an earlier run, and for a later one.
+    state: Option<State>,
+    /// A part may hold keys of TLS connections.
+    may_hold_keys: bool,
 }
 
 /// After this time without a packet, the engine declares gaps.
@@ -383,7 +403,8 @@ impl<'a, J: Job> Pass<'a, J> {
     ) -> Self {
         let needs_facts = job.needs_facts()
             || saver.as_ref().is_some_and(Saver::selects)
-            || reading.watch.needs_frames();
+            || reading.watch.needs_frames()
+            || reading.state.is_used();
         let options = job.options();
         let facts = needs_facts.then(|| {
             let sinks = (job.sink(), &mut *watch, &mut *unmatched);
@@ -402,6 +423,8 @@ impl<'a, J: Job> Pass<'a, J> {
             interrupt: None,
             endless: false,
             before: Summary::default(),
+            state: None,
+            may_hold_keys: true,
         }
     }
 
@@ -422,6 +445,9 @@ impl<'a, J: Job> Pass<'a, J> {
             }
             match merge.next() {
                 Ok(Some(Item::Packet(ref packet))) => match gate.place(&packet.packet) {
+                    Place::Inside if self.is_known(packet)? => {
+                        self.earlier(packet, packet.packet.time);
+                    }
                     Place::Inside => self.packet(packet)?,
                     Place::Before(from) => self.earlier(packet, from),
                     Place::Outside => {}
@@ -490,20 +516,37 @@ impl<'a, J: Job> Pass<'a, J> {
     /// A block that is not a packet.
     fn block(&mut self, block: &Block<'_>) -> Result<(), Stop> {
         self.work();
-        if let Some(facts) = &mut self.facts {
+        if let Some(facts) = &mut self.facts
+            && self.may_hold_keys
+        {
             keylog::from_block(block, facts);
         }
         if let Some(saver) = &mut self.saver {
             saver.block(block)?;
         }
+        if let Some(state) = &mut self.state {
+            state.block(block);
+        }
         Ok(())
+    }
+
+    /// Whether an earlier run has shown this packet.
+    #[inline]
+    fn is_known(&mut self, packet: &Packet<'_>) -> Result<bool, Stop> {
+        match &mut self.state {
+            Some(state) => state.is_known(&packet.packet),
+            None => Ok(false),
+        }
     }
 
     /// A packet from before the range of time that was asked for.
     fn earlier(&mut self, packet: &Packet<'_>, from: Timestamp) {
         if let Some(facts) = &mut self.facts {
             let sink = self.job.sink();
-            facts.push(&packet.packet, &mut Before { sink, from });
+            let placed = facts.push(&packet.packet, &mut Before { sink, from });
+            if let Some(state) = &mut self.state {
+                state.packet(packet, placed);
+            }
             self.before = facts.summary();
         }
     }
@@ -530,6 +573,9 @@ impl<'a, J: Job> Pass<'a, J> {
             ),
             None => Placed::default(),
         };
+        if let Some(state) = &mut self.state {
+            state.packet(packet, placed);
+        }
         if let Some(saver) = &mut self.saver {
             saver.packet(packet, placed)?;
             self.pass_connections()?;
@@ -623,6 +669,11 @@ impl<'a, J: Job> Pass<'a, J> {
     /// The capture has ended, or the gate or the job is done.
     fn finish(&mut self) -> Result<(), Stop> {
         self.job.before(None);
+        if self.state.as_ref().is_some_and(State::continues) {
+            // What is still open goes on in the next file.
+            self.pass_connections()?;
+            return self.job.flush();
+        }
         if let Some(facts) = &mut self.facts {
             facts.finish(&mut (self.job.sink(), &mut *self.watch, &mut *self.unmatched));
             let now = self.clock.now();

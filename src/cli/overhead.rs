@@ -33,6 +33,7 @@ use super::messages::Messages;
 use super::output::Output;
 use super::reading::{Reading, Verb};
 use super::source::Source;
+use super::state::Rotation;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
 use super::watch::Interval;
@@ -462,6 +463,10 @@ impl<W: io::Write> Job for OverheadJob<'_, W> {
 
     fn sink(&mut self) -> &mut Ledger {
         &mut self.ledger
+    }
+
+    fn rotation(&self) -> Rotation {
+        Rotation::Whole
     }
 
     fn settle(&mut self) -> Result<(), Stop> {

@@ -23,6 +23,7 @@ use super::output;
 use super::reading::{DECODED_PAYLOAD, Reading};
 use super::save::{Connections, Exchanges, Save};
 use super::source::{Describe, Source};
+use super::state::Rotation;
 use super::stop::Stop;
 use super::surroundings::{Stdin, Surroundings};
 use super::view::{Print, View};
@@ -403,6 +404,10 @@ impl Job for ReadJob<'_> {
     fn needs_facts(&self) -> bool {
         let plan = self.plan;
         plan.print.is_some() || plan.count || plan.max_frames.is_some() || plan.export.is_some()
+    }
+
+    fn rotation(&self) -> Rotation {
+        Rotation::New
     }
 
     fn saving(&self) -> Option<(&Save, Select)> {

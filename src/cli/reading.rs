@@ -13,6 +13,7 @@ use super::gate::Expression;
 use super::keylog::KeyLogPlan;
 use super::range::Range;
 use super::source::Source;
+use super::state::StatePlan;
 use super::surroundings::{Stdin, Surroundings};
 use super::watch::WatchPlan;
 use super::zone::zone;
@@ -35,6 +36,8 @@ pub(crate) struct Reading {
     pub(crate) allow_empty: bool,
     /// Stop after this many packets that matched the expression.
     pub(crate) max_packets: Option<u64>,
+    /// The state of an earlier run, and for a later one.
+    pub(crate) state: StatePlan,
     /// Engine options; commands add what they need.
     pub(crate) engine: engine::Config,
     /// Options for captures that are still growing.
@@ -185,13 +188,14 @@ struct Inputs<'a> {
 impl Inputs<'_> {
     fn reading(
         &self,
-        captures: Vec<Source>,
+        mut captures: Vec<Source>,
         expression: Option<String>,
         watching: &Watching,
         every: Option<Duration>,
         output: &Output,
         around: &Surroundings<'_>,
     ) -> Result<Reading, String> {
+        let state = StatePlan::new(&self.input.rotation, &mut captures)?;
         let zone = zone(output.utc);
         let (from, to) = (self.packets.from.as_deref(), self.packets.to.as_deref());
         let watch = WatchPlan::new(watching, every, &captures, output, around)?;
@@ -213,6 +217,7 @@ impl Inputs<'_> {
             allow_empty: false,
             max_packets: self.packets.max,
             engine,
+            state,
             progress: around.stderr_terminal
                 && !around.stdout_terminal
                 && captures.iter().all(Source::is_files),

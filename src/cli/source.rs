@@ -9,7 +9,7 @@
 //! and `begin`: the file of `-w`, a socket. [`Opened::begin`] then drops
 //! privileges, before the first packet is parsed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -106,13 +106,13 @@ impl Source {
         }
     }
 
-    /// Names of the parts.
+    /// Names of the files that packets come from: the parts, and for a shard the files
+    /// that were split.
     pub(crate) fn names(&self) -> Vec<String> {
         match self {
-            Self::Files(paths) | Self::Growing(paths) => paths
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect(),
+            Self::Files(paths) | Self::Growing(paths) => {
+                paths.iter().flat_map(|path| origins(path)).collect()
+            }
             #[cfg(feature = "live")]
             Self::Live(live) => vec![live.options.interface.clone()],
         }
@@ -122,7 +122,20 @@ impl Source {
     pub(crate) fn name(&self) -> String {
         match self.paths() {
             [path, ..] if path.as_os_str() == "-" => "standard input".to_owned(),
+            [path, ..] if self.is_shard() => path.display().to_string(),
             _ => self.names().into_iter().next().unwrap_or_default(),
+        }
+    }
+
+    /// Whether it is a part of several files.
+    fn is_shard(&self) -> bool {
+        match self.paths() {
+            [path] if path.is_file() => {
+                let capture = Capture::open(path, 0).ok();
+                let origin = capture.as_ref().and_then(Capture::origin);
+                origin.is_some_and(|origin| origin.shard.is_some())
+            }
+            _ => false,
         }
     }
 
@@ -209,6 +222,19 @@ impl Source {
     }
 }
 
+/// The files that the packets of a file come from: itself, or those that were split or
+/// continued.
+fn origins(path: &Path) -> Vec<String> {
+    let itself = || vec![path.display().to_string()];
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Capture::open(path, 0)
+            .ok()
+            .and_then(|capture| Some(capture.origin()?.files.clone()))
+            .unwrap_or_else(itself),
+        _ => itself(),
+    }
+}
+
 /// With `follow`, the last file grows until the flag is set.
 fn open_files(paths: &[PathBuf], follow: Option<&Arc<AtomicBool>>) -> Opened {
     let mut opened = Opened {
@@ -217,15 +243,22 @@ fn open_files(paths: &[PathBuf], follow: Option<&Arc<AtomicBool>>) -> Opened {
         #[cfg(feature = "live")]
         listening: None,
     };
-    for (file, path) in (0..).zip(paths) {
+    let mut file = 0;
+    for path in paths {
         let is_last = paths.last().is_some_and(|last| std::ptr::eq(last, path));
         let capture = match follow {
             Some(stop) if is_last => Capture::follow(path, file, Arc::clone(stop)),
             _ => Capture::open(path, file),
         };
         match capture {
-            Ok(capture) => opened.captures.push(capture),
-            Err(error) => opened.errors.push(error),
+            Ok(capture) => {
+                file += capture.origins();
+                opened.captures.push(capture);
+            }
+            Err(error) => {
+                file += 1;
+                opened.errors.push(error);
+            }
         }
     }
     opened

@@ -19,6 +19,7 @@ use super::look_ahead::look_ahead;
 use super::messages::Messages;
 use super::output::Output;
 use super::reading::{Reading, Verb};
+use super::state::Rotation;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
 
@@ -288,6 +289,10 @@ impl Job for StatsJob<'_> {
         if let (Some(packet), Some(messages)) = (packet, &mut self.counter.messages) {
             messages.packet(packet.time);
         }
+    }
+
+    fn rotation(&self) -> Rotation {
+        Rotation::Whole
     }
 
     fn settle(&mut self) -> Result<(), Stop> {

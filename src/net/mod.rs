@@ -43,6 +43,7 @@ mod exported;
 mod fragment;
 mod ip;
 mod measure;
+mod route;
 mod segment;
 mod tcp;
 #[cfg(test)]
@@ -57,6 +58,7 @@ pub use datagram::{Application, Datagram};
 pub use fragment::FragmentCounters;
 use fragment::{Around, Fragments, Joined};
 use ip::{Ip, protocol};
+pub use route::{DatagramKey, Route};
 pub use segment::{Endpoint, Segment, TcpFlags};
 use tunnel::Content;
 use usual::Usual;

@@ -69,6 +69,12 @@ impl<'a> Usual<'a> {
         }
     }
 
+    /// Sender and receiver.
+    #[inline(always)]
+    pub(super) fn ends(&self) -> (Endpoint, Endpoint) {
+        (self.endpoint(IP + 12, TCP), self.endpoint(IP + 16, TCP + 2))
+    }
+
     fn flags(&self) -> TcpFlags {
         TcpFlags(self.headers[TCP + 13])
     }

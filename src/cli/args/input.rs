@@ -100,6 +100,36 @@ pub(crate) struct Input {
     /// of correct traffic.
     #[arg(long)]
     pub(crate) verify_checksums: bool,
+
+    #[command(flatten)]
+    pub(crate) rotation: RotationArgs,
+}
+
+/// State that is handed over from one file of a rotated capture to the next.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Rotation")]
+pub(crate) struct RotationArgs {
+    /// Continue the capture whose state is in this file
+    ///
+    /// The file was written by --state-out. Connections, half messages, exchanges and
+    /// sessions go on as if the files had been one. Reports are about all files so far;
+    /// without a command, and in `tables`, only what is new is shown.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) state_in: Option<PathBuf>,
+
+    /// Write the state at the end of the capture to this file, for --state-in
+    ///
+    /// The file is a capture of the packets that a later run needs, and holds what they
+    /// hold, keys included.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) state_out: Option<PathBuf>,
+
+    /// Maximum size of the state: 64K, 256M, 1G [default: 256M]
+    ///
+    /// Beyond it, connections without packets for longest are dropped, which is
+    /// reported: later reports lack them.
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) state_limit: Option<u64>,
 }
 
 /// Capturing from an interface.

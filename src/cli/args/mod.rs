@@ -29,7 +29,7 @@ mod watching;
 pub(crate) use decoding::Decoding;
 #[cfg(feature = "live")]
 pub(crate) use input::PacketDirection;
-pub(crate) use input::{Captures, Input, Live, Packets};
+pub(crate) use input::{Captures, Input, Live, Packets, RotationArgs};
 pub(crate) use lines::Lines;
 pub(crate) use output::Output;
 pub(crate) use saving::{Saving, What};

@@ -132,6 +132,20 @@ pub(super) fn packet_type() -> impl TypedValueParser<Value = PacketType> {
     })
 }
 
+/// A number of bytes, such as 64K, 256M or 1G, in powers of 1024.
+pub(crate) fn size(typed: &str) -> Result<u64, String> {
+    let (digits, power) = match typed.as_bytes().last().map(u8::to_ascii_uppercase) {
+        Some(b'K') => (&typed[..typed.len() - 1], 10),
+        Some(b'M') => (&typed[..typed.len() - 1], 20),
+        Some(b'G') => (&typed[..typed.len() - 1], 30),
+        _ => (typed, 0),
+    };
+    let bytes = digits.parse::<u64>().ok();
+    bytes
+        .and_then(|number| number.checked_mul(1 << power))
+        .ok_or_else(|| format!("expected a size such as 64K, 256M or 1G, found {typed}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

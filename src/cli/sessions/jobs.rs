@@ -15,6 +15,7 @@ use super::super::driver::Job;
 use super::super::matching::Matching;
 use super::super::messages::Selected;
 use super::super::output::Output;
+use super::super::state::Rotation;
 use super::super::stop::Stop;
 
 /// Which connections are reported.
@@ -76,6 +77,10 @@ impl<W: io::Write> Job for SessionsJob<'_, W> {
         &mut self.sinks
     }
 
+    fn rotation(&self) -> Rotation {
+        Rotation::Whole
+    }
+
     fn options(&self) -> facts::Options {
         rules::Options::default().facts()
     }
@@ -130,6 +135,10 @@ impl Job for LadderJob {
         &mut self.0
     }
 
+    fn rotation(&self) -> Rotation {
+        Rotation::Whole
+    }
+
     fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
         if let (Some(packet), Some(messages)) = (packet, &mut self.0.messages) {
             messages.packet(packet.time);
@@ -145,6 +154,10 @@ impl Job for DeliveriesJob {
 
     fn sink(&mut self) -> &mut Self::Sink {
         &mut self.0
+    }
+
+    fn rotation(&self) -> Rotation {
+        Rotation::Whole
     }
 
     fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {

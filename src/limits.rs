@@ -190,13 +190,14 @@ pub const WAITING_FRAGMENTS: usize = 1 << 16;
 /// Messages that `overhead` keeps individually, for JSON and CSV; further ones are
 /// only summed up: about 200 MiB.
 pub const ACCOUNTED_MESSAGES: u64 = 1 << 20;
-/// Connections that `overhead` keeps individually, for what-ifs; further ones are
-/// only summed up.
+/// Connections that `overhead` keeps individually, for what-ifs: the first.
+/// Further ones are only summed up.
 pub const ACCOUNTED_CONNECTIONS: usize = 1 << 14;
 /// Topics that `overhead` distinguishes; further ones count as one.
 pub const ACCOUNTED_TOPICS: usize = 1 << 16;
 /// Topics with QoS and direction that `overhead` distinguishes on each of its
-/// connections, over all of them: about 160 MiB. Further ones count as one topic.
+/// connections (of those that are not kept individually, with the cost of a
+/// message), over all of them: about 80 MiB. Further ones count as one topic.
 pub const ACCOUNTED_GROUPS: usize = 1 << 18;
 /// Sizes of messages that `overhead` distinguishes for each connection, topic, QoS
 /// and direction.
@@ -208,7 +209,7 @@ pub const SAMPLES: usize = 128;
 /// Bytes of them.
 pub const SAMPLE_BYTES: usize = 128 << 10;
 /// Payloads that are compressed for a what-if, of all topics together.
-pub const TRIED_PAYLOADS: usize = 128;
+pub const TRIED_PAYLOADS: usize = 24;
 /// Topics that they are taken from: those with most bytes of payload.
 pub const TRIED_TOPICS: usize = 8;
 /// Topics of which payloads are kept for compression; the others are estimated by

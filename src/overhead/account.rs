@@ -13,6 +13,7 @@ use super::term::Terms;
 use super::traffic::Traffic;
 use super::wake::Wakes;
 use crate::frame::PerDirection;
+use crate::limits;
 use crate::mqtt::Version;
 use crate::net::Endpoint;
 use crate::time::Timestamp;
@@ -164,35 +165,67 @@ pub struct Costs {
     pub loaded: Distribution,
 }
 
-impl Costs {
-    /// Adds a message.
-    pub(super) fn add(&mut self, payload: Option<u32>, bytes: PerDirection<u64>, packet: u32) {
-        self.payload += u64::from(payload.unwrap_or(0));
-        self.bytes.up += bytes.up;
-        self.bytes.down += bytes.down;
-        self.packets += u64::from(packet);
-        self.marginal.add(bytes.up + bytes.down, 1);
-    }
+/// Sums over messages.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Charged {
+    /// Bytes of payload, where known.
+    pub(super) payload: u64,
+    /// Bytes that the messages own, up and down.
+    pub(super) bytes: PerDirection<u64>,
+    /// Bytes of their PUBLISH packets.
+    pub(super) packets: u64,
+    /// How many have a Topic Alias in place of the topic.
+    pub(super) by_alias: u64,
+}
 
+impl Charged {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.payload += other.payload;
+        self.bytes.up += other.bytes.up;
+        self.bytes.down += other.bytes.down;
+        self.packets += other.packets;
+        self.by_alias += other.by_alias;
+    }
+}
+
+impl Group {
+    /// Adds sums over messages.
+    pub(super) fn charge(&mut self, sums: &Charged) {
+        self.costs.charge(sums);
+        self.by_alias += sums.by_alias;
+    }
+}
+
+impl Costs {
     /// Adds the costs of other messages.
     pub fn merge(&mut self, other: &Self) {
-        self.add_sums(other);
-        self.loaded.merge_shifted(&other.loaded, 0);
-    }
-
-    fn add_sums(&mut self, other: &Self) {
         self.payload += other.payload;
         self.bytes.up += other.bytes.up;
         self.bytes.down += other.bytes.down;
         self.packets += other.packets;
         self.marginal.merge_shifted(&other.marginal, 0);
+        self.loaded.merge_shifted(&other.loaded, 0);
+    }
+
+    /// Adds sums over messages, whose costs are added by the following.
+    pub(super) fn charge(&mut self, sums: &Charged) {
+        self.payload += sums.payload;
+        self.bytes.up += sums.bytes.up;
+        self.bytes.down += sums.bytes.down;
+        self.packets += sums.packets;
     }
 
     /// Adds the costs of messages of one connection; each gets `share` of the
     /// connection's fixed bytes.
-    pub(super) fn load(&mut self, other: &Self, share: u64) {
-        self.add_sums(other);
-        self.loaded.merge_shifted(&other.marginal, share);
+    pub(super) fn load(&mut self, marginal: &Distribution, share: u64) {
+        self.marginal.merge_shifted(marginal, 0);
+        self.loaded.merge_shifted(marginal, share);
+    }
+
+    /// The same for `n` messages that cost about `marginal` each, and `sum` together.
+    pub(super) fn load_run(&mut self, marginal: u64, n: u64, sum: u64, share: u64) {
+        self.marginal.add_run(marginal, n, sum);
+        self.loaded.add_run(marginal + share, n, sum + n * share);
     }
 
     /// How many messages.
@@ -202,6 +235,16 @@ impl Costs {
 }
 
 impl Account {
+    /// The messages of a client; those of further clients are counted as one's.
+    pub(super) fn client(&mut self, id: Box<[u8]>) -> &mut Costs {
+        let has_room = self.clients.len() < limits::ACCOUNTED_CONNECTIONS;
+        let id = match has_room || self.clients.contains_key(&id) {
+            true => id,
+            false => Box::default(),
+        };
+        self.clients.entry(id).or_default()
+    }
+
     /// All bytes that count: of MQTT connections and of others.
     pub fn bytes(&self) -> u64 {
         self.mqtt_bytes() + self.level.of(&self.foreign)

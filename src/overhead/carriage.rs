@@ -56,7 +56,7 @@ impl Part {
 
     fn of(label: &Label) -> Self {
         Self {
-            packet: label.packet,
+            packet: label.packet(),
             purpose: label.purpose,
             owner: label.owner(),
         }
@@ -641,7 +641,7 @@ mod tests {
         let mut unparsed = 0;
         let mut out = |label: Label| {
             total += label.end - label.start;
-            unparsed += i64::from(label.packet.is_none());
+            unparsed += i64::from(label.packet().is_none());
         };
         let mut carriage = Carriage::default();
         let share = Share::Completes;

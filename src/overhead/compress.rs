@@ -52,13 +52,6 @@ impl Samples {
     pub fn payloads(&self) -> &[Box<[u8]>] {
         &self.kept
     }
-
-    /// At most `most` of the payloads, spread evenly.
-    pub fn some(&self, most: usize) -> Vec<&[u8]> {
-        let n = self.kept.len();
-        let most = most.min(n);
-        (0..most).map(|i| &*self.kept[i * n / most]).collect()
-    }
 }
 
 /// A way to compress payloads, one by one.
@@ -125,23 +118,19 @@ impl Compressor {
         }
     }
 
-    /// Compresses payloads of one topic. A dictionary is taken from the end of the
-    /// first half and tested on the second; `None` if there are too few payloads.
-    pub fn trial(&mut self, payloads: &[&[u8]]) -> Option<Trial> {
-        /// Bytes of a dictionary. Deflate looks back no further than 32 KiB, but
-        /// a device has to keep it.
-        const DICTIONARY: usize = 4 << 10;
+    /// Compresses at most `most` of the payloads of one topic, spread evenly. A
+    /// dictionary is taken from the end of the first half of all of them, and
+    /// tested on payloads of the second; `None` if there are too few payloads.
+    pub fn trial<P: AsRef<[u8]>>(&mut self, payloads: &[P], most: usize) -> Option<Trial> {
         if payloads.is_empty() {
             return None;
         }
         let (dictionary, tested) = match self.codec {
-            Codec::Deflate => (Vec::new(), payloads),
+            Codec::Deflate => (Vec::new(), spread(payloads, most)),
             Codec::DeflateDictionary if payloads.len() < 4 => return None,
             Codec::DeflateDictionary => {
-                let (known, tested) = payloads.split_at(payloads.len() / 2);
-                let mut all = known.concat();
-                all.drain(..all.len().saturating_sub(DICTIONARY));
-                (all, tested)
+                let (known, others) = payloads.split_at(payloads.len() / 2);
+                (dictionary(known), spread(others, most.div_ceil(2)))
             }
         };
         let mut trial = Trial {
@@ -170,6 +159,29 @@ impl Compressor {
     }
 }
 
+/// The end of what the payloads are together.
+fn dictionary<P: AsRef<[u8]>>(payloads: &[P]) -> Vec<u8> {
+    /// Bytes of a dictionary. Deflate looks back no further than 32 KiB, but a
+    /// device has to keep it.
+    const DICTIONARY: usize = 4 << 10;
+    let (mut first, mut len) = (payloads.len(), 0);
+    while first > 0 && len < DICTIONARY {
+        first -= 1;
+        len += payloads[first].as_ref().len();
+    }
+    let last: Vec<&[u8]> = payloads[first..].iter().map(AsRef::as_ref).collect();
+    let mut all = last.concat();
+    all.drain(..all.len().saturating_sub(DICTIONARY));
+    all
+}
+
+/// At most `most` of the payloads, spread evenly.
+fn spread<P: AsRef<[u8]>>(payloads: &[P], most: usize) -> impl Iterator<Item = &[u8]> {
+    let n = payloads.len();
+    let most = most.min(n);
+    (0..most).map(move |i| payloads[i * n / most].as_ref())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -177,8 +189,7 @@ mod tests {
     use super::*;
 
     fn trial(payloads: &[Vec<u8>], codec: Codec) -> Option<Trial> {
-        let payloads: Vec<&[u8]> = payloads.iter().map(|payload| &payload[..]).collect();
-        Compressor::new(codec).trial(&payloads)
+        Compressor::new(codec).trial(payloads, 256)
     }
 
     #[test]
@@ -233,8 +244,9 @@ mod tests {
         assert!(samples.payloads().len() <= limits::SAMPLES);
         let last = samples.payloads().last().unwrap();
         assert!(u32::from_be_bytes(last[..].try_into().unwrap()) > 9_000);
-        assert_eq!(samples.some(8).len(), 8);
-        assert_eq!(samples.some(1_000).len(), samples.payloads().len());
+        assert_eq!(spread(samples.payloads(), 8).count(), 8);
+        let all = samples.payloads().len();
+        assert_eq!(spread(samples.payloads(), 1_000).count(), all);
         assert_eq!(samples.seen_bytes, 40_000);
         samples.offer(b"cut", Some(4));
         assert_eq!(samples.skipped, 1);

@@ -33,6 +33,11 @@ impl Distribution {
 
     /// Adds a value `n` times.
     pub fn add(&mut self, value: u64, n: u64) {
+        self.add_run(value, n, value * n);
+    }
+
+    /// Adds `n` values that are about `value` each, and `sum` together.
+    pub(super) fn add_run(&mut self, value: u64, n: u64, sum: u64) {
         if n == 0 {
             return;
         }
@@ -41,7 +46,7 @@ impl Distribution {
             _ => (self.min.min(value), self.max.max(value)),
         };
         self.n += n;
-        self.sum += value * n;
+        self.sum += sum;
         let (most, unit) = match self.coarse {
             true => (COARSE, 100),
             false => (DISTINCT, 1000),
@@ -66,7 +71,13 @@ impl Distribution {
             .binary_search_by_key(&value, |&(value, _)| value)
         {
             Ok(at) => self.counts[at].1 += n,
-            Err(at) => self.counts.insert(at, (value, n)),
+            Err(at) => {
+                // Many have a single value.
+                if self.counts.is_empty() {
+                    self.counts.reserve_exact(1);
+                }
+                self.counts.insert(at, (value, n));
+            }
         }
     }
 
@@ -107,6 +118,11 @@ impl Distribution {
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.counts.iter().copied()
     }
+}
+
+/// A value as those beyond [`DISTINCT`] are counted.
+pub(super) fn to_three_digits(value: u32) -> u32 {
+    u32::try_from(round(value.into(), 1000)).unwrap_or(u32::MAX)
 }
 
 /// To as many digits as numbers below `below` have.

@@ -158,11 +158,7 @@ impl<'a> Figures<'a> {
             let outcome = stage.play(scenario);
             let month = basis.month(&request.projection, &outcome);
             let at_bound = |bill| {
-                let outcome = Outcome {
-                    bill,
-                    ..outcome.clone()
-                };
-                let month = basis.month(&request.projection, &outcome);
+                let month = basis.month_of(&request.projection, &outcome, &bill);
                 month.bill.total().at(account.level)
             };
             Saving {

@@ -185,9 +185,19 @@ impl<'a> Basis<'a> {
 
     /// Projects the actual (or estimated) cost of the connections to a month.
     pub fn month(&self, projection: &Projection, outcome: &Outcome) -> Month {
+        self.month_of(projection, outcome, &outcome.bill)
+    }
+
+    /// The same with another bill.
+    pub(super) fn month_of(
+        &self,
+        projection: &Projection,
+        outcome: &Outcome,
+        paid: &Bill,
+    ) -> Month {
         let is_long = self.seconds >= SHORTEST && self.messages >= 2;
         if projection.every.is_none() && !is_long {
-            return self.as_captured(outcome);
+            return self.as_captured(outcome, paid);
         }
         let devices = projection.devices.unwrap_or(self.clients.max(1) as f64);
         let scale = devices / self.clients.max(1) as f64;
@@ -252,7 +262,7 @@ impl<'a> Basis<'a> {
         let mut seen = Amount::default();
         for (term, counted, per_month) in parts {
             for direction in Direction::ALL {
-                let measured = outcome.bill.get(term, direction);
+                let measured = paid.get(term, direction);
                 let one = match (term, counted > 0.0) {
                     (_, true) => measured * (1.0 / counted),
                     // No ping was captured, but its size is known.
@@ -265,7 +275,7 @@ impl<'a> Basis<'a> {
         }
         // Loss adds the same fraction to everything.
         for direction in Direction::ALL {
-            let lost = outcome.bill.get(Term::Recovery, direction);
+            let lost = paid.get(Term::Recovery, direction);
             if lost.l2 > 0.0 && seen.l2 > 0.0 {
                 let without = bill.total();
                 *bill.get_mut(Term::Recovery, direction) = lost * (without.l2 / seen.l2);
@@ -282,7 +292,7 @@ impl<'a> Basis<'a> {
     }
 
     /// The capture itself, instead of a month.
-    fn as_captured(&self, outcome: &Outcome) -> Month {
+    fn as_captured(&self, outcome: &Outcome, paid: &Bill) -> Month {
         let count = |n: f64| Count {
             per_month: n,
             source: "as in the capture".to_owned(),
@@ -292,7 +302,7 @@ impl<'a> Basis<'a> {
             messages: count(self.messages as f64),
             connections: count(outcome.connections),
             pings: count(outcome.pings),
-            bill: outcome.bill,
+            bill: *paid,
             projected: false,
         }
     }

@@ -1,8 +1,12 @@
 //! Sets of captured byte ranges of a stream.
 
-/// Ranges of offsets, in order, that do not touch.
+/// Ranges of offsets, in order, that do not touch. Nearly always there is one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ranges(Vec<(i64, i64)>);
+pub(super) struct Ranges {
+    earlier: Vec<(i64, i64)>,
+    /// The last of them; empty if there is none.
+    last: (i64, i64),
+}
 
 /// Maximum number of ranges of one direction; beyond that, the oldest gap counts as
 /// captured.
@@ -34,23 +38,36 @@ impl Ranges {
         if from >= to {
             return Fresh::Nothing;
         }
-        // The most common case: it extends the last range.
-        match self.0.last_mut() {
-            Some(last) if last.1 == from => {
-                last.1 = to;
+        match self.last {
+            // The most common case: it extends the last range.
+            (start, end) if end == from && start < end => {
+                self.last.1 = to;
                 return Fresh::All;
             }
-            Some(last) if last.0 <= from && to <= last.1 => return Fresh::Nothing,
-            None => {
-                self.0.push((from, to));
+            (start, end) if start <= from && to <= end => return Fresh::Nothing,
+            (start, end) if start == end => {
+                self.last = (from, to);
                 return Fresh::All;
             }
-            _ => {}
+            (_, end) if end < from => {
+                self.earlier.push(self.last);
+                self.last = (from, to);
+                self.limit();
+                return Fresh::All;
+            }
+            _ => self.insert_among(from, to),
         }
-        let first = self.0.partition_point(|range| range.1 < from);
+    }
+
+    /// Adds one that does not simply follow the last.
+    #[cold]
+    fn insert_among(&mut self, from: i64, to: i64) -> Fresh {
+        self.earlier.push(self.last);
+        let ranges = &mut self.earlier;
+        let first = ranges.partition_point(|range| range.1 < from);
         let mut fresh = Vec::new();
         let (mut start, mut end, mut at, mut last) = (from, to, from, first);
-        while let Some(&(known, until)) = self.0.get(last).filter(|range| range.0 <= to) {
+        while let Some(&(known, until)) = ranges.get(last).filter(|range| range.0 <= to) {
             if at < known {
                 fresh.push((at, known));
             }
@@ -61,11 +78,9 @@ impl Ranges {
         if at < to {
             fresh.push((at, to));
         }
-        self.0.splice(first..last, [(start, end)]);
-        if self.0.len() > KEPT {
-            let (oldest, _) = self.0.remove(0);
-            self.0[0].0 = oldest;
-        }
+        ranges.splice(first..last, [(start, end)]);
+        self.last = ranges.pop().unwrap_or_default();
+        self.limit();
         match fresh[..] {
             [] => Fresh::Nothing,
             [(start, end)] if start == from && end == to => Fresh::All,
@@ -73,19 +88,28 @@ impl Ranges {
         }
     }
 
+    fn limit(&mut self) {
+        if self.earlier.len() >= KEPT {
+            let (oldest, _) = self.earlier.remove(0);
+            let next = self.earlier.first_mut().unwrap_or(&mut self.last);
+            next.0 = oldest;
+        }
+    }
+
     /// Number of captured bytes in `from..to`.
     pub(super) fn within(&self, from: i64, to: i64) -> u64 {
-        overlap(&self.0, from, to)
+        overlap(&self.earlier, from, to) + overlap(&[self.last], from, to)
     }
 
     /// Start of the first range.
     pub(super) fn start(&self) -> Option<i64> {
-        self.0.first().map(|range| range.0)
+        let first = self.earlier.first().unwrap_or(&self.last);
+        (first.0 < first.1).then_some(first.0)
     }
 
     /// Where the last of them ends.
     pub(super) fn end(&self) -> Option<i64> {
-        self.0.last().map(|range| range.1)
+        (self.last.0 < self.last.1).then_some(self.last.1)
     }
 }
 
@@ -122,7 +146,9 @@ mod tests {
                 prop_assert_eq!(ranges.within(0, 100), set.len() as u64);
                 prop_assert_eq!(ranges.start(), set.first().copied());
                 prop_assert_eq!(ranges.end(), set.last().map(|at| at + 1));
-                prop_assert!(ranges.0.windows(2).all(|pair| pair[0].1 < pair[1].0));
+                let mut all = ranges.earlier.clone();
+                all.push(ranges.last);
+                prop_assert!(all.windows(2).all(|pair| pair[0].1 < pair[1].0));
             }
         }
     }

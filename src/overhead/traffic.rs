@@ -159,6 +159,10 @@ impl GroupTraffic {
             Ok(at) => self.shapes[at].1 += 1,
             Err(at) if self.shapes.len() < limits::ACCOUNTED_SHAPES => {
                 self.first += usize::from(at <= self.first && !self.shapes.is_empty());
+                // Many groups have a single one.
+                if self.shapes.is_empty() {
+                    self.shapes.reserve_exact(1);
+                }
                 self.shapes.insert(at, (shape, 1));
             }
             Err(_) => {
@@ -235,8 +239,9 @@ pub struct Gaps {
 impl Gaps {
     fn note(&mut self, time: Timestamp) {
         if let Some(before) = self.last.replace(time) {
-            let millis = time.since(before).as_millis() as u64;
-            if millis >= 1_000 {
+            let pause = time.since(before);
+            if pause.as_secs() > 0 {
+                let millis = pause.as_millis() as u64;
                 let long = self
                     .long
                     .get_or_insert_with(|| Distribution::coarse().into());

@@ -10,7 +10,6 @@ pub const TAILS_MILLIS: [u64; 5] = [500, 2_000, 5_000, 10_000, 20_000];
 /// Bursts and radio-on time for each of [`TAILS_MILLIS`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wakes {
-    last: Option<Timestamp>,
     /// Bursts separated by more than the tail.
     pub bursts: [u64; TAILS_MILLIS.len()],
     /// Nanoseconds on, beyond `short`.
@@ -20,17 +19,20 @@ pub struct Wakes {
 }
 
 impl Wakes {
-    /// A packet was sent or received.
-    pub fn packet(&mut self, time: Timestamp) {
+    /// A packet was sent or received; `latest` is the time of the latest packet of
+    /// the same connection, if there is one, and is updated.
+    pub fn packet(&mut self, latest: &mut Option<Timestamp>, time: Timestamp) {
         const MILLI: u64 = 1_000_000;
-        let Some(last) = self.last else {
-            self.last = Some(time);
-            self.bursts = [1; TAILS_MILLIS.len()];
-            self.on = TAILS_MILLIS.map(|tail| tail * MILLI);
+        let Some(last) = *latest else {
+            *latest = Some(time);
+            for (i, tail) in TAILS_MILLIS.into_iter().enumerate() {
+                self.bursts[i] += 1;
+                self.on[i] += tail * MILLI;
+            }
             return;
         };
         let gap = u64::try_from(time.since(last).as_nanos()).unwrap_or(u64::MAX);
-        self.last = Some(last.max(time));
+        *latest = Some(last.max(time));
         // Nearly always.
         if gap <= TAILS_MILLIS[0] * MILLI {
             self.short += gap;
@@ -64,9 +66,9 @@ mod tests {
 
     #[test]
     fn bursts_and_time() {
-        let mut wakes = Wakes::default();
+        let (mut wakes, mut latest) = (Wakes::default(), None);
         for millis in [0, 100, 1_100, 7_100] {
-            wakes.packet(Timestamp::from_nanos(millis * 1_000_000));
+            wakes.packet(&mut latest, Timestamp::from_nanos(millis * 1_000_000));
         }
         assert_eq!(wakes.bursts, [3, 2, 2, 1, 1]);
         // 0.1 + 0.5 + 0.5 s and a tail; 7.1 s and a tail.

@@ -9,9 +9,10 @@ use super::super::message::Step;
 use super::super::ranges::Fresh;
 use super::super::term::Term;
 use super::Workspace;
-use super::connection::ConnectionLedger;
+use super::connection::{ConnectionLedger, tally};
 use super::head::{Head, HeaderBytes, Payload};
 use super::stream::{Kind, Waiting};
+use super::tally::Tally;
 use crate::frame::Direction;
 
 /// The bytes of one control packet (or without a label) in a frame.
@@ -30,7 +31,7 @@ impl Portion {
     /// An empty one of a label, or of bytes without one.
     fn of(label: Option<&Label>) -> Self {
         Self {
-            packet: label.and_then(|l| l.packet),
+            packet: label.and_then(Label::packet),
             owner: label.and_then(|l| l.owner()),
             purpose: label.map_or(Purpose::Unknown, |l| l.purpose),
             ends: false,
@@ -46,6 +47,30 @@ impl Portion {
     /// Whether it has the same control packet, or none and the same purpose.
     fn is_of_same(&self, other: &Self) -> bool {
         (self.packet, self.purpose, self.owner) == (other.packet, other.purpose, other.owner)
+    }
+}
+
+/// Bytes of a frame for one cause, owned by messages or by none. Those of all
+/// messages in a frame are summed up before the connection is charged.
+#[derive(Clone, Copy, Debug)]
+struct Charge {
+    cause: Cause,
+    is_owned: bool,
+    measures: Measures,
+}
+
+impl Charge {
+    /// Bytes that no message owns.
+    fn fixed(cause: Cause, measures: Measures) -> Self {
+        Self {
+            cause,
+            is_owned: false,
+            measures,
+        }
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        (self.cause, self.is_owned) == (other.cause, other.is_owned)
     }
 }
 
@@ -97,9 +122,10 @@ impl ConnectionLedger {
             }
             Kind::Ack => self.acknowledged(stream, frame, &mut portions),
         }
+        let mut sum = None;
         match &portions[..] {
             // The most common case: nothing to divide.
-            [portion] => self.charge_portion(frame, portion, frame.header, ws),
+            [portion] => self.charge_portion(frame, portion, frame.header, &mut sum, ws),
             _ => {
                 let mut division = std::mem::take(&mut ws.division);
                 division.weights.clear();
@@ -112,10 +138,13 @@ impl ConnectionLedger {
                 }
                 division.divide(&frame.header);
                 for (i, portion) in portions.iter().enumerate() {
-                    self.charge_portion(frame, portion, division.part(i), ws);
+                    self.charge_portion(frame, portion, division.part(i), &mut sum, ws);
                 }
                 ws.division = division;
             }
+        }
+        if let Some(sum) = sum {
+            self.charge(frame.direction, sum, ws);
         }
         ws.portions = portions;
     }
@@ -125,20 +154,34 @@ impl ConnectionLedger {
         frame: &Waiting,
         portion: &Portion,
         header: HeaderBytes,
-        ws: &Workspace,
+        sum: &mut Option<Charge>,
+        ws: &mut Workspace,
     ) {
         let mut charge = |mechanism, measures: Measures| {
             let cause = Cause(portion.purpose, mechanism);
-            let bytes = self.charge(frame.direction, cause, portion.owner, measures, ws);
-            if let Some(slot) = portion.owner {
-                self.open[slot as usize].step(Step {
-                    time: frame.time,
-                    direction: frame.direction,
-                    packet_type: portion.packet.map(|packet| packet.packet_type),
-                    cause,
-                    bytes,
-                });
+            let charge = Charge {
+                cause,
+                is_owned: portion.owner.is_some(),
+                measures,
+            };
+            match sum {
+                Some(sum) if sum.is_like(&charge) => sum.measures += measures,
+                _ => {
+                    if let Some(other) = sum.replace(charge) {
+                        self.charge(frame.direction, other, ws);
+                    }
+                }
             }
+            let Some(slot) = portion.owner else { return };
+            let bytes = ws.policy.level.of(&measures);
+            let step = Step {
+                time: frame.time,
+                direction: frame.direction,
+                packet_type: portion.packet.map(|packet| packet.packet_type),
+                cause,
+                bytes,
+            };
+            ws.open.charge(slot, step, &measures);
         };
         let (new, old) = (portion.new, portion.old);
         if let Kind::Ack = frame.kind {
@@ -166,11 +209,11 @@ impl ConnectionLedger {
         from: i64,
         to: i64,
         fresh: &Fresh,
-        ws: &Workspace,
+        ws: &mut Workspace,
         portions: &mut Vec<Portion>,
     ) {
         let level = ws.policy.level;
-        let layers = &mut self.layers;
+        let Tally { layers, doubts, .. } = tally(&mut self.own, &mut ws.sums);
         let mut count = |layer, bytes| {
             if level.counts(layer) {
                 layers.add(layer, bytes);
@@ -185,8 +228,8 @@ impl ConnectionLedger {
                 count(Layer::Unparsed, total);
                 portion.new.bytes = new;
                 portion.old.bytes = total - new;
-                self.doubts.unparsed += new;
-                self.doubts.unlabelled += total - new;
+                doubts.unparsed += new;
+                doubts.unlabelled += total - new;
                 add(portions, portion);
                 continue;
             };
@@ -249,14 +292,15 @@ impl ConnectionLedger {
         cause: Cause,
         head: &Head,
         offset: i64,
-        ws: &Workspace,
+        ws: &mut Workspace,
     ) {
         let mut portions = Vec::new();
         let to = offset + head.payload as i64;
         self.carried(direction, offset, to, &Fresh::Nothing, ws, &mut portions);
         let mut payload = Payload::default();
         portions.iter().for_each(|portion| payload.add(portion.old));
-        self.charge(direction, cause, None, head.bytes().with(payload), ws);
+        let measures = head.bytes().with(payload);
+        self.charge(direction, Charge::fixed(cause, measures), ws);
     }
 
     /// Charges the connection with a frame whose payload, if any, is not MQTT.
@@ -265,29 +309,22 @@ impl ConnectionLedger {
         direction: Direction,
         cause: Cause,
         head: &Head,
-        ws: &Workspace,
+        ws: &mut Workspace,
     ) {
         let measures = head.bytes().with(Payload::other(head.payload));
-        self.charge(direction, cause, None, measures, ws);
+        self.charge(direction, Charge::fixed(cause, measures), ws);
     }
 
-    /// The only place where bytes are charged. Returns the bytes that count.
-    fn charge(
-        &mut self,
-        direction: Direction,
-        cause: Cause,
-        owner: Option<u32>,
-        measures: Measures,
-        ws: &Workspace,
-    ) -> u64 {
-        let bytes = ws.policy.level.of(&measures);
-        self.causes.add(cause, bytes);
-        let term = Term::of(cause, owner.is_some());
-        self.traffic.terms.add(term, direction, measures);
-        match owner {
-            Some(slot) => self.open[slot as usize].charge(direction, cause, bytes, &measures),
-            None => self.fixed += bytes,
+    /// The only place where a connection is charged. Messages are charged with their
+    /// parts of the same bytes.
+    fn charge(&mut self, direction: Direction, charge: Charge, ws: &mut Workspace) {
+        let bytes = ws.policy.level.of(&charge.measures);
+        let tally = tally(&mut self.own, &mut ws.sums);
+        tally.causes.add(charge.cause, bytes);
+        let term = Term::of(charge.cause, charge.is_owned);
+        tally.terms.add(term, direction, charge.measures);
+        if !charge.is_owned {
+            self.fixed += bytes;
         }
-        bytes
     }
 }

@@ -8,26 +8,29 @@
 //! ```
 
 use super::super::Map;
-use super::super::account::{ConnectionAccount, Costs, Doubts};
+use super::super::account::{Charged, ConnectionAccount};
 use super::super::carriage::Carriage;
-use super::super::cause::{Cause, Causes, Mechanism, Purpose};
+use super::super::cause::{Cause, Mechanism, Purpose};
+use super::super::distribution::Distribution;
 use super::super::label::{Label, is_of_exchange};
-use super::super::layer::{Layer, Layers};
+use super::super::layer::Layer;
 use super::super::message::{GroupKey, Ladder, Message};
 use super::super::ranges::Fresh;
-use super::super::term::Terms;
 use super::super::traffic::{ConnectionTraffic, GroupTraffic};
-use super::super::wake::Wakes;
 use super::head::{Head, HeaderBytes};
-use super::open::Open;
+use super::loads::Loads;
+use super::open::First;
 use super::stream::{Kind, Progress, StreamLedger, Waiting};
-use super::{Policy, Workspace};
-use crate::engine::{Captured, CapturedSegment, Span};
+use super::tally::Tally;
+use super::{Arrived, Workspace};
+use crate::engine::Span;
 use crate::facts::FrameFact;
-use crate::flow::Carried;
 use crate::frame::{Connection, Direction, PerDirection};
+#[cfg(doc)]
+use crate::limits;
 use crate::mqtt::Version;
 use crate::net::{Endpoint, TcpFlags};
+use crate::time::Timestamp;
 
 /// The shortest Ethernet frame, without check sequence.
 const SHORTEST: u64 = 60;
@@ -37,78 +40,102 @@ const SHORTEST: u64 = 60;
 pub(super) struct ConnectionLedger {
     pub(super) number: u64,
     client: Endpoint,
-    server: Endpoint,
     client_id: Option<Box<[u8]>>,
-    version: Option<Version>,
-    frames: PerDirection<u64>,
-    pub(super) layers: Layers,
-    pub(super) causes: Causes,
+    /// Time of its latest packet.
+    latest: Option<Timestamp>,
     /// Bytes that no message owns.
     pub(super) fixed: u64,
     pub(super) message_count: u64,
-    pub(super) orphans: u64,
-    pub(super) messages: Vec<Message>,
-    wakes: Wakes,
     pub(super) streams: PerDirection<StreamLedger>,
-    /// Messages whose account is open, by slot.
-    pub(super) open: Vec<Open>,
-    pub(super) free: Vec<u32>,
-    pub(super) groups: Map<GroupKey, Box<GroupLedger>>,
-    pub(super) traffic: ConnectionTraffic,
-    pub(super) doubts: Doubts,
-    pub(super) ladders: Vec<Ladder>,
-    /// Bytes by which frames are shorter than Ethernet's minimum.
-    short: u64,
+    /// Its messages whose account is open.
+    pub(super) open: First,
+    /// What is kept of it individually; without, its frames are counted in
+    /// [`Workspace::sums`], and the costs of its messages in `loads`.
+    pub(super) own: Option<Box<Own>>,
+    pub(super) loads: Loads,
+    /// Whether packets of a direction were captured.
+    is_captured: PerDirection<bool>,
     /// Waiting frames will get no more labels.
     finished: bool,
     is_from_start: bool,
 }
 
+/// What is kept of one of the first [`limits::ACCOUNTED_CONNECTIONS`].
+#[derive(Debug)]
+pub(super) struct Own {
+    server: Endpoint,
+    version: Option<Version>,
+    frames: PerDirection<u64>,
+    pub(super) tally: Tally,
+    pub(super) messages: Vec<Message>,
+    pub(super) groups: Map<GroupKey, Box<GroupLedger>>,
+    traffic: ConnectionTraffic,
+    pub(super) ladders: Vec<Ladder>,
+}
+
+/// Where frames of a connection are counted.
+pub(super) fn tally<'a>(own: &'a mut Option<Box<Own>>, sums: &'a mut Tally) -> &'a mut Tally {
+    match own {
+        Some(own) => &mut own.tally,
+        None => sums,
+    }
+}
+
 /// Messages of a connection alike in topic, QoS and direction.
 #[derive(Debug, Default)]
 pub(super) struct GroupLedger {
-    pub(super) costs: Costs,
-    pub(super) by_alias: u64,
+    pub(super) sums: Charged,
+    /// Bytes that each owns.
+    pub(super) marginal: Distribution,
     pub(super) traffic: GroupTraffic,
 }
 
-/// Remaining state of a closed connection.
+/// What is left of a closed connection.
 #[derive(Debug)]
 pub(super) struct Closed {
+    pub(super) client_id: Option<Box<[u8]>>,
+    pub(super) fixed: u64,
+    pub(super) message_count: u64,
+    pub(super) loads: Loads,
+    pub(super) own: Option<Box<ClosedOwn>>,
+}
+
+/// The same of one that was kept individually.
+#[derive(Debug)]
+pub(super) struct ClosedOwn {
     pub(super) account: ConnectionAccount,
-    pub(super) terms: Terms,
-    pub(super) wakes: Wakes,
+    pub(super) tally: Tally,
     pub(super) groups: Map<GroupKey, Box<GroupLedger>>,
     pub(super) traffic: ConnectionTraffic,
-    pub(super) doubts: Doubts,
     pub(super) ladders: Vec<Ladder>,
-    pub(super) short: u64,
 }
 
 impl ConnectionLedger {
-    pub(super) fn new(number: u64, client: Endpoint, server: Endpoint) -> Self {
+    /// An empty one, of a connection that is kept individually or not.
+    pub(super) fn new(connection: &Connection, is_kept: bool) -> Self {
         Self {
-            number,
-            client,
-            server,
+            number: connection.number,
+            client: connection.client,
             client_id: None,
-            version: None,
-            frames: PerDirection::default(),
-            layers: Layers::default(),
-            causes: Causes::default(),
+            latest: None,
             fixed: 0,
             message_count: 0,
-            orphans: 0,
-            messages: Vec::new(),
-            wakes: Wakes::default(),
             streams: PerDirection::default(),
-            open: Vec::new(),
-            free: Vec::new(),
-            groups: Map::default(),
-            traffic: ConnectionTraffic::default(),
-            doubts: Doubts::default(),
-            ladders: Vec::new(),
-            short: 0,
+            open: First::default(),
+            own: is_kept.then(|| {
+                Box::new(Own {
+                    server: connection.server,
+                    version: None,
+                    frames: PerDirection::default(),
+                    tally: Tally::default(),
+                    messages: Vec::new(),
+                    groups: Map::default(),
+                    traffic: ConnectionTraffic::default(),
+                    ladders: Vec::new(),
+                })
+            }),
+            loads: Loads::default(),
+            is_captured: PerDirection::default(),
             finished: false,
             is_from_start: false,
         }
@@ -119,7 +146,9 @@ impl ConnectionLedger {
         if self.client_id.is_none() {
             self.client_id = connection.client_id.clone();
         }
-        self.version = connection.version.or(self.version);
+        if let Some(own) = &mut self.own {
+            own.version = connection.version.or(own.version);
+        }
     }
 
     /// Its Client Identifier, if known.
@@ -127,14 +156,8 @@ impl ConnectionLedger {
         self.client_id.as_deref()
     }
 
-    /// A segment, with the frames that carried it.
-    pub(super) fn segment(
-        &mut self,
-        captured: &Captured<'_>,
-        segment: &CapturedSegment<'_>,
-        mut head: Head,
-        ws: &mut Workspace,
-    ) {
+    /// A segment, with the headers of the frames that carried it.
+    pub(super) fn segment(&mut self, segment: &Arrived, mut head: Head, ws: &mut Workspace) {
         let carried = segment.carried;
         let me = match segment.src == self.client {
             true => Direction::Up,
@@ -143,7 +166,7 @@ impl ConnectionLedger {
         let peer = me.reversed();
         head.settle_fragments(carried.len.into());
         let header = head.bytes();
-        self.count_frame(me, captured, &carried, &head, &header, &ws.policy);
+        self.count_frame(me, segment, &head, &header, ws);
 
         let has = |flag| carried.flags.has(flag);
         let stream = &mut self.streams[me];
@@ -170,7 +193,7 @@ impl ConnectionLedger {
             from,
             to,
             header,
-            time: captured.time,
+            time: segment.time,
         };
 
         let is_control = has(TcpFlags::SYN) || has(TcpFlags::FIN) || has(TcpFlags::RST);
@@ -187,7 +210,8 @@ impl ConnectionLedger {
         } else if head.payload > 0 {
             let unknown = Cause(Purpose::Unknown, Mechanism::Packet);
             if ws.policy.level.counts(Layer::Unparsed) {
-                self.layers.add(Layer::Unparsed, head.payload);
+                let tally = tally(&mut self.own, &mut ws.sums);
+                tally.layers.add(Layer::Unparsed, head.payload);
             }
             self.charge_whole(me, unknown, &head, ws);
         } else if let (Progress::Bytes { from, to }, false) = (progress, is_control) {
@@ -214,33 +238,40 @@ impl ConnectionLedger {
     fn count_frame(
         &mut self,
         me: Direction,
-        captured: &Captured<'_>,
-        carried: &Carried,
+        segment: &Arrived,
         head: &Head,
         header: &HeaderBytes,
-        policy: &Policy,
+        ws: &mut Workspace,
     ) {
-        self.wakes.packet(captured.time);
-        self.frames[me] += header.packets;
-        self.short += SHORTEST.saturating_sub(header.l2 + head.payload);
+        let Arrived {
+            carried, anatomy, ..
+        } = segment;
+        let tally = tally(&mut self.own, &mut ws.sums);
+        tally.wakes.packet(&mut self.latest, segment.time);
+        tally.short += SHORTEST.saturating_sub(header.l2 + head.payload);
         for (layer, bytes) in head.layers() {
-            if policy.level.counts(layer) {
-                self.layers.add(layer, bytes);
+            if ws.policy.level.counts(layer) {
+                tally.layers.add(layer, bytes);
             }
         }
-        let is_syn = carried.flags.has(TcpFlags::SYN);
-        self.traffic.segment(me, is_syn, header, &captured.anatomy);
-        if let Some(mss) = captured.anatomy.mss {
+        self.is_captured[me] = true;
+        if let Some(mss) = anatomy.mss {
             self.streams[me].mss = Some(mss);
         }
+        let mut joined = 0;
         if let Some(mss) = self.streams[me.reversed()].mss.filter(|&mss| mss > 0)
             && carried.len > u32::from(mss)
         {
-            let room = u32::from(mss).saturating_sub(captured.anatomy.tcp_options);
-            self.doubts.offloaded += 1;
-            let more = u64::from(carried.len.div_ceil(room.max(1))) - 1;
-            self.doubts.offload_frames += more;
-            self.traffic.joined_segments[me] += more;
+            let room = u32::from(mss).saturating_sub(anatomy.tcp_options);
+            joined = u64::from(carried.len.div_ceil(room.max(1))) - 1;
+            tally.doubts.offloaded += 1;
+            tally.doubts.offload_frames += joined;
+        }
+        if let Some(own) = &mut self.own {
+            own.frames[me] += header.packets;
+            let is_syn = carried.flags.has(TcpFlags::SYN);
+            own.traffic.segment(me, is_syn, header, anatomy);
+            own.traffic.joined_segments[me] += joined;
         }
     }
 
@@ -253,12 +284,14 @@ impl ConnectionLedger {
         if is_of_exchange(frame.header.packet_type())
             && let Some(owner) = self.owner(fact, topic, label.properties(), ws)
         {
-            let open = &mut self.open[owner.slot as usize];
+            let open = &mut ws.open[owner.slot];
             open.labels += 1;
             open.is_incomplete &= !owner.completes;
             label.set_owner(owner.slot);
         }
-        self.traffic.frame(frame);
+        if let Some(own) = &mut self.own {
+            own.traffic.frame(frame);
+        }
         match self.streams[direction].carriage.take() {
             None => self.push_label(direction, label, ws),
             Some(mut carriage) => {
@@ -285,12 +318,14 @@ impl ConnectionLedger {
     /// A label of a layer below MQTT, or of a part of a control packet.
     fn label(&mut self, direction: Direction, label: Label, ws: &mut Workspace) {
         if let Some(slot) = label.owner() {
-            self.open[slot as usize].labels += 1;
+            ws.open[slot].labels += 1;
         }
-        if label.packet.is_some() {
+        if let Some(own) = &mut self.own
+            && label.packet().is_some()
+        {
             let carriers = label.parts.iter().filter(|(layer, _)| layer.is_carrier());
             let bytes: u64 = carriers.map(|(_, bytes)| u64::from(bytes)).sum();
-            self.traffic.carriers[direction] += bytes;
+            own.traffic.carriers[direction] += bytes;
         }
         self.push_label(direction, label, ws);
     }
@@ -318,7 +353,7 @@ impl ConnectionLedger {
             self.charge_frame(stream, &waiting, ws);
             return;
         }
-        self.streams[stream].wait(waiting);
+        self.streams[stream].wait(waiting, &mut ws.queues);
         self.settle(stream, ws);
     }
 
@@ -329,7 +364,7 @@ impl ConnectionLedger {
                 true => i64::MAX,
                 false => self.streams[stream].labels.cursor,
             };
-            let Some(frame) = self.streams[stream].next_ready(cursor) else {
+            let Some(frame) = self.streams[stream].next_ready(cursor, &mut ws.queues) else {
                 return;
             };
             self.charge_frame(stream, &frame, ws);
@@ -354,7 +389,6 @@ impl ConnectionLedger {
             self.settle(direction, ws);
             self.streams[direction].shrink();
         }
-        self.open.shrink_to_fit();
     }
 
     /// Whether the connection is over, as far as its streams go.
@@ -365,42 +399,55 @@ impl ConnectionLedger {
     /// The connection is over.
     pub(super) fn close(mut self, ws: &mut Workspace) -> Closed {
         self.finish(ws);
-        for slot in 0..self.open.len() {
-            self.retire(slot as u32, ws);
+        while let Some(slot) = self.open.slot() {
+            self.retire(slot, ws);
         }
-        self.doubts.one_sided = u64::from(self.frames.up == 0 || self.frames.down == 0);
-        self.doubts.joined = u64::from(!self.is_from_start);
-        self.messages.sort_unstable_by_key(|message| message.number);
-        self.traffic.close(
-            self.version,
-            self.is_from_start,
-            self.client_id.as_deref(),
-            self.client,
-        );
-        let terms = self.traffic.terms;
+        let doubts = &mut tally(&mut self.own, &mut ws.sums).doubts;
+        doubts.one_sided += u64::from(!self.is_captured.up || !self.is_captured.down);
+        doubts.joined += u64::from(!self.is_from_start);
+        let own = self.own.map(|own| {
+            let Own {
+                server,
+                version,
+                frames,
+                tally,
+                mut messages,
+                groups,
+                mut traffic,
+                ladders,
+            } = *own;
+            messages.sort_unstable_by_key(|message| message.number);
+            let client_id = self.client_id.as_deref();
+            traffic.close(version, self.is_from_start, client_id, self.client);
+            traffic.terms = tally.terms;
+            Box::new(ClosedOwn {
+                account: ConnectionAccount {
+                    number: self.number,
+                    client: self.client,
+                    server,
+                    client_id: self.client_id.clone(),
+                    version,
+                    frames,
+                    bytes: PerDirection::from_fn(|direction| tally.terms.total(direction)),
+                    layers: tally.layers,
+                    causes: tally.causes,
+                    fixed: self.fixed,
+                    message_count: self.message_count,
+                    orphans: tally.orphans,
+                    messages,
+                },
+                tally,
+                groups,
+                traffic,
+                ladders,
+            })
+        });
         Closed {
-            account: ConnectionAccount {
-                number: self.number,
-                client: self.client,
-                server: self.server,
-                client_id: self.client_id,
-                version: self.version,
-                frames: self.frames,
-                bytes: PerDirection::from_fn(|direction| terms.total(direction)),
-                layers: self.layers,
-                causes: self.causes,
-                fixed: self.fixed,
-                message_count: self.message_count,
-                orphans: self.orphans,
-                messages: self.messages,
-            },
-            terms,
-            wakes: self.wakes,
-            groups: self.groups,
-            traffic: self.traffic,
-            doubts: self.doubts,
-            ladders: self.ladders,
-            short: self.short,
+            client_id: self.client_id,
+            fixed: self.fixed,
+            message_count: self.message_count,
+            loads: self.loads,
+            own,
         }
     }
 }

@@ -3,10 +3,10 @@
 use super::super::message::{GroupKey, Ladder};
 use super::super::traffic::{Frames, Shape};
 use super::Workspace;
-use super::connection::ConnectionLedger;
-use super::open::Open;
+use super::connection::{ConnectionLedger, tally};
+use super::open::{Beginning, Detail};
 use crate::facts::{ExchangeFact, FrameFact, Role};
-use crate::frame::{MQTTFrame, PerDirection};
+use crate::frame::MQTTFrame;
 use crate::limits;
 use crate::mqtt::ControlPacket;
 use crate::mqtt::packet::Publish;
@@ -22,8 +22,7 @@ pub(super) struct Owner {
 /// Messages of a connection whose frames are kept.
 const LADDERS: u64 = 8;
 /// The message of each exchange that is not complete, by
-/// [`First::slot`](crate::facts::First::slot): its slot in the ledger of its
-/// connection.
+/// [`First::slot`](crate::facts::First::slot): its slot among the open messages.
 #[derive(Debug, Default)]
 pub(super) struct Exchanges(Vec<Option<u32>>);
 
@@ -76,7 +75,7 @@ impl ConnectionLedger {
         let exchange = fact.exchange.filter(|exchange| exchange.is_message())?;
         let Some((slot, message)) = slot.and_then(|slot| Some((slot, ws.exchanges.get(slot)?)))
         else {
-            self.orphans += 1;
+            tally(&mut self.own, &mut ws.sums).orphans += 1;
             return None;
         };
         let completes = exchange.role == Role::Completes;
@@ -91,7 +90,7 @@ impl ConnectionLedger {
 
     /// Its exchange is over; its bytes may still be sent again.
     fn complete(&mut self, slot: u32, ws: &mut Workspace) {
-        let open = &mut self.open[slot as usize];
+        let open = &mut ws.open[slot];
         open.is_incomplete = false;
         if open.labels == 0 {
             self.retire(slot, ws);
@@ -109,44 +108,35 @@ impl ConnectionLedger {
         publish: &Publish<'_>,
         topic: u32,
         properties: u32,
-        ws: &Workspace,
+        ws: &mut Workspace,
     ) -> u32 {
         self.message_count += 1;
-        let open = Open {
+        let detail = self.own.is_some().then(|| Detail {
             number: self.message_count,
             completed_by: frame.last,
             time: frame.time,
             shape: Shape::of(frame, publish, properties),
-            bytes: PerDirection::default(),
             frames: Frames::default(),
             causes: ws.policy.keep.then(Box::default),
             steps: self.has_ladder().then(Box::default),
-            packet: frame.header.packet_len() as u32,
+            has_payload: publish.payload_len.is_some(),
+        });
+        let message = Beginning {
             topic,
-            labels: 0,
+            payload: publish.payload_len.unwrap_or(0),
+            packet: frame.header.packet_len() as u32,
             direction: frame.direction,
             qos: frame.header.qos(),
-            has_payload: publish.payload_len.is_some(),
             by_alias: publish.topic.is_some_and(|t| t.bytes().is_empty())
                 && publish.topic_alias.is_some(),
-            is_incomplete: true,
-            is_free: false,
+            detail,
         };
-        match self.free.pop() {
-            Some(slot) => {
-                self.open[slot as usize] = open;
-                slot
-            }
-            None => {
-                self.open.push(open);
-                (self.open.len() - 1) as u32
-            }
-        }
+        ws.open.begin(&mut self.open, message)
     }
 
     /// A label that names a message was dropped.
     pub(super) fn unname(&mut self, slot: u32, ws: &mut Workspace) {
-        let open = &mut self.open[slot as usize];
+        let open = &mut ws.open[slot];
         open.labels -= 1;
         if open.labels == 0 && !open.is_incomplete {
             self.retire(slot, ws);
@@ -155,43 +145,45 @@ impl ConnectionLedger {
 
     /// Closes the account of a message.
     pub(super) fn retire(&mut self, slot: u32, ws: &mut Workspace) {
-        let open = &mut self.open[slot as usize];
-        if std::mem::replace(&mut open.is_free, true) {
+        let Some(open) = ws.open.end(&mut self.open, slot) else {
             return;
-        }
-        self.free.push(slot);
+        };
         let mut key = GroupKey {
             topic: open.topic,
             qos: open.qos,
             direction: open.direction,
         };
-        if !ws.policy.room && !self.groups.contains_key(&key) {
+        let Some(own) = &mut self.own else {
+            self.loads.add(key, open, &mut ws.groups, &mut ws.entries);
+            return;
+        };
+        if !ws.policy.room && !own.groups.contains_key(&key) {
             key.topic = 0;
         }
-        let group = self.groups.entry(key).or_insert_with(|| {
-            ws.groups += 1;
+        let group = own.groups.entry(key).or_insert_with(|| {
+            ws.entries += 1;
             Box::default()
         });
-        group.costs.add(
-            open.has_payload.then_some(open.shape.payload),
-            open.bytes,
-            open.packet,
-        );
-        group.by_alias += u64::from(open.by_alias);
-        group.traffic.add(open.shape, &open.frames, open.time);
-        if let Some(mut steps) = open.steps.take() {
+        let marginal = open.marginal();
+        group.sums.add(&open.charged());
+        group.marginal.add(marginal, 1);
+        let Some(detail) = ws.open.detail(slot) else {
+            return;
+        };
+        group.traffic.add(detail.shape, &detail.frames, detail.time);
+        let number = detail.number;
+        if let Some(mut steps) = detail.steps.take() {
             steps.sort_by_key(|step| step.time);
-            self.ladders.push(Ladder {
+            own.ladders.push(Ladder {
                 key,
                 connection: self.number,
-                message: open.number,
-                marginal: open.marginal(),
+                message: number,
+                marginal,
                 steps: *steps,
             });
         }
         if ws.policy.keep {
-            self.messages.push(open.message());
+            own.messages.extend(ws.open.closed(slot));
         }
-        open.causes = None;
     }
 }

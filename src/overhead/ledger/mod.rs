@@ -12,9 +12,11 @@ mod charge;
 mod connection;
 mod fragments;
 mod head;
+mod loads;
 mod message;
 mod open;
 mod stream;
+mod tally;
 
 use super::account::{Account, Topic};
 use super::apportion;
@@ -26,16 +28,22 @@ use super::{Map, Options};
 use crate::engine::{Captured, CapturedSegment, Span};
 use crate::event::ConnectionEnd;
 use crate::facts::{Fact, FrameFact, Needs, Sink};
+use crate::flow::Carried;
 use crate::frame::Connection;
 use crate::limits;
 use crate::mqtt::ControlPacket;
-use crate::net::Anatomy;
+use crate::net::{Anatomy, Endpoint};
+use crate::time::Timestamp;
 use charge::{Division, Portion};
-use connection::ConnectionLedger;
+use connection::{ClosedOwn, ConnectionLedger};
 use fragments::Fragments;
 use head::Head;
 pub(super) use head::HeaderBytes;
+use loads::GroupSums;
 use message::Exchanges;
+use open::OpenMessages;
+use stream::Queues;
+use tally::Tally;
 
 /// How to account.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,13 +56,19 @@ struct Policy {
     room: bool,
 }
 
-/// The policy, and vectors of which one does for all connections.
+/// The policy, and what all connections share.
 #[derive(Debug, Default)]
 struct Workspace {
     policy: Policy,
-    /// Number of groups over all connections.
-    groups: usize,
+    /// Groups and costs that are kept of connections, over all of them.
+    entries: usize,
+    /// Counts of connections that are not kept individually.
+    sums: Tally,
+    /// Sums of their messages.
+    groups: GroupSums,
     exchanges: Exchanges,
+    open: OpenMessages,
+    queues: Queues,
     portions: Vec<Portion>,
     division: Division,
 }
@@ -71,16 +85,38 @@ pub struct Ledger {
     fragments: Fragments,
     topics: Map<Box<[u8]>, u32>,
     messages_kept: u64,
+    /// Connections that are kept individually, and are not closed.
+    kept_open: usize,
     ws: Workspace,
+}
+
+/// A segment, as far as the ledger of its connection needs it.
+#[derive(Clone, Copy, Debug)]
+struct Arrived {
+    time: Timestamp,
+    anatomy: Anatomy,
+    carried: Carried,
+    src: Endpoint,
 }
 
 /// A segment of a connection that is undecided.
 #[derive(Debug)]
 struct Pending {
-    captured: Captured<'static>,
-    segment: CapturedSegment<'static>,
-    head: Head,
-    whole: Measures,
+    segment: Arrived,
+    /// The headers and bytes of all frames of a fragmented one.
+    fragments: Option<Box<(Head, Measures)>>,
+}
+
+impl Pending {
+    fn head(&self) -> Head {
+        let whole = || Head::new(&self.segment.anatomy);
+        self.fragments.as_ref().map_or_else(whole, |parts| parts.0)
+    }
+
+    fn measures(&self) -> Measures {
+        let whole = || measures_of(&self.segment.anatomy, true);
+        self.fragments.as_ref().map_or_else(whole, |parts| parts.1)
+    }
 }
 
 impl Ledger {
@@ -118,13 +154,17 @@ impl Ledger {
             causes: account.causes,
             open: 0,
         };
+        totals.layers.merge(&self.ws.sums.layers);
+        totals.causes.merge(&self.ws.sums.causes);
         for connection in self.connections.values() {
             if self
                 .options
                 .wants(connection.number, connection.client_id())
             {
-                totals.layers.merge(&connection.layers);
-                totals.causes.merge(&connection.causes);
+                if let Some(own) = &connection.own {
+                    totals.layers.merge(&own.tally.layers);
+                    totals.causes.merge(&own.tally.causes);
+                }
                 totals.open += u64::from(!connection.is_finished());
             }
         }
@@ -139,9 +179,15 @@ impl Ledger {
             self.close(number);
         }
         for pending in self.undecided.values().flatten() {
-            self.account.foreign += pending.whole;
+            self.account.foreign += pending.measures();
         }
         self.account.foreign += self.fragments.rest();
+        self.ws.sums.enter(&mut self.account);
+        if !self.options.sums_only {
+            for (key, sums) in &self.ws.groups {
+                self.account.groups.entry(*key).or_default().charge(sums);
+            }
+        }
         self.account
             .connections
             .sort_by_key(|connection| connection.number);
@@ -170,18 +216,24 @@ impl Ledger {
         };
         let mut head = Head::new(&captured.anatomy);
         let mut whole = whole;
+        let arrived = Arrived {
+            time: captured.time,
+            anatomy: captured.anatomy,
+            carried: segment.carried,
+            src: segment.src,
+        };
         for &fragment in segment.fragments {
             if let Some((earlier, measures)) = self.fragments.take(fragment) {
                 head.add(&earlier);
                 whole += measures;
             }
         }
-        self.segment(captured, segment, head, whole);
+        self.segment(&arrived, segment, head, whole);
     }
 
     fn segment(
         &mut self,
-        captured: &Captured<'_>,
+        arrived: &Arrived,
         segment: &CapturedSegment<'_>,
         head: Head,
         whole: Measures,
@@ -191,7 +243,7 @@ impl Ledger {
             let (ledger, ws) = self.ledger_of(connection);
             ledger.learn(connection);
             if !segment.carried.copy {
-                ledger.segment(captured, segment, head, ws);
+                ledger.segment(arrived, head, ws);
                 return;
             }
         }
@@ -200,62 +252,69 @@ impl Ledger {
                 self.account.copies += whole;
                 self.account.foreign += whole;
             }
-            Some(ledger) => ledger.segment(captured, segment, head, &mut self.ws),
+            Some(ledger) => ledger.segment(arrived, head, &mut self.ws),
             None if segment.is_decided => {
-                for pending in self.undecided.remove(&number).into_iter().flatten() {
-                    self.account.foreign += pending.whole;
-                }
+                self.disown(number);
                 self.account.foreign += whole;
             }
-            None => self.hold(captured, segment, head, whole),
+            None => self.hold(arrived, segment, head, whole),
+        }
+    }
+
+    /// Segments of a connection that is not MQTT.
+    fn disown(&mut self, number: u64) {
+        for pending in self.undecided.remove(&number).into_iter().flatten() {
+            self.account.foreign += pending.measures();
         }
     }
 
     /// Keeps a segment until its connection is recognised.
     fn hold(
         &mut self,
-        captured: &Captured<'_>,
+        arrived: &Arrived,
         segment: &CapturedSegment<'_>,
         head: Head,
         whole: Measures,
     ) {
         let pending = self.undecided.entry(segment.number).or_default();
         if pending.len() >= limits::UNDECIDED_SEGMENTS {
-            self.account.foreign += pending.remove(0).whole;
+            self.account.foreign += pending.remove(0).measures();
+        }
+        // Most have a single one: a SYN without an answer.
+        if pending.is_empty() {
+            pending.reserve_exact(1);
         }
         pending.push(Pending {
-            captured: Captured {
-                segment: None,
-                ..*captured
-            },
-            segment: CapturedSegment {
-                connection: None,
-                fragments: &[],
-                ..*segment
-            },
-            head,
-            whole,
+            segment: *arrived,
+            fragments: (!segment.fragments.is_empty()).then(|| Box::new((head, whole))),
         });
+    }
+
+    /// Whether a connection that begins is kept individually. With a selection by
+    /// client all are, until it is known whose they are.
+    fn keeps_another(&self) -> bool {
+        let options = &self.options;
+        let selects = !options.clients.is_empty() || !options.connections.is_empty();
+        let n = self.account.connections.len() + self.kept_open;
+        selects || !options.sums_only && n < limits::ACCOUNTED_CONNECTIONS
     }
 
     /// The ledger of a connection that counts: one that carries MQTT.
     fn ledger_of(&mut self, connection: &Connection) -> (&mut ConnectionLedger, &mut Workspace) {
+        let is_kept = self.keeps_another();
         let ledger = self
             .connections
             .entry(connection.number)
             .or_insert_with(|| {
-                let Connection { client, server, .. } = *connection;
-                let mut ledger = Box::new(ConnectionLedger::new(connection.number, client, server));
+                self.kept_open += usize::from(is_kept);
+                let mut ledger = Box::new(ConnectionLedger::new(connection, is_kept));
                 let pending = self.undecided.remove(&connection.number);
                 for pending in pending.into_iter().flatten() {
                     if pending.segment.carried.copy {
-                        self.account.copies += pending.whole;
-                        self.account.foreign += pending.whole;
+                        self.account.copies += pending.measures();
+                        self.account.foreign += pending.measures();
                     } else {
-                        let Pending {
-                            captured, segment, ..
-                        } = &pending;
-                        ledger.segment(captured, segment, pending.head, &mut self.ws);
+                        ledger.segment(&pending.segment, pending.head(), &mut self.ws);
                     }
                 }
                 ledger
@@ -281,7 +340,7 @@ impl Ledger {
         }
         let (ledger, ws) = self.ledger_of(frame.connection);
         ledger.frame(fact, topic, ws);
-        ws.policy.room = ws.groups < limits::ACCOUNTED_GROUPS;
+        ws.policy.room = ws.entries < limits::ACCOUNTED_GROUPS;
     }
 
     fn topic(&mut self, name: &[u8]) -> u32 {
@@ -305,33 +364,54 @@ impl Ledger {
 
     /// The connection is over.
     fn close(&mut self, number: u64) {
-        for pending in self.undecided.remove(&number).into_iter().flatten() {
-            self.account.foreign += pending.whole;
-        }
+        self.disown(number);
         let Some(ledger) = self.connections.remove(&number) else {
             return;
         };
-        let mut closed = ledger.close(&mut self.ws);
+        let closed = ledger.close(&mut self.ws);
+        let n = closed.message_count;
+        let share = match n {
+            0 => 0,
+            n => (closed.fixed + n / 2) / n,
+        };
+        let id = || closed.client_id.clone().unwrap_or_default();
+        match closed.own {
+            Some(own) => {
+                self.kept_open -= 1;
+                self.close_own(*own, share);
+            }
+            None => {
+                self.account.connection_count += 1;
+                self.ws.entries = self.ws.entries.saturating_sub(closed.loads.len());
+                if !self.options.sums_only {
+                    closed.loads.enter(id(), share, &mut self.account);
+                    self.account.shape.omitted += 1;
+                    self.account.messages_omitted += match self.options.messages {
+                        true => n,
+                        false => 0,
+                    };
+                }
+            }
+        }
+    }
+
+    /// The end of a connection that is kept individually.
+    fn close_own(&mut self, mut closed: ClosedOwn, share: u64) {
         let account = &mut self.account;
         let connection = &mut closed.account;
+        let forgotten = self.ws.entries.saturating_sub(closed.groups.len());
         if !self
             .options
             .wants(connection.number, connection.client_id.as_deref())
         {
             account.foreign += connection.bytes.up + connection.bytes.down;
-            self.ws.groups = self.ws.groups.saturating_sub(closed.groups.len());
+            self.ws.entries = forgotten;
             return;
         }
-        account.layers.merge(&connection.layers);
-        account.causes.merge(&connection.causes);
-        account.terms.merge(&closed.terms);
-        account.wakes.merge(&closed.wakes);
-        account.orphans += connection.orphans;
+        closed.tally.enter(account);
         account.connection_count += 1;
-        account.doubts.add_connection(&closed.doubts);
-        account.short += closed.short;
         if self.options.sums_only {
-            self.ws.groups = self.ws.groups.saturating_sub(closed.groups.len());
+            self.ws.entries = forgotten;
             return;
         }
         let room = limits::LADDERS.saturating_sub(account.ladders.len());
@@ -339,24 +419,15 @@ impl Ledger {
             .ladders
             .extend(closed.ladders.into_iter().take(room));
         let n = connection.message_count;
-        let share = match n {
-            0 => 0,
-            n => (connection.fixed + n / 2) / n,
-        };
-        let id = connection.client_id.clone().unwrap_or_default();
-        let clients = account.clients.len();
-        let client = match account.clients.get_mut(&id) {
-            Some(client) => client,
-            None if clients < limits::ACCOUNTED_CONNECTIONS => {
-                account.clients.entry(id).or_default()
-            }
-            None => account.clients.entry(Box::default()).or_default(),
-        };
+        let client = account.client(connection.client_id.clone().unwrap_or_default());
+        for ours in closed.groups.values() {
+            client.charge(&ours.sums);
+            client.load(&ours.marginal, share);
+        }
         for (key, ours) in &closed.groups {
-            client.load(&ours.costs, share);
             let group = account.groups.entry(*key).or_default();
-            group.costs.load(&ours.costs, share);
-            group.by_alias += ours.by_alias;
+            group.charge(&ours.sums);
+            group.costs.load(&ours.marginal, share);
         }
         let messages = &mut connection.messages;
         let room = limits::ACCOUNTED_MESSAGES - self.messages_kept;
@@ -384,7 +455,7 @@ impl Ledger {
             account.shape.connections.push(closed.traffic);
         } else {
             account.shape.omitted += 1;
-            self.ws.groups = self.ws.groups.saturating_sub(closed.groups.len());
+            self.ws.entries = forgotten;
         }
     }
 }

@@ -1,6 +1,6 @@
-//! A message whose account is still open.
+//! Messages whose account is still open.
 
-use super::super::cause::Cause;
+use super::super::account::Charged;
 use super::super::level::Measures;
 use super::super::message::{Message, MessageCauses, Step};
 use super::super::traffic::{Frames, Shape};
@@ -12,14 +12,49 @@ use crate::time::Timestamp;
 const LADDER_STEPS: usize = 40;
 
 /// A message whose account is still open. There are several for each connection:
-/// what only some reports ask for is in a box.
+/// what only connections that are kept individually need is in its [`Detail`].
 #[derive(Debug)]
 pub(super) struct Open {
+    pub(super) bytes: PerDirection<u64>,
+    pub(super) topic: u32,
+    /// Bytes of its payload, 0 if unknown.
+    pub(super) payload: u32,
+    /// Bytes of its PUBLISH packet.
+    pub(super) packet: u32,
+    /// Labels that still name it.
+    pub(super) labels: u32,
+    detail: Option<Index>,
+    /// The others of its connection.
+    next: Option<Index>,
+    before: Option<Index>,
+    pub(super) direction: Direction,
+    pub(super) qos: u8,
+    /// A Topic Alias stands for its topic.
+    pub(super) by_alias: bool,
+    /// Its exchange is not complete.
+    pub(super) is_incomplete: bool,
+    /// The place of a message that is no more.
+    is_free: bool,
+}
+
+/// A place in a list, plus one.
+type Index = std::num::NonZeroU32;
+
+fn index(at: usize) -> Index {
+    Index::MIN.saturating_add(u32::try_from(at).unwrap_or(u32::MAX))
+}
+
+fn place(index: Index) -> usize {
+    index.get() as usize - 1
+}
+
+/// Details of an open message.
+#[derive(Debug)]
+pub(super) struct Detail {
     pub(super) number: u64,
     pub(super) completed_by: PacketRef,
     pub(super) time: Timestamp,
     pub(super) shape: Shape,
-    pub(super) bytes: PerDirection<u64>,
     pub(super) frames: Frames,
     /// Bytes by cause, if messages are reported one by one.
     pub(super) causes: Option<Box<MessageCauses>>,
@@ -29,21 +64,152 @@ pub(super) struct Open {
         reason = "one word in each open message; few have steps"
     )]
     pub(super) steps: Option<Box<Vec<Step>>>,
-    /// Bytes of its PUBLISH packet.
-    pub(super) packet: u32,
-    pub(super) topic: u32,
-    /// Labels that still name it.
-    pub(super) labels: u32,
-    pub(super) direction: Direction,
-    pub(super) qos: u8,
     /// The length of its payload is known.
     pub(super) has_payload: bool,
-    /// A Topic Alias stands for its topic.
+}
+
+/// The open messages of all connections. Each connection has a list of its own.
+#[derive(Debug, Default)]
+pub(super) struct OpenMessages {
+    slots: Vec<Open>,
+    free: Vec<u32>,
+    details: Vec<Detail>,
+    free_details: Vec<Index>,
+}
+
+/// The open messages of a connection: the first of its list.
+#[derive(Debug, Default)]
+pub(super) struct First(Option<Index>);
+
+impl First {
+    /// The slot of the first.
+    pub(super) fn slot(&self) -> Option<u32> {
+        self.0.map(|first| place(first) as u32)
+    }
+}
+
+/// A message that begins.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    pub(super) topic: u32,
+    pub(super) payload: u32,
+    pub(super) packet: u32,
+    pub(super) direction: Direction,
+    pub(super) qos: u8,
     pub(super) by_alias: bool,
-    /// Its exchange is not complete.
-    pub(super) is_incomplete: bool,
-    /// The place of a message that is no more.
-    pub(super) is_free: bool,
+    pub(super) detail: Option<Detail>,
+}
+
+impl OpenMessages {
+    /// Opens the account of a message; returns its slot.
+    pub(super) fn begin(&mut self, first: &mut First, message: Beginning) -> u32 {
+        let detail = message.detail.map(|detail| match self.free_details.pop() {
+            Some(at) => {
+                self.details[place(at)] = detail;
+                at
+            }
+            None => {
+                self.details.push(detail);
+                index(self.details.len() - 1)
+            }
+        });
+        let open = Open {
+            bytes: PerDirection::default(),
+            topic: message.topic,
+            payload: message.payload,
+            packet: message.packet,
+            labels: 0,
+            detail,
+            next: first.0,
+            before: None,
+            direction: message.direction,
+            qos: message.qos,
+            by_alias: message.by_alias,
+            is_incomplete: true,
+            is_free: false,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = open;
+                slot
+            }
+            None => {
+                self.slots.push(open);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        let here = Some(index(slot as usize));
+        if let Some(next) = std::mem::replace(&mut first.0, here) {
+            self.slots[place(next)].before = here;
+        }
+        slot
+    }
+
+    /// Closes the account of a message: its slot may be used again. `None` if that
+    /// was done before.
+    pub(super) fn end(&mut self, first: &mut First, slot: u32) -> Option<&mut Open> {
+        let open = &mut self.slots[slot as usize];
+        if std::mem::replace(&mut open.is_free, true) {
+            return None;
+        }
+        let (before, next) = (open.before.take(), open.next.take());
+        self.free.push(slot);
+        self.free_details.extend(open.detail);
+        match before {
+            Some(before) => self.slots[place(before)].next = next,
+            None => first.0 = next,
+        }
+        if let Some(next) = next {
+            self.slots[place(next)].before = before;
+        }
+        Some(&mut self.slots[slot as usize])
+    }
+
+    /// The details of a message.
+    pub(super) fn detail(&mut self, slot: u32) -> Option<&mut Detail> {
+        let detail = self.slots[slot as usize].detail?;
+        Some(&mut self.details[place(detail)])
+    }
+
+    /// The closed account of a message that has details.
+    pub(super) fn closed(&self, slot: u32) -> Option<Message> {
+        let open = &self.slots[slot as usize];
+        Some(open.message(&self.details[place(open.detail?)]))
+    }
+
+    /// Charges a message with a part of a frame, of `bytes` at the level that counts.
+    pub(super) fn charge(&mut self, slot: u32, step: Step, measures: &Measures) {
+        let Step {
+            direction, cause, ..
+        } = step;
+        let open = &mut self.slots[slot as usize];
+        open.bytes[direction] += step.bytes;
+        let Some(detail) = open.detail else { return };
+        let detail = &mut self.details[place(detail)];
+        detail.frames.add(cause, direction, measures.packets);
+        if let Some(causes) = &mut detail.causes {
+            causes.add(cause, step.bytes);
+        }
+        if let Some(steps) = &mut detail.steps
+            && steps.len() < LADDER_STEPS
+        {
+            steps.push(step);
+        }
+    }
+}
+
+impl std::ops::Index<u32> for OpenMessages {
+    type Output = Open;
+
+    fn index(&self, slot: u32) -> &Open {
+        &self.slots[slot as usize]
+    }
+}
+
+impl std::ops::IndexMut<u32> for OpenMessages {
+    fn index_mut(&mut self, slot: u32) -> &mut Open {
+        &mut self.slots[slot as usize]
+    }
 }
 
 impl Open {
@@ -52,43 +218,29 @@ impl Open {
         self.bytes.up + self.bytes.down
     }
 
-    /// Charges it with a part of a frame, of `bytes` at the level that counts.
-    pub(super) fn charge(
-        &mut self,
-        direction: Direction,
-        cause: Cause,
-        bytes: u64,
-        measures: &Measures,
-    ) {
-        self.bytes[direction] += bytes;
-        self.frames.add(cause, direction, measures.packets);
-        if let Some(causes) = &mut self.causes {
-            causes.add(cause, bytes);
+    /// What sums over messages have of it.
+    pub(super) fn charged(&self) -> Charged {
+        Charged {
+            payload: self.payload.into(),
+            bytes: self.bytes,
+            packets: self.packet.into(),
+            by_alias: self.by_alias.into(),
         }
     }
 
-    /// Notes a part of a frame on its ladder, if it has one.
-    pub(super) fn step(&mut self, step: Step) {
-        if let Some(steps) = &mut self.steps
-            && steps.len() < LADDER_STEPS
-        {
-            steps.push(step);
-        }
-    }
-
-    pub(super) fn message(&self) -> Message {
+    fn message(&self, detail: &Detail) -> Message {
         Message {
-            number: self.number,
-            completed_by: self.completed_by,
-            time: self.time,
+            number: detail.number,
+            completed_by: detail.completed_by,
+            time: detail.time,
             direction: self.direction,
             qos: self.qos,
             topic: self.topic,
             by_alias: self.by_alias,
-            payload: self.has_payload.then_some(self.shape.payload),
+            payload: detail.has_payload.then_some(self.payload),
             packet: self.packet,
             bytes: self.bytes,
-            causes: self.causes.as_deref().copied().unwrap_or_default(),
+            causes: detail.causes.as_deref().copied().unwrap_or_default(),
             fixed_share: 0,
         }
     }

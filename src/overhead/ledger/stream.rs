@@ -33,6 +33,18 @@ pub(super) enum Kind {
     Ack,
 }
 
+/// Frames that wait, ordered by their start, as labels arrive in that order. Few
+/// streams have some at a time.
+#[expect(
+    clippy::box_collection,
+    reason = "one word in each stream; queues are used again"
+)]
+type Queue = Box<VecDeque<Waiting>>;
+
+/// Queues that are not in use.
+#[derive(Debug, Default)]
+pub(super) struct Queues(Vec<Queue>);
+
 /// One direction's stream.
 #[derive(Debug, Default)]
 pub(super) struct StreamLedger {
@@ -44,9 +56,8 @@ pub(super) struct StreamLedger {
     acked: Option<i64>,
     /// End of the stream, once a FIN was captured.
     fin: Option<i64>,
-    /// Frames that carry or acknowledge this stream and wait for labels, ordered by
-    /// their start, as labels arrive in that order.
-    waiting: VecDeque<Waiting>,
+    /// Frames that carry or acknowledge this stream and wait for labels.
+    waiting: Option<Queue>,
     /// The sender's maximum segment size.
     pub(super) mss: Option<u16>,
     /// Whether the SYN was captured.
@@ -94,46 +105,57 @@ impl StreamLedger {
     }
 
     /// Inserts a waiting frame, nearly always as the last.
-    pub(super) fn wait(&mut self, frame: Waiting) {
-        match self.waiting.back() {
+    pub(super) fn wait(&mut self, frame: Waiting, queues: &mut Queues) {
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| queues.0.pop().unwrap_or_default());
+        match waiting.back() {
             Some(last) if last.from > frame.from => {
-                let at = self.waiting.partition_point(|w| w.from <= frame.from);
-                self.waiting.insert(at, frame);
+                let at = waiting.partition_point(|w| w.from <= frame.from);
+                waiting.insert(at, frame);
             }
-            _ => self.waiting.push_back(frame),
+            _ => waiting.push_back(frame),
         }
-        if self.waiting.len() > limits::WAITING_FRAMES {
+        if waiting.len() > limits::WAITING_FRAMES {
             self.fold();
         }
     }
 
     /// The next frame whose bytes all lie before `cursor`.
-    pub(super) fn next_ready(&mut self, cursor: i64) -> Option<Waiting> {
-        match self.waiting.front() {
-            Some(first) if first.to <= cursor => self.waiting.pop_front(),
-            _ => None,
+    pub(super) fn next_ready(&mut self, cursor: i64, queues: &mut Queues) -> Option<Waiting> {
+        let waiting = self.waiting.as_mut()?;
+        match waiting.front() {
+            Some(first) if first.to <= cursor => waiting.pop_front(),
+            Some(_) => None,
+            None => {
+                queues.0.extend(self.waiting.take());
+                None
+            }
         }
     }
 
     /// Drops and returns a label that is no longer needed.
     pub(super) fn prune(&mut self) -> Option<Label> {
-        let waiting = self.waiting.front().map_or(i64::MAX, |first| first.from);
+        let first = self.waiting.as_ref().and_then(|waiting| waiting.front());
+        let waiting = first.map_or(i64::MAX, |first| first.from);
         self.labels.prune(self.acked.unwrap_or(0), waiting)
     }
 
     /// Gives back memory that is not used.
     pub(super) fn shrink(&mut self) {
         self.labels.shrink();
-        self.waiting.shrink_to_fit();
     }
 
     /// Merges waiting frames. Consecutive frames within a single control packet,
     /// except the first, are charged alike: their headers add up.
     fn fold(&mut self) {
+        let Some(queue) = &mut self.waiting else {
+            return;
+        };
         let mut folded: Vec<Waiting> = Vec::new();
         let acks = |w: &Waiting| matches!(w.kind, Kind::Ack);
-        self.waiting.make_contiguous().sort_by_key(acks);
-        for waiting in self.waiting.drain(..) {
+        queue.make_contiguous().sort_by_key(acks);
+        for waiting in queue.drain(..) {
             if let Some(last) = folded.last_mut()
                 && last.from >= self.labels.cursor
                 && last.to == waiting.from
@@ -150,10 +172,10 @@ impl StreamLedger {
             }
         }
         folded.sort_by_key(|w| w.from);
-        self.waiting = folded.into();
-        if self.waiting.len() > limits::WAITING_FRAMES / 2 {
+        **queue = folded.into();
+        if queue.len() > limits::WAITING_FRAMES / 2 {
             // Too many gaps: later ranges get no label.
-            let middle = &self.waiting[self.waiting.len() / 2];
+            let middle = &queue[queue.len() / 2];
             self.labels.cursor = self.labels.cursor.max(middle.to);
         }
     }

@@ -26,6 +26,8 @@ impl Model<'_> {
             gaps.iter().map(|(gap, n)| n as f64 * pings(gap)).sum()
         };
         let seen = connection.pings as f64;
+        // What a ping costs is a guess then.
+        self.depends_on_bound |= seen == 0.0;
         let off = |gaps| (needed(gaps, old) - seen).abs();
         let gaps = match off(&connection.gaps_out) <= off(&connection.gaps_any) {
             true => &connection.gaps_out,

@@ -26,11 +26,24 @@ impl Model<'_> {
     }
 
     pub(super) fn send(&mut self, term: Term, direction: Direction, n: f64, len: f64, app: f64) {
+        let header = self.datagram(direction);
+        self.send_with(header, term, direction, n, len, app);
+    }
+
+    /// The same, with headers of [`Self::datagram`].
+    fn send_with(
+        &mut self,
+        header: Amount,
+        term: Term,
+        direction: Direction,
+        n: f64,
+        len: f64,
+        app: f64,
+    ) {
         let datagram = Amount {
             app,
             ..Amount::mqtt(len)
         };
-        let header = self.datagram(direction);
         self.add(term, direction, (header + datagram) * n);
     }
 
@@ -40,10 +53,12 @@ impl Model<'_> {
         let mut topics: Vec<(u32, Direction, usize)> = Vec::new();
         for group in &groups {
             let (along, against) = (group.key.direction, group.key.direction.reversed());
-            for (shape, n) in &group.shapes {
+            let headers = self.datagram(along);
+            for &(shape, n) in group.shapes.iter() {
                 let payload = f64::from(shape.payload);
                 let header = if payload > 248.0 { 9.0 } else { 7.0 };
-                self.send(Term::Message, along, *n, header + payload, payload);
+                let len = header + payload;
+                self.send_with(headers, Term::Message, along, n as f64, len, payload);
             }
             match group.qos {
                 1 => self.send(Term::Message, against, group.n, 7.0, 0.0),
@@ -89,10 +104,11 @@ impl Model<'_> {
                 .split(|&byte| byte == b'/')
                 .map(|level| level.len() + if level.len() > 12 { 2 } else { 1 })
                 .sum();
-            for (shape, n) in &group.shapes {
+            let headers = self.datagram(along);
+            for &(shape, n) in group.shapes.iter() {
                 let payload = f64::from(shape.payload);
                 let len = 4.0 + TOKEN + options as f64 + 1.0 + payload;
-                self.send(Term::Message, along, *n, len, payload);
+                self.send_with(headers, Term::Message, along, n as f64, len, payload);
             }
             if group.qos > 0 {
                 self.send(Term::Message, against, group.n, 4.0 + TOKEN, 0.0);

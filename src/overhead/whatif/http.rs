@@ -11,7 +11,7 @@ use super::super::amount::Amount;
 use super::super::term::Term;
 use super::super::traffic::Shape;
 use super::model::Model;
-use crate::frame::Direction;
+use crate::frame::{Direction, PerDirection};
 
 /// Kinds of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,9 @@ impl Model<'_> {
                 .name
                 .len() as f64;
             let mut segments = [0.0; 2];
-            for (shape, n) in &group.shapes {
+            let headers = PerDirection::from_fn(|direction| self.header(direction));
+            for (shape, n) in group.shapes.iter() {
+                let n = *n as f64;
                 let mut sizes = match http {
                     Http::V2 => version_2(along, shape, credentials),
                     _ => version_1(along, shape, topic, credentials),
@@ -111,8 +113,8 @@ impl Model<'_> {
                     sizes.down += CLOSE;
                 }
                 let app = f64::from(shape.payload);
-                let up = self.segments(Direction::Up, *n, sizes.up, (along, app));
-                let down = self.segments(Direction::Down, *n, sizes.down, (along, app));
+                let up = self.segments(&headers, Direction::Up, n, sizes.up, (along, app));
+                let down = self.segments(&headers, Direction::Down, n, sizes.down, (along, app));
                 segments[0] += up;
                 segments[1] += down;
             }
@@ -159,6 +161,7 @@ impl Model<'_> {
     /// segments.
     fn segments(
         &mut self,
+        headers: &PerDirection<Amount>,
         direction: Direction,
         n: f64,
         len: f64,
@@ -169,7 +172,7 @@ impl Model<'_> {
             app: if along == direction { app } else { 0.0 },
             ..Amount::tcp(len)
         };
-        let header = self.header(direction);
+        let header = headers[direction];
         self.add(Term::Message, direction, (header * each + payload) * n);
         each * n
     }

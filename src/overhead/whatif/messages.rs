@@ -32,7 +32,7 @@ impl Model<'_> {
         let packets = n * (1.0 + before.0 + before.1);
         let per_packet = (group.data.iter().sum::<f64>() / packets).min(1.0);
         let d = 1.0 + after.0 + after.1;
-        let a = match (self.bound, self.stage.acks) {
+        let a = match (self.bound(), self.stage.acks) {
             (Bound::Low, _) => 1.0,
             (Bound::High, _) => d,
             (Bound::Likely, acks) => (acks.unwrap_or(0.75) * d).clamp(1.0, d),
@@ -74,11 +74,11 @@ impl Model<'_> {
             // Topics with their possible savings, whatever the QoS.
             let mut topics: HashMap<u32, f64> = HashMap::new();
             // Topic 0 is several.
-            let here = |g: &&Group| g.key.direction == direction && g.key.topic > 0;
+            let here = |g: &&Group<'_>| g.key.direction == direction && g.key.topic > 0;
             for group in self.groups.iter().filter(here) {
                 let saved = group.shapes.iter().filter(|(shape, _)| !shape.alias);
                 let saved: f64 = saved
-                    .map(|(shape, n)| n * (f64::from(shape.topic) - 3.0))
+                    .map(|&(shape, n)| n as f64 * (f64::from(shape.topic) - 3.0))
                     .sum();
                 *topics.entry(group.key.topic).or_default() += saved;
             }
@@ -107,10 +107,10 @@ impl Model<'_> {
         let mut shapes = Vec::new();
         let group = &mut self.groups[i];
         if group.first < group.shapes.len() {
-            group.shapes.swap(0, group.first);
+            group.shapes.to_mut().swap(0, group.first);
             group.first = 0;
         }
-        for (shape, n) in std::mem::take(&mut group.shapes) {
+        for &(shape, n) in group.shapes.iter() {
             if shape.alias {
                 shapes.push((shape, n));
                 continue;
@@ -121,16 +121,17 @@ impl Model<'_> {
                 ..shape
             };
             let unnamed = Shape { topic: 0, ..named };
-            let names = if std::mem::take(first) {
-                n.min(1.0)
-            } else {
-                0.0
+            let names = match std::mem::take(first) {
+                true => n.min(1),
+                false => 0,
             };
             let len = |shape: Shape| shape.packet_len() as f64;
-            bytes += names * len(named) + (n - names) * len(unnamed) - n * len(shape);
-            shapes.extend([(named, names), (unnamed, n - names)]);
+            let others = n - names;
+            bytes +=
+                names as f64 * len(named) + others as f64 * len(unnamed) - n as f64 * len(shape);
+            shapes.extend([(named, names), (unnamed, others)]);
         }
-        self.groups[i].shapes = shapes;
+        self.groups[i].shapes = shapes.into();
         self.add(Term::Message, direction, Amount::mqtt(bytes));
     }
 

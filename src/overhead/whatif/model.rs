@@ -1,5 +1,7 @@
 //! A connection as it might have been.
 
+use std::borrow::Cow;
+
 use super::super::amount::{Amount, Bill};
 use super::super::message::GroupKey;
 use super::super::outcome::{Mark, Outcome};
@@ -12,11 +14,11 @@ use crate::mqtt::Version;
 
 /// Messages of a connection that are alike.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct Group<'a> {
     pub(super) key: GroupKey,
     pub(super) qos: u8,
     pub(super) n: f64,
-    pub(super) shapes: Vec<(Shape, f64)>,
+    pub(super) shapes: Cow<'a, [(Shape, u64)]>,
     /// Which of them the first message had.
     pub(super) first: usize,
     pub(super) data: PerDirection<f64>,
@@ -29,9 +31,11 @@ pub(super) struct Group {
 pub(super) struct Model<'a> {
     pub(super) connection: &'a ConnectionTraffic,
     pub(super) stage: &'a Stage<'a>,
-    pub(super) bound: Bound,
+    bound: Bound,
+    /// The bill depends on the bound: otherwise all bounds are the same.
+    pub(super) depends_on_bound: bool,
     pub(super) bill: Bill,
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Vec<Group<'a>>,
     pub(super) pings: f64,
     /// Cost of a PINGREQ, its answer and the acknowledgements: as measured, or
     /// estimated if none was sent. Every change of frames or control packets
@@ -54,7 +58,7 @@ pub(super) struct Model<'a> {
 impl<'a> Model<'a> {
     pub(super) fn new(
         connection: &'a ConnectionTraffic,
-        groups: &[(GroupKey, &GroupTraffic)],
+        groups: &[(GroupKey, &'a GroupTraffic)],
         stage: &'a Stage<'a>,
         bound: Bound,
     ) -> Self {
@@ -62,11 +66,7 @@ impl<'a> Model<'a> {
             key,
             qos: key.qos,
             n: group.n as f64,
-            shapes: group
-                .shapes
-                .iter()
-                .map(|&(shape, n)| (shape, n as f64))
-                .collect(),
+            shapes: Cow::Borrowed(&group.shapes),
             first: group.first,
             data: group.frames.data.map(|n| n as f64),
             acks: group.frames.acks.map(|n| n as f64),
@@ -74,7 +74,7 @@ impl<'a> Model<'a> {
                 .span
                 .map_or(0.0, |(first, last)| last.since(first).as_secs_f64()),
         });
-        let groups: Vec<Group> = groups.collect();
+        let groups: Vec<Group<'_>> = groups.collect();
         let pings = connection.pings as f64;
         let other_writes = PerDirection::from_fn(|direction| {
             let messages: f64 = groups.iter().map(|group| group.data[direction]).sum();
@@ -84,6 +84,7 @@ impl<'a> Model<'a> {
             connection,
             stage,
             bound,
+            depends_on_bound: false,
             bill: connection.terms.into(),
             groups,
             pings,
@@ -126,11 +127,17 @@ impl<'a> Model<'a> {
         });
     }
 
+    /// The bound, for what the bill depends on.
+    pub(super) fn bound(&mut self) -> Bound {
+        self.depends_on_bound = true;
+        self.bound
+    }
+
     /// Whether changes of message sizes are exact: each message lies in one segment and
     /// stays in it, nothing was retransmitted, and every size is known.
     fn resizes_exactly(&self) -> bool {
         let lost = |direction| self.connection.terms.get(Term::Recovery, direction).packets > 0;
-        let is_known = |group: &Group| {
+        let is_known = |group: &Group<'_>| {
             group.key.topic > 0
                 && group.shapes.len() < limits::ACCOUNTED_SHAPES
                 && group.data[group.key.direction] <= group.n
@@ -284,11 +291,12 @@ impl<'a> Model<'a> {
     pub(super) fn resize(&mut self, i: usize, change: impl Fn(Shape) -> Shape) {
         let group = &mut self.groups[i];
         let (mut bytes, mut app) = (0.0, 0.0);
-        for (shape, n) in &mut group.shapes {
+        for (shape, n) in group.shapes.to_mut() {
             let new = change(*shape);
-            self.grows |= new.packet_len() > shape.packet_len();
-            bytes += *n * (new.packet_len() as f64 - shape.packet_len() as f64);
-            app += *n * (f64::from(new.payload) - f64::from(shape.payload));
+            let (before, after) = (shape.packet_len(), new.packet_len());
+            self.grows |= after > before;
+            bytes += *n as f64 * (after as f64 - before as f64);
+            app += *n as f64 * (f64::from(new.payload) - f64::from(shape.payload));
             *shape = new;
         }
         let direction = group.key.direction;

@@ -32,7 +32,7 @@ impl Trials {
         };
         let mut compressor = Compressor::new(codec);
         for at in order {
-            let Some(trial) = compressor.trial(&topics[at].samples.some(each)) else {
+            let Some(trial) = compressor.trial(topics[at].samples.payloads(), each) else {
                 continue;
             };
             trials.topics += 1;

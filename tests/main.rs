@@ -75,6 +75,8 @@ mod sessions_program;
 mod shard;
 /// Every split point, every carrier, every file format, exhaustively.
 mod splits;
+/// Several captures at once.
+mod threads;
 /// One test per way in which TCP and captures depart from the ideal.
 mod transport;
 /// MQTT over TLS and WebSocket: the same frames as in clear.

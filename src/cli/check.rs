@@ -39,6 +39,7 @@ use super::command::{Command, Exit};
 use super::console::{complain, counted, plain, were};
 use super::driver::{Driver, Job, Outcome, Trouble};
 use super::explain::unknown;
+use super::in_order::{Turn, read_all};
 use super::look_ahead::look_ahead;
 use super::matching::Matching;
 use super::messages::Messages;
@@ -399,16 +400,15 @@ fn run(plan: &CheckPlan) -> Result<Exit, Stop> {
         plan,
         filter: plan.filter()?,
         report: (plan.format.new)(&plan.report),
-        out: Output::new(io::stdout().lock(), plan.reading.line_buffered),
+        out: Output::new(io::stdout(), plan.reading.line_buffered),
         trouble: false,
         failed: false,
     };
     run.report.begin(&mut run.out.lines);
-    let mut driver = Driver::new(&plan.reading)?;
-    for source in &plan.reading.captures {
-        run.capture(&mut driver, source)?;
-    }
-    run.trouble |= !driver.finish();
+    let (mut run, has_selected) = read_all(&plan.reading, run, |driver, source, turn| {
+        capture(plan, driver, source, turn)
+    })?;
+    run.trouble |= !has_selected;
     run.report.finish(&mut run.out.lines);
     run.out.flush()?;
     run.finish()
@@ -419,56 +419,63 @@ struct CheckRun<'a> {
     plan: &'a CheckPlan,
     filter: FindingFilter,
     report: Box<dyn Report<Findings>>,
-    out: Output<io::StdoutLock<'static>>,
+    out: Output<io::Stdout>,
     /// Something could not be done or read.
     trouble: bool,
     /// A finding at or above `--fail-on` was reported.
     failed: bool,
 }
 
-impl CheckRun<'_> {
-    fn capture(&mut self, driver: &mut Driver<'_>, source: &Source) -> Result<(), Stop> {
-        let plan = self.plan;
-        let ledger = plan.costs.as_ref().map(|(_, level)| {
-            Ledger::new(overhead::Options {
-                level: *level,
-                messages: true,
-                ..overhead::Options::default()
-            })
-        });
-        let selection = &plan.reading.selection;
-        let foresight = look_ahead(driver, source, selection)?;
-        // The judge applies all other criteria.
-        let matching = selection.filter.as_ref().and_then(|filter| {
-            let selection = Selection {
-                filter: Some(Arc::clone(filter)),
-                ..Selection::default()
-            };
-            Messages::new(&selection, foresight).map(Matching::packets)
-        });
-        let mut job = CheckJob {
-            sinks: (Judge::new(plan.options.clone()), ledger, matching),
-            result: CaptureResult {
-                name: match plan.format.name {
-                    // Annotations name files relative to the repository.
-                    "sarif" | "github" => relative(source.name()),
-                    _ => source.name(),
-                },
-                files: source.names(),
-                ..CaptureResult::default()
-            },
-            left_out: 0,
-            run: self,
+/// Checks a capture.
+fn capture<'p>(
+    plan: &'p CheckPlan,
+    driver: &mut Driver<'_>,
+    source: &Source,
+    turn: &mut Turn<'_, CheckRun<'p>>,
+) -> Result<(), Stop> {
+    let ledger = plan.costs.as_ref().map(|(_, level)| {
+        Ledger::new(overhead::Options {
+            level: *level,
+            messages: true,
+            ..overhead::Options::default()
+        })
+    });
+    let selection = &plan.reading.selection;
+    let foresight = look_ahead(driver, source, selection)?;
+    // The judge applies all other criteria.
+    let matching = selection.filter.as_ref().and_then(|filter| {
+        let selection = Selection {
+            filter: Some(Arc::clone(filter)),
+            ..Selection::default()
         };
-        let outcome = driver.read(source, &mut job)?;
-        job.conclude(&outcome)?;
-        self.trouble |= !outcome.whole;
-        if let Some(counts) = &outcome.counts {
-            counts.report(outcome.passed, outcome.frames(), "judged");
-        }
-        Ok(())
+        Messages::new(&selection, foresight).map(Matching::packets)
+    });
+    let mut job = CheckJob {
+        sinks: (Judge::new(plan.options.clone()), ledger, matching),
+        result: CaptureResult {
+            name: match plan.format.name {
+                // Annotations name files relative to the repository.
+                "sarif" | "github" => relative(source.name()),
+                _ => source.name(),
+            },
+            files: source.names(),
+            ..CaptureResult::default()
+        },
+        left_out: 0,
+        waiting: Vec::new(),
+        plan,
+        turn,
+    };
+    let outcome = driver.read(source, &mut job)?;
+    job.conclude(&outcome)?;
+    turn.take()?.trouble |= !outcome.whole;
+    if let Some(counts) = &outcome.counts {
+        counts.report(outcome.passed, outcome.frames(), "judged");
     }
+    Ok(())
+}
 
+impl CheckRun<'_> {
     /// Writes the baseline and returns the exit code.
     fn finish(self) -> Result<Exit, Stop> {
         if let (Some(path), Some(baseline)) = (&self.plan.write_baseline, &self.filter.record) {
@@ -504,22 +511,29 @@ fn relative(name: String) -> String {
 }
 
 /// One capture being checked.
-struct CheckJob<'a, 'b> {
+struct CheckJob<'a, 'b, 'p> {
     sinks: (Judge, Option<Ledger>, Option<Matching<PacketRef>>),
     result: CaptureResult,
     /// Findings beyond the limit of a report at the end.
     left_out: u64,
-    run: &'a mut CheckRun<'b>,
+    /// Findings that wait for the turn of the capture.
+    waiting: Vec<Finding>,
+    plan: &'p CheckPlan,
+    turn: &'a mut Turn<'b, CheckRun<'p>>,
 }
 
-impl CheckJob<'_, '_> {
+/// Findings that may wait for the turn of their capture.
+const WAITING: usize = 4096;
+
+impl CheckJob<'_, '_, '_> {
     /// Reports the results after the capture was read.
     fn conclude(&mut self, outcome: &Outcome) -> Result<(), Stop> {
-        let plan = self.run.plan;
-        self.pass_on();
+        let plan = self.plan;
+        self.turn.take()?;
+        self.pass_on()?;
         if let (Some(ledger), Some((budget, level))) = (self.sinks.1.take(), &plan.costs) {
             for finding in rules::expensive(&ledger.finish(), budget, *level) {
-                self.pass(finding);
+                self.pass(finding)?;
             }
         }
         let frames = outcome.frames();
@@ -529,12 +543,12 @@ impl CheckJob<'_, '_> {
             let packets = counted(packets, "packet");
             self.complain(format!(
                 "{name}: no MQTT messages in {packets}: nothing to check (accept with --allow-empty)"
-            ));
+            ))?;
         } else if outcome.opened && frames < plan.min_frames {
             self.complain(format!(
                 "{name}: expected at least {} messages, found {frames}",
                 plan.min_frames
-            ));
+            ))?;
         }
         if let (Some(matching), true) = (&self.sinks.2, frames > 0)
             && !matching.any()
@@ -544,7 +558,7 @@ impl CheckJob<'_, '_> {
             self.complain(format!(
                 "{name}: -Y selects none of {} (accept with --allow-empty)",
                 counted(frames, "message")
-            ));
+            ))?;
         }
         for (count, what) in [
             (outcome.evicted.sessions, "session"),
@@ -559,17 +573,18 @@ impl CheckJob<'_, '_> {
             }
         }
         self.sum_up(frames);
-        let run = &mut *self.run;
+        let run = self.turn.take()?;
         let item = FindingItem::Capture(&self.result);
         run.report.put(&item, &mut run.out.lines);
         Ok(run.out.settle()?)
     }
 
     /// Reports an error or damage on standard error and in the report.
-    fn complain(&mut self, message: String) {
+    fn complain(&mut self, message: String) -> Result<(), Stop> {
         complain(&message);
         self.result.errors.push(plain(&message));
-        self.run.trouble = true;
+        self.turn.take()?.trouble = true;
+        Ok(())
     }
 
     /// Updates the summary.
@@ -582,33 +597,38 @@ impl CheckJob<'_, '_> {
         summary.rules_evaluated = judged.len() as u64;
         summary.more = judge.uncounted() + self.left_out;
         self.result.judged = judged;
-        self.result.tally = self.run.plan.options.live.then(|| judge.tally().clone());
+        self.result.tally = self.plan.options.live.then(|| judge.tally().clone());
     }
 
-    /// Takes new findings: those that arose, or those that are settled.
-    fn pass_on(&mut self) {
+    /// Takes new findings: those that arose, or those that are settled. They wait for
+    /// the turn of the capture, unless they are many.
+    fn pass_on(&mut self) -> Result<(), Stop> {
         let judge = &mut self.sinks.0;
         let arisen = judge.take_arisen();
         let settled = judge.take_finished();
-        let news = match self.run.plan.options.live && self.run.plan.streams() {
-            true => arisen,
-            false => settled,
-        };
-        for finding in news {
-            self.pass(finding);
+        self.waiting
+            .extend(match self.plan.options.live && self.plan.streams() {
+                true => arisen,
+                false => settled,
+            });
+        if self.turn.taken().is_some() || self.waiting.len() > WAITING {
+            for finding in std::mem::take(&mut self.waiting) {
+                self.pass(finding)?;
+            }
         }
+        Ok(())
     }
 
-    fn pass(&mut self, finding: Finding) {
+    fn pass(&mut self, finding: Finding) -> Result<(), Stop> {
         if let Some(matching) = &self.sinks.2
             && !finding.packets.iter().any(|packet| matching.has(packet))
         {
-            return;
+            return Ok(());
         }
-        let run = &mut *self.run;
+        let run = self.turn.take()?;
         if !run.filter.passes(&finding) {
             self.result.summary.suppressed += 1;
-            return;
+            return Ok(());
         }
         self.result.summary.count(finding.verdict);
         run.failed |= run.plan.report.fail_on.fails(&finding);
@@ -623,10 +643,11 @@ impl CheckJob<'_, '_> {
         } else {
             self.left_out += 1;
         }
+        Ok(())
     }
 }
 
-impl Job for CheckJob<'_, '_> {
+impl Job for CheckJob<'_, '_, '_> {
     type Sink = (Judge, Option<Ledger>, Option<Matching<PacketRef>>);
 
     fn sink(&mut self) -> &mut Self::Sink {
@@ -638,7 +659,7 @@ impl Job for CheckJob<'_, '_> {
     }
 
     fn options(&self) -> facts::Options {
-        self.run.plan.options.facts()
+        self.plan.options.facts()
     }
 
     fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
@@ -649,7 +670,7 @@ impl Job for CheckJob<'_, '_> {
 
     /// To learn at the end that the baseline cannot be written would be late.
     fn may_begin(&mut self) -> Result<(), String> {
-        match &self.run.plan.write_baseline {
+        match &self.plan.write_baseline {
             Some(path) => baseline::may_write(path),
             None => Ok(()),
         }
@@ -657,27 +678,32 @@ impl Job for CheckJob<'_, '_> {
 
     fn settle(&mut self) -> Result<(), Stop> {
         if self.sinks.0.has_finished() || self.sinks.0.has_arisen() {
-            self.pass_on();
-            self.run.out.settle()?;
+            self.pass_on()?;
+            if let Some(run) = self.turn.taken() {
+                run.out.settle()?;
+            }
         }
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), Stop> {
-        Ok(self.run.out.flush()?)
+        match self.turn.taken() {
+            Some(run) => Ok(run.out.flush()?),
+            None => Ok(()),
+        }
     }
 
     fn interval(&mut self, interval: Interval, summary: &Summary) -> Result<(), Stop> {
         if interval.is_cut {
             return Ok(());
         }
-        self.pass_on();
+        self.pass_on()?;
         self.sum_up(summary.frames);
         let interval = findings::Interval {
             from: interval.from,
             to: interval.to,
         };
-        let run = &mut *self.run;
+        let run = self.turn.take()?;
         let item = FindingItem::Interval(interval, &self.result);
         run.report.put(&item, &mut run.out.lines);
         Ok(run.out.settle()?)
@@ -695,6 +721,6 @@ impl Job for CheckJob<'_, '_> {
         complain(&trouble.message);
         self.result.errors.push(plain(&trouble.message));
         self.result.summary.damaged = true;
-        self.run.plan.allow_truncated && trouble.is_truncation
+        self.plan.allow_truncated && trouble.is_truncation
     }
 }

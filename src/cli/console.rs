@@ -1,13 +1,38 @@
 //! Messages on standard error.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 
 use mqttdump::report::visible;
 
-/// Writes a message to standard error.
+thread_local! {
+    /// Messages of this thread that wait for its turn.
+    static DEFERRED: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// Writes a message to standard error, or keeps it until the turn of this thread.
 pub(crate) fn complain(message: &str) {
     let text = harmless(&plain(message));
+    DEFERRED.with_borrow_mut(|deferred| match deferred {
+        Some(deferred) => deferred.push(text),
+        None => write(&text),
+    });
+}
+
+fn write(text: &str) {
     let _ = writeln!(io::stderr().lock(), "mqttdump: {text}");
+}
+
+/// From now on messages of this thread are kept; those that are kept are dropped.
+pub(crate) fn defer() {
+    DEFERRED.set(Some(Vec::new()));
+}
+
+/// Writes the messages of this thread that are kept, and keeps no more.
+pub(crate) fn deliver() {
+    for text in DEFERRED.take().into_iter().flatten() {
+        write(&text);
+    }
 }
 
 /// Escapes each line of a message that may hold file names. A line that starts

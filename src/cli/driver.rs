@@ -13,6 +13,7 @@
 //! Damaged input does not end the run: everything readable is processed, then
 //! the errors are reported.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mqttdump::capture::{self, Block, Capture, Dropped, Item, Merge, Packet};
@@ -37,7 +38,6 @@ use super::signals::Interrupt;
 use super::source::{self, Opened, Source};
 use super::state::{Rotation, State};
 use super::stop::Stop;
-use super::unmatched;
 use super::watch::{Interval, Watch};
 
 /// What a command does with one capture.
@@ -128,6 +128,14 @@ pub(crate) trait Job {
     }
 }
 
+/// The criteria of the selection, unless it may select nothing.
+fn unmatched_of(reading: &Reading) -> Option<Unmatched> {
+    match reading.allow_empty {
+        true => None,
+        false => Unmatched::new(&reading.selection),
+    }
+}
+
 /// Which connections are saved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Select {
@@ -185,6 +193,8 @@ pub(crate) struct Driver<'a> {
     progress: Progress,
     /// Criteria that selected nothing so far; `None` if that is accepted.
     unmatched: Option<Unmatched>,
+    /// Set when the results are not wanted any more.
+    over: Option<&'a AtomicBool>,
 }
 
 impl<'a> Driver<'a> {
@@ -194,20 +204,26 @@ impl<'a> Driver<'a> {
             reading,
             watch: Watch::new(&reading.watch)?,
             progress: Progress::new(reading.progress),
-            unmatched: match reading.allow_empty {
-                true => None,
-                false => Unmatched::new(&reading.selection),
-            },
+            unmatched: unmatched_of(reading),
+            over: None,
         })
     }
 
-    /// Call after all captures. Returns whether every criterion of the selection
-    /// selected something; each that did not is reported.
-    pub(crate) fn finish(self) -> bool {
-        let messages = self.unmatched.as_ref().map(unmatched::messages);
-        let messages = messages.unwrap_or_default();
-        messages.iter().for_each(|message| complain(message));
-        messages.is_empty()
+    /// One that reads a capture beside others, until `over` is set.
+    pub(crate) fn beside(reading: &'a Reading, over: &'a AtomicBool) -> Self {
+        Self {
+            reading,
+            watch: Watch::default(),
+            progress: Progress::new(false),
+            unmatched: unmatched_of(reading),
+            over: Some(over),
+        }
+    }
+
+    /// Another capture begins. Returns the criteria that selected nothing in the one
+    /// before; `None` if that is accepted.
+    pub(crate) fn begin(&mut self) -> Option<Unmatched> {
+        std::mem::replace(&mut self.unmatched, unmatched_of(self.reading))
     }
 
     /// Reads a capture and passes its facts to the job.
@@ -255,6 +271,7 @@ impl<'a> Driver<'a> {
         pass.may_hold_keys = may_hold_keys;
         pass.state = state;
         pass.endless = source.is_endless();
+        pass.over = self.over;
         let mut failure = None;
         let errors = pass
             .read(&mut merge, &mut gate, &mut self.progress, Some(&opened))
@@ -388,6 +405,8 @@ struct Pass<'a, J: Job> {
     state: Option<State>,
     /// A part may hold keys of TLS connections.
     may_hold_keys: bool,
+    /// Set when the results are not wanted any more.
+    over: Option<&'a AtomicBool>,
 }
 
 /// After this time without a packet, the engine declares gaps.
@@ -425,6 +444,7 @@ impl<'a, J: Job> Pass<'a, J> {
             before: Summary::default(),
             state: None,
             may_hold_keys: true,
+            over: None,
         }
     }
 
@@ -708,6 +728,9 @@ impl<'a, J: Job> Pass<'a, J> {
     }
 
     fn is_done(&self) -> bool {
+        if self.over.is_some_and(|over| over.load(Ordering::Relaxed)) {
+            return true;
+        }
         let Some(saver) = &self.saver else {
             return self.job.is_done();
         };

@@ -28,6 +28,7 @@ mod gate;
 mod generate;
 mod help;
 mod hex;
+mod in_order;
 mod keylog;
 #[cfg(feature = "metrics")]
 mod listen;

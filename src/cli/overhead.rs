@@ -27,6 +27,7 @@ use super::closing;
 use super::command::{Command, Exit};
 use super::console::complain;
 use super::driver::{Driver, Job, Outcome, Trouble};
+use super::in_order::{Turn, read_all};
 use super::look_ahead::look_ahead;
 use super::matching::Matching;
 use super::messages::Messages;
@@ -394,46 +395,55 @@ fn share(text: Option<&str>) -> Result<Share, String> {
 
 /// Counts and reports.
 fn run(plan: &OverheadPlan) -> Result<Exit, Stop> {
-    let mut report = (plan.format.new)(&plan.report);
-    let mut out = Output::new(io::stdout().lock(), plan.reading.line_buffered);
-    report.begin(&mut out.lines);
-    let mut driver = Driver::new(&plan.reading)?;
-    let mut whole = true;
-    for source in &plan.reading.captures {
-        let options = plan.options_for(&mut driver, source)?;
+    let mut printer = Printer {
+        report: (plan.format.new)(&plan.report),
+        out: Output::new(io::stdout(), plan.reading.line_buffered),
+        whole: true,
+    };
+    printer.report.begin(&mut printer.out.lines);
+    let work = |driver: &mut Driver<'_>, source: &Source, turn: &mut Turn<'_, Printer>| {
+        let options = plan.options_for(driver, source)?;
         let mut job = OverheadJob {
             ledger: Ledger::new(options),
             name: source.name(),
             reported: (Totals::default(), 0),
-            report: report.as_mut(),
-            out: &mut out,
+            turn,
         };
         let outcome = driver.read(source, &mut job)?;
+        let mut whole = outcome.whole;
         if outcome.opened {
-            whole &= job.conclude(plan, &outcome);
+            whole &= job.conclude(plan, &outcome)?;
         }
-        whole &= outcome.whole;
-        out.settle()?;
-    }
-    whole &= driver.finish();
-    report.finish(&mut out.lines);
-    out.flush()?;
-    Ok(Exit::success(whole))
+        let printer = turn.take()?;
+        printer.whole &= whole;
+        Ok(printer.out.settle()?)
+    };
+    let (mut printer, has_selected) = read_all(&plan.reading, printer, work)?;
+    printer.report.finish(&mut printer.out.lines);
+    printer.out.flush()?;
+    Ok(Exit::success(printer.whole && has_selected))
+}
+
+/// What captures share.
+struct Printer {
+    report: Box<dyn Report<Overhead>>,
+    out: Output<io::Stdout>,
+    /// Everything could be read.
+    whole: bool,
 }
 
 /// State of counting one capture.
-struct OverheadJob<'a, W: io::Write> {
+struct OverheadJob<'a, 'b> {
     ledger: Ledger,
     name: String,
     /// Sums and number of control packets at the end of the last interval.
     reported: (Totals, u64),
-    report: &'a mut dyn Report<Overhead>,
-    out: &'a mut Output<W>,
+    turn: &'a mut Turn<'b, Printer>,
 }
 
-impl<W: io::Write> OverheadJob<'_, W> {
+impl OverheadJob<'_, '_> {
     /// Reports the account; returns whether everything could be decoded.
-    fn conclude(self, plan: &OverheadPlan, outcome: &Outcome) -> bool {
+    fn conclude(self, plan: &OverheadPlan, outcome: &Outcome) -> Result<bool, Stop> {
         let frames = outcome.frames();
         let (notes, failed) = closing::notes(&closing::Facts {
             summary: outcome.summary.clone(),
@@ -453,12 +463,13 @@ impl<W: io::Write> OverheadJob<'_, W> {
             name: &self.name,
             figures: &Figures::new(&account, &plan.request),
         });
-        self.report.put(&item, &mut self.out.lines);
-        !failed
+        let printer = self.turn.take()?;
+        printer.report.put(&item, &mut printer.out.lines);
+        Ok(!failed)
     }
 }
 
-impl<W: io::Write> Job for OverheadJob<'_, W> {
+impl Job for OverheadJob<'_, '_> {
     type Sink = Ledger;
 
     fn sink(&mut self) -> &mut Ledger {
@@ -469,12 +480,11 @@ impl<W: io::Write> Job for OverheadJob<'_, W> {
         Rotation::Whole
     }
 
-    fn settle(&mut self) -> Result<(), Stop> {
-        Ok(self.out.settle()?)
-    }
-
     fn flush(&mut self) -> Result<(), Stop> {
-        Ok(self.out.flush()?)
+        match self.turn.taken() {
+            Some(printer) => Ok(printer.out.flush()?),
+            None => Ok(()),
+        }
     }
 
     fn interval(&mut self, interval: Interval, summary: &Summary) -> Result<(), Stop> {
@@ -486,8 +496,9 @@ impl<W: io::Write> Job for OverheadJob<'_, W> {
             totals: &totals.since(&self.reported.0),
             control_packets: summary.frames - self.reported.1,
         });
-        self.report.put(&item, &mut self.out.lines);
+        let printer = self.turn.take()?;
+        printer.report.put(&item, &mut printer.out.lines);
         self.reported = (totals, summary.frames);
-        Ok(self.out.settle()?)
+        Ok(printer.out.settle()?)
     }
 }

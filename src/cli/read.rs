@@ -26,6 +26,7 @@ use super::source::{Describe, Source};
 use super::state::Rotation;
 use super::stop::Stop;
 use super::surroundings::{Stdin, Surroundings};
+use super::unmatched;
 use super::view::{Print, View};
 
 /// Options of reading.
@@ -366,7 +367,7 @@ fn run(plan: &Plan) -> Result<Exit, Stop> {
     if let Some(export) = &job.view.export {
         complain(&export.summary());
     }
-    let selected = driver.finish();
+    let selected = unmatched::report(driver.begin().as_ref());
     let (notes, failed) = closing::notes(&closing::Facts {
         summary: outcome.summary,
         shown,

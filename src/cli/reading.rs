@@ -1,6 +1,7 @@
 //! Validated options of commands that read captures: where packets come from,
 //! which are read, and how. Errors that need no packet are reported here.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,6 +43,9 @@ pub(crate) struct Reading {
     pub(crate) engine: engine::Config,
     /// Options for captures that are still growing.
     pub(crate) watch: WatchPlan,
+    /// Captures that are read at the same time; `None` for as many as there are
+    /// processors.
+    pub(crate) threads: Option<NonZeroUsize>,
     /// Show a progress bar on standard error.
     pub(crate) progress: bool,
     /// Write each line as soon as it is complete.
@@ -130,14 +134,16 @@ impl Reading {
             one_standard_input(captures.iter().flatten())?;
             captures.into_iter().map(Source::Files).collect()
         };
-        all.reading(
+        let mut reading = all.reading(
             captures,
             expression.text()?,
             watching,
             every,
             output,
             around,
-        )
+        )?;
+        reading.threads = typed.threads;
+        Ok(reading)
     }
 
     /// The capture of the reading command.
@@ -216,6 +222,7 @@ impl Inputs<'_> {
             selection: Selection::default(),
             allow_empty: false,
             max_packets: self.packets.max,
+            threads: None,
             engine,
             state,
             progress: around.stderr_terminal

@@ -15,10 +15,12 @@ use super::args::value;
 use super::args::{Captures, Output as OutputArgs, Selecting, Watching};
 use super::command::{Command, Exit};
 use super::driver::{Driver, Job};
+use super::in_order::{Turn, read_all};
 use super::look_ahead::look_ahead;
 use super::messages::Messages;
 use super::output::Output;
 use super::reading::{Reading, Verb};
+use super::source::Source;
 use super::state::Rotation;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
@@ -168,24 +170,26 @@ fn run(args: StatsArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
         ByArg::Qos => By::Qos,
         ByArg::Connection => By::Connection,
     };
-    let mut driver = Driver::new(&reading)?;
-    let mut out = Output::new(io::stdout().lock(), reading.line_buffered);
-    let mut whole = true;
-    let mut report = (format.new)(&Options {
+    let options = Options {
         many: reading.captures.len() > 1,
         width: around.columns.filter(|_| around.stdout_terminal),
         ..Options::default()
-    });
-    report.begin(&mut out.lines);
-    for source in &reading.captures {
-        let foresight = look_ahead(&mut driver, source, &selection)?;
+    };
+    let mut shared = Shared {
+        report: (format.new)(&options),
+        out: Output::new(io::stdout(), reading.line_buffered),
+        whole: true,
+    };
+    shared.report.begin(&mut shared.out.lines);
+    let work = |driver: &mut Driver<'_>, source: &Source, turn: &mut Turn<'_, Shared>| {
+        let foresight = look_ahead(driver, source, &selection)?;
         let mut job = StatsJob {
             counter: Counter {
                 messages: Messages::new(&selection, foresight),
                 stats: Stats::new(by, every),
             },
             printer: Printer {
-                report: report.as_mut(),
+                turn,
                 name: source.name(),
                 is_period: every.is_some(),
                 order: match args.counting.sort {
@@ -196,17 +200,27 @@ fn run(args: StatsArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
                 },
                 top: args.counting.top.and_then(|top| usize::try_from(top).ok()),
                 in_place,
-                out: &mut out,
             },
         };
-        whole &= driver.read(source, &mut job)?.whole;
+        let whole = driver.read(source, &mut job)?.whole;
         job.settle()?;
         let rest = job.counter.stats.rest();
         job.printer.put(rest)?;
-    }
-    report.finish(&mut out.lines);
-    out.flush()?;
-    Ok(Exit::success(whole && driver.finish()))
+        turn.take()?.whole &= whole;
+        Ok(())
+    };
+    let (mut shared, has_selected) = read_all(&reading, shared, work)?;
+    shared.report.finish(&mut shared.out.lines);
+    shared.out.flush()?;
+    Ok(Exit::success(shared.whole && has_selected))
+}
+
+/// What captures share.
+struct Shared {
+    report: Box<dyn Report<Counts>>,
+    out: Output<io::Stdout>,
+    /// Everything could be read.
+    whole: bool,
 }
 
 /// Counts selected messages.
@@ -241,13 +255,13 @@ impl Sink for Counter {
     }
 }
 
-struct StatsJob<'a> {
+struct StatsJob<'a, 'b> {
     counter: Counter,
-    printer: Printer<'a>,
+    printer: Printer<'a, 'b>,
 }
 
-struct Printer<'a> {
-    report: &'a mut dyn Report<Counts>,
+struct Printer<'a, 'b> {
+    turn: &'a mut Turn<'b, Shared>,
     /// Name of the capture.
     name: String,
     /// Tables are those of periods.
@@ -256,29 +270,29 @@ struct Printer<'a> {
     top: Option<usize>,
     /// Redraw each table in place of the previous one.
     in_place: bool,
-    out: &'a mut Output<io::StdoutLock<'static>>,
 }
 
 /// Moves the cursor to the top left and clears the screen.
 const HOME: &[u8] = b"\x1b[H\x1b[J";
 
-impl Printer<'_> {
+impl Printer<'_, '_> {
     fn put(&mut self, mut table: Table) -> Result<(), Stop> {
         table.order(self.order, self.top);
+        let Shared { report, out, .. } = self.turn.take()?;
         if self.in_place {
-            self.out.lines.extend_from_slice(HOME);
+            out.lines.extend_from_slice(HOME);
         }
         let item = StatsTable {
             table: &table,
             name: &self.name,
             is_period: self.is_period,
         };
-        self.report.put(&item, &mut self.out.lines);
-        Ok(self.out.settle()?)
+        report.put(&item, &mut out.lines);
+        Ok(out.settle()?)
     }
 }
 
-impl Job for StatsJob<'_> {
+impl Job for StatsJob<'_, '_> {
     type Sink = Counter;
 
     fn sink(&mut self) -> &mut Counter {
@@ -303,6 +317,9 @@ impl Job for StatsJob<'_> {
 
     fn flush(&mut self) -> Result<(), Stop> {
         self.settle()?;
-        Ok(self.printer.out.flush()?)
+        match self.printer.turn.taken() {
+            Some(shared) => Ok(shared.out.flush()?),
+            None => Ok(()),
+        }
     }
 }

@@ -2,18 +2,24 @@
 
 use mqttdump::select::{Criterion, There, Unmatched};
 
+use super::console::complain;
 use super::nearest::nearest;
 
 /// Maximum number of names in a message.
 const LISTED: usize = 8;
 
-/// A message for each criterion that selected nothing.
-pub(crate) fn messages(unmatched: &Unmatched) -> Vec<String> {
-    let there = unmatched.there();
-    unmatched
-        .criteria()
-        .map(|criterion| message(criterion, there))
-        .collect()
+/// Reports the criteria that selected nothing in all captures; `None` if that is
+/// accepted. Returns whether there are none.
+pub(crate) fn report(unmatched: Option<&Unmatched>) -> bool {
+    let Some(unmatched) = unmatched else {
+        return true;
+    };
+    let mut all_selected = true;
+    for criterion in unmatched.criteria() {
+        complain(&message(criterion, unmatched.there()));
+        all_selected = false;
+    }
+    all_selected
 }
 
 fn message(criterion: Criterion<'_>, there: &There) -> String {

@@ -2,7 +2,6 @@
 //! type; anything that does not fit is an error.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::ops::Range;
 
 use jiff::tz::TimeZone;
@@ -14,7 +13,7 @@ use super::error::FilterError;
 use super::field::{Access, Field, Kind, PathStep};
 use super::fields;
 use super::literal;
-use super::node::{Compare, Node, Operand, Relation, Slice, SliceEnd, Step, Test};
+use super::node::{Buffer, Compare, Node, Operand, Relation, Slice, SliceEnd, Step, Test};
 use super::syntax::{self, Base, Bracket, Expr, Form, Literal, Op, Quantifier, Right, Spanned};
 use crate::mqtt::TopicFilter;
 
@@ -328,7 +327,7 @@ impl<'a> Compiler<'a> {
             "lower" | "upper" if inner.kind.is_text() || inner.kind == Kind::Any => {
                 inner.push(Step::Case {
                     upper: name.value == "upper",
-                    buffer: RefCell::default(),
+                    buffer: Buffer::default(),
                 });
                 inner.kind = Kind::Text;
             }
@@ -393,7 +392,7 @@ impl<'a> Compiler<'a> {
         })?;
         typed.push(Step::Slice {
             parts,
-            buffer: RefCell::default(),
+            buffer: Buffer::default(),
         });
         typed.kind = Kind::Bytes;
         Ok(())

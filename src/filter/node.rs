@@ -1,8 +1,8 @@
 //! The compiled filter, and its evaluation: the hot path.
 
-use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 
 use memchr::memmem::Finder;
 use regex::bytes::Regex;
@@ -49,15 +49,29 @@ pub(super) enum Step {
     /// Changes the case of ASCII letters, in this buffer.
     Case {
         upper: bool,
-        buffer: RefCell<Vec<u8>>,
+        buffer: Buffer,
     },
     /// Slices bytes; several slices are joined in this buffer.
     Slice {
         parts: Box<[Slice]>,
-        buffer: RefCell<Vec<u8>>,
+        buffer: Buffer,
     },
     /// Bitwise and.
     Mask(u64),
+}
+
+/// A buffer that is used again; one filter may serve several threads.
+#[derive(Debug, Default)]
+pub(super) struct Buffer(Mutex<Vec<u8>>);
+
+impl Buffer {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn put(&self, buffer: Vec<u8>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = buffer;
+    }
 }
 
 /// A range of bytes; negative positions count from the end.
@@ -226,7 +240,7 @@ fn apply(steps: &[Step], value: Value<'_>, visit: &mut dyn FnMut(Value<'_>) -> b
             let Some(bytes) = value.bytes() else {
                 return false;
             };
-            let mut taken = std::mem::take(&mut *buffer.borrow_mut());
+            let mut taken = buffer.take();
             taken.clear();
             taken.extend_from_slice(bytes);
             match upper {
@@ -234,7 +248,7 @@ fn apply(steps: &[Step], value: Value<'_>, visit: &mut dyn FnMut(Value<'_>) -> b
                 false => taken.make_ascii_lowercase(),
             }
             let found = apply(rest, Value::Text(&taken), visit);
-            *buffer.borrow_mut() = taken;
+            buffer.put(taken);
             found
         }
         Step::Slice { parts, buffer } => {
@@ -245,7 +259,7 @@ fn apply(steps: &[Step], value: Value<'_>, visit: &mut dyn FnMut(Value<'_>) -> b
                 let part = only.of(bytes);
                 return part.is_some_and(|part| apply(rest, Value::Bytes(part), visit));
             }
-            let mut taken = std::mem::take(&mut *buffer.borrow_mut());
+            let mut taken = buffer.take();
             taken.clear();
             let whole = parts.iter().all(|slice| {
                 slice.of(bytes).is_some_and(|part| {
@@ -254,7 +268,7 @@ fn apply(steps: &[Step], value: Value<'_>, visit: &mut dyn FnMut(Value<'_>) -> b
                 })
             });
             let found = whole && apply(rest, Value::Bytes(&taken), visit);
-            *buffer.borrow_mut() = taken;
+            buffer.put(taken);
             found
         }
     }

@@ -81,7 +81,7 @@ pub trait Subject: Sized + 'static {
 }
 
 /// An instance of a format. It appends bytes and keeps only what later results need.
-pub trait Report<S: Subject> {
+pub trait Report<S: Subject>: Send {
     /// Appends what precedes all results, such as the heading of a table.
     fn begin(&mut self, _out: &mut Vec<u8>) {}
 

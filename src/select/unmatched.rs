@@ -77,6 +77,25 @@ impl Unmatched {
             .chain(connections.map(|(number, _)| Criterion::Connection(*number)))
     }
 
+    /// Adds what was found in other captures, which come after these.
+    pub fn absorb(&mut self, other: Self) {
+        let or = |ours: &mut Vec<bool>, theirs: Vec<bool>| {
+            ours.iter_mut().zip(theirs).for_each(|(a, b)| *a |= b);
+        };
+        or(&mut self.topics, other.topics);
+        or(&mut self.clients, other.clients);
+        or(&mut self.connections, other.connections);
+        for name in &other.there.topics {
+            remember(&mut self.there.topics, name);
+        }
+        for name in &other.there.clients {
+            remember(&mut self.there.clients, name);
+        }
+        let room = REMEMBERED.saturating_sub(self.there.connections.len());
+        let numbers = other.there.connections.into_iter().take(room);
+        self.there.connections.extend(numbers);
+    }
+
     /// Names in the captures.
     pub fn there(&self) -> &There {
         &self.there

@@ -1,5 +1,6 @@
 //! Input: files, interfaces, and which packets are read.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
@@ -37,6 +38,14 @@ pub(crate) struct Captures {
 
     #[command(flatten)]
     pub(crate) packets: Packets,
+
+    /// Read up to N captures at the same time [default: one for each processor]
+    ///
+    /// The output is the same for any number. A capture is read by one thread, and its
+    /// results are kept until those before it are reported, so that N captures take N
+    /// times the memory.
+    #[arg(long, value_name = "N", help_heading = "Input")]
+    pub(crate) threads: Option<NonZeroUsize>,
 }
 
 /// Files and how to decode them.

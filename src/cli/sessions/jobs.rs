@@ -1,22 +1,20 @@
 //! What `sessions` does with one capture.
 
-use std::io;
-
 use mqttdump::facts;
 use mqttdump::overhead::Ledger;
 use mqttdump::packet::{CapturedPacket, PacketRef};
-use mqttdump::report::Report;
-use mqttdump::report::sessions::{Connections, ConnectionsItem};
+use mqttdump::report::sessions::ConnectionsItem;
 use mqttdump::rules;
 use mqttdump::select::Selection;
 use mqttdump::sessions::{Deliveries, Ladder, Record, Sessions};
 
 use super::super::driver::Job;
+use super::super::in_order::Turn;
 use super::super::matching::Matching;
 use super::super::messages::Selected;
-use super::super::output::Output;
 use super::super::state::Rotation;
 use super::super::stop::Stop;
+use super::Printer;
 
 /// Which connections are reported.
 pub(super) struct Wanted {
@@ -52,21 +50,20 @@ type Sinks = (
 );
 
 /// Follows connections.
-pub(super) struct SessionsJob<'a, W: io::Write> {
+pub(super) struct SessionsJob<'a, 'b> {
     pub(super) sinks: Sinks,
     pub(super) wanted: &'a Wanted,
     /// Where connections go as they close, while a capture goes on.
-    pub(super) live: Option<Live<'a, W>>,
+    pub(super) live: Option<Live<'a, 'b>>,
 }
 
 /// Where connections go as they close.
-pub(super) struct Live<'a, W: io::Write> {
+pub(super) struct Live<'a, 'b> {
     pub(super) name: &'a str,
-    pub(super) report: &'a mut dyn Report<Connections>,
-    pub(super) out: &'a mut Output<W>,
+    pub(super) turn: &'a mut Turn<'b, Printer>,
 }
 
-impl<W: io::Write> Job for SessionsJob<'_, W> {
+impl Job for SessionsJob<'_, '_> {
     type Sink = (
         Sessions,
         Option<(Selected<Ladder>, Ledger)>,
@@ -102,24 +99,23 @@ impl<W: io::Write> Job for SessionsJob<'_, W> {
             return Ok(());
         };
         let (sessions, _, matching) = &mut self.sinks;
+        let printer = live.turn.take()?;
         if sessions.has_finished() {
             for record in sessions.take_finished() {
                 if self.wanted.has(&record, matching.as_ref()) {
-                    let item = ConnectionsItem::Closed(live.name, &record);
-                    live.report.put(&item, &mut live.out.lines);
+                    printer.put(&ConnectionsItem::Closed(live.name, &record));
                 }
                 if let Some(matching) = matching {
                     matching.forget(&record.connection);
                 }
             }
         }
-        live.out.settle()?;
-        Ok(())
+        Ok(printer.out.settle()?)
     }
 
     fn flush(&mut self) -> Result<(), Stop> {
         if let Some(live) = &mut self.live {
-            live.out.flush()?;
+            live.turn.take()?.out.flush()?;
         }
         Ok(())
     }

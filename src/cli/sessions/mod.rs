@@ -21,6 +21,7 @@ use super::args::{Captures, Output as OutputArgs, Selecting, Watching, value};
 use super::command::{Command, Exit};
 use super::console::complain;
 use super::driver::Driver;
+use super::in_order::{Turn, read_all};
 use super::look_ahead::look_ahead;
 use super::matching::Matching;
 use super::messages::{Messages, Selected};
@@ -193,32 +194,34 @@ Each verdict names the packets that support it and its certainty: proved, likely
 
     fn run(self, around: &Surroundings<'_>) -> Result<Exit, Stop> {
         let plan = SessionsPlan::new(self, around)?;
-        let mut driver = Driver::new(&plan.reading)?;
-        let mut out = Output::new(io::stdout().lock(), plan.reading.line_buffered);
-        let mut report = (plan.format.new)(&plan.options);
+        let mut printer = Printer {
+            report: (plan.format.new)(&plan.options),
+            out: Output::new(io::stdout(), plan.reading.line_buffered),
+            whole: true,
+        };
         if !plan.args.drawing.ladder {
-            report.begin(&mut out.lines);
+            printer.report.begin(&mut printer.out.lines);
         }
-        let mut whole = true;
-        for source in &plan.reading.captures {
-            let foresight = look_ahead(&mut driver, source, &plan.reading.selection)?;
+        let work = |driver: &mut Driver<'_>, source: &Source, turn: &mut Turn<'_, Printer>| {
+            let foresight = look_ahead(driver, source, &plan.reading.selection)?;
             let mut place = Place {
-                driver: &mut driver,
+                driver,
                 source,
                 foresight,
-                report: report.as_mut(),
-                out: &mut out,
+                turn,
             };
-            whole &= match (plan.args.deliveries, plan.args.drawing.ladder) {
+            let whole = match (plan.args.deliveries, plan.args.drawing.ladder) {
                 (true, _) => plan.deliveries(&mut place)?,
                 (_, true) => plan.ladder(&mut place)?,
                 _ => plan.connections(&mut place)?,
             };
-            out.settle()?;
-        }
-        out.flush()?;
-        whole &= driver.finish();
-        Ok(Exit::success(whole))
+            let printer = place.turn.take()?;
+            printer.whole &= whole;
+            Ok(printer.out.settle()?)
+        };
+        let (mut printer, has_selected) = read_all(&plan.reading, printer, work)?;
+        printer.out.flush()?;
+        Ok(Exit::success(printer.whole && has_selected))
     }
 }
 
@@ -232,12 +235,25 @@ struct SessionsPlan {
 }
 
 /// One capture, and where its report goes.
-struct Place<'a, 'b> {
+struct Place<'a, 'b, 't> {
     driver: &'a mut Driver<'b>,
     source: &'a Source,
     foresight: Foresight,
-    report: &'a mut dyn Report<Connections>,
-    out: &'a mut Output<io::StdoutLock<'static>>,
+    turn: &'a mut Turn<'t, Printer>,
+}
+
+/// What captures share.
+struct Printer {
+    report: Box<dyn Report<Connections>>,
+    out: Output<io::Stdout>,
+    /// Everything could be read.
+    whole: bool,
+}
+
+impl Printer {
+    fn put(&mut self, item: &ConnectionsItem<'_>) {
+        self.report.put(item, &mut self.out.lines);
+    }
 }
 
 /// Control packets of each connection that `-v` and the page draw.
@@ -310,14 +326,15 @@ impl SessionsPlan {
         }
     }
 
-    fn ladder(&self, place: &mut Place<'_, '_>) -> Result<bool, Stop> {
+    fn ladder(&self, place: &mut Place<'_, '_, '_>) -> Result<bool, Stop> {
         let mut job = LadderJob(self.drawn(std::mem::take(&mut place.foresight)));
         let outcome = place.driver.read(place.source, &mut job)?;
-        put_ladder(&job.0.sink, self.style(), &mut place.out.lines);
+        let lines = &mut place.turn.take()?.out.lines;
+        put_ladder(&job.0.sink, self.style(), lines);
         Ok(outcome.whole)
     }
 
-    fn deliveries(&self, place: &mut Place<'_, '_>) -> Result<bool, Stop> {
+    fn deliveries(&self, place: &mut Place<'_, '_, '_>) -> Result<bool, Stop> {
         let foresight = std::mem::take(&mut place.foresight);
         let messages = Messages::new(&self.reading.selection, foresight);
         let matching = messages.map(Matching::packets);
@@ -332,12 +349,14 @@ impl SessionsPlan {
             deliveries: &deliveries,
             limit: self.limit,
         };
-        let item = ConnectionsItem::Deliveries(carried);
-        place.report.put(&item, &mut place.out.lines);
+        place
+            .turn
+            .take()?
+            .put(&ConnectionsItem::Deliveries(carried));
         Ok(outcome.whole)
     }
 
-    fn connections(&self, place: &mut Place<'_, '_>) -> Result<bool, Stop> {
+    fn connections(&self, place: &mut Place<'_, '_, '_>) -> Result<bool, Stop> {
         let selection = &self.reading.selection;
         let name = &place.source.name();
         let keep = match self.args.html.is_some() || self.options.verbose {
@@ -368,8 +387,7 @@ impl SessionsPlan {
         if self.reading.watch.endless && self.args.html.is_none() {
             job.live = Some(Live {
                 name,
-                report: &mut *place.report,
-                out: &mut *place.out,
+                turn: &mut *place.turn,
             });
         }
         let outcome = place.driver.read(place.source, &mut job)?;
@@ -392,8 +410,7 @@ impl SessionsPlan {
             ladder: self.style(),
             limit: self.limit,
         };
-        let item = ConnectionsItem::Capture(followed);
-        place.report.put(&item, &mut place.out.lines);
+        place.turn.take()?.put(&ConnectionsItem::Capture(followed));
         if let (Some(path), Some((ladder, ledger))) = (&self.args.html, page) {
             let page = Page {
                 followed,

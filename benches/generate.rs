@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         _ => None,
     };
     let Some(((kind, packets), file)) = parsed else {
-        eprintln!("usage: generate a|b|c|d|e|f PACKETS FILE.pcap");
+        eprintln!("usage: generate a|b|c|d|e|f|g PACKETS FILE.pcap");
         return ExitCode::from(2);
     };
     match write(kind, packets, file) {

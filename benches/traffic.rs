@@ -9,6 +9,7 @@
 //! | d | one connection, a dozen messages in each segment | decoding and printing |
 //! | e | 30 packets per connection, each closed before the next, one a millisecond | endless running |
 //! | f | 25 packets per connection, never closed, one every ten seconds | connections that are given up |
+//! | g | a SYN per connection, never answered | port scans, half-open connections |
 //!
 //! Packets are Ethernet, IPv4 and TCP with timestamps, checksums right, no
 //! segment lost or out of order: what tcpdump shows of a healthy broker.
@@ -22,6 +23,7 @@ pub(crate) enum Kind {
     D,
     E,
     F,
+    G,
 }
 
 impl Kind {
@@ -34,6 +36,7 @@ impl Kind {
             "d" => Some(Self::D),
             "e" => Some(Self::E),
             "f" => Some(Self::F),
+            "g" => Some(Self::G),
             _ => None,
         }
     }
@@ -45,7 +48,7 @@ impl Kind {
             Self::C => 20,
             Self::D => return 1,
             // One after the other.
-            Self::E | Self::F => return 0,
+            Self::E | Self::F | Self::G => return 0,
         };
         (packets / per_connection).max(1)
     }
@@ -70,6 +73,12 @@ pub(crate) fn generate(kind: Kind, packets: u64, out: &mut dyn FnMut(u64, &[u8])
         wire.open(connection);
     }
     let mut message = Vec::new();
+    if kind == Kind::G {
+        for number in 1..=packets {
+            wire.segment(&mut Connection::new(number), UP, SYN, &[]);
+        }
+        return;
+    }
     if let Kind::E | Kind::F = kind {
         for number in 1.. {
             if wire.left == 0 {
@@ -85,7 +94,7 @@ pub(crate) fn generate(kind: Kind, packets: u64, out: &mut dyn FnMut(u64, &[u8])
             Kind::A => wire.exchange(connection, 60..400, &mut message),
             Kind::C => wire.exchange(connection, 20..290, &mut message),
             Kind::B => wire.body(connection, &mut message),
-            Kind::D | Kind::E | Kind::F => wire.flood(connection, &mut message),
+            Kind::D | Kind::E | Kind::F | Kind::G => wire.flood(connection, &mut message),
         }
     }
 }

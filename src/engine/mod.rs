@@ -24,7 +24,7 @@ use crate::event::{ConnectionEnd, Event, EventKind};
 use crate::flow::{
     At, Carried, Closed, End, FlowInfo, FlowTable, Handler, Interest, StreamEvent, TcpFact,
 };
-use crate::frame::{Connection, Direction, MQTTFrame};
+use crate::frame::{Connection, Direction, MQTTFrame, PerDirection};
 use crate::layer::tls::KeyLog;
 use crate::layer::{ByteRange, LayerBytes, LayerType, tls, websocket};
 use crate::limits;
@@ -93,6 +93,9 @@ pub struct CapturedSegment<'a> {
     pub is_decided: bool,
     /// The connection, once it is recognised as MQTT or its port requires it.
     pub connection: Option<&'a Connection>,
+    /// The client and the server, if nothing has answered its SYN yet and its port is
+    /// one of MQTT's: it will carry MQTT, or nothing.
+    pub expected: Option<PerDirection<Endpoint>>,
     /// Sender.
     pub src: Endpoint,
     /// Receiver.
@@ -609,13 +612,8 @@ impl Context<'_, '_> {
 impl Handler<Tracked> for Context<'_, '_> {
     fn opened(&mut self, flow: &FlowInfo, state: &mut Tracked, _now: At) {
         match state {
-            // SYNs without an answer need no state, unless every packet is followed.
-            Tracked::New
-                if flow.established
-                    || self.config.follow_tcp
-                    || self.config.follow_packets
-                    || self.config.follow_segments =>
-            {
+            // SYNs without an answer need no state, unless every segment is followed.
+            Tracked::New if flow.established || self.config.follow_segments => {
                 self.adopt(flow, state);
             }
             Tracked::New => {}
@@ -667,11 +665,18 @@ impl Handler<Tracked> for Context<'_, '_> {
         }
     }
 
+    fn has_state(&self, state: &Tracked) -> bool {
+        !matches!(state, Tracked::New)
+    }
+
     fn follows_tcp(&self) -> bool {
         self.config.follow_tcp
     }
 
-    fn tcp(&mut self, _: &FlowInfo, state: &mut Tracked, from: End, fact: TcpFact, now: At) {
+    fn tcp(&mut self, flow: &FlowInfo, state: &mut Tracked, from: End, fact: TcpFact, now: At) {
+        if let TcpFact::SynAgain { .. } | TcpFact::Reset(_) = fact {
+            self.adopt(flow, state);
+        }
         match state {
             Tracked::Stack(stack) => stack.tcp(from, fact, now, self),
             Tracked::New | Tracked::Undecided(_) | Tracked::Other => {}
@@ -711,6 +716,14 @@ impl Handler<Tracked> for Context<'_, '_> {
             return;
         };
         let end = |end: End| flow.ends[end];
+        let expected = match state {
+            Tracked::New => self.client_by_port(flow),
+            _ => None,
+        };
+        let expected = expected.map(|(client, _)| PerDirection {
+            up: end(client),
+            down: end(client.peer()),
+        });
         (self.out)(Output::Packet(&Captured {
             segment: Some(CapturedSegment {
                 number: flow.number,
@@ -723,6 +736,7 @@ impl Handler<Tracked> for Context<'_, '_> {
                     Tracked::Stack(stack) => stack.connection(),
                     _ => None,
                 },
+                expected,
                 src: end(from),
                 dst: end(from.peer()),
                 opener: flow.initiator.map(end),

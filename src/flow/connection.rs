@@ -50,7 +50,7 @@ pub(super) struct Flow<S> {
     pub(super) lingering: bool,
     pub(super) recent: RecentDuplicates,
     /// The state needed to report on TCP itself, if the handler follows that.
-    tcp: PerEnd<TcpState>,
+    pub(super) tcp: PerEnd<TcpState>,
     /// The connection that had this port pair before.
     pub(super) previous: Option<Slot>,
     /// The first bytes of its client.
@@ -63,7 +63,7 @@ pub(super) struct Flow<S> {
 
 /// The state of one side, to report on TCP itself.
 #[derive(Clone, Copy, Debug, Default)]
-struct TcpState {
+pub(super) struct TcpState {
     ttl: Option<u8>,
     window_scale: Option<u8>,
     /// Its latest window is 0.

@@ -199,6 +199,22 @@ pub struct FlowInfo {
     pub first_seq: PerEnd<Option<u32>>,
 }
 
+impl FlowInfo {
+    /// Of a connection of which nothing was read yet, whose first packet this is.
+    pub(super) fn new(number: u64, ends: PerEnd<Endpoint>, first: At) -> Self {
+        Self {
+            number,
+            ends,
+            initiator: None,
+            established: false,
+            syn_tries: 0,
+            first,
+            from_start: PerEnd::default(),
+            first_seq: PerEnd::default(),
+        }
+    }
+}
+
 /// The reader of the streams. `S` is what it keeps per flow.
 pub trait Handler<S> {
     /// The first packet of a connection or its SYN was captured, or it was
@@ -215,6 +231,12 @@ pub trait Handler<S> {
         event: StreamEvent<'_>,
         now: At,
     ) -> Interest;
+
+    /// Whether it keeps something in the state of a connection. One without an answer
+    /// then takes less memory.
+    fn has_state(&self, _state: &S) -> bool {
+        true
+    }
 
     /// Whether [`Handler::tcp`] is to be called at all.
     fn follows_tcp(&self) -> bool {

@@ -20,6 +20,7 @@ mod chunk;
 mod connection;
 mod duplicates;
 mod event;
+mod half_open;
 mod history;
 mod key;
 mod reassembler;

@@ -160,6 +160,22 @@ impl Reassembler {
         }
     }
 
+    /// Whether nothing but the SYN of this side is known of it.
+    pub(super) fn is_only_syn(&self) -> bool {
+        self.isn
+            .is_some_and(|isn| self.seq == Some(isn.wrapping_add(1)))
+            && self.next == 0
+            && self.acked == 0
+            && self.fin.is_none()
+            && !self.has_gap()
+            && self.gaps.is_empty()
+    }
+
+    /// Whether nothing is known of this side.
+    pub(super) fn is_unused(&self) -> bool {
+        self.seq.is_none() && !self.captured && self.acked == 0 && self.fin.is_none()
+    }
+
     /// The FIN of this side, which stands at `seq`.
     pub(super) fn fin(&mut self, seq: u32) {
         let at = self.position(seq);

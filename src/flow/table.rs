@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 
 use super::connection::Flow;
 use super::event::{Closed, FlowInfo, Handler};
+use super::half_open::{HalfOpen, HalfOpens};
 use super::history::History;
 use super::key::{FlowKey, Slot};
 use super::twice::{FirstBytes, RecentSyns};
@@ -17,6 +18,9 @@ use super::{At, End, PerEnd};
 
 /// The clock moves no further at once, in nanoseconds.
 const STEP: i64 = limits::CLOCK_STEP_SECONDS as i64 * 1_000_000_000;
+/// Milliseconds after which a connection without an answer takes less memory: until
+/// then its SYN may be captured again, or under other addresses.
+const UNANSWERED: u128 = 1_000;
 
 /// All TCP connections of a capture.
 #[derive(Debug)]
@@ -26,6 +30,10 @@ pub struct FlowTable<S> {
     slots: Vec<Option<Box<Flow<S>>>>,
     free: Vec<u32>,
     index: HashTable<u32>,
+    /// Connections without an answer, which are in no slot.
+    half_open: HalfOpens,
+    /// Connections whose SYN was captured a moment ago, and when.
+    opening: std::collections::VecDeque<(Slot, Timestamp)>,
     hasher: foldhash::fast::RandomState,
     /// Connections so far: the number of the newest.
     connections: u64,
@@ -60,6 +68,8 @@ impl<S> Default for FlowTable<S> {
             slots: Vec::new(),
             free: Vec::new(),
             index: HashTable::new(),
+            half_open: HalfOpens::default(),
+            opening: Default::default(),
             hasher: foldhash::fast::RandomState::default(),
             connections: 0,
             duplicates: 0,
@@ -264,6 +274,13 @@ impl<S: Default> FlowTable<S> {
             self.lingering.pop_front();
             self.remove(slot, None, handler);
         }
+        while let Some(&(slot, since)) = self.opening.front() {
+            if now.since(since).as_millis() < UNANSWERED {
+                break;
+            }
+            self.opening.pop_front();
+            self.lay_down(slot, handler);
+        }
         let (when, segments) = self.next_sweep;
         if now >= when && self.segments >= segments {
             self.sweep(now, handler);
@@ -279,6 +296,15 @@ impl<S: Default> FlowTable<S> {
 
     /// The capture has ended: every gap is final, every connection done.
     pub fn finish(&mut self, handler: &mut impl Handler<S>) {
+        let mut half_open = std::mem::take(&mut self.half_open).into_all();
+        half_open.sort_unstable_by_key(|one| one.number);
+        let mut half_open = half_open.into_iter().peekable();
+        let (now, history) = (self.now, &mut self.history);
+        let mut finish_before = |number: u64, history: &mut History, handler: &mut _| {
+            while let Some(one) = half_open.next_if(|one| one.number < number) {
+                Flow::<S>::of_half_open(&one).finish(None, now, history, handler);
+            }
+        };
         let mut order: Vec<(u64, u32)> = self
             .slots
             .iter()
@@ -286,11 +312,13 @@ impl<S: Default> FlowTable<S> {
             .filter_map(|(i, flow)| Some((flow.as_ref()?.info.number, i as u32)))
             .collect();
         order.sort_unstable();
-        for (_, index) in order {
+        for (number, index) in order {
+            finish_before(number, history, handler);
             if let Some(flow) = &mut self.slots[index as usize] {
-                flow.finish(None, self.now, &mut self.history, handler);
+                flow.finish(None, now, history, handler);
             }
         }
+        finish_before(u64::MAX, history, handler);
         *self = Self {
             connections: self.connections,
             duplicates: self.duplicates,
@@ -310,7 +338,8 @@ impl<S: Default> FlowTable<S> {
         let hash = self.hasher.hash_one(key);
         let slots = &self.slots;
         let same = |&i: &u32| slots[i as usize].as_ref().is_some_and(|f| f.key == key);
-        let Some(&index) = self.index.find(hash, same) else {
+        let found = self.index.find(hash, same).copied();
+        let Some(index) = found.or_else(|| self.wake(key, hash)) else {
             return self.create(key, hash, from, segment, None, handler);
         };
         let Some(flow) = self.slots[index as usize].as_deref() else {
@@ -367,7 +396,7 @@ impl<S: Default> FlowTable<S> {
         previous: Option<Slot>,
         handler: &mut impl Handler<S>,
     ) -> Slot {
-        if self.slots.len() - self.free.len() >= self.most {
+        if self.live() >= self.most {
             self.evict(handler);
         }
         self.connections += 1;
@@ -375,30 +404,17 @@ impl<S: Default> FlowTable<S> {
             End::A => (segment.src, segment.dst),
             End::B => (segment.dst, segment.src),
         };
-        let info = FlowInfo {
-            number: self.connections,
-            ends: PerEnd { a, b },
-            initiator: None,
-            established: false,
-            syn_tries: 0,
-            first: self.now,
-            from_start: PerEnd::default(),
-            first_seq: PerEnd::default(),
-        };
+        let info = FlowInfo::new(self.connections, PerEnd { a, b }, self.now);
         let mut flow = Box::new(Flow::new(key, info, previous));
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                self.slots.push(None);
-                (self.slots.len() - 1) as u32
-            }
+        let slot = Slot {
+            index: self.vacant(),
+            number: self.connections,
         };
         let is_syn = segment.flags.has(TcpFlags::SYN) && !segment.flags.has(TcpFlags::ACK);
+        if is_syn {
+            self.opening.push_back((slot, self.clock));
+        }
         if is_syn && !self.keep_views {
-            let slot = Slot {
-                index,
-                number: self.connections,
-            };
             let first_view = self.syns.first_view(segment, slot);
             // No host has answered it yet.
             let is_open = |slot: &Slot| {
@@ -408,6 +424,19 @@ impl<S: Default> FlowTable<S> {
             };
             flow.first_view = first_view.filter(|slot| is_open(slot) == Some(true));
         }
+        self.occupy(slot.index, hash, flow);
+        slot
+    }
+
+    /// A slot that is not in use.
+    fn vacant(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            (self.slots.len() - 1) as u32
+        })
+    }
+
+    fn occupy(&mut self, index: u32, hash: u64, flow: Box<Flow<S>>) {
         self.slots[index as usize] = Some(flow);
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.index.insert_unique(hash, index, |&i| {
@@ -415,9 +444,60 @@ impl<S: Default> FlowTable<S> {
                 .as_ref()
                 .map_or(0, |f| hasher.hash_one(f.key))
         });
-        Slot {
-            index,
-            number: self.connections,
+    }
+
+    /// Connections that are kept.
+    fn live(&self) -> usize {
+        self.slots.len() - self.free.len() + self.half_open.len()
+    }
+
+    /// Moves a connection without an answer out of its slot.
+    fn lay_down(&mut self, slot: Slot, handler: &impl Handler<S>) {
+        let Some(flow) = flow_at(&mut self.slots, slot) else {
+            return;
+        };
+        let hash = self.hasher.hash_one(flow.key);
+        // Not one whose port pair was used again.
+        let entry = self.index.find_entry(hash, |&i| i == slot.index);
+        if let (Some(one), Ok(entry)) = (flow.half_open(), entry)
+            && !handler.has_state(&flow.state)
+        {
+            entry.remove();
+            self.slots[slot.index as usize] = None;
+            self.free.push(slot.index);
+            self.half_open.insert(&self.hasher, one);
+        }
+    }
+
+    /// Moves a connection without an answer back to a slot, if there is one with this
+    /// key.
+    #[cold]
+    fn wake(&mut self, key: FlowKey, hash: u64) -> Option<u32> {
+        let one = self.half_open.take(&self.hasher, key, hash)?;
+        let slot = Slot {
+            index: self.vacant(),
+            number: one.number,
+        };
+        self.occupy(slot.index, hash, Box::new(Flow::of_half_open(&one)));
+        self.opening.push_back((slot, self.clock));
+        Some(slot.index)
+    }
+
+    /// Evicts connections without an answer, and reports their end.
+    fn remove_half_open(
+        &mut self,
+        mut evicted: Vec<HalfOpen>,
+        how: Closed,
+        handler: &mut impl Handler<S>,
+    ) {
+        evicted.sort_unstable_by_key(|one| one.number);
+        for one in evicted {
+            let key = one.key();
+            self.half_open
+                .take(&self.hasher, key, self.hasher.hash_one(key));
+            let mut flow = Flow::of_half_open(&one);
+            flow.finish(Some(how), self.now, &mut self.history, handler);
+            handler.evicted(&flow.info);
         }
     }
 
@@ -439,6 +519,14 @@ impl<S: Default> FlowTable<S> {
 
     /// Makes room: evicts the sixteenth part that has been silent longest.
     fn evict(&mut self, handler: &mut impl Handler<S>) {
+        let mut all: Vec<Timestamp> = self.half_open.iter().map(|one| one.last_seen).collect();
+        all.extend(self.slots.iter().flatten().map(|flow| flow.last_seen));
+        let share = (all.len() / 16).max(1).min(all.len());
+        let (_, &mut oldest, _) = all.select_nth_unstable(share - 1);
+        let unanswered = self.half_open.iter().filter(|one| one.last_seen <= oldest);
+        let unanswered: Vec<_> = unanswered.take(share).cloned().collect();
+        let share = share - unanswered.len();
+        self.remove_half_open(unanswered, Closed::Evicted, handler);
         let mut all: Vec<(Timestamp, Slot)> = self
             .slots
             .iter()
@@ -452,20 +540,24 @@ impl<S: Default> FlowTable<S> {
                 Some((flow.last_seen, slot))
             })
             .collect();
-        let share = (all.len() / 16).max(1).min(all.len());
-        all.select_nth_unstable(share - 1);
-        for &(_, slot) in &all[..share] {
+        if (1..all.len()).contains(&share) {
+            all.select_nth_unstable(share - 1);
+        }
+        for &(_, slot) in all.iter().take(share) {
             self.remove(slot, Some(Closed::Evicted), handler);
         }
     }
 
     /// Evicts connections that have been silent for long.
     fn sweep(&mut self, now: Timestamp, handler: &mut impl Handler<S>) {
-        let live = self.slots.len() - self.free.len();
         self.next_sweep = (
             Timestamp::from_nanos(now.nanos().saturating_add(60_000_000_000)),
-            self.segments + live as u64 / 4,
+            self.segments + self.live() as u64 / 4,
         );
+        let is_silent =
+            |one: &&HalfOpen| now.since(one.last_seen).as_secs() >= limits::IDLE_EMPTY_SECONDS;
+        let unanswered = self.half_open.iter().filter(is_silent).cloned().collect();
+        self.remove_half_open(unanswered, Closed::Idle, handler);
         let mut silent = Vec::new();
         for (index, flow) in self.slots.iter().enumerate() {
             let Some(flow) = flow else { continue };
@@ -570,5 +662,84 @@ mod tests {
         }
         assert_eq!(ends.0.first(), Some(&(2, Closed::Evicted)));
         assert_eq!(ends.0.len() + table.index.len(), 100);
+    }
+
+    /// Keeps no state, and counts SYNs by how often they were sent.
+    #[derive(Default)]
+    struct Stateless(Ends, Vec<(u64, u32)>);
+
+    impl Handler<()> for Stateless {
+        fn opened(&mut self, flow: &FlowInfo, (): &mut (), _: At) {
+            self.1.push((flow.number, flow.syn_tries));
+        }
+        fn has_state(&self, (): &()) -> bool {
+            false
+        }
+        fn stream(
+            &mut self,
+            flow: &FlowInfo,
+            state: &mut (),
+            from: End,
+            event: StreamEvent<'_>,
+            now: At,
+        ) -> Interest {
+            self.0.stream(flow, state, from, event, now)
+        }
+        fn closed(&mut self, flow: &FlowInfo, (): &mut (), how: Closed, _: At) {
+            self.0.0.push((flow.number, how));
+        }
+    }
+
+    fn at(mut segment: Segment<'static>, millis: i64) -> Segment<'static> {
+        segment.time = Timestamp::from_nanos(millis * 1_000_000);
+        segment
+    }
+
+    #[test]
+    fn a_connection_without_an_answer_takes_less_memory_until_it_gets_one() {
+        let (mut table, mut ends) = (FlowTable::default(), Stateless::default());
+        for number in 1..=50 {
+            table.push(&at(syn(number), 0), &mut ends);
+        }
+        table.push(&at(syn(51), 2_000), &mut ends);
+        assert_eq!((table.half_open.len(), table.index.len()), (50, 1));
+        assert!(size_of::<HalfOpen>() <= 160, "{}", size_of::<HalfOpen>());
+        // Sent again, and answered.
+        assert_eq!(table.push(&at(syn(7), 3_000), &mut ends), 7);
+        let mut answer = at(syn(7), 3_001);
+        (answer.src, answer.dst) = (answer.dst, answer.src);
+        answer.flags = TcpFlags(TcpFlags::SYN.0 | TcpFlags::ACK.0);
+        answer.ack = 1;
+        assert_eq!(table.push(&answer, &mut ends), 7);
+        assert_eq!(ends.1.last(), Some(&(7, 2)));
+        // Sent again, without an answer: as small as before.
+        assert_eq!(table.push(&at(syn(8), 4_000), &mut ends), 8);
+        table.push(&at(syn(52), 6_000), &mut ends);
+        assert_eq!((table.half_open.len(), table.index.len()), (50, 2));
+        // A SYN of another connection on the same port pair.
+        let mut other = at(syn(9), 7_000);
+        other.seq = 5_000;
+        assert_eq!(table.push(&other, &mut ends), 53);
+        table.finish(&mut ends);
+        let numbers: Vec<u64> = ends.0.0.iter().map(|end| end.0).collect();
+        assert_eq!(numbers, (1..=53).collect::<Vec<_>>());
+        let how = |number: u64| ends.0.0[number as usize - 1].1;
+        assert_eq!(how(7), Closed::CaptureEnd);
+        assert_eq!([how(1), how(8), how(9)], [Closed::Unanswered; 3]);
+    }
+
+    #[test]
+    fn unanswered_connections_are_evicted_in_time() {
+        let (mut table, mut ends) = (FlowTable::default(), Stateless::default());
+        table.most = 64;
+        for number in 1..=64 {
+            table.push(&at(syn(number), 0), &mut ends);
+        }
+        table.push(&at(syn(65), 2_000), &mut ends);
+        assert_eq!(ends.0.0.len(), 4);
+        table.push(&at(syn(66), 302_000), &mut ends);
+        table.push(&at(syn(67), 604_000), &mut ends);
+        assert_eq!(ends.0.0.len() + table.live(), 67);
+        assert!(table.live() < 10, "{}", table.live());
     }
 }

@@ -112,10 +112,10 @@ pub(super) struct ClosedOwn {
 
 impl ConnectionLedger {
     /// An empty one, of a connection that is kept individually or not.
-    pub(super) fn new(connection: &Connection, is_kept: bool) -> Self {
+    pub(super) fn new(number: u64, ends: PerDirection<Endpoint>, is_kept: bool) -> Self {
         Self {
-            number: connection.number,
-            client: connection.client,
+            number,
+            client: ends.up,
             client_id: None,
             latest: None,
             fixed: 0,
@@ -124,7 +124,7 @@ impl ConnectionLedger {
             open: First::default(),
             own: is_kept.then(|| {
                 Box::new(Own {
-                    server: connection.server,
+                    server: ends.down,
                     version: None,
                     frames: PerDirection::default(),
                     tally: Tally::default(),

@@ -29,7 +29,7 @@ use crate::engine::{Captured, CapturedSegment, Span};
 use crate::event::ConnectionEnd;
 use crate::facts::{Fact, FrameFact, Needs, Sink};
 use crate::flow::Carried;
-use crate::frame::Connection;
+use crate::frame::{Connection, PerDirection};
 use crate::limits;
 use crate::mqtt::ControlPacket;
 use crate::net::{Anatomy, Endpoint};
@@ -80,7 +80,7 @@ pub struct Ledger {
     /// Connections that carry MQTT, by number.
     connections: Map<u64, Box<ConnectionLedger>>,
     /// Segments of connections whose protocol is not recognised yet.
-    undecided: Map<u64, Vec<Pending>>,
+    undecided: Map<u64, Undecided>,
     account: Account,
     fragments: Fragments,
     topics: Map<Box<[u8]>, u32>,
@@ -97,6 +97,15 @@ struct Arrived {
     anatomy: Anatomy,
     carried: Carried,
     src: Endpoint,
+}
+
+/// A connection that is undecided.
+#[derive(Debug, Default)]
+struct Undecided {
+    segments: Vec<Pending>,
+    /// Client and server of one that counts although nothing has answered its SYN: as
+    /// [`CapturedSegment::expected`].
+    expected: Option<PerDirection<Endpoint>>,
 }
 
 /// A segment of a connection that is undecided.
@@ -173,13 +182,11 @@ impl Ledger {
 
     /// The capture has ended; returns the account.
     pub fn finish(mut self) -> Account {
-        let mut open: Vec<u64> = self.connections.keys().copied().collect();
+        let open = self.connections.keys().chain(self.undecided.keys());
+        let mut open: Vec<u64> = open.copied().collect();
         open.sort_unstable();
         for number in open {
             self.close(number);
-        }
-        for pending in self.undecided.values().flatten() {
-            self.account.foreign += pending.measures();
         }
         self.account.foreign += self.fragments.rest();
         self.ws.sums.enter(&mut self.account);
@@ -263,7 +270,8 @@ impl Ledger {
 
     /// Segments of a connection that is not MQTT.
     fn disown(&mut self, number: u64) {
-        for pending in self.undecided.remove(&number).into_iter().flatten() {
+        let undecided = self.undecided.remove(&number).unwrap_or_default();
+        for pending in undecided.segments {
             self.account.foreign += pending.measures();
         }
     }
@@ -276,7 +284,9 @@ impl Ledger {
         head: Head,
         whole: Measures,
     ) {
-        let pending = self.undecided.entry(segment.number).or_default();
+        let undecided = self.undecided.entry(segment.number).or_default();
+        undecided.expected = segment.expected;
+        let pending = &mut undecided.segments;
         if pending.len() >= limits::UNDECIDED_SEGMENTS {
             self.account.foreign += pending.remove(0).measures();
         }
@@ -301,24 +311,39 @@ impl Ledger {
 
     /// The ledger of a connection that counts: one that carries MQTT.
     fn ledger_of(&mut self, connection: &Connection) -> (&mut ConnectionLedger, &mut Workspace) {
+        let Connection {
+            number,
+            client,
+            server,
+            ..
+        } = *connection;
+        let ends = PerDirection {
+            up: client,
+            down: server,
+        };
+        self.ledger_between(number, ends)
+    }
+
+    fn ledger_between(
+        &mut self,
+        number: u64,
+        ends: PerDirection<Endpoint>,
+    ) -> (&mut ConnectionLedger, &mut Workspace) {
         let is_kept = self.keeps_another();
-        let ledger = self
-            .connections
-            .entry(connection.number)
-            .or_insert_with(|| {
-                self.kept_open += usize::from(is_kept);
-                let mut ledger = Box::new(ConnectionLedger::new(connection, is_kept));
-                let pending = self.undecided.remove(&connection.number);
-                for pending in pending.into_iter().flatten() {
-                    if pending.segment.carried.copy {
-                        self.account.copies += pending.measures();
-                        self.account.foreign += pending.measures();
-                    } else {
-                        ledger.segment(&pending.segment, pending.head(), &mut self.ws);
-                    }
+        let ledger = self.connections.entry(number).or_insert_with(|| {
+            self.kept_open += usize::from(is_kept);
+            let mut ledger = Box::new(ConnectionLedger::new(number, ends, is_kept));
+            let undecided = self.undecided.remove(&number).unwrap_or_default();
+            for pending in undecided.segments {
+                if pending.segment.carried.copy {
+                    self.account.copies += pending.measures();
+                    self.account.foreign += pending.measures();
+                } else {
+                    ledger.segment(&pending.segment, pending.head(), &mut self.ws);
                 }
-                ledger
-            });
+            }
+            ledger
+        });
         (ledger, &mut self.ws)
     }
 
@@ -364,7 +389,12 @@ impl Ledger {
 
     /// The connection is over.
     fn close(&mut self, number: u64) {
-        self.disown(number);
+        match self.undecided.get(&number).and_then(|it| it.expected) {
+            Some(ends) => {
+                self.ledger_between(number, ends);
+            }
+            None => self.disown(number),
+        }
         let Some(ledger) = self.connections.remove(&number) else {
             return;
         };

@@ -19,6 +19,7 @@
 
 use crate::limits;
 use crate::packet::LinkType;
+use crate::time::Timestamp;
 
 use super::buffer::Buffer;
 use super::bytes::{ByteOrder, Fields};
@@ -28,6 +29,8 @@ use super::interface::{Clock, Interface};
 
 /// Bytes before the first record.
 const FILE_HEADER: usize = 24;
+/// Bytes of a record before its packet, unless the format is modified.
+const RECORD_HEADER: usize = 16;
 
 /// Reads the records of one file.
 pub(super) struct Pcap {
@@ -37,6 +40,27 @@ pub(super) struct Pcap {
     /// Ticks per second.
     unit: u64,
     clock: Clock,
+}
+
+/// A record that is buffered to its end, in numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WholeRecord {
+    pub(super) ticks: u64,
+    pub(super) time: Timestamp,
+    pub(super) original: u32,
+    captured: u32,
+}
+
+impl WholeRecord {
+    /// Bytes of the record.
+    pub(super) fn len(&self) -> usize {
+        RECORD_HEADER + self.captured as usize
+    }
+
+    /// The bytes of its packet; `unread` starts with the record.
+    pub(super) fn data<'a>(&self, unread: &'a [u8]) -> Option<&'a [u8]> {
+        unread.get(RECORD_HEADER..self.len())
+    }
 }
 
 /// Which of the two length fields of a record is first.
@@ -95,7 +119,7 @@ impl Pcap {
         };
         let pcap = Self {
             order,
-            record_header: if modified { 24 } else { 16 },
+            record_header: if modified { 24 } else { RECORD_HEADER },
             lengths,
             unit: if nanoseconds {
                 1_000_000_000
@@ -115,6 +139,49 @@ impl Pcap {
             order,
         };
         Ok((pcap, interface))
+    }
+
+    /// The record at the start of `unread`, if it is complete, its header is of the
+    /// usual kind and its lengths are plausible.
+    #[inline]
+    pub(super) fn whole_record(&self, unread: &[u8]) -> Option<WholeRecord> {
+        let header: &[u8; RECORD_HEADER] = unread.first_chunk()?;
+        let [
+            s0,
+            s1,
+            s2,
+            s3,
+            f0,
+            f1,
+            f2,
+            f3,
+            c0,
+            c1,
+            c2,
+            c3,
+            o0,
+            o1,
+            o2,
+            o3,
+        ] = *header;
+        let seconds = self.order.u32([s0, s1, s2, s3]);
+        let fraction = self.order.u32([f0, f1, f2, f3]);
+        let captured = self.order.u32([c0, c1, c2, c3]);
+        let original = self.order.u32([o0, o1, o2, o3]);
+        let is_usual = self.record_header == RECORD_HEADER
+            && self.lengths == Lengths::CapturedFirst
+            && captured <= original
+            && captured as usize <= limits::PACKET_BYTES;
+        if !is_usual || unread.len() - RECORD_HEADER < captured as usize {
+            return None;
+        }
+        let ticks = u64::from(seconds) * self.unit + u64::from(fraction);
+        Some(WholeRecord {
+            ticks,
+            time: self.clock.time(ticks),
+            original,
+            captured,
+        })
     }
 
     /// Finds the next record; false where the file ends between two.

@@ -59,6 +59,9 @@ pub(super) struct Flow<S> {
     pub(super) first_view: Option<Slot>,
     /// It is another view of a connection: its packets are duplicates.
     pub(super) is_view: bool,
+    /// It is open in both directions, nothing waits or is missing, and nothing about
+    /// it is still to be learned: the next segment can be predicted.
+    is_steady: bool,
 }
 
 /// The state of one side, to report on TCP itself.
@@ -97,6 +100,7 @@ impl<S: Default> Flow<S> {
             first_bytes: None,
             first_view: None,
             is_view: false,
+            is_steady: false,
         }
     }
 }
@@ -114,6 +118,89 @@ impl<S> Flow<S> {
             && self.reset.is_none()
             && self.streams.a.is_calm()
             && self.streams.b.is_calm()
+    }
+
+    /// After a segment was read: whether the next one can be predicted.
+    pub(super) fn settle_prediction(&mut self) {
+        let info = &self.info;
+        self.is_steady = self.is_calm()
+            && !self.is_view
+            && info.established
+            && (info.initiator.is_none() || self.first_bytes.is_some())
+            && info.first_seq.iter().all(Option::is_some);
+    }
+
+    /// The next segment is read as any other.
+    #[cfg(test)]
+    pub(super) fn forget_prediction(&mut self) {
+        self.is_steady = false;
+    }
+
+    /// Whether a segment is the one that nearly all are: the next bytes in order, or
+    /// none, with an acknowledgement of bytes that were captured. As hosts do (header
+    /// prediction), it is read at once: 250 instructions less a packet than
+    /// [`Flow::read`], which would make the same of it.
+    #[inline(always)]
+    pub(super) fn predicts(&mut self, from: End, segment: &Segment<'_>) -> bool {
+        const DECISIVE: u8 = TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0 | TcpFlags::ACK.0;
+        self.is_steady
+            && segment.flags.0 & DECISIVE == TcpFlags::ACK.0
+            && segment.cut == 0
+            && segment.checksum_ok != Some(false)
+            && self.streams[from].distance(segment.seq) == Some(0)
+            && self.streams[from.peer()]
+                .distance(segment.ack)
+                .is_some_and(|distance| distance <= 0)
+            // Bytes that are next are new.
+            && (!segment.payload.is_empty() || !self.recent.is_duplicate(segment))
+    }
+
+    /// Reads a segment that [`Flow::predicts`] returned true for.
+    #[inline(always)]
+    pub(super) fn read_predicted(
+        &mut self,
+        from: End,
+        segment: &Segment<'_>,
+        (now, latest): (At, Timestamp),
+        history: &mut History,
+        handler: &mut impl Handler<S>,
+    ) {
+        self.packets = self.packets.wrapping_add(1);
+        let acked = self.streams[from.peer()].ack_captured(segment.ack);
+        if handler.follows_segments() {
+            let carried = Carried {
+                offset: self.streams[from].position(segment.seq),
+                len: segment.payload.len() as u32,
+                acked: Some(self.streams[from.peer()].position(segment.ack)),
+                flags: segment.flags,
+                copy: false,
+            };
+            handler.segment(&self.info, &mut self.state, from, carried, now);
+        }
+        if handler.follows_tcp() {
+            let forward = At {
+                time: latest,
+                ..now
+            };
+            self.report_ack(from, segment, (acked, false), forward, handler);
+        }
+        if !segment.payload.is_empty() {
+            self.recent.remember(segment);
+            let mut out = Out {
+                info: &self.info,
+                state: &mut self.state,
+                ignored: &mut self.ignored,
+                from,
+                now,
+                handler,
+            };
+            let at = At { acked, ..now };
+            self.streams[from].pass(segment.payload, at, history, &mut |event| out.event(event));
+            if self.ignored {
+                self.is_steady = false;
+                self.streams.iter_mut().for_each(Reassembler::give_up);
+            }
+        }
     }
 
     /// Both sides have sent FIN, as far as the capture shows it.
@@ -393,32 +480,9 @@ impl<S> Flow<S> {
         now: At,
         handler: &mut impl Handler<S>,
     ) {
-        let mut report = |from, fact| handler.tcp(&self.info, &mut self.state, from, fact, now);
-        self.tcp[from.peer()].unanswered = 0;
-        let scales = self.tcp.iter().all(|tcp| tcp.window_scale.is_some());
+        self.report_ack(from, segment, (acked, fin_acked), now, handler);
         let tcp = &mut self.tcp[from];
-        tcp.ttl = Some(segment.ttl);
-        if segment.flags.has(TcpFlags::SYN) {
-            tcp.window_scale = segment.window_scale;
-        }
-        if segment.flags.has(TcpFlags::ACK) {
-            let scale = tcp.window_scale.filter(|_| scales).unwrap_or(0);
-            let fact = TcpFact::Acknowledged {
-                offset: acked,
-                window: u32::from(segment.window) << scale,
-            };
-            report(from, fact);
-            let is_zero = segment.window == 0;
-            if is_zero {
-                report(from, TcpFact::ZeroWindow);
-            } else if tcp.zero_window {
-                report(from, TcpFact::WindowOpened);
-            }
-            tcp.zero_window = is_zero;
-            if fin_acked {
-                report(from.peer(), TcpFact::Fin);
-            }
-        }
+        let mut report = |from, fact| handler.tcp(&self.info, &mut self.state, from, fact, now);
         let len = segment.payload.len() as u64 + u64::from(segment.cut);
         match self.streams[from].sending(seq, len, now.time) {
             Sending::New => {}
@@ -447,6 +511,44 @@ impl<S> Flow<S> {
                     waited,
                 };
                 report(from, fact);
+            }
+        }
+    }
+
+    /// The same of its header alone: what it acknowledges, and its window.
+    #[inline]
+    fn report_ack(
+        &mut self,
+        from: End,
+        segment: &Segment<'_>,
+        (acked, fin_acked): (u64, bool),
+        now: At,
+        handler: &mut impl Handler<S>,
+    ) {
+        let mut report = |from, fact| handler.tcp(&self.info, &mut self.state, from, fact, now);
+        self.tcp[from.peer()].unanswered = 0;
+        let scales = self.tcp.iter().all(|tcp| tcp.window_scale.is_some());
+        let tcp = &mut self.tcp[from];
+        tcp.ttl = Some(segment.ttl);
+        if segment.flags.has(TcpFlags::SYN) {
+            tcp.window_scale = segment.window_scale;
+        }
+        if segment.flags.has(TcpFlags::ACK) {
+            let scale = tcp.window_scale.filter(|_| scales).unwrap_or(0);
+            let fact = TcpFact::Acknowledged {
+                offset: acked,
+                window: u32::from(segment.window) << scale,
+            };
+            report(from, fact);
+            let is_zero = segment.window == 0;
+            if is_zero {
+                report(from, TcpFact::ZeroWindow);
+            } else if tcp.zero_window {
+                report(from, TcpFact::WindowOpened);
+            }
+            tcp.zero_window = is_zero;
+            if fin_acked {
+                report(from.peer(), TcpFact::Fin);
             }
         }
     }
@@ -588,6 +690,7 @@ impl<S> Flow<S> {
             handler.closed(&self.info, &mut self.state, how, at);
             self.read_to_end = !self.ignored;
             self.ignored = true;
+            self.is_steady = false;
             self.streams.iter_mut().for_each(Reassembler::give_up);
         }
     }

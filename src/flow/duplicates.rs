@@ -21,19 +21,13 @@ pub(super) const DUPLICATE: Duration = Duration::from_millis(100);
 pub(super) const DUPLICATE_UNMARKED: Duration = Duration::from_millis(2);
 
 impl RecentDuplicates {
-    /// Whether a packet that looks the same was captured a moment ago.
+    /// Whether a packet that looks the same was captured a moment ago. If not, it is
+    /// remembered.
     pub(super) fn is_duplicate(&mut self, segment: &Segment<'_>) -> bool {
-        let (ip_id, checksum) = segment.copy_marks;
-        let a = u64::from(segment.seq) << 32 | u64::from(segment.ack);
-        let b = (segment.payload.len() as u64) << 40
-            ^ u64::from(segment.flags.0) << 32
-            ^ u64::from(segment.window) << 16
-            ^ u64::from(checksum)
-            ^ u64::from(ip_id) << 48;
-        let mark = (a ^ b.rotate_left(21)).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ b;
+        let mark = mark(segment);
         let found = self.marks.iter().any(|&(m, time)| {
             m == mark
-                && if ip_id != 0 {
+                && if segment.copy_marks.0 != 0 {
                     segment.time.since(time) <= DUPLICATE
                 } else {
                     segment.time.since(time) <= DUPLICATE_UNMARKED
@@ -42,9 +36,33 @@ impl RecentDuplicates {
                 }
         });
         if !found {
-            self.marks[usize::from(self.next % 4)] = (mark, segment.time);
-            self.next = self.next.wrapping_add(1);
+            self.keep(mark, segment.time);
         }
         found
     }
+
+    /// Remembers a packet that cannot be a duplicate, because its bytes are new.
+    #[inline]
+    pub(super) fn remember(&mut self, segment: &Segment<'_>) {
+        self.keep(mark(segment), segment.time);
+    }
+
+    #[inline]
+    fn keep(&mut self, mark: u64, time: Timestamp) {
+        self.marks[usize::from(self.next % 4)] = (mark, time);
+        self.next = self.next.wrapping_add(1);
+    }
+}
+
+/// What a packet looks like.
+#[inline]
+fn mark(segment: &Segment<'_>) -> u64 {
+    let (ip_id, checksum) = segment.copy_marks;
+    let a = u64::from(segment.seq) << 32 | u64::from(segment.ack);
+    let b = (segment.payload.len() as u64) << 40
+        ^ u64::from(segment.flags.0) << 32
+        ^ u64::from(segment.window) << 16
+        ^ u64::from(checksum)
+        ^ u64::from(ip_id) << 48;
+    (a ^ b.rotate_left(21)).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ b
 }

@@ -1,6 +1,7 @@
 //! How a TCP connection is named: by its endpoints, and by its slot in the
 //! table.
 
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::ops::{Index, IndexMut};
 
@@ -81,14 +82,30 @@ impl<T> IndexMut<End> for PerEnd<T> {
 /// VLAN ids and tunnel ids are left out on purpose: mirror ports show the same
 /// packet with and without a tag, and Wireshark's `tcp.stream` ignores them
 /// too.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum FlowKey {
     V4(u128),
     V6([u128; 2], u32),
 }
 
+/// Without the variant, which the packed values do not need.
+impl Hash for FlowKey {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match *self {
+            Self::V4(packed) => state.write_u128(packed),
+            Self::V6([low, high], ports) => {
+                state.write_u128(low);
+                state.write_u128(high);
+                state.write_u32(ports);
+            }
+        }
+    }
+}
+
 impl FlowKey {
     /// The key of what `src` sends to `dst`, and which end `src` is.
+    #[inline]
     pub(super) fn new(src: Endpoint, dst: Endpoint) -> (Self, End) {
         match (src.addr, dst.addr) {
             (IpAddr::V4(s), IpAddr::V4(d)) => {

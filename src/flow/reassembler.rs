@@ -208,6 +208,15 @@ impl Reassembler {
         }
     }
 
+    /// The peer's acknowledgement number, of bytes that were passed on. Returns the
+    /// offset that it stands for.
+    #[inline]
+    pub(super) fn ack_captured(&mut self, ack: u32) -> u64 {
+        let offset = self.offset_of(ack);
+        self.acked = self.acked.max(offset);
+        offset
+    }
+
     /// Whether bytes wait, or were acknowledged without being captured.
     pub(super) fn has_gap(&self) -> bool {
         !self.early.is_empty() || !self.cuts.is_empty() || self.acked_beyond()
@@ -320,7 +329,7 @@ impl Reassembler {
 
     /// Passes bytes on that lie at `next`.
     #[inline]
-    fn pass(
+    pub(super) fn pass(
         &mut self,
         bytes: &[u8],
         at: At,
@@ -343,6 +352,7 @@ impl Reassembler {
         self.advance(bytes.len() as u64);
     }
 
+    #[inline]
     fn advance(&mut self, by: u64) {
         self.next += by;
         self.seq = self.seq.map(|seq| seq.wrapping_add(by as u32));

@@ -248,19 +248,19 @@ impl<'o> Object<'o> {
     }
 
     #[inline(always)]
-    pub(super) fn number(&mut self, key: &str, number: impl itoa::Integer) {
+    pub(super) fn number(&mut self, key: &str, number: impl put::Decimal) {
         self.value(key, |out| put::decimal(number, out));
     }
 
     #[inline(always)]
-    pub(super) fn optional(&mut self, key: &str, number: Option<impl itoa::Integer>) {
+    pub(super) fn optional(&mut self, key: &str, number: Option<impl put::Decimal>) {
         if let Some(number) = number {
             self.number(key, number);
         }
     }
 
     /// A number, or `null`.
-    pub(super) fn nullable(&mut self, key: &str, number: Option<impl itoa::Integer>) {
+    pub(super) fn nullable(&mut self, key: &str, number: Option<impl put::Decimal>) {
         self.value(key, |out| match number {
             Some(number) => put::decimal(number, out),
             None => out.extend_from_slice(b"null"),

@@ -8,8 +8,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::net::Endpoint;
 
+/// An integer that can be written in decimal.
+pub(super) trait Decimal: itoa::Integer + Copy + TryInto<u8> {}
+
+impl<N: itoa::Integer + Copy + TryInto<u8>> Decimal for N {}
+
 /// A number in decimal.
-pub(super) fn decimal(number: impl itoa::Integer, out: &mut Vec<u8>) {
+#[inline]
+pub(super) fn decimal(number: impl Decimal, out: &mut Vec<u8>) {
+    // Most are counts of bytes, small: 35 instructions less.
+    if let Ok(small) = number.try_into() {
+        let (digits, count) = OCTETS[usize::from(small)];
+        out.extend_from_slice(&digits);
+        out.truncate(out.len() + usize::from(count) - digits.len() - 1);
+        return;
+    }
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
@@ -149,6 +162,9 @@ mod tests {
     #[test]
     fn numbers() {
         assert_eq!(written(|o| decimal(u64::MAX, o)), u64::MAX.to_string());
+        for number in 0..=300_u16 {
+            assert_eq!(written(|o| decimal(number, o)), number.to_string());
+        }
         assert_eq!(written(|o| zero_padded::<6>(4511, o)), "004511");
         assert_eq!(written(|o| hex(0x0f, o)), "0f");
     }

@@ -397,7 +397,7 @@ impl Line<'_> {
         self.out.extend_from_slice(word.as_bytes());
     }
 
-    fn number(&mut self, name: &str, number: impl itoa::Integer) {
+    fn number(&mut self, name: &str, number: impl put::Decimal) {
         self.word(name);
         self.out.push(b' ');
         put::decimal(number, self.out);

@@ -59,8 +59,9 @@ impl Connection {
 pub struct MQTTFrame<'a> {
     /// The fixed header: type, QoS, DUP, RETAIN and length.
     pub header: FixedHeader,
-    /// The decoded fields.
-    pub packet: ControlPacket<'a>,
+    /// The decoded fields. None but its type without
+    /// [`Config::fields`](crate::engine::Config::fields).
+    pub packet: &'a ControlPacket<'a>,
     /// Bytes that break the packet format, in order of offset.
     pub defects: &'a [Defect],
     /// The topic of a PUBLISH: the Topic Name, or the topic that its Topic Alias

@@ -51,24 +51,11 @@ impl Gate {
     }
 
     /// Whether to read a packet, and whether it lies before what is shown.
+    #[inline(always)]
     pub(crate) fn place(&mut self, packet: &CapturedPacket<'_>) -> Place {
         let place = self.range.place(packet.time);
-        if place == Place::Outside {
-            return place;
-        }
-        if let Some(filter) = &mut self.filter {
-            match filter.matches(packet) {
-                Ok(true) => {}
-                Ok(false) => {
-                    let inside = net::inner_ip(packet);
-                    self.hidden += u64::from(inside.is_some_and(|ip| filter.matches_raw_ip(ip)));
-                    return Place::Outside;
-                }
-                Err(error) => {
-                    self.refused.push(error);
-                    return Place::Outside;
-                }
-            }
+        if place == Place::Outside || self.filter.is_some() && !self.matches(packet) {
+            return Place::Outside;
         }
         if place == Place::Inside {
             self.passed += 1;
@@ -77,6 +64,22 @@ impl Gate {
             }
         }
         place
+    }
+
+    /// Whether a packet matches the expression.
+    fn matches(&mut self, packet: &CapturedPacket<'_>) -> bool {
+        let Some(filter) = &mut self.filter else {
+            return true;
+        };
+        match filter.matches(packet) {
+            Ok(true) => return true,
+            Ok(false) => {
+                let inside = net::inner_ip(packet);
+                self.hidden += u64::from(inside.is_some_and(|ip| filter.matches_raw_ip(ip)));
+            }
+            Err(error) => self.refused.push(error),
+        }
+        false
     }
 
     /// Whether the limit of `-c` is reached.

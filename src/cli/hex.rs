@@ -119,7 +119,7 @@ impl Decoding<'_> {
         };
         let frame = MQTTFrame {
             header: framed.header,
-            packet: decoded.packet,
+            packet: &decoded.packet,
             defects: &decoded.defects,
             topic,
             bytes: framed.bytes,

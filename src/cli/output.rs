@@ -57,6 +57,7 @@ impl<W: Write> Output<W> {
 
     /// Within a packet: writes if the buffer is full. Errors are returned by the
     /// next call.
+    #[inline]
     pub(crate) fn spill(&mut self) {
         if self.lines.len() < SPILL {
             return;
@@ -68,6 +69,7 @@ impl<W: Write> Output<W> {
     }
 
     /// Between two packets: writes if output is due.
+    #[inline]
     pub(crate) fn settle(&mut self) -> Result<(), Ended> {
         let due = self.line_buffered && !self.lines.is_empty();
         if self.lines.len() >= FULL || due || self.ended.is_some() {

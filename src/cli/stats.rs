@@ -231,7 +231,9 @@ struct Counter {
 
 impl Sink for Counter {
     fn needs(&self) -> Needs {
-        self.messages.as_ref().map_or(Needs::NONE, Messages::needs)
+        self.messages
+            .as_ref()
+            .map_or(Needs::FIELDS, Messages::needs)
     }
 
     fn fact(&mut self, fact: Fact<'_>) {

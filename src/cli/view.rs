@@ -163,6 +163,31 @@ impl View {
         }
     }
 
+    /// Whether every frame is printed as it is, and nothing else is done with it.
+    #[inline]
+    fn shows_all(&self) -> bool {
+        self.selector.is_none()
+            && self.decoder.is_none()
+            && self.connections.is_none()
+            && self.export.is_none()
+    }
+
+    /// Prints a frame of which nothing more than that is wanted.
+    #[inline]
+    fn show(&mut self, fact: &FrameFact<'_>) {
+        self.shown += 1;
+        if let Some(printer) = &mut self.printer {
+            let item = FrameItem::Frame {
+                frame: fact.frame,
+                exchange: fact.exchange,
+                payload: None,
+                topic_unknown: false,
+            };
+            printer.report.put(&item, &mut printer.out.lines);
+            printer.out.spill();
+        }
+    }
+
     /// Whether the limit of `--frames` is reached.
     pub(crate) fn is_full(&self) -> bool {
         self.shown >= self.max_frames
@@ -184,6 +209,7 @@ impl View {
     }
 
     /// Between two packets: writes what it is time to write.
+    #[inline]
     pub(crate) fn settle(&mut self) -> Result<(), Stop> {
         if let Some(export) = &mut self.export {
             export.settle()?;
@@ -209,11 +235,11 @@ impl View {
 impl Sink for View {
     fn needs(&self) -> Needs {
         let selecting = self.selector.as_ref().map(Selector::needs);
-        let shows = |printer: &Printer| printer.exchanges;
-        let printing = Needs::EXCHANGES.when(self.printer.as_ref().is_some_and(shows));
+        let printing = self.printer.as_ref().map(|printer| printer.needs);
+        let fields = Needs::FIELDS.when(self.decoder.is_some() || self.export.is_some());
         let saves_exchanges = |it: &Connections| it.exchanges.is_some();
         let saving = Needs::EXCHANGES.when(self.connections.as_ref().is_some_and(saves_exchanges));
-        selecting.unwrap_or(Needs::NONE) | printing | saving
+        selecting.unwrap_or(Needs::NONE) | printing.unwrap_or(Needs::NONE) | saving | fields
     }
 
     fn fact(&mut self, fact: Fact<'_>) {
@@ -221,6 +247,7 @@ impl Sink for View {
             return;
         }
         match fact {
+            Fact::Frame(fact) if self.shows_all() => self.show(&fact),
             Fact::Frame(fact) => {
                 let frame = fact.frame;
                 let (verdict, payload) = select(&mut self.selector, &mut self.decoder, &fact);
@@ -313,8 +340,8 @@ struct Printer {
     out: Output<Box<dyn Write>>,
     events: Events,
     link: bool,
-    /// The report prints facts of exchanges.
-    exchanges: bool,
+    /// What the report needs.
+    needs: Needs,
     /// The report prints decoded payloads.
     payloads: bool,
 }
@@ -331,6 +358,7 @@ impl Printer {
     fn new(print: &Print, source: &Source) -> Self {
         let mut options = options(print, source.names());
         let exchanges = print.format.needs.exchanges && options.text.wants_exchanges();
+        let fields = print.format.name != TEXT.name || options.text.wants_fields();
         let mut report = (print.format.new)(&options);
         let events = if !print.events {
             Events::Nowhere
@@ -356,11 +384,12 @@ impl Printer {
             out,
             events,
             link: print.link || source.is_any(),
-            exchanges,
+            needs: Needs::EXCHANGES.when(exchanges) | Needs::FIELDS.when(fields),
             payloads: print.payloads,
         }
     }
 
+    #[inline]
     fn each_output(
         &mut self,
         mut of: impl FnMut(&mut Output<Box<dyn Write>>) -> Result<(), Ended>,

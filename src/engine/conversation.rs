@@ -10,8 +10,8 @@ use crate::frame::{Connection, MQTTFrame, Received, Transport};
 use crate::limits::{self, Limit};
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::{
-    self, Certainty, Digest, FixedHeader, Framed, Framer, PacketType, PropertyValue, Text, Trouble,
-    Version,
+    self, Certainty, Decoded, Defect, Digest, FixedHeader, Framed, Framer, PacketType,
+    PropertyValue, Text, Trouble, Version,
 };
 
 use super::provenance::{Below, Provenance};
@@ -198,7 +198,7 @@ impl Conversation {
     }
 
     /// Takes the next chunk of the MQTT stream.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(
         &mut self,
         direction: Direction,
@@ -245,6 +245,7 @@ impl Conversation {
 
     /// Sets how both directions start, as far as is known by now. A direction
     /// without data has a start as well.
+    #[inline]
     pub(super) fn begins(&mut self, flow: &FlowInfo) {
         let (client, server) = (self.client, self.client.peer());
         self.connection.first_seq = PerDirection {
@@ -258,6 +259,7 @@ impl Conversation {
     }
 
     /// A direction of the TCP stream has been read up to here.
+    #[inline]
     pub(super) fn read(&mut self, direction: Direction, end: u64) {
         let stream = &mut self.streams[direction];
         match &mut stream.behind {
@@ -272,6 +274,7 @@ impl Conversation {
         self.streams[direction].behind = Some(end);
     }
 
+    #[inline]
     fn passed_on(&mut self, direction: Direction) {
         let stream = &mut self.streams[direction];
         if let Some(end) = stream.behind.take() {
@@ -313,7 +316,7 @@ impl Conversation {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn data(&mut self, direction: Direction, data: Data<'_>, now: At, cx: &mut Context<'_, '_>) {
         let stream = &mut self.streams[direction];
         let len = data.bytes.len() as u64;
@@ -402,7 +405,7 @@ impl Conversation {
     }
 
     /// Frames bytes of a direction, and looks for framing where it is lost.
-    #[inline]
+    #[inline(always)]
     fn feed(
         &mut self,
         direction: Direction,
@@ -472,7 +475,7 @@ impl Conversation {
     }
 
     /// Lends the framer of a direction what it pushes into.
-    #[inline]
+    #[inline(always)]
     fn with_framer<R>(
         &mut self,
         direction: Direction,
@@ -643,6 +646,16 @@ struct LaneSink<'a> {
     out: &'a mut dyn FnMut(Output<'_>),
 }
 
+/// What is decoded of a control packet.
+struct Fields<'a> {
+    packet: &'a ControlPacket<'a>,
+    defects: &'a [Defect],
+    topic: Option<Text<'a>>,
+    bytes: &'a [u8],
+    payload_digest: Option<u64>,
+    version: Version,
+}
+
 /// Origin of a control packet.
 struct Source {
     /// The packet with its first byte.
@@ -681,6 +694,151 @@ impl LaneSink<'_> {
         }
     }
 
+    /// Outputs a control packet.
+    #[inline(always)]
+    fn output(&mut self, framed: &Framed<'_>, fields: Fields<'_>) {
+        let Source { first, last, range } = self.source(framed);
+        self.shared.frames += 1;
+        *self.framed = range.end;
+        (self.out)(Output::Frame(&MQTTFrame {
+            header: framed.header,
+            packet: fields.packet,
+            defects: fields.defects,
+            topic: fields.topic,
+            bytes: fields.bytes,
+            payload_digest: fields.payload_digest,
+            missing: framed.missing,
+            unfinished: false,
+            resynchronised: framed.resynchronised,
+            version: self.connection.version.unwrap_or(fields.version),
+            connection: self.connection,
+            direction: self.direction,
+            first: first.packet,
+            last: last.packet,
+            time: last.time,
+            offset: framed.offset,
+            range,
+            started: first.time,
+            received: Received {
+                surely: first.acked,
+                at_most: last.acked,
+                read: self.peer_read,
+            },
+        }));
+    }
+
+    /// Decodes a control packet, and outputs it.
+    fn framed_with_fields(&mut self, framed: &Framed<'_>) {
+        let header = framed.header;
+        let version = self.version_for(header, framed.bytes);
+        let mut decoded = mqtt::decode(header, framed.bytes, version);
+        let bytes = self.limit(&mut decoded, framed, version);
+        self.expect_answer(header, || decoded.packet.packet_id());
+        let mut topic = None;
+        match &decoded.packet {
+            ControlPacket::Publish(publish) => {
+                topic = publish.topic.filter(|topic| !topic.bytes().is_empty());
+                if publish.topic_alias.is_some() || publish.payload_len.is_none() {
+                    return self.framed_with_alias(framed, &decoded, bytes, version);
+                }
+            }
+            packet => self.learn(packet),
+        }
+        self.pass_on(framed, &decoded, topic, bytes, version);
+    }
+
+    /// Outputs a PUBLISH that has a Topic Alias, or may have one.
+    #[inline(never)]
+    fn framed_with_alias(
+        &mut self,
+        framed: &Framed<'_>,
+        decoded: &Decoded<'_>,
+        bytes: &[u8],
+        version: Version,
+    ) {
+        let ControlPacket::Publish(publish) = &decoded.packet else {
+            return;
+        };
+        if publish.payload_len.is_none() {
+            self.forget_aliases();
+            if bytes.len() >= limits::PUBLISH_HEAD_KEPT {
+                let limit = Limit::Properties;
+                self.event(EventKind::Bound { limit }, None);
+            }
+        }
+        let mut topic = publish.topic.filter(|topic| !topic.bytes().is_empty());
+        if let (Some(topic), Some(alias)) = (topic, publish.topic_alias) {
+            let aliases = self.aliases.get_or_insert_default();
+            if !aliases.set(alias, topic.bytes()) {
+                let limit = Limit::TopicAliases;
+                self.event(EventKind::Bound { limit }, None);
+            }
+        }
+        let aliases = self.aliases.take();
+        if topic.is_none()
+            && publish.topic.is_some()
+            && let (Some(alias), Some(aliases)) = (publish.topic_alias, &aliases)
+        {
+            topic = aliases.topics.get(&alias).map(|topic| Text(topic));
+        }
+        self.pass_on(framed, decoded, topic, bytes, version);
+        *self.aliases = aliases;
+    }
+
+    /// Outputs a decoded control packet.
+    #[inline]
+    fn pass_on(
+        &mut self,
+        framed: &Framed<'_>,
+        decoded: &Decoded<'_>,
+        topic: Option<Text<'_>>,
+        bytes: &[u8],
+        version: Version,
+    ) {
+        let payload_digest = match self.config.digests {
+            true => payload_digest(framed, &decoded.packet),
+            false => None,
+        };
+        self.output(
+            framed,
+            Fields {
+                packet: &decoded.packet,
+                defects: &decoded.defects,
+                topic,
+                bytes,
+                payload_digest,
+                version,
+            },
+        );
+    }
+
+    /// Outputs a control packet whose fields are of no interest, not even here.
+    fn framed_without_fields(&mut self, framed: &Framed<'_>) {
+        let header = framed.header;
+        let version = self.version_for(header, framed.bytes);
+        self.expect_answer(header, || mqtt::packet_id(header, framed.bytes));
+        let header_len = header.header_len().min(framed.bytes.len());
+        self.output(
+            framed,
+            Fields {
+                packet: ControlPacket::without_fields(header.packet_type()),
+                defects: &[],
+                topic: None,
+                bytes: &framed.bytes[..header_len],
+                payload_digest: None,
+                version,
+            },
+        );
+    }
+
+    /// Notes what the other side is expected to send.
+    #[inline]
+    fn expect_answer(&mut self, header: FixedHeader, packet_id: impl FnOnce() -> Option<u16>) {
+        if let Some(answer) = header.packet_type().answered_by(header.qos()) {
+            *self.expected = Some((answer, packet_id()));
+        }
+    }
+
     /// Missing bytes may have changed Topic Aliases.
     fn forget_aliases(&mut self) {
         *self.aliases = None;
@@ -714,6 +872,36 @@ impl LaneSink<'_> {
         }
     }
 
+    /// Limits a decoded packet to what would have been kept of it; returns that part.
+    #[inline]
+    fn limit<'a>(
+        &self,
+        decoded: &mut Decoded<'a>,
+        framed: &Framed<'a>,
+        version: Version,
+    ) -> &'a [u8] {
+        let bytes = framed.bytes;
+        let payload = self.config.payload as usize;
+        if bytes.len() <= payload {
+            return bytes;
+        }
+        // Nearly always only of a payload less is kept, if of anything.
+        if bytes.len() <= limits::PACKET_KEPT {
+            let ControlPacket::Publish(publish) = &mut decoded.packet else {
+                return bytes;
+            };
+            if publish.payload_len.is_some() {
+                let kept = publish.payload.len().min(payload);
+                let unwanted = publish.payload.len() - kept;
+                publish.payload = &publish.payload[..kept];
+                return &bytes[..bytes.len() - unwanted];
+            }
+        }
+        let bytes = self.asked_for(framed.header, bytes);
+        *decoded = mqtt::decode(framed.header, bytes, version);
+        bytes
+    }
+
     /// The part of a packet that would have been kept, so that the result does
     /// not depend on the number of segments.
     fn asked_for<'a>(&self, header: FixedHeader, bytes: &'a [u8]) -> &'a [u8] {
@@ -734,9 +922,18 @@ impl LaneSink<'_> {
 
     /// The version by which a frame is decoded; inferred and marked as assumed
     /// if no CONNECT was captured.
+    #[inline(always)]
     fn version_for(&mut self, header: FixedHeader, bytes: &[u8]) -> Version {
-        if self.connection.version_assumed
-            && *self.guessed < Some(Certainty::Certain)
+        if self.connection.version_assumed {
+            self.infer_version(header, bytes);
+        }
+        self.connection.version.unwrap_or(Version::V3_1_1)
+    }
+
+    #[inline(never)]
+    fn infer_version(&mut self, header: FixedHeader, bytes: &[u8]) {
+        let bytes = self.asked_for(header, bytes);
+        if *self.guessed < Some(Certainty::Certain)
             && let Some((version, certainty)) =
                 mqtt::infer_version(header, bytes, Some(self.direction))
             && (*self.guessed < Some(certainty) || self.is_refuted(header, bytes))
@@ -744,83 +941,27 @@ impl LaneSink<'_> {
             self.connection.version = Some(version);
             *self.guessed = Some(certainty);
         }
-        self.connection.version.unwrap_or(Version::V3_1_1)
     }
+}
+
+/// Whether the fields of a control packet determine how its connection is read.
+const fn is_about_connection(packet_type: PacketType) -> bool {
+    matches!(
+        packet_type,
+        PacketType::Connect | PacketType::Connack | PacketType::Disconnect
+    )
 }
 
 /// Property Identifier of the client identifier that a server chose.
 const ASSIGNED_CLIENT_IDENTIFIER: u32 = 0x12;
 
 impl mqtt::Sink for LaneSink<'_> {
+    #[inline(always)]
     fn framed(&mut self, framed: Framed<'_>) {
-        let header = framed.header;
-        let Source { first, last, range } = self.source(&framed);
-        let bytes = self.asked_for(header, framed.bytes);
-        let version = self.version_for(header, bytes);
-        let decoded = mqtt::decode(header, bytes, version);
-        self.learn(&decoded.packet);
-        if let Some(answer) = header.packet_type().answered_by(header.qos()) {
-            *self.expected = Some((answer, decoded.packet.packet_id()));
+        match self.config.fields || is_about_connection(framed.header.packet_type()) {
+            true => self.framed_with_fields(&framed),
+            false => self.framed_without_fields(&framed),
         }
-        let mut topic = None;
-        if let ControlPacket::Publish(publish) = &decoded.packet {
-            if publish.payload_len.is_none() {
-                self.forget_aliases();
-                if bytes.len() >= limits::PUBLISH_HEAD_KEPT {
-                    let limit = Limit::Properties;
-                    self.event(EventKind::Bound { limit }, None);
-                }
-            }
-            topic = publish.topic.filter(|topic| !topic.bytes().is_empty());
-            match (topic, publish.topic_alias) {
-                (Some(topic), Some(alias)) => {
-                    let set = self
-                        .aliases
-                        .get_or_insert_default()
-                        .set(alias, topic.bytes());
-                    if !set {
-                        let limit = Limit::TopicAliases;
-                        self.event(EventKind::Bound { limit }, None);
-                    }
-                }
-                (None, Some(alias)) if publish.topic.is_some() => {
-                    let aliases = self.aliases.as_deref();
-                    topic = aliases.and_then(|a| a.topics.get(&alias)).map(|t| Text(t));
-                }
-                _ => {}
-            }
-        }
-        let payload_digest = match self.config.digests {
-            true => payload_digest(&framed, &decoded.packet),
-            false => None,
-        };
-        self.shared.frames += 1;
-        *self.framed = range.end;
-        (self.out)(Output::Frame(&MQTTFrame {
-            header,
-            packet: decoded.packet,
-            defects: &decoded.defects,
-            topic,
-            bytes,
-            payload_digest,
-            missing: framed.missing,
-            unfinished: false,
-            resynchronised: framed.resynchronised,
-            version: self.connection.version.unwrap_or(version),
-            connection: self.connection,
-            direction: self.direction,
-            first: first.packet,
-            last: last.packet,
-            time: last.time,
-            offset: framed.offset,
-            range,
-            started: first.time,
-            received: Received {
-                surely: first.acked,
-                at_most: last.acked,
-                read: self.peer_read,
-            },
-        }));
     }
 
     fn unfinished(&mut self, framed: Framed<'_>) {
@@ -834,7 +975,7 @@ impl mqtt::Sink for LaneSink<'_> {
         };
         (self.out)(Output::Unfinished(&MQTTFrame {
             header: framed.header,
-            packet: decoded.packet,
+            packet: &decoded.packet,
             defects: &decoded.defects,
             topic,
             bytes: framed.bytes,

@@ -212,6 +212,9 @@ pub struct Config {
     /// TLS keys may arrive ([`Engine::secrets`]), so that TLS connections on
     /// other ports are kept.
     pub expects_keys: bool,
+    /// Decode the fields of control packets. Without, frames have their fixed header,
+    /// and limits and defects of fields are not reported.
+    pub fields: bool,
     /// Bytes of each PUBLISH payload to keep for output.
     pub payload: u32,
     /// Digest payloads while they pass: [`MQTTFrame::payload_digest`].
@@ -233,6 +236,7 @@ impl Default for Config {
             only_known_ports: false,
             keep_views: false,
             expects_keys: false,
+            fields: true,
             payload: 4096,
             digests: false,
             verify_checksums: false,

@@ -54,6 +54,7 @@ impl Below {
 
 impl Provenance {
     /// Bytes from `offset` on were captured at `at`.
+    #[inline]
     pub(super) fn push(&mut self, offset: u64, at: At, below: Option<Below>) {
         self.chunks.push(Data {
             start: offset,
@@ -65,11 +66,16 @@ impl Provenance {
     /// Nothing before `pending` (or nothing at all) is needed any more. With
     /// `one_packet`, everything from there on belongs to a single control
     /// packet, of which only the first and the latest captured packet matter.
+    #[inline]
     pub(super) fn settle(&mut self, pending: Option<u64>, one_packet: bool) {
-        let Some(pending) = pending else {
-            self.chunks.clear();
-            return;
-        };
+        match pending {
+            Some(pending) => self.settle_before(pending, one_packet),
+            None => self.chunks.clear(),
+        }
+    }
+
+    #[inline(never)]
+    fn settle_before(&mut self, pending: u64, one_packet: bool) {
         let first = self.index(pending);
         self.chunks.drain(..first);
         if one_packet && self.chunks.len() > 2 {

@@ -113,7 +113,15 @@ impl Stack {
         cx: &mut Context<'_, '_>,
     ) {
         match event {
-            StreamEvent::Chunk(chunk) => self.push(flow, from, chunk, now, cx),
+            StreamEvent::Chunk(chunk) => match (&mut self.upper.conversation, &self.bottom) {
+                (Some(conversation), Node::Mqtt) => {
+                    conversation.begins(flow);
+                    let direction = direction_of(from, self.client);
+                    conversation.read(direction, chunk.range().end);
+                    conversation.take(direction, chunk, now, cx);
+                }
+                _ => self.push(flow, from, chunk, now, cx),
+            },
             _ => {
                 if let Some(conversation) = &self.upper.conversation {
                     conversation.happened(from, event, now, cx.out);
@@ -124,7 +132,6 @@ impl Stack {
 
     /// Takes the next chunk of a direction. Where the TCP streams are the MQTT
     /// streams it goes straight to the conversation.
-    #[inline]
     pub(super) fn push(
         &mut self,
         flow: &FlowInfo,

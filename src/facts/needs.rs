@@ -1,10 +1,10 @@
-//! [`Needs`]: what a sink needs besides frames and events.
+//! [`Needs`]: what a sink needs besides the fixed headers of frames, and events.
 
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
-/// What a [`Sink`](super::Sink) needs besides frames and events, which every
-/// sink receives. Needs are joined with `|`; what no sink needs is not computed.
+/// What a [`Sink`](super::Sink) needs besides the fixed headers of frames, and events,
+/// which every sink receives. Needs are joined with `|`; what no sink needs is not computed.
 ///
 /// ```
 /// use mqttdump::facts::Needs;
@@ -16,19 +16,22 @@ use std::ops::{BitOr, BitOrAssign};
 pub struct Needs(u8);
 
 impl Needs {
-    /// Frames and events alone.
+    /// Frames with nothing but their fixed header, and events that do not depend on
+    /// fields.
     pub const NONE: Self = Self(0);
+    /// The fields of each frame, its topic, defects and bytes.
+    pub const FIELDS: Self = Self(1);
     /// Each frame arrives with its exchange:
     /// [`FrameFact::exchange`](super::FrameFact::exchange).
-    pub const EXCHANGES: Self = Self(1);
+    pub const EXCHANGES: Self = Self(1 << 1 | Self::FIELDS.0);
     /// Connections, sessions and overdue answers, in order of events:
     /// [`Fact::Session`](super::Fact::Session).
-    pub const SESSIONS: Self = Self(1 << 1 | Self::TCP.0 | Self::DIGESTS.0);
+    pub const SESSIONS: Self = Self(1 << 2 | Self::TCP.0 | Self::DIGESTS.0);
     /// A digest of the whole payload of each PUBLISH, even if less of the
     /// payload is kept for display.
-    pub const DIGESTS: Self = Self(1 << 2);
+    pub const DIGESTS: Self = Self(1 << 3 | Self::FIELDS.0);
     /// Facts of TCP: [`Fact::Tcp`](super::Fact::Tcp).
-    pub const TCP: Self = Self(1 << 3);
+    pub const TCP: Self = Self(1 << 6);
     /// Every captured packet, what the bytes of each stream are, and which
     /// connections were evicted: [`Fact::Packet`](super::Fact::Packet),
     /// [`Fact::Span`](super::Fact::Span) and [`Fact::Evicted`](super::Fact::Evicted).
@@ -39,7 +42,8 @@ impl Needs {
     /// [`Fact::Evicted`](super::Fact::Evicted).
     pub const SEGMENTS: Self = Self(1 << 5);
 
-    const NAMES: [(Self, &'static str); 6] = [
+    const NAMES: [(Self, &'static str); 7] = [
+        (Self::FIELDS, "fields"),
         (Self::EXCHANGES, "exchanges"),
         (Self::SESSIONS, "sessions"),
         (Self::DIGESTS, "digests"),
@@ -53,7 +57,7 @@ impl Needs {
         self.0 & other.0 == other.0
     }
 
-    /// Whether frames and events are enough.
+    /// Whether fixed headers and events are enough.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }

@@ -475,7 +475,7 @@ impl BufferedFrame {
         let decoded = mqtt::decode(self.header, &self.bytes, self.version);
         look(&MQTTFrame {
             header: self.header,
-            packet: decoded.packet,
+            packet: &decoded.packet,
             defects: &decoded.defects,
             topic: self.topic.as_deref().map(Text),
             bytes: &self.bytes,

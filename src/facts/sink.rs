@@ -108,9 +108,10 @@ pub enum SessionFact<'a> {
 /// Sinks are combined in tuples, slices and options; each member receives every
 /// fact.
 pub trait Sink {
-    /// What it needs besides frames and events. Called once, before the first fact.
+    /// What it needs besides the fixed headers of frames, and events. Called once,
+    /// before the first fact.
     fn needs(&self) -> Needs {
-        Needs::NONE
+        Needs::FIELDS
     }
 
     /// Takes the next fact.
@@ -155,6 +156,10 @@ impl<S: Sink> Sink for Before<S> {
 
 /// Needs nothing: the capture is read only for its connections' numbers.
 impl Sink for () {
+    fn needs(&self) -> Needs {
+        Needs::NONE
+    }
+
     fn fact(&mut self, _: Fact<'_>) {}
 }
 

@@ -122,11 +122,13 @@ impl InOrder {
 }
 
 impl Facts {
-    /// A stage for a new capture, for sinks with these needs. [`Config::digests`],
-    /// [`Config::follow_tcp`], [`Config::follow_packets`] and
-    /// [`Config::follow_segments`] are switched on as needed.
+    /// A stage for a new capture, for sinks with these needs. [`Config::fields`] is
+    /// set by them; [`Config::digests`], [`Config::follow_tcp`],
+    /// [`Config::follow_packets`] and [`Config::follow_segments`] are switched on as
+    /// needed.
     pub fn new(mut config: Config, options: Options, sink: &(impl Sink + ?Sized)) -> Self {
         let needs = sink.needs();
+        config.fields = needs.contains(Needs::FIELDS);
         config.digests |= needs.contains(Needs::DIGESTS);
         config.follow_tcp |= needs.contains(Needs::TCP);
         config.follow_packets |= needs.contains(Needs::PACKETS);

@@ -229,6 +229,7 @@ impl Framer {
     }
 
     /// Position of the first byte of the packet that is not complete yet.
+    #[inline]
     pub fn pending(&self) -> Option<u64> {
         match &self.state {
             State::Boundary => {
@@ -266,8 +267,20 @@ impl Framer {
     /// Takes the next bytes of the stream. `direction` is the way they
     /// went, if that is known. A chunk should start where a TCP segment did:
     /// senders like to begin packets there, and so does the search.
-    #[inline]
+    #[inline(always)]
     pub fn data(&mut self, bytes: &[u8], direction: Option<Direction>, sink: &mut impl Sink) {
+        // Nearly all chunks are whole packets.
+        let rest = match self.state {
+            State::Boundary if self.kept.is_empty() => self.whole_packets(bytes, sink),
+            _ => bytes,
+        };
+        if !rest.is_empty() {
+            self.data_in_parts(rest, direction, sink);
+        }
+    }
+
+    /// The same for bytes that are no whole packet, or not known to be.
+    fn data_in_parts(&mut self, bytes: &[u8], direction: Option<Direction>, sink: &mut impl Sink) {
         if let State::Lost(resync) = &mut self.state {
             self.offset += bytes.len() as u64;
             resync.data(bytes, direction, sink.version());
@@ -340,7 +353,7 @@ impl Framer {
                     self.header_complete(sink);
                 }
                 State::Body { .. } => bytes = self.body(bytes, sink),
-                State::Lost(_) => return self.data(bytes, direction, sink),
+                State::Lost(_) => return self.data_in_parts(bytes, direction, sink),
                 State::Dead => {
                     self.offset += bytes.len() as u64;
                     return;
@@ -351,6 +364,7 @@ impl Framer {
 
     /// Outputs the packets that are complete at the start of `bytes`; returns
     /// the rest. This is the path of nearly all packets.
+    #[inline(always)]
     fn whole_packets<'a>(&mut self, mut bytes: &'a [u8], sink: &mut impl Sink) -> &'a [u8] {
         while let Some(header) = FixedHeader::read(bytes) {
             let len = header.packet_len();

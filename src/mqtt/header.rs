@@ -123,6 +123,7 @@ pub struct FixedHeader {
 impl FixedHeader {
     /// Decodes the fixed header at the start of `bytes`, if it is complete and
     /// its length is valid.
+    #[inline]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let (&first, rest) = bytes.split_first()?;
         match varint::decode(rest) {

@@ -47,6 +47,7 @@ mod resync;
 mod samples;
 mod text;
 pub mod topic;
+mod usual;
 pub mod varint;
 mod version;
 mod version_hint;
@@ -76,13 +77,44 @@ pub struct Decoded<'a> {
     pub defects: Vec<Defect>,
 }
 
+/// The Packet Identifier alone, of types that have one; `None` where the bytes end
+/// before it.
+pub fn packet_id(header: FixedHeader, bytes: &[u8]) -> Option<u16> {
+    use PacketType as P;
+    let number = |at: usize| {
+        let bytes = bytes.get(at..)?.first_chunk()?;
+        Some(u16::from_be_bytes(*bytes))
+    };
+    let start = header.header_len();
+    match header.packet_type() {
+        P::Publish if header.qos() == 0 => None,
+        P::Publish => number(start + 2 + usize::from(number(start)?)),
+        P::Puback | P::Pubrec | P::Pubrel | P::Pubcomp => number(start),
+        P::Subscribe | P::Suback | P::Unsubscribe | P::Unsuback => number(start),
+        P::Reserved | P::Connect | P::Connack | P::Pingreq => None,
+        P::Pingresp | P::Disconnect | P::Auth => None,
+    }
+}
+
 /// Decodes the control packet whose first bytes are `bytes` (fixed header
 /// included, up to the first byte that was not captured or not kept). A CONNECT
 /// is decoded by its own version.
 ///
-/// Allocates only for defects. Bytes after the packet are ignored.
+/// Allocates only for defects and for a CONNECT. Bytes after the packet are ignored.
 #[inline]
 pub fn decode<'a>(header: FixedHeader, bytes: &'a [u8], version: Version) -> Decoded<'a> {
+    match usual::read(header, bytes, version) {
+        Some(packet) => Decoded {
+            packet,
+            defects: Vec::new(),
+        },
+        None => decode_fields(header, bytes, version),
+    }
+}
+
+/// Decodes a packet field after field.
+#[inline(never)]
+fn decode_fields(header: FixedHeader, bytes: &[u8], version: Version) -> Decoded<'_> {
     let mut reader = Reader::new(header, bytes, version);
     let packet = ControlPacket::read(&mut reader);
     Decoded {

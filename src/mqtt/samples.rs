@@ -325,6 +325,21 @@ fn every_defect_is_reported_with_its_place() {
     );
 }
 
+#[test]
+fn a_packet_identifier_can_be_read_alone() {
+    for &(version, sample) in CLEAN {
+        let bytes = bytes(sample);
+        let header = header(bytes);
+        let packet = decode(header, bytes, version).packet;
+        assert_eq!(packet_id(header, bytes), packet.packet_id(), "{sample}");
+        for cut in 0..bytes.len() {
+            let part = decode(header, &bytes[..cut], version).packet;
+            let alone = packet_id(header, &bytes[..cut]);
+            assert_eq!(alone, part.packet_id(), "{sample} cut at {cut}");
+        }
+    }
+}
+
 /// Bytes that are merely not kept are no defect.
 #[test]
 fn a_prefix_has_no_defects_of_its_own() {

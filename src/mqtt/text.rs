@@ -86,15 +86,19 @@ impl<'a> Text<'a> {
 #[inline]
 pub(super) fn has_none(bytes: &[u8], odd: impl Fn(u64) -> u64) -> bool {
     const HIGH: u64 = (u64::MAX / 255) << 7;
-    let clean = |word: &[u8; 8]| odd(u64::from_le_bytes(*word)) & HIGH == 0;
-    match bytes.last_chunk::<8>() {
-        Some(last) => bytes.as_chunks::<8>().0.iter().chain([last]).all(clean),
+    let of = |word: &[u8; 8]| odd(u64::from_le_bytes(*word));
+    let found = match bytes.last_chunk::<8>() {
+        Some(last) => {
+            let words = bytes.as_chunks::<8>().0;
+            words.iter().fold(of(last), |found, word| found | of(word))
+        }
         None => {
             let mut word = [b'a'; 8];
             word[..bytes.len()].copy_from_slice(bytes);
-            clean(&word)
+            of(&word)
         }
-    }
+    };
+    found & HIGH == 0
 }
 
 impl TextFault {

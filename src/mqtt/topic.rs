@@ -141,9 +141,12 @@ pub fn overlaps(one: &[u8], other: &[u8]) -> bool {
 #[inline]
 pub(super) fn is_plain_name(name: &[u8]) -> bool {
     const ONES: u64 = u64::MAX / 255;
+    // They differ in one bit.
+    const WILDCARD: u64 = ONES * (b'+' & b'#') as u64;
+    const OTHER: u64 = ONES * !(b'+' ^ b'#') as u64;
     has_none(name, |word| {
-        let differs = |byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
-        word | differs(0) | differs(b'+') | differs(b'#')
+        let wildcards = (word & OTHER ^ WILDCARD).wrapping_sub(ONES);
+        word | word.wrapping_sub(ONES) | wildcards
     })
 }
 

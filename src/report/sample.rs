@@ -85,7 +85,7 @@ impl Sample {
         };
         look(&MQTTFrame {
             header,
-            packet: decoded.packet,
+            packet: &decoded.packet,
             defects: &decoded.defects,
             topic,
             bytes,

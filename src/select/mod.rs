@@ -149,7 +149,8 @@ impl Selector {
         let asked = &self.selection;
         let filter = asked.filter.as_ref().map(|filter| filter.needs());
         let exchanges = !asked.topics.is_empty() || !asked.qos.is_empty();
-        Needs::EXCHANGES.when(exchanges || filter.is_some_and(|needs| needs.exchange))
+        Needs::FIELDS
+            | Needs::EXCHANGES.when(exchanges || filter.is_some_and(|needs| needs.exchange))
     }
 
     /// Whether a frame matches. Must be called for every frame of the capture, in

@@ -70,7 +70,7 @@ impl Frames {
                 length_bytes: 1,
                 remaining_length: 0,
             },
-            packet,
+            packet: &packet,
             defects: &[],
             topic: topic.map(|topic| Text(topic.as_bytes())),
             bytes: &[first, 0],
@@ -160,14 +160,14 @@ impl Frames {
     }
 
     fn connect(&mut self, will: Option<&str>) -> Verdict {
-        let packet = ControlPacket::Connect(Connect {
+        let packet = ControlPacket::Connect(Box::new(Connect {
             flags: Some(if will.is_some() { 0x06 } else { 0x02 }),
             will: will.map(|topic| Will {
                 topic: Some(Text(topic.as_bytes())),
                 ..Will::default()
             }),
             ..Connect::default()
-        });
+        }));
         self.say(Up, 0x10, packet, None)
     }
 

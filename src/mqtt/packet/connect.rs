@@ -245,7 +245,7 @@ mod tests {
 
     fn connect(hex: &str) -> Connect<'static> {
         match clean(Version::V3_1_1, hex) {
-            ControlPacket::Connect(connect) => connect,
+            ControlPacket::Connect(connect) => *connect,
             other => panic!("{other:?}"),
         }
     }

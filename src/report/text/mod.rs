@@ -85,6 +85,11 @@ impl TextOptions {
         }
     }
 
+    /// Whether the lines show fields, and not the fixed header alone.
+    pub fn wants_fields(&self) -> bool {
+        self.detail != Detail::Notation
+    }
+
     /// Whether the lines show facts of exchanges, such as latency.
     pub fn wants_exchanges(&self) -> bool {
         self.style == Style::Compact && self.detail != Detail::Notation
@@ -191,6 +196,10 @@ impl TextReport {
 impl Report<Frames> for TextReport {
     fn put(&mut self, item: &FrameItem<'_>, out: &mut Vec<u8>) {
         match *item {
+            FrameItem::Frame { frame, .. } if self.detail == Detail::Notation => {
+                notation(frame, out);
+                out.push(b'\n');
+            }
             FrameItem::Frame {
                 frame,
                 exchange,
@@ -215,11 +224,6 @@ impl TextReport {
         decoded: Option<&Decoded>,
         out: &mut Vec<u8>,
     ) {
-        if self.detail == Detail::Notation {
-            notation(frame, out);
-            out.push(b'\n');
-            return;
-        }
         match self.style {
             Style::Compact => self.compact_frame(frame, exchange, topic_unknown, decoded, out),
             Style::Line => self.line(frame, topic_unknown, decoded, out),

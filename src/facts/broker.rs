@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 use super::delivered::Delivered;
 use super::frame_ref::FrameRef;
 use super::properties as p;
-use super::publication::{Carried, LeftWill, Publication};
+use super::publication::{LeftWill, Publication};
 use super::topic_tree::TopicTree;
 
 /// Facts of a PUBLISH from a server.
@@ -114,31 +114,67 @@ struct Kept {
 /// longest.
 #[derive(Debug, Default)]
 pub(super) struct Brokers {
-    brokers: HashMap<Endpoint, (Broker, u64), foldhash::fast::FixedState>,
+    places: HashMap<Endpoint, usize, foldhash::fast::FixedState>,
+    all: Vec<OfServer>,
+    /// The one that was asked for last.
+    latest: usize,
     turns: u64,
     /// Number of evicted servers.
     pub(super) evicted: u64,
 }
 
+#[derive(Debug)]
+struct OfServer {
+    server: Endpoint,
+    broker: Broker,
+    /// When it was last asked for.
+    turn: u64,
+}
+
 impl Brokers {
     pub(super) fn get(&self, server: Endpoint) -> Option<&Broker> {
-        self.brokers.get(&server).map(|(broker, _)| broker)
+        Some(&self.all[*self.places.get(&server)?].broker)
     }
 
     /// That of a server, to which something comes.
     pub(super) fn at(&mut self, server: Endpoint) -> &mut Broker {
         self.turns += 1;
-        if self.brokers.len() >= limits::SERVERS && !self.brokers.contains_key(&server) {
-            let all = self.brokers.iter();
-            let oldest = all.min_by_key(|(_, (_, turn))| *turn).map(|(at, _)| *at);
-            if let Some(oldest) = oldest {
-                self.brokers.remove(&oldest);
-                self.evicted += 1;
-            }
+        // Messages come in runs: 70 instructions less than looking it up each time.
+        let is_latest = |of: &OfServer| of.server == server;
+        if !self.all.get(self.latest).is_some_and(is_latest) {
+            self.latest = self.find_or_insert(server);
         }
-        let (broker, turn) = self.brokers.entry(server).or_default();
-        *turn = self.turns;
-        broker
+        let of = &mut self.all[self.latest];
+        of.turn = self.turns;
+        &mut of.broker
+    }
+
+    fn find_or_insert(&mut self, server: Endpoint) -> usize {
+        if let Some(place) = self.places.get(&server) {
+            return *place;
+        }
+        let new = OfServer {
+            server,
+            broker: Broker::default(),
+            turn: self.turns,
+        };
+        let place = match self.all.len() < limits::SERVERS {
+            true => {
+                self.all.push(new);
+                self.all.len() - 1
+            }
+            false => {
+                let turns = self.all.iter().enumerate();
+                let oldest = turns.min_by_key(|(_, of)| of.turn);
+                let place = oldest.map_or(0, |(place, _)| place);
+                self.places.remove(&self.all[place].server);
+                self.evicted += 1;
+                self.all[place] = new;
+                place
+            }
+        };
+        self.places.insert(server, place);
+        place
     }
 }
 
@@ -150,6 +186,8 @@ pub(super) struct Broker {
     /// The latest of each key, and their number.
     by_key: HashMap<u64, (u64, u32), foldhash::fast::FixedState>,
     published: u64,
+    /// One that was evicted and that nothing refers to, for its memory.
+    spare: Option<Rc<Publication>>,
     /// Bytes of the publications.
     size: usize,
     retained: RetainedMessages,
@@ -177,7 +215,7 @@ impl RetainedMessages {
     }
 
     fn set(&mut self, message: Retained) {
-        let topic = &message.publication.topic;
+        let topic = &message.publication.topic[..];
         if let Some(known) = self.places.get(topic) {
             self.all[*known as usize] = Some(message);
             return;
@@ -189,7 +227,7 @@ impl RetainedMessages {
             let at = self.all.len() as u32;
             self.size += topic.len();
             self.topics.insert(topic, at);
-            self.places.insert(topic.clone(), at);
+            self.places.insert(topic.into(), at);
             self.all.push(Some(message));
         }
     }
@@ -216,27 +254,29 @@ impl Broker {
             }
             return;
         }
-        self.add(Publication {
-            seen: FrameRef::of(frame),
-            key,
-            topic: topic.bytes().into(),
-            qos: frame.header.qos(),
-            retain: frame.header.retain(),
-            will: false,
-            expiry: p::number(publish.properties, p::MESSAGE_EXPIRY),
-            carried: Carried::of(publish.properties),
-            empty: publish.payload_len == Some(0),
-            order: 0,
-            resent: Cell::new(0),
-            returned: Cell::new(false),
-            member: Cell::new(None),
-        });
+        self.published += 1;
+        // In the memory of an evicted one: 250 instructions less a PUBLISH.
+        let mut publication = self.spare.take().unwrap_or_default();
+        if let Some(this) = Rc::get_mut(&mut publication) {
+            this.seen = FrameRef::of(frame);
+            this.key = key;
+            this.topic.clear();
+            this.topic.extend_from_slice(topic.bytes());
+            this.qos = frame.header.qos();
+            this.retain = frame.header.retain();
+            this.will = false;
+            this.expiry = p::number(publish.properties, p::MESSAGE_EXPIRY);
+            this.carried.replace(publish.properties);
+            this.empty = publish.payload_len == Some(0);
+            this.order = self.published;
+            this.resent = Cell::new(0);
+            this.returned = Cell::new(false);
+            this.member = Cell::new(None);
+        }
+        self.add(publication);
     }
 
-    fn add(&mut self, mut publication: Publication) {
-        self.published += 1;
-        publication.order = self.published;
-        let publication = Rc::new(publication);
+    fn add(&mut self, publication: Rc<Publication>) {
         if publication.retain {
             self.retained.set(Retained {
                 publication: publication.clone(),
@@ -254,7 +294,10 @@ impl Broker {
         while self.publications.len() > limits::PUBLICATIONS
             || self.size > limits::PUBLICATION_BYTES
         {
-            let Some(Kept { publication, .. }) = self.publications.pop_front() else {
+            let Some(Kept {
+                mut publication, ..
+            }) = self.publications.pop_front()
+            else {
                 break;
             };
             self.size -= publication.size();
@@ -263,6 +306,9 @@ impl Broker {
                 if *count == 0 {
                     self.by_key.remove(&publication.key);
                 }
+            }
+            if Rc::get_mut(&mut publication).is_some() {
+                self.spare = Some(publication);
             }
         }
     }

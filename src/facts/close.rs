@@ -68,9 +68,12 @@ impl ConnectionFacts {
         time: Timestamp,
         mut found: impl FnMut(&StillOpen<'_>),
     ) {
-        let is_closing =
-            self.fin != PerDirection::both(None) || self.fin_acked != PerDirection::both(None);
-        if self.close_due.is_empty() || is_closing {
+        // Nearly always.
+        if self.close_due.is_empty() {
+            return;
+        }
+        let none = PerDirection::both(None);
+        if self.fin != none || self.fin_acked != none {
             return;
         }
         let mut dues = std::mem::take(&mut self.close_due);

@@ -222,7 +222,7 @@ impl Analysis {
             Publication {
                 seen: opening.seen,
                 key: will.key(),
-                topic: will.topic.clone(),
+                topic: will.topic.to_vec(),
                 qos: will.qos,
                 retain: will.retain,
                 will: true,

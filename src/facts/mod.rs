@@ -13,17 +13,17 @@
 //! ```
 //!
 //! A [`Sink`] declares its [`Needs`]; [`Facts`] gathers what the sinks need, and
-//! nothing else: reading with needs of none costs one branch per frame.
+//! nothing else: with needs of none, not even the fields of a frame are decoded.
 //!
 //! Facts make no judgement. They state that a PUBACK has no PUBLISH, and what
 //! the capture lacks that could explain it (a [`Doubt`]). Rules decide whether
 //! that is a fault, and read nothing but facts.
 
 mod broker;
+pub(crate) mod by_connection;
 mod close;
 mod close_due;
 mod connection;
-mod connections;
 mod deadline;
 mod delivered;
 mod delivery;
@@ -75,7 +75,7 @@ pub use needs::Needs;
 pub use negotiated::{Acceptance, Opening, Will};
 pub use overdue::{Ending, Overdue, Undelivered};
 pub use part::ExchangeKind;
-pub use publication::{Carried, Publication};
+pub use publication::{Carried, CarriedFields, Publication};
 pub use request::{AnswerStep, Request, Requests};
 pub use session::{Earlier, Session};
 pub use silence::{Shown, Silence};
@@ -87,7 +87,7 @@ pub(crate) use tracker::Tracker;
 pub use tracker::{ExchangeFact, First, Role};
 
 use broker::Brokers;
-use connections::Connections;
+use by_connection::ByConnection;
 use deadline::Deadlines;
 use session::{Key, Sessions};
 
@@ -139,7 +139,7 @@ pub struct GivenUp {
 /// All facts of a capture at a moment.
 #[derive(Debug)]
 struct Analysis {
-    connections: Connections,
+    connections: ByConnection<Box<ConnectionFacts>>,
     /// Those with subscriptions.
     subscribers: BTreeSet<u64>,
     sessions: Sessions,
@@ -163,7 +163,7 @@ impl Analysis {
     /// An analysis for a new capture.
     fn new(options: &Options) -> Self {
         Self {
-            connections: Connections::default(),
+            connections: ByConnection::default(),
             subscribers: BTreeSet::new(),
             sessions: Sessions::default(),
             brokers: Brokers::default(),
@@ -273,7 +273,10 @@ impl Analysis {
         }
         let step = connection.step(frame);
         let (delivery, matching) = self.passes_through(frame, &step);
-        let connection = self.known(frame.connection, frame.time);
+        let number = frame.connection.number;
+        let Some(connection) = self.connections.get_mut(number) else {
+            return;
+        };
         sink.fact(Fact::Session(SessionFact::Frame(&FrameFacts {
             frame,
             connection,
@@ -297,16 +300,17 @@ impl Analysis {
             _ => {}
         }
         if subscribed && !matches!(frame.packet, ControlPacket::Publish(_)) {
-            self.subscribers.insert(frame.connection.number);
+            self.subscribers.insert(number);
         }
         self.expect(frame, &step);
         self.doubt_session_of(successor);
-        if let Some(deadlines) = &mut self.deadlines
-            && let Some(connection) = self.connections.get_mut(frame.connection.number)
-        {
+        let Some(connection) = self.connections.get_mut(number) else {
+            return;
+        };
+        if let Some(deadlines) = &mut self.deadlines {
             deadlines.after(connection, frame);
         }
-        self.known(frame.connection, frame.time).still_open(
+        connection.still_open(
             frame.direction,
             step.answers(),
             frame.last,

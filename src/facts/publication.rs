@@ -11,14 +11,14 @@ use super::frame_ref::FrameRef;
 use super::properties as p;
 
 /// A message that a client gave to the server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Publication {
     /// Its PUBLISH; of a will its CONNECT.
     pub seen: FrameRef,
     /// Key by which messages are matched.
     pub(super) key: u64,
     /// Topic Name.
-    pub topic: Box<[u8]>,
+    pub topic: Vec<u8>,
     /// Published with this QoS.
     pub qos: u8,
     /// And with this RETAIN.
@@ -44,72 +44,88 @@ pub struct Publication {
 }
 
 impl Publication {
-    /// Bytes of its names and values.
+    /// Bytes of its topic and properties.
     pub(super) fn size(&self) -> usize {
-        let of = |value: &Option<Box<[u8]>>| value.as_ref().map_or(0, |value| value.len());
-        let carried = &self.carried;
-        let user: usize = carried.user.iter().map(|(n, v)| n.len() + v.len()).sum();
-        self.topic.len()
-            + of(&carried.content_type)
-            + of(&carried.response_topic)
-            + of(&carried.correlation_data)
-            + user
+        self.topic.len() + self.carried.bytes.len()
     }
 }
 
-/// Properties of 5.0 that a server passes on unaltered, as encoded.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// The properties of a message (5.0), of which a server passes some on unaltered. They
+/// are kept as encoded, and decoded where they are compared: most are the same.
+#[derive(Clone, Debug, Default)]
 pub struct Carried {
+    bytes: Vec<u8>,
+}
+
+/// Properties that a server passes on unaltered. Of what occurs again, which it may
+/// not, the first counts.
+#[derive(PartialEq, Eq, Debug, Default)]
+pub struct CarriedFields<'a> {
     /// Payload Format Indicator.
     pub payload_format: Option<u32>,
     /// Content Type.
-    pub content_type: Option<Box<[u8]>>,
+    pub content_type: Option<&'a [u8]>,
     /// Response Topic.
-    pub response_topic: Option<Box<[u8]>>,
+    pub response_topic: Option<&'a [u8]>,
     /// Correlation Data.
-    pub correlation_data: Option<Box<[u8]>>,
-    /// User Properties in order.
-    pub user: Vec<UserProperty>,
+    pub correlation_data: Option<&'a [u8]>,
+    /// User Properties in order: names and values.
+    pub user: Vec<(&'a [u8], &'a [u8])>,
 }
-
-/// Name and value.
-type UserProperty = (Box<[u8]>, Box<[u8]>);
 
 impl Carried {
     /// Those of a PUBLISH or of a will.
     pub fn of(properties: Properties<'_>) -> Self {
-        if properties.is_empty() {
-            return Self::default();
+        Self {
+            bytes: properties.bytes.to_vec(),
         }
-        // Of what occurs again, which it may not, the first counts.
-        let mut carried = Self::default();
+    }
+
+    /// Takes those of a PUBLISH in place of these.
+    pub(super) fn replace(&mut self, properties: Properties<'_>) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(properties.bytes);
+    }
+
+    /// Whether these are the same properties, in the same order.
+    pub fn is_same(&self, properties: Properties<'_>) -> bool {
+        self.bytes == properties.bytes
+    }
+
+    /// The decoded properties.
+    pub fn fields(&self) -> CarriedFields<'_> {
+        CarriedFields::of(Properties {
+            bytes: &self.bytes,
+            offset: 0,
+        })
+    }
+}
+
+impl<'a> CarriedFields<'a> {
+    /// Those of a PUBLISH or of a will.
+    pub fn of(properties: Properties<'a>) -> Self {
+        let mut fields = Self::default();
         for property in properties.iter() {
             match (property.id, property.value) {
                 (p::PAYLOAD_FORMAT, value) => {
-                    carried.payload_format = carried.payload_format.or(p::as_number(value));
+                    fields.payload_format = fields.payload_format.or(p::as_number(value));
                 }
                 (p::CONTENT_TYPE, PropertyValue::String(text)) => {
-                    carried
-                        .content_type
-                        .get_or_insert_with(|| text.bytes().into());
+                    fields.content_type.get_or_insert(text.bytes());
                 }
                 (p::RESPONSE_TOPIC, PropertyValue::String(text)) => {
-                    carried
-                        .response_topic
-                        .get_or_insert_with(|| text.bytes().into());
+                    fields.response_topic.get_or_insert(text.bytes());
                 }
                 (p::CORRELATION_DATA, PropertyValue::Binary(bytes)) => {
-                    carried.correlation_data.get_or_insert_with(|| bytes.into());
+                    fields.correlation_data.get_or_insert(bytes);
                 }
                 (_, PropertyValue::Pair(name, value)) => {
-                    carried
-                        .user
-                        .push((name.bytes().into(), value.bytes().into()));
+                    fields.user.push((name.bytes(), value.bytes()));
                 }
                 _ => {}
             }
         }
-        carried
+        fields
     }
 }
 

@@ -848,7 +848,7 @@ static CLIENT_LOST_SESSION: Rule = Rule {
 > PUBREL id=8
 < PUBCOMP id=8 code=0x92",
     },
-    check: Check::Frame(&[P::Publish, P::Pubrel], client_lost_session),
+    check: Check::Exchange(&[P::Publish, P::Pubrel], client_lost_session),
 };
 
 fn client_lost_session(f: &FrameFacts<'_>) -> Judged {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::facts::properties as p;
 use crate::facts::{
-    Because, Carried, Delivery, Ending, FrameFacts, Lacks, Publication, Reason, Subscription,
+    Because, CarriedFields, Delivery, Ending, FrameFacts, Lacks, Publication, Reason, Subscription,
     Undelivered, UnwantedWill,
 };
 use crate::mqtt::{PacketType as P, Version};
@@ -176,10 +176,11 @@ static PROPERTIES_ALTERED: Rule = Rule {
 
 fn properties_altered(f: &FrameFacts<'_>) -> Judged {
     let (_, publication) = single(f)?;
-    let (sent, found) = (
-        &publication.carried,
-        Carried::of(f.frame.packet.properties()),
-    );
+    let properties = f.frame.packet.properties();
+    if publication.carried.is_same(properties) {
+        return None;
+    }
+    let (sent, found) = (publication.carried.fields(), CarriedFields::of(properties));
     let what = if sent.payload_format.unwrap_or(0) != found.payload_format.unwrap_or(0) {
         "Payload Format Indicator"
     } else if sent.content_type != found.content_type {
@@ -200,7 +201,7 @@ fn properties_altered(f: &FrameFacts<'_>) -> Judged {
         return None;
     };
     // A publisher of an older version sends no properties.
-    let versions = f.frame.version == Version::V5 && *sent != Carried::default();
+    let versions = f.frame.version == Version::V5 && sent != CarriedFields::default();
     versions.then(|| {
         warning(format!(
             "expected {what} as it was published, found another or none"

@@ -12,14 +12,15 @@
 //! Deadlines only add to `take_arisen`. Final findings are the same for the same
 //! packets, whether or not ticks advanced the clock between them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::event::Side;
+use crate::facts::by_connection::ByConnection;
 use crate::facts::{
     self, ConnectionFacts, Deadline, Doubt, Ending, Fact, FrameFacts, FrameRef, Needs, Overdue,
-    Reason, SessionFact, Shown, Silence, Sink, StillOpen, Stream, Undelivered,
+    Reason, SessionFact, Shown, Silence, Sink, Step, StillOpen, Stream, Undelivered,
 };
 use crate::frame::{Direction, MQTTFrame, PerDirection};
 use crate::limits;
@@ -175,9 +176,7 @@ impl Sink for Judge {
     }
 
     fn finish(&mut self) {
-        let mut open: Vec<u64> = self.runner.open.keys().copied().collect();
-        open.sort_unstable();
-        for connection in open {
+        for connection in self.runner.open.numbers() {
             self.runner.settle(connection);
         }
         let runner = &mut self.runner;
@@ -188,9 +187,9 @@ impl Sink for Judge {
 /// The rules by trigger.
 struct Tables {
     /// By sender, packet type and version: rules with a function.
-    frame: PerDirection<Vec<Vec<(usize, FrameCheck)>>>,
+    frame: PerDirection<Vec<Vec<FrameRule>>>,
     /// The same, of rules for WebSocket.
-    websocket: Vec<Vec<(usize, FrameCheck)>>,
+    websocket: Vec<Vec<FrameRule>>,
     /// By packet type and version: all rules that apply.
     judge: Vec<RuleSet>,
     /// By packet type: budgets.
@@ -201,7 +200,16 @@ struct Tables {
 
 static TABLES: LazyLock<Tables> = LazyLock::new(Tables::new);
 
-type FrameCheck = fn(&FrameFacts<'_>) -> Judged;
+/// A rule that is applied to control packets.
+#[derive(Clone, Copy)]
+struct FrameRule {
+    /// Its index in [`RULES`].
+    at: usize,
+    /// It is about exchanges: [`Check::Exchange`].
+    in_exchange: bool,
+    check: fn(&FrameFacts<'_>) -> Judged,
+}
+
 type BudgetCheck = fn(&FrameFacts<'_>, &Budgets) -> Judged;
 
 const VERSIONS: [Version; 3] = [Version::V3_1, Version::V3_1_1, Version::V5];
@@ -239,18 +247,29 @@ impl Tables {
                 for kind in PacketType::ALL {
                     let place = place(kind, version);
                     match rule.check {
-                        Check::Frame(types, check) | Check::Security(types, check)
+                        Check::Frame(types, check)
+                        | Check::Exchange(types, check)
+                        | Check::Security(types, check)
                             if types.contains(&kind) =>
                         {
+                            let in_exchange = matches!(rule.check, Check::Exchange(..));
                             for sender in Direction::ALL {
                                 if is_sent_by(rule, sender) {
-                                    tables.frame[sender][place].push((at, check));
+                                    tables.frame[sender][place].push(FrameRule {
+                                        at,
+                                        in_exchange,
+                                        check,
+                                    });
                                 }
                             }
                             tables.judge[place].add(at);
                         }
                         Check::OverWebSocket(types, check) if types.contains(&kind) => {
-                            tables.websocket[place].push((at, check));
+                            tables.websocket[place].push(FrameRule {
+                                at,
+                                in_exchange: false,
+                                check,
+                            });
                         }
                         Check::Format(wrongs)
                             if wrongs.iter().any(|wrong| {
@@ -301,7 +320,7 @@ impl RuleSet {
 #[derive(Debug)]
 struct RuleRunner {
     options: Options,
-    open: HashMap<u64, OfConnection, foldhash::fast::FixedState>,
+    open: ByConnection<OfConnection>,
     finished: Vec<Finding>,
     /// Findings about the whole capture, one for each rule.
     of_capture: Vec<Finding>,
@@ -373,7 +392,7 @@ impl RuleRunner {
     fn new(options: Options) -> Self {
         Self {
             options,
-            open: HashMap::default(),
+            open: ByConnection::default(),
             finished: Vec::new(),
             of_capture: Vec::new(),
             arisen: Vec::new(),
@@ -439,7 +458,7 @@ impl RuleRunner {
             self.found_in_capture(rule, *fault, place);
             return;
         }
-        let connection = self.open.entry(number).or_default();
+        let connection = self.open.get_or_insert_with(number, Default::default);
         let what = (at, verdict, by);
         let shown = connection.shown.contains(&what);
         if place.so_far {
@@ -542,7 +561,7 @@ impl RuleRunner {
                     Verdict::Warning | Verdict::Note => false,
                 };
                 if is_fault && by_sender && !rule.clauses.is_empty() {
-                    let connection = self.open.entry(connection).or_default();
+                    let connection = self.open.get_or_insert_with(connection, Default::default);
                     connection.faulty.add(frame);
                     self.any_faulty = true;
                 }
@@ -550,7 +569,7 @@ impl RuleRunner {
             }
             Of::Answer(request) => {
                 let asked = by.map(|side| side.sends().reversed());
-                let of = self.open.get(&connection);
+                let of = self.open.get(connection);
                 of.zip(asked)
                     .is_some_and(|(of, asked)| of.faulty.has(asked, request))
             }
@@ -564,7 +583,7 @@ impl RuleRunner {
         if !self.any_faulty {
             return false;
         }
-        let Some(of) = self.open.get_mut(&facts.frame.connection.number) else {
+        let Some(of) = self.open.get_mut(facts.frame.connection.number) else {
             return false;
         };
         of.faulty.begin(facts.frame);
@@ -589,7 +608,7 @@ impl RuleRunner {
     }
 
     fn settle(&mut self, connection: u64) {
-        if let Some(of) = self.open.remove(&connection) {
+        if let Some(of) = self.open.remove(connection) {
             let before = of.findings.len();
             let findings = cut_off(of.findings);
             self.kept -= before - findings.len();
@@ -599,7 +618,9 @@ impl RuleRunner {
 
     /// Adds a frame to incomplete ladders.
     fn climb(&mut self, frame: &MQTTFrame<'_>) {
-        let connection = self.open.entry(frame.connection.number).or_default();
+        let connection = self
+            .open
+            .get_or_insert_with(frame.connection.number, Default::default);
         let oldest = match connection.recent.len() > BEFORE {
             true => connection.recent.pop_front(),
             false => None,
@@ -649,11 +670,11 @@ impl RuleRunner {
         self.defects(facts, doubt, answers_fault);
         let tables = &*TABLES;
         let at = place(frame.header.packet_type(), frame.version);
-        for &(rule, check) in &tables.frame[frame.direction][at] {
-            if RULES[rule].id == "packet-direction"
-                && let Some(fault) = check(facts)
+        for rule in &tables.frame[frame.direction][at] {
+            if RULES[rule.at].id == "packet-direction"
+                && let Some(fault) = (rule.check)(facts)
             {
-                self.found(rule, fault, &of_frame(facts, "", answers_fault));
+                self.found(rule.at, fault, &of_frame(facts, "", answers_fault));
             }
         }
     }
@@ -689,16 +710,19 @@ impl RuleRunner {
         let mut websocket: &[_] = &[];
         if frame.connection.transport.is_websocket() {
             websocket = &tables.websocket[at];
-            for &(rule, _) in websocket {
-                self.judged.add(rule);
+            for rule in websocket {
+                self.judged.add(rule.at);
             }
         }
+        let is_alone = matches!(facts.step, Step::None);
         for rules in [&tables.frame[frame.direction][at][..], websocket] {
-            for &(rule, check) in rules {
-                if let Some(fault) = check(facts) {
+            for rule in rules {
+                if !(is_alone && rule.in_exchange)
+                    && let Some(fault) = (rule.check)(facts)
+                {
                     let place = of_frame(facts, "", answers_fault);
                     let doubt = doubt.filter(|_| !fault.any_version);
-                    self.found(rule, fault.unless(doubt), &place);
+                    self.found(rule.at, fault.unless(doubt), &place);
                 }
             }
         }

@@ -509,7 +509,7 @@ static RECEIVE_MAXIMUM: Rule = Rule {
 > PUBLISH topic=a qos=1 id=2
 < PUBACK id=2",
     },
-    check: Check::Frame(&[P::Publish], receive_maximum),
+    check: Check::Exchange(&[P::Publish], receive_maximum),
 };
 
 fn receive_maximum(f: &FrameFacts<'_>) -> Judged {

@@ -77,7 +77,7 @@ static ID_IN_USE: Rule = Rule {
 > PUBLISH topic=a qos=1 id=1 payload=2
 < PUBACK id=1",
     },
-    check: Check::Frame(&[P::Publish, P::Subscribe, P::Unsubscribe], id_in_use),
+    check: Check::Exchange(&[P::Publish, P::Subscribe, P::Unsubscribe], id_in_use),
 };
 
 fn id_in_use(f: &FrameFacts<'_>) -> Judged {
@@ -163,7 +163,7 @@ static MISSING_DUP: Rule = Rule {
 > PUBLISH topic=a qos=1 id=1 payload=1
 < PUBACK id=1",
     },
-    check: Check::Frame(&[P::Publish], missing_dup),
+    check: Check::Exchange(&[P::Publish], missing_dup),
 };
 
 fn missing_dup(f: &FrameFacts<'_>) -> Judged {
@@ -226,7 +226,7 @@ static DUP_ON_FIRST: Rule = Rule {
 > PUBLISH topic=a qos=1 id=1 dup=1
 < PUBACK id=1",
     },
-    check: Check::Frame(&[P::Publish], dup_on_first),
+    check: Check::Exchange(&[P::Publish], dup_on_first),
 };
 
 fn dup_on_first(f: &FrameFacts<'_>) -> Judged {
@@ -292,7 +292,7 @@ static RESEND_WHILE_CONNECTED: Rule = Rule {
 > PUBLISH topic=a qos=1 id=1 dup=1
 < PUBACK id=1",
     },
-    check: Check::Frame(&[P::Publish, P::Pubrel], resend_while_connected),
+    check: Check::Exchange(&[P::Publish, P::Pubrel], resend_while_connected),
 };
 
 fn resend_while_connected(f: &FrameFacts<'_>) -> Judged {
@@ -360,7 +360,7 @@ static PUBLISH_AFTER_PUBREL: Rule = Rule {
 > PUBREL id=1
 < PUBCOMP id=1",
     },
-    check: Check::Frame(&[P::Publish], publish_after_pubrel),
+    check: Check::Exchange(&[P::Publish], publish_after_pubrel),
 };
 
 fn publish_after_pubrel(f: &FrameFacts<'_>) -> Judged {
@@ -419,7 +419,7 @@ static RESEND_AFTER_FAILURE: Rule = Rule {
 > PUBLISH topic=a qos=1 id=2
 < PUBACK id=2",
     },
-    check: Check::Frame(&[P::Publish], resend_after_failure),
+    check: Check::Exchange(&[P::Publish], resend_after_failure),
 };
 
 fn resend_after_failure(f: &FrameFacts<'_>) -> Judged {
@@ -934,7 +934,7 @@ static RESEND_ORDER: Rule = Rule {
 < PUBACK id=2
 < PUBACK id=1",
     },
-    check: Check::Frame(&[P::Publish], resend_order),
+    check: Check::Exchange(&[P::Publish], resend_order),
 };
 
 fn resend_order(f: &FrameFacts<'_>) -> Judged {

@@ -1,23 +1,32 @@
-//! [`Connections`]: the open connections by number.
+//! [`ByConnection`]: values of open connections, by the connection's number.
 //!
 //! Facts come in runs: what a packet shows of TCP, its control packets and what
 //! they bring about are all of one connection, which is looked up once.
 
 use std::collections::HashMap;
 
-use super::connection::ConnectionFacts;
-
-/// The facts of each open connection, by its number.
-#[derive(Debug, Default)]
-pub(super) struct Connections {
+/// A value for each open connection, by its number.
+#[derive(Debug)]
+pub(crate) struct ByConnection<T> {
     places: HashMap<u64, u32, foldhash::fast::FixedState>,
-    all: Vec<Option<Box<ConnectionFacts>>>,
+    all: Vec<Option<T>>,
     free: Vec<u32>,
     /// The one that was asked for last, and its place.
     latest: Option<(u64, u32)>,
 }
 
-impl Connections {
+impl<T> Default for ByConnection<T> {
+    fn default() -> Self {
+        Self {
+            places: HashMap::default(),
+            all: Vec::new(),
+            free: Vec::new(),
+            latest: None,
+        }
+    }
+}
+
+impl<T> ByConnection<T> {
     #[inline]
     fn place(&self, number: u64) -> Option<u32> {
         match self.latest {
@@ -27,24 +36,20 @@ impl Connections {
     }
 
     #[inline]
-    pub(super) fn get(&self, number: u64) -> Option<&ConnectionFacts> {
-        self.all[self.place(number)? as usize].as_deref()
+    pub(crate) fn get(&self, number: u64) -> Option<&T> {
+        self.all[self.place(number)? as usize].as_ref()
     }
 
     #[inline]
-    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut ConnectionFacts> {
+    pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut T> {
         let place = self.place(number)?;
         self.latest = Some((number, place));
-        self.all[place as usize].as_deref_mut()
+        self.all[place as usize].as_mut()
     }
 
     /// The one with this number, which `new` makes if there is none.
     #[inline]
-    pub(super) fn get_or_insert_with(
-        &mut self,
-        number: u64,
-        new: impl FnOnce() -> Box<ConnectionFacts>,
-    ) -> &mut ConnectionFacts {
+    pub(crate) fn get_or_insert_with(&mut self, number: u64, new: impl FnOnce() -> T) -> &mut T {
         let place = match self.place(number) {
             Some(place) => place,
             None => self.insert(number),
@@ -62,28 +67,28 @@ impl Connections {
         place
     }
 
-    pub(super) fn remove(&mut self, number: u64) -> Option<Box<ConnectionFacts>> {
+    pub(crate) fn remove(&mut self, number: u64) -> Option<T> {
         let place = self.places.remove(&number)?;
         self.latest = None;
         self.free.push(place);
         self.all[place as usize].take()
     }
 
-    pub(super) fn contains(&self, number: u64) -> bool {
+    pub(crate) fn contains(&self, number: u64) -> bool {
         self.place(number).is_some()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
 
     /// All of them, in no order that means anything.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut ConnectionFacts> {
-        self.all.iter_mut().filter_map(Option::as_deref_mut)
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.all.iter_mut().flatten()
     }
 
     /// Their numbers in order.
-    pub(super) fn numbers(&self) -> Vec<u64> {
+    pub(crate) fn numbers(&self) -> Vec<u64> {
         let mut numbers: Vec<u64> = self.places.keys().copied().collect();
         numbers.sort_unstable();
         numbers

@@ -72,6 +72,7 @@
 //! | [`sessions`] | a record of each connection: its end and cause, latency, deliveries |
 //! | [`shard`] | division of captures among files, by flow or client; plans, manifests |
 //! | [`redact`] | captures that can be shared: keyed pseudonyms in place of names and payloads |
+//! | [`reduce`] | the smallest capture found that still gives a finding |
 //! | [`stats`] | counts by topic, client, type, QoS or connection |
 //! | [`payload`] | payload formats: JSON, CBOR, MessagePack, Protobuf, Sparkplug B |
 //! | [`report`] | output formats: text, NDJSON, CSV, JUnit, SARIF … |
@@ -125,6 +126,7 @@ pub mod overhead;
 pub mod packet;
 pub mod payload;
 pub mod redact;
+pub mod reduce;
 pub mod report;
 pub mod rules;
 pub mod select;

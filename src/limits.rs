@@ -319,6 +319,14 @@ pub const TOPIC_COUNTS: usize = 50_000;
 /// have one first.
 pub const TOPIC_LATENCIES: usize = 256;
 
+/// Packets of a capture that `reduce` reads, as it keeps the connection of each: about
+/// 256 MiB.
+pub const REDUCED_PACKETS: usize = 1 << 26;
+/// Bytes of packets that `reduce` keeps after it has left out connections. If more are
+/// left, it leaves out nothing else.
+pub const REDUCED_BYTES: usize = 256 << 20;
+/// Bytes of TLS keys that `reduce` keeps.
+pub const REDUCED_SECRETS: usize = 64 << 20;
 /// Bytes of packets that `redact` holds until the control packets in them are complete.
 pub const REDACT_HELD_BYTES: usize = 256 << 20;
 /// Pseudonyms that `redact` remembers, and lists in its mapping.

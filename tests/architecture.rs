@@ -103,6 +103,12 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
     ("shard", &["limits", "net", "packet", "time"]),
     (
+        "reduce",
+        &[
+            "engine", "event", "facts", "flow", "layer", "limits", "net", "packet", "rules", "time",
+        ],
+    ),
+    (
         "stats",
         &["facts", "frame", "limits", "mqtt", "overhead", "time"],
     ),
@@ -140,6 +146,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("anstyle", &["cli", "report"]),
     ("base64", &["report", "sessions/uid.rs"]),
     ("bzip2", &["capture"]),
+    ("cap", &["cli/memory.rs"]),
     ("cbc", &["layer/tls/cipher.rs"]),
     ("ccm", &["layer/tls/cipher.rs"]),
     ("chacha20poly1305", &["layer/tls/cipher.rs"]),
@@ -185,6 +192,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("indicatif", &["cli"]),
     ("itoa", &["report"]),
     ("jiff", &["report", "cli", "filter"]),
+    ("landlock", &["cli/sandbox/files.rs"]),
+    ("libc", &["cli/sandbox/calls.rs"]),
     ("lz4_flex", &["capture"]),
     ("lzma_rust2", &["capture"]),
     ("memchr", &["filter"]),
@@ -198,8 +207,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("prometheus_client", &["metrics"]),
     ("quick_xml", &["report"]),
     ("regex", &["filter"]),
-    ("rustix", &["capture/live", "cli/live", "cli/save"]),
+    (
+        "rustix",
+        &["capture/live", "cli/live", "cli/sandbox", "cli/save"],
+    ),
     ("ruzstd", &["capture"]),
+    ("seccompiler", &["cli/sandbox/calls.rs"]),
     (
         "serde",
         &[
@@ -237,7 +250,8 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "thiserror",
         &[
-            "capture", "cli", "filter", "mqtt", "overhead", "payload", "redact", "rules", "select",
+            "capture", "cli", "filter", "mqtt", "overhead", "payload", "redact", "reduce", "rules",
+            "select",
         ],
     ),
     ("unicode_width", &["report"]),

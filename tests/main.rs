@@ -46,6 +46,7 @@ mod laws;
 /// Cost of a lost segment over TLS and WebSocket.
 mod losses;
 /// The order of capture.
+mod memory;
 mod order;
 /// Every byte accounted for, against the accounts of others.
 mod overhead;
@@ -61,9 +62,11 @@ mod reading;
 mod redact;
 /// A capture in several files, read one by one.
 mod rotation;
+mod reduce;
 /// The rules by their conversations, and on captures.
 mod rules;
 /// Saving: files one after another, full disks, signals.
+mod sandbox;
 mod save;
 /// Output for other programs, by their schemas.
 mod schemas;

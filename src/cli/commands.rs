@@ -8,6 +8,7 @@ use super::fields::FieldsArgs;
 use super::overhead::OverheadArgs;
 use super::read::ReadArgs;
 use super::redact::RedactArgs;
+use super::reduce::ReduceArgs;
 use super::sessions::SessionsArgs;
 use super::shard::ShardArgs;
 use super::stats::StatsArgs;
@@ -22,6 +23,7 @@ pub(crate) static COMMANDS: Commands = Commands {
         &const { Entry::of::<StatsArgs>() },
         &const { Entry::of::<ShardArgs>() },
         &const { Entry::of::<RedactArgs>() },
+        &const { Entry::of::<ReduceArgs>() },
         &const { Entry::of::<FieldsArgs>() },
         &const { Entry::of::<ExplainArgs>() },
     ],

@@ -12,7 +12,7 @@ use mqttdump::facts::Facts;
 /// programs write keys.
 const VARIABLE: &str = "SSLKEYLOGFILE";
 /// Type of a pcapng Decryption Secrets Block that holds a TLS key log.
-const TLS_KEY_LOG: u32 = 0x544c_534b;
+pub(crate) const TLS_KEY_LOG: u32 = 0x544c_534b;
 /// Bytes per read.
 const CHUNK: usize = 4096;
 
@@ -38,6 +38,11 @@ impl KeyLogPlan {
     /// Whether a file is given.
     pub(crate) fn is_given(&self) -> bool {
         self.path.is_some()
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// Opens the file. It has to be a regular file: opening or reading a pipe may
@@ -81,6 +86,20 @@ pub(crate) struct KeyLogFile {
 }
 
 impl KeyLogFile {
+    /// All that is there now, for a capture that is read more than once.
+    pub(crate) fn read_all(self, most: usize) -> Result<Vec<u8>, String> {
+        let mut text = Vec::new();
+        if let Some(file) = self.file {
+            file.take(most as u64 + 1)
+                .read_to_end(&mut text)
+                .map_err(|error| format!("key log: cannot read: {error}"))?;
+        }
+        match text.len() > most {
+            true => Err(format!("key log: more than {most} bytes")),
+            false => Ok(text),
+        }
+    }
+
     /// Reads the bytes added since the last call.
     pub(crate) fn read_on(&mut self, facts: &mut Facts) {
         let Some(file) = &mut self.file else { return };

@@ -144,15 +144,8 @@ mqttdump COMMAND [OPTIONS] FILE...";
         ),
         ("mqttdump explain id-in-use", "documentation of a rule"),
     ];
-    const SHORT_HELP: &'static [&'static str] = &[
-        "read",
-        "interface",
-        "topic",
-        "client",
-        "quiet",
-        "verbose",
-        "write",
-    ];
+    const SHORT_HELP: &'static [&'static str] =
+        &["read", "interface", "topic", "quiet", "verbose", "write"];
 
     fn run(self, around: &Surroundings<'_>) -> Result<Exit, Stop> {
         if self.list_interfaces {
@@ -285,6 +278,15 @@ impl Plan {
             ..print
         });
         reading.chatty = args.lines.verbose > 0;
+        let files = save.as_ref().filter(|save| !save.is_stdout());
+        reading.sandbox.programs = files.is_some_and(|save| save.command.is_some());
+        reading.sandbox.confine(
+            reading.chatty,
+            [
+                files.map(|save| save.path.as_path()),
+                export.as_ref().map(|(folder, _)| folder.as_path()),
+            ],
+        );
         Ok(Self {
             reading,
             max_frames: args.lines.frames,

@@ -17,7 +17,9 @@ use mqttdump::redact::{self, Kind, Mapping, Reading, Redactor, Survey};
 use super::args::value;
 use super::command::{Command, Exit};
 use super::console::complain;
-use super::save::{OutputFile, is_same};
+use super::reread::{each_item, regular_file, spare};
+use super::sandbox::Sandbox;
+use super::save::OutputFile;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
 
@@ -128,26 +130,11 @@ overwritten. Comments, names of interfaces and addresses, and keys are left out.
 }
 
 fn run(args: &RedactArgs) -> Result<Exit, Stop> {
-    if args.file.as_os_str() == "-" || !args.file.is_file() {
-        let name = args.file.display();
-        return match args.file.as_os_str() == "-" || args.file.exists() {
-            true => Err(Stop::Failed(format!(
-                "{name}: redact reads the capture twice: give a regular file"
-            ))),
-            false => Err(Capture::open(&args.file, 0)
-                .err()
-                .map_or_else(|| Stop::Failed(format!("{name}: no such file")), Stop::from)),
-        };
-    }
-    let written = [Some(&args.write), args.map.as_ref()];
-    for target in written.into_iter().flatten() {
-        for source in [Some(&args.file), args.key.as_ref()].into_iter().flatten() {
-            if is_same(source, target) {
-                let name = target.display();
-                return Err(format!("{name} would be overwritten: it is read").into());
-            }
-        }
-    }
+    regular_file(&args.file, "redact")?;
+    spare(
+        [Some(&args.file), args.key.as_ref()],
+        [Some(&args.write), args.map.as_ref()],
+    )?;
     let mut config = engine::Config {
         only_known_ports: args.only_known_ports,
         ..engine::Config::default()
@@ -159,6 +146,10 @@ fn run(args: &RedactArgs) -> Result<Exit, Stop> {
         mapping: args.map.is_some(),
         engine: config,
     };
+
+    let mut sandbox = Sandbox::reading([args.file.as_path()]);
+    sandbox.confine(false, [Some(args.write.as_path()), args.map.as_deref()]);
+    sandbox.enter();
 
     let refused = |error: redact::Refused| {
         Stop::Failed(format!("{}: not redacted: {error}", args.file.display()))
@@ -222,22 +213,6 @@ fn run(args: &RedactArgs) -> Result<Exit, Stop> {
         ));
     }
     Ok(Exit::success(is_whole))
-}
-
-/// Reads a capture; returns whether it is complete. What precedes damage is read.
-fn each_item(
-    path: &Path,
-    mut each: impl FnMut(Item<'_>) -> Result<(), Stop>,
-) -> Result<bool, Stop> {
-    let mut capture = Capture::open(path, 0)?;
-    loop {
-        match capture.next() {
-            Ok(Some(item)) => each(item)?,
-            Ok(None) => return Ok(true),
-            Err(error) if error.is_truncation() => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 /// The second pass.

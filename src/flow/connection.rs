@@ -663,7 +663,9 @@ impl<S> Flow<S> {
         history: &mut History,
         handler: &mut impl Handler<S>,
     ) {
-        for end in End::ALL {
+        // The order does not depend on addresses, where the SYN was captured.
+        let first = self.info.initiator.unwrap_or(End::A);
+        for end in [first, first.peer()] {
             let mut out = Out {
                 info: &self.info,
                 state: &mut self.state,

@@ -38,6 +38,7 @@
 //! ```
 
 mod anatomy;
+pub(crate) mod checksum;
 mod datagram;
 mod exported;
 mod fragment;

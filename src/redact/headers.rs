@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use super::Problem;
 use super::pseudonym::Pseudonyms;
+use crate::net::checksum::{fold, sum};
 use crate::packet::{CapturedPacket, LinkType};
 
 /// Fill of TCP payload that was not read as MQTT: an AUTH packet of an impossible
@@ -400,27 +401,4 @@ fn address(field: &[u8]) -> Option<IpAddr> {
         4 => <[u8; 4]>::try_from(field).ok().map(IpAddr::from),
         _ => <[u8; 16]>::try_from(field).ok().map(IpAddr::from),
     }
-}
-
-/// Sum of 16-bit words (RFC 1071).
-fn sum(bytes: &[u8]) -> u32 {
-    let mut chunks = bytes.chunks_exact(2);
-    let mut total = 0_u64;
-    for pair in &mut chunks {
-        total += u64::from(u16::from_be_bytes([pair[0], pair[1]]));
-    }
-    if let [last] = chunks.remainder() {
-        total += u64::from(*last) << 8;
-    }
-    while total > 0xffff {
-        total = (total & 0xffff) + (total >> 16);
-    }
-    total as u32
-}
-
-const fn fold(mut total: u32) -> u16 {
-    while total > 0xffff {
-        total = (total & 0xffff) + (total >> 16);
-    }
-    total as u16
 }

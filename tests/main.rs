@@ -60,9 +60,9 @@ mod properties;
 mod reading;
 /// Captures that can be shared.
 mod redact;
+mod reduce;
 /// A capture in several files, read one by one.
 mod rotation;
-mod reduce;
 /// The rules by their conversations, and on captures.
 mod rules;
 /// Saving: files one after another, full disks, signals.

@@ -294,6 +294,9 @@ impl CheckPlan {
             _ => None,
         };
         reading.select(&selecting)?;
+        reading
+            .sandbox
+            .confine(args.verbose > 0, [checking.write_baseline.as_deref()]);
         let live = reading.watch.endless;
         Ok(Self {
             options: rules::Options {

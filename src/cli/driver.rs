@@ -26,13 +26,15 @@ use mqttdump::rules::Tally;
 use mqttdump::select::Unmatched;
 use mqttdump::time::Timestamp;
 
-use super::console::complain;
+use super::console::{complain, were};
 use super::counts::Counts;
 use super::gate::Gate;
 use super::keylog::{self, KeyLogFile};
+use super::memory::Memory;
 use super::progress::Progress;
 use super::range::Place;
 use super::reading::Reading;
+use super::sandbox::Sandbox;
 use super::save::{Connections, Save, Saved, Saver, Series, Wanted, is_same, now};
 use super::signals::Interrupt;
 use super::source::{self, Opened, Source};
@@ -228,6 +230,9 @@ impl<'a> Driver<'a> {
 
     /// Reads a capture and passes its facts to the job.
     pub(crate) fn read<J: Job>(&mut self, source: &Source, job: &mut J) -> Result<Outcome, Stop> {
+        if !source.is_live() {
+            self.reading.sandbox.enter();
+        }
         let mut opened = source.open()?;
         let mut outcome = Outcome {
             whole: true,
@@ -258,7 +263,14 @@ impl<'a> Driver<'a> {
             }
             _ => None,
         };
-        if let Err(stop) = begin((source, &opened), job, saver.as_ref(), &mut self.watch) {
+        let sandbox = &self.reading.sandbox;
+        if let Err(stop) = begin(
+            (source, &opened),
+            job,
+            saver.as_ref(),
+            &mut self.watch,
+            sandbox,
+        ) {
             if let Some(series) = saver.and_then(Saver::into_series).or(later) {
                 series.take_back();
             }
@@ -299,6 +311,7 @@ impl<'a> Driver<'a> {
             .as_ref()
             .map_or_else(GivenUp::default, Facts::given_up);
         // Finish the saved file even if writing to standard output failed.
+        let exceeded = pass.memory.exceeded;
         let saved = match pass.saver.take().map(Saver::finish).transpose() {
             Ok(saved) => saved.unwrap_or_default(),
             Err(error) => return Err(failure.unwrap_or(error.into())),
@@ -327,6 +340,18 @@ impl<'a> Driver<'a> {
                 message,
                 is_truncation: false,
             });
+        }
+        let limit = self.reading.max_memory >> 20;
+        if outcome.evicted.connections > 0 {
+            complain(&format!(
+                "{} evicted: more memory than --max-memory {limit}M was needed",
+                were(outcome.evicted.connections, "connection")
+            ));
+        }
+        if exceeded {
+            complain(&format!(
+                "the result needs more memory than --max-memory {limit}M"
+            ));
         }
         outcome.passed = gate.passed;
         outcome.hidden = gate.hidden;
@@ -407,6 +432,7 @@ struct Pass<'a, J: Job> {
     may_hold_keys: bool,
     /// Set when the results are not wanted any more.
     over: Option<&'a AtomicBool>,
+    memory: Memory,
 }
 
 /// After this time without a packet, the engine declares gaps.
@@ -445,6 +471,7 @@ impl<'a, J: Job> Pass<'a, J> {
             state: None,
             may_hold_keys: true,
             over: None,
+            memory: Memory::new(reading.max_memory),
         }
     }
 
@@ -486,6 +513,9 @@ impl<'a, J: Job> Pass<'a, J> {
                     continue;
                 }
             }
+            if self.memory.is_short() {
+                self.make_room();
+            }
             progress.step(|| (merge.position(), merge.size()));
         }
         Ok(errors)
@@ -502,6 +532,14 @@ impl<'a, J: Job> Pass<'a, J> {
         match self.job.writes_to_stdout() && source::reader_is_gone() {
             true => Err(Stop::ReaderGone),
             false => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
+        if let Some(facts) = &mut self.facts {
+            let sinks = &mut (self.job.sink(), &mut *self.watch, &mut *self.unmatched);
+            self.memory.make_room(|| facts.make_room(sinks));
         }
     }
 
@@ -818,6 +856,7 @@ fn begin(
     job: &mut impl Job,
     saver: Option<&Saver>,
     watch: &mut Watch,
+    sandbox: &Sandbox,
 ) -> Result<(), Stop> {
     #[cfg(feature = "live")]
     if let (Some(path), Some(target_user)) = (saver.and_then(Saver::path), opened.target_user()) {
@@ -830,5 +869,7 @@ fn begin(
             _ => Ok(()),
         }
     })?;
+    // An interface is opened with privileges.
+    sandbox.enter();
     Ok(watch.start(opened)?)
 }

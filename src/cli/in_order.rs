@@ -126,6 +126,10 @@ pub(crate) fn read_all<T: Send>(
     work: impl Fn(&mut Driver<'_>, &Source, &mut Turn<'_, T>) -> Result<(), Stop> + Sync,
 ) -> Result<(T, bool), Stop> {
     let mut driver = Driver::new(reading)?;
+    if !reading.captures.iter().any(Source::is_live) {
+        // Before there are threads.
+        reading.sandbox.enter();
+    }
     let all = InOrder {
         state: Mutex::new(State {
             next: 0,

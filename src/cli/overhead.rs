@@ -215,6 +215,7 @@ impl OverheadPlan {
             .ok_or("--format: no such format")?;
         let request = request(&args.counting)?;
         reading.engine.payload = 32 << 10;
+        reading.sandbox.confine(args.verbose > 0, []);
         reading.select(&Selecting {
             connections: args.connections.clone(),
             display_filter: args.display_filter.clone(),

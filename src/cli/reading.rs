@@ -12,7 +12,9 @@ use mqttdump::select::Selection;
 use super::args::{Captures, Input, Live, Output, Packets, Selecting, Watching};
 use super::gate::Expression;
 use super::keylog::KeyLogPlan;
+use super::memory;
 use super::range::Range;
+use super::sandbox::Sandbox;
 use super::source::Source;
 use super::state::StatePlan;
 use super::surroundings::{Stdin, Surroundings};
@@ -52,6 +54,10 @@ pub(crate) struct Reading {
     pub(crate) line_buffered: bool,
     /// Report the opened files, as tcpdump does.
     pub(crate) chatty: bool,
+    /// Memory that may be used, in bytes.
+    pub(crate) max_memory: usize,
+    /// What the run needs of the system.
+    pub(crate) sandbox: Sandbox,
 }
 
 /// Bytes kept of each payload when payloads are decoded, which needs complete
@@ -214,7 +220,13 @@ impl Inputs<'_> {
             ..engine::Config::default()
         };
         engine.ports.extend(self.input.decode.iter().copied());
+        let read = captures.iter().flat_map(|source| source.paths());
+        let mut sandbox = Sandbox::reading(read.map(PathBuf::as_path).chain(keys.path()));
+        sandbox.names = expression.is_some();
+        sandbox.writes.extend(self.input.rotation.state_out.clone());
         Ok(Reading {
+            max_memory: self.input.max_memory.unwrap_or(memory::DEFAULT),
+            sandbox,
             keys,
             expression,
             range: Range::new(from, to, &zone)?,

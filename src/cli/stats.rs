@@ -153,6 +153,7 @@ fn run(args: StatsArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
         verb,
     )?;
     reading.select(&args.selecting)?;
+    reading.sandbox.confine(false, []);
     let selection = reading.selection.clone();
     let format = STATS_REPORTS
         .iter()

@@ -432,6 +432,19 @@ impl Engine {
         self.flows.tick(now, &mut cx);
     }
 
+    /// Evicts the sixteenth part of the connections, those silent longest. Returns how
+    /// many that were.
+    pub fn make_room(&mut self, out: &mut dyn FnMut(Output<'_>)) -> u64 {
+        let mut cx = Context {
+            config: &self.config,
+            shared: &mut self.shared,
+            keys: &self.keys,
+            captured: &mut self.captured,
+            out,
+        };
+        self.flows.make_room(&mut cx)
+    }
+
     /// The capture lost packets, at the latest at `until`: absence proves nothing.
     pub fn dropped(&mut self, packets: u64, until: Timestamp, out: &mut dyn FnMut(Output<'_>)) {
         out(Output::Event(&Event {

@@ -128,6 +128,8 @@ pub struct Stream<'a> {
 /// Counts of evicted entries. Evictions never cause a finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct GivenUp {
+    /// Connections that made room for others: see [`Facts::make_room`].
+    pub connections: u64,
     /// Sessions without a connection.
     pub sessions: u64,
     /// Servers, with their publications.
@@ -182,6 +184,7 @@ impl Analysis {
     /// Counts of evicted entries.
     fn given_up(&self) -> GivenUp {
         GivenUp {
+            connections: 0,
             sessions: self.sessions.evicted,
             servers: self.brokers.evicted,
             exchanges: 0,

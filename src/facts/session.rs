@@ -208,6 +208,26 @@ impl Sessions {
         self.resting.iter_mut()
     }
 
+    /// Evicts the sixteenth part, those without a connection for longest. Returns how
+    /// many that were.
+    pub(super) fn make_room(&mut self) -> u64 {
+        let before = self.resting.len();
+        let left = before - before.div_ceil(16);
+        while self.resting.len() > left && self.evict_oldest() {}
+        (before - self.resting.len()) as u64
+    }
+
+    /// Whether there was one.
+    fn evict_oldest(&mut self) -> bool {
+        let Some(oldest) = self.order.pop_front() else {
+            return false;
+        };
+        // If it ended with its connection, nothing is lost.
+        let lost = self.take(&oldest).is_some_and(|session| !session.is_over());
+        self.evicted += u64::from(lost);
+        true
+    }
+
     pub(super) fn keep(&mut self, key: Key, session: Session) {
         self.weight += session.weight();
         if let Some(before) = self.resting.insert(key.clone(), session) {
@@ -215,12 +235,8 @@ impl Sessions {
         }
         self.order.push_back(key);
         while (self.resting.len() > limits::SESSIONS || self.weight > limits::SESSION_ITEMS)
-            && let Some(oldest) = self.order.pop_front()
-        {
-            // If it ended with its connection, nothing is lost.
-            let lost = self.take(&oldest).is_some_and(|session| !session.is_over());
-            self.evicted += u64::from(lost);
-        }
+            && self.evict_oldest()
+        {}
         if self.order.len() > 2 * limits::SESSIONS {
             // Sessions that were resumed occur more than once.
             let mut once = HashSet::new();

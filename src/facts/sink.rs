@@ -129,6 +129,12 @@ pub trait Sink {
         let _ = now;
     }
 
+    /// Drops details that the result can do without, because memory is short. Returns
+    /// whether anything was dropped.
+    fn make_room(&mut self) -> bool {
+        false
+    }
+
     /// The capture has ended: no more facts follow.
     fn finish(&mut self) {}
 }
@@ -151,6 +157,10 @@ impl<S: Sink> Sink for Before<S> {
     #[inline]
     fn fact(&mut self, fact: Fact<'_>) {
         self.sink.earlier(fact, self.from);
+    }
+
+    fn make_room(&mut self) -> bool {
+        self.sink.make_room()
     }
 }
 
@@ -181,6 +191,10 @@ impl<S: Sink + ?Sized> Sink for &mut S {
         (**self).tick(now);
     }
 
+    fn make_room(&mut self) -> bool {
+        (**self).make_room()
+    }
+
     fn finish(&mut self) {
         (**self).finish();
     }
@@ -202,6 +216,10 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
 
     fn tick(&mut self, now: Timestamp) {
         (**self).tick(now);
+    }
+
+    fn make_room(&mut self) -> bool {
+        (**self).make_room()
     }
 
     fn finish(&mut self) {
@@ -233,6 +251,10 @@ impl<S: Sink> Sink for Option<S> {
         }
     }
 
+    fn make_room(&mut self) -> bool {
+        self.as_mut().is_some_and(Sink::make_room)
+    }
+
     fn finish(&mut self) {
         if let Some(sink) = self {
             sink.finish();
@@ -256,6 +278,11 @@ impl<S: Sink> Sink for [S] {
 
     fn tick(&mut self, now: Timestamp) {
         self.iter_mut().for_each(|sink| sink.tick(now));
+    }
+
+    fn make_room(&mut self) -> bool {
+        self.iter_mut()
+            .fold(false, |any, sink| sink.make_room() | any)
     }
 
     fn finish(&mut self) {
@@ -289,6 +316,12 @@ macro_rules! sink_for_tuple {
                 #[allow(non_snake_case, reason = "type and value share a name")]
                 let ($($sink,)+) = self;
                 $($sink.tick(now);)+
+            }
+
+            fn make_room(&mut self) -> bool {
+                #[allow(non_snake_case, reason = "type and value share a name")]
+                let ($($sink,)+) = self;
+                false $(| $sink.make_room())+
             }
 
             fn finish(&mut self) {

@@ -83,6 +83,8 @@ impl Default for Options {
 pub struct Facts {
     engine: Engine,
     stage: Stage,
+    /// Connections that made room for others.
+    evicted: u64,
 }
 
 /// The stages between the engine and the sinks.
@@ -146,6 +148,7 @@ impl Facts {
                 exchanges,
                 sessions,
             },
+            evicted: 0,
         }
     }
 
@@ -176,6 +179,20 @@ impl Facts {
             sessions.tick(now, sink);
         }
         sink.tick(now);
+    }
+
+    /// Makes room: evicts the sixteenth part of the connections, those silent longest, and of
+    /// the sessions without a connection. Returns whether anything was evicted.
+    pub fn make_room(&mut self, sink: &mut (impl Sink + ?Sized)) -> bool {
+        let stage = &mut self.stage;
+        let connections = self
+            .engine
+            .make_room(&mut |output| stage.take(output, sink));
+        self.evicted += connections;
+        let sessions = self.stage.sessions.as_mut();
+        let sessions = sessions.map_or(0, |it| it.analysis.sessions.make_room());
+        let rest = sink.make_room();
+        connections + sessions > 0 || rest
     }
 
     /// The capture lost packets, at the latest at `until`: absence proves nothing.
@@ -216,6 +233,7 @@ impl Facts {
         let sessions = self.stage.sessions.as_ref();
         let exchanges = self.stage.exchanges.as_ref();
         GivenUp {
+            connections: self.evicted,
             exchanges: exchanges.map_or(0, |tracker| tracker.evicted()),
             ..sessions.map_or_else(GivenUp::default, |sessions| sessions.analysis.given_up())
         }

@@ -530,6 +530,16 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
+    /// Makes room by evicting the sixteenth part that has been silent longest. Returns how
+    /// many that were.
+    pub fn make_room(&mut self, handler: &mut impl Handler<S>) -> u64 {
+        let before = self.slots.len() - self.free.len();
+        if before > 0 {
+            self.evict(handler);
+        }
+        (before - (self.slots.len() - self.free.len())) as u64
+    }
+
     /// Removes a flow, and reports its end if that is still to come.
     fn remove(&mut self, slot: Slot, how: Option<Closed>, handler: &mut impl Handler<S>) {
         let Some(flow) = flow_at(&mut self.slots, slot) else {

@@ -415,6 +415,20 @@ impl Sink for Sessions {
         self.advance(now);
     }
 
+    /// Judges what is over, although packets of it may still come, and evicts the oldest
+    /// records.
+    fn make_room(&mut self) -> bool {
+        for (_, number) in std::mem::take(&mut self.over) {
+            self.judge_one(number);
+        }
+        let share = self.finished.len().div_ceil(16);
+        for _ in 0..share {
+            self.finished.pop_first();
+        }
+        self.evicted += share as u64;
+        share > 0
+    }
+
     fn finish(&mut self) {
         self.judge.finish();
         for (_, number) in std::mem::take(&mut self.over) {

@@ -110,6 +110,14 @@ pub(crate) struct Input {
     #[arg(long)]
     pub(crate) verify_checksums: bool,
 
+    /// Memory to use, such as 256M or 2G [default: 512M]
+    ///
+    /// When more is needed, the connections that have been silent longest are evicted,
+    /// with the oldest sessions and details; their number is reported. What the output
+    /// itself needs, such as rows of a report, can exceed it, which is reported as well.
+    #[arg(long, value_name = "SIZE", value_parser = value::memory)]
+    pub(crate) max_memory: Option<usize>,
+
     #[command(flatten)]
     pub(crate) rotation: RotationArgs,
 }

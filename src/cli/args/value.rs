@@ -11,6 +11,8 @@ use mqttdump::engine::Decode;
 use mqttdump::mqtt::PacketType;
 use mqttdump::net::Endpoint;
 
+use super::super::memory;
+
 /// A whole number in `range`, which `expected` describes.
 pub(crate) fn number<N>(
     range: impl RangeBounds<N> + Clone + Send + Sync + 'static,
@@ -83,6 +85,16 @@ pub(super) fn file_size(typed: &str) -> Result<u64, String> {
         .and_then(|number| number.checked_mul(unit))
         .filter(|bytes| *bytes > 0)
         .ok_or_else(|| "expected a size such as 10 (million bytes), 500k, 20m or 1g".to_owned())
+}
+
+/// The memory that may be used.
+pub(crate) fn memory(typed: &str) -> Result<usize, String> {
+    let bytes = size(typed)
+        .ok()
+        .and_then(|bytes| usize::try_from(bytes).ok());
+    bytes
+        .filter(|bytes| *bytes >= memory::LEAST)
+        .ok_or_else(|| "expected a size from 16M, such as 512M or 2G".to_owned())
 }
 
 /// `4096` or `all`.

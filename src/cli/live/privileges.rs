@@ -19,6 +19,9 @@ use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, User, initgroups, setgid, setgroups, setuid};
 use rustix::fs::OFlags;
 
+#[cfg(target_os = "linux")]
+use super::super::sandbox;
+
 /// The user that root changes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TargetUser {
@@ -143,7 +146,7 @@ pub(crate) fn drop_privileges(target_user: Option<&TargetUser>) -> Result<(), St
     if let Some(target_user) = target_user {
         // It needs a capability that is lost with root.
         #[cfg(target_os = "linux")]
-        empty_bounding_set()?;
+        sandbox::empty_bounding_set()?;
         target_user.switch().map_err(|error| {
             let name = target_user.name();
             let hint = match target_user.asked {
@@ -153,48 +156,12 @@ pub(crate) fn drop_privileges(target_user: Option<&TargetUser>) -> Result<(), St
             format!("cannot become {name}: {error}{hint}")
         })?;
     }
-    // With `-Z root`, capabilities are kept.
-    if !Uid::effective().is_root() {
-        drop_capabilities()?;
-    }
     #[cfg(target_os = "linux")]
-    rustix::thread::set_no_new_privs(true)
-        .map_err(|error| format!("cannot refuse new privileges: {error}"))?;
-    Ok(())
-}
-
-/// Capabilities may come from `setcap`, a container, or systemd's
-/// `AmbientCapabilities`.
-#[cfg(target_os = "linux")]
-fn drop_capabilities() -> Result<(), String> {
-    use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
-
-    let none = CapabilitySets {
-        effective: CapabilitySet::empty(),
-        permitted: CapabilitySet::empty(),
-        inheritable: CapabilitySet::empty(),
-    };
-    set_capabilities(None, none).map_err(|error| format!("cannot give up capabilities: {error}"))
-}
-
-/// Empties the set of capabilities that any program started later could have.
-#[cfg(target_os = "linux")]
-fn empty_bounding_set() -> Result<(), String> {
-    use rustix::io::Errno;
-    use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
-
-    for capability in CapabilitySet::all().iter() {
-        match remove_capability_from_bounding_set(capability) {
-            // Unknown to this kernel; not allowed in this container, where root has few.
-            Ok(()) | Err(Errno::INVAL | Errno::PERM) => {}
-            Err(error) => return Err(format!("cannot give up capabilities: {error}")),
-        }
+    match Uid::effective().is_root() {
+        // With `-Z root`, capabilities are kept.
+        true => sandbox::refuse_new_privileges()?,
+        false => sandbox::drop_capabilities()?,
     }
-    Ok(())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn drop_capabilities() -> Result<(), String> {
     Ok(())
 }
 

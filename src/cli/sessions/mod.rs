@@ -274,6 +274,9 @@ impl SessionsPlan {
             verb,
         )?;
         reading.select(&args.selecting)?;
+        reading
+            .sandbox
+            .confine(args.verbose > 0, [args.html.as_deref()]);
         let format: &Format<Connections> = SESSIONS_REPORTS
             .iter()
             .find(|format| format.name == args.format)

@@ -87,6 +87,8 @@ pub struct Ledger {
     messages_kept: u64,
     /// Connections that are kept individually, and are not closed.
     kept_open: usize,
+    /// Memory is short: what comes from now on is only summed up, as beyond the limits.
+    is_full: bool,
     ws: Workspace,
 }
 
@@ -306,7 +308,8 @@ impl Ledger {
         let options = &self.options;
         let selects = !options.clients.is_empty() || !options.connections.is_empty();
         let n = self.account.connections.len() + self.kept_open;
-        selects || !options.sums_only && n < limits::ACCOUNTED_CONNECTIONS
+        let has_room = !self.is_full && n < limits::ACCOUNTED_CONNECTIONS;
+        selects || !options.sums_only && has_room
     }
 
     /// The ledger of a connection that counts: one that carries MQTT.
@@ -365,7 +368,8 @@ impl Ledger {
         }
         let (ledger, ws) = self.ledger_of(frame.connection);
         ledger.frame(fact, topic, ws);
-        ws.policy.room = ws.entries < limits::ACCOUNTED_GROUPS;
+        let room = ws.entries < limits::ACCOUNTED_GROUPS;
+        self.ws.policy.room = room && !self.is_full;
     }
 
     fn topic(&mut self, name: &[u8]) -> u32 {
@@ -376,7 +380,7 @@ impl Ledger {
             return index;
         }
         let index = self.account.topics.len();
-        if index > limits::ACCOUNTED_TOPICS {
+        if self.is_full || index > limits::ACCOUNTED_TOPICS {
             return 0;
         }
         self.account.topics.push(Topic {
@@ -460,7 +464,10 @@ impl Ledger {
             group.costs.load(&ours.marginal, share);
         }
         let messages = &mut connection.messages;
-        let room = limits::ACCOUNTED_MESSAGES - self.messages_kept;
+        let room = match self.is_full {
+            true => 0,
+            false => limits::ACCOUNTED_MESSAGES - self.messages_kept,
+        };
         messages.truncate(usize::try_from(room).unwrap_or(usize::MAX));
         if messages.len() as u64 == n {
             let shares = apportion(connection.fixed, &vec![1; messages.len()]);
@@ -476,7 +483,7 @@ impl Ledger {
         self.messages_kept += messages.len() as u64;
         if self.options.messages {
             account.messages_omitted += n - messages.len() as u64;
-            self.ws.policy.keep = self.messages_kept < limits::ACCOUNTED_MESSAGES;
+            self.ws.policy.keep = !self.is_full && self.messages_kept < limits::ACCOUNTED_MESSAGES;
         }
         if account.connections.len() < limits::ACCOUNTED_CONNECTIONS {
             let groups = closed.groups.into_iter();
@@ -513,6 +520,11 @@ impl Sink for Ledger {
             | Fact::Segment(_)
             | Fact::Session(_) => {}
         }
+    }
+
+    fn make_room(&mut self) -> bool {
+        (self.ws.policy.keep, self.ws.policy.room) = (false, false);
+        !std::mem::replace(&mut self.is_full, true)
     }
 }
 

@@ -1,0 +1,98 @@
+//! Memory that hostile captures can take: `--max-memory`, and the kinds of
+//! `benches/hostile.rs`.
+#![cfg(target_os = "linux")]
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::support::program::{Folder, Run, mqttdump, run};
+
+#[path = "../benches/hostile/kinds.rs"]
+mod kinds;
+
+/// Address space of a run, in KiB: `--max-memory 32m`, the program itself and its
+/// stacks, what allocators keep, and the lines of a report.
+const CEILING: u32 = (32 + 160) << 10;
+
+/// Runs the program on a capture from a pipe, with so little address space.
+fn run_with_little(args: &str, capture: &[u8]) -> Run {
+    let program = mqttdump();
+    let line = format!("ulimit -v {CEILING}; exec \"$0\" {args} --max-memory 32m >/dev/null");
+    let mut child = Command::new("sh")
+        .args(["-c", &line])
+        .arg(program.get_program())
+        .env_clear()
+        .env("TZ", "UTC")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || drop(stdin.write_all(capture)));
+        child.wait_with_output().expect("it ends")
+    });
+    Run::from(output)
+}
+
+#[test]
+fn hostile_captures_stay_below_the_ceiling() {
+    for (name, generate, _) in kinds::KINDS {
+        let n = match *name {
+            "half-open" => 200_000,
+            "incomplete" | "tls" | "upgrades" => 40_000,
+            _ => 50_000,
+        };
+        let mut capture = Vec::new();
+        kinds::write(*generate, n, &mut |bytes| capture.extend_from_slice(bytes));
+        for command in ["-r -", "check -", "overhead -", "sessions -", "stats -"] {
+            let done = run_with_little(command, &capture);
+            assert!(
+                matches!(done.code, Some(0..=2)),
+                "{command} of {name}: {:?}\n{}",
+                done.code,
+                done.err
+            );
+            assert!(
+                !done.err.contains("panicked"),
+                "{command} of {name}: {}",
+                done.err
+            );
+        }
+    }
+}
+
+/// What was evicted is counted, and the rest is read as before.
+#[test]
+fn evicted_connections_are_reported() {
+    let folder = Folder::new();
+    let mut capture = Vec::new();
+    let generate = kinds::find("connections").expect("the kind");
+    kinds::write(generate, 60_000, &mut |bytes| {
+        capture.extend_from_slice(bytes)
+    });
+    let input = folder.write("in.pcap", &capture);
+    let little = run(&["-r", &input, "-q", "--max-memory", "16m"]);
+    assert!(
+        little
+            .err
+            .contains("connections were evicted: more memory than --max-memory 16M"),
+        "{}",
+        little.err
+    );
+    let plenty = run(&["-r", &input, "-q"]);
+    assert_eq!(little.out, plenty.out);
+    assert_eq!((little.code, plenty.code), (Some(0), Some(0)));
+    assert!(!plenty.err.contains("evicted"), "{}", plenty.err);
+    // None of them is accused of anything.
+    let check = run(&["check", "--max-memory", "16m", &input]);
+    assert_eq!(check.code, Some(0), "{}{}", check.out, check.err);
+
+    let wrong = run(&["-r", &input, "--max-memory", "1m"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(
+        wrong.err.contains("expected a size from 16M"),
+        "{}",
+        wrong.err
+    );
+}

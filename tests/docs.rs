@@ -1,6 +1,7 @@
 //! The documents are true: commands in them work, files they name exist.
 //! (What `--help` prints is compared in `golden/help.txt`.)
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -157,9 +158,14 @@ fn the_table_of_limits_is_fresh() {
     let source = std::fs::read_to_string(project("src/limits.rs")).expect("the limits");
     let mut text = "# Limits\n\nAll memory that input can grow is limited. The limits are generous: \
         normal traffic does not reach them. A limit that is reached is reported, as a `bound` event, a count \
-        at the end, or an inconclusive finding. The table is made from `src/limits.rs`.\n\n\
-        | limit | value | of what, and what happens then |\n|---|---|---|\n"
+        at the end, or an inconclusive finding. `--max-memory` (512 MiB by default) is a limit on all of them together: when \
+        more is needed, the connections that have been silent longest are evicted, with the oldest sessions and details, and \
+        counted. The kinds of captures of `benches/hostile/kinds.rs` make each table grow; \
+        `hostile_captures_stay_below_the_ceiling` reads all of them in little address space. The table is made from \
+        `src/limits.rs`; the last column names the test that reaches the limit itself.\n\n\
+        | limit | value | of what, and what happens then | test |\n|---|---|---|---|\n"
         .to_owned();
+    let tests = tests_of_limits();
     let mut remark: Vec<&str> = Vec::new();
     for line in source.lines() {
         if let Some(more) = line.strip_prefix("/// ") {
@@ -167,11 +173,18 @@ fn the_table_of_limits_is_fresh() {
         } else if let Some(constant) = line.strip_prefix("pub const ") {
             let (name, value) = constant.split_once(": ").expect("a type");
             let (_, value) = value.split_once(" = ").expect("a value");
-            let value = value.trim_end_matches(';').replace('_', ",");
+            let value = value.trim_end_matches(';');
+            let value = match value.starts_with(|first: char| first.is_ascii_digit()) {
+                true => value.replace('_', ","),
+                false => value.to_owned(),
+            };
             text += &format!(
-                "| `{name}` | {} | {} |\n",
+                "| `{name}` | {} | {} | {} |\n",
                 in_words(&value),
-                plain(&remark.join(" "))
+                plain(&remark.join(" ")),
+                tests
+                    .get(name)
+                    .map_or_else(String::new, |test| format!("`{test}`"))
             );
             remark.clear();
         } else {
@@ -189,6 +202,102 @@ fn the_table_of_limits_is_fresh() {
         "BLESS=1 writes it"
     );
 }
+
+/// The test that reaches each limit; each has to be there.
+fn tests_of_limits() -> BTreeMap<&'static str, &'static str> {
+    let mut sources = String::new();
+    for folder in ["src", "tests"] {
+        append_sources(&project(folder), &mut sources);
+    }
+    let source = std::fs::read_to_string(project("src/limits.rs")).expect("the limits");
+    for (limit, test) in TESTS_OF_LIMITS {
+        assert!(sources.contains(&format!("fn {test}()")), "no test {test}");
+        let constant = format!("pub const {limit}:");
+        assert!(source.contains(&constant), "no limit {limit}");
+    }
+    TESTS_OF_LIMITS.iter().copied().collect()
+}
+
+fn append_sources(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            append_sources(&path, text);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            text.push_str(&std::fs::read_to_string(path).expect("a source"));
+        }
+    }
+}
+
+const TESTS_OF_LIMITS: &[(&str, &str)] = &[
+    ("TUNNEL_DEPTH", "depth_is_bounded_and_said"),
+    ("FRAGMENTED_DATAGRAMS", "the_oldest_datagram_makes_room"),
+    ("FRAGMENT_BYTES", "bytes_that_wait_are_bounded"),
+    ("PACKET_BYTES", "a_record_that_claims_too_much"),
+    ("INTERFACES", "too_many_interfaces_are_refused"),
+    ("FLOWS", "the_longest_silent_make_room"),
+    (
+        "IDLE_EMPTY_SECONDS",
+        "a_handshake_that_nothing_follows_is_evicted",
+    ),
+    (
+        "IDLE_MQTT_SECONDS",
+        "the_clock_alone_lets_connections_expire",
+    ),
+    (
+        "CLOCK_STEP_SECONDS",
+        "the_clock_alone_lets_connections_expire",
+    ),
+    ("WAITING_BYTES", "a_reached_limit_is_reported"),
+    ("GAP_PACKETS", "a_gap_becomes_final_by_packets_or_by_time"),
+    ("GAP_MILLIS", "a_gap_becomes_final_by_packets_or_by_time"),
+    ("BLIND_GAP_PACKETS", "a_gap_that_no_peer_acknowledged_waits"),
+    (
+        "HISTORY_BYTES",
+        "compares_across_segments_and_evicts_overwritten_bytes",
+    ),
+    ("KEPT_TOTAL", "kept_payloads_are_limited"),
+    ("PACKET_KEPT", "kept_payloads_are_limited"),
+    ("UPGRADE_BYTES", "an_endless_head_is_limited"),
+    ("HTTP_REQUESTS", "unsupported_messages_are_abandoned"),
+    ("HTTP_BODIES", "unsupported_messages_are_abandoned"),
+    ("INFLATED_BYTES", "many_bombs_go_off_within_the_same_limits"),
+    ("INFLATED_RATIO", "a_bomb_goes_off_within_limits"),
+    ("ALIAS_BYTES", "aliases_beyond_the_limit_are_dropped"),
+    (
+        "TRACKED_EXCHANGES",
+        "settled_exchanges_make_room_for_new_ones",
+    ),
+    ("SETTLED_EXCHANGES", "memory_is_bounded_by_what_is_open"),
+    (
+        "SAVE_BUFFERED_BYTES",
+        "the_oldest_make_room_and_are_counted",
+    ),
+    (
+        "UNORDERED_SPANS",
+        "what_never_comes_is_waited_for_no_longer_than_the_bound",
+    ),
+    (
+        "WAITING_SPANS",
+        "a_message_of_any_number_of_segments_is_one_range",
+    ),
+    (
+        "WAITING_PACKETS",
+        "a_frame_of_any_number_of_packets_keeps_few",
+    ),
+    ("ACCOUNTED_TOPICS", "topics_beyond_the_limits_count_as_one"),
+    ("SAMPLES", "samples_are_limited_and_spread"),
+    ("SESSIONS", "sessions_beyond_the_limit_are_evicted"),
+    ("FINDINGS", "findings_beyond_the_limit_are_counted"),
+    ("TLS_SESSIONS", "old_secrets_make_room_and_it_is_counted"),
+    (
+        "TLS_WAITING",
+        "secrets_that_never_come_cost_no_more_than_the_limit",
+    ),
+    ("PAYLOAD_DEPTH", "depth_and_count_have_limits"),
+    ("PAYLOAD_VALUES", "depth_and_count_have_limits"),
+    ("STATS_KEYS", "topics_beyond_the_limits_count_as_one"),
+];
 
 /// `64 << 10` as 64 Ki.
 fn in_words(value: &str) -> String {

@@ -43,6 +43,8 @@ mod hostile;
 mod kinds;
 /// Laws of accounting, over generated and real traffic.
 mod laws;
+
+mod limits;
 /// Cost of a lost segment over TLS and WebSocket.
 mod losses;
 /// The order of capture.

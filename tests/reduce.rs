@@ -1,5 +1,7 @@
 //! Reduced captures: small, valid, and with the finding that was asked for.
 
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use mqttdump::capture::{Capture, Item};
@@ -281,4 +283,76 @@ fn out_of_time() {
             .iter()
             .any(|(rule, ..)| rule == "dup-with-qos-0")
     );
+}
+
+/// Over every carrier: TLS, WebSocket, tunnels, fragments, VLANs, several link types.
+#[test]
+fn captures_of_all_carriers() {
+    let mut captures = Vec::new();
+    for folder in [
+        "captures",
+        "transport",
+        "encapsulations",
+        "market",
+        "reading",
+    ] {
+        collect(&project("fixtures").join(folder), &mut captures);
+    }
+    let work = Mutex::new(captures.into_iter());
+    let (reduced, wrong) = (Mutex::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let folder = Folder::new();
+                while let Some(capture) = { work.lock().expect("the list").next() } {
+                    match some_finding_is_kept(&capture, &folder) {
+                        Ok(done) => *reduced.lock().expect("the count") += usize::from(done),
+                        Err(why) => wrong.lock().expect("the list").push(why),
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().expect("the list");
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    let reduced = reduced.into_inner().expect("the count");
+    assert!(reduced >= 50, "{reduced} captures were reduced");
+}
+
+/// Reduces a capture to the first of its findings; whether it has any.
+fn some_finding_is_kept(capture: &Path, folder: &Folder) -> Result<bool, String> {
+    let name = capture.display().to_string();
+    let Some((rule, ..)) = findings(&name).into_iter().next() else {
+        return Ok(false);
+    };
+    let out = match name.contains(".pcapng") {
+        true => folder.name("out.pcapng"),
+        false => folder.name("out.pcap"),
+    };
+    let args = [
+        "reduce", "--budget", "500ms", "--keep", &rule, "-w", &out, &name,
+    ];
+    let done = run(&args);
+    if done.code != Some(0) && !done.err.contains("cut off") {
+        return Err(format!("{name}: {rule}: {}", done.err));
+    }
+    match findings(&out).iter().any(|(found, ..)| *found == rule) {
+        true => Ok(true),
+        false => Err(format!("{name}: {rule} is lost\n{}", done.out)),
+    }
+}
+
+fn collect(folder: &Path, captures: &mut Vec<PathBuf>) {
+    const LARGEST: u64 = 200_000;
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_small = entry.metadata().is_ok_and(|it| it.len() < LARGEST);
+        if path.is_dir() {
+            collect(&path, captures);
+        } else if is_small && (name.ends_with(".pcap") || name.ends_with(".pcapng")) {
+            captures.push(path);
+        }
+    }
+    captures.sort();
 }

@@ -45,8 +45,7 @@ pub(crate) fn parse(
     if words.is_empty() && around.stdin == Stdin::Nothing {
         return Ok(Parsed::Complain(help::short(commands, commands.read)));
     }
-    let root = commands.define();
-    let words = command_first(commands, &root, words);
+    let words = command_first(commands, words);
     let (entry, typed) = match words.split_first() {
         Some((first, rest)) => match commands.named(first) {
             Some(entry) => (entry, rest),
@@ -55,13 +54,12 @@ pub(crate) fn parse(
         None => (commands.read, &words[..]),
     };
     if entry.name.is_empty() {
-        refuse_a_misspelt_command(commands, &root, typed, around)?;
+        refuse_a_misspelt_command(commands, typed, around)?;
     }
-    let definition = entry.define();
     let parse = |words: &[OsString]| {
         let name = OsString::from("mqttdump");
         let words = [name].into_iter().chain(words.iter().cloned());
-        definition.clone().try_get_matches_from(words)
+        entry.define().try_get_matches_from(words)
     };
     let matches = match parse(typed) {
         Ok(matches) => matches,
@@ -70,7 +68,7 @@ pub(crate) fn parse(
     if let Ok(Some(what)) = matches.try_get_one::<Generate>("generate") {
         return generate::text(commands, *what).map(Parsed::Print);
     }
-    let set = settings::read(entry, &definition, &matches)?;
+    let set = settings::read(entry, &matches)?;
     if set.is_empty() {
         return Ok(Parsed::Run(entry, matches));
     }
@@ -82,18 +80,22 @@ pub(crate) fn parse(
 
 /// Moves the command's name to the front: the first word that is neither an
 /// option nor an option's value.
-fn command_first(
-    commands: &Commands,
-    root: &clap::Command,
-    mut words: Vec<OsString>,
-) -> Vec<OsString> {
-    let Some(at) = first_word(root, &words) else {
+fn command_first(commands: &Commands, mut words: Vec<OsString>) -> Vec<OsString> {
+    // Nearly always; the options of all commands take a million instructions to define.
+    let is_name = |word: &OsString| word == "help" || commands.named(word).is_some();
+    match words.first() {
+        Some(first) if commands.named(first).is_some() => return words,
+        _ if !words.iter().any(is_name) => return words,
+        _ => {}
+    }
+    let root = commands.define();
+    let Some(at) = first_word(&root, &words) else {
         return words;
     };
     if words[at] == "help" {
         words[at] = "--help".into();
-        return match first_word(root, &words) {
-            Some(_) => command_first(commands, root, words),
+        return match first_word(&root, &words) {
+            Some(_) => command_first(commands, words),
             None => words,
         };
     }
@@ -108,12 +110,18 @@ fn command_first(
 /// the first word as a host name.
 fn refuse_a_misspelt_command(
     commands: &Commands,
-    root: &clap::Command,
     words: &[OsString],
     around: &Surroundings<'_>,
 ) -> Result<(), String> {
     let is_file = |word: &OsString| (around.is_file)(Path::new(word));
-    let Some(at) = first_word(root, words) else {
+    let is_known = |word: &OsString| {
+        let text = word.to_string_lossy();
+        text.starts_with('-') || is_bpf_word(&text) || is_file(word)
+    };
+    if words.iter().all(is_known) {
+        return Ok(());
+    }
+    let Some(at) = first_word(&commands.define(), words) else {
         return Ok(());
     };
     let (word, rest) = (&words[at], &words[at + 1..]);

@@ -36,11 +36,7 @@ const MOST_BYTES: u64 = 1 << 20;
 const ENVIRONMENT: [(&str, &str); 1] = [("color", "NO_COLOR")];
 
 /// The options that the settings file sets for a command.
-pub(crate) fn read(
-    entry: &Entry,
-    definition: &clap::Command,
-    typed: &ArgMatches,
-) -> Result<Vec<OsString>, String> {
+pub(crate) fn read(entry: &Entry, typed: &ArgMatches) -> Result<Vec<OsString>, String> {
     if entry.settings.is_empty() {
         return Ok(Vec::new());
     }
@@ -54,7 +50,7 @@ pub(crate) fn read(
     };
     let text = super::bounded::read_text(&path, MOST_BYTES)
         .map_err(|error| format!("--config {}: {error}", path.display()))?;
-    options(entry, definition, &text, &path).map_err(|error| format!("{}: {error}", path.display()))
+    options(entry, &text, &path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// `line 3: unknown field …`, without the source snippet that the parser adds.
@@ -84,12 +80,8 @@ fn nearest(from: &Path) -> Option<PathBuf> {
 }
 
 /// The options that `text` sets for this command.
-fn options(
-    entry: &Entry,
-    definition: &clap::Command,
-    text: &str,
-    path: &Path,
-) -> Result<Vec<OsString>, String> {
+fn options(entry: &Entry, text: &str, path: &Path) -> Result<Vec<OsString>, String> {
+    let definition = entry.define();
     let file: toml::Table = toml::from_str(text).map_err(|error| in_one_line(text, &error))?;
     let section = match file.get(entry.name) {
         None => return Ok(Vec::new()),
@@ -117,7 +109,7 @@ fn options(
         }
     }
     let words = std::iter::once("mqttdump".into()).chain(options.iter().cloned());
-    match definition.clone().try_get_matches_from(words) {
+    match definition.try_get_matches_from(words) {
         Ok(_) => Ok(options),
         Err(error) => Err(in_short(&error)),
     }

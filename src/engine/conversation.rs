@@ -51,7 +51,7 @@ pub(super) struct Conversation {
 struct StreamState {
     framer: Option<Framer>,
     /// First bytes, until they are recognised.
-    first: Pending,
+    first: Option<Box<Pending>>,
     provenance: Provenance,
     /// Bytes read, in order.
     bytes: u64,
@@ -342,7 +342,7 @@ impl Conversation {
         }
         let stream = &mut self.streams[direction];
         stream.framer.get_or_insert_with(Framer::at_boundary);
-        let pending = std::mem::take(&mut stream.first);
+        let pending = stream.first.take().unwrap_or_default();
         let position = self.with_framer(direction, now, cx, |framer, sink| {
             framer.data(pending.bytes(), Some(direction), sink);
             framer.gap(len, sink);
@@ -366,8 +366,9 @@ impl Conversation {
         let other = &self.streams[direction.reversed()];
         let answers_connect = other.begins_with_connect();
         let stream = &mut self.streams[direction];
-        stream.first.push(data);
-        let first = stream.first.bytes();
+        let pending = stream.first.get_or_insert_default();
+        pending.push(data);
+        let first = pending.bytes();
         let answer = if from_start {
             recognise::on_known_port(first, direction)
         } else {
@@ -385,7 +386,7 @@ impl Conversation {
             Answer::No if !from_start => Framer::joining(),
             Answer::No => {
                 let reason = recognise::looks_like(first);
-                stream.first = Pending::default();
+                stream.first = None;
                 stream.framer = Some(Framer::given_up());
                 // The other side may be MQTT all the same.
                 self.over = self.streams[direction.reversed()].framer.is_none();
@@ -400,7 +401,7 @@ impl Conversation {
             }
         };
         stream.framer = Some(framer);
-        let first = std::mem::take(&mut stream.first);
+        let first = stream.first.take().unwrap_or_default();
         self.feed(direction, first.bytes(), at, now, cx);
     }
 
@@ -541,9 +542,11 @@ impl Conversation {
         for &direction in open {
             let peer = &self.streams[direction.reversed()];
             let peer_in_step = peer.framer.as_ref().is_some_and(Framer::in_step);
-            let pending = self.streams[direction].first.bytes().len() as u64;
+            let first = self.streams[direction].first.as_deref();
+            let first = first.map_or(&[][..], Pending::bytes);
+            let pending = first.len() as u64;
             if pending > 0 {
-                let first = self.streams[direction].first.bytes().first().copied();
+                let first = first.first().copied();
                 let kind = EventKind::Unfinished {
                     wanted: None,
                     first,

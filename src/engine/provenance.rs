@@ -56,6 +56,10 @@ impl Provenance {
     /// Bytes from `offset` on were captured at `at`.
     #[inline]
     pub(super) fn push(&mut self, offset: u64, at: At, below: Option<Below>) {
+        // Nearly always there is one.
+        if self.chunks.capacity() == 0 {
+            self.chunks.reserve_exact(1);
+        }
         self.chunks.push(Data {
             start: offset,
             at,

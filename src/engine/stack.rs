@@ -153,7 +153,10 @@ impl Stack {
                 Chunk::Gap { .. } => conversation.read_gap(direction, range.end),
             }
         }
-        self.upper.order[direction].begin(range.start);
+        if cx.config.follow_packets {
+            let order = self.upper.order.get_or_insert_default();
+            order[direction].begin(range.start);
+        }
         self.with(flow, now, cx, |bottom, context| {
             bottom.push(direction, chunk, context)
         });
@@ -189,6 +192,9 @@ impl Stack {
         context.engine.shared.layers_kept += self.kept;
         context.settle_notes();
         context.settle_spans(false);
+        if let Node::Mqtt = self.bottom {
+            self.upper.order = None;
+        }
     }
 
     /// A fact of TCP.

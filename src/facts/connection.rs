@@ -779,7 +779,7 @@ impl ConnectionFacts {
         } else {
             session.queued = self.delivered.take_queued();
         }
-        session.earlier = Some(earlier);
+        session.earlier = Some(Box::new(earlier));
         session
     }
 

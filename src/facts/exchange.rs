@@ -150,7 +150,8 @@ pub enum AckStep {
 /// The PUBLISH packets of one direction of a session that are in flight.
 #[derive(Debug, Default)]
 pub struct IdSpace {
-    open: HashMap<u16, Exchange, foldhash::fast::RandomState>,
+    /// In boxes, because the table keeps its room when they have ended.
+    open: HashMap<u16, Box<Exchange>, foldhash::fast::RandomState>,
     /// Those that have no doubt yet, and those of this connection.
     undoubted: Since,
     here: Since,
@@ -172,16 +173,16 @@ pub struct IdSpace {
 impl IdSpace {
     /// The exchange in flight with this identifier.
     pub fn open(&self, id: u16) -> Option<&Exchange> {
-        self.open.get(&id)
+        self.open.get(&id).map(Box::as_ref)
     }
 
     /// All exchanges in flight, in no order.
     pub fn in_flight(&self) -> impl Iterator<Item = &Exchange> {
-        self.open.values()
+        self.open.values().map(Box::as_ref)
     }
 
     pub(super) fn in_flight_mut(&mut self) -> impl Iterator<Item = &mut Exchange> {
-        self.open.values_mut()
+        self.open.values_mut().map(Box::as_mut)
     }
 
     /// How many are in flight.
@@ -241,7 +242,7 @@ impl IdSpace {
             reported: Reported::default(),
         };
         let mut step = PublishStep::default();
-        let old = self.open.get(&id).copied();
+        let old = self.open.get(&id).map(|exchange| **exchange);
         if let Some(old) = old {
             step.open = Some(old);
             step.same_message = match (old.digest, digest) {
@@ -286,7 +287,7 @@ impl IdSpace {
         self.undoubted
             .add(id, len, |id| self.open.contains_key(&id));
         self.here.add(id, len, |id| self.open.contains_key(&id));
-        self.open.insert(id, new);
+        self.open.insert(id, Box::new(new));
         step
     }
 
@@ -296,7 +297,7 @@ impl IdSpace {
         let failed = failed(frame);
         let kind = frame.header.packet_type();
         let frame_ref = FrameRef::of(frame);
-        let Some(exchange) = self.open.get_mut(&id) else {
+        let Some(exchange) = self.open.get_mut(&id).map(Box::as_mut) else {
             return self.without_exchange(kind, id, frame_ref, failed);
         };
         let before = *exchange;

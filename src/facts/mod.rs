@@ -512,8 +512,9 @@ impl<'a> FrameFacts<'a> {
                 Direction::Up => opening.version == Version::V5 && self.knew_acceptance(),
             };
         let session = &connection.session;
-        let complete = |earlier: Earlier| earlier.complete[direction];
-        let captured = self.vouched && session.earlier.is_some_and(complete) && !session.elsewhere;
+        let complete = |earlier: &Earlier| earlier.complete[direction];
+        let captured =
+            self.vouched && session.earlier.as_deref().is_some_and(complete) && !session.elsewhere;
         match anew || captured {
             true => past,
             false => past.or(Some(Reason::SessionUnknown)),

@@ -40,7 +40,7 @@ impl Analysis {
                 older.successor = Some(number);
                 session = older.hand_over();
             }
-            let earlier = session.earlier.map(|earlier| earlier.number);
+            let earlier = session.earlier.as_deref().map(|earlier| earlier.number);
             session.elsewhere |= self.sessions.was_elsewhere(&key.client_id, earlier);
         }
         if clean_start {
@@ -76,7 +76,8 @@ impl Analysis {
         }
         let queued = std::mem::take(&mut connection.session.queued);
         connection.delivered.resume(queued, seen.time);
-        let earlier = connection.session.earlier;
+        let earlier = connection.session.earlier.as_deref();
+        let will = earlier.and_then(|earlier| earlier.will);
         if let Some(key) = connection.key.clone() {
             let latest = Latest {
                 connection: number,
@@ -93,7 +94,7 @@ impl Analysis {
         }
         self.keep_will(number);
         if session_present == Some(true)
-            && let Some(will) = earlier.and_then(|earlier| earlier.will)
+            && let Some(will) = will
             && will.delayed
         {
             self.came_back(number, will);

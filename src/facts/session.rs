@@ -29,7 +29,7 @@ pub struct Session {
     /// Its subscriptions.
     pub subscriptions: Subscriptions,
     /// The connection before this one.
-    pub earlier: Option<Earlier>,
+    pub earlier: Option<Box<Earlier>>,
     /// The client was connected to another server in between, or with another
     /// user name.
     pub elsewhere: bool,
@@ -67,7 +67,8 @@ pub struct Earlier {
 impl Session {
     /// Whether it could not outlive its latest connection.
     fn is_over(&self) -> bool {
-        self.earlier.is_some_and(|earlier| earlier.session_ended)
+        let earlier = self.earlier.as_deref();
+        earlier.is_some_and(|earlier| earlier.session_ended)
     }
 
     /// Number of its subscriptions and exchanges, as a measure of its size.

@@ -31,9 +31,9 @@ pub(super) struct Upper {
     /// facts are known.
     pub(super) notes: Vec<(Direction, Note, At)>,
     /// Position of the first note beyond the limit.
-    pub(super) unkept: Option<(Direction, At)>,
-    /// Kinds of ranges of the streams, by [`Direction`].
-    pub(super) order: PerDirection<Order>,
+    pub(super) unkept: Option<Box<(Direction, At)>>,
+    /// Kinds of ranges of the streams, by [`Direction`], if they are to be reported.
+    pub(super) order: Option<Box<PerDirection<Order>>>,
 }
 
 /// Context of the nodes.
@@ -130,20 +130,23 @@ impl<'c> StackContext<'_, 'c, '_> {
 
     /// Sets the kind of a range; `None` if it is missing.
     pub(super) fn span(&mut self, direction: Direction, range: ByteRange, kind: Option<SpanKind>) {
-        let order = &mut self.upper.order[direction];
-        let is_kept = self.upper.conversation.is_some() || !order.is_full();
-        if self.engine.config.follow_packets && is_kept {
+        if !self.engine.config.follow_packets {
+            return;
+        }
+        let order = &mut self.upper.order.get_or_insert_default()[direction];
+        if self.upper.conversation.is_some() || !order.is_full() {
             order.push(range, kind);
         }
     }
 
     /// Passes on ranges that are in order.
     pub(super) fn settle_spans(&mut self, at_end: bool) {
-        let Some(conversation) = &self.upper.conversation else {
+        let (Some(conversation), Some(order)) = (&self.upper.conversation, &mut self.upper.order)
+        else {
             return;
         };
         for direction in Direction::ALL {
-            while let Some((range, kind)) = self.upper.order[direction].pop(at_end) {
+            while let Some((range, kind)) = order[direction].pop(at_end) {
                 conversation.span(direction, range, kind, self.engine.out);
             }
         }
@@ -161,7 +164,8 @@ impl<'c> StackContext<'_, 'c, '_> {
                 self.upper.notes.push((direction, note, at));
             }
             _ => {
-                self.upper.unkept.get_or_insert((direction, at));
+                let unkept = &mut self.upper.unkept;
+                unkept.get_or_insert_with(|| Box::new((direction, at)));
             }
         }
     }
@@ -172,7 +176,7 @@ impl<'c> StackContext<'_, 'c, '_> {
                 .upper
                 .unkept
                 .take()
-                .map(|(direction, at)| (direction, Note::Limit(Limit::UndecidedNotes), at));
+                .map(|first| (first.0, Note::Limit(Limit::UndecidedNotes), first.1));
             for (direction, note, at) in self.upper.notes.drain(..).chain(unkept) {
                 let kind = EventKind::Layer(note);
                 conversation.tell(kind, Some(direction), at, self.engine.out);

@@ -83,6 +83,11 @@ impl<T> ByConnection<T> {
     }
 
     /// All of them, in no order that means anything.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.all.iter().flatten()
+    }
+
+    /// The same, to change.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.all.iter_mut().flatten()
     }

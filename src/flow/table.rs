@@ -533,11 +533,11 @@ impl<S: Default> FlowTable<S> {
     /// Makes room by evicting the sixteenth part that has been silent longest. Returns how
     /// many that were.
     pub fn make_room(&mut self, handler: &mut impl Handler<S>) -> u64 {
-        let before = self.slots.len() - self.free.len();
+        let before = self.live();
         if before > 0 {
             self.evict(handler);
         }
-        (before - (self.slots.len() - self.free.len())) as u64
+        (before - self.live()) as u64
     }
 
     /// Removes a flow, and reports its end if that is still to come.

@@ -88,6 +88,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether only some connections are wanted.
+    fn selects(&self) -> bool {
+        !self.clients.is_empty() || !self.connections.is_empty()
+    }
+
     fn wants(&self, number: u64, client_id: Option<&[u8]>) -> bool {
         let is_one = |id: &[u8]| self.clients.iter().any(|client| **client == *id);
         (self.clients.is_empty() || client_id.is_some_and(is_one))

@@ -27,6 +27,7 @@ use super::totals::Totals;
 use super::{Map, Options};
 use crate::engine::{Captured, CapturedSegment, Span};
 use crate::event::ConnectionEnd;
+use crate::facts::by_connection::ByConnection;
 use crate::facts::{Fact, FrameFact, Needs, Sink};
 use crate::flow::Carried;
 use crate::frame::{Connection, PerDirection};
@@ -78,7 +79,7 @@ struct Workspace {
 pub struct Ledger {
     options: Options,
     /// Connections that carry MQTT, by number.
-    connections: Map<u64, Box<ConnectionLedger>>,
+    connections: ByConnection<Box<ConnectionLedger>>,
     /// Segments of connections whose protocol is not recognised yet.
     undecided: Map<u64, Undecided>,
     account: Account,
@@ -167,7 +168,7 @@ impl Ledger {
         };
         totals.layers.merge(&self.ws.sums.layers);
         totals.causes.merge(&self.ws.sums.causes);
-        for connection in self.connections.values() {
+        for connection in self.connections.iter() {
             if self
                 .options
                 .wants(connection.number, connection.client_id())
@@ -184,8 +185,9 @@ impl Ledger {
 
     /// The capture has ended; returns the account.
     pub fn finish(mut self) -> Account {
-        let open = self.connections.keys().chain(self.undecided.keys());
-        let mut open: Vec<u64> = open.copied().collect();
+        let undecided = self.undecided.keys().copied();
+        let open = self.connections.numbers().into_iter();
+        let mut open: Vec<u64> = open.chain(undecided).collect();
         open.sort_unstable();
         for number in open {
             self.close(number);
@@ -256,7 +258,7 @@ impl Ledger {
                 return;
             }
         }
-        match self.connections.get_mut(&number) {
+        match self.connections.get_mut(number) {
             Some(_) if segment.carried.copy => {
                 self.account.copies += whole;
                 self.account.foreign += whole;
@@ -302,29 +304,13 @@ impl Ledger {
         });
     }
 
-    /// Whether a connection that begins is kept individually. With a selection by
-    /// client all are, until it is known whose they are.
-    fn keeps_another(&self) -> bool {
-        let options = &self.options;
-        let selects = !options.clients.is_empty() || !options.connections.is_empty();
-        let n = self.account.connections.len() + self.kept_open;
-        let has_room = !self.is_full && n < limits::ACCOUNTED_CONNECTIONS;
-        selects || !options.sums_only && has_room
-    }
-
     /// The ledger of a connection that counts: one that carries MQTT.
     fn ledger_of(&mut self, connection: &Connection) -> (&mut ConnectionLedger, &mut Workspace) {
-        let Connection {
-            number,
-            client,
-            server,
-            ..
-        } = *connection;
         let ends = PerDirection {
-            up: client,
-            down: server,
+            up: connection.client,
+            down: connection.server,
         };
-        self.ledger_between(number, ends)
+        self.ledger_between(connection.number, ends)
     }
 
     fn ledger_between(
@@ -332,8 +318,11 @@ impl Ledger {
         number: u64,
         ends: PerDirection<Endpoint>,
     ) -> (&mut ConnectionLedger, &mut Workspace) {
-        let is_kept = self.keeps_another();
-        let ledger = self.connections.entry(number).or_insert_with(|| {
+        let ledger = self.connections.get_or_insert_with(number, || {
+            // With a selection by client all are kept, until it is known whose they are.
+            let n = self.account.connections.len() + self.kept_open;
+            let has_room = !self.is_full && n < limits::ACCOUNTED_CONNECTIONS;
+            let is_kept = self.options.selects() || !self.options.sums_only && has_room;
             self.kept_open += usize::from(is_kept);
             let mut ledger = Box::new(ConnectionLedger::new(number, ends, is_kept));
             let undecided = self.undecided.remove(&number).unwrap_or_default();
@@ -399,7 +388,7 @@ impl Ledger {
             }
             None => self.disown(number),
         }
-        let Some(ledger) = self.connections.remove(&number) else {
+        let Some(ledger) = self.connections.remove(number) else {
             return;
         };
         let closed = ledger.close(&mut self.ws);
@@ -507,7 +496,7 @@ impl Sink for Ledger {
             Fact::Packet(captured) => self.packet(captured),
             Fact::Frame(fact) => self.frame(&fact),
             Fact::Ended(ConnectionEnd { connection, .. }) => {
-                if let Some(ledger) = self.connections.get_mut(&connection.number) {
+                if let Some(ledger) = self.connections.get_mut(connection.number) {
                     ledger.learn(connection);
                     ledger.finish(&mut self.ws);
                 }

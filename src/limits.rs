@@ -101,7 +101,7 @@ pub const LAYERS_KEPT: usize = 128 << 20;
 pub const PACKET_KEPT: usize = 1 << 20;
 /// Bytes kept of topic and properties of a PUBLISH. If they are longer, the
 /// payload cannot be printed.
-pub const PUBLISH_HEAD_KEPT: usize = 8 << 20;
+pub const PUBLISH_HEAD_KEPT: usize = 32 << 20;
 /// Bytes kept of incomplete control packets on all connections together, unless
 /// whole payloads were requested.
 pub const KEPT_TOTAL: usize = 64 << 20;
@@ -284,6 +284,9 @@ pub const TLS_KEY_UPDATES: usize = 3;
 pub const BUFFERED_FRAMES: usize = 256;
 /// Bytes of such frames over all connections.
 pub const BUFFERED_BYTES: usize = 8 << 20;
+/// Pauses of the whole capture, each shorter than the one before, that may hide a clock
+/// that was set.
+pub const PAUSES: usize = 64;
 /// Closed connections whose late frames are attributed to them.
 pub const CLOSED_CONNECTIONS: usize = 256;
 

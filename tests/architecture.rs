@@ -209,7 +209,13 @@ const CRATES: &[(&str, &[&str])] = &[
     ("regex", &["filter"]),
     (
         "rustix",
-        &["capture/live", "cli/live", "cli/sandbox", "cli/save"],
+        &[
+            "capture/input.rs",
+            "capture/live",
+            "cli/live",
+            "cli/sandbox",
+            "cli/save",
+        ],
     ),
     ("ruzstd", &["capture"]),
     ("seccompiler", &["cli/sandbox/calls.rs"]),

@@ -8,8 +8,8 @@ use mqttdump::event::Side;
 use mqttdump::facts::Endpoint;
 use mqttdump::rules::{Finding, Options, Verdict};
 
-use crate::rules::{describe, is_fin, judge, judge_files};
-use crate::support::program::project;
+use crate::rules::{describe, is_fin, judge, judge_files, walk};
+use crate::support::program::{project, run};
 use crate::support::scene::{merged, scene, wires};
 use crate::support::stack::{OwnedPacket, Stack};
 
@@ -129,7 +129,8 @@ fn cases_have_their_verdicts() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// Expectations of `market/`: a verdict, a rule and a side, on so many connections.
+/// A row of `findings.csv`: a rule that is broken, by which side and on how many
+/// connections.
 #[derive(serde::Deserialize)]
 struct Named {
     file: String,
@@ -139,33 +140,53 @@ struct Named {
     connections: usize,
 }
 
-/// Real brokers and real clients: every named fact is true, and nothing else is named.
+/// A line of `check --format ndjson`, if it is a finding.
+#[derive(serde::Deserialize)]
+struct Printed {
+    verdict: String,
+    rule: String,
+    by: Option<String>,
+    connection: Option<u64>,
+}
+
+/// Recordings of real brokers and clients: every violation and warning is listed with
+/// the reason why it is true, and nothing else is found.
 #[test]
 fn real_sessions_get_only_true_verdicts() {
-    let folder = project("fixtures/market");
     let mut expected = BTreeMap::new();
-    let mut files = BTreeSet::new();
-    let mut reader = csv::Reader::from_path(folder.join("truth.csv")).expect("truth.csv");
+    let mut reader = csv::Reader::from_path(project("fixtures/findings.csv")).expect("the list");
     for row in reader.deserialize::<Named>() {
         let row = row.expect("a row");
-        files.insert(row.file.clone());
-        if row.connections > 0 {
-            let key = (row.file, row.verdict, row.rule, row.by);
-            expected.insert(key, row.connections);
-        }
+        let key = (row.file, row.verdict, row.rule, row.by);
+        expected.insert(key, row.connections);
     }
-    assert_eq!(files.len(), 8);
-    let mut named = BTreeMap::new();
-    for file in files {
-        for finding in judge_files(&[folder.join(&file)], Options::default()) {
-            if finding.verdict >= Verdict::Warning {
-                let by = finding.by.map_or("", Side::name).to_owned();
-                let verdict = finding.verdict.name().to_owned();
-                let key = (file.clone(), verdict, finding.rule.id.to_owned(), by);
-                *named.entry(key).or_default() += 1;
+    let (mut named, mut captures) = (BTreeMap::<_, BTreeSet<_>>::new(), 0);
+    for folder in ["market", "sessions", "transport"] {
+        for path in walk(&project("fixtures").join(folder)) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let file = format!("{folder}/{name}");
+            let capture = format!("fixtures/{file}");
+            let (stem, _) = capture.split_once(".pcap").expect("a capture");
+            let keys = format!("{stem}.keys");
+            let mut args = vec!["check", &capture, "--format", "ndjson"];
+            if project(&keys).exists() {
+                args.extend(["--tls-keylog", &keys]);
+            }
+            captures += 1;
+            for line in run(&args).out.lines() {
+                let Ok(found) = serde_json::from_str::<Printed>(line) else {
+                    continue;
+                };
+                if ["violation", "warning"].contains(&&*found.verdict) {
+                    let by = found.by.unwrap_or_default();
+                    let key = (file.clone(), found.verdict, found.rule, by);
+                    named.entry(key).or_default().insert(found.connection);
+                }
             }
         }
     }
+    assert!(captures > 150, "{captures}");
+    let named: BTreeMap<_, _> = named.into_iter().map(|(key, on)| (key, on.len())).collect();
     assert_eq!(named, expected);
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use mqttdump::facts::Reason;
 
-use crate::support::program::{mqttdump, project};
+use crate::support::program::{Folder, mqttdump, project};
 
 /// Commands on captures of ours, in any document, do what they promise: they
 /// succeed and print something.
@@ -55,6 +55,84 @@ fn commands_in_documents_work() {
         commands > 0,
         "the README shows at least one command on a fixture"
     );
+}
+
+/// The two commands with which README begins, word for word: for root without `sudo` (a
+/// container), and for a user with it. `apt-get` and `cargo` only note how they are called.
+#[cfg(unix)]
+#[test]
+fn the_first_commands_of_readme_need_no_sudo() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let readme = std::fs::read_to_string(project("README.md")).expect("README");
+    let commands: Vec<&str> = readme
+        .lines()
+        .filter(|line| line.starts_with("$(command -v sudo)"))
+        .collect();
+    let run = "cargo run --release -- -r fixtures/captures/seed-3.1.1-qos2.pcap\n";
+    for (command, last) in commands.iter().zip([run, "cargo test\n"]) {
+        for with_sudo in [false, true] {
+            let folder = Folder::new();
+            let log = folder.name("log");
+            let stub = |name: &str, then: &str| {
+                let script = format!("#!/bin/sh\necho {name} \"$@\" >>{log}\n{then}\n");
+                let path = folder.write(name, script.as_bytes());
+                let executable = std::fs::Permissions::from_mode(0o755);
+                std::fs::set_permissions(path, executable).expect("ours");
+            };
+            stub("apt-get", "");
+            stub("cargo", "");
+            if with_sudo {
+                stub("sudo", "exec \"$@\"");
+            }
+            symlink("/bin/sh", folder.path("sh")).expect("a link");
+            let status = Command::new("/bin/sh")
+                .args(["-c", command])
+                .env_clear()
+                .env("PATH", folder.name(""))
+                .status();
+            assert!(status.expect("sh starts").success(), "{command}");
+            let called = std::fs::read_to_string(&log).expect("calls");
+            let sudo = "sudo sh -c apt-get update && apt-get install -y libpcap-dev\n";
+            let install = "apt-get update\napt-get install -y libpcap-dev\n";
+            let sudo = if with_sudo { sudo } else { "" };
+            assert_eq!(called, format!("{sudo}{install}{last}"));
+        }
+    }
+    assert_eq!(commands.len(), 2);
+    let with_sudo = |line: &&str| line.trim_start().starts_with("sudo ");
+    assert_eq!(readme.lines().find(with_sudo), None);
+}
+
+/// The expressions of README separate messages and events in NDJSON.
+#[test]
+fn one_jq_expression_separates_messages_and_events() {
+    let readme = std::fs::read_to_string(project("README.md")).expect("README");
+    let (_, expression) = readme.split_once("--format ndjson | jq -r '").expect("jq");
+    let (topics, _) = expression.split_once('\'').expect("its end");
+    assert!(readme.contains("select(.event)"));
+    for (expression, expected) in [
+        (topics, "vdm/123/engineOff"),
+        ("select(.event).event", "opened"),
+    ] {
+        let command = format!(
+            "\"$0\" -r fixtures/captures/seed-3.1.1-qos1.pcap --format ndjson | jq -r '{expression}'"
+        );
+        let output = Command::new("sh")
+            .current_dir(project(""))
+            .args(["-c", &command])
+            .arg(mqttdump().get_program())
+            .output()
+            .expect("sh starts");
+        // Not everyone has jq.
+        if output.status.code() == Some(127) {
+            return;
+        }
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && printed.lines().any(|line| line == expected),
+            "{printed}"
+        );
+    }
 }
 
 /// The output that documents show is the command's output: the lines below

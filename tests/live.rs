@@ -60,8 +60,9 @@ fn main() -> ExitCode {
         println!("live capture: skipped: {why}");
         return ExitCode::SUCCESS;
     }
-    let tests: [Test; 22] = [
+    let tests: [Test; 23] = [
         ("three levels of QoS appear as they happen", as_it_happens),
+        ("it prints what it listens to and how to widen it", banner),
         ("root is dropped before the first packet", without_root),
         ("cap_net_raw is enough, and dropped too", with_a_capability),
         (
@@ -237,6 +238,8 @@ struct Live {
     child: Child,
     lines: Receiver<(Instant, String)>,
     printed: BufReader<std::process::ChildStderr>,
+    /// The first line on standard error.
+    banner: String,
 }
 
 impl Live {
@@ -278,7 +281,16 @@ impl Live {
             child,
             lines,
             printed,
+            banner: line,
         }
+    }
+
+    /// The next line on standard error.
+    #[track_caller]
+    fn printed_line(&mut self) -> String {
+        let mut line = String::new();
+        self.printed.read_line(&mut line).expect("text");
+        line
     }
 
     /// The next line that has a word in it.
@@ -419,6 +431,41 @@ fn as_it_happens(_: &Network) -> Tried {
     // acknowledges them, and the end: no less than 11 packets, no more than 20.
     let captured = counted(&printed, "packets captured");
     assert!((33..=60).contains(&captured), "{printed}");
+    Ok(())
+}
+
+/// Also which packets the default expression leaves out.
+fn banner(_: &Network) -> Tried {
+    // The interface, and the expression for the known ports.
+    let mut live = Live::run(&["-i", "lo"]);
+    assert!(
+        live.banner
+            .starts_with("mqttdump: listening on lo, link-type EN10MB"),
+        "{}",
+        live.banner
+    );
+    assert_eq!(
+        live.printed_line(),
+        "filter: tcp port 1883 or tcp port 8883, and with VLAN tags; use the expression `tcp` for all ports\n"
+    );
+    publish(0);
+    settle();
+    let (printed, code) = live.end("INT");
+    assert_eq!((code, counted(&printed, "packets captured")), (Some(0), 0));
+
+    // That of `--decode` is one of them.
+    let decode = format!("{PORT}=mqtt");
+    let mut live = Live::run(&["-i", "lo", "--decode", &decode]);
+    let filter = live.printed_line();
+    assert!(filter.contains(&format!("tcp port {PORT}")), "{filter}");
+    assert_eq!(live.end("INT").1, Some(0));
+
+    // The advice works: all ports, MQTT recognised by content.
+    let mut live = Live::run(&["-i", "lo", "tcp"]);
+    assert_eq!(live.printed_line(), "filter: tcp\n");
+    publish(1);
+    live.line("PUBACK");
+    assert_eq!(live.end("INT").1, Some(0));
     Ok(())
 }
 

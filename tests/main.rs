@@ -15,6 +15,8 @@ mod cases;
 mod catalogue;
 /// No file of `src` needs itself through others.
 mod circles;
+/// The same part of every packet or connection is missing: snap lengths, one direction.
+mod cuts;
 /// README, help and manual match the program.
 mod docs;
 /// One conversation in every link type, tag and tunnel.
@@ -80,6 +82,12 @@ mod sessions_program;
 mod shard;
 /// Every split point, every carrier, every file format, exhaustively.
 mod splits;
+/// Full disks, closed pipes, signals, limits of the system.
+#[cfg(unix)]
+mod surroundings;
+/// Output on terminals of several widths.
+#[cfg(unix)]
+mod terminal;
 /// Several captures at once.
 mod threads;
 /// One test per way in which TCP and captures depart from the ideal.

@@ -5,14 +5,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use mqttdump::engine::Config;
-use mqttdump::facts::{Fact, Facts, Needs, Options as Gather, Sink};
+use mqttdump::facts::{Fact, Facts, Needs, Options as Gather, Reason, Sink};
 use mqttdump::frame::Direction::Down;
 use mqttdump::packet::{CapturedPacket, PacketRef};
-use mqttdump::rules::{Finding, Options, Verdict};
+use mqttdump::rules::{Finding, Options, RULES, Verdict};
 use mqttdump::time::Timestamp;
 
 use crate::rules::{Dice, cut_of, cuts, describe, judge, packets_of, walk};
 use crate::support::program::project;
+use crate::support::scene::{scene, scene_in};
 use crate::support::stack::{OwnedPacket, Stack};
 use crate::support::transcript::Conversation;
 use crate::support::wire::{FIN, Wire};
@@ -42,7 +43,7 @@ impl Sink for Directions {
     }
 }
 
-fn directions(packets: &[OwnedPacket]) -> Vec<Option<bool>> {
+pub(crate) fn directions(packets: &[OwnedPacket]) -> Vec<Option<bool>> {
     let mut directions = Directions::default();
     let mut facts = Facts::new(Config::default(), Gather::default(), &directions);
     for (number, packet) in (1..).zip(packets) {
@@ -99,20 +100,71 @@ fn disorder(
             }
             (packets, format!("exchanged before {exchanged:?}"))
         }
-        _ => {
-            let from = dice.roll(packets.len() as u64) as usize;
-            let most = [10, 600, 7200][dice.roll(3) as usize];
-            let step = 1 + dice.roll(most) as i64;
-            let step = step * SECOND * [1, -1][dice.roll(2) as usize];
-            packets[from..]
-                .iter_mut()
-                .for_each(|packet| packet.time += step);
-            (
-                packets,
-                format!("clock stepped by {step} ns from {}", from + 1),
-            )
+        _ => clock_set(&packets, dice),
+    }
+}
+
+/// Rules about the Keep Alive, which depend on time alone.
+const KEEP_ALIVE: [&str; 3] = ["client-silent", "dead-client-kept", "dropped-early"];
+
+/// The packets, and another client whose connection is open as long: what happens to the
+/// clock happens to both.
+fn witnessed(packets: &[OwnedPacket]) -> Vec<OwnedPacket> {
+    let witness = "> CONNECT client=the-witness clean=1 keep_alive=0\n< CONNACK\n> DISCONNECT\n! fin >\n! fin <";
+    let witness = Wire::without_pure_acks(&Conversation::new(witness))
+        .between("10.0.99.7:49999", "10.0.99.1:1883");
+    let mut witness = witness.packets(&Stack::default());
+    let goodbye = witness.len() - 3;
+    let times = || packets.iter().map(|packet| packet.time);
+    let (first, last) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
+    for (at, packet) in (0..).zip(&mut witness) {
+        packet.time = match (at as usize) < goodbye {
+            true => first - 100 * MILLISECOND + at * MILLISECOND,
+            false => last + at * MILLISECOND,
+        };
+    }
+    let leaves = witness.split_off(goodbye);
+    [witness, packets.to_vec(), leaves].concat()
+}
+
+/// A clock that is set while two connections are open makes no client silent, and no
+/// server impatient.
+fn clock_accuses_no_peer(name: &str, packets: &[OwnedPacket], times: usize, wrong: &mut String) {
+    let accused = |packets: &[OwnedPacket]| -> Vec<Finding> {
+        let mut found = judge(packets, Options::default());
+        found.retain(|found| {
+            KEEP_ALIVE.contains(&found.rule.id) && found.verdict >= Verdict::Warning
+        });
+        found
+    };
+    let whole = accused(packets);
+    let packets = witnessed(packets);
+    let mut dice = Dice(0x2545_f491_4f6c_dd1d ^ packets.len() as u64);
+    for _ in 0..times {
+        let (stepped, what) = clock_set(&packets, &mut dice);
+        for found in accused(&stepped) {
+            let known = whole
+                .iter()
+                .any(|known| known.rule.id == found.rule.id && known.client_id == found.client_id);
+            if !known && wrong.len() < 20_000 {
+                let _ = writeln!(wrong, "{name}, {what}:\n{}", describe(&[found]));
+            }
         }
     }
+}
+
+/// The packets as a host captures them whose clock is set once.
+fn clock_set(packets: &[OwnedPacket], dice: &mut Dice) -> (Vec<OwnedPacket>, String) {
+    let mut packets = packets.to_vec();
+    let from = dice.roll(packets.len() as u64) as usize;
+    let most = [10, 600, 7200][dice.roll(3) as usize];
+    let step = 1 + dice.roll(most) as i64;
+    let step = step * SECOND * [1, -1][dice.roll(2) as usize];
+    packets[from..]
+        .iter_mut()
+        .for_each(|packet| packet.time += step);
+    let what = format!("clock stepped by {step} ns from {}", from + 1);
+    (packets, what)
 }
 
 /// Disorder, and disorder with losses, accuses no peer.
@@ -164,9 +216,47 @@ fn order_of_capture_makes_no_violation() {
         }
         captures += 1;
         accuses_no_peer(&name(&file), &packets, times.max(1), &mut wrong);
+        clock_accuses_no_peer(&name(&file), &packets, times.max(1), &mut wrong);
     }
     assert!(captures > 200, "{captures}");
     assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// The rules about the Keep Alive by their own conversations: those without a fault, with a
+/// clock set between any two packets.
+#[test]
+fn a_clock_that_is_set_silences_nobody() {
+    let mut wrong = String::new();
+    for rule in RULES.iter().filter(|rule| KEEP_ALIVE.contains(&rule.id)) {
+        for version in ["3.1.1", "5"] {
+            let Some(packets) = scene_in(version, rule.examples.good) else {
+                continue;
+            };
+            clock_accuses_no_peer(rule.id, &packets, 3 * cuts(), &mut wrong);
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// With two connections, a client that is silent while the other goes on is named, and
+/// one whose silence the whole capture shares is not.
+#[test]
+fn a_silence_that_all_connections_share_may_be_the_clock() {
+    let of = |between: &str| {
+        let text = format!(
+            "> CONNECT client=a keep_alive=10\n< CONNACK\n! connection 2\n> CONNECT client=b keep_alive=0\n\
+             < CONNACK\n{between}\n! connection 1\n> PINGREQ\n< PINGRESP"
+        );
+        let found = judge(&scene(&text), Options::default());
+        let silent = found.iter().find(|found| found.rule.id == "client-silent");
+        silent.map(|found| found.verdict)
+    };
+    assert_eq!(of("! wait 30s"), Some(Verdict::CannotTell(Reason::Clock)));
+    assert_eq!(
+        of("! wait 15s\n> PINGREQ\n< PINGRESP\n! wait 15s"),
+        Some(Verdict::Warning)
+    );
+    assert_eq!(of("! wait 8s"), None);
 }
 
 /// All that was captured of the server is its FIN, and that before the SYN of the

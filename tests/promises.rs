@@ -1,9 +1,14 @@
 //! Promises of the command line, one test for each promise that no golden
 //! session (`golden/usage.txt`, `golden/formats.txt`) shows.
 
+use mqttdump::frame::Direction;
+
 use crate::support::files::Format;
 use crate::support::program::{Folder, TempFile, project, run};
 use crate::support::scene::scene;
+use crate::support::stack::Stack;
+use crate::support::transcript::Conversation;
+use crate::support::wire::Wire;
 
 const REAL: &str = "fixtures/market/aedes-paho-4.pcap";
 
@@ -34,6 +39,78 @@ fn a_reset_after_disconnect_names_both() {
         last.ends_with("reset by client after DISCONNECT by client"),
         "{lines}"
     );
+}
+
+/// A close has the time and packet of the first FIN, whoever sent it, and is printed in
+/// its place.
+#[test]
+fn a_close_is_printed_where_the_first_fin_is() {
+    for (first, second, by) in [('<', '>', "server"), ('>', '<', "client")] {
+        let packets = scene(&format!(
+            "> CONNECT client=a\n< CONNACK\n! fin {first}\n! wait 3s\n! connection 2\n\
+             > CONNECT client=b\n< CONNACK\n! connection 1\n! wait 3s\n! fin {second}"
+        ));
+        let file = TempFile::new("close", &Format::ALL[0].write(&packets));
+        let lines = run(&["-r", file.path()]).clean();
+        let place = |what: &str| {
+            let line = lines.lines().position(|line| line.contains(what));
+            line.unwrap_or_else(|| panic!("{what}:\n{lines}"))
+        };
+        assert!(
+            place(&format!("closed by {by}")) < place("client \"b\""),
+            "{lines}"
+        );
+
+        let events = run(&["-r", file.path(), "--format", "ndjson"]).clean();
+        let events = events
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"));
+        let events: Vec<serde_json::Value> = events.collect();
+        let closed = events.iter().find(|event| event["event"] == "closed");
+        let closed = closed.expect("a close");
+        let connack = events.iter().find(|event| event["type"] == "CONNACK");
+        let connack = connack.expect("a CONNACK");
+        assert_eq!(closed["connection"], 1);
+        let after = |event: &serde_json::Value| event["packet"].as_u64().expect("a packet");
+        assert!(after(closed) - after(connack) <= 3, "{closed}");
+        let second =
+            |event: &serde_json::Value| event["time"].as_str().expect("a time")[..19].to_owned();
+        assert_eq!(second(closed), second(connack));
+    }
+}
+
+/// Quotes in payloads stay as they are, as `tcpdump -A | grep` would find them.
+#[test]
+fn payloads_in_pipes_can_be_searched() {
+    let lines = run(&["-r", "fixtures/reading/g02-json-payloads.pcap"]).clean();
+    assert!(lines.contains("\"{\"ts\":1700000000,\""), "{lines}");
+}
+
+/// `--count` prints the number alone.
+#[test]
+fn count_is_a_number_alone() {
+    assert_eq!(
+        run(&["-r", REAL, "--count"]).clean(),
+        run(&["--count", REAL]).clean()
+    );
+    let count = run(&["-r", REAL, "--count", "--type", "connect"]).clean();
+    assert_eq!(count, "14\n");
+}
+
+/// The bill is one device's first, then the fleet's, and `exact` is what the capture holds.
+#[test]
+fn the_bill_is_of_one_device_first() {
+    let bill = run(&["overhead", REAL]).clean();
+    let place = |what: &str| bill.find(what).unwrap_or_else(|| panic!("{what}:\n{bill}"));
+    assert!(place("a device costs") < place("devices cost"));
+    let tried = run(&["overhead", REAL, "-v"]).clean();
+    for line in tried
+        .lines()
+        .filter(|line| line.trim_end().ends_with(" exact"))
+    {
+        let exact = ["(as it is)", "no-timestamps"];
+        assert!(exact.iter().any(|what| line.contains(what)), "{line}");
+    }
 }
 
 /// JUnit shows as failed the findings that make the exit status 1, and nothing else.
@@ -223,16 +300,25 @@ fn verbose_shows_properties_connection_and_transport() {
     }
 }
 
-/// Many properties hide no payload.
+/// Many properties hide no payload; beyond the limit it is missing, and that is reported.
 #[test]
 fn many_properties_keep_the_payload() {
-    let many = "user_property=n:v ".repeat(5000);
-    let text = format!(
-        "> CONNECT client=c version=5\n< CONNACK\n> PUBLISH topic=a {many}payload=the-payload"
-    );
-    let file = TempFile::new("properties", &Format::ALL[0].write(&scene(&text)));
-    let lines = run(&["-r", file.path(), "--format", "ndjson"]).out;
-    assert!(lines.contains("the-payload"));
+    let value = "v".repeat(60_000);
+    for (properties, kept) in [(5, true), (200, true), (600, false)] {
+        let many = format!("user_property=n:{value} ").repeat(properties);
+        let text = format!(
+            "> CONNECT client=c version=5\n< CONNACK\n> PUBLISH topic=a {many}payload=the-payload"
+        );
+        // No more than an IP packet has room for in a segment.
+        let borders: Vec<usize> = (1..=properties).map(|n| n * 60_000).collect();
+        let wire = Wire::new(&Conversation::new(&text)).split(Direction::Up, &borders);
+        let packets = wire.packets(&Stack::default());
+        let file = TempFile::new("properties", &Format::ALL[0].write(&packets));
+        let lines = run(&["-r", file.path(), "--format", "ndjson"]).out;
+        let shown = lines.contains("\"payload\":\"the-payload\"");
+        let limited = lines.contains("\"event\":\"bound\"");
+        assert_eq!((shown, limited), (kept, !kept), "{properties}");
+    }
 }
 
 /// Messages are ours: none has Rust's phrases.

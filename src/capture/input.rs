@@ -6,6 +6,13 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+#[cfg(unix)]
+use std::time::{Duration, Instant};
+
+#[cfg(unix)]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+#[cfg(unix)]
+use rustix::io::Errno;
 
 use super::buffer::Buffer;
 use super::compress;
@@ -25,10 +32,11 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Opens a file; `-` is standard input.
-    pub(super) fn open(path: &Path) -> Result<Self, Problem> {
+    /// Opens a file; `-` is standard input. A pipe ends when `stop` is set and no more
+    /// comes, or a second later.
+    pub(super) fn open(path: &Path, stop: Option<Arc<AtomicBool>>) -> Result<Self, Problem> {
         if path.as_os_str() == "-" {
-            return Self::standard();
+            return Self::standard(stop);
         }
         // Asked before opening: opening a named pipe waits for its writer.
         let metadata = std::fs::metadata(path).map_err(Problem::Open)?;
@@ -36,8 +44,16 @@ impl Input {
             return Err(Problem::Directory);
         }
         let file = File::open(path).map_err(Problem::Open)?;
-        let size = metadata.is_file().then_some(metadata.len());
-        Self::new(Box::new(file), size)
+        Self::file(file, metadata.is_file().then_some(metadata.len()), stop)
+    }
+
+    /// An open file, whose size is known if it is a regular one.
+    fn file(file: File, size: Option<u64>, stop: Option<Arc<AtomicBool>>) -> Result<Self, Problem> {
+        match stop {
+            #[cfg(unix)]
+            Some(stop) if size.is_none() => Self::new(Box::new(Stoppable::new(file, stop)), size),
+            _ => Self::new(Box::new(file), size),
+        }
     }
 
     /// Opens a file and reads what will be appended to it, until stopped. Waits
@@ -65,7 +81,7 @@ impl Input {
     /// Standard input as a plain file, which avoids the standard library's
     /// buffer and lock, and distinguishes a file (`< f`) from a pipe.
     #[cfg(unix)]
-    fn standard() -> Result<Self, Problem> {
+    fn standard(stop: Option<Arc<AtomicBool>>) -> Result<Self, Problem> {
         use std::os::fd::AsFd;
         let file = File::from(
             io::stdin()
@@ -77,12 +93,11 @@ impl Input {
         if metadata.is_dir() {
             return Err(Problem::Directory);
         }
-        let size = metadata.is_file().then_some(metadata.len());
-        Self::new(Box::new(file), size)
+        Self::file(file, metadata.is_file().then_some(metadata.len()), stop)
     }
 
     #[cfg(not(unix))]
-    fn standard() -> Result<Self, Problem> {
+    fn standard(_: Option<Arc<AtomicBool>>) -> Result<Self, Problem> {
         Self::new(Box::new(io::stdin()), None)
     }
 
@@ -127,6 +142,59 @@ impl Input {
             size,
             grows: false,
         })
+    }
+}
+
+/// A pipe that is read until a flag is set. Its writer often gets the same signal and
+/// flushes its buffer, so the rest is still read: as long as it comes without a pause, for
+/// a second at most.
+#[cfg(unix)]
+struct Stoppable {
+    file: File,
+    stop: Arc<AtomicBool>,
+    /// When to stop at the latest.
+    until: Option<Instant>,
+}
+
+#[cfg(unix)]
+impl Stoppable {
+    /// Interval at which the flag is checked.
+    const POLL: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 100_000_000,
+    };
+    /// How long a pipe is read after the flag was set.
+    const REST: Duration = Duration::from_secs(1);
+
+    fn new(file: File, stop: Arc<AtomicBool>) -> Self {
+        Self {
+            file,
+            stop,
+            until: None,
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Read for Stoppable {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let stopped = self.stop.load(Ordering::Relaxed);
+            let ready = poll(
+                &mut [PollFd::new(&self.file, PollFlags::IN)],
+                Some(&Self::POLL),
+            );
+            match ready {
+                Ok(0) if stopped => return Ok(0),
+                Ok(0) | Err(Errno::INTR) => continue,
+                Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if stopped && Instant::now() > *self.until.get_or_insert(Instant::now() + Self::REST) {
+                return Ok(0);
+            }
+            return self.file.read(bytes);
+        }
     }
 }
 

@@ -82,8 +82,18 @@ impl Capture {
     /// Opens a file and reads its header; `-` is standard input. `file` is its
     /// index among the parts of the capture, from 0.
     pub fn open(path: &Path, file: u32) -> Result<Self, Error> {
+        Self::opened(path, file, Input::open(path, None))
+    }
+
+    /// The same; a pipe is read until `stop` is set, and then as long as it goes on, for
+    /// a second at most.
+    pub fn open_until(path: &Path, file: u32, stop: Arc<AtomicBool>) -> Result<Self, Error> {
+        Self::opened(path, file, Input::open(path, Some(stop)))
+    }
+
+    fn opened(path: &Path, file: u32, input: Result<Input, Problem>) -> Result<Self, Error> {
         let name = path.display().to_string();
-        match Input::open(path) {
+        match input {
             Ok(input) => Self::new(name, file, input),
             Err(problem) => Err(Error::new(&name, Place::File, problem)),
         }
@@ -92,11 +102,7 @@ impl Capture {
     /// Opens a file that is still being written, and reads it as it grows,
     /// until `stop` is set. Waits for the file's header.
     pub fn follow(path: &Path, file: u32, stop: Arc<AtomicBool>) -> Result<Self, Error> {
-        let name = path.display().to_string();
-        match Input::follow(path, stop) {
-            Ok(input) => Self::new(name, file, input),
-            Err(problem) => Err(Error::new(&name, Place::File, problem)),
-        }
+        Self::opened(path, file, Input::follow(path, stop))
     }
 
     /// Reads a capture from anything; `name` is for messages.

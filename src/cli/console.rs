@@ -1,9 +1,11 @@
 //! Messages on standard error.
 
 use std::cell::RefCell;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use mqttdump::report::visible;
+
+use super::hanging::hang;
 
 thread_local! {
     /// Messages of this thread that wait for its turn.
@@ -20,7 +22,31 @@ pub(crate) fn complain(message: &str) {
 }
 
 fn write(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "mqttdump: {text}");
+    let text = format!("mqttdump: {text}");
+    let text = match io::stderr().is_terminal() {
+        true => terminal_size::terminal_size_of(io::stderr())
+            .map_or(text.clone(), |(width, _)| wrapped(&text, width.0.into())),
+        false => text,
+    };
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// The same text with long lines broken between words; continued lines are indented.
+fn wrapped(text: &str, columns: usize) -> String {
+    let mut wrapped = String::with_capacity(text.len());
+    for line in text.split('\n') {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        wrapped += &line[..indent];
+        match line.chars().count() > columns {
+            true => hang(line, indent, indent + 2, columns, &mut wrapped),
+            false => {
+                wrapped += &line[indent..];
+                wrapped.push('\n');
+            }
+        }
+    }
+    wrapped.truncate(wrapped.trim_end_matches('\n').len());
+    wrapped
 }
 
 /// From now on messages of this thread are kept; those that are kept are dropped.
@@ -105,6 +131,14 @@ mod tests {
         assert_eq!(
             harmless("a\n  tip: \x1b[2J\n ::error::b"),
             "a\n  tip: \\x1b[2J\\n ::error::b"
+        );
+    }
+
+    #[test]
+    fn messages_break_between_words() {
+        assert_eq!(
+            wrapped("mqttdump: no such thing\n  tip: another thing", 15),
+            "mqttdump: no\n  such thing\n  tip: another\n    thing"
         );
     }
 

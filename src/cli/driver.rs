@@ -60,6 +60,11 @@ pub(crate) trait Job {
         true
     }
 
+    /// Whether its output comes at the end.
+    fn reports(&self) -> bool {
+        true
+    }
+
     /// Where packets are saved, and of which connections; `None` without `-w`.
     fn saving(&self) -> Option<(&Save, Select)> {
         None
@@ -233,7 +238,7 @@ impl<'a> Driver<'a> {
         if !source.is_live() {
             self.reading.sandbox.enter();
         }
-        let mut opened = source.open()?;
+        let mut opened = source.open(job.reports() && job.saving().is_none())?;
         let mut outcome = Outcome {
             whole: true,
             opened: !opened.captures.is_empty(),
@@ -367,7 +372,7 @@ impl<'a> Driver<'a> {
         wanted: Wanted,
         series: Series,
     ) -> Result<bool, Stop> {
-        let opened = source.open()?;
+        let opened = source.open(false)?;
         let mut gate = self.gate(&opened)?;
         let keys = self.reading.keys.open()?;
         let (mut watch, mut unmatched) = (Watch::default(), None);

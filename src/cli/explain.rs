@@ -5,6 +5,7 @@ use mqttdump::rules::{self, RULES, Rule, page};
 
 use super::command::{Command, Exit};
 use super::console::complain;
+use super::hanging;
 use super::markdown::render;
 use super::nearest::nearest;
 use super::output;
@@ -36,7 +37,8 @@ impl Command for ExplainArgs {
 
     fn run(self, around: &Surroundings<'_>) -> Result<Exit, Stop> {
         let Some(id) = &self.rule else {
-            output::print(list().as_bytes())?;
+            let columns = around.columns.filter(|_| around.stdout_terminal);
+            output::print(list(columns).as_bytes())?;
             return Ok(Exit::Success);
         };
         let found = find(id);
@@ -54,11 +56,12 @@ impl Command for ExplainArgs {
     }
 }
 
-/// All rules, one a line.
-fn list() -> String {
-    let width = RULES.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
-    let line = |rule: &&Rule| format!("{:width$}  {}\n", rule.id, rule.title);
-    RULES.iter().map(line).collect()
+/// All rules, one a line, or wrapped on a terminal.
+fn list(columns: Option<usize>) -> String {
+    hanging::list(
+        RULES.iter().map(|rule| (rule.id.to_owned(), rule.title)),
+        columns,
+    )
 }
 
 /// The rules with this id, or for a statement such as `MQTT-3.3.1-2`.

@@ -4,6 +4,7 @@ use clap::Args;
 use mqttdump::filter;
 
 use super::command::{Command, Exit};
+use super::hanging;
 use super::output;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
@@ -26,8 +27,9 @@ impl Command for FieldsArgs {
     ];
     const SHORT_HELP: &'static [&'static str] = &[];
 
-    fn run(self, _around: &Surroundings<'_>) -> Result<Exit, Stop> {
-        let fields = list(self.word.as_deref());
+    fn run(self, around: &Surroundings<'_>) -> Result<Exit, Stop> {
+        let columns = around.columns.filter(|_| around.stdout_terminal);
+        let fields = list(self.word.as_deref(), columns);
         if let Some(word) = self.word.filter(|_| fields.is_empty()) {
             return Err(Stop::Failed(format!(
                 "no field has {word:?} in its name or description; mqttdump fields lists them all"
@@ -38,8 +40,8 @@ impl Command for FieldsArgs {
     }
 }
 
-/// Name, type and description, one field a line.
-fn list(word: Option<&str>) -> String {
+/// Name, type and description, one field a line, or wrapped on a terminal.
+fn list(word: Option<&str>, columns: Option<usize>) -> String {
     let word = word.unwrap_or_default().to_lowercase();
     let fields: Vec<_> = filter::fields()
         .iter()
@@ -51,11 +53,12 @@ fn list(word: Option<&str>) -> String {
         width(|field| field.name.len()),
         width(|field| field.kind.name().len()),
     );
-    fields
-        .iter()
-        .map(|field| {
-            let kind = field.kind.name();
-            format!("{:names$}  {kind:kinds$}  {}\n", field.name, field.help)
-        })
-        .collect()
+    let rows = fields.iter().map(|field| {
+        let kind = field.kind.name();
+        (
+            format!("{:names$}  {kind:kinds$}", field.name),
+            &*field.help,
+        )
+    });
+    hanging::list(rows, columns)
 }

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use anstyle::Style;
 
+use super::hanging::hang;
+
 /// Renders headings, paragraphs and fenced blocks, the only elements in rule pages.
 /// Control sequences are removed where the terminal has no colour.
 pub(crate) fn render(markdown: &str, columns: usize) -> String {
@@ -24,30 +26,12 @@ pub(crate) fn render(markdown: &str, columns: usize) -> String {
                 Some(label) if !label.contains(' ') || label.len() < 20 => {
                     let _ = writeln!(text, "{bold}{label}{bold:#}");
                 }
-                _ => wrap(&line, columns, &mut text),
+                _ => hang(&line, 0, 0, columns, &mut text),
             }
         }
     }
     // A fence has an empty line on both sides, which leaves two.
     text.replace("\n\n\n", "\n\n")
-}
-
-fn wrap(line: &str, columns: usize, text: &mut String) {
-    let mut used = 0;
-    for word in line.split_whitespace() {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > columns {
-            text.push('\n');
-            used = 0;
-        }
-        if used > 0 {
-            text.push(' ');
-            used += 1;
-        }
-        text.push_str(word);
-        used += length;
-    }
-    text.push('\n');
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod export;
 mod fields;
 mod gate;
 mod generate;
+mod hanging;
 mod help;
 mod hex;
 mod in_order;
@@ -78,6 +79,8 @@ use surroundings::Surroundings;
 
 /// Parses the arguments and runs the command.
 pub(crate) fn main() -> ExitCode {
+    #[cfg(unix)]
+    signals::keep_on_at_the_size_limit();
     let exit = match run() {
         Ok(exit) => exit,
         Err(Stop::ReaderGone) => Exit::Success,

@@ -113,8 +113,8 @@ doubts and defects.
 Each command has its own options: mqttdump COMMAND --help. Options may be given anywhere: before and after \
 the command's name, files and the words of a BPF expression; `--` ends them.";
     const USAGE: &'static str = "\
-mqttdump [OPTIONS] FILE | -r FILE | -i IF [BPF EXPRESSION]...
-mqttdump COMMAND [OPTIONS] FILE...";
+mqttdump [OPTIONS] -r FILE | -i IF [BPF EXPRESSION]
+mqttdump [COMMAND] [OPTIONS] FILE...";
     const EXAMPLES: &'static [(&'static str, &'static str)] = &[
         ("mqttdump capture.pcap", "every MQTT message of a capture"),
         ("mqttdump -i eth0", "live, until Ctrl-C"),
@@ -398,6 +398,11 @@ struct ReadJob<'a> {
 }
 
 impl Job for ReadJob<'_> {
+    /// Lines are printed as they come.
+    fn reports(&self) -> bool {
+        false
+    }
+
     type Sink = View;
 
     fn sink(&mut self) -> &mut View {

@@ -5,7 +5,10 @@
 //! | an interface, a growing file | captured packets are read, then everything ends as at the end of a file | ends at once |
 //! | files, with `-w` | the same, after the current packet | ends at once |
 //! | pipes, with `-w` | the pipe is read to its end, for at most a second, because its writer got the same Ctrl-C and flushes its buffer; then the same. If the read blocks, the program ends: everything saved is on disk | ends at once |
-//! | files and pipes | the program ends: nothing is lost | |
+//! | pipes, with a report at the end | the rest of the pipe is read, for at most a second; then the report is printed | ends at once |
+//! | files, and pipes whose lines are printed as they come | the program ends: nothing is lost | |
+//!
+//! SIGXFSZ (`ulimit -f`) does not end the program: writing fails, and that is reported.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -24,6 +27,13 @@ pub(super) fn stop() -> Result<Arc<AtomicBool>, String> {
         registered.map_err(error)?;
     }
     Ok(stop)
+}
+
+/// A file that may grow no further fails like a full disk.
+#[cfg(unix)]
+pub(super) fn keep_on_at_the_size_limit() {
+    // The flag is not read: with any handler, `write` returns an error.
+    let _ = flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
 /// How long a pipe is read after a signal.

@@ -11,7 +11,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use mqttdump::capture::{self, Capture};
 use mqttdump::link;
@@ -201,13 +200,26 @@ impl Source {
         self.paths().iter().any(|path| path.as_os_str() == "-")
     }
 
-    /// Opens it.
-    pub(crate) fn open(&self) -> Result<Opened, Stop> {
+    /// Opens it. With `reports`, there is output at the end, so that a signal ends the
+    /// input and not the program.
+    pub(crate) fn open(&self, reports: bool) -> Result<Opened, Stop> {
         match self {
-            Self::Files(paths) => Ok(open_files(paths, None)),
+            Self::Files(paths) => match reports && !self.can_be_read_twice() {
+                true => {
+                    let stop = super::signals::stop().map_err(Stop::Failed)?;
+                    Ok(open_files(paths, |path, file, _| {
+                        Capture::open_until(path, file, Arc::clone(&stop))
+                    }))
+                }
+                false => Ok(open_files(paths, |path, file, _| Capture::open(path, file))),
+            },
+            // The last file grows until the flag is set.
             Self::Growing(paths) => {
                 let stop = super::signals::stop().map_err(Stop::Failed)?;
-                Ok(open_files(paths, Some(&stop)))
+                Ok(open_files(paths, |path, file, is_last| match is_last {
+                    true => Capture::follow(path, file, Arc::clone(&stop)),
+                    false => Capture::open(path, file),
+                }))
             }
             #[cfg(feature = "live")]
             Self::Live(live) => {
@@ -235,8 +247,11 @@ fn origins(path: &Path) -> Vec<String> {
     }
 }
 
-/// With `follow`, the last file grows until the flag is set.
-fn open_files(paths: &[PathBuf], follow: Option<&Arc<AtomicBool>>) -> Opened {
+/// `open` gets the path of each part, its number, and whether it is the last.
+fn open_files(
+    paths: &[PathBuf],
+    open: impl Fn(&Path, u32, bool) -> Result<Capture, capture::Error>,
+) -> Opened {
     let mut opened = Opened {
         captures: Vec::new(),
         errors: Vec::new(),
@@ -246,11 +261,7 @@ fn open_files(paths: &[PathBuf], follow: Option<&Arc<AtomicBool>>) -> Opened {
     let mut file = 0;
     for path in paths {
         let is_last = paths.last().is_some_and(|last| std::ptr::eq(last, path));
-        let capture = match follow {
-            Some(stop) if is_last => Capture::follow(path, file, Arc::clone(stop)),
-            _ => Capture::open(path, file),
-        };
-        match capture {
+        match open(path, file, is_last) {
             Ok(capture) => {
                 file += capture.origins();
                 opened.captures.push(capture);

@@ -95,6 +95,8 @@ pub struct ConnectionFacts {
     /// The highest Topic Alias each side has used, and whether all of them
     /// could be resolved.
     pub aliases: PerDirection<(u16, bool)>,
+    /// A PUBLISH whose topic and properties were not completely captured, by direction.
+    pub clipped: PerDirection<bool>,
     /// The client re-authenticates (5.0: 4.12.1).
     pub reauthenticating: bool,
     /// The server waits for the client's next AUTH.
@@ -221,6 +223,7 @@ impl ConnectionFacts {
             outstanding: PerDirection::both((0, None)),
             highest_qos: PerDirection::both(0),
             aliases: PerDirection::both((0, true)),
+            clipped: PerDirection::both(false),
             reauthenticating: false,
             auth_continues: false,
             expiry_at_disconnect: None,
@@ -506,6 +509,12 @@ impl ConnectionFacts {
         let seen = FrameRef::of(frame);
         let whole = frame.missing == 0 && frame.bytes.len() as u64 == frame.header.packet_len();
         let request = self.requests.request(kind, id, seen, &frame.packet, whole);
+        if !whole {
+            self.session
+                .subscriptions
+                .past
+                .get_or_insert(Reason::Clipped);
+        }
         if kind == PacketType::Subscribe
             && let Some(open) = self.requests.open(id)
         {
@@ -599,6 +608,7 @@ impl ConnectionFacts {
                 if qos > 0 && !frame.header.dup() {
                     self.fresh[way].get_or_insert(seen);
                 }
+                self.clipped[way] |= publish.payload_len.is_none();
                 if let Some(alias) = publish.topic_alias {
                     let aliases = &mut self.aliases[way];
                     aliases.0 = aliases.0.max(alias);

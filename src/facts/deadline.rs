@@ -27,6 +27,7 @@ use super::doubt::Doubt;
 use super::due::{Deadline, Reported, later};
 use super::frame_ref::FrameRef;
 use super::overdue::{Ending, Overdue};
+use super::pauses::Pauses;
 use super::silence::{Shown, Silence, tolerance};
 
 /// A packet buffered behind a gap is read when that is declared, within a second and a
@@ -193,7 +194,12 @@ impl ConnectionFacts {
     }
 
     /// The client's silence, if it is time to speak of it.
-    pub(super) fn expire_silence(&mut self, now: Timestamp) -> Option<Silence<'_>> {
+    pub(super) fn expire_silence(
+        &mut self,
+        now: Timestamp,
+        pauses: &Pauses,
+        open: usize,
+    ) -> Option<Silence<'_>> {
         let (since, next, due) = self.silence_left()?;
         if due > now {
             return None;
@@ -209,6 +215,7 @@ impl ConnectionFacts {
             time: due,
             since,
             silent: due.since(since.time),
+            pause: pauses.longest_so_far(since.time, due, open),
             keep_alive: self.keep_alive()?,
             reported: before,
         })

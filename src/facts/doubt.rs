@@ -30,6 +30,8 @@ pub enum Reason {
     AmbiguousMatch,
     /// It is within the precision of measuring at one point.
     Tolerance,
+    /// The clock of the capture may have been set.
+    Clock,
     /// The capture reports dropped packets.
     Dropped,
     /// A limit was reached.
@@ -42,7 +44,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::MidStream,
         Self::Gap,
         Self::Clipped,
@@ -54,6 +56,7 @@ impl Reason {
         Self::Encrypted,
         Self::AmbiguousMatch,
         Self::Tolerance,
+        Self::Clock,
         Self::Dropped,
         Self::Bound,
         Self::Conflict,
@@ -74,6 +77,7 @@ impl Reason {
             Self::Encrypted => "encrypted",
             Self::AmbiguousMatch => "ambiguous_match",
             Self::Tolerance => "tolerance",
+            Self::Clock => "clock",
             Self::Dropped => "dropped",
             Self::Bound => "bound",
             Self::Conflict => "conflict",
@@ -95,6 +99,7 @@ impl Reason {
             Self::Encrypted => "the bytes are encrypted",
             Self::AmbiguousMatch => "more than one message matches",
             Self::Tolerance => "the difference is within the precision of a capture",
+            Self::Clock => "the clock of the capture may have been set",
             Self::Dropped => "the capture reports dropped packets",
             Self::Bound => "a limit of this program was reached",
             Self::Conflict => "overlapping segments differ",

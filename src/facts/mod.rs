@@ -35,6 +35,7 @@ mod needs;
 mod negotiated;
 mod overdue;
 mod part;
+mod pauses;
 pub(crate) mod properties;
 mod publication;
 mod request;
@@ -89,6 +90,7 @@ pub use tracker::{ExchangeFact, First, Role};
 use broker::Brokers;
 use by_connection::ByConnection;
 use deadline::Deadlines;
+use pauses::Pauses;
 use session::{Key, Sessions};
 
 /// Facts for a rule about a frame.
@@ -106,6 +108,8 @@ pub struct FrameFacts<'a> {
     matching: &'a [u32],
     /// The user asserts that all connections of these clients were captured.
     pub vouched: bool,
+    /// The clock of the capture was set back since the client's latest packet.
+    pub set_back: bool,
 }
 
 /// Facts for a rule about bytes that are not MQTT.
@@ -150,6 +154,7 @@ struct Analysis {
     live: HashMap<Key, u64>,
     /// Recently closed connections: late packets of them are attributed to them.
     closed: VecDeque<u64>,
+    pauses: Pauses,
     vouched: bool,
     /// Time limit for answers without a specified one.
     patience: Duration,
@@ -170,6 +175,7 @@ impl Analysis {
             sessions: Sessions::default(),
             brokers: Brokers::default(),
             live: HashMap::new(),
+            pauses: Pauses::default(),
             vouched: options.complete,
             patience: options.patience,
             same_server: options.same_server.iter().copied().collect(),
@@ -179,6 +185,12 @@ impl Analysis {
                 .live
                 .then(|| Deadlines::new(options.patience, options.ack)),
         }
+    }
+
+    /// A packet was captured, of any protocol.
+    #[inline]
+    fn captured(&mut self, time: Timestamp) {
+        self.pauses.packet(time, self.connections.len());
     }
 
     /// Counts of evicted entries.
@@ -197,6 +209,7 @@ impl Analysis {
         while let Some(deadlines) = &mut self.deadlines
             && let Some((due, number)) = deadlines.pop(now)
         {
+            let open = self.connections.len();
             let Some(connection) = self.connections.get_mut(number) else {
                 continue;
             };
@@ -206,7 +219,7 @@ impl Analysis {
                     &connection.overdue_by(&expired, due),
                 )));
             }
-            if let Some(silence) = connection.expire_silence(due) {
+            if let Some(silence) = connection.expire_silence(due, &self.pauses, open) {
                 sink.fact(Fact::Session(SessionFact::Silence(&silence)));
             }
             deadlines.again(connection, due, now);
@@ -270,11 +283,17 @@ impl Analysis {
 
     fn frame(&mut self, frame: &MQTTFrame<'_>, sink: &mut (impl Sink + ?Sized)) {
         let vouched = self.vouched;
-        let connection = self.known(frame.connection, frame.time);
-        if let Some(silence) = connection.silence(frame) {
+        self.known(frame.connection, frame.time);
+        let number = frame.connection.number;
+        if let Some(connection) = self.connections.get(number)
+            && let Some(silence) = connection.silence(frame, &self.pauses)
+        {
             sink.fact(Fact::Session(SessionFact::Silence(&silence)));
         }
+        let connection = self.known(frame.connection, frame.time);
+        let set_back = connection.latest[Direction::Up].map(|latest| latest.time);
         let step = connection.step(frame);
+        let set_back = set_back.is_some_and(|since| self.pauses.set_back(since, frame.time));
         let (delivery, matching) = self.passes_through(frame, &step);
         let number = frame.connection.number;
         let Some(connection) = self.connections.get_mut(number) else {
@@ -287,6 +306,7 @@ impl Analysis {
             delivery: delivery.as_ref(),
             matching: &matching,
             vouched,
+            set_back,
         })));
         let successor = connection.successor;
         let opens = connection.opening.is_none();
@@ -334,6 +354,7 @@ impl Analysis {
             delivery: None,
             matching: &[],
             vouched,
+            set_back: false,
         })));
     }
 
@@ -432,7 +453,7 @@ impl Analysis {
             deadlines.forget(&connection);
         }
         if let Some((packet, time)) = shown
-            && let Some(silence) = connection.silence_at_end(how, packet, time)
+            && let Some(silence) = connection.silence_at_end(how, packet, time, &self.pauses)
         {
             sink.fact(Fact::Session(SessionFact::Silence(&silence)));
         }

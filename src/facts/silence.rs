@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 use super::connection::ConnectionFacts;
 use super::due::Reported;
 use super::frame_ref::FrameRef;
+use super::pauses::Pauses;
 
 /// Facts for a rule about silent clients.
 #[derive(Debug)]
@@ -27,7 +28,10 @@ pub struct Silence<'a> {
     pub since: FrameRef,
     /// How long.
     pub silent: Duration,
-    /// The negotiated parameters.
+    /// The longest time of it in which no packet of any connection was captured, if two
+    /// or more were open: the clock may have been set in it.
+    pub pause: Duration,
+    /// The Keep Alive in effect.
     pub keep_alive: Duration,
     /// Whether it was reported before, at its deadline.
     pub reported: Reported,
@@ -50,6 +54,11 @@ pub enum Shown {
 const CLOCK_SET: Duration = Duration::from_secs(2 * 24 * 3600);
 
 impl Silence<'_> {
+    /// Whether it is longer than this, also if the clock was set in its longest pause.
+    pub fn certainly_exceeds(&self, limit: Duration) -> bool {
+        self.silent - self.pause > limit
+    }
+
     /// Precision of the measurement: a second, or a tenth of the Keep Alive.
     pub fn tolerance(&self) -> Duration {
         tolerance(self.keep_alive)
@@ -63,18 +72,18 @@ pub(super) fn tolerance(keep_alive: Duration) -> Duration {
 impl ConnectionFacts {
     /// How long the client has been silent when a frame arrives, if that is
     /// longer than its Keep Alive.
-    pub(super) fn silence(&self, frame: &MQTTFrame<'_>) -> Option<Silence<'_>> {
+    pub(super) fn silence(&self, frame: &MQTTFrame<'_>, pauses: &Pauses) -> Option<Silence<'_>> {
         // The server ends the connection, because of the silence or for another
         // reason. If nothing of the client was captured, not even of its TCP,
         // the device may be offline.
         let ends = frame.direction == Direction::Down
             && frame.header.packet_type() == PacketType::Disconnect
-            && self.was_there_after_keep_alive();
+            && self.was_there_after_keep_alive(pauses);
         let shown = match ends {
             true => Shown::Close,
             false => Shown::Frame(frame.direction),
         };
-        self.silent_until(frame.started, shown, frame.last, frame.time)
+        self.silent_until(frame.started, shown, frame.last, frame.time, pauses)
     }
 
     /// The same when the connection has ended, if not in order.
@@ -83,6 +92,7 @@ impl ConnectionFacts {
         how: Option<CloseReason>,
         packet: PacketRef,
         time: Timestamp,
+        pauses: &Pauses,
     ) -> Option<Silence<'_>> {
         if !matches!(how, Some(CloseReason::Fin | CloseReason::Reset))
             || self.disconnect != PerDirection::both(None)
@@ -90,12 +100,15 @@ impl ConnectionFacts {
             return None;
         }
         let until = self.fin.into_iter().flatten().min().unwrap_or(time);
-        self.silent_until(until, Shown::Close, packet, time)
+        self.silent_until(until, Shown::Close, packet, time, pauses)
     }
 
-    fn was_there_after_keep_alive(&self) -> bool {
+    fn was_there_after_keep_alive(&self, pauses: &Pauses) -> bool {
         let since = self.latest[Direction::Up].zip(self.keep_alive());
-        since.is_some_and(|(since, keep_alive)| self.alive.up.since(since.time) > keep_alive)
+        since.is_some_and(|(since, keep_alive)| {
+            let until = self.alive.up;
+            until.since(since.time) > keep_alive + pauses.longest(since.time, until)
+        })
     }
 
     fn silent_until(
@@ -104,6 +117,7 @@ impl ConnectionFacts {
         shown: Shown,
         packet: PacketRef,
         time: Timestamp,
+        pauses: &Pauses,
     ) -> Option<Silence<'_>> {
         let since = self.latest[Direction::Up]?;
         let silent = until.since(since.time);
@@ -121,6 +135,7 @@ impl ConnectionFacts {
             time,
             since,
             silent,
+            pause: pauses.longest(since.time, until),
             keep_alive,
             reported: self.silence_reported(since),
         })

@@ -160,6 +160,9 @@ impl Facts {
         sink: &mut (impl Sink + ?Sized),
     ) -> Placed<'_> {
         let stage = &mut self.stage;
+        if let Some(sessions) = &mut stage.sessions {
+            sessions.analysis.captured(packet.time);
+        }
         self.engine
             .push(packet, &mut |output| stage.take(output, sink))
     }

@@ -2,7 +2,7 @@
 //!
 //! A line breaks at blanks, but neither within quotes, which hold topics and
 //! other text from the wire, nor after a number, which belongs to its unit, nor
-//! in the numbers of `(packets 4, 6)`. A word that is longer than a line has a line of its own. A word that job logs
+//! in the numbers of `(packets 4, 6)` and `(connections 1 to 8)`. A word that is longer than a line has a line of its own. A word that job logs
 //! would run as a command (`::error::`) starts no line: it stays behind the word
 //! before it.
 
@@ -18,7 +18,8 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
         if char == ' ' && !quoted {
             let word = text.get(from..end).unwrap_or_default();
             from = at;
-            listed = (listed || word.starts_with("(packet")) && !word.contains(')');
+            listed = (listed || word.starts_with("(packet") || word.starts_with("(connection"))
+                && !word.contains(')');
             return !listed && !is_number(word);
         }
         quoted ^= char == '"' && !escaped;
@@ -27,11 +28,12 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// `12`, `1.2` or `(12`, which a unit follows.
+/// `12`, `1.2` or `(12`, which a unit follows; an address is none.
 fn is_number(word: &str) -> bool {
     let word = word.trim_start_matches('(');
     word.starts_with(|char: char| char.is_ascii_digit())
         && word.ends_with(|char: char| char.is_ascii_digit())
+        && word.matches('.').count() < 2
         && word
             .bytes()
             .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b','))
@@ -86,6 +88,14 @@ mod tests {
         assert_eq!(
             lines(text, 12),
             ["  took", "  1200 ms", "  for", "  \"a b \\\" c\"", "  here"]
+        );
+        assert_eq!(
+            words("twice (connections 1 to 8): both").collect::<Vec<_>>(),
+            ["twice", "(connections 1 to 8):", "both"]
+        );
+        assert_eq!(
+            words("from 127.0.0.1 on").collect::<Vec<_>>(),
+            ["from", "127.0.0.1", "on"]
         );
         assert_eq!(
             words("within 1.2 ms (packets 4, 6) or 7.").collect::<Vec<_>>(),

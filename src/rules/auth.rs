@@ -2,7 +2,7 @@
 
 use crate::event::Side;
 use crate::facts::properties as p;
-use crate::facts::{FrameFacts, Opening};
+use crate::facts::{FrameFacts, Opening, Reason};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{ControlPacket, PacketType as P};
 
@@ -154,6 +154,7 @@ fn auth_method(f: &FrameFacts<'_>) -> Judged {
         .at(opening.seen.packet)
         .about(again.then_some(Case::Reauthentication))
         .unless(f.any_doubt())
+        .unless_when(found.is_none() && f.frame.missing > 0, Reason::Clipped)
     })
 }
 

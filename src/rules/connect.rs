@@ -72,6 +72,8 @@ fn connect_first(f: &FrameFacts<'_>) -> Judged {
         ))
         .unless(f.doubt_of_sender())
         .unless_when(!at_start, Reason::Gap)
+        // Cut off, a PROXY header looks like PUBREC.
+        .unless_when(frame.missing > 0, Reason::Clipped)
         // Without CONNECT the version is unknown, and not needed here.
         .in_any_version()
     })
@@ -462,7 +464,7 @@ static ACKS_AFTER_REFUSAL: Rule = Rule {
 
 fn acks_after_refusal(f: &FrameFacts<'_>) -> Judged {
     let refused = f.connection.accepted.as_ref().filter(|a| !a.accepted())?;
-    (f.frame.direction == Down).then(|| {
+    (f.frame.direction == Down && refused.whole).then(|| {
         violation(format!(
             "expected nothing from the server after its CONNACK with 0x{:02x}, found {}",
             refused.code,
@@ -640,6 +642,7 @@ fn assigned_id(f: &FrameFacts<'_>) -> Judged {
         )
         .at(opening.seen.packet)
         .unless(f.any_doubt())
+        .unless_when(f.frame.missing > 0, Reason::Clipped)
     })
 }
 

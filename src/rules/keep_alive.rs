@@ -161,9 +161,11 @@ fn client_silent(f: &Silence<'_>) -> Judged {
     .at(f.since.packet)
     .by(Side::Client)
     .about(by_server.then_some("Server Keep Alive"));
-    (f.silent > f.keep_alive + f.tolerance()).then(|| {
+    let limit = f.keep_alive + f.tolerance();
+    (f.silent > limit).then(|| {
         fault
             .unless(f.connection.doubt[Up])
+            .unless_when(!f.certainly_exceeds(limit), Reason::Clock)
             .unless_when(f.connection.zero_window, Reason::Tolerance)
     })
 }
@@ -201,7 +203,8 @@ static DEAD_CLIENT_KEPT: Rule = Rule {
 
 fn dead_client_kept(f: &Silence<'_>) -> Judged {
     let limit = f.keep_alive * 3 / 2;
-    (f.silent > limit + f.tolerance().max(Duration::from_secs(2))).then(|| {
+    let tolerated = limit + f.tolerance().max(Duration::from_secs(2));
+    (f.silent > tolerated).then(|| {
         warning(format!(
             "expected the server to close after {} s without a packet from the client, found the connection {} after {} s",
             limit.as_secs(),
@@ -215,6 +218,7 @@ fn dead_client_kept(f: &Silence<'_>) -> Judged {
         .at(f.since.packet)
         .by(Side::Server)
         .unless(f.connection.doubt[Up])
+        .unless_when(!f.certainly_exceeds(tolerated), Reason::Clock)
         .unless_when(f.connection.zero_window, Reason::Tolerance)
     })
 }
@@ -263,5 +267,6 @@ fn dropped_early(f: &FrameFacts<'_>) -> Judged {
         ))
         .at(last.packet)
         .unless(f.any_doubt())
+        .unless_when(f.set_back, Reason::Clock)
     })
 }

@@ -6,7 +6,7 @@
 
 use crate::event::Side;
 use crate::facts::properties as p;
-use crate::facts::{Acceptance, FrameFacts, Step};
+use crate::facts::{Acceptance, FrameFacts, Reason, Step};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{ControlPacket, PacketType as P, topic};
 
@@ -378,7 +378,7 @@ fn alias_maximum(f: &FrameFacts<'_>) -> Judged {
     let fault = violation(format!("expected {expected}, found {alias}")).about(case);
     Some(match f.frame.direction {
         Up => client(f, fault),
-        Down => fault.unless(f.any_doubt()),
+        Down => server(f, fault),
     })
 }
 
@@ -422,6 +422,7 @@ fn alias_unknown(f: &FrameFacts<'_>) -> Judged {
             "expected a Topic Alias that was set before on this connection, found {alias}"
         ))
         .unless(f.doubt_of_sender())
+        .unless_when(f.connection.clipped[f.frame.direction], Reason::Clipped)
     })
 }
 
@@ -655,9 +656,19 @@ fn from_client<'a>(f: &FrameFacts<'a>) -> Option<&'a Acceptance> {
 /// under other limits (4.4.0-1).
 fn client(f: &FrameFacts<'_>, fault: Box<Fault>) -> Box<Fault> {
     let resent = f.frame.header.packet_type() == P::Publish && f.frame.header.dup();
+    let whole = f.connection.accepted.as_ref().is_some_and(|it| it.whole);
     fault
         .only_warning_if(!f.knew_acceptance() || resent)
         .unless(f.any_doubt())
+        .unless_when(!whole, Reason::Clipped)
+}
+
+/// Excuses of a server: not all of CONNECT was captured.
+fn server(f: &FrameFacts<'_>, fault: Box<Fault>) -> Box<Fault> {
+    let whole = f.connection.opening.as_ref().is_some_and(|it| it.whole);
+    fault
+        .unless(f.any_doubt())
+        .unless_when(!whole, Reason::Clipped)
 }
 
 fn any_filter(f: &FrameFacts<'_>, is: impl Fn(&[u8]) -> bool) -> bool {

@@ -16,6 +16,8 @@ pub(crate) struct OutputFile {
     beside: Option<(PathBuf, PathBuf)>,
     /// The file did not exist before.
     pub(super) is_new: bool,
+    /// The file that is written under its own name: it may be removed meanwhile.
+    own: Option<File>,
 }
 
 impl OutputFile {
@@ -31,18 +33,28 @@ impl OutputFile {
             match open(&name) {
                 Ok(file) => {
                     let beside = Some((name, real));
-                    return Ok((Self { beside, is_new }, file));
+                    let own = None;
+                    return Ok((
+                        Self {
+                            beside,
+                            is_new,
+                            own,
+                        },
+                        file,
+                    ));
                 }
                 // The file is writable, but its folder is not.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied && !is_new => {}
                 Err(error) => return Err(error),
             }
         }
+        let file = open(path)?;
         let output = Self {
             beside: None,
             is_new,
+            own: file.try_clone().ok().filter(|_| is_file),
         };
-        open(path).map(|file| (output, file))
+        Ok((output, file))
     }
 
     /// Completes the file. If saving `failed`, it does not replace an existing
@@ -54,6 +66,9 @@ impl OutputFile {
                 name.display()
             ))),
             Some((name, path)) => fs::rename(name, path),
+            None if self.own.take().is_some_and(|file| is_removed(&file)) => Err(io::Error::other(
+                "the file was removed while it was written: nothing of it is left",
+            )),
             None => Ok(()),
         }
     }
@@ -67,6 +82,20 @@ impl OutputFile {
             // Errors are ignored: an empty file does no harm.
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+/// Whether an open file has no name any more. A renamed one has.
+fn is_removed(file: &File) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        false
     }
 }
 

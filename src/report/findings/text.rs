@@ -171,7 +171,10 @@ impl Text {
             .iter()
             .map(|(part, style)| self.paint(*style, part))
             .collect();
-        let head = format!("{name}: {}", painted.join(", "));
+        let columns = |text: &str| escape::columns(text.as_bytes());
+        let own_line = self.terminal && columns(&plain) > self.width;
+        let between = if own_line { "\n  " } else { " " };
+        let head = format!("{name}:{between}{}", painted.join(", "));
         let mut rest = format!(
             "({} on {}, {} applied",
             counted(summary.frames, "message"),
@@ -188,7 +191,6 @@ impl Text {
         }
         rest += &dropped;
         rest.push(')');
-        let columns = |text: &str| escape::columns(text.as_bytes());
         let mut lines = String::new();
         match self.terminal && columns(&plain) + 1 + columns(&rest) > self.width {
             true => {
@@ -309,7 +311,7 @@ impl Text {
         }
         if let Some(topic) = &rung.topic {
             // Two quotes and the ellipsis.
-            let room = self.width.saturating_sub(line.len() + 4).max(8);
+            let room = self.width.saturating_sub(line.len() + 4).max(1);
             let mut quoted = Vec::new();
             escape::quoted_within(topic, escape::Within::Quotes, room, &mut quoted);
             line.push(' ');

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::ladder::{LadderStyle, put_ladder};
-use super::layout::{Lines, aligned, because, name, short, time};
+use super::layout::{Lines, aligned, because, name, short, time, widest};
 use super::topic_tree::tree;
 use super::{Followed, sorted, visible};
 use crate::frame::{Direction, PerDirection};
@@ -21,15 +21,32 @@ pub(super) fn put(capture: &Followed<'_>, page: Lines, text: &mut String) {
 /// Columns of a name.
 const NAME: usize = 32;
 
-/// Puts the first rows of a table below a heading.
-fn table(heading: &str, header: &[&str], rows: &[Vec<String>], page: Lines, text: &mut String) {
+/// Puts the first rows of a table below a heading. If it is wider than the page, the `expendable` columns are left out, one after
+/// the other.
+fn table(
+    heading: &str,
+    header: &[&str],
+    expendable: &[usize],
+    rows: &[Vec<String>],
+    page: Lines,
+    text: &mut String,
+) {
     if rows.is_empty() {
         return;
     }
     page.heading(heading, text);
-    let header = header.iter().map(|name| (*name).to_owned()).collect();
-    let shown = rows.iter().take(page.limit).cloned();
-    for line in aligned(header, shown).lines() {
+    let mut header: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
+    let mut shown: Vec<Vec<String>> = rows.iter().take(page.limit).cloned().collect();
+    let mut lines = aligned(header.clone(), shown.iter().cloned());
+    for &column in expendable {
+        if widest(&lines) + 2 <= page.width {
+            break;
+        }
+        header.remove(column);
+        shown.iter_mut().for_each(|row| drop(row.remove(column)));
+        lines = aligned(header.clone(), shown.iter().cloned());
+    }
+    for line in lines.lines() {
         let _ = writeln!(text, "  {line}");
     }
     if rows.len() > page.limit {
@@ -124,7 +141,8 @@ fn latency(capture: &Followed<'_>, page: Lines, text: &mut String) {
             .collect();
         let heading = format!("Latency by {by}");
         let header = [by, "of", "n", "p50", "p90", "p99", "most"];
-        table(&heading, &header, &rows, page, text);
+        // Where there is little room, the median and the slowest remain.
+        table(&heading, &header, &[4, 4, 2], &rows, page, text);
     }
 }
 
@@ -145,7 +163,7 @@ fn subscriptions(capture: &Followed<'_>, page: Lines, text: &mut String) {
         })
         .collect();
     let header = ["#", "client id", "filter", "QoS", "matched"];
-    table("Subscriptions", &header, &rows, page, text);
+    table("Subscriptions", &header, &[1, 2], &rows, page, text);
 }
 
 /// How often a subscription matched, in words.
@@ -176,7 +194,7 @@ fn topics(capture: &Followed<'_>, page: Lines, text: &mut String) {
         rows.push(row("(others)".to_owned(), others));
     }
     let header = ["topic", "up", "down", "bytes", "rate", "QoS", "retain"];
-    table("Topics", &header, &rows, page, text);
+    table("Topics", &header, &[4, 3], &rows, page, text);
 }
 
 fn row(name: String, count: &TopicCount) -> Vec<String> {

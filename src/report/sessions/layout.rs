@@ -104,17 +104,35 @@ pub(super) fn time(time: Duration) -> String {
     }
 }
 
+/// Columns of the longest line.
+pub(super) fn widest(text: &str) -> usize {
+    text.lines()
+        .map(|line| super::super::escape::columns(line.as_bytes()))
+        .max()
+        .unwrap_or(0)
+}
+
 /// Appends a line, broken between words where it would be too long.
 pub(super) fn wrap(line: &str, width: usize, text: &mut String) {
+    indented(line, 2, width, text);
+}
+
+/// The same at the left margin.
+pub(super) fn hang(line: &str, width: usize, text: &mut String) {
+    indented(line, 0, width, text);
+}
+
+fn indented(line: &str, indent: usize, width: usize, text: &mut String) {
     let mut column = 0;
     for word in words(line) {
         let len = super::super::escape::columns(word.as_bytes());
         if column == 0 {
-            *text += "  ";
-            column = 2 + len;
+            *text += &" ".repeat(indent);
+            column = indent + len;
         } else if column + 1 + len > width && may_start_line(word) {
-            *text += "\n    ";
-            column = 4 + len;
+            *text += "\n";
+            *text += &" ".repeat(indent + 2);
+            column = indent + 2 + len;
         } else {
             *text += " ";
             column += 1 + len;

@@ -8,7 +8,7 @@
 //! 1  sensor-7: server closed after 90.1 s of silence, 1.5 × keep alive 60 s (packets 812, 840)
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 
 use super::super::{Format, Report};
 use super::details;
-use super::layout::{Lines, aligned, because, name, short, time, wrap};
+use super::layout::{Lines, aligned, because, hang, name, short, time, widest, wrap};
 use super::{Connections, ConnectionsItem, ConnectionsNeeds, Followed, sorted, visible};
 use crate::sessions::{
     Cause, Certainty, Deliveries, Match, Publication, Reconnects, Record, Stall, Unseen, WillState,
@@ -110,7 +110,7 @@ fn connections(capture: &Followed<'_>, page: Lines, text: &mut String) {
         *text += &table(&all[..shown], page.width);
         *text += "\n";
     }
-    let _ = writeln!(text, "{}", summary(capture, all.len() - shown));
+    hang(&summary(capture, all.len() - shown), page.width, text);
     page.put("Closed abnormally", &abnormal(capture.records), text);
     page.put("Slowest answers", &slow(capture.records), text);
     page.put("Stalls", &stalls(capture.records), text);
@@ -216,13 +216,6 @@ fn render(records: &[&Record], columns: &[Column], kept: &[usize]) -> String {
     aligned(header, records.iter().map(row))
 }
 
-fn widest(text: &str) -> usize {
-    text.lines()
-        .map(|line| super::super::escape::columns(line.as_bytes()))
-        .max()
-        .unwrap_or(0)
-}
-
 /// How long it was open; `>` where the capture has not all of it.
 fn span(record: &Record) -> String {
     let open = time(record.captured.1.since(record.captured.0));
@@ -259,20 +252,64 @@ fn summary(capture: &Followed<'_>, left_out: usize) -> String {
     text
 }
 
-/// Ends that are not as they should be.
+/// Ends that are not as they should be. Connections of one client that ended alike share
+/// a line.
 pub(super) fn abnormal(records: &[Record]) -> Vec<String> {
-    records
-        .iter()
-        .filter(|record| record.close.is_abnormal())
-        .map(|record| {
-            format!(
-                "{} {}: {}",
-                record.connection,
-                name(record),
-                explained(record)
-            )
+    let mut ends: Vec<(String, String, Vec<u64>)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for record in records.iter().filter(|r| r.close.is_abnormal()) {
+        let text = format!("{}: {}", name(record), explained(record));
+        let place = *places.entry(without_packets(&text)).or_insert(ends.len());
+        match ends.get_mut(place) {
+            Some((_, _, others)) => others.push(record.connection),
+            None => ends.push((record.connection.to_string(), text, Vec::new())),
+        }
+    }
+    ends.into_iter()
+        .map(|(first, text, others)| match others.as_slice() {
+            [] => format!("{first} {text}"),
+            [other] => format!("{first} {text}; likewise connection {other}"),
+            others => format!("{first} {text}; likewise connections {}", ranges(others)),
         })
         .collect()
+}
+
+/// The text without `(packets 1, 2)`.
+fn without_packets(text: &str) -> String {
+    let mut parts = text.split(" (packet");
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        kept += part.split_once(')').map_or(part, |(_, after)| after);
+    }
+    kept
+}
+
+/// `2 to 5, 7`; no more than eight.
+fn ranges(numbers: &[u64]) -> String {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for &number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    let mut texts: Vec<String> = ranges
+        .iter()
+        .take(8)
+        .map(|(first, last)| match first == last {
+            true => first.to_string(),
+            false => format!("{first} to {last}"),
+        })
+        .collect();
+    if ranges.len() > texts.len() {
+        let shown: u64 = ranges
+            .iter()
+            .take(8)
+            .map(|(first, last)| last - first + 1)
+            .sum();
+        texts.push(format!("and {} more", numbers.len() as u64 - shown));
+    }
+    texts.join(", ")
 }
 
 /// The slowest answer of each connection on which one was slow.

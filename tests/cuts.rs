@@ -1,0 +1,140 @@
+//! Captures that lack the same part of everything, on every carrier: snap lengths, one
+//! direction, bursts of loss. What is missing makes no violation.
+//!
+//! `MQTTDUMP_CUTS=1000` tries more bursts.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use mqttdump::engine::Config;
+use mqttdump::event::Side;
+use mqttdump::facts::Facts;
+use mqttdump::packet::{CapturedPacket, PacketRef};
+use mqttdump::rules::{Finding, Judge, Options, Verdict};
+use mqttdump::time::Timestamp;
+
+use crate::order::directions;
+use crate::rules::{Dice, cuts, describe, packets_of, walk};
+use crate::support::program::project;
+use crate::support::stack::OwnedPacket;
+
+/// Folders of recordings over all carriers, and of situations.
+const FOLDERS: [&str; 7] = [
+    "captures",
+    "encapsulations",
+    "market",
+    "reading",
+    "sessions",
+    "transport",
+    "verdicts",
+];
+
+/// The violations in these packets, with the keys of their TLS connections.
+fn violations(packets: &[OwnedPacket], keys: &[u8]) -> Vec<Finding> {
+    let options = Options::default();
+    let gather = options.facts();
+    let mut judge = Judge::new(options);
+    let config = Config {
+        expects_keys: !keys.is_empty(),
+        ..Config::default()
+    };
+    let mut facts = Facts::new(config, gather, &judge);
+    facts.secrets(keys);
+    for (number, packet) in (1..).zip(packets) {
+        let captured = CapturedPacket {
+            id: PacketRef { number, file: 0 },
+            time: Timestamp::from_nanos(packet.time),
+            link_type: packet.link,
+            original_len: packet.original_len,
+            data: &packet.data,
+        };
+        facts.push(&captured, &mut judge);
+    }
+    facts.finish(&mut judge);
+    let mut found = judge.take_finished();
+    found.retain(|found| found.verdict == Verdict::Violation);
+    found
+}
+
+/// Runs of packets that are lost together, in one place or in several.
+fn without_bursts(packets: &[OwnedPacket], dice: &mut Dice) -> (Vec<OwnedPacket>, String) {
+    let count = packets.len() as u64;
+    let bursts: Vec<_> = (0..=dice.roll(4))
+        .map(|_| {
+            let from = dice.roll(count);
+            from..from + 1 + dice.roll(count / 4 + 2)
+        })
+        .collect();
+    let lost = |at: u64| bursts.iter().any(|burst| burst.contains(&at));
+    let kept = (0..).zip(packets).filter(|(at, _)| !lost(*at));
+    let kept = kept.map(|(_, packet)| packet.clone()).collect();
+    (kept, format!("without packets {bursts:?}, counted from 0"))
+}
+
+/// All cuts of a capture, and the violations that the whole capture lacks.
+fn cut(file: &Path, most: usize, wrong: &mut String) -> usize {
+    let packets = packets_of(file);
+    if packets.len() < 2 || packets.len() > most {
+        return 0;
+    }
+    let name = file.display().to_string();
+    let stem = name.split(".pcap").next().unwrap_or(&name);
+    let keys = std::fs::read(format!("{stem}.keys")).unwrap_or_default();
+    let whole = violations(&packets, &keys);
+    let known = |found: &Finding| {
+        let same = |other: &&Finding| other.rule.id == found.rule.id && other.by == found.by;
+        whole.iter().any(|other| same(&other))
+    };
+    let mut times = 0;
+    let mut try_it = |some: &[OwnedPacket], what: &str| {
+        times += 1;
+        for found in violations(some, &keys) {
+            if !known(&found) && wrong.len() < 20_000 {
+                let _ = writeln!(wrong, "{name}, {what}:\n{}", describe(&[found]));
+            }
+        }
+    };
+    for snap in (60..=200).step_by(8) {
+        let clipped = packets.iter().map(|packet| packet.clone().cut(snap));
+        try_it(&clipped.collect::<Vec<_>>(), &format!("snap length {snap}"));
+    }
+    let directions = directions(&packets);
+    for (up, side) in [(true, Side::Client), (false, Side::Server)] {
+        let of = packets.iter().zip(&directions);
+        let of = of.filter(|(_, direction)| direction.is_none_or(|it| it == up));
+        let of: Vec<_> = of.map(|(packet, _)| packet.clone()).collect();
+        try_it(&of, &format!("only packets of the {}", side.name()));
+    }
+    let mut dice = Dice(0x6a09_e667_f3bc_c908 ^ packets.len() as u64);
+    for _ in 0..cuts() / 4 {
+        let (some, what) = without_bursts(&packets, &mut dice);
+        try_it(&some, &what);
+        // A small snap length on top.
+        if dice.roll(4) == 0 {
+            let snap = 60 + dice.roll(141) as usize;
+            let clipped = some.iter().map(|packet| packet.clone().cut(snap));
+            let clipped: Vec<_> = clipped.collect();
+            try_it(&clipped, &format!("{what}, snap length {snap}"));
+        }
+    }
+    times
+}
+
+#[test]
+fn cuts_on_every_carrier_make_no_violation() {
+    let (mut wrong, mut captures, mut times) = (String::new(), 0, 0);
+    // A second of work for each capture is too much.
+    let most = 20 * cuts();
+    for folder in FOLDERS {
+        let mut files = walk(&project("fixtures").join(folder));
+        files.sort();
+        for file in files {
+            let done = cut(&file, most, &mut wrong);
+            captures += usize::from(done > 0);
+            times += done;
+        }
+    }
+    println!("{times} cuts of {captures} captures");
+    assert!(captures > 300, "{captures}");
+    assert!(wrong.is_empty(), "\n{wrong}");
+}

@@ -156,7 +156,7 @@ fn subscriptions(capture: &Followed<'_>, page: Lines, text: &mut String) {
             vec![
                 record.connection.to_string(),
                 short(&name(record), 20),
-                short(&visible(&one.filter), NAME),
+                short(&visible(&one.filter), NAME.min(page.width * 2 / 5)),
                 one.qos.to_string(),
                 matched(one),
             ]

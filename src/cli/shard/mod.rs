@@ -202,7 +202,7 @@ fn split(
         )));
     }
     fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let opened = source.open()?;
+    let opened = source.open(false)?;
     let mut whole = opened.errors.is_empty();
     opened
         .errors

@@ -336,6 +336,8 @@ const TESTS_OF_LIMITS: &[(&str, &str)] = &[
     ),
     ("KEPT_TOTAL", "kept_payloads_are_limited"),
     ("PACKET_KEPT", "kept_payloads_are_limited"),
+    ("PAUSES", "few_are_kept"),
+    ("PUBLISH_HEAD_KEPT", "many_properties_keep_the_payload"),
     ("UPGRADE_BYTES", "an_endless_head_is_limited"),
     ("HTTP_REQUESTS", "unsupported_messages_are_abandoned"),
     ("HTTP_BODIES", "unsupported_messages_are_abandoned"),

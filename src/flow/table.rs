@@ -20,7 +20,7 @@ use super::{At, End, PerEnd};
 const STEP: i64 = limits::CLOCK_STEP_SECONDS as i64 * 1_000_000_000;
 /// Milliseconds after which a connection without an answer takes less memory: until
 /// then its SYN may be captured again, or under other addresses.
-const UNANSWERED: u128 = 1_000;
+const UNANSWERED: u128 = 200;
 
 /// All TCP connections of a capture.
 #[derive(Debug)]

@@ -81,7 +81,7 @@ pub struct Ledger {
     /// Connections that carry MQTT, by number.
     connections: ByConnection<Box<ConnectionLedger>>,
     /// Segments of connections whose protocol is not recognised yet.
-    undecided: Map<u64, Undecided>,
+    undecided: Map<u64, Box<Undecided>>,
     account: Account,
     fragments: Fragments,
     topics: Map<Box<[u8]>, u32>,

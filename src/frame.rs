@@ -1,8 +1,10 @@
 //! [`MQTTFrame`]: one MQTT control packet, as captured.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 pub use crate::direction::{Direction, PerDirection};
+use crate::identity::ConnectionId;
 use crate::layer::ByteRange;
 pub use crate::layer::Transport;
 use crate::layer::tls::TlsInfo;
@@ -41,9 +43,30 @@ pub struct Connection {
     pub first_seq: PerDirection<Option<u32>>,
     /// Whether offset 0 of each direction's MQTT byte stream is its first byte.
     pub from_start: PerDirection<bool>,
+    /// Time of the SYN, or of the first packet.
+    pub started: Timestamp,
+    /// [Identity](crate::identity::session_uid) of its session, once known, if sessions
+    /// are [followed](crate::engine::Config::follow_sessions).
+    pub session_uid: Option<Arc<str>>,
+    /// Its own identity, once it was asked for.
+    pub uid: OnceLock<Arc<str>>,
 }
 
 impl Connection {
+    /// What distinguishes it from all others.
+    pub const fn id(&self) -> ConnectionId {
+        ConnectionId {
+            client: self.client,
+            server: self.server,
+            started: self.started,
+        }
+    }
+
+    /// The text of its identity, made once.
+    pub fn uid(&self) -> &Arc<str> {
+        self.uid.get_or_init(|| self.id().uid().into())
+    }
+
     /// Source and destination address of a direction.
     pub fn endpoints(&self, direction: Direction) -> (Endpoint, Endpoint) {
         match direction {
@@ -87,6 +110,9 @@ pub struct MQTTFrame<'a> {
     pub connection: &'a Connection,
     /// Its direction.
     pub direction: Direction,
+    /// Number in its direction of the connection, from 1. It does not depend on how
+    /// packets of the two directions were interleaved.
+    pub number: u64,
     /// Captured packet in which its first byte was first seen.
     pub first: PacketRef,
     /// Captured packet that completed it; for an unfinished one, the same as

@@ -115,6 +115,7 @@ pub mod facts;
 pub mod filter;
 pub mod flow;
 pub mod frame;
+pub mod identity;
 pub mod layer;
 pub mod limits;
 pub mod link;
@@ -133,4 +134,6 @@ pub mod select;
 pub mod sessions;
 pub mod shard;
 pub mod stats;
+#[cfg(feature = "tables")]
+pub mod tables;
 pub mod time;

@@ -305,6 +305,8 @@ pub const CARRIED_OVERDUE: usize = 64;
 /// Connections whose records `sessions` keeps until they are reported; beyond that,
 /// the oldest are evicted.
 pub const SESSION_RECORDS: usize = 200_000;
+/// Packets that `-w` with `--annotate` writes comments on: about 200 MiB.
+pub const ANNOTATED_PACKETS: usize = 1 << 21;
 /// Findings of each connection that `sessions --html` lists.
 pub const SESSION_FINDINGS: usize = 64;
 /// Ends of connections that are kept for each server, to see whether it closed
@@ -313,6 +315,9 @@ pub const SERVER_ENDS: usize = 4096;
 /// Publications that `sessions --deliveries` keeps until they are delivered; beyond
 /// that, the oldest are evicted.
 pub const DELIVERED_PUBLICATIONS: usize = 200_000;
+/// Publications that `tables` keeps until they are delivered: a row is written when one
+/// leaves them.
+pub const STREAMED_PUBLICATIONS: usize = 1 << 15;
 /// Lines of a ladder that are kept; further ones are counted.
 pub const LADDER_RUNGS: usize = 20_000;
 /// Topics whose messages `sessions` counts individually; further ones are counted

@@ -35,9 +35,18 @@ const MODULES: &[(&str, &[&str])] = &[
             "time",
         ],
     ),
+    ("identity", &["direction", "net", "time"]),
     (
         "frame",
-        &["direction", "layer", "mqtt", "net", "packet", "time"],
+        &[
+            "direction",
+            "identity",
+            "layer",
+            "mqtt",
+            "net",
+            "packet",
+            "time",
+        ],
     ),
     (
         "event",
@@ -59,6 +68,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "event",
             "flow",
             "frame",
+            "identity",
             "layer",
             "limits",
             "link",
@@ -71,20 +81,22 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "facts",
         &[
-            "engine", "event", "flow", "frame", "layer", "limits", "mqtt", "net", "packet", "time",
+            "engine", "event", "flow", "frame", "identity", "layer", "limits", "mqtt", "net",
+            "packet", "time",
         ],
     ),
     (
         "rules",
         &[
-            "facts", "event", "frame", "limits", "mqtt", "overhead", "packet", "select", "time",
+            "facts", "event", "frame", "identity", "limits", "mqtt", "overhead", "packet",
+            "select", "time",
         ],
     ),
     (
         "overhead",
         &[
-            "engine", "event", "facts", "flow", "frame", "layer", "limits", "mqtt", "net",
-            "packet", "time",
+            "engine", "event", "facts", "flow", "frame", "identity", "layer", "limits", "mqtt",
+            "net", "packet", "time",
         ],
     ),
     (
@@ -116,15 +128,22 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "report",
         &[
-            "facts", "event", "frame", "layer", "limits", "mqtt", "net", "overhead", "packet",
-            "rules", "sessions", "time", "stats", "payload",
+            "facts", "event", "frame", "identity", "layer", "limits", "mqtt", "net", "overhead",
+            "packet", "rules", "sessions", "time", "stats", "payload",
         ],
     ),
     (
         "sessions",
         &[
-            "engine", "event", "facts", "flow", "frame", "layer", "limits", "mqtt", "net",
-            "packet", "rules", "time",
+            "engine", "event", "facts", "flow", "frame", "identity", "layer", "limits", "mqtt",
+            "net", "packet", "rules", "time",
+        ],
+    ),
+    (
+        "tables",
+        &[
+            "event", "facts", "frame", "identity", "limits", "mqtt", "net", "overhead", "packet",
+            "report", "rules", "sessions", "time",
         ],
     ),
     // What others collect, while it happens.
@@ -144,7 +163,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("aes_gcm", &["layer/tls/cipher.rs"]),
     ("anstream", &["cli"]),
     ("anstyle", &["cli", "report"]),
-    ("base64", &["report", "sessions/uid.rs"]),
+    ("arrow_array", &["tables"]),
+    ("arrow_ipc", &["tables"]),
+    ("arrow_schema", &["tables"]),
+    ("base64", &["report", "identity.rs"]),
     ("bzip2", &["capture"]),
     ("cap", &["cli/memory.rs"]),
     ("cbc", &["layer/tls/cipher.rs"]),
@@ -175,6 +197,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "rules",
             "select",
             "sessions",
+            "tables",
         ],
     ),
     ("hashbrown", &["flow", "engine", "layer", "select"]),
@@ -200,6 +223,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("minicbor", &["payload/cbor.rs"]),
     ("nix", &["cli/live/privileges.rs"]),
     ("nom", &["layer", "mqtt"]),
+    ("parquet", &["tables"]),
     (
         "pcap",
         &["capture/bpf.rs", "capture/live", "capture/machine.rs"],
@@ -235,12 +259,13 @@ const CRATES: &[(&str, &[&str])] = &[
         &[
             "capture/origin.rs",
             "cli/export",
+            "cli/tables",
             "redact/shape.rs",
             "report",
             "shard",
         ],
     ),
-    ("sha1", &["layer/tls/cipher.rs", "sessions/uid.rs"]),
+    ("sha1", &["layer/tls/cipher.rs", "identity.rs"]),
     (
         "sha2",
         &[
@@ -257,7 +282,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "thiserror",
         &[
             "capture", "cli", "filter", "mqtt", "overhead", "payload", "redact", "reduce", "rules",
-            "select",
+            "select", "tables",
         ],
     ),
     ("unicode_width", &["report"]),

@@ -76,7 +76,17 @@ fn frames(capture: &str) -> Vec<serde_json::Value> {
         .filter(|object| object.get("type").is_some())
         .map(|mut frame| {
             let object = frame.as_object_mut().expect("an object");
-            for key in ["packet", "last_packet", "time", "src", "dst"] {
+            // Without a SYN, identities have the time of another packet.
+            for key in [
+                "packet",
+                "last_packet",
+                "time",
+                "src",
+                "dst",
+                "connection_uid",
+                "session_uid",
+                "exchange_uid",
+            ] {
                 object.remove(key);
             }
             frame

@@ -186,7 +186,7 @@ fn check(format: &str, args: &[&str], run: &Run) {
     match format {
         "csv" | "csv-topics" => text = without_payloads(&out),
         "json" | "sarif" => assert!(out.is_empty() || is_json(&out), "{}", context("JSON")),
-        "ndjson" => assert!(out.lines().all(is_json), "{}", context("JSON")),
+        "ndjson" | "eve" | "otlp" => assert!(out.lines().all(is_json), "{}", context("JSON")),
         "junit" => assert!(!out.contains("]]>"), "{}", context("CDATA")),
         _ => {}
     }
@@ -201,7 +201,9 @@ fn check(format: &str, args: &[&str], run: &Run) {
         );
         for line in text.lines() {
             // Dumps begin with a tab of ours, and -A leaves tabs as they are.
-            let tabs = args.iter().any(|arg| matches!(*arg, "-A" | "-x" | "-X"));
+            let tabs = args
+                .iter()
+                .any(|arg| matches!(*arg, "-A" | "-x" | "-X" | "zeek"));
             let found = line.chars().find(|c| acts(*c) && !(tabs && *c == '\t'));
             assert_eq!(found, None, "{}", context(stream));
             let command = line.trim_start().starts_with("::");
@@ -239,7 +241,10 @@ fn is_json(text: &str) -> bool {
 
 /// Whether U+FFFD stands for invalid UTF-8.
 fn may_replace(format: &str) -> bool {
-    matches!(format, "json" | "ndjson" | "sarif" | "csv" | "csv-topics")
+    matches!(
+        format,
+        "json" | "ndjson" | "sarif" | "csv" | "csv-topics" | "eve" | "otlp"
+    )
 }
 
 /// Written anew rather than taken from the program, which could be wrong.

@@ -41,6 +41,8 @@ mod fuzz;
 mod golden;
 /// Input made to hurt: lengths, floods, mutations, memory.
 mod hostile;
+/// Identities of connections, sessions and exchanges.
+mod identities;
 /// Kinds of conversations, and the findings on each.
 mod kinds;
 /// Laws of accounting, over generated and real traffic.
@@ -52,6 +54,8 @@ mod losses;
 /// The order of capture.
 mod memory;
 mod order;
+/// Output for other programs.
+mod others;
 /// Every byte accounted for, against the accounts of others.
 mod overhead;
 /// Payloads, against other decoders.
@@ -85,6 +89,8 @@ mod splits;
 /// Full disks, closed pipes, signals, limits of the system.
 #[cfg(unix)]
 mod surroundings;
+/// Captures as tables.
+mod tables;
 /// Output on terminals of several widths.
 #[cfg(unix)]
 mod terminal;

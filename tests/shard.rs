@@ -21,6 +21,8 @@ fn without_numbers(line: &str) -> String {
     // Connections are counted in each shard; a name of a file is given when there
     // are several.
     map.remove("connection");
+    // A session whose connections are in several shards is put together by merging.
+    map.remove("session_uid");
     map.remove("file");
     object.to_string()
 }

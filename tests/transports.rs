@@ -518,7 +518,17 @@ fn conversations(capture: &Path) -> Result<(BTreeMap<String, Conversation>, Vec<
             Some(Value::String(text)) => text,
             other => other.unwrap_or_default().to_string(),
         };
-        for key in ["packet", "last_packet", "time", "src", "dst", "defects"] {
+        for key in [
+            "packet",
+            "last_packet",
+            "time",
+            "src",
+            "dst",
+            "defects",
+            "connection_uid",
+            "session_uid",
+            "exchange_uid",
+        ] {
             take(key);
         }
         let (connection, direction) = (take("connection"), take("direction"));

@@ -11,6 +11,9 @@ use super::bytes::{ByteOrder, Fields, padded};
 /// A comment on a packet, an interface or a section; text.
 pub const COMMENT: u16 = 1;
 
+/// Bytes of a comment: its length has 16 bits.
+const LONGEST: usize = 60_000;
+
 /// An option list, decoded while it is walked.
 ///
 /// A damaged list ends where the damage begins; what comes before is shown.
@@ -52,16 +55,36 @@ impl<'a> Options<'a> {
     pub fn only(&self, codes: &[u16]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (code, value) in self.iter().filter(|(code, _)| codes.contains(code)) {
-            for number in [code, value.len() as u16] {
-                bytes.extend(match self.order {
-                    ByteOrder::Little => number.to_le_bytes(),
-                    ByteOrder::Big => number.to_be_bytes(),
-                });
-            }
-            bytes.extend_from_slice(value);
-            bytes.resize(padded(bytes.len()), 0);
+            self.lay_out(code, value, &mut bytes);
         }
         bytes
+    }
+
+    /// These and further comments, as they are laid out in the file.
+    pub fn with_comments<'c>(&self, comments: impl Iterator<Item = &'c str>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (code, value) in self.iter() {
+            self.lay_out(code, value, &mut bytes);
+        }
+        for comment in comments {
+            let mut len = comment.len().min(LONGEST);
+            while !comment.is_char_boundary(len) {
+                len -= 1;
+            }
+            self.lay_out(COMMENT, &comment.as_bytes()[..len], &mut bytes);
+        }
+        bytes
+    }
+
+    fn lay_out(&self, code: u16, value: &[u8], bytes: &mut Vec<u8>) {
+        for number in [code, value.len() as u16] {
+            bytes.extend(match self.order {
+                ByteOrder::Little => number.to_le_bytes(),
+                ByteOrder::Big => number.to_be_bytes(),
+            });
+        }
+        bytes.extend_from_slice(value);
+        bytes.resize(padded(bytes.len()), 0);
     }
 
     /// Options laid out as in a file.

@@ -302,6 +302,7 @@ impl CheckPlan {
             options: rules::Options {
                 complete: checking.complete,
                 ladders: format.needs.ladders,
+                session_uids: format.needs.session_uids,
                 rules,
                 selection: reading.selection.clone(),
                 budgets,

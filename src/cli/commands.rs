@@ -12,6 +12,7 @@ use super::reduce::ReduceArgs;
 use super::sessions::SessionsArgs;
 use super::shard::ShardArgs;
 use super::stats::StatsArgs;
+use super::tables::TablesArgs;
 
 /// All commands, in the order of help.
 pub(crate) static COMMANDS: Commands = Commands {
@@ -22,6 +23,7 @@ pub(crate) static COMMANDS: Commands = Commands {
         &const { Entry::of::<SessionsArgs>() },
         &const { Entry::of::<StatsArgs>() },
         &const { Entry::of::<ShardArgs>() },
+        &const { Entry::of::<TablesArgs>() },
         &const { Entry::of::<RedactArgs>() },
         &const { Entry::of::<ReduceArgs>() },
         &const { Entry::of::<FieldsArgs>() },

@@ -130,6 +130,7 @@ impl Decoding<'_> {
             version,
             connection: &connection,
             direction: Direction::Up,
+            number: 1,
             first: PacketRef::default(),
             last: PacketRef::default(),
             time: Timestamp::default(),
@@ -171,6 +172,9 @@ fn nowhere(version: Version, version_assumed: bool) -> Connection {
         version_assumed,
         first_seq: PerDirection::both(None),
         from_start: PerDirection::both(true),
+        started: Timestamp::default(),
+        session_uid: None,
+        uid: std::sync::OnceLock::new(),
     }
 }
 

@@ -11,6 +11,7 @@
 //! | 1 | `check` has findings at or above `--fail-on` |
 //! | 2 | something requested could not be done or read |
 
+mod annotate;
 mod args;
 mod baseline;
 mod bounded;
@@ -63,6 +64,7 @@ mod state;
 mod stats;
 mod stop;
 mod surroundings;
+mod tables;
 mod unmatched;
 mod view;
 mod watch;

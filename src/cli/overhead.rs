@@ -227,6 +227,7 @@ impl OverheadPlan {
                 share: share(args.counting.share.as_deref())?,
                 messages: format.needs.messages,
                 sums_only: false,
+                costs: false,
                 samples: true,
                 clients: reading.selection.clients.clone(),
                 connections: reading.selection.connections.clone(),

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -9,6 +10,7 @@ use mqttdump::packet::CapturedPacket;
 use mqttdump::payload::{Decoder, Rule};
 use mqttdump::select::Selector;
 
+use super::annotate;
 use super::args::{Decoding, Input, Lines, Live, Output, Packets, Saving, Selecting, Watching};
 use super::closing;
 use super::command::{Command, Exit};
@@ -341,9 +343,14 @@ fn run(plan: &Plan) -> Result<Exit, Stop> {
     let mut driver = Driver::new(&plan.reading)?;
     let selection = &plan.reading.selection;
     let foresight = look_ahead(&mut driver, source, selection)?;
+    let mut save = plan.save.clone();
+    if let Some(save) = save.as_mut().filter(|save| save.annotate) {
+        save.notes = Some(Arc::new(annotate::notes(&mut driver, source)?));
+    }
     let selector = selecting.then(|| Selector::new(selection.clone()).with_foresight(foresight));
     let mut job = ReadJob {
         plan,
+        save,
         view: View::new(
             selector,
             plan.decoder(),
@@ -392,6 +399,8 @@ fn run(plan: &Plan) -> Result<Exit, Stop> {
 /// State of reading one capture.
 struct ReadJob<'a> {
     plan: &'a Plan,
+    /// That of the plan, with comments.
+    save: Option<Save>,
     view: View,
     /// Describes the link of a packet.
     describe: Describe,
@@ -419,7 +428,7 @@ impl Job for ReadJob<'_> {
     }
 
     fn saving(&self) -> Option<(&Save, Select)> {
-        let save = self.plan.save.as_ref()?;
+        let save = self.save.as_ref()?;
         let select = match self.plan.reading.selection.is_empty() {
             _ if save.exchanges => Select::Exchanges,
             true => Select::All,

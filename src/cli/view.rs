@@ -310,6 +310,12 @@ impl Sink for View {
             select(&mut self.selector, &mut self.decoder, &fact);
         }
     }
+
+    fn finish(&mut self) {
+        if let Some(printer) = &mut self.printer {
+            printer.report.finish(&mut printer.out.lines);
+        }
+    }
 }
 
 /// Whether a frame was asked for, and its payload, if it may be wanted.
@@ -357,8 +363,7 @@ enum Events {
 impl Printer {
     fn new(print: &Print, source: &Source) -> Self {
         let mut options = options(print, source.names());
-        let exchanges = print.format.needs.exchanges && options.text.wants_exchanges();
-        let fields = print.format.name != TEXT.name || options.text.wants_fields();
+        let needs = (print.format.needs.facts)(&options);
         let mut report = (print.format.new)(&options);
         let events = if !print.events {
             Events::Nowhere
@@ -384,7 +389,7 @@ impl Printer {
             out,
             events,
             link: print.link || source.is_any(),
-            needs: Needs::EXCHANGES.when(exchanges) | Needs::FIELDS.when(fields),
+            needs,
             payloads: print.payloads,
         }
     }

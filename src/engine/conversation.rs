@@ -2,11 +2,13 @@
 //! (version, client, topic aliases, requests and answers).
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use crate::direction::{Direction, PerDirection};
 use crate::event::{CloseReason, ConnectionEnd, Event, EventKind, NotMqtt, Side};
 use crate::flow::{At, ByteRange, Chunk, Closed, Data, End, FlowInfo, StreamEvent, TcpFact};
 use crate::frame::{Connection, MQTTFrame, Received, Transport};
+use crate::identity;
 use crate::limits::{self, Limit};
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::{
@@ -16,6 +18,7 @@ use crate::mqtt::{
 
 use super::provenance::{Below, Provenance};
 use super::recognise::{self, Answer};
+use super::session_starts::Attempt;
 use super::{Config, Context, Output, Shared, Span, SpanKind, Tcp};
 use crate::layer::pending::Pending;
 
@@ -43,6 +46,8 @@ pub(super) struct Conversation {
     /// The answer that each direction is expected to send next.
     expected: PerDirection<Option<(PacketType, Option<u16>)>>,
     aliases: PerDirection<Option<Box<Aliases>>>,
+    /// A CONNECT without answer, if sessions are followed.
+    attempt: Option<Attempt>,
     streams: PerDirection<StreamState>,
 }
 
@@ -65,6 +70,8 @@ struct StreamState {
     framed: u64,
     /// Position in it up to which it was reported that the peer has acknowledged.
     acked: u64,
+    /// Control packets read.
+    frames: u64,
 }
 
 /// Topics of Topic Aliases in one direction of a connection.
@@ -105,6 +112,9 @@ impl Conversation {
                 version_assumed: true,
                 first_seq: PerDirection::default(),
                 from_start: PerDirection::default(),
+                started: flow.first.time,
+                session_uid: None,
+                uid: OnceLock::new(),
             },
             client,
             guessed: None,
@@ -115,6 +125,7 @@ impl Conversation {
             layered: false,
             expected: PerDirection::default(),
             aliases: PerDirection::default(),
+            attempt: None,
             streams: Default::default(),
         }
     }
@@ -256,6 +267,11 @@ impl Conversation {
             up: flow.from_start[client],
             down: flow.from_start[server],
         };
+        if self.connection.started != flow.first.time {
+            // The SYN was captured after the first bytes.
+            self.connection.started = flow.first.time;
+            self.connection.uid = OnceLock::new();
+        }
     }
 
     /// A direction of the TCP stream has been read up to here.
@@ -492,6 +508,8 @@ impl Conversation {
             guessed: &mut self.guessed,
             expected: &mut self.expected[direction.reversed()],
             aliases: &mut self.aliases[direction],
+            attempt: &mut self.attempt,
+            frames: &mut stream.frames,
             layered: self.layered,
             provenance: &stream.provenance,
             framed: &mut stream.framed,
@@ -636,6 +654,9 @@ struct LaneSink<'a> {
     /// The expected answer of the other direction.
     expected: &'a mut Option<(PacketType, Option<u16>)>,
     aliases: &'a mut Option<Box<Aliases>>,
+    attempt: &'a mut Option<Attempt>,
+    /// Control packets read in this direction.
+    frames: &'a mut u64,
     layered: bool,
     provenance: &'a Provenance,
     framed: &'a mut u64,
@@ -702,6 +723,7 @@ impl LaneSink<'_> {
     fn output(&mut self, framed: &Framed<'_>, fields: Fields<'_>) {
         let Source { first, last, range } = self.source(framed);
         self.shared.frames += 1;
+        *self.frames += 1;
         *self.framed = range.end;
         (self.out)(Output::Frame(&MQTTFrame {
             header: framed.header,
@@ -716,6 +738,7 @@ impl LaneSink<'_> {
             version: self.connection.version.unwrap_or(fields.version),
             connection: self.connection,
             direction: self.direction,
+            number: *self.frames,
             first: first.packet,
             last: last.packet,
             time: last.time,
@@ -740,14 +763,72 @@ impl LaneSink<'_> {
         let mut topic = None;
         match &decoded.packet {
             ControlPacket::Publish(publish) => {
+                if self.attempt.is_some() {
+                    self.follow_session(framed, &decoded.packet, version);
+                }
                 topic = publish.topic.filter(|topic| !topic.bytes().is_empty());
                 if publish.topic_alias.is_some() || publish.payload_len.is_none() {
                     return self.framed_with_alias(framed, &decoded, bytes, version);
                 }
             }
-            packet => self.learn(packet),
+            packet => {
+                self.learn(packet);
+                if self.config.follow_sessions {
+                    self.follow_session(framed, packet, version);
+                }
+            }
         }
         self.pass_on(framed, &decoded, topic, bytes, version);
+    }
+
+    /// Updates which session the connection belongs to.
+    fn session(&mut self, attempt: Attempt, present: Option<bool>) {
+        let connection = &mut *self.connection;
+        let client_id = connection.client_id.as_deref().unwrap_or_default();
+        let server = connection.server;
+        let starts = &mut self.shared.session_starts;
+        let started = starts.accepted(server, client_id, attempt, present);
+        let uid = identity::session_uid(server, connection.client, client_id, started);
+        connection.session_uid = Some(uid.into());
+    }
+
+    #[cold]
+    fn follow_session(
+        &mut self,
+        framed: &Framed<'_>,
+        packet: &ControlPacket<'_>,
+        version: Version,
+    ) {
+        match (packet, self.direction) {
+            (ControlPacket::Connect(connect), Direction::Up) => {
+                let clean = connect.clean_start().unwrap_or(true);
+                let time = self.source(framed).last.time;
+                *self.attempt = Some(Attempt { time, clean });
+                // A session that was not resumed is known before CONNACK, unless the
+                // server chooses the identifier.
+                let connection = &mut *self.connection;
+                if clean && let Some(id) = &connection.client_id {
+                    let uid = identity::session_uid(connection.server, connection.client, id, time);
+                    connection.session_uid = Some(uid.into());
+                }
+            }
+            (ControlPacket::Connack(connack), Direction::Down) => {
+                match (self.attempt.take(), connack.code) {
+                    (Some(attempt), None | Some(0)) => {
+                        self.session(attempt, connack.session_present(version));
+                    }
+                    (Some(_), Some(_)) => self.connection.session_uid = None,
+                    (None, _) => {}
+                }
+            }
+            // The CONNACK was not captured.
+            (_, Direction::Down) => {
+                if let Some(attempt) = self.attempt.take() {
+                    self.session(attempt, None);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Outputs a PUBLISH that has a Topic Alias, or may have one.
@@ -989,6 +1070,7 @@ impl mqtt::Sink for LaneSink<'_> {
             version,
             connection: self.connection,
             direction: self.direction,
+            number: *self.frames + 1,
             first: first.packet,
             last: first.packet,
             time: first.time,

@@ -16,6 +16,7 @@ mod conversation;
 mod order;
 mod provenance;
 mod recognise;
+mod session_starts;
 mod stack;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ use crate::time::Timestamp;
 
 use conversation::Conversation;
 use recognise::{Found, Prefix};
+use session_starts::SessionStarts;
 use stack::Stack;
 
 /// Output of the engine.
@@ -227,6 +229,8 @@ pub struct Config {
     pub follow_packets: bool,
     /// Output the TCP segments of connections, as [`Output::Segment`].
     pub follow_segments: bool,
+    /// Follow when sessions began: [`Connection::session_uid`].
+    pub follow_sessions: bool,
 }
 
 impl Default for Config {
@@ -243,6 +247,7 @@ impl Default for Config {
             follow_tcp: false,
             follow_packets: false,
             follow_segments: false,
+            follow_sessions: false,
         }
     }
 }
@@ -315,6 +320,7 @@ struct Shared {
     views: u64,
     likely_connections: BTreeMap<u16, u64>,
     datagrams: BTreeMap<(Application, u16), u64>,
+    session_starts: SessionStarts,
     /// Bytes kept of incomplete control packets.
     kept: usize,
     /// Bytes buffered in layers, or until they are recognised.

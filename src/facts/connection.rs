@@ -8,11 +8,13 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::EventKind;
 use crate::flow::TcpFact;
 use crate::frame::{Connection, Direction, MQTTFrame, PerDirection, Transport};
+use crate::identity::ConnectionId;
 use crate::layer::Note;
 use crate::limits;
 use crate::mqtt::{ControlPacket, DefectCode, PacketType, Version};
@@ -46,6 +48,10 @@ pub const READING: Duration = Duration::from_secs(1);
 pub struct ConnectionFacts {
     /// Its number.
     pub number: u64,
+    /// What distinguishes it from all others.
+    pub id: ConnectionId,
+    /// Identity of its session, where known and [followed](super::Needs::SESSION_UIDS).
+    pub session_uid: Option<Arc<str>>,
     /// Its client.
     pub client: Endpoint,
     /// Its server.
@@ -201,6 +207,8 @@ impl ConnectionFacts {
     pub(super) fn new(connection: &Connection, server: Endpoint, patience: Duration) -> Self {
         let mut facts = Self {
             number: connection.number,
+            id: connection.id(),
+            session_uid: None,
             client: connection.client,
             server,
             other_address: None,
@@ -569,6 +577,10 @@ impl ConnectionFacts {
         if self.client_id.as_deref() != frame.connection.client_id.as_deref() {
             self.client_id.clone_from(&frame.connection.client_id);
         }
+        if self.session_uid != frame.connection.session_uid {
+            self.session_uid.clone_from(&frame.connection.session_uid);
+        }
+        self.id.started = frame.connection.started;
         self.alive(direction, frame.time);
         // The acknowledgement may have arrived before the frame that it exceeds.
         let (acked, at) = self.acked[direction];

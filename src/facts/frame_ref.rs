@@ -18,6 +18,8 @@ pub struct FrameRef {
     pub end: u64,
     /// Number of its TCP connection.
     pub connection: u64,
+    /// Its number in its direction of the connection.
+    pub number: u64,
 }
 
 impl FrameRef {
@@ -28,6 +30,7 @@ impl FrameRef {
             time: frame.time,
             end: frame.end(),
             connection: frame.connection.number,
+            number: frame.number,
         }
     }
 }

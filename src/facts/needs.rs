@@ -42,7 +42,11 @@ impl Needs {
     /// [`Fact::Evicted`](super::Fact::Evicted).
     pub const SEGMENTS: Self = Self(1 << 5);
 
-    const NAMES: [(Self, &'static str); 7] = [
+    /// Which session each connection belongs to:
+    /// [`Connection::session_uid`](crate::frame::Connection::session_uid).
+    pub const SESSION_UIDS: Self = Self(1 << 7 | Self::FIELDS.0);
+
+    const NAMES: [(Self, &'static str); 8] = [
         (Self::FIELDS, "fields"),
         (Self::EXCHANGES, "exchanges"),
         (Self::SESSIONS, "sessions"),
@@ -50,6 +54,7 @@ impl Needs {
         (Self::TCP, "tcp"),
         (Self::PACKETS, "packets"),
         (Self::SEGMENTS, "segments"),
+        (Self::SESSION_UIDS, "session identities"),
     ];
 
     /// Whether all of `other` is among them.

@@ -3,6 +3,8 @@
 use crate::engine::{Captured, Segment, Span, Tcp};
 use crate::event::{ConnectionEnd, Event};
 use crate::frame::MQTTFrame;
+use crate::identity::ExchangeId;
+use crate::mqtt::PacketType;
 use crate::time::Timestamp;
 
 use super::close::StillOpen;
@@ -53,6 +55,25 @@ pub struct FrameFact<'a> {
     /// exchange: PUBLISH of QoS 0 and DISCONNECT, or a packet whose identifier was not
     /// captured.
     pub exchange: Option<&'a ExchangeFact>,
+}
+
+impl FrameFact<'_> {
+    /// Identity of its exchange on its connection. A PUBLISH without acknowledgement is
+    /// an exchange of its own.
+    pub fn exchange_id(&self) -> Option<ExchangeId> {
+        match self.exchange {
+            Some(exchange) => exchange.id(self.frame),
+            None => {
+                let header = self.frame.header;
+                let is_alone = header.packet_type() == PacketType::Publish && header.qos() == 0;
+                is_alone.then_some(ExchangeId {
+                    direction: self.frame.direction,
+                    packet_id: 0,
+                    number: self.frame.number,
+                })
+            }
+        }
+    }
 }
 
 /// A fact about a connection and its session. A frame follows every frame of the other

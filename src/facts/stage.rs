@@ -126,8 +126,8 @@ impl InOrder {
 impl Facts {
     /// A stage for a new capture, for sinks with these needs. [`Config::fields`] is
     /// set by them; [`Config::digests`], [`Config::follow_tcp`],
-    /// [`Config::follow_packets`] and [`Config::follow_segments`] are switched on as
-    /// needed.
+    /// [`Config::follow_packets`], [`Config::follow_segments`] and
+    /// [`Config::follow_sessions`] are switched on as needed.
     pub fn new(mut config: Config, options: Options, sink: &(impl Sink + ?Sized)) -> Self {
         let needs = sink.needs();
         config.fields = needs.contains(Needs::FIELDS);
@@ -135,6 +135,7 @@ impl Facts {
         config.follow_tcp |= needs.contains(Needs::TCP);
         config.follow_packets |= needs.contains(Needs::PACKETS);
         config.follow_segments |= needs.contains(Needs::SEGMENTS);
+        config.follow_sessions |= needs.contains(Needs::SESSION_UIDS);
         let exchanges = needs.contains(Needs::EXCHANGES).then(Box::default);
         let sessions = needs.contains(Needs::SESSIONS).then(|| {
             Box::new(InOrder {

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use crate::event::{Event, EventKind};
 use crate::frame::{Direction, MQTTFrame, PerDirection};
+use crate::identity::ExchangeId;
 use crate::limits::{SETTLED_EXCHANGES, TRACKED_EXCHANGES};
 use crate::mqtt::PacketType;
 
@@ -93,6 +94,16 @@ impl ExchangeFact {
     /// Whether it is the exchange of a message.
     pub fn is_message(&self) -> bool {
         self.kind == ExchangeKind::Publish
+    }
+
+    /// Its identity on its connection; `None` if its first packet is not known.
+    /// `frame` is the packet that this is the role of.
+    pub fn id(&self, frame: &MQTTFrame<'_>) -> Option<ExchangeId> {
+        Some(ExchangeId {
+            direction: self.asked,
+            packet_id: frame.packet.packet_id().unwrap_or(0),
+            number: self.first?.seen.number,
+        })
     }
 
     /// Time from the first packet of the exchange to `frame`, both complete.

@@ -13,6 +13,7 @@ use super::term::Terms;
 use super::traffic::Traffic;
 use super::wake::Wakes;
 use crate::frame::PerDirection;
+use crate::identity::ConnectionId;
 use crate::limits;
 use crate::mqtt::Version;
 use crate::net::Endpoint;
@@ -113,6 +114,8 @@ impl Doubts {
 pub struct ConnectionAccount {
     /// Number among all TCP connections, from 1.
     pub number: u64,
+    /// What distinguishes it from all others.
+    pub id: Option<ConnectionId>,
     /// The client's end.
     pub client: Endpoint,
     /// The server's end.

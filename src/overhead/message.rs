@@ -52,13 +52,19 @@ impl Message {
 pub struct MessageCauses([[u64; 3]; 3]);
 
 impl MessageCauses {
-    const PURPOSES: [Purpose; 3] = [Purpose::Msg, Purpose::MsgDup, Purpose::MsgAck];
-    const MECHANISMS: [Mechanism; 3] = [Mechanism::Packet, Mechanism::Retx, Mechanism::Ack];
+    pub(super) const PURPOSES: [Purpose; 3] = [Purpose::Msg, Purpose::MsgDup, Purpose::MsgAck];
+    pub(super) const MECHANISMS: [Mechanism; 3] =
+        [Mechanism::Packet, Mechanism::Retx, Mechanism::Ack];
+
+    /// Row and column of a cause.
+    pub(super) fn place(cause: Cause) -> Option<(usize, usize)> {
+        let row = Self::PURPOSES.iter().position(|&p| p == cause.0)?;
+        let column = Self::MECHANISMS.iter().position(|&m| m == cause.1)?;
+        Some((row, column))
+    }
 
     pub(super) fn add(&mut self, cause: Cause, bytes: u64) {
-        let row = Self::PURPOSES.iter().position(|&p| p == cause.0);
-        let column = Self::MECHANISMS.iter().position(|&m| m == cause.1);
-        if let (Some(row), Some(column)) = (row, column) {
+        if let Some((row, column)) = Self::place(cause) {
             self.0[row][column] += bytes;
         }
     }

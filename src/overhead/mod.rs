@@ -50,7 +50,7 @@ pub use distribution::Distribution;
 pub use error::{OptionError, ProfileError};
 pub use figures::{Asked, Figures, Ratios, Request, Saving};
 pub use layer::{Layer, Layers};
-pub use ledger::Ledger;
+pub use ledger::{Cost, Costed, Ledger};
 pub use level::{Level, Measures};
 pub use message::{GroupKey, Ladder, Message, MessageCauses, Step};
 pub use outcome::{Mark, Outcome};
@@ -79,6 +79,9 @@ pub struct Options {
     pub messages: bool,
     /// Keep sums only: nothing of closed connections, topics and clients.
     pub sums_only: bool,
+    /// Report the bytes of each message and connection by cause and layer:
+    /// [`Ledger::take_costs`].
+    pub costs: bool,
     /// Keep some payloads to estimate compression.
     pub samples: bool,
     /// Only the connections of these clients; empty for all.

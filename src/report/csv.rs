@@ -7,6 +7,7 @@ use super::cells::{self, Row};
 use super::escape::{self, Within};
 use super::utc::Utc;
 use super::{Format, FrameItem, FrameNeeds, Frames, Options, Report, put};
+use crate::facts::Needs;
 use crate::frame::MQTTFrame;
 use crate::mqtt::{ControlPacket, Text, reason};
 
@@ -16,7 +17,7 @@ pub static CSV: Format<Frames> = Format {
     help: "one row per control packet, for tables; events go to standard error",
     needs: FrameNeeds {
         events: false,
-        exchanges: false,
+        facts: |_| Needs::FIELDS,
     },
     new: |options| {
         Box::new(Csv {

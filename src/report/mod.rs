@@ -38,11 +38,13 @@
 mod cells;
 mod csv;
 mod escape;
+mod eve;
 pub mod findings;
 mod json;
 mod layer;
 mod message;
 mod ndjson;
+mod otlp;
 pub mod overhead;
 mod payload;
 mod payload_bytes;
@@ -57,20 +59,25 @@ pub mod stats;
 mod text;
 mod utc;
 mod wrap;
+mod zeek;
 
 use jiff::tz::TimeZone;
 
 use crate::event::Event;
-use crate::facts::ExchangeFact;
+use crate::facts::{ExchangeFact, Needs};
 use crate::frame::MQTTFrame;
 use crate::payload::Decoded;
 use crate::rules::FailOn;
 
 pub use csv::CSV;
 pub use escape::visible;
-pub use ndjson::NDJSON;
+pub use eve::EVE;
+pub use ndjson::{NDJSON, put_properties};
+pub use otlp::OTLP;
 pub use payload_bytes::PAYLOAD_BYTES;
+pub use put::exchange_uid as put_exchange_uid;
 pub use text::{Detail, Dump, Style, TEXT, TextOptions, TextReport, TimeStyle};
+pub use zeek::ZEEK;
 
 /// What a command reports.
 pub trait Subject: Sized + 'static {
@@ -180,8 +187,7 @@ pub enum FrameItem<'a> {
     Frame {
         /// The frame.
         frame: &'a MQTTFrame<'a>,
-        /// Its role in its exchange, if exchanges are tracked
-        /// ([`TextOptions::wants_exchanges`]).
+        /// Its role in its exchange, if the format needs it.
         exchange: Option<&'a ExchangeFact>,
         /// The topic is unknown: the frame may not match the selection.
         topic_unknown: bool,
@@ -202,13 +208,17 @@ pub struct FrameNeeds {
     /// The format prints events. Otherwise the command prints them with a
     /// [`TextReport`] on standard error.
     pub events: bool,
-    /// The format prints facts of exchanges, if its options require that
-    /// ([`TextOptions::wants_exchanges`]).
-    pub exchanges: bool,
+    /// The facts that the format prints, with these options.
+    pub facts: fn(&Options) -> Needs,
+}
+
+/// Appends an event in a sentence, without passwords.
+pub fn put_event(event: &Event<'_>, out: &mut Vec<u8>) {
+    message::event(event, false, out);
 }
 
 /// All formats of frames; the first is the default.
-pub static REPORTS: &[&Format<Frames>] = &[&TEXT, &NDJSON, &CSV];
+pub static REPORTS: &[&Format<Frames>] = &[&TEXT, &NDJSON, &CSV, &ZEEK, &EVE, &OTLP];
 
 #[cfg(test)]
 mod tests {
@@ -219,7 +229,8 @@ mod tests {
     /// lets a control character or a password through.
     #[test]
     fn every_packet_type_gives_one_line() {
-        for format in REPORTS {
+        // Of the others, a line is an exchange.
+        for format in [&TEXT, &NDJSON, &CSV] {
             let mut report = (format.new)(&Options::default());
             for (name, sample) in sample::all() {
                 let mut out = Vec::new();

@@ -17,6 +17,7 @@ use super::{
     Format, FrameItem, FrameNeeds, Frames, Options, Report, escape, layer, message, payload, put,
 };
 use crate::event::{Event, EventKind};
+use crate::facts::{FrameFact, Needs};
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::mqtt::packet::{Connect, Publish, Subscription, Will};
 use crate::mqtt::{
@@ -30,7 +31,7 @@ pub static NDJSON: Format<Frames> = Format {
     help: "one JSON object per control packet or event and line, for programs",
     needs: FrameNeeds {
         events: true,
-        exchanges: false,
+        facts: |_| Needs::EXCHANGES | Needs::SESSION_UIDS,
     },
     new: |options| {
         Box::new(Ndjson {
@@ -55,10 +56,10 @@ impl Report<Frames> for Ndjson {
         match *item {
             FrameItem::Frame {
                 frame,
+                exchange,
                 topic_unknown,
                 payload,
-                ..
-            } => self.frame(frame, topic_unknown, payload, out),
+            } => self.frame(FrameFact { frame, exchange }, topic_unknown, payload, out),
             FrameItem::Event(event) => self.event(event, out),
             FrameItem::LinkHeader(_) => {}
         }
@@ -68,11 +69,12 @@ impl Report<Frames> for Ndjson {
 impl Ndjson {
     fn frame(
         &mut self,
-        frame: &MQTTFrame<'_>,
+        fact: FrameFact<'_>,
         topic_unknown: bool,
         decoded: Option<&Decoded>,
         out: &mut Vec<u8>,
     ) {
+        let frame = fact.frame;
         let header = frame.header;
         let mut object = Object::open(out);
         if let Some(file) = self.options.file(frame.last) {
@@ -87,6 +89,12 @@ impl Ndjson {
             object.rest(),
             put_connection,
         );
+        object.number(key!("frame"), frame.number);
+        if let Some(id) = fact.exchange_id() {
+            object.text(key!("exchange_uid"), |out| {
+                put::exchange_uid(frame.connection.uid(), id, out)
+            });
+        }
         if frame.connection.client_id.is_none()
             && let ControlPacket::Connect(connect) = &frame.packet
         {
@@ -127,6 +135,7 @@ impl Ndjson {
         object.number(key!("packet"), event.packet.number);
         if let Some(connection) = event.connection {
             object.number(key!("connection"), connection.number);
+            put_identity(connection, &mut object);
             let (src, dst) = connection.endpoints(event.direction.unwrap_or(Direction::Up));
             object.text(key!("src"), |out| put::endpoint(src, out));
             object.text(key!("dst"), |out| put::endpoint(dst, out));
@@ -189,11 +198,19 @@ static FIXED_HEADERS: LazyLock<[Vec<u8>; 256]> = LazyLock::new(|| {
 fn put_connection(connection: &Connection, direction: Direction, out: &mut Vec<u8>) {
     let mut object = Object::goes_on(out);
     object.number(key!("connection"), connection.number);
+    put_identity(connection, &mut object);
     let (src, dst) = connection.endpoints(direction);
     object.text(key!("src"), |out| put::endpoint(src, out));
     object.text(key!("dst"), |out| put::endpoint(dst, out));
     object.word(key!("direction"), direction.name());
     object.wire(key!("client_id"), connection.client_id.as_deref().map(Text));
+}
+
+fn put_identity(connection: &Connection, object: &mut Object<'_>) {
+    object.word(key!("connection_uid"), connection.uid());
+    if let Some(session) = &connection.session_uid {
+        object.word(key!("session_uid"), session);
+    }
 }
 
 /// The keys that depend on the packet type.
@@ -341,59 +358,66 @@ impl Packet<'_> {
         }
     }
 
-    /// Property name → value. A property that may repeat is a list, and so is one
-    /// that may not but does, because keys are never repeated.
     fn properties(&self, properties: Properties<'_>, object: &mut Object<'_>) {
-        if properties.bytes.is_empty() {
-            return;
+        if !properties.bytes.is_empty() {
+            object.value(key!("properties"), |out| {
+                put_properties(properties, self.show_secrets, out);
+            });
         }
-        let (mut seen, mut again) = (0u64, 0u64);
-        for property in properties.iter() {
-            let bit = bit(property.id);
-            again |= seen & bit;
-            seen |= bit;
+    }
+}
+
+/// Properties as an object: name → value. A property that may repeat is a list, and so
+/// is one that may not but does, because keys are never repeated.
+pub fn put_properties(properties: Properties<'_>, show_secrets: bool, out: &mut Vec<u8>) {
+    let (mut seen, mut again) = (0u64, 0u64);
+    for property in properties.iter() {
+        let bit = bit(property.id);
+        again |= seen & bit;
+        seen |= bit;
+    }
+    let mut object = Object::open(out);
+    let mut written = 0u64;
+    for property in properties.iter() {
+        let (id, bit) = (property.id, bit(property.id));
+        if written & bit != 0 {
+            continue;
         }
-        object.object(key!("properties"), |object| {
-            let mut written = 0u64;
-            for property in properties.iter() {
-                let (id, bit) = (property.id, bit(property.id));
-                if written & bit != 0 {
-                    continue;
-                }
-                written |= bit;
-                if property.repeats() || again & bit != 0 {
-                    let same = properties.iter().filter(|other| other.id == id);
-                    let values = same.map(|other| other.value);
-                    object.named(property.name(), |out| {
-                        json::put_list(values, out, |value, out| self.value(id, value, out));
-                    });
-                } else {
-                    object.named(property.name(), |out| self.value(id, property.value, out));
-                }
+        written |= bit;
+        object.named(property.name(), |out| {
+            if property.repeats() || again & bit != 0 {
+                let same = properties.iter().filter(|other| other.id == id);
+                let values = same.map(|other| other.value);
+                json::put_list(values, out, |value, out| {
+                    put_value(id, value, show_secrets, out);
+                });
+            } else {
+                put_value(id, property.value, show_secrets, out);
             }
         });
     }
+    object.close();
+}
 
-    fn value(&self, id: u32, value: PropertyValue<'_>, out: &mut Vec<u8>) {
-        match value {
-            PropertyValue::Byte(number) => put::decimal(number, out),
-            PropertyValue::TwoByteInteger(number) => put::decimal(number, out),
-            PropertyValue::FourByteInteger(number) | PropertyValue::VariableByteInteger(number) => {
-                put::decimal(number, out);
-            }
-            PropertyValue::String(text) => json::put_lossy(text.bytes(), out),
-            PropertyValue::Pair(name, value) => {
-                out.push(b'[');
-                json::put_lossy(name.bytes(), out);
-                out.push(b',');
-                json::put_lossy(value.bytes(), out);
-                out.push(b']');
-            }
-            PropertyValue::Binary(_) if id == AUTHENTICATION_DATA && !self.show_secrets => {
-                json::put_json(MASK, out);
-            }
-            PropertyValue::Binary(bytes) => json::put_base64(bytes, out),
+fn put_value(id: u32, value: PropertyValue<'_>, show_secrets: bool, out: &mut Vec<u8>) {
+    match value {
+        PropertyValue::Byte(number) => put::decimal(number, out),
+        PropertyValue::TwoByteInteger(number) => put::decimal(number, out),
+        PropertyValue::FourByteInteger(number) | PropertyValue::VariableByteInteger(number) => {
+            put::decimal(number, out);
         }
+        PropertyValue::String(text) => json::put_lossy(text.bytes(), out),
+        PropertyValue::Pair(name, value) => {
+            out.push(b'[');
+            json::put_lossy(name.bytes(), out);
+            out.push(b',');
+            json::put_lossy(value.bytes(), out);
+            out.push(b']');
+        }
+        PropertyValue::Binary(_) if id == AUTHENTICATION_DATA && !show_secrets => {
+            json::put_json(MASK, out);
+        }
+        PropertyValue::Binary(bytes) => json::put_base64(bytes, out),
     }
 }
 

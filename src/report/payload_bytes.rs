@@ -1,6 +1,7 @@
 //! Payload bytes and nothing else: for other programs.
 
 use super::{Format, FrameItem, FrameNeeds, Frames, Report};
+use crate::facts::Needs;
 use crate::payload::Message;
 
 /// `--payload-only`: the payloads of PUBLISH packets, one after another, as they
@@ -10,7 +11,7 @@ pub static PAYLOAD_BYTES: Format<Frames> = Format {
     help: "payload bytes alone",
     needs: FrameNeeds {
         events: false,
-        exchanges: false,
+        facts: |_| Needs::FIELDS,
     },
     new: |_| Box::new(PayloadBytes),
 };

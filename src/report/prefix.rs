@@ -4,6 +4,8 @@
 //! for each message: copying them takes a fifth of the instructions of formatting
 //! them.
 
+use std::sync::Arc;
+
 use crate::frame::{Connection, Direction};
 
 /// Directions of connections whose text is cached; another one with the same
@@ -21,12 +23,13 @@ struct Text {
     /// Number of the connection; 0 is none.
     connection: u64,
     client_id: Option<Box<[u8]>>,
+    session_uid: Option<Arc<str>>,
     text: Vec<u8>,
 }
 
 impl Prefixes {
     /// Appends the text that `write` appends for this direction of the connection. It
-    /// must be the same as long as the client identifier is.
+    /// must be the same as long as the client identifier and the session are.
     pub(super) fn put(
         &mut self,
         connection: &Connection,
@@ -39,9 +42,13 @@ impl Prefixes {
         }
         let place = connection.number as usize * 2 + direction as usize;
         let text = &mut self.texts[place % KEPT];
-        if text.connection != connection.number || text.client_id != connection.client_id {
+        if text.connection != connection.number
+            || text.client_id != connection.client_id
+            || text.session_uid != connection.session_uid
+        {
             text.connection = connection.number;
             text.client_id.clone_from(&connection.client_id);
+            text.session_uid.clone_from(&connection.session_uid);
             text.text.clear();
             write(connection, direction, &mut text.text);
         }

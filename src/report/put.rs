@@ -6,6 +6,8 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::frame::Direction;
+use crate::identity::ExchangeId;
 use crate::net::Endpoint;
 
 /// An integer that can be written in decimal.
@@ -58,6 +60,27 @@ pub(super) fn endpoint(endpoint: Endpoint, out: &mut Vec<u8>) {
     }
     out.push(b':');
     decimal(endpoint.port, out);
+}
+
+/// `10.0.0.7` or `::1`.
+pub(super) fn address(addr: IpAddr, out: &mut Vec<u8>) {
+    match addr {
+        IpAddr::V4(addr) => ipv4(addr, out),
+        IpAddr::V6(addr) => ipv6(addr, out),
+    }
+}
+
+/// Appends the [identity](crate::identity) of an exchange.
+#[inline]
+pub fn exchange_uid(connection_uid: &str, id: ExchangeId, out: &mut Vec<u8>) {
+    out.extend_from_slice(connection_uid.as_bytes());
+    out.extend_from_slice(match id.direction {
+        Direction::Up => b"-up-",
+        Direction::Down => b"-down-",
+    });
+    decimal(id.packet_id, out);
+    out.push(b'-');
+    decimal(id.number, out);
 }
 
 fn ipv4(addr: Ipv4Addr, out: &mut Vec<u8>) {

@@ -96,6 +96,7 @@ impl Sample {
             version: self.version,
             connection: &self.connection,
             direction: self.direction,
+            number: 1,
             first: self.first,
             last: self.last,
             time: self.time,
@@ -147,6 +148,9 @@ pub(super) fn connection(version: Version) -> Connection {
             down: Some(1),
         },
         from_start: PerDirection::both(true),
+        started: Timestamp::default(),
+        session_uid: None,
+        uid: std::sync::OnceLock::new(),
     }
 }
 

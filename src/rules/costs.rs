@@ -30,6 +30,8 @@ pub fn expensive(account: &Account, budget: &SizeBudget, level: Level) -> Vec<Fi
                 verdict: Verdict::Violation,
                 by: Some(message.direction.sender()),
                 connection: Some(connection.number),
+                connection_id: connection.id,
+                session_uid: None,
                 client_id: connection.client_id.as_deref().map(Into::into),
                 topic: topic.map(Into::into),
                 packets: vec![message.completed_by],

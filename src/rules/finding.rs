@@ -1,7 +1,10 @@
 //! A [`Finding`]: the result of a rule, with verdict and evidence.
 
+use std::sync::Arc;
+
 use crate::event::Side;
 use crate::frame::Direction;
+use crate::identity::ConnectionId;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
@@ -23,6 +26,11 @@ pub struct Finding {
     pub by: Option<Side>,
     /// Number of the TCP connection; `None` if it concerns the whole capture.
     pub connection: Option<u64>,
+    /// What distinguishes that connection from all others.
+    pub connection_id: Option<ConnectionId>,
+    /// Identity of its session, where known and
+    /// [followed](crate::facts::Needs::SESSION_UIDS).
+    pub session_uid: Option<Arc<str>>,
     /// The client's identifier, where known.
     pub client_id: Option<Box<[u8]>>,
     /// The topic or filter, where there is one.

@@ -54,6 +54,8 @@ mod tests {
             verdict: Verdict::Violation,
             by: None,
             connection: Some(1),
+            connection_id: None,
+            session_uid: None,
             client_id: None,
             topic: None,
             packets: Vec::new(),

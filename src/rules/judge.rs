@@ -46,6 +46,8 @@ pub struct Options {
     pub complete: bool,
     /// Keep the frames around each finding.
     pub ladders: bool,
+    /// Add the identity of the session to each finding.
+    pub session_uids: bool,
     /// Apply only these rules; empty for all.
     pub rules: Vec<&'static Rule>,
     /// Report only findings about selected frames.
@@ -65,6 +67,7 @@ impl Default for Options {
         Self {
             complete: false,
             ladders: false,
+            session_uids: false,
             rules: Vec::new(),
             selection: Selection::default(),
             budgets: Budgets::default(),
@@ -152,7 +155,7 @@ impl Judge {
 
 impl Sink for Judge {
     fn needs(&self) -> Needs {
-        Needs::SESSIONS
+        Needs::SESSIONS | Needs::SESSION_UIDS.when(self.runner.options.session_uids)
     }
 
     fn fact(&mut self, fact: Fact<'_>) {
@@ -528,6 +531,8 @@ impl RuleRunner {
         }
         let finding = Finding {
             connection: None,
+            connection_id: None,
+            session_uid: None,
             client_id: None,
             topic: None,
             ..finding(rule, fault, None, place, &OfConnection::default())
@@ -954,6 +959,8 @@ fn finding(
         verdict: fault.verdict,
         by,
         connection: Some(place.connection.number),
+        connection_id: Some(place.connection.id),
+        session_uid: place.connection.session_uid.clone(),
         client_id: place.connection.client_id.clone(),
         topic: place.topic.map(Into::into),
         packets,

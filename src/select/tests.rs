@@ -41,6 +41,9 @@ fn asking(selection: Selection) -> Frames {
             version_assumed: false,
             first_seq: PerDirection::default(),
             from_start: PerDirection::both(true),
+            started: Timestamp::default(),
+            session_uid: None,
+            uid: std::sync::OnceLock::new(),
         },
     }
 }
@@ -81,6 +84,7 @@ impl Frames {
             version: Version::V5,
             connection: &self.connection,
             direction,
+            number: 1,
             first: PacketRef::default(),
             last: PacketRef::default(),
             time: Timestamp::default(),

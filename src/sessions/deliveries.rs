@@ -12,10 +12,12 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::facts::{Fact, Needs, Sink};
+use crate::facts::{Fact, FrameFact, Needs, Sink};
 use crate::frame::{Direction, MQTTFrame};
+use crate::identity::ExchangeId;
 use crate::limits;
 use crate::mqtt::{ControlPacket, Version, topic};
 use crate::net::Endpoint;
@@ -41,9 +43,38 @@ impl Match {
     }
 }
 
+/// The identities of a PUBLISH.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Its connection.
+    pub connection_uid: Arc<str>,
+    /// Its session, where known.
+    pub session_uid: Option<Arc<str>>,
+    /// Its exchange on the connection.
+    pub exchange: Option<ExchangeId>,
+}
+
+impl Origin {
+    /// The text of its exchange.
+    pub fn exchange_uid(&self) -> Option<String> {
+        Some(self.exchange?.uid(&self.connection_uid))
+    }
+
+    fn of(fact: &FrameFact<'_>) -> Self {
+        let connection = fact.frame.connection;
+        Self {
+            connection_uid: connection.uid().clone(),
+            session_uid: connection.session_uid.clone(),
+            exchange: fact.exchange_id(),
+        }
+    }
+}
+
 /// A PUBLISH that a server received.
 #[derive(Clone, Debug)]
 pub struct Publication {
+    /// Its identities.
+    pub origin: Origin,
     /// Its connection.
     pub connection: u64,
     /// The packet that completed it.
@@ -64,13 +95,18 @@ pub struct Publication {
     pub deliveries: Vec<Delivery>,
     /// Subscribers without a delivery.
     pub unseen: Vec<Unseen>,
+    /// The server.
+    pub server: Endpoint,
+    /// Digest of its payload.
+    pub digest: u64,
     key: u64,
-    server: Endpoint,
 }
 
 /// A PUBLISH that a server sent.
 #[derive(Clone, Debug)]
 pub struct Delivery {
+    /// Its identities.
+    pub origin: Origin,
     /// Its connection.
     pub connection: u64,
     /// The packet that completed it.
@@ -87,6 +123,31 @@ pub struct Delivery {
     pub time: Duration,
     /// How it was matched.
     pub matched: Match,
+}
+
+/// A PUBLISH that a server sent, whose publication is not in the capture.
+#[derive(Clone, Debug)]
+pub struct Unpublished {
+    /// Its identities.
+    pub origin: Origin,
+    /// The server.
+    pub server: Endpoint,
+    /// The packet that completed it.
+    pub packet: PacketRef,
+    /// When.
+    pub time: Timestamp,
+    /// Its client.
+    pub client_id: Option<Box<[u8]>>,
+    /// Topic Name.
+    pub topic: Box<[u8]>,
+    /// QoS.
+    pub qos: u8,
+    /// RETAIN: it was sent because of a new subscription.
+    pub retained: bool,
+    /// Bytes of its payload, where known.
+    pub payload_len: Option<u32>,
+    /// Digest of its payload.
+    pub digest: u64,
 }
 
 /// A subscriber whose filter matches, without a delivery in this capture.
@@ -114,6 +175,14 @@ pub struct Deliveries {
     /// Deliveries of messages whose publication is not in the capture.
     foreign: u64,
     evicted: u64,
+    settled: Option<Settled>,
+}
+
+/// What will not change any more.
+#[derive(Debug, Default)]
+struct Settled {
+    publications: Vec<Publication>,
+    unpublished: Vec<Unpublished>,
 }
 
 /// Publications of one topic and payload that are considered for a delivery.
@@ -139,6 +208,32 @@ struct Filter {
 }
 
 impl Deliveries {
+    /// Reports publications as they leave the window of those that are matched, and
+    /// deliveries without a publication: [`Self::take_settled`].
+    pub fn streaming() -> Self {
+        Self {
+            settled: Some(Settled::default()),
+            ..Self::default()
+        }
+    }
+
+    /// Takes what will not change any more.
+    pub fn take_settled(&mut self) -> (Vec<Publication>, Vec<Unpublished>) {
+        self.settled
+            .as_mut()
+            .map_or_else(Default::default, |settled| {
+                (
+                    std::mem::take(&mut settled.publications),
+                    std::mem::take(&mut settled.unpublished),
+                )
+            })
+    }
+
+    /// Takes all publications: the capture has ended.
+    pub fn take_rest(&mut self) -> impl Iterator<Item = Publication> {
+        std::mem::take(&mut self.publications).into_iter()
+    }
+
     /// The publications in the order of capture.
     pub fn publications(&self) -> impl Iterator<Item = &Publication> {
         self.publications.iter()
@@ -163,7 +258,8 @@ impl Deliveries {
         self.evicted
     }
 
-    fn frame(&mut self, frame: &MQTTFrame<'_>) {
+    fn frame(&mut self, fact: &FrameFact<'_>) {
+        let frame = fact.frame;
         let number = frame.connection.number;
         let subscriber = self
             .subscribers
@@ -234,13 +330,14 @@ impl Deliveries {
                         .retain(|known| *known.filter != *name.bytes());
                 }
             }
-            (ControlPacket::Publish(_), Direction::Up) => self.published(frame),
-            (ControlPacket::Publish(_), Direction::Down) => self.delivered(frame),
+            (ControlPacket::Publish(_), Direction::Up) => self.published(fact),
+            (ControlPacket::Publish(_), Direction::Down) => self.delivered(fact),
             _ => {}
         }
     }
 
-    fn published(&mut self, frame: &MQTTFrame<'_>) {
+    fn published(&mut self, fact: &FrameFact<'_>) {
+        let frame = fact.frame;
         let (ControlPacket::Publish(publish), Some(topic), Some(digest)) =
             (&frame.packet, frame.topic, frame.payload_digest)
         else {
@@ -261,7 +358,11 @@ impl Deliveries {
         {
             return;
         }
-        if self.publications.len() >= limits::DELIVERED_PUBLICATIONS {
+        let most = match self.settled {
+            Some(_) => limits::STREAMED_PUBLICATIONS,
+            None => limits::DELIVERED_PUBLICATIONS,
+        };
+        if self.publications.len() >= most {
             self.evict();
         }
         let number = self.first + self.publications.len() as u64;
@@ -270,10 +371,11 @@ impl Deliveries {
             .entry((server, key))
             .or_default()
             .push_back(number);
-        if frame.header.retain() {
+        if frame.header.retain() && self.retained.len() < limits::PUBLICATIONS {
             self.retained.insert((server, topic.bytes().into()), number);
         }
         self.publications.push_back(Publication {
+            origin: Origin::of(fact),
             connection: frame.connection.number,
             packet: frame.last,
             time: frame.time,
@@ -284,8 +386,9 @@ impl Deliveries {
             payload_len: publish.payload_len.unwrap_or(0),
             deliveries: Vec::new(),
             unseen,
-            key,
             server,
+            digest,
+            key,
         });
     }
 
@@ -337,7 +440,8 @@ impl Deliveries {
         found
     }
 
-    fn delivered(&mut self, frame: &MQTTFrame<'_>) {
+    fn delivered(&mut self, fact: &FrameFact<'_>) {
+        let frame = fact.frame;
         let (Some(topic), Some(digest)) = (frame.topic, frame.payload_digest) else {
             return;
         };
@@ -348,6 +452,7 @@ impl Deliveries {
             Some(found) => found,
             None => {
                 self.foreign += 1;
+                self.unpublished(fact, topic.bytes(), digest);
                 return;
             }
         };
@@ -393,7 +498,10 @@ impl Deliveries {
             1 => Match::Exact,
             _ => Match::Ambiguous,
         };
-        let Some(number) = number else { return };
+        let Some(number) = number else {
+            self.unpublished(fact, topic.bytes(), digest);
+            return;
+        };
         if let Some(subscriber) = self.subscribers.get_mut(&connection)
             && subscriber.latest.len() < limits::PUBLICATIONS
         {
@@ -412,6 +520,7 @@ impl Deliveries {
             return;
         }
         publication.deliveries.push(Delivery {
+            origin: Origin::of(fact),
             connection,
             packet: frame.last,
             client_id,
@@ -420,6 +529,28 @@ impl Deliveries {
             queued: !is_retained && since.is_some_and(|since| since > publication.time),
             time: frame.time.since(publication.time),
             matched,
+        });
+    }
+
+    fn unpublished(&mut self, fact: &FrameFact<'_>, topic: &[u8], digest: u64) {
+        let Some(settled) = &mut self.settled else {
+            return;
+        };
+        let frame = fact.frame;
+        settled.unpublished.push(Unpublished {
+            origin: Origin::of(fact),
+            server: frame.connection.server,
+            packet: frame.last,
+            time: frame.time,
+            client_id: frame.connection.client_id.clone(),
+            topic: topic.into(),
+            qos: frame.header.qos(),
+            retained: frame.header.retain(),
+            payload_len: match &frame.packet {
+                ControlPacket::Publish(publish) => publish.payload_len,
+                _ => None,
+            },
+            digest,
         });
     }
 
@@ -433,13 +564,16 @@ impl Deliveries {
             return;
         };
         self.first += 1;
-        self.evicted += 1;
         let key = (oldest.server, oldest.key);
         if let Some(numbers) = self.by_key.get_mut(&key) {
             numbers.pop_front();
             if numbers.is_empty() {
                 self.by_key.remove(&key);
             }
+        }
+        match &mut self.settled {
+            Some(settled) => settled.publications.push(oldest),
+            None => self.evicted += 1,
         }
     }
 
@@ -464,12 +598,12 @@ impl Deliveries {
 
 impl Sink for Deliveries {
     fn needs(&self) -> Needs {
-        Needs::DIGESTS
+        Needs::DIGESTS | Needs::EXCHANGES | Needs::SESSION_UIDS
     }
 
     fn fact(&mut self, fact: Fact<'_>) {
         match fact {
-            Fact::Frame(fact) => self.frame(fact.frame),
+            Fact::Frame(fact) => self.frame(&fact),
             Fact::Ended(ended) => self.ended(ended.connection.number),
             _ => {}
         }

@@ -28,7 +28,6 @@ mod servers;
 mod stall;
 mod tcp;
 mod topics;
-mod uid;
 mod words;
 
 use std::collections::hash_map::Entry;
@@ -43,7 +42,7 @@ use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::limits;
 use crate::mqtt::ControlPacket;
 use crate::packet::PacketRef;
-use crate::rules::Judge;
+use crate::rules::{Finding, Judge};
 use crate::time::Timestamp;
 
 use evidence::Takeover;
@@ -51,7 +50,7 @@ use open::{Open, mark};
 use servers::Servers;
 
 pub use cause::{By, Cause, Certainty, Close};
-pub use deliveries::{Deliveries, Delivery, Match, Publication, Unseen};
+pub use deliveries::{Deliveries, Delivery, Match, Origin, Publication, Unpublished, Unseen};
 pub use ladder::{Ladder, LadderOptions, Participant, Rung, Shown};
 pub use latency::{Distribution, Latency};
 pub use mark::Mark;
@@ -77,6 +76,7 @@ pub struct Sessions {
     /// Open connections with a will, by its topic.
     wills: HashMap<Box<[u8]>, Vec<u64>>,
     finished: BTreeMap<u64, Record>,
+    findings: Vec<Finding>,
     evicted: u64,
     topics: Topics,
     keep: Keep,
@@ -91,6 +91,8 @@ pub struct Keep {
     pub last: usize,
     /// Keep findings, not only their number: [`Record::findings`].
     pub findings: bool,
+    /// Keep all findings, also those of no connection: [`Sessions::take_findings`].
+    pub all_findings: bool,
     /// Keep acknowledgement times by topic: [`Topics::latencies`].
     pub latencies: bool,
 }
@@ -112,6 +114,7 @@ impl Sessions {
             servers: Servers::default(),
             wills: HashMap::new(),
             finished: BTreeMap::new(),
+            findings: Vec::new(),
             evicted: 0,
             topics: match keep.latencies {
                 true => topics.with_latencies(),
@@ -132,6 +135,11 @@ impl Sessions {
         !self.finished.is_empty()
     }
 
+    /// Takes the findings on closed connections, with [`Keep::all_findings`].
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
+    }
+
     /// Number of records evicted because the table was full.
     pub fn evicted(&self) -> u64 {
         self.evicted
@@ -143,11 +151,16 @@ impl Sessions {
     }
 
     /// State of a connection; `None` once it is judged.
-    fn open(&mut self, connection: &Connection, now: Timestamp) -> Option<&mut Open> {
+    fn open(
+        &mut self,
+        connection: &Connection,
+        now: Timestamp,
+        packet: PacketRef,
+    ) -> Option<&mut Open> {
         match self.open.entry(connection.number) {
             Entry::Occupied(known) => Some(known.into_mut()),
             Entry::Vacant(_) if self.judged.contains(&connection.number) => None,
-            Entry::Vacant(new) => Some(new.insert(Box::new(Open::new(connection, now)))),
+            Entry::Vacant(new) => Some(new.insert(Box::new(Open::new(connection, now, packet)))),
         }
     }
 
@@ -160,7 +173,7 @@ impl Sessions {
             time,
         } = *segment;
         self.advance(time);
-        let Some(open) = self.open(connection, time) else {
+        let Some(open) = self.open(connection, time, packet) else {
             return;
         };
         let at = Mark { packet, time };
@@ -210,7 +223,7 @@ impl Sessions {
         self.advance(frame.time);
         self.topics.frame(fact);
         let last = self.keep.last;
-        let Some(open) = self.open(frame.connection, frame.time) else {
+        let Some(open) = self.open(frame.connection, frame.time, frame.first) else {
             return;
         };
         open.frame(fact);
@@ -315,7 +328,7 @@ impl Sessions {
             return;
         };
         let last = self.keep.last;
-        let Some(open) = self.open(connection, event.time) else {
+        let Some(open) = self.open(connection, event.time, event.packet) else {
             return;
         };
         open.event(event);
@@ -333,6 +346,9 @@ impl Sessions {
             false => Vec::new(),
         };
         for finding in findings {
+            if self.keep.all_findings {
+                self.findings.push(finding.clone());
+            }
             if let Some(number) = finding.connection
                 && let Some(open) = self.open.get_mut(&number)
             {
@@ -392,7 +408,7 @@ impl Sessions {
 
 impl Sink for Sessions {
     fn needs(&self) -> Needs {
-        self.judge.needs() | Needs::EXCHANGES | Needs::SEGMENTS
+        self.judge.needs() | Needs::EXCHANGES | Needs::SEGMENTS | Needs::SESSION_UIDS
     }
 
     fn fact(&mut self, fact: Fact<'_>) {
@@ -431,6 +447,9 @@ impl Sink for Sessions {
 
     fn finish(&mut self) {
         self.judge.finish();
+        if self.keep.all_findings {
+            self.findings.append(&mut self.judge.take_finished());
+        }
         for (_, number) in std::mem::take(&mut self.over) {
             self.judge_one(number);
         }

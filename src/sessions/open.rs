@@ -9,6 +9,7 @@ use crate::frame::{Connection, Direction, MQTTFrame, PerDirection};
 use crate::layer::Note;
 use crate::limits;
 use crate::mqtt::{ControlPacket, PacketType, Version, topic};
+use crate::packet::PacketRef;
 use crate::rules::{Finding, Severity, Verdict};
 use crate::time::Timestamp;
 
@@ -21,7 +22,6 @@ use super::mark::Mark;
 use super::record::{Record, Subscription, Will, WillState};
 use super::stall::{Quota, Stalls};
 use super::tcp::End;
-use super::uid;
 
 /// The state of a connection until it is judged.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ pub(super) struct Open {
     pub(super) evidence: Evidence,
     pub(super) connection: Connection,
     pub(super) first: Timestamp,
+    pub(super) first_packet: PacketRef,
     pub(super) last: Timestamp,
     pub(super) opened: Option<Timestamp>,
     pub(super) username: Option<Box<[u8]>>,
@@ -68,11 +69,12 @@ pub(super) fn mark(frame: &MQTTFrame<'_>) -> Mark {
 }
 
 impl Open {
-    pub(super) fn new(connection: &Connection, now: Timestamp) -> Self {
+    pub(super) fn new(connection: &Connection, now: Timestamp, packet: PacketRef) -> Self {
         Self {
             evidence: Evidence::default(),
             connection: connection.clone(),
             first: now,
+            first_packet: packet,
             last: now,
             opened: None,
             username: None,
@@ -262,6 +264,10 @@ impl Open {
         known.from_start = connection.from_start;
         self.evidence.from_start = connection.from_start;
         known.version = connection.version;
+        known.started = connection.started;
+        if known.session_uid != connection.session_uid {
+            known.session_uid.clone_from(&connection.session_uid);
+        }
         known.version_assumed = connection.version_assumed;
         if known.client_id.is_none() {
             known.client_id.clone_from(&connection.client_id);
@@ -478,11 +484,9 @@ impl Open {
         });
         Record {
             connection: self.connection.number,
-            uid: uid::of(
-                self.connection.client,
-                self.connection.server,
-                self.opened.unwrap_or(self.first),
-            ),
+            uid: self.connection.uid().clone(),
+            session_uid: self.connection.session_uid.clone(),
+            first: self.first_packet,
             client_id: self.connection.client_id,
             username: self.username,
             version: self.connection.version,

@@ -1,6 +1,7 @@
 //! One connection, as it is reported.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::frame::{PerDirection, Transport};
@@ -22,7 +23,11 @@ pub struct Record {
     pub connection: u64,
     /// Community ID and time of the SYN, or of the first packet: the same in every
     /// run.
-    pub uid: String,
+    pub uid: Arc<str>,
+    /// [Identity](crate::identity::session_uid) of its session, where known.
+    pub session_uid: Option<Arc<str>>,
+    /// Its first captured packet.
+    pub first: PacketRef,
     /// Client Identifier.
     pub client_id: Option<Box<[u8]>>,
     /// User name of the CONNECT.

@@ -77,6 +77,14 @@ pub(crate) struct Saving {
     )]
     pub(crate) save: What,
 
+    /// With -w, add comments to packets: client, topic, and what `check` finds
+    ///
+    /// Wireshark shows them as packet comments, and filters by frame.comment. The file
+    /// must be a .pcapng. Files are read twice, so it does not work for pipes and
+    /// interfaces.
+    #[arg(long, requires = "write")]
+    pub(crate) annotate: bool,
+
     /// Write each selected payload to a file of its own in this folder, instead
     /// of printing
     ///

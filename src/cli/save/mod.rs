@@ -32,6 +32,7 @@ mod buffer;
 mod commands;
 mod exchanges;
 mod names;
+mod notes;
 mod output_file;
 mod permission;
 mod plan;
@@ -51,6 +52,7 @@ use buffer::PacketBuffer;
 use schedule::{Rotation, Schedule, Step};
 
 pub(crate) use exchanges::{Exchanges, Span};
+pub(crate) use notes::Notes;
 pub(crate) use output_file::{OutputFile, beside, is_same};
 pub(crate) use permission::to_write as may_write;
 pub(crate) use plan::Save;

@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
 use super::super::args::{Saving, What};
+use super::notes::Notes;
 use super::schedule::Rotation;
 
 /// Where to save packets.
@@ -21,6 +23,10 @@ pub(crate) struct Save {
     pub(crate) command: Option<OsString>,
     /// Only the packets of selected exchanges.
     pub(crate) exchanges: bool,
+    /// Packets get comments.
+    pub(crate) annotate: bool,
+    /// The comments, once they are known.
+    pub(crate) notes: Option<Arc<Notes>>,
     /// Of the times in names.
     pub(crate) zone: TimeZone,
 }
@@ -42,12 +48,20 @@ impl Save {
             rotation,
             command: typed.command.clone(),
             exchanges: typed.save == What::Exchanges,
+            annotate: typed.annotate,
+            notes: None,
             zone: zone.clone(),
         };
         if save.is_stdout() && (rotation.is_any() || save.command.is_some()) {
             return Err(
                 "-w - is one stream: -C, -G and -z need the name of a file, such as -w out.pcap"
                     .into(),
+            );
+        }
+        let extension = save.path.extension();
+        if save.annotate && extension.is_none_or(|it| it != "pcapng") {
+            return Err(
+                "--annotate needs a format with comments: name the file of -w .pcapng".into(),
             );
         }
         if rotation.count.is_some() && !rotation.is_any() {

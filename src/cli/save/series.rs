@@ -11,8 +11,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use mqttdump::capture::{Block, Error, Packet, Plan, Writer};
+use mqttdump::capture::{Block, Error, Options, Packet, Plan, Writer};
 use mqttdump::limits::SAVE_CARRIED_BYTES;
 use mqttdump::packet::PacketRef;
 use mqttdump::time::Timestamp;
@@ -20,6 +21,7 @@ use mqttdump::time::Timestamp;
 use super::super::console::{complain, were};
 use super::commands::Commands;
 use super::names::Names;
+use super::notes::Notes;
 use super::output_file::{OutputFile, is_same};
 use super::permission;
 use super::plan::Save;
@@ -44,6 +46,7 @@ pub(crate) struct Series {
     over: bool,
     /// Saving has failed, now or earlier.
     failed: bool,
+    notes: Option<Arc<Notes>>,
     /// The warning that one file replaces another was printed.
     warned_overwriting: bool,
 }
@@ -71,6 +74,7 @@ impl Series {
             whole: false,
             over: false,
             failed: false,
+            notes: save.notes.clone(),
             warned_overwriting: false,
         };
         series.whole = whole;
@@ -100,6 +104,7 @@ impl Series {
             whole: false,
             over: false,
             failed: false,
+            notes: None,
             warned_overwriting: false,
         }
     }
@@ -177,7 +182,20 @@ impl Series {
             Step::Stay => {}
             step => self.advance(step)?,
         }
-        let done = self.writer.packet(packet);
+        let notes = self.notes.as_ref();
+        let done = match notes.map_or(&[][..], |notes| notes.of(packet.packet.id)) {
+            [] => self.writer.packet(packet),
+            comments => {
+                let comments = comments.iter().map(|comment| &**comment);
+                let options = packet.options.with_comments(comments);
+                self.writer.packet(&Packet {
+                    // A simple packet block has no comments.
+                    ticks: packet.ticks.or(Some(0)),
+                    options: Options::new(&options, packet.options.order()),
+                    ..*packet
+                })
+            }
+        };
         self.report(done)
     }
 

@@ -366,6 +366,7 @@ impl SessionsPlan {
             true => Keep {
                 last: LAST,
                 findings: self.args.html.is_some(),
+                all_findings: false,
                 latencies: true,
             },
             false => Keep::default(),

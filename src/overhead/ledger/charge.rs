@@ -325,6 +325,11 @@ impl ConnectionLedger {
         tally.terms.add(term, direction, charge.measures);
         if !charge.is_owned {
             self.fixed += bytes;
+            if ws.policy.costs {
+                self.fixed_cost
+                    .get_or_insert_default()
+                    .add(charge.cause, &charge.measures);
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use super::super::layer::Layer;
 use super::super::message::{GroupKey, Ladder, Message};
 use super::super::ranges::Fresh;
 use super::super::traffic::{ConnectionTraffic, GroupTraffic};
+use super::cost::FixedCost;
 use super::head::{Head, HeaderBytes};
 use super::loads::Loads;
 use super::open::First;
@@ -26,6 +27,7 @@ use super::{Arrived, Workspace};
 use crate::engine::Span;
 use crate::facts::FrameFact;
 use crate::frame::{Connection, Direction, PerDirection};
+use crate::identity::ConnectionId;
 #[cfg(doc)]
 use crate::limits;
 use crate::mqtt::Version;
@@ -45,6 +47,8 @@ pub(super) struct ConnectionLedger {
     latest: Option<Timestamp>,
     /// Bytes that no message owns.
     pub(super) fixed: u64,
+    /// The same by cause and layer, if they are reported.
+    pub(super) fixed_cost: Option<Box<FixedCost>>,
     pub(super) message_count: u64,
     pub(super) streams: PerDirection<StreamLedger>,
     /// Its messages whose account is open.
@@ -64,6 +68,7 @@ pub(super) struct ConnectionLedger {
 #[derive(Debug)]
 pub(super) struct Own {
     server: Endpoint,
+    started: Option<Timestamp>,
     version: Option<Version>,
     frames: PerDirection<u64>,
     pub(super) tally: Tally,
@@ -119,12 +124,14 @@ impl ConnectionLedger {
             client_id: None,
             latest: None,
             fixed: 0,
+            fixed_cost: None,
             message_count: 0,
             streams: PerDirection::default(),
             open: First::default(),
             own: is_kept.then(|| {
                 Box::new(Own {
                     server: ends.down,
+                    started: None,
                     version: None,
                     frames: PerDirection::default(),
                     tally: Tally::default(),
@@ -148,6 +155,7 @@ impl ConnectionLedger {
         }
         if let Some(own) = &mut self.own {
             own.version = connection.version.or(own.version);
+            own.started = Some(connection.started);
         }
     }
 
@@ -402,12 +410,15 @@ impl ConnectionLedger {
         while let Some(slot) = self.open.slot() {
             self.retire(slot, ws);
         }
+        ws.costs
+            .extend(self.fixed_cost.take().map(|cost| cost.close(self.number)));
         let doubts = &mut tally(&mut self.own, &mut ws.sums).doubts;
         doubts.one_sided += u64::from(!self.is_captured.up || !self.is_captured.down);
         doubts.joined += u64::from(!self.is_from_start);
         let own = self.own.map(|own| {
             let Own {
                 server,
+                started,
                 version,
                 frames,
                 tally,
@@ -423,6 +434,11 @@ impl ConnectionLedger {
             Box::new(ClosedOwn {
                 account: ConnectionAccount {
                     number: self.number,
+                    id: started.map(|started| ConnectionId {
+                        client: self.client,
+                        server,
+                        started,
+                    }),
                     client: self.client,
                     server,
                     client_id: self.client_id.clone(),

@@ -4,6 +4,7 @@ use super::super::message::{GroupKey, Ladder};
 use super::super::traffic::{Frames, Shape};
 use super::Workspace;
 use super::connection::{ConnectionLedger, tally};
+use super::cost::OpenCost;
 use super::open::{Beginning, Detail};
 use crate::facts::{ExchangeFact, FrameFact, Role};
 use crate::frame::MQTTFrame;
@@ -130,6 +131,7 @@ impl ConnectionLedger {
             by_alias: publish.topic.is_some_and(|t| t.bytes().is_empty())
                 && publish.topic_alias.is_some(),
             detail,
+            cost: ws.policy.costs.then(|| Box::new(OpenCost::new(frame))),
         };
         ws.open.begin(&mut self.open, message)
     }
@@ -148,6 +150,8 @@ impl ConnectionLedger {
         let Some(open) = ws.open.end(&mut self.open, slot) else {
             return;
         };
+        let cost = open.cost.take();
+        ws.costs.extend(cost.map(|cost| cost.close(self.number)));
         let mut key = GroupKey {
             topic: open.topic,
             qos: open.qos,

@@ -10,6 +10,7 @@
 
 mod charge;
 mod connection;
+mod cost;
 mod fragments;
 mod head;
 mod loads;
@@ -37,6 +38,7 @@ use crate::net::{Anatomy, Endpoint};
 use crate::time::Timestamp;
 use charge::{Division, Portion};
 use connection::{ClosedOwn, ConnectionLedger};
+pub use cost::{Cost, Costed};
 use fragments::Fragments;
 use head::Head;
 pub(super) use head::HeaderBytes;
@@ -55,6 +57,8 @@ struct Policy {
     keep: bool,
     /// Whether the limit of topics is not reached.
     room: bool,
+    /// Whether bytes of messages are reported by cause and layer.
+    costs: bool,
 }
 
 /// The policy, and what all connections share.
@@ -72,6 +76,8 @@ struct Workspace {
     queues: Queues,
     portions: Vec<Portion>,
     division: Division,
+    /// Costs of messages and connections that are closed.
+    costs: Vec<Cost>,
 }
 
 /// Accounts for a capture: a [`Sink`].
@@ -150,6 +156,7 @@ impl Ledger {
             share: options.share,
             keep: options.messages,
             room: true,
+            costs: options.costs,
         };
         ledger.options = options;
         ledger
@@ -185,13 +192,7 @@ impl Ledger {
 
     /// The capture has ended; returns the account.
     pub fn finish(mut self) -> Account {
-        let undecided = self.undecided.keys().copied();
-        let open = self.connections.numbers().into_iter();
-        let mut open: Vec<u64> = open.chain(undecided).collect();
-        open.sort_unstable();
-        for number in open {
-            self.close(number);
-        }
+        self.close_all();
         self.account.foreign += self.fragments.rest();
         self.ws.sums.enter(&mut self.account);
         if !self.options.sums_only {
@@ -203,6 +204,23 @@ impl Ledger {
             .connections
             .sort_by_key(|connection| connection.number);
         self.account
+    }
+
+    /// Takes the costs of messages and connections that are closed, with
+    /// [`Options::costs`].
+    pub fn take_costs(&mut self) -> Vec<Cost> {
+        std::mem::take(&mut self.ws.costs)
+    }
+
+    /// The capture has ended: closes all connections.
+    pub fn close_all(&mut self) {
+        let undecided = self.undecided.keys().copied();
+        let open = self.connections.numbers().into_iter();
+        let mut open: Vec<u64> = open.chain(undecided).collect();
+        open.sort_unstable();
+        for number in open {
+            self.close(number);
+        }
     }
 
     fn packet(&mut self, captured: &Captured<'_>) {

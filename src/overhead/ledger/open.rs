@@ -4,6 +4,7 @@ use super::super::account::Charged;
 use super::super::level::Measures;
 use super::super::message::{Message, MessageCauses, Step};
 use super::super::traffic::{Frames, Shape};
+use super::cost::OpenCost;
 use crate::frame::{Direction, PerDirection};
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
@@ -24,6 +25,8 @@ pub(super) struct Open {
     /// Labels that still name it.
     pub(super) labels: u32,
     detail: Option<Index>,
+    /// Bytes by cause and layer, if they are reported.
+    pub(super) cost: Option<Box<OpenCost>>,
     /// The others of its connection.
     next: Option<Index>,
     before: Option<Index>,
@@ -98,6 +101,7 @@ pub(super) struct Beginning {
     pub(super) qos: u8,
     pub(super) by_alias: bool,
     pub(super) detail: Option<Detail>,
+    pub(super) cost: Option<Box<OpenCost>>,
 }
 
 impl OpenMessages {
@@ -120,6 +124,7 @@ impl OpenMessages {
             packet: message.packet,
             labels: 0,
             detail,
+            cost: message.cost,
             next: first.0,
             before: None,
             direction: message.direction,
@@ -184,6 +189,9 @@ impl OpenMessages {
         } = step;
         let open = &mut self.slots[slot as usize];
         open.bytes[direction] += step.bytes;
+        if let Some(cost) = &mut open.cost {
+            cost.add(cause, measures);
+        }
         let Some(detail) = open.detail else { return };
         let detail = &mut self.details[place(detail)];
         detail.frames.add(cause, direction, measures.packets);

@@ -14,6 +14,7 @@ pub(super) static GITHUB: Format<Findings> = Format {
     needs: FindingNeeds {
         streaming: Streaming::Live,
         ladders: false,
+        session_uids: false,
     },
     new: |_| Box::new(GitHub::default()),
 };

@@ -23,6 +23,7 @@ pub(super) static JSON: Format<Findings> = Format {
     needs: FindingNeeds {
         streaming: Streaming::Never,
         ladders: false,
+        session_uids: true,
     },
     new: |options| {
         Box::new(Document {
@@ -39,6 +40,7 @@ pub(super) static NDJSON: Format<Findings> = Format {
     needs: FindingNeeds {
         streaming: Streaming::Always,
         ladders: false,
+        session_uids: true,
     },
     new: |options| Box::new(Lines { many: options.many }),
 };
@@ -127,6 +129,10 @@ struct Found {
     by: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     connection: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_uid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_uid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -282,6 +288,8 @@ impl Found {
             severity: finding.rule.severity.name(),
             by: finding.by.map(|side| side.name()),
             connection: finding.connection,
+            connection_uid: finding.connection_id.map(|id| id.uid()),
+            session_uid: finding.session_uid.as_deref().map(Into::into),
             client_id,
             client_id_base64,
             topic,
@@ -328,7 +336,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[0],
-            r#"{"rule":"dup-with-qos-0","statements":["3.1.1 MQTT-3.3.1-2","3.1.1 MQTT-4.3.1-1"],"verdict":"violation","severity":"fatal","by":"client","connection":3,"client_id":"sensor-7\u001b","topic":"plant/7/temp","packets":[4,7],"count":12,"time":"2014-06-30T10:15:00.000005000Z","message":"PUBLISH: expected DUP 0 with QoS 0, found <DUP> 1"}"#
+            r#"{"rule":"dup-with-qos-0","statements":["3.1.1 MQTT-3.3.1-2","3.1.1 MQTT-4.3.1-1"],"verdict":"violation","severity":"fatal","by":"client","connection":3,"connection_uid":"1:Nd+knZ5Ut6reVRkhn22ijevAOK0=-0.000000000","client_id":"sensor-7\u001b","topic":"plant/7/temp","packets":[4,7],"count":12,"time":"2014-06-30T10:15:00.000005000Z","message":"PUBLISH: expected DUP 0 with QoS 0, found <DUP> 1"}"#
         );
         assert!(
             lines[1].contains(r#""verdict":"cannot_tell","reason":"gap""#),

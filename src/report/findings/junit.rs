@@ -16,6 +16,7 @@ pub(super) static JUNIT: Format<Findings> = Format {
     needs: FindingNeeds {
         streaming: Streaming::Never,
         ladders: false,
+        session_uids: false,
     },
     new: |options| {
         Box::new(JUnit {

@@ -139,6 +139,8 @@ pub struct FindingNeeds {
     pub streaming: Streaming,
     /// It prints the frames around a finding.
     pub ladders: bool,
+    /// It prints identities of sessions.
+    pub session_uids: bool,
 }
 
 /// When a format prints findings one by one instead of together with their

@@ -3,6 +3,7 @@
 use crate::event::Side;
 use crate::facts::Reason;
 use crate::frame::Direction;
+use crate::mqtt::Version;
 use crate::packet::PacketRef;
 use crate::rules::{self, Finding, Rung, Verdict};
 use crate::time::Timestamp;
@@ -31,6 +32,8 @@ pub(super) fn finding() -> Finding {
         verdict: Verdict::Violation,
         by: Some(Side::Client),
         connection: Some(3),
+        connection_id: Some(super::super::sample::connection(Version::V5).id()),
+        session_uid: None,
         client_id: Some(b"sensor-7\x1b".as_slice().into()),
         topic: Some(b"plant/7/temp".as_slice().into()),
         packets: vec![packet(4), packet(7)],

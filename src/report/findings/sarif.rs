@@ -17,6 +17,7 @@ pub(super) static SARIF: Format<Findings> = Format {
     needs: FindingNeeds {
         streaming: Streaming::Never,
         ladders: false,
+        session_uids: true,
     },
     new: |_| Box::new(Sarif::default()),
 };
@@ -124,6 +125,8 @@ fn of(finding: &Finding, uri: &str) -> Value {
             "statements": statements(finding),
             "packets": packets,
             "by": finding.by.map(|side| side.name()),
+            "connectionUid": finding.connection_id.map(|id| id.uid()),
+            "sessionUid": finding.session_uid.as_deref(),
             "clientId": finding.client_id.as_deref().map(lossy),
             "topic": finding.topic.as_deref().map(lossy),
             "reason": finding.verdict.reason().map(|reason| reason.name()),

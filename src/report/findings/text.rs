@@ -44,6 +44,7 @@ pub(super) static TEXT: Format<Findings> = Format {
     needs: FindingNeeds {
         streaming: Streaming::Live,
         ladders: true,
+        session_uids: false,
     },
     new: |options| {
         Box::new(Text {

@@ -21,9 +21,10 @@ pub(super) static CSV: Format<Connections> = Format {
     },
 };
 
-const HEADINGS: [&str; 23] = [
+const HEADINGS: [&str; 24] = [
     "connection",
     "connection_uid",
+    "session_uid",
     "client_id",
     "username",
     "version",
@@ -80,6 +81,7 @@ impl Rows {
         let row = &mut self.row;
         row.number(Some(record.connection));
         row.word(&record.uid);
+        row.word(record.session_uid.as_deref().unwrap_or_default());
         row.text(record.client_id.as_deref());
         row.text(record.username.as_deref());
         row.word(

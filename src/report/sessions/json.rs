@@ -57,6 +57,9 @@ struct PublicationObject {
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
     connection: u64,
+    connection_uid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exchange_uid: Option<String>,
     packet: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
@@ -71,6 +74,9 @@ struct PublicationObject {
 #[derive(Serialize)]
 struct DeliveryObject {
     connection: u64,
+    connection_uid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exchange_uid: Option<String>,
     packet: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
@@ -95,6 +101,8 @@ impl PublicationObject {
         Self {
             file,
             connection: publication.connection,
+            connection_uid: publication.origin.connection_uid.to_string(),
+            exchange_uid: publication.origin.exchange_uid(),
             packet: publication.packet.number,
             client_id: publication.client_id.as_deref().map(text),
             topic: text(&publication.topic),
@@ -106,6 +114,8 @@ impl PublicationObject {
                 .iter()
                 .map(|delivery| DeliveryObject {
                     connection: delivery.connection,
+                    connection_uid: delivery.origin.connection_uid.to_string(),
+                    exchange_uid: delivery.origin.exchange_uid(),
                     packet: delivery.packet.number,
                     client_id: delivery.client_id.as_deref().map(text),
                     qos: delivery.qos,
@@ -133,6 +143,8 @@ struct Object {
     file: Option<String>,
     connection: u64,
     connection_uid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_uid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -274,7 +286,8 @@ impl Object {
         Self {
             file,
             connection: record.connection,
-            connection_uid: record.uid.clone(),
+            connection_uid: record.uid.to_string(),
+            session_uid: record.session_uid.as_deref().map(Into::into),
             client_id: record.client_id.as_deref().map(text),
             username: record.username.as_deref().map(text),
             version: record.version.map(|version| version.to_string()),

@@ -25,7 +25,7 @@ use super::escape::{self, Within};
 use super::prefix::Prefixes;
 use super::{Format, FrameItem, FrameNeeds, Frames, Options, Report, message, put, secret};
 use crate::event::Event;
-use crate::facts::ExchangeFact;
+use crate::facts::{ExchangeFact, Needs};
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::mqtt::{FixedHeader, PacketType};
 use crate::packet::PacketRef;
@@ -46,7 +46,10 @@ pub static TEXT: Format<Frames> = Format {
     help: "one line per control packet, for reading",
     needs: FrameNeeds {
         events: true,
-        exchanges: true,
+        facts: |options| {
+            Needs::EXCHANGES.when(options.text.wants_exchanges())
+                | Needs::FIELDS.when(options.text.wants_fields())
+        },
     },
     new: |options| Box::new(TextReport::new(options)),
 };

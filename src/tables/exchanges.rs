@@ -1,0 +1,202 @@
+//! Rows of `exchanges`: a request with its answers, when it is over.
+
+use std::time::Duration;
+
+use super::known::Known;
+use super::sheet::Sheet;
+use crate::facts::{ExchangeKind, FrameFact, OpenExchanges, Reason, Role};
+use crate::frame::MQTTFrame;
+use crate::identity::ExchangeId;
+use crate::mqtt::{ControlPacket, PacketType, Version, reason};
+use crate::packet::PacketRef;
+use crate::report;
+use crate::time::Timestamp;
+
+/// The exchanges that are open.
+#[derive(Debug, Default)]
+pub(super) struct Exchanges {
+    open: OpenExchanges<Open>,
+    text: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Open {
+    connection: u64,
+    id: ExchangeId,
+    kind: ExchangeKind,
+    packet: PacketRef,
+    last: PacketRef,
+    opened: Timestamp,
+    qos: u8,
+    retain: bool,
+    topic: Option<Box<[u8]>>,
+    payload_len: Option<u32>,
+    digest: Option<u64>,
+    frames: u32,
+    bytes: u64,
+    repeats: u32,
+    first_answer: Option<Duration>,
+    closed: Option<Timestamp>,
+    /// Reason code of the last answer, with what names it.
+    code: Option<(u8, Version, PacketType)>,
+    doubt: Option<Reason>,
+}
+
+impl Open {
+    fn new(frame: &MQTTFrame<'_>, id: ExchangeId, kind: ExchangeKind) -> Self {
+        let (topic, payload_len) = match &frame.packet {
+            ControlPacket::Publish(publish) => {
+                (frame.topic.map(|topic| topic.0), publish.payload_len)
+            }
+            ControlPacket::Subscribe(packet) => {
+                (packet.filters().next().map(|asked| asked.filter.0), None)
+            }
+            ControlPacket::Unsubscribe(packet) => {
+                (packet.filters().next().map(|filter| filter.0), None)
+            }
+            _ => (None, None),
+        };
+        let is_message = kind == ExchangeKind::Publish;
+        Self {
+            connection: frame.connection.number,
+            id,
+            kind,
+            packet: frame.last,
+            last: frame.last,
+            opened: frame.time,
+            qos: if is_message { frame.header.qos() } else { 0 },
+            retain: is_message && frame.header.retain(),
+            topic: topic.map(Into::into),
+            payload_len,
+            digest: frame.payload_digest,
+            frames: 1,
+            bytes: frame.header.packet_len(),
+            repeats: 0,
+            first_answer: None,
+            closed: None,
+            code: None,
+            doubt: None,
+        }
+    }
+
+    fn add(&mut self, frame: &MQTTFrame<'_>, role: Role) {
+        self.frames += 1;
+        self.bytes += frame.header.packet_len();
+        self.repeats += u32::from(role == Role::Repeats);
+        self.last = frame.last;
+        if frame.direction != self.id.direction && self.first_answer.is_none() {
+            self.first_answer = Some(frame.time.since(self.opened));
+        }
+    }
+}
+
+impl Exchanges {
+    pub(super) fn frame(&mut self, fact: &FrameFact<'_>, known: &Known, sheet: &mut Sheet) {
+        let frame = fact.frame;
+        let Some(exchange) = fact.exchange else {
+            if let Some(id) = fact.exchange_id() {
+                let alone = Open::new(frame, id, ExchangeKind::Publish);
+                self.put(&alone, "sent", known, sheet);
+            }
+            return;
+        };
+        let (Some(first), Some(id)) = (exchange.first, exchange.id(frame)) else {
+            return;
+        };
+        let number = frame.connection.number;
+        if exchange.role == Role::Opens {
+            let new = Open::new(frame, id, exchange.kind);
+            if let Some(before) = self.open.open(number, first, new) {
+                self.put(&before, "replaced", known, sheet);
+            }
+            return;
+        }
+        let Some(open) = self.open.get_mut(first) else {
+            return;
+        };
+        open.add(frame, exchange.role);
+        open.doubt = open.doubt.or(exchange.doubt);
+        if exchange.role != Role::Completes {
+            return;
+        }
+        open.closed = Some(frame.time);
+        let kind = frame.header.packet_type();
+        let code = match &frame.packet {
+            ControlPacket::Suback(suback) => suback.codes.iter().max().copied(),
+            ControlPacket::Unsuback(unsuback) if frame.version == Version::V5 => {
+                unsuback.codes.iter().max().copied()
+            }
+            packet => packet.code(),
+        };
+        open.code = code.map(|code| (code, frame.version, kind));
+        let is_refused = match kind {
+            PacketType::Connack => code.is_some_and(|code| code != 0),
+            _ => code.is_some_and(|code| code >= 0x80),
+        };
+        if let Some(open) = self.open.complete(number, first) {
+            let outcome = if is_refused { "refused" } else { "completed" };
+            self.put(&open, outcome, known, sheet);
+        }
+    }
+
+    /// No more frames of a connection follow.
+    pub(super) fn ended(&mut self, connection: u64, known: &Known, sheet: &mut Sheet) {
+        for open in self.open.ended(connection) {
+            self.put(&open, "open", known, sheet);
+        }
+    }
+
+    /// The capture has ended.
+    pub(super) fn finish(&mut self, known: &Known, sheet: &mut Sheet) {
+        for open in self.open.finish() {
+            self.put(&open, "open", known, sheet);
+        }
+    }
+
+    fn put(&mut self, open: &Open, outcome: &str, known: &Known, sheet: &mut Sheet) {
+        let Some(info) = known.get(open.connection) else {
+            return;
+        };
+        let rows = sheet.row(open.opened, Some(info.server));
+        rows.word(known.file(open.packet));
+        rows.number(open.packet.number);
+        rows.number(open.last.number);
+        rows.time(open.opened);
+        rows.optional_time(open.closed);
+        rows.number(open.connection);
+        rows.word(&info.uid);
+        rows.optional_word(info.session_uid.as_deref());
+        self.text.clear();
+        report::put_exchange_uid(&info.uid, open.id, &mut self.text);
+        rows.text(Some(&self.text));
+        rows.number(open.id.number);
+        rows.word(open.id.direction.name());
+        rows.endpoint(info.server);
+        rows.text(info.client_id.as_deref());
+        rows.word(match open.kind {
+            ExchangeKind::Connect => "connect",
+            ExchangeKind::Publish => "publish",
+            ExchangeKind::Subscribe => "subscribe",
+            ExchangeKind::Unsubscribe => "unsubscribe",
+            ExchangeKind::Ping => "ping",
+            ExchangeKind::Auth => "auth",
+        });
+        rows.optional(Some(open.id.packet_id).filter(|id| *id > 0));
+        rows.number(open.qos);
+        rows.flag(open.retain);
+        rows.text(open.topic.as_deref());
+        rows.optional(open.payload_len);
+        rows.optional(open.digest);
+        rows.number(open.frames);
+        rows.number(open.bytes);
+        rows.number(open.repeats);
+        rows.nanos(open.closed.map(|closed| closed.since(open.opened)));
+        rows.nanos(open.first_answer);
+        rows.word(outcome);
+        rows.optional(open.code.map(|(code, ..)| code));
+        let name = |(code, version, kind)| reason::name(version, kind, code);
+        rows.optional_word(open.code.and_then(name));
+        rows.optional_word(open.doubt.map(|doubt| doubt.name()));
+        rows.end();
+    }
+}

@@ -1,0 +1,202 @@
+//! Rows of `frames`, `events` and `findings`: one for each fact.
+
+use super::known::Known;
+use super::rows::Rows;
+use super::sheet::Sheet;
+use crate::event::{Event, EventKind, Side};
+use crate::facts::FrameFact;
+use crate::frame::MQTTFrame;
+use crate::mqtt::packet::{Connack, Connect, Publish};
+use crate::mqtt::{ControlPacket, Properties, reason};
+use crate::packet::PacketRef;
+use crate::report;
+use crate::rules::Finding;
+
+/// Writes rows, with memory that is used again.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    text: Vec<u8>,
+}
+
+impl Frames {
+    /// A row of `frames`.
+    pub(super) fn frame(&mut self, fact: &FrameFact<'_>, known: &Known, sheet: &mut Sheet) {
+        let frame = fact.frame;
+        let connection = frame.connection;
+        let header = frame.header;
+        let rows = sheet.row(frame.time, Some(connection.server));
+        rows.word(known.file(frame.last));
+        rows.number(frame.first.number);
+        rows.number(frame.last.number);
+        rows.time(frame.time);
+        rows.time(frame.started);
+        rows.number(connection.number);
+        rows.word(connection.uid());
+        rows.optional_word(connection.session_uid.as_deref());
+        match fact.exchange_id() {
+            Some(id) => {
+                self.text.clear();
+                report::put_exchange_uid(connection.uid(), id, &mut self.text);
+                rows.text(Some(&self.text));
+            }
+            None => rows.null(),
+        }
+        rows.number(frame.number);
+        rows.word(frame.direction.name());
+        rows.endpoint(connection.client);
+        rows.endpoint(connection.server);
+        rows.text(client_id(frame));
+        rows.word(frame.version.name());
+        rows.flag(connection.version_assumed);
+        rows.word(connection.transport.name());
+        rows.word(header.packet_type().name());
+        rows.number(header.qos());
+        rows.flag(header.dup());
+        rows.flag(header.retain());
+        rows.number(header.packet_len());
+        rows.number(frame.missing);
+        rows.flag(frame.resynchronised);
+        rows.optional(frame.packet.packet_id());
+        self.content(frame, rows);
+        match frame.defects {
+            [] => rows.null(),
+            defects => rows.texts(defects.iter().map(|defect| defect.code.name().as_bytes())),
+        }
+        rows.end();
+    }
+
+    /// The columns from `topic` to `filters`.
+    fn content(&mut self, frame: &MQTTFrame<'_>, rows: &mut Rows) {
+        let packet = &frame.packet;
+        let publish = match packet {
+            ControlPacket::Publish(publish) => Some(publish),
+            _ => None,
+        };
+        rows.text(frame.topic.map(|topic| topic.0));
+        rows.optional(publish.and_then(|publish| publish.topic_alias));
+        payload(publish, rows);
+        rows.optional(frame.payload_digest);
+        let code = packet.code();
+        rows.optional(code);
+        let kind = frame.header.packet_type();
+        rows.optional_word(code.and_then(|code| reason::name(frame.version, kind, code)));
+        let connack: Option<&Connack<'_>> = match packet {
+            ControlPacket::Connack(connack) => Some(connack),
+            _ => None,
+        };
+        rows.optional_flag(connack.and_then(|connack| connack.session_present(frame.version)));
+        let connect: Option<&Connect<'_>> = match packet {
+            ControlPacket::Connect(connect) => Some(connect),
+            _ => None,
+        };
+        rows.optional_flag(connect.and_then(|connect| connect.clean_start()));
+        rows.optional(connect.and_then(|connect| connect.keep_alive));
+        rows.text(connect.and_then(|connect| Some(connect.username?.0)));
+        let will = connect.and_then(|connect| connect.will.as_ref());
+        rows.text(will.and_then(|will| Some(will.topic?.0)));
+        self.properties(packet.properties(), rows);
+        match packet {
+            ControlPacket::Subscribe(subscribe) => {
+                rows.texts(subscribe.filters().map(|asked| asked.filter.0));
+            }
+            ControlPacket::Unsubscribe(unsubscribe) => {
+                rows.texts(unsubscribe.filters().map(|filter| filter.0));
+            }
+            _ => rows.null(),
+        }
+    }
+
+    fn properties(&mut self, properties: Properties<'_>, rows: &mut Rows) {
+        if properties.bytes.is_empty() {
+            return rows.null();
+        }
+        self.text.clear();
+        report::put_properties(properties, false, &mut self.text);
+        rows.text(Some(&self.text));
+    }
+
+    /// A row of `events`.
+    pub(super) fn event(&mut self, event: &Event<'_>, known: &Known, sheet: &mut Sheet) {
+        let connection = event.connection;
+        let rows = sheet.row(event.time, connection.map(|connection| connection.server));
+        rows.word(known.file(event.packet));
+        rows.number(event.packet.number);
+        rows.time(event.time);
+        rows.optional(connection.map(|connection| connection.number));
+        rows.optional_word(connection.map(|connection| &**connection.uid()));
+        rows.optional_word(connection.and_then(|connection| connection.session_uid.as_deref()));
+        rows.text(connection.and_then(|connection| connection.client_id.as_deref()));
+        rows.word(event.kind.name());
+        rows.optional_word(event.direction.map(|direction| direction.name()));
+        rows.optional(event.bytes);
+        let (by, reason) = match event.kind {
+            EventKind::Closed { by, reason, .. } => (by, Some(reason.name())),
+            EventKind::Malformed { reason } => (None, Some(reason.text())),
+            EventKind::NotMqtt { reason } => (None, Some(reason.text())),
+            EventKind::Bound { limit } => (None, Some(limit.text())),
+            EventKind::Conflict { kept } => (None, Some(kept.name())),
+            _ => (None, None),
+        };
+        rows.optional_word(by.map(Side::name));
+        rows.optional_word(reason);
+        self.text.clear();
+        report::put_event(event, &mut self.text);
+        rows.text(Some(&self.text));
+        rows.end();
+    }
+}
+
+fn client_id<'a>(frame: &'a MQTTFrame<'_>) -> Option<&'a [u8]> {
+    match (&frame.connection.client_id, &frame.packet) {
+        (Some(id), _) => Some(id),
+        (None, ControlPacket::Connect(connect)) => connect.client_id.map(|id| id.0),
+        (None, _) => None,
+    }
+}
+
+/// The columns `payload_length` and `payload`.
+fn payload(publish: Option<&Publish<'_>>, rows: &mut Rows) {
+    match publish.and_then(|publish| Some((publish.payload, publish.payload_len?))) {
+        Some((payload, length)) => {
+            rows.number(length);
+            rows.bytes(payload);
+        }
+        None => {
+            rows.null();
+            rows.null();
+        }
+    }
+}
+
+/// A row of `findings`.
+pub(super) fn finding(finding: &Finding, known: &Known, sheet: &mut Sheet) {
+    let offending: PacketRef = finding.packets.last().copied().unwrap_or_default();
+    let id = finding.connection_id;
+    let rows = sheet.row(finding.time, id.map(|id| id.server));
+    rows.word(known.file(offending));
+    rows.number(offending.number);
+    rows.time(finding.time);
+    rows.optional(finding.connection);
+    match id {
+        Some(id) => rows.word(&id.uid()),
+        None => rows.null(),
+    }
+    rows.optional_word(finding.session_uid.as_deref());
+    rows.text(finding.client_id.as_deref());
+    rows.text(finding.topic.as_deref());
+    rows.word(finding.rule.id);
+    rows.word(finding.verdict.name());
+    rows.optional_word(finding.verdict.reason().map(|reason| reason.name()));
+    rows.word(finding.rule.severity.name());
+    rows.optional_word(finding.by.map(Side::name));
+    rows.number(finding.count);
+    rows.word(&finding.message);
+    let clauses: Vec<String> = finding
+        .clauses
+        .iter()
+        .map(|clause| finding.rule.clause_name(clause))
+        .collect();
+    rows.texts(clauses.iter().map(String::as_bytes));
+    rows.numbers(finding.packets.iter().map(|packet| packet.number));
+    rows.end();
+}

@@ -1,0 +1,358 @@
+//! Captures as tables, for SQL.
+//!
+//! ```text
+//!         ┌ frames, exchanges, subscriptions, events   rows as facts arrive
+//! Fact ─→ ┤ Sessions ─Record, Finding→                 connections, sessions, findings
+//!         │ Deliveries ─Publication→                   deliveries
+//!         └ Ledger ─Cost→                              overhead
+//!                        │ Sheet: rows by partition
+//!                        ↓
+//!                      Batch ─→ parquet or ipc ─→ bytes
+//! ```
+//! [`Tables`] is a [`Sink`]; only what the wanted tables need is gathered. Between two
+//! packets [`Tables::take`] returns the [`Batch`]es that are full. Rows wait in memory
+//! only until their batch is full, so memory does not depend on the size of a capture.
+//! The columns are in [`schema`].
+
+mod connections;
+mod deliveries;
+mod exchanges;
+mod frames;
+mod known;
+mod overhead;
+mod rows;
+pub mod schema;
+mod sheet;
+mod subscriptions;
+mod writer;
+
+use crate::facts::{Fact, Needs, Sink};
+use crate::overhead::{Ledger, Options as OverheadOptions};
+use crate::rules::{self, Judge};
+use crate::sessions::{Deliveries, Keep, Sessions};
+use crate::time::Timestamp;
+
+use connections::Sums;
+use exchanges::Exchanges;
+use frames::Frames;
+use known::Known;
+use schema::Table;
+use sheet::Sheet;
+use subscriptions::Subscriptions;
+
+pub use rows::arrow_schema;
+pub use sheet::{Batch, Partition, Partitioning};
+pub use writer::{Error, Stream, TableFile};
+
+/// What to write.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The tables.
+    pub tables: Vec<&'static Table>,
+    /// What they are divided by.
+    pub partitioning: Partitioning,
+    /// Names of the capture's parts, by the index in `PacketRef::file`.
+    pub files: Vec<String>,
+}
+
+/// Gathers the rows of one capture.
+#[derive(Debug)]
+pub struct Tables {
+    known: Known,
+    frames: Frames,
+    frame_rows: Option<Sheet>,
+    event_rows: Option<Sheet>,
+    exchanges: Option<(Exchanges, Sheet)>,
+    subscriptions: Option<(Subscriptions, Sheet)>,
+    deliveries: Option<(Deliveries, Sheet)>,
+    sessions: Option<(Sessions, Records)>,
+    overhead: Option<(Ledger, Sheet)>,
+    text: Vec<u8>,
+    /// The capture has ended, and does not go on in another file.
+    finished: bool,
+    is_muted: bool,
+    /// Connections that were evicted since the rows of their costs were written.
+    evicted: Vec<u64>,
+}
+
+/// Where records of connections and findings go.
+#[derive(Debug)]
+struct Records {
+    connections: Option<Sheet>,
+    sessions: Option<(Sums, Sheet)>,
+    findings: Option<Sheet>,
+}
+
+impl Tables {
+    /// Starts without rows.
+    pub fn new(options: &Options) -> Self {
+        let sheet = |table: &Table| {
+            let wanted = options
+                .tables
+                .iter()
+                .find(|wanted| wanted.name == table.name);
+            wanted.map(|table| Sheet::new(table, options.partitioning))
+        };
+        let records = Records {
+            connections: sheet(&schema::CONNECTIONS),
+            sessions: sheet(&schema::SESSIONS).map(|sheet| (Sums::default(), sheet)),
+            findings: sheet(&schema::FINDINGS),
+        };
+        let wants_records = records.connections.is_some()
+            || records.sessions.is_some()
+            || records.findings.is_some();
+        let judge = || {
+            Judge::new(rules::Options {
+                session_uids: true,
+                ..rules::Options::default()
+            })
+        };
+        let keep = Keep {
+            all_findings: records.findings.is_some(),
+            ..Keep::default()
+        };
+        Self {
+            known: Known::new(options.files.clone()),
+            frames: Frames::default(),
+            frame_rows: sheet(&schema::FRAMES),
+            event_rows: sheet(&schema::EVENTS),
+            exchanges: sheet(&schema::EXCHANGES).map(|sheet| (Exchanges::default(), sheet)),
+            subscriptions: sheet(&schema::SUBSCRIPTIONS)
+                .map(|sheet| (Subscriptions::default(), sheet)),
+            deliveries: sheet(&schema::DELIVERIES).map(|sheet| (Deliveries::streaming(), sheet)),
+            sessions: wants_records.then(|| (Sessions::keeping(judge(), keep), records)),
+            overhead: sheet(&schema::OVERHEAD).map(|sheet| {
+                let options = OverheadOptions {
+                    costs: true,
+                    sums_only: true,
+                    ..OverheadOptions::default()
+                };
+                (Ledger::new(options), sheet)
+            }),
+            text: Vec::new(),
+            finished: false,
+            is_muted: false,
+            evicted: Vec::new(),
+        }
+    }
+
+    /// How the facts have to be gathered.
+    pub fn facts(&self) -> crate::facts::Options {
+        rules::Options::default().facts()
+    }
+
+    /// Moves the batches that are full into `out`.
+    pub fn take(&mut self, out: &mut Vec<Batch>) {
+        let known = &self.known;
+        if let Some((sessions, records)) = &mut self.sessions {
+            records.take(sessions, known);
+        }
+        if let Some((deliveries, sheet)) = &mut self.deliveries {
+            let (publications, unpublished) = deliveries.take_settled();
+            for of in &publications {
+                deliveries::publication(of, known, sheet);
+            }
+            for of in &unpublished {
+                deliveries::unpublished(of, known, sheet);
+            }
+        }
+        if let Some((ledger, sheet)) = &mut self.overhead {
+            for cost in ledger.take_costs() {
+                overhead::cost(&cost, &mut self.text, known, sheet);
+            }
+        }
+        for number in self.evicted.drain(..) {
+            self.known.remove(number);
+        }
+        self.each(|sheet| sheet.take(out));
+    }
+
+    /// The capture has ended: moves all rows into `out`. If it goes on in another file
+    /// ([`Sink::finish`] was not called), what is open has no rows yet.
+    pub fn take_rest(&mut self, out: &mut Vec<Batch>) {
+        if !self.finished {
+            self.take(out);
+            self.each(|sheet| sheet.finish(out));
+            return;
+        }
+        if let Some((ledger, _)) = &mut self.overhead {
+            ledger.close_all();
+        }
+        self.take(out);
+        let known = &self.known;
+        if let Some((exchanges, sheet)) = &mut self.exchanges {
+            exchanges.finish(known, sheet);
+        }
+        if let Some((subscriptions, sheet)) = &mut self.subscriptions {
+            subscriptions.finish(known, sheet);
+        }
+        if let Some((deliveries, sheet)) = &mut self.deliveries {
+            for of in deliveries.take_rest() {
+                deliveries::publication(&of, known, sheet);
+            }
+        }
+        if let Some((_, records)) = &mut self.sessions
+            && let Some((sums, sheet)) = &mut records.sessions
+        {
+            sums.finish(known, sheet);
+        }
+        self.each(|sheet| sheet.finish(out));
+    }
+
+    fn each(&mut self, mut f: impl FnMut(&mut Sheet)) {
+        let records = self.sessions.as_mut().map(|(_, records)| records);
+        let (connections, sessions, findings) = match records {
+            Some(records) => (
+                records.connections.as_mut(),
+                records.sessions.as_mut().map(|(_, sheet)| sheet),
+                records.findings.as_mut(),
+            ),
+            None => (None, None, None),
+        };
+        let all = [
+            self.frame_rows.as_mut(),
+            self.exchanges.as_mut().map(|(_, sheet)| sheet),
+            connections,
+            sessions,
+            self.subscriptions.as_mut().map(|(_, sheet)| sheet),
+            self.deliveries.as_mut().map(|(_, sheet)| sheet),
+            findings,
+            self.overhead.as_mut().map(|(_, sheet)| sheet),
+            self.event_rows.as_mut(),
+        ];
+        all.into_iter().flatten().for_each(&mut f);
+    }
+
+    fn mute(&mut self, mute: bool) {
+        self.is_muted = mute;
+        self.each(|sheet| sheet.mute(mute));
+    }
+
+    fn gather(&mut self, fact: Fact<'_>) {
+        match &fact {
+            Fact::Frame(fact) => {
+                let frame = fact.frame;
+                self.known
+                    .update(frame.connection, frame.first, frame.started);
+                let known = &self.known;
+                if let Some(sheet) = &mut self.frame_rows {
+                    self.frames.frame(fact, known, sheet);
+                }
+                if let Some((exchanges, sheet)) = &mut self.exchanges {
+                    exchanges.frame(fact, known, sheet);
+                }
+                if let Some((subscriptions, sheet)) = &mut self.subscriptions {
+                    subscriptions.frame(fact, known, sheet);
+                }
+            }
+            Fact::Event(event) => {
+                if let Some(sheet) = &mut self.event_rows {
+                    self.frames.event(event, &self.known, sheet);
+                }
+            }
+            Fact::Segment(segment) => {
+                let connection = segment.connection;
+                self.known.update(connection, segment.packet, segment.time);
+            }
+            Fact::Ended(ended) => self.ended(ended.connection.number),
+            Fact::Evicted(number) => self.evicted.push(*number),
+            _ => {}
+        }
+        if let Some((deliveries, _)) = &mut self.deliveries {
+            deliveries.fact(fact);
+        }
+        if let Some((sessions, _)) = &mut self.sessions {
+            sessions.fact(fact);
+        }
+        if let Some((ledger, _)) = &mut self.overhead {
+            ledger.fact(fact);
+        }
+    }
+
+    fn ended(&mut self, number: u64) {
+        if let Some((exchanges, sheet)) = &mut self.exchanges {
+            exchanges.ended(number, &self.known, sheet);
+        }
+        if let Some((subscriptions, sheet)) = &mut self.subscriptions {
+            subscriptions.ended(number, &self.known, sheet);
+        }
+    }
+}
+
+impl Records {
+    fn take(&mut self, sessions: &mut Sessions, known: &Known) {
+        if let Some(sheet) = &mut self.findings {
+            for found in sessions.take_findings() {
+                frames::finding(&found, known, sheet);
+            }
+        }
+        if !sessions.has_finished() {
+            return;
+        }
+        for record in sessions.take_finished() {
+            if let Some(sheet) = &mut self.connections {
+                connections::connection(&record, known, sheet);
+            }
+            if let Some((sums, sheet)) = &mut self.sessions {
+                sums.add(&record, known, sheet);
+            }
+        }
+    }
+}
+
+impl Sink for Tables {
+    fn needs(&self) -> Needs {
+        // So that it is known which connections are over.
+        let mut needs = Needs::SEGMENTS;
+        if self.frame_rows.is_some() || self.exchanges.is_some() {
+            needs |= Needs::EXCHANGES | Needs::SESSION_UIDS | Needs::DIGESTS;
+        }
+        if self.subscriptions.is_some() || self.event_rows.is_some() {
+            needs |= Needs::EXCHANGES | Needs::SESSION_UIDS;
+        }
+        if let Some((deliveries, _)) = &self.deliveries {
+            needs |= deliveries.needs();
+        }
+        if let Some((sessions, _)) = &self.sessions {
+            needs |= sessions.needs();
+        }
+        if let Some((ledger, _)) = &self.overhead {
+            needs |= ledger.needs() | Needs::SESSION_UIDS;
+        }
+        needs
+    }
+
+    fn fact(&mut self, fact: Fact<'_>) {
+        if self.is_muted {
+            // Rows of records and messages that are over by now.
+            self.take(&mut Vec::new());
+            self.mute(false);
+        }
+        self.gather(fact);
+    }
+
+    /// What came before the range of time, or in an earlier run: it has no rows.
+    fn earlier(&mut self, fact: Fact<'_>, _: Timestamp) {
+        if !self.is_muted {
+            self.mute(true);
+        }
+        self.gather(fact);
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        if let Some((sessions, _)) = &mut self.sessions {
+            sessions.tick(now);
+        }
+    }
+
+    fn finish(&mut self) {
+        if self.is_muted {
+            self.take(&mut Vec::new());
+            self.mute(false);
+        }
+        self.finished = true;
+        if let Some((sessions, _)) = &mut self.sessions {
+            sessions.finish();
+        }
+    }
+}

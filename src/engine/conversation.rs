@@ -870,7 +870,7 @@ impl LaneSink<'_> {
     }
 
     /// Outputs a decoded control packet.
-    #[inline]
+    #[inline(always)]
     fn pass_on(
         &mut self,
         framed: &Framed<'_>,

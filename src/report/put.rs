@@ -32,12 +32,27 @@ pub(super) fn decimal(number: impl Decimal, out: &mut Vec<u8>) {
 /// dropped.
 pub(super) fn zero_padded<const DIGITS: usize>(mut number: u32, out: &mut Vec<u8>) {
     let mut digits = [b'0'; DIGITS];
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
+    let (first, pairs) = digits.as_rchunks_mut::<2>();
+    for pair in pairs.iter_mut().rev() {
+        *pair = PAIRS[(number % 100) as usize];
+        number /= 100;
+    }
+    if let [first] = first {
+        *first = b'0' + (number % 10) as u8;
     }
     out.extend_from_slice(&digits);
 }
+
+/// `00` to `99`.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut value = 0;
+    while value < 100 {
+        pairs[value] = [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
+        value += 1;
+    }
+    pairs
+};
 
 /// A byte as two hexadecimal digits.
 pub(super) fn hex(byte: u8, out: &mut Vec<u8>) {

@@ -8,6 +8,8 @@ use crate::time::Timestamp;
 #[derive(Debug, Default)]
 pub(super) struct Utc {
     second: Option<i64>,
+    /// Its beginning, in nanoseconds since 1970.
+    began: i64,
     /// `2014-06-17T11:05:02.`
     prefix: Vec<u8>,
 }
@@ -15,15 +17,19 @@ pub(super) struct Utc {
 impl Utc {
     /// Appends `2014-06-17T11:05:02.104511000Z`.
     pub(super) fn put(&mut self, time: Timestamp, out: &mut Vec<u8>) {
-        let second = time.seconds();
-        if self.second != Some(second) {
+        let since = time.nanos().wrapping_sub(self.began);
+        let mut nanos = u32::try_from(since).unwrap_or(u32::MAX);
+        if self.second.is_none() || nanos >= 1_000_000_000 {
+            let second = time.seconds();
+            nanos = time.subsec_nanos();
+            self.began = time.nanos().wrapping_sub(nanos.into());
             self.second = Some(second);
             self.prefix.clear();
             date_and_time(second, b'T', &mut self.prefix);
             self.prefix.push(b'.');
         }
         out.extend_from_slice(&self.prefix);
-        put::zero_padded::<9>(time.subsec_nanos(), out);
+        put::zero_padded::<9>(nanos, out);
         out.push(b'Z');
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Clock {
     offset: Offset,
     /// The time of `text`.
     time: Option<Timestamp>,
+    /// When its second began, in nanoseconds since 1970.
+    second: i64,
     /// `13:05:02.104511` or `2014-06-17 13:05:02.104511`, and a space.
     text: Vec<u8>,
     /// How much of it is of the second.
@@ -71,6 +73,7 @@ impl Clock {
                 until: 0,
             },
             time: None,
+            second: 0,
             text: Vec::new(),
             whole: 0,
             first: None,
@@ -111,8 +114,12 @@ impl Clock {
 
     /// Writes the text for another time.
     fn turn(&mut self, time: Timestamp) {
-        let second = time.seconds();
-        if self.time.is_none_or(|before| before.seconds() != second) {
+        let since = time.nanos().wrapping_sub(self.second);
+        let mut nanos = u32::try_from(since).unwrap_or(u32::MAX);
+        if self.time.is_none() || nanos >= 1_000_000_000 {
+            nanos = time.subsec_nanos();
+            self.second = time.nanos().wrapping_sub(nanos.into());
+            let second = time.seconds();
             let local = second.saturating_add(self.offset_at(second));
             self.text.clear();
             if self.style == TimeStyle::DateTime {
@@ -125,7 +132,7 @@ impl Clock {
         }
         self.time = Some(time);
         self.text.truncate(self.whole);
-        self.fraction.put(time.subsec_nanos(), &mut self.text);
+        self.fraction.put(nanos, &mut self.text);
         self.text.push(b' ');
     }
 

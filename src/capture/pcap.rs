@@ -145,29 +145,8 @@ impl Pcap {
     /// usual kind and its lengths are plausible.
     #[inline]
     pub(super) fn whole_record(&self, unread: &[u8]) -> Option<WholeRecord> {
-        let header: &[u8; RECORD_HEADER] = unread.first_chunk()?;
-        let [
-            s0,
-            s1,
-            s2,
-            s3,
-            f0,
-            f1,
-            f2,
-            f3,
-            c0,
-            c1,
-            c2,
-            c3,
-            o0,
-            o1,
-            o2,
-            o3,
-        ] = *header;
-        let seconds = self.order.u32([s0, s1, s2, s3]);
-        let fraction = self.order.u32([f0, f1, f2, f3]);
-        let captured = self.order.u32([c0, c1, c2, c3]);
-        let original = self.order.u32([o0, o1, o2, o3]);
+        let (header, _) = unread.as_chunks().0.split_first_chunk()?;
+        let [seconds, fraction, captured, original] = header.map(|field| self.order.u32(field));
         let is_usual = self.record_header == RECORD_HEADER
             && self.lengths == Lengths::CapturedFirst
             && captured <= original

@@ -46,8 +46,7 @@ use super::{reason, topic, varint};
 pub enum ControlPacket<'a> {
     /// Type 0: no version defines it.
     Reserved,
-    /// Boxed, because it is rare and larger than all others: 50 instructions less for
-    /// each of them.
+    /// Boxed, because it is rare and larger than all others.
     Connect(Box<Connect<'a>>),
     Connack(Connack<'a>),
     Publish(Publish<'a>),

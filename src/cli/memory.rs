@@ -30,10 +30,10 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// With this limit on the memory of the process. The allocator itself needs about an
-    /// eighth.
+    /// With this limit on the memory of the process, of which the allocator itself needs up
+    /// to a quarter.
     pub(crate) fn new(limit: usize) -> Self {
-        let most = limit / 8 * 7;
+        let most = limit / 4 * 3;
         Self {
             most,
             next: most,

@@ -343,7 +343,8 @@ impl<S: Default> FlowTable<S> {
         order.sort_unstable();
         for (number, index) in order {
             finish_before(number, history, handler);
-            if let Some(flow) = &mut self.slots[index as usize] {
+            // Gone at once: what comes out of it may need the memory.
+            if let Some(mut flow) = self.slots[index as usize].take() {
                 flow.finish(None, now, history, handler);
             }
         }

@@ -7,9 +7,8 @@ use crate::time::Timestamp;
 /// usually falls into it.
 #[derive(Debug, Default)]
 pub(super) struct Utc {
+    /// When it began, in nanoseconds since 1970.
     second: Option<i64>,
-    /// Its beginning, in nanoseconds since 1970.
-    began: i64,
     /// `2014-06-17T11:05:02.`
     prefix: Vec<u8>,
 }
@@ -17,18 +16,16 @@ pub(super) struct Utc {
 impl Utc {
     /// Appends `2014-06-17T11:05:02.104511000Z`.
     pub(super) fn put(&mut self, time: Timestamp, out: &mut Vec<u8>) {
-        let since = time.nanos().wrapping_sub(self.began);
-        let mut nanos = u32::try_from(since).unwrap_or(u32::MAX);
-        if self.second.is_none() || nanos >= 1_000_000_000 {
+        let nanos = time.within_second(self.second);
+        if nanos.is_none() {
             let second = time.seconds();
-            nanos = time.subsec_nanos();
-            self.began = time.nanos().wrapping_sub(nanos.into());
-            self.second = Some(second);
+            self.second = time.second_began();
             self.prefix.clear();
             date_and_time(second, b'T', &mut self.prefix);
             self.prefix.push(b'.');
         }
         out.extend_from_slice(&self.prefix);
+        let nanos = nanos.unwrap_or_else(|| time.subsec_nanos());
         put::zero_padded::<9>(nanos, out);
         out.push(b'Z');
     }

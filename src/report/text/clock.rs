@@ -35,7 +35,7 @@ pub(super) struct Clock {
     /// The time of `text`.
     time: Option<Timestamp>,
     /// When its second began, in nanoseconds since 1970.
-    second: i64,
+    second: Option<i64>,
     /// `13:05:02.104511` or `2014-06-17 13:05:02.104511`, and a space.
     text: Vec<u8>,
     /// How much of it is of the second.
@@ -73,7 +73,7 @@ impl Clock {
                 until: 0,
             },
             time: None,
-            second: 0,
+            second: None,
             text: Vec::new(),
             whole: 0,
             first: None,
@@ -114,11 +114,9 @@ impl Clock {
 
     /// Writes the text for another time.
     fn turn(&mut self, time: Timestamp) {
-        let since = time.nanos().wrapping_sub(self.second);
-        let mut nanos = u32::try_from(since).unwrap_or(u32::MAX);
-        if self.time.is_none() || nanos >= 1_000_000_000 {
-            nanos = time.subsec_nanos();
-            self.second = time.nanos().wrapping_sub(nanos.into());
+        let nanos = time.within_second(self.second);
+        if nanos.is_none() {
+            self.second = time.second_began();
             let second = time.seconds();
             let local = second.saturating_add(self.offset_at(second));
             self.text.clear();
@@ -132,6 +130,7 @@ impl Clock {
         }
         self.time = Some(time);
         self.text.truncate(self.whole);
+        let nanos = nanos.unwrap_or_else(|| time.subsec_nanos());
         self.fraction.put(nanos, &mut self.text);
         self.text.push(b' ');
     }

@@ -5,10 +5,12 @@
 //! other. The TCP stage runs before it is known which peer is the client; there
 //! the peers are the two ends of a connection, [`crate::flow::End`].
 
+use serde::{Deserialize, Serialize};
+
 use std::ops::{Index, IndexMut};
 
 /// A byte stream of a connection, by its sender.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Direction {
     /// From client to server.
     Up,
@@ -46,7 +48,7 @@ impl Direction {
 }
 
 /// A peer of an MQTT connection.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Side {
     /// The client.
     Client,
@@ -81,7 +83,7 @@ impl Side {
 /// frames[Direction::Up] += 1;
 /// assert_eq!(frames, PerDirection { up: 1, down: 0 });
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct PerDirection<T> {
     /// From client to server.
     pub up: T,

@@ -1,6 +1,8 @@
 //! Events: what is reported besides frames. Connections that open and close,
 //! bytes missing from the capture, streams that are not MQTT.
 
+use serde::{Deserialize, Serialize};
+
 pub use crate::direction::{Direction, Side};
 pub use crate::flow::Kept;
 use crate::frame::Connection;
@@ -28,7 +30,7 @@ pub struct Event<'a> {
 }
 
 /// The kinds of events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventKind {
     /// The SYN of the connection was captured, and answered. The event has the
     /// time and packet of the SYN.
@@ -103,7 +105,7 @@ reasons! {
 }
 
 /// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CloseReason {
     /// A side sent FIN.
     Fin,

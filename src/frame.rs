@@ -1,5 +1,7 @@
 //! [`MQTTFrame`]: one MQTT control packet, as captured.
 
+use serde::{Deserialize, Serialize};
+
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +17,7 @@ use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
 /// A TCP connection that carries (or should carry) MQTT.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Connection {
     /// Number from 1, by first packet among all TCP connections of the
     /// capture: Wireshark's `tcp.stream` plus 1.
@@ -136,7 +138,7 @@ pub struct MQTTFrame<'a> {
 /// How much of the other direction's byte stream the sender of a control packet
 /// had received, by the TCP acknowledgements of the packets that carried it.
 /// Kernels acknowledge before applications read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Received {
     /// When the sender started to send it: everything before this offset had arrived.
     pub surely: u64,

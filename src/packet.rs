@@ -4,12 +4,16 @@
 //! stage refers back to it, so that a user can find the printed packet number in
 //! Wireshark.
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Timestamp;
 
 /// Identifies a captured packet: its file, and its number there.
 ///
 /// Ordered as the packets were read only within one file.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize,
+)]
 pub struct PacketRef {
     /// Number of the packet within its file, from 1, as Wireshark shows it.
     pub number: u64,

@@ -5,7 +5,10 @@
 macro_rules! reasons {
     ($(#[$about:meta])* $name:ident { $($variant:ident = $text:literal,)+ }) => {
         $(#[$about])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[derive(
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize,
+            serde::Deserialize,
+        )]
         pub enum $name {
             $(#[doc = concat!("\"", $text, "\".")] $variant,)+
         }

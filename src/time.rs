@@ -2,6 +2,8 @@
 //!
 //! The core never reads a clock: every time here came with a captured packet.
 
+use serde::{Deserialize, Serialize};
+
 use std::fmt;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use std::time::Duration;
 /// assert_eq!(t.seconds(), 1_403_000_000);
 /// assert_eq!(t.subsec_nanos(), 104_511_000);
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Timestamp(i64);
 
 impl Timestamp {

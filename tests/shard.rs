@@ -207,3 +207,90 @@ fn what_cannot_be_split_is_refused() {
         assert!(run.err.contains(message), "{args:?}: {}", run.err);
     }
 }
+
+/// Checks each shard, and then all of them together.
+fn check_together(
+    folder: &Folder,
+    count: usize,
+    path: &str,
+    left_out: Option<usize>,
+) -> (crate::support::program::Run, String) {
+    let to = folder.name("shards");
+    run(&["shard", "-o", &to, "--shards", &count.to_string(), path]);
+    let mut args: Vec<String> = [
+        "check",
+        "--format",
+        "json",
+        "--fail-on",
+        "never",
+        "--allow-empty",
+    ]
+    .map(Into::into)
+    .to_vec();
+    let base = args.clone();
+    for number in (0..count).filter(|number| Some(*number) != left_out) {
+        let (part, facts) = (
+            format!("{to}/shard-{number:03}.pcapng"),
+            format!("{to}/{number}.facts"),
+        );
+        let mut one = base.clone();
+        one.extend(["--facts-out".into(), facts.clone(), part]);
+        let one: Vec<&str> = one.iter().map(String::as_str).collect();
+        run(&one);
+        args.push(facts);
+    }
+    // In another order.
+    args[6..].reverse();
+    let all: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut whole: Vec<&str> = base.iter().map(String::as_str).collect();
+    whole.push(path);
+    (run(&all), run(&whole).out)
+}
+
+/// `MQTTDUMP_CUTS=1 cargo test shard` takes all captures.
+#[test]
+fn the_findings_of_all_shards_are_those_of_the_capture() {
+    let every = std::env::var_os("MQTTDUMP_CUTS").is_some();
+    let step = if every { 1 } else { 4 };
+    for (turn, path) in captures()
+        .iter()
+        .enumerate()
+        .filter(|(turn, _)| turn % step == 0)
+    {
+        let folder = Folder::new();
+        let path = path.to_str().expect("UTF-8");
+        let (merged, whole) = check_together(&folder, 2 + turn % 3, path, None);
+        let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+        let (mut merged, mut whole) = (json(&merged.out), json(&whole));
+        for report in [&mut merged, &mut whole] {
+            // Damage is described by each reader.
+            if let Some(summary) = report["summary"].as_object_mut() {
+                summary.remove("errors");
+                summary.remove("complete");
+            }
+        }
+        assert_eq!(merged, whole, "{path}");
+    }
+}
+
+#[test]
+fn a_lost_shard_is_noticed() {
+    let folder = Folder::new();
+    let (merged, whole) = check_together(&folder, 3, "fixtures/captures/bridge.pcap", Some(1));
+    assert_eq!(merged.code, Some(2));
+    assert!(merged.err.contains("shard 1 of 3"), "{}", merged.err);
+    let report: Value = serde_json::from_str(&merged.out).expect("JSON");
+    let whole: Value = serde_json::from_str(&whole).expect("JSON");
+    assert_eq!(report["summary"]["complete"], false);
+    for finding in report["findings"].as_array().expect("findings") {
+        let known = whole["findings"]
+            .as_array()
+            .expect("findings")
+            .iter()
+            .any(|it| it["rule"] == finding["rule"]);
+        assert!(
+            finding["verdict"] == "cannot_tell" || finding["verdict"] == "note" || known,
+            "{finding}"
+        );
+    }
+}

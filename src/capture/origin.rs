@@ -5,6 +5,7 @@
 //! ```text
 //! section header   comment: mqttdump-origin {"files":["a.pcap","b.pcap"],…}
 //! packet           epb_packetid: index of the file (16 bits), number in it (48 bits)
+//! statistics       in a shard, comment: mqttdump-clock, file and number of a packet
 //! ```
 //! `epb_packetid` is an option of the pcapng format for an identity of the packet;
 //! Wireshark shows it as `frame.packet_id`. A reader of such a file reports packets by
@@ -13,8 +14,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::packet::PacketRef;
+use crate::time::Timestamp;
 
 use super::bytes::ByteOrder;
+use super::item::Block;
 use super::options::{COMMENT, Options};
 
 /// Option of a packet: an identity.
@@ -118,6 +121,37 @@ impl Origin {
             file: u32::try_from(id >> NUMBER_BITS).ok()?,
         })
     }
+}
+
+/// The comment of a statistics block that is a mark of the clock starts with this.
+const CLOCK: &[u8] = b"mqttdump-clock ";
+
+/// Options of a statistics block that marks the clock of the whole capture in a shard,
+/// at the time of this packet. Little-endian.
+pub fn clock_mark(id: PacketRef) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let numbers = format!("{} {}", id.file, id.number);
+    put(&mut bytes, COMMENT, &[CLOCK, numbers.as_bytes()].concat());
+    bytes
+}
+
+/// The packet and the time of a mark of the clock.
+pub fn clock_of(block: &Block<'_>) -> Option<(PacketRef, Timestamp)> {
+    let Block::Statistics {
+        interface,
+        ticks,
+        options,
+    } = block
+    else {
+        return None;
+    };
+    let mark = options.comments().next()?.strip_prefix(CLOCK)?;
+    let (file, number) = std::str::from_utf8(mark).ok()?.split_once(' ')?;
+    let id = PacketRef {
+        number: number.parse().ok()?,
+        file: interface.file.checked_add(file.parse().ok()?)?,
+    };
+    Some((id, interface.clock.time(*ticks)))
 }
 
 /// The options of a packet with its identity, for writing it into a derived capture.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueHint};
-use mqttdump::engine::Summary;
+use mqttdump::engine::{Placed, Summary};
 use mqttdump::facts;
 use mqttdump::limits;
 use mqttdump::mqtt::TopicFilter;
@@ -31,6 +31,7 @@ use mqttdump::rules::{
     self, Baseline, Budgets, FailOn, Finding, FindingFilter, Judge, Rule, SizeBudget, Tally,
 };
 use mqttdump::select::Selection;
+use mqttdump::time::Timestamp;
 
 use super::args::value;
 use super::args::{Captures, Interim, Output as OutputArgs, Selecting, Watching};
@@ -46,6 +47,7 @@ use super::messages::Messages;
 use super::output::Output;
 use super::overhead::parse_level;
 use super::reading::{Reading, Verb};
+use super::records::FactsOut;
 use super::source::Source;
 use super::state::Rotation;
 use super::stop::Stop;
@@ -116,6 +118,14 @@ struct Checking {
     /// Write the findings to this file, for --baseline
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     write_baseline: Option<PathBuf>,
+
+    /// Also write what findings are made from to this file, to check all shards of a
+    /// capture together: `mqttdump check *.facts`
+    ///
+    /// The file has control packets up to their payloads, digests of payloads, events
+    /// and acknowledgements.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    facts_out: Option<PathBuf>,
 
     /// Assume that the capture has every connection of these clients, so that
     /// evidence from one connection counts as proof for the next
@@ -249,6 +259,7 @@ struct CheckPlan {
     report: Options,
     allow: Vec<&'static Rule>,
     baseline: Option<PathBuf>,
+    facts_out: Option<PathBuf>,
     write_baseline: Option<PathBuf>,
     allow_truncated: bool,
     min_frames: u64,
@@ -296,7 +307,16 @@ impl CheckPlan {
         reading.select(&selecting)?;
         reading
             .sandbox
-            .confine(args.verbose > 0, [checking.write_baseline.as_deref()]);
+            .confine(
+                args.verbose > 0,
+                [
+                    checking.write_baseline.as_deref(),
+                    checking.facts_out.as_deref(),
+                ],
+            );
+        if checking.facts_out.is_some() && !matches!(reading.captures[..], [Source::Files(_)]) {
+            return Err("--facts-out goes with one capture in files".into());
+        }
         let live = reading.watch.endless;
         Ok(Self {
             options: rules::Options {
@@ -324,6 +344,7 @@ impl CheckPlan {
             },
             allow,
             baseline: checking.baseline,
+            facts_out: checking.facts_out,
             write_baseline: checking.write_baseline,
             allow_truncated: checking.allow_truncated,
             min_frames: limits.min_frames.unwrap_or(0),
@@ -454,8 +475,17 @@ fn capture<'p>(
         };
         Messages::new(&selection, foresight).map(Matching::packets)
     });
+    let facts_out = plan.facts_out.as_deref();
+    let facts_out = facts_out
+        .map(|path| FactsOut::create(path, source.paths(), source.names()))
+        .transpose()?;
     let mut job = CheckJob {
-        sinks: (Judge::new(plan.options.clone()), ledger, matching),
+        sinks: (
+            Judge::new(plan.options.clone()),
+            ledger,
+            matching,
+            facts_out,
+        ),
         result: CaptureResult {
             name: match plan.format.name {
                 // Annotations name files relative to the repository.
@@ -516,7 +546,12 @@ fn relative(name: String) -> String {
 
 /// One capture being checked.
 struct CheckJob<'a, 'b, 'p> {
-    sinks: (Judge, Option<Ledger>, Option<Matching<PacketRef>>),
+    sinks: (
+        Judge,
+        Option<Ledger>,
+        Option<Matching<PacketRef>>,
+        Option<FactsOut>,
+    ),
     result: CaptureResult,
     /// Findings beyond the limit of a report at the end.
     left_out: u64,
@@ -533,6 +568,10 @@ impl CheckJob<'_, '_, '_> {
     /// Reports the results after the capture was read.
     fn conclude(&mut self, outcome: &Outcome) -> Result<(), Stop> {
         let plan = self.plan;
+        if let Some(facts_out) = self.sinks.3.take() {
+            let summary = outcome.summary.clone().unwrap_or_default();
+            facts_out.finish(&summary, self.result.summary.dropped, outcome.whole)?;
+        }
         self.turn.take()?;
         self.pass_on()?;
         if let (Some(ledger), Some((budget, level))) = (self.sinks.1.take(), &plan.costs) {
@@ -652,7 +691,12 @@ impl CheckJob<'_, '_, '_> {
 }
 
 impl Job for CheckJob<'_, '_, '_> {
-    type Sink = (Judge, Option<Ledger>, Option<Matching<PacketRef>>);
+    type Sink = (
+        Judge,
+        Option<Ledger>,
+        Option<Matching<PacketRef>>,
+        Option<FactsOut>,
+    );
 
     fn sink(&mut self) -> &mut Self::Sink {
         &mut self.sinks
@@ -670,6 +714,21 @@ impl Job for CheckJob<'_, '_, '_> {
         if let (Some(packet), Some(matching)) = (packet, &mut self.sinks.2) {
             matching.packet(packet.time);
         }
+        if let Some(facts_out) = &mut self.sinks.3 {
+            facts_out.before(packet);
+        }
+    }
+
+    fn clock(&mut self, packet: PacketRef, time: Timestamp) {
+        if let Some(facts_out) = &mut self.sinks.3 {
+            facts_out.clock(packet, time);
+        }
+    }
+
+    fn after(&mut self, placed: Placed<'_>) {
+        if let Some(facts_out) = &mut self.sinks.3 {
+            facts_out.after(placed);
+        }
     }
 
     /// To learn at the end that the baseline cannot be written would be late.
@@ -681,6 +740,9 @@ impl Job for CheckJob<'_, '_, '_> {
     }
 
     fn settle(&mut self) -> Result<(), Stop> {
+        if let Some(facts_out) = &mut self.sinks.3 {
+            facts_out.settle()?;
+        }
         if self.sinks.0.has_finished() || self.sinks.0.has_arisen() {
             self.pass_on()?;
             if let Some(run) = self.turn.taken() {

@@ -5,6 +5,7 @@ use super::check::CheckArgs;
 use super::command::{Commands, Entry};
 use super::explain::ExplainArgs;
 use super::fields::FieldsArgs;
+use super::merge::MergeArgs;
 use super::overhead::OverheadArgs;
 use super::read::ReadArgs;
 use super::redact::RedactArgs;
@@ -24,6 +25,7 @@ pub(crate) static COMMANDS: Commands = Commands {
         &const { Entry::of::<StatsArgs>() },
         &const { Entry::of::<ShardArgs>() },
         &const { Entry::of::<TablesArgs>() },
+        &const { Entry::of::<MergeArgs>() },
         &const { Entry::of::<RedactArgs>() },
         &const { Entry::of::<ReduceArgs>() },
         &const { Entry::of::<FieldsArgs>() },

@@ -13,15 +13,19 @@
 //! Damaged input does not end the run: everything readable is processed, then
 //! the errors are reported.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mqttdump::capture::{self, Block, Capture, Dropped, Item, Merge, Packet};
 use mqttdump::clock::Clock;
-use mqttdump::engine::{Placed, Summary};
-use mqttdump::facts::{self, Before, Facts, GivenUp, Sink};
+use mqttdump::engine::{Output, Placed, Summary};
+use mqttdump::facts::record::{Records, Unmerged};
+use mqttdump::facts::{self, Before, Facts, GivenUp, Needs, Sink};
 use mqttdump::limits;
-use mqttdump::packet::CapturedPacket;
+use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::rules::Tally;
 use mqttdump::select::Unmatched;
 use mqttdump::time::Timestamp;
@@ -84,6 +88,18 @@ pub(crate) trait Job {
     /// The following facts come from this packet; `None` at the end.
     fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
         let _ = packet;
+    }
+
+    /// The following facts come from the clock of the whole capture, in a shard of it:
+    /// from this packet, of another shard.
+    fn clock(&mut self, packet: PacketRef, time: Timestamp) {
+        let _ = (packet, time);
+    }
+
+    /// The packet was read, and belongs there.
+    #[inline]
+    fn after(&mut self, placed: Placed<'_>) {
+        let _ = placed;
     }
 
     /// Called between two packets: writes output that is due.
@@ -238,6 +254,9 @@ impl<'a> Driver<'a> {
         if !source.is_live() {
             self.reading.sandbox.enter();
         }
+        if let Source::Facts(paths) = source {
+            return self.replay(paths, job);
+        }
         let mut opened = source.open(job.reports() && job.saving().is_none())?;
         let mut outcome = Outcome {
             whole: true,
@@ -258,6 +277,8 @@ impl<'a> Driver<'a> {
         let rotation = job.rotation();
         let state = State::begin(&self.reading.state, rotation, source, &opened.captures)?;
         let may_hold_keys = opened.captures.iter().any(Capture::may_hold_keys);
+        let is_shard = |capture: &Capture| capture.origin().is_some_and(|it| it.shard.is_some());
+        let is_shard = opened.captures.iter().any(is_shard);
         // Last, because it creates a file.
         let (saver, later) = saver(job, source, &opened.captures)?;
         let saves = saver.is_some();
@@ -286,6 +307,7 @@ impl<'a> Driver<'a> {
         let mut pass = Pass::new(self.reading, keys, saver, job, besides);
         pass.interrupt = interrupt;
         pass.may_hold_keys = may_hold_keys;
+        pass.is_shard = is_shard;
         pass.state = state;
         pass.endless = source.is_endless();
         pass.over = self.over;
@@ -364,6 +386,76 @@ impl<'a> Driver<'a> {
         Ok(outcome)
     }
 
+    /// Reads the records of shards instead of packets.
+    fn replay<J: Job>(&mut self, paths: &[PathBuf], job: &mut J) -> Result<Outcome, Stop> {
+        let failed = |error: Unmerged| Stop::Failed(error.to_string());
+        let mut inputs = Vec::new();
+        for path in paths {
+            let name = path.display().to_string();
+            let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
+            inputs.push((name, Box::new(BufReader::new(file)) as Box<dyn BufRead>));
+        }
+        let mut records = Records::new(inputs).map_err(failed)?;
+        let options = job.options();
+        let sinks = (job.sink(), &mut self.unmatched);
+        if !(Needs::SESSIONS | Needs::EXCHANGES).contains(sinks.needs()) {
+            return Err(Stop::Failed(
+                "files of --facts-out have no packets: they are for check".into(),
+            ));
+        }
+        let mut facts = Facts::new(self.reading.engine.clone(), options, &sinks);
+        if !records.problems().is_empty() {
+            // Whatever depends on absence is inconclusive.
+            let sinks = &mut (job.sink(), &mut self.unmatched);
+            facts.dropped(0, Timestamp::MAX, sinks);
+        }
+        loop {
+            let sinks = &mut (job.sink(), &mut self.unmatched);
+            let mut replay = |output: Output<'_>| facts.replay(output, sinks);
+            if !records.next(&mut replay).map_err(failed)? {
+                break;
+            }
+            job.settle()?;
+        }
+        match records.counts().dropped {
+            0 => {}
+            dropped => job.dropped(dropped),
+        }
+        job.before(None);
+        facts.finish(&mut (job.sink(), &mut self.unmatched));
+        job.settle()?;
+        let counts = records.counts();
+        let mut outcome = Outcome {
+            whole: counts.whole,
+            opened: true,
+            summary: Some(Summary {
+                packets: counts.packets,
+                frames: counts.frames,
+                duplicates: counts.duplicates,
+                mqtt_connections: counts.mqtt_connections,
+                other_connections: counts.other_connections,
+                ..Summary::default()
+            }),
+            evicted: facts.given_up(),
+            ..Outcome::default()
+        };
+        if !counts.whole && records.problems().is_empty() {
+            outcome.whole = job.trouble(&Trouble {
+                message: "a capture of these shards is damaged".into(),
+                is_truncation: false,
+            });
+        }
+        for problem in records.problems() {
+            job.trouble(&Trouble {
+                message: problem.clone(),
+                is_truncation: false,
+            });
+            outcome.whole = false;
+        }
+        job.flush()?;
+        Ok(outcome)
+    }
+
     /// Reads the files a second time and writes the selected connections. Errors in
     /// the input have been reported by the first reading.
     fn save_selected(
@@ -438,6 +530,8 @@ struct Pass<'a, J: Job> {
     /// Set when the results are not wanted any more.
     over: Option<&'a AtomicBool>,
     memory: Memory,
+    /// A part is a shard, with marks of the clock.
+    is_shard: bool,
 }
 
 /// After this time without a packet, the engine declares gaps.
@@ -477,6 +571,7 @@ impl<'a, J: Job> Pass<'a, J> {
             may_hold_keys: true,
             over: None,
             memory: Memory::new(reading.max_memory),
+            is_shard: false,
         }
     }
 
@@ -584,6 +679,14 @@ impl<'a, J: Job> Pass<'a, J> {
         {
             keylog::from_block(block, facts);
         }
+        if self.is_shard
+            && let Some(facts) = &mut self.facts
+            && let Some((packet, time)) = capture::clock_of(block)
+        {
+            self.job.clock(packet, time);
+            let sinks = &mut (self.job.sink(), &mut *self.watch, &mut *self.unmatched);
+            facts.clock(packet, time, sinks);
+        }
         if let Some(saver) = &mut self.saver {
             saver.block(block)?;
         }
@@ -639,6 +742,7 @@ impl<'a, J: Job> Pass<'a, J> {
         if let Some(state) = &mut self.state {
             state.packet(packet, placed);
         }
+        self.job.after(placed);
         if let Some(saver) = &mut self.saver {
             saver.packet(packet, placed)?;
             self.pass_connections()?;

@@ -15,6 +15,7 @@ use super::keylog::KeyLogPlan;
 use super::memory;
 use super::range::Range;
 use super::sandbox::Sandbox;
+use super::records;
 use super::source::Source;
 use super::state::StatePlan;
 use super::surroundings::{Stdin, Surroundings};
@@ -138,7 +139,15 @@ impl Reading {
                 captures.push(vec!["-".into()]);
             }
             one_standard_input(captures.iter().flatten())?;
-            captures.into_iter().map(Source::Files).collect()
+            match captures
+                .concat()
+                .iter()
+                .any(|path| records::is_records(path))
+            {
+                // The shards of one capture.
+                true => vec![Source::Facts(captures.concat())],
+                false => captures.into_iter().map(Source::Files).collect(),
+            }
         };
         let mut reading = all.reading(
             captures,

@@ -21,6 +21,7 @@ use super::counts::Counts;
 use super::gate::Expression;
 #[cfg(feature = "live")]
 use super::live::{self, Cooked, Listening, LivePlan, TargetUser};
+use super::records;
 use super::stop::Stop;
 
 /// Where packets come from.
@@ -30,6 +31,8 @@ pub(crate) enum Source {
     Files(Vec<PathBuf>),
     /// The same, but the last file is still being written (`--follow`).
     Growing(Vec<PathBuf>),
+    /// What `check --facts-out` has written of the shards of one capture.
+    Facts(Vec<PathBuf>),
     /// An interface.
     #[cfg(feature = "live")]
     Live(LivePlan),
@@ -99,7 +102,7 @@ impl Source {
     /// Paths of the parts; empty for an interface.
     pub(crate) fn paths(&self) -> &[PathBuf] {
         match self {
-            Self::Files(paths) | Self::Growing(paths) => paths,
+            Self::Files(paths) | Self::Growing(paths) | Self::Facts(paths) => paths,
             #[cfg(feature = "live")]
             Self::Live(_) => &[],
         }
@@ -112,6 +115,7 @@ impl Source {
             Self::Files(paths) | Self::Growing(paths) => {
                 paths.iter().flat_map(|path| origins(path)).collect()
             }
+            Self::Facts(paths) => records::files(paths),
             #[cfg(feature = "live")]
             Self::Live(live) => vec![live.options.interface.clone()],
         }
@@ -150,7 +154,7 @@ impl Source {
     /// Whether packets are captured now, so that the clock is their time.
     pub(crate) fn is_live(&self) -> bool {
         match self {
-            Self::Files(_) | Self::Growing(_) => false,
+            Self::Files(_) | Self::Growing(_) | Self::Facts(_) => false,
             #[cfg(feature = "live")]
             Self::Live(_) => true,
         }
@@ -158,15 +162,15 @@ impl Source {
 
     /// Whether it ends only when stopped.
     pub(crate) fn is_endless(&self) -> bool {
-        !matches!(self, Self::Files(_))
+        !matches!(self, Self::Files(_) | Self::Facts(_))
     }
 
     /// A function that describes the link of a packet: the `whole` header, or only
     /// the interface where there are several.
     pub(crate) fn describe(&self, whole: bool) -> Describe {
         match self {
-            Self::Files(_) | Self::Growing(_) if whole => Box::new(link::describe),
-            Self::Files(_) | Self::Growing(_) => Box::new(|_| String::new()),
+            Self::Files(_) | Self::Growing(_) | Self::Facts(_) if whole => Box::new(link::describe),
+            Self::Files(_) | Self::Growing(_) | Self::Facts(_) => Box::new(|_| String::new()),
             #[cfg(feature = "live")]
             Self::Live(_) => {
                 let mut cooked = Cooked::new(whole);
@@ -179,7 +183,7 @@ impl Source {
     /// one.
     pub(crate) fn is_any(&self) -> bool {
         match self {
-            Self::Files(_) | Self::Growing(_) => false,
+            Self::Files(_) | Self::Growing(_) | Self::Facts(_) => false,
             #[cfg(feature = "live")]
             Self::Live(live) => live.options.interface == "any",
         }
@@ -188,7 +192,7 @@ impl Source {
     /// Whether it is still growing.
     pub(crate) fn is_growing(&self) -> bool {
         match self {
-            Self::Files(_) => false,
+            Self::Files(_) | Self::Facts(_) => false,
             Self::Growing(_) => true,
             #[cfg(feature = "live")]
             Self::Live(_) => true,
@@ -213,6 +217,9 @@ impl Source {
                 }
                 false => Ok(open_files(paths, |path, file, _| Capture::open(path, file))),
             },
+            Self::Facts(_) => Err(Stop::Failed(
+                "files of --facts-out have no packets: they are for check".into(),
+            )),
             // The last file grows until the flag is set.
             Self::Growing(paths) => {
                 let stop = super::signals::stop().map_err(Stop::Failed)?;

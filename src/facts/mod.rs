@@ -39,6 +39,7 @@ mod part;
 mod pauses;
 pub(crate) mod properties;
 mod publication;
+pub mod record;
 mod request;
 mod resume;
 mod sequencer;

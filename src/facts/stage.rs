@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::engine::{Config, Engine, Output, Placed, Summary};
 use crate::net::Endpoint;
-use crate::packet::CapturedPacket;
+use crate::packet::{CapturedPacket, PacketRef};
 use crate::time::Timestamp;
 
 use super::sequencer::Sequencer;
@@ -204,6 +204,18 @@ impl Facts {
         let stage = &mut self.stage;
         self.engine
             .dropped(packets, until, &mut |output| stage.take(output, sink));
+    }
+
+    /// The clock of the whole capture, in a shard of it: see [`Engine::clock`].
+    pub fn clock(&mut self, packet: PacketRef, time: Timestamp, sink: &mut (impl Sink + ?Sized)) {
+        let stage = &mut self.stage;
+        self.engine
+            .clock(packet, time, &mut |output| stage.take(output, sink));
+    }
+
+    /// Takes an output that an engine gave elsewhere: see [`super::record`].
+    pub fn replay(&mut self, output: Output<'_>, sink: &mut (impl Sink + ?Sized)) {
+        self.stage.take(output, sink);
     }
 
     /// The capture has ended: buffered frames are passed on, and all sinks are

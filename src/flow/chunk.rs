@@ -5,12 +5,14 @@
 //! that passes bytes on states where they came from, not where they would be in a
 //! stream of its own.
 
+use serde::{Deserialize, Serialize};
+
 use std::fmt;
 
 use super::At;
 
 /// A range of positions in one direction's TCP stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByteRange {
     /// Position of its first byte.
     pub start: u64,

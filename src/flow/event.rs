@@ -1,5 +1,7 @@
 //! The events that a connection reports to the reader of its streams.
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::Limit;
 use std::time::Duration;
 
@@ -37,7 +39,7 @@ pub enum StreamEvent<'a> {
 }
 
 /// Which of two segments with different bytes was kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kept {
     /// The one that came first.
     First,
@@ -57,7 +59,7 @@ impl Kept {
 
 /// A fact that TCP itself shows of a connection, for handlers that ask for it
 /// ([`Handler::follows_tcp`]). "This side" is the sender of the packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TcpFact {
     /// This side has acknowledged the other's stream up to an offset; with
     /// every packet that acknowledges.
@@ -114,7 +116,7 @@ pub enum TcpFact {
 }
 
 /// A RST, and the evidence that its sender is the peer it claims to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reset {
     /// IPv4 time to live, or IPv6 hop limit.
     pub ttl: u8,

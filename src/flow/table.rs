@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 
 use crate::limits;
 use crate::net::{Segment, TcpFlags};
+use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
 use super::connection::Flow;
@@ -258,6 +259,16 @@ impl<S: Default> FlowTable<S> {
     pub fn tick(&mut self, now: Timestamp, handler: &mut impl Handler<S>) {
         self.next_tick = self.clock;
         self.advance(now, handler);
+    }
+
+    /// The same, by a packet that is in another shard of the capture.
+    pub fn tick_at(&mut self, packet: PacketRef, time: Timestamp, handler: &mut impl Handler<S>) {
+        self.now = At {
+            packet,
+            time,
+            acked: 0,
+        };
+        self.tick(time, handler);
     }
 
     /// Sets the clock, and settles everything that waits for it: twice a second.

@@ -1,12 +1,14 @@
 //! The notes that a layer reports besides bytes and gaps, and their reasons.
 
+use serde::{Deserialize, Serialize};
+
 use super::tls::Unreadable;
 use crate::limits::Limit;
 use crate::net::Endpoint;
 
 /// A note of a layer on the connection, for people. Where it concerns a side,
 /// the direction with which it is pushed is the one that this side sends in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Note {
     /// A proxy names the endpoints that it connects.

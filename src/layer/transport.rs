@@ -3,6 +3,8 @@
 //! A new layer is a file with a [`Layer`](super::Layer) and its [`LayerType`], and
 //! an entry in [`LAYERS`].
 
+use serde::{Deserialize, Serialize};
+
 use std::sync::LazyLock;
 
 use super::layer_type::LayerType;
@@ -33,7 +35,7 @@ impl LayerType {
 }
 
 /// The transport of MQTT: the layers on TCP.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct Transport(u8);
 
 impl Transport {

@@ -1,5 +1,7 @@
 //! The fixed header: packet type, flags and Remaining Length.
 
+use serde::{Deserialize, Serialize};
+
 use std::fmt;
 
 use super::varint::{self, Varint};
@@ -110,7 +112,7 @@ impl fmt::Display for PacketType {
 
 /// The fixed header as on the wire. Values are numbers, so that QoS 3 and
 /// packet type 0 can be shown.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct FixedHeader {
     /// The first byte: type in the upper half, flags in the lower.
     pub first: u8,

@@ -1,9 +1,11 @@
 //! Protocol versions.
 
+use serde::{Deserialize, Serialize};
+
 use std::fmt;
 
 /// A version of MQTT.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Version {
     /// MQTT 3.1, protocol name `MQIsdp`, level 3.
     V3_1,

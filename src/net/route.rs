@@ -34,6 +34,8 @@ pub struct DatagramKey {
 pub struct Route {
     /// Sender and receiver of the innermost TCP segment or UDP datagram.
     pub ends: Option<(Endpoint, Endpoint)>,
+    /// They are those of a TCP segment.
+    pub is_tcp: bool,
     /// The fragmented datagrams that the packet is part of, the outermost first; the
     /// rest is `None`.
     pub fragments: [Option<DatagramKey>; limits::FRAGMENT_DEPTH],
@@ -48,6 +50,7 @@ impl Route {
         match Usual::of(packet) {
             Some(usual) => Self {
                 ends: Some(usual.ends()),
+                is_tcp: true,
                 ..Self::default()
             },
             None => Self::of_subframe(packet, Subframe::default()),
@@ -61,6 +64,7 @@ impl Route {
             && let (Some(src), Some(dst), Some(ports)) = (pdu.src, pdu.dst, pdu.ports)
         {
             route.ends = Some(ends((src, dst), ports));
+            route.is_tcp = true;
             return route;
         }
         let mut walk = Walk {
@@ -109,6 +113,7 @@ impl Route {
                 };
                 // That around a tunnel, unless another is found inside.
                 self.ends = Some(ends((src, dst), (from, to)));
+                self.is_tcp = !is_udp;
                 if !is_udp {
                     return;
                 }

@@ -1,5 +1,7 @@
 //! The TCP segment as it travels from the headers to the flow table.
 
+use serde::{Deserialize, Serialize};
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,7 +9,7 @@ use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
 /// An address and a port.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Endpoint {
     /// IPv4 or IPv6 address, the innermost one when tunnelled.
     pub addr: IpAddr,

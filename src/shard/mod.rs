@@ -44,6 +44,17 @@ pub struct Router {
     order: VecDeque<DatagramKey>,
     /// Frames of 802.11 aggregates that are not in the shard of their connection.
     aggregates_apart: u64,
+    /// Whether the packet placed last is a TCP segment.
+    is_tcp: bool,
+    clock: Clock,
+}
+
+/// The clock of the flow table, which settles twice a second what waits for time to
+/// pass: at a packet of any connection.
+#[derive(Debug, Default)]
+struct Clock {
+    latest: Option<Timestamp>,
+    next: Timestamp,
 }
 
 impl Router {
@@ -55,6 +66,8 @@ impl Router {
             datagrams: HashMap::new(),
             order: VecDeque::new(),
             aggregates_apart: 0,
+            is_tcp: false,
+            clock: Clock::default(),
         }
     }
 
@@ -64,6 +77,7 @@ impl Router {
     #[inline]
     pub fn place(&mut self, packet: &CapturedPacket<'_>) -> Option<u32> {
         let route = Route::of(packet);
+        self.is_tcp = route.is_tcp;
         if route.fragments[0].is_none() && route.next_subframe.is_none() {
             return Some(match route.ends {
                 Some(ends) => self.of_flow(ends),
@@ -89,6 +103,22 @@ impl Router {
             next = route.next_subframe;
         }
         Some(shard)
+    }
+
+    /// Whether the packet placed last moves the clock on, so that every shard has to
+    /// know.
+    #[inline]
+    pub fn ticks(&mut self, time: Timestamp) -> bool {
+        const HALF_A_SECOND: Duration = Duration::from_millis(500);
+        if !self.is_tcp || self.clock.latest.is_some_and(|latest| time <= latest) {
+            return false;
+        }
+        let is_first = self.clock.latest.replace(time).is_none();
+        let due = is_first || time >= self.clock.next;
+        if due {
+            self.clock.next = time.after(HALF_A_SECOND);
+        }
+        due
     }
 
     /// The shard of a fragment whose first fragment has not been captured in time:

@@ -21,6 +21,7 @@ use super::source::Source;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
 
+pub(super) use parts::hex_digest_of;
 use parts::{Parts, Splitting};
 
 /// Options of `shard`.

@@ -6,13 +6,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use mqttdump::capture::{
     Block, ByteOrder, Dropped, FileFormat, Options, Origin, OwnedPacket, Packet, Plan, ShardOf,
-    Writer, identified,
+    Writer, clock_mark, identified,
 };
 use mqttdump::limits;
 use mqttdump::packet::CapturedPacket;
@@ -38,7 +39,12 @@ struct Shard {
     writer: Writer,
     digest: Arc<Mutex<Checksum>>,
     packets: u64,
+    /// Time of its latest packet.
+    latest: Timestamp,
 }
+
+/// For how long after a packet something in a shard may wait for time to pass.
+const WAITING: Duration = Duration::from_secs(limits::CLOSED_SECONDS + 2);
 
 /// SHA-256 and length of what was written.
 #[derive(Default)]
@@ -72,6 +78,18 @@ impl Write for Summed {
 /// SHA-256 in hexadecimal.
 pub(super) fn hex_digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of a file, in hexadecimal.
+pub(crate) fn hex_digest_of(mut file: File) -> io::Result<String> {
+    let mut sha256 = Sha256::new();
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(hex(&sha256.finalize())),
+            there => sha256.update(chunk.get(..there).unwrap_or_default()),
+        }
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -123,6 +141,7 @@ impl Parts {
                 writer,
                 digest,
                 packets: 0,
+                latest: Timestamp::MIN,
             });
         }
         Ok(Self {
@@ -139,12 +158,30 @@ impl Parts {
             return Ok(());
         };
         part.packets += 1;
+        part.latest = part.latest.max(packet.packet.time);
         Ok(part.writer.packet(&Packet {
             options: Options::new(&self.options, order),
             // A simple packet block has no options. It has no time either: tick 0.
             ticks: packet.ticks.or(Some(0)),
             ..*packet
         })?)
+    }
+
+    /// Marks the clock of the capture, in shards where something may wait for it.
+    #[cold]
+    fn clock(&mut self, packet: &Packet<'_>, at_end: bool) -> Result<(), Stop> {
+        let now = packet.packet.time;
+        let options = clock_mark(packet.packet.id);
+        let block = Block::Statistics {
+            interface: packet.interface,
+            ticks: packet.ticks.unwrap_or(0),
+            options: Options::new(&options, ByteOrder::Little),
+        };
+        let mut waiting = self
+            .parts
+            .iter_mut()
+            .filter(|part| part.packets > 0 && (at_end || now.since(part.latest) <= WAITING));
+        Ok(waiting.try_for_each(|part| part.writer.block(&block))?)
     }
 
     /// A packet states that others are missing before it; in the shards without it,
@@ -194,6 +231,18 @@ impl Parts {
     }
 }
 
+/// Its time, number and interface.
+fn without_data<'a>(packet: &Packet<'a>) -> Packet<'a> {
+    Packet {
+        packet: CapturedPacket {
+            data: &[],
+            ..packet.packet
+        },
+        options: Options::NONE,
+        ..*packet
+    }
+}
+
 /// A packet whose shard may not be known.
 struct Waiting {
     packet: OwnedPacket,
@@ -212,6 +261,8 @@ pub(super) struct Splitting {
     last: (u32, u64),
     /// Packets that are missing before the next one.
     dropped: u64,
+    /// The packet that moved the clock on last.
+    ticked: Option<OwnedPacket>,
     /// Fragments whose first fragment did not come in time.
     pub(super) fragments_apart: u64,
 }
@@ -226,6 +277,7 @@ impl Splitting {
             counts: HashMap::new(),
             last: (0, 0),
             dropped: 0,
+            ticked: None,
             fragments_apart: 0,
         }
     }
@@ -239,6 +291,10 @@ impl Splitting {
         }
         self.last.1 += 1;
         let shard = self.router.place(&packet.packet);
+        if self.router.ticks(packet.packet.time) {
+            self.parts.clock(packet, false)?;
+            self.ticked = Some(OwnedPacket::from(&without_data(packet)));
+        }
         if self.dropped > 0 {
             self.parts
                 .dropped(packet, std::mem::take(&mut self.dropped), shard)?;
@@ -299,6 +355,9 @@ impl Splitting {
 
     pub(super) fn finish(&mut self) -> Result<Vec<Part>, Stop> {
         self.release(None)?;
+        if let Some(last) = self.ticked.take() {
+            self.parts.clock(&last.lend(), true)?;
+        }
         self.parts.finish()
     }
 

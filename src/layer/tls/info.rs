@@ -1,11 +1,13 @@
 //! Properties of a TLS connection.
 
+use serde::{Deserialize, Serialize};
+
 use std::fmt;
 
 use super::suite;
 
 /// Properties of a TLS connection, as far as it was captured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TlsInfo {
     /// The negotiated version; the client's offer until the server has answered.
     pub version: Option<TlsVersion>,
@@ -33,7 +35,7 @@ pub struct TlsInfo {
 }
 
 /// A version of TLS or SSL, by its number on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TlsVersion(pub u16);
 
 impl TlsVersion {
@@ -69,7 +71,7 @@ impl fmt::Display for TlsVersion {
 }
 
 /// A cipher suite, by its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CipherSuite(pub u16);
 
 impl CipherSuite {

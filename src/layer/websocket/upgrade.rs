@@ -14,13 +14,15 @@
 //! missing fields are reported, and it is followed all the same: the server decides, and its
 //! answer will be here too.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::http::{BlankLine, Body, fields};
 use super::super::{Answer, Unusual};
 use crate::direction::Direction;
 use crate::limits;
 
 /// Facts of a WebSocket's opening.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebSocketInfo {
     /// Request target: a path, or a whole URI if the client speaks to a
     /// proxy. `None` while the request is not known.
@@ -59,7 +61,7 @@ impl WebSocketInfo {
 }
 
 /// Parameters of permessage-deflate (RFC 7692, 7.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deflate {
     /// The server compresses every message afresh.
     pub server_no_context_takeover: bool,

@@ -1,0 +1,44 @@
+//! Verifies a folder of shards by its manifest.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use mqttdump::shard::{Manifest, Part, Problem};
+
+use crate::cli::shard::hex_digest_of;
+use crate::cli::stop::Stop;
+
+/// What is missing or damaged, one sentence each.
+pub(super) fn verify(folder: &Path) -> Result<Vec<String>, Stop> {
+    let path = folder.join(Manifest::NAME);
+    let name = path.display();
+    let json = fs::read(&path).map_err(|error| format!("{name}: {error}"))?;
+    let manifest = Manifest::from_json(&json).map_err(|why| format!("{name}: {why}"))?;
+    let mut problems: Vec<String> = Vec::new();
+    if !manifest.complete {
+        problems.push(format!("{name}: the files that were split are damaged"));
+    }
+    for part in &manifest.shards {
+        if let Some(problem) = problem(&folder.join(&part.file), part) {
+            let file = folder.join(&part.file);
+            problems.push(format!("{}: {problem}", file.display()));
+        }
+    }
+    Ok(problems)
+}
+
+fn problem(path: &Path, part: &Part) -> Option<Problem> {
+    let Ok(file) = File::open(path) else {
+        return Some(Problem::Missing);
+    };
+    let found = file.metadata().map_or(0, |metadata| metadata.len());
+    if found != part.bytes {
+        return Some(Problem::Size {
+            expected: part.bytes,
+            found,
+        });
+    }
+    let digest: io::Result<String> = hex_digest_of(file);
+    (digest.ok().as_ref() != Some(&part.sha256)).then_some(Problem::Checksum)
+}

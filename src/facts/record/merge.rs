@@ -1,0 +1,453 @@
+//! Reads the records of all shards in the order of the capture.
+//!
+//! Packets of a file keep its order, whatever their times are; of the first packets of
+//! all files, the earliest comes next, as when captures are read together.
+//! Connections are numbered anew, by their first packets, as one process numbers them.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::fmt;
+use std::io::{self, BufRead};
+
+use super::row::{Frame, Row};
+use super::{Counts, Header};
+use crate::engine::{Output, Tcp};
+use crate::event::{ConnectionEnd, Event};
+use crate::frame::{Connection, MQTTFrame};
+use crate::mqtt::{self, Text};
+use crate::packet::PacketRef;
+use crate::time::Timestamp;
+
+/// Why records cannot be merged.
+#[derive(Debug)]
+pub enum Unmerged {
+    /// A file cannot be read.
+    Read(String, io::Error),
+    /// A file is not one of records, or of another version.
+    Format(String, String),
+    /// The same shard is in two files.
+    Twice(String, String),
+}
+
+impl fmt::Display for Unmerged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(name, error) => write!(f, "{name}: {error}"),
+            Self::Format(name, why) => write!(f, "{name}: {why}"),
+            Self::Twice(one, other) => write!(f, "{one} and {other} are the same shard"),
+        }
+    }
+}
+
+/// Where a group of rows stands among those of other shards: those of a packet, by its
+/// file, number and time; then, at the end, those of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Key {
+    /// [`END`] at the end.
+    file: u32,
+    number: u64,
+    /// Not of the packet itself, but of the clock that it moves on.
+    is_packet: bool,
+    time: Timestamp,
+}
+
+/// Follows all files.
+const END: u32 = u32::MAX;
+
+impl Key {
+    const fn at_end(connection: u64) -> Self {
+        Self {
+            file: END,
+            number: connection,
+            is_packet: true,
+            time: Timestamp::MAX,
+        }
+    }
+}
+
+/// The records of several shards.
+pub struct Records {
+    shards: Vec<Shard>,
+    /// Shards with rows, by the file and the packet of the next ones.
+    waiting: BTreeMap<u32, BinaryHeap<Reverse<(Key, usize)>>>,
+    files: Vec<String>,
+    connections: u64,
+    counts: Counts,
+    /// What is missing or damaged.
+    problems: Vec<String>,
+}
+
+/// The file of a shard.
+struct Shard {
+    name: String,
+    input: Box<dyn BufRead>,
+    /// The next row, which is not of the current packet.
+    next: Vec<u8>,
+    /// Whether `next` holds a row.
+    there: bool,
+    at_end: bool,
+    complete: bool,
+    /// The index of each of its files among all.
+    files: Vec<u32>,
+    /// Numbers among all, by those in the shard.
+    numbers: HashMap<u64, u64, foldhash::fast::FixedState>,
+    connections: HashMap<u64, Connection, foldhash::fast::FixedState>,
+}
+
+/// The longest row: a control packet as far as it is kept, and its connection.
+const LONGEST: usize = 1 << 26;
+
+impl Records {
+    /// Reads the headers of these files. Shards that are missing are
+    /// [`Records::problems`].
+    pub fn new(inputs: Vec<(String, Box<dyn BufRead>)>) -> Result<Self, Unmerged> {
+        let mut this = Self {
+            shards: Vec::new(),
+            waiting: BTreeMap::new(),
+            files: Vec::new(),
+            connections: 0,
+            counts: Counts {
+                whole: true,
+                ..Counts::default()
+            },
+            problems: Vec::new(),
+        };
+        let mut sets: HashMap<(Vec<String>, u32), HashMap<u32, String>> = HashMap::new();
+        for (name, mut input) in inputs {
+            let header = header(&name, &mut *input)?;
+            if let Some((number, of)) = header.shard {
+                let set = sets.entry((header.files.clone(), of)).or_default();
+                if let Some(other) = set.insert(number, name.clone()) {
+                    return Err(Unmerged::Twice(other, name));
+                }
+            }
+            let files = header.files.iter().map(|file| this.file(file)).collect();
+            this.shards.push(Shard {
+                name,
+                input,
+                next: Vec::new(),
+                there: false,
+                at_end: false,
+                complete: false,
+                files,
+                numbers: HashMap::default(),
+                connections: HashMap::default(),
+            });
+        }
+        let mut missing = Vec::new();
+        for ((files, of), set) in &sets {
+            let first = files.first().map_or("", String::as_str);
+            missing.extend((0..*of).filter(|number| !set.contains_key(number)).map(|number| {
+                format!("shard {number} of {of} of {first} is missing: nothing that depends on it can be told")
+            }));
+        }
+        missing.sort();
+        this.problems = missing;
+        for index in 0..this.shards.len() {
+            this.advance(index)?;
+        }
+        Ok(this)
+    }
+
+    /// Names of the files that packets refer to.
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    /// What is missing or damaged; complete at the end.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Sums of the counts, at the end.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// TCP connections so far.
+    pub fn connections(&self) -> u64 {
+        self.connections
+    }
+
+    /// Passes on the outputs that come from the next packet; false at the end.
+    pub fn next(&mut self, out: &mut dyn FnMut(Output<'_>)) -> Result<bool, Unmerged> {
+        let Some((key, index)) = self.choose() else {
+            return Ok(false);
+        };
+        loop {
+            let Some(shard) = self.shards.get_mut(index).filter(|shard| shard.there) else {
+                break;
+            };
+            let bytes = std::mem::take(&mut shard.next);
+            let row = parse(&bytes, &shard.name)?;
+            let is_another = match shard.start(&row) {
+                Some(start) => start != key,
+                // At the end, each connection is a group.
+                None => shard.at_end && shard.key_of(&row) != key,
+            };
+            if is_another {
+                drop(row);
+                shard.next = bytes;
+                self.wait(index)?;
+                break;
+            }
+            match row {
+                Row::Opened(number) => {
+                    self.connections += 1;
+                    shard.numbers.insert(number, self.connections);
+                }
+                Row::Counts(counts) => {
+                    shard.complete = true;
+                    self.counts.add(&counts);
+                }
+                row => shard.output(row, out),
+            }
+            shard.next = bytes;
+            self.fetch(index)?;
+        }
+        Ok(true)
+    }
+
+    /// The shard whose rows are next: that of the earliest of the files' first packets.
+    fn choose(&mut self) -> Option<(Key, usize)> {
+        let first = |heap: &BinaryHeap<Reverse<(Key, usize)>>| heap.peek().map(|it| it.0.0.time);
+        let files = self.waiting.iter();
+        let (_, file) = files
+            .filter_map(|(file, heap)| Some((first(heap)?, *file)))
+            .min()?;
+        let Reverse(next) = self.waiting.get_mut(&file)?.pop()?;
+        Some(next)
+    }
+
+    /// Reads the first row of a shard.
+    fn advance(&mut self, index: usize) -> Result<(), Unmerged> {
+        self.fetch(index)?;
+        self.wait(index)
+    }
+
+    /// Reads the next row; a file that ends without counts was cut.
+    fn fetch(&mut self, index: usize) -> Result<(), Unmerged> {
+        let Some(shard) = self.shards.get_mut(index) else {
+            return Ok(());
+        };
+        shard.fetch()?;
+        if !shard.there && !shard.complete {
+            shard.complete = true;
+            self.counts.whole = false;
+            self.problems.push(format!("{}: cut off", shard.name));
+        }
+        Ok(())
+    }
+
+    /// Puts a shard with a next row where it belongs among the others.
+    fn wait(&mut self, index: usize) -> Result<(), Unmerged> {
+        let Some(shard) = self.shards.get_mut(index).filter(|shard| shard.there) else {
+            return Ok(());
+        };
+        let row = parse(&shard.next, &shard.name)?;
+        let key = shard.start(&row).unwrap_or_else(|| shard.key_of(&row));
+        shard.at_end |= matches!(row, Row::AtEnd);
+        let heap = self.waiting.entry(key.file).or_default();
+        heap.push(Reverse((key, index)));
+        Ok(())
+    }
+
+    fn file(&mut self, name: &str) -> u32 {
+        let known = self.files.iter().position(|file| file == name);
+        let index = known.unwrap_or_else(|| {
+            self.files.push(name.to_owned());
+            self.files.len() - 1
+        });
+        u32::try_from(index).unwrap_or(u32::MAX)
+    }
+}
+
+fn header(name: &str, input: &mut dyn BufRead) -> Result<Header, Unmerged> {
+    let mut line = Vec::new();
+    input
+        .read_until(b'\n', &mut line)
+        .map_err(|error| Unmerged::Read(name.into(), error))?;
+    let header: Header = serde_json::from_slice(&line)
+        .map_err(|_| Unmerged::Format(name.into(), "expected a file of --facts-out".into()))?;
+    match header.version {
+        Header::VERSION => Ok(header),
+        other => Err(Unmerged::Format(
+            name.into(),
+            format!("expected version {}, found {other}", Header::VERSION),
+        )),
+    }
+}
+
+fn parse<'a>(bytes: &'a [u8], name: &str) -> Result<Row<'a>, Unmerged> {
+    postcard::from_bytes(bytes)
+        .map_err(|error| Unmerged::Format(name.into(), format!("damaged: {error}")))
+}
+
+impl Shard {
+    /// Reads the next row into `next`.
+    fn fetch(&mut self) -> Result<(), Unmerged> {
+        let (input, name) = (&mut self.input, &self.name);
+        let mut read = |bytes: &mut [u8]| match input.read_exact(bytes) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(Unmerged::Read(name.clone(), error)),
+        };
+        let mut length = [0; 4];
+        self.there = false;
+        if !read(&mut length)? {
+            return Ok(());
+        }
+        let length = u32::from_le_bytes(length) as usize;
+        if length > LONGEST {
+            let why = format!("damaged: a row of {length} bytes");
+            return Err(Unmerged::Format(self.name.clone(), why));
+        }
+        self.next.resize(length, 0);
+        self.there = read(&mut self.next)?;
+        Ok(())
+    }
+
+    /// Where the rows after this one belong.
+    fn start(&self, row: &Row<'_>) -> Option<Key> {
+        match row {
+            Row::At {
+                time,
+                packet,
+                is_clock,
+            } => {
+                let PacketRef { number, file } = self.packet(*packet);
+                Some(Key {
+                    file,
+                    number,
+                    is_packet: !is_clock,
+                    time: *time,
+                })
+            }
+            Row::AtEnd => Some(Key::at_end(0)),
+            _ => None,
+        }
+    }
+
+    /// Where a row at the end belongs: by connection.
+    fn key_of(&self, row: &Row<'_>) -> Key {
+        let number = match row {
+            Row::Connection(connection) => connection.number,
+            Row::Frame(frame) => frame.connection,
+            Row::Event {
+                connection: Some(connection),
+                ..
+            }
+            | Row::Tcp { connection, .. }
+            | Row::Ended { connection, .. } => *connection,
+            _ => return Key::at_end(u64::MAX),
+        };
+        let global = self.numbers.get(&number).copied();
+        Key::at_end(global.unwrap_or(number))
+    }
+
+    fn packet(&self, packet: PacketRef) -> PacketRef {
+        let file = self.files.get(packet.file as usize).copied();
+        PacketRef {
+            file: file.unwrap_or(packet.file),
+            ..packet
+        }
+    }
+
+    /// Passes on the output of a row.
+    fn output(&mut self, row: Row<'_>, out: &mut dyn FnMut(Output<'_>)) {
+        match row {
+            Row::Connection(mut connection) => {
+                let number = connection.number;
+                connection.number = self.numbers.get(&number).copied().unwrap_or(number);
+                self.connections.insert(number, connection);
+            }
+            Row::Frame(frame) => self.frame(&frame, out),
+            Row::Event {
+                kind,
+                time,
+                packet,
+                connection,
+                direction,
+                bytes,
+            } => {
+                let about = connection.map(|number| self.connections.get(&number));
+                if about != Some(None) {
+                    out(Output::Event(&Event {
+                        kind,
+                        time,
+                        packet: self.packet(packet),
+                        connection: about.flatten(),
+                        direction,
+                        bytes,
+                    }));
+                }
+            }
+            Row::Tcp {
+                connection,
+                from,
+                fact,
+                packet,
+                time,
+            } => {
+                if let Some(connection) = self.connections.get(&connection) {
+                    out(Output::Tcp(&Tcp {
+                        connection,
+                        from,
+                        fact,
+                        packet: self.packet(packet),
+                        time,
+                    }));
+                }
+            }
+            Row::Ended {
+                connection,
+                reason,
+                packet,
+                time,
+            } => {
+                if let Some(connection) = self.connections.get(&connection) {
+                    out(Output::Ended(&ConnectionEnd {
+                        connection,
+                        reason,
+                        packet: self.packet(packet),
+                        time,
+                    }));
+                }
+                self.connections.remove(&connection);
+            }
+            Row::At { .. } | Row::AtEnd | Row::Opened(_) | Row::Counts(_) | Row::Done => {}
+        }
+    }
+
+    fn frame(&self, row: &Frame<'_>, out: &mut dyn FnMut(Output<'_>)) {
+        let Some(connection) = self.connections.get(&row.connection) else {
+            return;
+        };
+        let decoded = mqtt::decode(row.header, row.bytes, row.version);
+        let frame = MQTTFrame {
+            header: row.header,
+            packet: decoded.packet,
+            defects: &decoded.defects,
+            topic: row.topic.map(Text),
+            bytes: row.bytes,
+            payload_digest: row.payload_digest,
+            missing: row.missing,
+            unfinished: row.unfinished,
+            resynchronised: row.resynchronised,
+            version: row.version,
+            connection,
+            direction: row.direction,
+            first: self.packet(row.first),
+            last: self.packet(row.last),
+            time: row.time,
+            offset: row.offset,
+            range: row.range,
+            started: row.started,
+            received: row.received,
+        };
+        out(match row.unfinished {
+            true => Output::Unfinished(&frame),
+            false => Output::Frame(&frame),
+        });
+    }
+}

@@ -15,6 +15,8 @@ mod cases;
 mod catalogue;
 /// No file of `src` needs itself through others.
 mod circles;
+/// Jobs on clusters, against one process.
+mod clusters;
 /// The same part of every packet or connection is missing: snap lengths, one direction.
 mod cuts;
 /// README, help and manual match the program.

@@ -305,15 +305,13 @@ impl CheckPlan {
             _ => None,
         };
         reading.select(&selecting)?;
-        reading
-            .sandbox
-            .confine(
-                args.verbose > 0,
-                [
-                    checking.write_baseline.as_deref(),
-                    checking.facts_out.as_deref(),
-                ],
-            );
+        reading.sandbox.confine(
+            args.verbose > 0,
+            [
+                checking.write_baseline.as_deref(),
+                checking.facts_out.as_deref(),
+            ],
+        );
         if checking.facts_out.is_some() && !matches!(reading.captures[..], [Source::Files(_)]) {
             return Err("--facts-out goes with one capture in files".into());
         }

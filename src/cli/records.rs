@@ -59,14 +59,14 @@ impl FactsOut {
         paths: &[PathBuf],
         names: Vec<String>,
     ) -> Result<Self, String> {
-        let origin = match paths {
-            [only] => Capture::open(only, 0)
-                .ok()
-                .and_then(|it| it.origin().cloned()),
-            _ => None,
-        };
-        let shard = origin.and_then(|origin| origin.shard);
-        let header = Header::new(names, shard.map(|shard| (shard.number, shard.shards)));
+        // Shards of one number, of several taps, are the shard of all.
+        let mut shards = paths.iter().map(|path| {
+            let origin = Capture::open(path, 0).ok()?.origin()?.shard.clone()?;
+            Some((origin.number, origin.shards))
+        });
+        let shard = shards.next().flatten();
+        let shard = shard.filter(|first| shards.all(|other| other == Some(*first)));
+        let header = Header::new(names, shard);
         let (output, file) = OutputFile::create(path, true)
             .map_err(|error| format!("--facts-out {}: {error}", path.display()))?;
         Ok(Self {

@@ -438,15 +438,9 @@ impl Engine {
         self.flows.tick(now, &mut cx);
     }
 
-<<<<<<< HEAD
     /// Evicts the sixteenth part of the connections, those silent longest. Returns how
     /// many that were.
     pub fn make_room(&mut self, out: &mut dyn FnMut(Output<'_>)) -> u64 {
-=======
-    /// The clock of the whole capture, in a shard of it: what waits for time to pass is
-    /// settled at the same packets as in the capture.
-    pub fn clock(&mut self, packet: PacketRef, time: Timestamp, out: &mut dyn FnMut(Output<'_>)) {
->>>>>>> 3ef8bf5 (check, merge: findings of all shards together)
         let mut cx = Context {
             config: &self.config,
             shared: &mut self.shared,
@@ -454,11 +448,20 @@ impl Engine {
             captured: &mut self.captured,
             out,
         };
-<<<<<<< HEAD
         self.flows.make_room(&mut cx)
-=======
+    }
+
+    /// The clock of the whole capture, in a shard of it: what waits for time to pass is
+    /// settled at the same packets as in the capture.
+    pub fn clock(&mut self, packet: PacketRef, time: Timestamp, out: &mut dyn FnMut(Output<'_>)) {
+        let mut cx = Context {
+            config: &self.config,
+            shared: &mut self.shared,
+            keys: &self.keys,
+            captured: &mut self.captured,
+            out,
+        };
         self.flows.tick_at(packet, time, &mut cx);
->>>>>>> 3ef8bf5 (check, merge: findings of all shards together)
     }
 
     /// The capture lost packets, at the latest at `until`: absence proves nothing.

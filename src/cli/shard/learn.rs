@@ -1,7 +1,7 @@
 //! The first pass of `shard --by session`: which flow carried which client.
 
 use mqttdump::facts::{Fact, Sink};
-use mqttdump::mqtt::ControlPacket;
+use mqttdump::mqtt::PacketType;
 use mqttdump::shard::{Flow, Plan};
 
 use crate::cli::driver::{Driver, Job};
@@ -42,8 +42,8 @@ impl Sink for Clients {
         let Fact::Frame(fact) = fact else { return };
         let frame = fact.frame;
         if matches!(
-            frame.packet,
-            ControlPacket::Connect(_) | ControlPacket::Connack(_)
+            frame.header.packet_type(),
+            PacketType::Connect | PacketType::Connack
         ) && let Some(client_id) = &frame.connection.client_id
         {
             let flow = Flow::new(frame.connection.client, frame.connection.server);

@@ -426,7 +426,7 @@ impl Shard {
         let decoded = mqtt::decode(row.header, row.bytes, row.version);
         let frame = MQTTFrame {
             header: row.header,
-            packet: decoded.packet,
+            packet: &decoded.packet,
             defects: &decoded.defects,
             topic: row.topic.map(Text),
             bytes: row.bytes,

@@ -222,7 +222,7 @@ impl Recorder {
     fn frame(&mut self, frame: &MQTTFrame<'_>) {
         self.connection(frame.connection);
         let mut bytes = frame.bytes;
-        if let ControlPacket::Publish(publish) = &frame.packet
+        if let ControlPacket::Publish(publish) = frame.packet
             && frame.payload_digest.is_some()
             // A rule reads it.
             && p::number(publish.properties, p::PAYLOAD_FORMAT).is_none()

@@ -1,0 +1,118 @@
+"""Captures of several taps as tables, on a cluster.
+
+    plan      one task per tap     mqttdump shard --by session --plan-out
+              driver               mqttdump merge plan-*.json
+    shard     one task per tap     mqttdump shard --by session --plan
+    tables    one task per shard   mqttdump tables, mqttdump check --facts-out
+    findings  driver               mqttdump merge *.facts
+    questions Spark SQL            over the Parquet files of all shards
+
+Tasks only start the program and read Parquet: the protocol stays in mqttdump. Taps
+and --work have to be reachable under the same path on every node.
+
+    spark-submit --master 'local[2]' job.py --work w --tap 'tap1-*.pcap' --tap 'tap2-*.pcap'
+"""
+
+import argparse
+import glob
+import json
+import os
+import subprocess
+import time
+
+from pyspark.sql import SparkSession
+
+TABLES = [
+    "frames", "exchanges", "connections", "sessions", "subscriptions", "deliveries", "overhead", "events",
+]
+QUESTIONS = {
+    "control packets by type": "select type, count(*) n, sum(length) bytes from frames group by type order by n desc",
+    "busiest topics": "select topic, count(*) n from frames where type = 'PUBLISH' group by topic order by n desc, topic limit 10",
+    "connections by cause of their end": "select close_cause, count(*) n from connections group by close_cause order by n desc",
+}
+
+
+def run(command):
+    """Runs mqttdump and returns the seconds it took. Exit code 1 is findings."""
+    start = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"{command}: {done.stderr}")
+    return time.monotonic() - start, done.stdout
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mqttdump", default="mqttdump", help="the program, built with the feature tables")
+    parser.add_argument("--work", required=True, help="folder for shards and tables")
+    parser.add_argument("--shards", type=int, default=8)
+    parser.add_argument("--tap", action="append", required=True, help="files of one tap, as a glob pattern")
+    args = parser.parse_args()
+    program, work, shards = args.mqttdump, os.path.abspath(args.work), args.shards
+    os.makedirs(f"{work}/facts", exist_ok=True)
+    taps = [(number, sorted(glob.glob(tap))) for number, tap in enumerate(args.tap)]
+    spark = SparkSession.builder.appName("mqttdump").getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    start = time.monotonic()
+
+    def each(items, task):
+        """One task for each item; their results, and the seconds of the program."""
+        rdd = spark.sparkContext.parallelize(items, len(items))
+        seconds = rdd.map(task).collect()
+        return sum(seconds)
+
+    def plan(tap):
+        number, files = tap
+        return run([program, "shard", "--by", "session", "--plan-out", f"{work}/plan-{number}.json", *files])[0]
+
+    def shard(tap):
+        number, files = tap
+        return run([program, "shard", "--by", "session", "--plan", f"{work}/plan.json",
+                    "--shards", str(shards), "-o", f"{work}/tap-{number}", *files])[0]
+
+    def tables(number):
+        parts = []
+        for tap, _ in taps:
+            parts += ["-r", f"{work}/tap-{tap}/shard-{number:03}.pcapng"]
+        seconds, _ = run([program, "tables", "-o", f"{work}/tables/{number:03}", *parts])
+        more, _ = run([program, "check", "--allow-empty", "--fail-on", "never", "--format", "ndjson",
+                       "--facts-out", f"{work}/facts/{number:03}.facts", *parts])
+        return seconds + more
+
+    busy = {"plan": each(taps, plan)}
+    _, merged = run([program, "merge", *[f"{work}/plan-{number}.json" for number, _ in taps]])
+    with open(f"{work}/plan.json", "w") as file:
+        file.write(merged)
+    busy["shard"] = each(taps, shard)
+    # Folders are verified by their manifests before anything is read.
+    folders = [f"{work}/tap-{number}" for number, _ in taps]
+    busy["verify"], _ = run([program, "merge", *folders])
+    busy["tables"] = each(list(range(shards)), tables)
+    facts = sorted(glob.glob(f"{work}/facts/*.facts"))
+    busy["merge"], findings = run([program, "merge", "--format", "ndjson", *facts])
+    with open(f"{work}/findings.ndjson", "w") as file:
+        file.write(findings)
+    built = time.monotonic() - start
+
+    answers = {}
+    for table in TABLES:
+        spark.read.parquet(f"{work}/tables/*/{table}.parquet").createOrReplaceTempView(table)
+    for question, sql in QUESTIONS.items():
+        answers[question] = [row.asDict() for row in spark.sql(sql).collect()]
+        print(question)
+        for answer in answers[question]:
+            print("   ", answer)
+    total = time.monotonic() - start
+    report = {
+        "seconds": round(total, 2),
+        "seconds_before_sql": round(built, 2),
+        "program_seconds": {step: round(seconds, 2) for step, seconds in busy.items()},
+    }
+    print(json.dumps(report))
+    with open(f"{work}/answers.json", "w") as file:
+        json.dump({"answers": answers, **report}, file, indent=1)
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main()

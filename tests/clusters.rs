@@ -13,7 +13,7 @@ use crate::support::program::{Folder, project};
 fn python(modules: &str) -> Option<Command> {
     let python = std::env::var("MQTTDUMP_PYTHON").unwrap_or_else(|_| "python3".into());
     let there = |command: &mut Command| command.output().is_ok_and(|it| it.status.success());
-    let missing = if !cfg!(feature = "tables") {
+    let missing = if !there(Command::new(PROGRAM).args(TABLES)) {
         "the feature tables"
     } else if !there(Command::new(&python).args(["-c", modules])) {
         modules
@@ -26,6 +26,9 @@ fn python(modules: &str) -> Option<Command> {
     None
 }
 
+/// A run that needs the feature `tables`.
+const TABLES: [&str; 5] = ["tables", "-o", "-", "--table=frames", CAPTURE];
+const CAPTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/captures/bridge.pcap");
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mqttdump");
 const CAPTURES: [&str; 2] = [
     "fixtures/captures/bridge.pcap",

@@ -51,6 +51,7 @@ pub struct Connection {
     /// are [followed](crate::engine::Config::follow_sessions).
     pub session_uid: Option<Arc<str>>,
     /// Its own identity, once it was asked for.
+    #[serde(skip)]
     pub uid: OnceLock<Arc<str>>,
 }
 

@@ -437,6 +437,7 @@ impl Shard {
             version: row.version,
             connection,
             direction: row.direction,
+            number: row.number,
             first: self.packet(row.first),
             last: self.packet(row.last),
             time: row.time,

@@ -73,7 +73,6 @@ pub(super) fn run(args: TablesArgs, around: &Surroundings<'_>) -> Result<Exit, S
         job.write()?;
         to.captured(source.names(), whole);
     }
-    whole &= driver.finish();
     to.finish()?;
     Ok(Exit::success(whole))
 }

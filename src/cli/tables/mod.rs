@@ -16,10 +16,6 @@ use super::surroundings::Surroundings;
 
 /// Options of `tables`.
 #[derive(Args, Clone, Debug, Default)]
-#[cfg_attr(
-    not(feature = "tables"),
-    expect(dead_code, reason = "without the feature they are only parsed")
-)]
 pub(crate) struct TablesArgs {
     #[command(flatten)]
     captures: Captures,

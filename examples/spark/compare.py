@@ -14,8 +14,8 @@ import duckdb
 TABLES = {
     "frames": [],
     "exchanges": [],
-    "connections": [],
-    "sessions": [],
+    "connections": ["violations", "warnings"],
+    "sessions": ["violations", "warnings"],
     "overhead": [],
     "events": [],
 }

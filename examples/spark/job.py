@@ -51,7 +51,12 @@ def main():
     program, work, shards = args.mqttdump, os.path.abspath(args.work), args.shards
     os.makedirs(f"{work}/facts", exist_ok=True)
     taps = [(number, sorted(glob.glob(tap))) for number, tap in enumerate(args.tap)]
-    spark = SparkSession.builder.appName("mqttdump").getOrCreate()
+    spark = (
+        SparkSession.builder.appName("mqttdump")
+        # Times are nanoseconds, which Spark has no type for.
+        .config("spark.sql.legacy.parquet.nanosAsLong", "true")
+        .getOrCreate()
+    )
     spark.sparkContext.setLogLevel("ERROR")
     start = time.monotonic()
 

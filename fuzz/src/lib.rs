@@ -1,20 +1,25 @@
 //! Fuzz targets: functions that take any bytes, and panic when they find a fault. See
 //! `README.md`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use mqttdump::capture::{Capture, Item};
 use mqttdump::engine::{Config, Decode, Engine, Output};
 use mqttdump::facts::{self, Facts};
 use mqttdump::filter;
+use mqttdump::layer::Answer;
+use mqttdump::layer::proxy;
+use mqttdump::layer::tls::KeyLog;
 use mqttdump::link::Subframe;
 use mqttdump::net::Anatomy;
 use mqttdump::overhead::{self, Ledger};
 use mqttdump::packet::{CapturedPacket, LinkType, PacketRef};
 use mqttdump::payload::{Decoder, Message, Rule};
 use mqttdump::redact::{self, Redactor, Survey};
-use mqttdump::rules::{self, Judge};
+use mqttdump::rules::{self, Judge, Verdict};
 use mqttdump::time::Timestamp;
 
 /// Takes any bytes; panics where a promise is broken.
@@ -31,6 +36,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("payload", payload),
     ("whole", whole),
     ("redact", redact),
+    ("tls", tls),
+    ("key_log", key_log),
+    ("proxy", proxy_header),
+    ("cuts", cuts),
 ];
 
 /// Calls a function with each packet of a capture file.
@@ -318,4 +327,159 @@ pub fn redact(data: &[u8]) {
     redactor.finish();
     after.extend(std::iter::from_fn(|| redactor.take()).map(|data| data.len()));
     assert_eq!(before, after);
+}
+
+/// A length of two bytes, so much of a key log, then a capture file. Every byte of it is
+/// accounted for, and no frame is longer than what its connection carried.
+pub fn tls(data: &[u8]) {
+    let Some((length, data)) = data.split_first_chunk::<2>() else {
+        return;
+    };
+    let cut = usize::from(u16::from_be_bytes(*length)).min(data.len());
+    let (keys, capture) = data.split_at(cut);
+    let config = Config {
+        expects_keys: true,
+        ..Config::default()
+    };
+    let mut ledger = Ledger::new(overhead::Options::default());
+    let mut facts = Facts::new(config, facts::Options::default(), &ledger);
+    facts.secrets(keys);
+    each_packet(capture, |packet| {
+        facts.push(packet, &mut ledger);
+    });
+    facts.finish(&mut ledger);
+    let account = ledger.finish();
+    assert_eq!(account.bytes(), account.all.l2);
+}
+
+/// A size, then a key log: the same secrets however its text arrives.
+pub fn key_log(data: &[u8]) {
+    let Some((size, text)) = data.split_first() else {
+        return;
+    };
+    let (mut whole, mut split) = (KeyLog::default(), KeyLog::default());
+    whole.push(text);
+    for part in text.chunks(usize::from(*size).max(1)) {
+        split.push(part);
+    }
+    let counts = |log: &KeyLog| (log.sessions(), log.skipped(), log.dropped());
+    assert_eq!(counts(&whole), counts(&split));
+}
+
+/// The beginning of a stream: whether it is a PROXY header does not change with more
+/// bytes, once it is known.
+pub fn proxy_header(data: &[u8]) {
+    let mut known = Answer::More;
+    for end in 0..data.len().min(200) {
+        let answer = proxy::header(&data[..end]);
+        assert!(known == Answer::More || known == answer);
+        known = answer;
+    }
+}
+
+/// Which rules each side of a capture violates.
+fn violations<'a>(
+    packets: impl Iterator<Item = CapturedPacket<'a>>,
+) -> BTreeSet<(&'static str, String)> {
+    let options = rules::Options::default();
+    let gathered = options.facts();
+    let mut judge = Judge::new(options);
+    let mut facts = Facts::new(Config::default(), gathered, &judge);
+    for packet in packets {
+        facts.push(&packet, &mut judge);
+    }
+    facts.finish(&mut judge);
+    let findings = judge.take_finished();
+    findings
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Violation)
+        .map(|finding| (finding.rule.id, format!("{:?}", finding.by)))
+        .collect()
+}
+
+/// The small captures of the project, read once.
+fn captures() -> &'static [Vec<u8>] {
+    static CAPTURES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    CAPTURES.get_or_init(|| {
+        const LARGEST: u64 = 12_000;
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let fixtures = [here.join("fixtures"), here.join("../fixtures")];
+        let mut folders: Vec<PathBuf> = fixtures.into_iter().filter(|f| f.is_dir()).collect();
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                let size = entry.metadata().map_or(u64::MAX, |metadata| metadata.len());
+                if path.is_dir() {
+                    folders.push(path);
+                } else if size <= LARGEST && path.extension().is_some_and(|name| name == "pcap") {
+                    files.push(path);
+                }
+            }
+        }
+        files.sort();
+        files.iter().flat_map(std::fs::read).collect()
+    })
+}
+
+/// Which of the project's captures (two bytes), then what is lost of it, three bytes each.
+/// A capture of which packets, the ends of packets or a direction are missing accuses no
+/// side of what the whole does not.
+pub fn cuts(data: &[u8]) {
+    let Some((index, losses)) = data.split_first_chunk::<2>() else {
+        return;
+    };
+    let captures = captures();
+    let capture = &captures[usize::from(u16::from_be_bytes(*index)) % captures.len()];
+    let mut packets = Vec::new();
+    each_packet(capture, |packet| {
+        let cut = CapturedPacket {
+            data: &[],
+            ..*packet
+        };
+        packets.push((
+            cut.id,
+            cut.time,
+            cut.link_type,
+            cut.original_len,
+            packet.data.to_vec(),
+        ));
+    });
+    let whole: Vec<_> = packets
+        .iter()
+        .map(|(id, time, link_type, original_len, data)| CapturedPacket {
+            id: *id,
+            time: *time,
+            link_type: *link_type,
+            original_len: *original_len,
+            data,
+        })
+        .collect();
+    let mut kept = whole.clone();
+    for &[kind, at, many] in losses.as_chunks().0.iter().take(4) {
+        let at = usize::from(at) * kept.len() / 256;
+        let lost = at..at + usize::from(many);
+        let mut n = 0;
+        match kind % 4 {
+            0 => kept.retain(|_| {
+                n += 1;
+                !lost.contains(&(n - 1))
+            }),
+            1 => drop(kept.drain(..at)),
+            2 => {
+                let snap = 54 + usize::from(many);
+                for packet in &mut kept {
+                    packet.data = &packet.data[..packet.data.len().min(snap)];
+                }
+            }
+            // The source address of IPv4 on Ethernet: one direction of a connection.
+            _ => {
+                let source = kept.get(at).and_then(|packet| packet.data.get(26..30));
+                kept.retain(|packet| packet.data.get(26..30) != source);
+            }
+        }
+    }
+    let whole = violations(whole.into_iter());
+    let kept = violations(kept.into_iter());
+    assert!(kept.is_subset(&whole), "{:?}", kept.difference(&whole));
 }

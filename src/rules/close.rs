@@ -318,6 +318,8 @@ fn unframed(f: &Stream<'_>) -> Judged {
     Some(
         violation(f.reason)
             .unless(doubt)
-            .unless_when(f.connection.version_assumed, Reason::VersionAssumed),
+            .unless_when(f.connection.version_assumed, Reason::VersionAssumed)
+            // Bytes in which nothing was ever framed may be of another protocol.
+            .unless_when(f.connection.frames[f.direction] == 0, Reason::MidStream),
     )
 }

@@ -507,6 +507,8 @@ impl Reader {
         }
         let magic = input.buffer.unread().first_chunk::<4>();
         match magic.and_then(|magic| magic::recognise(*magic)) {
+            // Of a pipe, nothing is waited for that may come late.
+            Some(Format::Pcapng) if input.size.is_none() => Ok(Self::Pcapng(Pcapng::new(file))),
             Some(Format::Pcapng) => Ok(Self::Pcapng(Pcapng::open(file, &mut input.buffer))),
             Some(Format::Pcap {
                 order,

@@ -398,7 +398,8 @@ impl<'a> Driver<'a> {
         let mut records = Records::new(inputs).map_err(failed)?;
         let options = job.options();
         let sinks = (job.sink(), &mut self.unmatched);
-        if !(Needs::SESSIONS | Needs::EXCHANGES).contains(sinks.needs()) {
+        let recorded = Needs::SESSIONS | Needs::EXCHANGES | Needs::SESSION_UIDS;
+        if !recorded.contains(sinks.needs()) {
             return Err(Stop::Failed(
                 "files of --facts-out have no packets: they are for check".into(),
             ));

@@ -21,6 +21,10 @@ TABLES = {
 }
 
 
+def one_number(sql):
+    return duckdb.sql(sql).fetchall()[0][0]
+
+
 def main():
     shards, one = sys.argv[1:3]
     different = 0
@@ -30,17 +34,17 @@ def main():
         names = [row[0] for row in duckdb.sql("describe b").fetchall()]
         names = [name for name in names if name not in ["connection", "file", *left_out]]
         columns = ", ".join(f'"{name}"' for name in names)
-        rows, = duckdb.sql("select count(*) from b").fetchone()
+        rows = one_number("select count(*) from b")
         counts = []
         for this, that in [("a", "b"), ("b", "a")]:
             sql = f"select count(*) from (select {columns} from {this} except all select {columns} from {that})"
-            counts += duckdb.sql(sql).fetchone()
+            counts.append(one_number(sql))
         print(f"{table}: {rows} rows, {counts[0]} only in shards, {counts[1]} only in one process")
         if sum(counts):
             different += 1
             for name in names:
                 sql = f"""select count(*) from (select "{name}" from a except all select "{name}" from b)"""
-                n, = duckdb.sql(sql).fetchone()
+                n = one_number(sql)
                 if n:
                     print(f"    {name}: {n} values differ")
     sys.exit(1 if different else 0)

@@ -115,7 +115,7 @@ def main():
     }
     print(json.dumps(report))
     with open(f"{work}/answers.json", "w") as file:
-        json.dump({"answers": answers, **report}, file, indent=1)
+        json.dump({"answers": answers, **report}, file, indent=1, default=str)
     spark.stop()
 
 

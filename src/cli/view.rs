@@ -286,6 +286,10 @@ impl Sink for View {
                 if let Some(news) = &mut self.connections {
                     news.ended(ended.connection.number);
                 }
+                if let Some(printer) = &mut self.printer {
+                    let item = FrameItem::Ended(ended.connection.number);
+                    printer.report.put(&item, &mut printer.out.lines);
+                }
             }
             Fact::Event(event) => {
                 let shown = match &self.selector {

@@ -94,7 +94,7 @@ impl Report<Frames> for Eve {
                     }
                 }
             }
-            FrameItem::LinkHeader(_) => {}
+            FrameItem::Ended(_) | FrameItem::LinkHeader(_) => {}
         }
     }
 

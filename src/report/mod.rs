@@ -196,6 +196,8 @@ pub enum FrameItem<'a> {
     },
     /// Something that is not a frame.
     Event(&'a Event<'a>),
+    /// No more comes of the connection with this number.
+    Ended(u64),
     /// Text about the link header (`-e`) of the packet that completes the following
     /// frames, until it is set again; empty for none. Formats for programs ignore
     /// it.

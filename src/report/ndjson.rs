@@ -61,7 +61,7 @@ impl Report<Frames> for Ndjson {
                 payload,
             } => self.frame(FrameFact { frame, exchange }, topic_unknown, payload, out),
             FrameItem::Event(event) => self.event(event, out),
-            FrameItem::LinkHeader(_) => {}
+            FrameItem::Ended(_) | FrameItem::LinkHeader(_) => {}
         }
     }
 }

@@ -10,7 +10,6 @@
 
 use super::json::{self, Object, key};
 use super::{Format, FrameItem, FrameNeeds, Frames, Options, Report, put};
-use crate::event::EventKind;
 use crate::facts::{ExchangeKind, FrameFact, Needs, OpenExchanges, Role};
 use crate::frame::{Direction, MQTTFrame};
 use crate::identity::{self, ExchangeId};
@@ -57,15 +56,12 @@ impl Report<Frames> for Otlp {
             FrameItem::Frame {
                 frame, exchange, ..
             } => self.frame(&FrameFact { frame, exchange }, out),
-            FrameItem::Event(event) => {
-                if let (EventKind::Closed { .. }, Some(connection)) = (event.kind, event.connection)
-                {
-                    for span in self.open.ended(connection.number) {
-                        write(span, Outcome::Open, None, out);
-                    }
+            FrameItem::Ended(connection) => {
+                for span in self.open.ended(connection) {
+                    write(span, Outcome::Open, None, out);
                 }
             }
-            FrameItem::LinkHeader(_) => {}
+            FrameItem::Event(_) | FrameItem::LinkHeader(_) => {}
         }
     }
 

@@ -7,7 +7,6 @@
 
 use super::escape;
 use super::{Format, FrameItem, FrameNeeds, Frames, Options, Report, put, utc};
-use crate::event::EventKind;
 use crate::facts::{ExchangeFact, ExchangeKind, First, Needs, OpenExchanges, Role};
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::mqtt::ControlPacket;
@@ -156,15 +155,12 @@ impl Report<Frames> for Zeek {
                 self.last = frame.time;
                 self.frame(frame, exchange, out);
             }
-            FrameItem::Event(event) => {
-                if let (EventKind::Closed { .. }, Some(connection)) = (event.kind, event.connection)
-                {
-                    for row in self.open.ended(connection.number) {
-                        self.write(&row, row.unanswered, out);
-                    }
+            FrameItem::Ended(connection) => {
+                for row in self.open.ended(connection) {
+                    self.write(&row, row.unanswered, out);
                 }
             }
-            FrameItem::LinkHeader(_) => {}
+            FrameItem::Event(_) | FrameItem::LinkHeader(_) => {}
         }
     }
 

@@ -210,6 +210,7 @@ impl Report<Frames> for TextReport {
                 payload,
             } => self.frame(frame, exchange, topic_unknown, payload, out),
             FrameItem::Event(event) => self.event(event, out),
+            FrameItem::Ended(_) => {}
             FrameItem::LinkHeader(text) => {
                 self.link_header.clear();
                 self.link_header.extend_from_slice(text.as_bytes());

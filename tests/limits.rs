@@ -11,7 +11,7 @@ use crate::support::scene::scene;
 
 #[allow(dead_code)]
 #[path = "../benches/hostile/kinds.rs"]
-mod kinds;
+pub(crate) mod kinds;
 
 /// A capture of a kind of `benches/hostile.rs`.
 fn capture(folder: &Folder, kind: &str, n: u32) -> String {
@@ -95,8 +95,8 @@ fn aliases_beyond_the_limit_are_dropped() {
         "{reasons:?}"
     );
     let resolved = |alias: u64| {
-        let frames = lines.iter().filter(|line| line["topic_alias"] == alias);
-        frames.last().expect("the last one")["topic"]
+        let mut frames = lines.iter().filter(|line| line["topic_alias"] == alias);
+        frames.next_back().expect("the last one")["topic"]
             .as_str()
             .unwrap_or_default()
             .len()

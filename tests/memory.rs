@@ -5,10 +5,8 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use crate::limits::kinds;
 use crate::support::program::{Folder, Run, mqttdump, run};
-
-#[path = "../benches/hostile/kinds.rs"]
-mod kinds;
 
 /// Address space of a run, in KiB: `--max-memory 32m`, the program itself and its
 /// stacks, what allocators keep, and the lines of a report.

@@ -22,7 +22,7 @@ const PCAP: Format = Format::Pcap {
 /// Findings of a capture: rule, verdict and side.
 fn findings(path: &str) -> Vec<(String, String, String)> {
     let text = run(&["check", "--format", "ndjson", path]).out;
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line));
+    let lines = text.lines().map(serde_json::from_str::<Value>);
     let word = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
     lines
         .map(|line| line.expect("JSON"))

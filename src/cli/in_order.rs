@@ -170,7 +170,7 @@ pub(crate) fn read_all<T: Send>(
         };
         thread::scope(|scope| {
             for _ in 0..threads {
-                scope.spawn(&read);
+                scope.spawn(read);
             }
         });
     }

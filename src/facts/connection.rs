@@ -516,7 +516,7 @@ impl ConnectionFacts {
         let kind = frame.header.packet_type();
         let seen = FrameRef::of(frame);
         let whole = frame.missing == 0 && frame.bytes.len() as u64 == frame.header.packet_len();
-        let request = self.requests.request(kind, id, seen, &frame.packet, whole);
+        let request = self.requests.request(kind, id, seen, frame.packet, whole);
         if !whole {
             self.session
                 .subscriptions

@@ -42,18 +42,18 @@ impl Ranges {
             // The most common case: it extends the last range.
             (start, end) if end == from && start < end => {
                 self.last.1 = to;
-                return Fresh::All;
+                Fresh::All
             }
-            (start, end) if start <= from && to <= end => return Fresh::Nothing,
+            (start, end) if start <= from && to <= end => Fresh::Nothing,
             (start, end) if start == end => {
                 self.last = (from, to);
-                return Fresh::All;
+                Fresh::All
             }
             (_, end) if end < from => {
                 self.earlier.push(self.last);
                 self.last = (from, to);
                 self.limit();
-                return Fresh::All;
+                Fresh::All
             }
             _ => self.insert_among(from, to),
         }

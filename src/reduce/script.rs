@@ -193,10 +193,8 @@ impl Sink for Reader {
             Fact::Packet(captured) => self.packet(captured),
             Fact::Frame(fact) => self.frame(&fact),
             // There are layers between TCP and MQTT.
-            Fact::Span(span) => {
-                if !matches!(span.kind, SpanKind::Mqtt { seal: None, .. }) {
-                    self.fixed.insert(span.connection.number);
-                }
+            Fact::Span(span) if !matches!(span.kind, SpanKind::Mqtt { seal: None, .. }) => {
+                self.fixed.insert(span.connection.number);
             }
             Fact::Event(event) => {
                 if let (EventKind::Conflict { .. }, Some(connection)) =

@@ -292,7 +292,7 @@ fn put_time(time: Timestamp, out: &mut Vec<u8>) {
     put::zero_padded::<6>(time.subsec_nanos() / 1000, out);
 }
 
-/// `#open	2014-06-17-11-05-02`
+/// `#open`, a tab, and `2014-06-17-11-05-02`.
 fn put_line(name: &str, time: Timestamp, out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     let start = out.len();

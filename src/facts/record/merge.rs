@@ -174,10 +174,7 @@ impl Records {
         let Some((key, index)) = self.choose() else {
             return Ok(false);
         };
-        loop {
-            let Some(shard) = self.shards.get_mut(index).filter(|shard| shard.there) else {
-                break;
-            };
+        while let Some(shard) = self.shards.get_mut(index).filter(|shard| shard.there) {
             let bytes = std::mem::take(&mut shard.next);
             let row = parse(&bytes, &shard.name)?;
             let is_another = match shard.start(&row) {

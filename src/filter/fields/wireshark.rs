@@ -708,7 +708,7 @@ fn filters<'a>(packet: &'a ControlPacket<'a>) -> impl Iterator<Item = (Text<'a>,
 /// The options bytes of a SUBSCRIBE, if it is of 5.0 or if it is not.
 fn options<'a>(subject: &Subject<'a>, since_5: bool) -> impl Iterator<Item = u8> + use<'a> {
     let wanted = (subject.frame.version == Version::V5) == since_5;
-    filters(&subject.frame.packet)
+    filters(subject.frame.packet)
         .filter(move |_| wanted)
         .filter_map(|(_, options)| options)
 }

@@ -34,11 +34,7 @@ pub(super) enum Kind {
 }
 
 /// Frames that wait, ordered by their start, as labels arrive in that order. Few
-/// streams have some at a time.
-#[expect(
-    clippy::box_collection,
-    reason = "one word in each stream; queues are used again"
-)]
+/// streams have some at a time: one word in each stream, and queues are used again.
 type Queue = Box<VecDeque<Waiting>>;
 
 /// Queues that are not in use.

@@ -292,6 +292,9 @@ pub const CLOSED_CONNECTIONS: usize = 256;
 
 /// Nesting depth of a decoded payload.
 pub const PAYLOAD_DEPTH: usize = 64;
+/// Bytes of the name of an entry whose key is not text, as it is printed. Keys in keys
+/// are quoted again at each level, which doubles their length.
+pub const PAYLOAD_NAME: usize = 4096;
 /// Values in a decoded payload: about 4 MiB.
 pub const PAYLOAD_VALUES: usize = 100_000;
 /// Metric aliases defined by Sparkplug birth messages, over all edge nodes: about

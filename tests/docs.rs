@@ -375,6 +375,7 @@ const TESTS_OF_LIMITS: &[(&str, &str)] = &[
         "secrets_that_never_come_cost_no_more_than_the_limit",
     ),
     ("PAYLOAD_DEPTH", "depth_and_count_have_limits"),
+    ("PAYLOAD_NAME", "keys_in_keys_have_a_limit"),
     ("PAYLOAD_VALUES", "depth_and_count_have_limits"),
     ("STATS_KEYS", "topics_beyond_the_limits_count_as_one"),
 ];

@@ -199,7 +199,9 @@ impl Reader<'_> {
         self.budget.enter(at)?;
         let mut entries = Vec::new();
         while self.more(&mut left)? {
-            let name = self.value()?.into_name();
+            let at = self.decoder.position();
+            let key = self.value()?;
+            let name = self.budget.name(at, key)?;
             entries.push((name, self.value()?));
         }
         self.budget.leave();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::value::Value;
 use crate::limits;
 
 /// Where a payload departs from its format.
@@ -54,6 +55,18 @@ impl Budget {
             )
         })?;
         Ok(())
+    }
+
+    /// The name of an entry by its key, which began here.
+    pub(super) fn name(&mut self, offset: usize, key: Value) -> Result<Box<str>, Fault> {
+        let is_text = matches!(key, Value::Text(_));
+        let name = key.into_name();
+        let most = limits::PAYLOAD_NAME;
+        if is_text || name.len() <= most {
+            return Ok(name);
+        }
+        let message = format!("a key that is not text has more than {most} bytes");
+        Err(Fault::new(offset, message))
     }
 
     /// Enters a container.

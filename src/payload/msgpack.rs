@@ -135,7 +135,9 @@ impl<'a> Reader<'a> {
         self.budget.enter(at)?;
         let mut entries = Vec::new();
         for _ in 0..len {
-            let name = self.value()?.into_name();
+            let at = self.at;
+            let key = self.value()?;
+            let name = self.budget.name(at, key)?;
             entries.push((name, self.value()?));
         }
         self.budget.leave();
@@ -174,4 +176,17 @@ fn timestamp(data: &[u8]) -> Option<(i64, u32)> {
     let (nanos, seconds) = data.split_first_chunk::<4>()?;
     let seconds = i64::from_be_bytes(seconds.try_into().ok()?);
     Some((seconds, u32::from_be_bytes(*nanos)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode;
+
+    #[test]
+    fn keys_in_keys_have_a_limit() {
+        let nested = |levels| [vec![0x81; levels], vec![0; levels + 1]].concat();
+        assert!(decode(&nested(8)).is_ok());
+        let fault = decode(&nested(30)).expect_err("a gigabyte of quotes");
+        assert!(fault.message.contains("a key that is not text"), "{fault}");
+    }
 }

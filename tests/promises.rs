@@ -331,6 +331,8 @@ fn messages_are_in_plain_words() {
         &["-r", REAL, "-c", "-1"],
         &["-r", REAL, "--decode", "99999=mqtt"],
         &["check", REAL, "--max-ack-ms", "x"],
+        &["check", REAL, "--threads", "x"],
+        &["check", REAL, "--threads", "0"],
         &["check", REAL, "--baseline", "no/such"],
         &["overhead", REAL, "--project", "devices=x"],
         &["check", "."],
@@ -341,6 +343,7 @@ fn messages_are_in_plain_words() {
         for phrase in [
             "os error",
             "invalid digit",
+            "non-zero type",
             "ParseInt",
             "Utf8Error",
             "panicked",

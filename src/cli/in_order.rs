@@ -188,6 +188,8 @@ fn threads(reading: &Reading) -> usize {
         return 1;
     }
     let cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let threads = reading.threads.map_or_else(cores, NonZeroUsize::get);
+    let threads = reading
+        .threads
+        .map_or_else(cores, |n| usize::try_from(n).unwrap_or(usize::MAX));
     threads.clamp(1, reading.captures.len())
 }

@@ -233,9 +233,15 @@ impl Plan {
             && !args.input.follow
             && around.stdin == Stdin::Nothing
         {
-            return Err(
-                "nothing to read: give a FILE, -r FILE or -i IF, or pipe a capture in".into(),
-            );
+            let missing = match &expression {
+                Expression::Text(word) if !word.contains(' ') => {
+                    format!("there is no file '{word}'; ")
+                }
+                _ => String::new(),
+            };
+            return Err(format!(
+                "nothing to read: {missing}give a FILE, -r FILE or -i IF, or pipe a capture in"
+            ));
         }
         let mut reading = Reading::of_one(
             (&args.input, &args.live, &args.packets),
@@ -579,6 +585,7 @@ mod tests {
     fn standard_input_is_read_when_it_is_piped() {
         assert_eq!(plan("tcp port 1883").source().paths(), [PathBuf::from("-")]);
         assert!(refusal("tcp port 1883", &TERMINAL).contains("nothing to read"));
+        assert!(refusal("x1.pcap", &TERMINAL).contains("no file 'x1.pcap'"));
         assert!(refusal("-r - -r -", &PIPES).contains("only once"));
         assert!(refusal("-r - -F -", &PIPES).contains("standard input"));
     }

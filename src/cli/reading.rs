@@ -1,7 +1,6 @@
 //! Validated options of commands that read captures: where packets come from,
 //! which are read, and how. Errors that need no packet are reported here.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,7 +47,7 @@ pub(crate) struct Reading {
     pub(crate) watch: WatchPlan,
     /// Captures that are read at the same time; `None` for as many as there are
     /// processors.
-    pub(crate) threads: Option<NonZeroUsize>,
+    pub(crate) threads: Option<u64>,
     /// Show a progress bar on standard error.
     pub(crate) progress: bool,
     /// Write each line as soon as it is complete.

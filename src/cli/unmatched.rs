@@ -53,5 +53,8 @@ fn message(criterion: Criterion<'_>, there: &There) -> String {
 
 /// A name from the wire, escaped for terminals.
 fn text(name: &[u8]) -> String {
+    if name.is_empty() {
+        return r#""""#.to_owned();
+    }
     String::from_utf8_lossy(name).escape_debug().to_string()
 }

@@ -697,7 +697,7 @@ mod tests {
         }
     }
 
-    /// Everything that a handler is told.
+    /// Everything that is passed to a handler.
     #[derive(Default)]
     struct Record(Vec<String>);
 

@@ -1,6 +1,5 @@
 //! Input: files, interfaces, and which packets are read.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
@@ -44,8 +43,8 @@ pub(crate) struct Captures {
     /// The output is the same for any number. A capture is read by one thread, and its
     /// results are kept until those before it are reported, so that N captures take N
     /// times the memory.
-    #[arg(long, value_name = "N", help_heading = "Input")]
-    pub(crate) threads: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", help_heading = "Input", value_parser = value::count)]
+    pub(crate) threads: Option<u64>,
 }
 
 /// Files and how to decode them.

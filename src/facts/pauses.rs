@@ -8,7 +8,8 @@
 //!                                   └ a pause of an hour, or a clock that was set
 //! ```
 //! Real time passes at each connection by itself; a clock that is set does so for all
-//! at the same packet. With a single connection the two look alike.
+//! at the same packet. With a single connection the two look alike, unless the pause is
+//! longer than any connection that uses Keep Alive would last.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,6 +20,10 @@ use crate::time::Timestamp;
 /// A shorter pause is within the tolerance of every rule. It is also more than packets
 /// are out of order by.
 const SHORTEST: Duration = Duration::from_secs(1);
+
+/// A longer pause is a clock that was set, such as that of a gateway that starts in 1970:
+/// the longest Keep Alive, and half of it again, are 27 hours.
+const LONGEST: Duration = Duration::from_secs(limits::IDLE_MQTT_SECONDS);
 
 /// The pauses of a capture.
 #[derive(Debug, Default)]
@@ -60,7 +65,7 @@ impl Pauses {
     fn pause(&mut self, pause: Pause, open: usize) {
         if pause.until < pause.from {
             self.back = Some(pause);
-        } else if open >= 2 {
+        } else if open >= 2 || pause.length() > LONGEST {
             let shorter = |other: &Pause| other.length() <= pause.length();
             while self.shared.back().is_some_and(shorter) {
                 self.shared.pop_back();
@@ -72,8 +77,8 @@ impl Pauses {
         }
     }
 
-    /// The longest pause that two or more open connections shared in this period: what
-    /// a clock that was set may have added to it.
+    /// The longest pause in this period that two or more open connections shared, or that
+    /// is too long for one: what a clock that was set may have added to it.
     /// All of the period if the clock was set back in it.
     pub(super) fn longest(&self, since: Timestamp, until: Timestamp) -> Duration {
         if self.set_back(since, until) {
@@ -94,10 +99,14 @@ impl Pauses {
         open: usize,
     ) -> Duration {
         let pending = match self.last {
-            Some(from) if open >= 2 && since <= from => until.since(from),
+            Some(from) if since <= from => until.since(from),
             _ => Duration::ZERO,
         };
-        self.longest(since, until).max(pending)
+        let longest = self.longest(since, until);
+        match open >= 2 || pending > LONGEST {
+            true => longest.max(pending),
+            false => longest,
+        }
     }
 
     /// Whether the clock was set back in this period.
@@ -139,6 +148,17 @@ mod tests {
         pauses.packet(at(0), 1);
         pauses.packet(at(100), 1);
         assert_eq!(seconds(&pauses, 0, 100), 0);
+    }
+
+    #[test]
+    fn fifty_years_are_a_clock_that_was_set() {
+        const YEARS: i64 = 50 * 365 * 86_400;
+        let mut pauses = Pauses::default();
+        pauses.packet(at(0), 1);
+        pauses.packet(at(YEARS), 1);
+        assert_eq!(seconds(&pauses, 0, YEARS + 5), YEARS as u64);
+        let so_far = pauses.longest_so_far(at(YEARS), at(2 * YEARS), 1);
+        assert_eq!(so_far.as_secs(), YEARS as u64);
     }
 
     #[test]

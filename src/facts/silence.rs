@@ -49,10 +49,6 @@ pub enum Shown {
     Time,
 }
 
-/// No Keep Alive is longer than 18 hours. A pause of days in a connection that goes
-/// on after it is a clock that was set, as by a device without a battery.
-const CLOCK_SET: Duration = Duration::from_secs(2 * 24 * 3600);
-
 impl Silence<'_> {
     /// Whether it is longer than this, also if the clock was set in its longest pause.
     pub fn certainly_exceeds(&self, limit: Duration) -> bool {
@@ -125,9 +121,6 @@ impl ConnectionFacts {
             return None;
         }
         let keep_alive = self.keep_alive()?;
-        if shown != Shown::Time && silent > CLOCK_SET {
-            return None;
-        }
         (silent > keep_alive).then_some(Silence {
             connection: self,
             shown,

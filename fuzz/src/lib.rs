@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use mqttdump::capture::{Capture, Item};
+use mqttdump::direction::Direction;
 use mqttdump::engine::{Config, Decode, Engine, Output};
+use mqttdump::event::EventKind;
 use mqttdump::facts::{self, Facts};
 use mqttdump::filter;
-use mqttdump::layer::Answer;
-use mqttdump::layer::proxy;
 use mqttdump::layer::tls::KeyLog;
+use mqttdump::layer::{Answer, Note, proxy};
 use mqttdump::link::Subframe;
 use mqttdump::net::Anatomy;
 use mqttdump::overhead::{self, Ledger};
@@ -20,6 +22,8 @@ use mqttdump::packet::{CapturedPacket, LinkType, PacketRef};
 use mqttdump::payload::{Decoder, Message, Rule};
 use mqttdump::redact::{self, Redactor, Survey};
 use mqttdump::rules::{self, Judge, Verdict};
+use mqttdump::sessions::{Keep, Sessions};
+use mqttdump::stats::{By, Stats};
 use mqttdump::time::Timestamp;
 
 /// Takes any bytes; panics where a promise is broken.
@@ -158,7 +162,8 @@ pub fn tcp(data: &[u8]) {
 }
 
 /// What is read of a connection whose streams are sent in segments of this size: a line
-/// for each frame and event of each direction.
+/// for each frame of each direction, until a layer loses its framing. To find it again,
+/// where segments begin and end is evidence.
 fn read(streams: [&[u8]; 2], size: usize, decode: Decode) -> [Vec<String>; 2] {
     let mut engine = Engine::new(Config {
         ports: BTreeMap::from([(1883, decode)]),
@@ -166,8 +171,18 @@ fn read(streams: [&[u8]; 2], size: usize, decode: Decode) -> [Vec<String>; 2] {
         ..Config::default()
     });
     let mut lines = [Vec::new(), Vec::new()];
+    let mut is_broken = [false, false];
+    let index = |direction| usize::from(direction == Direction::Down);
     let mut out = |output: Output<'_>| {
         let (direction, line) = match output {
+            Output::Event(event) => {
+                if let (EventKind::Layer(Note::Broken(_)), Some(direction)) =
+                    (event.kind, event.direction)
+                {
+                    is_broken[index(direction)] = true;
+                }
+                return;
+            }
             Output::Frame(frame) => (
                 frame.direction,
                 format!(
@@ -182,7 +197,9 @@ fn read(streams: [&[u8]; 2], size: usize, decode: Decode) -> [Vec<String>; 2] {
             ),
             _ => return,
         };
-        lines[usize::from(direction == mqttdump::frame::Direction::Down)].push(line);
+        if !is_broken[index(direction)] {
+            lines[index(direction)].push(line);
+        }
     };
     const SYN: u8 = 0x02;
     const ACK: u8 = 0x10;
@@ -281,16 +298,30 @@ pub fn payload(data: &[u8]) {
     }
 }
 
-/// A capture file, checked and accounted for: every byte once.
+/// A capture file, by `sessions` (which checks), `stats` and `overhead`, which accounts
+/// for every byte once.
 pub fn whole(data: &[u8]) {
     let options = rules::Options::default();
     let gathered = options.facts();
-    let mut judge = Judge::new(options);
-    let mut facts = Facts::new(Config::default(), gathered, &judge);
+    let keep = Keep {
+        last: 5,
+        findings: true,
+        all_findings: true,
+        latencies: true,
+    };
+    let mut sessions = Sessions::keeping(Judge::new(options), keep);
+    let mut facts = Facts::new(Config::default(), gathered, &sessions);
     each_packet(data, |packet| {
-        facts.push(packet, &mut judge);
+        facts.push(packet, &mut sessions);
     });
-    facts.finish(&mut judge);
+    facts.finish(&mut sessions);
+
+    let mut stats = Stats::new(By::Topic, Some(Duration::from_secs(10)));
+    let mut facts = Facts::new(Config::default(), facts::Options::default(), &stats);
+    each_packet(data, |packet| {
+        facts.push(packet, &mut stats);
+    });
+    facts.finish(&mut stats);
 
     let mut ledger = Ledger::new(overhead::Options::default());
     let mut facts = Facts::new(Config::default(), facts::Options::default(), &ledger);

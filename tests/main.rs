@@ -6,6 +6,9 @@
 #[allow(dead_code, unreachable_pub)]
 mod support;
 
+/// Any options, settings and damaged captures.
+#[cfg(unix)]
+mod arbitrary;
 /// Who may import whom in `src`, and the limits of the core.
 mod architecture;
 /// Captures with known verdicts.
@@ -49,12 +52,13 @@ mod identities;
 mod kinds;
 /// Laws of accounting, over generated and real traffic.
 mod laws;
-
+/// The page of limits lists every limit, and the tests that it names exist.
 mod limits;
 /// Cost of a lost segment over TLS and WebSocket.
 mod losses;
-/// The order of capture.
+/// A ceiling of memory over all hostile captures.
 mod memory;
+/// The order of capture.
 mod order;
 /// Output for other programs.
 mod others;
@@ -70,13 +74,15 @@ mod properties;
 mod reading;
 /// Captures that can be shared.
 mod redact;
+/// A small capture with the same finding.
 mod reduce;
 /// A capture in several files, read one by one.
 mod rotation;
 /// The rules by their conversations, and on captures.
 mod rules;
-/// Saving: files one after another, full disks, signals.
+/// What the program may no longer do once its files are open.
 mod sandbox;
+/// Saving: files one after another, full disks, signals.
 mod save;
 /// Output for other programs, by their schemas.
 mod schemas;

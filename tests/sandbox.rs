@@ -48,12 +48,17 @@ const FILES: u64 = 0b110;
 
 #[test]
 fn a_run_has_no_capabilities_and_gets_none() {
+    let folder = Folder::new();
+    let shards = folder.name("shards");
     for command in [
         &["-r", "-"][..],
         &["check", "-"],
         &["overhead", "-"],
         &["sessions", "-"],
         &["stats", "-"],
+        &["shard", "--shards", "2", "-o", &shards, "-"],
+        #[cfg(feature = "tables")]
+        &["tables", "-o", "-", "--table", "frames", "-"],
     ] {
         let (mut child, stdin) = reading(command);
         let status = status(&child);

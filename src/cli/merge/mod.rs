@@ -13,6 +13,7 @@ use super::check::CheckArgs;
 use super::command::{Command, Exit};
 use super::console::complain;
 use super::records;
+use super::sandbox::Sandbox;
 use super::shard::read_plan;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
@@ -65,6 +66,9 @@ verified: each shard has to be there, with its checksum. The order of files does
 }
 
 fn run(args: &MergeArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
+    let mut sandbox = Sandbox::reading(args.files.iter().map(PathBuf::as_path));
+    sandbox.confine(false, []);
+    sandbox.enter();
     let mut whole = true;
     let mut facts = Vec::new();
     let mut plans = Vec::new();

@@ -139,6 +139,8 @@ fn run(args: &ShardArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
     let paths = reading.captures.iter().flat_map(|it| it.paths().to_vec());
     let source = Source::Files(paths.collect());
     reading.captures = vec![source.clone()];
+    let writes = [args.folder.as_deref(), args.plan_out.as_deref()];
+    reading.sandbox.confine(false, writes);
 
     let learns = args.plan_out.is_some() || (is_by_session && args.plan.is_none());
     if learns && args.folder.is_some() && !source.can_be_read_twice() {
@@ -204,6 +206,7 @@ fn split(
     }
     fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let opened = source.open(false)?;
+    reading.sandbox.enter();
     let mut whole = opened.errors.is_empty();
     opened
         .errors

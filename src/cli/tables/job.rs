@@ -1,6 +1,7 @@
 //! What `tables` does with each capture.
 
 use std::io::{self, BufWriter};
+use std::path::Path;
 
 use mqttdump::facts;
 use mqttdump::tables::schema::{self, Table};
@@ -40,17 +41,19 @@ pub(super) fn run(args: TablesArgs, around: &Surroundings<'_>) -> Result<Exit, S
         hour: args.partition.contains(&By::Hour),
         server: args.partition.contains(&By::Server),
     };
-    let mut to = match (args.out.as_os_str() == "-", &tables[..]) {
-        (false, _) => To::Files(Files::new(args.out, &tables, partitioning)?),
-        (true, _) if partitioning != Partitioning::default() => {
+    let folder = Some(args.out.as_path()).filter(|out| *out != Path::new("-"));
+    reading.sandbox.confine(false, [folder]);
+    let mut to = match (folder, &tables[..]) {
+        (Some(folder), _) => To::Files(Files::new(folder.to_owned(), &tables, partitioning)?),
+        (None, _) if partitioning != Partitioning::default() => {
             return Err("-o - is one stream: leave out --partition"
                 .to_owned()
                 .into());
         }
-        (true, [table]) => To::Pipe(Box::new(
+        (None, [table]) => To::Pipe(Box::new(
             Stream::new(table, BufWriter::new(io::stdout())).map_err(stdout)?,
         )),
-        (true, _) => {
+        (None, _) => {
             return Err("-o - writes one table: name it with --table NAME"
                 .to_owned()
                 .into());

@@ -82,7 +82,7 @@ const MODULES: &[(&str, &[&str])] = &[
         "facts",
         &[
             "engine", "event", "flow", "frame", "identity", "layer", "limits", "mqtt", "net",
-            "packet", "time",
+            "packet", "shard", "time",
         ],
     ),
     (
@@ -284,7 +284,6 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "sha2",
         &[
-            "cli/shard",
             "layer/tls/cipher.rs",
             "layer/tls/schedule.rs",
             "redact/pseudonym.rs",
@@ -300,6 +299,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "select", "tables",
         ],
     ),
+    ("twox_hash", &["cli/shard"]),
     ("unicode_width", &["report"]),
 ];
 

@@ -86,12 +86,18 @@ mod sandbox;
 mod save;
 /// Output for other programs, by their schemas.
 mod schemas;
+/// Which rules a connection alone decides.
+mod scopes;
 /// How connections end, and the evidence for it.
 mod sessions;
 /// `sessions` as a program: selection, formats, the page in a browser.
 mod sessions_program;
 /// The packets of captures, divided among files.
 mod shard;
+/// Some shards of a capture, without the others.
+mod shard_alone;
+/// Laws of shards: frames, findings and accounts are those of the capture.
+mod shard_laws;
 /// Every split point, every carrier, every file format, exhaustively.
 mod splits;
 /// Full disks, closed pipes, signals, limits of the system.

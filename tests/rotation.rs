@@ -1,78 +1,9 @@
 //! `--state-in` and `--state-out`: a capture in several files, read one by one.
 
-use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::support::program::{Folder, project, run};
-
-/// A pcap file, cut into records.
-struct Pcap {
-    header: Vec<u8>,
-    records: Vec<Vec<u8>>,
-}
-
-impl Pcap {
-    /// `None` for other formats, and for damaged files.
-    fn read(path: &PathBuf) -> Option<Self> {
-        let bytes = std::fs::read(path).ok()?;
-        let (header, mut rest) = bytes.split_at_checked(24)?;
-        if !matches!(
-            header[..4],
-            [0xd4, 0xc3, 0xb2, 0xa1] | [0x4d, 0x3c, 0xb2, 0xa1]
-        ) {
-            return None;
-        }
-        let mut records = Vec::new();
-        while !rest.is_empty() {
-            let length = u32::from_le_bytes(rest.get(8..12)?.try_into().ok()?) as usize;
-            let (record, others) = rest.split_at_checked(16 + length)?;
-            records.push(record.to_vec());
-            rest = others;
-        }
-        Some(Self {
-            header: header.to_vec(),
-            records,
-        })
-    }
-
-    fn part(&self, from: usize, to: usize) -> Vec<u8> {
-        let records = self.records[from..to].iter().flatten().copied();
-        self.header.iter().copied().chain(records).collect()
-    }
-
-    fn time(&self, at: usize) -> (u32, u32) {
-        let field = |at: usize, from: usize| {
-            let bytes = self.records[at][from..from + 4].try_into();
-            u32::from_le_bytes(bytes.expect("four bytes"))
-        };
-        (field(at, 0), field(at, 4))
-    }
-
-    /// Whether reading both parts by time is reading one after the other.
-    fn is_in_order_at(&self, cut: usize) -> bool {
-        let before = (0..cut).map(|at| self.time(at)).max();
-        cut == self.records.len() || before <= Some(self.time(cut))
-    }
-}
-
-/// Small captures of conversations.
-fn captures() -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for folder in [
-        "captures",
-        "transport",
-        "sessions",
-        "verdicts",
-        "violations",
-    ] {
-        let entries = std::fs::read_dir(project("fixtures").join(folder)).expect("fixtures");
-        all.extend(entries.flatten().map(|entry| entry.path()).filter(|path| {
-            let size = path.metadata().map_or(0, |it| it.len());
-            path.extension().is_some_and(|it| it == "pcap") && size < 16_384
-        }));
-    }
-    all.sort();
-    all
-}
+use crate::support::recorded::{Recorded, captures};
 
 const REPORTS: [&[&str]; 3] = [
     &[
@@ -99,82 +30,92 @@ fn without_files(lines: &str) -> String {
 }
 
 /// Compares a capture in two files with both at once.
-fn compare(path: &std::path::Path, pcap: &Pcap, cut: usize, jobs: &[&[&str]]) {
+fn compare(recorded: &Recorded, cut: usize, jobs: &[&[&str]]) {
     let folder = Folder::new();
-    let (a, b) = (
-        folder.write("a", &pcap.part(0, cut)),
-        folder.write("b", &pcap.part(cut, pcap.records.len())),
-    );
+    let parts = recorded.cut(&[cut], &folder);
+    let (a, b) = (&parts[0], &parts[1]);
     let state = folder.name("state");
-    for job in jobs {
-        let first = run(&[job, &["-r", &a, "--state-out", &state][..]].concat());
-        let second = run(&[job, &["-r", &b, "--state-in", &state][..]].concat());
-        let whole = run(&[job, &["-r", &a, "-r", &b][..]].concat());
+    for (turn, job) in jobs.iter().enumerate() {
+        // The state is that of the packets, whatever the command.
+        let first = match turn == 0 || *job == READING {
+            true => run(&[job, &["-r", a, "--state-out", &state][..]].concat()).out,
+            false => String::new(),
+        };
+        let second = run(&[job, &["-r", b, "--state-in", &state][..]].concat());
+        let whole = run(&[job, &["-r", a, "-r", b][..]].concat());
         let (found, expected) = match *job == READING {
             false => (second.out, whole.out),
             true => (
-                without_files(&(first.out + &second.out)),
+                without_files(&(first + &second.out)),
                 without_files(&whole.out),
             ),
         };
-        assert_eq!(
-            found,
-            expected,
-            "{} {cut} {job:?} {}",
-            path.display(),
-            second.err
-        );
+        let name = recorded.name();
+        assert_eq!(found, expected, "{name} {cut} {job:?} {}", second.err);
     }
 }
 
-/// `MQTTDUMP_CUTS=1 cargo test rotation` cuts at every packet.
+/// Several fixtures at once.
+fn each(captures: &[(usize, Recorded)], compare: impl Fn(usize, &Recorded) + Sync) {
+    let threads = std::thread::available_parallelism().map_or(1, |it| it.get());
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((turn, recorded)) = captures.get(next.fetch_add(1, Relaxed)) {
+                    compare(*turn, recorded);
+                }
+            });
+        }
+    });
+}
+
+/// One cut in every eighth fixture; `MQTTDUMP_CUTS=1 cargo test rotation` cuts every
+/// fixture at every packet.
 #[test]
 fn a_capture_in_two_files_is_one_capture() {
     let every = std::env::var_os("MQTTDUMP_CUTS").is_some();
-    let mut turn = 0;
-    for path in captures() {
-        let Some(pcap) = Pcap::read(&path) else {
-            continue;
-        };
-        for cut in (1..pcap.records.len()).filter(|cut| pcap.is_in_order_at(*cut)) {
-            turn += 1;
-            if every {
-                compare(
-                    &path,
-                    &pcap,
-                    cut,
-                    &[REPORTS[0], REPORTS[1], REPORTS[2], READING],
-                );
-            } else if turn % 29 == 0 {
-                let job = [REPORTS[0], REPORTS[1], REPORTS[2], READING][turn / 29 % 4];
-                compare(&path, &pcap, cut, &[job]);
-            }
+    let all = captures();
+    assert!(all.len() > 600, "{}", all.len());
+    let chosen = (0..).zip(&all).filter(|(turn, _)| every || turn % 8 == 0);
+    let read = chosen.filter_map(|(turn, path)| Some((turn, Recorded::read(path)?)));
+    let chosen: Vec<(usize, Recorded)> = read.collect();
+    let jobs = [REPORTS[0], REPORTS[1], REPORTS[2], READING];
+    let cuts = AtomicUsize::new(0);
+    each(&chosen, |turn, recorded| {
+        let in_order = (1..recorded.len()).filter(|cut| recorded.is_in_order_at(*cut));
+        let in_order: Vec<usize> = in_order.collect();
+        if every {
+            in_order
+                .iter()
+                .for_each(|cut| compare(recorded, *cut, &jobs));
+            cuts.fetch_add(in_order.len(), Relaxed);
+        } else if let Some(cut) = in_order.get(turn * 7 % in_order.len().max(1)) {
+            compare(recorded, *cut, &[jobs[turn / 8 % jobs.len()]]);
+            cuts.fetch_add(1, Relaxed);
         }
-    }
-    assert!(turn > 1000, "{turn}");
+    });
+    let cuts = cuts.into_inner();
+    eprintln!("{cuts} cuts of {} captures", chosen.len());
+    assert!(cuts > 60, "{cuts}");
 }
 
 #[test]
 fn a_chain_of_files_is_one_capture() {
     let path = project("fixtures/captures/bridge.pcap");
-    let pcap = Pcap::read(&path).expect("a pcap file");
+    let recorded = Recorded::read(&path).expect("a capture");
     let folder = Folder::new();
-    let step = pcap.records.len().div_ceil(7);
-    let mut parts: Vec<String> = Vec::new();
+    let step = recorded.len().div_ceil(7);
+    let cuts: Vec<usize> = (step..recorded.len()).step_by(step).collect();
+    let parts = recorded.cut(&cuts, &folder);
     let mut last = String::new();
-    for from in (0..pcap.records.len()).step_by(step) {
-        let to = (from + step).min(pcap.records.len());
-        let part = folder.write(&format!("part-{from}"), &pcap.part(from, to));
-        let (old, new) = (
-            folder.name(&format!("state-{}", parts.len())),
-            folder.name(&format!("state-{}", parts.len() + 1)),
-        );
-        let mut args = [REPORTS[0], &["-r", &part, "--state-out", &new]].concat();
-        if !parts.is_empty() {
+    for (turn, part) in parts.iter().enumerate() {
+        let [old, new] = [turn, turn + 1].map(|turn| folder.name(&format!("state-{turn}")));
+        let mut args = [REPORTS[0], &["-r", part, "--state-out", &new]].concat();
+        if turn > 0 {
             args.extend(["--state-in", &old]);
         }
         last = run(&args).out;
-        parts.push(part);
     }
     let mut args = REPORTS[0].to_vec();
     parts.iter().for_each(|part| args.extend(["-r", part]));

@@ -76,6 +76,13 @@ pub struct StateOf {
     pub dropped_packets: u64,
 }
 
+impl ShardOf {
+    /// Whether it has all connections of its clients.
+    pub fn keeps_sessions(&self) -> bool {
+        self.by == "session"
+    }
+}
+
 impl Origin {
     /// Version of the format that this program reads and writes.
     pub const VERSION: u32 = 1;
@@ -120,6 +127,14 @@ impl Origin {
             number: id & ((1 << NUMBER_BITS) - 1),
             file: u32::try_from(id >> NUMBER_BITS).ok()?,
         })
+    }
+}
+
+/// The description in a section header.
+pub fn origin_of(block: &Block<'_>) -> Option<Origin> {
+    match block {
+        Block::Section { options, .. } => Origin::of(options),
+        _ => None,
     }
 }
 

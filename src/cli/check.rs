@@ -28,9 +28,10 @@ use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::report::findings::{self, CaptureResult, FINDINGS_REPORTS, FindingItem, Findings};
 use mqttdump::report::{Format, Options, Report};
 use mqttdump::rules::{
-    self, Baseline, Budgets, FailOn, Finding, FindingFilter, Judge, Rule, SizeBudget, Tally,
+    self, Baseline, Budgets, FailOn, Finding, FindingFilter, Judge, Part, Rule, SizeBudget, Tally,
 };
 use mqttdump::select::Selection;
+use mqttdump::shard::Portion;
 use mqttdump::time::Timestamp;
 
 use super::args::value;
@@ -662,6 +663,7 @@ impl CheckJob<'_, '_, '_> {
 
     fn pass(&mut self, finding: Finding) -> Result<(), Stop> {
         if let Some(matching) = &self.sinks.2
+            && !finding.packets.is_empty()
             && !finding.packets.iter().any(|packet| matching.has(packet))
         {
             return Ok(());
@@ -775,6 +777,21 @@ impl Job for CheckJob<'_, '_, '_> {
 
     fn dropped(&mut self, packets: u64) {
         self.result.summary.dropped += packets;
+    }
+
+    fn only_part(&mut self, portion: &Portion) -> Result<(), Stop> {
+        let name = portion.to_string();
+        complain(&format!(
+            "{}: this is {name}: cannot tell what depends on connections in the others; check \
+             all shards together, or their files of --facts-out",
+            self.result.name
+        ));
+        self.sinks.0.only_part(Part {
+            keeps_sessions: portion.keeps_sessions(),
+            name: name.clone(),
+        });
+        self.result.summary.part = Some(name);
+        Ok(())
     }
 
     fn tally(&self) -> Option<&Tally> {

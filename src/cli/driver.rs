@@ -13,8 +13,6 @@
 //! Damaged input does not end the run: everything readable is processed, then
 //! the errors are reported.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,6 +26,7 @@ use mqttdump::limits;
 use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::rules::Tally;
 use mqttdump::select::Unmatched;
+use mqttdump::shard::Portion;
 use mqttdump::time::Timestamp;
 
 use super::console::{complain, were};
@@ -38,6 +37,7 @@ use super::memory::Memory;
 use super::progress::Progress;
 use super::range::Place;
 use super::reading::Reading;
+use super::records;
 use super::sandbox::Sandbox;
 use super::save::{Connections, Save, Saved, Saver, Series, Wanted, is_same, now};
 use super::signals::Interrupt;
@@ -121,6 +121,12 @@ pub(crate) trait Job {
     /// Packets were lost by the capture.
     fn dropped(&mut self, packets: u64) {
         let _ = packets;
+    }
+
+    /// What is read are shards of a capture, without the others.
+    fn only_part(&mut self, portion: &Portion) -> Result<(), Stop> {
+        let _ = portion;
+        Ok(())
     }
 
     /// Counts of findings, for metrics.
@@ -279,6 +285,10 @@ impl<'a> Driver<'a> {
         let may_hold_keys = opened.captures.iter().any(Capture::may_hold_keys);
         let is_shard = |capture: &Capture| capture.origin().is_some_and(|it| it.shard.is_some());
         let is_shard = opened.captures.iter().any(is_shard);
+        let portion = records::portion(opened.captures.iter());
+        if !portion.is_whole() {
+            job.only_part(&portion)?;
+        }
         // Last, because it creates a file.
         let (saver, later) = saver(job, source, &opened.captures)?;
         let saves = saver.is_some();
@@ -389,13 +399,11 @@ impl<'a> Driver<'a> {
     /// Reads the records of shards instead of packets.
     fn replay<J: Job>(&mut self, paths: &[PathBuf], job: &mut J) -> Result<Outcome, Stop> {
         let failed = |error: Unmerged| Stop::Failed(error.to_string());
-        let mut inputs = Vec::new();
-        for path in paths {
-            let name = path.display().to_string();
-            let file = File::open(path).map_err(|error| format!("{name}: {error}"))?;
-            inputs.push((name, Box::new(BufReader::new(file)) as Box<dyn BufRead>));
+        let inputs = paths.iter().map(|path| records::open(path));
+        let mut records = Records::new(inputs.collect::<Result<_, _>>()?).map_err(failed)?;
+        if !records.portion().is_whole() {
+            job.only_part(records.portion())?;
         }
-        let mut records = Records::new(inputs).map_err(failed)?;
         let options = job.options();
         let sinks = (job.sink(), &mut self.unmatched);
         let recorded = Needs::SESSIONS | Needs::EXCHANGES | Needs::SESSION_UIDS;
@@ -405,7 +413,7 @@ impl<'a> Driver<'a> {
             ));
         }
         let mut facts = Facts::new(self.reading.engine.clone(), options, &sinks);
-        if !records.problems().is_empty() {
+        if records.lacks_packets() {
             // Whatever depends on absence is inconclusive.
             let sinks = &mut (job.sink(), &mut self.unmatched);
             facts.dropped(0, Timestamp::MAX, sinks);
@@ -687,6 +695,16 @@ impl<'a, J: Job> Pass<'a, J> {
             self.job.clock(packet, time);
             let sinks = &mut (self.job.sink(), &mut *self.watch, &mut *self.unmatched);
             facts.clock(packet, time, sinks);
+        }
+        if !self.is_shard
+            && let Some(origin) = capture::origin_of(block)
+        {
+            // A pipe, whose description is not waited for.
+            let mut portion = Portion::default();
+            records::add_shard(&mut portion, &origin);
+            if !portion.is_whole() {
+                self.job.only_part(&portion)?;
+            }
         }
         if let Some(saver) = &mut self.saver {
             saver.block(block)?;

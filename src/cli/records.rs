@@ -1,17 +1,19 @@
 //! Files of `check --facts-out`: found among FILEs, and written.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use mqttdump::capture::Capture;
+use mqttdump::capture::{Capture, Origin};
 use mqttdump::engine::{Placed, Summary};
-use mqttdump::facts::record::{Counts, Header, Recorder};
+use mqttdump::facts::record::{Counts, Header, Input, Recorder};
 use mqttdump::facts::{Fact, Needs, Sink};
 use mqttdump::packet::{CapturedPacket, PacketRef};
+use mqttdump::shard::Portion;
 use mqttdump::time::Timestamp;
 
 use super::save::OutputFile;
+use super::stop::Stop;
 
 /// Whether a file holds records.
 pub(crate) fn is_records(path: &Path) -> bool {
@@ -41,6 +43,43 @@ pub(crate) fn files(paths: &[PathBuf]) -> Vec<String> {
     all
 }
 
+/// The shards among captures that are read together.
+pub(crate) fn portion<'a>(captures: impl Iterator<Item = &'a Capture>) -> Portion {
+    let mut portion = Portion::default();
+    for origin in captures.filter_map(Capture::origin) {
+        add_shard(&mut portion, origin);
+    }
+    portion
+}
+
+/// Adds a capture, if it is a shard.
+pub(crate) fn add_shard(portion: &mut Portion, origin: &Origin) {
+    if let Some(shard) = &origin.shard {
+        let (of, number) = (shard.shards, shard.number);
+        portion.add(&origin.files, of, shard.keeps_sessions(), number);
+    }
+}
+
+/// Opens a file of records.
+pub(crate) fn open(path: &Path) -> Result<Input, Stop> {
+    let name = path.display().to_string();
+    let read = || {
+        let mut file = File::open(path)?;
+        let mut end = [0; Header::END.len()];
+        let length = file.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(length.saturating_sub(end.len() as u64)))?;
+        file.read_exact(&mut end)?;
+        file.rewind()?;
+        Ok((file, end != *Header::END))
+    };
+    let (file, is_cut) = read().map_err(|error: io::Error| format!("{name}: {error}"))?;
+    Ok(Input {
+        bytes: Box::new(BufReader::new(file)),
+        name,
+        is_cut,
+    })
+}
+
 /// Writes records to a file.
 pub(crate) struct FactsOut {
     recorder: Recorder,
@@ -59,14 +98,9 @@ impl FactsOut {
         paths: &[PathBuf],
         names: Vec<String>,
     ) -> Result<Self, String> {
-        // Shards of one number, of several taps, are the shard of all.
-        let mut shards = paths.iter().map(|path| {
-            let origin = Capture::open(path, 0).ok()?.origin()?.shard.clone()?;
-            Some((origin.number, origin.shards))
-        });
-        let shard = shards.next().flatten();
-        let shard = shard.filter(|first| shards.all(|other| other == Some(*first)));
-        let header = Header::new(names, shard);
+        let captures = paths.iter().filter(|path| path.is_file());
+        let captures = captures.filter_map(|path| Capture::open(path, 0).ok());
+        let header = Header::new(names, portion(captures.collect::<Vec<_>>().iter()));
         let (output, file) = OutputFile::create(path, true)
             .map_err(|error| format!("--facts-out {}: {error}", path.display()))?;
         Ok(Self {

@@ -8,7 +8,6 @@ use crate::direction::{Direction, PerDirection};
 use crate::event::{CloseReason, ConnectionEnd, Event, EventKind, NotMqtt, Side};
 use crate::flow::{At, ByteRange, Chunk, Closed, Data, End, FlowInfo, StreamEvent, TcpFact};
 use crate::frame::{Connection, MQTTFrame, Received, Transport};
-use crate::identity;
 use crate::limits::{self, Limit};
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::{
@@ -16,9 +15,9 @@ use crate::mqtt::{
     PropertyValue, Text, Trouble, Version,
 };
 
+use super::Attempt;
 use super::provenance::{Below, Provenance};
 use super::recognise::{self, Answer};
-use super::session_starts::Attempt;
 use super::{Config, Context, Output, Shared, Span, SpanKind, Tcp};
 use crate::layer::pending::Pending;
 
@@ -781,17 +780,6 @@ impl LaneSink<'_> {
         self.pass_on(framed, &decoded, topic, bytes, version);
     }
 
-    /// Updates which session the connection belongs to.
-    fn session(&mut self, attempt: Attempt, present: Option<bool>) {
-        let connection = &mut *self.connection;
-        let client_id = connection.client_id.as_deref().unwrap_or_default();
-        let server = connection.server;
-        let starts = &mut self.shared.session_starts;
-        let started = starts.accepted(server, client_id, attempt, present);
-        let uid = identity::session_uid(server, connection.client, client_id, started);
-        connection.session_uid = Some(uid.into());
-    }
-
     #[cold]
     fn follow_session(
         &mut self,
@@ -799,36 +787,10 @@ impl LaneSink<'_> {
         packet: &ControlPacket<'_>,
         version: Version,
     ) {
-        match (packet, self.direction) {
-            (ControlPacket::Connect(connect), Direction::Up) => {
-                let clean = connect.clean_start().unwrap_or(true);
-                let time = self.source(framed).last.time;
-                *self.attempt = Some(Attempt { time, clean });
-                // A session that was not resumed is known before CONNACK, unless the
-                // server chooses the identifier.
-                let connection = &mut *self.connection;
-                if clean && let Some(id) = &connection.client_id {
-                    let uid = identity::session_uid(connection.server, connection.client, id, time);
-                    connection.session_uid = Some(uid.into());
-                }
-            }
-            (ControlPacket::Connack(connack), Direction::Down) => {
-                match (self.attempt.take(), connack.code) {
-                    (Some(attempt), None | Some(0)) => {
-                        self.session(attempt, connack.session_present(version));
-                    }
-                    (Some(_), Some(_)) => self.connection.session_uid = None,
-                    (None, _) => {}
-                }
-            }
-            // The CONNACK was not captured.
-            (_, Direction::Down) => {
-                if let Some(attempt) = self.attempt.take() {
-                    self.session(attempt, None);
-                }
-            }
-            _ => {}
-        }
+        let time = self.source(framed).last.time;
+        let of = (self.direction, packet, version, time);
+        let starts = &mut self.shared.session_starts;
+        starts.follow(self.connection, self.attempt, of);
     }
 
     /// Outputs a PUBLISH that has a Topic Alias, or may have one.

@@ -38,7 +38,7 @@ use crate::time::Timestamp;
 
 use conversation::Conversation;
 use recognise::{Found, Prefix};
-use session_starts::SessionStarts;
+pub(crate) use session_starts::{Attempt, SessionStarts};
 use stack::Stack;
 
 /// Output of the engine.

@@ -6,22 +6,25 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::frame::{Connection, Direction};
+use crate::identity;
 use crate::limits;
+use crate::mqtt::{ControlPacket, Version};
 use crate::net::Endpoint;
 use crate::time::Timestamp;
 
 /// A CONNECT that was not answered yet.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Attempt {
+pub(crate) struct Attempt {
     /// When.
-    pub(super) time: Timestamp,
+    time: Timestamp,
     /// Clean Start, or Clean Session.
-    pub(super) clean: bool,
+    clean: bool,
 }
 
 /// The latest session of each client.
 #[derive(Debug, Default)]
-pub(super) struct SessionStarts {
+pub(crate) struct SessionStarts {
     starts: HashMap<Key, Start, foldhash::fast::FixedState>,
     /// In the order in which they were first accepted.
     order: VecDeque<Key>,
@@ -37,9 +40,54 @@ struct Start {
 }
 
 impl SessionStarts {
+    /// A control packet of a connection, which may decide to which session it belongs.
+    /// `attempt` is that of the connection, `time` when the packet was complete.
+    pub(crate) fn follow(
+        &mut self,
+        connection: &mut Connection,
+        attempt: &mut Option<Attempt>,
+        (direction, packet, version, time): (Direction, &ControlPacket<'_>, Version, Timestamp),
+    ) {
+        match (packet, direction) {
+            (ControlPacket::Connect(connect), Direction::Up) => {
+                let clean = connect.clean_start().unwrap_or(true);
+                *attempt = Some(Attempt { time, clean });
+                // A session that was not resumed is known before CONNACK, unless the
+                // server chooses the identifier.
+                if clean && let Some(id) = &connection.client_id {
+                    let uid = identity::session_uid(connection.server, connection.client, id, time);
+                    connection.session_uid = Some(uid.into());
+                }
+            }
+            (ControlPacket::Connack(connack), Direction::Down) => {
+                match (attempt.take(), connack.code) {
+                    (Some(attempt), None | Some(0)) => {
+                        self.belongs(connection, attempt, connack.session_present(version));
+                    }
+                    (Some(_), Some(_)) => connection.session_uid = None,
+                    (None, _) => {}
+                }
+            }
+            // The CONNACK was not captured.
+            (_, Direction::Down) => {
+                if let Some(attempt) = attempt.take() {
+                    self.belongs(connection, attempt, None);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn belongs(&mut self, connection: &mut Connection, attempt: Attempt, present: Option<bool>) {
+        let client_id = connection.client_id.as_deref().unwrap_or_default();
+        let started = self.accepted(connection.server, client_id, attempt, present);
+        let uid = identity::session_uid(connection.server, connection.client, client_id, started);
+        connection.session_uid = Some(uid.into());
+    }
+
     /// The server has accepted a client. Returns when its session began.
     /// `present` is Session Present of the CONNACK, where known.
-    pub(super) fn accepted(
+    fn accepted(
         &mut self,
         server: Endpoint,
         client_id: &[u8],

@@ -34,6 +34,8 @@ pub enum Reason {
     Clock,
     /// The capture reports dropped packets.
     Dropped,
+    /// Other shards of the capture are not read.
+    Shard,
     /// A limit was reached.
     Bound,
     /// Overlapping segments differ.
@@ -44,7 +46,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::MidStream,
         Self::Gap,
         Self::Clipped,
@@ -58,6 +60,7 @@ impl Reason {
         Self::Tolerance,
         Self::Clock,
         Self::Dropped,
+        Self::Shard,
         Self::Bound,
         Self::Conflict,
         Self::Malformed,
@@ -79,6 +82,7 @@ impl Reason {
             Self::Tolerance => "tolerance",
             Self::Clock => "clock",
             Self::Dropped => "dropped",
+            Self::Shard => "shard",
             Self::Bound => "bound",
             Self::Conflict => "conflict",
             Self::Malformed => "malformed",
@@ -101,6 +105,7 @@ impl Reason {
             Self::Tolerance => "the difference is within the precision of a capture",
             Self::Clock => "the clock of the capture may have been set",
             Self::Dropped => "the capture reports dropped packets",
+            Self::Shard => "this is a shard, and others may have what it depends on",
             Self::Bound => "a limit of this program was reached",
             Self::Conflict => "overlapping segments differ",
             Self::Malformed => "preceding bytes could not be read as MQTT",

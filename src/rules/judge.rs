@@ -30,10 +30,11 @@ use crate::select::Selection;
 use crate::time::Timestamp;
 
 use super::allowance::Budgets;
-use super::clause::{Case, Circumstances, Clause};
+use super::clause::{About, Case, Circumstances, Clause};
 use super::excuse::Faulty;
 use super::finding::{Finding, MOST_PACKETS, Rung};
 use super::rule::{Check, Rule, Severity, Wrong};
+use super::scope::{Part, Scope, scope_at};
 use super::tally::Tally;
 use super::verdict::{Fault, Judged, Verdict};
 use super::{RULES, verdict};
@@ -142,6 +143,12 @@ impl Judge {
             .collect()
     }
 
+    /// What is checked is a part of a capture: whatever may depend on the rest of it is
+    /// inconclusive, [`Reason::Shard`].
+    pub fn only_part(&mut self, part: Part) {
+        self.runner.part = Some(part);
+    }
+
     /// Findings that were only counted, because there were too many.
     pub fn uncounted(&self) -> u64 {
         self.runner.more
@@ -183,6 +190,7 @@ impl Sink for Judge {
             self.runner.settle(connection);
         }
         let runner = &mut self.runner;
+        runner.undecided();
         runner.finished.append(&mut runner.of_capture);
     }
 }
@@ -338,6 +346,10 @@ struct RuleRunner {
     from: Timestamp,
     /// Some packet has broken a rule.
     any_faulty: bool,
+    /// What is checked is a part of a capture.
+    part: Option<Part>,
+    /// By version: when the first connection with it had its first frame.
+    since: [Option<Timestamp>; VERSIONS.len()],
 }
 
 /// State of a connection.
@@ -406,6 +418,8 @@ impl RuleRunner {
             judged: RuleSet::default(),
             from: Timestamp::MIN,
             any_faulty: false,
+            part: None,
+            since: [None; VERSIONS.len()],
         }
     }
 
@@ -444,8 +458,16 @@ impl RuleRunner {
 
     #[cold]
     #[expect(clippy::boxed_local, reason = "as the rules answer it")]
-    fn found(&mut self, at: usize, fault: Box<Fault>, place: &Place<'_>) {
+    fn found(&mut self, at: usize, mut fault: Box<Fault>, place: &Place<'_>) {
         let rule = RULES[at];
+        if let Some(part) = &self.part
+            && !part.decides(scope_at(at))
+        {
+            // Only with --complete do other connections prove a violation.
+            let proved = fault.verdict == Verdict::Violation && !self.options.complete;
+            let is_note = fault.verdict == Verdict::Note;
+            fault = fault.unless_when(!proved && !is_note, Reason::Shard);
+        }
         let by = fault.by.or(place.by);
         let verdict = fault.verdict;
         let number = place.connection.number;
@@ -516,6 +538,55 @@ impl RuleRunner {
                 .push((connection.findings.len(), AFTER));
         }
         connection.findings.push(finding);
+    }
+
+    /// What only all shards decide: neither right nor wrong.
+    fn undecided(&mut self) {
+        let (Some(part), Some(time)) = (&self.part, self.since.iter().flatten().min()) else {
+            return;
+        };
+        for (at, rule) in RULES.iter().copied().enumerate() {
+            let scope = scope_at(at);
+            let seen = (VERSIONS.into_iter().zip(self.since)).filter(|(_, since)| since.is_some());
+            let mut versions = seen.map(|(version, _)| version);
+            if part.decides(scope)
+                || !self.wants(rule)
+                || !versions.clone().any(|version| rule.applies_to(version))
+            {
+                continue;
+            }
+            let about = match scope {
+                Scope::Message => "messages between clients",
+                Scope::Session | Scope::Connection => "all connections of a session",
+            };
+            let every = Circumstances {
+                by: None,
+                packet: None,
+                field: "",
+                about: About::Frame,
+            };
+            self.kept += 1;
+            self.of_capture.push(Finding {
+                rule,
+                clauses: versions
+                    .find_map(|version| {
+                        Some(clauses(rule, version, &every)).filter(|it| !it.is_empty())
+                    })
+                    .unwrap_or_default(),
+                verdict: Verdict::CannotTell(Reason::Shard),
+                by: None,
+                connection: None,
+                connection_id: None,
+                session_uid: None,
+                client_id: None,
+                topic: None,
+                packets: Vec::new(),
+                count: 1,
+                time: *time,
+                message: format!("it is about {about}, and this is {}", part.name),
+                ladder: Vec::new(),
+            });
+        }
     }
 
     /// Adds to the finding of a rule about the whole capture. It blames neither side.
@@ -688,6 +759,7 @@ impl RuleRunner {
         let frame = facts.frame;
         if facts.connection.frames == PerDirection::both(0) {
             self.connections += 1;
+            self.since[frame.version as usize].get_or_insert(frame.time);
         }
         if self.options.ladders {
             self.climb(frame);

@@ -41,6 +41,7 @@ mod packet;
 pub mod page;
 mod qos;
 mod rule;
+mod scope;
 mod security;
 mod subscribe;
 mod tally;
@@ -61,6 +62,7 @@ pub use finding::{Finding, MOST_PACKETS, Rung};
 pub use fingerprint::fingerprint;
 pub use judge::{Judge, Options};
 pub use rule::{Binds, Check, Examples, Rule, Severity, Wrong};
+pub use scope::{Part, Scope};
 pub use tally::{Counted, Tally};
 pub use verdict::{Fault, Judged, Verdict};
 

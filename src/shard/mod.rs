@@ -15,6 +15,7 @@
 
 mod manifest;
 mod plan;
+mod portion;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use manifest::{Manifest, Part, Problem, SourceFile};
 pub use plan::{Flow, Grouping, Plan};
+pub use portion::Portion;
 
 use crate::limits;
 use crate::net::{DatagramKey, Endpoint, Route};

@@ -9,6 +9,7 @@ pub(crate) mod encode;
 pub(crate) mod files;
 pub(crate) mod program;
 pub(crate) mod read;
+pub(crate) mod recorded;
 pub(crate) mod scene;
 pub(crate) mod stack;
 pub(crate) mod transcript;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use mqttdump::shard::{Manifest, Part, Problem};
 
-use crate::cli::shard::hex_digest_of;
+use crate::cli::shard::checksum_of;
 use crate::cli::stop::Stop;
 
 /// What is missing or damaged, one sentence each.
@@ -39,6 +39,6 @@ fn problem(path: &Path, part: &Part) -> Option<Problem> {
             found,
         });
     }
-    let digest: io::Result<String> = hex_digest_of(file);
-    (digest.ok().as_ref() != Some(&part.sha256)).then_some(Problem::Checksum)
+    let checksum: io::Result<String> = checksum_of(file);
+    (checksum.ok().as_ref() != Some(&part.xxh64)).then_some(Problem::Checksum)
 }

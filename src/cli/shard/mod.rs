@@ -21,7 +21,7 @@ use super::source::Source;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
 
-pub(super) use parts::hex_digest_of;
+pub(super) use parts::checksum_of;
 use parts::{Parts, Splitting};
 
 /// Options of `shard`.
@@ -261,7 +261,7 @@ fn split(
         complain(&error.to_string());
         whole = false;
     }
-    let plan = plan.map(|plan| parts::hex_digest(plan.to_json().as_bytes()));
+    let plan = plan.map(|plan| parts::checksum(plan.to_json().as_bytes()));
     let written = read.and_then(|()| splitting.finish());
     let list = match written {
         Ok(list) => list,

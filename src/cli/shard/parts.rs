@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
+use std::hash::Hasher;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,7 @@ use mqttdump::limits;
 use mqttdump::packet::CapturedPacket;
 use mqttdump::shard::{Part, Router, SourceFile};
 use mqttdump::time::Timestamp;
-use sha2::{Digest, Sha256};
+use twox_hash::XxHash64;
 
 use crate::cli::save::OutputFile;
 use crate::cli::stop::Stop;
@@ -46,10 +47,10 @@ struct Shard {
 /// For how long after a packet something in a shard may wait for time to pass.
 const WAITING: Duration = Duration::from_secs(limits::CLOSED_SECONDS + 2);
 
-/// SHA-256 and length of what was written.
+/// XXH64 and length of what was written.
 #[derive(Default)]
 struct Checksum {
-    sha256: Sha256,
+    hash: XxHash64,
     bytes: u64,
 }
 
@@ -63,9 +64,7 @@ impl Write for Summed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         let mut digest = self.digest.lock().unwrap_or_else(PoisonError::into_inner);
-        digest
-            .sha256
-            .update(bytes.get(..written).unwrap_or_default());
+        digest.hash.write(bytes.get(..written).unwrap_or_default());
         digest.bytes += written as u64;
         Ok(written)
     }
@@ -75,25 +74,25 @@ impl Write for Summed {
     }
 }
 
-/// SHA-256 in hexadecimal.
-pub(super) fn hex_digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+/// XXH64 in hexadecimal.
+pub(super) fn checksum(bytes: &[u8]) -> String {
+    hex(XxHash64::oneshot(0, bytes))
 }
 
-/// SHA-256 of a file, in hexadecimal.
-pub(crate) fn hex_digest_of(mut file: File) -> io::Result<String> {
-    let mut sha256 = Sha256::new();
+/// XXH64 of a file, in hexadecimal.
+pub(crate) fn checksum_of(mut file: File) -> io::Result<String> {
+    let mut hash = XxHash64::default();
     let mut chunk = vec![0; 1 << 16];
     loop {
         match file.read(&mut chunk)? {
-            0 => return Ok(hex(&sha256.finalize())),
-            there => sha256.update(chunk.get(..there).unwrap_or_default()),
+            0 => return Ok(hex(hash.finish())),
+            there => hash.write(chunk.get(..there).unwrap_or_default()),
         }
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn hex(hash: u64) -> String {
+    format!("{hash:016x}")
 }
 
 impl Parts {
@@ -224,7 +223,7 @@ impl Parts {
                 file: file.to_string_lossy().into_owned(),
                 packets: part.packets,
                 bytes: digest.bytes,
-                sha256: hex(&digest.sha256.finalize()),
+                xxh64: hex(digest.hash.finish()),
             })
         })
         .collect()

@@ -11,11 +11,12 @@ use std::io::{self, BufRead};
 
 use super::row::{Frame, Row};
 use super::{Counts, Header};
-use crate::engine::{Output, Tcp};
+use crate::engine::{Attempt, Output, SessionStarts, Tcp};
 use crate::event::{ConnectionEnd, Event};
 use crate::frame::{Connection, MQTTFrame};
 use crate::mqtt::{self, Text};
 use crate::packet::PacketRef;
+use crate::shard::Portion;
 use crate::time::Timestamp;
 
 /// Why records cannot be merged.
@@ -25,8 +26,8 @@ pub enum Unmerged {
     Read(String, io::Error),
     /// A file is not one of records, or of another version.
     Format(String, String),
-    /// The same shard is in two files.
-    Twice(String, String),
+    /// A shard in this file is in another one as well.
+    Twice(String),
 }
 
 impl fmt::Display for Unmerged {
@@ -34,7 +35,7 @@ impl fmt::Display for Unmerged {
         match self {
             Self::Read(name, error) => write!(f, "{name}: {error}"),
             Self::Format(name, why) => write!(f, "{name}: {why}"),
-            Self::Twice(one, other) => write!(f, "{one} and {other} are the same shard"),
+            Self::Twice(name) => write!(f, "{name}: this shard is in another file as well"),
         }
     }
 }
@@ -73,8 +74,20 @@ pub struct Records {
     files: Vec<String>,
     connections: u64,
     counts: Counts,
+    portion: Portion,
+    sessions: SessionStarts,
     /// What is missing or damaged.
     problems: Vec<String>,
+}
+
+/// A file of records.
+pub struct Input {
+    /// Its name in messages.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Box<dyn BufRead>,
+    /// It does not end with [`Header::END`].
+    pub is_cut: bool,
 }
 
 /// The file of a shard.
@@ -86,12 +99,17 @@ struct Shard {
     /// Whether `next` holds a row.
     there: bool,
     at_end: bool,
-    complete: bool,
     /// The index of each of its files among all.
     files: Vec<u32>,
     /// Numbers among all, by those in the shard.
     numbers: HashMap<u64, u64, foldhash::fast::FixedState>,
-    connections: HashMap<u64, Connection, foldhash::fast::FixedState>,
+    connections: HashMap<u64, Open, foldhash::fast::FixedState>,
+}
+
+/// A connection, and its CONNECT while that has no answer.
+struct Open {
+    connection: Connection,
+    attempt: Option<Attempt>,
 }
 
 /// The longest row: a control packet as far as it is kept, and its connection.
@@ -100,7 +118,7 @@ const LONGEST: usize = 1 << 26;
 impl Records {
     /// Reads the headers of these files. Shards that are missing are
     /// [`Records::problems`].
-    pub fn new(inputs: Vec<(String, Box<dyn BufRead>)>) -> Result<Self, Unmerged> {
+    pub fn new(inputs: Vec<Input>) -> Result<Self, Unmerged> {
         let mut this = Self {
             shards: Vec::new(),
             waiting: BTreeMap::new(),
@@ -110,39 +128,42 @@ impl Records {
                 whole: true,
                 ..Counts::default()
             },
+            portion: Portion::default(),
+            sessions: SessionStarts::default(),
             problems: Vec::new(),
         };
-        let mut sets: HashMap<(Vec<String>, u32), HashMap<u32, String>> = HashMap::new();
-        for (name, mut input) in inputs {
-            let header = header(&name, &mut *input)?;
-            if let Some((number, of)) = header.shard {
-                let set = sets.entry((header.files.clone(), of)).or_default();
-                if let Some(other) = set.insert(number, name.clone()) {
-                    return Err(Unmerged::Twice(other, name));
-                }
+        for Input {
+            name,
+            mut bytes,
+            is_cut,
+        } in inputs
+        {
+            let header = header(&name, &mut *bytes)?;
+            if !this.portion.merge(&header.portion) {
+                return Err(Unmerged::Twice(name));
+            }
+            if is_cut {
+                this.counts.whole = false;
+                this.problems.push(format!("{name}: cut off"));
             }
             let files = header.files.iter().map(|file| this.file(file)).collect();
             this.shards.push(Shard {
                 name,
-                input,
+                input: bytes,
                 next: Vec::new(),
                 there: false,
                 at_end: false,
-                complete: false,
                 files,
                 numbers: HashMap::default(),
                 connections: HashMap::default(),
             });
         }
-        let mut missing = Vec::new();
-        for ((files, of), set) in &sets {
-            let first = files.first().map_or("", String::as_str);
-            missing.extend((0..*of).filter(|number| !set.contains_key(number)).map(|number| {
-                format!("shard {number} of {of} of {first} is missing: nothing that depends on it can be told")
-            }));
-        }
-        missing.sort();
-        this.problems = missing;
+        let missing = this.portion.missing().into_iter();
+        this.problems.extend(missing.map(|(number, of, first)| {
+            format!(
+                "shard-{number:03} of {of} of {first} is missing: cannot tell what depends on it"
+            )
+        }));
         for index in 0..this.shards.len() {
             this.advance(index)?;
         }
@@ -154,9 +175,20 @@ impl Records {
         &self.files
     }
 
-    /// What is missing or damaged; complete at the end.
+    /// What is missing or damaged.
     pub fn problems(&self) -> &[String] {
         &self.problems
+    }
+
+    /// The shards that are there.
+    pub fn portion(&self) -> &Portion {
+        &self.portion
+    }
+
+    /// Whether packets of connections that are there may be missing: a file was cut, or
+    /// a capture damaged.
+    pub fn lacks_packets(&self) -> bool {
+        !self.counts.whole
     }
 
     /// Sums of the counts, at the end.
@@ -193,11 +225,8 @@ impl Records {
                     self.connections += 1;
                     shard.numbers.insert(number, self.connections);
                 }
-                Row::Counts(counts) => {
-                    shard.complete = true;
-                    self.counts.add(&counts);
-                }
-                row => shard.output(row, out),
+                Row::Counts(counts) => self.counts.add(&counts),
+                row => shard.output(row, &mut self.sessions, out),
             }
             shard.next = bytes;
             self.fetch(index)?;
@@ -222,18 +251,12 @@ impl Records {
         self.wait(index)
     }
 
-    /// Reads the next row; a file that ends without counts was cut.
+    /// Reads the next row.
     fn fetch(&mut self, index: usize) -> Result<(), Unmerged> {
-        let Some(shard) = self.shards.get_mut(index) else {
-            return Ok(());
-        };
-        shard.fetch()?;
-        if !shard.there && !shard.complete {
-            shard.complete = true;
-            self.counts.whole = false;
-            self.problems.push(format!("{}: cut off", shard.name));
+        match self.shards.get_mut(index) {
+            Some(shard) => shard.fetch(),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Puts a shard with a next row where it belongs among the others.
@@ -294,6 +317,9 @@ impl Shard {
         if !read(&mut length)? {
             return Ok(());
         }
+        if Header::END.starts_with(&length) {
+            return Ok(());
+        }
         let length = u32::from_le_bytes(length) as usize;
         if length > LONGEST {
             let why = format!("damaged: a row of {length} bytes");
@@ -351,14 +377,29 @@ impl Shard {
     }
 
     /// Passes on the output of a row.
-    fn output(&mut self, row: Row<'_>, out: &mut dyn FnMut(Output<'_>)) {
+    fn output(
+        &mut self,
+        row: Row<'_>,
+        sessions: &mut SessionStarts,
+        out: &mut dyn FnMut(Output<'_>),
+    ) {
         match row {
             Row::Connection(mut connection) => {
                 let number = connection.number;
                 connection.number = self.numbers.get(&number).copied().unwrap_or(number);
-                self.connections.insert(number, connection);
+                // A session may have begun in another shard: it is followed here.
+                let known = self.connections.remove(&number);
+                let (attempt, uid) = known.map_or((None, None), |known| {
+                    (known.attempt, known.connection.session_uid)
+                });
+                connection.session_uid = uid;
+                let open = Open {
+                    connection,
+                    attempt,
+                };
+                self.connections.insert(number, open);
             }
-            Row::Frame(frame) => self.frame(&frame, out),
+            Row::Frame(frame) => self.frame(&frame, sessions, out),
             Row::Event {
                 kind,
                 time,
@@ -367,7 +408,8 @@ impl Shard {
                 direction,
                 bytes,
             } => {
-                let about = connection.map(|number| self.connections.get(&number));
+                let open = |number| Some(&self.connections.get(&number)?.connection);
+                let about = connection.map(open);
                 if about != Some(None) {
                     out(Output::Event(&Event {
                         kind,
@@ -386,7 +428,7 @@ impl Shard {
                 packet,
                 time,
             } => {
-                if let Some(connection) = self.connections.get(&connection) {
+                if let Some(Open { connection, .. }) = self.connections.get(&connection) {
                     out(Output::Tcp(&Tcp {
                         connection,
                         from,
@@ -402,7 +444,7 @@ impl Shard {
                 packet,
                 time,
             } => {
-                if let Some(connection) = self.connections.get(&connection) {
+                if let Some(Open { connection, .. }) = self.connections.get(&connection) {
                     out(Output::Ended(&ConnectionEnd {
                         connection,
                         reason,
@@ -416,11 +458,23 @@ impl Shard {
         }
     }
 
-    fn frame(&self, row: &Frame<'_>, out: &mut dyn FnMut(Output<'_>)) {
-        let Some(connection) = self.connections.get(&row.connection) else {
+    fn frame(
+        &mut self,
+        row: &Frame<'_>,
+        sessions: &mut SessionStarts,
+        out: &mut dyn FnMut(Output<'_>),
+    ) {
+        let Some(open) = self.connections.get_mut(&row.connection) else {
             return;
         };
         let decoded = mqtt::decode(row.header, row.bytes, row.version);
+        if !row.unfinished {
+            let of = (row.direction, &decoded.packet, row.version, row.time);
+            sessions.follow(&mut open.connection, &mut open.attempt, of);
+        }
+        let Some(Open { connection, .. }) = self.connections.get(&row.connection) else {
+            return;
+        };
         let frame = MQTTFrame {
             header: row.header,
             packet: &decoded.packet,

@@ -13,20 +13,21 @@
 //! the capture, they give the facts of one process.
 //!
 //! A file is a line of JSON ([`Header`]), then rows, each with its length in front.
-//! The last row has the counts; a file without it was cut.
+//! The last row has the counts, and [`Header::END`] follows it; a file without was cut.
 
 mod merge;
 mod row;
 
 use serde::{Deserialize, Serialize};
 
-pub use merge::{Records, Unmerged};
+pub use merge::{Input, Records, Unmerged};
 use row::Row;
 
 use crate::engine::{Placed, Summary};
 use crate::frame::{Connection, MQTTFrame};
 use crate::mqtt::ControlPacket;
 use crate::packet::{CapturedPacket, PacketRef};
+use crate::shard::Portion;
 use crate::time::Timestamp;
 
 use super::properties as p;
@@ -43,26 +44,29 @@ pub struct Header {
     pub program: String,
     /// The files that packets refer to.
     pub files: Vec<String>,
-    /// Number of the shard, from 0, and how many there are.
-    pub shard: Option<(u32, u32)>,
+    /// The shards that were read; none of a capture that is whole.
+    pub portion: Portion,
 }
 
 impl Header {
     /// Name of the format, with which a file begins.
     pub const FORMAT: &str = "mqttdump-facts";
     /// Version of the format that this program reads and writes.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
     /// How a file begins.
     pub const BEGINNING: &[u8] = b"{\"format\":\"mqttdump-facts\"";
 
+    /// How a complete file ends: no row has this length.
+    pub const END: &[u8; 8] = b"\xff\xff\xff\xffend\n";
+
     /// A header for records of packets in these files.
-    pub fn new(files: Vec<String>, shard: Option<(u32, u32)>) -> Self {
+    pub fn new(files: Vec<String>, portion: Portion) -> Self {
         Self {
             format: Self::FORMAT.into(),
             version: Self::VERSION,
             program: env!("CARGO_PKG_VERSION").into(),
             files,
-            shard,
+            portion,
         }
     }
 }
@@ -190,6 +194,7 @@ impl Recorder {
     pub fn finish(&mut self, counts: Counts) {
         self.flush();
         Row::Counts(counts).put(&mut self.bytes);
+        self.bytes.extend_from_slice(Header::END);
     }
 
     /// The file, with the packet in it.

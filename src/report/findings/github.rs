@@ -55,7 +55,9 @@ impl GitHub {
             .iter()
             .map(|p| p.number.to_string())
             .collect();
-        text += &format!(", packets {}", packets.join(" "));
+        if !packets.is_empty() {
+            text += &format!(", packets {}", packets.join(" "));
+        }
         line(level, capture, finding.rule.id, &text, out);
     }
 

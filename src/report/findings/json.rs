@@ -89,6 +89,8 @@ struct Summary {
     dropped: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     complete: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<String>,
     /// Present if findings were reported as they arose.
@@ -269,6 +271,7 @@ impl Summary {
             more: summary.more,
             dropped: summary.dropped,
             complete: summary.damaged.then_some(false),
+            part: summary.part.clone(),
             errors: errors.to_vec(),
             rules: None,
         }

@@ -77,6 +77,8 @@ pub struct CheckSummary {
     pub dropped: u64,
     /// The input was damaged.
     pub damaged: bool,
+    /// What of the capture was read, of some of its shards: `shard-001 of 4`.
+    pub part: Option<String>,
 }
 
 impl CheckSummary {
@@ -103,6 +105,7 @@ impl CheckSummary {
         self.more += other.more;
         self.dropped += other.dropped;
         self.damaged |= other.damaged;
+        self.part = self.part.take().or_else(|| other.part.clone());
     }
 }
 

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::frame::Direction;
 use crate::mqtt::{FixedHeader, PacketType};
-use crate::rules::{Finding, Rung, Tally, Verdict};
+use crate::rules::{Finding, Reason, Rung, Tally, Verdict};
 use crate::time::Timestamp;
 
 /// `check --format text`
@@ -113,7 +113,11 @@ impl Text {
         let mut text = String::new();
         self.summary(result, &mut text);
         self.tally(result, &mut text);
-        let mut findings: Vec<&Finding> = result.findings.iter().collect();
+        let of_part = |finding: &&Finding| {
+            finding.connection.is_none() && finding.verdict.reason() == Some(Reason::Shard)
+        };
+        let (undecided, mut findings): (Vec<&Finding>, Vec<_>) =
+            result.findings.iter().partition(of_part);
         // What concerns the capture comes last.
         findings.sort_by_key(|found| {
             let connection = found.connection.unwrap_or(u64::MAX);
@@ -133,7 +137,37 @@ impl Text {
             }
             self.put_finding(finding, &mut text);
         }
+        if let Some(part) = &result.summary.part
+            && !undecided.is_empty()
+        {
+            self.undecided(part, &undecided, &mut text);
+        }
         out.extend_from_slice(text.as_bytes());
+    }
+
+    /// The rules that only all shards decide.
+    fn undecided(&self, part: &str, findings: &[&Finding], text: &mut String) {
+        let style = style(Verdict::CannotTell(Reason::Shard));
+        *text += &format!("\n{}\n  ", escape::visible(part));
+        *text += &self.paint(style, "CANNOT TELL");
+        *text += &format!(
+            ": {} about sessions and messages\n",
+            counted(findings.len() as u64, "rule")
+        );
+        let because = Reason::Shard.because();
+        wrap(
+            &format!("cannot tell (shard), because {because}"),
+            4,
+            self.width,
+            text,
+        );
+        let rules: Vec<&str> = findings.iter().map(|finding| finding.rule.id).collect();
+        let mut lines = String::new();
+        wrap(&rules.join(", "), 4, self.width, &mut lines);
+        for line in lines.lines() {
+            *text += &self.paint(Style::new().dimmed(), line);
+            *text += "\n";
+        }
     }
 
     fn paint(&self, style: Style, text: &str) -> String {

@@ -35,6 +35,7 @@ use super::publication::Publication;
 use super::publication::digest;
 use super::request::{AnswerStep, Request, Requests};
 use super::session::{Earlier, Key, Session};
+use super::waits::Waits;
 
 /// Seconds after which an immediate reaction (a close, an answer to SUBSCRIBE)
 /// counts as missing. The specifications have no limit.
@@ -133,6 +134,8 @@ pub struct ConnectionFacts {
     disorder: PerDirection<u64>,
     /// The next deadline, if deadlines are tracked.
     pub(super) wake: Option<Timestamp>,
+    /// The answers that are waited for, if deadlines are tracked.
+    pub(super) waits: Waits,
     /// What was reported of the client's silence since this packet.
     pub(super) silence_reported: (Option<FrameRef>, Reported),
 }
@@ -250,6 +253,7 @@ impl ConnectionFacts {
             successor: None,
             disorder: PerDirection::both(0),
             wake: None,
+            waits: Waits::default(),
             silence_reported: (None, Reported::default()),
         };
         // Until CONNECT is captured.
@@ -442,7 +446,11 @@ impl ConnectionFacts {
             }
             What::Request(id) => self.requests.arrived(id, end, at),
             What::Ping => {
-                if let Some(ping) = self.pings.iter_mut().find(|ping| ping.seen.end == end) {
+                // Those in one record of a layer have the same end.
+                let first = self.pings.partition_point(|ping| ping.seen.end < end);
+                let same = self.pings.range_mut(first..);
+                let mut same = same.take_while(|ping| ping.seen.end == end);
+                if let Some(ping) = same.find(|ping| ping.acked.is_none()) {
                     ping.acked = Some(at);
                 }
             }

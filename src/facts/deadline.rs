@@ -29,6 +29,7 @@ use super::frame_ref::FrameRef;
 use super::overdue::{Ending, Overdue};
 use super::pauses::Pauses;
 use super::silence::{Shown, Silence, tolerance};
+use super::waits::Waited;
 
 /// A packet buffered behind a gap is read when that is declared, within a second and a
 /// half (`limits::GAP_MILLIS`).
@@ -79,31 +80,20 @@ impl Deadlines {
 
     /// After a frame: remembers when to look at its connection.
     pub(super) fn after(&mut self, connection: &mut ConnectionFacts, frame: &MQTTFrame<'_>) {
-        let answer = is_to_be_answered(frame).then(|| {
+        if let Some(what) = Waited::of(frame).filter(|_| connection.goes_on()) {
             let patience = self.patience + SLACK;
             let budget = self.budget.map_or(patience, |most| most + BUDGET_SLACK);
-            later(frame.time, budget.min(patience))
-        });
-        self.remember(connection, min(answer, connection.silence_due()));
+            let due = later(frame.time, budget.min(patience));
+            connection.waits.add(what, due);
+        }
+        self.remember(connection);
     }
 
-    /// After a deadline of a connection at `due`: the next time to check it.
-    /// The clock is at `now`, and nothing happened in between.
-    pub(super) fn again(
-        &mut self,
-        connection: &mut ConnectionFacts,
-        due: Timestamp,
-        now: Timestamp,
-    ) {
-        let due = min(
-            connection.answer_due(self.budget, due, now),
-            connection.silence_due(),
-        );
-        self.remember(connection, due);
-    }
-
-    fn remember(&mut self, connection: &mut ConnectionFacts, due: Option<Timestamp>) {
-        let Some(due) = due else { return };
+    /// Remembers the next time to look at a connection.
+    pub(super) fn remember(&mut self, connection: &mut ConnectionFacts) {
+        let Some(due) = min(connection.answer_due(), connection.silence_due()) else {
+            return;
+        };
         if let Some(before) = connection.wake {
             if before <= due {
                 return;
@@ -123,21 +113,6 @@ impl Deadlines {
 
     pub(super) fn budget(&self) -> Option<Duration> {
         self.budget
-    }
-}
-
-/// Whether it has any deadline.
-fn is_to_be_answered(frame: &MQTTFrame<'_>) -> bool {
-    match frame.header.packet_type() {
-        PacketType::Publish => frame.header.qos() > 0,
-        kind => matches!(
-            kind,
-            PacketType::Pubrec
-                | PacketType::Pubrel
-                | PacketType::Subscribe
-                | PacketType::Unsubscribe
-                | PacketType::Pingreq
-        ),
     }
 }
 
@@ -221,32 +196,36 @@ impl ConnectionFacts {
         })
     }
 
-    /// Pending deadlines, in no order. Exchanges of an earlier connection have
-    /// none, because there is no time limit for resuming them.
-    fn waited_for(&mut self) -> impl Iterator<Item = Open<'_>> {
+    /// The pending deadlines of what is waited for. Exchanges of an earlier connection
+    /// have none, because there is no time limit for resuming them.
+    fn waiting(&mut self, what: Waited) -> impl Iterator<Item = Open<'_>> {
         let doubt = self.doubt;
-        let PerDirection { up, down } = self.session.spaces_mut();
-        let exchanges = [(Direction::Up, up), (Direction::Down, down)]
-            .into_iter()
-            .flat_map(|(of, space)| space.in_flight_mut().map(move |exchange| (of, exchange)))
-            .filter(|(_, exchange)| !exchange.carried)
-            .map(move |(of, exchange)| {
-                let (expected, by) = exchange.expects(of);
-                Open {
-                    expired: Expired {
-                        expected,
-                        by,
-                        request: exchange.last,
-                        id: Some(exchange.id),
-                        qos: exchange.qos,
-                        of: Some(of),
-                        acked: exchange.acked,
-                        doubt: exchange.doubt.or(doubt[by]),
-                        deadline: Deadline::Patience,
-                    },
-                    reported: &mut exchange.reported,
-                }
-            });
+        let (mut exchange, mut request, mut pings) = (None, None, None);
+        match what {
+            Waited::Exchange(of, id) => {
+                let open = self.session.space_mut(of).open_mut(id);
+                exchange = open.filter(|it| !it.carried).map(|it| (of, it));
+            }
+            Waited::Request(id) => request = self.requests.open_mut(id),
+            Waited::Pings => pings = Some(&mut self.pings),
+        }
+        let exchange = exchange.map(move |(of, exchange)| {
+            let (expected, by) = exchange.expects(of);
+            Open {
+                expired: Expired {
+                    expected,
+                    by,
+                    request: exchange.last,
+                    id: Some(exchange.id),
+                    qos: exchange.qos,
+                    of: Some(of),
+                    acked: exchange.acked,
+                    doubt: exchange.doubt.or(doubt[by]),
+                    deadline: Deadline::Patience,
+                },
+                reported: &mut exchange.reported,
+            }
+        });
         let by = Direction::Down;
         let by_server = move |expected, request, id, acked, of_it: Doubt| Expired {
             expected,
@@ -259,7 +238,7 @@ impl ConnectionFacts {
             doubt: of_it.or(doubt[by]),
             deadline: Deadline::Patience,
         };
-        let requests = self.requests.waiting_mut().map(move |request| Open {
+        let request = request.map(move |request| Open {
             expired: by_server(
                 request.expects(),
                 request.seen,
@@ -269,44 +248,24 @@ impl ConnectionFacts {
             ),
             reported: &mut request.reported,
         });
-        let pings = self.pings.iter_mut().map(move |ping| Open {
+        let pings = pings.into_iter().flatten().map(move |ping| Open {
             expired: by_server(PacketType::Pingresp, ping.seen, None, ping.acked, None),
             reported: &mut ping.reported,
         });
-        exchanges.chain(requests).chain(pings)
+        exchange.into_iter().chain(request).chain(pings)
     }
 
-    /// The next deadline of an answer, as of `at`, if nothing happens until `now`.
-    fn answer_due(
-        &mut self,
-        budget: Option<Duration>,
-        at: Timestamp,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        if !self.goes_on() {
-            return None;
-        }
-        let patience = self.patience;
-        self.waited_for()
-            .flat_map(|open| open.dues(patience, budget))
-            .map(|(_, due)| match due > at {
-                true => due,
-                // The request has not been acknowledged yet: check again at
-                // intervals, but not for each one that has passed already. A
-                // clock may be set by decades.
-                false => {
-                    let passed = now.since(at).as_nanos() / patience.as_nanos().max(1);
-                    let times = u32::try_from(passed + 1).unwrap_or(u32::MAX);
-                    later(at, patience.saturating_mul(times))
-                }
-            })
-            .min()
+    /// When the next answer is due.
+    fn answer_due(&self) -> Option<Timestamp> {
+        self.waits.first().filter(|_| self.goes_on())
     }
 
-    /// Returns the requests not answered by `now`, each once.
+    /// Returns the requests not answered by `due`, each once. The clock is at `now`, and
+    /// nothing happened in between.
     pub(super) fn expire_answers(
         &mut self,
         budget: Option<Duration>,
+        due: Timestamp,
         now: Timestamp,
     ) -> Vec<Expired> {
         if !self.goes_on() {
@@ -314,20 +273,16 @@ impl ConnectionFacts {
         }
         let mut expired = Vec::new();
         let patience = self.patience;
-        for open in self.waited_for() {
-            for (deadline, due) in open.dues(patience, budget) {
-                // A request that has not arrived needs no answer.
-                let arrived = deadline == Deadline::Budget || open.expired.acked.is_some();
-                if due <= now && arrived {
-                    open.reported.add(match deadline {
-                        Deadline::Patience => Reported::PATIENCE,
-                        Deadline::Budget => Reported::BUDGET,
-                    });
-                    expired.push(Expired {
-                        deadline,
-                        ..open.expired
-                    });
-                }
+        while let Some(what) = self.waits.pop(due) {
+            let mut next = None;
+            for open in self.waiting(what) {
+                next = min(
+                    next,
+                    open.expire(patience, budget, (due, now), &mut expired),
+                );
+            }
+            if let Some(next) = next {
+                self.waits.add(what, next);
             }
         }
         expired.sort_unstable_by_key(|e| (e.request.packet, e.request.end, e.id));
@@ -362,6 +317,40 @@ impl ConnectionFacts {
 }
 
 impl Open<'_> {
+    /// Reports what is due, and returns the time of the next deadline.
+    fn expire(
+        self,
+        patience: Duration,
+        budget: Option<Duration>,
+        (at, now): (Timestamp, Timestamp),
+        expired: &mut Vec<Expired>,
+    ) -> Option<Timestamp> {
+        let mut next = None;
+        for (deadline, due) in self.dues(patience, budget) {
+            // A request that has not arrived needs no answer.
+            let arrived = deadline == Deadline::Budget || self.expired.acked.is_some();
+            if due > at {
+                next = min(next, Some(due));
+            } else if arrived {
+                self.reported.add(match deadline {
+                    Deadline::Patience => Reported::PATIENCE,
+                    Deadline::Budget => Reported::BUDGET,
+                });
+                expired.push(Expired {
+                    deadline,
+                    ..self.expired
+                });
+            } else {
+                // Check again at intervals, but not for each one that has passed
+                // already. A clock may be set by decades.
+                let passed = now.since(at).as_nanos() / patience.as_nanos().max(1);
+                let times = u32::try_from(passed + 1).unwrap_or(u32::MAX);
+                next = min(next, Some(later(at, patience.saturating_mul(times))));
+            }
+        }
+        next
+    }
+
     /// What was not reported of it yet, and the time of the report.
     fn dues(
         &self,

@@ -16,7 +16,7 @@
 //! that a gap may have moved on unnoticed, and [`IdSpace::past`] when there may
 //! be exchanges of which nothing was captured.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::frame::{Direction, MQTTFrame};
 use crate::limits;
@@ -155,8 +155,11 @@ pub struct IdSpace {
     /// Those that have no doubt yet, and those of this connection.
     undoubted: Since,
     here: Since,
-    /// All that are carried have a doubt.
-    carried_doubted: bool,
+    /// Those of earlier connections: by their PUBLISH, which does not change until one is
+    /// sent on this connection.
+    carried: BTreeSet<(PacketRef, u16)>,
+    /// Those of them that have no doubt of [`IdSpace::taint_carried`] yet.
+    carried_undoubted: Since,
     ended: VecDeque<Ended>,
     /// The latest of those that are no longer in `ended`.
     evicted: Option<FrameRef>,
@@ -176,13 +179,20 @@ impl IdSpace {
         self.open.get(&id).map(Box::as_ref)
     }
 
-    /// All exchanges in flight, in no order.
-    pub fn in_flight(&self) -> impl Iterator<Item = &Exchange> {
-        self.open.values().map(Box::as_ref)
+    /// Those of this connection, in no order.
+    pub(super) fn of_connection(&self) -> impl Iterator<Item = &Exchange> {
+        let ids = self.here.ids();
+        let open = ids.into_iter().filter_map(|id| self.open(id));
+        open.filter(|exchange| !exchange.carried)
     }
 
-    pub(super) fn in_flight_mut(&mut self) -> impl Iterator<Item = &mut Exchange> {
-        self.open.values_mut().map(Box::as_mut)
+    /// Those of earlier connections, the oldest first.
+    pub(super) fn carried(&self) -> impl Iterator<Item = &Exchange> {
+        self.carried.iter().filter_map(|(_, id)| self.open(*id))
+    }
+
+    pub(super) fn open_mut(&mut self, id: u16) -> Option<&mut Exchange> {
+        self.open.get_mut(&id).map(Box::as_mut)
     }
 
     /// How many are in flight.
@@ -255,6 +265,9 @@ impl IdSpace {
                 } else {
                     self.resent = (old.turn, frame_ref.packet);
                 }
+            }
+            if old.carried {
+                self.carried.remove(&(old.publish.packet, id));
             }
             let resent = dup || step.same_message == Some(true);
             if resent && !old.carried {
@@ -352,6 +365,7 @@ impl IdSpace {
                 exchange.rels += 1;
                 let expected = resumed || exchange.rels <= exchange.recs;
                 if resumed {
+                    self.carried.remove(&(before.publish.packet, id));
                     let len = self.open.len();
                     self.here.add(id, len, |id| self.open.contains_key(&id));
                 }
@@ -480,6 +494,9 @@ impl IdSpace {
         answers: u32,
     ) {
         self.open.remove(&exchange.id);
+        if exchange.carried {
+            self.carried.remove(&(exchange.publish.packet, exchange.id));
+        }
         self.remember(Ended {
             id: exchange.id,
             by,
@@ -518,11 +535,10 @@ impl IdSpace {
 
     /// Taints what an earlier connection has begun.
     pub(super) fn taint_carried(&mut self, reason: Reason) {
-        if std::mem::replace(&mut self.carried_doubted, true) {
-            return;
-        }
-        for exchange in self.open.values_mut().filter(|exchange| exchange.carried) {
-            exchange.doubt.get_or_insert(reason);
+        for id in self.carried_undoubted.take() {
+            if let Some(exchange) = self.open.get_mut(&id).filter(|it| it.carried) {
+                exchange.doubt.get_or_insert(reason);
+            }
         }
     }
 
@@ -539,7 +555,10 @@ impl IdSpace {
         for id in self.here.take() {
             if let Some(exchange) = self.open.get_mut(&id) {
                 exchange.carried = true;
-                self.carried_doubted = false;
+                self.carried.insert((exchange.publish.packet, id));
+                let len = self.open.len();
+                self.carried_undoubted
+                    .add(id, len, |id| self.open.contains_key(&id));
             }
         }
         self.answered = Default::default();

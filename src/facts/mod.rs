@@ -51,6 +51,7 @@ mod stage;
 mod subscriptions;
 mod topic_tree;
 mod tracker;
+mod waits;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -217,7 +218,7 @@ impl Analysis {
                 continue;
             };
             connection.wake = None;
-            for expired in connection.expire_answers(deadlines.budget(), due) {
+            for expired in connection.expire_answers(deadlines.budget(), due, now) {
                 sink.fact(Fact::Session(SessionFact::Overdue(
                     &connection.overdue_by(&expired, due),
                 )));
@@ -225,7 +226,7 @@ impl Analysis {
             if let Some(silence) = connection.expire_silence(due, &self.pauses, open) {
                 sink.fact(Fact::Session(SessionFact::Silence(&silence)));
             }
-            deadlines.again(connection, due, now);
+            deadlines.remember(connection);
         }
     }
 

@@ -7,9 +7,9 @@ use super::tracker::First;
 /// A value for each exchange that is open, such as what is known of it so far.
 #[derive(Debug)]
 pub struct OpenExchanges<T> {
-    /// By [`First::slot`].
-    open: Vec<Option<T>>,
-    /// The slots of each connection.
+    /// By [`First::slot`], with the place of the slot in those of its connection.
+    open: Vec<Option<(T, u32)>>,
+    /// The slots of each connection, in no order.
     slots: HashMap<u64, Vec<u32>, foldhash::fast::FixedState>,
 }
 
@@ -29,25 +29,34 @@ impl<T> OpenExchanges<T> {
         if slot >= self.open.len() {
             self.open.resize_with(slot + 1, || None);
         }
-        let before = self.open[slot].replace(value);
-        if before.is_none() {
-            self.slots.entry(connection).or_default().push(first.slot);
+        if let Some((before, _)) = &mut self.open[slot] {
+            return Some(std::mem::replace(before, value));
         }
-        before
+        let slots = self.slots.entry(connection).or_default();
+        self.open[slot] = Some((value, slots.len() as u32));
+        slots.push(first.slot);
+        None
     }
 
     /// The value of an open exchange.
     pub fn get_mut(&mut self, first: First) -> Option<&mut T> {
-        self.open.get_mut(first.slot as usize)?.as_mut()
+        let (value, _) = self.open.get_mut(first.slot as usize)?.as_mut()?;
+        Some(value)
     }
 
     /// An exchange is complete. Returns its value.
     pub fn complete(&mut self, connection: u64, first: First) -> Option<T> {
-        let value = self.open.get_mut(first.slot as usize)?.take()?;
+        let (value, at) = self.open.get_mut(first.slot as usize)?.take()?;
+        let at = at as usize;
         if let Some(slots) = self.slots.get_mut(&connection)
-            && let Some(at) = slots.iter().position(|slot| *slot == first.slot)
+            && slots.get(at) == Some(&first.slot)
         {
             slots.swap_remove(at);
+            if let Some(moved) = slots.get(at)
+                && let Some(Some((_, place))) = self.open.get_mut(*moved as usize)
+            {
+                *place = at as u32;
+            }
         }
         Some(value)
     }
@@ -57,8 +66,8 @@ impl<T> OpenExchanges<T> {
         let mut slots = self.slots.remove(&connection).unwrap_or_default();
         slots.sort_unstable();
         let open = slots.into_iter();
-        open.filter_map(|slot| self.open.get_mut(slot as usize)?.take())
-            .collect()
+        let taken = open.filter_map(|slot| self.open.get_mut(slot as usize)?.take());
+        taken.map(|(value, _)| value).collect()
     }
 
     /// The capture has ended. Returns the values of all exchanges that are open, by

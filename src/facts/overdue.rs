@@ -211,16 +211,9 @@ impl ConnectionFacts {
             };
         for direction in Direction::ALL {
             let space = self.session.space(direction);
-            let (mut carried, mut open): (Vec<&Exchange>, Vec<&Exchange>) =
-                space.in_flight().partition(|exchange| exchange.carried);
+            let mut open: Vec<&Exchange> = space.of_connection().collect();
             // Each connection that does not send them again would report all.
-            if carried.len() > limits::CARRIED_OVERDUE {
-                carried.select_nth_unstable_by_key(limits::CARRIED_OVERDUE, |exchange| {
-                    (exchange.last.packet, exchange.id)
-                });
-                carried.truncate(limits::CARRIED_OVERDUE);
-            }
-            open.append(&mut carried);
+            open.extend(space.carried().take(limits::CARRIED_OVERDUE));
             open.sort_unstable_by_key(|exchange| (exchange.last.packet, exchange.id));
             for exchange in open {
                 let (expected, by) = exchange.expects(direction);

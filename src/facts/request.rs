@@ -84,8 +84,8 @@ impl Requests {
         self.open.values()
     }
 
-    pub(super) fn waiting_mut(&mut self) -> impl Iterator<Item = &mut Request> {
-        self.open.values_mut()
+    pub(super) fn open_mut(&mut self, id: u16) -> Option<&mut Request> {
+        self.open.get_mut(&id)
     }
 
     /// A request; returns the one that waited with the same identifier, unless

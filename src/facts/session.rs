@@ -85,10 +85,6 @@ impl Session {
         &mut self.spaces[direction]
     }
 
-    pub(super) fn spaces_mut(&mut self) -> &mut PerDirection<IdSpace> {
-        &mut self.spaces
-    }
-
     /// Its state was discarded.
     pub(super) fn discard(&mut self) {
         self.spaces.iter_mut().for_each(IdSpace::reset);

@@ -18,6 +18,14 @@ impl Since {
         self.0.push(id);
     }
 
+    /// The added entries, each once; some may have been removed.
+    pub(super) fn ids(&self) -> Vec<u16> {
+        let mut ids = self.0.clone();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     /// The added entries, which may have been removed, and may be repeated.
     pub(super) fn take(&mut self) -> Vec<u16> {
         std::mem::take(&mut self.0)

@@ -123,19 +123,15 @@ impl Text {
             let connection = found.connection.unwrap_or(u64::MAX);
             (connection, found.time, found.packets.last().copied())
         });
-        let mut connection = None;
-        for &finding in &findings {
-            if connection != Some(finding.connection) {
-                connection = Some(finding.connection);
-                // Findings about the CONNECT itself may lack the client identifier.
-                let same = |other: &&&Finding| other.connection == finding.connection;
-                let named = |other: &&&Finding| other.client_id.is_some();
-                let names = findings.iter().filter(same).find(named);
-                text += "\n";
-                text += &heading(names.unwrap_or(&finding));
-                text += "\n";
+        for of_connection in findings.chunk_by(|one, other| one.connection == other.connection) {
+            // Findings about the CONNECT itself may lack the client identifier.
+            let named = of_connection.iter().find(|it| it.client_id.is_some());
+            text += "\n";
+            text += &heading(named.unwrap_or(&of_connection[0]));
+            text += "\n";
+            for finding in of_connection {
+                self.put_finding(finding, &mut text);
             }
-            self.put_finding(finding, &mut text);
         }
         if let Some(part) = &result.summary.part
             && !undecided.is_empty()

@@ -229,11 +229,13 @@ fn streams(data: &[u8]) -> Option<(usize, [&[u8]; 2])> {
     Some((usize::from(size).max(1), [up, down]))
 }
 
+// Whether a connection is MQTT at all is decided by its first segments.
+const CONNECT: &[u8] = b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01a";
+const CONNACK: &[u8] = &[0x20, 3, 0, 0, 0];
+
 /// Both streams of a connection after CONNECT and CONNACK: the same frames however they
-/// are split. (Whether a connection is MQTT at all is decided by its first segments.)
+/// are split.
 pub fn mqtt(data: &[u8]) {
-    const CONNECT: &[u8] = b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01a";
-    const CONNACK: &[u8] = &[0x20, 3, 0, 0, 0];
     if let Some((size, [up, down])) = streams(data) {
         let (up, down) = ([CONNECT, up].concat(), [CONNACK, down].concat());
         let (split, whole) = (
@@ -244,15 +246,19 @@ pub fn mqtt(data: &[u8]) {
     }
 }
 
-/// Both streams of a WebSocket after its upgrade.
+/// Both streams of a WebSocket after its upgrade, CONNECT and CONNACK.
 pub fn websocket(data: &[u8]) {
     const REQUEST: &[u8] = b"GET /mqtt HTTP/1.1\r\nHost: broker\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Version: 13\r\n\r\n";
     const RESPONSE: &[u8] =
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
+    // Binary and final; the client's with a key that changes nothing.
+    const UP: &[u8] = &[0x82, 0x80 | CONNECT.len() as u8, 0, 0, 0, 0];
+    const DOWN: &[u8] = &[0x82, CONNACK.len() as u8];
     if let Some((size, [up, down])) = streams(data) {
-        let (up, down) = ([REQUEST, up].concat(), [RESPONSE, down].concat());
+        let up = [REQUEST, UP, CONNECT, up].concat();
+        let down = [RESPONSE, DOWN, CONNACK, down].concat();
         let (split, whole) = (
             read([&up, &down], size, Decode::Ws),
             read([&up, &down], 1400, Decode::Ws),

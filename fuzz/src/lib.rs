@@ -171,16 +171,11 @@ fn read(streams: [&[u8]; 2], size: usize, decode: Decode) -> [Vec<String>; 2] {
         ..Config::default()
     });
     let mut lines = [Vec::new(), Vec::new()];
-    let mut is_broken = [false, false];
-    let index = |direction| usize::from(direction == Direction::Down);
+    let mut is_broken = false;
     let mut out = |output: Output<'_>| {
         let (direction, line) = match output {
             Output::Event(event) => {
-                if let (EventKind::Layer(Note::Broken(_)), Some(direction)) =
-                    (event.kind, event.direction)
-                {
-                    is_broken[index(direction)] = true;
-                }
+                is_broken |= matches!(event.kind, EventKind::Layer(Note::Broken(_)));
                 return;
             }
             Output::Frame(frame) => (
@@ -197,8 +192,8 @@ fn read(streams: [&[u8]; 2], size: usize, decode: Decode) -> [Vec<String>; 2] {
             ),
             _ => return,
         };
-        if !is_broken[index(direction)] {
-            lines[index(direction)].push(line);
+        if !is_broken {
+            lines[usize::from(direction == Direction::Down)].push(line);
         }
     };
     const SYN: u8 = 0x02;

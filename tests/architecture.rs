@@ -167,6 +167,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("arrow_ipc", &["tables"]),
     ("arrow_schema", &["tables"]),
     ("base64", &["report", "identity.rs"]),
+    ("bytes", &["tables"]),
     ("bzip2", &["capture"]),
     ("cap", &["cli/memory.rs"]),
     ("cbc", &["layer/tls/cipher.rs"]),
@@ -200,7 +201,10 @@ const CRATES: &[(&str, &[&str])] = &[
             "tables",
         ],
     ),
-    ("hashbrown", &["flow", "engine", "layer", "select"]),
+    (
+        "hashbrown",
+        &["flow", "engine", "layer", "select", "tables"],
+    ),
     ("hdrhistogram", &["sessions/latency.rs"]),
     ("hkdf", &["layer/tls/schedule.rs"]),
     (
@@ -213,7 +217,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     ("httparse", &["cli/listen.rs", "layer/http"]),
     ("indicatif", &["cli"]),
-    ("itoa", &["report"]),
+    ("itoa", &["report", "tables"]),
     ("jiff", &["report", "cli", "filter"]),
     ("landlock", &["cli/sandbox/files.rs"]),
     ("libc", &["cli/sandbox/calls.rs"]),
@@ -290,6 +294,7 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("signal_hook", &["cli/live", "cli/signals.rs"]),
+    ("snap", &["tables"]),
     ("terminal_size", &["cli"]),
     ("toml", &["cli", "overhead"]),
     (

@@ -623,7 +623,7 @@ impl<'a, J: Job> Pass<'a, J> {
                 }
             }
             if self.memory.is_short() {
-                self.make_room();
+                self.make_room()?;
             }
             progress.step(|| (merge.position(), merge.size()));
         }
@@ -645,11 +645,18 @@ impl<'a, J: Job> Pass<'a, J> {
     }
 
     #[cold]
-    fn make_room(&mut self) {
-        if let Some(facts) = &mut self.facts {
+    fn make_room(&mut self) -> Result<(), Stop> {
+        let Some(facts) = &mut self.facts else {
+            return Ok(());
+        };
+        let mut settled = Ok(());
+        self.memory.make_room(|| {
             let sinks = &mut (self.job.sink(), &mut *self.watch, &mut *self.unmatched);
-            self.memory.make_room(|| facts.make_room(sinks));
-        }
+            let any = facts.make_room(sinks);
+            settled = self.job.settle();
+            any && settled.is_ok()
+        });
+        settled
     }
 
     fn read_keys(&mut self) {

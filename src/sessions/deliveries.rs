@@ -608,6 +608,17 @@ impl Sink for Deliveries {
             _ => {}
         }
     }
+
+    /// Evicts the sixteenth part of the publications, the oldest, and forgets what
+    /// clients that are away subscribe to.
+    fn make_room(&mut self) -> bool {
+        let share = self.publications.len().div_ceil(16);
+        (0..share).for_each(|_| self.evict());
+        let sessions = std::mem::take(&mut self.sessions).len();
+        self.evicted += sessions as u64;
+        self.retained.clear();
+        share + sessions > 0
+    }
 }
 
 /// The key that distinguishes messages.

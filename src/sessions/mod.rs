@@ -379,6 +379,13 @@ impl Sessions {
         }
     }
 
+    /// Judges what is over, although packets of it may still come.
+    pub fn judge_all(&mut self) {
+        for (_, number) in std::mem::take(&mut self.over) {
+            self.judge_one(number);
+        }
+    }
+
     /// A connection becomes a record.
     fn judge_one(&mut self, number: u64) {
         let Some(mut open) = self.open.remove(&number) else {
@@ -434,9 +441,7 @@ impl Sink for Sessions {
     /// Judges what is over, although packets of it may still come, and evicts the oldest
     /// records.
     fn make_room(&mut self) -> bool {
-        for (_, number) in std::mem::take(&mut self.over) {
-            self.judge_one(number);
-        }
+        self.judge_all();
         let share = self.finished.len().div_ceil(16);
         for _ in 0..share {
             self.finished.pop_first();
@@ -450,9 +455,7 @@ impl Sink for Sessions {
         if self.keep.all_findings {
             self.findings.append(&mut self.judge.take_finished());
         }
-        for (_, number) in std::mem::take(&mut self.over) {
-            self.judge_one(number);
-        }
+        self.judge_all();
     }
 }
 

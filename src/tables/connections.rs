@@ -139,9 +139,11 @@ impl Sums {
         session.warnings += record.warnings;
     }
 
-    /// Writes the rows of all sessions, by their first connections.
-    pub(super) fn finish(&mut self, known: &Known, sheet: &mut Sheet) {
+    /// Writes the rows of all sessions, by their first connections. Returns whether there
+    /// were any.
+    pub(super) fn finish(&mut self, known: &Known, sheet: &mut Sheet) -> bool {
         let mut all: Vec<_> = std::mem::take(&mut self.sessions).into_iter().collect();
+        let any = !all.is_empty();
         all.sort_by(|(one, a), (other, b)| (a.first.1, one).cmp(&(b.first.1, other)));
         for (uid, session) in all {
             let (packet, started, first_uid) = &session.first;
@@ -167,5 +169,6 @@ impl Sums {
             rows.number(session.warnings);
             rows.end();
         }
+        any
     }
 }

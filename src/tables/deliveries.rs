@@ -90,5 +90,5 @@ pub(super) fn unpublished(of: &Unpublished, known: &Known, sheet: &mut Sheet) {
 fn origin(origin: &Origin, rows: &mut Rows) {
     rows.word(&origin.connection_uid);
     rows.optional_word(origin.session_uid.as_deref());
-    rows.optional_word(origin.exchange_uid().as_deref());
+    rows.exchange(&origin.connection_uid, origin.exchange);
 }

@@ -9,14 +9,12 @@ use crate::frame::MQTTFrame;
 use crate::identity::ExchangeId;
 use crate::mqtt::{ControlPacket, PacketType, Version, reason};
 use crate::packet::PacketRef;
-use crate::report;
 use crate::time::Timestamp;
 
 /// The exchanges that are open.
 #[derive(Debug, Default)]
 pub(super) struct Exchanges {
     open: OpenExchanges<Open>,
-    text: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -96,7 +94,7 @@ impl Exchanges {
         let Some(exchange) = fact.exchange else {
             if let Some(id) = fact.exchange_id() {
                 let alone = Open::new(frame, id, ExchangeKind::Publish);
-                self.put(&alone, "sent", known, sheet);
+                Self::put(&alone, "sent", known, sheet);
             }
             return;
         };
@@ -107,7 +105,7 @@ impl Exchanges {
         if exchange.role == Role::Opens {
             let new = Open::new(frame, id, exchange.kind);
             if let Some(before) = self.open.open(number, first, new) {
-                self.put(&before, "replaced", known, sheet);
+                Self::put(&before, "replaced", known, sheet);
             }
             return;
         }
@@ -135,25 +133,25 @@ impl Exchanges {
         };
         if let Some(open) = self.open.complete(number, first) {
             let outcome = if is_refused { "refused" } else { "completed" };
-            self.put(&open, outcome, known, sheet);
+            Self::put(&open, outcome, known, sheet);
         }
     }
 
     /// No more frames of a connection follow.
     pub(super) fn ended(&mut self, connection: u64, known: &Known, sheet: &mut Sheet) {
         for open in self.open.ended(connection) {
-            self.put(&open, "open", known, sheet);
+            Self::put(&open, "open", known, sheet);
         }
     }
 
     /// The capture has ended.
     pub(super) fn finish(&mut self, known: &Known, sheet: &mut Sheet) {
         for open in self.open.finish() {
-            self.put(&open, "open", known, sheet);
+            Self::put(&open, "open", known, sheet);
         }
     }
 
-    fn put(&mut self, open: &Open, outcome: &str, known: &Known, sheet: &mut Sheet) {
+    fn put(open: &Open, outcome: &str, known: &Known, sheet: &mut Sheet) {
         let Some(info) = known.get(open.connection) else {
             return;
         };
@@ -166,9 +164,7 @@ impl Exchanges {
         rows.number(open.connection);
         rows.word(&info.uid);
         rows.optional_word(info.session_uid.as_deref());
-        self.text.clear();
-        report::put_exchange_uid(&info.uid, open.id, &mut self.text);
-        rows.text(Some(&self.text));
+        rows.exchange(&info.uid, Some(open.id));
         rows.number(open.id.number);
         rows.word(open.id.direction.name());
         rows.endpoint(info.server);

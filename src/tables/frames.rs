@@ -33,14 +33,7 @@ impl Frames {
         rows.number(connection.number);
         rows.word(connection.uid());
         rows.optional_word(connection.session_uid.as_deref());
-        match fact.exchange_id() {
-            Some(id) => {
-                self.text.clear();
-                report::put_exchange_uid(connection.uid(), id, &mut self.text);
-                rows.text(Some(&self.text));
-            }
-            None => rows.null(),
-        }
+        rows.exchange(connection.uid(), fact.exchange_id());
         rows.number(frame.number);
         rows.word(frame.direction.name());
         rows.endpoint(connection.client);

@@ -14,16 +14,22 @@
 //! only until their batch is full, so memory does not depend on the size of a capture.
 //! The columns are in [`schema`].
 
+mod column;
 mod connections;
 mod deliveries;
+mod encode;
 mod exchanges;
 mod frames;
+mod hybrid;
 mod known;
 mod overhead;
+mod packed;
 mod rows;
+mod runs;
 pub mod schema;
 mod sheet;
 mod subscriptions;
+mod texts;
 mod writer;
 
 use crate::facts::{Fact, Needs, Sink};
@@ -40,7 +46,7 @@ use schema::Table;
 use sheet::Sheet;
 use subscriptions::Subscriptions;
 
-pub use rows::arrow_schema;
+pub use rows::{Rows, arrow_schema};
 pub use sheet::{Batch, Partition, Partitioning};
 pub use writer::{Error, Stream, TableFile};
 
@@ -67,12 +73,13 @@ pub struct Tables {
     deliveries: Option<(Deliveries, Sheet)>,
     sessions: Option<(Sessions, Records)>,
     overhead: Option<(Ledger, Sheet)>,
-    text: Vec<u8>,
     /// The capture has ended, and does not go on in another file.
     finished: bool,
     is_muted: bool,
     /// Connections that were evicted since the rows of their costs were written.
     evicted: Vec<u64>,
+    /// Rows that are written early, because memory is short.
+    ready: Vec<Batch>,
 }
 
 /// Where records of connections and findings go.
@@ -129,10 +136,10 @@ impl Tables {
                 };
                 (Ledger::new(options), sheet)
             }),
-            text: Vec::new(),
             finished: false,
             is_muted: false,
             evicted: Vec::new(),
+            ready: Vec::new(),
         }
     }
 
@@ -143,6 +150,7 @@ impl Tables {
 
     /// Moves the batches that are full into `out`.
     pub fn take(&mut self, out: &mut Vec<Batch>) {
+        out.append(&mut self.ready);
         let known = &self.known;
         if let Some((sessions, records)) = &mut self.sessions {
             records.take(sessions, known);
@@ -158,7 +166,7 @@ impl Tables {
         }
         if let Some((ledger, sheet)) = &mut self.overhead {
             for cost in ledger.take_costs() {
-                overhead::cost(&cost, &mut self.text, known, sheet);
+                overhead::cost(&cost, known, sheet);
             }
         }
         for number in self.evicted.drain(..) {
@@ -343,6 +351,32 @@ impl Sink for Tables {
         if let Some((sessions, _)) = &mut self.sessions {
             sessions.tick(now);
         }
+    }
+
+    /// Rows of what is over are written now, although more about it may come, and all
+    /// rows that wait.
+    fn make_room(&mut self) -> bool {
+        if self.is_muted {
+            return false;
+        }
+        let mut any = false;
+        if let Some((sessions, _)) = &mut self.sessions {
+            sessions.judge_all();
+        }
+        if let Some((deliveries, _)) = &mut self.deliveries {
+            any |= deliveries.make_room();
+        }
+        let mut ready = std::mem::take(&mut self.ready);
+        self.take(&mut ready);
+        if let Some((_, records)) = &mut self.sessions
+            && let Some((sums, sheet)) = &mut records.sessions
+        {
+            any |= sums.finish(&self.known, sheet);
+        }
+        self.each(|sheet| sheet.finish(&mut ready));
+        any |= !ready.is_empty();
+        self.ready = ready;
+        any
     }
 
     fn finish(&mut self) {

@@ -3,45 +3,51 @@
 use super::known::Known;
 use super::sheet::Sheet;
 use crate::overhead::{Cost, Measures};
-use crate::report;
 
 /// The rows of a message, or of what no message of a connection owns: one for each
 /// layer and cause that has bytes.
-pub(super) fn cost(cost: &Cost, text: &mut Vec<u8>, known: &Known, sheet: &mut Sheet) {
+pub(super) fn cost(cost: &Cost, known: &Known, sheet: &mut Sheet) {
     let Some(info) = known.get(cost.connection) else {
         return;
     };
+    let parts = || {
+        let causes = cost.bytes.iter();
+        causes.flat_map(|(cause, measures)| {
+            let layers = layers(measures).into_iter().filter(|(_, bytes)| *bytes > 0);
+            layers.map(|(layer, bytes)| (layer, *cause, bytes))
+        })
+    };
+    let count = parts().count() as u32;
+    if count == 0 {
+        return;
+    }
     let message = cost.message.as_ref();
     let (packet, time) = message.map_or(info.first, |message| (message.packet, message.time));
-    text.clear();
-    if let Some(message) = message {
-        report::put_exchange_uid(&info.uid, message.exchange, text);
+    let rows = sheet.row(time, Some(info.server));
+    rows.times(count);
+    rows.word(known.file(packet));
+    rows.number(packet.number);
+    rows.time(time);
+    rows.number(cost.connection);
+    rows.word(&info.uid);
+    rows.optional_word(info.session_uid.as_deref());
+    rows.exchange(&info.uid, message.map(|message| message.exchange));
+    rows.text(info.client_id.as_deref());
+    rows.text(message.and_then(|message| message.topic.as_deref()));
+    rows.optional(message.map(|message| message.qos));
+    rows.optional_word(message.map(|message| message.exchange.direction.name()));
+    for (layer, cause, bytes) in parts() {
+        rows.from_column(LAYER);
+        rows.word(layer);
+        rows.word(cause.0.name());
+        rows.word(cause.1.name());
+        rows.number(bytes);
     }
-    for (cause, measures) in &cost.bytes {
-        for (layer, bytes) in layers(measures) {
-            if bytes == 0 {
-                continue;
-            }
-            let rows = sheet.row(time, Some(info.server));
-            rows.word(known.file(packet));
-            rows.number(packet.number);
-            rows.time(time);
-            rows.number(cost.connection);
-            rows.word(&info.uid);
-            rows.optional_word(info.session_uid.as_deref());
-            rows.text(message.map(|_| text.as_slice()));
-            rows.text(info.client_id.as_deref());
-            rows.text(message.and_then(|message| message.topic.as_deref()));
-            rows.optional(message.map(|message| message.qos));
-            rows.optional_word(message.map(|message| message.exchange.direction.name()));
-            rows.word(layer);
-            rows.word(cause.0.name());
-            rows.word(cause.1.name());
-            rows.number(bytes);
-            rows.end();
-        }
-    }
+    rows.end_all(count);
 }
+
+/// The column `layer`, the first that differs between the rows of a cost.
+const LAYER: usize = 11;
 
 /// The difference of two levels is a layer.
 fn layers(measures: &Measures) -> [(&'static str, u64); 5] {

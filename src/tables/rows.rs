@@ -10,20 +10,26 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    BinaryBuilder, BooleanBuilder, ListBuilder, StringBuilder, TimestampNanosecondBuilder,
-    UInt8Builder, UInt16Builder, UInt32Builder, UInt64Builder,
+    BinaryBuilder, BooleanBuilder, StringBuilder, TimestampNanosecondBuilder, UInt8Builder,
+    UInt16Builder, UInt32Builder, UInt64Builder,
 };
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use super::schema::{Column, Kind, Table, VERSION};
+use super::column::{Column, Store};
+use super::schema::{Column as Described, Kind, Table, VERSION};
+use crate::identity::ExchangeId;
 use crate::net::Endpoint;
 use crate::time::Timestamp;
 
-/// Rows of a batch.
-const FULL_ROWS: usize = 8192;
-/// Bytes of text and payloads in a batch.
-const FULL_BYTES: usize = 2 << 20;
+/// Most rows of a row group.
+const MOST_ROWS: u32 = 1 << 20;
+/// Memory of a row group.
+const MOST_BYTES: usize = 8 << 20;
+/// How often memory is measured.
+const MEASURED_ROWS: u32 = 512;
+/// Bytes of texts, payloads and lists between two measurements.
+const MEASURED_BYTES: usize = 256 << 10;
 
 /// The Arrow schema of a table.
 pub fn arrow_schema(table: &Table) -> SchemaRef {
@@ -36,7 +42,7 @@ pub fn arrow_schema(table: &Table) -> SchemaRef {
     Arc::new(Schema::new(fields).with_metadata(HashMap::from(metadata)))
 }
 
-fn field(column: &Column) -> Field {
+fn field(column: &Described) -> Field {
     let list = |item| DataType::List(Arc::new(Field::new_list_field(item, true)));
     let data_type = match column.kind {
         Kind::U8 => DataType::UInt8,
@@ -44,7 +50,7 @@ fn field(column: &Column) -> Field {
         Kind::U32 => DataType::UInt32,
         Kind::U64 => DataType::UInt64,
         Kind::Bool => DataType::Boolean,
-        Kind::Text => DataType::Utf8,
+        Kind::Text | Kind::Exchange => DataType::Utf8,
         Kind::Bytes => DataType::Binary,
         Kind::Time => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
         Kind::U64List => list(DataType::UInt64),
@@ -59,122 +65,79 @@ fn field(column: &Column) -> Field {
 
 /// Rows of a table that are not written yet.
 #[derive(Debug)]
-pub(super) struct Rows {
-    schema: SchemaRef,
-    columns: Vec<Values>,
+pub struct Rows {
+    table: &'static Table,
+    columns: Vec<Column>,
     /// The column of the next value.
     at: usize,
-    rows: usize,
-    bytes: usize,
-}
-
-#[derive(Debug)]
-enum Values {
-    U8(UInt8Builder),
-    U16(UInt16Builder),
-    U32(UInt32Builder),
-    U64(UInt64Builder),
-    Bool(BooleanBuilder),
-    Text(StringBuilder),
-    Bytes(BinaryBuilder),
-    Time(TimestampNanosecondBuilder),
-    U64List(ListBuilder<UInt64Builder>),
-    TextList(ListBuilder<StringBuilder>),
-}
-
-impl Values {
-    fn new(kind: Kind) -> Self {
-        match kind {
-            Kind::U8 => Self::U8(UInt8Builder::with_capacity(0)),
-            Kind::U16 => Self::U16(UInt16Builder::with_capacity(0)),
-            Kind::U32 => Self::U32(UInt32Builder::with_capacity(0)),
-            Kind::U64 => Self::U64(UInt64Builder::with_capacity(0)),
-            Kind::Bool => Self::Bool(BooleanBuilder::with_capacity(0)),
-            Kind::Text => Self::Text(StringBuilder::with_capacity(0, 0)),
-            Kind::Bytes => Self::Bytes(BinaryBuilder::with_capacity(0, 0)),
-            Kind::Time => {
-                Self::Time(TimestampNanosecondBuilder::with_capacity(0).with_timezone("UTC"))
-            }
-            Kind::U64List => Self::U64List(ListBuilder::with_capacity(
-                UInt64Builder::with_capacity(0),
-                0,
-            )),
-            Kind::TextList => Self::TextList(ListBuilder::with_capacity(
-                StringBuilder::with_capacity(0, 0),
-                0,
-            )),
-        }
-    }
-
-    fn null(&mut self) {
-        match self {
-            Self::U8(values) => values.append_null(),
-            Self::U16(values) => values.append_null(),
-            Self::U32(values) => values.append_null(),
-            Self::U64(values) => values.append_null(),
-            Self::Bool(values) => values.append_null(),
-            Self::Text(values) => values.append_null(),
-            Self::Bytes(values) => values.append_null(),
-            Self::Time(values) => values.append_null(),
-            Self::U64List(values) => values.append(false),
-            Self::TextList(values) => values.append(false),
-        }
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        match self {
-            Self::U8(values) => Arc::new(values.finish()),
-            Self::U16(values) => Arc::new(values.finish()),
-            Self::U32(values) => Arc::new(values.finish()),
-            Self::U64(values) => Arc::new(values.finish()),
-            Self::Bool(values) => Arc::new(values.finish()),
-            Self::Text(values) => Arc::new(values.finish()),
-            Self::Bytes(values) => Arc::new(values.finish()),
-            Self::Time(values) => Arc::new(values.finish()),
-            Self::U64List(values) => Arc::new(values.finish()),
-            Self::TextList(values) => Arc::new(values.finish()),
-        }
-    }
+    /// How many rows have the next values.
+    times: u32,
+    rows: u32,
+    /// From how many rows on memory is measured again.
+    measured: u32,
+    /// Bytes of lists, and of what was added since memory was measured.
+    lists: usize,
+    more: usize,
+    is_full: bool,
 }
 
 impl Rows {
     /// No rows of this table.
-    pub(super) fn new(table: &Table) -> Self {
-        let columns = table.columns.iter();
+    pub(super) fn new(table: &'static Table) -> Self {
         Self {
-            schema: arrow_schema(table),
-            columns: columns.map(|column| Values::new(column.kind)).collect(),
+            table,
+            columns: table.columns.iter().map(Column::new).collect(),
             at: 0,
+            times: 1,
             rows: 0,
-            bytes: 0,
+            measured: MEASURED_ROWS,
+            lists: 0,
+            more: 0,
+            is_full: false,
         }
     }
 
-    /// The values of the next column.
-    #[inline]
-    fn next(&mut self) -> Option<&mut Values> {
-        self.at += 1;
-        let values = self.columns.get_mut(self.at - 1);
-        debug_assert!(values.is_some(), "more values than columns");
-        values
+    /// The table.
+    pub(super) const fn table(&self) -> &'static Table {
+        self.table
     }
 
-    fn wrong(&self) {
-        let field = self.schema.fields().get(self.at - 1);
-        debug_assert!(false, "a value of another type for {field:?}");
+    /// How many there are.
+    pub(super) const fn len(&self) -> u32 {
+        self.rows
+    }
+
+    /// The columns that have no lists; lists as an array.
+    pub(super) fn columns(&mut self) -> impl Iterator<Item = Result<&Column, ArrayRef>> {
+        self.columns.iter_mut().map(|column| match lists(column) {
+            Some(lists) => Err(lists),
+            None => Ok(&*column),
+        })
+    }
+
+    /// The values that follow are those of so many rows.
+    pub(super) fn times(&mut self, rows: u32) {
+        self.times = rows;
+    }
+
+    /// The values that follow are those of one row, from this column on.
+    #[inline]
+    pub(super) fn from_column(&mut self, at: usize) {
+        (self.at, self.times) = (at, 1);
+    }
+
+    /// The next column, and how many rows have its value.
+    #[inline]
+    fn next(&mut self) -> (&mut Column, u32) {
+        self.at += 1;
+        (&mut self.columns[self.at - 1], self.times)
     }
 
     /// A number, which fits by the meaning of the column.
     #[inline]
     pub(super) fn number(&mut self, number: impl Into<u64>) {
-        let number = number.into();
-        match self.next() {
-            Some(Values::U64(values)) => values.append_value(number),
-            Some(Values::U32(values)) => values.append_value(number as u32),
-            Some(Values::U16(values)) => values.append_value(number as u16),
-            Some(Values::U8(values)) => values.append_value(number as u8),
-            _ => self.wrong(),
-        }
+        let (column, rows) = self.next();
+        column.push(number.into(), rows);
     }
 
     /// A number, if there is one.
@@ -189,37 +152,27 @@ impl Rows {
     /// No value.
     #[inline]
     pub(super) fn null(&mut self) {
-        if let Some(values) = self.next() {
-            values.null();
-        }
+        let (column, rows) = self.next();
+        column.push_null(rows);
     }
 
     /// True or false.
     #[inline]
     pub(super) fn flag(&mut self, flag: bool) {
-        match self.next() {
-            Some(Values::Bool(values)) => values.append_value(flag),
-            _ => self.wrong(),
-        }
+        self.number(flag);
     }
 
     /// True or false, if known.
     #[inline]
     pub(super) fn optional_flag(&mut self, flag: Option<bool>) {
-        match flag {
-            Some(flag) => self.flag(flag),
-            None => self.null(),
-        }
+        self.optional(flag);
     }
 
     /// A text of ours.
     #[inline]
     pub(super) fn word(&mut self, word: &str) {
-        self.bytes += word.len();
-        match self.next() {
-            Some(Values::Text(values)) => values.append_value(word),
-            _ => self.wrong(),
-        }
+        let (column, rows) = self.next();
+        column.push_text(word.as_bytes(), rows);
     }
 
     /// A text of ours, if there is one.
@@ -234,39 +187,41 @@ impl Rows {
     /// A text from the wire, if there is one.
     #[inline]
     pub(super) fn text(&mut self, text: Option<&[u8]>) {
-        match text.map(std::str::from_utf8) {
-            Some(Ok(text)) => self.word(text),
-            Some(Err(_)) => self.word(&String::from_utf8_lossy(text.unwrap_or_default())),
-            None => self.null(),
+        let Some(text) = text else {
+            return self.null();
+        };
+        self.more += text.len();
+        let (column, rows) = self.next();
+        column.push_wire_text(text, rows);
+    }
+
+    /// The identity of an exchange on a connection, if there is one.
+    #[inline]
+    pub(super) fn exchange(&mut self, connection_uid: &str, id: Option<ExchangeId>) {
+        let (column, rows) = self.next();
+        match id {
+            Some(id) => column.push_exchange(connection_uid, id, rows),
+            None => column.push_null(rows),
         }
     }
 
     /// Any bytes.
     #[inline]
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        self.bytes += bytes.len();
-        match self.next() {
-            Some(Values::Bytes(values)) => values.append_value(bytes),
-            _ => self.wrong(),
-        }
+        self.more += bytes.len();
+        self.next().0.push_bytes(bytes);
     }
 
     /// A point in time.
     #[inline]
     pub(super) fn time(&mut self, time: Timestamp) {
-        match self.next() {
-            Some(Values::Time(values)) => values.append_value(time.nanos()),
-            _ => self.wrong(),
-        }
+        self.number(time.nanos() as u64);
     }
 
     /// A point in time, if known.
     #[inline]
     pub(super) fn optional_time(&mut self, time: Option<Timestamp>) {
-        match time {
-            Some(time) => self.time(time),
-            None => self.null(),
-        }
+        self.optional(time.map(|time| time.nanos() as u64));
     }
 
     /// A duration in nanoseconds, if known.
@@ -276,70 +231,142 @@ impl Rows {
     }
 
     /// An address, and a port.
+    #[inline]
     pub(super) fn endpoint(&mut self, endpoint: Endpoint) {
-        use std::fmt::Write;
-        self.bytes += 16;
-        match self.next() {
-            // Into memory: it does not fail.
-            Some(Values::Text(values)) => {
-                let _ = write!(values, "{}", endpoint.addr);
-                values.append_value("");
-            }
-            _ => self.wrong(),
-        }
+        let (column, rows) = self.next();
+        column.push_address(endpoint.addr, rows);
         self.number(endpoint.port);
     }
 
     /// A list of numbers.
     pub(super) fn numbers(&mut self, numbers: impl Iterator<Item = u64>) {
-        match self.next() {
-            Some(Values::U64List(values)) => {
-                numbers.for_each(|number| values.values().append_value(number));
-                values.append(true);
-            }
-            _ => self.wrong(),
-        }
+        let count = self.next().0.push_numbers(numbers);
+        self.list(8 * count);
     }
 
     /// A list of texts.
     pub(super) fn texts<'a>(&mut self, texts: impl Iterator<Item = &'a [u8]>) {
-        let mut bytes = 0;
-        match self.next() {
-            Some(Values::TextList(values)) => {
-                for text in texts {
-                    bytes += text.len();
-                    values.values().append_value(String::from_utf8_lossy(text));
-                }
-                values.append(true);
-            }
-            _ => self.wrong(),
-        }
-        self.bytes += bytes;
+        let bytes = self.next().0.push_texts(texts);
+        self.list(bytes);
+    }
+
+    fn list(&mut self, bytes: usize) {
+        self.lists += bytes + 16;
+        self.more += bytes + 16;
     }
 
     /// The row is complete.
     #[inline]
     pub(super) fn end(&mut self) {
+        self.end_all(1);
+    }
+
+    /// So many rows are complete.
+    #[inline]
+    pub(super) fn end_all(&mut self, rows: u32) {
         debug_assert_eq!(self.at, self.columns.len(), "values of a row");
-        self.at = 0;
-        self.rows += 1;
+        (self.at, self.times) = (0, 1);
+        self.rows += rows;
+        if self.rows >= self.measured || self.more >= MEASURED_BYTES {
+            self.measure();
+        }
+    }
+
+    #[cold]
+    fn measure(&mut self) {
+        self.measured = self.rows + MEASURED_ROWS;
+        self.more = 0;
+        self.is_full = self.rows >= MOST_ROWS || self.memory() >= MOST_BYTES;
+    }
+
+    /// Bytes of memory that they take.
+    pub(super) fn memory(&self) -> usize {
+        let columns = self.columns.iter().map(Column::memory).sum::<usize>();
+        columns + self.lists
     }
 
     /// Whether it is time to write them.
     #[inline]
-    pub(super) fn is_full(&self) -> bool {
-        self.rows >= FULL_ROWS || self.bytes >= FULL_BYTES
+    pub(super) const fn is_full(&self) -> bool {
+        self.is_full
     }
 
-    /// Takes the rows; `None` if there are none.
-    pub(super) fn take(&mut self) -> Option<RecordBatch> {
-        if self.rows == 0 {
-            return None;
+    /// As Arrow has them.
+    pub(super) fn record_batch(&mut self) -> Result<RecordBatch, ArrowError> {
+        let columns = self.columns.iter_mut().zip(self.table.columns);
+        let columns = columns.map(|(column, described)| array(column, described.kind));
+        RecordBatch::try_new(arrow_schema(self.table), columns.collect())
+    }
+}
+
+/// The lists of a column, if it has any.
+fn lists(column: &mut Column) -> Option<ArrayRef> {
+    match &mut column.store {
+        Store::NumberLists(lists, nulls) => {
+            (0..std::mem::take(nulls)).for_each(|_| lists.append(false));
+            Some(Arc::new(lists.finish()))
         }
-        (self.rows, self.bytes) = (0, 0);
-        let columns = self.columns.iter_mut().map(Values::finish).collect();
-        let batch = RecordBatch::try_new(self.schema.clone(), columns);
-        debug_assert!(batch.is_ok(), "{batch:?}");
-        batch.ok()
+        Store::TextLists(lists, nulls) => {
+            (0..std::mem::take(nulls)).for_each(|_| lists.append(false));
+            Some(Arc::new(lists.finish()))
+        }
+        _ => None,
+    }
+}
+
+/// A column as an array.
+fn array(column: &mut Column, kind: Kind) -> ArrayRef {
+    if let Some(lists) = lists(column) {
+        return lists;
+    }
+    let runs = &column.runs;
+    /// Appends each value as often as rows have it.
+    macro_rules! fill {
+        ($builder:expr, $value:expr) => {{
+            let mut builder = $builder;
+            for run in runs.iter() {
+                let value = (!run.is_null).then(|| $value(run.value));
+                (0..run.rows).for_each(|_| builder.append_option(value.as_ref().cloned()));
+            }
+            Arc::new(builder.finish())
+        }};
+    }
+    match &column.store {
+        Store::Texts(texts, _) => fill!(StringBuilder::new(), |number| {
+            String::from_utf8_lossy(texts.get(number))
+        }),
+        Store::Exchanges(exchanges) => fill!(StringBuilder::new(), |number| {
+            let (uid, _, id) = exchanges.get(number);
+            id.uid(&String::from_utf8_lossy(uid))
+        }),
+        Store::Bytes(bytes) => {
+            let mut builder = BinaryBuilder::new();
+            let mut rest = &bytes[..];
+            for run in runs.iter() {
+                for _ in 0..run.rows {
+                    match rest.split_first_chunk() {
+                        Some((length, after)) if !run.is_null => {
+                            let length = u32::from_le_bytes(*length) as usize;
+                            let (value, after) = after.split_at(length);
+                            builder.append_value(value);
+                            rest = after;
+                        }
+                        _ => builder.append_null(),
+                    }
+                }
+            }
+            Arc::new(builder.finish())
+        }
+        _ => match kind {
+            Kind::U8 => fill!(UInt8Builder::new(), |value| value as u8),
+            Kind::U16 => fill!(UInt16Builder::new(), |value| value as u16),
+            Kind::U32 => fill!(UInt32Builder::new(), |value| value as u32),
+            Kind::Bool => fill!(BooleanBuilder::new(), |value| value == 1),
+            Kind::Time => fill!(
+                TimestampNanosecondBuilder::new().with_timezone("UTC"),
+                |value| value as i64
+            ),
+            _ => fill!(UInt64Builder::new(), |value| value),
+        },
     }
 }

@@ -21,6 +21,8 @@ pub enum Kind {
     Bool,
     /// UTF-8, with U+FFFD for what is not.
     Text,
+    /// The identity of an exchange, as text.
+    Exchange,
     /// Any bytes.
     Bytes,
     /// A point in time: nanoseconds since 1970, UTC.
@@ -40,12 +42,19 @@ impl Kind {
             Self::U32 => "uint32",
             Self::U64 => "uint64",
             Self::Bool => "boolean",
-            Self::Text => "text",
+            Self::Text | Self::Exchange => "text",
             Self::Bytes => "bytes",
             Self::Time => "time",
             Self::U64List => "list of uint64",
             Self::TextList => "list of text",
         }
+    }
+}
+
+impl Kind {
+    /// Whether its values are lists.
+    pub const fn is_list(self) -> bool {
+        matches!(self, Self::U64List | Self::TextList)
     }
 }
 
@@ -139,7 +148,7 @@ const PACKET: Column = u64("packet");
 const CONNECTION: Column = u64("connection");
 const CONNECTION_UID: Column = text("connection_uid");
 const SESSION_UID: Column = text("session_uid").optional();
-const EXCHANGE_UID: Column = text("exchange_uid").optional();
+const EXCHANGE_UID: Column = Column::new("exchange_uid", Kind::Exchange).optional();
 const CLIENT_ID: Column = text("client_id").optional();
 const CLIENT_ADDRESS: Column = text("client_address");
 const CLIENT_PORT: Column = u16("client_port");
@@ -226,7 +235,7 @@ pub const EXCHANGES: Table = Table {
         CONNECTION,
         CONNECTION_UID,
         SESSION_UID,
-        text("exchange_uid"),
+        Column::new("exchange_uid", Kind::Exchange),
         u64("frame"),
         DIRECTION,
         SERVER_ADDRESS,
@@ -391,7 +400,7 @@ pub const DELIVERIES: Table = Table {
         time("delivered").optional(),
         text("delivered_connection_uid").optional(),
         text("delivered_session_uid").optional(),
-        text("delivered_exchange_uid").optional(),
+        Column::new("delivered_exchange_uid", Kind::Exchange).optional(),
         text("delivered_client_id").optional(),
         u8("delivered_qos").optional(),
         flag("retained").optional(),

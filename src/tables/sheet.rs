@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use arrow_array::RecordBatch;
-
 use super::rows::Rows;
 use super::schema::Table;
 use crate::net::Endpoint;
@@ -30,16 +28,21 @@ pub struct Partition {
 /// Rows of a table that go to one file.
 #[derive(Debug)]
 pub struct Batch {
-    /// The table.
-    pub table: &'static Table,
-    /// Its part.
+    /// The part of the table.
     pub partition: Partition,
     /// The rows.
-    pub rows: RecordBatch,
+    pub rows: Rows,
 }
 
-/// Parts of a table whose rows wait at once.
-const PARTS: usize = 64;
+impl Batch {
+    /// The table.
+    pub const fn table(&self) -> &'static Table {
+        self.rows.table()
+    }
+}
+
+/// Memory of the rows of a table that wait, except for the latest part.
+const WAITING: usize = 8 << 20;
 
 /// The rows of a table that wait to be written.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub(super) struct Sheet {
     by: Partitioning,
     latest: (Partition, Rows),
     others: HashMap<Partition, Rows>,
+    /// Memory of the others.
+    waiting: usize,
     ready: Vec<Batch>,
     /// Rows are dropped: an earlier run has written them.
     is_muted: bool,
@@ -61,6 +66,7 @@ impl Sheet {
             by,
             latest: (Partition::default(), Rows::new(table)),
             others: HashMap::new(),
+            waiting: 0,
             ready: Vec::new(),
             is_muted: false,
             dropped: Rows::new(table),
@@ -77,7 +83,7 @@ impl Sheet {
     pub(super) fn row(&mut self, time: Timestamp, server: Option<Endpoint>) -> &mut Rows {
         if self.is_muted {
             if self.dropped.is_full() {
-                self.dropped.take();
+                self.dropped = Rows::new(self.table);
             }
             return &mut self.dropped;
         }
@@ -99,30 +105,33 @@ impl Sheet {
     #[cold]
     fn turn_to(&mut self, partition: Partition) {
         let rows = match self.others.remove(&partition) {
-            Some(rows) => rows,
+            Some(rows) => {
+                self.waiting -= rows.memory();
+                rows
+            }
             None => Rows::new(self.table),
         };
-        let before = std::mem::replace(&mut self.latest, (partition, rows));
-        self.others.insert(before.0, before.1);
-        if self.others.len() >= PARTS {
-            for (partition, mut rows) in std::mem::take(&mut self.others) {
-                self.put(partition, rows.take());
+        let (before, rows) = std::mem::replace(&mut self.latest, (partition, rows));
+        self.waiting += rows.memory();
+        self.others.insert(before, rows);
+        if self.waiting >= WAITING {
+            self.waiting = 0;
+            for (partition, rows) in std::mem::take(&mut self.others) {
+                self.put(partition, rows);
             }
         }
     }
 
     #[cold]
     fn write_latest(&mut self) {
-        let rows = self.latest.1.take();
+        let rows = std::mem::replace(&mut self.latest.1, Rows::new(self.table));
         self.put(self.latest.0, rows);
     }
 
-    fn put(&mut self, partition: Partition, rows: Option<RecordBatch>) {
-        self.ready.extend(rows.map(|rows| Batch {
-            table: self.table,
-            partition,
-            rows,
-        }));
+    fn put(&mut self, partition: Partition, rows: Rows) {
+        if rows.len() > 0 {
+            self.ready.push(Batch { partition, rows });
+        }
     }
 
     /// Moves batches that are ready into `out`.
@@ -130,13 +139,13 @@ impl Sheet {
         out.append(&mut self.ready);
     }
 
-    /// Moves all rows into `out`.
+    /// Moves all rows into `out`, in an order that does not depend on the hasher.
     pub(super) fn finish(&mut self, out: &mut Vec<Batch>) {
-        for (partition, mut rows) in std::mem::take(&mut self.others) {
-            self.put(partition, rows.take());
+        self.waiting = 0;
+        for (partition, rows) in std::mem::take(&mut self.others) {
+            self.put(partition, rows);
         }
         self.write_latest();
-        // In an order that does not depend on the hasher.
         self.ready.sort_by_key(|batch| batch.partition);
         self.take(out);
     }

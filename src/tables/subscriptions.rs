@@ -10,14 +10,12 @@ use crate::identity::ExchangeId;
 use crate::limits;
 use crate::mqtt::{ControlPacket, PropertyValue, Version, topic};
 use crate::packet::PacketRef;
-use crate::report;
 use crate::time::Timestamp;
 
 /// The requests without an answer, by connection.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     open: HashMap<u64, Vec<Request>, foldhash::fast::FixedState>,
-    text: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -83,7 +81,7 @@ impl Subscriptions {
                     (requests.len() >= limits::UNACKED_REQUESTS).then(|| requests.swap_remove(0));
                 requests.push(request);
                 if let Some(oldest) = oldest {
-                    self.put(&oldest, None, known, sheet);
+                    Self::put(&oldest, None, known, sheet);
                 }
                 return;
             }
@@ -92,7 +90,7 @@ impl Subscriptions {
             _ => return,
         };
         if let Some(request) = self.answered(frame) {
-            self.put(&request, Some((codes, frame)), known, sheet);
+            Self::put(&request, Some((codes, frame)), known, sheet);
         }
     }
 
@@ -109,7 +107,7 @@ impl Subscriptions {
 
     pub(super) fn ended(&mut self, connection: u64, known: &Known, sheet: &mut Sheet) {
         for request in self.open.remove(&connection).unwrap_or_default() {
-            self.put(&request, None, known, sheet);
+            Self::put(&request, None, known, sheet);
         }
     }
 
@@ -122,7 +120,6 @@ impl Subscriptions {
     }
 
     fn put(
-        &mut self,
         request: &Request,
         answer: Option<(&[u8], &MQTTFrame<'_>)>,
         known: &Known,
@@ -142,14 +139,7 @@ impl Subscriptions {
             rows.number(request.connection);
             rows.word(&info.uid);
             rows.optional_word(info.session_uid.as_deref());
-            match request.exchange {
-                Some(id) => {
-                    self.text.clear();
-                    report::put_exchange_uid(&info.uid, id, &mut self.text);
-                    rows.text(Some(&self.text));
-                }
-                None => rows.null(),
-            }
+            rows.exchange(&info.uid, request.exchange);
             rows.endpoint(info.server);
             rows.text(info.client_id.as_deref());
             rows.word(match request.is_subscribe {

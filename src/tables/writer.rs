@@ -3,14 +3,17 @@
 use std::io::Write;
 
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, SchemaRef};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
 
+use super::encode::encode;
 use super::rows::arrow_schema;
-use super::schema::Table;
+use super::schema::{Kind, Table};
 use super::sheet::Batch;
 
 /// Why a table cannot be written.
@@ -38,13 +41,13 @@ impl Error {
     }
 }
 
-/// Rows of a row group.
-const GROUP_ROWS: usize = 1 << 20;
-
-/// A Parquet file of a table.
-#[derive(Debug)]
+/// A Parquet file of a table, with a row group for each batch.
+#[allow(missing_debug_implementations, reason = "parquet's writers have none")]
 pub struct TableFile<W: Write + Send> {
-    writer: ArrowWriter<W>,
+    file: SerializedFileWriter<W>,
+    factory: ArrowRowGroupWriterFactory,
+    schema: SchemaRef,
+    groups: usize,
     rows: u64,
 }
 
@@ -55,15 +58,20 @@ impl<W: Write + Send> TableFile<W> {
     ///
     /// If `to` cannot be written.
     pub fn new(table: &Table, to: W) -> Result<Self, Error> {
+        let schema = arrow_schema(table);
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
-            .set_max_row_group_row_count(Some(GROUP_ROWS))
-            .set_dictionary_page_size_limit(256 << 10)
             .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_offset_index_disabled(true)
             .set_created_by(concat!("mqttdump ", env!("CARGO_PKG_VERSION")).to_owned())
             .build();
+        let writer = ArrowWriter::try_new(to, schema.clone(), Some(properties))?;
+        let (file, factory) = writer.into_serialized_writer()?;
         Ok(Self {
-            writer: ArrowWriter::try_new(to, arrow_schema(table), Some(properties))?,
+            file,
+            factory,
+            schema,
+            groups: 0,
             rows: 0,
         })
     }
@@ -73,23 +81,42 @@ impl<W: Write + Send> TableFile<W> {
     /// # Errors
     ///
     /// If the file cannot be written.
-    pub fn write(&mut self, batch: &Batch) -> Result<(), Error> {
-        self.rows += batch.rows.num_rows() as u64;
-        Ok(self.writer.write(&batch.rows)?)
+    pub fn write(&mut self, mut batch: Batch) -> Result<(), Error> {
+        self.rows += u64::from(batch.rows.len());
+        let kinds = batch.table().columns.iter().map(|column| column.kind);
+        let has_lists = kinds.clone().any(Kind::is_list);
+        let writers = match has_lists {
+            true => self.factory.create_column_writers(self.groups)?,
+            false => Vec::new(),
+        };
+        let mut writers = writers.into_iter();
+        self.groups += 1;
+        let described = self.file.schema_descr().columns().to_vec();
+        let mut group = self.file.next_row_group()?;
+        let columns = batch.rows.columns().zip(kinds).zip(described);
+        for (((column, kind), described), field) in columns.zip(self.schema.fields()) {
+            let writer = writers.next();
+            match (column, writer) {
+                (Ok(column), _) => {
+                    let (bytes, close) = encode(column, kind, described)?;
+                    group.append_column(&bytes, close)?;
+                }
+                (Err(lists), Some(mut writer)) => {
+                    for leaf in compute_leaves(field, &lists)? {
+                        writer.write(&leaf)?;
+                    }
+                    writer.close()?.append_to_row_group(&mut group)?;
+                }
+                (Err(_), None) => {}
+            }
+        }
+        group.close()?;
+        Ok(())
     }
 
-    /// Bytes of the row group that is not written yet.
-    pub fn waiting(&self) -> usize {
-        self.writer.memory_size()
-    }
-
-    /// Ends the row group.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be written.
-    pub fn flush(&mut self) -> Result<(), Error> {
-        Ok(self.writer.flush()?)
+    /// Row groups that were written.
+    pub const fn groups(&self) -> usize {
+        self.groups
     }
 
     /// Ends the file. Returns the number of its rows.
@@ -97,10 +124,8 @@ impl<W: Write + Send> TableFile<W> {
     /// # Errors
     ///
     /// If the file cannot be written.
-    pub fn finish(mut self) -> Result<(u64, W), Error> {
-        self.writer.flush()?;
-        let rows = self.rows;
-        Ok((rows, self.writer.into_inner()?))
+    pub fn finish(self) -> Result<(u64, W), Error> {
+        Ok((self.rows, self.file.into_inner()?))
     }
 }
 
@@ -123,8 +148,8 @@ impl<W: Write> Stream<W> {
     /// # Errors
     ///
     /// If the stream cannot be written.
-    pub fn write(&mut self, batch: &Batch) -> Result<(), Error> {
-        Ok(self.0.write(&batch.rows)?)
+    pub fn write(&mut self, mut batch: Batch) -> Result<(), Error> {
+        Ok(self.0.write(&batch.rows.record_batch()?)?)
     }
 
     /// Ends the stream.

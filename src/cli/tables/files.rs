@@ -21,10 +21,8 @@ use serde::Serialize;
 const MANIFEST: &str = "manifest.json";
 /// Files that are open at once.
 const OPEN: usize = 48;
-/// Memory of row groups that are not written yet, over all files.
-const WAITING: usize = 64 << 20;
-/// Memory of the row group of one file, if only few are open.
-const GROUP: usize = 12 << 20;
+/// Row groups of a file. What describes them stays in memory until its end.
+const GROUPS: usize = 512;
 
 /// Tables in a folder.
 pub(super) struct Files {
@@ -118,27 +116,24 @@ impl Files {
     }
 
     /// Writes rows.
-    pub(super) fn write(&mut self, batch: &Batch) -> Result<(), String> {
-        let key = (batch.table.name, batch.partition);
+    pub(super) fn write(&mut self, batch: Batch) -> Result<(), String> {
+        let key = (batch.table().name, batch.partition);
+        let is_long = |open: &Open| open.file.groups() >= GROUPS;
+        if self.open.get(&key).is_some_and(is_long) {
+            self.close(key)?;
+        }
         if !self.open.contains_key(&key) {
             if self.open.len() >= OPEN {
                 self.close_one()?;
             }
-            self.open(batch.table, batch.partition)?;
+            self.open(batch.table(), batch.partition)?;
         }
         self.clock += 1;
-        let most = (WAITING / self.open.len().max(1)).min(GROUP);
         let Some(open) = self.open.get_mut(&key) else {
             return Ok(());
         };
         open.used = self.clock;
-        let written = open
-            .file
-            .write(batch)
-            .and_then(|()| match open.file.waiting() {
-                waiting if waiting >= most => open.file.flush(),
-                _ => Ok(()),
-            });
+        let written = open.file.write(batch);
         written.map_err(|error| at(&self.folder.join(&open.name), error))
     }
 
@@ -218,7 +213,10 @@ impl Drop for Files {
 /// The name of a file of a table, below the folder.
 fn name(table: &Table, by: Partitioning, partition: Partition, count: u32) -> String {
     if by == Partitioning::default() {
-        return format!("{}.parquet", table.name);
+        return match count {
+            0 => format!("{}.parquet", table.name),
+            count => format!("{}.{count}.parquet", table.name),
+        };
     }
     let mut name = table.name.to_owned();
     if let Some(hour) = partition.hour {

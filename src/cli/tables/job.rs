@@ -87,7 +87,7 @@ enum To {
 }
 
 impl To {
-    fn write(&mut self, batch: &Batch) -> Result<(), Stop> {
+    fn write(&mut self, batch: Batch) -> Result<(), Stop> {
         match self {
             Self::Files(files) => files.write(batch).map_err(Stop::Failed),
             Self::Pipe(stream) => stream.write(batch).map_err(stdout),
@@ -126,7 +126,7 @@ struct TablesJob<'a> {
 impl TablesJob<'_> {
     fn write(&mut self) -> Result<(), Stop> {
         let mut batches = self.batches.drain(..);
-        batches.try_for_each(|batch| self.to.write(&batch))
+        batches.try_for_each(|batch| self.to.write(batch))
     }
 }
 

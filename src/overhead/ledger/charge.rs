@@ -326,9 +326,7 @@ impl ConnectionLedger {
         if !charge.is_owned {
             self.fixed += bytes;
             if ws.policy.costs {
-                self.fixed_cost
-                    .get_or_insert_default()
-                    .add(charge.cause, &charge.measures);
+                self.fixed_cost.add(charge.cause, &charge.measures);
             }
         }
     }

@@ -17,7 +17,7 @@ use super::super::layer::Layer;
 use super::super::message::{GroupKey, Ladder, Message};
 use super::super::ranges::Fresh;
 use super::super::traffic::{ConnectionTraffic, GroupTraffic};
-use super::cost::FixedCost;
+use super::cost::ByCause;
 use super::head::{Head, HeaderBytes};
 use super::loads::Loads;
 use super::open::First;
@@ -48,7 +48,7 @@ pub(super) struct ConnectionLedger {
     /// Bytes that no message owns.
     pub(super) fixed: u64,
     /// The same by cause and layer, if they are reported.
-    pub(super) fixed_cost: Option<Box<FixedCost>>,
+    pub(super) fixed_cost: ByCause,
     pub(super) message_count: u64,
     pub(super) streams: PerDirection<StreamLedger>,
     /// Its messages whose account is open.
@@ -124,7 +124,7 @@ impl ConnectionLedger {
             client_id: None,
             latest: None,
             fixed: 0,
-            fixed_cost: None,
+            fixed_cost: ByCause::default(),
             message_count: 0,
             streams: PerDirection::default(),
             open: First::default(),
@@ -410,8 +410,10 @@ impl ConnectionLedger {
         while let Some(slot) = self.open.slot() {
             self.retire(slot, ws);
         }
-        ws.costs
-            .extend(self.fixed_cost.take().map(|cost| cost.close(self.number)));
+        if ws.policy.costs {
+            let fixed = std::mem::take(&mut self.fixed_cost);
+            ws.costs.push(fixed.close_fixed(self.number));
+        }
         let doubts = &mut tally(&mut self.own, &mut ws.sums).doubts;
         doubts.one_sided += u64::from(!self.is_captured.up || !self.is_captured.down);
         doubts.joined += u64::from(!self.is_from_start);

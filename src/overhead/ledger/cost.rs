@@ -1,9 +1,8 @@
 //! [`Cost`]: the bytes of one message, or of what no message of a connection owns, by
 //! cause and by layer.
 
-use super::super::cause::{Cause, Mechanism, Purpose};
+use super::super::cause::Cause;
 use super::super::level::Measures;
-use super::super::message::MessageCauses;
 use crate::frame::MQTTFrame;
 use crate::identity::ExchangeId;
 use crate::packet::PacketRef;
@@ -36,12 +35,39 @@ pub struct Costed {
     pub topic: Option<Box<[u8]>>,
 }
 
+/// Bytes by cause. A message has mostly two causes, a connection few.
+#[derive(Debug, Default)]
+pub(super) struct ByCause(Vec<(Cause, Measures)>);
+
+impl ByCause {
+    pub(super) fn add(&mut self, cause: Cause, measures: &Measures) {
+        match self.0.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, sum)) => *sum += *measures,
+            None => self.0.push((cause, *measures)),
+        }
+    }
+
+    fn close(mut self) -> Vec<(Cause, Measures)> {
+        self.0.retain(|(_, measures)| measures.l2 > 0);
+        self.0.sort_unstable_by_key(|(cause, _)| *cause);
+        self.0
+    }
+
+    /// Of what no message of a connection owns.
+    pub(super) fn close_fixed(self, connection: u64) -> Cost {
+        Cost {
+            connection,
+            message: None,
+            bytes: self.close(),
+        }
+    }
+}
+
 /// The cost of a message that is still open.
 #[derive(Debug)]
 pub(super) struct OpenCost {
     costed: Costed,
-    /// By [`MessageCauses::PURPOSES`] and [`MessageCauses::MECHANISMS`].
-    bytes: [[Measures; 3]; 3],
+    pub(super) bytes: ByCause,
 }
 
 impl OpenCost {
@@ -59,48 +85,15 @@ impl OpenCost {
                 qos: frame.header.qos(),
                 topic: frame.topic.map(|topic| topic.bytes().into()),
             },
-            bytes: Default::default(),
-        }
-    }
-
-    pub(super) fn add(&mut self, cause: Cause, measures: &Measures) {
-        if let Some((row, column)) = MessageCauses::place(cause) {
-            self.bytes[row][column] += *measures;
+            bytes: ByCause::default(),
         }
     }
 
     pub(super) fn close(self, connection: u64) -> Cost {
-        let rows = MessageCauses::PURPOSES.into_iter().zip(self.bytes);
-        let all = rows.flat_map(|(purpose, row)| {
-            let columns = MessageCauses::MECHANISMS.into_iter().zip(row);
-            columns.map(move |(mechanism, bytes)| (Cause(purpose, mechanism), bytes))
-        });
         Cost {
             connection,
             message: Some(self.costed),
-            bytes: all.filter(|(_, bytes)| bytes.l2 > 0).collect(),
-        }
-    }
-}
-
-/// Bytes that no message of a connection owns.
-#[derive(Debug, Default)]
-pub(super) struct FixedCost([[Measures; Mechanism::ALL.len()]; Purpose::ALL.len()]);
-
-impl FixedCost {
-    pub(super) fn add(&mut self, cause: Cause, measures: &Measures) {
-        self.0[cause.0 as usize][cause.1 as usize] += *measures;
-    }
-
-    pub(super) fn close(&self, connection: u64) -> Cost {
-        let causes = Purpose::ALL
-            .into_iter()
-            .flat_map(|purpose| Mechanism::ALL.map(|mechanism| Cause(purpose, mechanism)));
-        let all = causes.zip(self.0.iter().flatten().copied());
-        Cost {
-            connection,
-            message: None,
-            bytes: all.filter(|(_, bytes)| bytes.l2 > 0).collect(),
+            bytes: self.bytes.close(),
         }
     }
 }

@@ -190,7 +190,7 @@ impl OpenMessages {
         let open = &mut self.slots[slot as usize];
         open.bytes[direction] += step.bytes;
         if let Some(cost) = &mut open.cost {
-            cost.add(cause, measures);
+            cost.bytes.add(cause, measures);
         }
         let Some(detail) = open.detail else { return };
         let detail = &mut self.details[place(detail)];

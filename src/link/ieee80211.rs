@@ -81,13 +81,15 @@ pub(super) fn open_amsdu(
     Subframe { index, offset }: Subframe,
 ) -> Result<(Bytes<'_>, Option<Subframe>), Stop> {
     const HEADER: usize = 14;
+    if usize::from(index) >= limits::AGGREGATED_FRAMES {
+        return Err(Stop::Malformed);
+    }
     let start = bytes.skip(offset as usize)?;
     let length = HEADER + usize::from(start.u16(12)?);
     let step = length.next_multiple_of(4);
-    let is_next = usize::from(index) + 1 < limits::AGGREGATED_FRAMES
-        && start
-            .skip(step)
-            .is_ok_and(|behind| behind.first(HEADER).is_ok());
+    let is_next = start
+        .skip(step)
+        .is_ok_and(|behind| behind.first(HEADER).is_ok());
     let next = is_next.then(|| Subframe {
         index: index + 1,
         offset: offset + step as u32,

@@ -442,6 +442,27 @@ fn an_aggregate_gives_all_its_frames() {
 }
 
 #[test]
+fn an_aggregate_of_too_many_frames_is_malformed() {
+    let arp = [0xaa, 0xaa, 3, 0, 0, 0, 8, 6];
+    let subframe = join(&[&[0; 12], &[0, 8], &arp, &[0; 2]]);
+    let subframes = subframe.repeat(limits::AGGREGATED_FRAMES + 100);
+    let frame = join(&[&[0x88, 1], &[0; 22], &[0x80, 0], &subframes]);
+    let packet = packet(LinkType(105), &frame, 1, 0);
+    let mut decoder = Decoder::new(false);
+    let mut frames = 1;
+    let mut last = matches!(decoder.decode(&packet), Decoded::Other(Other::Malformed));
+    while let Some(subframe) = decoder.next_subframe() {
+        assert!(!last, "frame {frames}");
+        let decoded = decoder.decode_subframe(&packet, subframe);
+        last = matches!(decoded, Decoded::Other(Other::Malformed));
+        frames += 1;
+    }
+    assert!(last);
+    assert_eq!(frames, limits::AGGREGATED_FRAMES + 1);
+    assert_eq!(decoder.counters().malformed, 1);
+}
+
+#[test]
 fn the_inner_packet_is_found_where_a_filter_looks_past_it() {
     let ip = v4();
     let mut inside = 0;

@@ -220,6 +220,28 @@ fn a_fragmented_tunnel_may_hold_fragments() {
     }
 }
 
+/// Fragments of tunnels whose fragments are fragmented, and so on.
+fn nested(levels: u16) -> Vec<Vec<u8>> {
+    let innermost = split_v4(&v4(), 7, &[16]);
+    (1..levels).fold(innermost, |inner, level| {
+        let outer = inner.iter().zip(level * 100..);
+        outer
+            .flat_map(|(part, id)| split_v4(&ip4(4, part), id, &[24]))
+            .collect()
+    })
+}
+
+#[test]
+fn fragments_of_fragments_are_joined_to_a_depth() {
+    let depth = limits::FRAGMENT_DEPTH as u16;
+    let mut decoder = Decoder::new(true);
+    assert_eq!(feed(&mut decoder, &nested(depth)).len(), 1);
+    assert_eq!(decoder.counters().too_deep, 0);
+    let mut decoder = Decoder::new(true);
+    assert_eq!(feed(&mut decoder, &nested(depth + 1)), []);
+    assert_eq!(decoder.counters().too_deep, 2);
+}
+
 #[test]
 fn impossible_fragments_are_counted() {
     let mut decoder = Decoder::new(false);

@@ -355,3 +355,30 @@ impl Candidate {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What looks like the header of a long message, and zeros after it.
+    #[test]
+    fn a_boundary_whose_proof_does_not_come_is_dropped() {
+        let mut resync = Resync::after(0);
+        let header = b"\x30\xff\xff\x3f\0\x03a/b";
+        resync.data(header, Some(Direction::Up), None);
+        assert_eq!(resync.candidates.first().map(|it| it.start), Some(0));
+        let (mut given, mut most) = (header.len() as u64, 0);
+        for _ in 0..2 * RESYNC_BYTES / 1000 {
+            resync.data(&[0; 1000], Some(Direction::Up), None);
+            given += 1000;
+            most = most.max(resync.buffer.len());
+            assert_eq!(resync.unframed(), given);
+        }
+        assert!(
+            (RESYNC_BYTES - 1000..=RESYNC_BYTES).contains(&most),
+            "{most}"
+        );
+        assert!(resync.candidates.is_empty());
+        assert!(resync.buffer.len() < 4096);
+    }
+}

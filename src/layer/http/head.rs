@@ -89,3 +89,19 @@ pub(crate) fn fields(bytes: &[u8], direction: Direction) -> Option<Head> {
             .collect(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_of_too_many_fields_is_none() {
+        let head = |count: usize| {
+            let text = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(count));
+            fields(text.as_bytes(), Direction::Up)
+        };
+        let most = head(limits::UPGRADE_FIELDS).expect("a head");
+        assert_eq!(most.all("A").count(), limits::UPGRADE_FIELDS);
+        assert!(head(limits::UPGRADE_FIELDS + 1).is_none());
+    }
+}

@@ -128,3 +128,40 @@ fn is_usual(bytes: &[u8]) -> bool {
         [kind::ALERT | kind::HANDSHAKE | kind::APPLICATION, 3, 3, ..]
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::At;
+    use crate::layer::ByteRange;
+
+    fn push(chain: &mut Chain, start: u64, bytes: &[u8]) -> Option<Found> {
+        let data = Data {
+            bytes,
+            range: ByteRange {
+                start,
+                end: start + bytes.len() as u64,
+            },
+            at: At::default(),
+            seal: None,
+        };
+        chain.push(data).1
+    }
+
+    #[test]
+    fn few_headers_are_followed_at_once_and_the_next_records_found() {
+        let mut chain = Chain::default();
+        // Each looks like the header of a record of 1,000 bytes, and none is one.
+        let forged = b"\x17\x03\x03\x03\xe8x".repeat(150);
+        assert!(push(&mut chain, 0, &forged).is_none());
+        assert_eq!(chain.candidates.len(), limits::TLS_CANDIDATES);
+        assert!(chain.kept() <= forged.len());
+        let mut start = forged.len() as u64;
+        assert!(push(&mut chain, start, &[0; 2000]).is_none());
+        start += 2000;
+        assert_eq!((chain.candidates.len(), chain.kept() < 5), (0, true));
+        let record = [&b"\x17\x03\x03\0\x02"[..], b"ab"].concat();
+        let found = push(&mut chain, start, &[&record[..], &record, b"\x17"].concat());
+        assert_eq!(found.map(|found| found.start), Some(start));
+    }
+}

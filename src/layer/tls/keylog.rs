@@ -358,6 +358,30 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_any_length_takes_little_memory() {
+        let secret = line("CLIENT_RANDOM", 1, 2, 48);
+        for (len, sessions) in [
+            (limits::TLS_KEY_LINE, 1),
+            (limits::TLS_KEY_LINE + 1, 0),
+            (1 << 20, 0),
+        ] {
+            let mut log = KeyLog::default();
+            let blanks = " ".repeat(len + 1 - secret.len());
+            for part in [blanks, secret.clone()].concat().as_bytes().chunks(1000) {
+                log.push(part);
+                assert!(log.line.len() <= limits::TLS_KEY_LINE);
+            }
+            assert_eq!(
+                (log.sessions(), log.skipped()),
+                (sessions, 1 - sessions as u64)
+            );
+            // The next line is one again.
+            log.push(line("CLIENT_RANDOM", 3, 4, 48).as_bytes());
+            assert_eq!(log.sessions(), sessions + 1);
+        }
+    }
+
+    #[test]
     fn old_secrets_make_room_and_it_is_counted() {
         let mut log = KeyLog::default();
         for n in 0..limits::TLS_SESSIONS as u32 + 3 {

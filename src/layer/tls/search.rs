@@ -136,3 +136,25 @@ impl<'a> Trial<'a> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trials_are_paid_for_with_bytes_that_were_sent() {
+        let record = [0; 1 << 14];
+        let cost = record.len() as u64 + 128;
+        let trials =
+            |budget: &mut Budget| (0..).take_while(|_| budget.spend(&record)).count() as u64;
+        let mut budget = Budget::default();
+        assert_eq!(trials(&mut budget), limits::TLS_TRIAL_BYTES / cost);
+        assert!(budget.is_spent());
+        // As many as were earned, and no more than at the start.
+        let sent = 10 * cost / limits::TLS_TRIAL_RATIO;
+        budget.earn(sent);
+        assert_eq!(trials(&mut budget), sent * limits::TLS_TRIAL_RATIO / cost);
+        budget.earn(1 << 40);
+        assert_eq!(trials(&mut budget), limits::TLS_TRIAL_BYTES / cost);
+    }
+}

@@ -6,6 +6,7 @@
 mod conversation;
 mod cost;
 mod early;
+mod excess;
 mod hostile;
 mod late;
 mod loss;

@@ -858,6 +858,19 @@ mod gaps {
         }
     }
 
+    #[test]
+    fn the_beginning_of_a_long_payload_is_evidence_enough() {
+        let mut wire = Wire::default();
+        let payload = [connect(), publish("a/b", &[b'x'; 100_000])].concat();
+        wire.plain(0x82, KEY, &payload);
+        let decided = 14 + limits::WEBSOCKET_GLANCE;
+        let mut reader = Reader::new(WebSocket::joining());
+        reader.data(Direction::Up, &wire.bytes, 0..decided - 1);
+        assert!(reader.output.up.data.is_empty());
+        reader.data(Direction::Up, &wire.bytes, decided - 1..decided);
+        assert!(!reader.output.up.data.is_empty());
+    }
+
     /// The same empty frame over and over is no proof of anything.
     #[test]
     fn headers_alone_prove_nothing() {

@@ -153,3 +153,37 @@ impl CloseDue {
         (proven && !self.found).then_some((open_for, steady))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_causes_are_kept_and_each_once() {
+        let mut dues = CloseDues::default();
+        let causes = [
+            Cause::Refused,
+            Cause::Disconnected,
+            Cause::SecondConnect,
+            Cause::SecondConnect,
+            Cause::UnsupportedLevel,
+            Cause::TakenOver,
+            Cause::TextMessage,
+        ];
+        for cause in causes {
+            dues.add(
+                cause,
+                Direction::Up,
+                FrameRef::default(),
+                Direction::Up,
+                None,
+            );
+        }
+        // The connection is to be closed in any case: the first are reason enough.
+        assert_eq!(dues.0.len(), limits::CLOSE_CAUSES);
+        assert_eq!(
+            dues.0.last().map(|due| due.cause),
+            Some(Cause::UnsupportedLevel)
+        );
+    }
+}

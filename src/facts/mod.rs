@@ -563,3 +563,60 @@ impl<'a> FrameFacts<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::frame::{PerDirection, Transport};
+
+    fn connection(number: u64) -> Connection {
+        let end = |port| Endpoint {
+            addr: IpAddr::from([10, 0, 0, 1]),
+            port,
+        };
+        Connection {
+            number,
+            client: end(40_000),
+            server: end(1883),
+            transport: Transport::TCP,
+            tls: None,
+            websocket: None,
+            client_id: None,
+            version: None,
+            version_assumed: false,
+            first_seq: PerDirection::default(),
+            from_start: PerDirection::both(true),
+            started: Timestamp::default(),
+            session_uid: None,
+            uid: std::sync::OnceLock::new(),
+        }
+    }
+
+    struct Nobody;
+
+    impl Sink for Nobody {
+        fn needs(&self) -> Needs {
+            Needs::SESSIONS
+        }
+        fn fact(&mut self, _: Fact<'_>) {}
+    }
+
+    #[test]
+    fn late_frames_of_recently_closed_connections_are_known_as_such() {
+        let mut analysis = Analysis::new(&Options::default());
+        let closed = limits::CLOSED_CONNECTIONS as u64 + 1;
+        let doubt = |analysis: &mut Analysis, number| {
+            let known = analysis.known(&connection(number), Timestamp::from_nanos(1));
+            known.doubt.up
+        };
+        for number in 1..=closed {
+            assert_eq!(doubt(&mut analysis, number), None);
+            analysis.close(number, None, None, &mut Nobody);
+        }
+        assert_eq!(analysis.closed.len(), limits::CLOSED_CONNECTIONS);
+        assert_eq!(doubt(&mut analysis, 1), None);
+        assert_eq!(doubt(&mut analysis, 2), Some(Reason::Crossing));
+    }
+}

@@ -243,3 +243,39 @@ impl Sessions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(client: u8) -> Key {
+        Key {
+            server: Endpoint {
+                addr: IpAddr::from([10, 0, 1, 1]),
+                port: 1883,
+            },
+            client_id: [client].into(),
+            username: None,
+        }
+    }
+
+    #[test]
+    fn sessions_with_too_many_subscriptions_make_room() {
+        let mut sessions = Sessions {
+            // Those of other sessions.
+            weight: limits::SESSION_ITEMS - 25,
+            ..Sessions::default()
+        };
+        let session = || Session {
+            subscriptions: Subscriptions::some(10),
+            ..Session::default()
+        };
+        sessions.keep(key(1), session());
+        sessions.keep(key(2), session());
+        assert_eq!((sessions.resting.len(), sessions.evicted), (2, 0));
+        sessions.keep(key(3), session());
+        assert_eq!((sessions.resting.len(), sessions.evicted), (2, 1));
+        assert!(sessions.take(&key(1)).is_none());
+        assert!(sessions.take(&key(2)).is_some() && sessions.take(&key(3)).is_some());
+    }
+}

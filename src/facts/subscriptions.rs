@@ -242,6 +242,32 @@ impl Subscriptions {
     }
 }
 
+#[cfg(test)]
+impl Subscriptions {
+    /// So many of them.
+    pub(super) fn some(count: usize) -> Self {
+        let mut all = Self::default();
+        for n in 0..count {
+            all.insert(Subscription {
+                filter: format!("topic/{n}").into_bytes().into(),
+                shared: false,
+                options: 0,
+                granted: None,
+                current: None,
+                id: None,
+                ids: Vec::new(),
+                first: FrameRef::default(),
+                since: FrameRef::default(),
+                settled: None,
+                ending: None,
+                until: None,
+                refused: false,
+            });
+        }
+        all
+    }
+}
+
 /// The filter without a share name.
 fn bare(filter: &[u8]) -> &[u8] {
     topic::shared(filter).map_or(filter, |(_, filter)| filter)

@@ -628,3 +628,45 @@ fn extension(
     entry(entries, &number.to_string(), value);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A birth message with metrics of these names and aliases.
+    fn birth(metrics: &[(&str, u8)]) -> Vec<u8> {
+        let metric = |(name, alias): &(&str, u8)| {
+            let body = [&[0x0a, name.len() as u8], name.as_bytes(), &[0x10, *alias]].concat();
+            [&[0x12, body.len() as u8], &body[..]].concat()
+        };
+        metrics.iter().flat_map(metric).collect()
+    }
+
+    #[test]
+    fn aliases_beyond_the_limit_are_dropped_and_counted() {
+        let mut aliases = Aliases {
+            // Those of other edge nodes.
+            count: limits::SPARKPLUG_ALIASES - 2,
+            ..Aliases::default()
+        };
+        let topic = b"spBv1.0/plant/DBIRTH/edge/device";
+        aliases.observe(topic, &birth(&[("a", 1), ("b", 2), ("c", 3), ("d", 4)]));
+        let names = |aliases: &Aliases| {
+            let known = aliases.of(topic).expect("an edge node");
+            let mut names: Vec<_> = known.values().map(|known| known.name.to_string()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(
+            (names(&aliases), aliases.dropped()),
+            (vec!["a".into(), "b".into()], 2)
+        );
+        // A new name for a known alias needs no room.
+        aliases.observe(topic, &birth(&[("z", 1)]));
+        assert_eq!(
+            (names(&aliases), aliases.dropped()),
+            (vec!["b".into(), "z".into()], 2)
+        );
+        assert_eq!(aliases.count, limits::SPARKPLUG_ALIASES);
+    }
+}

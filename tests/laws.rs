@@ -37,7 +37,7 @@ use crate::support::wire::Wire;
 pub(crate) fn account_by(packets: &[OwnedPacket], share: Share) -> Account {
     let mut ledger = Ledger::new(Options {
         share,
-        messages: true,
+        messages: u64::MAX,
         samples: true,
         ..Options::default()
     });

@@ -460,7 +460,7 @@ fn capture<'p>(
     let ledger = plan.costs.as_ref().map(|(_, level)| {
         Ledger::new(overhead::Options {
             level: *level,
-            messages: true,
+            messages: limits::ACCOUNTED_MESSAGES,
             ..overhead::Options::default()
         })
     });

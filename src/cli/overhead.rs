@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueHint};
 use mqttdump::engine::Summary;
+use mqttdump::limits;
 use mqttdump::overhead::{
     self, Asked, Counts, Figures, Ledger, Level, Profiles, Projection, Request, Scenario, Share,
     Totals, USUAL, WhatIf,
@@ -225,7 +226,10 @@ impl OverheadPlan {
             options: overhead::Options {
                 level: level(&args.counting, &request.links)?,
                 share: share(args.counting.share.as_deref())?,
-                messages: format.needs.messages,
+                messages: match format.needs.messages {
+                    true => limits::ACCOUNTED_MESSAGES,
+                    false => 0,
+                },
                 sums_only: false,
                 costs: false,
                 samples: true,

@@ -251,4 +251,18 @@ mod tests {
         samples.offer(b"cut", Some(4));
         assert_eq!(samples.skipped, 1);
     }
+
+    #[test]
+    fn samples_of_long_payloads_take_no_more_bytes_than_the_limit() {
+        let mut samples = Samples::default();
+        let longest = vec![b'x'; limits::SAMPLE_BYTES / 8];
+        for _ in 0..100 {
+            samples.offer(&longest, Some(longest.len() as u32));
+            assert!(samples.bytes <= limits::SAMPLE_BYTES);
+        }
+        assert!(samples.payloads().len() >= 4);
+        let longer = vec![b'x'; longest.len() + 1];
+        samples.offer(&longer, Some(longer.len() as u32));
+        assert_eq!((samples.skipped, samples.seen), (1, 100));
+    }
 }

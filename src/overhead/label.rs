@@ -307,3 +307,53 @@ pub(super) fn is_of_exchange(packet_type: PacketType) -> bool {
         Purpose::Msg | Purpose::MsgAck
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Labels of two bytes each, pruned as they come.
+    fn labels(n: usize, unacked: i64, waiting: i64) -> Labels {
+        let mut labels = Labels::default();
+        for at in 0..n as i64 {
+            labels.push(Label {
+                start: 2 * at,
+                end: 2 * at + 2,
+                parts: Parts::one(Layer::MqttFixedHeader, 2),
+                packet_type: Some(PacketType::Pingreq),
+                packet_offset: 2 * at as u32,
+                owner: NO_OWNER,
+                purpose: Purpose::Keepalive,
+                ends: true,
+            });
+            while labels.prune(unacked, waiting).is_some() {}
+        }
+        labels
+    }
+
+    fn unlabelled(labels: &Labels, to: i64) -> i64 {
+        let none = labels.ranges(0, to).filter(|range| range.label.is_none());
+        none.map(|range| range.to - range.from).sum()
+    }
+
+    #[test]
+    fn labels_that_are_not_acknowledged_are_limited() {
+        let most = limits::LABELS;
+        let kept = labels(most, 0, i64::MAX);
+        assert_eq!(
+            (kept.labels.len(), unlabelled(&kept, 2 * most as i64)),
+            (most, 0)
+        );
+        let kept = labels(most + 9, 0, i64::MAX);
+        assert_eq!(kept.labels.len(), most);
+        assert_eq!(unlabelled(&kept, 2 * (most as i64 + 9)), 18);
+    }
+
+    #[test]
+    fn labels_of_a_waiting_frame_are_limited() {
+        let most = limits::WAITING_LABELS;
+        let kept = labels(most + 9, i64::MAX, 0);
+        assert_eq!(kept.labels.len(), most);
+        assert_eq!(unlabelled(&kept, 2 * (most as i64 + 9)), 18);
+    }
+}

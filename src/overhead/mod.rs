@@ -75,8 +75,9 @@ pub struct Options {
     pub level: Level,
     /// How headers of shared frames are divided.
     pub share: Share,
-    /// Keep messages individually.
-    pub messages: bool,
+    /// How many messages to keep individually: 0, or for example
+    /// [`ACCOUNTED_MESSAGES`](crate::limits::ACCOUNTED_MESSAGES).
+    pub messages: u64,
     /// Keep sums only: nothing of closed connections, topics and clients.
     pub sums_only: bool,
     /// Report the bytes of each message and connection by cause and layer:

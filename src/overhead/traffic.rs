@@ -366,3 +366,29 @@ fn nearest(shapes: &mut [(Shape, u64)], shape: Shape) -> Option<&mut (Shape, u64
         (unlike, other.payload.abs_diff(shape.payload))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_beyond_the_limit_count_as_the_nearest() {
+        let mut group = GroupTraffic::default();
+        let shape = |payload: usize| Shape {
+            payload: payload as u32,
+            ..Shape::default()
+        };
+        for n in 0..limits::ACCOUNTED_SHAPES {
+            group.add(shape(10 * n), &Frames::default(), Timestamp::MIN);
+        }
+        let most = 10 * limits::ACCOUNTED_SHAPES;
+        for payload in [most + 1000, 12, 12, 20] {
+            group.add(shape(payload), &Frames::default(), Timestamp::MIN);
+        }
+        assert_eq!(group.shapes.len(), limits::ACCOUNTED_SHAPES);
+        let many = group.shapes.iter().filter(|(_, n)| *n > 1);
+        let many: Vec<_> = many.map(|(shape, n)| (shape.payload, *n)).collect();
+        assert_eq!(many, [(10, 3), (20, 2), (most as u32 - 10, 2)]);
+        assert_eq!(group.n, limits::ACCOUNTED_SHAPES as u64 + 4);
+    }
+}

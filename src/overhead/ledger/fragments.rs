@@ -40,3 +40,34 @@ impl Fragments {
         self.waiting.values().map(|(_, measures)| *measures).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Anatomy;
+
+    #[test]
+    fn the_oldest_fragments_make_room() {
+        let mut fragments = Fragments::default();
+        let packet = |number: usize| PacketRef {
+            number: number as u64,
+            file: 0,
+        };
+        let measures = Measures {
+            l2: 100,
+            packets: 1,
+            ..Measures::default()
+        };
+        let mut dropped = Measures::default();
+        for n in 0..limits::WAITING_FRAGMENTS + 10 {
+            let head = Head::new(&Anatomy::default());
+            dropped += fragments.hold(packet(n), head, measures);
+        }
+        // What is dropped is not lost: it counts as foreign.
+        assert_eq!((dropped.packets, dropped.l2), (10, 1000));
+        assert!(fragments.take(packet(9)).is_none());
+        assert!(fragments.take(packet(10)).is_some());
+        let rest = limits::WAITING_FRAGMENTS as u64 - 1;
+        assert_eq!(fragments.rest().packets, rest);
+    }
+}

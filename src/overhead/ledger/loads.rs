@@ -91,3 +91,44 @@ impl Loads {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::open::{Beginning, First, OpenMessages};
+    use super::*;
+    use crate::frame::Direction;
+
+    #[test]
+    fn topics_beyond_the_limit_of_all_connections_count_as_one() {
+        let (mut messages, mut first) = (OpenMessages::default(), First::default());
+        let beginning = Beginning {
+            topic: 0,
+            payload: 10,
+            packet: 20,
+            direction: Direction::Up,
+            qos: 0,
+            by_alias: false,
+            detail: None,
+            cost: None,
+        };
+        let slot = messages.begin(&mut first, beginning);
+        let key = |topic: u32| GroupKey {
+            topic,
+            qos: 0,
+            direction: Direction::Up,
+        };
+        let (mut loads, mut groups) = (Loads::default(), GroupSums::default());
+        let mut entries = limits::ACCOUNTED_GROUPS - 1;
+        for (topic, cost) in [(1, 101), (2, 1234), (3, 1231), (1, 101)] {
+            messages[slot].bytes.up = cost;
+            loads.add(key(topic), &messages[slot], &mut groups, &mut entries);
+        }
+        // Costs of the others are rounded to three digits.
+        assert_eq!((loads.len(), entries), (2, limits::ACCOUNTED_GROUPS + 1));
+        assert_eq!(groups[&key(1)].bytes.up, 202);
+        assert_eq!(groups[&key(0)].bytes.up, 1234 + 1231);
+        let mut account = Account::default();
+        loads.enter(Box::default(), 0, &mut account);
+        assert_eq!(account.groups[&key(0)].costs.n(), 2);
+    }
+}

@@ -154,7 +154,7 @@ impl Ledger {
         ledger.ws.policy = Policy {
             level: options.level,
             share: options.share,
-            keep: options.messages,
+            keep: options.messages > 0,
             room: true,
             costs: options.costs,
         };
@@ -428,8 +428,8 @@ impl Ledger {
                     closed.loads.enter(id(), share, &mut self.account);
                     self.account.shape.omitted += 1;
                     self.account.messages_omitted += match self.options.messages {
-                        true => n,
-                        false => 0,
+                        0 => 0,
+                        _ => n,
                     };
                 }
             }
@@ -473,7 +473,7 @@ impl Ledger {
         let messages = &mut connection.messages;
         let room = match self.is_full {
             true => 0,
-            false => limits::ACCOUNTED_MESSAGES - self.messages_kept,
+            false => self.options.messages.saturating_sub(self.messages_kept),
         };
         messages.truncate(usize::try_from(room).unwrap_or(usize::MAX));
         if messages.len() as u64 == n {
@@ -488,9 +488,9 @@ impl Ledger {
             }
         }
         self.messages_kept += messages.len() as u64;
-        if self.options.messages {
+        if self.options.messages > 0 {
             account.messages_omitted += n - messages.len() as u64;
-            self.ws.policy.keep = !self.is_full && self.messages_kept < limits::ACCOUNTED_MESSAGES;
+            self.ws.policy.keep = !self.is_full && self.messages_kept < self.options.messages;
         }
         if account.connections.len() < limits::ACCOUNTED_CONNECTIONS {
             let groups = closed.groups.into_iter();

@@ -197,3 +197,68 @@ impl Progress {
         matches!(self, Self::Syn | Self::Bytes { .. } | Self::Fin)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(from: i64, to: i64) -> Waiting {
+        Waiting {
+            kind: Kind::Data(Fresh::All),
+            direction: Direction::Up,
+            from,
+            to,
+            header: HeaderBytes {
+                l2: 54,
+                l3: 40,
+                packets: 1,
+            },
+            time: Timestamp::MIN,
+        }
+    }
+
+    /// All that wait, once everything has its label.
+    fn all(stream: &mut StreamLedger, queues: &mut Queues) -> Vec<Waiting> {
+        std::iter::from_fn(|| stream.next_ready(i64::MAX, queues)).collect()
+    }
+
+    #[test]
+    fn frames_of_one_long_packet_are_merged() {
+        let (mut stream, mut queues) = (StreamLedger::default(), Queues::default());
+        let count = 5 * limits::WAITING_FRAMES as i64;
+        for n in 0..count {
+            stream.wait(waiting(10 * n, 10 * n + 10), &mut queues);
+            let len = stream.waiting.as_ref().map_or(0, |queue| queue.len());
+            assert!(len <= limits::WAITING_FRAMES);
+        }
+        let all = all(&mut stream, &mut queues);
+        assert!(all.len() <= limits::WAITING_FRAMES);
+        // Not a header is missing, nor a byte.
+        assert_eq!(
+            all.iter().map(|it| it.header.packets).sum::<u64>(),
+            count as u64
+        );
+        assert_eq!(
+            all.iter().map(|it| it.to - it.from).sum::<i64>(),
+            10 * count
+        );
+    }
+
+    #[test]
+    fn frames_with_gaps_between_them_wait_for_no_label_beyond_the_limit() {
+        let (mut stream, mut queues) = (StreamLedger::default(), Queues::default());
+        let count = 5 * limits::WAITING_FRAMES as i64;
+        let mut charged = 0;
+        for n in 0..count {
+            stream.wait(waiting(20 * n, 20 * n + 10), &mut queues);
+            let cursor = stream.labels.cursor;
+            while stream.next_ready(cursor, &mut queues).is_some() {
+                charged += 1;
+            }
+            let len = stream.waiting.as_ref().map_or(0, |queue| queue.len());
+            assert!(len <= limits::WAITING_FRAMES + 1);
+        }
+        assert!(stream.labels.cursor > 10 * count);
+        assert_eq!(charged + all(&mut stream, &mut queues).len() as i64, count);
+    }
+}

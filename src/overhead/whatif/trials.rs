@@ -71,3 +71,29 @@ impl Trials {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_payloads_of_the_largest_topics_are_compressed() {
+        let mut topics = vec![Topic::default()];
+        for n in 1..=2 * limits::TRIED_TOPICS {
+            let mut topic = Topic::default();
+            let payload = vec![b'a'; 10 * n];
+            for _ in 0..50 {
+                topic.samples.offer(&payload, Some(payload.len() as u32));
+            }
+            topics.push(topic);
+        }
+        let trials = Trials::new(&topics, Codec::Deflate, 800);
+        assert_eq!(trials.topics, limits::TRIED_TOPICS);
+        assert_eq!(trials.all.tested, limits::TRIED_PAYLOADS);
+        assert_eq!(trials.about(), "sample of 24 of 800 payloads, 8 topics");
+        // For the small ones the ratio of all is taken.
+        assert!(trials.by_topic[limits::TRIED_TOPICS].is_none());
+        assert!(trials.by_topic[limits::TRIED_TOPICS + 1].is_some());
+        assert_eq!(trials.ratio(1), trials.all.ratio());
+    }
+}

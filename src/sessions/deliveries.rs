@@ -160,8 +160,10 @@ pub struct Unseen {
 }
 
 /// Matches publications with deliveries.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Deliveries {
+    /// How many publications to keep.
+    most: usize,
     publications: VecDeque<Publication>,
     /// Number of the first in `publications`.
     first: u64,
@@ -207,13 +209,37 @@ struct Filter {
     no_local: bool,
 }
 
+impl Default for Deliveries {
+    /// Keeps [`limits::DELIVERED_PUBLICATIONS`].
+    fn default() -> Self {
+        Self::up_to(limits::DELIVERED_PUBLICATIONS)
+    }
+}
+
 impl Deliveries {
+    /// Keeps this number of publications until the end of the capture; beyond that, the
+    /// oldest are evicted.
+    pub fn up_to(publications: usize) -> Self {
+        Self {
+            most: publications,
+            publications: VecDeque::new(),
+            first: 0,
+            by_key: HashMap::new(),
+            retained: HashMap::new(),
+            subscribers: BTreeMap::new(),
+            sessions: HashMap::new(),
+            foreign: 0,
+            evicted: 0,
+            settled: None,
+        }
+    }
+
     /// Reports publications as they leave the window of those that are matched, and
     /// deliveries without a publication: [`Self::take_settled`].
     pub fn streaming() -> Self {
         Self {
             settled: Some(Settled::default()),
-            ..Self::default()
+            ..Self::up_to(limits::STREAMED_PUBLICATIONS)
         }
     }
 
@@ -358,11 +384,7 @@ impl Deliveries {
         {
             return;
         }
-        let most = match self.settled {
-            Some(_) => limits::STREAMED_PUBLICATIONS,
-            None => limits::DELIVERED_PUBLICATIONS,
-        };
-        if self.publications.len() >= most {
+        if self.publications.len() >= self.most {
             self.evict();
         }
         let number = self.first + self.publications.len() as u64;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::facts::{Doubt, Reason};
 use crate::frame::{Direction, PerDirection};
+use crate::limits;
 use crate::mqtt::Version;
 use crate::net::Endpoint;
 use crate::time::Timestamp;
@@ -64,8 +65,12 @@ pub(super) struct Stop {
 
 impl Stop {
     pub(super) fn in_words(&self) -> String {
+        let at_least = match self.connections >= limits::SERVER_ENDS {
+            true => "at least ",
+            false => "",
+        };
         format!(
-            "the server closed all its {} connections within {}",
+            "the server closed all its {at_least}{} connections within {}",
             self.connections,
             duration(self.within)
         )

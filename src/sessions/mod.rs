@@ -76,6 +76,8 @@ pub struct Sessions {
     /// Open connections with a will, by its topic.
     wills: HashMap<Box<[u8]>, Vec<u64>>,
     finished: BTreeMap<u64, Record>,
+    /// How many of them to keep.
+    most_finished: usize,
     findings: Vec<Finding>,
     evicted: u64,
     topics: Topics,
@@ -114,6 +116,7 @@ impl Sessions {
             servers: Servers::default(),
             wills: HashMap::new(),
             finished: BTreeMap::new(),
+            most_finished: limits::SESSION_RECORDS,
             findings: Vec::new(),
             evicted: 0,
             topics: match keep.latencies {
@@ -122,6 +125,16 @@ impl Sessions {
             },
             keep,
             now: Timestamp::MIN,
+        }
+    }
+
+    /// Keeps up to this number of records until they are taken, instead of
+    /// [`limits::SESSION_RECORDS`]; beyond that, the oldest are evicted.
+    #[must_use]
+    pub fn up_to(self, records: usize) -> Self {
+        Self {
+            most_finished: records,
+            ..self
         }
     }
 
@@ -353,7 +366,7 @@ impl Sessions {
                 && let Some(open) = self.open.get_mut(&number)
             {
                 open.finding(&finding);
-                if self.keep.findings && open.findings.len() < limits::SESSION_FINDINGS {
+                if self.keep.findings {
                     open.findings.push(finding);
                 }
             }
@@ -405,7 +418,7 @@ impl Sessions {
             open.evidence.stop = self.servers.stop(open.connection.server, at);
         }
         open.evidence.until = self.now;
-        if self.finished.len() >= limits::SESSION_RECORDS {
+        if self.finished.len() >= self.most_finished {
             self.evicted += 1;
             self.finished.pop_first();
         }

@@ -43,6 +43,8 @@ struct Acknowledged {
     /// The topic of each exchange, by [`First::slot`](crate::facts::First::slot).
     topics: Vec<u32>,
     by_topic: HashMap<u32, PerDirection<Distribution>, foldhash::fast::FixedState>,
+    /// Of topics that came later.
+    of_others: PerDirection<Distribution>,
     /// Of QoS 1, and of QoS 2.
     by_qos: [PerDirection<Distribution>; 2],
 }
@@ -124,6 +126,11 @@ impl Topics {
         all
     }
 
+    /// The same of all other topics together.
+    pub fn other_latencies(&self) -> Option<&PerDirection<Distribution>> {
+        Some(&self.acknowledged.as_ref()?.of_others)
+    }
+
     /// The same of all messages of QoS 1, and of QoS 2.
     pub fn latencies_by_qos(&self) -> Option<&[PerDirection<Distribution>; 2]> {
         Some(&self.acknowledged.as_ref()?.by_qos)
@@ -194,7 +201,11 @@ impl Acknowledged {
                 self.by_qos[qos][exchange.asked].add(time, packet);
                 let index = self.topics.get(slot).copied().unwrap_or(UNKNOWN);
                 let is_full = self.by_topic.len() >= limits::TOPIC_LATENCIES;
-                if index == UNKNOWN || is_full && !self.by_topic.contains_key(&index) {
+                if is_full && !self.by_topic.contains_key(&index) {
+                    self.of_others[exchange.asked].add(time, packet);
+                    return;
+                }
+                if index == UNKNOWN {
                     return;
                 }
                 self.by_topic.entry(index).or_default()[exchange.asked].add(time, packet);

@@ -91,6 +91,8 @@ pub(super) fn latencies(capture: &Followed<'_>) -> [(&'static str, Latencies); 4
         .latencies()
         .into_iter()
         .flat_map(|(topic, both)| asked_by(&visible(topic), both));
+    let others = capture.topics.other_latencies().into_iter();
+    let by_topic = by_topic.chain(others.flat_map(|both| asked_by("(others)", both)));
     let kept = |rows: &mut dyn Iterator<Item = (String, &'static str, Distribution)>| {
         rows.filter(|(_, _, of)| !of.is_empty()).collect()
     };

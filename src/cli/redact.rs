@@ -11,6 +11,7 @@ use mqttdump::capture::{
     Block, Capture, Interface, Item, Options, OwnedPacket, Packet, Plan, Writer,
 };
 use mqttdump::engine::{self, Decode};
+use mqttdump::limits;
 use mqttdump::packet::CapturedPacket;
 use mqttdump::redact::{self, Kind, Mapping, Reading, Redactor, Survey};
 
@@ -205,6 +206,13 @@ fn run(args: &RedactArgs) -> Result<Exit, Stop> {
     output.complete(false).map_err(at)?;
     if let (Some(path), Some(mapping)) = (&args.map, writing.redactor.mapping()) {
         write_mapping(path, &mapping).map_err(|error| format!("{}: {error}", path.display()))?;
+        if writing.redactor.lacks_values() {
+            complain(&format!(
+                "{}: lacks values: the limit is {}",
+                path.display(),
+                limits::REDACTED_VALUES
+            ));
+        }
     }
     if !is_whole {
         complain(&format!(

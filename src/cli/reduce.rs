@@ -14,7 +14,7 @@ use mqttdump::limits;
 use mqttdump::net::Endpoint;
 use mqttdump::packet::CapturedPacket;
 use mqttdump::reduce::{
-    self, Attempts, Conditions, Goal, Refused, Sample, Survey, Surveyed, Trial, minimise,
+    self, Attempts, Conditions, Goal, Refused, Sample, Samples, Survey, Surveyed, Trial, minimise,
 };
 use mqttdump::rules::{self, Rule, Tally};
 
@@ -301,15 +301,12 @@ impl Run<'_> {
 
     /// The packets of these connections, if they are few enough.
     fn load(&self, surveyed: &Surveyed, numbers: &[u32]) -> Result<Option<Vec<Sample>>, Stop> {
-        let (mut samples, mut bytes) = (Vec::new(), 0);
+        let mut samples = Samples::up_to(limits::REDUCED_BYTES);
         self.each_packet(surveyed, numbers, |packet| {
-            bytes += packet.data.len() + size_of::<Sample>();
-            if bytes <= limits::REDUCED_BYTES {
-                samples.push(Sample::of(packet));
-            }
+            samples.push(packet);
             Ok(())
         })?;
-        Ok(Some(samples).filter(|_| bytes <= limits::REDUCED_BYTES))
+        Ok(samples.all())
     }
 
     fn each_packet(

@@ -255,6 +255,7 @@ struct State {
     /// Index of the first in the queue, counted from the first packet.
     first: u64,
     held_bytes: usize,
+    most_held_bytes: usize,
 }
 
 struct Connection {
@@ -288,6 +289,7 @@ impl Redactor {
                 queue: VecDeque::new(),
                 first: 0,
                 held_bytes: 0,
+                most_held_bytes: limits::REDACT_HELD_BYTES,
             },
         }
     }
@@ -305,7 +307,7 @@ impl Redactor {
         let layout = Layout::of(packet).map_err(refused)?;
         let state = &mut self.state;
         state.held_bytes += packet.data.len();
-        if state.held_bytes > limits::REDACT_HELD_BYTES {
+        if state.held_bytes > state.most_held_bytes {
             return Err(refused(Problem::Waiting));
         }
         let index = state.first + state.queue.len() as u64;
@@ -353,6 +355,12 @@ impl Redactor {
     /// The original values and their pseudonyms, if they were asked for.
     pub fn mapping(&mut self) -> Option<Mapping> {
         self.state.names.take_mapping()
+    }
+
+    /// Whether there were more values than the mapping has room for
+    /// ([`limits::REDACTED_VALUES`]).
+    pub fn lacks_values(&self) -> bool {
+        self.state.names.lacks_values()
     }
 }
 
@@ -569,5 +577,67 @@ impl State {
             }
         }
         self.resolve(number, source, frame.range.end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::LinkType;
+    use crate::time::Timestamp;
+
+    /// A TCP segment of a client to port 1883, in Ethernet.
+    fn segment(seq: u32, payload: &[u8]) -> Vec<u8> {
+        let length = (40 + payload.len() as u16).to_be_bytes();
+        let ip = [0x45, 0, length[0], length[1], 0, 1, 0x40, 0, 64, 6, 0, 0];
+        let ports = [0x9c, 0x40, 0x07, 0x5b];
+        [
+            &[2; 12][..],
+            &[8, 0],
+            &ip,
+            &[10, 0, 0, 7, 10, 0, 1, 1],
+            &ports,
+            &seq.to_be_bytes(),
+            &1_u32.to_be_bytes(),
+            &[0x50, 0x18, 0xff, 0xff, 0, 0, 0, 0],
+            payload,
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn a_control_packet_that_never_ends_is_refused() {
+        let surveyed = Surveyed::default();
+        let mut redactor = Redactor::new(&Options::default(), surveyed);
+        redactor.state.most_held_bytes = 10_000;
+        let mut push = |number: u64, data: &[u8]| {
+            redactor.push(&CapturedPacket {
+                id: PacketRef { number, file: 0 },
+                time: Timestamp::from_nanos(number as i64),
+                link_type: LinkType(1),
+                original_len: data.len() as u32,
+                data,
+            })
+        };
+        // A CONNECT of 60,000 bytes.
+        let start = b"\x10\xe0\xd4\x03\0\x04MQTT\x04\x02\0\x3c\xea\x54";
+        let mut start = start.to_vec();
+        start.resize(946, b'a');
+        for n in 0..10_u32 {
+            let payload = match n {
+                0 => &start[..],
+                _ => &[b'a'; 946],
+            };
+            assert!(
+                push(n.into(), &segment(1 + 946 * n, payload)).is_ok(),
+                "{n}"
+            );
+        }
+        let refused = push(10, &segment(9461, b"a")).expect_err("no room");
+        assert_eq!(
+            (refused.packet.number, refused.problem),
+            (10, Problem::Waiting)
+        );
+        assert_eq!(redactor.take(), None);
     }
 }

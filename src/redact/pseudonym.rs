@@ -89,6 +89,10 @@ pub(super) struct Pseudonyms {
     known_ports: Vec<u16>,
     known: HashMap<Original, Box<[u8]>>,
     mapping: Option<Mapping>,
+    /// The mapping has no room for all values.
+    lacks_values: bool,
+    /// How many values each of them may have.
+    most: usize,
 }
 
 /// Rounds of the network; NIST SP 800-38G has 8 to 10.
@@ -108,11 +112,17 @@ impl Pseudonyms {
             known_ports,
             known: HashMap::new(),
             mapping: mapped.then(Mapping::new),
+            lacks_values: false,
+            most: limits::REDACTED_VALUES,
         }
     }
 
     pub(super) fn keeps(&self, kind: Kind) -> bool {
         self.keep.contains(&kind)
+    }
+
+    pub(super) fn lacks_values(&self) -> bool {
+        self.lacks_values
     }
 
     pub(super) fn take_mapping(&mut self) -> Option<Mapping> {
@@ -261,8 +271,11 @@ impl Pseudonyms {
         let (Some(mapping), Some(kind)) = (&mut self.mapping, kind) else {
             return;
         };
-        if mapping.len() < limits::REDACTED_VALUES {
-            mapping.insert((kind, original), pseudonym.into());
+        let key = (kind, original);
+        if mapping.len() < self.most || mapping.contains_key(&key) {
+            mapping.insert(key, pseudonym.into());
+        } else {
+            self.lacks_values = true;
         }
     }
 
@@ -288,7 +301,7 @@ impl Pseudonyms {
                 break;
             }
         }
-        if self.known.len() >= limits::REDACTED_VALUES {
+        if self.known.len() >= self.most {
             self.known.clear();
         }
         self.known.insert(key, (&*bytes).into());
@@ -403,6 +416,31 @@ mod tests {
                 assert!(seen.insert(name));
             }
         }
+    }
+
+    #[test]
+    fn values_beyond_the_limit_are_replaced_alike_but_not_listed() {
+        let replace = |names: &mut Pseudonyms, text: &str| {
+            let mut name = text.as_bytes().to_vec();
+            names.levels(Some(Kind::ClientIds), &mut name);
+            name
+        };
+        let mut all = Pseudonyms {
+            mapping: Some(Mapping::new()),
+            ..pseudonyms()
+        };
+        let mut few = Pseudonyms {
+            most: 3,
+            mapping: Some(Mapping::new()),
+            ..pseudonyms()
+        };
+        for text in ["one", "two", "three", "one", "four", "five", "one"] {
+            assert_eq!(replace(&mut few, text), replace(&mut all, text));
+            assert!(few.known.len() <= 3);
+            assert_eq!(few.lacks_values(), all.known.len() > 3);
+        }
+        let listed = few.take_mapping().expect("a mapping");
+        assert_eq!((listed.len(), all.lacks_values()), (3, false));
     }
 
     #[test]

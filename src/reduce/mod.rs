@@ -129,6 +129,8 @@ pub struct Survey {
     wanted: Vec<&'static Rule>,
     goals: Vec<Goal>,
     connections: Vec<u32>,
+    /// How many packets may be read.
+    most: usize,
 }
 
 /// What the first reading shows.
@@ -165,6 +167,7 @@ impl Survey {
             wanted,
             goals: Vec::new(),
             connections: Vec::new(),
+            most: limits::REDUCED_PACKETS,
         }
     }
 
@@ -180,7 +183,7 @@ impl Survey {
     ///
     /// [`Refused::TooManyPackets`].
     pub fn push(&mut self, packet: &CapturedPacket<'_>) -> Result<(), Refused> {
-        if self.connections.len() >= limits::REDUCED_PACKETS {
+        if self.connections.len() >= self.most {
             return Err(Refused::TooManyPackets);
         }
         let placed = self.facts.push(packet, &mut self.judge);
@@ -337,6 +340,40 @@ impl Sample {
     }
 }
 
+/// Packets, as long as they are few enough.
+#[derive(Debug)]
+pub struct Samples {
+    all: Vec<Sample>,
+    bytes: usize,
+    most: usize,
+}
+
+impl Samples {
+    /// Packets that take up to this number of bytes, such as
+    /// [`limits::REDUCED_BYTES`].
+    pub fn up_to(bytes: usize) -> Self {
+        Self {
+            all: Vec::new(),
+            bytes: 0,
+            most: bytes,
+        }
+    }
+
+    /// Adds a packet.
+    pub fn push(&mut self, packet: &CapturedPacket<'_>) {
+        self.bytes += packet.data.len() + size_of::<Sample>();
+        match self.bytes <= self.most {
+            true => self.all.push(Sample::of(packet)),
+            false => self.all = Vec::new(),
+        }
+    }
+
+    /// All packets; `None` if they were too many.
+    pub fn all(self) -> Option<Vec<Sample>> {
+        (self.bytes <= self.most).then_some(self.all)
+    }
+}
+
 /// Reduces packets that meet the goals, until nothing more can be left out or
 /// `attempts` are over.
 pub fn reduce(
@@ -427,5 +464,46 @@ impl Reducer<'_> {
             .filter(|(at, _)| kept.contains(at))
             .map(|(_, sample)| sample)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(number: u64) -> CapturedPacket<'static> {
+        CapturedPacket {
+            id: PacketRef { number, file: 0 },
+            time: Timestamp::from_nanos(number as i64),
+            link_type: LinkType(1),
+            original_len: 60,
+            data: &[0; 60],
+        }
+    }
+
+    #[test]
+    fn captures_of_too_many_packets_are_refused() {
+        let mut survey = Survey {
+            most: 3,
+            ..Survey::new(&Conditions::default(), Vec::new())
+        };
+        for number in 1..=3 {
+            assert!(survey.push(&packet(number)).is_ok());
+        }
+        let refused = survey.push(&packet(4));
+        assert!(matches!(refused, Err(Refused::TooManyPackets)));
+    }
+
+    #[test]
+    fn packets_of_too_many_bytes_are_not_kept() {
+        let each = 60 + size_of::<Sample>();
+        for (count, kept) in [(3, Some(3)), (4, None), (9, None)] {
+            let mut samples = Samples::up_to(3 * each + 1);
+            for number in 1..=count {
+                samples.push(&packet(number));
+                assert!(samples.all.len() <= 3);
+            }
+            assert_eq!(samples.all().map(|all| all.len()), kept);
+        }
     }
 }

@@ -652,6 +652,20 @@ mod tests {
     const MICRO: u32 = 0xa1b2_c3d4;
     const NANO: u32 = 0xa1b2_3c4d;
 
+    #[test]
+    fn the_newest_blocks_are_repeated_up_to_the_limit() {
+        let mut carried = Carried::default();
+        let blocks = SAVE_CARRIED_BYTES / (1 << 20) + 3;
+        for n in 0..blocks {
+            carried.add(&vec![n as u8; 1 << 20]);
+            // The same again is nothing new.
+            carried.add(&vec![n as u8; 1 << 20]);
+            assert!(carried.bytes <= SAVE_CARRIED_BYTES);
+        }
+        assert_eq!((carried.blocks.len(), carried.dropped), (blocks - 3, 3));
+        assert_eq!(carried.blocks[0][0], 3);
+    }
+
     #[derive(Clone, Default)]
     struct Shared(Arc<Mutex<Vec<u8>>>);
 

@@ -52,15 +52,19 @@ pub struct Plan {
 impl Plan {
     /// Adds a flow that carried a client.
     pub fn add(&mut self, flow: Flow, client_id: &[u8]) {
+        self.add_up_to(limits::PLAN_FLOWS, flow, client_id);
+    }
+
+    fn add_up_to(&mut self, most: usize, flow: Flow, client_id: &[u8]) {
         if client_id.is_empty() {
             return;
         }
-        if self.pairs.len() >= limits::PLAN_FLOWS {
+        let pair = (flow, String::from_utf8_lossy(client_id).into());
+        if self.pairs.len() >= most && !self.pairs.contains(&pair) {
             self.left_out += 1;
             return;
         }
-        let client_id = String::from_utf8_lossy(client_id).into();
-        self.pairs.insert((flow, client_id));
+        self.pairs.insert(pair);
     }
 
     /// Adds all of another plan.
@@ -201,6 +205,21 @@ mod tests {
             plan.add(flow(from, "10.0.0.1:1883"), id.as_bytes());
         }
         plan
+    }
+
+    #[test]
+    fn flows_beyond_the_limit_are_counted() {
+        let mut plan = Plan::default();
+        for port in 1..=5 {
+            let from = format!("10.0.0.7:{port}");
+            plan.add_up_to(3, flow(&from, "10.0.0.1:1883"), b"a");
+        }
+        // The same again needs no room.
+        plan.add_up_to(3, flow("10.0.0.7:1", "10.0.0.1:1883"), b"a");
+        assert_eq!((plan.len(), plan.left_out()), (3, 2));
+        let groups = plan.grouping();
+        let of = |from| groups.of(&flow(from, "10.0.0.1:1883"));
+        assert!(of("10.0.0.7:3").is_some() && of("10.0.0.7:4").is_none());
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub(super) struct Commands {
     failed: bool,
     /// The warning that they are too slow was printed.
     slow: bool,
+    most_waiting: usize,
 }
 
 impl Commands {
@@ -39,6 +40,7 @@ impl Commands {
             waiting: VecDeque::new(),
             failed: false,
             slow: false,
+            most_waiting: SAVE_COMMANDS_WAITING,
         }
     }
 
@@ -50,11 +52,12 @@ impl Commands {
     pub(super) fn completed(&mut self, file: PathBuf) {
         self.waiting.push_back(file);
         self.poll();
-        if self.waiting.len() > SAVE_COMMANDS_WAITING {
+        if self.waiting.len() > self.most_waiting {
             if !std::mem::replace(&mut self.slow, true) {
                 complain(&format!(
-                    "-z {}: {SAVE_COMMANDS_WAITING} files are waiting for it; capturing is paused",
-                    self.program.display()
+                    "-z {}: {} files are waiting for it; capturing is paused",
+                    self.program.display(),
+                    self.most_waiting
                 ));
             }
             self.wait_for_one();
@@ -164,3 +167,28 @@ fn yield_to_others(child: &Child) {
 
 #[cfg(not(unix))]
 fn yield_to_others(_child: &Child) {}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_programs_run_at_once_and_few_files_wait() {
+        // Its argument is the file: seconds to sleep.
+        let mut commands = Commands {
+            most_waiting: 3,
+            ..Commands::new("sleep".into())
+        };
+        let mut most = (0, 0);
+        for n in 0..SAVE_COMMANDS + 6 {
+            commands.completed("0.4".into());
+            most.0 = most.0.max(commands.running.len());
+            most.1 = most.1.max(commands.waiting.len());
+            // The last three have to wait for one that ends.
+            assert!(!commands.slow || n > SAVE_COMMANDS);
+        }
+        assert_eq!(most, (SAVE_COMMANDS, 3));
+        assert!(commands.slow);
+        assert!(commands.finish(), "all have succeeded");
+    }
+}

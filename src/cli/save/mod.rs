@@ -627,6 +627,60 @@ mod tests {
     }
 
     #[test]
+    fn late_packets_of_connections_that_closed_long_ago_are_not_saved() {
+        let plan = Plan::new(Path::new("x.pcap"), &[]);
+        let writer = Writer::to_write(Box::new(Buffer::default()), "test", plan);
+        let Saver::Buffer(mut saver) = Saver::buffering(Series::to_writer(writer)) else {
+            panic!()
+        };
+        for connection in 0..SAVE_CLOSED as u64 {
+            saver.select(connection).unwrap();
+            saver.closed(connection);
+        }
+        assert!(saver.wanted.contains(&0));
+        saver.select(1 << 40).unwrap();
+        saver.closed(1 << 40);
+        assert!(!saver.wanted.contains(&0) && saver.wanted.contains(&1));
+        assert_eq!(saver.wanted.len(), SAVE_CLOSED);
+    }
+
+    #[test]
+    fn fragments_beyond_the_limit_are_counted() {
+        let mut wanted = Wanted {
+            noted: SAVE_FRAGMENTS - 2,
+            ..Wanted::default()
+        };
+        wanted.connections.insert(1);
+        wanted.note_fragments(1, &[id(1), id(2), id(3)]);
+        wanted.note_fragments(1, &[id(4)]);
+        assert_eq!((wanted.noted, wanted.unsaved), (SAVE_FRAGMENTS, 2));
+        let packets = wanted.into_packets();
+        let is_saved = |number: &u64| packets.contains(id(*number), None);
+        assert_eq!((1..=4).filter(is_saved).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn beyond_the_limit_of_spans_whole_connections_are_saved() {
+        let mut wanted = Wanted {
+            spanned: SAVE_SPANS - 1,
+            ..Wanted::default()
+        };
+        let span = |connection: u64| Span {
+            connection,
+            first: None,
+            last: id(5),
+        };
+        wanted.span(span(1));
+        wanted.span(span(2));
+        let packets = wanted.into_packets();
+        let saved = |connection: u64| {
+            let all = (1..=9).filter(|number| packets.contains(id(*number), Some(connection)));
+            all.count()
+        };
+        assert_eq!((saved(1), saved(2), saved(3)), (5, 9, 0));
+    }
+
+    #[test]
     fn a_connection_that_closed_unselected_is_given_up() {
         let mut saver = Saver::first_pass(Rotation::default());
         push(&mut saver, &[(0, &[], &[]), (1, &[1], &[])]);

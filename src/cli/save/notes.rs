@@ -10,15 +10,33 @@ use mqttdump::report::visible;
 use mqttdump::rules::Finding;
 
 /// Comments by packet.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Notes {
+    /// Packets with comments, at most.
+    most: usize,
     notes: HashMap<PacketRef, Vec<Arc<str>>>,
     /// The same texts are kept once.
     texts: HashSet<Arc<str>>,
     more: u64,
 }
 
+impl Default for Notes {
+    fn default() -> Self {
+        Self::up_to(limits::ANNOTATED_PACKETS)
+    }
+}
+
 impl Notes {
+    /// Comments on no more than `most` packets.
+    fn up_to(most: usize) -> Self {
+        Self {
+            most,
+            notes: HashMap::new(),
+            texts: HashSet::new(),
+            more: 0,
+        }
+    }
+
     /// The comments of a packet.
     pub(crate) fn of(&self, packet: PacketRef) -> &[Arc<str>] {
         self.notes.get(&packet).map_or(&[], Vec::as_slice)
@@ -30,7 +48,7 @@ impl Notes {
     }
 
     fn add(&mut self, packet: PacketRef, text: &str) {
-        if self.notes.len() >= limits::ANNOTATED_PACKETS && !self.notes.contains_key(&packet) {
+        if self.notes.len() >= self.most && !self.notes.contains_key(&packet) {
             self.more += 1;
             return;
         }
@@ -70,5 +88,24 @@ impl Notes {
         for packet in &finding.packets {
             self.add(*packet, &comment);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_beyond_the_limit_have_no_comments_and_are_counted() {
+        let mut notes = Notes::up_to(3);
+        let packet = |number| PacketRef { number, file: 0 };
+        for number in 1..=5 {
+            notes.add(packet(number), "PINGREQ");
+        }
+        notes.add(packet(1), "another");
+        notes.add(packet(1), "another");
+        let counts = [1, 3, 4, 5].map(|number| notes.of(packet(number)).len());
+        assert_eq!(counts, [2, 1, 0, 0]);
+        assert_eq!((notes.more(), notes.texts.len()), (2, 2));
     }
 }

@@ -22,23 +22,27 @@ reasons! {
     }
 }
 
-/// Nested IP headers and tunnels decoded in one packet.
+/// Nested IP headers and tunnels decoded in one packet; packets with more are
+/// counted.
 pub const TUNNEL_DEPTH: usize = 8;
 /// IP datagrams that may be incomplete at once, or be remembered to recognise
-/// duplicates of their fragments.
+/// duplicates of their fragments. The oldest make room, and are counted if they
+/// were incomplete.
 pub const FRAGMENTED_DATAGRAMS: usize = 1024;
-/// Bytes of IP fragments that may be waiting for the others.
+/// Bytes of IP fragments that may be waiting for the others. The oldest datagrams
+/// make room, and are counted.
 pub const FRAGMENT_BYTES: usize = 16 << 20;
-/// Seconds (of capture time) that a datagram may wait for its fragments, as in
-/// RFC 791 and RFC 8200.
+/// Seconds (of capture time) that a datagram may wait for its fragments, as in RFC
+/// 791 and RFC 8200. Then it is dropped, and counted.
 pub const FRAGMENT_SECONDS: u64 = 60;
-/// Levels of fragmentation within fragmented tunnels that are reassembled.
+/// Levels of fragmentation within fragmented tunnels that are reassembled; packets
+/// with more are counted.
 pub const FRAGMENT_DEPTH: usize = 3;
 /// Frames of one 802.11 aggregate that are decoded: the standard's longest
-/// aggregate has room for 715 empty ones.
+/// aggregate has room for 715 empty ones. The next one counts as malformed.
 pub const AGGREGATED_FRAMES: usize = 1024;
-/// Directions of connections whose exported PDUs are counted at once; beyond
-/// that, counting starts again.
+/// Directions of connections whose exported PDUs are counted at once; beyond that,
+/// counting starts again, and streams go on as other connections.
 pub const EXPORTED_STREAMS: usize = 1 << 16;
 /// Largest captured packet that a file may claim, in bytes. tcpdump's own
 /// largest snap length is 262,144; USB captures reach a few megabytes.
@@ -46,7 +50,8 @@ pub const PACKET_BYTES: usize = 16 << 20;
 /// Largest pcapng block that is read, in bytes: the largest packet with its
 /// header and options.
 pub const BLOCK_BYTES: usize = PACKET_BYTES + (1 << 20);
-/// Interfaces that one section of a pcapng file may describe.
+/// Interfaces that one section of a pcapng file may describe; a file with more is
+/// refused.
 pub const INTERFACES: usize = 1 << 16;
 
 /// TCP connections tracked at once; beyond that, those idle longest are evicted.
@@ -89,8 +94,8 @@ pub const BLIND_GAP_MILLIS: u64 = 60_000;
 /// Bytes (over all MQTT connections) kept for comparison with retransmissions.
 pub const HISTORY_BYTES: usize = 1 << 20;
 
-/// Notes of layers that are kept for a connection until it is known to carry
-/// MQTT.
+/// Notes of layers that are kept for a connection until it is known to carry MQTT.
+/// Further ones are dropped, which is reported then.
 pub const UNDECIDED_NOTES: usize = 16;
 /// Bytes buffered in the layers of all connections together, until it is clear
 /// what they are or until their keys arrive, and for decompression. A connection
@@ -108,12 +113,14 @@ pub const KEPT_TOTAL: usize = 64 << 20;
 /// Bytes buffered while searching for the next control packet after framing was
 /// lost.
 pub const RESYNC_BYTES: usize = 64 << 10;
-/// Bytes of an HTTP request or response that opens a WebSocket. Servers take
-/// 8 KiB by default, some 16 KiB.
+/// Bytes of an HTTP request or response that opens a WebSocket. Servers take 8 KiB
+/// by default, some 16 KiB. The connection of a longer one is not read, which is
+/// reported.
 pub const UPGRADE_BYTES: usize = 16 << 10;
-/// Header fields of it.
+/// Header fields of it. A head with more is not one of a WebSocket.
 pub const UPGRADE_FIELDS: usize = 128;
-/// HTTP requests that are followed before one that opens a WebSocket or a tunnel.
+/// HTTP requests that are followed before one that opens a WebSocket or a tunnel;
+/// then the connection is not read.
 pub const HTTP_REQUESTS: u32 = 32;
 /// Bytes of their bodies, and of those of their responses, that are counted
 /// through.
@@ -126,38 +133,41 @@ pub const INFLATED_BYTES: u64 = 64 << 20;
 /// compressed to less than a tenth of that; deflate reaches 1032.
 pub const INFLATED_RATIO: u64 = 64;
 /// Number of format errors in one direction of a WebSocket after which framing is
-/// no longer searched for.
+/// no longer searched for, which is reported.
 pub const WEBSOCKET_BREAKS: u8 = 16;
 /// Bytes of a compressed or masked WebSocket payload that are searched for
 /// evidence of MQTT while framing is lost.
 pub const WEBSOCKET_GLANCE: usize = 512;
 
-/// Bytes of topic names that the aliases of one direction may hold.
+/// Bytes of topic names that the aliases of one direction may hold. An alias beyond
+/// that is dropped, which is reported.
 pub const ALIAS_BYTES: usize = 1 << 20;
 
 /// Exchanges tracked over all connections, including complete ones: about
 /// 128 MiB.
 pub const TRACKED_EXCHANGES: usize = 1 << 20;
 /// Complete exchanges tracked per connection, so that duplicate answers are
-/// attributed to them.
+/// attributed to them; the oldest make room.
 pub const SETTLED_EXCHANGES: usize = 1024;
 
 /// Bytes of packets buffered while saving from a pipe, until it is known whether
-/// their connections are selected.
+/// their connections are selected. The oldest make room, and are counted.
 pub const SAVE_BUFFERED_BYTES: usize = 64 << 20;
-/// Closed connections whose late packets are still saved from a pipe.
+/// Closed connections whose late packets are still saved from a pipe; the oldest
+/// make room.
 pub const SAVE_CLOSED: usize = 1 << 16;
-/// Bytes of names and secrets that are repeated at the start of each file after
-/// the first.
+/// Bytes of names and secrets that are repeated at the start of each file after the
+/// first. The oldest make room, and are counted.
 pub const SAVE_CARRIED_BYTES: usize = 16 << 20;
 /// Programs of `-z` that run at the same time.
 pub const SAVE_COMMANDS: usize = 8;
 /// Files waiting for their program; beyond that, capturing pauses.
 pub const SAVE_COMMANDS_WAITING: usize = 4096;
-/// IP fragments remembered for the second pass while saving from files: about
-/// 32 MiB.
+/// IP fragments remembered for the second pass while saving from files: about 32
+/// MiB. Further ones are not saved, and counted.
 pub const SAVE_FRAGMENTS: usize = 1 << 21;
 /// Pairs of a flow and a client in a plan of `shard --by session`: some 600 MiB.
+/// Further ones are counted, and their flows placed by their addresses.
 pub const PLAN_FLOWS: usize = 1 << 22;
 /// Runs of packets that `--save exchanges` remembers for its second pass: about
 /// 128 MiB. Beyond it, whole connections are saved.
@@ -168,7 +178,8 @@ pub const SAVE_SPANS: usize = 1 << 22;
 /// More than [`BLIND_GAP_PACKETS`], so that a gap is declared first.
 pub const WAITING_FRAMES: usize = 1024;
 /// Control packets of one direction of a connection whose ranges `overhead` keeps
-/// until the peer has acknowledged them.
+/// until the peer has acknowledged them. The oldest make room; if their bytes are
+/// sent again, these count as unlabelled.
 pub const LABELS: usize = 1024;
 /// The same while a frame is not completely attributed: the largest IP packet has
 /// room for this many PINGREQ packets.
@@ -182,10 +193,11 @@ pub const UNORDERED_SPANS: usize = 1024;
 pub const WAITING_SPANS: usize = 1 << 14;
 /// Control packets of one direction kept until the ranges that carry them are known.
 pub const WAITING_PACKETS: usize = 4096;
-/// Segments of a connection that `overhead` keeps until its protocol is
-/// recognised.
+/// Segments of a connection that `overhead` keeps until its protocol is recognised.
+/// The oldest make room, and count as foreign.
 pub const UNDECIDED_SEGMENTS: usize = 256;
 /// IP fragments that `overhead` keeps while others of their datagram are missing.
+/// The oldest make room, and count as foreign.
 pub const WAITING_FRAGMENTS: usize = 1 << 16;
 /// Messages that `overhead` keeps individually, for JSON and CSV; further ones are
 /// only summed up: about 200 MiB.
@@ -200,11 +212,12 @@ pub const ACCOUNTED_TOPICS: usize = 1 << 16;
 /// message), over all of them: about 80 MiB. Further ones count as one topic.
 pub const ACCOUNTED_GROUPS: usize = 1 << 18;
 /// Sizes of messages that `overhead` distinguishes for each connection, topic, QoS
-/// and direction.
+/// and direction. Further ones count as the nearest.
 pub const ACCOUNTED_SHAPES: usize = 256;
 /// Messages whose frames `overhead` keeps individually, to show a typical one.
 pub const LADDERS: usize = 1024;
-/// Payloads of a topic that `overhead` keeps to estimate compression.
+/// Payloads of a topic that `overhead` keeps to estimate compression. When there
+/// are more, every second one is kept, then every fourth, and so on.
 pub const SAMPLES: usize = 128;
 /// Bytes of them.
 pub const SAMPLE_BYTES: usize = 128 << 10;
@@ -219,68 +232,78 @@ pub const SAMPLED_TOPICS: usize = 64;
 /// Ended exchanges that `check` keeps for each direction of a session, to
 /// distinguish a late duplicate of an answer from an answer to nothing.
 pub const ENDED_EXCHANGES: usize = 64;
-/// Control packets of one direction of a connection that broke a rule; `check` keeps
-/// them because they excuse their answers.
+/// Control packets of one direction of a connection that broke a rule; `check`
+/// keeps them because they excuse their answers. When there are more, all answers
+/// are excused.
 pub const FAULTY_PACKETS: usize = 4096;
-/// Reasons to close a connection that `check` keeps for one connection.
+/// Reasons to close a connection that `check` keeps for one connection: the first.
 pub const CLOSE_CAUSES: usize = 4;
-/// Sessions without a connection that `check` keeps.
+/// Sessions without a connection that `check` keeps. The oldest are evicted, and
+/// counted.
 pub const SESSIONS: usize = 1 << 16;
-/// Subscriptions and exchanges of all these sessions: about 128 MiB.
+/// Subscriptions and exchanges of all these sessions: about 128 MiB. The oldest
+/// sessions are evicted, and counted.
 pub const SESSION_ITEMS: usize = 1 << 20;
-/// Subscriptions that `check` keeps of a session.
+/// Subscriptions that `check` keeps of a session. With more, what depends on them
+/// is inconclusive.
 pub const SUBSCRIPTIONS: usize = 4096;
-/// Requests that `check` tracks until TCP acknowledges them, for each direction
-/// of a connection.
+/// Requests that `check` tracks until TCP acknowledges them, for each direction of
+/// a connection. If those before them are not answered, it is inconclusive.
 pub const UNACKED_REQUESTS: usize = 1024;
 /// Findings that `check` keeps, for a report at the end or while their connection
 /// is open; further ones are only counted.
 pub const FINDINGS: usize = 100_000;
-/// Publications, retained topics and wills of a server that `check` keeps, to
-/// match deliveries with.
+/// Publications, retained topics and wills of a server that `check` keeps, to match
+/// deliveries with. The oldest make room, and their deliveries are not checked.
 pub const PUBLICATIONS: usize = 4096;
 /// Bytes of names and properties of those publications, and as much for retained
 /// topics.
 pub const PUBLICATION_BYTES: usize = 1 << 20;
-/// Servers whose publications `check` keeps.
+/// Servers whose publications `check` keeps. The oldest are evicted, and counted.
 pub const SERVERS: usize = 256;
-/// Deliveries to a connection that `check` keeps.
+/// Deliveries to a connection that `check` keeps. Further missing ones are not
+/// looked for.
 pub const DELIVERIES: usize = 64;
-/// Maximum number of connections of a server for which `check` looks for missing
-/// deliveries.
+/// Number of open connections up to which `check` looks for missing deliveries.
 pub const WATCHED_SUBSCRIBERS: usize = 64;
 
 /// Connections whose TLS secrets are kept; the oldest are evicted: about 64 MiB.
 pub const TLS_SESSIONS: usize = 1 << 17;
-/// Maximum bytes in a line of a TLS key log. The longest useful line has 226.
+/// Maximum bytes in a line of a TLS key log; a longer one is skipped, and counted.
+/// The longest useful line has 226.
 pub const TLS_KEY_LINE: usize = 4096;
 /// Bytes of TLS records of one connection buffered until their secrets arrive.
+/// Beyond that they are not read, which is reported.
 pub const TLS_WAITING: usize = 256 << 10;
-/// Bytes kept of a TLS handshake message. Hellos and certificates have a few
-/// thousand.
+/// Bytes kept of a TLS handshake message: the beginning. Hellos and certificates
+/// have a few thousand.
 pub const TLS_MESSAGE_KEPT: usize = 64 << 10;
-/// Application protocols of a ClientHello that are kept.
+/// Application protocols of a ClientHello that are kept: the first.
 pub const TLS_ALPN: usize = 16;
-/// Bytes kept of the name in a certificate, approximately.
+/// Bytes kept of the name in a certificate, approximately; `…` stands for the rest.
 pub const TLS_SUBJECT: usize = 1024;
-/// Handshakes tracked on one TLS connection.
+/// Handshakes tracked on one TLS connection. After that it is not decrypted, which
+/// is reported.
 pub const TLS_HANDSHAKES: usize = 64;
 /// Possible starts of a TLS record that are tracked at once after a gap. One in
 /// 2²⁴ positions of ciphertext looks like one.
 pub const TLS_CANDIDATES: usize = 64;
 /// Bytes that may be decrypted unsuccessfully, for one direction of a connection,
-/// to find a sequence number after a gap: some milliseconds.
+/// to find a sequence number after a gap: some milliseconds. Then the search ends,
+/// which is reported.
 pub const TLS_TRIAL_BYTES: u64 = 4 << 20;
 /// Additional such bytes for each byte that was sent.
 pub const TLS_TRIAL_RATIO: u64 = 64;
-/// Connections of the key log that are tried, newest first, when a ClientHello
-/// was lost.
+/// Connections of the key log that are tried, newest first, when a ClientHello was
+/// lost. If it is none of them, the connection is encrypted.
 pub const TLS_STRANGERS: usize = 256;
-/// KeyUpdates that a gap may have contained.
+/// KeyUpdates that a gap may have contained; after more, the direction is not
+/// decrypted, which is reported.
 pub const TLS_KEY_UPDATES: usize = 3;
 
-/// Frames and events of a connection buffered until it is known what their
-/// sender had received; longer than the time after which a gap is declared.
+/// Frames and events of a connection buffered until it is known what their sender
+/// had received; longer than the time after which a gap is declared. Beyond that
+/// they are taken as captured, and what their order could explain is inconclusive.
 pub const BUFFERED_FRAMES: usize = 256;
 /// Bytes of such frames over all connections.
 pub const BUFFERED_BYTES: usize = 8 << 20;
@@ -298,7 +321,7 @@ pub const PAYLOAD_NAME: usize = 4096;
 /// Values in a decoded payload: about 4 MiB.
 pub const PAYLOAD_VALUES: usize = 100_000;
 /// Metric aliases defined by Sparkplug birth messages, over all edge nodes: about
-/// 20 MiB.
+/// 20 MiB. Further ones are counted.
 pub const SPARKPLUG_ALIASES: usize = 200_000;
 /// Keys of a `stats` table or period: about 100 MiB with their sizes.
 pub const STATS_KEYS: usize = 100_000;
@@ -308,12 +331,11 @@ pub const CARRIED_OVERDUE: usize = 64;
 /// Connections whose records `sessions` keeps until they are reported; beyond that,
 /// the oldest are evicted.
 pub const SESSION_RECORDS: usize = 200_000;
-/// Packets that `-w` with `--annotate` writes comments on: about 200 MiB.
+/// Packets that `-w` with `--annotate` writes comments on: about 200 MiB. Further
+/// ones are saved without, and counted.
 pub const ANNOTATED_PACKETS: usize = 1 << 21;
-/// Findings of each connection that `sessions --html` lists.
-pub const SESSION_FINDINGS: usize = 64;
-/// Ends of connections that are kept for each server, to see whether it closed
-/// all of them at once.
+/// Ends of connections that are kept for each server, to see whether it closed all
+/// of them at once: the latest. If it closed more, their number is a lower limit.
 pub const SERVER_ENDS: usize = 4096;
 /// Publications that `sessions --deliveries` keeps until they are delivered; beyond
 /// that, the oldest are evicted.
@@ -326,19 +348,21 @@ pub const LADDER_RUNGS: usize = 20_000;
 /// Topics whose messages `sessions` counts individually; further ones are counted
 /// as one.
 pub const TOPIC_COUNTS: usize = 50_000;
-/// Topics of which `sessions -v` measures how long acknowledgements take: those that
-/// have one first.
+/// Topics of which `sessions -v` measures how long acknowledgements take: those
+/// that have one first. Those of the others are measured together.
 pub const TOPIC_LATENCIES: usize = 256;
 
-/// Packets of a capture that `reduce` reads, as it keeps the connection of each: about
-/// 256 MiB.
+/// Packets of a capture that `reduce` reads, as it keeps the connection of each:
+/// about 256 MiB. A larger capture is refused.
 pub const REDUCED_PACKETS: usize = 1 << 26;
-/// Bytes of packets that `reduce` keeps after it has left out connections. If more are
-/// left, it leaves out nothing else.
+/// Bytes of packets that `reduce` keeps after it has left out connections. If more
+/// are left, it leaves out nothing else, which is reported.
 pub const REDUCED_BYTES: usize = 256 << 20;
-/// Bytes of TLS keys that `reduce` keeps.
+/// Bytes of TLS keys that `reduce` keeps; more are refused.
 pub const REDUCED_SECRETS: usize = 64 << 20;
-/// Bytes of packets that `redact` holds until the control packets in them are complete.
+/// Bytes of packets that `redact` holds until the control packets in them are
+/// complete; a capture that needs more is refused.
 pub const REDACT_HELD_BYTES: usize = 256 << 20;
-/// Pseudonyms that `redact` remembers, and lists in its mapping.
+/// Pseudonyms that `redact` remembers, and lists in its mapping. Further values are
+/// replaced alike, but not listed, which is reported.
 pub const REDACTED_VALUES: usize = 1 << 20;

@@ -293,6 +293,15 @@ fn tests_of_limits() -> BTreeMap<&'static str, &'static str> {
         let constant = format!("pub const {limit}:");
         assert!(source.contains(&constant), "no limit {limit}");
     }
+    for line in source.lines() {
+        if let Some((limit, _)) = line
+            .strip_prefix("pub const ")
+            .and_then(|it| it.split_once(':'))
+        {
+            let is_named = TESTS_OF_LIMITS.iter().any(|(named, _)| *named == limit);
+            assert!(is_named, "no test reaches {limit}");
+        }
+    }
     TESTS_OF_LIMITS.iter().copied().collect()
 }
 
@@ -311,38 +320,95 @@ const TESTS_OF_LIMITS: &[(&str, &str)] = &[
     ("TUNNEL_DEPTH", "depth_is_bounded_and_said"),
     ("FRAGMENTED_DATAGRAMS", "the_oldest_datagram_makes_room"),
     ("FRAGMENT_BYTES", "bytes_that_wait_are_bounded"),
+    ("FRAGMENT_SECONDS", "a_datagram_waits_for_a_minute_only"),
+    (
+        "FRAGMENT_DEPTH",
+        "fragments_of_fragments_are_joined_to_a_depth",
+    ),
+    (
+        "AGGREGATED_FRAMES",
+        "an_aggregate_of_too_many_frames_is_malformed",
+    ),
+    (
+        "EXPORTED_STREAMS",
+        "beyond_the_limit_streams_go_on_as_other_connections",
+    ),
     ("PACKET_BYTES", "a_record_that_claims_too_much"),
+    ("BLOCK_BYTES", "a_block_that_claims_too_much_is_refused"),
     ("INTERFACES", "too_many_interfaces_are_refused"),
     ("FLOWS", "the_longest_silent_make_room"),
+    (
+        "CLOSED_SECONDS",
+        "late_packets_belong_to_a_closed_connection_for_a_while",
+    ),
     (
         "IDLE_EMPTY_SECONDS",
         "a_handshake_that_nothing_follows_is_evicted",
     ),
     (
+        "IDLE_SECONDS",
+        "silent_connections_expire_by_what_they_carry",
+    ),
+    (
         "IDLE_MQTT_SECONDS",
-        "the_clock_alone_lets_connections_expire",
+        "silent_connections_expire_by_what_they_carry",
     ),
     (
         "CLOCK_STEP_SECONDS",
         "the_clock_alone_lets_connections_expire",
     ),
     ("WAITING_BYTES", "a_reached_limit_is_reported"),
+    (
+        "WAITING_BYTES_TOTAL",
+        "bytes_that_wait_on_all_connections_are_limited",
+    ),
+    (
+        "WAITING_SEGMENT",
+        "small_segments_that_wait_are_limited_as_well",
+    ),
     ("GAP_PACKETS", "a_gap_becomes_final_by_packets_or_by_time"),
     ("GAP_MILLIS", "a_gap_becomes_final_by_packets_or_by_time"),
-    ("BLIND_GAP_PACKETS", "a_gap_that_no_peer_acknowledged_waits"),
+    (
+        "BLIND_GAP_PACKETS",
+        "a_gap_that_no_peer_can_acknowledge_becomes_final_by_packets_or_by_time",
+    ),
+    (
+        "BLIND_GAP_MILLIS",
+        "a_gap_that_no_peer_can_acknowledge_becomes_final_by_packets_or_by_time",
+    ),
     (
         "HISTORY_BYTES",
         "compares_across_segments_and_evicts_overwritten_bytes",
     ),
-    ("KEPT_TOTAL", "kept_payloads_are_limited"),
+    (
+        "UNDECIDED_NOTES",
+        "events_before_the_protocol_is_recognised_are_limited",
+    ),
+    (
+        "LAYERS_KEPT",
+        "bytes_that_layers_of_all_connections_keep_are_limited",
+    ),
     ("PACKET_KEPT", "kept_payloads_are_limited"),
-    ("PAUSES", "few_are_kept"),
     ("PUBLISH_HEAD_KEPT", "many_properties_keep_the_payload"),
+    ("KEPT_TOTAL", "kept_payloads_are_limited"),
+    (
+        "RESYNC_BYTES",
+        "a_boundary_whose_proof_does_not_come_is_dropped",
+    ),
     ("UPGRADE_BYTES", "an_endless_head_is_limited"),
+    ("UPGRADE_FIELDS", "a_head_of_too_many_fields_is_none"),
     ("HTTP_REQUESTS", "unsupported_messages_are_abandoned"),
     ("HTTP_BODIES", "unsupported_messages_are_abandoned"),
     ("INFLATED_BYTES", "many_bombs_go_off_within_the_same_limits"),
     ("INFLATED_RATIO", "a_bomb_goes_off_within_limits"),
+    (
+        "WEBSOCKET_BREAKS",
+        "who_breaks_the_format_again_and_again_is_read_no_more",
+    ),
+    (
+        "WEBSOCKET_GLANCE",
+        "the_beginning_of_a_long_payload_is_evidence_enough",
+    ),
     ("ALIAS_BYTES", "aliases_beyond_the_limit_are_dropped"),
     (
         "TRACKED_EXCHANGES",
@@ -353,6 +419,31 @@ const TESTS_OF_LIMITS: &[(&str, &str)] = &[
         "SAVE_BUFFERED_BYTES",
         "the_oldest_make_room_and_are_counted",
     ),
+    (
+        "SAVE_CLOSED",
+        "late_packets_of_connections_that_closed_long_ago_are_not_saved",
+    ),
+    (
+        "SAVE_CARRIED_BYTES",
+        "the_newest_blocks_are_repeated_up_to_the_limit",
+    ),
+    (
+        "SAVE_COMMANDS",
+        "few_programs_run_at_once_and_few_files_wait",
+    ),
+    (
+        "SAVE_COMMANDS_WAITING",
+        "few_programs_run_at_once_and_few_files_wait",
+    ),
+    ("SAVE_FRAGMENTS", "fragments_beyond_the_limit_are_counted"),
+    ("PLAN_FLOWS", "flows_beyond_the_limit_are_counted"),
+    (
+        "SAVE_SPANS",
+        "beyond_the_limit_of_spans_whole_connections_are_saved",
+    ),
+    ("WAITING_FRAMES", "frames_of_one_long_packet_are_merged"),
+    ("LABELS", "labels_that_are_not_acknowledged_are_limited"),
+    ("WAITING_LABELS", "labels_of_a_waiting_frame_are_limited"),
     (
         "UNORDERED_SPANS",
         "what_never_comes_is_waited_for_no_longer_than_the_bound",
@@ -365,19 +456,187 @@ const TESTS_OF_LIMITS: &[(&str, &str)] = &[
         "WAITING_PACKETS",
         "a_frame_of_any_number_of_packets_keeps_few",
     ),
+    (
+        "UNDECIDED_SEGMENTS",
+        "segments_of_an_undecided_connection_are_kept_up_to_the_limit",
+    ),
+    ("WAITING_FRAGMENTS", "the_oldest_fragments_make_room"),
+    (
+        "ACCOUNTED_MESSAGES",
+        "messages_beyond_the_limit_are_only_summed_up",
+    ),
+    (
+        "ACCOUNTED_CONNECTIONS",
+        "connections_beyond_the_limit_are_only_summed_up",
+    ),
     ("ACCOUNTED_TOPICS", "topics_beyond_the_limits_count_as_one"),
+    (
+        "ACCOUNTED_GROUPS",
+        "topics_beyond_the_limit_of_all_connections_count_as_one",
+    ),
+    (
+        "ACCOUNTED_SHAPES",
+        "sizes_beyond_the_limit_count_as_the_nearest",
+    ),
+    ("LADDERS", "few_messages_are_kept_frame_by_frame"),
     ("SAMPLES", "samples_are_limited_and_spread"),
+    (
+        "SAMPLE_BYTES",
+        "samples_of_long_payloads_take_no_more_bytes_than_the_limit",
+    ),
+    (
+        "TRIED_PAYLOADS",
+        "few_payloads_of_the_largest_topics_are_compressed",
+    ),
+    (
+        "TRIED_TOPICS",
+        "few_payloads_of_the_largest_topics_are_compressed",
+    ),
+    ("SAMPLED_TOPICS", "payloads_of_few_topics_are_sampled"),
+    (
+        "ENDED_EXCHANGES",
+        "duplicate_answers_to_exchanges_of_long_ago_answer_nothing",
+    ),
+    (
+        "FAULTY_PACKETS",
+        "too_many_faults_excuse_what_the_other_side_does",
+    ),
+    ("CLOSE_CAUSES", "few_causes_are_kept_and_each_once"),
     ("SESSIONS", "sessions_beyond_the_limit_are_evicted"),
+    (
+        "SESSION_ITEMS",
+        "sessions_with_too_many_subscriptions_make_room",
+    ),
+    (
+        "SUBSCRIPTIONS",
+        "deliveries_are_inconclusive_with_too_many_subscriptions",
+    ),
+    (
+        "UNACKED_REQUESTS",
+        "requests_that_are_not_acknowledged_by_tcp_are_tracked_up_to_the_limit",
+    ),
     ("FINDINGS", "findings_beyond_the_limit_are_counted"),
+    (
+        "PUBLICATIONS",
+        "the_oldest_publications_are_not_matched_with_deliveries",
+    ),
+    (
+        "PUBLICATION_BYTES",
+        "publications_of_long_topics_make_room_sooner",
+    ),
+    (
+        "SERVERS",
+        "servers_beyond_the_limit_are_evicted_and_counted",
+    ),
+    ("DELIVERIES", "few_missing_deliveries_are_looked_for"),
+    (
+        "WATCHED_SUBSCRIBERS",
+        "missing_deliveries_are_not_looked_for_among_many_connections",
+    ),
     ("TLS_SESSIONS", "old_secrets_make_room_and_it_is_counted"),
+    ("TLS_KEY_LINE", "a_line_of_any_length_takes_little_memory"),
     (
         "TLS_WAITING",
         "secrets_that_never_come_cost_no_more_than_the_limit",
     ),
+    (
+        "TLS_MESSAGE_KEPT",
+        "the_beginning_of_a_long_message_is_read_and_the_next_one_found",
+    ),
+    ("TLS_ALPN", "few_application_protocols_are_kept"),
+    ("TLS_SUBJECT", "a_long_subject_is_cut"),
+    (
+        "TLS_HANDSHAKES",
+        "endless_renegotiation_makes_a_connection_unreadable",
+    ),
+    (
+        "TLS_CANDIDATES",
+        "few_headers_are_followed_at_once_and_the_next_records_found",
+    ),
+    (
+        "TLS_TRIAL_BYTES",
+        "the_search_for_a_sequence_number_ends_and_it_is_reported",
+    ),
+    (
+        "TLS_TRIAL_RATIO",
+        "trials_are_paid_for_with_bytes_that_were_sent",
+    ),
+    (
+        "TLS_STRANGERS",
+        "a_lost_hello_is_looked_for_among_the_newest_connections",
+    ),
+    ("TLS_KEY_UPDATES", "few_key_updates_are_bridged"),
+    (
+        "BUFFERED_FRAMES",
+        "frames_that_wait_for_earlier_ones_are_limited",
+    ),
+    (
+        "BUFFERED_BYTES",
+        "bytes_that_wait_on_all_connections_for_earlier_ones_are_limited",
+    ),
+    ("PAUSES", "few_are_kept"),
+    (
+        "CLOSED_CONNECTIONS",
+        "late_frames_of_recently_closed_connections_are_known_as_such",
+    ),
     ("PAYLOAD_DEPTH", "depth_and_count_have_limits"),
     ("PAYLOAD_NAME", "keys_in_keys_have_a_limit"),
     ("PAYLOAD_VALUES", "depth_and_count_have_limits"),
+    (
+        "SPARKPLUG_ALIASES",
+        "aliases_beyond_the_limit_are_dropped_and_counted",
+    ),
     ("STATS_KEYS", "topics_beyond_the_limits_count_as_one"),
+    (
+        "CARRIED_OVERDUE",
+        "few_exchanges_of_earlier_connections_are_reported",
+    ),
+    (
+        "SESSION_RECORDS",
+        "the_oldest_records_make_room_and_are_counted",
+    ),
+    (
+        "ANNOTATED_PACKETS",
+        "packets_beyond_the_limit_have_no_comments_and_are_counted",
+    ),
+    (
+        "SERVER_ENDS",
+        "a_server_that_closed_very_many_connections_closed_at_least_so_many",
+    ),
+    (
+        "DELIVERED_PUBLICATIONS",
+        "the_oldest_publications_make_room_and_are_counted",
+    ),
+    (
+        "STREAMED_PUBLICATIONS",
+        "publications_that_leave_the_window_are_settled",
+    ),
+    (
+        "LADDER_RUNGS",
+        "the_rungs_of_a_ladder_are_limited_and_the_others_counted",
+    ),
+    ("TOPIC_COUNTS", "topics_beyond_the_limit_are_counted_as_one"),
+    (
+        "TOPIC_LATENCIES",
+        "acknowledgements_of_few_topics_are_measured",
+    ),
+    (
+        "REDUCED_PACKETS",
+        "captures_of_too_many_packets_are_refused",
+    ),
+    ("REDUCED_BYTES", "packets_of_too_many_bytes_are_not_kept"),
+    (
+        "REDUCED_SECRETS",
+        "a_key_log_of_too_many_bytes_is_refused_by_reduce",
+    ),
+    (
+        "REDACT_HELD_BYTES",
+        "a_control_packet_that_never_ends_is_refused",
+    ),
+    (
+        "REDACTED_VALUES",
+        "values_beyond_the_limit_are_replaced_alike_but_not_listed",
+    ),
 ];
 
 /// `64 << 10` as 64 Ki.

@@ -1,17 +1,53 @@
 //! Limits that are reached, and what is reported then. `docs/limits.md` names the tests of
 //! others.
 
+mod check;
+mod overhead;
+mod reading;
+mod sessions;
+
 use std::io::Write;
 
+use mqttdump::engine::Config;
+use mqttdump::facts::{Facts, Sink};
+use mqttdump::packet::{CapturedPacket, PacketRef};
+use mqttdump::time::Timestamp;
 use serde_json::Value;
 
 use crate::support::files::Format;
 use crate::support::program::{Folder, run};
 use crate::support::scene::scene;
+use crate::support::stack::OwnedPacket;
 
 #[allow(dead_code)]
 #[path = "../benches/hostile/kinds.rs"]
 pub(crate) mod kinds;
+
+/// Writes packets as a pcap file; returns its name.
+fn saved(folder: &Folder, packets: &[OwnedPacket]) -> String {
+    let format = Format::Pcap {
+        nano: false,
+        big: false,
+    };
+    folder.write("in.pcap", &format.write(packets))
+}
+
+/// Reads packets with a sink of the library.
+fn follow(packets: &[OwnedPacket], sink: &mut impl Sink) {
+    let options = mqttdump::facts::Options::default();
+    let mut facts = Facts::new(Config::default(), options, sink);
+    for (number, packet) in (1..).zip(packets) {
+        let captured = CapturedPacket {
+            id: PacketRef { number, file: 0 },
+            time: Timestamp::from_nanos(packet.time),
+            link_type: packet.link,
+            original_len: packet.original_len,
+            data: &packet.data,
+        };
+        facts.push(&captured, sink);
+    }
+    facts.finish(sink);
+}
 
 /// A capture of a kind of `benches/hostile.rs`.
 fn capture(folder: &Folder, kind: &str, n: u32) -> String {
@@ -78,11 +114,7 @@ fn aliases_beyond_the_limit_are_dropped() {
     }
     text += "> PUBLISH topic_alias=1 payload=x\n> PUBLISH topic_alias=20 payload=x\n";
     let folder = Folder::new();
-    let format = Format::Pcap {
-        nano: false,
-        big: false,
-    };
-    let input = folder.write("in.pcap", &format.write(&scene(&text)));
+    let input = saved(&folder, &scene(&text));
     let out = run(&["-r", &input, "--format", "ndjson"]).out;
     let lines: Vec<Value> = out
         .lines()
@@ -128,4 +160,56 @@ fn too_many_interfaces_are_refused() {
     let read = run(&["-r", &input]);
     assert_eq!(read.code, Some(2), "{}", read.err);
     assert!(read.err.contains("interfaces"), "{}", read.err);
+}
+
+#[test]
+fn a_key_log_of_too_many_bytes_is_refused_by_reduce() {
+    let folder = Folder::new();
+    let input = saved(
+        &folder,
+        &scene("> CONNECT client=a\n< CONNACK\n> PUBLISH topic=a/#\n"),
+    );
+    let keys = folder.name("keys.log");
+    let file = std::fs::File::create(&keys).expect("a file");
+    let length = mqttdump::limits::REDUCED_SECRETS as u64 + 1;
+    file.set_len(length).expect("a file with a hole");
+    let output = folder.name("out.pcap");
+    let args = [
+        "reduce",
+        "--keep",
+        "topic-wildcard",
+        "--tls-keylog",
+        &keys,
+        "-w",
+        &output,
+    ];
+    let reduce = run(&[&args[..], &[&input]].concat());
+    assert_eq!(reduce.code, Some(2), "{}", reduce.err);
+    assert!(reduce.err.contains("key log: more than"), "{}", reduce.err);
+}
+
+/// The length of a block is not trusted before there is room for it.
+#[test]
+fn a_block_that_claims_too_much_is_refused() {
+    let folder = Folder::new();
+    let section = [
+        &0x0a0d_0d0a_u32.to_le_bytes()[..],
+        &28_u32.to_le_bytes(),
+        &0x1a2b_3c4d_u32.to_le_bytes(),
+        &[1, 0, 0, 0],
+        &[0xff; 8],
+        &28_u32.to_le_bytes(),
+    ]
+    .concat();
+    let length = mqttdump::limits::BLOCK_BYTES as u32 + 4;
+    let block = [6_u32.to_le_bytes(), length.to_le_bytes()].concat();
+    let input = folder.write("in.pcapng", &[&section[..], &block, &[0; 64]].concat());
+    let read = run(&["-r", &input]);
+    assert_eq!(read.code, Some(2), "{}", read.err);
+    let limit = mqttdump::limits::BLOCK_BYTES.to_string();
+    assert!(
+        read.err.contains("block") && read.err.contains(&limit),
+        "{}",
+        read.err
+    );
 }

@@ -10,6 +10,7 @@
 //! | e | 30 packets per connection, each closed before the next, one a millisecond | endless running |
 //! | f | 25 packets per connection, never closed, one every ten seconds | connections that are given up |
 //! | g | a SYN per connection, never answered | port scans, half-open connections |
+//! | h | clients of one broker that publish, subscribe and reconnect to their sessions | what concerns several connections |
 //!
 //! Packets are Ethernet, IPv4 and TCP with timestamps, checksums right, no
 //! segment lost or out of order: what tcpdump shows of a healthy broker.
@@ -24,6 +25,7 @@ pub(crate) enum Kind {
     E,
     F,
     G,
+    H,
 }
 
 impl Kind {
@@ -37,6 +39,7 @@ impl Kind {
             "e" => Some(Self::E),
             "f" => Some(Self::F),
             "g" => Some(Self::G),
+            "h" => Some(Self::H),
             _ => None,
         }
     }
@@ -47,8 +50,8 @@ impl Kind {
             Self::B => 50_000,
             Self::C => 20,
             Self::D => return 1,
-            // One after the other.
-            Self::E | Self::F | Self::G => return 0,
+            // One after the other, or as the broker's clients come.
+            Self::E | Self::F | Self::G | Self::H => return 0,
         };
         (packets / per_connection).max(1)
     }
@@ -79,6 +82,10 @@ pub(crate) fn generate(kind: Kind, packets: u64, out: &mut dyn FnMut(u64, &[u8])
         }
         return;
     }
+    if kind == Kind::H {
+        wire.broker(packets);
+        return;
+    }
     if let Kind::E | Kind::F = kind {
         for number in 1.. {
             if wire.left == 0 {
@@ -94,7 +101,7 @@ pub(crate) fn generate(kind: Kind, packets: u64, out: &mut dyn FnMut(u64, &[u8])
             Kind::A => wire.exchange(connection, 60..400, &mut message),
             Kind::C => wire.exchange(connection, 20..290, &mut message),
             Kind::B => wire.body(connection, &mut message),
-            Kind::D | Kind::E | Kind::F | Kind::G => wire.flood(connection, &mut message),
+            Kind::D | Kind::E | Kind::F | Kind::G | Kind::H => wire.flood(connection, &mut message),
         }
     }
 }
@@ -110,6 +117,8 @@ const SEGMENT: usize = 1_448;
 
 struct Connection {
     number: u64,
+    /// Connections of the same client before.
+    turn: u16,
     next: [u32; 2],
     version: u8,
     packet_id: u16,
@@ -117,9 +126,16 @@ struct Connection {
 
 impl Connection {
     fn new(number: u64) -> Self {
-        let hash = Random(number.wrapping_mul(0x9e37_79b9) | 1).next();
+        Self::again(number, 0)
+    }
+
+    /// Another connection of a client.
+    fn again(number: u64, turn: u16) -> Self {
+        let seed = number.wrapping_mul(0x9e37_79b9) | 1;
+        let hash = Random(seed ^ u64::from(turn) << 40).next();
         Self {
             number,
+            turn,
             next: [hash as u32, (hash >> 32) as u32],
             version: [4, 5, 3, 4, 5, 4][(number % 6) as usize],
             packet_id: 0,
@@ -128,7 +144,7 @@ impl Connection {
 
     fn client(&self) -> ([u8; 4], u16) {
         let n = self.number;
-        let port = 20_000 + (n % 40_000) as u16;
+        let port = 20_000 + ((n + 7 * u64::from(self.turn)) % 40_000) as u16;
         ([10, (n >> 16) as u8, (n >> 8) as u8, n as u8], port)
     }
 }
@@ -221,6 +237,124 @@ impl Wire<'_> {
         self.segment(connection, DOWN, FIN | ACK, &[]);
         self.segment(connection, UP, ACK, &[]);
         self.time += 1_000_000;
+    }
+
+    /// Clients with persistent sessions, in groups of four that subscribe to what the
+    /// next group publishes.
+    fn broker(&mut self, packets: u64) {
+        const GROUP: u64 = 4;
+        let count = (packets / 2_000).max(2) * GROUP;
+        let mut clients: Vec<Connection> = (0..count).map(Connection::new).collect();
+        for client in &mut clients {
+            self.join(client, count / GROUP);
+        }
+        let mut sequence = 0_u64;
+        while self.left > 0 {
+            let chosen = self.random.below(count);
+            let client = &mut clients[chosen as usize];
+            if self.random.below(100) < 2 {
+                self.segment(client, UP, PSH | ACK, &[0xe0, 0]);
+                self.segment(client, UP, FIN | ACK, &[]);
+                self.segment(client, DOWN, FIN | ACK, &[]);
+                self.segment(client, UP, ACK, &[]);
+                *client = Connection::again(client.number, client.turn + 1);
+                self.join(client, count / GROUP);
+                continue;
+            }
+            sequence += 1;
+            let group = chosen / GROUP;
+            let qos = [0, 0, 1, 1, 1, 2][self.random.below(6) as usize];
+            self.pass(client, UP, qos, group, sequence);
+            let next = (group + 1) % (count / GROUP) * GROUP;
+            // Now and then the broker loses a delivery, or raises its QoS.
+            let lost = sequence.is_multiple_of(1009);
+            let granted = if sequence.is_multiple_of(1013) {
+                2
+            } else {
+                qos.min(1)
+            };
+            for subscriber in next + u64::from(lost)..next + GROUP {
+                self.pass(
+                    &mut clients[subscriber as usize],
+                    DOWN,
+                    granted,
+                    group,
+                    sequence,
+                );
+            }
+        }
+    }
+
+    /// Connects to a session that goes on, or begins one with its subscription.
+    fn join(&mut self, client: &mut Connection, groups: u64) {
+        self.segment(client, UP, SYN, &[]);
+        self.segment(client, DOWN, SYN | ACK, &[]);
+        self.segment(client, UP, ACK, &[]);
+        client.version = [4, 5][(client.number % 2) as usize];
+        let is_5 = client.version == 5;
+        let mut body = b"\x00\x04MQTT\x04\x00\x00\x3c".to_vec();
+        body[6] = client.version;
+        if is_5 {
+            body.extend([5, 0x11, 0, 0, 0x0e, 0x10]);
+        }
+        let id = format!("client-{}", client.number);
+        body.extend((id.len() as u16).to_be_bytes());
+        body.extend(id.as_bytes());
+        let mut message = Vec::new();
+        packet(0x10, &body, &mut message);
+        self.segment(client, UP, PSH | ACK, &message);
+        let present = u8::from(client.turn > 0);
+        let connack = [0x20, 2 + u8::from(is_5), present, 0, 0];
+        self.segment(client, DOWN, PSH | ACK, &connack[..4 + usize::from(is_5)]);
+        self.segment(client, UP, ACK, &[]);
+        if client.turn > 0 {
+            return;
+        }
+        let group = client.number / 4;
+        let filter = format!("site/{}/#", (group + groups - 1) % groups);
+        let mut body = vec![0, 1];
+        if is_5 {
+            body.push(0);
+        }
+        body.extend((filter.len() as u16).to_be_bytes());
+        body.extend(filter.as_bytes());
+        body.push(1);
+        message.clear();
+        packet(0x82, &body, &mut message);
+        self.segment(client, UP, PSH | ACK, &message);
+        let suback = [0x90, 3 + u8::from(is_5), 0, 1, u8::from(!is_5), 1];
+        self.segment(client, DOWN, PSH | ACK, &suback[..5 + usize::from(is_5)]);
+        self.segment(client, UP, ACK, &[]);
+    }
+
+    /// A message, and its handshake.
+    fn pass(&mut self, of: &mut Connection, way: usize, qos: u8, group: u64, sequence: u64) {
+        let topic = format!("site/{group}/value");
+        let mut body = (topic.len() as u16).to_be_bytes().to_vec();
+        body.extend(topic.as_bytes());
+        of.packet_id = of.packet_id % 60_000 + 1;
+        let [high, low] = of.packet_id.to_be_bytes();
+        if qos > 0 {
+            body.extend([high, low]);
+        }
+        if of.version == 5 {
+            body.push(0);
+        }
+        body.extend(format!("{sequence}|{}", "x".repeat((sequence % 50) as usize)).bytes());
+        let mut message = Vec::new();
+        packet(0x30 | qos << 1, &body, &mut message);
+        self.segment(of, way, PSH | ACK, &message);
+        let back = 1 - way;
+        match qos {
+            0 => return self.segment(of, back, ACK, &[]),
+            1 => self.segment(of, back, PSH | ACK, &[0x40, 2, high, low]),
+            _ => {
+                self.segment(of, back, PSH | ACK, &[0x50, 2, high, low]);
+                self.segment(of, way, PSH | ACK, &[0x62, 2, high, low]);
+                self.segment(of, back, PSH | ACK, &[0x70, 2, high, low]);
+            }
+        }
+        self.segment(of, way, ACK, &[]);
     }
 
     /// A large message, acknowledged every second segment.

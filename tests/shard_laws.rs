@@ -4,7 +4,7 @@
 //! | law | |
 //! |---|---|
 //! | 1 | the frames of all shards are those of the capture, with their identities |
-//! | 2 | the findings of all shards, merged, are those of the capture |
+//! | 2 | the findings and deliveries of all shards, merged, are those of the capture |
 //! | 3 | the accounts of all shards add up to that of the capture, exactly |
 //! | 4 | merging is associative and commutative |
 //! | 5 | without a shard, nothing is found that the capture does not have, and nothing is ok |
@@ -24,6 +24,7 @@ use crate::support::program::{Folder, Run, run};
 use crate::support::recorded::{Recorded, captures};
 use crate::support::scene::merged;
 use crate::support::stack::{Layer, Stack};
+use crate::support::transcript::Conversation;
 use crate::support::wire::Wire;
 
 /// How a capture is divided.
@@ -146,6 +147,17 @@ impl Division {
         let at = (self.turn + 1) % facts.len();
         facts.rotate_left(at);
         same("findings", &report(&all(&facts)), &whole)?;
+        let deliveries = [
+            "sessions",
+            "--deliveries",
+            "--format",
+            "ndjson",
+            "--allow-empty",
+        ];
+        let of_facts: Vec<&str> = facts.iter().map(String::as_str).collect();
+        let of_facts = run(&[&deliveries[..], &of_facts].concat());
+        let of_capture = run_on(&deliveries, &self.files);
+        same("deliveries", &of_facts.out, &of_capture.out)?;
         if facts.len() == 1 {
             return Ok(());
         }
@@ -276,6 +288,37 @@ fn recorded_captures_obey() {
     }
     assert!(wrong.is_empty(), "{}: {}", wrong.len(), wrong.join("\n\n"));
     assert!(obeyed > 20, "{obeyed}");
+}
+
+/// Only the first fragment inside a tunnel has the ports of its connection; the ports of
+/// the tunnel are those of all connections.
+#[test]
+fn fragments_inside_a_tunnel_stay_with_their_connection() {
+    let text = "> CONNECT client=a\n< CONNACK\n> PUBLISH topic=a/b qos=1 id=1 payload_size=300\n< PUBACK id=1";
+    let wires = (1..7).map(|number: u32| {
+        Wire::new(&Conversation::new(text))
+            .between(&format!("10.0.0.{number}:4{number}000"), "10.0.1.1:1883")
+            .starting_at([0x1000_0000 * number, 0x0800_0000 * number])
+    });
+    let stack = Stack {
+        layers: vec![Layer::Vxlan],
+        fragment: Some(120),
+        ..Stack::default()
+    };
+    let packets = merged(&wires.collect::<Vec<_>>(), &stack);
+    let folder = Folder::new();
+    let file = Format::Pcap {
+        nano: false,
+        big: false,
+    }
+    .write(&packets);
+    let division = Division {
+        shards: 5,
+        by: "flow",
+        files: vec![folder.write("a.pcap", &file)],
+        turn: 0,
+    };
+    assert_eq!(division.obeys(), Ok(()));
 }
 
 proptest! {

@@ -13,11 +13,12 @@ mkdir -p "$work/facts" "$work/tables"
 "$program" merge "$work/shards"
 export program work
 seq -f %03g 0 $((shards - 1)) | xargs -P "$processes" -I N sh -euc '
-    "$program" tables -o "$work/tables/N" "$work/shards/shard-N.pcapng"
+    "$program" tables --table frames,exchanges,connections,sessions,subscriptions,overhead,events \
+        -o "$work/tables/N" "$work/shards/shard-N.pcapng"
     "$program" check --allow-empty --fail-on never --format ndjson \
         --facts-out "$work/facts/N.facts" "$work/shards/shard-N.pcapng" >"$work/facts/N.ndjson"
 '
-"$program" merge --format ndjson "$work"/facts/*.facts >"$work/findings.ndjson" || test $? = 1
+"$program" tables --table findings,deliveries -o "$work/tables/all" "$work"/facts/*.facts
 command -v "${PYTHON:-python3}" >/dev/null && "${PYTHON:-python3}" - "$work" <<'SQL'
 import sys, duckdb
 print(duckdb.sql(f"""

@@ -779,13 +779,19 @@ impl Job for CheckJob<'_, '_, '_> {
         self.result.summary.dropped += packets;
     }
 
+    fn takes_records(&self) -> bool {
+        self.sinks.1.is_none()
+    }
+
     fn only_part(&mut self, portion: &Portion) -> Result<(), Stop> {
         let name = portion.to_string();
-        complain(&format!(
-            "{}: this is {name}: cannot tell what depends on connections in the others; check \
-             all shards together, or their files of --facts-out",
-            self.result.name
-        ));
+        if self.sinks.3.is_none() {
+            complain(&format!(
+                "{}: this is {name}: cannot tell what depends on connections in the others; check \
+                 all shards together, or their files of --facts-out",
+                self.result.name
+            ));
+        }
         self.sinks.0.only_part(Part {
             keeps_sessions: portion.keeps_sessions(),
             name: name.clone(),

@@ -21,7 +21,7 @@ use mqttdump::capture::{self, Block, Capture, Dropped, Item, Merge, Packet};
 use mqttdump::clock::Clock;
 use mqttdump::engine::{Output, Placed, Summary};
 use mqttdump::facts::record::{Records, Unmerged};
-use mqttdump::facts::{self, Before, Facts, GivenUp, Needs, Sink};
+use mqttdump::facts::{self, Before, Facts, GivenUp, Sink};
 use mqttdump::limits;
 use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::rules::Tally;
@@ -121,6 +121,11 @@ pub(crate) trait Job {
     /// Packets were lost by the capture.
     fn dropped(&mut self, packets: u64) {
         let _ = packets;
+    }
+
+    /// Whether files of `check --facts-out` are enough, which have no packets.
+    fn takes_records(&self) -> bool {
+        false
     }
 
     /// What is read are shards of a capture, without the others.
@@ -405,13 +410,14 @@ impl<'a> Driver<'a> {
             job.only_part(records.portion())?;
         }
         let options = job.options();
-        let sinks = (job.sink(), &mut self.unmatched);
-        let recorded = Needs::SESSIONS | Needs::EXCHANGES | Needs::SESSION_UIDS;
-        if !recorded.contains(sinks.needs()) {
+        if !job.takes_records() {
             return Err(Stop::Failed(
-                "files of --facts-out have no packets: they are for check".into(),
+                "files of --facts-out have no packets: they are for check without --level, \
+                 sessions --deliveries, and tables --table findings,deliveries"
+                    .into(),
             ));
         }
+        let sinks = (job.sink(), &mut self.unmatched);
         let mut facts = Facts::new(self.reading.engine.clone(), options, &sinks);
         if records.lacks_packets() {
             // Whatever depends on absence is inconclusive.

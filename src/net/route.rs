@@ -95,6 +95,8 @@ impl Route {
                     depth,
                 });
                 if fragment.offset > 0 {
+                    // The ports of a tunnel around it are not those of its connection.
+                    self.ends = None;
                     return;
                 }
                 let whole = Ip {

@@ -42,7 +42,7 @@ use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::limits;
 use crate::mqtt::ControlPacket;
 use crate::packet::PacketRef;
-use crate::rules::{Finding, Judge};
+use crate::rules::{Finding, Judge, Part};
 use crate::time::Timestamp;
 
 use evidence::Takeover;
@@ -146,6 +146,12 @@ impl Sessions {
     /// Whether [`Self::take_finished`] has records.
     pub fn has_finished(&self) -> bool {
         !self.finished.is_empty()
+    }
+
+    /// What is read are shards of a capture, without the others: see
+    /// [`Judge::only_part`].
+    pub fn only_part(&mut self, part: Part) {
+        self.judge.only_part(part);
     }
 
     /// Takes the findings on closed connections, with [`Keep::all_findings`].

@@ -148,6 +148,33 @@ impl Tables {
         rules::Options::default().facts()
     }
 
+    /// What is read are shards of a capture, without the others.
+    pub fn only_part(&mut self, part: rules::Part) {
+        if let Some((sessions, _)) = &mut self.sessions {
+            sessions.only_part(part);
+        }
+    }
+
+    /// Whether there are tables whose rows depend on all shards.
+    pub fn needs_whole(&self) -> bool {
+        let records = self.sessions.as_ref().map(|(_, records)| records);
+        self.deliveries.is_some() || records.is_some_and(|it| it.findings.is_some())
+    }
+
+    /// Whether [records](crate::facts::record) are enough for the tables, so that those of
+    /// all shards give the rows of the capture.
+    pub fn takes_records(&self) -> bool {
+        let of_connections = self.sessions.as_ref().is_some_and(|(_, records)| {
+            records.connections.is_some() || records.sessions.is_some()
+        });
+        let of_packets = self.frame_rows.is_some()
+            || self.event_rows.is_some()
+            || self.exchanges.is_some()
+            || self.subscriptions.is_some()
+            || self.overhead.is_some();
+        !of_connections && !of_packets
+    }
+
     /// Moves the batches that are full into `out`.
     pub fn take(&mut self, out: &mut Vec<Batch>) {
         out.append(&mut self.ready);

@@ -148,6 +148,10 @@ pub(super) struct DeliveriesJob(pub(super) (Deliveries, Option<Matching<PacketRe
 impl Job for DeliveriesJob {
     type Sink = (Deliveries, Option<Matching<PacketRef>>);
 
+    fn takes_records(&self) -> bool {
+        self.0.1.is_none()
+    }
+
     fn sink(&mut self) -> &mut Self::Sink {
         &mut self.0
     }

@@ -4,10 +4,13 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 
 use mqttdump::facts;
+use mqttdump::rules::Part;
+use mqttdump::shard::Portion;
 use mqttdump::tables::schema::{self, Table};
 use mqttdump::tables::{Batch, Error, Options, Partitioning, Stream, Tables};
 
 use super::super::command::{Command, Exit};
+use super::super::console::complain;
 use super::super::driver::{Driver, Job};
 use super::super::output::Ended;
 use super::super::reading::{Reading, Verb};
@@ -144,6 +147,26 @@ impl Job for TablesJob<'_> {
     fn settle(&mut self) -> Result<(), Stop> {
         self.tables.take(&mut self.batches);
         self.write()
+    }
+
+    fn takes_records(&self) -> bool {
+        self.tables.takes_records()
+    }
+
+    fn only_part(&mut self, portion: &Portion) -> Result<(), Stop> {
+        let part = Part {
+            name: portion.to_string(),
+            keeps_sessions: portion.keeps_sessions(),
+        };
+        if self.tables.needs_whole() {
+            complain(&format!(
+                "this is {}: findings and deliveries of all shards come from their files of \
+                 check --facts-out",
+                part.name
+            ));
+        }
+        self.tables.only_part(part);
+        Ok(())
     }
 
     fn rotation(&self) -> Rotation {

@@ -150,6 +150,11 @@ fn unread(summary: &Summary, notes: &mut Vec<String>) {
         "TCP connection",
         "of HTTP/2, which is not decoded",
     );
+    note(
+        summary.undecided_connections,
+        "TCP connection",
+        "not recognised: too many were undecided at once",
+    );
 }
 
 /// Explains why nothing was printed.

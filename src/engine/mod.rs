@@ -281,6 +281,9 @@ pub struct Summary {
     pub http2_connections: u64,
     /// Those that are TLS, on ports that are not MQTT's.
     pub tls_connections: u64,
+    /// Those that might have become MQTT, but too many were undecided at once
+    /// ([`limits::LAYERS_KEPT`]).
+    pub undecided_connections: u64,
     /// Those of which the capture has no beginning, and that look like MQTT without
     /// enough evidence: their number by the lower port. Up to 64 ports.
     pub likely_connections: BTreeMap<u16, u64>,
@@ -317,6 +320,7 @@ struct Shared {
     mqtt_connections: u64,
     http2_connections: u64,
     tls_connections: u64,
+    undecided_connections: u64,
     views: u64,
     likely_connections: BTreeMap<u16, u64>,
     datagrams: BTreeMap<(Application, u16), u64>,
@@ -501,6 +505,7 @@ impl Engine {
                 - self.shared.views,
             http2_connections: self.shared.http2_connections,
             tls_connections: self.shared.tls_connections,
+            undecided_connections: self.shared.undecided_connections,
             likely_connections: self.shared.likely_connections.clone(),
             datagrams: self.shared.datagrams.clone(),
             net: self.net.counters().clone(),
@@ -618,6 +623,7 @@ impl Context<'_, '_> {
             Found::More => {
                 let kept = self.shared.layers_kept + prefix.kept();
                 if kept > limits::LAYERS_KEPT {
+                    self.shared.undecided_connections += 1;
                     return Tracked::Other;
                 }
                 self.shared.layers_kept = kept;
@@ -848,5 +854,52 @@ fn client_of(flow: &FlowInfo, from: End, first: PacketType) -> End {
                 false => End::A,
             }
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::LinkType;
+
+    /// A TCP segment without SYN, from port `port` to port 8080.
+    fn segment(port: u16, payload: &[u8]) -> Vec<u8> {
+        let length = (40 + payload.len() as u16).to_be_bytes();
+        [
+            &[0x45, 0, length[0], length[1], 0, 1, 0x40, 0, 64, 6, 0, 0][..],
+            &[10, 0, 0, 7, 10, 0, 1, 1],
+            &port.to_be_bytes(),
+            &8080_u16.to_be_bytes(),
+            &[0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 0xff, 0xff, 0, 0, 0, 0],
+            payload,
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn connections_that_are_undecided_beyond_the_limit_are_counted() {
+        let mut engine = Engine::new(Config::default());
+        let mut push = |engine: &mut Engine, port| {
+            let data = segment(port, b"GET /mqtt HTTP/1.1\r\nHost: ");
+            engine.push(
+                &CapturedPacket {
+                    id: PacketRef::default(),
+                    time: Timestamp::from_nanos(1),
+                    link_type: LinkType(101),
+                    original_len: data.len() as u32,
+                    data: &data,
+                },
+                &mut |_| {},
+            );
+            engine.summary().undecided_connections
+        };
+        assert_eq!(push(&mut engine, 1), 0);
+        let each = engine.shared.layers_kept;
+        assert!(each > 0);
+        // As much as others may keep.
+        engine.shared.layers_kept = limits::LAYERS_KEPT - each;
+        assert_eq!(push(&mut engine, 2), 0);
+        assert_eq!(push(&mut engine, 3), 1);
+        assert_eq!(engine.shared.layers_kept, limits::LAYERS_KEPT);
     }
 }

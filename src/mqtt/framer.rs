@@ -453,6 +453,10 @@ impl Framer {
             };
             if step == 0 {
                 *keeping = false;
+                if header.packet_type() != PacketType::Publish {
+                    let limit = Limit::LongPacket;
+                    sink.trouble(self.offset, Trouble::Bound { limit });
+                }
             } else if !sink.reserve(step) {
                 *keeping = false;
                 sink.trouble(

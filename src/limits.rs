@@ -17,6 +17,7 @@ reasons! {
         Inflated = "compressed messages that become far more than was sent: what is too much is not read",
         WebSocketBreaks = "the format was broken too often: nothing more is read",
         IncompleteMessages = "limit on incomplete messages reached: the rest of this one is only counted",
+        LongPacket = "a control packet of more than 1 MiB that is no PUBLISH: the rest of it is only counted",
         Properties = "properties of a PUBLISH that are too long to keep: its payload is not shown",
         TopicAliases = "limit on bytes of aliased topic names reached: this alias is dropped",
     }
@@ -102,7 +103,8 @@ pub const UNDECIDED_NOTES: usize = 16;
 /// that exceeds it drops its own buffers.
 pub const LAYERS_KEPT: usize = 128 << 20;
 
-/// Bytes kept of an incomplete control packet other than PUBLISH.
+/// Bytes kept of an incomplete control packet other than PUBLISH. The rest is not
+/// decoded, which is reported.
 pub const PACKET_KEPT: usize = 1 << 20;
 /// Bytes kept of topic and properties of a PUBLISH. If they are longer, the
 /// payload cannot be printed.

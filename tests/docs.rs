@@ -355,7 +355,7 @@ const TESTS_OF_LIMITS: &[(&str, &str)] = &[
     ),
     (
         "CLOCK_STEP_SECONDS",
-        "the_clock_alone_lets_connections_expire",
+        "a_clock_that_is_set_ends_no_connection",
     ),
     ("WAITING_BYTES", "a_reached_limit_is_reported"),
     (
@@ -388,7 +388,7 @@ const TESTS_OF_LIMITS: &[(&str, &str)] = &[
         "LAYERS_KEPT",
         "bytes_that_layers_of_all_connections_keep_are_limited",
     ),
-    ("PACKET_KEPT", "kept_payloads_are_limited"),
+    ("PACKET_KEPT", "the_beginning_of_a_long_packet_is_kept"),
     ("PUBLISH_HEAD_KEPT", "many_properties_keep_the_payload"),
     ("KEPT_TOTAL", "kept_payloads_are_limited"),
     (

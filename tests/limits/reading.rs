@@ -2,6 +2,7 @@
 
 use mqttdump::engine::Config;
 use mqttdump::event::EventKind;
+use mqttdump::frame::Direction::Up;
 use mqttdump::layer::Note;
 use mqttdump::limits::{self, Limit};
 
@@ -55,6 +56,34 @@ fn events_before_the_protocol_is_recognised_are_limited() {
             false => Vec::new(),
         };
         assert_eq!(limits_of(&read), expected, "{refused}");
+    }
+}
+
+/// All control packets but PUBLISH, whose payload is not kept in any case.
+#[test]
+fn the_beginning_of_a_long_packet_is_kept() {
+    let filters = |count: usize| {
+        let one = |n: usize| format!(" filter={n}/{}:0", "x".repeat(60_000));
+        (0..count).map(one).collect::<String>()
+    };
+    for count in [5, 40] {
+        let text = format!(
+            "> CONNECT client=a\n< CONNACK\n> SUBSCRIBE id=1{}\n> PINGREQ",
+            filters(count)
+        );
+        let borders: Vec<usize> = (1..=count).map(|n| n * 60_000).collect();
+        let wire = Wire::new(&Conversation::new(&text)).split(Up, &borders);
+        let mut read = read(&wire.packets(&Stack::default()));
+        assert_eq!(read.ladder(Up), ["CONNECT", "SUBSCRIBE:1", "PINGREQ"]);
+        let subscribe = read.frames.swap_remove(2);
+        let length = 60_000 * count;
+        assert_eq!(subscribe.bytes.len() >= length, count == 5);
+        assert!(subscribe.bytes.len() <= limits::PACKET_KEPT);
+        let expected = match count {
+            5 => Vec::new(),
+            _ => vec![Limit::LongPacket],
+        };
+        assert_eq!(limits_of(&read), expected);
     }
 }
 

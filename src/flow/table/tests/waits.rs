@@ -120,6 +120,21 @@ fn silent_connections_expire_by_what_they_carry() {
     }
 }
 
+#[test]
+fn a_clock_that_is_set_ends_no_connection() {
+    let (mut table, mut streams) = (FlowTable::default(), Streams::default());
+    table.push(&from_client(7, 0, b"ab", 0), &mut streams);
+    let years = 10 * 365 * 86_400_000;
+    assert_eq!(
+        table.push(&from_client(7, 2, b"cd", years), &mut streams),
+        1
+    );
+    let step = table.clock.since(Timestamp::from_nanos(0));
+    assert_eq!(step.as_secs(), limits::CLOCK_STEP_SECONDS);
+    table.tick(Timestamp::from_nanos(2 * years * 1_000_000), &mut streams);
+    assert_eq!((table.live(), streams.ends.0.len()), (1, 0));
+}
+
 /// A segment is missing, and its receiver was never captured.
 #[test]
 fn a_gap_that_no_peer_can_acknowledge_becomes_final_by_packets_or_by_time() {

@@ -242,6 +242,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "capture/input.rs",
             "capture/live",
             "cli/live",
+            "cli/memory.rs",
             "cli/sandbox",
             "cli/save",
         ],

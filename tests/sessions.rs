@@ -36,7 +36,7 @@ fn gather<'a, S: Sink>(
 }
 
 /// The records of the connections in some packets.
-fn records<'a>(packets: impl IntoIterator<Item = (u64, &'a OwnedPacket)>) -> Vec<Record> {
+fn records<'a>(packets: impl IntoIterator<Item = (u64, &'a OwnedPacket)>) -> Vec<Box<Record>> {
     let judge = Judge::new(rules::Options::default());
     gather(packets, Sessions::new(judge)).take_finished()
 }
@@ -318,7 +318,7 @@ struct Took {
 fn sessions_latency_equals_that_of_tshark() {
     let path = project("fixtures/sessions/latency.csv");
     let mut rows = csv::Reader::from_path(path).expect("latency.csv");
-    let mut by_capture: HashMap<String, Vec<Record>> = HashMap::new();
+    let mut by_capture: HashMap<String, Vec<Box<Record>>> = HashMap::new();
     let mut measured = 0;
     for row in rows.deserialize::<Took>() {
         let row = row.expect("a row");

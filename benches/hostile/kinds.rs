@@ -1,5 +1,7 @@
 //! Kinds of hostile captures: each makes one table of the program grow with `n`.
 
+use std::io::Write;
+
 /// Writes a capture of a kind.
 pub(crate) type Generate = fn(&mut Wire<'_>, u32);
 
@@ -55,6 +57,37 @@ pub(crate) const KINDS: &[(&str, Generate, &str)] = &[
     ("faults", faults, "connections with a violation"),
     ("pings", pings, "PINGREQs, many in a segment"),
     ("years", years, "packets that are a month apart"),
+    (
+        "acknowledged",
+        acknowledged,
+        "acknowledgements, the latest of 30,000 messages in flight first",
+    ),
+    (
+        "clock",
+        clock,
+        "requests without answer, and a clock that is then set by decades",
+    ),
+    (
+        "gaps",
+        gaps,
+        "gaps on a connection with 1,000 wildcard filters",
+    ),
+    ("short", short, "topics with 16 to 21 messages of one byte"),
+    (
+        "keys",
+        keys,
+        "CBOR payloads with maps as keys of maps as keys",
+    ),
+    (
+        "bombs",
+        bombs,
+        "WebSocket messages of 1 MB that are compressed to 1 KB",
+    ),
+    (
+        "aggregates",
+        aggregates,
+        "segments, 100 in each 802.11 aggregate",
+    ),
 ];
 
 /// The generator of a name.
@@ -65,18 +98,30 @@ pub(crate) fn find(name: &str) -> Option<Generate> {
 
 /// Writes a pcap file of a kind.
 pub(crate) fn write(generate: Generate, n: u32, out: &mut dyn FnMut(&[u8])) {
-    out(b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00\0\0\0\0\0\0\0\0\0\0\x04\0\x01\0\0\0");
     let mut wire = Wire {
         out,
+        link: ETHERNET,
+        begun: false,
+        aggregate: None,
         micros: 1_700_000_000_000_000,
         step: 100,
     };
     generate(&mut wire, n);
 }
 
+/// Link types.
+const ETHERNET: u8 = 1;
+const IEEE802_11: u8 = 105;
+const IEEE802_11_HEADER: usize = 26;
+
 /// Where packets go, and the time of the next.
 pub(crate) struct Wire<'a> {
     out: &'a mut dyn FnMut(&[u8]),
+    /// The link type, until the first packet is written.
+    link: u8,
+    begun: bool,
+    /// IP packets go into this 802.11 frame.
+    aggregate: Option<Vec<u8>>,
     micros: u64,
     step: u64,
 }
@@ -109,6 +154,10 @@ impl Connection {
 
 impl Wire<'_> {
     fn frame(&mut self, packet: &[u8]) {
+        if !std::mem::replace(&mut self.begun, true) {
+            let head = b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\x04\0";
+            (self.out)(&[&head[..], &[self.link, 0, 0, 0]].concat());
+        }
         let length = (packet.len() as u32).to_le_bytes();
         let mut record = Vec::with_capacity(16 + packet.len());
         record.extend(((self.micros / 1_000_000) as u32).to_le_bytes());
@@ -130,7 +179,17 @@ impl Wire<'_> {
         packet.extend(source);
         packet.extend(target);
         packet.extend(body);
-        self.frame(&packet);
+        let Some(aggregate) = &mut self.aggregate else {
+            return self.frame(&packet);
+        };
+        // Its addresses, and LLC with SNAP instead of an EtherType.
+        let ip = &packet[12..];
+        let begin = (aggregate.len() - IEEE802_11_HEADER).next_multiple_of(4);
+        aggregate.resize(IEEE802_11_HEADER + begin, 0);
+        aggregate.extend(&packet[..12]);
+        aggregate.extend((6 + ip.len() as u16).to_be_bytes());
+        aggregate.extend([0xaa, 0xaa, 3, 0, 0, 0]);
+        aggregate.extend(ip);
     }
 
     /// A segment of a side (0: the client), at an offset from its next sequence number.
@@ -403,5 +462,134 @@ fn years(wire: &mut Wire<'_>, n: u32) {
         // pcap counts seconds in 32 bits.
         wire.micros %= 4_000_000_000_000_000;
         wire.segment(&mut Connection::new(client % 50, 1883), 0, SYN, 0, &[]);
+    }
+}
+
+fn acknowledged(wire: &mut Wire<'_>, n: u32) {
+    let mut connection = wire.connect(1, "one", true, false);
+    for message in 0..n {
+        let id = id_of(message % 30_000);
+        if message >= 30_000 {
+            let ack = [&[0x40, 2][..], &id_of(message % 2 + 29_998).to_be_bytes()].concat();
+            wire.send(&mut connection, 1, &ack);
+        }
+        let id = match message {
+            0..30_000 => id,
+            _ => id_of(message % 2 + 29_998),
+        };
+        wire.send(&mut connection, 0, &publish(2, "t", id, b"x"));
+    }
+}
+
+fn clock(wire: &mut Wire<'_>, n: u32) {
+    wire.micros = 0;
+    let mut open = Vec::new();
+    for client in 0..n {
+        let mut connection = wire.connect(client, &format!("client-{client}"), true, false);
+        let filter = [&[0, 1][..], &text("site/#"), &[1]].concat();
+        wire.send(&mut connection, 0, &packet(0x82, &filter));
+        wire.segment(&mut connection, 1, ACK, 0, &[]);
+        open.push(connection);
+    }
+    wire.micros = 1_700_000_000_000_000;
+    for mut connection in open {
+        wire.send(&mut connection, 0, &[0xc0, 0]);
+    }
+}
+
+fn gaps(wire: &mut Wire<'_>, n: u32) {
+    let mut connection = wire.connect(1, "one", true, false);
+    for filter in 0..1_000 {
+        let id = id_of(filter).to_be_bytes();
+        let filter = [&id[..], &text(&format!("+/{filter}/+/#")), &[1]].concat();
+        wire.send(&mut connection, 0, &packet(0x82, &filter));
+        wire.send(&mut connection, 1, &packet(0x90, &[&id[..], &[1]].concat()));
+    }
+    for _ in 0..n {
+        for side in [0, 1] {
+            connection.next[side] = connection.next[side].wrapping_add(100);
+            wire.send(&mut connection, side, &publish(0, "a/7/c/d", 0, b"x"));
+        }
+    }
+}
+
+fn short(wire: &mut Wire<'_>, n: u32) {
+    let mut connection = wire.connect(1, "one", true, false);
+    for topic in 0..n {
+        for message in 0..16 + topic % 6 {
+            let payload = [(topic.wrapping_mul(31) ^ message) as u8];
+            wire.send(
+                &mut connection,
+                0,
+                &publish(0, &format!("t/{topic}"), 0, &payload),
+            );
+        }
+    }
+}
+
+fn keys(wire: &mut Wire<'_>, n: u32) {
+    let mut connection = wire.connect(1, "one", true, false);
+    // A map of one entry, whose key is a map of one entry, and so on; then the values.
+    let payload = [&[0xa1; 40][..], &[0x61, b'"'], &[0; 40]].concat();
+    for _ in 0..n {
+        wire.send(&mut connection, 0, &publish(0, "t", 0, &payload));
+    }
+}
+
+fn bombs(wire: &mut Wire<'_>, n: u32) {
+    let mut connection = Connection::new(1, 80);
+    wire.open(&mut connection);
+    let request = "GET /mqtt HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    wire.send(&mut connection, 0, request.as_bytes());
+    let response = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: mqtt\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n\r\n";
+    wire.send(&mut connection, 1, response.as_bytes());
+    let hello = connect("one", true);
+    let masked = [&[0x82, 0x80 | hello.len() as u8, 0, 0, 0, 0][..], &hello].concat();
+    wire.send(&mut connection, 0, &masked);
+    wire.send(&mut connection, 1, &[0x82, 4, 0x20, 2, 0, 0]);
+    let head = [0x30, 0xff, 0xff, 0xff, 0x7f, 0, 1, b't'];
+    let bombs = [deflated(&head, 1 << 20), deflated(&[], 1 << 20)];
+    for message in 0..n {
+        let bomb = &bombs[usize::from(message % 200 > 0)];
+        let length = (bomb.len() as u16).to_be_bytes();
+        wire.send(
+            &mut connection,
+            1,
+            &[&[0xc2, 126][..], &length, bomb].concat(),
+        );
+    }
+}
+
+/// A compressed message of a WebSocket (RFC 7692): these bytes and zeros.
+fn deflated(head: &[u8], zeros: usize) -> Vec<u8> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(head).expect("memory");
+    encoder.write_all(&vec![0; zeros]).expect("memory");
+    encoder.flush().expect("memory");
+    let mut bytes = encoder.get_ref().clone();
+    // It ends with an empty block, of which the last four bytes are left out.
+    bytes.truncate(bytes.len() - 4);
+    bytes
+}
+
+fn aggregates(wire: &mut Wire<'_>, n: u32) {
+    wire.link = IEEE802_11;
+    let mut connection = Connection::new(1, 1883);
+    for _ in 0..n.div_ceil(100) {
+        // QoS data to the access point; bit 7 of its QoS control: an aggregate.
+        let mut frame = vec![0x88, 1, 0, 0];
+        frame.extend([2; 18]);
+        frame.extend([0, 0, 0x80, 0]);
+        wire.aggregate = Some(frame);
+        for _ in 0..100 {
+            wire.send(&mut connection, 0, &[0xc0, 0]);
+        }
+        if let Some(frame) = wire.aggregate.take() {
+            wire.frame(&frame);
+        }
     }
 }

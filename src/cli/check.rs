@@ -328,6 +328,7 @@ impl CheckPlan {
                 live,
                 patience: checking.patience,
                 same_server: checking.same_server,
+                most_findings: reading.most_findings(),
             },
             costs,
             format,
@@ -648,15 +649,16 @@ impl CheckJob<'_, '_, '_> {
         let judge = &mut self.sinks.0;
         let arisen = judge.take_arisen();
         let settled = judge.take_finished();
-        self.waiting
-            .extend(match self.plan.options.live && self.plan.streams() {
-                true => arisen,
-                false => settled,
-            });
-        if self.turn.taken().is_some() || self.waiting.len() > WAITING {
-            for finding in std::mem::take(&mut self.waiting) {
-                self.pass(finding)?;
-            }
+        let found = match self.plan.options.live && self.plan.streams() {
+            true => arisen,
+            false => settled,
+        };
+        if self.turn.taken().is_none() && self.waiting.len() + found.len() <= WAITING {
+            self.waiting.extend(found);
+            return Ok(());
+        }
+        for finding in std::mem::take(&mut self.waiting).into_iter().chain(found) {
+            self.pass(finding)?;
         }
         Ok(())
     }
@@ -681,7 +683,7 @@ impl CheckJob<'_, '_, '_> {
                 finding: &finding,
             };
             run.report.put(&item, &mut run.out.lines);
-        } else if self.result.findings.len() < limits::FINDINGS {
+        } else if self.result.findings.len() < self.plan.options.most_findings {
             self.result.findings.push(finding);
         } else {
             self.left_out += 1;

@@ -21,7 +21,7 @@ use mqttdump::capture::{self, Block, Capture, Dropped, Item, Merge, Packet};
 use mqttdump::clock::Clock;
 use mqttdump::engine::{Output, Placed, Summary};
 use mqttdump::facts::record::{Records, Unmerged};
-use mqttdump::facts::{self, Before, Facts, GivenUp, Sink};
+use mqttdump::facts::{self, Before, Fact, Facts, GivenUp, Needs, SessionFact, Sink};
 use mqttdump::limits;
 use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::rules::Tally;
@@ -874,7 +874,10 @@ impl<'a, J: Job> Pass<'a, J> {
             return self.job.flush();
         }
         if let Some(facts) = &mut self.facts {
-            facts.finish(&mut (self.job.sink(), &mut *self.watch, &mut *self.unmatched));
+            facts.finish(&mut Relieved {
+                sink: &mut (self.job.sink(), &mut *self.watch, &mut *self.unmatched),
+                memory: &mut self.memory,
+            });
             let now = self.clock.now();
             self.watch.settle_now(now, facts, self.job.tally());
             self.job.settle()?;
@@ -919,6 +922,38 @@ impl<'a, J: Job> Pass<'a, J> {
             || saver.is_over()
             || hopeless
             || self.interrupt.as_ref().is_some_and(Interrupt::is_over)
+    }
+}
+
+/// Makes room as connections end with the capture: their results take memory.
+struct Relieved<'a, S> {
+    sink: &'a mut S,
+    memory: &'a mut Memory,
+}
+
+impl<S: Sink> Sink for Relieved<'_, S> {
+    fn needs(&self) -> Needs {
+        self.sink.needs()
+    }
+
+    fn fact(&mut self, fact: Fact<'_>) {
+        let is_end = matches!(fact, Fact::Ended(_) | Fact::Session(SessionFact::Closed(_)));
+        self.sink.fact(fact);
+        if is_end && self.memory.is_short() {
+            self.memory.make_room(|| self.sink.make_room());
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.sink.tick(now);
+    }
+
+    fn make_room(&mut self) -> bool {
+        self.sink.make_room()
+    }
+
+    fn finish(&mut self) {
+        self.sink.finish();
     }
 }
 

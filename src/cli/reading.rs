@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use mqttdump::engine;
 use mqttdump::select::Selection;
+use mqttdump::{engine, limits};
 
 use super::args::{Captures, Input, Live, Output, Packets, Selecting, Watching};
 use super::gate::Expression;
@@ -73,7 +73,16 @@ pub(crate) struct Verb {
     pub(crate) verb: &'static str,
 }
 
+/// Memory for each finding that is kept: four times what one needs with the frames around
+/// it.
+const FINDING_BYTES: usize = 4096;
+
 impl Reading {
+    /// How many findings are kept.
+    pub(crate) fn most_findings(&self) -> usize {
+        limits::FINDINGS.min(self.max_memory / FINDING_BYTES)
+    }
+
     /// Sets which messages are selected. What a display filter looks at in payloads is
     /// kept.
     pub(crate) fn select(&mut self, typed: &Selecting) -> Result<(), String> {
@@ -229,6 +238,7 @@ impl Inputs<'_> {
         };
         engine.ports.extend(self.input.decode.iter().copied());
         let read = captures.iter().flat_map(|source| source.paths());
+        memory::open();
         let mut sandbox = Sandbox::reading(read.map(PathBuf::as_path).chain(keys.path()));
         sandbox.names = expression.is_some();
         sandbox.writes.extend(self.input.rotation.state_out.clone());

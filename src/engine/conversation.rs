@@ -96,25 +96,30 @@ impl Aliases {
     }
 }
 
+/// What is known of a connection before its first byte.
+pub(super) fn connection(flow: &FlowInfo, client: End) -> Connection {
+    Connection {
+        number: flow.number,
+        client: flow.ends[client],
+        server: flow.ends[client.peer()],
+        transport: Transport::TCP,
+        tls: None,
+        websocket: None,
+        client_id: None,
+        version: None,
+        version_assumed: true,
+        first_seq: PerDirection::default(),
+        from_start: PerDirection::default(),
+        started: flow.first.time,
+        session_uid: None,
+        uid: OnceLock::new(),
+    }
+}
+
 impl Conversation {
     pub(super) fn new(flow: &FlowInfo, client: End) -> Self {
         Self {
-            connection: Connection {
-                number: flow.number,
-                client: flow.ends[client],
-                server: flow.ends[client.peer()],
-                transport: Transport::TCP,
-                tls: None,
-                websocket: None,
-                client_id: None,
-                version: None,
-                version_assumed: true,
-                first_seq: PerDirection::default(),
-                from_start: PerDirection::default(),
-                started: flow.first.time,
-                session_uid: None,
-                uid: OnceLock::new(),
-            },
+            connection: connection(flow, client),
             client,
             guessed: None,
             announced: false,

@@ -581,6 +581,38 @@ impl Context<'_, '_> {
         }
     }
 
+    /// Outputs a segment of a connection that is MQTT, or should be.
+    fn carried(&mut self, flow: &FlowInfo, state: &Tracked, from: End, carried: Carried, now: At) {
+        let without_state;
+        let connection = match state {
+            // Nothing but SYNs and resets.
+            Tracked::New if flow.may_be_view => return,
+            Tracked::New => {
+                let Some((client, _)) = self.client_by_port(flow) else {
+                    return;
+                };
+                without_state = conversation::connection(flow, client);
+                &without_state
+            }
+            Tracked::Stack(stack) => match stack.connection() {
+                Some(connection) => connection,
+                None => return,
+            },
+            Tracked::Undecided(_) | Tracked::Other => return,
+        };
+        let from = match flow.ends[from] == connection.client {
+            true => Direction::Up,
+            false => Direction::Down,
+        };
+        (self.out)(Output::Segment(&Segment {
+            connection,
+            from,
+            carried,
+            packet: now.packet,
+            time: now.time,
+        }));
+    }
+
     /// Creates the state of a connection on a port of MQTT.
     fn adopt(&mut self, flow: &FlowInfo, state: &mut Tracked) {
         if let Tracked::New = state
@@ -654,10 +686,8 @@ impl Context<'_, '_> {
 impl Handler<Tracked> for Context<'_, '_> {
     fn opened(&mut self, flow: &FlowInfo, state: &mut Tracked, _now: At) {
         match state {
-            // SYNs without an answer need no state, unless every segment is followed.
-            Tracked::New if flow.established || self.config.follow_segments => {
-                self.adopt(flow, state);
-            }
+            // SYNs without an answer need no state.
+            Tracked::New if flow.established => self.adopt(flow, state),
             Tracked::New => {}
             // The SYN was captured after bytes that it precedes.
             Tracked::Stack(stack) => stack.announce(flow, self),
@@ -737,22 +767,8 @@ impl Handler<Tracked> for Context<'_, '_> {
         carried: Carried,
         now: At,
     ) {
-        if self.config.follow_segments
-            && !carried.copy
-            && let Tracked::Stack(stack) = state
-            && let Some(connection) = stack.connection()
-        {
-            let from = match flow.ends[from] == connection.client {
-                true => Direction::Up,
-                false => Direction::Down,
-            };
-            (self.out)(Output::Segment(&Segment {
-                connection,
-                from,
-                carried,
-                packet: now.packet,
-                time: now.time,
-            }));
+        if self.config.follow_segments && !carried.copy {
+            self.carried(flow, state, from, carried, now);
         }
         let Some((captured, fragments)) = self.captured.take() else {
             return;

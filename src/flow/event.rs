@@ -199,6 +199,8 @@ pub struct FlowInfo {
     pub from_start: PerEnd<bool>,
     /// For each end, the sequence number at offset 0, once known.
     pub first_seq: PerEnd<Option<u32>>,
+    /// It may be a connection that is captured under other addresses as well.
+    pub may_be_view: bool,
 }
 
 impl FlowInfo {
@@ -213,6 +215,7 @@ impl FlowInfo {
             first,
             from_start: PerEnd::default(),
             first_seq: PerEnd::default(),
+            may_be_view: false,
         }
     }
 }

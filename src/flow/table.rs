@@ -248,6 +248,7 @@ impl<S: Default> FlowTable<S> {
                 true => handler.captured_twice(&flow.info, &mut flow.state),
                 false => {
                     flow.first_view = None;
+                    flow.info.may_be_view = false;
                     flow.report_opened(self.now, handler);
                 }
             }
@@ -464,6 +465,7 @@ impl<S: Default> FlowTable<S> {
                 Some(first.info.first_seq[client.peer()].is_none() && !first.info.established)
             };
             flow.first_view = first_view.filter(|slot| is_open(slot) == Some(true));
+            flow.info.may_be_view = flow.first_view.is_some();
         }
         self.occupy(slot.index, hash, flow);
         slot

@@ -61,6 +61,8 @@ pub struct Options {
     pub patience: Duration,
     /// Addresses of one server: the second of each pair is replaced by the first.
     pub same_server: Vec<(facts::Endpoint, facts::Endpoint)>,
+    /// How many findings to keep, until they are taken; further ones are only counted.
+    pub most_findings: usize,
 }
 
 impl Default for Options {
@@ -75,6 +77,7 @@ impl Default for Options {
             live: false,
             patience: facts::PATIENCE,
             same_server: Vec::new(),
+            most_findings: limits::FINDINGS,
         }
     }
 }
@@ -516,7 +519,7 @@ impl RuleRunner {
             known.again(place.packet);
             return;
         }
-        let room = self.kept < limits::FINDINGS;
+        let room = self.kept < self.options.most_findings;
         let arises = self.options.live && !shown;
         if !room && !arises {
             self.more += 1;

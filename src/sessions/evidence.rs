@@ -128,6 +128,13 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
+    /// Nothing but SYNs of the client was captured.
+    pub(super) fn is_only_opened(&self) -> bool {
+        let down = &self.trail.streams.down;
+        let answered = down.syn.is_some() || down.last.is_some();
+        !answered && !self.trail.carried && self.trail.end.is_none() && self.frames == 0
+    }
+
     /// Every byte of both directions up to the end was captured and read.
     pub(super) fn is_whole(&self) -> bool {
         self.is_complete() && self.encrypted.is_none()

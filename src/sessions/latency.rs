@@ -47,7 +47,7 @@ impl Latency {
         self.kinds()
             .into_iter()
             .flat_map(|(name, both)| both.iter().map(move |one| (name, one)))
-            .filter_map(|(name, one)| one.slowest.map(|(time, packet)| (name, time, packet)))
+            .filter_map(|(name, one)| one.slowest().map(|(time, packet)| (name, time, packet)))
             .max_by_key(|(_, time, _)| *time)
     }
 }
@@ -55,7 +55,11 @@ impl Latency {
 /// Times of one kind of answer. Exact up to 512 values; of more, percentiles are
 /// exact to one part in a thousand, and the extremes still exact.
 #[derive(Clone, Debug, Default)]
-pub struct Distribution {
+pub struct Distribution(Option<Box<Times>>);
+
+/// What most connections do not have of most kinds.
+#[derive(Clone, Debug, Default)]
+struct Times {
     values: Vec<u64>,
     more: Option<Box<Histogram<u64>>>,
     count: u64,
@@ -69,6 +73,52 @@ pub(super) const EXACT: usize = 512;
 impl Distribution {
     /// Adds an answer, and the packet that completed it.
     pub(super) fn add(&mut self, time: Duration, packet: PacketRef) {
+        self.0.get_or_insert_default().add(time, packet);
+    }
+
+    /// Adds the answers of another distribution. Times that it no longer keeps
+    /// exactly are not exact here either.
+    pub fn merge(&mut self, other: &Self) {
+        if let Some(other) = &other.0 {
+            self.0.get_or_insert_default().merge(other);
+        }
+    }
+
+    /// How many.
+    pub fn len(&self) -> u64 {
+        self.0.as_ref().map_or(0, |times| times.count)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The shortest.
+    pub fn min(&self) -> Duration {
+        Duration::from_nanos(self.0.as_ref().map_or(0, |times| times.min))
+    }
+
+    /// The longest, and its packet.
+    pub fn slowest(&self) -> Option<(Duration, PacketRef)> {
+        self.0.as_ref()?.slowest
+    }
+
+    /// The least value that `percent` of all values do not exceed (nearest rank);
+    /// zero if there is none.
+    pub fn percentile(&self, percent: u64) -> Duration {
+        let times = self.0.as_ref();
+        times.map_or(Duration::ZERO, |times| times.percentile(percent))
+    }
+
+    /// All values, while there are few enough to be kept.
+    pub fn values(&self) -> &[u64] {
+        self.0.as_ref().map_or(&[], |times| &times.values)
+    }
+}
+
+impl Times {
+    fn add(&mut self, time: Duration, packet: PacketRef) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.min = match self.count {
             0 => nanos,
@@ -104,9 +154,7 @@ impl Distribution {
         }
     }
 
-    /// Adds the answers of another distribution. Times that it no longer keeps
-    /// exactly are not exact here either.
-    pub fn merge(&mut self, other: &Self) {
+    fn merge(&mut self, other: &Self) {
         let Some((slowest, packet)) = other.slowest else {
             return;
         };
@@ -130,29 +178,7 @@ impl Distribution {
         (self.min, self.slowest) = extremes;
     }
 
-    /// How many.
-    pub const fn len(&self) -> u64 {
-        self.count
-    }
-
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The shortest.
-    pub const fn min(&self) -> Duration {
-        Duration::from_nanos(self.min)
-    }
-
-    /// The longest, and its packet.
-    pub const fn slowest(&self) -> Option<(Duration, PacketRef)> {
-        self.slowest
-    }
-
-    /// The least value that `percent` of all values do not exceed (nearest rank);
-    /// zero if there is none.
-    pub fn percentile(&self, percent: u64) -> Duration {
+    fn percentile(&self, percent: u64) -> Duration {
         if let Some(histogram) = &self.more {
             return Duration::from_nanos(histogram.value_at_percentile(percent as f64));
         }
@@ -160,11 +186,6 @@ impl Distribution {
         sorted.sort_unstable();
         let rank = (sorted.len() as u64 * percent).div_ceil(100).max(1) as usize;
         Duration::from_nanos(sorted.get(rank - 1).copied().unwrap_or(0))
-    }
-
-    /// All values, while there are few enough to be kept.
-    pub fn values(&self) -> &[u64] {
-        &self.values
     }
 }
 

@@ -37,10 +37,11 @@ use std::time::Duration;
 use crate::engine::{Segment, Tcp};
 use crate::event::{Event, EventKind};
 use crate::facts::{ConnectionFacts, Fact, FrameFact, Needs, Reason, SessionFact, Sink};
-use crate::flow::TcpFact;
+use crate::flow::{Carried, TcpFact};
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::limits;
 use crate::mqtt::ControlPacket;
+use crate::net::TcpFlags;
 use crate::packet::PacketRef;
 use crate::rules::{Finding, Judge, Part};
 use crate::time::Timestamp;
@@ -67,6 +68,9 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub struct Sessions {
     judge: Judge,
     open: HashMap<u64, Box<Open>, foldhash::fast::FixedState>,
+    /// Connections of which nothing but one SYN was captured, and that SYN: there may be
+    /// a million of them.
+    syns: HashMap<u64, Mark, foldhash::fast::FixedState>,
     /// Connections that were judged, until the flow table evicts them: late packets
     /// are ignored.
     judged: HashSet<u64, foldhash::fast::FixedState>,
@@ -75,7 +79,7 @@ pub struct Sessions {
     servers: Servers,
     /// Open connections with a will, by its topic.
     wills: HashMap<Box<[u8]>, Vec<u64>>,
-    finished: BTreeMap<u64, Record>,
+    finished: BTreeMap<u64, Box<Record>>,
     /// How many of them to keep.
     most_finished: usize,
     findings: Vec<Finding>,
@@ -111,6 +115,7 @@ impl Sessions {
         Self {
             judge,
             open: HashMap::default(),
+            syns: HashMap::default(),
             judged: HashSet::default(),
             over: VecDeque::new(),
             servers: Servers::default(),
@@ -139,7 +144,7 @@ impl Sessions {
     }
 
     /// Takes the records of judged connections, in the order of their numbers.
-    pub fn take_finished(&mut self) -> Vec<Record> {
+    pub fn take_finished(&mut self) -> Vec<Box<Record>> {
         std::mem::take(&mut self.finished).into_values().collect()
     }
 
@@ -179,8 +184,29 @@ impl Sessions {
         match self.open.entry(connection.number) {
             Entry::Occupied(known) => Some(known.into_mut()),
             Entry::Vacant(_) if self.judged.contains(&connection.number) => None,
-            Entry::Vacant(new) => Some(new.insert(Box::new(Open::new(connection, now, packet)))),
+            Entry::Vacant(new) => {
+                let syn = self.syns.remove(&connection.number);
+                let at = syn.unwrap_or(Mark { packet, time: now });
+                let mut open = Box::new(Open::new(connection, at.time, at.packet));
+                if let Some(syn) = syn {
+                    open.evidence.trail.segment(tcp::TcpSegment::syn(syn));
+                }
+                Some(new.insert(open))
+            }
         }
+    }
+
+    /// Whether it is the first SYN of a connection, of which no more has to be kept yet.
+    fn is_first_syn(&self, segment: &Segment<'_>) -> bool {
+        let Carried { flags, len, .. } = segment.carried;
+        let number = segment.connection.number;
+        flags.has(TcpFlags::SYN)
+            && !flags.has(TcpFlags::ACK)
+            && len == 0
+            && segment.from == Direction::Up
+            && !self.open.contains_key(&number)
+            && !self.syns.contains_key(&number)
+            && !self.judged.contains(&number)
     }
 
     fn segment(&mut self, segment: &Segment<'_>) {
@@ -192,10 +218,14 @@ impl Sessions {
             time,
         } = *segment;
         self.advance(time);
+        let at = Mark { packet, time };
+        if self.is_first_syn(segment) {
+            self.syns.insert(connection.number, at);
+            return;
+        }
         let Some(open) = self.open(connection, time, packet) else {
             return;
         };
-        let at = Mark { packet, time };
         let gap = time.since(open.last);
         let stall = open.evidence.trail.segment(tcp::TcpSegment {
             at,
@@ -381,6 +411,10 @@ impl Sessions {
         let Some(open) = self.open.get_mut(&number) else {
             return;
         };
+        if open.evidence.is_only_opened() {
+            // No other connection can explain it.
+            return self.judge_one(number);
+        }
         let (at, by) = open.end();
         let server = open.connection.server;
         self.servers
@@ -428,7 +462,7 @@ impl Sessions {
             self.evicted += 1;
             self.finished.pop_first();
         }
-        self.finished.insert(number, open.into_record());
+        self.finished.insert(number, Box::new(open.into_record()));
     }
 }
 
@@ -446,6 +480,7 @@ impl Sink for Sessions {
             Fact::Tcp(tcp) => self.tcp(tcp),
             Fact::Evicted(number) => {
                 self.judged.remove(&number);
+                self.syns.remove(&number);
             }
             Fact::Session(SessionFact::Closed(facts)) => self.closed(facts),
             _ => {}

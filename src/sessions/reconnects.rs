@@ -152,8 +152,8 @@ const HERD: Duration = Duration::from_secs(60);
 
 impl Reconnects {
     /// Reads records, in any order.
-    pub fn of(records: &[Record]) -> Self {
-        let mut all: Vec<&Record> = records.iter().collect();
+    pub fn of(records: &[Box<Record>]) -> Self {
+        let mut all: Vec<&Record> = records.iter().map(Box::as_ref).collect();
         all.sort_by_key(|record| (record.captured.0, record.connection));
         Self {
             clients: delays(&all),

@@ -27,6 +27,20 @@ pub(super) struct TcpSegment {
     pub(super) flags: TcpFlags,
 }
 
+impl TcpSegment {
+    /// The SYN of a client.
+    pub(super) fn syn(at: Mark) -> Self {
+        Self {
+            at,
+            from: Direction::Up,
+            offset: 0,
+            len: 0,
+            acked: None,
+            flags: TcpFlags::SYN,
+        }
+    }
+}
+
 /// One direction.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stream {

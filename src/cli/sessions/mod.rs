@@ -382,7 +382,10 @@ impl SessionsPlan {
         });
         let matching = Self::matching(selection, foresight);
         let wanted = &Wanted::new(selection.clone());
-        let judge = Judge::new(rules::Options::default());
+        let judge = Judge::new(rules::Options {
+            most_findings: self.reading.most_findings(),
+            ..rules::Options::default()
+        });
         let mut job = SessionsJob {
             sinks: (Sessions::keeping(judge, keep), page, matching),
             wanted,

@@ -61,22 +61,27 @@ impl Report<Connections> for Rows {
     }
 
     fn put(&mut self, item: &ConnectionsItem<'_>, out: &mut Vec<u8>) {
-        let (name, records) = match item {
-            ConnectionsItem::Capture(capture) => (capture.name, capture.records),
-            ConnectionsItem::Closed(name, record) => (*name, std::slice::from_ref(*record)),
-            ConnectionsItem::Deliveries(_) => return,
-        };
-        for record in records {
-            if self.many {
-                self.row.file(name);
+        match item {
+            ConnectionsItem::Capture(capture) => {
+                for record in capture.records {
+                    self.row(capture.name, record, out);
+                }
             }
-            self.record(record);
-            self.row.put(out);
+            ConnectionsItem::Closed(name, record) => self.row(name, record, out),
+            ConnectionsItem::Deliveries(_) => {}
         }
     }
 }
 
 impl Rows {
+    fn row(&mut self, name: &str, record: &Record, out: &mut Vec<u8>) {
+        if self.many {
+            self.row.file(name);
+        }
+        self.record(record);
+        self.row.put(out);
+    }
+
     fn record(&mut self, record: &Record) {
         let row = &mut self.row;
         row.number(Some(record.connection));

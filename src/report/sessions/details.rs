@@ -37,14 +37,14 @@ fn table(
     page.heading(heading, text);
     let mut header: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
     let mut shown: Vec<Vec<String>> = rows.iter().take(page.limit).cloned().collect();
-    let mut lines = aligned(header.clone(), shown.iter().cloned());
+    let mut lines = aligned(header.clone(), &shown);
     for &column in expendable {
         if widest(&lines) + 2 <= page.width {
             break;
         }
         header.remove(column);
         shown.iter_mut().for_each(|row| drop(row.remove(column)));
-        lines = aligned(header.clone(), shown.iter().cloned());
+        lines = aligned(header.clone(), &shown);
     }
     for line in lines.lines() {
         let _ = writeln!(text, "  {line}");

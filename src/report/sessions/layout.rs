@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use anstyle::Style;
-use comfy_table::{ContentArrangement, Table, presets};
 
 use super::visible;
+use crate::report::escape::columns;
 use crate::report::wrap::{may_start_line, words};
 use crate::sessions::{Cause, Certainty, Close, Record};
 
@@ -44,23 +44,60 @@ impl Lines {
 }
 
 /// A table with as little ink as possible.
-pub(super) fn aligned(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(header);
-    for row in rows {
-        table.add_row(row);
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table
-        .lines()
-        .map(|line| line.trim_end().to_owned() + "\n")
-        .collect()
+pub(super) fn aligned(header: Vec<String>, rows: &[Vec<String>]) -> String {
+    let mut widths = Widths::of(&header);
+    rows.iter().for_each(|row| widths.add(row));
+    let mut text = String::new();
+    widths.put(&header, &mut text);
+    rows.iter().for_each(|row| widths.put(row, &mut text));
+    text
 }
+
+/// The widths of the columns of a table, so that its rows need not be kept.
+#[derive(Debug)]
+pub(super) struct Widths(Vec<usize>);
+
+impl Widths {
+    /// Of a table with only a header.
+    pub(super) fn of(header: &[String]) -> Self {
+        let mut widths = Self(vec![0; header.len()]);
+        widths.add(header);
+        widths
+    }
+
+    /// Makes room for a row.
+    pub(super) fn add(&mut self, row: &[String]) {
+        for (width, cell) in self.0.iter_mut().zip(row) {
+            *width = (*width).max(columns(cell.as_bytes()));
+        }
+    }
+
+    /// Only these columns.
+    pub(super) fn only(&self, kept: &[usize]) -> Self {
+        Self(kept.iter().map(|at| self.0[*at]).collect())
+    }
+
+    /// The length of the longest line.
+    pub(super) fn line(&self) -> usize {
+        self.0.iter().map(|width| width + GAP).sum::<usize>() - GAP
+    }
+
+    /// Appends a row.
+    pub(super) fn put(&self, row: &[String], text: &mut String) {
+        let begin = text.len();
+        for (width, cell) in self.0.iter().zip(row) {
+            *text += cell;
+            let pad = width - columns(cell.as_bytes()).min(*width) + GAP;
+            text.extend(std::iter::repeat_n(' ', pad));
+        }
+        let end = begin + text[begin..].trim_end().len();
+        text.truncate(end);
+        text.push('\n');
+    }
+}
+
+/// Blanks between columns.
+const GAP: usize = 2;
 
 pub(super) fn name(record: &Record) -> String {
     match &record.client_id {

@@ -59,7 +59,7 @@ pub struct Followed<'a> {
     /// The capture as it was named.
     pub name: &'a str,
     /// Its connections, in the order of their numbers.
-    pub records: &'a [Record],
+    pub records: &'a [Box<Record>],
     /// Their topics.
     pub topics: &'a Topics,
     /// Records that were evicted before they could be reported.
@@ -114,8 +114,8 @@ fn visible(bytes: &[u8]) -> String {
 }
 
 /// The records in an order.
-fn sorted(records: &[Record], sort: Sort) -> Vec<&Record> {
-    let mut all: Vec<&Record> = records.iter().collect();
+fn sorted(records: &[Box<Record>], sort: Sort) -> Vec<&Record> {
+    let mut all: Vec<&Record> = records.iter().map(Box::as_ref).collect();
     match sort {
         Sort::Connection => {}
         Sort::Client => all.sort_by(|a, b| a.client_id.cmp(&b.client_id)),

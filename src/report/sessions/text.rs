@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 
 use super::super::{Format, Report};
 use super::details;
-use super::layout::{Lines, aligned, because, hang, name, short, time, widest, wrap};
+use super::layout::{Lines, Widths, because, hang, name, short, time, wrap};
 use super::{Connections, ConnectionsItem, ConnectionsNeeds, Followed, sorted, visible};
 use crate::sessions::{
     Cause, Certainty, Deliveries, Match, Publication, Reconnects, Record, Stall, Unseen, WillState,
@@ -196,25 +196,35 @@ fn table(records: &[&Record], width: usize) -> String {
         ("closed by", |r| r.close.by.name().to_owned()),
         ("cause", |r| because(&r.close)),
     ];
-    // In the order in which they are dropped.
-    let mut kept: Vec<usize> = (0..columns.len()).collect();
-    for expendable in [3, 6, 2, 5, 4] {
-        let text = render(records, &columns, &kept);
-        if widest(&text) <= width {
-            return text;
-        }
-        kept.retain(|column| *column != expendable);
+    let cells = |columns: &[Column], r: &Record| -> Vec<String> {
+        columns.iter().map(|(_, cell)| cell(r)).collect()
+    };
+    let header = |columns: &[Column]| -> Vec<String> {
+        columns.iter().map(|(name, _)| (*name).to_owned()).collect()
+    };
+    let mut widths = Widths::of(&header(&columns));
+    for record in records {
+        widths.add(&cells(&columns, record));
     }
-    render(records, &columns, &kept)
+    // In the order in which they are dropped.
+    let mut expendable = [3, 6, 2, 5, 4].into_iter();
+    let mut kept: Vec<usize> = (0..columns.len()).collect();
+    while widths.only(&kept).line() > width
+        && let Some(left_out) = expendable.next()
+    {
+        kept.retain(|column| *column != left_out);
+    }
+    let widths = widths.only(&kept);
+    let columns: Vec<Column> = kept.iter().map(|at| columns[*at]).collect();
+    let mut text = String::new();
+    widths.put(&header(&columns), &mut text);
+    for record in records {
+        widths.put(&cells(&columns, record), &mut text);
+    }
+    text
 }
 
 type Column = (&'static str, fn(&Record) -> String);
-
-fn render(records: &[&Record], columns: &[Column], kept: &[usize]) -> String {
-    let header = kept.iter().map(|at| columns[*at].0.to_owned()).collect();
-    let row = |record: &&Record| kept.iter().map(|at| (columns[*at].1)(record)).collect();
-    aligned(header, records.iter().map(row))
-}
 
 /// How long it was open; `>` where the capture has not all of it.
 fn span(record: &Record) -> String {
@@ -254,7 +264,7 @@ fn summary(capture: &Followed<'_>, left_out: usize) -> String {
 
 /// Ends that are not as they should be. Connections of one client that ended alike share
 /// a line.
-pub(super) fn abnormal(records: &[Record]) -> Vec<String> {
+pub(super) fn abnormal(records: &[Box<Record>]) -> Vec<String> {
     let mut ends: Vec<(String, String, Vec<u64>)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     for record in records.iter().filter(|r| r.close.is_abnormal()) {
@@ -313,9 +323,10 @@ fn ranges(numbers: &[u64]) -> String {
 }
 
 /// The slowest answer of each connection on which one was slow.
-pub(super) fn slow(records: &[Record]) -> Vec<String> {
+pub(super) fn slow(records: &[Box<Record>]) -> Vec<String> {
     let mut slow: Vec<(&Record, &str, Duration, u64)> = records
         .iter()
+        .map(Box::as_ref)
         .filter_map(|record| {
             let (what, time, packet) = record.latency.slowest()?;
             Some((record, what, time, packet.number))
@@ -340,7 +351,7 @@ pub(super) fn slow(records: &[Record]) -> Vec<String> {
 }
 
 /// Takeover loops, delays between connections, herds, and the silences that connections survived.
-pub(super) fn coming_back(records: &[Record]) -> Vec<String> {
+pub(super) fn coming_back(records: &[Box<Record>]) -> Vec<String> {
     let found = Reconnects::of(records);
     let mut lines = Vec::new();
     for one in &found.loops {
@@ -397,9 +408,10 @@ pub(super) fn coming_back(records: &[Record]) -> Vec<String> {
 }
 
 /// The longest waits that TCP or flow control explains.
-pub(super) fn stalls(records: &[Record]) -> Vec<String> {
+pub(super) fn stalls(records: &[Box<Record>]) -> Vec<String> {
     let mut all: Vec<(&Record, &Stall)> = records
         .iter()
+        .map(Box::as_ref)
         .flat_map(|record| record.stalls.iter().map(move |stall| (record, stall)))
         .collect();
     all.sort_by_key(|(_, stall)| std::cmp::Reverse(stall.time));

@@ -105,7 +105,7 @@ fn section(html: &mut String, title: &str) -> fmt::Result {
 
 fn cards(page: &Page<'_>, html: &mut String) -> fmt::Result {
     let records = page.followed.records;
-    let sum = |f: fn(&Record) -> u64| records.iter().map(f).sum::<u64>();
+    let sum = |f: fn(&Record) -> u64| records.iter().map(|it| f(it)).sum::<u64>();
     let abnormal = records.iter().filter(|record| record.close.is_abnormal());
     html.write_str("<div class=\"cards\">")?;
     for (value, what) in [
@@ -166,7 +166,7 @@ fn more(html: &mut String, all: usize, shown: usize) -> fmt::Result {
 
 /// Violations, warnings and notes; inconclusive ones are left to `check`.
 fn findings(page: &Page<'_>, html: &mut String) -> fmt::Result {
-    let all = page.followed.records.iter();
+    let all = page.followed.records.iter().map(Box::as_ref);
     let mut all: Vec<(&Record, &Finding)> = all
         .flat_map(|record| record.findings.iter().map(move |found| (record, found)))
         .filter(|(_, found)| found.verdict >= Verdict::Note)
@@ -288,6 +288,7 @@ fn last_packets(page: &Page<'_>, html: &mut String) -> fmt::Result {
         .followed
         .records
         .iter()
+        .map(Box::as_ref)
         .filter(|record| record.close.is_abnormal() && !record.last.is_empty())
         .collect();
     if all.is_empty() {

@@ -200,3 +200,37 @@ fn connections_are_decided_by_their_shard() {
     drop(folder);
     assert!(checked > 5, "{checked}");
 }
+
+#[test]
+fn a_file_of_facts_that_was_cut_is_noticed() {
+    let folder = Folder::new();
+    let whole = accusations(&json(&check(&["--fail-on", "never", CAPTURES[0]])));
+    let mut facts = Vec::new();
+    for (number, shard) in split(&folder, "flow", CAPTURES[0]).iter().enumerate() {
+        let to = folder.name(&format!("{number}.facts"));
+        let written = check(&["--fail-on", "never", "--facts-out", &to, shard]);
+        assert!(!written.err.contains("cannot tell"), "{}", written.err);
+        facts.push(to);
+    }
+    let all: Vec<&str> = facts.iter().map(String::as_str).collect();
+    let merged = check(&[&["--fail-on", "never"], &all[..]].concat());
+    assert_eq!(merged.code, Some(0), "{}", merged.err);
+    for (number, path) in facts.iter().enumerate() {
+        let bytes = std::fs::read(path).expect("facts");
+        let header = bytes
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .expect("a line");
+        for part in [0, 1, 3, 4] {
+            let length = header + 1 + (bytes.len() - header - 2) * part / 4;
+            folder.write(&format!("{number}.facts"), &bytes[..length]);
+            let cut = check(&[&["--fail-on", "never"], &all[..]].concat());
+            assert_eq!(cut.code, Some(2), "{part} {}", cut.err);
+            assert!(cut.err.contains("cut off"), "{part} {}", cut.err);
+            let report = json(&cut);
+            assert_eq!(report["summary"]["complete"], false);
+            assert!(accusations(&report).is_subset(&whole), "{part} {report}");
+        }
+        folder.write(&format!("{number}.facts"), &bytes);
+    }
+}

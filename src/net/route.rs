@@ -44,17 +44,16 @@ pub struct Route {
 }
 
 impl Route {
-    /// That of a packet.
+    /// Sender and receiver of a TCP segment without anything unusual around it, so that
+    /// they are its route; most are.
     #[inline]
+    pub fn usual(packet: &CapturedPacket<'_>) -> Option<(Endpoint, Endpoint)> {
+        Some(Usual::of(packet)?.ends())
+    }
+
+    /// That of a packet.
     pub fn of(packet: &CapturedPacket<'_>) -> Self {
-        match Usual::of(packet) {
-            Some(usual) => Self {
-                ends: Some(usual.ends()),
-                is_tcp: true,
-                ..Self::default()
-            },
-            None => Self::of_subframe(packet, Subframe::default()),
-        }
+        Self::of_subframe(packet, Subframe::default())
     }
 
     /// That of one frame of an 802.11 aggregate, or of the packet itself.

@@ -78,6 +78,14 @@ impl Router {
     /// after later packets, or [`Router::settle`] it.
     #[inline]
     pub fn place(&mut self, packet: &CapturedPacket<'_>) -> Option<u32> {
+        if let Some(ends) = Route::usual(packet) {
+            self.is_tcp = true;
+            return Some(self.of_flow(ends));
+        }
+        self.place_unusual(packet)
+    }
+
+    fn place_unusual(&mut self, packet: &CapturedPacket<'_>) -> Option<u32> {
         let route = Route::of(packet);
         self.is_tcp = route.is_tcp;
         if route.fragments[0].is_none() && route.next_subframe.is_none() {
@@ -86,11 +94,11 @@ impl Router {
                 None => self.of_any(packet),
             });
         }
-        self.place_unusual(packet, &route)
+        self.place_fragment(packet, &route)
     }
 
     #[cold]
-    fn place_unusual(&mut self, packet: &CapturedPacket<'_>, route: &Route) -> Option<u32> {
+    fn place_fragment(&mut self, packet: &CapturedPacket<'_>, route: &Route) -> Option<u32> {
         let shard = match route.ends {
             Some(ends) => self.of_flow(ends),
             None if route.fragments[0].is_none() => self.of_any(packet),

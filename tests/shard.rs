@@ -1,85 +1,16 @@
-//! `shard`: the packets of captures, divided by flow or by client.
+//! `shard`: the packets of captures, divided by flow or by client; `shard_laws` has what
+//! holds for all captures.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::support::program::{Folder, project, run};
-
-/// Frames of captures, without what counts within a shard, in order of packets.
-fn frames(args: &[&str]) -> Vec<String> {
-    let run = run(&[args, &["--format", "ndjson", "--payload", "all"]].concat());
-    let mut frames: Vec<_> = run.out.lines().map(without_numbers).collect();
-    frames.sort();
-    frames
-}
-
-fn without_numbers(line: &str) -> String {
-    let mut object: Value = serde_json::from_str(line).expect("an object");
-    let map = object.as_object_mut().expect("an object");
-    // Connections are counted in each shard; a name of a file is given when there
-    // are several.
-    map.remove("connection");
-    map.remove("file");
-    // A session may have begun on a connection of another shard.
-    map.remove("session_uid");
-    object.to_string()
-}
-
-/// Captures with IP fragments, tunnels, several link types, TLS with its keys, and
-/// ordinary ones.
-fn captures() -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for folder in [
-        "captures",
-        "transport",
-        "encapsulations",
-        "third-party",
-        "sessions",
-    ] {
-        let folder = project("fixtures").join(folder);
-        let entries = std::fs::read_dir(folder).expect("fixtures").flatten();
-        all.extend(entries.map(|entry| entry.path()).filter(|path| {
-            let kind = path.extension().and_then(|it| it.to_str());
-            matches!(kind, Some("pcap" | "pcapng"))
-        }));
-    }
-    all.sort();
-    all
-}
+use crate::support::program::{Folder, run};
 
 fn shards(folder: &Folder) -> Vec<String> {
     let names = folder.names().into_iter();
     let names = names.filter(|name| name.ends_with(".pcapng"));
     names.map(|name| folder.name(&name)).collect()
-}
-
-#[test]
-fn the_shards_of_a_capture_have_its_frames() {
-    for path in captures() {
-        let path = path.to_str().expect("UTF-8");
-        let by = ["flow", "session"][usize::from(path.len() % 4 == 0)];
-        let folder = Folder::new();
-        let made = run(&[
-            "shard",
-            "-o",
-            &folder.name(""),
-            "--shards",
-            "3",
-            "--by",
-            by,
-            path,
-        ]);
-        let whole = frames(&["-r", path]);
-        let parts = shards(&folder);
-        let mut all: Vec<_> = parts
-            .iter()
-            .flat_map(|part| frames(&["-r", part]))
-            .collect();
-        all.sort();
-        assert_eq!(all, whole, "{path} {}", made.err);
-    }
 }
 
 #[test]
@@ -245,32 +176,6 @@ fn check_together(
     let mut whole: Vec<&str> = base.iter().map(String::as_str).collect();
     whole.push(path);
     (run(&all), run(&whole).out)
-}
-
-/// `MQTTDUMP_CUTS=1 cargo test shard` takes all captures.
-#[test]
-fn the_findings_of_all_shards_are_those_of_the_capture() {
-    let every = std::env::var_os("MQTTDUMP_CUTS").is_some();
-    let step = if every { 1 } else { 4 };
-    for (turn, path) in captures()
-        .iter()
-        .enumerate()
-        .filter(|(turn, _)| turn % step == 0)
-    {
-        let folder = Folder::new();
-        let path = path.to_str().expect("UTF-8");
-        let (merged, whole) = check_together(&folder, 2 + turn % 3, path, None);
-        let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
-        let (mut merged, mut whole) = (json(&merged.out), json(&whole));
-        for report in [&mut merged, &mut whole] {
-            // Damage is described by each reader.
-            if let Some(summary) = report["summary"].as_object_mut() {
-                summary.remove("errors");
-                summary.remove("complete");
-            }
-        }
-        assert_eq!(merged, whole, "{path}");
-    }
 }
 
 #[test]

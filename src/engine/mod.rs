@@ -895,7 +895,7 @@ mod tests {
     #[test]
     fn connections_that_are_undecided_beyond_the_limit_are_counted() {
         let mut engine = Engine::new(Config::default());
-        let mut push = |engine: &mut Engine, port| {
+        let push = |engine: &mut Engine, port| {
             let data = segment(port, b"GET /mqtt HTTP/1.1\r\nHost: ");
             engine.push(
                 &CapturedPacket {

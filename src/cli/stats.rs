@@ -256,6 +256,10 @@ impl Sink for Counter {
     fn tick(&mut self, now: Timestamp) {
         self.stats.tick(now);
     }
+
+    fn make_room(&mut self) -> bool {
+        self.stats.make_room()
+    }
 }
 
 struct StatsJob<'a, 'b> {

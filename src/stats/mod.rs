@@ -82,6 +82,8 @@ pub struct Stats {
     unknown: Row,
     /// Messages of keys beyond [`limits::STATS_KEYS`].
     other: Row,
+    /// How many keys to distinguish: no more, once memory is short.
+    most: usize,
     /// Times of the first and the last message in the period.
     span: Option<(Timestamp, Timestamp)>,
     /// Periods that are over.
@@ -98,6 +100,7 @@ impl Stats {
             rows: HashMap::new(),
             unknown: Row::default(),
             other: Row::default(),
+            most: limits::STATS_KEYS,
             span: None,
             done: Vec::new(),
         }
@@ -119,7 +122,7 @@ impl Stats {
         let row = match key {
             None => &mut self.unknown,
             // Twice looked up, rather than allocated for each message.
-            Some(key) if self.rows.contains_key(key) || self.rows.len() < limits::STATS_KEYS => {
+            Some(key) if self.rows.contains_key(key) || self.rows.len() < self.most => {
                 match self.rows.contains_key(key) {
                     true => self.rows.get_mut(key).unwrap_or(&mut self.other),
                     false => self.rows.entry(key.into()).or_default(),
@@ -188,6 +191,11 @@ impl Sink for Stats {
         if self.span.is_some() {
             self.at(now);
         }
+    }
+
+    fn make_room(&mut self) -> bool {
+        self.most = self.most.min(self.rows.len());
+        false
     }
 }
 

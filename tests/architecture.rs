@@ -142,8 +142,8 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "tables",
         &[
-            "event", "facts", "frame", "identity", "limits", "mqtt", "net", "overhead", "packet",
-            "report", "rules", "sessions", "time",
+            "event", "facts", "frame", "identity", "layer", "limits", "mqtt", "net", "overhead",
+            "packet", "report", "rules", "select", "sessions", "time",
         ],
     ),
     // What others collect, while it happens.
@@ -167,7 +167,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("arrow_ipc", &["tables"]),
     ("arrow_schema", &["tables"]),
     ("base64", &["report", "identity.rs"]),
-    ("bytes", &["tables"]),
+    // Also the name of modules.
+    ("bytes", &["capture/mod.rs", "link/mod.rs", "tables"]),
     ("bzip2", &["capture"]),
     ("cap", &["cli/memory.rs"]),
     ("cbc", &["layer/tls/cipher.rs"]),

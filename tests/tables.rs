@@ -17,14 +17,18 @@ mod with_the_feature {
     use std::process::Command;
 
     use arrow_array::cast::AsArray;
-    use arrow_array::types::UInt64Type;
-    use arrow_array::{Array, RecordBatch};
+    use arrow_array::types::{
+        TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    };
+    use arrow_array::{Array, ArrayRef, RecordBatch};
+    use arrow_schema::DataType;
     use mqttdump::tables::schema::{self, TABLES};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use serde_json::Value;
 
     use crate::support::files::Format;
     use crate::support::program::{Folder, mqttdump, project, run};
+    use crate::support::recorded::Recorded;
     use crate::support::scene::scene;
 
     const DOCUMENT: &str = "docs/tables.md";
@@ -224,6 +228,279 @@ mod with_the_feature {
             assert_eq!(refused.code, Some(2));
             assert!(refused.err.contains(message), "{}", refused.err);
         }
+    }
+
+    /// A cell as text.
+    fn cell(column: &ArrayRef, row: usize) -> String {
+        if column.is_null(row) {
+            return "null".into();
+        }
+        match column.data_type() {
+            DataType::UInt8 => column.as_primitive::<UInt8Type>().value(row).to_string(),
+            DataType::UInt16 => column.as_primitive::<UInt16Type>().value(row).to_string(),
+            DataType::UInt32 => column.as_primitive::<UInt32Type>().value(row).to_string(),
+            DataType::UInt64 => column.as_primitive::<UInt64Type>().value(row).to_string(),
+            DataType::Timestamp(..) => column
+                .as_primitive::<TimestampNanosecondType>()
+                .value(row)
+                .to_string(),
+            DataType::Boolean => column.as_boolean().value(row).to_string(),
+            DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
+            DataType::Binary => format!("{:?}", column.as_binary::<i32>().value(row)),
+            DataType::List(_) => {
+                let list = column.as_list::<i32>().value(row);
+                let cells = (0..list.len()).map(|row| cell(&list, row));
+                format!("[{}]", cells.collect::<Vec<_>>().join(" "))
+            }
+            other => panic!("{other}"),
+        }
+    }
+
+    /// The rows of a table as text, without some columns.
+    fn rows(folder: &Path, table: &str, without: &[&str]) -> Vec<String> {
+        let mut rows = Vec::new();
+        for batch in batches(&folder.join(format!("{table}.parquet"))) {
+            let schema = batch.schema();
+            let named = schema.fields().iter().zip(batch.columns());
+            let kept = named.filter(|(field, _)| !without.contains(&field.name().as_str()));
+            let kept: Vec<&ArrayRef> = kept.map(|(_, column)| column).collect();
+            for row in 0..batch.num_rows() {
+                let cells = kept.iter().map(|column| cell(column, row));
+                rows.push(cells.collect::<Vec<_>>().join(" | "));
+            }
+        }
+        rows.sort();
+        rows
+    }
+
+    /// The rows of two files, the second read with the state of the first, are those of
+    /// both files read at once.
+    #[test]
+    fn tables_of_two_halves_are_those_of_the_whole() {
+        for name in [
+            "aedes-mqttjs-3.1.1.pcap",
+            "ejabberd-paho-5.0.pcap",
+            "fusesource-qos2.pcap",
+        ] {
+            let path = project(&format!("fixtures/captures/{name}"));
+            let recorded = Recorded::read(&path).expect("a capture");
+            for part in 1..6 {
+                let cut = recorded.len() * part / 6;
+                if !recorded.is_in_order_at(cut) {
+                    continue;
+                }
+                let folder = Folder::new();
+                let parts = recorded.cut(&[cut], &folder);
+                let state = folder.name("state");
+                let out = |name: &str| folder.name(name);
+                let (one, two, all) = (out("one"), out("two"), out("all"));
+                let (a, b) = (&parts[0], &parts[1]);
+                run(&["tables", "-o", &one, "-r", a, "--state-out", &state]).clean();
+                run(&["tables", "-o", &two, "-r", b, "--state-in", &state]).clean();
+                run(&["tables", "-o", &all, "-r", a, "-r", b]).clean();
+                for table in TABLES {
+                    let of = |name: &str| rows(&folder.path(name), table.name, &["file"]);
+                    let mut halves = of("one");
+                    halves.extend(of("two"));
+                    halves.sort();
+                    assert_eq!(halves, of("all"), "{name} cut at {cut}: {}", table.name);
+                }
+            }
+        }
+    }
+
+    /// Tables of two captures merged are those of both, in whatever order, and merged
+    /// again.
+    #[test]
+    fn merged_tables_do_not_depend_on_the_order() {
+        let folder = Folder::new();
+        let transcript =
+            fs::read_to_string(project("fixtures/tables/plant.mqtt")).expect("a scene");
+        let plant = folder.write("plant.pcapng", &Format::PCAPNG.write(&scene(&transcript)));
+        let path = |name: &str| folder.name(name);
+        let (a, b, c) = (path("a"), path("b"), path("c"));
+        run(&["tables", "-o", &a, &plant]).clean();
+        run(&[
+            "tables",
+            "-o",
+            &b,
+            "fixtures/captures/aedes-mqttjs-3.1.1.pcap",
+        ])
+        .clean();
+        run(&["tables", "-o", &c, "fixtures/captures/fusesource-qos2.pcap"]).clean();
+        let merge = |to: &str, of: &[&str]| {
+            let args = [&["merge", "-o", to], of].concat();
+            run(&args).clean();
+        };
+        let (ab, bc, x, y, z, twice) = (
+            path("ab"),
+            path("bc"),
+            path("x"),
+            path("y"),
+            path("z"),
+            path("twice"),
+        );
+        merge(&ab, &[&a, &b]);
+        merge(&bc, &[&c, &b]);
+        merge(&x, &[&ab, &c]);
+        merge(&y, &[&a, &bc]);
+        merge(&z, &[&c, &b, &a]);
+        merge(&twice, &[&a, &a]);
+        for table in TABLES {
+            let name = format!("{}.parquet", table.name);
+            let bytes = |of: &str| fs::read(folder.path(of).join(&name)).expect("a table");
+            assert_eq!(bytes("x"), bytes("y"), "{name}");
+            assert_eq!(bytes("x"), bytes("z"), "{name}");
+            let of = |names: &[&str]| {
+                let all = names
+                    .iter()
+                    .flat_map(|of| rows(&folder.path(of), table.name, &[]));
+                let mut all: Vec<_> = all.collect();
+                all.sort();
+                all
+            };
+            assert_eq!(of(&["z"]), of(&["a", "b", "c"]), "{name}");
+            match table.name {
+                // Rows of the same session are added up.
+                "sessions" => assert_eq!(of(&["twice"]).len(), of(&["a"]).len()),
+                _ => assert_eq!(of(&["twice"]), of(&["a", "a"]), "{name}"),
+            }
+        }
+        let connections = |of: &str| -> u32 {
+            let batches = batches(&folder.path(of).join("sessions.parquet"));
+            let columns = batches
+                .iter()
+                .map(|it| it.column_by_name("connections").expect("it"));
+            let sums =
+                columns.map(|it| it.as_primitive::<UInt32Type>().values().iter().sum::<u32>());
+            sums.sum()
+        };
+        assert_eq!(connections("twice"), 2 * connections("a"));
+        let manifest = fs::read(folder.path("z/manifest.json")).expect("a manifest");
+        let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+        assert_eq!(manifest["captures"].as_array().map(Vec::len), Some(3));
+        let refused = run(&["merge", &a, &b]);
+        assert_eq!(refused.code, Some(2));
+        assert!(refused.err.contains("need -o DIR"), "{}", refused.err);
+    }
+
+    #[test]
+    fn tables_of_a_selection_have_what_belongs_to_it() {
+        let folder = Folder::new();
+        let transcript =
+            fs::read_to_string(project("fixtures/tables/plant.mqtt")).expect("a scene");
+        let capture = folder.write("plant.pcapng", &Format::PCAPNG.write(&scene(&transcript)));
+        let all = folder.name("all");
+        run(&["tables", "-o", &all, &capture]).clean();
+        let of = |name: &str, table: &str, column: &str| -> BTreeSet<String> {
+            let path = folder.path(&format!("{name}/{table}.parquet"));
+            texts(&batches(&path), column)
+                .into_iter()
+                .flatten()
+                .collect()
+        };
+        for (turn, selection) in [
+            &["--client", "panel"][..],
+            &["--topic", "plant/2/#"],
+            &["--type", "subscribe"],
+            &["-Y", "mqtt.qos > 0"],
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let name = format!("some-{turn}");
+            let dir = folder.name(&name);
+            run(&[&["tables", "-o", &dir, &capture], selection].concat()).clean();
+            let frames = lines(&[&["--format", "ndjson", "-r", &capture], selection].concat());
+            let frames = frames.iter().filter(|line| line["type"].is_string());
+            let exchanges: BTreeSet<String> = frames
+                .clone()
+                .filter_map(|line| Some(line["exchange_uid"].as_str()?.to_owned()))
+                .collect();
+            let connections: BTreeSet<String> = frames
+                .clone()
+                .filter_map(|line| Some(line["connection_uid"].as_str()?.to_owned()))
+                .collect();
+            assert!(!connections.is_empty());
+            assert!(connections.len() < of("all", "connections", "connection_uid").len());
+            let rows = batches(&folder.path(&format!("{name}/frames.parquet")));
+            let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
+            assert_eq!(count, frames.count(), "{selection:?}");
+            assert_eq!(of(&name, "exchanges", "exchange_uid"), exchanges);
+            assert_eq!(of(&name, "connections", "connection_uid"), connections);
+            for (table, column) in [
+                ("overhead", "connection_uid"),
+                ("findings", "connection_uid"),
+                ("subscriptions", "connection_uid"),
+            ] {
+                let found = of(&name, table, column);
+                assert!(found.is_subset(&connections), "{selection:?} {table}");
+            }
+            let deliveries = of(&name, "deliveries", "exchange_uid");
+            assert!(deliveries.len() < of("all", "deliveries", "exchange_uid").len());
+        }
+        let wrong = run(&[
+            "tables",
+            "-o",
+            &folder.name("none"),
+            "--topic",
+            "x",
+            &capture,
+        ]);
+        assert_eq!(wrong.code, Some(2), "{}", wrong.err);
+        assert!(
+            wrong.err.contains("no message matches --topic x"),
+            "{}",
+            wrong.err
+        );
+    }
+
+    /// The exchanges of findings are those of the table; a message that is sent again on
+    /// the next connection of its session names the one before.
+    #[test]
+    fn tables_link_findings_and_continued_exchanges() {
+        let folder = Folder::new();
+        let transcript = "
+! connection 1
+> CONNECT client=c version=5 clean=0 session_expiry_interval=3600
+< CONNACK
+> PUBLISH topic=a qos=1 id=7 payload=x
+! reset <
+! connection 2
+> CONNECT client=c version=5 clean=0 session_expiry_interval=3600
+< CONNACK session_present=1
+> PUBLISH topic=a qos=1 id=7 payload=x dup=1
+< PUBACK id=7
+";
+        let capture = folder.write("c.pcapng", &Format::PCAPNG.write(&scene(transcript)));
+        let dir = folder.name("tables");
+        run(&["tables", "-o", &dir, &capture]).clean();
+        let exchanges = batches(&folder.path("tables/exchanges.parquet"));
+        let uids = texts(&exchanges, "exchange_uid");
+        let continues = texts(&exchanges, "continues");
+        let linked: Vec<_> = uids
+            .iter()
+            .zip(&continues)
+            .filter(|(_, to)| to.is_some())
+            .collect();
+        let [(again, Some(first))] = linked[..] else {
+            panic!("{linked:?}");
+        };
+        let ends = |uid: &str, end: &str| assert!(uid.ends_with(end), "{uid}");
+        ends(first, "-up-7-2");
+        ends(again.as_deref().expect("an identity"), "-up-7-2");
+        assert!(uids.contains(&Some(first.clone())) && again.as_ref() != Some(first));
+        let dir = folder.name("qos-3");
+        let capture = "fixtures/third-party/mqtt/suricata-mqtt-events-invalid-qos.pcap";
+        run(&["tables", "-o", &dir, capture]).clean();
+        let of = |table: &str| {
+            let batches = batches(&folder.path(&format!("qos-3/{table}.parquet")));
+            let uids = texts(&batches, "exchange_uid").into_iter().flatten();
+            uids.collect::<BTreeSet<_>>()
+        };
+        let found = of("findings");
+        assert_eq!(found.len(), 1);
+        assert!(found.is_subset(&of("frames")));
     }
 
     /// Python with DuckDB: of `MQTTDUMP_PYTHON`, else `python3`.

@@ -107,6 +107,11 @@ pub(crate) trait Job {
         Ok(())
     }
 
+    /// Memory that it needs for a moment when room is made.
+    fn reserved(&self) -> usize {
+        0
+    }
+
     /// Writes all output, before a wait for input.
     fn flush(&mut self) -> Result<(), Stop> {
         Ok(())
@@ -565,6 +570,7 @@ impl<'a, J: Job> Pass<'a, J> {
             || reading.watch.needs_frames()
             || reading.state.is_used();
         let options = job.options();
+        let reserved = job.reserved().min(reading.max_memory / 2);
         let facts = needs_facts.then(|| {
             let sinks = (job.sink(), &mut *watch, &mut *unmatched);
             Facts::new(reading.engine.clone(), options.clone(), &sinks)
@@ -585,7 +591,7 @@ impl<'a, J: Job> Pass<'a, J> {
             state: None,
             may_hold_keys: true,
             over: None,
-            memory: Memory::new(reading.max_memory),
+            memory: Memory::new(reading.max_memory - reserved),
             is_shard: false,
         }
     }

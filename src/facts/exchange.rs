@@ -147,6 +147,19 @@ pub enum AckStep {
     Unknown(Option<Ended>),
 }
 
+impl AckStep {
+    /// The exchange in flight that it is about.
+    pub(super) fn exchange(&self) -> Option<Exchange> {
+        match self {
+            Self::Expected { exchange, .. }
+            | Self::WrongType(exchange)
+            | Self::TooEarly(exchange)
+            | Self::Again(exchange) => Some(*exchange),
+            Self::Repeated | Self::Unknown(_) => None,
+        }
+    }
+}
+
 /// The PUBLISH packets of one direction of a session that are in flight.
 #[derive(Debug, Default)]
 pub struct IdSpace {

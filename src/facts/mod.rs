@@ -59,9 +59,10 @@ use std::time::Duration;
 use crate::engine::{Output, Tcp};
 use crate::event::{CloseReason, ConnectionEnd, Event, EventKind};
 use crate::frame::{Connection, Direction, MQTTFrame};
+use crate::identity::ExchangeId;
 use crate::layer::Note;
 use crate::limits;
-use crate::mqtt::{ControlPacket, Version};
+use crate::mqtt::{ControlPacket, PacketType, Version};
 pub use crate::net::Endpoint;
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
@@ -485,6 +486,63 @@ impl Analysis {
         }
         let session = connection.hand_over();
         self.sessions.keep(key, session);
+    }
+}
+
+impl FrameFacts<'_> {
+    /// Identity of its exchange on its connection, as in
+    /// [`FrameFact::exchange_id`]; `None` if its first packet is not known, or was on
+    /// an earlier connection.
+    pub fn exchange_id(&self) -> Option<ExchangeId> {
+        let frame = self.frame;
+        let sent = frame.direction;
+        let here = |direction, packet_id, first: FrameRef| {
+            (first.connection == frame.connection.number).then_some(ExchangeId {
+                direction,
+                packet_id,
+                number: first.number,
+            })
+        };
+        let opened = ExchangeId {
+            direction: sent,
+            packet_id: frame.packet.packet_id().unwrap_or(0),
+            number: frame.number,
+        };
+        match (frame.header.packet_type(), self.step) {
+            (PacketType::Publish, Step::Publish { step, .. }) => {
+                let repeated = step.open.filter(|_| frame.header.dup());
+                repeated
+                    .and_then(|open| here(sent, open.id, open.publish))
+                    .or(Some(opened))
+            }
+            (
+                PacketType::Connect
+                | PacketType::Publish
+                | PacketType::Subscribe
+                | PacketType::Unsubscribe
+                | PacketType::Pingreq,
+                _,
+            ) => Some(opened),
+            (kind, Step::Ack(step)) => {
+                let of = match kind {
+                    PacketType::Pubrel => sent,
+                    _ => sent.reversed(),
+                };
+                let exchange = step.exchange()?;
+                here(of, exchange.id, exchange.publish)
+            }
+            (_, Step::Answer(AnswerStep::Expected(request))) => {
+                here(sent.reversed(), request.id, request.seen)
+            }
+            (_, Step::Connack(Some(connect))) => here(sent.reversed(), 0, *connect),
+            (
+                _,
+                Step::Pingresp {
+                    ping: Some(ping), ..
+                },
+            ) => here(sent.reversed(), 0, *ping),
+            _ => None,
+        }
     }
 }
 

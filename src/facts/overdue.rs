@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::event::CloseReason;
 use crate::frame::{Direction, PerDirection};
+use crate::identity::ExchangeId;
 use crate::limits;
 use crate::mqtt::PacketType;
 use crate::time::Timestamp;
@@ -29,6 +30,8 @@ pub struct Overdue<'a> {
     pub by: Direction,
     /// The request.
     pub request: FrameRef,
+    /// The first packet of its exchange on the connection that carried it last.
+    pub opened: FrameRef,
     /// Packet Identifier.
     pub id: Option<u16>,
     /// Topic of the PUBLISH, or the first filter of the request, where known.
@@ -78,6 +81,16 @@ pub enum Ending {
 }
 
 impl Overdue<'_> {
+    /// Identity of its exchange on the connection; `None` if its first packet was on an
+    /// earlier one.
+    pub fn exchange_id(&self) -> Option<ExchangeId> {
+        (self.opened.connection == self.connection.number).then(|| ExchangeId {
+            direction: self.of.unwrap_or(self.by.reversed()),
+            packet_id: self.id.unwrap_or(0),
+            number: self.opened.number,
+        })
+    }
+
     /// Whether an answer is owed: not by a server that refused the connection, or never
     /// accepted it.
     pub fn is_due(&self) -> bool {
@@ -192,6 +205,7 @@ impl ConnectionFacts {
                 expected,
                 by,
                 request,
+                opened: request,
                 id: None,
                 topic: None,
                 qos: 0,
@@ -219,6 +233,7 @@ impl ConnectionFacts {
                 let (expected, by) = exchange.expects(direction);
                 let overdue = overdue(expected, by, exchange.last, exchange.acked);
                 found(&Overdue {
+                    opened: exchange.publish,
                     id: Some(exchange.id),
                     topic: broker
                         .zip(exchange.digest)

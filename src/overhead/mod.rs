@@ -81,7 +81,7 @@ pub struct Options {
     /// Keep sums only: nothing of closed connections, topics and clients.
     pub sums_only: bool,
     /// Report the bytes of each message and connection by cause and layer:
-    /// [`Ledger::take_costs`].
+    /// [`Ledger::drain_costs`].
     pub costs: bool,
     /// Keep some payloads to estimate compression.
     pub samples: bool,

@@ -32,6 +32,7 @@ pub fn expensive(account: &Account, budget: &SizeBudget, level: Level) -> Vec<Fi
                 connection: Some(connection.number),
                 connection_id: connection.id,
                 session_uid: None,
+                exchange: None,
                 client_id: connection.client_id.as_deref().map(Into::into),
                 topic: topic.map(Into::into),
                 packets: vec![message.completed_by],

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::event::Side;
 use crate::frame::Direction;
-use crate::identity::ConnectionId;
+use crate::identity::{ConnectionId, ExchangeId};
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
@@ -31,6 +31,8 @@ pub struct Finding {
     /// Identity of its session, where known and
     /// [followed](crate::facts::Needs::SESSION_UIDS).
     pub session_uid: Option<Arc<str>>,
+    /// The exchange on the connection that it is about; of several, the first.
+    pub exchange: Option<ExchangeId>,
     /// The client's identifier, where known.
     pub client_id: Option<Box<[u8]>>,
     /// The topic or filter, where there is one.
@@ -52,6 +54,11 @@ pub struct Finding {
 const AND: &str = "; also ";
 
 impl Finding {
+    /// Identity of the exchange that it is about.
+    pub fn exchange_uid(&self) -> Option<String> {
+        Some(self.exchange?.uid(&self.connection_id?.uid()))
+    }
+
     /// Counts a repetition, in this packet.
     pub(super) fn again(&mut self, packet: PacketRef) {
         self.count += 1;

@@ -56,6 +56,7 @@ mod tests {
             connection: Some(1),
             connection_id: None,
             session_uid: None,
+            exchange: None,
             client_id: None,
             topic: None,
             packets: Vec::new(),

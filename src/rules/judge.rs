@@ -23,6 +23,7 @@ use crate::facts::{
     Reason, SessionFact, Shown, Silence, Sink, Step, StillOpen, Stream, Undelivered,
 };
 use crate::frame::{Direction, MQTTFrame, PerDirection};
+use crate::identity::ExchangeId;
 use crate::limits;
 use crate::mqtt::{ControlPacket, Defect, DefectCode, PacketType, Version};
 use crate::packet::PacketRef;
@@ -393,6 +394,8 @@ struct Place<'a> {
     /// What it is about: a fault in it excuses what follows, and what follows
     /// from a fault is excused.
     of: Of<'a>,
+    /// The exchange that it is about.
+    exchange: Option<ExchangeId>,
 }
 
 /// What a finding is about.
@@ -581,6 +584,7 @@ impl RuleRunner {
                 connection: None,
                 connection_id: None,
                 session_uid: None,
+                exchange: None,
                 client_id: None,
                 topic: None,
                 packets: Vec::new(),
@@ -607,6 +611,7 @@ impl RuleRunner {
             connection: None,
             connection_id: None,
             session_uid: None,
+            exchange: None,
             client_id: None,
             topic: None,
             ..finding(rule, fault, None, place, &OfConnection::default())
@@ -822,6 +827,7 @@ impl RuleRunner {
             so_far: facts.ending == Ending::Open,
             reported: facts.reported.any(),
             of: Of::Answer(facts.request),
+            exchange: facts.exchange_id(),
         };
         let budgets = Budgets {
             ack: self.options.budgets.ack,
@@ -850,6 +856,7 @@ impl RuleRunner {
             so_far: false,
             reported: false,
             of: Of::Other,
+            exchange: None,
         };
         self.ask(&place, |check| match check {
             Check::Undelivered(check) => Some(check(facts)),
@@ -871,6 +878,7 @@ impl RuleRunner {
             so_far: false,
             reported: false,
             of: Of::Other,
+            exchange: None,
         };
         self.ask(&place, |check| match check {
             // Each rule covers one cause.
@@ -896,6 +904,7 @@ impl RuleRunner {
             so_far: facts.shown == Shown::Time,
             reported: facts.reported.any(),
             of: Of::Other,
+            exchange: None,
         };
         self.ask(&place, |check| match check {
             Check::Silence(check) => Some(check(facts)),
@@ -917,6 +926,7 @@ impl RuleRunner {
             so_far: false,
             reported: false,
             of: Of::Other,
+            exchange: None,
         };
         self.ask(&place, |check| match check {
             Check::Stream(check) => Some(check(facts)),
@@ -985,6 +995,7 @@ fn of_frame<'a>(facts: &FrameFacts<'a>, field: &'static str, answers_fault: bool
         so_far: false,
         reported: false,
         of: Of::Frame(frame, answers_fault),
+        exchange: facts.exchange_id(),
     }
 }
 
@@ -1036,6 +1047,7 @@ fn finding(
         connection: Some(place.connection.number),
         connection_id: Some(place.connection.id),
         session_uid: place.connection.session_uid.clone(),
+        exchange: place.exchange,
         client_id: place.connection.client_id.clone(),
         topic: place.topic.map(Into::into),
         packets,

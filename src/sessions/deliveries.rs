@@ -15,6 +15,8 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
+
 use crate::facts::{Fact, FrameFact, Needs, Sink};
 use crate::frame::{Direction, MQTTFrame};
 use crate::identity::ExchangeId;
@@ -81,8 +83,10 @@ pub struct Publication {
     pub packet: PacketRef,
     /// When.
     pub time: Timestamp,
+    /// It or one of its deliveries is selected: [`Deliveries::select`].
+    pub is_selected: bool,
     /// Its client.
-    pub client_id: Option<Box<[u8]>>,
+    pub client_id: Option<Arc<[u8]>>,
     /// Topic Name.
     pub topic: Box<[u8]>,
     /// QoS.
@@ -112,7 +116,7 @@ pub struct Delivery {
     /// The packet that completed it.
     pub packet: PacketRef,
     /// Its client.
-    pub client_id: Option<Box<[u8]>>,
+    pub client_id: Option<Arc<[u8]>>,
     /// QoS.
     pub qos: u8,
     /// RETAIN: it was sent because of a new subscription.
@@ -137,7 +141,7 @@ pub struct Unpublished {
     /// When.
     pub time: Timestamp,
     /// Its client.
-    pub client_id: Option<Box<[u8]>>,
+    pub client_id: Option<Arc<[u8]>>,
     /// Topic Name.
     pub topic: Box<[u8]>,
     /// QoS.
@@ -168,7 +172,7 @@ pub struct Deliveries {
     /// Number of the first in `publications`.
     first: u64,
     /// Publications by server, topic and payload, oldest first.
-    by_key: HashMap<(Endpoint, u64), VecDeque<u64>>,
+    by_key: HashMap<(Endpoint, u64), VecDeque<u64>, RandomState>,
     /// The latest that set a retained message.
     retained: HashMap<(Endpoint, Box<[u8]>), u64>,
     subscribers: BTreeMap<u64, Subscriber>,
@@ -178,6 +182,8 @@ pub struct Deliveries {
     foreign: u64,
     evicted: u64,
     settled: Option<Settled>,
+    /// The next frame is not selected.
+    unselected: bool,
 }
 
 /// What will not change any more.
@@ -193,7 +199,7 @@ const CANDIDATES: usize = 64;
 #[derive(Debug)]
 struct Subscriber {
     server: Endpoint,
-    client_id: Option<Box<[u8]>>,
+    client_id: Option<Arc<[u8]>>,
     since: Timestamp,
     clean: bool,
     filters: Vec<Filter>,
@@ -224,13 +230,14 @@ impl Deliveries {
             most: publications,
             publications: VecDeque::new(),
             first: 0,
-            by_key: HashMap::new(),
+            by_key: HashMap::default(),
             retained: HashMap::new(),
             subscribers: BTreeMap::new(),
             sessions: HashMap::new(),
             foreign: 0,
             evicted: 0,
             settled: None,
+            unselected: false,
         }
     }
 
@@ -241,6 +248,11 @@ impl Deliveries {
             settled: Some(Settled::default()),
             ..Self::up_to(limits::STREAMED_PUBLICATIONS)
         }
+    }
+
+    /// Sets whether the frames that follow are selected. Without a call, they are.
+    pub fn select(&mut self, selected: bool) {
+        self.unselected = !selected;
     }
 
     /// Takes what will not change any more.
@@ -300,7 +312,7 @@ impl Deliveries {
                 asked: Vec::new(),
             });
         if subscriber.client_id.is_none() {
-            subscriber.client_id.clone_from(&frame.connection.client_id);
+            subscriber.client_id = frame.connection.client_id.as_deref().map(Into::into);
         }
         match (&frame.packet, frame.direction) {
             (ControlPacket::Connect(connect), Direction::Up) => {
@@ -308,8 +320,8 @@ impl Deliveries {
             }
             (ControlPacket::Connack(connack), Direction::Down) => {
                 if connack.session_present(frame.version) == Some(true)
-                    && let Some(id) = subscriber.client_id.clone()
-                    && let Some(filters) = self.sessions.get(&(subscriber.server, id))
+                    && let Some(id) = subscriber.client_id.as_deref()
+                    && let Some(filters) = self.sessions.get(&(subscriber.server, id.into()))
                 {
                     subscriber.filters.clone_from(filters);
                 }
@@ -396,12 +408,14 @@ impl Deliveries {
         if frame.header.retain() && self.retained.len() < limits::PUBLICATIONS {
             self.retained.insert((server, topic.bytes().into()), number);
         }
+        let client_id = self.client_id(frame);
         self.publications.push_back(Publication {
             origin: Origin::of(fact),
             connection: frame.connection.number,
             packet: frame.last,
             time: frame.time,
-            client_id: frame.connection.client_id.clone(),
+            is_selected: !self.unselected,
+            client_id,
             topic: topic.bytes().into(),
             qos: frame.header.qos(),
             retain: frame.header.retain(),
@@ -529,14 +543,15 @@ impl Deliveries {
         {
             subscriber.latest.insert(key, number);
         }
-        let client_id = frame.connection.client_id.clone();
+        let client_id = self.client_id(frame);
         let at = usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);
         let Some(publication) = self.publications.get_mut(at) else {
             return;
         };
+        publication.is_selected |= !self.unselected;
         publication
             .unseen
-            .retain(|unseen| unseen.client_id != client_id);
+            .retain(|unseen| unseen.client_id.as_deref() != client_id.as_deref());
         if publication.deliveries.len() >= limits::DELIVERIES {
             self.evicted += 1;
             return;
@@ -555,16 +570,17 @@ impl Deliveries {
     }
 
     fn unpublished(&mut self, fact: &FrameFact<'_>, topic: &[u8], digest: u64) {
-        let Some(settled) = &mut self.settled else {
+        let frame = fact.frame;
+        let client_id = self.client_id(frame);
+        let Some(settled) = self.settled.as_mut().filter(|_| !self.unselected) else {
             return;
         };
-        let frame = fact.frame;
         settled.unpublished.push(Unpublished {
             origin: Origin::of(fact),
             server: frame.connection.server,
             packet: frame.last,
             time: frame.time,
-            client_id: frame.connection.client_id.clone(),
+            client_id,
             topic: topic.into(),
             qos: frame.header.qos(),
             retained: frame.header.retain(),
@@ -574,6 +590,14 @@ impl Deliveries {
             },
             digest,
         });
+    }
+
+    /// The client of a frame.
+    fn client_id(&self, frame: &MQTTFrame<'_>) -> Option<Arc<[u8]>> {
+        self.subscribers
+            .get(&frame.connection.number)?
+            .client_id
+            .clone()
     }
 
     fn at(&self, number: u64) -> Option<&Publication> {
@@ -607,7 +631,7 @@ impl Deliveries {
         let Some(client_id) = subscriber.client_id else {
             return;
         };
-        let key = (subscriber.server, client_id);
+        let key = (subscriber.server, (*client_id).into());
         match subscriber.clean {
             true => drop(self.sessions.remove(&key)),
             false if self.sessions.len() < limits::SESSIONS => {

@@ -1,6 +1,7 @@
 //! [`Column`]: the values of a column that wait to be written.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder, UInt64Builder};
 
@@ -21,8 +22,8 @@ pub(super) struct Column {
 pub(super) enum Store {
     /// Themselves: numbers, nanoseconds, 0 and 1.
     Numbers,
-    /// Texts, by number; the last address, and which text it is.
-    Texts(Texts, Option<(IpAddr, u64)>),
+    /// Texts, by number.
+    Texts(Texts, Known),
     /// Identities of exchanges, by number.
     Exchanges(Exchanges),
     /// Nothing, except that there are bytes: these are here, each after their length.
@@ -32,6 +33,20 @@ pub(super) enum Store {
     /// The same, of texts.
     TextLists(ListBuilder<StringBuilder>, u32),
 }
+
+/// Texts whose number is known without a look at them.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The last address.
+    address: Option<(IpAddr, u64)>,
+    /// The last text that is shared.
+    shared: Option<(Arc<str>, u64)>,
+    /// Names, by where they are in the program.
+    names: Vec<((usize, usize), u64)>,
+}
+
+/// Most names that are compared.
+const NAMES: usize = 16;
 
 /// Identities of exchanges. There is one for nearly each row, so that their texts are
 /// only made when they are written.
@@ -62,17 +77,21 @@ impl Exchanges {
     }
 
     fn memory(&self) -> usize {
-        self.connections.memory() + self.ids.capacity() * size_of::<(u32, ExchangeId)>()
+        self.connections.memory() + self.ids.len() * size_of::<(u32, ExchangeId)>()
     }
 }
 
 impl Column {
     pub(super) fn new(described: &Described) -> Self {
         let store = match described.kind {
-            Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 | Kind::Bool | Kind::Time => {
-                Store::Numbers
-            }
-            Kind::Text => Store::Texts(Texts::default(), None),
+            Kind::U8
+            | Kind::U16
+            | Kind::U32
+            | Kind::U64
+            | Kind::Digest
+            | Kind::Bool
+            | Kind::Time => Store::Numbers,
+            Kind::Text => Store::Texts(Texts::default(), Known::default()),
             Kind::Exchange => Store::Exchanges(Exchanges::default()),
             Kind::Bytes => Store::Bytes(Vec::new()),
             Kind::U64List => {
@@ -139,11 +158,50 @@ impl Column {
             debug_assert!(false, "no column of texts");
             return;
         };
-        let number = match known {
-            Some((last, number)) if *last == address => *number,
+        let number = match known.address {
+            Some((last, number)) if last == address => number,
             _ => {
                 let number = texts.number(address.to_string().as_bytes());
-                *known = Some((address, number));
+                known.address = Some((address, number));
+                number
+            }
+        };
+        self.runs.push(number, rows);
+    }
+
+    /// Adds a text that is shared, `rows` times.
+    #[inline]
+    pub(super) fn push_shared(&mut self, text: &Arc<str>, rows: u32) {
+        let Store::Texts(texts, known) = &mut self.store else {
+            debug_assert!(false, "no column of texts");
+            return;
+        };
+        let number = match &known.shared {
+            Some((last, number)) if Arc::ptr_eq(last, text) => *number,
+            _ => {
+                let number = texts.number(text.as_bytes());
+                known.shared = Some((text.clone(), number));
+                number
+            }
+        };
+        self.runs.push(number, rows);
+    }
+
+    /// Adds a name of the program, `rows` times.
+    #[inline]
+    pub(super) fn push_name(&mut self, name: &'static str, rows: u32) {
+        let Store::Texts(texts, known) = &mut self.store else {
+            debug_assert!(false, "no column of texts");
+            return;
+        };
+        let place = (name.as_ptr().addr(), name.len());
+        let number = match known.names.iter().find(|(at, _)| *at == place) {
+            Some((_, number)) => *number,
+            None => {
+                let number = texts.number(name.as_bytes());
+                if known.names.len() < NAMES {
+                    known.names.push((place, number));
+                }
                 number
             }
         };
@@ -204,12 +262,30 @@ impl Column {
         bytes
     }
 
+    /// Removes all values, and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.runs.clear();
+        match &mut self.store {
+            Store::Texts(texts, known) => {
+                texts.clear();
+                *known = Known::default();
+            }
+            Store::Exchanges(exchanges) => {
+                exchanges.connections.clear();
+                exchanges.ids.clear();
+            }
+            Store::Bytes(bytes) => bytes.clear(),
+            // Builders are empty after their lists were taken.
+            Store::Numbers | Store::NumberLists(..) | Store::TextLists(..) => {}
+        }
+    }
+
     /// Bytes of memory that it takes, except for lists.
     pub(super) fn memory(&self) -> usize {
         let store = match &self.store {
             Store::Texts(texts, _) => texts.memory(),
             Store::Exchanges(exchanges) => exchanges.memory(),
-            Store::Bytes(bytes) => bytes.capacity(),
+            Store::Bytes(bytes) => bytes.len(),
             Store::Numbers | Store::NumberLists(..) | Store::TextLists(..) => 0,
         };
         self.runs.memory() + store

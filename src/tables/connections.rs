@@ -19,7 +19,7 @@ pub(super) fn connection(record: &Record, known: &Known, sheet: &mut Sheet) {
     rows.word(known.file(record.first));
     rows.number(record.first.number);
     rows.number(record.connection);
-    rows.word(&record.uid);
+    rows.shared(&record.uid);
     rows.optional_word(record.session_uid.as_deref());
     rows.endpoint(record.client);
     rows.endpoint(record.server);

@@ -42,7 +42,12 @@ pub(super) fn publication(of: &Publication, known: &Known, sheet: &mut Sheet) {
 }
 
 /// The columns up to `match`.
-fn begin<'a>(of: &Publication, matched: &str, known: &Known, sheet: &'a mut Sheet) -> &'a mut Rows {
+fn begin<'a>(
+    of: &Publication,
+    matched: &'static str,
+    known: &Known,
+    sheet: &'a mut Sheet,
+) -> &'a mut Rows {
     let rows = sheet.row(of.time, Some(of.server));
     rows.word(known.file(of.packet));
     rows.number(of.packet.number);
@@ -55,7 +60,7 @@ fn begin<'a>(of: &Publication, matched: &str, known: &Known, sheet: &'a mut Shee
     rows.flag(of.retain);
     rows.number(of.payload_len);
     rows.number(of.digest);
-    rows.word(matched);
+    rows.name(matched);
     rows
 }
 
@@ -74,7 +79,7 @@ pub(super) fn unpublished(of: &Unpublished, known: &Known, sheet: &mut Sheet) {
     rows.flag(of.retained);
     rows.optional(of.payload_len);
     rows.number(of.digest);
-    rows.word("unpublished");
+    rows.name("unpublished");
     rows.number(of.packet.number);
     rows.time(of.time);
     origin(&of.origin, rows);
@@ -88,7 +93,7 @@ pub(super) fn unpublished(of: &Unpublished, known: &Known, sheet: &mut Sheet) {
 }
 
 fn origin(origin: &Origin, rows: &mut Rows) {
-    rows.word(&origin.connection_uid);
-    rows.optional_word(origin.session_uid.as_deref());
+    rows.shared(&origin.connection_uid);
+    rows.optional_shared(origin.session_uid.as_ref());
     rows.exchange(&origin.connection_uid, origin.exchange);
 }

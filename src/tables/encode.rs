@@ -2,7 +2,8 @@
 //!
 //! | values | encoding |
 //! |---|---|
-//! | numbers, times | `DELTA_BINARY_PACKED` |
+//! | numbers, times | `RLE_DICTIONARY` with an entry for each run of equal ones, else `DELTA_BINARY_PACKED` |
+//! | digests | `PLAIN` |
 //! | true and false | `PLAIN` |
 //! | texts | `RLE_DICTIONARY` |
 //! | identities of exchanges | `DELTA_BYTE_ARRAY` |
@@ -10,6 +11,8 @@
 //!
 //! The `parquet` crate writes what is around the pages. Its own writers take one value
 //! after the other, which costs several times as much as reading the capture does.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, EncodingMask, PageType};
@@ -28,9 +31,11 @@ use super::hybrid::{Hybrid, width};
 use super::packed::Deltas;
 use super::runs::Runs;
 use super::schema::Kind;
-use super::texts::Texts;
 use crate::identity::ExchangeId;
 
+/// Rows of a run from which on, on average, a dictionary of the runs is smaller than
+/// differences.
+const LONG: usize = 8;
 /// Longest text of the statistics.
 const STATISTICS: usize = 64;
 
@@ -51,12 +56,8 @@ pub(super) fn encode(
     let mut dictionary = None;
     let encoding = match &column.store {
         Store::Texts(texts, _) => {
-            let width = width(texts.len());
-            page.push(width);
-            let mut keys = Hybrid::new(width, page);
-            runs.values().for_each(|(key, rows)| keys.put(key, rows));
-            page = keys.finish();
-            dictionary = Some(texts);
+            page = keys(runs.values(), texts.len(), page);
+            dictionary = Some((Cow::Borrowed(texts.bytes()), texts.len()));
             Encoding::RLE_DICTIONARY
         }
         Store::Exchanges(exchanges) => {
@@ -71,6 +72,27 @@ pub(super) fn encode(
             bits(runs, &mut page);
             Encoding::PLAIN
         }
+        Store::Numbers if kind == Kind::Digest => {
+            for (value, rows) in runs.values() {
+                (0..rows).for_each(|_| page.extend_from_slice(&value.to_le_bytes()));
+            }
+            Encoding::PLAIN
+        }
+        Store::Numbers if runs.len() * LONG <= runs.rows() => {
+            let values = runs.values();
+            let plain = values.clone().flat_map(|(value, _)| value.to_le_bytes());
+            let plain: Vec<u8> = match is_narrow(kind) {
+                true => values
+                    .flat_map(|(value, _)| (value as u32).to_le_bytes())
+                    .collect(),
+                false => plain.collect(),
+            };
+            let count = runs.values().count();
+            let numbered = (0..).zip(runs.values());
+            page = keys(numbered.map(|(at, (_, rows))| (at, rows)), count, page);
+            dictionary = Some((Cow::Owned(plain), count));
+            Encoding::RLE_DICTIONARY
+        }
         Store::Numbers => {
             let mut deltas = Deltas::new(is_narrow(kind));
             runs.values()
@@ -84,6 +106,15 @@ pub(super) fn encode(
     };
     let statistics = statistics(column, kind);
     finish(runs, dictionary, page, encoding, statistics, described)
+}
+
+/// Appends keys of a dictionary with so many entries.
+fn keys(runs: impl Iterator<Item = (u64, usize)>, entries: usize, mut page: Vec<u8>) -> Vec<u8> {
+    let width = width(entries);
+    page.push(width);
+    let mut keys = Hybrid::new(width, page);
+    runs.for_each(|(key, rows)| keys.put(key, rows));
+    keys.finish()
 }
 
 /// Whether Parquet stores it in 32 bits.
@@ -244,37 +275,37 @@ fn statistics(column: &Column, kind: Kind) -> Statistics {
 
 fn finish(
     runs: &Runs,
-    dictionary: Option<&Texts>,
+    dictionary: Option<(Cow<'_, [u8]>, usize)>,
     page: Vec<u8>,
     encoding: Encoding,
     statistics: Statistics,
     described: ColumnDescPtr,
 ) -> Result<Chunk, ParquetError> {
-    let rows: u64 = runs.iter().map(|run| u64::from(run.rows)).sum();
+    let rows = runs.rows();
     let mut chunk = TrackedWrite::new(Vec::new());
     let mut unpacked = 0;
     let mut pages = Vec::new();
     let mut encodings = vec![Encoding::RLE, encoding];
-    let mut count = |page_type, encoding| {
+    let mut note = |page_type, encoding| {
         pages.push(PageEncodingStats {
             page_type,
             encoding,
             count: 1,
         });
     };
-    if let Some(texts) = dictionary {
+    if let Some((entries, count)) = &dictionary {
         let page = Page::DictionaryPage {
-            buf: compressed(texts.bytes())?,
-            num_values: texts.len() as u32,
+            buf: compressed(entries)?,
+            num_values: *count as u32,
             encoding: Encoding::PLAIN,
             is_sorted: false,
         };
-        let page = CompressedPage::new(page, texts.bytes().len());
+        let page = CompressedPage::new(page, entries.len());
         unpacked += SerializedPageWriter::new(&mut chunk)
             .write_page(page)?
             .uncompressed_size;
         encodings.push(Encoding::PLAIN);
-        count(PageType::DICTIONARY_PAGE, Encoding::PLAIN);
+        note(PageType::DICTIONARY_PAGE, Encoding::PLAIN);
     }
     let data_at = chunk.bytes_written() as i64;
     let length = page.len();
@@ -289,7 +320,7 @@ fn finish(
     unpacked += SerializedPageWriter::new(&mut chunk)
         .write_page(CompressedPage::new(page, length))?
         .uncompressed_size;
-    count(PageType::DATA_PAGE, encoding);
+    note(PageType::DATA_PAGE, encoding);
     let chunk = chunk.into_inner()?;
     let metadata = ColumnChunkMetaData::builder(described)
         .set_compression(Compression::SNAPPY)
@@ -298,13 +329,13 @@ fn finish(
         .set_total_compressed_size(chunk.len() as i64)
         .set_total_uncompressed_size(unpacked as i64)
         .set_num_values(rows as i64)
-        .set_dictionary_page_offset(dictionary.map(|_| 0))
+        .set_dictionary_page_offset(dictionary.is_some().then_some(0))
         .set_data_page_offset(data_at)
         .set_statistics(statistics)
         .build()?;
     let close = ColumnCloseResult {
         bytes_written: chunk.len() as u64,
-        rows_written: rows,
+        rows_written: rows as u64,
         metadata,
         bloom_filter: None,
         column_index: None,

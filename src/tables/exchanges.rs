@@ -1,12 +1,15 @@
 //! Rows of `exchanges`: a request with its answers, when it is over.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::known::Known;
 use super::sheet::Sheet;
 use crate::facts::{ExchangeKind, FrameFact, OpenExchanges, Reason, Role};
-use crate::frame::MQTTFrame;
+use crate::frame::{Direction, MQTTFrame};
 use crate::identity::ExchangeId;
+use crate::limits;
 use crate::mqtt::{ControlPacket, PacketType, Version, reason};
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
@@ -15,7 +18,14 @@ use crate::time::Timestamp;
 #[derive(Debug, Default)]
 pub(super) struct Exchanges {
     open: OpenExchanges<Open>,
+    /// Messages of connections that ended before they were acknowledged: their sessions may
+    /// go on with them.
+    unfinished: HashMap<Message, (Arc<str>, ExchangeId), foldhash::fast::RandomState>,
 }
+
+/// What a message is known by when it is sent again on another connection: session,
+/// direction, Packet Identifier.
+type Message = (Arc<str>, Direction, u16);
 
 #[derive(Debug)]
 struct Open {
@@ -38,10 +48,14 @@ struct Open {
     /// Reason code of the last answer, with what names it.
     code: Option<(u8, Version, PacketType)>,
     doubt: Option<Reason>,
+    /// One of its frames is selected.
+    is_selected: bool,
+    /// The exchange of an earlier connection that it goes on with.
+    continues: Option<(Arc<str>, ExchangeId)>,
 }
 
 impl Open {
-    fn new(frame: &MQTTFrame<'_>, id: ExchangeId, kind: ExchangeKind) -> Self {
+    fn new(frame: &MQTTFrame<'_>, id: ExchangeId, kind: ExchangeKind, is_selected: bool) -> Self {
         let (topic, payload_len) = match &frame.packet {
             ControlPacket::Publish(publish) => {
                 (frame.topic.map(|topic| topic.0), publish.payload_len)
@@ -74,6 +88,8 @@ impl Open {
             closed: None,
             code: None,
             doubt: None,
+            is_selected,
+            continues: None,
         }
     }
 
@@ -89,11 +105,17 @@ impl Open {
 }
 
 impl Exchanges {
-    pub(super) fn frame(&mut self, fact: &FrameFact<'_>, known: &Known, sheet: &mut Sheet) {
+    pub(super) fn frame(
+        &mut self,
+        fact: &FrameFact<'_>,
+        is_selected: bool,
+        known: &Known,
+        sheet: &mut Sheet,
+    ) {
         let frame = fact.frame;
         let Some(exchange) = fact.exchange else {
             if let Some(id) = fact.exchange_id() {
-                let alone = Open::new(frame, id, ExchangeKind::Publish);
+                let alone = Open::new(frame, id, ExchangeKind::Publish, is_selected);
                 Self::put(&alone, "sent", known, sheet);
             }
             return;
@@ -103,7 +125,13 @@ impl Exchanges {
         };
         let number = frame.connection.number;
         if exchange.role == Role::Opens {
-            let new = Open::new(frame, id, exchange.kind);
+            let mut new = Open::new(frame, id, exchange.kind, is_selected);
+            if frame.header.dup()
+                && let Some(session) = &frame.connection.session_uid
+            {
+                let message = (session.clone(), id.direction, id.packet_id);
+                new.continues = self.unfinished.remove(&message);
+            }
             if let Some(before) = self.open.open(number, first, new) {
                 Self::put(&before, "replaced", known, sheet);
             }
@@ -113,6 +141,7 @@ impl Exchanges {
             return;
         };
         open.add(frame, exchange.role);
+        open.is_selected |= is_selected;
         open.doubt = open.doubt.or(exchange.doubt);
         if exchange.role != Role::Completes {
             return;
@@ -139,9 +168,23 @@ impl Exchanges {
 
     /// No more frames of a connection follow.
     pub(super) fn ended(&mut self, connection: u64, known: &Known, sheet: &mut Sheet) {
+        let info = known.get(connection);
         for open in self.open.ended(connection) {
             Self::put(&open, "open", known, sheet);
+            if open.kind == ExchangeKind::Publish
+                && let Some(info) = info
+                && let Some(session) = &info.session_uid
+                && self.unfinished.len() < limits::SESSIONS
+            {
+                let message = (session.clone(), open.id.direction, open.id.packet_id);
+                self.unfinished.insert(message, (info.uid.clone(), open.id));
+            }
         }
+    }
+
+    /// Memory is short: forgets what sessions may go on with.
+    pub(super) fn make_room(&mut self) {
+        self.unfinished = HashMap::default();
     }
 
     /// The capture has ended.
@@ -151,25 +194,30 @@ impl Exchanges {
         }
     }
 
-    fn put(open: &Open, outcome: &str, known: &Known, sheet: &mut Sheet) {
-        let Some(info) = known.get(open.connection) else {
+    fn put(open: &Open, outcome: &'static str, known: &Known, sheet: &mut Sheet) {
+        let Some(info) = known.get(open.connection).filter(|_| open.is_selected) else {
             return;
         };
         let rows = sheet.row(open.opened, Some(info.server));
+        let is_same = rows.has_same(info.stamp);
         rows.word(known.file(open.packet));
         rows.number(open.packet.number);
         rows.number(open.last.number);
         rows.time(open.opened);
         rows.optional_time(open.closed);
-        rows.number(open.connection);
-        rows.word(&info.uid);
-        rows.optional_word(info.session_uid.as_deref());
+        rows.group::<3>(is_same, |rows| {
+            rows.number(open.connection);
+            rows.shared(&info.uid);
+            rows.optional_shared(info.session_uid.as_ref());
+        });
         rows.exchange(&info.uid, Some(open.id));
         rows.number(open.id.number);
-        rows.word(open.id.direction.name());
-        rows.endpoint(info.server);
-        rows.text(info.client_id.as_deref());
-        rows.word(match open.kind {
+        rows.name(open.id.direction.name());
+        rows.group::<3>(is_same, |rows| {
+            rows.endpoint(info.server);
+            rows.text(info.client_id.as_deref());
+        });
+        rows.name(match open.kind {
             ExchangeKind::Connect => "connect",
             ExchangeKind::Publish => "publish",
             ExchangeKind::Subscribe => "subscribe",
@@ -188,11 +236,15 @@ impl Exchanges {
         rows.number(open.repeats);
         rows.nanos(open.closed.map(|closed| closed.since(open.opened)));
         rows.nanos(open.first_answer);
-        rows.word(outcome);
+        rows.name(outcome);
         rows.optional(open.code.map(|(code, ..)| code));
         let name = |(code, version, kind)| reason::name(version, kind, code);
-        rows.optional_word(open.code.and_then(name));
-        rows.optional_word(open.doubt.map(|doubt| doubt.name()));
+        rows.optional_name(open.code.and_then(name));
+        rows.optional_name(open.doubt.map(|doubt| doubt.name()));
+        match &open.continues {
+            Some((uid, id)) => rows.exchange(uid, Some(*id)),
+            None => rows.null(),
+        }
         rows.end();
     }
 }

@@ -20,29 +20,42 @@ pub(super) struct Frames {
 
 impl Frames {
     /// A row of `frames`.
-    pub(super) fn frame(&mut self, fact: &FrameFact<'_>, known: &Known, sheet: &mut Sheet) {
+    pub(super) fn frame(
+        &mut self,
+        fact: &FrameFact<'_>,
+        stamp: u64,
+        known: &Known,
+        sheet: &mut Sheet,
+    ) {
         let frame = fact.frame;
         let connection = frame.connection;
         let header = frame.header;
         let rows = sheet.row(frame.time, Some(connection.server));
+        let is_same = rows.has_same(stamp);
         rows.word(known.file(frame.last));
         rows.number(frame.first.number);
         rows.number(frame.last.number);
         rows.time(frame.time);
         rows.time(frame.started);
-        rows.number(connection.number);
-        rows.word(connection.uid());
-        rows.optional_word(connection.session_uid.as_deref());
+        rows.group::<3>(is_same, |rows| {
+            rows.number(connection.number);
+            rows.shared(connection.uid());
+            rows.optional_shared(connection.session_uid.as_ref());
+        });
         rows.exchange(connection.uid(), fact.exchange_id());
         rows.number(frame.number);
-        rows.word(frame.direction.name());
-        rows.endpoint(connection.client);
-        rows.endpoint(connection.server);
+        rows.name(frame.direction.name());
+        rows.group::<4>(is_same, |rows| {
+            rows.endpoint(connection.client);
+            rows.endpoint(connection.server);
+        });
         rows.text(client_id(frame));
-        rows.word(frame.version.name());
-        rows.flag(connection.version_assumed);
-        rows.word(connection.transport.name());
-        rows.word(header.packet_type().name());
+        rows.name(frame.version.name());
+        rows.group::<2>(is_same, |rows| {
+            rows.flag(connection.version_assumed);
+            rows.name(connection.transport.name());
+        });
+        rows.name(header.packet_type().name());
         rows.number(header.qos());
         rows.flag(header.dup());
         rows.flag(header.retain());
@@ -72,7 +85,7 @@ impl Frames {
         let code = packet.code();
         rows.optional(code);
         let kind = frame.header.packet_type();
-        rows.optional_word(code.and_then(|code| reason::name(frame.version, kind, code)));
+        rows.optional_name(code.and_then(|code| reason::name(frame.version, kind, code)));
         let connack: Option<&Connack<'_>> = match packet {
             ControlPacket::Connack(connack) => Some(connack),
             _ => None,
@@ -119,8 +132,8 @@ impl Frames {
         rows.optional_word(connection.map(|connection| &**connection.uid()));
         rows.optional_word(connection.and_then(|connection| connection.session_uid.as_deref()));
         rows.text(connection.and_then(|connection| connection.client_id.as_deref()));
-        rows.word(event.kind.name());
-        rows.optional_word(event.direction.map(|direction| direction.name()));
+        rows.name(event.kind.name());
+        rows.optional_name(event.direction.map(|direction| direction.name()));
         rows.optional(event.bytes);
         let (by, reason) = match event.kind {
             EventKind::Closed { by, reason, .. } => (by, Some(reason.name())),
@@ -170,10 +183,8 @@ pub(super) fn finding(finding: &Finding, known: &Known, sheet: &mut Sheet) {
     rows.number(offending.number);
     rows.time(finding.time);
     rows.optional(finding.connection);
-    match id {
-        Some(id) => rows.word(&id.uid()),
-        None => rows.null(),
-    }
+    let uid = id.map(|id| id.uid());
+    rows.optional_word(uid.as_deref());
     rows.optional_word(finding.session_uid.as_deref());
     rows.text(finding.client_id.as_deref());
     rows.text(finding.topic.as_deref());
@@ -191,5 +202,9 @@ pub(super) fn finding(finding: &Finding, known: &Known, sheet: &mut Sheet) {
         .collect();
     rows.texts(clauses.iter().map(String::as_bytes));
     rows.numbers(finding.packets.iter().map(|packet| packet.number));
+    match &uid {
+        Some(uid) => rows.exchange(uid, finding.exchange),
+        None => rows.null(),
+    }
     rows.end();
 }

@@ -22,6 +22,7 @@ mod exchanges;
 mod frames;
 mod hybrid;
 mod known;
+pub mod merge;
 mod overhead;
 mod packed;
 mod rows;
@@ -32,9 +33,12 @@ mod subscriptions;
 mod texts;
 mod writer;
 
+use std::collections::HashSet;
+
 use crate::facts::{Fact, Needs, Sink};
 use crate::overhead::{Ledger, Options as OverheadOptions};
 use crate::rules::{self, Judge};
+use crate::select::Selection;
 use crate::sessions::{Deliveries, Keep, Sessions};
 use crate::time::Timestamp;
 
@@ -59,6 +63,9 @@ pub struct Options {
     pub partitioning: Partitioning,
     /// Names of the capture's parts, by the index in `PacketRef::file`.
     pub files: Vec<String>,
+    /// Which messages have rows. What applies to single frames and events is decided by
+    /// [`Tables::select`], what applies to findings here.
+    pub selection: Selection,
 }
 
 /// Gathers the rows of one capture.
@@ -80,6 +87,10 @@ pub struct Tables {
     evicted: Vec<u64>,
     /// Rows that are written early, because memory is short.
     ready: Vec<Batch>,
+    /// Connections with a selected frame that have no row yet; `None` if all are.
+    selected: Option<HashSet<u64>>,
+    /// The next frame or event is selected.
+    is_selected: bool,
 }
 
 /// Where records of connections and findings go.
@@ -111,6 +122,7 @@ impl Tables {
         let judge = || {
             Judge::new(rules::Options {
                 session_uids: true,
+                selection: options.selection.clone(),
                 ..rules::Options::default()
             })
         };
@@ -119,7 +131,7 @@ impl Tables {
             ..Keep::default()
         };
         Self {
-            known: Known::new(options.files.clone()),
+            known: Known::new(options.files.clone(), options.selection.is_empty()),
             frames: Frames::default(),
             frame_rows: sheet(&schema::FRAMES),
             event_rows: sheet(&schema::EVENTS),
@@ -140,6 +152,21 @@ impl Tables {
             is_muted: false,
             evicted: Vec::new(),
             ready: Vec::new(),
+            selected: (!options.selection.is_empty()).then(HashSet::new),
+            is_selected: true,
+        }
+    }
+
+    /// Sets whether the frame or event that is taken next is selected: then it has a row,
+    /// and so have its exchange, its connection and its session. Without a call, all
+    /// are.
+    pub fn select(&mut self, selected: bool) {
+        self.is_selected = selected;
+        if let Some((deliveries, _)) = &mut self.deliveries {
+            deliveries.select(selected);
+        }
+        if let Some((ledger, _)) = &mut self.overhead {
+            ledger.select(selected);
         }
     }
 
@@ -180,11 +207,11 @@ impl Tables {
         out.append(&mut self.ready);
         let known = &self.known;
         if let Some((sessions, records)) = &mut self.sessions {
-            records.take(sessions, known);
+            records.take(sessions, &mut self.selected, known);
         }
         if let Some((deliveries, sheet)) = &mut self.deliveries {
             let (publications, unpublished) = deliveries.take_settled();
-            for of in &publications {
+            for of in publications.iter().filter(|of| of.is_selected) {
                 deliveries::publication(of, known, sheet);
             }
             for of in &unpublished {
@@ -192,7 +219,7 @@ impl Tables {
             }
         }
         if let Some((ledger, sheet)) = &mut self.overhead {
-            for cost in ledger.take_costs() {
+            for cost in ledger.drain_costs() {
                 overhead::cost(&cost, known, sheet);
             }
         }
@@ -200,6 +227,19 @@ impl Tables {
             self.known.remove(number);
         }
         self.each(|sheet| sheet.take(out));
+    }
+
+    /// Takes back the memory of a batch that was written.
+    pub fn recycle(&mut self, batch: Batch) {
+        let table = batch.table().name;
+        let mut rows = Some(batch.rows);
+        self.each(|sheet| {
+            if sheet.table().name == table
+                && let Some(rows) = rows.take()
+            {
+                sheet.recycle(rows);
+            }
+        });
     }
 
     /// The capture has ended: moves all rows into `out`. If it goes on in another file
@@ -222,7 +262,7 @@ impl Tables {
             subscriptions.finish(known, sheet);
         }
         if let Some((deliveries, sheet)) = &mut self.deliveries {
-            for of in deliveries.take_rest() {
+            for of in deliveries.take_rest().filter(|of| of.is_selected) {
                 deliveries::publication(&of, known, sheet);
             }
         }
@@ -267,21 +307,27 @@ impl Tables {
         match &fact {
             Fact::Frame(fact) => {
                 let frame = fact.frame;
-                self.known
+                let stamp = self
+                    .known
                     .update(frame.connection, frame.first, frame.started);
+                let is_selected = self.is_selected;
+                if let Some(selected) = self.selected.as_mut().filter(|_| is_selected) {
+                    self.known.select(frame.connection.number);
+                    selected.insert(frame.connection.number);
+                }
                 let known = &self.known;
-                if let Some(sheet) = &mut self.frame_rows {
-                    self.frames.frame(fact, known, sheet);
+                if let Some(sheet) = self.frame_rows.as_mut().filter(|_| is_selected) {
+                    self.frames.frame(fact, stamp, known, sheet);
                 }
                 if let Some((exchanges, sheet)) = &mut self.exchanges {
-                    exchanges.frame(fact, known, sheet);
+                    exchanges.frame(fact, is_selected, known, sheet);
                 }
                 if let Some((subscriptions, sheet)) = &mut self.subscriptions {
-                    subscriptions.frame(fact, known, sheet);
+                    subscriptions.frame(fact, is_selected, known, sheet);
                 }
             }
             Fact::Event(event) => {
-                if let Some(sheet) = &mut self.event_rows {
+                if let Some(sheet) = self.event_rows.as_mut().filter(|_| self.is_selected) {
                     self.frames.event(event, &self.known, sheet);
                 }
             }
@@ -315,7 +361,12 @@ impl Tables {
 }
 
 impl Records {
-    fn take(&mut self, sessions: &mut Sessions, known: &Known) {
+    fn take(
+        &mut self,
+        sessions: &mut Sessions,
+        selected: &mut Option<HashSet<u64>>,
+        known: &Known,
+    ) {
         if let Some(sheet) = &mut self.findings {
             for found in sessions.take_findings() {
                 frames::finding(&found, known, sheet);
@@ -325,6 +376,11 @@ impl Records {
             return;
         }
         for record in sessions.take_finished() {
+            if let Some(selected) = selected
+                && !selected.remove(&record.connection)
+            {
+                continue;
+            }
             if let Some(sheet) = &mut self.connections {
                 connections::connection(&record, known, sheet);
             }
@@ -392,6 +448,9 @@ impl Sink for Tables {
         }
         if let Some((deliveries, _)) = &mut self.deliveries {
             any |= deliveries.make_room();
+        }
+        if let Some((exchanges, _)) = &mut self.exchanges {
+            exchanges.make_room();
         }
         let mut ready = std::mem::take(&mut self.ready);
         self.take(&mut ready);

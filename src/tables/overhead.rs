@@ -10,6 +10,10 @@ pub(super) fn cost(cost: &Cost, known: &Known, sheet: &mut Sheet) {
     let Some(info) = known.get(cost.connection) else {
         return;
     };
+    let message = cost.message.as_ref();
+    if !message.map_or(info.is_selected, |message| message.is_selected) {
+        return;
+    }
     let parts = || {
         let causes = cost.bytes.iter();
         causes.flat_map(|(cause, measures)| {
@@ -21,26 +25,28 @@ pub(super) fn cost(cost: &Cost, known: &Known, sheet: &mut Sheet) {
     if count == 0 {
         return;
     }
-    let message = cost.message.as_ref();
     let (packet, time) = message.map_or(info.first, |message| (message.packet, message.time));
     let rows = sheet.row(time, Some(info.server));
+    let is_same = rows.has_same(info.stamp);
     rows.times(count);
     rows.word(known.file(packet));
     rows.number(packet.number);
     rows.time(time);
-    rows.number(cost.connection);
-    rows.word(&info.uid);
-    rows.optional_word(info.session_uid.as_deref());
+    rows.group::<3>(is_same, |rows| {
+        rows.number(cost.connection);
+        rows.shared(&info.uid);
+        rows.optional_shared(info.session_uid.as_ref());
+    });
     rows.exchange(&info.uid, message.map(|message| message.exchange));
-    rows.text(info.client_id.as_deref());
+    rows.group::<1>(is_same, |rows| rows.text(info.client_id.as_deref()));
     rows.text(message.and_then(|message| message.topic.as_deref()));
     rows.optional(message.map(|message| message.qos));
-    rows.optional_word(message.map(|message| message.exchange.direction.name()));
+    rows.optional_name(message.map(|message| message.exchange.direction.name()));
     for (layer, cause, bytes) in parts() {
         rows.from_column(LAYER);
-        rows.word(layer);
-        rows.word(cause.0.name());
-        rows.word(cause.1.name());
+        rows.name(layer);
+        rows.name(cause.0.name());
+        rows.name(cause.1.name());
         rows.number(bytes);
     }
     rows.end_all(count);

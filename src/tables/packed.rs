@@ -12,25 +12,41 @@ const BLOCK: usize = 128;
 /// Values of a part of it, whose differences have one width.
 const PART: usize = 32;
 
-/// Appends the `width` low bits of each value, the first in the lowest bits.
-#[inline]
+/// Appends the `width` low bits of each value, the first in the lowest bits. The values
+/// have no other bits, and are a multiple of eight.
 pub(super) fn pack(values: &[u64], width: u8, out: &mut Vec<u8>) {
-    if width == 0 {
-        return;
-    }
-    let width = u32::from(width);
-    let (mut bits, mut count) = (0u128, 0);
-    for value in values {
-        bits |= u128::from(*value) << count;
-        count += width;
-        while count >= 32 {
-            out.extend_from_slice(&(bits as u32).to_le_bytes());
-            bits >>= 32;
-            count -= 32;
+    let bits = u32::from(width);
+    let (eights, _) = values.as_chunks::<8>();
+    match width {
+        0 => {}
+        1..=8 => {
+            for eight in eights {
+                let packed = eight.iter().rev().fold(0, |all, value| all << bits | value);
+                out.extend_from_slice(&packed.to_le_bytes()[..usize::from(width)]);
+            }
+        }
+        9..=16 => {
+            for eight in eights {
+                let (low, high) = eight.split_at(4);
+                let half = |four: &[u64]| four.iter().rev().fold(0, |all, v| all << bits | v);
+                let packed = u128::from(half(high)) << (4 * bits) | u128::from(half(low));
+                out.extend_from_slice(&packed.to_le_bytes()[..usize::from(width)]);
+            }
+        }
+        _ => {
+            let (mut packed, mut count) = (0u128, 0);
+            for value in values {
+                packed |= u128::from(*value) << count;
+                count += bits;
+                if count >= 64 {
+                    out.extend_from_slice(&(packed as u64).to_le_bytes());
+                    packed >>= 64;
+                    count -= 64;
+                }
+            }
+            out.extend_from_slice(&packed.to_le_bytes()[..count as usize / 8]);
         }
     }
-    let rest = count.div_ceil(8) as usize;
-    out.extend_from_slice(&bits.to_le_bytes()[..rest]);
 }
 
 /// Encodes numbers, of 64 bits or of 32.
@@ -108,19 +124,21 @@ impl Deltas {
         put_varint(zigzag(least), &mut self.blocks);
         let widths = self.blocks.len();
         self.blocks.extend_from_slice(&[0; BLOCK / PART]);
-        for (at, part) in differences.chunks(PART).enumerate() {
-            // The last part is filled up.
-            let mut above = [0; PART];
-            for (above, difference) in above.iter_mut().zip(part) {
-                *above = match self.is_narrow {
-                    true => u64::from((*difference as i32).wrapping_sub(least as i32) as u32),
-                    false => difference.wrapping_sub(least) as u64,
-                };
-            }
-            let all = above.iter().fold(0, |all, value| all | value);
+        let mask = match self.is_narrow {
+            true => u64::from(u32::MAX),
+            false => u64::MAX,
+        };
+        // What is above the least; the last part is filled up with zeros.
+        let mut above = [0; BLOCK];
+        for (above, difference) in above.iter_mut().zip(differences) {
+            *above = difference.wrapping_sub(least) as u64 & mask;
+        }
+        let parts = self.n.div_ceil(PART);
+        for (at, part) in above.chunks_exact(PART).take(parts).enumerate() {
+            let all = part.iter().fold(0, |all, value| all | value);
             let width = (u64::BITS - all.leading_zeros()) as u8;
             self.blocks[widths + at] = width;
-            pack(&above, width, &mut self.blocks);
+            pack(part, width, &mut self.blocks);
         }
         self.n = 0;
     }

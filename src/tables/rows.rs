@@ -25,7 +25,7 @@ use crate::time::Timestamp;
 /// Most rows of a row group.
 const MOST_ROWS: u32 = 1 << 20;
 /// Memory of a row group.
-const MOST_BYTES: usize = 8 << 20;
+const MOST_BYTES: usize = 4 << 20;
 /// How often memory is measured.
 const MEASURED_ROWS: u32 = 512;
 /// Bytes of texts, payloads and lists between two measurements.
@@ -48,7 +48,7 @@ fn field(column: &Described) -> Field {
         Kind::U8 => DataType::UInt8,
         Kind::U16 => DataType::UInt16,
         Kind::U32 => DataType::UInt32,
-        Kind::U64 => DataType::UInt64,
+        Kind::U64 | Kind::Digest => DataType::UInt64,
         Kind::Bool => DataType::Boolean,
         Kind::Text | Kind::Exchange => DataType::Utf8,
         Kind::Bytes => DataType::Binary,
@@ -79,6 +79,8 @@ pub struct Rows {
     lists: usize,
     more: usize,
     is_full: bool,
+    /// What the connection of the last row is known by; 0 at the beginning.
+    stamp: u64,
 }
 
 impl Rows {
@@ -94,7 +96,16 @@ impl Rows {
             lists: 0,
             more: 0,
             is_full: false,
+            stamp: 0,
         }
+    }
+
+    /// Removes all, and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.columns.iter_mut().for_each(Column::clear);
+        (self.rows, self.measured) = (0, MEASURED_ROWS);
+        (self.lists, self.more, self.stamp) = (0, 0, 0);
+        self.is_full = false;
     }
 
     /// The table.
@@ -168,14 +179,69 @@ impl Rows {
         self.optional(flag);
     }
 
-    /// A text of ours.
+    /// A text that is shared.
+    #[inline]
+    pub(super) fn shared(&mut self, text: &Arc<str>) {
+        let (column, rows) = self.next();
+        column.push_shared(text, rows);
+    }
+
+    /// A text that is shared, if there is one.
+    #[inline]
+    pub(super) fn optional_shared(&mut self, text: Option<&Arc<str>>) {
+        match text {
+            Some(text) => self.shared(text),
+            None => self.null(),
+        }
+    }
+
+    /// A name of the program.
+    #[inline]
+    pub(super) fn name(&mut self, name: &'static str) {
+        let (column, rows) = self.next();
+        column.push_name(name, rows);
+    }
+
+    /// A name of the program, if there is one.
+    #[inline]
+    pub(super) fn optional_name(&mut self, name: Option<&'static str>) {
+        match name {
+            Some(name) => self.name(name),
+            None => self.null(),
+        }
+    }
+
+    /// The values of the next columns: those of the row before if `is_same`, else those
+    /// that `add` adds.
+    #[inline]
+    pub(super) fn group<const N: usize>(&mut self, is_same: bool, add: impl FnOnce(&mut Self)) {
+        let end = self.at + N;
+        if is_same {
+            for column in &mut self.columns[self.at..end] {
+                column.runs.repeat(self.times);
+            }
+            self.at = end;
+        } else {
+            add(self);
+            debug_assert_eq!(self.at, end, "columns of a group");
+        }
+    }
+
+    /// Whether the row before belongs to the same connection, of which the same is known:
+    /// [`Info::stamp`](super::known::Info::stamp).
+    #[inline]
+    pub(super) fn has_same(&mut self, stamp: u64) -> bool {
+        std::mem::replace(&mut self.stamp, stamp) == stamp
+    }
+
+    /// A text.
     #[inline]
     pub(super) fn word(&mut self, word: &str) {
         let (column, rows) = self.next();
         column.push_text(word.as_bytes(), rows);
     }
 
-    /// A text of ours, if there is one.
+    /// A text, if there is one.
     #[inline]
     pub(super) fn optional_word(&mut self, word: Option<&str>) {
         match word {

@@ -59,6 +59,13 @@ impl Runs {
         }
     }
 
+    /// Adds rows with the last value, or without one as the last row.
+    #[inline]
+    pub(super) fn repeat(&mut self, rows: u32) {
+        self.last.rows += rows;
+    }
+
+    #[inline]
     fn begin(&mut self, run: Run) {
         let before = std::mem::replace(&mut self.last, run);
         if before.rows > 0 {
@@ -77,6 +84,22 @@ impl Runs {
         self.done.iter().copied().chain(last)
     }
 
+    /// How many runs there are, at most.
+    pub(super) fn len(&self) -> usize {
+        self.done.len() + 1
+    }
+
+    /// How many rows.
+    pub(super) fn rows(&self) -> usize {
+        self.iter().map(|run| run.rows as usize).sum()
+    }
+
+    /// Removes all, and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.done.clear();
+        self.last = Self::new().last;
+    }
+
     /// Those that have values.
     pub(super) fn values(&self) -> impl Iterator<Item = (u64, usize)> + Clone {
         let some = self.iter().filter(|run| !run.is_null);
@@ -85,7 +108,7 @@ impl Runs {
 
     /// Bytes of memory that it takes.
     pub(super) fn memory(&self) -> usize {
-        self.done.capacity() * size_of::<Run>()
+        self.done.len() * size_of::<Run>()
     }
 }
 

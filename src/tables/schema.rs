@@ -17,6 +17,8 @@ pub enum Kind {
     U32,
     /// Of 64 bits.
     U64,
+    /// A digest, of 64 bits.
+    Digest,
     /// True or false.
     Bool,
     /// UTF-8, with U+FFFD for what is not.
@@ -40,7 +42,7 @@ impl Kind {
             Self::U8 => "uint8",
             Self::U16 => "uint16",
             Self::U32 => "uint32",
-            Self::U64 => "uint64",
+            Self::U64 | Self::Digest => "uint64",
             Self::Bool => "boolean",
             Self::Text | Self::Exchange => "text",
             Self::Bytes => "bytes",
@@ -207,7 +209,7 @@ pub const FRAMES: Table = Table {
         u16("topic_alias").optional(),
         bytes("payload_length").optional(),
         Column::new("payload", Kind::Bytes).optional(),
-        u64("payload_digest").optional(),
+        Column::new("payload_digest", Kind::Digest).optional(),
         u8("reason_code").optional(),
         text("reason").optional(),
         flag("session_present").optional(),
@@ -247,7 +249,7 @@ pub const EXCHANGES: Table = Table {
         flag("retain"),
         TOPIC,
         bytes("payload_length").optional(),
-        u64("payload_digest").optional(),
+        Column::new("payload_digest", Kind::Digest).optional(),
         u32("frames"),
         bytes("bytes"),
         u32("repeats"),
@@ -257,6 +259,7 @@ pub const EXCHANGES: Table = Table {
         u8("reason_code").optional(),
         text("reason").optional(),
         text("doubt").optional(),
+        Column::new("continues", Kind::Exchange).optional(),
     ],
 };
 
@@ -394,7 +397,7 @@ pub const DELIVERIES: Table = Table {
         u8("qos"),
         flag("retain"),
         bytes("payload_length").optional(),
-        u64("payload_digest"),
+        Column::new("payload_digest", Kind::Digest),
         text("match"),
         u64("delivered_packet").optional(),
         time("delivered").optional(),
@@ -433,6 +436,7 @@ pub const FINDINGS: Table = Table {
         text("message"),
         Column::new("statements", Kind::TextList),
         Column::new("packets", Kind::U64List),
+        EXCHANGE_UID,
     ],
 };
 

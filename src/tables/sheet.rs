@@ -54,6 +54,8 @@ pub(super) struct Sheet {
     /// Memory of the others.
     waiting: usize,
     ready: Vec<Batch>,
+    /// Empty, with memory for the next.
+    spare: Option<Rows>,
     /// Rows are dropped: an earlier run has written them.
     is_muted: bool,
     dropped: Rows,
@@ -68,9 +70,15 @@ impl Sheet {
             others: HashMap::new(),
             waiting: 0,
             ready: Vec::new(),
+            spare: None,
             is_muted: false,
             dropped: Rows::new(table),
         }
+    }
+
+    /// The table.
+    pub(super) const fn table(&self) -> &'static Table {
+        self.table
     }
 
     /// Sets whether rows are dropped.
@@ -124,7 +132,9 @@ impl Sheet {
 
     #[cold]
     fn write_latest(&mut self) {
-        let rows = std::mem::replace(&mut self.latest.1, Rows::new(self.table));
+        let next = self.spare.take();
+        let next = next.unwrap_or_else(|| Rows::new(self.table));
+        let rows = std::mem::replace(&mut self.latest.1, next);
         self.put(self.latest.0, rows);
     }
 
@@ -134,6 +144,12 @@ impl Sheet {
         }
     }
 
+    /// Takes back the memory of rows that were written.
+    pub(super) fn recycle(&mut self, mut rows: Rows) {
+        rows.clear();
+        self.spare = Some(rows);
+    }
+
     /// Moves batches that are ready into `out`.
     pub(super) fn take(&mut self, out: &mut Vec<Batch>) {
         out.append(&mut self.ready);
@@ -141,7 +157,7 @@ impl Sheet {
 
     /// Moves all rows into `out`, in an order that does not depend on the hasher.
     pub(super) fn finish(&mut self, out: &mut Vec<Batch>) {
-        self.waiting = 0;
+        (self.waiting, self.spare) = (0, None);
         for (partition, rows) in std::mem::take(&mut self.others) {
             self.put(partition, rows);
         }

@@ -29,13 +29,15 @@ struct Request {
     is_v5: bool,
     identifier: Option<u32>,
     filters: Vec<(Box<[u8]>, Option<u8>)>,
+    /// It or its answer is selected.
+    is_selected: bool,
 }
 
 /// Property Identifier of the Subscription Identifier.
 const SUBSCRIPTION_IDENTIFIER: u32 = 0x0b;
 
 impl Request {
-    fn of(fact: &FrameFact<'_>) -> Option<Self> {
+    fn of(fact: &FrameFact<'_>, is_selected: bool) -> Option<Self> {
         let frame = fact.frame;
         let filters = match &frame.packet {
             ControlPacket::Subscribe(packet) => packet
@@ -62,18 +64,25 @@ impl Request {
                 _ => None,
             },
             filters,
+            is_selected,
         })
     }
 }
 
 impl Subscriptions {
-    pub(super) fn frame(&mut self, fact: &FrameFact<'_>, known: &Known, sheet: &mut Sheet) {
+    pub(super) fn frame(
+        &mut self,
+        fact: &FrameFact<'_>,
+        is_selected: bool,
+        known: &Known,
+        sheet: &mut Sheet,
+    ) {
         let frame = fact.frame;
         let codes = match &frame.packet {
             ControlPacket::Subscribe(_) | ControlPacket::Unsubscribe(_)
                 if frame.direction == Direction::Up =>
             {
-                let Some(request) = Request::of(fact) else {
+                let Some(request) = Request::of(fact, is_selected) else {
                     return;
                 };
                 let requests = self.open.entry(frame.connection.number).or_default();
@@ -89,7 +98,8 @@ impl Subscriptions {
             ControlPacket::Unsuback(unsuback) => unsuback.codes,
             _ => return,
         };
-        if let Some(request) = self.answered(frame) {
+        if let Some(mut request) = self.answered(frame) {
+            request.is_selected |= is_selected;
             Self::put(&request, Some((codes, frame)), known, sheet);
         }
     }
@@ -125,7 +135,10 @@ impl Subscriptions {
         known: &Known,
         sheet: &mut Sheet,
     ) {
-        let Some(info) = known.get(request.connection) else {
+        let Some(info) = known
+            .get(request.connection)
+            .filter(|_| request.is_selected)
+        else {
             return;
         };
         for (at, (filter, options)) in request.filters.iter().enumerate() {
@@ -137,8 +150,8 @@ impl Subscriptions {
             rows.number(request.packet.number);
             rows.time(request.time);
             rows.number(request.connection);
-            rows.word(&info.uid);
-            rows.optional_word(info.session_uid.as_deref());
+            rows.shared(&info.uid);
+            rows.optional_shared(info.session_uid.as_ref());
             rows.exchange(&info.uid, request.exchange);
             rows.endpoint(info.server);
             rows.text(info.client_id.as_deref());

@@ -73,7 +73,14 @@ impl Texts {
 
     /// Bytes of memory that they take.
     pub(super) fn memory(&self) -> usize {
-        self.bytes.capacity() + 4 * self.starts.capacity() + self.table.allocation_size()
+        self.bytes.len() + 12 * self.starts.len()
+    }
+
+    /// Removes all, and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.starts.clear();
+        self.table.clear();
     }
 }
 

@@ -9,7 +9,7 @@ use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::writer::SerializedFileWriter;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
 use super::encode::encode;
 use super::rows::arrow_schema;
@@ -25,6 +25,12 @@ pub enum Error {
     /// Arrow.
     #[error(transparent)]
     Arrow(#[from] ArrowError),
+    /// The system.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A file is not of this table, or of another version of it.
+    #[error("no table {0} of this version")]
+    Version(&'static str),
 }
 
 impl Error {
@@ -35,7 +41,7 @@ impl Error {
     /// Any other, as it is.
     pub fn into_io(self) -> Result<std::io::Error, Self> {
         match self {
-            Self::Arrow(ArrowError::IoError(_, error)) => Ok(error),
+            Self::Arrow(ArrowError::IoError(_, error)) | Self::Io(error) => Ok(error),
             other => Err(other),
         }
     }
@@ -81,36 +87,47 @@ impl<W: Write + Send> TableFile<W> {
     /// # Errors
     ///
     /// If the file cannot be written.
-    pub fn write(&mut self, mut batch: Batch) -> Result<(), Error> {
-        self.rows += u64::from(batch.rows.len());
+    pub fn write(&mut self, batch: &mut Batch) -> Result<(), Error> {
         let kinds = batch.table().columns.iter().map(|column| column.kind);
-        let has_lists = kinds.clone().any(Kind::is_list);
-        let writers = match has_lists {
+        let writers = match kinds.clone().any(Kind::is_list) {
             true => self.factory.create_column_writers(self.groups)?,
             false => Vec::new(),
         };
         let mut writers = writers.into_iter();
-        self.groups += 1;
         let described = self.file.schema_descr().columns().to_vec();
-        let mut group = self.file.next_row_group()?;
-        let columns = batch.rows.columns().zip(kinds).zip(described);
-        for (((column, kind), described), field) in columns.zip(self.schema.fields()) {
-            let writer = writers.next();
-            match (column, writer) {
-                (Ok(column), _) => {
-                    let (bytes, close) = encode(column, kind, described)?;
-                    group.append_column(&bytes, close)?;
-                }
-                (Err(lists), Some(mut writer)) => {
-                    for leaf in compute_leaves(field, &lists)? {
-                        writer.write(&leaf)?;
+        let schema = self.schema.clone();
+        self.add_group(batch.rows.len().into(), |group| {
+            let columns = batch.rows.columns().zip(kinds).zip(described);
+            for (((column, kind), described), field) in columns.zip(schema.fields()) {
+                match (column, writers.next()) {
+                    (Ok(column), _) => {
+                        let (bytes, close) = encode(column, kind, described)?;
+                        group.append_column(&bytes, close)?;
                     }
-                    writer.close()?.append_to_row_group(&mut group)?;
+                    (Err(lists), Some(mut writer)) => {
+                        for leaf in compute_leaves(field, &lists)? {
+                            writer.write(&leaf)?;
+                        }
+                        writer.close()?.append_to_row_group(group)?;
+                    }
+                    (Err(_), None) => {}
                 }
-                (Err(_), None) => {}
             }
-        }
+            Ok(())
+        })
+    }
+
+    /// Adds a row group, whose columns `add` appends.
+    pub(super) fn add_group(
+        &mut self,
+        rows: u64,
+        add: impl FnOnce(&mut SerializedRowGroupWriter<'_, W>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut group = self.file.next_row_group()?;
+        add(&mut group)?;
         group.close()?;
+        self.groups += 1;
+        self.rows += rows;
         Ok(())
     }
 
@@ -148,7 +165,7 @@ impl<W: Write> Stream<W> {
     /// # Errors
     ///
     /// If the stream cannot be written.
-    pub fn write(&mut self, mut batch: Batch) -> Result<(), Error> {
+    pub fn write(&mut self, batch: &mut Batch) -> Result<(), Error> {
         Ok(self.0.write(&batch.rows.record_batch()?)?)
     }
 

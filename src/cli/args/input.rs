@@ -109,7 +109,7 @@ pub(crate) struct Input {
     #[arg(long)]
     pub(crate) verify_checksums: bool,
 
-    /// Memory to use, such as 256M or 2G [default: 512M]
+    /// Memory to use, such as 128M or 2G [default: 512M, of tables 256M]
     ///
     /// When more is needed, the connections that have been silent longest are evicted,
     /// with the oldest sessions and details; their number is reported. What the output

@@ -2,6 +2,8 @@
 
 mod json;
 mod shards;
+#[cfg(feature = "tables")]
+mod tables;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -28,6 +30,11 @@ pub(crate) struct MergeArgs {
           required = true)]
     files: Vec<PathBuf>,
 
+    /// Write the merged tables to this folder, which is created
+    #[arg(short = 'o', long = "output", value_name = "DIR", help_heading = "Output",
+          value_hint = ValueHint::DirPath)]
+    out: Option<PathBuf>,
+
     /// Output format, of `check` for files of --facts-out
     #[arg(
         long,
@@ -44,7 +51,7 @@ impl Command for MergeArgs {
     const DESCRIPTION: &'static str = "\
 Puts results of many shards or machines together. Files of `check --facts-out` become one report, as `check *.facts`; \
 plans of `shard --plan-out` one plan; reports of `overhead --format json` one account; lines of \
-`stats --format ndjson` one table; lines of `sessions --format ndjson` one list. A folder with a manifest of `shard` is \
+`stats --format ndjson` one table; lines of `sessions --format ndjson` one list; folders of `tables` one folder (-o). A folder with a manifest of `shard` is \
 verified: each shard has to be there, with its checksum. The order of files does not matter.";
     const USAGE: &'static str = "mqttdump merge [OPTIONS] FILE|DIR...";
     const EXAMPLES: &'static [(&'static str, &'static str)] = &[
@@ -53,6 +60,7 @@ verified: each shard has to be there, with its checksum. The order of files does
             "the findings of all shards",
         ),
         ("mqttdump merge overhead-*.json", "one account"),
+        ("mqttdump merge -o day tables-*", "one folder of tables"),
         (
             "mqttdump merge plan-*.json > plan.json",
             "one plan for all machines",
@@ -67,14 +75,17 @@ verified: each shard has to be there, with its checksum. The order of files does
 
 fn run(args: &MergeArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
     let mut sandbox = Sandbox::reading(args.files.iter().map(PathBuf::as_path));
-    sandbox.confine(false, []);
+    sandbox.confine(false, [args.out.as_deref()]);
     sandbox.enter();
     let mut whole = true;
     let mut facts = Vec::new();
     let mut plans = Vec::new();
     let mut results = Results::default();
+    let mut folders: Vec<PathBuf> = Vec::new();
     for path in &args.files {
-        if path.is_dir() {
+        if is_tables(path) {
+            folders.push(path.clone());
+        } else if path.is_dir() {
             let problems = shards::verify(path)?;
             problems.iter().for_each(|problem| complain(problem));
             whole &= problems.is_empty();
@@ -94,9 +105,23 @@ fn run(args: &MergeArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
             }
         }
     }
-    let kinds = [!facts.is_empty(), !plans.is_empty(), !results.is_empty()];
+    let kinds = [
+        !facts.is_empty(),
+        !plans.is_empty(),
+        !results.is_empty(),
+        !folders.is_empty(),
+    ];
     if kinds.iter().filter(|there| **there).count() > 1 {
         return Err(Stop::Failed("expected results of one kind".into()));
+    }
+    if let Some(out) = args.out.as_deref().filter(|_| folders.is_empty()) {
+        return Err(Stop::Failed(format!(
+            "-o {} is for folders of tables",
+            out.display()
+        )));
+    }
+    if !folders.is_empty() {
+        whole &= merge_tables(&folders, args.out.as_deref())?;
     }
     if !facts.is_empty() {
         let exit = check(&facts, &args.format, around)?;
@@ -113,6 +138,28 @@ fn run(args: &MergeArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
         put(&results.merged())?;
     }
     Ok(Exit::success(whole))
+}
+
+/// Whether a folder has tables.
+fn is_tables(path: &Path) -> bool {
+    #[cfg(feature = "tables")]
+    return path.is_dir() && tables::is_tables(path);
+    #[cfg(not(feature = "tables"))]
+    return path.join("frames.parquet").exists();
+}
+
+/// Puts tables together.
+#[cfg(feature = "tables")]
+fn merge_tables(folders: &[PathBuf], to: Option<&Path>) -> Result<bool, Stop> {
+    let to = to.ok_or_else(|| {
+        Stop::Failed("folders of tables need -o DIR, where the merged tables go".into())
+    })?;
+    tables::merge_all(folders, to).map_err(Stop::Failed)
+}
+
+#[cfg(not(feature = "tables"))]
+fn merge_tables(_: &[PathBuf], _: Option<&Path>) -> Result<bool, Stop> {
+    Err(super::tables::without_feature())
 }
 
 /// Checks the records of all shards.

@@ -116,7 +116,7 @@ impl Files {
     }
 
     /// Writes rows.
-    pub(super) fn write(&mut self, batch: Batch) -> Result<(), String> {
+    pub(super) fn write(&mut self, batch: &mut Batch) -> Result<(), String> {
         let key = (batch.table().name, batch.partition);
         let is_long = |open: &Open| open.file.groups() >= GROUPS;
         if self.open.get(&key).is_some_and(is_long) {

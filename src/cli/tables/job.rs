@@ -3,22 +3,34 @@
 use std::io::{self, BufWriter};
 use std::path::Path;
 
-use mqttdump::facts;
+use mqttdump::facts::{self, Fact, Needs, Sink};
+use mqttdump::packet::CapturedPacket;
 use mqttdump::rules::Part;
 use mqttdump::shard::Portion;
 use mqttdump::tables::schema::{self, Table};
 use mqttdump::tables::{Batch, Error, Options, Partitioning, Stream, Tables};
+use mqttdump::time::Timestamp;
 
 use super::super::command::{Command, Exit};
 use super::super::console::complain;
 use super::super::driver::{Driver, Job};
+use super::super::in_order::{Turn, read_all};
+use super::super::look_ahead::look_ahead;
+use super::super::messages::Messages;
 use super::super::output::Ended;
 use super::super::reading::{Reading, Verb};
+use super::super::source::Source;
 use super::super::state::Rotation;
 use super::super::stop::Stop;
 use super::super::surroundings::Surroundings;
 use super::files::Files;
 use super::{By, TablesArgs};
+
+/// Memory that may be used, without `--max-memory`.
+const MEMORY: usize = 256 << 20;
+
+/// What is encoded at once, when all rows are written.
+const RESERVED: usize = 64 << 20;
 
 pub(super) fn run(args: TablesArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
     let verb = Verb {
@@ -33,6 +45,10 @@ pub(super) fn run(args: TablesArgs, around: &Surroundings<'_>) -> Result<Exit, S
         around,
         verb,
     )?;
+    reading.select(&args.selecting)?;
+    if args.captures.input.max_memory.is_none() {
+        reading.max_memory = MEMORY;
+    }
     if let Some(payload) = args.payload {
         reading.engine.payload = payload;
     }
@@ -46,7 +62,7 @@ pub(super) fn run(args: TablesArgs, around: &Surroundings<'_>) -> Result<Exit, S
     };
     let folder = Some(args.out.as_path()).filter(|out| *out != Path::new("-"));
     reading.sandbox.confine(false, [folder]);
-    let mut to = match (folder, &tables[..]) {
+    let to = match (folder, &tables[..]) {
         (Some(folder), _) => To::Files(Files::new(folder.to_owned(), &tables, partitioning)?),
         (None, _) if partitioning != Partitioning::default() => {
             return Err("-o - is one stream: leave out --partition"
@@ -62,25 +78,42 @@ pub(super) fn run(args: TablesArgs, around: &Surroundings<'_>) -> Result<Exit, S
                 .into());
         }
     };
-    let mut driver = Driver::new(&reading)?;
-    let mut whole = true;
-    for source in &reading.captures {
+    let all = Written { to, whole: true };
+    let work = |driver: &mut Driver<'_>, source: &Source, turn: &mut Turn<'_, Written>| {
+        let selection = &reading.selection;
+        let messages = Messages::new(selection, look_ahead(driver, source, selection)?);
         let mut job = TablesJob {
-            tables: Tables::new(&Options {
-                tables: tables.clone(),
-                partitioning,
-                files: source.names(),
-            }),
-            to: &mut to,
+            chosen: Chosen {
+                messages,
+                tables: Tables::new(&Options {
+                    tables: tables.clone(),
+                    partitioning,
+                    files: source.names(),
+                    selection: selection.clone(),
+                }),
+            },
+            is_pipe: folder.is_none(),
+            turn,
             batches: Vec::new(),
         };
-        whole &= driver.read(source, &mut job)?.whole;
-        job.tables.take_rest(&mut job.batches);
+        let whole = driver.read(source, &mut job)?.whole;
+        job.chosen.tables.take_rest(&mut job.batches);
         job.write()?;
-        to.captured(source.names(), whole);
-    }
-    to.finish()?;
-    Ok(Exit::success(whole))
+        let all = turn.take()?;
+        all.whole &= whole;
+        all.to.captured(source.names(), whole);
+        Ok(())
+    };
+    let (all, has_selected) = read_all(&reading, all, work)?;
+    all.to.finish()?;
+    Ok(Exit::success(all.whole && has_selected))
+}
+
+/// What captures share.
+struct Written {
+    to: To,
+    /// Everything could be read.
+    whole: bool,
 }
 
 /// Where batches go.
@@ -90,7 +123,7 @@ enum To {
 }
 
 impl To {
-    fn write(&mut self, batch: Batch) -> Result<(), Stop> {
+    fn write(&mut self, batch: &mut Batch) -> Result<(), Stop> {
         match self {
             Self::Files(files) => files.write(batch).map_err(Stop::Failed),
             Self::Pipe(stream) => stream.write(batch).map_err(stdout),
@@ -120,37 +153,105 @@ fn stdout(error: Error) -> Stop {
     }
 }
 
-struct TablesJob<'a> {
+/// Tables of the selected messages.
+struct Chosen {
+    /// `None` for all.
+    messages: Option<Messages>,
     tables: Tables,
-    to: &'a mut To,
+}
+
+impl Chosen {
+    fn select(&mut self, fact: Fact<'_>) {
+        let Some(messages) = &mut self.messages else {
+            return;
+        };
+        match fact {
+            Fact::Frame(fact) => self.tables.select(messages.selects(&fact)),
+            Fact::Event(event) => self.tables.select(messages.shows(event)),
+            _ => {}
+        }
+    }
+}
+
+impl Sink for Chosen {
+    fn needs(&self) -> Needs {
+        let own = self.messages.as_ref().map_or(Needs::NONE, Messages::needs);
+        own | self.tables.needs()
+    }
+
+    fn fact(&mut self, fact: Fact<'_>) {
+        self.select(fact);
+        self.tables.fact(fact);
+    }
+
+    fn earlier(&mut self, fact: Fact<'_>, from: Timestamp) {
+        self.select(fact);
+        self.tables.earlier(fact, from);
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.tables.tick(now);
+    }
+
+    fn make_room(&mut self) -> bool {
+        self.tables.make_room()
+    }
+
+    fn finish(&mut self) {
+        self.tables.finish();
+    }
+}
+
+struct TablesJob<'a, 'b> {
+    chosen: Chosen,
+    is_pipe: bool,
+    turn: &'a mut Turn<'b, Written>,
     batches: Vec<Batch>,
 }
 
-impl TablesJob<'_> {
+impl TablesJob<'_, '_> {
+    /// Writes what is ready, once it is the capture's turn.
     fn write(&mut self) -> Result<(), Stop> {
-        let mut batches = self.batches.drain(..);
-        batches.try_for_each(|batch| self.to.write(batch))
+        if self.batches.is_empty() {
+            return Ok(());
+        }
+        let to = &mut self.turn.take()?.to;
+        for mut batch in self.batches.drain(..) {
+            to.write(&mut batch)?;
+            self.chosen.tables.recycle(batch);
+        }
+        Ok(())
     }
 }
 
-impl Job for TablesJob<'_> {
-    type Sink = Tables;
+impl Job for TablesJob<'_, '_> {
+    type Sink = Chosen;
 
-    fn sink(&mut self) -> &mut Tables {
-        &mut self.tables
+    fn sink(&mut self) -> &mut Chosen {
+        &mut self.chosen
     }
 
     fn options(&self) -> facts::Options {
-        self.tables.facts()
+        self.chosen.tables.facts()
+    }
+
+    fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
+        if let (Some(packet), Some(messages)) = (packet, &mut self.chosen.messages) {
+            messages.packet(packet.time);
+        }
+    }
+
+    fn reserved(&self) -> usize {
+        RESERVED
     }
 
     fn settle(&mut self) -> Result<(), Stop> {
-        self.tables.take(&mut self.batches);
+        self.chosen.tables.take(&mut self.batches);
         self.write()
     }
 
     fn takes_records(&self) -> bool {
-        self.tables.takes_records()
+        self.chosen.tables.takes_records()
     }
 
     fn only_part(&mut self, portion: &Portion) -> Result<(), Stop> {
@@ -158,14 +259,14 @@ impl Job for TablesJob<'_> {
             name: portion.to_string(),
             keeps_sessions: portion.keeps_sessions(),
         };
-        if self.tables.needs_whole() {
+        if self.chosen.tables.needs_whole() {
             complain(&format!(
                 "this is {}: findings and deliveries of all shards come from their files of \
                  check --facts-out",
                 part.name
             ));
         }
-        self.tables.only_part(part);
+        self.chosen.tables.only_part(part);
         Ok(())
     }
 
@@ -174,6 +275,6 @@ impl Job for TablesJob<'_> {
     }
 
     fn writes_to_stdout(&self) -> bool {
-        matches!(self.to, To::Pipe(_))
+        self.is_pipe
     }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::args::{Captures, Output as OutputArgs, Watching, value};
+use super::args::{Captures, Output as OutputArgs, Selecting, Watching, value};
 use super::command::{Command, Exit};
 use super::stop::Stop;
 use super::surroundings::Surroundings;
@@ -19,6 +19,9 @@ use super::surroundings::Surroundings;
 pub(crate) struct TablesArgs {
     #[command(flatten)]
     captures: Captures,
+
+    #[command(flatten)]
+    selecting: Selecting,
 
     #[command(flatten)]
     watching: Watching,
@@ -121,10 +124,16 @@ Needs a build with the feature 'tables'.";
 
     #[cfg(not(feature = "tables"))]
     fn run(self, _: &Surroundings<'_>) -> Result<Exit, Stop> {
-        Err(Stop::Failed(
-            "this build has no tables: they need the feature 'tables', which \
-             cargo install mqttdump --features tables builds"
-                .into(),
-        ))
+        Err(without_feature())
     }
+}
+
+/// Why nothing can be done with tables.
+#[cfg(not(feature = "tables"))]
+pub(super) fn without_feature() -> Stop {
+    Stop::Failed(
+        "this build has no tables: they need the feature 'tables', which \
+         cargo install mqttdump --features tables builds"
+            .into(),
+    )
 }

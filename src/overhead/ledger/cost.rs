@@ -33,6 +33,8 @@ pub struct Costed {
     pub qos: u8,
     /// Its topic, if known.
     pub topic: Option<Box<[u8]>>,
+    /// Its first PUBLISH was selected: [`Ledger::select`](super::Ledger::select).
+    pub is_selected: bool,
 }
 
 /// Bytes by cause. A message has mostly two causes, a connection few.
@@ -72,7 +74,7 @@ pub(super) struct OpenCost {
 
 impl OpenCost {
     /// Of the message that this PUBLISH begins.
-    pub(super) fn new(frame: &MQTTFrame<'_>) -> Self {
+    pub(super) fn new(frame: &MQTTFrame<'_>, is_selected: bool) -> Self {
         Self {
             costed: Costed {
                 exchange: ExchangeId {
@@ -84,6 +86,7 @@ impl OpenCost {
                 time: frame.time,
                 qos: frame.header.qos(),
                 topic: frame.topic.map(|topic| topic.bytes().into()),
+                is_selected,
             },
             bytes: ByCause::default(),
         }

@@ -131,7 +131,10 @@ impl ConnectionLedger {
             by_alias: publish.topic.is_some_and(|t| t.bytes().is_empty())
                 && publish.topic_alias.is_some(),
             detail,
-            cost: ws.policy.costs.then(|| Box::new(OpenCost::new(frame))),
+            cost: ws
+                .policy
+                .costs
+                .then(|| Box::new(OpenCost::new(frame, !ws.unselected))),
         };
         ws.open.begin(&mut self.open, message)
     }

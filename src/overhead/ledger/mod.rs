@@ -78,6 +78,8 @@ struct Workspace {
     division: Division,
     /// Costs of messages and connections that are closed.
     costs: Vec<Cost>,
+    /// The next frame is not selected.
+    unselected: bool,
 }
 
 /// Accounts for a capture: a [`Sink`].
@@ -208,8 +210,14 @@ impl Ledger {
 
     /// Takes the costs of messages and connections that are closed, with
     /// [`Options::costs`].
-    pub fn take_costs(&mut self) -> Vec<Cost> {
-        std::mem::take(&mut self.ws.costs)
+    pub fn drain_costs(&mut self) -> impl Iterator<Item = Cost> {
+        self.ws.costs.drain(..)
+    }
+
+    /// Sets whether the frames that follow are selected, for [`Costed::is_selected`].
+    /// Without a call, they are.
+    pub fn select(&mut self, selected: bool) {
+        self.ws.unselected = !selected;
     }
 
     /// The capture has ended: closes all connections.

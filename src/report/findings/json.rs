@@ -136,6 +136,8 @@ struct Found {
     #[serde(skip_serializing_if = "Option::is_none")]
     session_uid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    exchange_uid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id_base64: Option<String>,
@@ -293,6 +295,7 @@ impl Found {
             connection: finding.connection,
             connection_uid: finding.connection_id.map(|id| id.uid()),
             session_uid: finding.session_uid.as_deref().map(Into::into),
+            exchange_uid: finding.exchange_uid(),
             client_id,
             client_id_base64,
             topic,

@@ -34,6 +34,7 @@ pub(super) fn finding() -> Finding {
         connection: Some(3),
         connection_id: Some(super::super::sample::connection(Version::V5).id()),
         session_uid: None,
+        exchange: None,
         client_id: Some(b"sensor-7\x1b".as_slice().into()),
         topic: Some(b"plant/7/temp".as_slice().into()),
         packets: vec![packet(4), packet(7)],

@@ -127,6 +127,7 @@ fn of(finding: &Finding, uri: &str) -> Value {
             "by": finding.by.map(|side| side.name()),
             "connectionUid": finding.connection_id.map(|id| id.uid()),
             "sessionUid": finding.session_uid.as_deref(),
+            "exchangeUid": finding.exchange_uid(),
             "clientId": finding.client_id.as_deref().map(lossy),
             "topic": finding.topic.as_deref().map(lossy),
             "reason": finding.verdict.reason().map(|reason| reason.name()),

@@ -165,13 +165,13 @@ fn deliveries(deliveries: &Deliveries, page: Lines, text: &mut String) {
 }
 
 fn not_captured(publication: &Publication, one: &Unseen) -> String {
-    let who = |id: &Option<Box<[u8]>>| id.as_deref().map_or("?".to_owned(), visible);
+    let who = |id: Option<&[u8]>| id.map_or("?".to_owned(), visible);
     format!(
         "packet {} by {} on {}: no delivery to {}, subscribed to {}",
         publication.packet.number,
-        who(&publication.client_id),
+        who(publication.client_id.as_deref()),
         visible(&publication.topic),
-        who(&one.client_id),
+        who(one.client_id.as_deref()),
         visible(&one.filter)
     )
 }

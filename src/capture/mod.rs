@@ -57,7 +57,10 @@ pub use live::{
 };
 pub use merge::Merge;
 pub use options::{COMMENT, Options};
-pub use origin::{ORIGINS, Origin, ShardOf, StateOf, clock_mark, clock_of, identified, origin_of};
+pub use origin::{
+    ORIGINS, Origin, ShardOf, StateOf, clock_mark, clock_of, identified, origin_of, pause_mark,
+    pause_of,
+};
 pub use owned::OwnedPacket;
 pub use sink::Lost;
 pub use source::Capture;

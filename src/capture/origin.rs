@@ -5,7 +5,8 @@
 //! ```text
 //! section header   comment: mqttdump-origin {"files":["a.pcap","b.pcap"],…}
 //! packet           epb_packetid: index of the file (16 bits), number in it (48 bits)
-//! statistics       in a shard, comment: mqttdump-clock, file and number of a packet
+//! statistics       in a shard, comment: mqttdump-clock, file and number of a packet;
+//!                  mqttdump-pause, the same, and since when there was no packet
 //! ```
 //! `epb_packetid` is an option of the pcapng format for an identity of the packet;
 //! Wireshark shows it as `frame.packet_id`. A reader of such a file reports packets by
@@ -150,8 +151,30 @@ pub fn clock_mark(id: PacketRef) -> Vec<u8> {
     bytes
 }
 
-/// The packet and the time of a mark of the clock.
-pub fn clock_of(block: &Block<'_>) -> Option<(PacketRef, Timestamp)> {
+/// The comment of a statistics block that marks a pause starts with this.
+const PAUSE: &[u8] = b"mqttdump-pause ";
+
+/// Options of a statistics block that marks a pause of the whole capture in a shard: it
+/// began at `from`, and this packet ends it. Little-endian.
+pub fn pause_mark(id: PacketRef, from: Timestamp) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let numbers = format!("{} {} {}", id.file, id.number, from.nanos());
+    put(&mut bytes, COMMENT, &[PAUSE, numbers.as_bytes()].concat());
+    bytes
+}
+
+/// The packet that ends a pause, and the beginning and the end of it.
+pub fn pause_of(block: &Block<'_>) -> Option<(PacketRef, Timestamp, Timestamp)> {
+    let (mark, until, first_file) = mark(block, PAUSE)?;
+    let mut numbers = mark.split(' ');
+    let id = packet_of(&mut numbers, first_file)?;
+    let from = Timestamp::from_nanos(numbers.next()?.parse().ok()?);
+    Some((id, from, until))
+}
+
+/// What follows the beginning of the comment of a mark, its time, and the file from
+/// which it counts.
+fn mark<'a>(block: &Block<'a>, beginning: &[u8]) -> Option<(&'a str, Timestamp, u32)> {
     let Block::Statistics {
         interface,
         ticks,
@@ -160,13 +183,23 @@ pub fn clock_of(block: &Block<'_>) -> Option<(PacketRef, Timestamp)> {
     else {
         return None;
     };
-    let mark = options.comments().next()?.strip_prefix(CLOCK)?;
-    let (file, number) = std::str::from_utf8(mark).ok()?.split_once(' ')?;
-    let id = PacketRef {
-        number: number.parse().ok()?,
-        file: interface.file.checked_add(file.parse().ok()?)?,
-    };
-    Some((id, interface.clock.time(*ticks)))
+    let mark = options.comments().next()?.strip_prefix(beginning)?;
+    let mark = std::str::from_utf8(mark).ok()?;
+    Some((mark, interface.clock.time(*ticks), interface.file))
+}
+
+fn packet_of<'a>(numbers: &mut impl Iterator<Item = &'a str>, first: u32) -> Option<PacketRef> {
+    let file: u32 = numbers.next()?.parse().ok()?;
+    Some(PacketRef {
+        file: first.checked_add(file)?,
+        number: numbers.next()?.parse().ok()?,
+    })
+}
+
+/// The packet and the time of a mark of the clock.
+pub fn clock_of(block: &Block<'_>) -> Option<(PacketRef, Timestamp)> {
+    let (mark, time, first_file) = mark(block, CLOCK)?;
+    Some((packet_of(&mut mark.split(' '), first_file)?, time))
 }
 
 /// The options of a packet with its identity, for writing it into a derived capture.

@@ -727,6 +727,12 @@ impl Job for CheckJob<'_, '_, '_> {
         }
     }
 
+    fn pause(&mut self, packet: PacketRef, from: Timestamp, until: Timestamp) {
+        if let Some(facts_out) = &mut self.sinks.3 {
+            facts_out.pause(packet, from, until);
+        }
+    }
+
     fn after(&mut self, placed: Placed<'_>) {
         if let Some(facts_out) = &mut self.sinks.3 {
             facts_out.after(placed);

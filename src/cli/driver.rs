@@ -96,6 +96,12 @@ pub(crate) trait Job {
         let _ = (packet, time);
     }
 
+    /// The whole capture had no packet between these times, in a shard of it; this packet,
+    /// of any shard, ended that.
+    fn pause(&mut self, packet: PacketRef, from: Timestamp, until: Timestamp) {
+        let _ = (packet, from, until);
+    }
+
     /// The packet was read, and belongs there.
     #[inline]
     fn after(&mut self, placed: Placed<'_>) {
@@ -435,6 +441,9 @@ impl<'a> Driver<'a> {
             if !records.next(&mut replay).map_err(failed)? {
                 break;
             }
+            for (from, until) in records.take_pauses() {
+                facts.pause(from, until);
+            }
             job.settle()?;
         }
         match records.counts().dropped {
@@ -714,6 +723,11 @@ impl<'a, J: Job> Pass<'a, J> {
             self.job.clock(packet, time);
             let sinks = &mut (self.job.sink(), &mut *self.watch, &mut *self.unmatched);
             facts.clock(packet, time, sinks);
+        }
+        if self.is_shard
+            && let Some((packet, from, until)) = capture::pause_of(block)
+        {
+            self.job.pause(packet, from, until);
         }
         if !self.is_shard
             && let Some(origin) = capture::origin_of(block)

@@ -119,6 +119,10 @@ impl FactsOut {
         self.recorder.clock(packet, time);
     }
 
+    pub(crate) fn pause(&mut self, packet: PacketRef, from: Timestamp, until: Timestamp) {
+        self.recorder.pause(packet, from, until);
+    }
+
     pub(crate) fn after(&mut self, placed: Placed<'_>) {
         self.recorder.after(placed);
     }

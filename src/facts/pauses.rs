@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 
 /// A shorter pause is within the tolerance of every rule. It is also more than packets
 /// are out of order by.
-const SHORTEST: Duration = Duration::from_secs(1);
+const SHORTEST: Duration = crate::shard::PAUSE;
 
 /// A longer pause is a clock that was set, such as that of a gateway that starts in 1970:
 /// the longest Keep Alive, and half of it again, are 27 hours.
@@ -59,6 +59,11 @@ impl Pauses {
         if time.since(from) > SHORTEST || from.since(time) > SHORTEST {
             self.pause(Pause { from, until: time }, open);
         }
+    }
+
+    /// No packet of the whole capture came between these times; or the clock was set back.
+    pub(super) fn add(&mut self, from: Timestamp, until: Timestamp, open: usize) {
+        self.pause(Pause { from, until }, open);
     }
 
     #[cold]

@@ -213,6 +213,14 @@ impl Facts {
             .clock(packet, time, &mut |output| stage.take(output, sink));
     }
 
+    /// The whole capture had no packet between these times, with [`Facts::replay`].
+    pub fn pause(&mut self, from: Timestamp, until: Timestamp) {
+        if let Some(sessions) = &mut self.stage.sessions {
+            let open = sessions.analysis.connections.len();
+            sessions.analysis.pauses.add(from, until, open);
+        }
+    }
+
     /// Takes an output that an engine gave elsewhere: see [`super::record`].
     pub fn replay(&mut self, output: Output<'_>, sink: &mut (impl Sink + ?Sized)) {
         self.stage.take(output, sink);

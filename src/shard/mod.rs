@@ -32,6 +32,9 @@ use crate::time::Timestamp;
 
 /// The most shards of one capture: each is an open file.
 pub const SHARDS: u32 = 512;
+/// In a longer time without any packet of the capture, its clock may have been set: every
+/// shard has to know. A shorter one is within the tolerance of every rule.
+pub const PAUSE: Duration = Duration::from_secs(1);
 /// Datagrams whose shard is remembered.
 const DATAGRAMS: usize = 1 << 16;
 /// How long it is remembered, in capture time.
@@ -113,6 +116,12 @@ impl Router {
             next = route.next_subframe;
         }
         Some(shard)
+    }
+
+    /// Whether the packet placed last is a TCP segment.
+    #[inline]
+    pub fn is_tcp(&self) -> bool {
+        self.is_tcp
     }
 
     /// Whether the packet placed last moves the clock on, so that every shard has to

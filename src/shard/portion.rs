@@ -67,6 +67,11 @@ impl Portion {
         new
     }
 
+    /// Whether there are no shards: the capture is not divided.
+    pub fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+
     /// Whether no shard is missing.
     pub fn is_whole(&self) -> bool {
         self.sets.iter().all(Set::is_whole)

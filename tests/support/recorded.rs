@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mqttdump::capture::{Capture, FileFormat, Item, Plan, Writer};
+use mqttdump::capture::{Block, Capture, FileFormat, Item, Plan, Writer};
 
 use super::program::{Folder, project};
 
@@ -33,20 +33,24 @@ pub struct Recorded {
     path: PathBuf,
     /// Time of each packet.
     times: Vec<i64>,
+    /// It reports packets that were lost to it.
+    lossy: bool,
 }
 
 impl Recorded {
     /// `None` for a file without packets.
     pub fn read(path: &Path) -> Option<Self> {
-        let mut times = Vec::new();
+        let (mut times, mut lossy) = (Vec::new(), false);
         let mut capture = Capture::open(path, 0).ok()?;
         while let Ok(Some(item)) = capture.next() {
-            if let Item::Packet(packet) = item {
-                times.push(packet.packet.time.nanos());
+            match item {
+                Item::Packet(packet) => times.push(packet.packet.time.nanos()),
+                Item::Dropped(_) => lossy = true,
+                Item::Block(_) | Item::Tick(_) => {}
             }
         }
         let path = path.to_owned();
-        (!times.is_empty()).then_some(Self { path, times })
+        (!times.is_empty()).then_some(Self { path, times, lossy })
     }
 
     /// Its path.
@@ -57,6 +61,11 @@ impl Recorded {
     /// Number of its packets.
     pub fn len(&self) -> usize {
         self.times.len()
+    }
+
+    /// Whether it reports packets that were lost to it, of any connection.
+    pub fn is_lossy(&self) -> bool {
+        self.lossy
     }
 
     /// Whether reading the packets before and after by time is reading one after the
@@ -95,6 +104,10 @@ impl Recorded {
                     part = cuts.iter().filter(|cut| **cut <= packets).count();
                     packets += 1;
                     writers[part].packet(packet).expect("written");
+                }
+                // Counters are about the packets so far.
+                Item::Block(block @ Block::Statistics { .. }) => {
+                    writers[part].block(block).expect("written");
                 }
                 Item::Block(block) => {
                     for writer in &mut writers[part..] {

@@ -13,12 +13,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mqttdump::capture::{
-    Block, ByteOrder, Dropped, FileFormat, Options, Origin, OwnedPacket, Packet, Plan, ShardOf,
-    Writer, clock_mark, identified,
+    Block, ByteOrder, Dropped, FileFormat, Interface, Options, Origin, OwnedPacket, Packet, Plan,
+    ShardOf, Writer, clock_mark, identified, pause_mark,
 };
 use mqttdump::limits;
 use mqttdump::packet::CapturedPacket;
-use mqttdump::shard::{Part, Router, SourceFile};
+use mqttdump::packet::PacketRef;
+use mqttdump::shard::{PAUSE, Part, Router, SourceFile};
 use mqttdump::time::Timestamp;
 use twox_hash::XxHash64;
 
@@ -168,19 +169,22 @@ impl Parts {
 
     /// Marks the clock of the capture, in shards where something may wait for it.
     #[cold]
-    fn clock(&mut self, packet: &Packet<'_>, at_end: bool) -> Result<(), Stop> {
-        let now = packet.packet.time;
-        let options = clock_mark(packet.packet.id);
-        let block = Block::Statistics {
-            interface: packet.interface,
-            ticks: packet.ticks.unwrap_or(0),
-            options: Options::new(&options, ByteOrder::Little),
-        };
+    fn clock(&mut self, mark: &Mark, at_end: bool) -> Result<(), Stop> {
+        let options = clock_mark(mark.id);
+        let block = statistics(mark, &options);
+        let now = mark.time;
         let mut waiting = self
             .parts
             .iter_mut()
             .filter(|part| part.packets > 0 && (at_end || now.since(part.latest) <= WAITING));
         Ok(waiting.try_for_each(|part| part.writer.block(&block))?)
+    }
+
+    /// Marks a pause of the whole capture that this packet ends.
+    #[cold]
+    fn pause(&mut self, mark: &Mark, from: Timestamp) -> Result<(), Stop> {
+        let options = pause_mark(mark.id, from);
+        self.block(&statistics(mark, &options))
     }
 
     /// A packet states that others are missing before it; in the shards without it,
@@ -230,15 +234,41 @@ impl Parts {
     }
 }
 
-/// Its time, number and interface.
-fn without_data<'a>(packet: &Packet<'a>) -> Packet<'a> {
-    Packet {
-        packet: CapturedPacket {
-            data: &[],
-            ..packet.packet
-        },
-        options: Options::NONE,
-        ..*packet
+/// The block of a mark.
+fn statistics<'a>(mark: &'a Mark, options: &'a [u8]) -> Block<'a> {
+    Block::Statistics {
+        interface: &mark.interface,
+        ticks: mark.ticks,
+        options: Options::new(options, ByteOrder::Little),
+    }
+}
+
+/// A packet, as far as marks of the clock need it.
+struct Mark {
+    id: PacketRef,
+    time: Timestamp,
+    interface: Arc<Interface>,
+    ticks: u64,
+}
+
+impl Mark {
+    fn of(packet: &Packet<'_>) -> Self {
+        Self {
+            id: packet.packet.id,
+            time: packet.packet.time,
+            interface: Arc::clone(packet.interface),
+            ticks: packet.ticks.unwrap_or(0),
+        }
+    }
+
+    /// Becomes that of a later packet.
+    #[inline]
+    fn update(&mut self, packet: &Packet<'_>) {
+        (self.id, self.time) = (packet.packet.id, packet.packet.time);
+        self.ticks = packet.ticks.unwrap_or(0);
+        if !Arc::ptr_eq(&self.interface, packet.interface) {
+            self.interface = Arc::clone(packet.interface);
+        }
     }
 }
 
@@ -260,8 +290,10 @@ pub(super) struct Splitting {
     last: (u32, u64),
     /// Packets that are missing before the next one.
     dropped: u64,
-    /// The packet that moved the clock on last.
-    ticked: Option<OwnedPacket>,
+    /// The last TCP segment: with it, the clock stops.
+    latest: Option<Mark>,
+    /// Time of the last packet.
+    before: Option<Timestamp>,
     /// Fragments whose first fragment did not come in time.
     pub(super) fragments_apart: u64,
 }
@@ -276,7 +308,8 @@ impl Splitting {
             counts: HashMap::new(),
             last: (0, 0),
             dropped: 0,
-            ticked: None,
+            latest: None,
+            before: None,
             fragments_apart: 0,
         }
     }
@@ -290,9 +323,22 @@ impl Splitting {
         }
         self.last.1 += 1;
         let shard = self.router.place(&packet.packet);
-        if self.router.ticks(packet.packet.time) {
-            self.parts.clock(packet, false)?;
-            self.ticked = Some(OwnedPacket::from(&without_data(packet)));
+        let time = packet.packet.time;
+        if let Some(before) = self.before.replace(time)
+            && (time.since(before) > PAUSE || before.since(time) > PAUSE)
+        {
+            self.parts.pause(&Mark::of(packet), before)?;
+        }
+        if self.router.is_tcp() {
+            match &mut self.latest {
+                Some(mark) => mark.update(packet),
+                None => self.latest = Some(Mark::of(packet)),
+            }
+            if self.router.ticks(time)
+                && let Some(mark) = &self.latest
+            {
+                self.parts.clock(mark, false)?;
+            }
         }
         if self.dropped > 0 {
             self.parts
@@ -354,8 +400,8 @@ impl Splitting {
 
     pub(super) fn finish(&mut self) -> Result<Vec<Part>, Stop> {
         self.release(None)?;
-        if let Some(last) = self.ticked.take() {
-            self.parts.clock(&last.lend(), true)?;
+        if let Some(last) = self.latest.take() {
+            self.parts.clock(&last, true)?;
         }
         self.parts.finish()
     }

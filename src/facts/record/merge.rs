@@ -76,6 +76,7 @@ pub struct Records {
     counts: Counts,
     portion: Portion,
     sessions: SessionStarts,
+    pauses: Vec<(Timestamp, Timestamp)>,
     /// What is missing or damaged.
     problems: Vec<String>,
 }
@@ -130,6 +131,7 @@ impl Records {
             },
             portion: Portion::default(),
             sessions: SessionStarts::default(),
+            pauses: Vec::new(),
             problems: Vec::new(),
         };
         for Input {
@@ -196,6 +198,12 @@ impl Records {
         self.counts
     }
 
+    /// Takes the pauses of the whole capture that were read: they come before whatever is
+    /// read next.
+    pub fn take_pauses(&mut self) -> Vec<(Timestamp, Timestamp)> {
+        std::mem::take(&mut self.pauses)
+    }
+
     /// TCP connections so far.
     pub fn connections(&self) -> u64 {
         self.connections
@@ -226,6 +234,7 @@ impl Records {
                     shard.numbers.insert(number, self.connections);
                 }
                 Row::Counts(counts) => self.counts.add(&counts),
+                Row::Pause { from, until } => self.pauses.push((from, until)),
                 row => shard.output(row, &mut self.sessions, out),
             }
             shard.next = bytes;
@@ -454,7 +463,12 @@ impl Shard {
                 }
                 self.connections.remove(&connection);
             }
-            Row::At { .. } | Row::AtEnd | Row::Opened(_) | Row::Counts(_) | Row::Done => {}
+            Row::At { .. }
+            | Row::AtEnd
+            | Row::Opened(_)
+            | Row::Counts(_)
+            | Row::Pause { .. }
+            | Row::Done => {}
         }
     }
 

@@ -27,7 +27,7 @@ use crate::engine::{Placed, Summary};
 use crate::frame::{Connection, MQTTFrame};
 use crate::mqtt::ControlPacket;
 use crate::packet::{CapturedPacket, PacketRef};
-use crate::shard::Portion;
+use crate::shard::{PAUSE, Portion};
 use crate::time::Timestamp;
 
 use super::properties as p;
@@ -125,6 +125,10 @@ pub struct Recorder {
     at: Row<'static>,
     /// The connection that was opened last.
     opened: u64,
+    /// Pauses are those between the packets, unless these are a shard.
+    of_whole: bool,
+    /// Time of the last packet.
+    last: Option<Timestamp>,
     /// Connections as they were written last.
     connections: std::collections::HashMap<u64, Connection, foldhash::fast::FixedState>,
 }
@@ -139,12 +143,21 @@ impl Recorder {
             rows: Vec::new(),
             at: Row::AtEnd,
             opened: 0,
+            of_whole: header.portion.is_empty(),
+            last: None,
             connections: std::collections::HashMap::default(),
         }
     }
 
     /// What follows comes from this packet; without one, from the end of the capture.
     pub fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
+        if let Some(packet) = packet
+            && self.of_whole
+            && let Some(last) = self.last.replace(packet.time)
+            && (packet.time.since(last) > PAUSE || last.since(packet.time) > PAUSE)
+        {
+            self.pause(packet.id, last, packet.time);
+        }
         self.flush();
         self.at = packet.map_or(Row::AtEnd, |packet| Row::At {
             time: packet.time,
@@ -161,6 +174,13 @@ impl Recorder {
             packet,
             is_clock: true,
         };
+    }
+
+    /// The whole capture had no packet between these times; this one ended it.
+    #[cold]
+    pub fn pause(&mut self, packet: PacketRef, from: Timestamp, until: Timestamp) {
+        self.clock(packet, until);
+        Row::Pause { from, until }.put(self.bytes_at());
     }
 
     /// The packet belongs there.

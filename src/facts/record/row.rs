@@ -52,6 +52,8 @@ pub(super) enum Row<'a> {
     },
     /// The file is complete.
     Counts(Counts),
+    /// No packet of the whole capture came between these times.
+    Pause { from: Timestamp, until: Timestamp },
     /// Not in a file: the packet is written already.
     Done,
 }

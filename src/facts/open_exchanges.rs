@@ -44,6 +44,15 @@ impl<T> OpenExchanges<T> {
         Some(value)
     }
 
+    /// The values of the open exchanges of a connection.
+    pub fn of(&self, connection: u64) -> impl Iterator<Item = &T> {
+        let slots = self.slots.get(&connection).into_iter().flatten();
+        slots.filter_map(|slot| {
+            let (value, _) = self.open.get(*slot as usize)?.as_ref()?;
+            Some(value)
+        })
+    }
+
     /// An exchange is complete. Returns its value.
     pub fn complete(&mut self, connection: u64, first: First) -> Option<T> {
         let (value, at) = self.open.get_mut(first.slot as usize)?.take()?;

@@ -166,19 +166,27 @@ impl Exchanges {
         }
     }
 
+    /// A connection is closed: its session may go on with its messages on another.
+    pub(super) fn closed(&mut self, connection: u64, known: &Known) {
+        let Some((info, session)) = known
+            .get(connection)
+            .and_then(|info| Some((info, info.session_uid.as_ref()?)))
+        else {
+            return;
+        };
+        let room = limits::SESSIONS.saturating_sub(self.unfinished.len());
+        let open = self.open.of(connection);
+        let messages = open.filter(|open| open.kind == ExchangeKind::Publish);
+        self.unfinished.extend(messages.take(room).map(|open| {
+            let message = (session.clone(), open.id.direction, open.id.packet_id);
+            (message, (info.uid.clone(), open.id))
+        }));
+    }
+
     /// No more frames of a connection follow.
     pub(super) fn ended(&mut self, connection: u64, known: &Known, sheet: &mut Sheet) {
-        let info = known.get(connection);
         for open in self.open.ended(connection) {
             Self::put(&open, "open", known, sheet);
-            if open.kind == ExchangeKind::Publish
-                && let Some(info) = info
-                && let Some(session) = &info.session_uid
-                && self.unfinished.len() < limits::SESSIONS
-            {
-                let message = (session.clone(), open.id.direction, open.id.packet_id);
-                self.unfinished.insert(message, (info.uid.clone(), open.id));
-            }
         }
     }
 

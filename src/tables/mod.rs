@@ -35,6 +35,7 @@ mod writer;
 
 use std::collections::HashSet;
 
+use crate::event::EventKind;
 use crate::facts::{Fact, Needs, Sink};
 use crate::overhead::{Ledger, Options as OverheadOptions};
 use crate::rules::{self, Judge};
@@ -327,6 +328,12 @@ impl Tables {
                 }
             }
             Fact::Event(event) => {
+                if let Some((exchanges, _)) = &mut self.exchanges
+                    && matches!(event.kind, EventKind::Closed { .. })
+                    && let Some(connection) = event.connection
+                {
+                    exchanges.closed(connection.number, &self.known);
+                }
                 if let Some(sheet) = self.event_rows.as_mut().filter(|_| self.is_selected) {
                     self.frames.event(event, &self.known, sheet);
                 }

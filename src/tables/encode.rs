@@ -27,8 +27,9 @@ use parquet::schema::types::ColumnDescPtr;
 use snap::raw::Encoder;
 
 use super::column::{Column, Exchanges, Store};
+use super::deltas::Deltas;
 use super::hybrid::{Hybrid, width};
-use super::packed::Deltas;
+
 use super::runs::Runs;
 use super::schema::Kind;
 use crate::identity::ExchangeId;

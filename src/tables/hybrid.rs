@@ -1,7 +1,7 @@
 //! [`Hybrid`]: the hybrid of run lengths and packed bits in which Parquet stores levels
 //! and keys of dictionaries ([encodings](https://parquet.apache.org/docs/file-format/data-pages/encodings/)).
 
-use super::packed::pack;
+use super::bits::{pack, put_varint};
 
 /// Most groups of eight values with one header: their count fits into one byte.
 const GROUPS: u8 = 63;
@@ -92,18 +92,9 @@ impl Hybrid {
     }
 }
 
-/// Appends a number, seven bits in a byte.
-pub(super) fn put_varint(mut number: u64, out: &mut Vec<u8>) {
-    while number > 0x7f {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::packed::tests::{take_varint, unpack};
+    use super::super::bits::tests::{take_varint, unpack};
     use super::*;
     use proptest::prelude::*;
 

@@ -14,9 +14,11 @@
 //! only until their batch is full, so memory does not depend on the size of a capture.
 //! The columns are in [`schema`].
 
+mod bits;
 mod column;
 mod connections;
 mod deliveries;
+mod deltas;
 mod encode;
 mod exchanges;
 mod frames;
@@ -24,7 +26,6 @@ mod hybrid;
 mod known;
 pub mod merge;
 mod overhead;
-mod packed;
 mod rows;
 mod runs;
 pub mod schema;

@@ -5,49 +5,12 @@
 //! 128  4  count  first │ least difference, 4 widths, 4 × 32 packed differences │ …
 //! ```
 
-use super::hybrid::put_varint;
+use super::bits::{pack, put_varint};
 
 /// Values of a block.
 const BLOCK: usize = 128;
 /// Values of a part of it, whose differences have one width.
 const PART: usize = 32;
-
-/// Appends the `width` low bits of each value, the first in the lowest bits. The values
-/// have no other bits, and are a multiple of eight.
-pub(super) fn pack(values: &[u64], width: u8, out: &mut Vec<u8>) {
-    let bits = u32::from(width);
-    let (eights, _) = values.as_chunks::<8>();
-    match width {
-        0 => {}
-        1..=8 => {
-            for eight in eights {
-                let packed = eight.iter().rev().fold(0, |all, value| all << bits | value);
-                out.extend_from_slice(&packed.to_le_bytes()[..usize::from(width)]);
-            }
-        }
-        9..=16 => {
-            for eight in eights {
-                let (low, high) = eight.split_at(4);
-                let half = |four: &[u64]| four.iter().rev().fold(0, |all, v| all << bits | v);
-                let packed = u128::from(half(high)) << (4 * bits) | u128::from(half(low));
-                out.extend_from_slice(&packed.to_le_bytes()[..usize::from(width)]);
-            }
-        }
-        _ => {
-            let (mut packed, mut count) = (0u128, 0);
-            for value in values {
-                packed |= u128::from(*value) << count;
-                count += bits;
-                if count >= 64 {
-                    out.extend_from_slice(&(packed as u64).to_le_bytes());
-                    packed >>= 64;
-                    count -= 64;
-                }
-            }
-            out.extend_from_slice(&packed.to_le_bytes()[..count as usize / 8]);
-        }
-    }
-}
 
 /// Encodes numbers, of 64 bits or of 32.
 #[derive(Debug)]
@@ -166,29 +129,10 @@ const fn zigzag(number: i64) -> u64 {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::super::bits::tests::{take_varint, unpack};
     use super::*;
     use proptest::prelude::*;
-
-    pub(in super::super) fn take_varint(bytes: &mut &[u8]) -> u64 {
-        let mut number = 0;
-        for shift in (0..).step_by(7) {
-            let (&byte, rest) = bytes.split_first().expect("a byte");
-            *bytes = rest;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                break;
-            }
-        }
-        number
-    }
-
-    pub(in super::super) fn unpack(packed: &[u8], width: u8, count: usize) -> Vec<u64> {
-        let width = usize::from(width);
-        let bit = |at: usize| u64::from(packed[at / 8] >> (at % 8) & 1);
-        let value = |at| (0..width).fold(0, |value, n| value | bit(at * width + n) << n);
-        (0..count).map(value).collect()
-    }
 
     fn take_zigzag(bytes: &mut &[u8]) -> i64 {
         let number = take_varint(bytes);

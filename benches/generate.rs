@@ -62,7 +62,8 @@ impl Tap {
 
     /// Writes what was captured before this time.
     fn flush(&mut self, time: u64) -> io::Result<()> {
-        while let Some((at, packet)) = self.later.pop_front_if(|(at, _)| *at <= time) {
+        let due = self.later.partition_point(|(at, _)| *at <= time);
+        for (at, packet) in self.later.drain(..due) {
             self.file.packet(at, &packet)?;
         }
         Ok(())

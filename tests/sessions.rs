@@ -36,6 +36,7 @@ fn gather<'a, S: Sink>(
 }
 
 /// The records of the connections in some packets.
+#[expect(clippy::vec_box, reason = "as `take_finished` returns them")]
 fn records<'a>(packets: impl IntoIterator<Item = (u64, &'a OwnedPacket)>) -> Vec<Box<Record>> {
     let judge = Judge::new(rules::Options::default());
     gather(packets, Sessions::new(judge)).take_finished()

@@ -172,9 +172,9 @@ fn a_shard_from_a_pipe_is_a_shard() {
 fn connections_are_decided_by_their_shard() {
     let folder = Folder::new();
     let path = project("fixtures/violations");
-    let mut names = std::fs::read_dir(path).expect("fixtures").flatten();
+    let names = std::fs::read_dir(path).expect("fixtures").flatten();
     let mut checked = 0;
-    while let Some(entry) = names.next() {
+    for entry in names {
         let path = entry.path();
         if path.extension().is_none_or(|it| it != "pcap") {
             continue;

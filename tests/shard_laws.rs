@@ -207,7 +207,7 @@ impl Division {
             )?;
             if each.len() > 1 && !all.out.is_empty() {
                 let (some, others) = each.split_at(1 + self.turn % (each.len() - 1));
-                let steps = [some, others].map(|it| merge(it));
+                let steps = [some, others].map(merge);
                 // Nothing is in these shards.
                 if steps.iter().all(|step| !step.out.is_empty()) {
                     let [a, b] = steps;

@@ -463,7 +463,6 @@ impl RuleRunner {
     }
 
     #[cold]
-    #[expect(clippy::boxed_local, reason = "as the rules answer it")]
     fn found(&mut self, at: usize, mut fault: Box<Fault>, place: &Place<'_>) {
         let rule = RULES[at];
         if let Some(part) = &self.part

@@ -2,7 +2,7 @@
 //!
 //! Row groups are copied as they are, in an order that does not depend on that of the
 //! inputs: so tables can be merged in any order, and merged tables again. Only
-//! `sessions` is decided again: rows of the same session are added up ([`Sums`]).
+//! `sessions` is decided again: rows of the same session are added up.
 
 use std::collections::BTreeMap;
 use std::io::Write;

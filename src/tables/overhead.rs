@@ -43,7 +43,7 @@ pub(super) fn cost(cost: &Cost, known: &Known, sheet: &mut Sheet) {
     rows.optional(message.map(|message| message.qos));
     rows.optional_name(message.map(|message| message.exchange.direction.name()));
     for (layer, cause, bytes) in parts() {
-        rows.from_column(LAYER);
+        rows.start_at(LAYER);
         rows.name(layer);
         rows.name(cause.0.name());
         rows.name(cause.1.name());

@@ -133,7 +133,7 @@ impl Rows {
 
     /// The values that follow are those of one row, from this column on.
     #[inline]
-    pub(super) fn from_column(&mut self, at: usize) {
+    pub(super) fn start_at(&mut self, at: usize) {
         (self.at, self.times) = (at, 1);
     }
 

@@ -43,9 +43,11 @@ fn run_with_little(args: &str, capture: &[u8]) -> Run {
 #[test]
 fn hostile_captures_stay_below_the_ceiling() {
     let sizes = kinds::KINDS.iter().flat_map(|kind| match kind.0 {
-        "half-open" => [(kind, 100_000), (kind, 200_000)],
-        "pings" | "gaps" => [(kind, 1_000), (kind, 2_000)],
-        "bombs" => [(kind, 200), (kind, 400)],
+        "half-open" => [(kind, 50_000), (kind, 100_000)],
+        "reconnects" | "subscriptions" | "gaps" => [(kind, 2_000), (kind, 4_000)],
+        "tls" | "short" => [(kind, 5_000), (kind, 10_000)],
+        "pings" => [(kind, 500), (kind, 1_000)],
+        "bombs" => [(kind, 50), (kind, 100)],
         _ => [(kind, 10_000), (kind, 20_000)],
     });
     for ((name, generate, _), n) in sizes {

@@ -9,9 +9,7 @@ use std::path::Path;
 use mqttdump::engine::Config;
 use mqttdump::event::Side;
 use mqttdump::facts::Facts;
-use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::rules::{Finding, Judge, Options, Verdict};
-use mqttdump::time::Timestamp;
 
 use crate::order::directions;
 use crate::rules::{Dice, cuts, describe, packets_of, walk};
@@ -41,13 +39,7 @@ fn violations(packets: &[OwnedPacket], keys: &[u8]) -> Vec<Finding> {
     let mut facts = Facts::new(config, gather, &judge);
     facts.secrets(keys);
     for (number, packet) in (1..).zip(packets) {
-        let captured = CapturedPacket {
-            id: PacketRef { number, file: 0 },
-            time: Timestamp::from_nanos(packet.time),
-            link_type: packet.link,
-            original_len: packet.original_len,
-            data: &packet.data,
-        };
+        let captured = packet.captured(number);
         facts.push(&captured, &mut judge);
     }
     facts.finish(&mut judge);

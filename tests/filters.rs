@@ -17,7 +17,6 @@ use mqttdump::engine::{Config, Engine, Output};
 use mqttdump::filter::{Filter, Subject};
 use mqttdump::frame::MQTTFrame;
 use mqttdump::mqtt::{ControlPacket, PropertyValue, Version};
-use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::time::Timestamp;
 
 use crate::support::program::{Folder, project};
@@ -51,13 +50,7 @@ fn selected(filter: &str) -> Vec<usize> {
         }
     };
     for (number, packet) in (1..).zip(scene(CONVERSATION)) {
-        let captured = CapturedPacket {
-            id: PacketRef { number, file: 0 },
-            time: Timestamp::from_nanos(packet.time),
-            link_type: packet.link,
-            original_len: packet.original_len,
-            data: &packet.data,
-        };
+        let captured = packet.captured(number);
         engine.push(&captured, &mut take);
     }
     engine.finish(&mut take);

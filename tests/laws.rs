@@ -21,8 +21,6 @@ use mqttdump::frame::Direction::{Down, Up};
 use mqttdump::overhead::{
     Account, Basis, Layer, Ledger, Options, Projection, Scenario, Share, Stage, Term,
 };
-use mqttdump::packet::{CapturedPacket, PacketRef};
-use mqttdump::time::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -43,13 +41,7 @@ pub(crate) fn account_by(packets: &[OwnedPacket], share: Share) -> Account {
     });
     let mut facts = Facts::new(Config::default(), facts::Options::default(), &ledger);
     for (number, packet) in (1..).zip(packets) {
-        let captured = CapturedPacket {
-            id: PacketRef { number, file: 0 },
-            time: Timestamp::from_nanos(packet.time),
-            link_type: packet.link,
-            original_len: packet.original_len,
-            data: &packet.data,
-        };
+        let captured = packet.captured(number);
         facts.push(&captured, &mut ledger);
     }
     facts.finish(&mut ledger);

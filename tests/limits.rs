@@ -10,8 +10,6 @@ use std::io::Write;
 
 use mqttdump::engine::Config;
 use mqttdump::facts::{Facts, Sink};
-use mqttdump::packet::{CapturedPacket, PacketRef};
-use mqttdump::time::Timestamp;
 use serde_json::Value;
 
 use crate::support::files::Format;
@@ -37,13 +35,7 @@ fn follow(packets: &[OwnedPacket], sink: &mut impl Sink) {
     let options = mqttdump::facts::Options::default();
     let mut facts = Facts::new(Config::default(), options, sink);
     for (number, packet) in (1..).zip(packets) {
-        let captured = CapturedPacket {
-            id: PacketRef { number, file: 0 },
-            time: Timestamp::from_nanos(packet.time),
-            link_type: packet.link,
-            original_len: packet.original_len,
-            data: &packet.data,
-        };
+        let captured = packet.captured(number);
         facts.push(&captured, sink);
     }
     facts.finish(sink);

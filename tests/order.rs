@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use mqttdump::engine::Config;
 use mqttdump::facts::{Fact, Facts, Needs, Options as Gather, Reason, Sink};
 use mqttdump::frame::Direction::Down;
-use mqttdump::packet::{CapturedPacket, PacketRef};
+use mqttdump::packet::PacketRef;
 use mqttdump::rules::{Finding, Options, RULES, Verdict};
-use mqttdump::time::Timestamp;
 
 use crate::rules::{Dice, cut_of, cuts, describe, judge, packets_of, walk};
 use crate::support::program::project;
@@ -47,13 +46,7 @@ pub(crate) fn directions(packets: &[OwnedPacket]) -> Vec<Option<bool>> {
     let mut directions = Directions::default();
     let mut facts = Facts::new(Config::default(), Gather::default(), &directions);
     for (number, packet) in (1..).zip(packets) {
-        let captured = CapturedPacket {
-            id: PacketRef { number, file: 0 },
-            time: Timestamp::from_nanos(packet.time),
-            link_type: packet.link,
-            original_len: packet.original_len,
-            data: &packet.data,
-        };
+        let captured = packet.captured(number);
         facts.push(&captured, &mut directions);
     }
     facts.finish(&mut directions);

@@ -10,8 +10,6 @@ use mqttdump::mqtt::{ControlPacket, PacketType, Version};
 use mqttdump::overhead::{
     Account, Basis, Mark, Projection, Scenario, Shape, Share, Stage, Term, WhatIf, varint_len,
 };
-use mqttdump::packet::{CapturedPacket, PacketRef};
-use mqttdump::time::Timestamp;
 use serde_json::Value;
 
 use crate::laws::{files, packets_of};
@@ -187,13 +185,7 @@ fn closed_forms_of_packets() {
             }
         };
         for (number, packet) in (1..).zip(&packets) {
-            let captured = CapturedPacket {
-                id: PacketRef { number, file: 0 },
-                time: Timestamp::from_nanos(packet.time),
-                link_type: packet.link,
-                original_len: packet.original_len,
-                data: &packet.data,
-            };
+            let captured = packet.captured(number);
             engine.push(&captured, &mut check);
         }
         engine.finish(&mut check);

@@ -7,7 +7,7 @@ use mqttdump::capture::{Capture, Item, Merge};
 use mqttdump::engine::Config;
 use mqttdump::facts::Facts;
 use mqttdump::facts::Reason;
-use mqttdump::packet::{CapturedPacket, PacketRef};
+use mqttdump::packet::PacketRef;
 use mqttdump::rules::{Binds, Check, Finding, Judge, Options, RULES, Rule, Verdict};
 use mqttdump::time::Timestamp;
 
@@ -40,13 +40,7 @@ fn judge_by(
     let mut judge = Judge::new(options);
     let mut facts = Facts::new(config, gather, &judge);
     for (number, packet) in (1..).zip(packets) {
-        let captured = CapturedPacket {
-            id: PacketRef { number, file: 0 },
-            time: Timestamp::from_nanos(packet.time),
-            link_type: packet.link,
-            original_len: packet.original_len,
-            data: &packet.data,
-        };
+        let captured = packet.captured(number);
         if let Some((at, until)) = dropped
             && number as usize == at + 1
         {

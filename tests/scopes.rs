@@ -5,9 +5,7 @@ use std::fmt::Write as _;
 
 use mqttdump::engine::Config;
 use mqttdump::facts::Facts;
-use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::rules::{Finding, Judge, Options, Part, RULES, Reason, Rule, Scope, Verdict};
-use mqttdump::time::Timestamp;
 
 use crate::rules::{describe, judge};
 use crate::support::scene::{merged, wires};
@@ -22,13 +20,7 @@ fn judge_part(packets: &[OwnedPacket]) -> Vec<Finding> {
     });
     let mut facts = Facts::new(Config::default(), Options::default().facts(), &judge);
     for (number, packet) in (1..).zip(packets) {
-        let captured = CapturedPacket {
-            id: PacketRef { number, file: 0 },
-            time: Timestamp::from_nanos(packet.time),
-            link_type: packet.link,
-            original_len: packet.original_len,
-            data: &packet.data,
-        };
+        let captured = packet.captured(number);
         facts.push(&captured, &mut judge);
     }
     facts.finish(&mut judge);

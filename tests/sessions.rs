@@ -6,10 +6,8 @@ use std::fmt::Write as _;
 
 use mqttdump::engine::Config;
 use mqttdump::facts::{Facts, Sink};
-use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::rules::{self, Judge};
 use mqttdump::sessions::{Certainty, Deliveries, Reconnects, Record, Sessions, StallCause};
-use mqttdump::time::Timestamp;
 
 use crate::laws::packets_of;
 use crate::support::program::project;
@@ -22,13 +20,7 @@ fn gather<'a, S: Sink>(
 ) -> S {
     let mut facts = Facts::new(Config::default(), rules::Options::default().facts(), &sink);
     for (number, packet) in packets {
-        let captured = CapturedPacket {
-            id: PacketRef { number, file: 0 },
-            time: Timestamp::from_nanos(packet.time),
-            link_type: packet.link,
-            original_len: packet.original_len,
-            data: &packet.data,
-        };
+        let captured = packet.captured(number);
         facts.push(&captured, &mut sink);
     }
     facts.finish(&mut sink);

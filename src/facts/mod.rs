@@ -652,9 +652,9 @@ mod tests {
         }
     }
 
-    struct Nobody;
+    struct Unused;
 
-    impl Sink for Nobody {
+    impl Sink for Unused {
         fn needs(&self) -> Needs {
             Needs::SESSIONS
         }
@@ -671,7 +671,7 @@ mod tests {
         };
         for number in 1..=closed {
             assert_eq!(doubt(&mut analysis, number), None);
-            analysis.close(number, None, None, &mut Nobody);
+            analysis.close(number, None, None, &mut Unused);
         }
         assert_eq!(analysis.closed.len(), limits::CLOSED_CONNECTIONS);
         assert_eq!(doubt(&mut analysis, 1), None);

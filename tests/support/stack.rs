@@ -12,7 +12,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use mqttdump::packet::LinkType;
+use mqttdump::packet::{CapturedPacket, LinkType, PacketRef};
+use mqttdump::time::Timestamp;
 
 use super::wire::{Segment, Wire};
 
@@ -34,6 +35,17 @@ impl OwnedPacket {
     pub fn cut(mut self, snap: usize) -> Self {
         self.data.truncate(snap);
         self
+    }
+
+    /// As the packet with this number of the only file.
+    pub fn captured(&self, number: u64) -> CapturedPacket<'_> {
+        CapturedPacket {
+            id: PacketRef { number, file: 0 },
+            time: Timestamp::from_nanos(self.time),
+            link_type: self.link,
+            original_len: self.original_len,
+            data: &self.data,
+        }
     }
 }
 

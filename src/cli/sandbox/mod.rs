@@ -8,7 +8,7 @@
 //! | starting programs, connecting, tracing, mounting, loading kernel code … | seccomp |
 //!
 //! Rust and the limits of [`mqttdump::limits`] are the first line; this is for faults in
-//! libpcap and for those that nobody has thought of. What the kernel does not offer is
+//! libpcap and for those that are not known. What the kernel does not offer is
 //! passed over, and reported with `-v`.
 //!
 //! Programs of `-z` would inherit all of it, and what they do is not known here. So with

@@ -3,7 +3,7 @@
 use super::*;
 use crate::limits::Limit;
 
-/// What a handler is told of streams: gaps, limits, and how many bytes were passed on.
+/// What a handler receives of streams: gaps, limits, and how many bytes were passed on.
 #[derive(Default)]
 struct Streams {
     is_uninteresting: bool,

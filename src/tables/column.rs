@@ -1,10 +1,19 @@
 //! [`Column`]: the values of a column that wait to be written.
+//!
+//! Those of the page that is not full are numbers in [`Runs`], as the [`Store`] has them.
+//! Full pages are in a [`Chunk`], encoded.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder, UInt64Builder};
+use bytes::Bytes;
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::ParquetError;
+use parquet::schema::types::ColumnDescPtr;
 
+use super::chunk::{Chunk, Compressor};
+use super::encode::PageEncoder;
 use super::runs::Runs;
 use super::schema::{Column as Described, Kind};
 use super::texts::Texts;
@@ -13,8 +22,11 @@ use crate::identity::ExchangeId;
 /// Values of one type, in the order of rows.
 #[derive(Debug)]
 pub(super) struct Column {
+    kind: Kind,
+    is_optional: bool,
     pub(super) runs: Runs,
     pub(super) store: Store,
+    chunk: Chunk,
 }
 
 /// What the numbers in the [`Runs`] of a column stand for.
@@ -22,31 +34,66 @@ pub(super) struct Column {
 pub(super) enum Store {
     /// Themselves: numbers, nanoseconds, 0 and 1.
     Numbers,
-    /// Texts, by number.
+    /// Texts of all pages, by number.
     Texts(Texts, Known),
-    /// Identities of exchanges, by number.
+    /// Identities of exchanges of the page, by number.
     Exchanges(Exchanges),
-    /// Nothing, except that there are bytes: these are here, each after their length.
+    /// Nothing, except that there are bytes: those of the page are here, each after their
+    /// length. Each row has its own.
     Bytes(Vec<u8>),
-    /// Nothing: lists are rare. Rows without one that are not in the builder yet.
+    /// Nothing: lists are rare. Those of all pages, and rows without one that are not in
+    /// the builder yet.
     NumberLists(ListBuilder<UInt64Builder>, u32),
     /// The same, of texts.
     TextLists(ListBuilder<StringBuilder>, u32),
 }
 
-/// Texts whose number is known without a look at them.
+/// Texts whose number is known without a look at them: of addresses, texts that are shared,
+/// and names of the program, by where they are.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// The last address.
-    address: Option<(IpAddr, u64)>,
-    /// The last text that is shared.
-    shared: Option<(Arc<str>, u64)>,
-    /// Names, by where they are in the program.
-    names: Vec<((usize, usize), u64)>,
+    addresses: Latest<IpAddr, 64>,
+    shared: Latest<Arc<str>, 256>,
+    names: Latest<(usize, usize), 16>,
 }
 
-/// Most names that are compared.
-const NAMES: usize = 16;
+impl Known {
+    fn clear(&mut self) {
+        self.addresses.0.clear();
+        self.shared.0.clear();
+        self.names.0.clear();
+    }
+}
+
+/// The numbers of the latest keys: of one for each remainder of a hash.
+#[derive(Debug)]
+struct Latest<K, const N: usize>(Vec<Option<(K, u64)>>);
+
+impl<K, const N: usize> Default for Latest<K, N> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<K: Clone, const N: usize> Latest<K, N> {
+    /// The number of the key that `is` recognises, or else the one that `add` returns.
+    #[inline]
+    fn number(
+        &mut self,
+        hash: usize,
+        is: impl Fn(&K) -> bool,
+        add: impl FnOnce() -> (K, u64),
+    ) -> u64 {
+        if self.0.is_empty() {
+            self.0.resize(N, None);
+        }
+        let known = &mut self.0[hash % N];
+        match known {
+            Some((key, number)) if is(key) => *number,
+            _ => known.insert(add()).1,
+        }
+    }
+}
 
 /// Identities of exchanges. There is one for nearly each row, so that their texts are
 /// only made when they are written.
@@ -76,6 +123,21 @@ impl Exchanges {
         (self.connections.get(connection.into()), connection, id)
     }
 
+    /// The next page begins, with the last identity as number 0.
+    fn turn(&mut self) {
+        let last = self.ids.last().copied();
+        let last = last.map(|(of, id)| (self.connections.get(of.into()).to_vec(), id));
+        self.clear();
+        if let Some((uid, id)) = last {
+            self.ids.push((self.connections.number(&uid) as u32, id));
+        }
+    }
+
+    fn clear(&mut self) {
+        self.connections.clear();
+        self.ids.clear();
+    }
+
     fn memory(&self) -> usize {
         self.connections.memory() + self.ids.len() * size_of::<(u32, ExchangeId)>()
     }
@@ -102,132 +164,121 @@ impl Column {
             }
         };
         Self {
+            kind: described.kind,
+            is_optional: described.optional,
             runs: Runs::new(),
             store,
+            chunk: Chunk::default(),
         }
     }
 
-    /// Adds a number, `rows` times.
+    /// The number of `row`.
     #[inline]
-    pub(super) fn push(&mut self, number: u64, rows: u32) {
+    pub(super) fn push(&mut self, number: u64, row: u32) {
         debug_assert!(matches!(self.store, Store::Numbers));
-        self.runs.push(number, rows);
+        self.runs.set(number, row);
     }
 
-    /// Adds rows without a value.
+    /// `row` has no value.
     #[inline]
-    pub(super) fn push_null(&mut self, rows: u32) {
+    pub(super) fn push_null(&mut self, row: u32) {
         match &mut self.store {
-            Store::NumberLists(_, nulls) | Store::TextLists(_, nulls) => *nulls += rows,
-            _ => self.runs.push_null(rows),
+            Store::NumberLists(_, nulls) | Store::TextLists(_, nulls) => *nulls += 1,
+            _ => self.runs.set_null(row),
         }
     }
 
-    /// Adds a text, `rows` times.
+    /// The text of `row`.
     #[inline]
-    pub(super) fn push_text(&mut self, text: &[u8], rows: u32) {
+    pub(super) fn push_text(&mut self, text: &[u8], row: u32) {
         let Store::Texts(texts, _) = &mut self.store else {
             debug_assert!(false, "no column of texts");
             return;
         };
         let number = match self.runs.last() {
-            Some(last) if texts.get(last) == text => last,
+            Some(last) if texts.is(last, text) => last,
             _ => texts.number(text),
         };
-        self.runs.push(number, rows);
+        self.runs.set(number, row);
     }
 
-    /// Adds a text that may not be UTF-8, `rows` times.
+    /// The text of `row`, which may not be UTF-8.
     #[inline]
-    pub(super) fn push_wire_text(&mut self, text: &[u8], rows: u32) {
+    pub(super) fn push_wire_text(&mut self, text: &[u8], row: u32) {
         let Store::Texts(texts, _) = &mut self.store else {
             debug_assert!(false, "no column of texts");
             return;
         };
         let number = match self.runs.last() {
-            Some(last) if texts.get(last) == text => last,
+            Some(last) if texts.is(last, text) => last,
             _ => texts.number_of_wire(text),
         };
-        self.runs.push(number, rows);
+        self.runs.set(number, row);
     }
 
-    /// Adds an address, `rows` times.
+    /// The address of `row`.
     #[inline]
-    pub(super) fn push_address(&mut self, address: IpAddr, rows: u32) {
+    pub(super) fn push_address(&mut self, address: IpAddr, row: u32) {
         let Store::Texts(texts, known) = &mut self.store else {
             debug_assert!(false, "no column of texts");
             return;
         };
-        let number = match known.address {
-            Some((last, number)) if last == address => number,
-            _ => {
-                let number = texts.number(address.to_string().as_bytes());
-                known.address = Some((address, number));
-                number
-            }
+        let hash = match address {
+            IpAddr::V4(address) => address.to_bits() as usize,
+            IpAddr::V6(address) => address.to_bits() as usize,
         };
-        self.runs.push(number, rows);
+        let add = || (address, texts.number(address.to_string().as_bytes()));
+        let number = known.addresses.number(hash, |of| *of == address, add);
+        self.runs.set(number, row);
     }
 
-    /// Adds a text that is shared, `rows` times.
+    /// The text of `row`, which is shared.
     #[inline]
-    pub(super) fn push_shared(&mut self, text: &Arc<str>, rows: u32) {
+    pub(super) fn push_shared(&mut self, text: &Arc<str>, row: u32) {
         let Store::Texts(texts, known) = &mut self.store else {
             debug_assert!(false, "no column of texts");
             return;
         };
-        let number = match &known.shared {
-            Some((last, number)) if Arc::ptr_eq(last, text) => *number,
-            _ => {
-                let number = texts.number(text.as_bytes());
-                known.shared = Some((text.clone(), number));
-                number
-            }
-        };
-        self.runs.push(number, rows);
+        let hash = text.as_ptr().addr() >> 4;
+        let add = || (text.clone(), texts.number(text.as_bytes()));
+        let number = known.shared.number(hash, |of| Arc::ptr_eq(of, text), add);
+        self.runs.set(number, row);
     }
 
-    /// Adds a name of the program, `rows` times.
+    /// The name of the program of `row`.
     #[inline]
-    pub(super) fn push_name(&mut self, name: &'static str, rows: u32) {
+    pub(super) fn push_name(&mut self, name: &'static str, row: u32) {
         let Store::Texts(texts, known) = &mut self.store else {
             debug_assert!(false, "no column of texts");
             return;
         };
         let place = (name.as_ptr().addr(), name.len());
-        let number = match known.names.iter().find(|(at, _)| *at == place) {
-            Some((_, number)) => *number,
-            None => {
-                let number = texts.number(name.as_bytes());
-                if known.names.len() < NAMES {
-                    known.names.push((place, number));
-                }
-                number
-            }
-        };
-        self.runs.push(number, rows);
+        let add = || (place, texts.number(name.as_bytes()));
+        let hash = place.0 >> 2 ^ place.1;
+        let number = known.names.number(hash, |of| *of == place, add);
+        self.runs.set(number, row);
     }
 
-    /// Adds the identity of an exchange, `rows` times.
+    /// The identity of an exchange of `row`.
     #[inline]
-    pub(super) fn push_exchange(&mut self, connection_uid: &str, id: ExchangeId, rows: u32) {
+    pub(super) fn push_exchange(&mut self, connection_uid: &str, id: ExchangeId, row: u32) {
         let Store::Exchanges(exchanges) = &mut self.store else {
             debug_assert!(false, "no column of identities");
             return;
         };
         let number = exchanges.number(connection_uid, id);
-        self.runs.push(number, rows);
+        self.runs.set(number, row);
     }
 
-    /// Adds bytes.
-    pub(super) fn push_bytes(&mut self, bytes: &[u8]) {
+    /// The bytes of `row`.
+    pub(super) fn push_bytes(&mut self, bytes: &[u8], row: u32) {
         let Store::Bytes(all) = &mut self.store else {
             debug_assert!(false, "no column of bytes");
             return;
         };
         all.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
         all.extend_from_slice(bytes);
-        self.runs.push(0, 1);
+        self.runs.set(0, row);
     }
 
     /// Adds a list of numbers. Returns how many.
@@ -262,18 +313,55 @@ impl Column {
         bytes
     }
 
+    /// Encodes a page of so many rows; one at least. The next row is its row 0.
+    pub(super) fn encode(
+        &mut self,
+        rows: u32,
+        encoder: &mut PageEncoder,
+    ) -> Result<(), ParquetError> {
+        if self.kind.is_list() {
+            return Ok(());
+        }
+        let values = (&self.runs, &self.store, self.kind);
+        encoder.encode(values, self.is_optional, rows, &mut self.chunk)?;
+        let last = match &mut self.store {
+            Store::Exchanges(exchanges) => {
+                exchanges.turn();
+                0
+            }
+            Store::Bytes(bytes) => {
+                bytes.clear();
+                0
+            }
+            _ => self.runs.last().unwrap_or(0),
+        };
+        self.runs.turn(last);
+        Ok(())
+    }
+
+    /// The pages, and what is stated of them. It is empty afterwards.
+    pub(super) fn finish(
+        &mut self,
+        described: ColumnDescPtr,
+        compressor: &mut Compressor,
+    ) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
+        let texts = match &self.store {
+            Store::Texts(texts, _) => Some(texts),
+            _ => None,
+        };
+        self.chunk.finish(texts, self.kind, described, compressor)
+    }
+
     /// Removes all values, and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.runs.clear();
+        self.chunk = Chunk::default();
         match &mut self.store {
             Store::Texts(texts, known) => {
                 texts.clear();
-                *known = Known::default();
+                known.clear();
             }
-            Store::Exchanges(exchanges) => {
-                exchanges.connections.clear();
-                exchanges.ids.clear();
-            }
+            Store::Exchanges(exchanges) => exchanges.clear(),
             Store::Bytes(bytes) => bytes.clear(),
             // Builders are empty after their lists were taken.
             Store::Numbers | Store::NumberLists(..) | Store::TextLists(..) => {}
@@ -288,6 +376,6 @@ impl Column {
             Store::Bytes(bytes) => bytes.len(),
             Store::Numbers | Store::NumberLists(..) | Store::TextLists(..) => 0,
         };
-        self.runs.memory() + store
+        self.chunk.memory() + self.runs.memory() + store
     }
 }

@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 pub(super) fn connection(record: &Record, known: &Known, sheet: &mut Sheet) {
     let (first, last) = record.captured;
     let rows = sheet.row(first, Some(record.server));
-    rows.word(known.file(record.first));
+    rows.shared(known.file(record.first));
     rows.number(record.first.number);
     rows.number(record.connection);
     rows.shared(&record.uid);
@@ -148,7 +148,7 @@ impl Sums {
         for (uid, session) in all {
             let (packet, started, first_uid) = &session.first;
             let rows = sheet.row(*started, Some(session.server));
-            rows.word(known.file(*packet));
+            rows.shared(known.file(*packet));
             rows.number(packet.number);
             rows.word(&uid);
             rows.endpoint(session.server);

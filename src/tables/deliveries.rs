@@ -34,9 +34,8 @@ pub(super) fn publication(of: &Publication, known: &Known, sheet: &mut Sheet) {
     }
     if of.deliveries.is_empty() && of.unseen.is_empty() {
         let rows = begin(of, "none", known, sheet);
-        for _ in 0..11 {
-            rows.null();
-        }
+        let is_again = rows.has_same_shape(1);
+        rows.group::<11>(is_again, |rows| (0..11).for_each(|_| rows.null()));
         rows.end();
     }
 }
@@ -49,7 +48,7 @@ fn begin<'a>(
     sheet: &'a mut Sheet,
 ) -> &'a mut Rows {
     let rows = sheet.row(of.time, Some(of.server));
-    rows.word(known.file(of.packet));
+    rows.shared(known.file(of.packet));
     rows.number(of.packet.number);
     rows.time(of.time);
     rows.endpoint(of.server);
@@ -67,7 +66,7 @@ fn begin<'a>(
 /// The row of a delivery without a publication.
 pub(super) fn unpublished(of: &Unpublished, known: &Known, sheet: &mut Sheet) {
     let rows = sheet.row(of.time, Some(of.server));
-    rows.word(known.file(of.packet));
+    rows.shared(known.file(of.packet));
     rows.number(of.packet.number);
     rows.time(of.time);
     rows.endpoint(of.server);

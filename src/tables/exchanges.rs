@@ -23,6 +23,9 @@ pub(super) struct Exchanges {
     unfinished: HashMap<Message, (Arc<str>, ExchangeId), foldhash::fast::RandomState>,
 }
 
+/// The outcome of a message that nothing answers.
+const SENT: &str = "sent";
+
 /// What a message is known by when it is sent again on another connection: session,
 /// direction, Packet Identifier.
 type Message = (Arc<str>, Direction, u16);
@@ -56,17 +59,9 @@ struct Open {
 
 impl Open {
     fn new(frame: &MQTTFrame<'_>, id: ExchangeId, kind: ExchangeKind, is_selected: bool) -> Self {
-        let (topic, payload_len) = match &frame.packet {
-            ControlPacket::Publish(publish) => {
-                (frame.topic.map(|topic| topic.0), publish.payload_len)
-            }
-            ControlPacket::Subscribe(packet) => {
-                (packet.filters().next().map(|asked| asked.filter.0), None)
-            }
-            ControlPacket::Unsubscribe(packet) => {
-                (packet.filters().next().map(|filter| filter.0), None)
-            }
-            _ => (None, None),
+        let payload_len = match &frame.packet {
+            ControlPacket::Publish(publish) => publish.payload_len,
+            _ => None,
         };
         let is_message = kind == ExchangeKind::Publish;
         Self {
@@ -78,7 +73,7 @@ impl Open {
             opened: frame.time,
             qos: if is_message { frame.header.qos() } else { 0 },
             retain: is_message && frame.header.retain(),
-            topic: topic.map(Into::into),
+            topic: None,
             payload_len,
             digest: frame.payload_digest,
             frames: 1,
@@ -104,6 +99,16 @@ impl Open {
     }
 }
 
+/// The topic of a message, or the first filter of a request.
+fn topic<'a>(frame: &'a MQTTFrame<'_>) -> Option<&'a [u8]> {
+    match &frame.packet {
+        ControlPacket::Publish(_) => frame.topic.map(|topic| topic.0),
+        ControlPacket::Subscribe(packet) => packet.filters().next().map(|asked| asked.filter.0),
+        ControlPacket::Unsubscribe(packet) => packet.filters().next().map(|filter| filter.0),
+        _ => None,
+    }
+}
+
 impl Exchanges {
     pub(super) fn frame(
         &mut self,
@@ -116,7 +121,7 @@ impl Exchanges {
         let Some(exchange) = fact.exchange else {
             if let Some(id) = fact.exchange_id() {
                 let alone = Open::new(frame, id, ExchangeKind::Publish, is_selected);
-                Self::put(&alone, "sent", known, sheet);
+                Self::put(&alone, topic(frame), SENT, known, sheet);
             }
             return;
         };
@@ -126,6 +131,7 @@ impl Exchanges {
         let number = frame.connection.number;
         if exchange.role == Role::Opens {
             let mut new = Open::new(frame, id, exchange.kind, is_selected);
+            new.topic = topic(frame).map(Into::into);
             if frame.header.dup()
                 && let Some(session) = &frame.connection.session_uid
             {
@@ -133,7 +139,7 @@ impl Exchanges {
                 new.continues = self.unfinished.remove(&message);
             }
             if let Some(before) = self.open.open(number, first, new) {
-                Self::put(&before, "replaced", known, sheet);
+                Self::put(&before, before.topic.as_deref(), "replaced", known, sheet);
             }
             return;
         }
@@ -162,7 +168,7 @@ impl Exchanges {
         };
         if let Some(open) = self.open.complete(number, first) {
             let outcome = if is_refused { "refused" } else { "completed" };
-            Self::put(&open, outcome, known, sheet);
+            Self::put(&open, open.topic.as_deref(), outcome, known, sheet);
         }
     }
 
@@ -186,7 +192,7 @@ impl Exchanges {
     /// No more frames of a connection follow.
     pub(super) fn ended(&mut self, connection: u64, known: &Known, sheet: &mut Sheet) {
         for open in self.open.ended(connection) {
-            Self::put(&open, "open", known, sheet);
+            Self::put(&open, open.topic.as_deref(), "open", known, sheet);
         }
     }
 
@@ -198,17 +204,23 @@ impl Exchanges {
     /// The capture has ended.
     pub(super) fn finish(&mut self, known: &Known, sheet: &mut Sheet) {
         for open in self.open.finish() {
-            Self::put(&open, "open", known, sheet);
+            Self::put(&open, open.topic.as_deref(), "open", known, sheet);
         }
     }
 
-    fn put(open: &Open, outcome: &'static str, known: &Known, sheet: &mut Sheet) {
+    fn put(
+        open: &Open,
+        topic: Option<&[u8]>,
+        outcome: &'static str,
+        known: &Known,
+        sheet: &mut Sheet,
+    ) {
         let Some(info) = known.get(open.connection).filter(|_| open.is_selected) else {
             return;
         };
         let rows = sheet.row(open.opened, Some(info.server));
         let is_same = rows.has_same(info.stamp);
-        rows.word(known.file(open.packet));
+        rows.shared(known.file(open.packet));
         rows.number(open.packet.number);
         rows.number(open.last.number);
         rows.time(open.opened);
@@ -225,34 +237,40 @@ impl Exchanges {
             rows.endpoint(info.server);
             rows.text(info.client_id.as_deref());
         });
-        rows.name(match open.kind {
-            ExchangeKind::Connect => "connect",
-            ExchangeKind::Publish => "publish",
-            ExchangeKind::Subscribe => "subscribe",
-            ExchangeKind::Unsubscribe => "unsubscribe",
-            ExchangeKind::Ping => "ping",
-            ExchangeKind::Auth => "auth",
+        // Messages with QoS 0 have much in common.
+        let is_again = rows.has_same_shape(u64::from(outcome == SENT));
+        rows.group::<3>(is_again, |rows| {
+            rows.name(match open.kind {
+                ExchangeKind::Connect => "connect",
+                ExchangeKind::Publish => "publish",
+                ExchangeKind::Subscribe => "subscribe",
+                ExchangeKind::Unsubscribe => "unsubscribe",
+                ExchangeKind::Ping => "ping",
+                ExchangeKind::Auth => "auth",
+            });
+            rows.optional(Some(open.id.packet_id).filter(|id| *id > 0));
+            rows.number(open.qos);
         });
-        rows.optional(Some(open.id.packet_id).filter(|id| *id > 0));
-        rows.number(open.qos);
         rows.flag(open.retain);
-        rows.text(open.topic.as_deref());
+        rows.text(topic);
         rows.optional(open.payload_len);
         rows.optional(open.digest);
         rows.number(open.frames);
         rows.number(open.bytes);
-        rows.number(open.repeats);
-        rows.nanos(open.closed.map(|closed| closed.since(open.opened)));
-        rows.nanos(open.first_answer);
-        rows.name(outcome);
-        rows.optional(open.code.map(|(code, ..)| code));
-        let name = |(code, version, kind)| reason::name(version, kind, code);
-        rows.optional_name(open.code.and_then(name));
-        rows.optional_name(open.doubt.map(|doubt| doubt.name()));
-        match &open.continues {
-            Some((uid, id)) => rows.exchange(uid, Some(*id)),
-            None => rows.null(),
-        }
+        rows.group::<8>(is_again, |rows| {
+            rows.number(open.repeats);
+            rows.nanos(open.closed.map(|closed| closed.since(open.opened)));
+            rows.nanos(open.first_answer);
+            rows.name(outcome);
+            rows.optional(open.code.map(|(code, ..)| code));
+            let name = |(code, version, kind)| reason::name(version, kind, code);
+            rows.optional_name(open.code.and_then(name));
+            rows.optional_name(open.doubt.map(|doubt| doubt.name()));
+            match &open.continues {
+                Some((uid, id)) => rows.exchange(uid, Some(*id)),
+                None => rows.null(),
+            }
+        });
         rows.end();
     }
 }

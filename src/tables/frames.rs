@@ -32,7 +32,7 @@ impl Frames {
         let header = frame.header;
         let rows = sheet.row(frame.time, Some(connection.server));
         let is_same = rows.has_same(stamp);
-        rows.word(known.file(frame.last));
+        rows.shared(known.file(frame.last));
         rows.number(frame.first.number);
         rows.number(frame.last.number);
         rows.time(frame.time);
@@ -55,15 +55,22 @@ impl Frames {
             rows.flag(connection.version_assumed);
             rows.name(connection.transport.name());
         });
-        rows.name(header.packet_type().name());
-        rows.number(header.qos());
-        rows.flag(header.dup());
-        rows.flag(header.retain());
+        // Messages have much in common.
+        let is_again = rows.has_same_shape(match frame.packet {
+            ControlPacket::Publish(_) => 1 + u64::from(header.flags()),
+            _ => 0,
+        });
+        rows.group::<4>(is_again, |rows| {
+            rows.name(header.packet_type().name());
+            rows.number(header.qos());
+            rows.flag(header.dup());
+            rows.flag(header.retain());
+        });
         rows.number(header.packet_len());
         rows.number(frame.missing);
         rows.flag(frame.resynchronised);
         rows.optional(frame.packet.packet_id());
-        self.content(frame, rows);
+        self.content(frame, is_again, rows);
         match frame.defects {
             [] => rows.null(),
             defects => rows.texts(defects.iter().map(|defect| defect.code.name().as_bytes())),
@@ -72,7 +79,7 @@ impl Frames {
     }
 
     /// The columns from `topic` to `filters`.
-    fn content(&mut self, frame: &MQTTFrame<'_>, rows: &mut Rows) {
+    fn content(&mut self, frame: &MQTTFrame<'_>, is_again: bool, rows: &mut Rows) {
         let packet = &frame.packet;
         let publish = match packet {
             ControlPacket::Publish(publish) => Some(publish),
@@ -82,24 +89,7 @@ impl Frames {
         rows.optional(publish.and_then(|publish| publish.topic_alias));
         payload(publish, rows);
         rows.optional(frame.payload_digest);
-        let code = packet.code();
-        rows.optional(code);
-        let kind = frame.header.packet_type();
-        rows.optional_name(code.and_then(|code| reason::name(frame.version, kind, code)));
-        let connack: Option<&Connack<'_>> = match packet {
-            ControlPacket::Connack(connack) => Some(connack),
-            _ => None,
-        };
-        rows.optional_flag(connack.and_then(|connack| connack.session_present(frame.version)));
-        let connect: Option<&Connect<'_>> = match packet {
-            ControlPacket::Connect(connect) => Some(connect),
-            _ => None,
-        };
-        rows.optional_flag(connect.and_then(|connect| connect.clean_start()));
-        rows.optional(connect.and_then(|connect| connect.keep_alive));
-        rows.text(connect.and_then(|connect| Some(connect.username?.0)));
-        let will = connect.and_then(|connect| connect.will.as_ref());
-        rows.text(will.and_then(|will| Some(will.topic?.0)));
+        rows.group::<7>(is_again, |rows| answer(frame, rows));
         self.properties(packet.properties(), rows);
         match packet {
             ControlPacket::Subscribe(subscribe) => {
@@ -125,7 +115,7 @@ impl Frames {
     pub(super) fn event(&mut self, event: &Event<'_>, known: &Known, sheet: &mut Sheet) {
         let connection = event.connection;
         let rows = sheet.row(event.time, connection.map(|connection| connection.server));
-        rows.word(known.file(event.packet));
+        rows.shared(known.file(event.packet));
         rows.number(event.packet.number);
         rows.time(event.time);
         rows.optional(connection.map(|connection| connection.number));
@@ -150,6 +140,29 @@ impl Frames {
         rows.text(Some(&self.text));
         rows.end();
     }
+}
+
+/// The columns from `code` to `will_topic`.
+fn answer(frame: &MQTTFrame<'_>, rows: &mut Rows) {
+    let packet = &frame.packet;
+    let code = packet.code();
+    rows.optional(code);
+    let kind = frame.header.packet_type();
+    rows.optional_name(code.and_then(|code| reason::name(frame.version, kind, code)));
+    let connack: Option<&Connack<'_>> = match packet {
+        ControlPacket::Connack(connack) => Some(connack),
+        _ => None,
+    };
+    rows.optional_flag(connack.and_then(|connack| connack.session_present(frame.version)));
+    let connect: Option<&Connect<'_>> = match packet {
+        ControlPacket::Connect(connect) => Some(connect),
+        _ => None,
+    };
+    rows.optional_flag(connect.and_then(|connect| connect.clean_start()));
+    rows.optional(connect.and_then(|connect| connect.keep_alive));
+    rows.text(connect.and_then(|connect| Some(connect.username?.0)));
+    let will = connect.and_then(|connect| connect.will.as_ref());
+    rows.text(will.and_then(|will| Some(will.topic?.0)));
 }
 
 fn client_id<'a>(frame: &'a MQTTFrame<'_>) -> Option<&'a [u8]> {
@@ -179,7 +192,7 @@ pub(super) fn finding(finding: &Finding, known: &Known, sheet: &mut Sheet) {
     let offending: PacketRef = finding.packets.last().copied().unwrap_or_default();
     let id = finding.connection_id;
     let rows = sheet.row(finding.time, id.map(|id| id.server));
-    rows.word(known.file(offending));
+    rows.shared(known.file(offending));
     rows.number(offending.number);
     rows.time(finding.time);
     rows.optional(finding.connection);

@@ -4,7 +4,7 @@
 use super::bits::{pack, put_varint};
 
 /// Most groups of eight values with one header: their count fits into one byte.
-const GROUPS: u8 = 63;
+const GROUPS: usize = 63;
 
 /// Bits that hold numbers below `count`.
 pub(super) const fn width(count: usize) -> u8 {
@@ -16,79 +16,75 @@ pub(super) const fn width(count: usize) -> u8 {
 
 /// Encodes runs of values.
 #[derive(Debug)]
-pub(super) struct Hybrid {
+pub(super) struct Hybrid<'a> {
     width: u8,
-    out: Vec<u8>,
-    /// Values that are not written yet: fewer than eight.
-    waiting: [u64; 8],
-    count: usize,
-    /// Where the header of the packed groups is that can be added to, and how many
-    /// they are.
-    groups: Option<(usize, u8)>,
+    /// Values that are not written yet.
+    waiting: &'a mut Vec<u64>,
+    out: &'a mut Vec<u8>,
 }
 
-impl Hybrid {
-    /// Appends to `out` values of `width` bits.
-    pub(super) const fn new(width: u8, out: Vec<u8>) -> Self {
+impl<'a> Hybrid<'a> {
+    /// Appends to `out` values of `width` bits. `waiting` is memory for values.
+    pub(super) fn new(width: u8, waiting: &'a mut Vec<u64>, out: &'a mut Vec<u8>) -> Self {
+        waiting.clear();
         Self {
             width,
+            waiting,
             out,
-            waiting: [0; 8],
-            count: 0,
-            groups: None,
         }
     }
 
     /// Adds `value`, `rows` times.
     #[inline]
-    pub(super) fn put(&mut self, value: u64, mut rows: usize) {
-        while rows > 0 {
-            if self.count == 0 && rows >= 8 {
-                return self.put_run(value, rows);
-            }
-            self.waiting[self.count] = value;
-            self.count += 1;
-            rows -= 1;
-            if self.count == 8 {
-                self.put_group();
-            }
+    pub(super) fn put(&mut self, value: u64, rows: u32) {
+        if rows == 1 {
+            self.waiting.push(value);
+        } else {
+            self.put_all(value, rows);
         }
     }
 
-    fn put_run(&mut self, value: u64, rows: usize) {
-        self.groups = None;
-        put_varint((rows as u64) << 1, &mut self.out);
+    fn put_all(&mut self, value: u64, rows: u32) {
+        // Packed values come in groups of eight.
+        let missing = (8 - self.waiting.len() as u32 % 8) % 8;
+        if rows < missing + 8 {
+            let length = self.waiting.len() + rows as usize;
+            return self.waiting.resize(length, value);
+        }
+        self.waiting
+            .resize(self.waiting.len() + missing as usize, value);
+        self.pack();
+        self.put_run(value, rows - missing);
+    }
+
+    fn put_run(&mut self, value: u64, rows: u32) {
+        put_varint(u64::from(rows) << 1, self.out);
         let bytes = usize::from(self.width.div_ceil(8));
         self.out.extend_from_slice(&value.to_le_bytes()[..bytes]);
     }
 
-    fn put_group(&mut self) {
-        let (header, groups) = match self.groups {
-            Some((header, groups)) if groups < GROUPS => (header, groups + 1),
-            _ => {
-                self.out.push(0);
-                (self.out.len() - 1, 1)
-            }
-        };
-        self.out[header] = groups << 1 | 1;
-        self.groups = Some((header, groups));
-        pack(&self.waiting, self.width, &mut self.out);
-        self.count = 0;
+    /// Writes what waits: groups of eight.
+    fn pack(&mut self) {
+        for groups in self.waiting.chunks(8 * GROUPS) {
+            let count = (groups.len() / 8) as u8;
+            self.out.push(count << 1 | 1);
+            pack(groups, self.width, self.out);
+        }
+        self.waiting.clear();
     }
 
-    /// The bytes. The last group is filled up.
-    pub(super) fn finish(mut self) -> Vec<u8> {
-        match self.waiting[..self.count] {
-            [] => {}
+    /// Writes the rest. The last group is filled up.
+    pub(super) fn finish(mut self) {
+        match self.waiting[..] {
             [first, ref rest @ ..] if rest.iter().all(|value| *value == first) => {
-                self.put_run(first, self.count);
+                self.put_run(first, self.waiting.len() as u32);
             }
             _ => {
-                self.waiting[self.count..].fill(0);
-                self.put_group();
+                let length = self.waiting.len().next_multiple_of(8);
+                self.waiting.resize(length, 0);
+                self.pack();
             }
         }
-        self.out
     }
 }
 
@@ -132,18 +128,20 @@ mod tests {
     proptest! {
         #[test]
         fn runs_are_read_as_written(
-            runs in proptest::collection::vec((0u64..300, 1usize..30), 0..300),
+            runs in proptest::collection::vec((0u64..300, 1u32..30), 0..300),
             singles in proptest::collection::vec(0u64..300, 0..1200),
         ) {
             let singles = singles.into_iter().map(|value| (value, 1));
             let runs: Vec<_> = singles.clone().chain(runs).chain(singles).collect();
-            let mut hybrid = Hybrid::new(9, Vec::new());
+            let (mut waiting, mut bytes) = (Vec::new(), Vec::new());
+            let mut hybrid = Hybrid::new(9, &mut waiting, &mut bytes);
             let mut values = Vec::new();
             for (value, rows) in runs {
                 hybrid.put(value, rows);
-                values.extend(std::iter::repeat_n(value, rows));
+                values.extend(std::iter::repeat_n(value, rows as usize));
             }
-            prop_assert_eq!(decode(&hybrid.finish(), 9, values.len()), values);
+            hybrid.finish();
+            prop_assert_eq!(decode(&bytes, 9, values.len()), values);
         }
     }
 }

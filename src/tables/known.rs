@@ -29,7 +29,9 @@ pub(super) struct Info {
 /// The connections whose rows are not all written, and the names of the files.
 #[derive(Debug)]
 pub(super) struct Known {
-    files: Vec<String>,
+    files: Vec<Arc<str>>,
+    /// For packets of no file.
+    no_file: Arc<str>,
     connections: HashMap<u64, Info, foldhash::fast::FixedState>,
     /// How many stamps there were.
     stamps: u64,
@@ -40,7 +42,8 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn new(files: Vec<String>, selects_all: bool) -> Self {
         Self {
-            files,
+            files: files.into_iter().map(Into::into).collect(),
+            no_file: "".into(),
             connections: HashMap::default(),
             stamps: 0,
             selects_all,
@@ -48,10 +51,10 @@ impl Known {
     }
 
     /// The name of the file of a packet.
-    pub(super) fn file(&self, packet: PacketRef) -> &str {
+    pub(super) fn file(&self, packet: PacketRef) -> &Arc<str> {
         let index = usize::try_from(packet.file).ok();
         let file = index.and_then(|index| self.files.get(index));
-        file.map_or("", String::as_str)
+        file.unwrap_or(&self.no_file)
     }
 
     /// Takes notice of a connection. Returns its [`Info::stamp`].

@@ -16,7 +16,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMe
 use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 
-use super::rows::{Rows, arrow_schema};
+use super::rows::{Form, Rows, arrow_schema};
 use super::schema::{SESSIONS, Table};
 use super::sheet::{Batch, Partition};
 use super::writer::{Error, TableFile};
@@ -158,9 +158,9 @@ fn sums<R: ChunkReader + 'static, W: Write + Send>(
     }
     let mut all: Vec<_> = all.into_iter().collect();
     all.sort_by(|(a, one), (b, other)| (one.first.0, a).cmp(&(other.first.0, b)));
-    let mut rows = Rows::new(&SESSIONS);
+    let mut rows = Rows::new(&SESSIONS, Form::Pages);
     let mut put = |rows: &mut Rows| {
-        let full = std::mem::replace(rows, Rows::new(&SESSIONS));
+        let full = std::mem::replace(rows, Rows::new(&SESSIONS, Form::Pages));
         let partition = Partition::default();
         to.write(&mut Batch {
             partition,

@@ -15,6 +15,7 @@
 //! The columns are in [`schema`].
 
 mod bits;
+mod chunk;
 mod column;
 mod connections;
 mod deliveries;
@@ -52,7 +53,7 @@ use schema::Table;
 use sheet::Sheet;
 use subscriptions::Subscriptions;
 
-pub use rows::{Rows, arrow_schema};
+pub use rows::{Form, Rows, arrow_schema};
 pub use sheet::{Batch, Partition, Partitioning};
 pub use writer::{Error, Stream, TableFile};
 
@@ -63,6 +64,8 @@ pub struct Options {
     pub tables: Vec<&'static Table>,
     /// What they are divided by.
     pub partitioning: Partitioning,
+    /// What becomes of their rows.
+    pub form: Form,
     /// Names of the capture's parts, by the index in `PacketRef::file`.
     pub files: Vec<String>,
     /// Which messages have rows. What applies to single frames and events is decided by
@@ -111,7 +114,7 @@ impl Tables {
                 .tables
                 .iter()
                 .find(|wanted| wanted.name == table.name);
-            wanted.map(|table| Sheet::new(table, options.partitioning))
+            wanted.map(|table| Sheet::new(table, options.partitioning, options.form))
         };
         let records = Records {
             connections: sheet(&schema::CONNECTIONS),

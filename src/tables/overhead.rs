@@ -14,42 +14,42 @@ pub(super) fn cost(cost: &Cost, known: &Known, sheet: &mut Sheet) {
     if !message.map_or(info.is_selected, |message| message.is_selected) {
         return;
     }
-    let parts = || {
-        let causes = cost.bytes.iter();
-        causes.flat_map(|(cause, measures)| {
-            let layers = layers(measures).into_iter().filter(|(_, bytes)| *bytes > 0);
-            layers.map(|(layer, bytes)| (layer, *cause, bytes))
-        })
-    };
-    let count = parts().count() as u32;
-    if count == 0 {
+    if cost.bytes.iter().all(|(_, measures)| measures.l2 == 0) {
         return;
     }
     let (packet, time) = message.map_or(info.first, |message| (message.packet, message.time));
     let rows = sheet.row(time, Some(info.server));
     let is_same = rows.has_same(info.stamp);
-    rows.times(count);
-    rows.word(known.file(packet));
-    rows.number(packet.number);
-    rows.time(time);
-    rows.group::<3>(is_same, |rows| {
-        rows.number(cost.connection);
-        rows.shared(&info.uid);
-        rows.optional_shared(info.session_uid.as_ref());
-    });
-    rows.exchange(&info.uid, message.map(|message| message.exchange));
-    rows.group::<1>(is_same, |rows| rows.text(info.client_id.as_deref()));
-    rows.text(message.and_then(|message| message.topic.as_deref()));
-    rows.optional(message.map(|message| message.qos));
-    rows.optional_name(message.map(|message| message.exchange.direction.name()));
-    for (layer, cause, bytes) in parts() {
-        rows.start_at(LAYER);
-        rows.name(layer);
-        rows.name(cause.0.name());
-        rows.name(cause.1.name());
-        rows.number(bytes);
+    let mut is_first = true;
+    for (cause, measures) in &cost.bytes {
+        for (layer, bytes) in layers(measures) {
+            if bytes == 0 {
+                continue;
+            }
+            if std::mem::take(&mut is_first) {
+                rows.shared(known.file(packet));
+                rows.number(packet.number);
+                rows.time(time);
+                rows.group::<3>(is_same, |rows| {
+                    rows.number(cost.connection);
+                    rows.shared(&info.uid);
+                    rows.optional_shared(info.session_uid.as_ref());
+                });
+                rows.exchange(&info.uid, message.map(|message| message.exchange));
+                rows.group::<1>(is_same, |rows| rows.text(info.client_id.as_deref()));
+                rows.text(message.and_then(|message| message.topic.as_deref()));
+                rows.optional(message.map(|message| message.qos));
+                rows.optional_name(message.map(|message| message.exchange.direction.name()));
+            } else {
+                rows.same_until(LAYER);
+            }
+            rows.name(layer);
+            rows.name(cause.0.name());
+            rows.name(cause.1.name());
+            rows.number(bytes);
+            rows.end();
+        }
     }
-    rows.end_all(count);
 }
 
 /// The column `layer`, the first that differs between the rows of a cost.

@@ -5,8 +5,12 @@
 //! ```text
 //! rows.word("a.pcap"); rows.number(7); rows.time(t); …; rows.end();
 //! ```
+//!
+//! A page of rows that is full is encoded, and a row group has many pages: what was just
+//! added is still in the processor's cache, and takes a tenth of the memory afterwards.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::builder::{
@@ -15,21 +19,36 @@ use arrow_array::builder::{
 };
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
+use parquet::errors::ParquetError;
+use parquet::file::writer::SerializedRowGroupWriter;
+use parquet::schema::types::ColumnDescPtr;
 
 use super::column::{Column, Store};
+use super::encode::PageEncoder;
 use super::schema::{Column as Described, Kind, Table, VERSION};
+use super::writer::Error;
 use crate::identity::ExchangeId;
 use crate::net::Endpoint;
 use crate::time::Timestamp;
 
+/// Rows of a page.
+const PAGE_ROWS: u32 = 4096;
+/// Bytes of texts and payloads of a page.
+const PAGE_BYTES: usize = 256 << 10;
 /// Most rows of a row group.
 const MOST_ROWS: u32 = 1 << 20;
 /// Memory of a row group.
 const MOST_BYTES: usize = 4 << 20;
-/// How often memory is measured.
-const MEASURED_ROWS: u32 = 512;
-/// Bytes of texts, payloads and lists between two measurements.
-const MEASURED_BYTES: usize = 256 << 10;
+
+/// What becomes of rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// Pages of Parquet, for [`TableFile`](super::TableFile).
+    Pages,
+    /// Arrays, for [`Stream`](super::Stream): a page is a batch.
+    Arrays,
+}
 
 /// The Arrow schema of a table.
 pub fn arrow_schema(table: &Table) -> SchemaRef {
@@ -67,44 +86,51 @@ fn field(column: &Described) -> Field {
 #[derive(Debug)]
 pub struct Rows {
     table: &'static Table,
+    form: Form,
     columns: Vec<Column>,
+    encoder: PageEncoder,
     /// The column of the next value.
     at: usize,
-    /// How many rows have the next values.
-    times: u32,
-    rows: u32,
-    /// From how many rows on memory is measured again.
-    measured: u32,
-    /// Bytes of lists, and of what was added since memory was measured.
+    /// Rows of the page that is not full, and of those before.
+    row: u32,
+    before: u32,
+    /// Bytes of texts, payloads and lists of the page, and of all lists.
+    bytes: usize,
     lists: usize,
-    more: usize,
     is_full: bool,
     /// What the connection of the last row is known by; 0 at the beginning.
     stamp: u64,
+    /// The last shape that a row had, and where the row after it is.
+    shape: (u64, u32),
+    error: Option<ParquetError>,
 }
 
 impl Rows {
     /// No rows of this table.
-    pub(super) fn new(table: &'static Table) -> Self {
+    pub(super) fn new(table: &'static Table, form: Form) -> Self {
         Self {
             table,
+            form,
             columns: table.columns.iter().map(Column::new).collect(),
+            encoder: PageEncoder::new(),
             at: 0,
-            times: 1,
-            rows: 0,
-            measured: MEASURED_ROWS,
+            row: 0,
+            before: 0,
+            bytes: 0,
             lists: 0,
-            more: 0,
             is_full: false,
             stamp: 0,
+            shape: (0, 0),
+            error: None,
         }
     }
 
     /// Removes all, and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.columns.iter_mut().for_each(Column::clear);
-        (self.rows, self.measured) = (0, MEASURED_ROWS);
-        (self.lists, self.more, self.stamp) = (0, 0, 0);
+        (self.row, self.before) = (0, 0);
+        (self.stamp, self.shape) = (0, (0, 0));
+        (self.bytes, self.lists) = (0, 0);
         self.is_full = false;
     }
 
@@ -115,40 +141,27 @@ impl Rows {
 
     /// How many there are.
     pub(super) const fn len(&self) -> u32 {
-        self.rows
+        self.before + self.row
     }
 
-    /// The columns that have no lists; lists as an array.
-    pub(super) fn columns(&mut self) -> impl Iterator<Item = Result<&Column, ArrayRef>> {
-        self.columns.iter_mut().map(|column| match lists(column) {
-            Some(lists) => Err(lists),
-            None => Ok(&*column),
-        })
-    }
-
-    /// The values that follow are those of so many rows.
-    pub(super) fn times(&mut self, rows: u32) {
-        self.times = rows;
-    }
-
-    /// The values that follow are those of one row, from this column on.
+    /// The row that follows has the values of the row before up to this column.
     #[inline]
-    pub(super) fn start_at(&mut self, at: usize) {
-        (self.at, self.times) = (at, 1);
+    pub(super) fn same_until(&mut self, column: usize) {
+        self.at = column;
     }
 
-    /// The next column, and how many rows have its value.
+    /// The next column, and the row.
     #[inline]
     fn next(&mut self) -> (&mut Column, u32) {
         self.at += 1;
-        (&mut self.columns[self.at - 1], self.times)
+        (&mut self.columns[self.at - 1], self.row)
     }
 
     /// A number, which fits by the meaning of the column.
     #[inline]
     pub(super) fn number(&mut self, number: impl Into<u64>) {
-        let (column, rows) = self.next();
-        column.push(number.into(), rows);
+        let (column, row) = self.next();
+        column.push(number.into(), row);
     }
 
     /// A number, if there is one.
@@ -163,8 +176,8 @@ impl Rows {
     /// No value.
     #[inline]
     pub(super) fn null(&mut self) {
-        let (column, rows) = self.next();
-        column.push_null(rows);
+        let (column, row) = self.next();
+        column.push_null(row);
     }
 
     /// True or false.
@@ -182,8 +195,8 @@ impl Rows {
     /// A text that is shared.
     #[inline]
     pub(super) fn shared(&mut self, text: &Arc<str>) {
-        let (column, rows) = self.next();
-        column.push_shared(text, rows);
+        let (column, row) = self.next();
+        column.push_shared(text, row);
     }
 
     /// A text that is shared, if there is one.
@@ -198,8 +211,8 @@ impl Rows {
     /// A name of the program.
     #[inline]
     pub(super) fn name(&mut self, name: &'static str) {
-        let (column, rows) = self.next();
-        column.push_name(name, rows);
+        let (column, row) = self.next();
+        column.push_name(name, row);
     }
 
     /// A name of the program, if there is one.
@@ -217,9 +230,6 @@ impl Rows {
     pub(super) fn group<const N: usize>(&mut self, is_same: bool, add: impl FnOnce(&mut Self)) {
         let end = self.at + N;
         if is_same {
-            for column in &mut self.columns[self.at..end] {
-                column.runs.repeat(self.times);
-            }
             self.at = end;
         } else {
             add(self);
@@ -234,11 +244,19 @@ impl Rows {
         std::mem::replace(&mut self.stamp, stamp) == stamp
     }
 
+    /// Whether the row before has this shape: what its table gives to rows that have some
+    /// values in common. 0 is no shape.
+    #[inline]
+    pub(super) fn has_same_shape(&mut self, shape: u64) -> bool {
+        let here = self.len();
+        std::mem::replace(&mut self.shape, (shape, here + 1)) == (shape, here) && shape > 0
+    }
+
     /// A text.
     #[inline]
     pub(super) fn word(&mut self, word: &str) {
-        let (column, rows) = self.next();
-        column.push_text(word.as_bytes(), rows);
+        let (column, row) = self.next();
+        column.push_text(word.as_bytes(), row);
     }
 
     /// A text, if there is one.
@@ -256,26 +274,27 @@ impl Rows {
         let Some(text) = text else {
             return self.null();
         };
-        self.more += text.len();
-        let (column, rows) = self.next();
-        column.push_wire_text(text, rows);
+        self.bytes += text.len();
+        let (column, row) = self.next();
+        column.push_wire_text(text, row);
     }
 
     /// The identity of an exchange on a connection, if there is one.
     #[inline]
     pub(super) fn exchange(&mut self, connection_uid: &str, id: Option<ExchangeId>) {
-        let (column, rows) = self.next();
+        let (column, row) = self.next();
         match id {
-            Some(id) => column.push_exchange(connection_uid, id, rows),
-            None => column.push_null(rows),
+            Some(id) => column.push_exchange(connection_uid, id, row),
+            None => column.push_null(row),
         }
     }
 
     /// Any bytes.
     #[inline]
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        self.more += bytes.len();
-        self.next().0.push_bytes(bytes);
+        self.bytes += bytes.len();
+        let (column, row) = self.next();
+        column.push_bytes(bytes, row);
     }
 
     /// A point in time.
@@ -299,8 +318,8 @@ impl Rows {
     /// An address, and a port.
     #[inline]
     pub(super) fn endpoint(&mut self, endpoint: Endpoint) {
-        let (column, rows) = self.next();
-        column.push_address(endpoint.addr, rows);
+        let (column, row) = self.next();
+        column.push_address(endpoint.addr, row);
         self.number(endpoint.port);
     }
 
@@ -318,37 +337,79 @@ impl Rows {
 
     fn list(&mut self, bytes: usize) {
         self.lists += bytes + 16;
-        self.more += bytes + 16;
+        self.bytes += bytes + 16;
     }
 
     /// The row is complete.
     #[inline]
     pub(super) fn end(&mut self) {
-        self.end_all(1);
-    }
-
-    /// So many rows are complete.
-    #[inline]
-    pub(super) fn end_all(&mut self, rows: u32) {
         debug_assert_eq!(self.at, self.columns.len(), "values of a row");
-        (self.at, self.times) = (0, 1);
-        self.rows += rows;
-        if self.rows >= self.measured || self.more >= MEASURED_BYTES {
-            self.measure();
+        self.at = 0;
+        self.row += 1;
+        if self.row >= PAGE_ROWS || self.bytes >= PAGE_BYTES {
+            self.end_page();
         }
     }
 
     #[cold]
-    fn measure(&mut self) {
-        self.measured = self.rows + MEASURED_ROWS;
-        self.more = 0;
-        self.is_full = self.rows >= MOST_ROWS || self.memory() >= MOST_BYTES;
+    fn end_page(&mut self) {
+        match self.form {
+            Form::Pages => self.encode(),
+            Form::Arrays => self.is_full = true,
+        }
+        self.is_full |= self.len() >= MOST_ROWS || self.memory() >= MOST_BYTES;
+    }
+
+    /// Encodes the rows of the page.
+    fn encode(&mut self) {
+        for column in &mut self.columns {
+            if let Err(error) = column.encode(self.row, &mut self.encoder) {
+                self.error.get_or_insert(error);
+            }
+        }
+        self.before += self.row;
+        (self.row, self.bytes) = (0, 0);
+    }
+
+    /// Appends the columns to a row group. They are empty afterwards.
+    pub(super) fn append<W: Write + Send>(
+        &mut self,
+        described: &[ColumnDescPtr],
+        writers: Vec<ArrowColumnWriter>,
+        group: &mut SerializedRowGroupWriter<'_, W>,
+    ) -> Result<(), Error> {
+        if self.row > 0 {
+            self.encode();
+        }
+        if let Some(error) = self.error.take() {
+            return Err(error.into());
+        }
+        let schema = arrow_schema(self.table);
+        let mut writers = writers.into_iter();
+        let columns = self.columns.iter_mut().zip(described);
+        for ((column, described), field) in columns.zip(schema.fields()) {
+            match (lists(column), writers.next()) {
+                (None, _) => {
+                    let (bytes, close) =
+                        column.finish(described.clone(), &mut self.encoder.compressor)?;
+                    group.append_column(&bytes, close)?;
+                }
+                (Some(lists), Some(mut writer)) => {
+                    for leaf in compute_leaves(field, &lists)? {
+                        writer.write(&leaf)?;
+                    }
+                    writer.close()?.append_to_row_group(group)?;
+                }
+                (Some(_), None) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Bytes of memory that they take.
     pub(super) fn memory(&self) -> usize {
         let columns = self.columns.iter().map(Column::memory).sum::<usize>();
-        columns + self.lists
+        columns + self.lists + self.encoder.memory()
     }
 
     /// Whether it is time to write them.
@@ -360,7 +421,7 @@ impl Rows {
     /// As Arrow has them.
     pub(super) fn record_batch(&mut self) -> Result<RecordBatch, ArrowError> {
         let columns = self.columns.iter_mut().zip(self.table.columns);
-        let columns = columns.map(|(column, described)| array(column, described.kind));
+        let columns = columns.map(|(column, described)| array(column, described.kind, self.row));
         RecordBatch::try_new(arrow_schema(self.table), columns.collect())
     }
 }
@@ -380,8 +441,8 @@ fn lists(column: &mut Column) -> Option<ArrayRef> {
     }
 }
 
-/// A column as an array.
-fn array(column: &mut Column, kind: Kind) -> ArrayRef {
+/// The rows of a column as an array.
+fn array(column: &mut Column, kind: Kind, rows: u32) -> ArrayRef {
     if let Some(lists) = lists(column) {
         return lists;
     }
@@ -390,28 +451,28 @@ fn array(column: &mut Column, kind: Kind) -> ArrayRef {
     macro_rules! fill {
         ($builder:expr, $value:expr) => {{
             let mut builder = $builder;
-            for run in runs.iter() {
-                let value = (!run.is_null).then(|| $value(run.value));
-                (0..run.rows).for_each(|_| builder.append_option(value.as_ref().cloned()));
-            }
+            runs.each(rows, |value, rows| {
+                let value = value.map($value);
+                (0..rows).for_each(|_| builder.append_option(value.as_ref().cloned()));
+            });
             Arc::new(builder.finish())
         }};
     }
     match &column.store {
-        Store::Texts(texts, _) => fill!(StringBuilder::new(), |number| {
+        Store::Texts(texts, _) => fill!(StringBuilder::new(), |number: u64| {
             String::from_utf8_lossy(texts.get(number))
         }),
-        Store::Exchanges(exchanges) => fill!(StringBuilder::new(), |number| {
+        Store::Exchanges(exchanges) => fill!(StringBuilder::new(), |number: u64| {
             let (uid, _, id) = exchanges.get(number);
             id.uid(&String::from_utf8_lossy(uid))
         }),
         Store::Bytes(bytes) => {
             let mut builder = BinaryBuilder::new();
             let mut rest = &bytes[..];
-            for run in runs.iter() {
-                for _ in 0..run.rows {
+            runs.each(rows, |value, rows| {
+                for _ in 0..rows {
                     match rest.split_first_chunk() {
-                        Some((length, after)) if !run.is_null => {
+                        Some((length, after)) if value.is_some() => {
                             let length = u32::from_le_bytes(*length) as usize;
                             let (value, after) = after.split_at(length);
                             builder.append_value(value);
@@ -420,19 +481,19 @@ fn array(column: &mut Column, kind: Kind) -> ArrayRef {
                         _ => builder.append_null(),
                     }
                 }
-            }
+            });
             Arc::new(builder.finish())
         }
         _ => match kind {
-            Kind::U8 => fill!(UInt8Builder::new(), |value| value as u8),
-            Kind::U16 => fill!(UInt16Builder::new(), |value| value as u16),
-            Kind::U32 => fill!(UInt32Builder::new(), |value| value as u32),
-            Kind::Bool => fill!(BooleanBuilder::new(), |value| value == 1),
+            Kind::U8 => fill!(UInt8Builder::new(), |value: u64| value as u8),
+            Kind::U16 => fill!(UInt16Builder::new(), |value: u64| value as u16),
+            Kind::U32 => fill!(UInt32Builder::new(), |value: u64| value as u32),
+            Kind::Bool => fill!(BooleanBuilder::new(), |value: u64| value == 1),
             Kind::Time => fill!(
                 TimestampNanosecondBuilder::new().with_timezone("UTC"),
-                |value| value as i64
+                |value: u64| value as i64
             ),
-            _ => fill!(UInt64Builder::new(), |value| value),
+            _ => fill!(UInt64Builder::new(), |value: u64| value),
         },
     }
 }

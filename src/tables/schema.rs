@@ -58,6 +58,20 @@ impl Kind {
     pub const fn is_list(self) -> bool {
         matches!(self, Self::U64List | Self::TextList)
     }
+
+    /// Whether Parquet stores it in 32 bits.
+    pub(super) const fn is_narrow(self) -> bool {
+        matches!(self, Self::U8 | Self::U16 | Self::U32)
+    }
+
+    /// Numbers of the kind that differ from its values in these bits have their order:
+    /// times may be before 1970.
+    pub(super) const fn order(self) -> u64 {
+        match self {
+            Self::Time => 1 << 63,
+            _ => 0,
+        }
+    }
 }
 
 /// A column.

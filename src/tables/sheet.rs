@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::rows::Rows;
+use super::rows::{Form, Rows};
 use super::schema::Table;
 use crate::net::Endpoint;
 use crate::time::Timestamp;
@@ -48,6 +48,7 @@ const WAITING: usize = 8 << 20;
 #[derive(Debug)]
 pub(super) struct Sheet {
     table: &'static Table,
+    form: Form,
     by: Partitioning,
     latest: (Partition, Rows),
     others: HashMap<Partition, Rows>,
@@ -62,17 +63,18 @@ pub(super) struct Sheet {
 }
 
 impl Sheet {
-    pub(super) fn new(table: &'static Table, by: Partitioning) -> Self {
+    pub(super) fn new(table: &'static Table, by: Partitioning, form: Form) -> Self {
         Self {
             table,
+            form,
             by,
-            latest: (Partition::default(), Rows::new(table)),
+            latest: (Partition::default(), Rows::new(table, form)),
             others: HashMap::new(),
             waiting: 0,
             ready: Vec::new(),
             spare: None,
             is_muted: false,
-            dropped: Rows::new(table),
+            dropped: Rows::new(table, form),
         }
     }
 
@@ -91,7 +93,7 @@ impl Sheet {
     pub(super) fn row(&mut self, time: Timestamp, server: Option<Endpoint>) -> &mut Rows {
         if self.is_muted {
             if self.dropped.is_full() {
-                self.dropped = Rows::new(self.table);
+                self.dropped = Rows::new(self.table, self.form);
             }
             return &mut self.dropped;
         }
@@ -117,7 +119,7 @@ impl Sheet {
                 self.waiting -= rows.memory();
                 rows
             }
-            None => Rows::new(self.table),
+            None => Rows::new(self.table, self.form),
         };
         let (before, rows) = std::mem::replace(&mut self.latest, (partition, rows));
         self.waiting += rows.memory();
@@ -133,7 +135,7 @@ impl Sheet {
     #[cold]
     fn write_latest(&mut self) {
         let next = self.spare.take();
-        let next = next.unwrap_or_else(|| Rows::new(self.table));
+        let next = next.unwrap_or_else(|| Rows::new(self.table, self.form));
         let rows = std::mem::replace(&mut self.latest.1, next);
         self.put(self.latest.0, rows);
     }

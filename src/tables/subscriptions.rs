@@ -146,7 +146,7 @@ impl Subscriptions {
             let option = |bits: u8, shift: u8| options.map(|options| options >> shift & bits);
             let of_v5 = |value: Option<u8>| value.filter(|_| request.is_v5);
             let rows = sheet.row(request.time, Some(info.server));
-            rows.word(known.file(request.packet));
+            rows.shared(known.file(request.packet));
             rows.number(request.packet.number);
             rows.time(request.time);
             rows.number(request.connection);

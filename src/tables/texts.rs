@@ -58,6 +58,12 @@ impl Texts {
         get(&self.bytes, &self.starts, number as u32)
     }
 
+    /// Whether it is the text of a number, which is 0 if there are no texts yet.
+    #[inline]
+    pub(super) fn is(&self, number: u64, text: &[u8]) -> bool {
+        (number as usize) < self.starts.len() && self.get(number) == text
+    }
+
     pub(super) fn len(&self) -> usize {
         self.starts.len()
     }

@@ -3,17 +3,16 @@
 use std::io::Write;
 
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::ArrowError;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
-use super::encode::encode;
 use super::rows::arrow_schema;
-use super::schema::{Kind, Table};
+use super::schema::Table;
 use super::sheet::Batch;
 
 /// Why a table cannot be written.
@@ -52,7 +51,6 @@ impl Error {
 pub struct TableFile<W: Write + Send> {
     file: SerializedFileWriter<W>,
     factory: ArrowRowGroupWriterFactory,
-    schema: SchemaRef,
     groups: usize,
     rows: u64,
 }
@@ -64,19 +62,17 @@ impl<W: Write + Send> TableFile<W> {
     ///
     /// If `to` cannot be written.
     pub fn new(table: &Table, to: W) -> Result<Self, Error> {
-        let schema = arrow_schema(table);
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_offset_index_disabled(true)
             .set_created_by(concat!("mqttdump ", env!("CARGO_PKG_VERSION")).to_owned())
             .build();
-        let writer = ArrowWriter::try_new(to, schema.clone(), Some(properties))?;
+        let writer = ArrowWriter::try_new(to, arrow_schema(table), Some(properties))?;
         let (file, factory) = writer.into_serialized_writer()?;
         Ok(Self {
             file,
             factory,
-            schema,
             groups: 0,
             rows: 0,
         })
@@ -88,33 +84,14 @@ impl<W: Write + Send> TableFile<W> {
     ///
     /// If the file cannot be written.
     pub fn write(&mut self, batch: &mut Batch) -> Result<(), Error> {
-        let kinds = batch.table().columns.iter().map(|column| column.kind);
-        let writers = match kinds.clone().any(Kind::is_list) {
+        let has_lists = batch.table().columns.iter().any(|it| it.kind.is_list());
+        let writers = match has_lists {
             true => self.factory.create_column_writers(self.groups)?,
             false => Vec::new(),
         };
-        let mut writers = writers.into_iter();
         let described = self.file.schema_descr().columns().to_vec();
-        let schema = self.schema.clone();
-        self.add_group(batch.rows.len().into(), |group| {
-            let columns = batch.rows.columns().zip(kinds).zip(described);
-            for (((column, kind), described), field) in columns.zip(schema.fields()) {
-                match (column, writers.next()) {
-                    (Ok(column), _) => {
-                        let (bytes, close) = encode(column, kind, described)?;
-                        group.append_column(&bytes, close)?;
-                    }
-                    (Err(lists), Some(mut writer)) => {
-                        for leaf in compute_leaves(field, &lists)? {
-                            writer.write(&leaf)?;
-                        }
-                        writer.close()?.append_to_row_group(group)?;
-                    }
-                    (Err(_), None) => {}
-                }
-            }
-            Ok(())
-        })
+        let rows = batch.rows.len().into();
+        self.add_group(rows, |group| batch.rows.append(&described, writers, group))
     }
 
     /// Adds a row group, whose columns `add` appends.

@@ -8,7 +8,7 @@ use mqttdump::packet::CapturedPacket;
 use mqttdump::rules::Part;
 use mqttdump::shard::Portion;
 use mqttdump::tables::schema::{self, Table};
-use mqttdump::tables::{Batch, Error, Options, Partitioning, Stream, Tables};
+use mqttdump::tables::{Batch, Error, Form, Options, Partitioning, Stream, Tables};
 use mqttdump::time::Timestamp;
 
 use super::super::command::{Command, Exit};
@@ -29,8 +29,8 @@ use super::{By, TablesArgs};
 /// Memory that may be used, without `--max-memory`.
 const MEMORY: usize = 256 << 20;
 
-/// What is encoded at once, when all rows are written.
-const RESERVED: usize = 64 << 20;
+/// Row groups that wait, and what is made of them when they are written.
+const RESERVED: usize = 24 << 20;
 
 pub(super) fn run(args: TablesArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
     let verb = Verb {
@@ -88,6 +88,10 @@ pub(super) fn run(args: TablesArgs, around: &Surroundings<'_>) -> Result<Exit, S
                 tables: Tables::new(&Options {
                     tables: tables.clone(),
                     partitioning,
+                    form: match folder {
+                        Some(_) => Form::Pages,
+                        None => Form::Arrays,
+                    },
                     files: source.names(),
                     selection: selection.clone(),
                 }),

@@ -1,7 +1,7 @@
 //! Captures that lack the same part of everything, on every carrier: snap lengths, one
 //! direction, bursts of loss. What is missing makes no violation.
 //!
-//! `MQTTDUMP_CUTS=1000` tries more bursts.
+//! `MQTTDUMP_CUTS=1000` tries more bursts, and all snap lengths.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -17,12 +17,13 @@ use crate::support::program::project;
 use crate::support::stack::OwnedPacket;
 
 /// Folders of recordings over all carriers, and of situations.
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 8] = [
     "captures",
     "encapsulations",
     "market",
     "reading",
     "sessions",
+    "third-party",
     "transport",
     "verdicts",
 ];
@@ -86,7 +87,8 @@ fn cut(file: &Path, most: usize, wrong: &mut String) -> usize {
             }
         }
     };
-    for snap in (60..=200).step_by(8) {
+    let step = if cuts() >= 1000 { 1 } else { 8 };
+    for snap in (60..=200).step_by(step) {
         let clipped = packets.iter().map(|packet| packet.clone().cut(snap));
         try_it(&clipped.collect::<Vec<_>>(), &format!("snap length {snap}"));
     }

@@ -567,11 +567,9 @@ fn session_expiry_raised(f: &FrameFacts<'_>) -> Judged {
         .as_ref()
         .filter(|_| f.frame.direction == Up)?;
     let now = p::number(f.frame.packet.properties(), p::SESSION_EXPIRY)?;
-    let by_server = f
-        .connection
-        .accepted
-        .as_ref()
-        .and_then(|a| a.session_expiry);
+    let accepted = f.connection.accepted.as_ref();
+    let by_server = accepted.and_then(|a| a.session_expiry);
+    let whole = opening.whole && accepted.is_some_and(|accepted| accepted.whole);
     (now > 0 && opening.session_expiry == 0).then(|| {
         violation(format!(
             "expected no Session Expiry Interval, because CONNECT had none, found {now}"
@@ -579,6 +577,7 @@ fn session_expiry_raised(f: &FrameFacts<'_>) -> Judged {
         .at(opening.seen.packet)
         .only_warning_if(by_server.is_some_and(|seconds| seconds > 0))
         .unless(f.any_doubt())
+        .unless_when(!whole, Reason::Clipped)
     })
 }
 

@@ -9,8 +9,15 @@ use crate::support::files::Format;
 use crate::support::program::{Folder, run};
 use crate::support::scene::scene;
 
+/// What is on standard output; events are beside it.
+fn output(args: &[&str]) -> String {
+    let run = run(args);
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    run.out
+}
+
 fn lines(args: &[&str]) -> Vec<Value> {
-    let out = run(args).clean();
+    let out = output(args);
     out.lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect()
@@ -111,7 +118,7 @@ fn eve_as_suricata_writes_it() {
         }
     }
     // A password is written only on request.
-    let events = run(&["-r", &capture("mqtt311-pub-qos2"), "--format", "eve"]).clean();
+    let events = output(&["-r", &capture("mqtt311-pub-qos2"), "--format", "eve"]);
     assert!(!events.contains("\"pass\""), "{events}");
 }
 
@@ -214,7 +221,7 @@ fn written(folder: &Folder, scene_text: &str) -> String {
 #[test]
 fn zeek_logs() {
     let folder = Folder::new();
-    let out = run(&["-r", &written(&folder, SCENE), "--format", "zeek"]).clean();
+    let out = output(&["-r", &written(&folder, SCENE), "--format", "zeek"]);
     let uid = out
         .lines()
         .find_map(|line| line.split('\t').find(|cell| cell.starts_with("1:")));
@@ -280,7 +287,7 @@ fn zeek_logs() {
 #[test]
 fn zeek_logs_of_a_capture() {
     let file = "fixtures/third-party/mqtt/zeek-mqtt.pcap";
-    let out = run(&["-r", file, "--format", "zeek"]).clean();
+    let out = output(&["-r", file, "--format", "zeek"]);
     let rows = |mark: &str| out.lines().filter(|line| line.contains(mark)).count();
     let frames = lines(&["-r", file, "--format", "ndjson"]);
     let of = |kind: &str| frames.iter().filter(|frame| frame["type"] == kind).count();
@@ -290,6 +297,22 @@ fn zeek_logs_of_a_capture() {
     );
     assert_eq!(rows("\tok\t") + rows("\tincomplete_qos\t"), of("PUBLISH"));
     assert_eq!(rows("MQTT::SUBSCRIBE"), of("SUBSCRIBE"));
+}
+
+/// What has no place in these formats is reported beside them.
+#[test]
+fn events_beside_the_formats_of_others() {
+    let file = "fixtures/third-party/mqtt/zeek-mqtt.pcap";
+    for format in ["zeek", "eve", "otlp"] {
+        let run = run(&["-r", file, "--format", format]);
+        assert_eq!(run.code, Some(0));
+        assert!(
+            run.err.contains("closed by client"),
+            "{format}: {}",
+            run.err
+        );
+        assert!(!run.out.contains("closed by client"), "{format}");
+    }
 }
 
 #[test]

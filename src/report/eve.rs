@@ -7,7 +7,6 @@
 
 use super::json::{self, Object, key};
 use super::{Format, FrameItem, FrameNeeds, Frames, Options, Report, put, utc};
-use crate::event::EventKind;
 use crate::facts::{ExchangeFact, ExchangeKind, Needs, OpenExchanges, Role};
 use crate::frame::{Connection, MQTTFrame};
 use crate::mqtt::packet::{Connect, Will};
@@ -20,7 +19,7 @@ pub static EVE: Format<Frames> = Format {
     name: "eve",
     help: "mqtt events of Suricata's EVE JSON, one per transaction",
     needs: FrameNeeds {
-        events: true,
+        events: false,
         facts: |_| Needs::EXCHANGES,
     },
     new: |options| {
@@ -86,15 +85,12 @@ impl Report<Frames> for Eve {
             FrameItem::Frame {
                 frame, exchange, ..
             } => self.frame(frame, exchange, out),
-            FrameItem::Event(event) => {
-                if let (EventKind::Closed { .. }, Some(connection)) = (event.kind, event.connection)
-                {
-                    for transaction in self.open.ended(connection.number) {
-                        self.write(&transaction, out);
-                    }
+            FrameItem::Ended(connection) => {
+                for transaction in self.open.ended(connection) {
+                    self.write(&transaction, out);
                 }
             }
-            FrameItem::Ended(_) | FrameItem::LinkHeader(_) => {}
+            FrameItem::Event(_) | FrameItem::LinkHeader(_) => {}
         }
     }
 

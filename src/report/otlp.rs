@@ -21,7 +21,7 @@ pub static OTLP: Format<Frames> = Format {
     name: "otlp",
     help: "exchanges as OpenTelemetry spans, OTLP/JSON, one request a line",
     needs: FrameNeeds {
-        events: true,
+        events: false,
         facts: |_| Needs::EXCHANGES | Needs::SESSION_UIDS,
     },
     new: |_: &Options| Box::new(Otlp::default()),

@@ -18,7 +18,7 @@ pub static ZEEK: Format<Frames> = Format {
     name: "zeek",
     help: "Zeek's mqtt_connect, mqtt_publish and mqtt_subscribe logs, as TSV",
     needs: FrameNeeds {
-        events: true,
+        events: false,
         facts: |_| Needs::EXCHANGES,
     },
     new: |_: &Options| Box::new(Zeek::default()),

@@ -6,7 +6,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use arrow_array::builder::{ListBuilder, StringBuilder, UInt64Builder};
 use bytes::Bytes;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
@@ -16,7 +15,7 @@ use super::chunk::{Chunk, Compressor};
 use super::encode::PageEncoder;
 use super::runs::Runs;
 use super::schema::{Column as Described, Kind};
-use super::texts::Texts;
+use super::store::Store;
 use crate::identity::ExchangeId;
 
 /// Values of one type, in the order of rows.
@@ -29,145 +28,13 @@ pub(super) struct Column {
     chunk: Chunk,
 }
 
-/// What the numbers in the [`Runs`] of a column stand for.
-#[derive(Debug)]
-pub(super) enum Store {
-    /// Themselves: numbers, nanoseconds, 0 and 1.
-    Numbers,
-    /// Texts of all pages, by number.
-    Texts(Texts, Known),
-    /// Identities of exchanges of the page, by number.
-    Exchanges(Exchanges),
-    /// Nothing, except that there are bytes: those of the page are here, each after their
-    /// length. Each row has its own.
-    Bytes(Vec<u8>),
-    /// Nothing: lists are rare. Those of all pages, and rows without one that are not in
-    /// the builder yet.
-    NumberLists(ListBuilder<UInt64Builder>, u32),
-    /// The same, of texts.
-    TextLists(ListBuilder<StringBuilder>, u32),
-}
-
-/// Texts whose number is known without a look at them: of addresses, texts that are shared,
-/// and names of the program, by where they are.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    addresses: Latest<IpAddr, 64>,
-    shared: Latest<Arc<str>, 256>,
-    names: Latest<(usize, usize), 16>,
-}
-
-impl Known {
-    fn clear(&mut self) {
-        self.addresses.0.clear();
-        self.shared.0.clear();
-        self.names.0.clear();
-    }
-}
-
-/// The numbers of the latest keys: of one for each remainder of a hash.
-#[derive(Debug)]
-struct Latest<K, const N: usize>(Vec<Option<(K, u64)>>);
-
-impl<K, const N: usize> Default for Latest<K, N> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<K: Clone, const N: usize> Latest<K, N> {
-    /// The number of the key that `is` recognises, or else the one that `add` returns.
-    #[inline]
-    fn number(
-        &mut self,
-        hash: usize,
-        is: impl Fn(&K) -> bool,
-        add: impl FnOnce() -> (K, u64),
-    ) -> u64 {
-        if self.0.is_empty() {
-            self.0.resize(N, None);
-        }
-        let known = &mut self.0[hash % N];
-        match known {
-            Some((key, number)) if is(key) => *number,
-            _ => known.insert(add()).1,
-        }
-    }
-}
-
-/// Identities of exchanges. There is one for nearly each row, so that their texts are
-/// only made when they are written.
-#[derive(Debug, Default)]
-pub(super) struct Exchanges {
-    connections: Texts,
-    ids: Vec<(u32, ExchangeId)>,
-}
-
-impl Exchanges {
-    fn number(&mut self, connection_uid: &str, id: ExchangeId) -> u64 {
-        let uid = connection_uid.as_bytes();
-        let last = self.ids.last().copied();
-        let known = last.filter(|(of, _)| self.connections.get((*of).into()) == uid);
-        let connection = match known {
-            Some((_, last)) if last == id => return self.ids.len() as u64 - 1,
-            Some((of, _)) => of,
-            None => self.connections.number(uid) as u32,
-        };
-        self.ids.push((connection, id));
-        self.ids.len() as u64 - 1
-    }
-
-    /// The identity of the connection, its number, and the identity on it.
-    pub(super) fn get(&self, number: u64) -> (&[u8], u32, ExchangeId) {
-        let (connection, id) = self.ids[number as usize];
-        (self.connections.get(connection.into()), connection, id)
-    }
-
-    /// The next page begins, with the last identity as number 0.
-    fn turn(&mut self) {
-        let last = self.ids.last().copied();
-        let last = last.map(|(of, id)| (self.connections.get(of.into()).to_vec(), id));
-        self.clear();
-        if let Some((uid, id)) = last {
-            self.ids.push((self.connections.number(&uid) as u32, id));
-        }
-    }
-
-    fn clear(&mut self) {
-        self.connections.clear();
-        self.ids.clear();
-    }
-
-    fn memory(&self) -> usize {
-        self.connections.memory() + self.ids.len() * size_of::<(u32, ExchangeId)>()
-    }
-}
-
 impl Column {
     pub(super) fn new(described: &Described) -> Self {
-        let store = match described.kind {
-            Kind::U8
-            | Kind::U16
-            | Kind::U32
-            | Kind::U64
-            | Kind::Digest
-            | Kind::Bool
-            | Kind::Time => Store::Numbers,
-            Kind::Text => Store::Texts(Texts::default(), Known::default()),
-            Kind::Exchange => Store::Exchanges(Exchanges::default()),
-            Kind::Bytes => Store::Bytes(Vec::new()),
-            Kind::U64List => {
-                Store::NumberLists(ListBuilder::with_capacity(UInt64Builder::new(), 0), 0)
-            }
-            Kind::TextList => {
-                Store::TextLists(ListBuilder::with_capacity(StringBuilder::new(), 0), 0)
-            }
-        };
         Self {
             kind: described.kind,
             is_optional: described.optional,
             runs: Runs::new(),
-            store,
+            store: Store::new(described.kind),
             chunk: Chunk::default(),
         }
     }
@@ -223,12 +90,7 @@ impl Column {
             debug_assert!(false, "no column of texts");
             return;
         };
-        let hash = match address {
-            IpAddr::V4(address) => address.to_bits() as usize,
-            IpAddr::V6(address) => address.to_bits() as usize,
-        };
-        let add = || (address, texts.number(address.to_string().as_bytes()));
-        let number = known.addresses.number(hash, |of| *of == address, add);
+        let number = known.address(address, texts);
         self.runs.set(number, row);
     }
 
@@ -239,9 +101,7 @@ impl Column {
             debug_assert!(false, "no column of texts");
             return;
         };
-        let hash = text.as_ptr().addr() >> 4;
-        let add = || (text.clone(), texts.number(text.as_bytes()));
-        let number = known.shared.number(hash, |of| Arc::ptr_eq(of, text), add);
+        let number = known.shared(text, texts);
         self.runs.set(number, row);
     }
 
@@ -252,10 +112,7 @@ impl Column {
             debug_assert!(false, "no column of texts");
             return;
         };
-        let place = (name.as_ptr().addr(), name.len());
-        let add = || (place, texts.number(name.as_bytes()));
-        let hash = place.0 >> 2 ^ place.1;
-        let number = known.names.number(hash, |of| *of == place, add);
+        let number = known.name(name, texts);
         self.runs.set(number, row);
     }
 
@@ -356,26 +213,11 @@ impl Column {
     pub(super) fn clear(&mut self) {
         self.runs.clear();
         self.chunk = Chunk::default();
-        match &mut self.store {
-            Store::Texts(texts, known) => {
-                texts.clear();
-                known.clear();
-            }
-            Store::Exchanges(exchanges) => exchanges.clear(),
-            Store::Bytes(bytes) => bytes.clear(),
-            // Builders are empty after their lists were taken.
-            Store::Numbers | Store::NumberLists(..) | Store::TextLists(..) => {}
-        }
+        self.store.clear();
     }
 
     /// Bytes of memory that it takes, except for lists.
     pub(super) fn memory(&self) -> usize {
-        let store = match &self.store {
-            Store::Texts(texts, _) => texts.memory(),
-            Store::Exchanges(exchanges) => exchanges.memory(),
-            Store::Bytes(bytes) => bytes.len(),
-            Store::Numbers | Store::NumberLists(..) | Store::TextLists(..) => 0,
-        };
-        self.chunk.memory() + self.runs.memory() + store
+        self.chunk.memory() + self.runs.memory() + self.store.memory()
     }
 }

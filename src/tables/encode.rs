@@ -16,11 +16,11 @@ use parquet::basic::Encoding;
 use parquet::errors::ParquetError;
 
 use super::chunk::{Chunk, Compressor, Numbers};
-use super::column::{Exchanges, Store};
 use super::deltas::put_deltas;
 use super::hybrid::{Hybrid, width};
 use super::runs::Runs;
 use super::schema::Kind;
+use super::store::{Exchanges, Store};
 use crate::identity::ExchangeId;
 
 /// Rows of a run from which on, on average, a dictionary of the runs is smaller than

@@ -16,10 +16,11 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMe
 use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 
+use super::error::Error;
 use super::rows::{Form, Rows, arrow_schema};
 use super::schema::{SESSIONS, Table};
 use super::sheet::{Batch, Partition};
-use super::writer::{Error, TableFile};
+use super::writer::TableFile;
 
 /// A file of a table.
 #[allow(missing_debug_implementations, reason = "parquet's readers have none")]

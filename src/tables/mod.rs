@@ -21,6 +21,7 @@ mod connections;
 mod deliveries;
 mod deltas;
 mod encode;
+mod error;
 mod exchanges;
 mod frames;
 mod hybrid;
@@ -31,6 +32,7 @@ mod rows;
 mod runs;
 pub mod schema;
 mod sheet;
+mod store;
 mod subscriptions;
 mod texts;
 mod writer;
@@ -53,9 +55,10 @@ use schema::Table;
 use sheet::Sheet;
 use subscriptions::Subscriptions;
 
+pub use error::Error;
 pub use rows::{Form, Rows, arrow_schema};
 pub use sheet::{Batch, Partition, Partitioning};
-pub use writer::{Error, Stream, TableFile};
+pub use writer::{Stream, TableFile};
 
 /// What to write.
 #[derive(Clone, Debug)]

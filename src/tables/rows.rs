@@ -24,10 +24,11 @@ use parquet::errors::ParquetError;
 use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::column::{Column, Store};
+use super::column::Column;
 use super::encode::PageEncoder;
+use super::error::Error;
 use super::schema::{Column as Described, Kind, Table, VERSION};
-use super::writer::Error;
+use super::store::Store;
 use crate::identity::ExchangeId;
 use crate::net::Endpoint;
 use crate::time::Timestamp;

@@ -3,48 +3,16 @@
 use std::io::Write;
 
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::basic::Compression;
-use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
+use super::error::Error;
 use super::rows::arrow_schema;
 use super::schema::Table;
 use super::sheet::Batch;
-
-/// Why a table cannot be written.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Parquet.
-    #[error(transparent)]
-    Parquet(#[from] ParquetError),
-    /// Arrow.
-    #[error(transparent)]
-    Arrow(#[from] ArrowError),
-    /// The system.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    /// A file is not of this table, or of another version of it.
-    #[error("no table {0} of this version")]
-    Version(&'static str),
-}
-
-impl Error {
-    /// The error of the system, if it is one.
-    ///
-    /// # Errors
-    ///
-    /// Any other, as it is.
-    pub fn into_io(self) -> Result<std::io::Error, Self> {
-        match self {
-            Self::Arrow(ArrowError::IoError(_, error)) | Self::Io(error) => Ok(error),
-            other => Err(other),
-        }
-    }
-}
 
 /// A Parquet file of a table, with a row group for each batch.
 #[allow(missing_debug_implementations, reason = "parquet's writers have none")]

@@ -1,0 +1,197 @@
+//! [`Store`]: what the numbers of a column stand for.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arrow_array::builder::{ListBuilder, StringBuilder, UInt64Builder};
+
+use super::schema::Kind;
+use super::texts::Texts;
+use crate::identity::ExchangeId;
+
+/// What the numbers in the [`Runs`] of a column stand for.
+#[derive(Debug)]
+pub(super) enum Store {
+    /// Themselves: numbers, nanoseconds, 0 and 1.
+    Numbers,
+    /// Texts of all pages, by number.
+    Texts(Texts, Known),
+    /// Identities of exchanges of the page, by number.
+    Exchanges(Exchanges),
+    /// Nothing, except that there are bytes: those of the page are here, each after their
+    /// length. Each row has its own.
+    Bytes(Vec<u8>),
+    /// Nothing: lists are rare. Those of all pages, and rows without one that are not in
+    /// the builder yet.
+    NumberLists(ListBuilder<UInt64Builder>, u32),
+    /// The same, of texts.
+    TextLists(ListBuilder<StringBuilder>, u32),
+}
+
+impl Store {
+    /// Nothing, of a column of this type.
+    pub(super) fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::U8
+            | Kind::U16
+            | Kind::U32
+            | Kind::U64
+            | Kind::Digest
+            | Kind::Bool
+            | Kind::Time => Self::Numbers,
+            Kind::Text => Self::Texts(Texts::default(), Known::default()),
+            Kind::Exchange => Self::Exchanges(Exchanges::default()),
+            Kind::Bytes => Self::Bytes(Vec::new()),
+            Kind::U64List => {
+                Self::NumberLists(ListBuilder::with_capacity(UInt64Builder::new(), 0), 0)
+            }
+            Kind::TextList => {
+                Self::TextLists(ListBuilder::with_capacity(StringBuilder::new(), 0), 0)
+            }
+        }
+    }
+
+    /// Removes all, and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        match self {
+            Self::Texts(texts, known) => {
+                texts.clear();
+                known.clear();
+            }
+            Self::Exchanges(exchanges) => exchanges.clear(),
+            Self::Bytes(bytes) => bytes.clear(),
+            // Builders are empty after their lists were taken.
+            Self::Numbers | Self::NumberLists(..) | Self::TextLists(..) => {}
+        }
+    }
+
+    /// Bytes of memory that it takes, except for lists.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Texts(texts, _) => texts.memory(),
+            Self::Exchanges(exchanges) => exchanges.memory(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Numbers | Self::NumberLists(..) | Self::TextLists(..) => 0,
+        }
+    }
+}
+
+/// Texts whose number is known without a look at them: of addresses, texts that are shared,
+/// and names of the program, by where they are.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    addresses: Latest<IpAddr, 64>,
+    shared: Latest<Arc<str>, 256>,
+    names: Latest<(usize, usize), 16>,
+}
+
+impl Known {
+    #[inline]
+    pub(super) fn address(&mut self, address: IpAddr, texts: &mut Texts) -> u64 {
+        let hash = match address {
+            IpAddr::V4(address) => address.to_bits() as usize,
+            IpAddr::V6(address) => address.to_bits() as usize,
+        };
+        let add = || (address, texts.number(address.to_string().as_bytes()));
+        self.addresses.number(hash, |of| *of == address, add)
+    }
+
+    #[inline]
+    pub(super) fn shared(&mut self, text: &Arc<str>, texts: &mut Texts) -> u64 {
+        let hash = text.as_ptr().addr() >> 4;
+        let add = || (text.clone(), texts.number(text.as_bytes()));
+        self.shared.number(hash, |of| Arc::ptr_eq(of, text), add)
+    }
+
+    #[inline]
+    pub(super) fn name(&mut self, name: &'static str, texts: &mut Texts) -> u64 {
+        let place = (name.as_ptr().addr(), name.len());
+        let hash = place.0 >> 2 ^ place.1;
+        let add = || (place, texts.number(name.as_bytes()));
+        self.names.number(hash, |of| *of == place, add)
+    }
+
+    fn clear(&mut self) {
+        self.addresses.0.clear();
+        self.shared.0.clear();
+        self.names.0.clear();
+    }
+}
+
+/// The numbers of the latest keys: of one for each remainder of a hash.
+#[derive(Debug)]
+struct Latest<K, const N: usize>(Vec<Option<(K, u64)>>);
+
+impl<K, const N: usize> Default for Latest<K, N> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<K: Clone, const N: usize> Latest<K, N> {
+    /// The number of the key that `is` recognises, or else the one that `add` returns.
+    #[inline]
+    fn number(
+        &mut self,
+        hash: usize,
+        is: impl Fn(&K) -> bool,
+        add: impl FnOnce() -> (K, u64),
+    ) -> u64 {
+        if self.0.is_empty() {
+            self.0.resize(N, None);
+        }
+        let known = &mut self.0[hash % N];
+        match known {
+            Some((key, number)) if is(key) => *number,
+            _ => known.insert(add()).1,
+        }
+    }
+}
+
+/// Identities of exchanges. There is one for nearly each row, so that their texts are
+/// only made when they are written.
+#[derive(Debug, Default)]
+pub(super) struct Exchanges {
+    connections: Texts,
+    ids: Vec<(u32, ExchangeId)>,
+}
+
+impl Exchanges {
+    pub(super) fn number(&mut self, connection_uid: &str, id: ExchangeId) -> u64 {
+        let uid = connection_uid.as_bytes();
+        let last = self.ids.last().copied();
+        let known = last.filter(|(of, _)| self.connections.get((*of).into()) == uid);
+        let connection = match known {
+            Some((_, last)) if last == id => return self.ids.len() as u64 - 1,
+            Some((of, _)) => of,
+            None => self.connections.number(uid) as u32,
+        };
+        self.ids.push((connection, id));
+        self.ids.len() as u64 - 1
+    }
+
+    /// The identity of the connection, its number, and the identity on it.
+    pub(super) fn get(&self, number: u64) -> (&[u8], u32, ExchangeId) {
+        let (connection, id) = self.ids[number as usize];
+        (self.connections.get(connection.into()), connection, id)
+    }
+
+    /// The next page begins, with the last identity as number 0.
+    pub(super) fn turn(&mut self) {
+        let last = self.ids.last().copied();
+        let last = last.map(|(of, id)| (self.connections.get(of.into()).to_vec(), id));
+        self.clear();
+        if let Some((uid, id)) = last {
+            self.ids.push((self.connections.number(&uid) as u32, id));
+        }
+    }
+
+    fn clear(&mut self) {
+        self.connections.clear();
+        self.ids.clear();
+    }
+
+    fn memory(&self) -> usize {
+        self.connections.memory() + self.ids.len() * size_of::<(u32, ExchangeId)>()
+    }
+}

@@ -104,26 +104,78 @@ fn a_capture_in_two_files_is_one_capture() {
     assert!(cuts > 60, "{cuts}");
 }
 
+/// Hands the state over from each file to the next. The lines of all of them are those of
+/// the whole, and so is each report at the end.
+fn chain(recorded: &Recorded, cuts: &[usize]) {
+    let folder = Folder::new();
+    let parts = recorded.cut(cuts, &folder);
+    let state = |turn: usize| folder.name(&format!("state-{turn}"));
+    let whole = |job: &[&str]| {
+        let files = parts.iter().flat_map(|part| ["-r", part]);
+        run(&job.iter().copied().chain(files).collect::<Vec<_>>()).out
+    };
+    let mut lines = String::new();
+    for (turn, part) in parts.iter().enumerate() {
+        let (old, new) = (state(turn), state(turn + 1));
+        let mut args = vec!["-r", part, "--state-out", &new];
+        if turn > 0 {
+            args.extend(["--state-in", &old]);
+        }
+        lines += &run(&[READING, &args].concat()).out;
+        if turn > 1 {
+            drop(std::fs::remove_file(state(turn - 1)));
+        }
+        if turn + 1 == parts.len() && turn > 0 {
+            for job in REPORTS {
+                let last = run(&[job, &["-r", part, "--state-in", &old]].concat());
+                assert_eq!(
+                    last.out,
+                    whole(job),
+                    "{} {job:?} {}",
+                    recorded.name(),
+                    last.err
+                );
+            }
+        }
+    }
+    let name = recorded.name();
+    assert_eq!(
+        without_files(&lines),
+        without_files(&whole(READING)),
+        "{name}"
+    );
+}
+
+/// One in forty fixtures; `MQTTDUMP_CUTS=1 cargo test rotation` takes all of them.
+#[test]
+fn a_file_for_each_packet_is_one_capture() {
+    let every = std::env::var_os("MQTTDUMP_CUTS").is_some();
+    let all = captures();
+    let chosen = (0..).zip(&all).filter(|(turn, _)| every || turn % 40 == 3);
+    let read = chosen.filter_map(|(turn, path)| {
+        let recorded = Recorded::read(path).filter(|it| !it.is_lossy())?;
+        (every || recorded.len() < 40).then_some((turn, recorded))
+    });
+    let chosen: Vec<(usize, Recorded)> = read.collect();
+    let packets = AtomicUsize::new(0);
+    each(&chosen, |_, recorded| {
+        let cuts = (1..recorded.len()).filter(|cut| recorded.is_in_order_at(*cut));
+        let cuts: Vec<usize> = cuts.collect();
+        packets.fetch_add(cuts.len(), Relaxed);
+        chain(recorded, &cuts);
+    });
+    let packets = packets.into_inner();
+    eprintln!("{packets} cuts of {} captures", chosen.len());
+    assert!(packets > 60, "{packets}");
+}
+
 #[test]
 fn a_chain_of_files_is_one_capture() {
     let path = project("fixtures/captures/bridge.pcap");
     let recorded = Recorded::read(&path).expect("a capture");
-    let folder = Folder::new();
     let step = recorded.len().div_ceil(7);
     let cuts: Vec<usize> = (step..recorded.len()).step_by(step).collect();
-    let parts = recorded.cut(&cuts, &folder);
-    let mut last = String::new();
-    for (turn, part) in parts.iter().enumerate() {
-        let [old, new] = [turn, turn + 1].map(|turn| folder.name(&format!("state-{turn}")));
-        let mut args = [REPORTS[0], &["-r", part, "--state-out", &new]].concat();
-        if turn > 0 {
-            args.extend(["--state-in", &old]);
-        }
-        last = run(&args).out;
-    }
-    let mut args = REPORTS[0].to_vec();
-    parts.iter().for_each(|part| args.extend(["-r", part]));
-    assert_eq!(last, run(&args).out);
+    chain(&recorded, &cuts);
 }
 
 #[test]

@@ -24,116 +24,28 @@
 //! third     section(a) if0 if1 secrets packet…
 //! ```
 
-use std::collections::{HashMap, VecDeque};
+mod plan;
+mod records;
+mod section;
+
+use super::error::{Error, Place, Problem};
+use super::item::{Block, Item, Packet};
+use super::sink::{Lost, Sink};
+use crate::packet::LinkType;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::limits::SAVE_CARRIED_BYTES;
-use crate::packet::LinkType;
+use records::Records;
+use section::Section;
 
-use super::bytes::ByteOrder;
-use super::encode;
-use super::error::{Error, Place, Problem};
-use super::interface::{Clock, Interface};
-use super::item::{Block, Item, Packet};
-use super::sink::{Lost, Sink};
-use super::source::Capture;
+pub use plan::{FileFormat, Plan};
 
 /// The largest snap length that libpcap and Wireshark accept; readers cut
 /// packets at the header's snap length, so it must not be too small.
 const SNAP_LENGTH: u32 = 262_144;
 /// Link type of a capture without packets, if none is known.
 const ETHERNET: LinkType = LinkType(1);
-
-/// Format of the output, decided before the first packet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Plan {
-    /// The format of the file.
-    pub format: FileFormat,
-    /// Link type of a pcap file that will hold no packet; else that of its
-    /// first packet counts.
-    pub link_type: Option<LinkType>,
-    /// Write a pcap file's times in nanoseconds. It also does so when its first
-    /// packet comes from a clock finer than microseconds.
-    pub nanoseconds: bool,
-    /// Hand every packet to the system at once (`-U`).
-    pub flush: bool,
-    /// There may be a [`Writer::next_file`], which repeats names and secrets of
-    /// earlier files.
-    pub carry: bool,
-}
-
-/// A format that is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FileFormat {
-    /// Packets of one link type, with nothing but time and lengths.
-    Pcap,
-    /// Everything in the inputs.
-    Pcapng,
-}
-
-impl Plan {
-    /// The plan for a file of this name, written from these captures: pcapng
-    /// when the name ends in `.pcapng` or the captures have several link types,
-    /// as far as their headers tell. Those of pcapng files tell nothing: see
-    /// [`Plan::look_ahead`].
-    pub fn new(path: &Path, captures: &[Capture]) -> Self {
-        let named = path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("pcapng"));
-        let mut plan = Self {
-            format: if named {
-                FileFormat::Pcapng
-            } else {
-                FileFormat::Pcap
-            },
-            link_type: None,
-            nanoseconds: false,
-            flush: false,
-            carry: false,
-        };
-        for interface in captures.iter().filter_map(Capture::interface) {
-            plan.expect(interface);
-        }
-        plan
-    }
-
-    /// Reads the pcapng files among these once to learn their link types and
-    /// clocks, unless all is known. Files that cannot be read, and pipes, are
-    /// passed over. Costs a pass over the files, and nothing for other formats.
-    pub fn look_ahead(&mut self, paths: &[impl AsRef<Path>]) {
-        for (file, path) in (0..).zip(paths) {
-            let path = path.as_ref();
-            // A pipe could not be read a second time.
-            if self.format == FileFormat::Pcapng || !path.is_file() {
-                continue;
-            }
-            let Ok(mut capture) = Capture::open(path, file) else {
-                continue;
-            };
-            if capture.interface().is_some() {
-                continue;
-            }
-            while let Ok(Some(item)) = capture.next() {
-                if let Item::Packet(packet) = item {
-                    self.expect(packet.interface);
-                }
-                if self.format == FileFormat::Pcapng {
-                    break;
-                }
-            }
-        }
-    }
-
-    fn expect(&mut self, interface: &Interface) {
-        let link_type = *self.link_type.get_or_insert(interface.link_type);
-        if link_type != interface.link_type {
-            self.format = FileFormat::Pcapng;
-        }
-        self.nanoseconds |= interface.clock.finer_than_microseconds();
-    }
-}
 
 /// A capture file being written, or several in succession.
 ///
@@ -184,16 +96,8 @@ impl Writer {
             sink,
             flush: plan.flush,
             kind: match plan.format {
-                FileFormat::Pcap => Kind::Pcap(Records {
-                    link_type: plan.link_type,
-                    nanoseconds: plan.nanoseconds,
-                    ..Records::default()
-                }),
-                FileFormat::Pcapng => Kind::Pcapng(Box::new(Section {
-                    link_type: plan.link_type,
-                    carried: plan.carry.then(Carried::default),
-                    ..Section::default()
-                })),
+                FileFormat::Pcap => Kind::Pcap(Records::new(&plan)),
+                FileFormat::Pcapng => Kind::Pcapng(Box::new(Section::new(&plan))),
             },
             lost: None,
         }
@@ -335,10 +239,7 @@ impl Writer {
     /// Blocks with names or secrets that could not be carried into later files.
     pub fn left_behind(&self) -> u64 {
         match &self.kind {
-            Kind::Pcapng(section) => section
-                .carried
-                .as_ref()
-                .map_or(0, |carried| carried.dropped),
+            Kind::Pcapng(section) => section.left_behind(),
             Kind::Pcap(_) => 0,
         }
     }
@@ -356,11 +257,11 @@ impl Writer {
     fn begin(&mut self, last: bool) -> Result<(), Error> {
         let out = &mut self.sink.bytes;
         match &mut self.kind {
-            Kind::Pcap(records) if last || records.link_type.is_some() => records.begin(out),
+            Kind::Pcap(records) if last || records.is_settled() => records.begin(out),
             Kind::Pcap(_) => return Ok(()),
             Kind::Pcapng(section) => {
                 section.begin(out);
-                if last && section.written.is_empty() {
+                if last && !section.has_interface() {
                     section.stand_in(out);
                 }
             }
@@ -387,284 +288,19 @@ fn standard_output() -> io::Result<Box<dyn Write + Send>> {
     Ok(Box::new(io::stdout()))
 }
 
-/// The content of pcap files.
-#[derive(Default)]
-struct Records {
-    /// The header of this file is written.
-    begun: bool,
-    /// That of any file is, and link type and unit of time are for good.
-    fixed: bool,
-    link_type: Option<LinkType>,
-    nanoseconds: bool,
-}
-
-impl Records {
-    /// This interface may have the first packet.
-    fn expect(&mut self, interface: &Interface) {
-        if !self.fixed {
-            self.link_type.get_or_insert(interface.link_type);
-            self.nanoseconds |= interface.clock.finer_than_microseconds();
-        }
-    }
-
-    /// This packet is the first, whatever was expected.
-    fn expect_first(&mut self, packet: &Packet<'_>) {
-        if !self.fixed {
-            self.link_type = Some(packet.packet.link_type);
-            self.nanoseconds |= packet.interface.clock.finer_than_microseconds();
-        }
-    }
-
-    fn begin(&mut self, out: &mut Vec<u8>) {
-        if std::mem::replace(&mut self.begun, true) {
-            return;
-        }
-        self.fixed = true;
-        let magic: u32 = if self.nanoseconds {
-            0xa1b2_3c4d
-        } else {
-            0xa1b2_c3d4
-        };
-        let link_type = *self.link_type.get_or_insert(ETHERNET);
-        out.extend_from_slice(&magic.to_le_bytes());
-        out.extend_from_slice(&[2, 0, 4, 0]);
-        out.extend_from_slice(&[0; 8]);
-        out.extend_from_slice(&SNAP_LENGTH.to_le_bytes());
-        out.extend_from_slice(&u32::from(link_type.0).to_le_bytes());
-    }
-
-    #[inline]
-    fn packet(
-        &mut self,
-        out: &mut Vec<u8>,
-        Packet { packet, .. }: &Packet<'_>,
-    ) -> Result<(), Problem> {
-        if let Some(first) = self.link_type
-            && first != packet.link_type
-        {
-            return Err(Problem::SecondLinkType {
-                first,
-                second: packet.link_type,
-            });
-        }
-        let Ok(seconds) = u32::try_from(packet.time.seconds()) else {
-            return Err(Problem::Time(packet.time));
-        };
-        let nanos = packet.time.subsec_nanos();
-        let fraction = if self.nanoseconds {
-            nanos
-        } else {
-            nanos / 1000
-        };
-        let captured = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
-        let mut header = [0; 16];
-        for (to, field) in
-            header
-                .chunks_exact_mut(4)
-                .zip([seconds, fraction, captured, packet.original_len])
-        {
-            to.copy_from_slice(&field.to_le_bytes());
-        }
-        out.extend_from_slice(&header);
-        out.extend_from_slice(packet.data);
-        Ok(())
-    }
-}
-
-/// File, section and number: identifies an interface.
-type Key = (u32, u32, u32);
-
-/// The one section of a pcapng file, and of those after it.
-#[derive(Default)]
-struct Section {
-    /// The header of this file is written.
-    begun: bool,
-    /// That of any file is.
-    fixed: bool,
-    /// Its description, as options.
-    header: Vec<u8>,
-    numbers: HashMap<Key, u32>,
-    /// The last one looked up: consecutive packets tend to have the same.
-    last: Option<(Key, u32)>,
-    written: Vec<Written>,
-    /// Comments (as options) of a section without header in the output.
-    comments: Vec<u8>,
-    /// The start of the next file, if there will be one.
-    carried: Option<Carried>,
-    /// Of the interface of a file that has none.
-    link_type: Option<LinkType>,
-    /// The block being put together.
-    scratch: Vec<u8>,
-}
-
-/// An interface in the output.
-struct Written {
-    block: Vec<u8>,
-    /// The input section that described it last.
-    by: (u32, u32),
-}
-
-impl Section {
-    /// Starts a file with the blocks that its packets may refer to.
-    fn begin(&mut self, out: &mut Vec<u8>) {
-        if std::mem::replace(&mut self.begun, true) {
-            return;
-        }
-        self.fixed = true;
-        encode::section(&mut self.scratch, &self.header);
-        out.extend_from_slice(&self.scratch);
-        for interface in &self.written {
-            out.extend_from_slice(&interface.block);
-        }
-        for block in self.carried.iter().flat_map(|carried| &carried.blocks) {
-            out.extend_from_slice(block);
-        }
-    }
-
-    /// A file without an interface is a valid one that libpcap refuses.
-    fn stand_in(&mut self, out: &mut Vec<u8>) {
-        let interface = Interface {
-            file: 0,
-            section: 0,
-            number: 0,
-            link_type: self.link_type.unwrap_or(ETHERNET),
-            snap_length: SNAP_LENGTH,
-            clock: Clock::MICROSECONDS,
-            options: Vec::new(),
-            order: ByteOrder::Little,
-        };
-        encode::interface(&mut self.scratch, &interface, &[]);
-        out.extend_from_slice(&self.scratch);
-    }
-
-    #[inline]
-    fn packet(&mut self, out: &mut Vec<u8>, packet: &Packet<'_>) {
-        let number = self.interface(out, packet.interface);
-        encode::packet(out, &mut self.scratch, number, packet);
-    }
-
-    fn block(&mut self, out: &mut Vec<u8>, block: &Block<'_>) {
-        if let Block::Section { options, .. } = block {
-            match self.fixed {
-                true => encode::comments(&mut self.comments, options),
-                false => encode::section_options(&mut self.header, options),
-            }
-        }
-        self.begin(out);
-        let number = match block {
-            Block::Section { .. } => return,
-            Block::Interface(interface) => {
-                self.interface(out, interface);
-                return;
-            }
-            Block::Statistics { interface, .. } => self.interface(out, interface),
-            _ => 0,
-        };
-        encode::block(&mut self.scratch, number, block);
-        out.extend_from_slice(&self.scratch);
-        if let (Block::Names { .. } | Block::Secrets { .. }, Some(carried)) =
-            (block, &mut self.carried)
-        {
-            carried.add(&self.scratch);
-        }
-    }
-
-    /// The number of an interface in the output, described there if it was not.
-    #[inline]
-    fn interface(&mut self, out: &mut Vec<u8>, interface: &Interface) -> u32 {
-        let key = (interface.file, interface.section, interface.number);
-        if let Some((last, number)) = self.last
-            && last == key
-        {
-            return number;
-        }
-        let number = match self.numbers.get(&key) {
-            Some(&number) => number,
-            None => {
-                let number = self.describe(out, interface);
-                self.numbers.insert(key, number);
-                number
-            }
-        };
-        self.last = Some((key, number));
-        number
-    }
-
-    #[cold]
-    fn describe(&mut self, out: &mut Vec<u8>, interface: &Interface) -> u32 {
-        let by = (interface.file, interface.section);
-        let mut block = Vec::new();
-        encode::interface(&mut block, interface, &std::mem::take(&mut self.comments));
-        // Two alike in one section are two; in another section they are these.
-        let known = self
-            .written
-            .iter()
-            .position(|written| written.by != by && written.block == block);
-        if let Some(index) = known {
-            if let Some(written) = self.written.get_mut(index) {
-                written.by = by;
-            }
-            return u32::try_from(index).unwrap_or(u32::MAX);
-        }
-        out.extend_from_slice(&block);
-        self.written.push(Written { block, by });
-        u32::try_from(self.written.len() - 1).unwrap_or(u32::MAX)
-    }
-}
-
-/// Blocks that apply to packets in later files too: names and secrets.
-#[derive(Default)]
-struct Carried {
-    blocks: VecDeque<Vec<u8>>,
-    bytes: usize,
-    dropped: u64,
-}
-
-impl Carried {
-    fn add(&mut self, block: &[u8]) {
-        // The parts of a rotated capture repeat the same blocks.
-        if self.blocks.iter().any(|known| known == block) {
-            return;
-        }
-        self.bytes += block.len();
-        self.blocks.push_back(block.to_vec());
-        // Connections are younger than their secrets: the oldest are needed
-        // least.
-        while self.bytes > SAVE_CARRIED_BYTES
-            && let Some(oldest) = self.blocks.pop_front()
-        {
-            self.bytes -= oldest.len();
-            self.dropped += 1;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
     use std::sync::{Arc, Mutex};
 
     use super::super::bytes::ByteOrder;
+    use super::super::source::Capture;
     use super::super::testing::{BOTH, Bytes, capture, plain, seen};
     use super::super::{Merge, Options, OwnedPacket};
     use super::*;
 
     const MICRO: u32 = 0xa1b2_c3d4;
     const NANO: u32 = 0xa1b2_3c4d;
-
-    #[test]
-    fn the_newest_blocks_are_repeated_up_to_the_limit() {
-        let mut carried = Carried::default();
-        let blocks = SAVE_CARRIED_BYTES / (1 << 20) + 3;
-        for n in 0..blocks {
-            carried.add(&vec![n as u8; 1 << 20]);
-            // The same again is nothing new.
-            carried.add(&vec![n as u8; 1 << 20]);
-            assert!(carried.bytes <= SAVE_CARRIED_BYTES);
-        }
-        assert_eq!((carried.blocks.len(), carried.dropped), (blocks - 3, 3));
-        assert_eq!(carried.blocks[0][0], 3);
-    }
 
     #[derive(Clone, Default)]
     struct Shared(Arc<Mutex<Vec<u8>>>);

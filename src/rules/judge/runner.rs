@@ -1,357 +1,56 @@
-//! The judge: applies the rules to facts, and keeps the findings.
-//!
-//! One judge checks one capture. Its memory is limited: repetitions of a finding on the
-//! same connection only add to a count, and findings of a connection can be taken
-//! when it is closed ([`Judge::take_finished`]).
-//!
-//! ```text
-//! frame, event ─→ rules ─┬─ final ───────────────→ findings of the connection ─→ take_finished
-//! deadline ──────────────┘                   └──→ once, when it arises ──────→ take_arisen
-//!                  provisional ─────────────────┘
-//! ```
-//! Deadlines only add to `take_arisen`. Final findings are the same for the same
-//! packets, whether or not ticks advanced the clock between them.
+//! [`RuleRunner`]: applies rules to a fact, and puts findings together.
 
-use std::collections::VecDeque;
-use std::sync::LazyLock;
-use std::time::Duration;
-
+use super::super::allowance::Budgets;
+use super::super::clause::{About, Case, Circumstances, Clause};
+use super::super::excuse::Faulty;
+use super::super::finding::{Finding, MOST_PACKETS, Rung};
+use super::super::rule::{Check, Rule, Severity, Wrong};
+use super::super::scope::{Part, Scope, scope_at};
+use super::super::tally::Tally;
+use super::super::verdict::{Fault, Judged, Verdict};
+use super::super::{RULES, verdict};
+use super::options::Options;
+use super::tables::{RuleSet, TABLES, VERSIONS, place};
 use crate::event::Side;
 use crate::facts::by_connection::ByConnection;
 use crate::facts::{
-    self, ConnectionFacts, Deadline, Doubt, Ending, Fact, FrameFacts, FrameRef, Needs, Overdue,
-    Reason, SessionFact, Shown, Silence, Sink, Step, StillOpen, Stream, Undelivered,
+    ConnectionFacts, Deadline, Doubt, Ending, FrameFacts, FrameRef, Overdue, Reason, Shown,
+    Silence, Step, StillOpen, Stream, Undelivered,
 };
-use crate::frame::{Direction, MQTTFrame, PerDirection};
+use crate::frame::{MQTTFrame, PerDirection};
 use crate::identity::ExchangeId;
-use crate::limits;
 use crate::mqtt::{ControlPacket, Defect, DefectCode, PacketType, Version};
 use crate::packet::PacketRef;
-use crate::select::Selection;
 use crate::time::Timestamp;
+use std::collections::VecDeque;
 
-use super::allowance::Budgets;
-use super::clause::{About, Case, Circumstances, Clause};
-use super::excuse::Faulty;
-use super::finding::{Finding, MOST_PACKETS, Rung};
-use super::rule::{Check, Rule, Severity, Wrong};
-use super::scope::{Part, Scope, scope_at};
-use super::tally::Tally;
-use super::verdict::{Fault, Judged, Verdict};
-use super::{RULES, verdict};
+/// Frames before a finding in its ladder.
+const BEFORE: usize = 5;
 
-/// Options of checking.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The user asserts that every connection of these clients was captured, so that
-    /// what one connection shows is proof for the next.
-    pub complete: bool,
-    /// Keep the frames around each finding.
-    pub ladders: bool,
-    /// Add the identity of the session to each finding.
-    pub session_uids: bool,
-    /// Apply only these rules; empty for all.
-    pub rules: Vec<&'static Rule>,
-    /// Report only findings about selected frames.
-    pub selection: Selection,
-    /// Budgets.
-    pub budgets: Budgets,
-    /// Report findings as they arise, and overdue answers at their deadline.
-    pub live: bool,
-    /// Time limit for answers and deliveries without a specified one.
-    pub patience: Duration,
-    /// Addresses of one server: the second of each pair is replaced by the first.
-    pub same_server: Vec<(facts::Endpoint, facts::Endpoint)>,
-    /// How many findings to keep, until they are taken; further ones are only counted.
-    pub most_findings: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            complete: false,
-            ladders: false,
-            session_uids: false,
-            rules: Vec::new(),
-            selection: Selection::default(),
-            budgets: Budgets::default(),
-            live: false,
-            patience: facts::PATIENCE,
-            same_server: Vec::new(),
-            most_findings: limits::FINDINGS,
-        }
-    }
-}
-
-impl Options {
-    /// How the facts have to be gathered for it.
-    pub fn facts(&self) -> facts::Options {
-        facts::Options {
-            complete: self.complete,
-            live: self.live,
-            patience: self.patience,
-            same_server: self.same_server.clone(),
-            ack: self.budgets.ack,
-        }
-    }
-}
-
-/// Checks a capture.
-#[derive(Debug)]
-pub struct Judge {
-    runner: RuleRunner,
-}
-
-impl Judge {
-    /// A judge for a new capture.
-    pub fn new(options: Options) -> Self {
-        Self {
-            runner: RuleRunner::new(options),
-        }
-    }
-
-    /// Takes the findings on closed connections.
-    pub fn take_finished(&mut self) -> Vec<Finding> {
-        self.runner.kept -= self.runner.finished.len();
-        std::mem::take(&mut self.runner.finished)
-    }
-
-    /// Whether there are findings to take.
-    pub fn has_finished(&self) -> bool {
-        !self.runner.finished.is_empty()
-    }
-
-    /// Takes findings that arose since the last call, with [`Options::live`]. Each
-    /// combination of rule, verdict and side is reported once for a connection; the
-    /// counts are in [`Judge::tally`].
-    pub fn take_arisen(&mut self) -> Vec<Finding> {
-        std::mem::take(&mut self.runner.arisen)
-    }
-
-    /// Whether any arose.
-    pub fn has_arisen(&self) -> bool {
-        !self.runner.arisen.is_empty()
-    }
-
-    /// How often each rule was broken up to now.
-    pub fn tally(&self) -> &Tally {
-        &self.runner.tally
-    }
-
-    /// The rules that were applied at least once.
-    pub fn judged(&self) -> Vec<&'static Rule> {
-        let rules = RULES.iter().enumerate();
-        rules
-            .filter(|(at, rule)| self.runner.judged.has(*at) && self.runner.wants(rule))
-            .map(|(_, rule)| *rule)
-            .collect()
-    }
-
-    /// What is checked is a part of a capture: whatever may depend on the rest of it is
-    /// inconclusive, [`Reason::Shard`].
-    pub fn only_part(&mut self, part: Part) {
-        self.runner.part = Some(part);
-    }
-
-    /// Findings that were only counted, because there were too many.
-    pub fn uncounted(&self) -> u64 {
-        self.runner.more
-    }
-
-    /// Connections that carried a frame.
-    pub fn connections(&self) -> u64 {
-        self.runner.connections
-    }
-}
-
-impl Sink for Judge {
-    fn needs(&self) -> Needs {
-        Needs::SESSIONS | Needs::SESSION_UIDS.when(self.runner.options.session_uids)
-    }
-
-    fn fact(&mut self, fact: Fact<'_>) {
-        let Fact::Session(fact) = fact else { return };
-        let runner = &mut self.runner;
-        match fact {
-            SessionFact::Frame(facts) => runner.frame(facts),
-            SessionFact::Unfinished(facts) => runner.unfinished(facts),
-            SessionFact::Overdue(facts) => runner.overdue(facts),
-            SessionFact::Undelivered(facts) => runner.undelivered(facts),
-            SessionFact::StillOpen(facts) => runner.still_open(facts),
-            SessionFact::Silence(facts) => runner.silence(facts),
-            SessionFact::Unreadable(facts) => runner.stream(facts),
-            SessionFact::Closed(connection) => runner.settle(connection.number),
-        }
-    }
-
-    fn earlier(&mut self, fact: Fact<'_>, from: Timestamp) {
-        self.runner.from = from;
-        self.fact(fact);
-    }
-
-    fn finish(&mut self) {
-        for connection in self.runner.open.numbers() {
-            self.runner.settle(connection);
-        }
-        let runner = &mut self.runner;
-        runner.undecided();
-        runner.finished.append(&mut runner.of_capture);
-    }
-}
-
-/// The rules by trigger.
-struct Tables {
-    /// By sender, packet type and version: rules with a function.
-    frame: PerDirection<Vec<Vec<FrameRule>>>,
-    /// The same, of rules for WebSocket.
-    websocket: Vec<Vec<FrameRule>>,
-    /// By packet type and version: all rules that apply.
-    judge: Vec<RuleSet>,
-    /// By packet type: budgets.
-    budget: Vec<Vec<(usize, BudgetCheck)>>,
-    /// Each defect and the rules that it breaks.
-    format: Vec<(&'static Wrong, usize)>,
-}
-
-static TABLES: LazyLock<Tables> = LazyLock::new(Tables::new);
-
-/// A rule that is applied to control packets.
-#[derive(Clone, Copy)]
-struct FrameRule {
-    /// Its index in [`RULES`].
-    at: usize,
-    /// It is about exchanges: [`Check::Exchange`].
-    in_exchange: bool,
-    check: fn(&FrameFacts<'_>) -> Judged,
-}
-
-type BudgetCheck = fn(&FrameFacts<'_>, &Budgets) -> Judged;
-
-const VERSIONS: [Version; 3] = [Version::V3_1, Version::V3_1_1, Version::V5];
-
-/// Whether a rule is applied to packets of a sender. A rule of a security review about
-/// one side may apply to the answer of the other.
-fn is_sent_by(rule: &Rule, sender: Direction) -> bool {
-    matches!(rule.check, Check::Security(..)) || rule.binds.includes(sender.sender())
-}
-
-fn place(kind: PacketType, version: Version) -> usize {
-    kind as usize * VERSIONS.len() + version as usize
-}
-
-impl Tables {
-    fn new() -> Self {
-        let places = PacketType::ALL.len() * VERSIONS.len();
-        let mut tables = Self {
-            frame: PerDirection::from_fn(|_| vec![Vec::new(); places]),
-            websocket: vec![Vec::new(); places],
-            judge: vec![RuleSet::default(); places],
-            budget: vec![Vec::new(); PacketType::ALL.len()],
-            format: Vec::new(),
-        };
-        for (at, rule) in RULES.iter().enumerate() {
-            if let Check::Format(wrongs) = rule.check {
-                tables.format.extend(wrongs.iter().map(|wrong| (wrong, at)));
-            }
-            if let Check::Budget(types, check, _) = rule.check {
-                for kind in types {
-                    tables.budget[*kind as usize].push((at, check));
-                }
-            }
-            for version in VERSIONS.into_iter().filter(|v| rule.applies_to(*v)) {
-                for kind in PacketType::ALL {
-                    let place = place(kind, version);
-                    match rule.check {
-                        Check::Frame(types, check)
-                        | Check::Exchange(types, check)
-                        | Check::Security(types, check)
-                            if types.contains(&kind) =>
-                        {
-                            let in_exchange = matches!(rule.check, Check::Exchange(..));
-                            for sender in Direction::ALL {
-                                if is_sent_by(rule, sender) {
-                                    tables.frame[sender][place].push(FrameRule {
-                                        at,
-                                        in_exchange,
-                                        check,
-                                    });
-                                }
-                            }
-                            tables.judge[place].add(at);
-                        }
-                        Check::OverWebSocket(types, check) if types.contains(&kind) => {
-                            tables.websocket[place].push(FrameRule {
-                                at,
-                                in_exchange: false,
-                                check,
-                            });
-                        }
-                        Check::Format(wrongs)
-                            if wrongs.iter().any(|wrong| {
-                                wrong.types.is_empty() || wrong.types.contains(&kind)
-                            }) =>
-                        {
-                            tables.judge[place].add(at);
-                        }
-                        _ => {}
-                    }
-                }
-            }
-        }
-        tables
-    }
-}
-
-/// A set of rules, by their index in [`RULES`].
-#[derive(Clone, Copy, Debug, Default)]
-struct RuleSet([u64; 4]);
-
-impl RuleSet {
-    /// Maximum number of rules.
-    const MOST: usize = 256;
-
-    /// # Panics
-    ///
-    /// Of more rules than [`RuleSet::MOST`]: then it needs another word.
-    fn add(&mut self, at: usize) {
-        assert!(at < Self::MOST, "RuleSet has no room for rule {at}");
-        self.0[at / 64] |= 1 << (at % 64);
-    }
-
-    fn add_all(&mut self, other: Self) {
-        for (word, more) in self.0.iter_mut().zip(other.0) {
-            *word |= more;
-        }
-    }
-
-    fn has(&self, at: usize) -> bool {
-        self.0
-            .get(at / 64)
-            .is_some_and(|word| word >> (at % 64) & 1 == 1)
-    }
-}
+/// Frames after it.
+const AFTER: u8 = 2;
 
 /// Where findings are put together.
 #[derive(Debug)]
-struct RuleRunner {
-    options: Options,
+pub(super) struct RuleRunner {
+    pub(super) options: Options,
     open: ByConnection<OfConnection>,
-    finished: Vec<Finding>,
+    pub(super) finished: Vec<Finding>,
     /// Findings about the whole capture, one for each rule.
     of_capture: Vec<Finding>,
     /// New findings, if they are reported as they arise.
-    arisen: Vec<Finding>,
-    tally: Tally,
-    kept: usize,
-    more: u64,
-    connections: u64,
-    judged: RuleSet,
+    pub(super) arisen: Vec<Finding>,
+    pub(super) tally: Tally,
+    pub(super) kept: usize,
+    pub(super) more: u64,
+    pub(super) connections: u64,
+    pub(super) judged: RuleSet,
     /// What was before is known, and no finding.
-    from: Timestamp,
+    pub(super) from: Timestamp,
     /// Some packet has broken a rule.
     any_faulty: bool,
     /// What is checked is a part of a capture.
-    part: Option<Part>,
+    pub(super) part: Option<Part>,
     /// By version: when the first connection with it had its first frame.
     since: [Option<Timestamp>; VERSIONS.len()],
 }
@@ -370,11 +69,6 @@ struct OfConnection {
     /// The packets that broke a rule.
     faulty: Faulty,
 }
-
-/// Frames before a finding in its ladder.
-const BEFORE: usize = 5;
-/// Frames after it.
-const AFTER: u8 = 2;
 
 /// Origin of a finding.
 struct Place<'a> {
@@ -410,7 +104,7 @@ enum Of<'a> {
 }
 
 impl RuleRunner {
-    fn new(options: Options) -> Self {
+    pub(super) fn new(options: Options) -> Self {
         Self {
             options,
             open: ByConnection::default(),
@@ -429,7 +123,7 @@ impl RuleRunner {
         }
     }
 
-    fn wants(&self, rule: &'static Rule) -> bool {
+    pub(super) fn wants(&self, rule: &'static Rule) -> bool {
         let wanted = &self.options.rules;
         wanted.is_empty() || wanted.iter().any(|other| std::ptr::eq(*other, rule))
     }
@@ -543,6 +237,15 @@ impl RuleRunner {
                 .push((connection.findings.len(), AFTER));
         }
         connection.findings.push(finding);
+    }
+
+    /// The capture has ended.
+    pub(super) fn finish(&mut self) {
+        for connection in self.open.numbers() {
+            self.settle(connection);
+        }
+        self.undecided();
+        self.finished.append(&mut self.of_capture);
     }
 
     /// What only all shards decide: neither right nor wrong.
@@ -690,7 +393,7 @@ impl RuleRunner {
         }
     }
 
-    fn settle(&mut self, connection: u64) {
+    pub(super) fn settle(&mut self, connection: u64) {
         if let Some(of) = self.open.remove(connection) {
             let before = of.findings.len();
             let findings = cut_off(of.findings);
@@ -739,7 +442,7 @@ impl RuleRunner {
 
     /// An unfinished control packet is checked only for its bytes and its
     /// direction. Its content has no effect.
-    fn unfinished(&mut self, facts: &FrameFacts<'_>) {
+    pub(super) fn unfinished(&mut self, facts: &FrameFacts<'_>) {
         let frame = facts.frame;
         if facts.connection.frames == PerDirection::both(0) {
             return;
@@ -762,7 +465,7 @@ impl RuleRunner {
         }
     }
 
-    fn frame(&mut self, facts: &FrameFacts<'_>) {
+    pub(super) fn frame(&mut self, facts: &FrameFacts<'_>) {
         let frame = facts.frame;
         if facts.connection.frames == PerDirection::both(0) {
             self.connections += 1;
@@ -812,7 +515,7 @@ impl RuleRunner {
         }
     }
 
-    fn overdue(&mut self, facts: &Overdue<'_>) {
+    pub(super) fn overdue(&mut self, facts: &Overdue<'_>) {
         let place = Place {
             connection: facts.connection,
             kind: Some(facts.expected),
@@ -841,7 +544,7 @@ impl RuleRunner {
         });
     }
 
-    fn undelivered(&mut self, facts: &Undelivered<'_>) {
+    pub(super) fn undelivered(&mut self, facts: &Undelivered<'_>) {
         let place = Place {
             connection: facts.connection,
             kind: Some(PacketType::Publish),
@@ -863,7 +566,7 @@ impl RuleRunner {
         });
     }
 
-    fn still_open(&mut self, facts: &StillOpen<'_>) {
+    pub(super) fn still_open(&mut self, facts: &StillOpen<'_>) {
         let place = Place {
             connection: facts.connection,
             kind: None,
@@ -889,7 +592,7 @@ impl RuleRunner {
         });
     }
 
-    fn silence(&mut self, facts: &Silence<'_>) {
+    pub(super) fn silence(&mut self, facts: &Silence<'_>) {
         let place = Place {
             connection: facts.connection,
             kind: None,
@@ -911,7 +614,7 @@ impl RuleRunner {
         });
     }
 
-    fn stream(&mut self, facts: &Stream<'_>) {
+    pub(super) fn stream(&mut self, facts: &Stream<'_>) {
         let place = Place {
             connection: facts.connection,
             kind: None,
@@ -1102,25 +805,4 @@ fn clauses(rule: &'static Rule, version: Version, c: &Circumstances) -> Vec<&'st
     }
     chosen.truncate(MOST_CLAUSES);
     chosen
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_set_holds_every_rule() {
-        let mut set = RuleSet::default();
-        for at in 0..RULES.len() {
-            assert!(!set.has(at));
-            set.add(at);
-            assert!(set.has(at));
-        }
-    }
-
-    #[test]
-    #[should_panic(expected = "no room for rule 256")]
-    fn a_rule_too_many_fails_loudly() {
-        RuleSet::default().add(RuleSet::MOST);
-    }
 }

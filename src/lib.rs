@@ -96,7 +96,7 @@
 //! documentation of [`rules`], [`report`] and [`link`] has the details.
 //!
 //! To add a command: implement `Command` (see `cli/command.rs`) for the struct of its
-//! options, and a `Job` (see `cli/driver.rs`) around a [`facts::Sink`]. The driver
+//! options, and a `Job` (see `cli/driver`) around a [`facts::Sink`]. The driver
 //! opens, filters, reads and saves; `cli/stats.rs` is a short example.
 //!
 //! Help, documentation pages and tests are generated from these tables.

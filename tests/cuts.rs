@@ -9,11 +9,12 @@ use std::path::Path;
 use mqttdump::engine::Config;
 use mqttdump::event::Side;
 use mqttdump::facts::Facts;
-use mqttdump::rules::{Finding, Judge, Options, Verdict};
+use mqttdump::rules::{Finding, Judge, Options, RULES, Verdict};
 
 use crate::order::directions;
 use crate::rules::{Dice, cuts, describe, packets_of, walk};
 use crate::support::program::project;
+use crate::support::scene::scene;
 use crate::support::stack::OwnedPacket;
 
 /// Folders of recordings over all carriers, and of situations.
@@ -112,6 +113,33 @@ fn cut(file: &Path, most: usize, wrong: &mut String) -> usize {
         }
     }
     times
+}
+
+/// Every snap length with which a packet of the conversation is clipped.
+#[test]
+fn snap_lengths_of_conversations_make_no_violation() {
+    let (mut wrong, mut times) = (String::new(), 0);
+    for rule in RULES.iter() {
+        for text in [rule.examples.good, rule.examples.bad] {
+            let packets = scene(text);
+            let whole = violations(&packets, b"");
+            let longest = packets.iter().map(|packet| packet.data.len()).max();
+            for snap in 54..longest.unwrap_or(0).min(300) {
+                let clipped: Vec<_> = packets.iter().map(|it| it.clone().cut(snap)).collect();
+                times += 1;
+                for found in violations(&clipped, b"") {
+                    let same =
+                        |other: &&Finding| (other.rule.id, other.by) == (found.rule.id, found.by);
+                    if !whole.iter().any(|other| same(&other)) {
+                        let what = describe(&[found]);
+                        let _ = writeln!(wrong, "{}, snap length {snap}:\n{text}\n{what}", rule.id);
+                    }
+                }
+            }
+        }
+    }
+    println!("{times} snap lengths");
+    assert!(wrong.is_empty(), "\n{wrong}");
 }
 
 #[test]

@@ -301,6 +301,8 @@ impl ConnectionFacts {
         let accepted = self.accepted.as_ref().filter(|a| a.accepted())?;
         let seconds = match (opening.version, accepted.keep_alive) {
             (Version::V5, Some(seconds)) => seconds,
+            // It may be in the part that was not captured.
+            (Version::V5, None) if !accepted.whole => return None,
             _ => opening.keep_alive,
         };
         (seconds > 0).then(|| Duration::from_secs(seconds.into()))
@@ -809,6 +811,9 @@ impl ConnectionFacts {
         } else {
             session.queued = self.delivered.take_queued();
         }
+        if !earlier.whole {
+            session.doubt_past(Reason::Clipped);
+        }
         session.earlier = Some(Box::new(earlier));
         session
     }
@@ -839,16 +844,23 @@ impl ConnectionFacts {
             session_ended: opening.is_some_and(Opening::session_ends_with_connection),
             expiry: None,
             expiry_by_server: false,
+            whole: true,
             complete: PerDirection::from_fn(|direction| clean && to_its_end(direction)),
             taken_over: self.successor.is_some(),
             dropped_by_server: left.is_some_and(|(by, _)| by == Direction::Down),
             will: self.left_will(),
         };
         if let Some(opening) = opening.filter(|opening| opening.version == Version::V5) {
+            let accepted = self.accepted.as_deref();
             let expiry = self.session_expiry(opening);
+            earlier.whole = opening.whole && accepted.is_none_or(|accepted| accepted.whole);
+            if !earlier.whole {
+                earlier.session_ended = false;
+                return earlier;
+            }
             earlier.session_ended = expiry == 0;
             earlier.expiry = (expiry != u32::MAX).then_some(expiry);
-            let agreed = self.accepted.as_ref().and_then(|a| a.session_expiry);
+            let agreed = accepted.and_then(|accepted| accepted.session_expiry);
             earlier.expiry_by_server = agreed.is_some() && self.expiry_at_disconnect.is_none();
         }
         earlier
@@ -881,12 +893,20 @@ impl ConnectionFacts {
         }
     }
 
-    /// The highest Topic Alias allowed in one direction.
+    /// The highest Topic Alias allowed in one direction, if the packet that sets it was
+    /// captured completely.
     pub fn alias_maximum(&self, direction: Direction) -> Option<u32> {
-        match direction {
-            Direction::Up => Some(self.accepted()?.topic_alias_maximum),
-            Direction::Down => Some(self.opening.as_ref()?.topic_alias_maximum),
-        }
+        let (maximum, whole) = match direction {
+            Direction::Up => {
+                let accepted = self.accepted()?;
+                (accepted.topic_alias_maximum, accepted.whole)
+            }
+            Direction::Down => {
+                let opening = self.opening.as_ref()?;
+                (opening.topic_alias_maximum, opening.whole)
+            }
+        };
+        whole.then_some(maximum)
     }
 
     /// The maximum size of a control packet in one direction.

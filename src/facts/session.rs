@@ -51,6 +51,9 @@ pub struct Earlier {
     pub expiry: Option<u32>,
     /// The server has set that, in CONNACK.
     pub expiry_by_server: bool,
+    /// The packets that determine when the session ends were captured completely. If not,
+    /// it has not ended and does not expire, as far as known.
+    pub whole: bool,
     /// For how long after that the server may not have noticed.
     pub noticing: Duration,
     /// Whether each direction was captured completely, from the start of the session to

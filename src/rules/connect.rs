@@ -417,6 +417,7 @@ fn session_lost(f: &FrameFacts<'_>) -> Judged {
             earlier.number
         ))
         .at(opening.seen.packet)
+        .unless_when(!earlier.whole, Reason::Clipped)
         .unless_when(earlier.dropped_by_server, Reason::SessionUnknown)
         .unless_when(f.connection.session.elsewhere, Reason::SessionUnknown)
         .unless(f.any_doubt())
@@ -763,6 +764,7 @@ fn response_information(f: &FrameFacts<'_>) -> Judged {
         violation("expected no Response Information, which the client did not ask for, found some")
             .at(opening.seen.packet)
             .unless(f.any_doubt())
+            .unless_when(!opening.whole, Reason::Clipped)
     })
 }
 

@@ -15,6 +15,7 @@ mod with_the_feature {
     use std::fs::{self, File};
     use std::path::Path;
     use std::process::Command;
+    use std::time::Duration;
 
     use arrow_array::cast::AsArray;
     use arrow_array::types::{
@@ -29,7 +30,10 @@ mod with_the_feature {
     use crate::support::files::Format;
     use crate::support::program::{Folder, mqttdump, project, run};
     use crate::support::recorded::Recorded;
-    use crate::support::scene::scene;
+    use crate::support::scene::{merged, scene};
+    use crate::support::stack::Stack;
+    use crate::support::transcript::Conversation;
+    use crate::support::wire::Wire;
 
     const DOCUMENT: &str = "docs/tables.md";
 
@@ -231,6 +235,82 @@ mod with_the_feature {
     }
 
     /// A cell as text.
+    /// Captures are read at the same time, and written in their order.
+    #[test]
+    fn tables_do_not_depend_on_threads() {
+        let captures = ["seed-5.0-qos2", "bridge", "fusesource-qos2"];
+        let captures = captures.map(|name| format!("fixtures/captures/{name}.pcap"));
+        let written = |threads: &str| {
+            let folder = Folder::new();
+            let dir = folder.name("tables");
+            let mut args = vec!["tables", "-o", &dir, "--threads", threads];
+            args.extend(captures.iter().map(String::as_str));
+            run(&args).clean();
+            let tables = TABLES.iter().map(|table| format!("{}.parquet", table.name));
+            let names = tables.chain(["manifest.json".into()]);
+            let read = |name: String| fs::read(folder.path("tables").join(name)).expect("a file");
+            names.map(read).collect::<Vec<_>>()
+        };
+        let one = written("1");
+        for threads in ["2", "8"] {
+            assert!(written(threads) == one, "{threads} threads");
+        }
+    }
+
+    /// More parts than files may be open, with servers taking turns.
+    #[cfg(unix)]
+    #[test]
+    fn tables_of_a_thousand_servers() {
+        const SERVERS: usize = 1000;
+        let text = "> CONNECT client=c\n< CONNACK\n> PUBLISH topic=a qos=1 id=1\n< PUBACK id=1";
+        let conversation = Conversation::new(text);
+        let wires = (0..SERVERS).map(|number| {
+            let server = format!("10.9.{}.{}:1883", number / 250, number % 250 + 1);
+            let isn = number as u32 * 0x1000;
+            // With the same numbers it would be one connection behind address translation.
+            let wire = Wire::new(&conversation).starting_at([isn, isn + 0x800]);
+            let wire = wire.between("10.1.1.1:40000", &server);
+            wire.after(Duration::from_micros(number as u64 % 97))
+        });
+        let packets = merged(&wires.collect::<Vec<_>>(), &Stack::default());
+        let folder = Folder::new();
+        let format = Format::Pcap {
+            nano: true,
+            big: false,
+        };
+        let capture = folder.write("a.pcap", &format.write(&packets));
+        let dir = folder.name("tables");
+        let table = "frames,connections";
+        let status = Command::new("sh")
+            .args(["-c", "ulimit -n 100; exec \"$0\" \"$@\""])
+            .arg(mqttdump().get_program())
+            .args([
+                "tables",
+                "-o",
+                &dir,
+                "--table",
+                table,
+                "--partition",
+                "server",
+                &capture,
+            ])
+            .status();
+        assert!(status.expect("a shell").success());
+        for (table, rows) in [("frames", 4), ("connections", 1)] {
+            let parts = fs::read_dir(folder.path("tables").join(table)).expect("a folder");
+            let parts: Vec<_> = parts.map(|part| part.expect("a part").path()).collect();
+            assert_eq!(parts.len(), SERVERS);
+            let mut sum = 0;
+            for part in parts {
+                for file in fs::read_dir(part).expect("a folder") {
+                    let batches = batches(&file.expect("a file").path());
+                    sum += batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+                }
+            }
+            assert_eq!(sum, SERVERS * rows, "{table}");
+        }
+    }
+
     fn cell(column: &ArrayRef, row: usize) -> String {
         if column.is_null(row) {
             return "null".into();

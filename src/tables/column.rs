@@ -46,6 +46,15 @@ impl Column {
         self.runs.set(number, row);
     }
 
+    /// A value that the column had before, as its [`Runs`] have it.
+    #[inline]
+    pub(super) fn set(&mut self, value: Option<u64>, row: u32) {
+        match value {
+            Some(value) => self.runs.set(value, row),
+            None => self.runs.set_null(row),
+        }
+    }
+
     /// `row` has no value.
     #[inline]
     pub(super) fn push_null(&mut self, row: u32) {

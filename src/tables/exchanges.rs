@@ -219,13 +219,13 @@ impl Exchanges {
             return;
         };
         let rows = sheet.row(open.opened, Some(info.server));
-        let is_same = rows.has_same(info.stamp);
+        rows.of(info.stamp);
         rows.shared(known.file(open.packet));
         rows.number(open.packet.number);
         rows.number(open.last.number);
         rows.time(open.opened);
         rows.optional_time(open.closed);
-        rows.group::<3>(is_same, |rows| {
+        rows.common::<3>(|rows| {
             rows.number(open.connection);
             rows.shared(&info.uid);
             rows.optional_shared(info.session_uid.as_ref());
@@ -233,7 +233,7 @@ impl Exchanges {
         rows.exchange(&info.uid, Some(open.id));
         rows.number(open.id.number);
         rows.name(open.id.direction.name());
-        rows.group::<3>(is_same, |rows| {
+        rows.common::<3>(|rows| {
             rows.endpoint(info.server);
             rows.text(info.client_id.as_deref());
         });

@@ -31,13 +31,18 @@ impl Frames {
         let connection = frame.connection;
         let header = frame.header;
         let rows = sheet.row(frame.time, Some(connection.server));
-        let is_same = rows.has_same(stamp);
+        let own = match &frame.packet {
+            ControlPacket::Connect(connect) => connect.client_id.map(|id| id.0),
+            _ => None,
+        };
+        // The client identifier of CONNECT may not be that of the connection.
+        rows.of(if own.is_some() { 0 } else { stamp });
         rows.shared(known.file(frame.last));
         rows.number(frame.first.number);
         rows.number(frame.last.number);
         rows.time(frame.time);
         rows.time(frame.started);
-        rows.group::<3>(is_same, |rows| {
+        rows.common::<3>(|rows| {
             rows.number(connection.number);
             rows.shared(connection.uid());
             rows.optional_shared(connection.session_uid.as_ref());
@@ -45,13 +50,13 @@ impl Frames {
         rows.exchange(connection.uid(), fact.exchange_id());
         rows.number(frame.number);
         rows.name(frame.direction.name());
-        rows.group::<4>(is_same, |rows| {
+        rows.common::<5>(|rows| {
             rows.endpoint(connection.client);
             rows.endpoint(connection.server);
+            rows.text(connection.client_id.as_deref().or(own));
         });
-        rows.text(client_id(frame));
         rows.name(frame.version.name());
-        rows.group::<2>(is_same, |rows| {
+        rows.common::<2>(|rows| {
             rows.flag(connection.version_assumed);
             rows.name(connection.transport.name());
         });
@@ -163,14 +168,6 @@ fn answer(frame: &MQTTFrame<'_>, rows: &mut Rows) {
     rows.text(connect.and_then(|connect| Some(connect.username?.0)));
     let will = connect.and_then(|connect| connect.will.as_ref());
     rows.text(will.and_then(|will| Some(will.topic?.0)));
-}
-
-fn client_id<'a>(frame: &'a MQTTFrame<'_>) -> Option<&'a [u8]> {
-    match (&frame.connection.client_id, &frame.packet) {
-        (Some(id), _) => Some(id),
-        (None, ControlPacket::Connect(connect)) => connect.client_id.map(|id| id.0),
-        (None, _) => None,
-    }
 }
 
 /// The columns `payload_length` and `payload`.

@@ -30,6 +30,7 @@ pub mod merge;
 mod overhead;
 mod rows;
 mod runs;
+mod same;
 pub mod schema;
 mod sheet;
 mod store;

@@ -19,7 +19,7 @@ pub(super) fn cost(cost: &Cost, known: &Known, sheet: &mut Sheet) {
     }
     let (packet, time) = message.map_or(info.first, |message| (message.packet, message.time));
     let rows = sheet.row(time, Some(info.server));
-    let is_same = rows.has_same(info.stamp);
+    rows.of(info.stamp);
     let mut is_first = true;
     for (cause, measures) in &cost.bytes {
         for (layer, bytes) in layers(measures) {
@@ -30,13 +30,13 @@ pub(super) fn cost(cost: &Cost, known: &Known, sheet: &mut Sheet) {
                 rows.shared(known.file(packet));
                 rows.number(packet.number);
                 rows.time(time);
-                rows.group::<3>(is_same, |rows| {
+                rows.common::<3>(|rows| {
                     rows.number(cost.connection);
                     rows.shared(&info.uid);
                     rows.optional_shared(info.session_uid.as_ref());
                 });
                 rows.exchange(&info.uid, message.map(|message| message.exchange));
-                rows.group::<1>(is_same, |rows| rows.text(info.client_id.as_deref()));
+                rows.common::<1>(|rows| rows.text(info.client_id.as_deref()));
                 rows.text(message.and_then(|message| message.topic.as_deref()));
                 rows.optional(message.map(|message| message.qos));
                 rows.optional_name(message.map(|message| message.exchange.direction.name()));

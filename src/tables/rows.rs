@@ -27,6 +27,7 @@ use parquet::schema::types::ColumnDescPtr;
 use super::column::Column;
 use super::encode::PageEncoder;
 use super::error::Error;
+use super::same::{Next, Same};
 use super::schema::{Column as Described, Kind, Table, VERSION};
 use super::store::Store;
 use crate::identity::ExchangeId;
@@ -99,8 +100,8 @@ pub struct Rows {
     bytes: usize,
     lists: usize,
     is_full: bool,
-    /// What the connection of the last row is known by; 0 at the beginning.
-    stamp: u64,
+    /// The row's connection, and the columns that rows of it have in common.
+    same: Same,
     /// The last shape that a row had, and where the row after it is.
     shape: (u64, u32),
     error: Option<ParquetError>,
@@ -120,7 +121,7 @@ impl Rows {
             bytes: 0,
             lists: 0,
             is_full: false,
-            stamp: 0,
+            same: Same::default(),
             shape: (0, 0),
             error: None,
         }
@@ -130,7 +131,8 @@ impl Rows {
     pub(super) fn clear(&mut self) {
         self.columns.iter_mut().for_each(Column::clear);
         (self.row, self.before) = (0, 0);
-        (self.stamp, self.shape) = (0, (0, 0));
+        self.same.clear();
+        self.shape = (0, 0);
         (self.bytes, self.lists) = (0, 0);
         self.is_full = false;
     }
@@ -238,11 +240,35 @@ impl Rows {
         }
     }
 
-    /// Whether the row before belongs to the same connection, of which the same is known:
-    /// [`Info::stamp`](super::known::Info::stamp).
+    /// The row belongs to this connection, of which the same is known in all rows with the
+    /// same [`Info::stamp`](super::known::Info::stamp); 0 if that is not known.
     #[inline]
-    pub(super) fn has_same(&mut self, stamp: u64) -> bool {
-        std::mem::replace(&mut self.stamp, stamp) == stamp
+    pub(super) fn of(&mut self, stamp: u64) {
+        self.same.turn_to(stamp);
+    }
+
+    /// The values of the next columns, which all rows of the connection have: `add` adds
+    /// them if they are not remembered. A table has up to [`COMMON`](super::same::COMMON) such columns.
+    #[inline]
+    pub(super) fn common<const N: usize>(&mut self, add: impl FnOnce(&mut Self)) {
+        let (start, end) = (self.at, self.at + N);
+        match self.same.next(N) {
+            Next::Repeated => self.at = end,
+            Next::Remembered(values) => {
+                for (column, value) in self.columns[start..end].iter_mut().zip(values) {
+                    column.set(*value, self.row);
+                }
+                self.at = end;
+            }
+            Next::New(values) => {
+                let at = values.start;
+                add(self);
+                debug_assert_eq!(self.at, end, "columns of a group");
+                for (at, column) in (at..).zip(&self.columns[start..end]) {
+                    self.same.remember(at, column.runs.last());
+                }
+            }
+        }
     }
 
     /// Whether the row before has this shape: what its table gives to rows that have some
@@ -410,7 +436,7 @@ impl Rows {
     /// Bytes of memory that they take.
     pub(super) fn memory(&self) -> usize {
         let columns = self.columns.iter().map(Column::memory).sum::<usize>();
-        columns + self.lists + self.encoder.memory()
+        columns + self.lists + self.encoder.memory() + self.same.memory()
     }
 
     /// Whether it is time to write them.

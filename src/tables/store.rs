@@ -81,7 +81,7 @@ impl Store {
 #[derive(Debug, Default)]
 pub(super) struct Known {
     addresses: Latest<IpAddr, 64>,
-    shared: Latest<Arc<str>, 256>,
+    shared: Latest<Arc<str>, 64>,
     names: Latest<(usize, usize), 16>,
 }
 

@@ -31,6 +31,13 @@ const FOLDERS: [&str; 8] = [
 
 /// The violations in these packets, with the keys of their TLS connections.
 fn violations(packets: &[OwnedPacket], keys: &[u8]) -> Vec<Finding> {
+    let mut found = findings(packets, keys);
+    found.retain(|found| found.verdict == Verdict::Violation);
+    found
+}
+
+/// All findings in these packets.
+fn findings(packets: &[OwnedPacket], keys: &[u8]) -> Vec<Finding> {
     let options = Options::default();
     let gather = options.facts();
     let mut judge = Judge::new(options);
@@ -45,9 +52,7 @@ fn violations(packets: &[OwnedPacket], keys: &[u8]) -> Vec<Finding> {
         facts.push(&captured, &mut judge);
     }
     facts.finish(&mut judge);
-    let mut found = judge.take_finished();
-    found.retain(|found| found.verdict == Verdict::Violation);
-    found
+    judge.take_finished()
 }
 
 /// Runs of packets that are lost together, in one place or in several.
@@ -115,6 +120,13 @@ fn cut(file: &Path, most: usize, wrong: &mut String) -> usize {
     times
 }
 
+/// Violations and warnings.
+fn accusations(packets: &[OwnedPacket]) -> Vec<Finding> {
+    let mut found = findings(packets, b"");
+    found.retain(|found| matches!(found.verdict, Verdict::Violation | Verdict::Warning));
+    found
+}
+
 /// Every snap length with which a packet of the conversation is clipped.
 #[test]
 fn snap_lengths_of_conversations_make_no_violation() {
@@ -122,12 +134,12 @@ fn snap_lengths_of_conversations_make_no_violation() {
     for rule in RULES.iter() {
         for text in [rule.examples.good, rule.examples.bad] {
             let packets = scene(text);
-            let whole = violations(&packets, b"");
+            let whole = accusations(&packets);
             let longest = packets.iter().map(|packet| packet.data.len()).max();
             for snap in 54..longest.unwrap_or(0).min(300) {
                 let clipped: Vec<_> = packets.iter().map(|it| it.clone().cut(snap)).collect();
                 times += 1;
-                for found in violations(&clipped, b"") {
+                for found in accusations(&clipped) {
                     let same =
                         |other: &&Finding| (other.rule.id, other.by) == (found.rule.id, found.by);
                     if !whole.iter().any(|other| same(&other)) {

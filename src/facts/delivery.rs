@@ -216,7 +216,9 @@ impl Analysis {
             .as_deref()
             .unwrap_or(&opening.client_id);
         let broker = self.brokers.at(connection.server);
-        let Some(will) = &opening.will else { return };
+        let Some(will) = opening.whole_will() else {
+            return;
+        };
         broker.will(
             client_id,
             Publication {
@@ -247,7 +249,9 @@ impl Analysis {
         let Some(opening) = connection.opening.as_deref() else {
             return;
         };
-        let Some(will) = &opening.will else { return };
+        let Some(will) = opening.whole_will() else {
+            return;
+        };
         if connection.accepted().is_none() {
             return;
         }

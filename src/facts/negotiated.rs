@@ -141,6 +141,11 @@ impl Opening {
         }
     }
 
+    /// The will, if all of it was captured.
+    pub(super) fn whole_will(&self) -> Option<&Will> {
+        self.will.as_ref().filter(|_| self.whole)
+    }
+
     /// The session ends with this connection, as requested by the client.
     pub fn session_ends_with_connection(&self) -> bool {
         match self.version {

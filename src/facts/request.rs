@@ -26,7 +26,8 @@ pub struct Request {
     pub subscription_id: Option<u32>,
     /// Whether all of it could be read.
     pub whole: bool,
-    /// Why it may have been answered outside the capture.
+    /// Why it may have been answered outside the capture, or need not be answered as it
+    /// seems.
     pub doubt: Doubt,
     /// When it was acknowledged by TCP.
     pub acked: Option<Timestamp>,
@@ -143,7 +144,7 @@ impl Requests {
             filters,
             subscription_id,
             whole,
-            doubt: None,
+            doubt: (!whole).then_some(Reason::Clipped),
             acked: None,
             copies,
             reported: Reported::default(),

@@ -120,7 +120,7 @@ impl Analysis {
                 let opening = earlier.opening.as_deref()?;
                 let (_, end) = earlier.left()?;
                 let orderly = matches!(earlier.disconnect[Direction::Up], Some((_, 0)));
-                let left = opening.will.as_ref().filter(|_| !orderly)?;
+                let left = opening.whole_will().filter(|_| !orderly)?;
                 Some(earlier.will_due(opening, left, end))
             });
         let broker = self.brokers.at(server);
@@ -148,7 +148,7 @@ impl ConnectionFacts {
     /// State of its will when its client reconnects.
     pub(super) fn left_will(&self) -> Option<LeftWill> {
         let opening = self.opening.as_deref()?;
-        let will = opening.will.as_ref()?;
+        let will = opening.whole_will()?;
         Some(LeftWill {
             connect: opening.seen,
             key: will.key(),

@@ -610,6 +610,7 @@ fn unsupported_level(f: &FrameFacts<'_>) -> Judged {
         .in_answer_to_a_fault()
         .at(opening.seen.packet)
         .unless(f.any_doubt())
+        .unless_when(!opening.whole, Reason::Clipped)
         .in_any_version()
     })
 }

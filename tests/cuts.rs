@@ -1,5 +1,6 @@
 //! Captures that lack the same part of everything, on every carrier: snap lengths, one
-//! direction, bursts of loss. What is missing makes no violation.
+//! direction, bursts of loss. What is missing makes no violation, and what is missing of
+//! each connection no warning.
 //!
 //! `MQTTDUMP_CUTS=1000` tries more bursts, and all snap lengths.
 
@@ -29,15 +30,8 @@ const FOLDERS: [&str; 8] = [
     "verdicts",
 ];
 
-/// The violations in these packets, with the keys of their TLS connections.
-fn violations(packets: &[OwnedPacket], keys: &[u8]) -> Vec<Finding> {
-    let mut found = findings(packets, keys);
-    found.retain(|found| found.verdict == Verdict::Violation);
-    found
-}
-
-/// All findings in these packets.
-fn findings(packets: &[OwnedPacket], keys: &[u8]) -> Vec<Finding> {
+/// The violations and warnings in these packets, with the keys of their TLS connections.
+fn accusations(packets: &[OwnedPacket], keys: &[u8]) -> Vec<Finding> {
     let options = Options::default();
     let gather = options.facts();
     let mut judge = Judge::new(options);
@@ -52,7 +46,9 @@ fn findings(packets: &[OwnedPacket], keys: &[u8]) -> Vec<Finding> {
         facts.push(&captured, &mut judge);
     }
     facts.finish(&mut judge);
-    judge.take_finished()
+    let mut found = judge.take_finished();
+    found.retain(|found| found.verdict >= Verdict::Warning);
+    found
 }
 
 /// Runs of packets that are lost together, in one place or in several.
@@ -70,7 +66,8 @@ fn without_bursts(packets: &[OwnedPacket], dice: &mut Dice) -> (Vec<OwnedPacket>
     (kept, format!("without packets {bursts:?}, counted from 0"))
 }
 
-/// All cuts of a capture, and the violations that the whole capture lacks.
+/// All cuts of a capture, and what they accuse sides of that the whole capture does not.
+/// Warnings rest on other connections, too: runs of lost packets may have those.
 fn cut(file: &Path, most: usize, wrong: &mut String) -> usize {
     let packets = packets_of(file);
     if packets.len() < 2 || packets.len() > most {
@@ -79,16 +76,16 @@ fn cut(file: &Path, most: usize, wrong: &mut String) -> usize {
     let name = file.display().to_string();
     let stem = name.split(".pcap").next().unwrap_or(&name);
     let keys = std::fs::read(format!("{stem}.keys")).unwrap_or_default();
-    let whole = violations(&packets, &keys);
+    let whole = accusations(&packets, &keys);
     let known = |found: &Finding| {
         let same = |other: &&Finding| other.rule.id == found.rule.id && other.by == found.by;
         whole.iter().any(|other| same(&other))
     };
     let mut times = 0;
-    let mut try_it = |some: &[OwnedPacket], what: &str| {
+    let mut try_it = |some: &[OwnedPacket], least: Verdict, what: &str| {
         times += 1;
-        for found in violations(some, &keys) {
-            if !known(&found) && wrong.len() < 20_000 {
+        for found in accusations(some, &keys) {
+            if found.verdict >= least && !known(&found) && wrong.len() < 20_000 {
                 let _ = writeln!(wrong, "{name}, {what}:\n{}", describe(&[found]));
             }
         }
@@ -96,35 +93,34 @@ fn cut(file: &Path, most: usize, wrong: &mut String) -> usize {
     let step = if cuts() >= 1000 { 1 } else { 8 };
     for snap in (60..=200).step_by(step) {
         let clipped = packets.iter().map(|packet| packet.clone().cut(snap));
-        try_it(&clipped.collect::<Vec<_>>(), &format!("snap length {snap}"));
+        let clipped: Vec<_> = clipped.collect();
+        try_it(&clipped, Verdict::Warning, &format!("snap length {snap}"));
     }
     let directions = directions(&packets);
     for (up, side) in [(true, Side::Client), (false, Side::Server)] {
         let of = packets.iter().zip(&directions);
         let of = of.filter(|(_, direction)| direction.is_none_or(|it| it == up));
         let of: Vec<_> = of.map(|(packet, _)| packet.clone()).collect();
-        try_it(&of, &format!("only packets of the {}", side.name()));
+        let what = format!("only packets of the {}", side.name());
+        try_it(&of, Verdict::Warning, &what);
     }
     let mut dice = Dice(0x6a09_e667_f3bc_c908 ^ packets.len() as u64);
     for _ in 0..cuts() / 4 {
         let (some, what) = without_bursts(&packets, &mut dice);
-        try_it(&some, &what);
+        try_it(&some, Verdict::Violation, &what);
         // A small snap length on top.
         if dice.roll(4) == 0 {
             let snap = 60 + dice.roll(141) as usize;
             let clipped = some.iter().map(|packet| packet.clone().cut(snap));
             let clipped: Vec<_> = clipped.collect();
-            try_it(&clipped, &format!("{what}, snap length {snap}"));
+            try_it(
+                &clipped,
+                Verdict::Violation,
+                &format!("{what}, snap length {snap}"),
+            );
         }
     }
     times
-}
-
-/// Violations and warnings.
-fn accusations(packets: &[OwnedPacket]) -> Vec<Finding> {
-    let mut found = findings(packets, b"");
-    found.retain(|found| matches!(found.verdict, Verdict::Violation | Verdict::Warning));
-    found
 }
 
 /// Every snap length with which a packet of the conversation is clipped.
@@ -134,12 +130,12 @@ fn snap_lengths_of_conversations_make_no_violation() {
     for rule in RULES.iter() {
         for text in [rule.examples.good, rule.examples.bad] {
             let packets = scene(text);
-            let whole = accusations(&packets);
+            let whole = accusations(&packets, b"");
             let longest = packets.iter().map(|packet| packet.data.len()).max();
             for snap in 54..longest.unwrap_or(0).min(300) {
                 let clipped: Vec<_> = packets.iter().map(|it| it.clone().cut(snap)).collect();
                 times += 1;
-                for found in accusations(&clipped) {
+                for found in accusations(&clipped, b"") {
                     let same =
                         |other: &&Finding| (other.rule.id, other.by) == (found.rule.id, found.by);
                     if !whole.iter().any(|other| same(&other)) {

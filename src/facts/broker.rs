@@ -44,6 +44,8 @@ pub struct Delivery {
     /// The connection of another member of the shared subscription, to which
     /// the message went before, and when.
     pub other_member: Option<(u64, Timestamp)>,
+    /// The server got a message of which not all was captured: it may have been this one.
+    pub unidentified: bool,
 }
 
 /// Why a will should not have been published.
@@ -194,6 +196,8 @@ pub(super) struct Broker {
     wills: HashMap<u64, Vec<KeptWill>, foldhash::fast::FixedState>,
     /// Keys of wills, the oldest first.
     will_order: VecDeque<u64>,
+    /// [`Delivery::unidentified`]
+    pub(super) unidentified: bool,
 }
 
 /// The retained messages of a server, as far as captured.
@@ -481,6 +485,7 @@ impl Broker {
             is_latest_retained: retained.is_some_and(|retained| retained.key == key),
             unwanted_will,
             other_member: None,
+            unidentified: self.unidentified,
             publication,
         }
     }

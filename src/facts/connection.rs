@@ -104,6 +104,9 @@ pub struct ConnectionFacts {
     pub aliases: PerDirection<(u16, bool)>,
     /// A PUBLISH whose topic and properties were not completely captured, by direction.
     pub clipped: PerDirection<bool>,
+    /// A PUBLISH of which not all was captured, so that it is not known which message it
+    /// was, by direction.
+    pub unidentified: PerDirection<bool>,
     /// The client re-authenticates (5.0: 4.12.1).
     pub reauthenticating: bool,
     /// The server waits for the client's next AUTH.
@@ -235,6 +238,7 @@ impl ConnectionFacts {
             highest_qos: PerDirection::both(0),
             aliases: PerDirection::both((0, true)),
             clipped: PerDirection::both(false),
+            unidentified: PerDirection::both(false),
             reauthenticating: false,
             auth_continues: false,
             expiry_at_disconnect: None,
@@ -631,6 +635,7 @@ impl ConnectionFacts {
                     self.fresh[way].get_or_insert(seen);
                 }
                 self.clipped[way] |= publish.payload_len.is_none();
+                self.unidentified[way] |= frame.missing > 0;
                 if let Some(alias) = publish.topic_alias {
                     let aliases = &mut self.aliases[way];
                     aliases.0 = aliases.0.max(alias);
@@ -808,7 +813,7 @@ impl ConnectionFacts {
         self.session.doubt_past(Reason::SessionUnknown);
         if earlier.session_ended {
             session.discard();
-        } else {
+        } else if self.any_doubt().is_none() && !self.unidentified.down {
             session.queued = self.delivered.take_queued();
         }
         if !earlier.whole {

@@ -46,6 +46,8 @@ impl Analysis {
                     _ => false,
                 };
                 self.brokers.at(server).publish(frame, key, released);
+            } else {
+                self.brokers.at(server).unidentified |= frame.missing > 0;
             }
             return (None, Vec::new());
         }
@@ -121,7 +123,8 @@ impl Analysis {
             .opening
             .as_ref()
             .and_then(|opening| opening.maximum_packet_size);
-        if !available || size.is_some() {
+        // What was not identified may have been retained instead.
+        if !available || size.is_some() || broker.unidentified {
             return;
         }
         for ((filter, options), code) in request.filters.iter().zip(codes) {
@@ -203,7 +206,7 @@ impl Analysis {
         }
     }
 
-    /// A client with a will was accepted.
+    /// A client was accepted: its will, if it has one, is kept.
     pub(super) fn keep_will(&mut self, number: u64) {
         let Some(connection) = self.connections.get(number) else {
             return;
@@ -217,6 +220,7 @@ impl Analysis {
             .unwrap_or(&opening.client_id);
         let broker = self.brokers.at(connection.server);
         let Some(will) = opening.whole_will() else {
+            broker.unidentified |= !opening.whole;
             return;
         };
         broker.will(

@@ -791,6 +791,7 @@ fn delivered_twice(f: &FrameFacts<'_>) -> Judged {
         .about(if resent { Case::SentAgain } else { Case::OneCopy })
         .at(publication.seen.packet)
         .unless_when(!soon, Reason::AmbiguousMatch)
+        .unless_when(delivery.unidentified, Reason::Clipped)
         .unless(f.any_doubt())
         .unless(f.doubt_of_subscriptions()),
     )
@@ -1410,6 +1411,7 @@ fn missing(f: &Undelivered<'_>, what: &str) -> Box<super::Fault> {
     let fault = warning(format!("expected {what} (topic {topic:?}), found none"))
         .at(f.of.packet)
         .unless(f.connection.any_doubt())
+        .unless_when(f.connection.unidentified.down, Reason::Clipped)
         .unless_when(f.connection.session.elsewhere, Reason::SessionUnknown);
     if let Some(by) = f.overtaken_by {
         // It should have arrived before that one.

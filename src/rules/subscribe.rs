@@ -677,6 +677,7 @@ fn missing_subscription_id(f: &FrameFacts<'_>) -> Judged {
                 Case::OneIdentifier
             })
             .unless(f.any_doubt())
+            .unless_when(f.frame.missing > 0, Reason::Clipped)
             .unless(f.doubt_of_subscriptions()),
     )
 }

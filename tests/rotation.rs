@@ -117,7 +117,11 @@ fn chain(recorded: &Recorded, cuts: &[usize]) {
     let mut lines = String::new();
     for (turn, part) in parts.iter().enumerate() {
         let (old, new) = (state(turn), state(turn + 1));
-        let mut args = vec!["-r", part, "--state-out", &new];
+        let mut args = vec!["-r", part];
+        // What is open at the end of the last file is reported.
+        if turn + 1 < parts.len() {
+            args.extend(["--state-out", &new]);
+        }
         if turn > 0 {
             args.extend(["--state-in", &old]);
         }

@@ -30,7 +30,7 @@ use super::{By, TablesArgs};
 const MEMORY: usize = 256 << 20;
 
 /// Row groups that wait, and what is made of them when they are written.
-const RESERVED: usize = 24 << 20;
+const RESERVED: usize = 40 << 20;
 
 pub(super) fn run(args: TablesArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
     let verb = Verb {

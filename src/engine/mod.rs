@@ -87,7 +87,7 @@ pub struct Config {
     pub fields: bool,
     /// Bytes of each PUBLISH payload to keep for output.
     pub payload: u32,
-    /// Digest payloads while they pass: [`MQTTFrame::payload_digest`].
+    /// Digest payloads while they pass: `MQTTFrame::payload_digest`.
     pub digests: bool,
     /// Verify TCP checksums, and prefer the copy with a correct one.
     pub verify_checksums: bool,
@@ -97,7 +97,7 @@ pub struct Config {
     pub follow_packets: bool,
     /// Output the TCP segments of connections, as [`Output::Segment`].
     pub follow_segments: bool,
-    /// Follow when sessions began: [`Connection::session_uid`].
+    /// Follow when sessions began: `Connection::session_uid`.
     pub follow_sessions: bool,
 }
 

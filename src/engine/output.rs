@@ -15,24 +15,24 @@ pub enum Output<'a> {
     Frame(&'a MQTTFrame<'a>),
     /// An unfinished control packet at the end of its stream, decoded as far as
     /// possible: [`MQTTFrame::missing`] bytes of it are missing. Precedes the
-    /// event [`EventKind::Unfinished`].
+    /// event [`EventKind::Unfinished`](crate::event::EventKind::Unfinished).
     Unfinished(&'a MQTTFrame<'a>),
     /// An event.
     Event(&'a Event<'a>),
-    /// A fact of TCP, with [`Config::follow_tcp`].
+    /// A fact of TCP, with `Config::follow_tcp`.
     Tcp(&'a Tcp<'a>),
     /// A TCP segment of a connection, before its content, with
-    /// [`Config::follow_segments`].
+    /// `Config::follow_segments`.
     Segment(&'a Segment<'a>),
-    /// A captured packet, before its content, with [`Config::follow_packets`].
+    /// A captured packet, before its content, with `Config::follow_packets`.
     Packet(&'a Captured<'a>),
     /// The kind of a range of a TCP stream with layers below MQTT, with
-    /// [`Config::follow_packets`]. Precedes the frame that contains these bytes.
+    /// `Config::follow_packets`. Precedes the frame that contains these bytes.
     Span(&'a Span<'a>),
     /// A connection is over. Not at the end of the capture.
     Ended(&'a ConnectionEnd<'a>),
     /// The TCP connection with this number was evicted. With
-    /// [`Config::follow_packets`] or [`Config::follow_segments`].
+    /// `Config::follow_packets` or `Config::follow_segments`.
     Evicted(u64),
 }
 

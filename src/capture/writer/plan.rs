@@ -19,7 +19,7 @@ pub struct Plan {
     pub nanoseconds: bool,
     /// Hand every packet to the system at once (`-U`).
     pub flush: bool,
-    /// There may be a [`Writer::next_file`], which repeats names and secrets of
+    /// There may be a `Writer::next_file`, which repeats names and secrets of
     /// earlier files.
     pub carry: bool,
 }

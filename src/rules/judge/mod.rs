@@ -80,7 +80,7 @@ impl Judge {
     }
 
     /// What is checked is a part of a capture: whatever may depend on the rest of it is
-    /// inconclusive, [`Reason::Shard`].
+    /// inconclusive, [`Reason::Shard`](crate::facts::Reason::Shard).
     pub fn only_part(&mut self, part: Part) {
         self.runner.part = Some(part);
     }

@@ -50,6 +50,7 @@ mod sink;
 mod stage;
 mod subscriptions;
 mod topic_tree;
+mod topics;
 mod tracker;
 mod waits;
 
@@ -88,6 +89,9 @@ pub use silence::{Shown, Silence};
 pub use sink::{Before, Fact, FrameFact, SessionFact, Sink};
 pub use stage::{Facts, Options};
 pub use subscriptions::{Subscription, Subscriptions};
+#[cfg(feature = "tables")]
+pub(crate) use topics::SHARED as SHARED_TOPICS;
+pub use topics::Topic;
 #[cfg(test)]
 pub(crate) use tracker::Tracker;
 pub use tracker::{ExchangeFact, First, Role};

@@ -13,7 +13,7 @@ use std::ops::{BitOr, BitOrAssign};
 /// assert!(needs.contains(Needs::TCP) && !needs.contains(Needs::PACKETS));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct Needs(u8);
+pub struct Needs(u16);
 
 impl Needs {
     /// Frames with nothing but their fixed header, and events that do not depend on
@@ -46,7 +46,11 @@ impl Needs {
     /// [`Connection::session_uid`](crate::frame::Connection::session_uid).
     pub const SESSION_UIDS: Self = Self(1 << 7 | Self::FIELDS.0);
 
-    const NAMES: [(Self, &'static str); 8] = [
+    /// Each PUBLISH arrives with a topic that can be kept:
+    /// [`FrameFact::topic`](super::FrameFact::topic).
+    pub const TOPICS: Self = Self(1 << 8 | Self::FIELDS.0);
+
+    const NAMES: [(Self, &'static str); 9] = [
         (Self::FIELDS, "fields"),
         (Self::EXCHANGES, "exchanges"),
         (Self::SESSIONS, "sessions"),
@@ -55,6 +59,7 @@ impl Needs {
         (Self::PACKETS, "packets"),
         (Self::SEGMENTS, "segments"),
         (Self::SESSION_UIDS, "session identities"),
+        (Self::TOPICS, "topics"),
     ];
 
     /// Whether all of `other` is among them.

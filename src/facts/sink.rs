@@ -11,6 +11,7 @@ use super::close::StillOpen;
 use super::connection::ConnectionFacts;
 use super::overdue::{Overdue, Undelivered};
 use super::silence::Silence;
+use super::topics::Topic;
 use super::tracker::ExchangeFact;
 use super::{FrameFacts, Needs, Stream};
 
@@ -55,6 +56,8 @@ pub struct FrameFact<'a> {
     /// exchange: PUBLISH of QoS 0 and DISCONNECT, or a packet whose identifier was not
     /// captured.
     pub exchange: Option<&'a ExchangeFact>,
+    /// The topic of a PUBLISH, with [`Needs::TOPICS`]: that of its frame, to be kept.
+    pub topic: Option<&'a Topic>,
 }
 
 impl FrameFact<'_> {

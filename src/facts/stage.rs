@@ -3,6 +3,7 @@
 //! ```text
 //! CapturedPacket ─→ Engine ─Output→ Facts ─Fact→ Sink
 //!                                     ├ tracker    Needs::EXCHANGES
+//!                                     ├ topics     Needs::TOPICS
 //!                                     └ Sequencer ─→ Analysis   Needs::SESSIONS
 //! ```
 //! The combined needs of the sinks decide what runs. Without needs, a frame
@@ -17,6 +18,7 @@ use crate::time::Timestamp;
 
 use super::sequencer::Sequencer;
 use super::sink::{Fact, FrameFact, Sink};
+use super::topics::Topics;
 use super::tracker::Tracker;
 use super::{Analysis, GivenUp, Needs, PATIENCE};
 
@@ -91,6 +93,7 @@ pub struct Facts {
 #[derive(Debug)]
 struct Stage {
     exchanges: Option<Box<Tracker>>,
+    topics: Option<Box<Topics>>,
     sessions: Option<Box<InOrder>>,
 }
 
@@ -137,6 +140,7 @@ impl Facts {
         config.follow_segments |= needs.contains(Needs::SEGMENTS);
         config.follow_sessions |= needs.contains(Needs::SESSION_UIDS);
         let exchanges = needs.contains(Needs::EXCHANGES).then(Box::default);
+        let topics = needs.contains(Needs::TOPICS).then(Box::default);
         let sessions = needs.contains(Needs::SESSIONS).then(|| {
             Box::new(InOrder {
                 sequencer: Sequencer::default(),
@@ -147,6 +151,7 @@ impl Facts {
             engine: Engine::new(config),
             stage: Stage {
                 exchanges,
+                topics,
                 sessions,
             },
             evicted: 0,
@@ -280,6 +285,10 @@ impl Stage {
             Output::Frame(frame) => Fact::Frame(FrameFact {
                 frame,
                 exchange: exchange.as_ref(),
+                topic: match (&mut self.topics, frame.topic) {
+                    (Some(topics), Some(topic)) => Some(topics.get(topic.bytes())),
+                    _ => None,
+                },
             }),
             Output::Unfinished(frame) => Fact::Unfinished(frame),
             Output::Event(event) => Fact::Event(event),

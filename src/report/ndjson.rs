@@ -59,7 +59,15 @@ impl Report<Frames> for Ndjson {
                 exchange,
                 topic_unknown,
                 payload,
-            } => self.frame(FrameFact { frame, exchange }, topic_unknown, payload, out),
+            } => {
+                let topic = None;
+                let fact = FrameFact {
+                    frame,
+                    exchange,
+                    topic,
+                };
+                self.frame(fact, topic_unknown, payload, out);
+            }
             FrameItem::Event(event) => self.event(event, out),
             FrameItem::Ended(_) | FrameItem::LinkHeader(_) => {}
         }

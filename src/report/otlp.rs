@@ -55,7 +55,15 @@ impl Report<Frames> for Otlp {
         match *item {
             FrameItem::Frame {
                 frame, exchange, ..
-            } => self.frame(&FrameFact { frame, exchange }, out),
+            } => {
+                let topic = None;
+                let fact = FrameFact {
+                    frame,
+                    exchange,
+                    topic,
+                };
+                self.frame(&fact, out);
+            }
             FrameItem::Ended(connection) => {
                 for span in self.open.ended(connection) {
                     write(span, Outcome::Open, None, out);

@@ -97,6 +97,7 @@ impl Frames {
         let fact = FrameFact {
             frame: &frame,
             exchange: exchange.as_ref(),
+            topic: None,
         };
         self.selector.frame(&fact, None)
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
-use crate::facts::{Fact, FrameFact, Needs, Sink};
+use crate::facts::{Fact, FrameFact, Needs, Sink, Topic};
 use crate::frame::{Direction, MQTTFrame};
 use crate::identity::ExchangeId;
 use crate::limits;
@@ -88,7 +88,7 @@ pub struct Publication {
     /// Its client.
     pub client_id: Option<Arc<[u8]>>,
     /// Topic Name.
-    pub topic: Box<[u8]>,
+    pub topic: Topic,
     /// QoS.
     pub qos: u8,
     /// Whether it was to be retained.
@@ -143,7 +143,7 @@ pub struct Unpublished {
     /// Its client.
     pub client_id: Option<Arc<[u8]>>,
     /// Topic Name.
-    pub topic: Box<[u8]>,
+    pub topic: Topic,
     /// QoS.
     pub qos: u8,
     /// RETAIN: it was sent because of a new subscription.
@@ -377,12 +377,12 @@ impl Deliveries {
     fn published(&mut self, fact: &FrameFact<'_>) {
         let frame = fact.frame;
         let (ControlPacket::Publish(publish), Some(topic), Some(digest)) =
-            (&frame.packet, frame.topic, frame.payload_digest)
+            (&frame.packet, fact.topic, frame.payload_digest)
         else {
             return;
         };
         let server = frame.connection.server;
-        let key = key(topic.bytes(), digest);
+        let key = key(topic, digest);
         // The same packet again is not another message.
         if frame.header.dup()
             && self.by_key.get(&(server, key)).is_some_and(|known| {
@@ -400,13 +400,13 @@ impl Deliveries {
             self.evict();
         }
         let number = self.first + self.publications.len() as u64;
-        let unseen = self.expected(frame, topic.bytes());
+        let unseen = self.expected(frame, topic);
         self.by_key
             .entry((server, key))
             .or_default()
             .push_back(number);
         if frame.header.retain() && self.retained.len() < limits::PUBLICATIONS {
-            self.retained.insert((server, topic.bytes().into()), number);
+            self.retained.insert((server, (**topic).into()), number);
         }
         let client_id = self.client_id(frame);
         self.publications.push_back(Publication {
@@ -416,7 +416,7 @@ impl Deliveries {
             time: frame.time,
             is_selected: !self.unselected,
             client_id,
-            topic: topic.bytes().into(),
+            topic: topic.clone(),
             qos: frame.header.qos(),
             retain: frame.header.retain(),
             payload_len: publish.payload_len.unwrap_or(0),
@@ -478,24 +478,24 @@ impl Deliveries {
 
     fn delivered(&mut self, fact: &FrameFact<'_>) {
         let frame = fact.frame;
-        let (Some(topic), Some(digest)) = (frame.topic, frame.payload_digest) else {
+        let (Some(topic), Some(digest)) = (fact.topic, frame.payload_digest) else {
             return;
         };
         let server = frame.connection.server;
         let connection = frame.connection.number;
-        let key = key(topic.bytes(), digest);
+        let key = key(topic, digest);
         let candidates: &VecDeque<u64> = match self.by_key.get(&(server, key)) {
             Some(found) => found,
             None => {
                 self.foreign += 1;
-                self.unpublished(fact, topic.bytes(), digest);
+                self.unpublished(fact, topic, digest);
                 return;
             }
         };
         let is_retained = frame.header.retain();
         let retained = self
             .retained
-            .get(&(server, topic.bytes().into()))
+            .get(&(server, (**topic).into()))
             .copied()
             .filter(|number| is_retained && candidates.contains(number));
         let subscriber = self.subscribers.get(&connection);
@@ -535,7 +535,7 @@ impl Deliveries {
             _ => Match::Ambiguous,
         };
         let Some(number) = number else {
-            self.unpublished(fact, topic.bytes(), digest);
+            self.unpublished(fact, topic, digest);
             return;
         };
         if let Some(subscriber) = self.subscribers.get_mut(&connection)
@@ -569,7 +569,7 @@ impl Deliveries {
         });
     }
 
-    fn unpublished(&mut self, fact: &FrameFact<'_>, topic: &[u8], digest: u64) {
+    fn unpublished(&mut self, fact: &FrameFact<'_>, topic: &Topic, digest: u64) {
         let frame = fact.frame;
         let client_id = self.client_id(frame);
         let Some(settled) = self.settled.as_mut().filter(|_| !self.unselected) else {
@@ -581,7 +581,7 @@ impl Deliveries {
             packet: frame.last,
             time: frame.time,
             client_id,
-            topic: topic.into(),
+            topic: topic.clone(),
             qos: frame.header.qos(),
             retained: frame.header.retain(),
             payload_len: match &frame.packet {
@@ -644,7 +644,7 @@ impl Deliveries {
 
 impl Sink for Deliveries {
     fn needs(&self) -> Needs {
-        Needs::DIGESTS | Needs::EXCHANGES | Needs::SESSION_UIDS
+        Needs::DIGESTS | Needs::EXCHANGES | Needs::SESSION_UIDS | Needs::TOPICS
     }
 
     fn fact(&mut self, fact: Fact<'_>) {

@@ -61,6 +61,35 @@ pub(super) struct Numbers {
     pub(super) last: Option<u64>,
 }
 
+/// The least and the greatest number; times as they are ordered without a sign.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    least: u64,
+    greatest: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            least: u64::MAX,
+            greatest: 0,
+        }
+    }
+}
+
+impl Bounds {
+    #[inline]
+    pub(super) fn add(&mut self, value: u64) {
+        self.least = self.least.min(value);
+        self.greatest = self.greatest.max(value);
+    }
+
+    /// Both, if there are numbers.
+    fn get(self) -> Option<(u64, u64)> {
+        (self.least <= self.greatest).then_some((self.least, self.greatest))
+    }
+}
+
 /// The pages of a column.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
@@ -68,8 +97,7 @@ pub(super) struct Chunk {
     unpacked: u64,
     rows: u64,
     pub(super) nulls: u64,
-    /// The least and the greatest number; times as they are ordered without a sign.
-    pub(super) bounds: Option<(u64, u64)>,
+    pub(super) bounds: Bounds,
     /// The dictionary of a column of numbers, as long as its pages have keys of it.
     pub(super) numbers: Option<Numbers>,
     /// How many pages there are of each encoding.
@@ -204,14 +232,9 @@ fn put_page(page: Page, unpacked: usize, out: &mut Vec<u8>) -> Result<u64, Parqu
     Ok(written.uncompressed_size as u64)
 }
 
-fn statistics(
-    texts: Option<&Texts>,
-    bounds: Option<(u64, u64)>,
-    nulls: u64,
-    kind: Kind,
-) -> Statistics {
+fn statistics(texts: Option<&Texts>, bounds: Bounds, nulls: u64, kind: Kind) -> Statistics {
     let nulls = Some(nulls);
-    let (least, greatest) = bounds.unzip();
+    let (least, greatest) = bounds.get().unzip();
     match kind {
         Kind::Bool => {
             let (least, greatest) = (least.map(|it| it == 1), greatest.map(|it| it == 1));

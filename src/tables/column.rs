@@ -16,6 +16,7 @@ use super::encode::PageEncoder;
 use super::runs::Runs;
 use super::schema::{Column as Described, Kind};
 use super::store::Store;
+use crate::facts::Topic;
 use crate::identity::ExchangeId;
 
 /// Values of one type, in the order of rows.
@@ -92,6 +93,17 @@ impl Column {
         self.runs.set(number, row);
     }
 
+    /// The topic of `row`.
+    #[inline]
+    pub(super) fn push_topic(&mut self, topic: &Topic, row: u32) {
+        let Store::Texts(texts, known) = &mut self.store else {
+            debug_assert!(false, "no column of texts");
+            return;
+        };
+        let number = known.topic(topic, texts);
+        self.runs.set(number, row);
+    }
+
     /// The address of `row`.
     #[inline]
     pub(super) fn push_address(&mut self, address: IpAddr, row: u32) {
@@ -127,7 +139,7 @@ impl Column {
 
     /// The identity of an exchange of `row`.
     #[inline]
-    pub(super) fn push_exchange(&mut self, connection_uid: &str, id: ExchangeId, row: u32) {
+    pub(super) fn push_exchange(&mut self, connection_uid: &Arc<str>, id: ExchangeId, row: u32) {
         let Store::Exchanges(exchanges) = &mut self.store else {
             debug_assert!(false, "no column of identities");
             return;

@@ -54,7 +54,7 @@ fn begin<'a>(
     rows.endpoint(of.server);
     origin(&of.origin, rows);
     rows.text(of.client_id.as_deref());
-    rows.text(Some(&of.topic));
+    rows.topic(Some(&of.topic));
     rows.number(of.qos);
     rows.flag(of.retain);
     rows.number(of.payload_len);
@@ -73,7 +73,7 @@ pub(super) fn unpublished(of: &Unpublished, known: &Known, sheet: &mut Sheet) {
     for _ in 0..4 {
         rows.null();
     }
-    rows.text(Some(&of.topic));
+    rows.topic(Some(&of.topic));
     rows.number(of.qos);
     rows.flag(of.retained);
     rows.optional(of.payload_len);

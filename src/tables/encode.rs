@@ -108,15 +108,18 @@ impl PageEncoder {
                 Encoding::PLAIN
             }
             Store::Numbers => {
-                bound(runs, rows, kind, chunk);
                 // Once there is a page of differences, the others are as well.
                 let may_be_keys = !chunk.has_pages() || chunk.ends_in_keys();
                 if may_be_keys && runs.len() * LONG <= rows as usize {
+                    bound(runs, rows, kind, chunk);
                     numbered(runs, rows, kind, chunk, numbers, page);
                     Encoding::RLE_DICTIONARY
                 } else {
                     numbers.clear();
                     runs.each_value(rows, |value, rows| put_all(value, rows, numbers));
+                    for value in &*numbers {
+                        chunk.bounds.add(*value ^ kind.order());
+                    }
                     put_deltas(numbers, kind.is_narrow(), page);
                     Encoding::DELTA_BINARY_PACKED
                 }
@@ -135,43 +138,20 @@ impl PageEncoder {
         common.clear();
         others.clear();
         bytes.clear();
-        let (mut text, mut before) = (Vec::new(), Vec::new());
-        // The connection and the identity of `text`, and where its number begins.
-        let mut last: Option<(u32, ExchangeId, usize)> = None;
-        let mut number = itoa::Buffer::new();
+        let mut text = Text::default();
         runs.each_value(rows, |value, rows| {
-            let (uid, connection, id) = exchanges.get(value);
-            let digits = number.format(id.number).as_bytes();
-            let is_same = |(of, last, _): &(u32, ExchangeId, usize)| {
-                *of == connection
-                    && last.direction == id.direction
-                    && last.packet_id == id.packet_id
-            };
-            let (shared, start) = match last.filter(is_same) {
-                Some((_, _, start)) => {
-                    let shared = start + in_common(&text[start..], digits);
-                    text.truncate(start);
-                    text.extend_from_slice(digits);
-                    (shared, start)
-                }
-                None => {
-                    std::mem::swap(&mut before, &mut text);
-                    text.clear();
-                    text.extend_from_slice(uid);
-                    put_head(id, &mut text);
-                    let start = text.len();
-                    text.extend_from_slice(digits);
-                    (in_common(&before, &text), start)
-                }
-            };
-            bytes.extend_from_slice(&text[shared..]);
+            let shared = text.turn_to(exchanges.get(value));
+            let rest = &text.bytes[shared..];
+            match rest {
+                [digit] => bytes.push(*digit),
+                _ => bytes.extend_from_slice(rest),
+            }
             common.push(shared as u64);
-            others.push((text.len() - shared) as u64);
+            others.push(rest.len() as u64);
             if rows > 1 {
-                put_all(text.len() as u64, rows - 1, common);
+                put_all(text.bytes.len() as u64, rows - 1, common);
                 put_all(0, rows - 1, others);
             }
-            last = Some((connection, id, start));
         });
         put_deltas(common, true, &mut self.page);
         put_deltas(others, true, &mut self.page);
@@ -223,18 +203,22 @@ fn levels(runs: &Runs, rows: u32, waiting: &mut Vec<u64>, page: &mut Vec<u8>) ->
     let start = page.len() + 4;
     page.extend_from_slice(&[0; 4]);
     let mut levels = Hybrid::new(1, waiting, page);
-    let (mut level, mut count, mut nulls) = (0, 0, 0);
-    runs.each(rows, |value, rows| {
-        let next = u64::from(value.is_some());
-        if next != level {
-            levels.put(level, count);
-            (level, count) = (next, 0);
-        }
-        count += rows;
-        if value.is_none() {
-            nulls += u64::from(rows);
-        }
-    });
+    let (mut level, mut count, mut nulls) = (1, 0, 0);
+    if runs.has_nulls() {
+        runs.each(rows, |value, rows| {
+            let next = u64::from(value.is_some());
+            if next != level {
+                levels.put(level, count);
+                (level, count) = (next, 0);
+            }
+            count += rows;
+            if value.is_none() {
+                nulls += u64::from(rows);
+            }
+        });
+    } else {
+        count = rows;
+    }
     levels.put(level, count);
     levels.finish();
     let length = (page.len() - start) as u32;
@@ -244,13 +228,7 @@ fn levels(runs: &Runs, rows: u32, waiting: &mut Vec<u64>, page: &mut Vec<u8>) ->
 
 /// Takes notice of the least and the greatest value.
 fn bound(runs: &Runs, rows: u32, kind: Kind, chunk: &mut Chunk) {
-    let order = kind.order();
-    let (mut least, mut greatest) = chunk.bounds.unwrap_or((u64::MAX, 0));
-    runs.each_value(rows, |value, _| {
-        least = least.min(value ^ order);
-        greatest = greatest.max(value ^ order);
-    });
-    chunk.bounds = (least <= greatest).then_some((least, greatest));
+    runs.each_value(rows, |value, _| chunk.bounds.add(value ^ kind.order()));
 }
 
 /// Appends a bit for each value.
@@ -278,14 +256,88 @@ fn bits(runs: &Runs, rows: u32, page: &mut Vec<u8>) {
     }
 }
 
-/// What is between the identity of the connection and the number of the frame in that of an
-/// exchange: as [`ExchangeId::uid`].
-fn put_head(id: ExchangeId, text: &mut Vec<u8>) {
-    text.push(b'-');
-    text.extend_from_slice(id.direction.name().as_bytes());
-    text.push(b'-');
-    text.extend_from_slice(itoa::Buffer::new().format(id.packet_id).as_bytes());
-    text.push(b'-');
+/// The text of an identity, as [`ExchangeId::uid`] has it.
+#[derive(Debug, Default)]
+struct Text {
+    bytes: Vec<u8>,
+    /// The one before.
+    before: Vec<u8>,
+    last: Option<Last>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    connection: u32,
+    id: ExchangeId,
+    /// Where the Packet Identifier begins.
+    at: usize,
+}
+
+impl Text {
+    /// The next identity: of a connection with a number, and on it. Returns how many bytes
+    /// it begins with that the one before has.
+    fn turn_to(&mut self, (uid, connection, id): (&str, u32, ExchangeId)) -> usize {
+        let direction = id.direction;
+        let last = self
+            .last
+            .filter(|last| last.connection == connection && last.id.direction == direction);
+        let (at, shared) = match last {
+            Some(last) => {
+                let follows = ExchangeId {
+                    number: last.id.number + 1,
+                    ..last.id
+                };
+                if follows == id
+                    && let Some(shared) = increment(&mut self.bytes)
+                {
+                    self.last = Some(Last { id, ..last });
+                    return shared;
+                }
+                self.before.clear();
+                self.before.extend_from_slice(&self.bytes[last.at..]);
+                self.bytes.truncate(last.at);
+                self.put(id);
+                let shared = in_common(&self.before, &self.bytes[last.at..]);
+                (last.at, last.at + shared)
+            }
+            None => {
+                std::mem::swap(&mut self.before, &mut self.bytes);
+                self.bytes.clear();
+                for part in [uid, "-", direction.name(), "-"] {
+                    self.bytes.extend_from_slice(part.as_bytes());
+                }
+                let at = self.bytes.len();
+                self.put(id);
+                (at, in_common(&self.before, &self.bytes))
+            }
+        };
+        self.last = Some(Last { connection, id, at });
+        shared
+    }
+
+    /// Appends the Packet Identifier and the number of the frame.
+    fn put(&mut self, id: ExchangeId) {
+        let mut digits = itoa::Buffer::new();
+        let packet_id = digits.format(id.packet_id).as_bytes();
+        self.bytes.extend_from_slice(packet_id);
+        self.bytes.push(b'-');
+        self.bytes
+            .extend_from_slice(digits.format(id.number).as_bytes());
+    }
+}
+
+/// Adds one to the number at the end of a text, unless it gets another digit. Returns where
+/// the text differs.
+fn increment(text: &mut [u8]) -> Option<usize> {
+    let at = text.iter().rposition(|digit| *digit != b'9')?;
+    if !text[at].is_ascii_digit() {
+        return None;
+    }
+    text[at] += 1;
+    if at + 1 < text.len() {
+        text[at + 1..].fill(b'0');
+    }
+    Some(at)
 }
 
 fn in_common(one: &[u8], other: &[u8]) -> usize {

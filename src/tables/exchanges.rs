@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::known::Known;
 use super::sheet::Sheet;
-use crate::facts::{ExchangeKind, FrameFact, OpenExchanges, Reason, Role};
+use crate::facts::{ExchangeKind, FrameFact, OpenExchanges, Reason, Role, Topic};
 use crate::frame::{Direction, MQTTFrame};
 use crate::identity::ExchangeId;
 use crate::limits;
@@ -40,7 +40,7 @@ struct Open {
     opened: Timestamp,
     qos: u8,
     retain: bool,
-    topic: Option<Box<[u8]>>,
+    topic: Option<Topic>,
     payload_len: Option<u32>,
     digest: Option<u64>,
     frames: u32,
@@ -100,13 +100,13 @@ impl Open {
 }
 
 /// The topic of a message, or the first filter of a request.
-fn topic<'a>(frame: &'a MQTTFrame<'_>) -> Option<&'a [u8]> {
-    match &frame.packet {
-        ControlPacket::Publish(_) => frame.topic.map(|topic| topic.0),
-        ControlPacket::Subscribe(packet) => packet.filters().next().map(|asked| asked.filter.0),
-        ControlPacket::Unsubscribe(packet) => packet.filters().next().map(|filter| filter.0),
-        _ => None,
-    }
+fn topic(fact: &FrameFact<'_>) -> Option<Topic> {
+    let filter = match &fact.frame.packet {
+        ControlPacket::Subscribe(packet) => packet.filters().next()?.filter,
+        ControlPacket::Unsubscribe(packet) => packet.filters().next()?,
+        _ => return fact.topic.cloned(),
+    };
+    Some(Topic::new(filter.bytes()))
 }
 
 impl Exchanges {
@@ -121,7 +121,7 @@ impl Exchanges {
         let Some(exchange) = fact.exchange else {
             if let Some(id) = fact.exchange_id() {
                 let alone = Open::new(frame, id, ExchangeKind::Publish, is_selected);
-                Self::put(&alone, topic(frame), SENT, known, sheet);
+                Self::put(&alone, fact.topic, SENT, known, sheet);
             }
             return;
         };
@@ -131,7 +131,7 @@ impl Exchanges {
         let number = frame.connection.number;
         if exchange.role == Role::Opens {
             let mut new = Open::new(frame, id, exchange.kind, is_selected);
-            new.topic = topic(frame).map(Into::into);
+            new.topic = topic(fact);
             if frame.header.dup()
                 && let Some(session) = &frame.connection.session_uid
             {
@@ -139,7 +139,7 @@ impl Exchanges {
                 new.continues = self.unfinished.remove(&message);
             }
             if let Some(before) = self.open.open(number, first, new) {
-                Self::put(&before, before.topic.as_deref(), "replaced", known, sheet);
+                Self::put(&before, before.topic.as_ref(), "replaced", known, sheet);
             }
             return;
         }
@@ -168,7 +168,7 @@ impl Exchanges {
         };
         if let Some(open) = self.open.complete(number, first) {
             let outcome = if is_refused { "refused" } else { "completed" };
-            Self::put(&open, open.topic.as_deref(), outcome, known, sheet);
+            Self::put(&open, open.topic.as_ref(), outcome, known, sheet);
         }
     }
 
@@ -192,7 +192,7 @@ impl Exchanges {
     /// No more frames of a connection follow.
     pub(super) fn ended(&mut self, connection: u64, known: &Known, sheet: &mut Sheet) {
         for open in self.open.ended(connection) {
-            Self::put(&open, open.topic.as_deref(), "open", known, sheet);
+            Self::put(&open, open.topic.as_ref(), "open", known, sheet);
         }
     }
 
@@ -204,13 +204,13 @@ impl Exchanges {
     /// The capture has ended.
     pub(super) fn finish(&mut self, known: &Known, sheet: &mut Sheet) {
         for open in self.open.finish() {
-            Self::put(&open, open.topic.as_deref(), "open", known, sheet);
+            Self::put(&open, open.topic.as_ref(), "open", known, sheet);
         }
     }
 
     fn put(
         open: &Open,
-        topic: Option<&[u8]>,
+        topic: Option<&Topic>,
         outcome: &'static str,
         known: &Known,
         sheet: &mut Sheet,
@@ -252,7 +252,7 @@ impl Exchanges {
             rows.number(open.qos);
         });
         rows.flag(open.retain);
-        rows.text(topic);
+        rows.topic(topic);
         rows.optional(open.payload_len);
         rows.optional(open.digest);
         rows.number(open.frames);

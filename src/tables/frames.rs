@@ -75,7 +75,7 @@ impl Frames {
         rows.number(frame.missing);
         rows.flag(frame.resynchronised);
         rows.optional(frame.packet.packet_id());
-        self.content(frame, is_again, rows);
+        self.content(fact, is_again, rows);
         match frame.defects {
             [] => rows.null(),
             defects => rows.texts(defects.iter().map(|defect| defect.code.name().as_bytes())),
@@ -84,13 +84,14 @@ impl Frames {
     }
 
     /// The columns from `topic` to `filters`.
-    fn content(&mut self, frame: &MQTTFrame<'_>, is_again: bool, rows: &mut Rows) {
+    fn content(&mut self, fact: &FrameFact<'_>, is_again: bool, rows: &mut Rows) {
+        let frame = fact.frame;
         let packet = &frame.packet;
         let publish = match packet {
             ControlPacket::Publish(publish) => Some(publish),
             _ => None,
         };
-        rows.text(frame.topic.map(|topic| topic.0));
+        rows.topic(fact.topic);
         rows.optional(publish.and_then(|publish| publish.topic_alias));
         payload(publish, rows);
         rows.optional(frame.payload_digest);
@@ -193,8 +194,8 @@ pub(super) fn finding(finding: &Finding, known: &Known, sheet: &mut Sheet) {
     rows.number(offending.number);
     rows.time(finding.time);
     rows.optional(finding.connection);
-    let uid = id.map(|id| id.uid());
-    rows.optional_word(uid.as_deref());
+    let uid = id.map(|id| id.uid().into());
+    rows.optional_shared(uid.as_ref());
     rows.optional_word(finding.session_uid.as_deref());
     rows.text(finding.client_id.as_deref());
     rows.text(finding.topic.as_deref());

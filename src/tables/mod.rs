@@ -228,9 +228,7 @@ impl Tables {
             }
         }
         if let Some((ledger, sheet)) = &mut self.overhead {
-            for cost in ledger.drain_costs() {
-                overhead::cost(&cost, known, sheet);
-            }
+            ledger.drain_costs(|cost| overhead::cost(&cost, known, sheet));
         }
         for number in self.evicted.drain(..) {
             self.known.remove(number);
@@ -411,7 +409,7 @@ impl Sink for Tables {
         // So that it is known which connections are over.
         let mut needs = Needs::SEGMENTS;
         if self.frame_rows.is_some() || self.exchanges.is_some() {
-            needs |= Needs::EXCHANGES | Needs::SESSION_UIDS | Needs::DIGESTS;
+            needs |= Needs::EXCHANGES | Needs::SESSION_UIDS | Needs::DIGESTS | Needs::TOPICS;
         }
         if self.subscriptions.is_some() || self.event_rows.is_some() {
             needs |= Needs::EXCHANGES | Needs::SESSION_UIDS;

@@ -2,28 +2,25 @@
 
 use super::known::Known;
 use super::sheet::Sheet;
-use crate::overhead::{Cost, Measures};
+use crate::overhead::{Cause, Cost, Measures, Mechanism};
 
 /// The rows of a message, or of what no message of a connection owns: one for each
 /// layer and cause that has bytes.
-pub(super) fn cost(cost: &Cost, known: &Known, sheet: &mut Sheet) {
+pub(super) fn cost(cost: &Cost<'_>, known: &Known, sheet: &mut Sheet) {
     let Some(info) = known.get(cost.connection) else {
         return;
     };
-    let message = cost.message.as_ref();
+    let message = cost.message;
     if !message.map_or(info.is_selected, |message| message.is_selected) {
-        return;
-    }
-    if cost.bytes.iter().all(|(_, measures)| measures.l2 == 0) {
         return;
     }
     let (packet, time) = message.map_or(info.first, |message| (message.packet, message.time));
     let rows = sheet.row(time, Some(info.server));
     rows.of(info.stamp);
     let mut is_first = true;
-    for (cause, measures) in &cost.bytes {
-        for (layer, bytes) in layers(measures) {
-            if bytes == 0 {
+    for (cause, measures) in cost.bytes {
+        for (at, bytes) in layers(measures).iter().enumerate() {
+            if *bytes == 0 {
                 continue;
             }
             if std::mem::take(&mut is_first) {
@@ -37,16 +34,18 @@ pub(super) fn cost(cost: &Cost, known: &Known, sheet: &mut Sheet) {
                 });
                 rows.exchange(&info.uid, message.map(|message| message.exchange));
                 rows.common::<1>(|rows| rows.text(info.client_id.as_deref()));
-                rows.text(message.and_then(|message| message.topic.as_deref()));
+                rows.topic(message.and_then(|message| message.topic.as_ref()));
                 rows.optional(message.map(|message| message.qos));
                 rows.optional_name(message.map(|message| message.exchange.direction.name()));
             } else {
                 rows.same_until(LAYER);
             }
-            rows.name(layer);
-            rows.name(cause.0.name());
-            rows.name(cause.1.name());
-            rows.number(bytes);
+            rows.of_kind(kind(*cause, at), |rows| {
+                rows.name(LAYERS[at]);
+                rows.name(cause.0.name());
+                rows.name(cause.1.name());
+            });
+            rows.number(*bytes);
             rows.end();
         }
     }
@@ -55,13 +54,22 @@ pub(super) fn cost(cost: &Cost, known: &Known, sheet: &mut Sheet) {
 /// The column `layer`, the first that differs between the rows of a cost.
 const LAYER: usize = 11;
 
-/// The difference of two levels is a layer.
-fn layers(measures: &Measures) -> [(&'static str, u64); 5] {
+/// The layers, from the outside.
+const LAYERS: [&str; 5] = ["link", "ip_tcp", "tls_websocket", "mqtt", "payload"];
+
+/// The bytes of each: the difference of two levels.
+fn layers(measures: &Measures) -> [u64; 5] {
     [
-        ("link", measures.l2 - measures.l3),
-        ("ip_tcp", measures.l3 - measures.tcp),
-        ("tls_websocket", measures.tcp - measures.mqtt),
-        ("mqtt", measures.mqtt - measures.app),
-        ("payload", measures.app),
+        measures.l2 - measures.l3,
+        measures.l3 - measures.tcp,
+        measures.tcp - measures.mqtt,
+        measures.mqtt - measures.app,
+        measures.app,
     ]
+}
+
+/// A number for each cause and layer.
+fn kind(cause: Cause, layer: usize) -> usize {
+    let cause = cause.0 as usize * Mechanism::ALL.len() + cause.1 as usize;
+    cause * LAYERS.len() + layer
 }

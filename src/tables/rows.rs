@@ -30,6 +30,7 @@ use super::error::Error;
 use super::same::{Next, Same};
 use super::schema::{Column as Described, Kind, Table, VERSION};
 use super::store::Store;
+use crate::facts::Topic;
 use crate::identity::ExchangeId;
 use crate::net::Endpoint;
 use crate::time::Timestamp;
@@ -42,6 +43,9 @@ const PAGE_BYTES: usize = 256 << 10;
 const MOST_ROWS: u32 = 1 << 20;
 /// Memory of a row group.
 const MOST_BYTES: usize = 4 << 20;
+
+/// Columns that rows of a kind have in common.
+const IN_KIND: usize = 3;
 
 /// What becomes of rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,6 +106,8 @@ pub struct Rows {
     is_full: bool,
     /// The row's connection, and the columns that rows of it have in common.
     same: Same,
+    /// The values of rows of each kind.
+    kinds: Vec<Option<[u64; IN_KIND]>>,
     /// The last shape that a row had, and where the row after it is.
     shape: (u64, u32),
     error: Option<ParquetError>,
@@ -122,6 +128,7 @@ impl Rows {
             lists: 0,
             is_full: false,
             same: Same::default(),
+            kinds: Vec::new(),
             shape: (0, 0),
             error: None,
         }
@@ -132,6 +139,7 @@ impl Rows {
         self.columns.iter_mut().for_each(Column::clear);
         (self.row, self.before) = (0, 0);
         self.same.clear();
+        self.kinds.clear();
         self.shape = (0, 0);
         (self.bytes, self.lists) = (0, 0);
         self.is_full = false;
@@ -271,6 +279,28 @@ impl Rows {
         }
     }
 
+    /// The values of the next [`IN_KIND`] columns, which all rows of this kind have: `add`
+    /// adds them if they are not remembered. None of them is null.
+    #[inline]
+    pub(super) fn of_kind(&mut self, kind: usize, add: impl FnOnce(&mut Self)) {
+        let start = self.at;
+        let columns = start..start + IN_KIND;
+        if let Some(Some(values)) = self.kinds.get(kind) {
+            self.at = columns.end;
+            for (column, value) in self.columns[columns].iter_mut().zip(values) {
+                column.runs.set(*value, self.row);
+            }
+            return;
+        }
+        add(self);
+        debug_assert_eq!(self.at, columns.end, "columns of a kind");
+        if self.kinds.len() <= kind {
+            self.kinds.resize(kind + 1, None);
+        }
+        let value = |at: usize| self.columns[start + at].runs.last().unwrap_or(0);
+        self.kinds[kind] = Some(std::array::from_fn(value));
+    }
+
     /// Whether the row before has this shape: what its table gives to rows that have some
     /// values in common. 0 is no shape.
     #[inline]
@@ -306,9 +336,20 @@ impl Rows {
         column.push_wire_text(text, row);
     }
 
+    /// A topic, if there is one.
+    #[inline]
+    pub(super) fn topic(&mut self, topic: Option<&Topic>) {
+        let Some(topic) = topic else {
+            return self.null();
+        };
+        self.bytes += topic.len();
+        let (column, row) = self.next();
+        column.push_topic(topic, row);
+    }
+
     /// The identity of an exchange on a connection, if there is one.
     #[inline]
-    pub(super) fn exchange(&mut self, connection_uid: &str, id: Option<ExchangeId>) {
+    pub(super) fn exchange(&mut self, connection_uid: &Arc<str>, id: Option<ExchangeId>) {
         let (column, row) = self.next();
         match id {
             Some(id) => column.push_exchange(connection_uid, id, row),
@@ -491,7 +532,7 @@ fn array(column: &mut Column, kind: Kind, rows: u32) -> ArrayRef {
         }),
         Store::Exchanges(exchanges) => fill!(StringBuilder::new(), |number: u64| {
             let (uid, _, id) = exchanges.get(number);
-            id.uid(&String::from_utf8_lossy(uid))
+            id.uid(uid)
         }),
         Store::Bytes(bytes) => {
             let mut builder = BinaryBuilder::new();

@@ -16,6 +16,7 @@ struct Start {
 pub(super) struct Runs {
     done: Vec<Start>,
     last: Start,
+    has_nulls: bool,
 }
 
 impl Runs {
@@ -28,6 +29,7 @@ impl Runs {
         Self {
             done: Vec::new(),
             last,
+            has_nulls: false,
         }
     }
 
@@ -48,6 +50,7 @@ impl Runs {
     #[inline]
     pub(super) fn set_null(&mut self, row: u32) {
         if !self.last.is_null {
+            self.has_nulls = true;
             self.begin(Start {
                 value: 0,
                 row,
@@ -68,6 +71,11 @@ impl Runs {
     #[inline]
     pub(super) fn last(&self) -> Option<u64> {
         (!self.last.is_null).then_some(self.last.value)
+    }
+
+    /// Whether there may be rows without a value.
+    pub(super) const fn has_nulls(&self) -> bool {
+        self.has_nulls
     }
 
     /// How many there are.
@@ -105,6 +113,7 @@ impl Runs {
     pub(super) fn turn(&mut self, value: u64) {
         self.done.clear();
         self.last.row = 0;
+        self.has_nulls = self.last.is_null;
         if !self.last.is_null {
             self.last.value = value;
         }
@@ -114,6 +123,7 @@ impl Runs {
     pub(super) fn clear(&mut self) {
         self.done.clear();
         self.last = Self::new().last;
+        self.has_nulls = false;
     }
 
     /// Bytes of memory that it takes.

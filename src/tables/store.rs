@@ -1,12 +1,14 @@
 //! [`Store`]: what the numbers of a column stand for.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder, UInt64Builder};
 
 use super::schema::Kind;
 use super::texts::Texts;
+use crate::facts::{SHARED_TOPICS, Topic};
 use crate::identity::ExchangeId;
 
 /// What the numbers in the [`Runs`] of a column stand for.
@@ -83,6 +85,7 @@ pub(super) struct Known {
     addresses: Latest<IpAddr, 64>,
     shared: Latest<Arc<str>, 64>,
     names: Latest<(usize, usize), 16>,
+    topics: Topics,
 }
 
 impl Known {
@@ -111,7 +114,16 @@ impl Known {
         self.names.number(hash, |of| *of == place, add)
     }
 
+    #[inline]
+    pub(super) fn topic(&mut self, topic: &Topic, texts: &mut Texts) -> u64 {
+        match topic.place() {
+            Some((place, round)) => self.topics.number(place, round, topic, texts),
+            None => texts.number_of_wire(topic),
+        }
+    }
+
     fn clear(&mut self) {
+        self.topics = Topics::default();
         self.addresses.0.clear();
         self.shared.0.clear();
         self.names.0.clear();
@@ -148,41 +160,80 @@ impl<K: Clone, const N: usize> Latest<K, N> {
     }
 }
 
+/// The numbers of topics that are shared, by their place among these.
+#[derive(Debug, Default)]
+struct Topics {
+    /// Which round of sharing it is.
+    round: u64,
+    numbers: Vec<Option<NonZeroU32>>,
+}
+
+impl Topics {
+    #[inline]
+    fn number(&mut self, place: usize, round: u64, topic: &Topic, texts: &mut Texts) -> u64 {
+        if self.round == round
+            && let Some(Some(number)) = self.numbers.get(place)
+        {
+            return u64::from(number.get()) - 1;
+        }
+        self.add(place, round, topic, texts)
+    }
+
+    fn add(&mut self, place: usize, round: u64, topic: &Topic, texts: &mut Texts) -> u64 {
+        let number = texts.number_of_wire(topic);
+        if self.round < round {
+            self.round = round;
+            self.numbers.clear();
+        }
+        // One of an earlier round was kept for long.
+        if self.round == round {
+            if self.numbers.len() <= place {
+                let length = (place + 1).next_power_of_two().min(SHARED_TOPICS);
+                self.numbers.resize(length, None);
+            }
+            self.numbers[place] = NonZeroU32::MIN.checked_add(number as u32);
+        }
+        number
+    }
+}
+
 /// Identities of exchanges. There is one for nearly each row, so that their texts are
 /// only made when they are written.
 #[derive(Debug, Default)]
 pub(super) struct Exchanges {
-    connections: Texts,
+    /// The identities of connections, one for each change from row to row.
+    connections: Vec<Arc<str>>,
     ids: Vec<(u32, ExchangeId)>,
 }
 
 impl Exchanges {
-    pub(super) fn number(&mut self, connection_uid: &str, id: ExchangeId) -> u64 {
-        let uid = connection_uid.as_bytes();
-        let last = self.ids.last().copied();
-        let known = last.filter(|(of, _)| self.connections.get((*of).into()) == uid);
-        let connection = match known {
-            Some((_, last)) if last == id => return self.ids.len() as u64 - 1,
-            Some((of, _)) => of,
-            None => self.connections.number(uid) as u32,
-        };
-        self.ids.push((connection, id));
+    #[inline]
+    pub(super) fn number(&mut self, connection_uid: &Arc<str>, id: ExchangeId) -> u64 {
+        let latest = self.connections.last();
+        if !latest.is_some_and(|uid| Arc::ptr_eq(uid, connection_uid)) {
+            self.connections.push(connection_uid.clone());
+        }
+        let next = (self.connections.len() as u32 - 1, id);
+        if self.ids.last() != Some(&next) {
+            self.ids.push(next);
+        }
         self.ids.len() as u64 - 1
     }
 
     /// The identity of the connection, its number, and the identity on it.
-    pub(super) fn get(&self, number: u64) -> (&[u8], u32, ExchangeId) {
+    #[inline]
+    pub(super) fn get(&self, number: u64) -> (&str, u32, ExchangeId) {
         let (connection, id) = self.ids[number as usize];
-        (self.connections.get(connection.into()), connection, id)
+        (&self.connections[connection as usize], connection, id)
     }
 
     /// The next page begins, with the last identity as number 0.
     pub(super) fn turn(&mut self) {
+        let uid = self.connections.pop();
         let last = self.ids.last().copied();
-        let last = last.map(|(of, id)| (self.connections.get(of.into()).to_vec(), id));
         self.clear();
-        if let Some((uid, id)) = last {
-            self.ids.push((self.connections.number(&uid) as u32, id));
+        if let (Some(uid), Some((_, id))) = (uid, last) {
+            self.number(&uid, id);
         }
     }
 
@@ -192,6 +243,7 @@ impl Exchanges {
     }
 
     fn memory(&self) -> usize {
-        self.connections.memory() + self.ids.len() * size_of::<(u32, ExchangeId)>()
+        let connections = self.connections.len() * size_of::<Arc<str>>();
+        connections + self.ids.len() * size_of::<(u32, ExchangeId)>()
     }
 }

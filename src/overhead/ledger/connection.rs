@@ -412,7 +412,7 @@ impl ConnectionLedger {
         }
         if ws.policy.costs {
             let fixed = std::mem::take(&mut self.fixed_cost);
-            ws.costs.push(fixed.close_fixed(self.number));
+            ws.costs.close(self.number, None, &fixed);
         }
         let doubts = &mut tally(&mut self.own, &mut ws.sums).doubts;
         doubts.one_sided += u64::from(!self.is_captured.up || !self.is_captured.down);

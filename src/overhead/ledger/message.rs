@@ -4,10 +4,9 @@ use super::super::message::{GroupKey, Ladder};
 use super::super::traffic::{Frames, Shape};
 use super::Workspace;
 use super::connection::{ConnectionLedger, tally};
-use super::cost::OpenCost;
+use super::cost::Costed;
 use super::open::{Beginning, Detail};
 use crate::facts::{ExchangeFact, FrameFact, Role};
-use crate::frame::MQTTFrame;
 use crate::limits;
 use crate::mqtt::ControlPacket;
 use crate::mqtt::packet::Publish;
@@ -61,7 +60,7 @@ impl ConnectionLedger {
                     completes: false,
                 });
             }
-            let message = self.begin(fact.frame, publish, topic, properties, ws);
+            let message = self.begin(fact, publish, topic, properties, ws);
             if let Some(old) = known.filter(|_| fact.exchange.is_some_and(|e| e.replaces)) {
                 self.complete(old, ws);
             }
@@ -105,12 +104,13 @@ impl ConnectionLedger {
 
     fn begin(
         &mut self,
-        frame: &MQTTFrame<'_>,
+        fact: &FrameFact<'_>,
         publish: &Publish<'_>,
         topic: u32,
         properties: u32,
         ws: &mut Workspace,
     ) -> u32 {
+        let frame = fact.frame;
         self.message_count += 1;
         let detail = self.own.is_some().then(|| Detail {
             number: self.message_count,
@@ -131,10 +131,7 @@ impl ConnectionLedger {
             by_alias: publish.topic.is_some_and(|t| t.bytes().is_empty())
                 && publish.topic_alias.is_some(),
             detail,
-            cost: ws
-                .policy
-                .costs
-                .then(|| Box::new(OpenCost::new(frame, !ws.unselected))),
+            cost: ws.policy.costs.then(|| Costed::of(fact, !ws.unselected)),
         };
         ws.open.begin(&mut self.open, message)
     }
@@ -150,11 +147,17 @@ impl ConnectionLedger {
 
     /// Closes the account of a message.
     pub(super) fn retire(&mut self, slot: u32, ws: &mut Workspace) {
-        let Some(open) = ws.open.end(&mut self.open, slot) else {
+        if !ws.open.end(&mut self.open, slot) {
             return;
-        };
-        let cost = open.cost.take();
-        ws.costs.extend(cost.map(|cost| cost.close(self.number)));
+        }
+        if let Some(cost) = ws.open.cost(slot) {
+            ws.costs
+                .close(self.number, cost.message.take(), &cost.bytes);
+        }
+        if ws.policy.sums_only {
+            return;
+        }
+        let open = &ws.open[slot];
         let mut key = GroupKey {
             topic: open.topic,
             qos: open.qos,

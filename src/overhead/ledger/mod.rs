@@ -38,6 +38,7 @@ use crate::net::{Anatomy, Endpoint};
 use crate::time::Timestamp;
 use charge::{Division, Portion};
 use connection::{ClosedOwn, ConnectionLedger};
+use cost::Costs;
 pub use cost::{Cost, Costed};
 use fragments::Fragments;
 use head::Head;
@@ -57,6 +58,8 @@ struct Policy {
     keep: bool,
     /// Whether the limit of topics is not reached.
     room: bool,
+    /// Whether nothing of single messages, topics and clients is kept.
+    sums_only: bool,
     /// Whether bytes of messages are reported by cause and layer.
     costs: bool,
 }
@@ -77,7 +80,7 @@ struct Workspace {
     portions: Vec<Portion>,
     division: Division,
     /// Costs of messages and connections that are closed.
-    costs: Vec<Cost>,
+    costs: Costs,
     /// The next frame is not selected.
     unselected: bool,
 }
@@ -158,6 +161,7 @@ impl Ledger {
             share: options.share,
             keep: options.messages > 0,
             room: true,
+            sums_only: options.sums_only,
             costs: options.costs,
         };
         ledger.options = options;
@@ -210,8 +214,8 @@ impl Ledger {
 
     /// Takes the costs of messages and connections that are closed, with
     /// [`Options::costs`].
-    pub fn drain_costs(&mut self) -> impl Iterator<Item = Cost> {
-        self.ws.costs.drain(..)
+    pub fn drain_costs(&mut self, each: impl FnMut(Cost<'_>)) {
+        self.ws.costs.drain(each);
     }
 
     /// Sets whether the frames that follow are selected, for [`Costed::is_selected`].
@@ -514,7 +518,7 @@ impl Ledger {
 
 impl Sink for Ledger {
     fn needs(&self) -> Needs {
-        Needs::PACKETS | Needs::EXCHANGES
+        Needs::PACKETS | Needs::EXCHANGES | Needs::TOPICS.when(self.options.costs)
     }
 
     fn fact(&mut self, fact: Fact<'_>) {

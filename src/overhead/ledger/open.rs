@@ -4,7 +4,7 @@ use super::super::account::Charged;
 use super::super::level::Measures;
 use super::super::message::{Message, MessageCauses, Step};
 use super::super::traffic::{Frames, Shape};
-use super::cost::OpenCost;
+use super::cost::{ByCause, Costed, OpenCost};
 use crate::frame::{Direction, PerDirection};
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
@@ -26,7 +26,7 @@ pub(super) struct Open {
     pub(super) labels: u32,
     detail: Option<Index>,
     /// Bytes by cause and layer, if they are reported.
-    pub(super) cost: Option<Box<OpenCost>>,
+    cost: Option<Index>,
     /// The others of its connection.
     next: Option<Index>,
     before: Option<Index>,
@@ -78,6 +78,8 @@ pub(super) struct OpenMessages {
     free: Vec<u32>,
     details: Vec<Detail>,
     free_details: Vec<Index>,
+    costs: Vec<OpenCost>,
+    free_costs: Vec<Index>,
 }
 
 /// The open messages of a connection: the first of its list.
@@ -101,7 +103,7 @@ pub(super) struct Beginning {
     pub(super) qos: u8,
     pub(super) by_alias: bool,
     pub(super) detail: Option<Detail>,
-    pub(super) cost: Option<Box<OpenCost>>,
+    pub(super) cost: Option<Costed>,
 }
 
 impl OpenMessages {
@@ -117,6 +119,21 @@ impl OpenMessages {
                 index(self.details.len() - 1)
             }
         });
+        let cost = message.cost.map(|costed| match self.free_costs.pop() {
+            Some(at) => {
+                let cost = &mut self.costs[place(at)];
+                cost.message = Some(costed);
+                cost.bytes.clear();
+                at
+            }
+            None => {
+                self.costs.push(OpenCost {
+                    message: Some(costed),
+                    bytes: ByCause::default(),
+                });
+                index(self.costs.len() - 1)
+            }
+        });
         let open = Open {
             bytes: PerDirection::default(),
             topic: message.topic,
@@ -124,7 +141,7 @@ impl OpenMessages {
             packet: message.packet,
             labels: 0,
             detail,
-            cost: message.cost,
+            cost,
             next: first.0,
             before: None,
             direction: message.direction,
@@ -150,16 +167,17 @@ impl OpenMessages {
         slot
     }
 
-    /// Closes the account of a message: its slot may be used again. `None` if that
-    /// was done before.
-    pub(super) fn end(&mut self, first: &mut First, slot: u32) -> Option<&mut Open> {
+    /// Closes the account of a message: its slot may be used again. Returns whether it
+    /// was open.
+    pub(super) fn end(&mut self, first: &mut First, slot: u32) -> bool {
         let open = &mut self.slots[slot as usize];
         if std::mem::replace(&mut open.is_free, true) {
-            return None;
+            return false;
         }
         let (before, next) = (open.before.take(), open.next.take());
         self.free.push(slot);
         self.free_details.extend(open.detail);
+        self.free_costs.extend(open.cost);
         match before {
             Some(before) => self.slots[place(before)].next = next,
             None => first.0 = next,
@@ -167,7 +185,13 @@ impl OpenMessages {
         if let Some(next) = next {
             self.slots[place(next)].before = before;
         }
-        Some(&mut self.slots[slot as usize])
+        true
+    }
+
+    /// The cost of a message, if it is reported.
+    pub(super) fn cost(&mut self, slot: u32) -> Option<&mut OpenCost> {
+        let cost = self.slots[slot as usize].cost?;
+        Some(&mut self.costs[place(cost)])
     }
 
     /// The details of a message.
@@ -189,8 +213,8 @@ impl OpenMessages {
         } = step;
         let open = &mut self.slots[slot as usize];
         open.bytes[direction] += step.bytes;
-        if let Some(cost) = &mut open.cost {
-            cost.bytes.add(cause, measures);
+        if let Some(cost) = open.cost {
+            self.costs[place(cost)].bytes.add(cause, measures);
         }
         let Some(detail) = open.detail else { return };
         let detail = &mut self.details[place(detail)];

@@ -170,4 +170,16 @@ impl EventKind {
             Self::Dropped { .. } => "dropped",
         }
     }
+
+    /// Why, or what was expected, if it says so.
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Closed { reason, .. } => Some(reason.name()),
+            Self::Malformed { reason } => Some(reason.text()),
+            Self::NotMqtt { reason } => Some(reason.text()),
+            Self::Bound { limit } => Some(limit.text()),
+            Self::Layer(note) => note.reason(),
+            _ => None,
+        }
+    }
 }

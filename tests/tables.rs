@@ -129,6 +129,10 @@ mod with_the_feature {
             "fixtures/captures/ejabberd-paho-5.0.pcap",
             "fixtures/captures/bridge.pcap",
             "fixtures/captures/cut.pcap",
+            // A topic of no bytes is not an unknown one.
+            "fixtures/violations/v34.pcap",
+            // Reasons of layers.
+            "fixtures/transport/tls-refused.pcap",
         ] {
             let folder = Folder::new();
             let dir = folder.name("tables");
@@ -158,6 +162,13 @@ mod with_the_feature {
                 let found: Vec<_> = found.iter().map(Option::as_deref).collect();
                 assert_eq!(found, expected, "{capture}: {key}");
             }
+            let reasons: Vec<_> = events
+                .iter()
+                .map(|event| event["reason"].as_str())
+                .collect();
+            let found = texts(&of("events"), "reason");
+            let found: Vec<_> = found.iter().map(Option::as_deref).collect();
+            assert_eq!(found, reasons, "{capture}");
             let exchanges: BTreeSet<_> = texts(&of("frames"), "exchange_uid")
                 .into_iter()
                 .flatten()
@@ -205,10 +216,15 @@ mod with_the_feature {
             "{name}"
         );
         assert!(!batches(&folder.path("parts").join(name)).is_empty());
-        // A folder with tables is not written to.
-        let again = run(&args);
-        assert_eq!(again.code, Some(2));
-        assert!(again.err.contains("holds no tables"), "{}", again.err);
+        // A folder with tables is not written to, nor one that a killed run has left.
+        let refused = || {
+            let again = run(&args);
+            assert_eq!(again.code, Some(2));
+            assert!(again.err.contains("holds no tables"), "{}", again.err);
+        };
+        refused();
+        fs::remove_file(folder.path("parts/manifest.json")).expect("a manifest");
+        refused();
 
         let output = mqttdump()
             .args(["tables", "-o", "-", "--table", "frames", capture])
@@ -308,6 +324,51 @@ mod with_the_feature {
                 }
             }
             assert_eq!(sum, SERVERS * rows, "{table}");
+        }
+    }
+
+    /// Rows of many parts take turns, and most wait at the end of the capture.
+    #[test]
+    fn parts_have_the_rows_of_the_whole() {
+        const SERVERS: usize = 500;
+        let text = "> CONNECT client=c\n< CONNACK\n> SUBSCRIBE id=1 filter=a:1\n< SUBACK id=1\n\
+                    > PUBLISH topic=a qos=1 id=2\n< PUBACK id=2\n> PUBLISH topic=b";
+        let conversation = Conversation::new(text);
+        let wires = (0..SERVERS).map(|number| {
+            let server = format!("10.9.{}.{}:1883", number / 250, number % 250 + 1);
+            let isn = number as u32 * 0x1000;
+            let wire = Wire::new(&conversation).starting_at([isn, isn + 0x800]);
+            let wire = wire.between("10.1.1.1:40000", &server);
+            wire.after(Duration::from_micros(number as u64 % 97))
+        });
+        let packets = merged(&wires.collect::<Vec<_>>(), &Stack::default());
+        let folder = Folder::new();
+        let format = Format::Pcap {
+            nano: true,
+            big: false,
+        };
+        let capture = folder.write("a.pcap", &format.write(&packets));
+        let written = |name: &str, more: &[&str]| {
+            let dir = folder.name(name);
+            let args = ["tables", "-o", &dir, "--max-memory", "160M"];
+            run(&[&args, more, &[&capture]].concat()).clean();
+            let manifest = fs::read(folder.path(name).join("manifest.json")).expect("a manifest");
+            let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+            manifest
+        };
+        let whole = written("whole", &[]);
+        let parts = written("parts", &["--partition", "hour,server"]);
+        for table in TABLES {
+            let [whole, parts] = [&whole, &parts].map(|it| &it["tables"][table.name]["rows"]);
+            assert_eq!(whole, parts, "{}", table.name);
+        }
+        let again = written("again", &["--partition", "hour,server"]);
+        assert_eq!(again, parts, "the same files in each run");
+        let files = again["tables"].as_object().expect("tables").values();
+        for file in files.flat_map(|table| table["files"].as_array().expect("files")) {
+            let name = file["name"].as_str().expect("a name");
+            let read = |run: &str| fs::read(folder.path(run).join(name)).expect("a file");
+            assert!(read("parts") == read("again"), "{name}");
         }
     }
 

@@ -109,7 +109,7 @@ impl Decoding<'_> {
         let version = self.version_of(&framed);
         let decoded = mqtt::decode(framed.header, framed.bytes, version);
         let topic = match &decoded.packet {
-            ControlPacket::Publish(publish) => publish.topic.filter(|topic| !topic.0.is_empty()),
+            ControlPacket::Publish(publish) => publish.own_topic(),
             _ => None,
         };
         let connection = nowhere(version, self.version.is_none());

@@ -14,7 +14,7 @@ use super::annotate;
 use super::args::{Decoding, Input, Lines, Live, Output, Packets, Saving, Selecting, Watching};
 use super::closing;
 use super::command::{Command, Exit};
-use super::console::complain;
+use super::console::{complain, were};
 use super::driver::{Driver, Job, Select};
 use super::export::{Export, Template};
 use super::gate::{Expression, is_primitive};
@@ -382,6 +382,16 @@ fn run(plan: &Plan) -> Result<Exit, Stop> {
     if let Some(export) = &job.view.export {
         complain(&export.summary());
     }
+    let unkept = match plan.reading.engine.payload {
+        u32::MAX => job.view.unkept,
+        _ => 0,
+    };
+    if unkept > 0 {
+        complain(&format!(
+            "{} cut short: they need more memory than --max-memory gives",
+            were(unkept, "payload")
+        ));
+    }
     let selected = unmatched::report(driver.begin().as_ref());
     let (notes, failed) = closing::notes(&closing::Facts {
         summary: outcome.summary,
@@ -399,7 +409,9 @@ fn run(plan: &Plan) -> Result<Exit, Stop> {
     if let Some(counts) = &outcome.counts {
         counts.report(outcome.passed, shown, "shown");
     }
-    Ok(Exit::success(outcome.whole && selected && !failed))
+    Ok(Exit::success(
+        outcome.whole && selected && !failed && unkept == 0,
+    ))
 }
 
 /// State of reading one capture.

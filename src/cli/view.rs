@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
+use mqttdump::event::EventKind;
 use mqttdump::facts::{Fact, FrameFact, Needs, Sink};
+use mqttdump::limits::Limit;
 use mqttdump::payload::{Decoder, Lazy, Message};
 use mqttdump::report::{
     Detail, Dump, Format, FrameItem, Frames, Options, PAYLOAD_BYTES, Report, Style, TEXT,
@@ -134,6 +136,8 @@ pub(crate) struct View {
     printer: Option<Printer>,
     /// Number of selected frames.
     pub(crate) shown: u64,
+    /// Number of messages that were not kept whole, for lack of memory.
+    pub(crate) unkept: u64,
     max_frames: u64,
     /// Connections that were selected and closed, if they are saved.
     pub(crate) connections: Option<Connections>,
@@ -157,6 +161,7 @@ impl View {
             decoder,
             printer: print.map(|print| Printer::new(print, source)),
             shown: 0,
+            unkept: 0,
             max_frames: max_frames.unwrap_or(u64::MAX),
             connections,
             export,
@@ -292,6 +297,8 @@ impl Sink for View {
                 }
             }
             Fact::Event(event) => {
+                let limit = Limit::IncompleteMessages;
+                self.unkept += u64::from(event.kind == EventKind::Bound { limit });
                 let shown = match &self.selector {
                     Some(selector) => selector.event(event),
                     None => true,

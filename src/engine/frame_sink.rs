@@ -136,7 +136,7 @@ impl FrameSink<'_> {
                 if self.attempt.is_some() {
                     self.follow_session(framed, &decoded.packet, version);
                 }
-                topic = publish.topic.filter(|topic| !topic.bytes().is_empty());
+                topic = publish.own_topic();
                 if publish.topic_alias.is_some() || publish.payload_len.is_none() {
                     return self.framed_with_alias(framed, &decoded, bytes, version);
                 }
@@ -183,7 +183,7 @@ impl FrameSink<'_> {
                 self.event(EventKind::Bound { limit }, None);
             }
         }
-        let mut topic = publish.topic.filter(|topic| !topic.bytes().is_empty());
+        let mut topic = publish.own_topic();
         if let (Some(topic), Some(alias)) = (topic, publish.topic_alias) {
             let aliases = self.aliases.get_or_insert_default();
             if !aliases.set(alias, topic.bytes()) {
@@ -387,7 +387,7 @@ impl mqtt::Sink for FrameSink<'_> {
         let version = self.connection.version.unwrap_or(Version::V3_1_1);
         let decoded = mqtt::decode(framed.header, framed.bytes, version);
         let topic = match &decoded.packet {
-            ControlPacket::Publish(publish) => publish.topic.filter(|t| !t.bytes().is_empty()),
+            ControlPacket::Publish(publish) => publish.own_topic(),
             _ => None,
         };
         (self.out)(Output::Unfinished(&MQTTFrame {
@@ -445,7 +445,7 @@ impl mqtt::Sink for FrameSink<'_> {
 
     fn reserve(&mut self, more: usize) -> bool {
         let kept = self.shared.kept + more;
-        let granted = kept <= limits::KEPT_TOTAL || self.config.payload == u32::MAX;
+        let granted = kept <= self.config.kept;
         if granted {
             self.shared.kept = kept;
         }

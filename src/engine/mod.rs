@@ -87,6 +87,8 @@ pub struct Config {
     pub fields: bool,
     /// Bytes of each PUBLISH payload to keep for output.
     pub payload: u32,
+    /// Bytes to keep of incomplete control packets, on all connections together.
+    pub kept: usize,
     /// Digest payloads while they pass: `MQTTFrame::payload_digest`.
     pub digests: bool,
     /// Verify TCP checksums, and prefer the copy with a correct one.
@@ -110,6 +112,7 @@ impl Default for Config {
             expects_keys: false,
             fields: true,
             payload: 4096,
+            kept: limits::KEPT_TOTAL,
             digests: false,
             verify_checksums: false,
             follow_tcp: false,

@@ -140,9 +140,11 @@ pub(super) struct LeftWill {
     pub(super) delayed: bool,
 }
 
-/// Key of a message: topic and payload. `None` if not all of it was captured.
+/// Key of a message: topic and payload. `None` if not all of it was captured, and for an
+/// empty topic: what a server makes of that is not known.
 pub(super) fn digest(frame: &MQTTFrame<'_>) -> Option<u64> {
-    Some(key(frame.topic?.bytes(), frame.payload_digest?))
+    let topic = frame.topic.filter(|topic| !topic.bytes().is_empty())?;
+    Some(key(topic.bytes(), frame.payload_digest?))
 }
 
 /// Key of a message, by the [`Digest`](crate::mqtt::Digest) of the payload.

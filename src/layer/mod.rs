@@ -16,6 +16,7 @@
 //! [`LayerOutput::Own`], so that every byte of the TCP stream is accounted for
 //! exactly once.
 
+mod alert;
 pub mod http;
 mod layer_type;
 mod note;
@@ -26,6 +27,7 @@ pub mod tls;
 mod transport;
 pub mod websocket;
 
+pub use alert::alert_name;
 pub use layer_type::{Layer, LayerContext, LayerFacts, LayerType};
 pub use note::{Broken, Note, Unusual};
 pub use transport::{LAYERS, Transport};

@@ -1,5 +1,6 @@
 //! The notes that a layer reports besides bytes and gaps, and their reasons.
 
+use super::alert_name;
 use serde::{Deserialize, Serialize};
 
 use super::tls::Unreadable;
@@ -74,6 +75,19 @@ impl Note {
             Self::Unusual(_) => "odd",
             Self::Broken(_) => "malformed",
             Self::Limit(_) => "bound",
+        }
+    }
+
+    /// Why, if it says so.
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Encrypted(reason) => Some(reason.text()),
+            Self::Undecrypted(reason) => Some(reason.text()),
+            Self::Unusual(reason) => Some(reason.text()),
+            Self::Broken(reason) => Some(reason.text()),
+            Self::Limit(limit) => Some(limit.text()),
+            Self::Alert { description, .. } => alert_name(*description),
+            _ => None,
         }
     }
 }

@@ -36,7 +36,7 @@ impl<'a> Message<'a> {
             _ => None,
         };
         Some(Self {
-            topic: frame.topic.or(publish.topic).map(Text::bytes),
+            topic: frame.topic.map(Text::bytes),
             content_type,
             payload: publish.payload,
             is_whole: publish.payload.len() as u64 == u64::from(len),

@@ -127,12 +127,9 @@ fn put_packet(frame: &MQTTFrame<'_>, row: &mut Row) {
     match &frame.packet {
         ControlPacket::Connack(connack) => cells.code = connack.code,
         ControlPacket::Publish(publish) => {
-            let sent = publish
-                .topic
-                .filter(|topic| !topic.bytes().is_empty() || publish.topic_alias.is_none());
             cells = Cells {
                 packet_id: publish.packet_id,
-                topic: frame.topic.or(sent),
+                topic: frame.topic,
                 topic_alias: publish.topic_alias,
                 payload_len: publish.payload_len,
                 payload: publish.payload,

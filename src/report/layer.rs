@@ -7,7 +7,8 @@ use super::json::{Object, key, put_json};
 use super::{put, secret};
 use crate::frame::Connection;
 use crate::layer::Note;
-use crate::layer::tls::{TlsInfo, alert_name};
+use crate::layer::alert_name;
+use crate::layer::tls::TlsInfo;
 use crate::layer::websocket::WebSocketInfo;
 
 /// Appends what happened. Text from the wire is quoted and escaped.
@@ -147,20 +148,10 @@ pub(super) fn keys(
             if let Some(tls) = about.and_then(|connection| connection.tls.as_deref()) {
                 object.object(key!("tls"), |object| tls_keys(tls, object));
             }
-            if let Note::Encrypted(reason) = note {
-                object.word(key!("reason"), reason.text());
-            }
         }
-        Note::Undecrypted(reason) => object.word(key!("reason"), reason.text()),
-        Note::Unusual(reason) => object.word(key!("reason"), reason.text()),
-        Note::Broken(reason) => object.word(key!("reason"), reason.text()),
-        Note::Limit(limit) => object.word(key!("reason"), limit.text()),
         Note::Alert { level, description } => {
             object.number(key!("level"), level);
             object.number(key!("description"), description);
-            if let Some(name) = alert_name(description) {
-                object.word(key!("reason"), name);
-            }
         }
         Note::WebSocket => {
             if let Some(websocket) = about.and_then(|connection| connection.websocket.as_deref()) {
@@ -171,7 +162,12 @@ pub(super) fn keys(
         }
         Note::Refused { status } => object.number(key!("status"), status),
         Note::WsClose { code } => object.optional(key!("code"), code),
-        Note::TextMessage | Note::EarlyDataRejected => {}
+        Note::Undecrypted(_)
+        | Note::Unusual(_)
+        | Note::Broken(_)
+        | Note::Limit(_)
+        | Note::TextMessage
+        | Note::EarlyDataRejected => {}
     }
 }
 

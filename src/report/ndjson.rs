@@ -156,25 +156,24 @@ impl Ndjson {
             object.number(key!("bytes"), bytes);
         }
         match event.kind {
-            EventKind::Closed { by, reason, .. } => {
+            EventKind::Closed { by, .. } => {
                 if let Some(side) = by {
                     object.word(key!("by"), side.name());
                 }
-                object.word(key!("reason"), reason.name());
             }
             EventKind::Dropped { packets } => object.number(key!("packets"), packets),
             EventKind::Unfinished { wanted, .. } => object.nullable(key!("wanted"), wanted),
-            EventKind::Malformed { reason } => object.word(key!("reason"), reason.text()),
-            EventKind::NotMqtt { reason } => object.word(key!("reason"), reason.text()),
-            EventKind::Bound { limit } => object.word(key!("reason"), limit.text()),
             EventKind::Layer(note) => layer::keys(
                 note,
                 event.connection,
                 self.options.show_secrets,
                 &mut object,
             ),
-            EventKind::Opened | EventKind::Gap | EventKind::Resynchronised | EventKind::Late => {}
             EventKind::Conflict { kept } => object.word(key!("kept"), kept.name()),
+            _ => {}
+        }
+        if let Some(reason) = event.kind.reason() {
+            object.word(key!("reason"), reason);
         }
         self.scratch.clear();
         message::event(event, self.options.show_secrets, &mut self.scratch);
@@ -333,16 +332,7 @@ impl Packet<'_> {
 
     fn publish(&self, publish: &Publish<'_>, object: &mut Object<'_>) {
         object.optional(key!("packet_id"), publish.packet_id);
-        // With an alias that cannot be resolved, the name on the wire is empty,
-        // which is not a topic.
-        let sent = publish
-            .topic
-            .filter(|topic| !topic.bytes().is_empty() || publish.topic_alias.is_none());
-        object.exact(
-            key!("topic"),
-            key!("topic_base64"),
-            self.frame.topic.or(sent),
-        );
+        object.exact(key!("topic"), key!("topic_base64"), self.frame.topic);
         object.flag(key!("topic_unknown"), self.topic_unknown);
         object.optional(key!("topic_alias"), publish.topic_alias);
         put_payload(publish.payload, publish.payload_len, object);

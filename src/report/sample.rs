@@ -78,9 +78,7 @@ impl Sample {
         decoded.defects.extend(self.extra_defects.iter().cloned());
         let topic = match (&self.resolved, &decoded.packet) {
             (Some(topic), _) => Some(Text(topic)),
-            (None, ControlPacket::Publish(publish)) => publish
-                .topic
-                .filter(|topic| publish.topic_alias.is_none() || !topic.bytes().is_empty()),
+            (None, ControlPacket::Publish(publish)) => publish.own_topic(),
             _ => None,
         };
         look(&MQTTFrame {

@@ -23,7 +23,7 @@
 use std::time::Duration;
 
 use crate::frame::Direction;
-use crate::layer::tls::alert_name;
+use crate::layer::alert_name;
 use crate::mqtt::{PacketType, Version, reason};
 use crate::packet::PacketRef;
 

@@ -200,13 +200,7 @@ impl Sink for Stats {
 }
 
 fn topic<'a>(frame: &'a MQTTFrame<'_>) -> Option<&'a [u8]> {
-    let ControlPacket::Publish(publish) = &frame.packet else {
-        return None;
-    };
-    let sent = publish
-        .topic
-        .filter(|topic| !topic.bytes().is_empty() || publish.topic_alias.is_none());
-    frame.topic.or(sent).map(|topic| topic.bytes())
+    frame.topic.map(|topic| topic.bytes())
 }
 
 fn client<'a>(frame: &'a MQTTFrame<'_>) -> Option<&'a [u8]> {

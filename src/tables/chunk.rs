@@ -141,7 +141,15 @@ impl Chunk {
         Ok(())
     }
 
-    /// Bytes of memory that it takes.
+    /// Bytes of memory that it takes, with what is reserved.
+    pub(super) fn footprint(&self) -> usize {
+        let numbers = self.numbers.as_ref();
+        let counts = self.counts.capacity() * size_of::<(Encoding, i32)>();
+        let numbers = numbers.map_or(0, |numbers| numbers.entries.capacity());
+        self.pages.capacity() + counts + numbers
+    }
+
+    /// Bytes of memory of its pages.
     pub(super) fn memory(&self) -> usize {
         let numbers = self.numbers.as_ref();
         self.pages.len() + numbers.map_or(0, |numbers| numbers.entries.len())

@@ -237,7 +237,17 @@ impl Column {
         self.store.clear();
     }
 
-    /// Bytes of memory that it takes, except for lists.
+    /// No row is added for some time: drops what only makes adding faster.
+    pub(super) fn park(&mut self) {
+        self.store.park();
+    }
+
+    /// Bytes of memory that it takes after [`Self::park`], except for lists.
+    pub(super) fn footprint(&self) -> usize {
+        size_of::<Self>() + self.chunk.footprint() + self.runs.footprint() + self.store.footprint()
+    }
+
+    /// Bytes of memory of its values, except for lists.
     pub(super) fn memory(&self) -> usize {
         self.chunk.memory() + self.runs.memory() + self.store.memory()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::known::Known;
-use super::sheet::Sheet;
+use super::sheet::{Batch, Sheet};
 use crate::limits;
 use crate::net::Endpoint;
 use crate::packet::PacketRef;
@@ -94,12 +94,18 @@ struct Session {
 
 impl Sums {
     /// Adds a connection to its session.
-    pub(super) fn add(&mut self, record: &Record, known: &Known, sheet: &mut Sheet) {
+    pub(super) fn add(
+        &mut self,
+        record: &Record,
+        known: &Known,
+        sheet: &mut Sheet,
+        write: &mut dyn FnMut(&mut Batch),
+    ) {
         let Some(uid) = &record.session_uid else {
             return;
         };
         if self.sessions.len() >= limits::SESSIONS && !self.sessions.contains_key(uid) {
-            self.finish(known, sheet);
+            self.finish(known, sheet, write);
         }
         let (first, last) = record.captured;
         let session = self.sessions.entry(uid.clone()).or_insert_with(|| Session {
@@ -139,11 +145,19 @@ impl Sums {
         session.warnings += record.warnings;
     }
 
-    /// Writes the rows of all sessions, by their first connections. Returns whether there
-    /// were any.
-    pub(super) fn finish(&mut self, known: &Known, sheet: &mut Sheet) -> bool {
+    /// Whether there are sessions.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// Writes the rows of all sessions, by their first connections.
+    pub(super) fn finish(
+        &mut self,
+        known: &Known,
+        sheet: &mut Sheet,
+        write: &mut dyn FnMut(&mut Batch),
+    ) {
         let mut all: Vec<_> = std::mem::take(&mut self.sessions).into_iter().collect();
-        let any = !all.is_empty();
         all.sort_by(|(one, a), (other, b)| (a.first.1, one).cmp(&(b.first.1, other)));
         for (uid, session) in all {
             let (packet, started, first_uid) = &session.first;
@@ -168,7 +182,7 @@ impl Sums {
             rows.number(session.violations);
             rows.number(session.warnings);
             rows.end();
+            sheet.write(write);
         }
-        any
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::known::Known;
-use super::sheet::Sheet;
+use super::sheet::{Batch, Sheet};
 use crate::facts::{ExchangeKind, FrameFact, OpenExchanges, Reason, Role, Topic};
 use crate::frame::{Direction, MQTTFrame};
 use crate::identity::ExchangeId;
@@ -202,9 +202,15 @@ impl Exchanges {
     }
 
     /// The capture has ended.
-    pub(super) fn finish(&mut self, known: &Known, sheet: &mut Sheet) {
+    pub(super) fn finish(
+        &mut self,
+        known: &Known,
+        sheet: &mut Sheet,
+        write: &mut dyn FnMut(&mut Batch),
+    ) {
         for open in self.open.finish() {
             Self::put(&open, open.topic.as_ref(), "open", known, sheet);
+            sheet.write(write);
         }
     }
 

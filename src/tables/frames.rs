@@ -133,11 +133,8 @@ impl Frames {
         rows.optional(event.bytes);
         let (by, reason) = match event.kind {
             EventKind::Closed { by, reason, .. } => (by, Some(reason.name())),
-            EventKind::Malformed { reason } => (None, Some(reason.text())),
-            EventKind::NotMqtt { reason } => (None, Some(reason.text())),
-            EventKind::Bound { limit } => (None, Some(limit.text())),
             EventKind::Conflict { kept } => (None, Some(kept.name())),
-            _ => (None, None),
+            kind => (None, kind.reason()),
         };
         rows.optional_word(by.map(Side::name));
         rows.optional_word(reason);

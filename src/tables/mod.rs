@@ -10,7 +10,7 @@
 //!                      Batch ─→ parquet or ipc ─→ bytes
 //! ```
 //! [`Tables`] is a [`Sink`]; only what the wanted tables need is gathered. Between two
-//! packets [`Tables::take`] returns the [`Batch`]es that are full. Rows wait in memory
+//! packets [`Tables::take`] hands over the [`Batch`]es that are full. Rows wait in memory
 //! only until their batch is full, so memory does not depend on the size of a capture.
 //! The columns are in [`schema`].
 
@@ -94,8 +94,8 @@ pub struct Tables {
     is_muted: bool,
     /// Connections that were evicted since the rows of their costs were written.
     evicted: Vec<u64>,
-    /// Rows that are written early, because memory is short.
-    ready: Vec<Batch>,
+    /// Memory is short: rows are written before their batches are full.
+    is_short: bool,
     /// Connections with a selected frame that have no row yet; `None` if all are.
     selected: Option<HashSet<u64>>,
     /// The next frame or event is selected.
@@ -160,7 +160,7 @@ impl Tables {
             finished: false,
             is_muted: false,
             evicted: Vec::new(),
-            ready: Vec::new(),
+            is_short: false,
             selected: (!options.selection.is_empty()).then(HashSet::new),
             is_selected: true,
         }
@@ -211,74 +211,73 @@ impl Tables {
         !of_connections && !of_packets
     }
 
-    /// Moves the batches that are full into `out`.
-    pub fn take(&mut self, out: &mut Vec<Batch>) {
-        out.append(&mut self.ready);
+    /// Writes the batches that are full.
+    pub fn take(&mut self, write: &mut dyn FnMut(&mut Batch)) {
         let known = &self.known;
         if let Some((sessions, records)) = &mut self.sessions {
-            records.take(sessions, &mut self.selected, known);
+            records.take(sessions, &mut self.selected, known, write);
         }
         if let Some((deliveries, sheet)) = &mut self.deliveries {
             let (publications, unpublished) = deliveries.take_settled();
             for of in publications.iter().filter(|of| of.is_selected) {
                 deliveries::publication(of, known, sheet);
+                sheet.write(write);
             }
             for of in &unpublished {
                 deliveries::unpublished(of, known, sheet);
+                sheet.write(write);
             }
         }
         if let Some((ledger, sheet)) = &mut self.overhead {
-            ledger.drain_costs(|cost| overhead::cost(&cost, known, sheet));
+            overhead::costs(ledger, known, sheet, write);
         }
         for number in self.evicted.drain(..) {
             self.known.remove(number);
         }
-        self.each(|sheet| sheet.take(out));
-    }
-
-    /// Takes back the memory of a batch that was written.
-    pub fn recycle(&mut self, batch: Batch) {
-        let table = batch.table().name;
-        let mut rows = Some(batch.rows);
-        self.each(|sheet| {
-            if sheet.table().name == table
-                && let Some(rows) = rows.take()
+        if std::mem::take(&mut self.is_short) {
+            if let Some((_, records)) = &mut self.sessions
+                && let Some((sums, sheet)) = &mut records.sessions
             {
-                sheet.recycle(rows);
+                sums.finish(&self.known, sheet, write);
             }
-        });
+            self.each(|sheet| sheet.finish(write));
+        }
+        self.each(|sheet| sheet.write(write));
     }
 
-    /// The capture has ended: moves all rows into `out`. If it goes on in another file
+    /// The capture has ended: writes all rows. If it goes on in another file
     /// ([`Sink::finish`] was not called), what is open has no rows yet.
-    pub fn take_rest(&mut self, out: &mut Vec<Batch>) {
-        if !self.finished {
-            self.take(out);
-            self.each(|sheet| sheet.finish(out));
-            return;
+    pub fn take_rest(&mut self, write: &mut dyn FnMut(&mut Batch)) {
+        self.take(write);
+        if self.finished {
+            self.write_open(write);
         }
-        if let Some((ledger, _)) = &mut self.overhead {
-            ledger.close_all();
-        }
-        self.take(out);
+        self.each(|sheet| sheet.finish(write));
+    }
+
+    /// Writes the rows of what is open.
+    fn write_open(&mut self, write: &mut dyn FnMut(&mut Batch)) {
         let known = &self.known;
+        if let Some((ledger, sheet)) = &mut self.overhead {
+            ledger.close_all(|ledger| overhead::costs(ledger, known, sheet, write));
+        }
         if let Some((exchanges, sheet)) = &mut self.exchanges {
-            exchanges.finish(known, sheet);
+            exchanges.finish(known, sheet, write);
         }
         if let Some((subscriptions, sheet)) = &mut self.subscriptions {
-            subscriptions.finish(known, sheet);
+            subscriptions.finish(known, sheet, write);
         }
         if let Some((deliveries, sheet)) = &mut self.deliveries {
             for of in deliveries.take_rest().filter(|of| of.is_selected) {
                 deliveries::publication(&of, known, sheet);
+                sheet.write(write);
             }
         }
         if let Some((_, records)) = &mut self.sessions
             && let Some((sums, sheet)) = &mut records.sessions
         {
-            sums.finish(known, sheet);
+            sums.finish(known, sheet, write);
         }
-        self.each(|sheet| sheet.finish(out));
     }
 
     fn each(&mut self, mut f: impl FnMut(&mut Sheet)) {
@@ -379,10 +378,12 @@ impl Records {
         sessions: &mut Sessions,
         selected: &mut Option<HashSet<u64>>,
         known: &Known,
+        write: &mut dyn FnMut(&mut Batch),
     ) {
         if let Some(sheet) = &mut self.findings {
             for found in sessions.take_findings() {
                 frames::finding(&found, known, sheet);
+                sheet.write(write);
             }
         }
         if !sessions.has_finished() {
@@ -396,9 +397,10 @@ impl Records {
             }
             if let Some(sheet) = &mut self.connections {
                 connections::connection(&record, known, sheet);
+                sheet.write(write);
             }
             if let Some((sums, sheet)) = &mut self.sessions {
-                sums.add(&record, known, sheet);
+                sums.add(&record, known, sheet, write);
             }
         }
     }
@@ -429,7 +431,7 @@ impl Sink for Tables {
     fn fact(&mut self, fact: Fact<'_>) {
         if self.is_muted {
             // Rows of records and messages that are over by now.
-            self.take(&mut Vec::new());
+            self.take(&mut |_| {});
             self.mute(false);
         }
         self.gather(fact);
@@ -465,22 +467,19 @@ impl Sink for Tables {
         if let Some((exchanges, _)) = &mut self.exchanges {
             exchanges.make_room();
         }
-        let mut ready = std::mem::take(&mut self.ready);
-        self.take(&mut ready);
-        if let Some((_, records)) = &mut self.sessions
-            && let Some((sums, sheet)) = &mut records.sessions
+        self.is_short = true;
+        if let Some((_, records)) = &self.sessions
+            && let Some((sums, _)) = &records.sessions
         {
-            any |= sums.finish(&self.known, sheet);
+            any |= !sums.is_empty();
         }
-        self.each(|sheet| sheet.finish(&mut ready));
-        any |= !ready.is_empty();
-        self.ready = ready;
+        self.each(|sheet| any |= !sheet.is_empty());
         any
     }
 
     fn finish(&mut self) {
         if self.is_muted {
-            self.take(&mut Vec::new());
+            self.take(&mut |_| {});
             self.mute(false);
         }
         self.finished = true;

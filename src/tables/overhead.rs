@@ -1,12 +1,25 @@
 //! Rows of `overhead`.
 
 use super::known::Known;
-use super::sheet::Sheet;
-use crate::overhead::{Cause, Cost, Measures, Mechanism};
+use super::sheet::{Batch, Sheet};
+use crate::overhead::{Cause, Cost, Ledger, Measures, Mechanism};
+
+/// The rows of all costs that are known.
+pub(super) fn costs(
+    ledger: &mut Ledger,
+    known: &Known,
+    sheet: &mut Sheet,
+    write: &mut dyn FnMut(&mut Batch),
+) {
+    ledger.drain_costs(|of| {
+        cost(&of, known, sheet);
+        sheet.write(write);
+    });
+}
 
 /// The rows of a message, or of what no message of a connection owns: one for each
 /// layer and cause that has bytes.
-pub(super) fn cost(cost: &Cost<'_>, known: &Known, sheet: &mut Sheet) {
+fn cost(cost: &Cost<'_>, known: &Known, sheet: &mut Sheet) {
     let Some(info) = known.get(cost.connection) else {
         return;
     };

@@ -474,7 +474,22 @@ impl Rows {
         Ok(())
     }
 
-    /// Bytes of memory that they take.
+    /// No row is added for some time: drops what only makes adding faster.
+    pub(super) fn park(&mut self) {
+        self.columns.iter_mut().for_each(Column::park);
+        self.encoder = PageEncoder::new();
+        self.same = Same::default();
+        self.kinds = Vec::new();
+        self.shape = (0, 0);
+    }
+
+    /// Bytes of memory that they take after [`Self::park`].
+    pub(super) fn footprint(&self) -> usize {
+        let columns = self.columns.iter().map(Column::footprint).sum::<usize>();
+        size_of::<Self>() + columns + self.lists + self.encoder.memory()
+    }
+
+    /// Bytes of memory of the rows, and of what encodes them.
     pub(super) fn memory(&self) -> usize {
         let columns = self.columns.iter().map(Column::memory).sum::<usize>();
         columns + self.lists + self.encoder.memory() + self.same.memory()

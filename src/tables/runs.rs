@@ -126,9 +126,14 @@ impl Runs {
         self.has_nulls = false;
     }
 
-    /// Bytes of memory that it takes.
+    /// Bytes of memory of its values.
     pub(super) fn memory(&self) -> usize {
         self.done.len() * size_of::<Start>()
+    }
+
+    /// Bytes of memory that it takes.
+    pub(super) fn footprint(&self) -> usize {
+        self.done.capacity() * size_of::<Start>()
     }
 }
 

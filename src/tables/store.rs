@@ -44,12 +44,14 @@ impl Store {
             Kind::Text => Self::Texts(Texts::default(), Known::default()),
             Kind::Exchange => Self::Exchanges(Exchanges::default()),
             Kind::Bytes => Self::Bytes(Vec::new()),
-            Kind::U64List => {
-                Self::NumberLists(ListBuilder::with_capacity(UInt64Builder::new(), 0), 0)
-            }
-            Kind::TextList => {
-                Self::TextLists(ListBuilder::with_capacity(StringBuilder::new(), 0), 0)
-            }
+            Kind::U64List => Self::NumberLists(
+                ListBuilder::with_capacity(UInt64Builder::with_capacity(0), 0),
+                0,
+            ),
+            Kind::TextList => Self::TextLists(
+                ListBuilder::with_capacity(StringBuilder::with_capacity(0, 0), 0),
+                0,
+            ),
         }
     }
 
@@ -67,7 +69,24 @@ impl Store {
         }
     }
 
-    /// Bytes of memory that it takes, except for lists.
+    /// Drops what only makes adding values faster.
+    pub(super) fn park(&mut self) {
+        if let Self::Texts(_, known) = self {
+            *known = Known::default();
+        }
+    }
+
+    /// Bytes of memory that it takes after [`Self::park`], except for lists.
+    pub(super) fn footprint(&self) -> usize {
+        match self {
+            Self::Texts(texts, _) => texts.footprint(),
+            Self::Exchanges(exchanges) => exchanges.footprint(),
+            Self::Bytes(bytes) => bytes.capacity(),
+            Self::Numbers | Self::NumberLists(..) | Self::TextLists(..) => 0,
+        }
+    }
+
+    /// Bytes of memory of the values, except for lists.
     pub(super) fn memory(&self) -> usize {
         match self {
             Self::Texts(texts, _) => texts.memory(),
@@ -245,5 +264,10 @@ impl Exchanges {
     fn memory(&self) -> usize {
         let connections = self.connections.len() * size_of::<Arc<str>>();
         connections + self.ids.len() * size_of::<(u32, ExchangeId)>()
+    }
+
+    fn footprint(&self) -> usize {
+        let connections = self.connections.capacity() * size_of::<Arc<str>>();
+        connections + self.ids.capacity() * size_of::<(u32, ExchangeId)>()
     }
 }

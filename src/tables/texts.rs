@@ -77,7 +77,13 @@ impl Texts {
         &self.bytes
     }
 
-    /// Bytes of memory that they take.
+    /// Bytes of memory that they take, with what is reserved.
+    pub(super) fn footprint(&self) -> usize {
+        let table = self.table.capacity() * (size_of::<u32>() + 1);
+        self.bytes.capacity() + 4 * self.starts.capacity() + table
+    }
+
+    /// Bytes of memory of the texts.
     pub(super) fn memory(&self) -> usize {
         self.bytes.len() + 12 * self.starts.len()
     }

@@ -78,9 +78,15 @@ impl<'a, J: Job> Pass<'a, J> {
             || reading.state.is_used();
         let options = job.options();
         let reserved = job.reserved().min(reading.max_memory / 2);
+        let most = reading.max_memory - reserved;
         let facts = needs_facts.then(|| {
             let sinks = (job.sink(), &mut *watch, &mut *unmatched);
-            Facts::new(reading.engine.clone(), options.clone(), &sinks)
+            let mut engine = reading.engine.clone();
+            if engine.payload == u32::MAX {
+                // What is kept grows in steps of twice as much.
+                engine.kept = engine.kept.max(most / 4);
+            }
+            Facts::new(engine, options.clone(), &sinks)
         });
         Self {
             facts,
@@ -98,7 +104,7 @@ impl<'a, J: Job> Pass<'a, J> {
             state: None,
             may_hold_keys: true,
             over: None,
-            memory: Memory::new(reading.max_memory - reserved),
+            memory: Memory::new(most),
             is_shard: false,
         }
     }

@@ -9,6 +9,8 @@ use mqttdump::tables::merge::{Input, merge};
 use mqttdump::tables::{TableFile, schema};
 use serde_json::Value;
 
+use super::super::tables::vacant;
+
 /// The name of the manifest.
 const MANIFEST: &str = "manifest.json";
 
@@ -26,12 +28,7 @@ fn manifest(folder: &Path) -> Result<Value, String> {
 /// Puts the tables of the folders together into another. Returns whether all captures
 /// could be read to their ends.
 pub(super) fn merge_all(folders: &[PathBuf], to: &Path) -> Result<bool, String> {
-    if to.join(MANIFEST).exists() {
-        return Err(format!(
-            "{} exists: -o needs a folder that holds no tables",
-            to.join(MANIFEST).display()
-        ));
-    }
+    vacant(to)?;
     let mut captures = Vec::new();
     // By table, and by the folder of a part of it.
     let mut parts: BTreeMap<(String, PathBuf), Vec<PathBuf>> = BTreeMap::new();

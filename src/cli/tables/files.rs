@@ -78,13 +78,7 @@ impl Files {
         tables: &[&'static Table],
         partitioning: Partitioning,
     ) -> Result<Self, String> {
-        let manifest = folder.join(MANIFEST);
-        if manifest.exists() {
-            return Err(format!(
-                "{} exists: -o needs a folder that holds no tables",
-                manifest.display()
-            ));
-        }
+        vacant(&folder)?;
         fs::create_dir_all(&folder).map_err(|error| at(&folder, error))?;
         let mut files = Self {
             folder,
@@ -207,6 +201,24 @@ impl Drop for Files {
         for open in self.open.values() {
             drop(fs::remove_file(partial(&self.folder.join(&open.name))));
         }
+    }
+}
+
+/// An error if the folder holds tables: also of a run that was killed, which queries would
+/// read with those of this run.
+pub(in crate::cli) fn vacant(folder: &Path) -> Result<(), String> {
+    let is_ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let table = name.split('.').next().and_then(schema::find);
+        name.starts_with(MANIFEST) || table.is_some()
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    match entries.map(|entry| entry.path()).find(is_ours) {
+        Some(path) => Err(format!(
+            "{} exists: -o needs a folder that holds no tables. Delete it, or name another",
+            path.display()
+        )),
+        None => Ok(()),
     }
 }
 

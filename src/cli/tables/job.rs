@@ -98,11 +98,9 @@ pub(super) fn run(args: TablesArgs, around: &Surroundings<'_>) -> Result<Exit, S
             },
             is_pipe: folder.is_none(),
             turn,
-            batches: Vec::new(),
         };
         let whole = driver.read(source, &mut job)?.whole;
-        job.chosen.tables.take_rest(&mut job.batches);
-        job.write()?;
+        job.write(Tables::take_rest)?;
         let all = turn.take()?;
         all.whole &= whole;
         all.to.captured(source.names(), whole);
@@ -210,21 +208,21 @@ struct TablesJob<'a, 'b> {
     chosen: Chosen,
     is_pipe: bool,
     turn: &'a mut Turn<'b, Written>,
-    batches: Vec<Batch>,
 }
 
 impl TablesJob<'_, '_> {
-    /// Writes what is ready, once it is the capture's turn.
-    fn write(&mut self) -> Result<(), Stop> {
-        if self.batches.is_empty() {
-            return Ok(());
-        }
-        let to = &mut self.turn.take()?.to;
-        for mut batch in self.batches.drain(..) {
-            to.write(&mut batch)?;
-            self.chosen.tables.recycle(batch);
-        }
-        Ok(())
+    /// Writes what `take` hands over, once it is the capture's turn.
+    fn write(
+        &mut self,
+        take: impl FnOnce(&mut Tables, &mut dyn FnMut(&mut Batch)),
+    ) -> Result<(), Stop> {
+        let mut written = Ok(());
+        take(&mut self.chosen.tables, &mut |batch| {
+            if written.is_ok() {
+                written = self.turn.take().and_then(|all| all.to.write(batch));
+            }
+        });
+        written
     }
 }
 
@@ -250,8 +248,7 @@ impl Job for TablesJob<'_, '_> {
     }
 
     fn settle(&mut self) -> Result<(), Stop> {
-        self.chosen.tables.take(&mut self.batches);
-        self.write()
+        self.write(Tables::take)
     }
 
     fn takes_records(&self) -> bool {

@@ -13,6 +13,8 @@ use super::args::{Captures, Output as OutputArgs, Selecting, Watching, value};
 use super::command::{Command, Exit};
 use super::stop::Stop;
 use super::surroundings::Surroundings;
+#[cfg(feature = "tables")]
+pub(super) use files::vacant;
 
 /// Options of `tables`.
 #[derive(Args, Clone, Debug, Default)]

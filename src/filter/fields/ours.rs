@@ -319,13 +319,7 @@ fn message() -> Vec<Field> {
             "topic",
             Kind::Topic,
             "topic of a PUBLISH, also by its alias",
-            |s| {
-                let publish = as_publish(s)?;
-                let sent = publish
-                    .topic
-                    .filter(|topic| !topic.bytes().is_empty() || publish.topic_alias.is_none());
-                text(s.frame.topic.or(sent))
-            },
+            |s| text(s.frame.topic),
         ),
         one("topic_alias", Kind::Number, "Topic Alias", |s| {
             Some(Value::Number(as_publish(s)?.topic_alias?.into()))

@@ -34,7 +34,6 @@
 //! Its input must have as many bytes as ranges; so it is of TCP, and
 //! of the PROXY protocol.
 
-mod alert;
 mod chain;
 #[cfg(feature = "tls")]
 mod cipher;
@@ -71,7 +70,6 @@ mod x509;
 use crate::direction::Direction;
 use std::fmt;
 
-pub use alert::alert_name;
 pub use detect::{begins_record, client_hello};
 pub use info::{CipherSuite, TlsInfo, TlsVersion};
 pub use keylog::KeyLog;

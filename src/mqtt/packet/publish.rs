@@ -25,6 +25,14 @@ pub struct Publish<'a> {
 const TOPIC_ALIAS: u8 = 0x23;
 
 impl<'a> Publish<'a> {
+    /// The Topic Name, unless it is empty and a Topic Alias stands for it. An empty one
+    /// without an alias is illegal, and its topic.
+    #[inline]
+    pub fn own_topic(&self) -> Option<Text<'a>> {
+        self.topic
+            .filter(|topic| !topic.bytes().is_empty() || self.topic_alias.is_none())
+    }
+
     #[inline]
     pub(super) fn read(reader: &mut Reader<'a>) -> Self {
         let offset = reader.offset();

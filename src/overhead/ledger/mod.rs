@@ -198,7 +198,7 @@ impl Ledger {
 
     /// The capture has ended; returns the account.
     pub fn finish(mut self) -> Account {
-        self.close_all();
+        self.close_all(|_| {});
         self.account.foreign += self.fragments.rest();
         self.ws.sums.enter(&mut self.account);
         if !self.options.sums_only {
@@ -224,14 +224,15 @@ impl Ledger {
         self.ws.unselected = !selected;
     }
 
-    /// The capture has ended: closes all connections.
-    pub fn close_all(&mut self) {
+    /// The capture has ended: closes all connections, and calls `closed` after each.
+    pub fn close_all(&mut self, mut closed: impl FnMut(&mut Self)) {
         let undecided = self.undecided.keys().copied();
         let open = self.connections.numbers().into_iter();
         let mut open: Vec<u64> = open.chain(undecided).collect();
         open.sort_unstable();
         for number in open {
             self.close(number);
+            closed(self);
         }
     }
 

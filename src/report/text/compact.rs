@@ -410,7 +410,6 @@ impl Line<'_> {
             }
         }
         after.extend(publish.payload_len.map(|length| format!("{length} B")));
-        let sent = publish.topic.filter(|topic| !topic.bytes().is_empty());
         // A preview of a short payload takes precedence over the start of a topic.
         let preview = match publish.payload.len() {
             0 => 0,
@@ -418,7 +417,7 @@ impl Line<'_> {
         };
         let columns: usize = after.iter().map(|word| word.len() + 1).sum();
         let room = self.left.saturating_sub(columns + preview + 2);
-        match frame.topic.or(sent) {
+        match frame.topic {
             Some(topic) => self.shortened(topic.bytes(), room.max(SHORTEST_TOPIC)),
             None => match publish.topic_alias {
                 Some(alias) => self.word(&format!("topic unknown, alias {alias}")),

@@ -221,7 +221,7 @@ impl Line<'_> {
             self.word("retain");
         }
         self.id(publish.packet_id);
-        let sent = publish.topic.filter(|topic| !topic.bytes().is_empty());
+        let sent = publish.own_topic();
         match (sent, frame.topic, publish.topic_alias) {
             (Some(topic), _, alias) => {
                 self.string("topic", topic);
@@ -236,11 +236,7 @@ impl Line<'_> {
                 }
             }
             (None, None, Some(alias)) => self.number("topic unknown alias", alias),
-            // An empty topic is illegal but printed; an unknown one is not.
-            (None, None, None) => match publish.topic {
-                Some(topic) => self.string("topic", topic),
-                None => self.word("topic unknown"),
-            },
+            (None, None, None) => self.word("topic unknown"),
         }
         let Some(length) = publish.payload_len else {
             return;

@@ -109,9 +109,9 @@ pub const PACKET_KEPT: usize = 1 << 20;
 /// Bytes kept of topic and properties of a PUBLISH. If they are longer, the
 /// payload cannot be printed.
 pub const PUBLISH_HEAD_KEPT: usize = 32 << 20;
-/// Bytes kept of incomplete control packets on all connections together. If whole
-/// payloads were requested, it is a quarter of `--max-memory` if that is more. Of a
-/// packet for which there is no room the rest is only counted, which is reported.
+/// Bytes kept of incomplete control packets on all connections together, but no more than
+/// a quarter of `--max-memory`; if whole payloads were requested, that quarter. Of a packet
+/// for which there is no room the rest is only counted, which is reported.
 pub const KEPT_TOTAL: usize = 64 << 20;
 /// Bytes buffered while searching for the next control packet after framing was
 /// lost.

@@ -306,7 +306,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "select", "tables",
         ],
     ),
-    ("twox_hash", &["cli/shard"]),
+    ("twox_hash", &["cli/checksum"]),
     ("unicode_width", &["report"]),
 ];
 

@@ -5,9 +5,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use mqttdump::capture::{Capture, Item};
+use mqttdump::frame::Direction;
 use serde_json::Value;
 
+use crate::support::files::Format;
 use crate::support::program::{Folder, mqttdump, run, run_with_input};
+use crate::support::scene::merged;
+use crate::support::stack::Stack;
+use crate::support::transcript::Conversation;
+use crate::support::wire::Wire;
 
 const PLANT: &str = "fixtures/captures/mosquitto-paho-5.0.pcap";
 
@@ -129,6 +135,33 @@ fn payload_bytes_alone_go_to_a_pipe() {
         .collect();
     assert!(output.status.success() && expected.len() > 50);
     assert_eq!(output.stdout, expected);
+}
+
+/// A payload for which there is no room is cut short. Its connection goes on.
+#[test]
+fn a_payload_that_needs_too_much_memory_is_cut_short() {
+    let text = "> CONNECT client=c\n< CONNACK\n> PUBLISH topic=a payload_size=6000000\n\
+                > PUBLISH topic=b payload=rest";
+    let segments: Vec<usize> = (1..=100).map(|segment| segment * 60_000).collect();
+    let wire = Wire::new(&Conversation::new(text)).split(Direction::Up, &segments);
+    let packets = merged(&[wire], &Stack::default());
+    let format = Format::Pcap {
+        nano: true,
+        big: false,
+    };
+    let folder = Folder::new();
+    let capture = folder.write("a.pcap", &format.write(&packets));
+    for (memory, is_whole) in [("16M", false), ("64M", true)] {
+        let args = ["--payload-only", "--max-memory", memory];
+        let output = mqttdump().args(["-r", &capture]).args(args).output();
+        let output = output.expect("the program starts");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), is_whole, "{err}");
+        assert_eq!(output.stdout.len() == 6_000_004, is_whole, "{memory}");
+        assert!(output.stdout.len() > 1_000_000 && output.stdout.ends_with(b"rest"));
+        assert_eq!(err.contains("1 payload was cut short"), !is_whole, "{err}");
+        assert!(!err.contains("evicted"), "{err}");
+    }
 }
 
 /// The packets of all selected messages are there, with less around them, and

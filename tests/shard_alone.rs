@@ -231,6 +231,15 @@ fn a_file_of_facts_that_was_cut_is_noticed() {
             assert_eq!(report["summary"]["complete"], false);
             assert!(accusations(&report).is_subset(&whole), "{part} {report}");
         }
+        // The file of a damaged one is refused: what it says is not known.
+        for at in (header..bytes.len()).step_by(bytes.len() / 16) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at % 8);
+            folder.write(&format!("{number}.facts"), &damaged);
+            let refused = check(&all);
+            assert_eq!(refused.code, Some(2), "{at}: {}", refused.out);
+            assert!(refused.err.contains("damaged"), "{at}: {}", refused.err);
+        }
         folder.write(&format!("{number}.facts"), &bytes);
     }
 }

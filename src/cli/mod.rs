@@ -16,6 +16,7 @@ mod args;
 mod baseline;
 mod bounded;
 mod check;
+mod checksum;
 mod closing;
 mod command;
 mod commands;

@@ -12,6 +12,7 @@ use mqttdump::packet::{CapturedPacket, PacketRef};
 use mqttdump::shard::Portion;
 use mqttdump::time::Timestamp;
 
+use super::checksum::Checksum;
 use super::save::OutputFile;
 use super::stop::Stop;
 
@@ -65,14 +66,21 @@ pub(crate) fn open(path: &Path) -> Result<Input, Stop> {
     let name = path.display().to_string();
     let read = || {
         let mut file = File::open(path)?;
-        let mut end = [0; Header::END.len()];
+        let mut end = [0; Header::END.len() + Header::CHECKSUM];
         let length = file.seek(SeekFrom::End(0))?;
         file.seek(SeekFrom::Start(length.saturating_sub(end.len() as u64)))?;
         file.read_exact(&mut end)?;
         file.rewind()?;
-        Ok((file, end != *Header::END))
+        let is_cut = !end.starts_with(Header::END);
+        let summed = (&file).take(length.saturating_sub(Header::CHECKSUM as u64));
+        let checksum = Checksum::of_all(summed)?.value();
+        file.rewind()?;
+        Ok((file, is_cut, end.ends_with(&checksum.to_le_bytes())))
     };
-    let (file, is_cut) = read().map_err(|error: io::Error| format!("{name}: {error}"))?;
+    let (file, is_cut, is_sound) = read().map_err(|error: io::Error| format!("{name}: {error}"))?;
+    if !is_cut && !is_sound {
+        return Err(format!("{name}: damaged: its checksum is another one").into());
+    }
     Ok(Input {
         bytes: Box::new(BufReader::new(file)),
         name,
@@ -86,6 +94,7 @@ pub(crate) struct FactsOut {
     path: PathBuf,
     output: OutputFile,
     file: File,
+    checksum: Checksum,
 }
 
 /// Bytes that are collected before they are written.
@@ -108,6 +117,7 @@ impl FactsOut {
             path: path.to_owned(),
             output,
             file,
+            checksum: Checksum::default(),
         })
     }
 
@@ -144,12 +154,17 @@ impl FactsOut {
     ) -> Result<(), String> {
         self.recorder.finish(Counts::new(summary, dropped, whole));
         self.write()?;
+        let checksum = self.checksum.value().to_le_bytes();
+        let done = self.file.write_all(&checksum);
+        done.map_err(|error| failed(&self.path, &error))?;
         let done = self.output.complete(false);
         done.map_err(|error| failed(&self.path, &error))
     }
 
     fn write(&mut self) -> Result<(), String> {
-        let done = self.file.write_all(&self.recorder.take());
+        let bytes = self.recorder.take();
+        self.checksum.add(&bytes);
+        let done = self.file.write_all(&bytes);
         done.map_err(|error| failed(&self.path, &error))
     }
 }

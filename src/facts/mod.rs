@@ -89,9 +89,7 @@ pub use silence::{Shown, Silence};
 pub use sink::{Before, Fact, FrameFact, SessionFact, Sink};
 pub use stage::{Facts, Options};
 pub use subscriptions::{Subscription, Subscriptions};
-#[cfg(feature = "tables")]
-pub(crate) use topics::SHARED as SHARED_TOPICS;
-pub use topics::Topic;
+pub use topics::{SHARED_TOPICS, Topic};
 #[cfg(test)]
 pub(crate) use tracker::Tracker;
 pub use tracker::{ExchangeFact, First, Role};

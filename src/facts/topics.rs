@@ -24,7 +24,7 @@ pub struct Topic {
 }
 
 /// Topics that are shared at a time: a power of two. Beyond it, sharing begins anew.
-pub(crate) const SHARED: usize = 4096;
+pub const SHARED_TOPICS: usize = 4096;
 /// Longest topic that is shared, in bytes.
 const LONGEST: usize = 1024;
 
@@ -37,12 +37,12 @@ impl Topic {
         }
     }
 
-    /// Which of all shared topics it is: the place among [`SHARED`] ones, and how many were
+    /// Which of all shared topics it is: the place among [`SHARED_TOPICS`] ones, and how many were
     /// shared before these. `None` if it is not shared.
     #[inline]
-    pub(crate) fn place(&self) -> Option<(usize, u64)> {
-        let place = self.number as usize % SHARED;
-        (self.number > 0).then_some((place, self.number / SHARED as u64))
+    pub fn place(&self) -> Option<(usize, u64)> {
+        let place = self.number as usize % SHARED_TOPICS;
+        (self.number > 0).then_some((place, self.number / SHARED_TOPICS as u64))
     }
 }
 
@@ -77,7 +77,7 @@ impl Default for Topics {
         Self {
             all: Vec::new(),
             places: HashMap::default(),
-            first: SHARED as u64,
+            first: SHARED_TOPICS as u64,
             long: Topic::new(b""),
         }
     }
@@ -98,10 +98,10 @@ impl Topics {
     }
 
     fn add(&mut self, text: &[u8]) -> u32 {
-        if self.all.len() == SHARED {
+        if self.all.len() == SHARED_TOPICS {
             self.all.clear();
             self.places.clear();
-            self.first += SHARED as u64;
+            self.first += SHARED_TOPICS as u64;
         }
         let at = self.all.len() as u32;
         let topic = Topic {
@@ -136,7 +136,7 @@ mod tests {
     fn no_two_topics_have_the_same_number() {
         let mut topics = Topics::default();
         let mut seen = std::collections::HashSet::new();
-        for n in 0..2 * SHARED + 1 {
+        for n in 0..2 * SHARED_TOPICS + 1 {
             let text = n.to_string();
             let topic = topics.get(text.as_bytes()).clone();
             assert_eq!(&*topic, text.as_bytes());

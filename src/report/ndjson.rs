@@ -156,11 +156,7 @@ impl Ndjson {
             object.number(key!("bytes"), bytes);
         }
         match event.kind {
-            EventKind::Closed { by, .. } => {
-                if let Some(side) = by {
-                    object.word(key!("by"), side.name());
-                }
-            }
+            EventKind::Closed { by: Some(side), .. } => object.word(key!("by"), side.name()),
             EventKind::Dropped { packets } => object.number(key!("packets"), packets),
             EventKind::Unfinished { wanted, .. } => object.nullable(key!("wanted"), wanted),
             EventKind::Layer(note) => layer::keys(

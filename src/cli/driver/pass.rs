@@ -82,10 +82,11 @@ impl<'a, J: Job> Pass<'a, J> {
         let facts = needs_facts.then(|| {
             let sinks = (job.sink(), &mut *watch, &mut *unmatched);
             let mut engine = reading.engine.clone();
-            if engine.payload == u32::MAX {
-                // What is kept grows in steps of twice as much.
-                engine.kept = engine.kept.max(most / 4);
-            }
+            // What is kept grows in steps of twice as much.
+            engine.kept = match engine.payload {
+                u32::MAX => most / 4,
+                _ => engine.kept.min(most / 4),
+            };
             Facts::new(engine, options.clone(), &sinks)
         });
         Self {

@@ -1,12 +1,11 @@
 //! Verifies a folder of shards by its manifest.
 
 use std::fs::{self, File};
-use std::io;
 use std::path::Path;
 
 use mqttdump::shard::{Manifest, Part, Problem};
 
-use crate::cli::shard::checksum_of;
+use crate::cli::checksum::Checksum;
 use crate::cli::stop::Stop;
 
 /// What is missing or damaged, one sentence each.
@@ -39,6 +38,6 @@ fn problem(path: &Path, part: &Part) -> Option<Problem> {
             found,
         });
     }
-    let checksum: io::Result<String> = checksum_of(file);
+    let checksum = Checksum::of_all(file).map(|checksum| checksum.text());
     (checksum.ok().as_ref() != Some(&part.xxh64)).then_some(Problem::Checksum)
 }

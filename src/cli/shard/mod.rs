@@ -11,6 +11,7 @@ use mqttdump::capture::{Capture, Item, Merge, ORIGINS, Origin};
 use mqttdump::shard::{Grouping, Manifest, Plan, Router, SHARDS};
 
 use super::args::{Captures, Output, Watching, value};
+use super::checksum::Checksum;
 use super::command::{Command, Exit};
 use super::console::complain;
 use super::gate::Gate;
@@ -21,7 +22,6 @@ use super::source::Source;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
 
-pub(super) use parts::checksum_of;
 use parts::{Parts, Splitting};
 
 /// Options of `shard`.
@@ -261,7 +261,7 @@ fn split(
         complain(&error.to_string());
         whole = false;
     }
-    let plan = plan.map(|plan| parts::checksum(plan.to_json().as_bytes()));
+    let plan = plan.map(|plan| Checksum::of(plan.to_json().as_bytes()).text());
     let written = read.and_then(|()| splitting.finish());
     let list = match written {
         Ok(list) => list,

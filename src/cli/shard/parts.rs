@@ -6,8 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use std::hash::Hasher;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,8 +20,8 @@ use mqttdump::packet::CapturedPacket;
 use mqttdump::packet::PacketRef;
 use mqttdump::shard::{PAUSE, Part, Router, SourceFile};
 use mqttdump::time::Timestamp;
-use twox_hash::XxHash64;
 
+use crate::cli::checksum::Checksum;
 use crate::cli::save::OutputFile;
 use crate::cli::stop::Stop;
 
@@ -48,13 +47,6 @@ struct Shard {
 /// For how long after a packet something in a shard may wait for time to pass.
 const WAITING: Duration = Duration::from_secs(limits::CLOSED_SECONDS + 2);
 
-/// XXH64 and length of what was written.
-#[derive(Default)]
-struct Checksum {
-    hash: XxHash64,
-    bytes: u64,
-}
-
 /// Writes to a file and computes its checksum.
 struct Summed {
     file: File,
@@ -65,35 +57,13 @@ impl Write for Summed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         let mut digest = self.digest.lock().unwrap_or_else(PoisonError::into_inner);
-        digest.hash.write(bytes.get(..written).unwrap_or_default());
-        digest.bytes += written as u64;
+        digest.add(bytes.get(..written).unwrap_or_default());
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
-}
-
-/// XXH64 in hexadecimal.
-pub(super) fn checksum(bytes: &[u8]) -> String {
-    hex(XxHash64::oneshot(0, bytes))
-}
-
-/// XXH64 of a file, in hexadecimal.
-pub(crate) fn checksum_of(mut file: File) -> io::Result<String> {
-    let mut hash = XxHash64::default();
-    let mut chunk = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(hex(hash.finish())),
-            there => hash.write(chunk.get(..there).unwrap_or_default()),
-        }
-    }
-}
-
-fn hex(hash: u64) -> String {
-    format!("{hash:016x}")
 }
 
 impl Parts {
@@ -226,8 +196,8 @@ impl Parts {
             Ok(Part {
                 file: file.to_string_lossy().into_owned(),
                 packets: part.packets,
-                bytes: digest.bytes,
-                xxh64: hex(digest.hash.finish()),
+                bytes: digest.bytes(),
+                xxh64: digest.text(),
             })
         })
         .collect()

@@ -14,6 +14,7 @@
 //!
 //! A file is a line of JSON ([`Header`]), then rows, each with its length in front.
 //! The last row has the counts, and [`Header::END`] follows it; a file without was cut.
+//! Then comes a checksum of all that, [`Header::CHECKSUM`] bytes.
 
 mod merge;
 mod row;
@@ -52,12 +53,15 @@ impl Header {
     /// Name of the format, with which a file begins.
     pub const FORMAT: &str = "mqttdump-facts";
     /// Version of the format that this program reads and writes.
-    pub const VERSION: u32 = 2;
+    pub const VERSION: u32 = 3;
     /// How a file begins.
     pub const BEGINNING: &[u8] = b"{\"format\":\"mqttdump-facts\"";
 
     /// How a complete file ends: no row has this length.
     pub const END: &[u8; 8] = b"\xff\xff\xff\xffend\n";
+
+    /// Bytes of the checksum at the end: XXH64, little-endian.
+    pub const CHECKSUM: usize = 8;
 
     /// A header for records of packets in these files.
     pub fn new(files: Vec<String>, portion: Portion) -> Self {

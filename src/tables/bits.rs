@@ -10,7 +10,7 @@ pub(super) fn pack(values: &[u64], width: u8, out: &mut Vec<u8>) {
         1..=8 => {
             for eight in eights {
                 let packed = eight.iter().rev().fold(0, |all, value| all << bits | value);
-                out.extend_from_slice(&packed.to_le_bytes()[..usize::from(width)]);
+                put_some(packed.to_le_bytes(), width, out);
             }
         }
         9..=16 => {
@@ -18,7 +18,7 @@ pub(super) fn pack(values: &[u64], width: u8, out: &mut Vec<u8>) {
                 let (low, high) = eight.split_at(4);
                 let half = |four: &[u64]| four.iter().rev().fold(0, |all, v| all << bits | v);
                 let packed = u128::from(half(high)) << (4 * bits) | u128::from(half(low));
-                out.extend_from_slice(&packed.to_le_bytes()[..usize::from(width)]);
+                put_some(packed.to_le_bytes(), width, out);
             }
         }
         _ => {
@@ -35,6 +35,14 @@ pub(super) fn pack(values: &[u64], width: u8, out: &mut Vec<u8>) {
             out.extend_from_slice(&packed.to_le_bytes()[..count as usize / 8]);
         }
     }
+}
+
+/// Appends the first bytes, so many. All are written, as that takes one instruction.
+#[inline]
+fn put_some<const N: usize>(bytes: [u8; N], count: u8, out: &mut Vec<u8>) {
+    let length = out.len() + usize::from(count);
+    out.extend_from_slice(&bytes);
+    out.truncate(length);
 }
 
 /// Appends a number, seven bits in a byte.

@@ -12,7 +12,7 @@ use parquet::errors::ParquetError;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::chunk::{Chunk, Compressor};
-use super::encode::PageEncoder;
+use super::encode::{PageEncoder, Values};
 use super::runs::Runs;
 use super::schema::{Column as Described, Kind};
 use super::store::Store;
@@ -24,7 +24,10 @@ use crate::identity::ExchangeId;
 pub(super) struct Column {
     kind: Kind,
     is_optional: bool,
+    /// Its values; of a dense column which rows have one.
     pub(super) runs: Runs,
+    /// The values of a dense column, of the rows that have one.
+    dense: Option<Vec<u64>>,
     pub(super) store: Store,
     chunk: Chunk,
 }
@@ -35,6 +38,7 @@ impl Column {
             kind: described.kind,
             is_optional: described.optional,
             runs: Runs::new(),
+            dense: described.dense.then(Vec::new),
             store: Store::new(described.kind),
             chunk: Chunk::default(),
         }
@@ -45,6 +49,37 @@ impl Column {
     pub(super) fn push(&mut self, number: u64, row: u32) {
         debug_assert!(matches!(self.store, Store::Numbers));
         self.runs.set(number, row);
+    }
+
+    /// The number of `row`, in a dense column.
+    #[inline]
+    pub(super) fn push_dense(&mut self, number: u64, row: u32) {
+        let Some(dense) = &mut self.dense else {
+            debug_assert!(false, "no dense column");
+            return;
+        };
+        dense.push(number);
+        if self.is_optional {
+            self.runs.set(0, row);
+        }
+    }
+
+    /// The number of a text of `row`.
+    #[inline]
+    fn push_key(&mut self, number: u64, row: u32) {
+        match self.dense {
+            Some(_) => self.push_dense(number, row),
+            None => self.runs.set(number, row),
+        }
+    }
+
+    /// The number of the last row, which has a value.
+    pub(super) fn last(&self) -> u64 {
+        let last = match &self.dense {
+            Some(dense) => dense.last().copied(),
+            None => self.runs.last(),
+        };
+        last.unwrap_or(0)
     }
 
     /// A value that the column had before, as its [`Runs`] have it.
@@ -101,7 +136,7 @@ impl Column {
             return;
         };
         let number = known.topic(topic, texts);
-        self.runs.set(number, row);
+        self.push_key(number, row);
     }
 
     /// The address of `row`.
@@ -134,7 +169,7 @@ impl Column {
             return;
         };
         let number = known.name(name, texts);
-        self.runs.set(number, row);
+        self.push_key(number, row);
     }
 
     /// The identity of an exchange of `row`.
@@ -200,8 +235,17 @@ impl Column {
         if self.kind.is_list() {
             return Ok(());
         }
-        let values = (&self.runs, &self.store, self.kind);
-        encoder.encode(values, self.is_optional, rows, &mut self.chunk)?;
+        let values = Values {
+            runs: &self.runs,
+            dense: self.dense.as_deref(),
+            store: &self.store,
+            kind: self.kind,
+            is_optional: self.is_optional,
+        };
+        encoder.encode(values, rows, &mut self.chunk)?;
+        if let Some(dense) = &mut self.dense {
+            dense.clear();
+        }
         let last = match &mut self.store {
             Store::Exchanges(exchanges) => {
                 exchanges.turn();
@@ -233,8 +277,27 @@ impl Column {
     /// Removes all values, and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.runs.clear();
+        if let Some(dense) = &mut self.dense {
+            dense.clear();
+        }
         self.chunk = Chunk::default();
         self.store.clear();
+    }
+
+    /// The values of each run of equal ones, where there are so many rows: the value if it
+    /// has one, and how many rows it has.
+    pub(super) fn each(&self, rows: u32, mut f: impl FnMut(Option<u64>, u32)) {
+        let Some(dense) = &self.dense else {
+            return self.runs.each(rows, f);
+        };
+        let mut values = dense.iter();
+        self.runs.each(rows, |value, rows| match value {
+            Some(_) => values
+                .by_ref()
+                .take(rows as usize)
+                .for_each(|value| f(Some(*value), 1)),
+            None => f(None, rows),
+        });
     }
 
     /// No row is added for some time: drops what only makes adding faster.
@@ -244,11 +307,16 @@ impl Column {
 
     /// Bytes of memory that it takes after [`Self::park`], except for lists.
     pub(super) fn footprint(&self) -> usize {
-        size_of::<Self>() + self.chunk.footprint() + self.runs.footprint() + self.store.footprint()
+        size_of::<Self>()
+            + self.chunk.footprint()
+            + self.runs.footprint()
+            + self.dense.as_ref().map_or(0, |dense| 8 * dense.capacity())
+            + self.store.footprint()
     }
 
     /// Bytes of memory of its values, except for lists.
     pub(super) fn memory(&self) -> usize {
-        self.chunk.memory() + self.runs.memory() + self.store.memory()
+        let dense = self.dense.as_ref().map_or(0, |dense| 8 * dense.len());
+        self.chunk.memory() + self.runs.memory() + dense + self.store.memory()
     }
 }

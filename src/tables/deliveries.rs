@@ -57,8 +57,8 @@ fn begin<'a>(
     rows.topic(Some(&of.topic));
     rows.number(of.qos);
     rows.flag(of.retain);
-    rows.number(of.payload_len);
-    rows.number(of.digest);
+    rows.dense(of.payload_len);
+    rows.dense(of.digest);
     rows.name(matched);
     rows
 }
@@ -76,8 +76,8 @@ pub(super) fn unpublished(of: &Unpublished, known: &Known, sheet: &mut Sheet) {
     rows.topic(Some(&of.topic));
     rows.number(of.qos);
     rows.flag(of.retained);
-    rows.optional(of.payload_len);
-    rows.number(of.digest);
+    rows.optional_dense(of.payload_len);
+    rows.dense(of.digest);
     rows.name("unpublished");
     rows.number(of.packet.number);
     rows.time(of.time);

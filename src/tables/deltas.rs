@@ -24,28 +24,24 @@ pub(super) fn put_deltas(values: &[u64], is_narrow: bool, out: &mut Vec<u8>) {
     };
     put_varint(zigzag(first), out);
     let mut differences = [0; BLOCK];
-    let following = values.get(1..).unwrap_or_default();
-    for (values, following) in values.chunks(BLOCK).zip(following.chunks(BLOCK)) {
-        let differences = &mut differences[..following.len()];
-        for (difference, (value, next)) in differences.iter_mut().zip(values.iter().zip(following))
-        {
-            let wide = next.wrapping_sub(*value);
+    let mut last = values.first().copied().unwrap_or(0);
+    for values in values.get(1..).unwrap_or_default().chunks(BLOCK) {
+        let differences = &mut differences[..values.len()];
+        let mut least = i64::MAX;
+        for (difference, value) in differences.iter_mut().zip(values) {
+            let wide = value.wrapping_sub(last);
             *difference = match is_narrow {
                 true => (wide as i32).into(),
                 false => wide as i64,
             };
+            least = least.min(*difference);
+            last = *value;
         }
-        put_block(differences, is_narrow, out);
+        put_block(differences, least, is_narrow, out);
     }
 }
 
-fn put_block(differences: &[i64], is_narrow: bool, out: &mut Vec<u8>) {
-    let least = differences
-        .iter()
-        .fold(i64::MAX, |least, next| match *next < least {
-            true => *next,
-            false => least,
-        });
+fn put_block(differences: &[i64], least: i64, is_narrow: bool, out: &mut Vec<u8>) {
     put_varint(zigzag(least), out);
     let widths = out.len();
     out.extend_from_slice(&[0; BLOCK / PART]);
@@ -54,16 +50,17 @@ fn put_block(differences: &[i64], is_narrow: bool, out: &mut Vec<u8>) {
         false => u64::MAX,
     };
     // What is above the least; the last part is filled up with zeros.
-    let mut above = [0; BLOCK];
-    for (above, difference) in above.iter_mut().zip(differences) {
-        *above = difference.wrapping_sub(least) as u64 & mask;
-    }
-    let parts = differences.len().div_ceil(PART);
-    for (at, part) in above.chunks_exact(PART).take(parts).enumerate() {
-        let all = part.iter().fold(0, |all, value| all | value);
+    let mut above = [0; PART];
+    for (at, differences) in differences.chunks(PART).enumerate() {
+        let mut all = 0;
+        for (above, difference) in above.iter_mut().zip(differences) {
+            *above = difference.wrapping_sub(least) as u64 & mask;
+            all |= *above;
+        }
+        above[differences.len()..].fill(0);
         let width = (u64::BITS - all.leading_zeros()) as u8;
         out[widths + at] = width;
-        pack(part, width, out);
+        pack(&above, width, out);
     }
 }
 

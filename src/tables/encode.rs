@@ -27,6 +27,17 @@ use crate::identity::ExchangeId;
 /// differences.
 const LONG: usize = 8;
 
+/// The values of a column in a page.
+#[derive(Clone, Copy)]
+pub(super) struct Values<'a> {
+    pub(super) runs: &'a Runs,
+    /// Those of a dense column, one by one: then the runs say which rows have one.
+    pub(super) dense: Option<&'a [u64]>,
+    pub(super) store: &'a Store,
+    pub(super) kind: Kind,
+    pub(super) is_optional: bool,
+}
+
 /// Encodes the pages of a table, with memory that is used again.
 #[derive(Debug)]
 pub(super) struct PageEncoder {
@@ -60,11 +71,17 @@ impl PageEncoder {
     /// have no pages.
     pub(super) fn encode(
         &mut self,
-        (runs, store, kind): (&Runs, &Store, Kind),
-        is_optional: bool,
+        values: Values<'_>,
         rows: u32,
         chunk: &mut Chunk,
     ) -> Result<(), ParquetError> {
+        let Values {
+            runs,
+            dense,
+            store,
+            kind,
+            is_optional,
+        } = values;
         let Self {
             page,
             numbers,
@@ -78,7 +95,10 @@ impl PageEncoder {
         let encoding = match store {
             Store::Texts(texts, _) => {
                 let mut keys = keys(texts.len(), numbers, page);
-                runs.each_value(rows, |key, rows| keys.put(key, rows));
+                match dense {
+                    Some(dense) => keys.put_each(dense),
+                    None => runs.each_value(rows, |key, rows| keys.put(key, rows)),
+                }
                 keys.finish();
                 Encoding::RLE_DICTIONARY
             }
@@ -100,28 +120,20 @@ impl PageEncoder {
                 bits(runs, rows, page);
                 Encoding::PLAIN
             }
-            Store::Numbers if kind == Kind::Digest => {
-                page.reserve(8 * rows as usize);
-                runs.each_value(rows, |value, rows| {
-                    (0..rows).for_each(|_| page.extend_from_slice(&value.to_le_bytes()));
-                });
-                Encoding::PLAIN
-            }
             Store::Numbers => {
                 // Once there is a page of differences, the others are as well.
                 let may_be_keys = !chunk.has_pages() || chunk.ends_in_keys();
-                if may_be_keys && runs.len() * LONG <= rows as usize {
+                let is_long = dense.is_none() && runs.len() * LONG <= rows as usize;
+                if may_be_keys && is_long {
                     bound(runs, rows, kind, chunk);
                     numbered(runs, rows, kind, chunk, numbers, page);
                     Encoding::RLE_DICTIONARY
+                } else if let Some(dense) = dense {
+                    put_numbers(dense, kind, chunk, page)
                 } else {
                     numbers.clear();
                     runs.each_value(rows, |value, rows| put_all(value, rows, numbers));
-                    for value in &*numbers {
-                        chunk.bounds.add(*value ^ kind.order());
-                    }
-                    put_deltas(numbers, kind.is_narrow(), page);
-                    Encoding::DELTA_BINARY_PACKED
+                    put_numbers(numbers, kind, chunk, page)
                 }
             }
             Store::NumberLists(..) | Store::TextLists(..) => {
@@ -157,6 +169,24 @@ impl PageEncoder {
         put_deltas(others, true, &mut self.page);
         self.page.extend_from_slice(bytes);
     }
+}
+
+/// Appends numbers.
+fn put_numbers(numbers: &[u64], kind: Kind, chunk: &mut Chunk, page: &mut Vec<u8>) -> Encoding {
+    if kind == Kind::Digest {
+        let start = page.len();
+        page.resize(start + 8 * numbers.len(), 0);
+        let (places, _) = page[start..].as_chunks_mut();
+        for (place, number) in places.iter_mut().zip(numbers) {
+            *place = number.to_le_bytes();
+        }
+        return Encoding::PLAIN;
+    }
+    for number in numbers {
+        chunk.bounds.add(*number ^ kind.order());
+    }
+    put_deltas(numbers, kind.is_narrow(), page);
+    Encoding::DELTA_BINARY_PACKED
 }
 
 /// Adds `value`, `rows` times.

@@ -237,7 +237,7 @@ impl Exchanges {
             rows.optional_shared(info.session_uid.as_ref());
         });
         rows.exchange(&info.uid, Some(open.id));
-        rows.number(open.id.number);
+        rows.dense(open.id.number);
         rows.name(open.id.direction.name());
         rows.common::<3>(|rows| {
             rows.endpoint(info.server);
@@ -259,10 +259,10 @@ impl Exchanges {
         });
         rows.flag(open.retain);
         rows.topic(topic);
-        rows.optional(open.payload_len);
-        rows.optional(open.digest);
+        rows.optional_dense(open.payload_len);
+        rows.optional_dense(open.digest);
         rows.number(open.frames);
-        rows.number(open.bytes);
+        rows.dense(open.bytes);
         rows.group::<8>(is_again, |rows| {
             rows.number(open.repeats);
             rows.nanos(open.closed.map(|closed| closed.since(open.opened)));

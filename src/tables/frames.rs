@@ -48,7 +48,7 @@ impl Frames {
             rows.optional_shared(connection.session_uid.as_ref());
         });
         rows.exchange(connection.uid(), fact.exchange_id());
-        rows.number(frame.number);
+        rows.dense(frame.number);
         rows.name(frame.direction.name());
         rows.common::<5>(|rows| {
             rows.endpoint(connection.client);
@@ -71,7 +71,7 @@ impl Frames {
             rows.flag(header.dup());
             rows.flag(header.retain());
         });
-        rows.number(header.packet_len());
+        rows.dense(header.packet_len());
         rows.number(frame.missing);
         rows.flag(frame.resynchronised);
         rows.optional(frame.packet.packet_id());
@@ -94,7 +94,7 @@ impl Frames {
         rows.topic(fact.topic);
         rows.optional(publish.and_then(|publish| publish.topic_alias));
         payload(publish, rows);
-        rows.optional(frame.payload_digest);
+        rows.optional_dense(frame.payload_digest);
         rows.group::<7>(is_again, |rows| answer(frame, rows));
         self.properties(packet.properties(), rows);
         match packet {
@@ -172,7 +172,7 @@ fn answer(frame: &MQTTFrame<'_>, rows: &mut Rows) {
 fn payload(publish: Option<&Publish<'_>>, rows: &mut Rows) {
     match publish.and_then(|publish| Some((publish.payload, publish.payload_len?))) {
         Some((payload, length)) => {
-            rows.number(length);
+            rows.dense(length);
             rows.bytes(payload);
         }
         None => {

@@ -44,6 +44,11 @@ impl<'a> Hybrid<'a> {
         }
     }
 
+    /// Adds values, one after the other.
+    pub(super) fn put_each(&mut self, values: &[u64]) {
+        self.waiting.extend_from_slice(values);
+    }
+
     fn put_all(&mut self, value: u64, rows: u32) {
         // Packed values come in groups of eight.
         let missing = (8 - self.waiting.len() as u32 % 8) % 8;

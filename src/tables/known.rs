@@ -85,7 +85,11 @@ impl Known {
                 stamp: *stamps,
             }
         });
-        let is_same = info.session_uid == connection.session_uid
+        let is_session = match (&info.session_uid, &connection.session_uid) {
+            (Some(known), Some(now)) => Arc::ptr_eq(known, now) || known == now,
+            (known, now) => known.is_none() && now.is_none(),
+        };
+        let is_same = is_session
             && info.client_id.as_deref() == connection.client_id.as_deref()
             && info.version_assumed == connection.version_assumed
             && info.transport == connection.transport;

@@ -53,12 +53,18 @@ fn cost(cost: &Cost<'_>, known: &Known, sheet: &mut Sheet) {
             } else {
                 rows.same_until(LAYER);
             }
-            rows.of_kind(kind(*cause, at), |rows| {
+            let kind = kind(*cause, at);
+            if let Some([layer, purpose, mechanism]) = rows.kind(kind) {
+                rows.dense(layer);
+                rows.known(purpose);
+                rows.dense(mechanism);
+            } else {
                 rows.name(LAYERS[at]);
                 rows.name(cause.0.name());
                 rows.name(cause.1.name());
-            });
-            rows.number(*bytes);
+                rows.remember_kind(kind);
+            }
+            rows.dense(*bytes);
             rows.end();
         }
     }

@@ -184,6 +184,22 @@ impl Rows {
         }
     }
 
+    /// A number of a dense column.
+    #[inline]
+    pub(super) fn dense(&mut self, number: impl Into<u64>) {
+        let (column, row) = self.next();
+        column.push_dense(number.into(), row);
+    }
+
+    /// A number of a dense column, if there is one.
+    #[inline]
+    pub(super) fn optional_dense(&mut self, number: Option<impl Into<u64>>) {
+        match number {
+            Some(number) => self.dense(number),
+            None => self.null(),
+        }
+    }
+
     /// No value.
     #[inline]
     pub(super) fn null(&mut self) {
@@ -279,26 +295,27 @@ impl Rows {
         }
     }
 
-    /// The values of the next [`IN_KIND`] columns, which all rows of this kind have: `add`
-    /// adds them if they are not remembered. None of them is null.
+    /// The numbers of the texts that all rows of this kind have, if they are
+    /// [remembered](Self::remember_kind).
     #[inline]
-    pub(super) fn of_kind(&mut self, kind: usize, add: impl FnOnce(&mut Self)) {
-        let start = self.at;
-        let columns = start..start + IN_KIND;
-        if let Some(Some(values)) = self.kinds.get(kind) {
-            self.at = columns.end;
-            for (column, value) in self.columns[columns].iter_mut().zip(values) {
-                column.runs.set(*value, self.row);
-            }
-            return;
-        }
-        add(self);
-        debug_assert_eq!(self.at, columns.end, "columns of a kind");
+    pub(super) fn kind(&self, kind: usize) -> Option<[u64; IN_KIND]> {
+        self.kinds.get(kind).copied().flatten()
+    }
+
+    /// Remembers the texts of the last [`IN_KIND`] columns, which all rows of this kind have.
+    pub(super) fn remember_kind(&mut self, kind: usize) {
         if self.kinds.len() <= kind {
             self.kinds.resize(kind + 1, None);
         }
-        let value = |at: usize| self.columns[start + at].runs.last().unwrap_or(0);
-        self.kinds[kind] = Some(std::array::from_fn(value));
+        let columns = &self.columns[self.at - IN_KIND..self.at];
+        self.kinds[kind] = Some(std::array::from_fn(|at| columns[at].last()));
+    }
+
+    /// The number of a text that was remembered.
+    #[inline]
+    pub(super) fn known(&mut self, number: u64) {
+        let (column, row) = self.next();
+        column.runs.set(number, row);
     }
 
     /// Whether the row before has this shape: what its table gives to rows that have some
@@ -529,12 +546,11 @@ fn array(column: &mut Column, kind: Kind, rows: u32) -> ArrayRef {
     if let Some(lists) = lists(column) {
         return lists;
     }
-    let runs = &column.runs;
     /// Appends each value as often as rows have it.
     macro_rules! fill {
         ($builder:expr, $value:expr) => {{
             let mut builder = $builder;
-            runs.each(rows, |value, rows| {
+            column.each(rows, |value, rows| {
                 let value = value.map($value);
                 (0..rows).for_each(|_| builder.append_option(value.as_ref().cloned()));
             });
@@ -552,7 +568,7 @@ fn array(column: &mut Column, kind: Kind, rows: u32) -> ArrayRef {
         Store::Bytes(bytes) => {
             let mut builder = BinaryBuilder::new();
             let mut rest = &bytes[..];
-            runs.each(rows, |value, rows| {
+            column.runs.each(rows, |value, rows| {
                 for _ in 0..rows {
                     match rest.split_first_chunk() {
                         Some((length, after)) if value.is_some() => {

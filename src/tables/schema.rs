@@ -85,6 +85,8 @@ pub struct Column {
     pub optional: bool,
     /// Unit of its values, such as `ns`; empty for none.
     pub unit: &'static str,
+    /// Its values mostly differ from row to row: they are kept one by one.
+    pub(super) dense: bool,
 }
 
 impl Column {
@@ -94,6 +96,14 @@ impl Column {
             kind,
             optional: false,
             unit: "",
+            dense: false,
+        }
+    }
+
+    const fn dense(self) -> Self {
+        Self {
+            dense: true,
+            ..self
         }
     }
 
@@ -201,7 +211,7 @@ pub const FRAMES: Table = Table {
         CONNECTION_UID,
         SESSION_UID,
         EXCHANGE_UID,
-        u64("frame"),
+        u64("frame").dense(),
         DIRECTION,
         CLIENT_ADDRESS,
         CLIENT_PORT,
@@ -215,15 +225,17 @@ pub const FRAMES: Table = Table {
         u8("qos"),
         flag("dup"),
         flag("retain"),
-        bytes("length"),
+        bytes("length").dense(),
         bytes("missing"),
         flag("resynchronised"),
         u16("packet_id").optional(),
-        TOPIC,
+        TOPIC.dense(),
         u16("topic_alias").optional(),
-        bytes("payload_length").optional(),
+        bytes("payload_length").optional().dense(),
         Column::new("payload", Kind::Bytes).optional(),
-        Column::new("payload_digest", Kind::Digest).optional(),
+        Column::new("payload_digest", Kind::Digest)
+            .optional()
+            .dense(),
         u8("reason_code").optional(),
         text("reason").optional(),
         flag("session_present").optional(),
@@ -252,7 +264,7 @@ pub const EXCHANGES: Table = Table {
         CONNECTION_UID,
         SESSION_UID,
         Column::new("exchange_uid", Kind::Exchange),
-        u64("frame"),
+        u64("frame").dense(),
         DIRECTION,
         SERVER_ADDRESS,
         SERVER_PORT,
@@ -261,11 +273,13 @@ pub const EXCHANGES: Table = Table {
         u16("packet_id").optional(),
         u8("qos"),
         flag("retain"),
-        TOPIC,
-        bytes("payload_length").optional(),
-        Column::new("payload_digest", Kind::Digest).optional(),
+        TOPIC.dense(),
+        bytes("payload_length").optional().dense(),
+        Column::new("payload_digest", Kind::Digest)
+            .optional()
+            .dense(),
         u32("frames"),
-        bytes("bytes"),
+        bytes("bytes").dense(),
         u32("repeats"),
         nanos("latency").optional(),
         nanos("first_answer").optional(),
@@ -407,11 +421,11 @@ pub const DELIVERIES: Table = Table {
         SESSION_UID,
         EXCHANGE_UID,
         CLIENT_ID,
-        text("topic"),
+        text("topic").dense(),
         u8("qos"),
         flag("retain"),
-        bytes("payload_length").optional(),
-        Column::new("payload_digest", Kind::Digest),
+        bytes("payload_length").optional().dense(),
+        Column::new("payload_digest", Kind::Digest).dense(),
         text("match"),
         u64("delivered_packet").optional(),
         time("delivered").optional(),
@@ -471,10 +485,10 @@ pub const OVERHEAD: Table = Table {
         TOPIC,
         u8("qos").optional(),
         text("direction").optional(),
-        text("layer"),
+        text("layer").dense(),
         text("purpose"),
-        text("mechanism"),
-        bytes("bytes"),
+        text("mechanism").dense(),
+        bytes("bytes").dense(),
     ],
 };
 

@@ -232,10 +232,7 @@ impl Exchanges {
         if !latest.is_some_and(|uid| Arc::ptr_eq(uid, connection_uid)) {
             self.connections.push(connection_uid.clone());
         }
-        let next = (self.connections.len() as u32 - 1, id);
-        if self.ids.last() != Some(&next) {
-            self.ids.push(next);
-        }
+        self.ids.push((self.connections.len() as u32 - 1, id));
         self.ids.len() as u64 - 1
     }
 

@@ -405,8 +405,12 @@ mod with_the_feature {
 
     /// The rows of a table as text, without some columns.
     fn rows(folder: &Path, table: &str, without: &[&str]) -> Vec<String> {
+        rows_of(batches(&folder.join(format!("{table}.parquet"))), without)
+    }
+
+    fn rows_of(batches: Vec<RecordBatch>, without: &[&str]) -> Vec<String> {
         let mut rows = Vec::new();
-        for batch in batches(&folder.join(format!("{table}.parquet"))) {
+        for batch in batches {
             let schema = batch.schema();
             let named = schema.fields().iter().zip(batch.columns());
             let kept = named.filter(|(field, _)| !without.contains(&field.name().as_str()));
@@ -418,6 +422,33 @@ mod with_the_feature {
         }
         rows.sort();
         rows
+    }
+
+    /// Pages of Parquet are encoded by the program, and batches of a stream by the crate.
+    #[test]
+    fn a_stream_has_the_values_of_the_file() {
+        let folder = Folder::new();
+        for (at, name) in ["captures/ejabberd-paho-5.0", "market/aedes-paho-4"]
+            .iter()
+            .enumerate()
+        {
+            let capture = format!("fixtures/{name}.pcap");
+            let dir = folder.name(&at.to_string());
+            run(&["tables", "-o", &dir, &capture]).clean();
+            for table in TABLES {
+                let args = ["tables", "-o", "-", "--table", table.name, &capture];
+                let output = mqttdump().args(args).output().expect("the program starts");
+                let stream = arrow_ipc::reader::StreamReader::try_new(&output.stdout[..], None);
+                let stream = stream.expect("a stream").map(|batch| batch.expect("rows"));
+                let expected = rows(Path::new(&dir), table.name, &[]);
+                assert_eq!(
+                    rows_of(stream.collect(), &[]),
+                    expected,
+                    "{name}: {}",
+                    table.name
+                );
+            }
+        }
     }
 
     /// The rows of two files, the second read with the state of the first, are those of

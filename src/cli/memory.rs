@@ -15,6 +15,10 @@ use std::fs::File;
 use std::sync::OnceLock;
 
 use cap::Cap;
+use mqttdump::event::{Event, EventKind};
+use mqttdump::limits::Limit;
+
+use super::console::{complain, were};
 
 #[global_allocator]
 static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
@@ -27,6 +31,25 @@ pub(crate) const LEAST: usize = 16 << 20;
 const PACKETS: u32 = 64;
 /// By how much resident memory grows until room is made again.
 const STEP: usize = 1 << 20;
+
+/// Whether there was no room for the rest of a message.
+pub(crate) fn is_cut(event: &Event<'_>) -> bool {
+    let limit = Limit::IncompleteMessages;
+    event.kind == EventKind::Bound { limit }
+}
+
+/// Reports how many messages were cut, if whole payloads were wanted (see
+/// [`Config::payload`](mqttdump::engine::Config::payload)). Returns whether none was.
+pub(crate) fn report_cut(payload: u32, cut: u64) -> bool {
+    if payload < u32::MAX || cut == 0 {
+        return true;
+    }
+    complain(&format!(
+        "{} cut short, for lack of memory: see --max-memory",
+        were(cut, "payload")
+    ));
+    false
+}
 
 /// Resident memory of the process.
 #[derive(Debug)]

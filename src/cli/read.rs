@@ -14,13 +14,14 @@ use super::annotate;
 use super::args::{Decoding, Input, Lines, Live, Output, Packets, Saving, Selecting, Watching};
 use super::closing;
 use super::command::{Command, Exit};
-use super::console::{complain, were};
+use super::console::complain;
 use super::driver::{Driver, Job, Select};
 use super::export::{Export, Template};
 use super::gate::{Expression, is_primitive};
 use super::generate::Generate;
 use super::hex;
 use super::look_ahead::look_ahead;
+use super::memory;
 use super::output;
 use super::reading::{DECODED_PAYLOAD, Reading};
 use super::save::{Connections, Exchanges, Save};
@@ -382,16 +383,7 @@ fn run(plan: &Plan) -> Result<Exit, Stop> {
     if let Some(export) = &job.view.export {
         complain(&export.summary());
     }
-    let unkept = match plan.reading.engine.payload {
-        u32::MAX => job.view.unkept,
-        _ => 0,
-    };
-    if unkept > 0 {
-        complain(&format!(
-            "{} cut short: they need more memory than --max-memory gives",
-            were(unkept, "payload")
-        ));
-    }
+    let kept = memory::report_cut(plan.reading.engine.payload, job.view.unkept);
     let selected = unmatched::report(driver.begin().as_ref());
     let (notes, failed) = closing::notes(&closing::Facts {
         summary: outcome.summary,
@@ -409,9 +401,7 @@ fn run(plan: &Plan) -> Result<Exit, Stop> {
     if let Some(counts) = &outcome.counts {
         counts.report(outcome.passed, shown, "shown");
     }
-    Ok(Exit::success(
-        outcome.whole && selected && !failed && unkept == 0,
-    ))
+    Ok(Exit::success(outcome.whole && selected && !failed && kept))
 }
 
 /// State of reading one capture.

@@ -3,9 +3,7 @@
 use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
-use mqttdump::event::EventKind;
 use mqttdump::facts::{Fact, FrameFact, Needs, Sink};
-use mqttdump::limits::Limit;
 use mqttdump::payload::{Decoder, Lazy, Message};
 use mqttdump::report::{
     Detail, Dump, Format, FrameItem, Frames, Options, PAYLOAD_BYTES, Report, Style, TEXT,
@@ -16,6 +14,7 @@ use mqttdump::time::Timestamp;
 
 use super::args::{Lines, Output as OutputArgs};
 use super::export::Export;
+use super::memory;
 use super::output::{Ended, Output};
 use super::save::Connections;
 use super::source::Source;
@@ -297,8 +296,7 @@ impl Sink for View {
                 }
             }
             Fact::Event(event) => {
-                let limit = Limit::IncompleteMessages;
-                self.unkept += u64::from(event.kind == EventKind::Bound { limit });
+                self.unkept += u64::from(memory::is_cut(event));
                 let shown = match &self.selector {
                     Some(selector) => selector.event(event),
                     None => true,

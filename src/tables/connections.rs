@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::known::Known;
-use super::sheet::{Batch, Sheet};
+use super::sheet::{Sheet, To};
 use crate::limits;
 use crate::net::Endpoint;
 use crate::packet::PacketRef;
@@ -99,13 +99,13 @@ impl Sums {
         record: &Record,
         known: &Known,
         sheet: &mut Sheet,
-        write: &mut dyn FnMut(&mut Batch),
+        to: &mut To<'_>,
     ) {
         let Some(uid) = &record.session_uid else {
             return;
         };
         if self.sessions.len() >= limits::SESSIONS && !self.sessions.contains_key(uid) {
-            self.finish(known, sheet, write);
+            self.finish(known, sheet, to);
         }
         let (first, last) = record.captured;
         let session = self.sessions.entry(uid.clone()).or_insert_with(|| Session {
@@ -145,18 +145,8 @@ impl Sums {
         session.warnings += record.warnings;
     }
 
-    /// Whether there are sessions.
-    pub(super) fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
-    }
-
     /// Writes the rows of all sessions, by their first connections.
-    pub(super) fn finish(
-        &mut self,
-        known: &Known,
-        sheet: &mut Sheet,
-        write: &mut dyn FnMut(&mut Batch),
-    ) {
+    pub(super) fn finish(&mut self, known: &Known, sheet: &mut Sheet, to: &mut To<'_>) {
         let mut all: Vec<_> = std::mem::take(&mut self.sessions).into_iter().collect();
         all.sort_by(|(one, a), (other, b)| (a.first.1, one).cmp(&(b.first.1, other)));
         for (uid, session) in all {
@@ -182,7 +172,7 @@ impl Sums {
             rows.number(session.violations);
             rows.number(session.warnings);
             rows.end();
-            sheet.write(write);
+            sheet.write(to);
         }
     }
 }

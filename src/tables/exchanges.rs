@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::known::Known;
-use super::sheet::{Batch, Sheet};
+use super::sheet::{Sheet, To};
 use crate::facts::{ExchangeKind, FrameFact, OpenExchanges, Reason, Role, Topic};
 use crate::frame::{Direction, MQTTFrame};
 use crate::identity::ExchangeId;
@@ -202,15 +202,10 @@ impl Exchanges {
     }
 
     /// The capture has ended.
-    pub(super) fn finish(
-        &mut self,
-        known: &Known,
-        sheet: &mut Sheet,
-        write: &mut dyn FnMut(&mut Batch),
-    ) {
+    pub(super) fn finish(&mut self, known: &Known, sheet: &mut Sheet, to: &mut To<'_>) {
         for open in self.open.finish() {
             Self::put(&open, open.topic.as_ref(), "open", known, sheet);
-            sheet.write(write);
+            sheet.write(to);
         }
     }
 

@@ -53,7 +53,7 @@ use exchanges::Exchanges;
 use frames::Frames;
 use known::Known;
 use schema::Table;
-use sheet::Sheet;
+use sheet::{Sheet, To};
 use subscriptions::Subscriptions;
 
 pub use error::Error;
@@ -213,70 +213,72 @@ impl Tables {
 
     /// Writes the batches that are full.
     pub fn take(&mut self, write: &mut dyn FnMut(&mut Batch)) {
+        let to = &mut To::Writer(write);
+        self.add_rows(to);
+        if std::mem::take(&mut self.is_short) {
+            self.each(|sheet| sheet.finish(to));
+        }
+        self.each(|sheet| sheet.write(to));
+    }
+
+    /// Adds the rows of what is over.
+    fn add_rows(&mut self, to: &mut To<'_>) {
         let known = &self.known;
         if let Some((sessions, records)) = &mut self.sessions {
-            records.take(sessions, &mut self.selected, known, write);
+            records.take(sessions, &mut self.selected, known, to);
         }
         if let Some((deliveries, sheet)) = &mut self.deliveries {
             let (publications, unpublished) = deliveries.take_settled();
             for of in publications.iter().filter(|of| of.is_selected) {
                 deliveries::publication(of, known, sheet);
-                sheet.write(write);
+                sheet.write(to);
             }
             for of in &unpublished {
                 deliveries::unpublished(of, known, sheet);
-                sheet.write(write);
+                sheet.write(to);
             }
         }
         if let Some((ledger, sheet)) = &mut self.overhead {
-            overhead::costs(ledger, known, sheet, write);
+            overhead::costs(ledger, known, sheet, to);
         }
         for number in self.evicted.drain(..) {
             self.known.remove(number);
         }
-        if std::mem::take(&mut self.is_short) {
-            if let Some((_, records)) = &mut self.sessions
-                && let Some((sums, sheet)) = &mut records.sessions
-            {
-                sums.finish(&self.known, sheet, write);
-            }
-            self.each(|sheet| sheet.finish(write));
-        }
-        self.each(|sheet| sheet.write(write));
     }
 
     /// The capture has ended: writes all rows. If it goes on in another file
     /// ([`Sink::finish`] was not called), what is open has no rows yet.
     pub fn take_rest(&mut self, write: &mut dyn FnMut(&mut Batch)) {
         self.take(write);
+        let to = &mut To::Writer(write);
         if self.finished {
-            self.write_open(write);
+            self.write_open(to);
         }
-        self.each(|sheet| sheet.finish(write));
+        self.each(|sheet| sheet.finish(to));
     }
 
     /// Writes the rows of what is open.
-    fn write_open(&mut self, write: &mut dyn FnMut(&mut Batch)) {
+    fn write_open(&mut self, to: &mut To<'_>) {
         let known = &self.known;
         if let Some((ledger, sheet)) = &mut self.overhead {
-            ledger.close_all(|ledger| overhead::costs(ledger, known, sheet, write));
+            ledger.close_all(|ledger| overhead::costs(ledger, known, sheet, to));
         }
         if let Some((exchanges, sheet)) = &mut self.exchanges {
-            exchanges.finish(known, sheet, write);
+            exchanges.finish(known, sheet, to);
         }
         if let Some((subscriptions, sheet)) = &mut self.subscriptions {
-            subscriptions.finish(known, sheet, write);
+            subscriptions.finish(known, sheet, to);
         }
         if let Some((deliveries, sheet)) = &mut self.deliveries {
             for of in deliveries.take_rest().filter(|of| of.is_selected) {
                 deliveries::publication(&of, known, sheet);
-                sheet.write(write);
+                sheet.write(to);
             }
         }
         if let Some((_, records)) = &mut self.sessions
             && let Some((sums, sheet)) = &mut records.sessions
         {
-            sums.finish(known, sheet, write);
+            sums.finish(known, sheet, to);
         }
     }
 
@@ -378,12 +380,12 @@ impl Records {
         sessions: &mut Sessions,
         selected: &mut Option<HashSet<u64>>,
         known: &Known,
-        write: &mut dyn FnMut(&mut Batch),
+        to: &mut To<'_>,
     ) {
         if let Some(sheet) = &mut self.findings {
             for found in sessions.take_findings() {
                 frames::finding(&found, known, sheet);
-                sheet.write(write);
+                sheet.write(to);
             }
         }
         if !sessions.has_finished() {
@@ -397,10 +399,10 @@ impl Records {
             }
             if let Some(sheet) = &mut self.connections {
                 connections::connection(&record, known, sheet);
-                sheet.write(write);
+                sheet.write(to);
             }
             if let Some((sums, sheet)) = &mut self.sessions {
-                sums.add(&record, known, sheet, write);
+                sums.add(&record, known, sheet, to);
             }
         }
     }
@@ -467,12 +469,14 @@ impl Sink for Tables {
         if let Some((exchanges, _)) = &mut self.exchanges {
             exchanges.make_room();
         }
-        self.is_short = true;
-        if let Some((_, records)) = &self.sessions
-            && let Some((sums, _)) = &records.sessions
+        let wait = &mut To::Wait;
+        self.add_rows(wait);
+        if let Some((_, records)) = &mut self.sessions
+            && let Some((sums, sheet)) = &mut records.sessions
         {
-            any |= !sums.is_empty();
+            sums.finish(&self.known, sheet, wait);
         }
+        self.is_short = true;
         self.each(|sheet| any |= !sheet.is_empty());
         any
     }

@@ -1,19 +1,14 @@
 //! Rows of `overhead`.
 
 use super::known::Known;
-use super::sheet::{Batch, Sheet};
+use super::sheet::{Sheet, To};
 use crate::overhead::{Cause, Cost, Ledger, Measures, Mechanism};
 
 /// The rows of all costs that are known.
-pub(super) fn costs(
-    ledger: &mut Ledger,
-    known: &Known,
-    sheet: &mut Sheet,
-    write: &mut dyn FnMut(&mut Batch),
-) {
+pub(super) fn costs(ledger: &mut Ledger, known: &Known, sheet: &mut Sheet, to: &mut To<'_>) {
     ledger.drain_costs(|of| {
         cost(&of, known, sheet);
-        sheet.write(write);
+        sheet.write(to);
     });
 }
 

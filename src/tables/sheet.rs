@@ -41,6 +41,14 @@ impl Batch {
     }
 }
 
+/// Where batches that are ready go.
+pub(super) enum To<'a> {
+    /// To this writer.
+    Writer(&'a mut dyn FnMut(&mut Batch)),
+    /// Nowhere yet: they wait for one.
+    Wait,
+}
+
 /// Memory of the rows of a table that wait, except for the latest part: of all nine tables
 /// an eighth of what there is by default.
 const WAITING: usize = 4 << 20;
@@ -154,8 +162,10 @@ impl Sheet {
 
     /// Writes batches that are ready.
     #[inline]
-    pub(super) fn write(&mut self, write: &mut dyn FnMut(&mut Batch)) {
-        if !self.ready.is_empty() {
+    pub(super) fn write(&mut self, to: &mut To<'_>) {
+        if let To::Writer(write) = to
+            && !self.ready.is_empty()
+        {
             self.write_ready(write);
         }
     }
@@ -170,11 +180,11 @@ impl Sheet {
     }
 
     /// Writes all rows, in the order of partitions.
-    pub(super) fn finish(&mut self, write: &mut dyn FnMut(&mut Batch)) {
+    pub(super) fn finish(&mut self, to: &mut To<'_>) {
         self.put_others();
         self.put_latest();
         self.ready.sort_by_key(|batch| batch.partition);
-        self.write(write);
+        self.write(to);
         self.spare = None;
     }
 }

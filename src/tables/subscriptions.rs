@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::known::Known;
-use super::sheet::{Batch, Sheet};
+use super::sheet::{Sheet, To};
 use crate::facts::FrameFact;
 use crate::frame::{Direction, MQTTFrame};
 use crate::identity::ExchangeId;
@@ -121,17 +121,12 @@ impl Subscriptions {
         }
     }
 
-    pub(super) fn finish(
-        &mut self,
-        known: &Known,
-        sheet: &mut Sheet,
-        write: &mut dyn FnMut(&mut Batch),
-    ) {
+    pub(super) fn finish(&mut self, known: &Known, sheet: &mut Sheet, to: &mut To<'_>) {
         let mut connections: Vec<u64> = self.open.keys().copied().collect();
         connections.sort_unstable();
         for connection in connections {
             self.ended(connection, known, sheet);
-            sheet.write(write);
+            sheet.write(to);
         }
     }
 

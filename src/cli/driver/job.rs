@@ -86,6 +86,11 @@ pub(crate) trait Job {
         0
     }
 
+    /// Copies of a payload that are in memory at once.
+    fn copies(&self) -> usize {
+        2
+    }
+
     /// Writes all output, before a wait for input.
     fn flush(&mut self) -> Result<(), Stop> {
         Ok(())

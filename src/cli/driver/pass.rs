@@ -79,13 +79,14 @@ impl<'a, J: Job> Pass<'a, J> {
         let options = job.options();
         let reserved = job.reserved().min(reading.max_memory / 2);
         let most = reading.max_memory - reserved;
+        // Each copy grows in steps of twice as much.
+        let room = most / (2 * job.copies());
         let facts = needs_facts.then(|| {
             let sinks = (job.sink(), &mut *watch, &mut *unmatched);
             let mut engine = reading.engine.clone();
-            // What is kept grows in steps of twice as much.
             engine.kept = match engine.payload {
-                u32::MAX => most / 4,
-                _ => engine.kept.min(most / 4),
+                u32::MAX => room,
+                _ => engine.kept.min(room),
             };
             Facts::new(engine, options.clone(), &sinks)
         });

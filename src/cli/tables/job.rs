@@ -16,6 +16,7 @@ use super::super::console::complain;
 use super::super::driver::{Driver, Job};
 use super::super::in_order::{Turn, read_all};
 use super::super::look_ahead::look_ahead;
+use super::super::memory;
 use super::super::messages::Messages;
 use super::super::output::Ended;
 use super::super::reading::{Reading, Verb};
@@ -95,12 +96,14 @@ pub(super) fn run(args: TablesArgs, around: &Surroundings<'_>) -> Result<Exit, S
                     files: source.names(),
                     selection: selection.clone(),
                 }),
+                unkept: 0,
             },
             is_pipe: folder.is_none(),
             turn,
         };
         let whole = driver.read(source, &mut job)?.whole;
         job.write(Tables::take_rest)?;
+        let whole = memory::report_cut(reading.engine.payload, job.chosen.unkept) && whole;
         let all = turn.take()?;
         all.whole &= whole;
         all.to.captured(source.names(), whole);
@@ -160,10 +163,15 @@ struct Chosen {
     /// `None` for all.
     messages: Option<Messages>,
     tables: Tables,
+    /// Messages that were cut short, for lack of memory.
+    unkept: u64,
 }
 
 impl Chosen {
     fn select(&mut self, fact: Fact<'_>) {
+        if let Fact::Event(event) = fact {
+            self.unkept += u64::from(memory::is_cut(event));
+        }
         let Some(messages) = &mut self.messages else {
             return;
         };
@@ -245,6 +253,11 @@ impl Job for TablesJob<'_, '_> {
 
     fn reserved(&self) -> usize {
         RESERVED
+    }
+
+    /// Those of the row, the page, and the compressed page.
+    fn copies(&self) -> usize {
+        8
     }
 
     fn settle(&mut self) -> Result<(), Stop> {

@@ -75,7 +75,7 @@ impl ByCause {
 }
 
 /// The cost of a message that is still open.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct OpenCost {
     pub(super) message: Option<Costed>,
     pub(super) bytes: ByCause,

@@ -150,10 +150,7 @@ impl ConnectionLedger {
         if !ws.open.end(&mut self.open, slot) {
             return;
         }
-        if let Some(cost) = ws.open.cost(slot) {
-            ws.costs
-                .close(self.number, cost.message.take(), &cost.bytes);
-        }
+        ws.open.close_cost(slot, self.number, &mut ws.costs);
         if ws.policy.sums_only {
             return;
         }

@@ -4,13 +4,16 @@ use super::super::account::Charged;
 use super::super::level::Measures;
 use super::super::message::{Message, MessageCauses, Step};
 use super::super::traffic::{Frames, Shape};
-use super::cost::{ByCause, Costed, OpenCost};
+use super::cost::{Costed, Costs, OpenCost};
 use crate::frame::{Direction, PerDirection};
 use crate::packet::PacketRef;
 use crate::time::Timestamp;
 
 /// Frames of a message that are noted one by one.
 const LADDER_STEPS: usize = 40;
+
+/// Costs of closed messages that are kept for others.
+const SPARE: usize = 1024;
 
 /// A message whose account is still open. There are several for each connection:
 /// what only connections that are kept individually need is in its [`Detail`].
@@ -26,7 +29,7 @@ pub(super) struct Open {
     pub(super) labels: u32,
     detail: Option<Index>,
     /// Bytes by cause and layer, if they are reported.
-    cost: Option<Index>,
+    cost: Option<Box<OpenCost>>,
     /// The others of its connection.
     next: Option<Index>,
     before: Option<Index>,
@@ -78,8 +81,9 @@ pub(super) struct OpenMessages {
     free: Vec<u32>,
     details: Vec<Detail>,
     free_details: Vec<Index>,
-    costs: Vec<OpenCost>,
-    free_costs: Vec<Index>,
+    /// Costs of closed messages, whose memory is used again.
+    #[expect(clippy::vec_box, reason = "they move to open messages and back")]
+    spare: Vec<Box<OpenCost>>,
 }
 
 /// The open messages of a connection: the first of its list.
@@ -119,20 +123,10 @@ impl OpenMessages {
                 index(self.details.len() - 1)
             }
         });
-        let cost = message.cost.map(|costed| match self.free_costs.pop() {
-            Some(at) => {
-                let cost = &mut self.costs[place(at)];
-                cost.message = Some(costed);
-                cost.bytes.clear();
-                at
-            }
-            None => {
-                self.costs.push(OpenCost {
-                    message: Some(costed),
-                    bytes: ByCause::default(),
-                });
-                index(self.costs.len() - 1)
-            }
+        let cost = message.cost.map(|message| {
+            let mut cost = self.spare.pop().unwrap_or_default();
+            cost.message = Some(message);
+            cost
         });
         let open = Open {
             bytes: PerDirection::default(),
@@ -177,7 +171,6 @@ impl OpenMessages {
         let (before, next) = (open.before.take(), open.next.take());
         self.free.push(slot);
         self.free_details.extend(open.detail);
-        self.free_costs.extend(open.cost);
         match before {
             Some(before) => self.slots[place(before)].next = next,
             None => first.0 = next,
@@ -188,10 +181,16 @@ impl OpenMessages {
         true
     }
 
-    /// The cost of a message, if it is reported.
-    pub(super) fn cost(&mut self, slot: u32) -> Option<&mut OpenCost> {
-        let cost = self.slots[slot as usize].cost?;
-        Some(&mut self.costs[place(cost)])
+    /// Reports the cost of a message that was closed, if it is wanted.
+    pub(super) fn close_cost(&mut self, slot: u32, connection: u64, costs: &mut Costs) {
+        let Some(mut cost) = self.slots[slot as usize].cost.take() else {
+            return;
+        };
+        costs.close(connection, cost.message.take(), &cost.bytes);
+        if self.spare.len() < SPARE {
+            cost.bytes.clear();
+            self.spare.push(cost);
+        }
     }
 
     /// The details of a message.
@@ -213,8 +212,8 @@ impl OpenMessages {
         } = step;
         let open = &mut self.slots[slot as usize];
         open.bytes[direction] += step.bytes;
-        if let Some(cost) = open.cost {
-            self.costs[place(cost)].bytes.add(cause, measures);
+        if let Some(cost) = &mut open.cost {
+            cost.bytes.add(cause, measures);
         }
         let Some(detail) = open.detail else { return };
         let detail = &mut self.details[place(detail)];

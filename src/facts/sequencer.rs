@@ -13,7 +13,9 @@
 //!           < SUBACK
 //! ```
 //! Such a frame is buffered, as a copy, until the other direction was read that
-//! far, and later frames of its own direction are buffered behind it. It is
+//! far, and later frames of its own direction are buffered behind it. Frames in one
+//! record of TLS, or in one compressed message, end at the same offset: what ends there
+//! was read when their packet was. It is
 //! released early if the other direction lost its framing, if the buffer is
 //! full, and when the connection or the capture ends; then `received.read`
 //! shows that its order is unknown. Other frames pass through without a copy.
@@ -43,6 +45,8 @@ pub(super) struct Sequencer {
     connections: HashMap<u64, Box<Pending>, foldhash::fast::FixedState>,
     /// Bytes buffered over all connections.
     bytes: usize,
+    /// Connections of which this packet has brought frames that others wait for.
+    awaited: Vec<u64>,
 }
 
 /// Buffered frames of a connection.
@@ -51,6 +55,9 @@ struct Pending {
     queues: PerDirection<VecDeque<Buffered>>,
     /// All frames of this direction that end at or before this offset were output.
     arrived: PerDirection<u64>,
+    /// Where the latest frame of this direction ends. Others may end there, too, until
+    /// its packet was read.
+    latest: PerDirection<u64>,
     /// This direction is not waited for: it lost its framing, or did not
     /// deliver what was waited for.
     waived: PerDirection<bool>,
@@ -173,7 +180,7 @@ impl Sequencer {
         };
         let needs = frame.received.surely;
         pending.waived[direction] = false;
-        pending.arrived[direction] = pending.arrived[direction].max(frame.end());
+        pending.ends(direction, frame.end());
         pending.arrived[other] = pending.arrived[other].max(frame.received.read);
         let idle = pending.is_empty();
         if idle && (pending.waived[other] || pending.arrived[other] >= needs) {
@@ -192,7 +199,7 @@ impl Sequencer {
         let layered = frame.connection.transport != Transport::TCP;
         let end = match layered && frame.missing > 0 {
             true => frame.range.start,
-            false => pending.arrived[direction],
+            false => pending.latest[direction],
         };
         pending.buffer_until(direction, end, needs, What::Frame(Box::new(buffered)));
         let before = pending.bytes;
@@ -201,7 +208,30 @@ impl Sequencer {
             pending.give_up(out);
         }
         self.bytes -= before - pending.bytes;
+        self.awaited.push(number);
         self.tidy(number);
+    }
+
+    /// All outputs of a captured packet were pushed.
+    #[inline]
+    pub(super) fn packet_read(&mut self, out: &mut dyn FnMut(Output<'_>)) {
+        if !self.awaited.is_empty() {
+            self.release_awaited(out);
+        }
+    }
+
+    fn release_awaited(&mut self, out: &mut dyn FnMut(Output<'_>)) {
+        let mut awaited = std::mem::take(&mut self.awaited);
+        for number in awaited.drain(..) {
+            if let Some(pending) = self.connections.get_mut(&number) {
+                let before = pending.bytes;
+                pending.packet_read();
+                pending.release(out);
+                self.bytes -= before - pending.bytes;
+                self.tidy(number);
+            }
+        }
+        self.awaited = awaited;
     }
 
     fn event(&mut self, event: &Event<'_>, out: &mut dyn FnMut(Output<'_>)) {
@@ -327,7 +357,26 @@ impl Pending {
     }
 
     fn buffer(&mut self, direction: Direction, needs: u64, what: What) {
-        self.buffer_until(direction, self.arrived[direction], needs, what);
+        let end = self.arrived[direction].max(self.latest[direction]);
+        self.buffer_until(direction, end, needs, what);
+    }
+
+    /// A frame of this direction ends here.
+    fn ends(&mut self, direction: Direction, end: u64) {
+        let latest = &mut self.latest[direction];
+        if end > *latest {
+            let arrived = &mut self.arrived[direction];
+            *arrived = (*arrived).max(*latest);
+            *latest = end;
+        }
+    }
+
+    /// All frames of a packet were output or buffered.
+    fn packet_read(&mut self) {
+        for direction in Direction::ALL {
+            let arrived = &mut self.arrived[direction];
+            *arrived = (*arrived).max(self.latest[direction]);
+        }
     }
 
     fn buffer_until(&mut self, direction: Direction, end: u64, needs: u64, what: What) {
@@ -387,6 +436,7 @@ impl Pending {
 
     /// Passes everything to `out`, in the order as far as known.
     fn flush(&mut self, out: &mut dyn FnMut(Output<'_>)) {
+        self.packet_read();
         while !self.is_empty() {
             match self.ready() {
                 Some(direction) => self.pop(direction, out),

@@ -111,6 +111,13 @@ impl InOrder {
             .push(output, &mut |output| analysis.push(output, sink));
     }
 
+    #[inline]
+    fn packet_read(&mut self, sink: &mut (impl Sink + ?Sized)) {
+        let analysis = &mut self.analysis;
+        self.sequencer
+            .packet_read(&mut |output| analysis.push(output, sink));
+    }
+
     fn tick(&mut self, now: Timestamp, sink: &mut (impl Sink + ?Sized)) {
         let analysis = &mut self.analysis;
         self.sequencer
@@ -169,8 +176,11 @@ impl Facts {
         if let Some(sessions) = &mut stage.sessions {
             sessions.analysis.captured(packet.time);
         }
-        self.engine
-            .push(packet, &mut |output| stage.take(output, sink))
+        let placed = self
+            .engine
+            .push(packet, &mut |output| stage.take(output, sink));
+        stage.packet_read(sink);
+        placed
     }
 
     /// Capture time has reached `now` without a packet: time limits are applied, and
@@ -179,6 +189,7 @@ impl Facts {
         let stage = &mut self.stage;
         self.engine
             .tick(now, &mut |output| stage.take(output, sink));
+        stage.packet_read(sink);
         self.settle(now, sink);
     }
 
@@ -216,6 +227,7 @@ impl Facts {
         let stage = &mut self.stage;
         self.engine
             .clock(packet, time, &mut |output| stage.take(output, sink));
+        stage.packet_read(sink);
     }
 
     /// The whole capture had no packet between these times, with [`Facts::replay`].
@@ -226,9 +238,15 @@ impl Facts {
         }
     }
 
-    /// Takes an output that an engine gave elsewhere: see [`super::record`].
+    /// Takes an output that an engine gave elsewhere: see [`super::record`]. After those of
+    /// a packet comes [`Facts::replayed`].
     pub fn replay(&mut self, output: Output<'_>, sink: &mut (impl Sink + ?Sized)) {
         self.stage.take(output, sink);
+    }
+
+    /// All outputs of a packet were replayed.
+    pub fn replayed(&mut self, sink: &mut (impl Sink + ?Sized)) {
+        self.stage.packet_read(sink);
     }
 
     /// The capture has ended: buffered frames are passed on, and all sinks are
@@ -270,6 +288,13 @@ impl Facts {
 }
 
 impl Stage {
+    #[inline]
+    fn packet_read(&mut self, sink: &mut (impl Sink + ?Sized)) {
+        if let Some(sessions) = &mut self.sessions {
+            sessions.packet_read(sink);
+        }
+    }
+
     #[inline]
     fn take(&mut self, output: Output<'_>, sink: &mut (impl Sink + ?Sized)) {
         let mut exchange = None;

@@ -46,6 +46,7 @@ impl Driver<'_> {
             if !records.next(&mut replay).map_err(failed)? {
                 break;
             }
+            facts.replayed(sinks);
             for (from, until) in records.take_pauses() {
                 facts.pause(from, until);
             }

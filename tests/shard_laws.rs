@@ -4,7 +4,7 @@
 //! | law | |
 //! |---|---|
 //! | 1 | the frames of all shards are those of the capture, with their identities |
-//! | 2 | the findings and deliveries of all shards, merged, are those of the capture |
+//! | 2 | the findings and deliveries of all shards, merged or read together, are those of the capture |
 //! | 3 | the accounts of all shards add up to that of the capture, exactly |
 //! | 4 | merging is associative and commutative |
 //! | 5 | without a shard, nothing is found that the capture does not have, and nothing is ok |
@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::properties::{cases, conversations};
 use crate::support::files::Format;
-use crate::support::program::{Folder, Run, run};
+use crate::support::program::{Folder, Run, project, run};
 use crate::support::recorded::{Recorded, captures};
 use crate::support::scene::merged;
 use crate::support::stack::{Layer, Stack};
@@ -133,15 +133,6 @@ impl Division {
             );
             facts.push(to);
         }
-        let report = |run: &Run| {
-            let mut report = json(&run.out);
-            // Damage is described by each reader.
-            if let Some(summary) = report["summary"].as_object_mut() {
-                summary.remove("errors");
-                summary.remove("complete");
-            }
-            report
-        };
         let all = |facts: &[String]| {
             let facts: Vec<&str> = facts.iter().map(String::as_str).collect();
             run(&[&check[..], &facts].concat())
@@ -150,6 +141,8 @@ impl Division {
         let at = (self.turn + 1) % facts.len();
         facts.rotate_left(at);
         same("findings", &report(&all(&facts)), &whole)?;
+        let together = report(&run_on(&check, parts));
+        same("findings of shards read together", &together, &whole)?;
         let deliveries = [
             "sessions",
             "--deliveries",
@@ -229,6 +222,16 @@ impl Division {
     }
 }
 
+/// A report of `check`. Damage is described by each reader.
+fn report(run: &Run) -> Value {
+    let mut report = json(&run.out);
+    if let Some(summary) = report["summary"].as_object_mut() {
+        summary.remove("errors");
+        summary.remove("complete");
+    }
+    report
+}
+
 /// Without what counts within a shard.
 fn account(mut account: Value) -> Value {
     if let Some(object) = account.as_object_mut() {
@@ -291,6 +294,25 @@ fn recorded_captures_obey() {
     }
     assert!(wrong.is_empty(), "{}: {}", wrong.len(), wrong.join("\n\n"));
     assert!(obeyed > 20, "{obeyed}");
+}
+
+/// Every shard has marks of the clock: those of a shard that ends early are no reason to
+/// end the connections of the others. The capture has clients that reconnect, and others
+/// that go on.
+#[test]
+fn marks_of_the_clock_wait_for_the_packets_of_all_shards() {
+    let capture = project("fixtures/market/aedes-paho-4.pcap");
+    let files = [capture.display().to_string()];
+    let folder = Folder::new();
+    let to = folder.name("shards");
+    run_on(&["shard", "-o", &to, "--shards", "4"], &files);
+    let parts: Vec<String> = (0..4)
+        .map(|number| format!("{to}/shard-{number:03}.pcapng"))
+        .collect();
+    let check = ["check", "--format", "json", "--fail-on", "never"];
+    let found = report(&run_on(&check, &parts));
+    let whole = report(&run_on(&check, &files));
+    same("findings of shards read together", &found, &whole).expect("the same");
 }
 
 /// Only the first fragment inside a tunnel has the ports of its connection; the ports of

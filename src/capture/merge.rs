@@ -4,7 +4,8 @@
 //! Each capture keeps its own order, whatever its times are. Of the first
 //! packets of all captures, the earliest comes next; with equal times, that of
 //! the file named first. Blocks other than packets (interfaces, secrets) come
-//! as soon as they are first, and so before the packets that need them.
+//! as soon as they are first, and so before the packets that need them; but marks of the
+//! clock in shards have a time, as packets do.
 //!
 //! ```text
 //! a: 1 4 4      →  a1 b2 b3 a4 a4 b4

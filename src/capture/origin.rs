@@ -172,6 +172,12 @@ pub fn pause_of(block: &Block<'_>) -> Option<(PacketRef, Timestamp, Timestamp)> 
     Some((id, from, until))
 }
 
+/// The time of a mark, at which it precedes packets of the same capture.
+pub(super) fn time_of_mark(block: &Block<'_>) -> Option<Timestamp> {
+    let mark = [CLOCK, PAUSE].iter().find_map(|it| mark(block, it));
+    mark.map(|(_, time, _)| time)
+}
+
 /// What follows the beginning of the comment of a mark, its time, and the file from
 /// which it counts.
 fn mark<'a>(block: &Block<'a>, beginning: &[u8]) -> Option<(&'a str, Timestamp, u32)> {

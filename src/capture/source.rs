@@ -27,7 +27,7 @@ use super::item::{Item, Packet};
 use super::magic::{self, Format};
 use super::meanwhile::{Lost, Meanwhile};
 use super::options::Options;
-use super::origin::Origin;
+use super::origin::{self, Origin};
 use super::pcap::{Pcap, WholeRecord};
 use super::pcapng::Pcapng;
 use super::snoop::Snoop;
@@ -489,13 +489,23 @@ impl Capture {
         }
     }
 
-    /// Time of the item framed last, for merging: items other than packets
+    /// Time of the item framed last, for merging: items other than packets and marks
     /// precede all waiting packets, and so does all of a state file.
     pub(super) fn time(&self) -> Timestamp {
         match &self.framed {
             Some(Framed::Packet(packet)) if !self.precedes => packet.time,
+            Some(Framed::Block { .. }) if !self.precedes => self.time_of_mark(),
             _ => Timestamp::MIN,
         }
+    }
+
+    #[cold]
+    fn time_of_mark(&self) -> Timestamp {
+        let mark = match self.item() {
+            Some(Item::Block(block)) => origin::time_of_mark(&block),
+            _ => None,
+        };
+        mark.unwrap_or(Timestamp::MIN)
     }
 }
 

@@ -80,6 +80,12 @@ impl Timestamp {
         Self(self.0.saturating_add(nanos))
     }
 
+    /// This time minus a duration; saturates.
+    pub(crate) fn before(self, time: Duration) -> Self {
+        let nanos = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(nanos))
+    }
+
     /// Time passed since `earlier`; zero if the clock ran backwards.
     pub const fn since(self, earlier: Self) -> Duration {
         let nanos = self.0.saturating_sub(earlier.0);

@@ -17,6 +17,7 @@ use crate::net::Endpoint;
 use crate::time::Timestamp;
 
 use super::delivered::Delivered;
+use super::doubt::Doubt;
 use super::frame_ref::FrameRef;
 use super::properties as p;
 use super::publication::{LeftWill, Publication};
@@ -44,8 +45,10 @@ pub struct Delivery {
     /// The connection of another member of the shared subscription, to which
     /// the message went before, and when.
     pub other_member: Option<(u64, Timestamp)>,
-    /// The server got a message of which not all was captured: it may have been this one.
-    pub unidentified: bool,
+    /// The key of the message, like [`Publication::key`].
+    pub key: u64,
+    /// Why the server may have got this message without it being captured.
+    pub missed: Doubt,
 }
 
 /// Why a will should not have been published.
@@ -78,8 +81,10 @@ pub(super) struct WillDue {
 /// State of a will.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum WillState {
-    /// Its connection is open, or its end was not captured.
+    /// Its connection is open.
     Pending,
+    /// The end of its connection was not captured. Its client was there at this time.
+    Unseen(Timestamp),
     /// It has to be published when its delay is over.
     Due(WillDue),
     /// It was delivered.
@@ -196,8 +201,8 @@ pub(super) struct Broker {
     wills: HashMap<u64, Vec<KeptWill>, foldhash::fast::FixedState>,
     /// Keys of wills, the oldest first.
     will_order: VecDeque<u64>,
-    /// [`Delivery::unidentified`]
-    pub(super) unidentified: bool,
+    /// Why it may have got messages that were not captured.
+    pub(super) missed: Doubt,
 }
 
 /// The retained messages of a server, as far as captured.
@@ -417,6 +422,16 @@ impl Broker {
         true
     }
 
+    /// Wills that would replace what is retained for a topic, and were not seen to be due.
+    pub(super) fn wills_to(&self, topic: &[u8]) -> impl Iterator<Item = (FrameRef, WillState)> {
+        self.wills.values().flatten().filter_map(move |will| {
+            let publication = &will.publication;
+            let replaces = publication.retain && publication.topic == topic;
+            let may_be = matches!(will.state, WillState::Pending | WillState::Unseen(_));
+            (replaces && may_be).then_some((publication.seen, will.state))
+        })
+    }
+
     /// The publication of that PUBLISH.
     pub(super) fn find(&self, key: u64, seen: FrameRef) -> Option<Rc<Publication>> {
         let mut order = self.by_key.get(&key)?.0;
@@ -464,7 +479,7 @@ impl Broker {
                         return None;
                     }
                     WillState::Due(_) => will.state = WillState::Delivered,
-                    WillState::Pending | WillState::Delivered => {}
+                    WillState::Pending | WillState::Unseen(_) | WillState::Delivered => {}
                 }
                 Some(will.publication.clone())
             }),
@@ -479,13 +494,18 @@ impl Broker {
         });
         Delivery {
             ambiguous: count as usize + of_wills > 1,
-            before: delivered.again(key, frame),
+            // One from before the publication was of another.
+            before: delivered.again(key, frame).filter(|before| {
+                let since = publication.as_ref().map(|it| it.seen.time);
+                since.is_none_or(|since| *before >= since)
+            }),
             overtaken_by,
             retained: retained.map(|retained| retained.publication.clone()),
             is_latest_retained: retained.is_some_and(|retained| retained.key == key),
             unwanted_will,
             other_member: None,
-            unidentified: self.unidentified,
+            key,
+            missed: self.missed,
             publication,
         }
     }

@@ -107,6 +107,8 @@ pub struct ConnectionFacts {
     /// A PUBLISH of which not all was captured, so that it is not known which message it
     /// was, by direction.
     pub unidentified: PerDirection<bool>,
+    /// Why publications of the client may be missing, until that was reported.
+    pub(super) missed: Doubt,
     /// The client re-authenticates (5.0: 4.12.1).
     pub reauthenticating: bool,
     /// The server waits for the client's next AUTH.
@@ -239,6 +241,7 @@ impl ConnectionFacts {
             aliases: PerDirection::both((0, true)),
             clipped: PerDirection::both(false),
             unidentified: PerDirection::both(false),
+            missed: None,
             reauthenticating: false,
             auth_continues: false,
             expiry_at_disconnect: None,
@@ -320,6 +323,9 @@ impl ConnectionFacts {
         }
         if direction == Direction::Up {
             self.session.subscriptions.past.get_or_insert(reason);
+            // What was before the capture is not missing in it.
+            let is_missing = !matches!(reason, Reason::MidStream | Reason::Crossing);
+            self.missed = is_missing.then_some(reason);
         }
         self.requests.taint(reason);
         for (_, doubt) in self.outstanding.iter_mut() {
@@ -852,7 +858,7 @@ impl ConnectionFacts {
             whole: true,
             complete: PerDirection::from_fn(|direction| clean && to_its_end(direction)),
             taken_over: self.successor.is_some(),
-            dropped_by_server: left.is_some_and(|(by, _)| by == Direction::Down),
+            dropped_by_server: left.is_none_or(|(by, _)| by == Direction::Down),
             will: self.left_will(),
         };
         if let Some(opening) = opening.filter(|opening| opening.version == Version::V5) {

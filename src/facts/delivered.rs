@@ -10,6 +10,7 @@ use crate::mqtt::topic;
 use crate::time::Timestamp;
 
 use super::frame_ref::FrameRef;
+use super::missed::PRECISION;
 use super::publication::Publication;
 
 /// Deliveries of a connection.
@@ -141,7 +142,8 @@ impl Delivered {
             _ => expected.of.time,
         };
         let key = expected.publication.key;
-        let came = |(other, time): &(u64, Timestamp)| *other == key && *time >= published;
+        let came =
+            |(other, time): &(u64, Timestamp)| *other == key && time.after(PRECISION) >= published;
         if self.expected.len() < limits::DELIVERIES && !self.recent.iter().any(came) {
             self.expected.push(expected);
         }

@@ -14,12 +14,16 @@ use crate::time::Timestamp;
 use super::broker::{Delivery, UnwantedWill, WillDue, WillState};
 use super::connection::ConnectionFacts;
 use super::delivered::{Because, Delivered, Expected, Lacks};
+use super::doubt::{Doubt, Reason};
 use super::due::later;
 use super::exchange::{AckStep, State};
+use super::frame_ref::FrameRef;
+use super::missed::{Missed, PRECISION};
 use super::negotiated::{Opening, Will};
 use super::properties as p;
 use super::publication::{Publication, digest, key};
 use super::request::{AnswerStep, Request};
+use super::sink::{Fact, SessionFact, Sink};
 use super::{Analysis, Step};
 
 impl Analysis {
@@ -47,7 +51,9 @@ impl Analysis {
                 };
                 self.brokers.at(server).publish(frame, key, released);
             } else {
-                self.brokers.at(server).unidentified |= frame.missing > 0;
+                let doubt = (frame.missing > 0).then_some(Reason::Clipped);
+                let missed = &mut self.brokers.at(server).missed;
+                *missed = missed.or(doubt);
             }
             return (None, Vec::new());
         }
@@ -72,6 +78,52 @@ impl Analysis {
             delivery.other_member = member.filter(|(other, _)| self.connections.contains(*other));
         }
         (Some(delivery), matching)
+    }
+
+    /// Bytes of a client are missing, and publications may be among them.
+    #[cold]
+    pub(super) fn missed_bytes(&mut self, number: u64, sink: &mut (impl Sink + ?Sized)) {
+        let Some(connection) = self.connections.get_mut(number) else {
+            return;
+        };
+        let Some(reason) = connection.missed.take() else {
+            return;
+        };
+        let latest = connection.latest[Direction::Up].map(|latest| latest.time);
+        let missed = Missed {
+            server: connection.server,
+            key: None,
+            since: latest.unwrap_or(connection.id.started),
+            reason,
+        };
+        let broker = self.brokers.at(missed.server);
+        broker.missed.get_or_insert(reason);
+        sink.fact(Fact::Session(SessionFact::Missed(&missed)));
+    }
+
+    /// Why a delivery that is expected at the end of a connection may not be due: for what
+    /// was missed before.
+    pub(super) fn missed_before(&self, of: &ConnectionFacts, expected: &Expected) -> Doubt {
+        match expected.because {
+            Because::Queued => of.session.queued_doubt,
+            Because::Retained => {
+                let broker = self.brokers.get(of.server)?;
+                // A client that is gone leaves its will.
+                let may_be_gone = |(connect, state): (FrameRef, WillState)| {
+                    let open = self.connections.get(connect.connection);
+                    let until = match (state, open) {
+                        (WillState::Unseen(until), _) => until,
+                        (_, Some(open)) => open.alive.up,
+                        _ => Timestamp::MAX,
+                    };
+                    until <= expected.of.time
+                };
+                let topic = &expected.publication.topic;
+                let will = broker.wills_to(topic).any(may_be_gone);
+                broker.missed.or(will.then_some(Reason::Gap))
+            }
+            _ => None,
+        }
     }
 
     /// Deliveries that are expected now, and their receivers.
@@ -123,8 +175,7 @@ impl Analysis {
             .opening
             .as_ref()
             .and_then(|opening| opening.maximum_packet_size);
-        // What was not identified may have been retained instead.
-        if !available || size.is_some() || broker.unidentified {
+        if !available || size.is_some() {
             return;
         }
         for ((filter, options), code) in request.filters.iter().zip(codes) {
@@ -220,7 +271,8 @@ impl Analysis {
             .unwrap_or(&opening.client_id);
         let broker = self.brokers.at(connection.server);
         let Some(will) = opening.whole_will() else {
-            broker.unidentified |= !opening.whole;
+            let doubt = (!opening.whole).then_some(Reason::Clipped);
+            broker.missed = broker.missed.or(doubt);
             return;
         };
         broker.will(
@@ -257,6 +309,12 @@ impl Analysis {
             return;
         };
         if connection.accepted().is_none() {
+            // It may have been accepted, and its will published.
+            let doubt = connection.doubt.down;
+            if connection.accepted.is_none() && doubt.is_some() {
+                let missed = &mut self.brokers.at(connection.server).missed;
+                *missed = missed.or(doubt);
+            }
             return;
         }
         let key = will.key();
@@ -284,7 +342,11 @@ impl Analysis {
             broker.set_will(key, seen, WillState::Unwanted(why));
             return;
         }
-        let Some(due) = due else { return };
+        let Some(due) = due else {
+            let was_there = WillState::Unseen(connection.alive.up);
+            broker.set_will(key, seen, was_there);
+            return;
+        };
         let publication = broker.set_will(key, seen, WillState::Due(due));
         let may_be_unwanted = resumed.is_some_and(|connect| due.last > connect.time);
         if let Some(publication) = publication
@@ -297,6 +359,17 @@ impl Analysis {
 }
 
 impl ConnectionFacts {
+    /// A client publishes: what was delivered a moment ago may be this message.
+    pub(super) fn published_late(&self, frame: &MQTTFrame<'_>) -> Option<Missed> {
+        let key = digest(frame).filter(|_| !frame.header.dup())?;
+        Some(Missed {
+            server: self.server,
+            key: Some(key),
+            since: frame.time.before(PRECISION),
+            reason: Reason::Tolerance,
+        })
+    }
+
     /// When its will is due, if it ended at `end`.
     pub(super) fn will_due(&self, opening: &Opening, will: &Will, end: Timestamp) -> WillDue {
         let expiry = match opening.version {

@@ -31,6 +31,7 @@ mod doubt;
 mod due;
 mod exchange;
 mod frame_ref;
+mod missed;
 mod needs;
 mod negotiated;
 mod open_exchanges;
@@ -77,6 +78,7 @@ pub use doubt::{Doubt, Reason};
 pub use due::{Deadline, Reported};
 pub use exchange::{AckStep, Ended, Exchange, IdSpace, PublishStep, State};
 pub use frame_ref::FrameRef;
+pub use missed::Missed;
 pub use needs::Needs;
 pub use negotiated::{Acceptance, Opening, Will};
 pub use open_exchanges::OpenExchanges;
@@ -97,6 +99,7 @@ pub use tracker::{ExchangeFact, First, Role};
 use broker::Brokers;
 use by_connection::ByConnection;
 use deadline::Deadlines;
+use delivered::Expected;
 use pauses::Pauses;
 use session::{Key, Sessions};
 
@@ -288,6 +291,19 @@ impl Analysis {
         })
     }
 
+    /// A frame was read that may have to wait for others: without a CONNECT before it, its
+    /// client may be any.
+    #[inline]
+    fn arrives(&mut self, frame: &MQTTFrame<'_>) {
+        let about = frame.connection;
+        let is_connect = frame.header.packet_type() == PacketType::Connect;
+        if (about.version_assumed || about.version.is_none()) && !is_connect {
+            let connection = self.known(about, frame.time);
+            let server = connection.server;
+            self.sessions.unnamed(server, about.number, about.started);
+        }
+    }
+
     fn frame(&mut self, frame: &MQTTFrame<'_>, sink: &mut (impl Sink + ?Sized)) {
         let vouched = self.vouched;
         self.known(frame.connection, frame.time);
@@ -315,13 +331,28 @@ impl Analysis {
             vouched,
             set_back,
         })));
+        if frame.direction == Direction::Up
+            && matches!(frame.packet, ControlPacket::Publish(_))
+            && let Some(missed) = connection.published_late(frame)
+        {
+            sink.fact(Fact::Session(SessionFact::Missed(&missed)));
+        }
+        let is_missing = connection.missed.is_some();
         let successor = connection.successor;
         let opens = connection.opening.is_none();
         let answers = connection.accepted.is_none();
+        if is_missing {
+            self.missed_bytes(number, sink);
+        }
+        let Some(connection) = self.connections.get_mut(number) else {
+            return;
+        };
         connection.absorb(frame, &step);
+        let doubt = connection.any_doubt();
         let subscribed = connection.session.subscriptions.len() > 0;
         match frame.packet {
             ControlPacket::Connect(_) if opens && frame.direction == Direction::Up => {
+                self.sessions.named(connection.server, number);
                 self.opened(frame.connection.number);
             }
             ControlPacket::Connack(_) if answers && frame.direction == Direction::Down => {
@@ -333,7 +364,7 @@ impl Analysis {
             self.subscribers.insert(number);
         }
         self.expect(frame, &step);
-        self.doubt_session_of(successor);
+        self.doubt_session_of(successor, doubt);
         let Some(connection) = self.connections.get_mut(number) else {
             return;
         };
@@ -410,8 +441,9 @@ impl Analysis {
             connection.reset = Some((side.sends(), event.time));
         }
         connection.event(event.kind, event.direction);
-        let successor = connection.successor;
-        self.doubt_session_of(successor);
+        let (successor, doubt) = (connection.successor, connection.any_doubt());
+        self.doubt_session_of(successor, doubt);
+        self.missed_bytes(about.number, sink);
     }
 
     /// The capture reports dropped packets of unknown connections: absence
@@ -425,11 +457,12 @@ impl Analysis {
     }
 
     /// A packet of a connection whose session has moved to another one.
-    fn doubt_session_of(&mut self, successor: Option<u64>) {
+    fn doubt_session_of(&mut self, successor: Option<u64>, doubt: Doubt) {
         if let Some(number) = successor
             && let Some(connection) = self.connections.get_mut(number)
         {
             connection.session.doubt_carried(Reason::Crossing);
+            connection.session.doubt_queued(doubt);
         }
     }
 
@@ -439,6 +472,9 @@ impl Analysis {
         connection.still_open(tcp.from, None, tcp.packet, tcp.time, |facts| {
             sink.fact(Fact::Session(SessionFact::StillOpen(facts)));
         });
+        if connection.missed.is_some() {
+            self.missed_bytes(tcp.connection.number, sink);
+        }
     }
 
     fn close(
@@ -467,7 +503,8 @@ impl Analysis {
         connection.overdue(how, self.brokers.get(connection.server), |facts| {
             sink.fact(Fact::Session(SessionFact::Overdue(facts)))
         });
-        connection.undelivered(how, |facts| {
+        let missed = |expected: &Expected| self.missed_before(&connection, expected);
+        connection.undelivered(how, missed, |facts| {
             sink.fact(Fact::Session(SessionFact::Undelivered(facts)))
         });
         let end = connection.left().map(|(_, time)| time);

@@ -122,6 +122,9 @@ pub struct Undelivered<'a> {
     pub waited: Duration,
     /// How the connection ended.
     pub ending: Ending,
+    /// Why the server may have got messages that were not captured, or what was queued
+    /// may have been delivered before.
+    pub missed: Doubt,
 }
 
 impl ConnectionFacts {
@@ -129,6 +132,7 @@ impl ConnectionFacts {
     pub(super) fn undelivered(
         &self,
         how: Option<CloseReason>,
+        missed: impl Fn(&Expected) -> Doubt,
         mut found: impl FnMut(&Undelivered<'_>),
     ) {
         let until = self.alive.up.min(self.alive.down);
@@ -150,6 +154,7 @@ impl ConnectionFacts {
                 unacknowledged,
                 waited: until.since(*since),
                 ending: self.ending(how),
+                missed: missed(&expected),
             });
         }
     }
@@ -157,7 +162,18 @@ impl ConnectionFacts {
     /// Which side began to end the connection, by the direction it sends in,
     /// and when: by DISCONNECT, FIN or RST.
     pub fn left(&self) -> Option<(Direction, Timestamp)> {
-        self.leaving().min_by_key(|(_, time)| *time)
+        // A FIN that acknowledges that of the other side was sent after it.
+        let follows = |by: Direction, time| {
+            let acked = self.fin_acked[by.reversed()];
+            acked.is_some_and(|acked| acked <= time)
+        };
+        self.leaving()
+            .min_by_key(|(by, time)| (*time, follows(*by, *time)))
+    }
+
+    /// Whether the end of what this side sends was captured: DISCONNECT, FIN or RST.
+    pub fn has_left(&self, by: Direction) -> bool {
+        self.reset.is_some() || self.leaving().any(|(side, _)| side == by)
     }
 
     /// When the last sign that the connection ends was seen.
@@ -166,16 +182,20 @@ impl ConnectionFacts {
     }
 
     /// The signs that the connection ends, with the side that each is of: DISCONNECT,
-    /// RST and FIN; of a FIN that was not captured, its acknowledgement.
+    /// RST and FIN; of a FIN that was captured after its acknowledgement, or not at all, that.
     fn leaving(&self) -> impl Iterator<Item = (Direction, Timestamp)> {
         Direction::ALL.into_iter().flat_map(|by| {
             let disconnect = self.disconnect[by].map(|(seen, _)| seen.time);
             let reset = self.reset.filter(|(side, _)| *side == by);
-            let fin = self.fin[by].or(self.fin_acked[by]);
-            [disconnect, fin, reset.map(|(_, time)| time)]
-                .into_iter()
-                .flatten()
-                .map(move |time| (by, time))
+            [
+                disconnect,
+                self.fin[by],
+                self.fin_acked[by],
+                reset.map(|(_, time)| time),
+            ]
+            .into_iter()
+            .flatten()
+            .map(move |time| (by, time))
         })
     }
 

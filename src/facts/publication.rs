@@ -15,8 +15,8 @@ use super::properties as p;
 pub struct Publication {
     /// Its PUBLISH; of a will its CONNECT.
     pub seen: FrameRef,
-    /// Key by which messages are matched.
-    pub(super) key: u64,
+    /// Key by which messages are matched: a hash of topic and payload.
+    pub key: u64,
     /// Topic Name.
     pub topic: Vec<u8>,
     /// Published with this QoS.

@@ -40,8 +40,11 @@ impl Analysis {
                 older.successor = Some(number);
                 session = older.hand_over();
             }
-            let earlier = session.earlier.as_deref().map(|earlier| earlier.number);
-            session.elsewhere |= self.sessions.was_elsewhere(&key.client_id, earlier);
+            if let Some(earlier) = session.earlier.as_deref() {
+                let sessions = &self.sessions;
+                session.elsewhere |= sessions.was_elsewhere(&key.client_id, earlier.number)
+                    || sessions.has_unnamed(key.server, earlier.ended);
+            }
         }
         if clean_start {
             session.discard();

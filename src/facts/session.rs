@@ -5,7 +5,7 @@
 //! server may share identifiers). Evidence from an earlier connection is never proof,
 //! because nothing on the wire shows that every connection of a client was captured.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::net::Endpoint;
 use crate::time::Timestamp;
 
 use super::delivered::Expected;
-use super::doubt::Reason;
+use super::doubt::{Doubt, Reason};
 use super::exchange::IdSpace;
 use super::publication::LeftWill;
 use super::publication::Publication;
@@ -31,10 +31,13 @@ pub struct Session {
     /// The connection before this one.
     pub earlier: Option<Box<Earlier>>,
     /// The client was connected to another server in between, or with another
-    /// user name.
+    /// user name; or a client was that may be the same, because its CONNECT was not
+    /// captured.
     pub elsewhere: bool,
     /// Messages published for it and not delivered.
     pub(super) queued: Vec<Expected>,
+    /// Why they may have been delivered on the earlier connection.
+    pub(super) queued_doubt: Doubt,
 }
 
 /// Facts about the session's previous connection.
@@ -61,7 +64,7 @@ pub struct Earlier {
     pub complete: PerDirection<bool>,
     /// It was open when the session's next connection started.
     pub taken_over: bool,
-    /// The server ended it, and may have been restarted.
+    /// The server ended it, and may have been restarted; or its end was not captured.
     pub dropped_by_server: bool,
     /// Its will.
     pub(super) will: Option<LeftWill>,
@@ -136,6 +139,11 @@ impl Session {
         }
     }
 
+    /// The capture lacks bytes of its previous connection, as became known late.
+    pub(super) fn doubt_queued(&mut self, doubt: Doubt) {
+        self.queued_doubt = self.queued_doubt.or(doubt);
+    }
+
     /// It may have earlier state that was not captured.
     pub(super) fn doubt_past(&mut self, reason: Reason) {
         for space in &mut self.spaces {
@@ -161,6 +169,9 @@ pub(super) struct Latest {
     pub(super) address: IpAddr,
 }
 
+/// Connections without a CONNECT that are known of each server: later ones matter most.
+const UNNAMED: usize = 16;
+
 /// Sessions without a connection.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
@@ -170,6 +181,9 @@ pub(super) struct Sessions {
     weight: usize,
     /// The latest connection of each Client Identifier, for any server and user name.
     latest: HashMap<Box<[u8]>, Latest, foldhash::fast::FixedState>,
+    /// The latest connections to each server of which no CONNECT was captured, and when they
+    /// started.
+    unnamed: HashMap<Endpoint, BTreeMap<u64, Timestamp>, foldhash::fast::FixedState>,
     /// Number of evicted sessions.
     pub(super) evicted: u64,
 }
@@ -183,9 +197,35 @@ impl Sessions {
 
     /// Whether a client was connected elsewhere after the earlier connection of
     /// its session.
-    pub(super) fn was_elsewhere(&self, client_id: &[u8], earlier: Option<u64>) -> bool {
+    pub(super) fn was_elsewhere(&self, client_id: &[u8], earlier: u64) -> bool {
         let latest = self.latest.get(client_id);
-        earlier.is_some() && latest.is_some_and(|latest| earlier != Some(latest.connection))
+        latest.is_some_and(|latest| earlier != latest.connection)
+    }
+
+    /// A connection without a captured CONNECT, or with one that is captured late: its
+    /// client may be any.
+    pub(super) fn unnamed(&mut self, server: Endpoint, number: u64, started: Timestamp) {
+        if self.unnamed.len() >= limits::SERVERS && !self.unnamed.contains_key(&server) {
+            return;
+        }
+        let latest = self.unnamed.entry(server).or_default();
+        latest.insert(number, started);
+        if latest.len() > UNNAMED {
+            latest.pop_first();
+        }
+    }
+
+    /// Its CONNECT was captured.
+    pub(super) fn named(&mut self, server: Endpoint, number: u64) {
+        if let Some(latest) = self.unnamed.get_mut(&server) {
+            latest.remove(&number);
+        }
+    }
+
+    /// Whether a client without a captured CONNECT has connected since then.
+    pub(super) fn has_unnamed(&self, server: Endpoint, since: Timestamp) -> bool {
+        let latest = self.unnamed.get(&server);
+        latest.is_some_and(|latest| latest.values().any(|started| *started >= since))
     }
 
     /// The address from which a server last accepted a Client Identifier.

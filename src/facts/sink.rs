@@ -9,6 +9,7 @@ use crate::time::Timestamp;
 
 use super::close::StillOpen;
 use super::connection::ConnectionFacts;
+use super::missed::Missed;
 use super::overdue::{Overdue, Undelivered};
 use super::silence::Silence;
 use super::topics::Topic;
@@ -93,6 +94,8 @@ pub enum SessionFact<'a> {
     Overdue(&'a Overdue<'a>),
     /// A message was not delivered.
     Undelivered(&'a Undelivered<'a>),
+    /// Deliveries may be of messages that were not captured before them.
+    Missed(&'a Missed),
     /// A connection is open that had to be closed.
     StillOpen(&'a StillOpen<'a>),
     /// A client was silent for longer than its Keep Alive.

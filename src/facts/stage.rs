@@ -107,6 +107,9 @@ struct InOrder {
 impl InOrder {
     fn take(&mut self, output: Output<'_>, sink: &mut (impl Sink + ?Sized)) {
         let analysis = &mut self.analysis;
+        if let Output::Frame(frame) = output {
+            analysis.arrives(frame);
+        }
         self.sequencer
             .push(output, &mut |output| analysis.push(output, sink));
     }

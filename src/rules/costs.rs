@@ -42,6 +42,7 @@ pub fn expensive(account: &Account, budget: &SizeBudget, level: Level) -> Vec<Fi
                     "expected at most {most} bytes at {level} for a message with its acknowledgements, found {cost}"
                 ),
                 ladder: Vec::new(),
+                rests_on: None,
             };
             let same =
                 |known: &&mut Finding| known.topic == finding.topic && known.by == finding.by;

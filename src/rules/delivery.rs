@@ -91,7 +91,7 @@ static QOS_RAISED: Rule = Rule {
 };
 
 fn qos_raised(f: &FrameFacts<'_>) -> Judged {
-    let (_, publication) = single(f)?;
+    let (delivery, publication) = single(f)?;
     let qos = f.frame.header.qos();
     if f.frame.header.dup() || publication.retain {
         return None;
@@ -117,6 +117,7 @@ fn qos_raised(f: &FrameFacts<'_>) -> Judged {
         .at(publication.seen.packet)
         .unless(f.any_doubt())
         .unless(f.doubt_of_subscriptions())
+        .resting_on(delivery)
     })
 }
 
@@ -175,7 +176,7 @@ static PROPERTIES_ALTERED: Rule = Rule {
 };
 
 fn properties_altered(f: &FrameFacts<'_>) -> Judged {
-    let (_, publication) = single(f)?;
+    let (delivery, publication) = single(f)?;
     let properties = f.frame.packet.properties();
     if publication.carried.is_same(properties) {
         return None;
@@ -212,6 +213,7 @@ fn properties_altered(f: &FrameFacts<'_>) -> Judged {
         })
         .at(publication.seen.packet)
         .unless(f.any_doubt())
+        .resting_on(delivery)
     })
 }
 
@@ -267,7 +269,7 @@ static RETAIN_FORWARDED: Rule = Rule {
 };
 
 fn retain_forwarded(f: &FrameFacts<'_>) -> Judged {
-    let (_, publication) = single(f)?;
+    let (delivery, publication) = single(f)?;
     let facts = f.connection;
     if facts.opening.as_ref().is_none_or(|opening| opening.bridge) {
         return None;
@@ -300,6 +302,7 @@ fn retain_forwarded(f: &FrameFacts<'_>) -> Judged {
         .at(publication.seen.packet)
         .unless(f.any_doubt())
         .unless(f.doubt_of_subscriptions())
+        .resting_on(delivery)
     })
 }
 
@@ -372,6 +375,7 @@ fn retained_without_flag(f: &FrameFacts<'_>) -> Judged {
         .at(publication.seen.packet)
         .unless(f.any_doubt())
         .unless(f.doubt_of_subscriptions())
+        .resting_on(delivery)
     })
 }
 
@@ -480,7 +484,8 @@ fn retained_stale(f: &FrameFacts<'_>) -> Judged {
         .about(about)
         .at(packet)
         .unless(f.any_doubt())
-        .unless(f.doubt_of_subscriptions()),
+        .unless(f.doubt_of_subscriptions())
+        .resting_on(delivery),
     )
 }
 
@@ -627,7 +632,7 @@ static NO_LOCAL: Rule = Rule {
 };
 
 fn no_local(f: &FrameFacts<'_>) -> Judged {
-    let (_, publication) = single(f)?;
+    let (delivery, publication) = single(f)?;
     let own = publication.seen.connection == f.frame.connection.number && !publication.will;
     let mut matching = f.matching();
     let first = matching.next()?;
@@ -638,6 +643,7 @@ fn no_local(f: &FrameFacts<'_>) -> Judged {
             .at(publication.seen.packet)
             .unless(f.any_doubt())
             .unless(f.doubt_of_subscriptions())
+            .resting_on(delivery)
     })
 }
 
@@ -709,6 +715,7 @@ fn order(f: &FrameFacts<'_>) -> Judged {
             .at(publication.seen.packet)
             .at(by.packet)
             .unless(f.any_doubt())
+            .resting_on(delivery)
     })
 }
 
@@ -791,9 +798,9 @@ fn delivered_twice(f: &FrameFacts<'_>) -> Judged {
         .about(if resent { Case::SentAgain } else { Case::OneCopy })
         .at(publication.seen.packet)
         .unless_when(!soon, Reason::AmbiguousMatch)
-        .unless_when(delivery.unidentified, Reason::Clipped)
         .unless(f.any_doubt())
-        .unless(f.doubt_of_subscriptions()),
+        .unless(f.doubt_of_subscriptions())
+        .resting_on(delivery),
     )
 }
 
@@ -846,7 +853,7 @@ static EXPIRED: Rule = Rule {
 };
 
 fn expired(f: &FrameFacts<'_>) -> Judged {
-    let (_, publication) = single(f)?;
+    let (delivery, publication) = single(f)?;
     let expiry = publication.expiry?;
     let waited = f.frame.started.since(publication.seen.time);
     let left = p::number(f.frame.packet.properties(), p::MESSAGE_EXPIRY);
@@ -877,6 +884,7 @@ fn expired(f: &FrameFacts<'_>) -> Judged {
             .about(about)
             .at(publication.seen.packet)
             .unless(f.any_doubt())
+            .resting_on(delivery)
     })
 }
 
@@ -943,7 +951,8 @@ static DROPPED_WILL: Rule = Rule {
 };
 
 fn dropped_will(f: &FrameFacts<'_>) -> Judged {
-    let fault = match f.delivery?.unwanted_will? {
+    let delivery = f.delivery?;
+    let fault = match delivery.unwanted_will? {
         UnwantedWill::Disconnected(by) => {
             warning("expected no will of a client that has sent DISCONNECT, found it delivered")
                 .at(by.packet)
@@ -955,7 +964,7 @@ fn dropped_will(f: &FrameFacts<'_>) -> Judged {
                 .about(Case::CameBack)
         }
     };
-    Some(fault.unless(f.any_doubt()))
+    Some(fault.unless(f.any_doubt()).resting_on(delivery))
 }
 
 static WILL_FLAGS: Rule = Rule {
@@ -1011,13 +1020,14 @@ static WILL_FLAGS: Rule = Rule {
 };
 
 fn will_as_asked(f: &FrameFacts<'_>) -> Judged {
-    let (_, publication) = single(f)?;
+    let (delivery, publication) = single(f)?;
     let lost =
         publication.will && publication.retain && !f.frame.header.retain() && as_published(f);
     lost.then(|| {
         warning("expected a will with RETAIN 1, as it was asked for, found 0")
             .at(publication.seen.packet)
             .unless(f.any_doubt())
+            .resting_on(delivery)
     })
 }
 
@@ -1090,6 +1100,7 @@ fn lost_delivery(f: &Undelivered<'_>) -> Judged {
         Because::Queued => {
             let fault = missing(f, "what was published while the client was away")
                 .about(Case::Queued)
+                .unless(f.missed)
                 // A queue has limits, and what it drops is configurable.
                 .unless_when(f.overtaken_by.is_none(), Reason::AmbiguousMatch);
             Some(fault)
@@ -1162,10 +1173,9 @@ fn missing_retained(f: &Undelivered<'_>) -> Judged {
     if f.because != Because::Retained {
         return None;
     }
-    Some(missing(
-        f,
-        "the retained message of a topic that was subscribed to",
-    ))
+    let fault = missing(f, "the retained message of a topic that was subscribed to");
+    // It may have been cleared.
+    Some(fault.unless(f.missed))
 }
 
 static MISSING_WILL: Rule = Rule {
@@ -1390,7 +1400,8 @@ fn shared_twice(f: &FrameFacts<'_>) -> Judged {
         .at(publication.seen.packet)
         .unless_when(!soon, Reason::AmbiguousMatch)
         .unless(f.any_doubt())
-        .unless(f.doubt_of_subscriptions()),
+        .unless(f.doubt_of_subscriptions())
+        .resting_on(delivery),
     )
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::Side;
+use crate::facts::Endpoint;
 use crate::frame::Direction;
 use crate::identity::{ConnectionId, ExchangeId};
 use crate::packet::PacketRef;
@@ -48,6 +49,8 @@ pub struct Finding {
     pub message: String,
     /// The frames around it, if requested.
     pub ladder: Vec<Rung>,
+    /// It rests on which publication of this server a message was taken for.
+    pub rests_on: Option<(Endpoint, u64)>,
 }
 
 /// In addition to the other rules that a finding represents.

@@ -64,6 +64,7 @@ mod tests {
             time: Timestamp::default(),
             message: String::new(),
             ladder: Vec::new(),
+            rests_on: None,
         };
         let mut other = one.clone();
         other.count = 9;

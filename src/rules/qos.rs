@@ -1258,6 +1258,8 @@ pub(super) fn never_answered(f: &Overdue<'_>, fault: Box<Fault>) -> Judged {
         fault
             .unless_when(f.ending == Ending::Unseen, Reason::CaptureEnd)
             .unless_when(f.ending == Ending::Reset, Reason::Reset)
+            // The other side has left; the answer may still have come.
+            .unless_when(!facts.has_left(by), Reason::CaptureEnd)
             .unless_when(!arrived, Reason::Crossing)
             // A device that is gone, while its TCP still acknowledged.
             .unless_when(f.by == Up && !went_on, Reason::Tolerance),

@@ -3,6 +3,7 @@
 
 use crate::event::Side;
 
+use super::finding::Finding;
 use super::rule::Rule;
 use super::verdict::Verdict;
 
@@ -49,6 +50,22 @@ impl Tally {
                 connections: 1,
                 times: 1,
             }),
+        }
+    }
+
+    /// A finding of the first verdict has become one of the second.
+    pub(super) fn revise(&mut self, before: Verdict, finding: &Finding) {
+        let (rule, by) = (finding.rule, finding.by);
+        let same = |counted: &&mut Counted| {
+            std::ptr::eq(counted.rule, rule) && counted.verdict == before && counted.by == by
+        };
+        if let Some(counted) = self.0.iter_mut().find(same) {
+            counted.connections = counted.connections.saturating_sub(1);
+            counted.times = counted.times.saturating_sub(finding.count);
+        }
+        self.0.retain(|counted| counted.times > 0);
+        for time in 0..finding.count {
+            self.add(rule, finding.verdict, by, time == 0);
         }
     }
 

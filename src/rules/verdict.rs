@@ -8,8 +8,10 @@
 //! ```
 
 use crate::event::Side;
-use crate::facts::{Doubt, Reason};
+use crate::facts::{Delivery, Doubt, Reason};
 use crate::packet::PacketRef;
+
+use super::clause::About;
 
 /// How sure a finding is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -64,6 +66,8 @@ pub struct Fault {
     pub any_version: bool,
     /// It is in how a fault was answered, so that this fault does not excuse it.
     pub answers_fault: bool,
+    /// It rests on which publication this message was taken for.
+    pub rests_on: Option<u64>,
 }
 
 fn fault(verdict: Verdict, message: String) -> Box<Fault> {
@@ -75,6 +79,7 @@ fn fault(verdict: Verdict, message: String) -> Box<Fault> {
         about: About::Frame,
         any_version: false,
         answers_fault: false,
+        rests_on: None,
     })
 }
 
@@ -132,6 +137,14 @@ impl Fault {
         self
     }
 
+    /// It rests on which publication a delivery was taken for, and proves nothing if the
+    /// server may have got the same message once more.
+    #[must_use]
+    pub fn resting_on(mut self: Box<Self>, delivery: &Delivery) -> Box<Self> {
+        self.rests_on = Some(delivery.key);
+        self.unless(delivery.missed)
+    }
+
     /// Names another packet of the evidence.
     #[must_use]
     pub fn at(mut self: Box<Self>, packet: PacketRef) -> Box<Self> {
@@ -153,4 +166,3 @@ impl Fault {
         self
     }
 }
-use super::clause::About;

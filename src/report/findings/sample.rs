@@ -46,6 +46,7 @@ pub(super) fn finding() -> Finding {
             rung(5, Direction::Down, 0x20, None),
             rung(7, Direction::Up, 0x3a, Some(3)),
         ],
+        rests_on: None,
     }
 }
 

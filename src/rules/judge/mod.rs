@@ -109,6 +109,7 @@ impl Sink for Judge {
             SessionFact::Unfinished(facts) => runner.unfinished(facts),
             SessionFact::Overdue(facts) => runner.overdue(facts),
             SessionFact::Undelivered(facts) => runner.undelivered(facts),
+            SessionFact::Missed(facts) => runner.missed(facts),
             SessionFact::StillOpen(facts) => runner.still_open(facts),
             SessionFact::Silence(facts) => runner.silence(facts),
             SessionFact::Unreadable(facts) => runner.stream(facts),

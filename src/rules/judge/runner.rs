@@ -14,8 +14,8 @@ use super::tables::{RuleSet, TABLES, VERSIONS, place};
 use crate::event::Side;
 use crate::facts::by_connection::ByConnection;
 use crate::facts::{
-    ConnectionFacts, Deadline, Doubt, Ending, FrameFacts, FrameRef, Overdue, Reason, Shown,
-    Silence, Step, StillOpen, Stream, Undelivered,
+    ConnectionFacts, Deadline, Doubt, Ending, Endpoint, FrameFacts, FrameRef, Missed, Overdue,
+    Reason, Shown, Silence, Step, StillOpen, Stream, Undelivered,
 };
 use crate::frame::{MQTTFrame, PerDirection};
 use crate::identity::ExchangeId;
@@ -51,6 +51,8 @@ pub(super) struct RuleRunner {
     any_faulty: bool,
     /// What is checked is a part of a capture.
     pub(super) part: Option<Part>,
+    /// When the latest finding arose that rests on which publication a message is.
+    resting: Timestamp,
     /// By version: when the first connection with it had its first frame.
     since: [Option<Timestamp>; VERSIONS.len()],
 }
@@ -119,6 +121,7 @@ impl RuleRunner {
             from: Timestamp::MIN,
             any_faulty: false,
             part: None,
+            resting: Timestamp::MIN,
             since: [None; VERSIONS.len()],
         }
     }
@@ -231,6 +234,9 @@ impl RuleRunner {
             return;
         }
         self.kept += 1;
+        if finding.rests_on.is_some() {
+            self.resting = self.resting.max(finding.time);
+        }
         if self.options.ladders {
             connection
                 .unfinished
@@ -294,6 +300,7 @@ impl RuleRunner {
                 time: *time,
                 message: format!("it is about {about}, and this is {}", part.name),
                 ladder: Vec::new(),
+                rests_on: None,
             });
         }
     }
@@ -396,7 +403,7 @@ impl RuleRunner {
     pub(super) fn settle(&mut self, connection: u64) {
         if let Some(of) = self.open.remove(connection) {
             let before = of.findings.len();
-            let findings = cut_off(of.findings);
+            let findings = cut_off(merged(of.findings));
             self.kept -= before - findings.len();
             self.finished.extend(findings);
         }
@@ -564,6 +571,31 @@ impl RuleRunner {
             Check::Undelivered(check) => Some(check(facts)),
             _ => None,
         });
+    }
+
+    /// Publications may be missing: findings that rest on which one a message is are
+    /// inconclusive, unless they arose before.
+    #[inline]
+    pub(super) fn missed(&mut self, facts: &Missed) {
+        if self.resting >= facts.since {
+            self.revise(facts);
+        }
+    }
+
+    #[cold]
+    fn revise(&mut self, facts: &Missed) {
+        let of_open = self.open.iter_mut().flat_map(|of| &mut of.findings);
+        for found in of_open.chain(&mut self.finished) {
+            let is_same = |(server, key): (Endpoint, u64)| {
+                server == facts.server && facts.key.is_none_or(|other| other == key)
+            };
+            let rests = found.rests_on.is_some_and(is_same) && found.time >= facts.since;
+            if rests && found.verdict.reason().is_none() {
+                let before = found.verdict;
+                found.verdict = Verdict::CannotTell(facts.reason);
+                self.tally.revise(before, found);
+            }
+        }
     }
 
     pub(super) fn still_open(&mut self, facts: &StillOpen<'_>) {
@@ -757,7 +789,24 @@ fn finding(
         time: place.time,
         message: fault.message,
         ladder,
+        rests_on: fault.rests_on.map(|key| (place.connection.server, key)),
     }
+}
+
+/// Findings whose verdict was revised may now be repetitions of others.
+fn merged(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut kept: Vec<Finding> = Vec::with_capacity(findings.len());
+    for found in findings {
+        let same = |other: &&mut Finding| {
+            std::ptr::eq(other.rule, found.rule)
+                && (other.verdict, other.by) == (found.verdict, found.by)
+        };
+        match kept.iter_mut().find(same) {
+            Some(known) => known.join(found),
+            None => kept.push(found),
+        }
+    }
+    kept
 }
 
 /// All missing answers at a reset, or at the end of the capture, are one finding, since

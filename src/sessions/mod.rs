@@ -41,7 +41,7 @@ use crate::flow::{Carried, TcpFact};
 use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::limits;
 use crate::mqtt::ControlPacket;
-use crate::net::TcpFlags;
+use crate::net::{Endpoint, TcpFlags};
 use crate::packet::PacketRef;
 use crate::rules::{Finding, Judge, Part};
 use crate::time::Timestamp;
@@ -77,8 +77,11 @@ pub struct Sessions {
     /// Closed connections that are not judged yet, in the order of their ends.
     over: VecDeque<(Timestamp, u64)>,
     servers: Servers,
-    /// Open connections with a will, by its topic.
+    /// Connections with a will that is not delivered yet, by its topic.
     wills: HashMap<Box<[u8]>, Vec<u64>>,
+    /// The wills of connections that were judged: a server may deliver them later, to a
+    /// client that was away.
+    left: HashMap<u64, LeftWill>,
     finished: BTreeMap<u64, Box<Record>>,
     /// How many of them to keep.
     most_finished: usize,
@@ -87,6 +90,14 @@ pub struct Sessions {
     topics: Topics,
     keep: Keep,
     now: Timestamp,
+}
+
+/// The will of a connection that was judged.
+#[derive(Debug)]
+struct LeftWill {
+    server: Endpoint,
+    payload: Box<[u8]>,
+    delivered: bool,
 }
 
 /// Optional details of a record.
@@ -120,6 +131,7 @@ impl Sessions {
             over: VecDeque::new(),
             servers: Servers::default(),
             wills: HashMap::new(),
+            left: HashMap::new(),
             finished: BTreeMap::new(),
             most_finished: limits::SESSION_RECORDS,
             findings: Vec::new(),
@@ -353,13 +365,36 @@ impl Sessions {
         let Some(owners) = self.wills.get(topic.bytes()) else {
             return;
         };
+        let equals = |server: Endpoint, payload: &[u8]| {
+            server == frame.connection.server
+                && publish.payload_len == u32::try_from(payload.len()).ok()
+                && payload.starts_with(publish.payload)
+        };
         for owner in owners {
             if let Some(open) = self.open.get_mut(owner)
-                && open.connection.server == frame.connection.server
-                && publish.payload_len == u32::try_from(open.will_payload.len()).ok()
-                && open.will_payload.starts_with(publish.payload)
+                && equals(open.connection.server, &open.will_payload)
             {
                 open.will_published = Some(mark(frame));
+            } else if let Some(left) = self.left.get_mut(owner)
+                && !std::mem::replace(&mut left.delivered, equals(left.server, &left.payload))
+                && left.delivered
+                && let Some(record) = self.finished.get_mut(owner)
+                && let Some(will) = &mut record.will
+            {
+                will.state = WillState::Published(frame.last);
+            }
+        }
+    }
+
+    /// A connection with a will was judged: the will stays, if it is owed.
+    fn leave_will(&mut self, number: u64, will: &Will, left: LeftWill) {
+        let is_owed = will.state == WillState::Owed;
+        if is_owed && self.left.len() < limits::PUBLICATIONS {
+            self.left.insert(number, left);
+        } else if let Some(owners) = self.wills.get_mut(&will.topic) {
+            owners.retain(|owner| *owner != number);
+            if owners.is_empty() {
+                self.wills.remove(&will.topic);
             }
         }
     }
@@ -445,14 +480,11 @@ impl Sessions {
             return;
         };
         self.judged.insert(number);
-        if let Some(will) = &open.will
-            && let Some(owners) = self.wills.get_mut(&will.topic)
-        {
-            owners.retain(|owner| *owner != number);
-            if owners.is_empty() {
-                self.wills.remove(&will.topic);
-            }
-        }
+        let left = LeftWill {
+            server: open.connection.server,
+            payload: std::mem::take(&mut open.will_payload),
+            delivered: false,
+        };
         let (at, by) = open.end();
         if by == Some(Direction::Down) {
             open.evidence.stop = self.servers.stop(open.connection.server, at);
@@ -462,7 +494,11 @@ impl Sessions {
             self.evicted += 1;
             self.finished.pop_first();
         }
-        self.finished.insert(number, Box::new(open.into_record()));
+        let record = Box::new(open.into_record());
+        if let Some(will) = &record.will {
+            self.leave_will(number, will, left);
+        }
+        self.finished.insert(number, record);
     }
 }
 

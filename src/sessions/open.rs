@@ -40,7 +40,7 @@ pub(super) struct Open {
     pub(super) will_payload: Box<[u8]>,
     /// The latest PUBLISH of the server that equals the will.
     pub(super) will_published: Option<Mark>,
-    pub(super) messages: PerDirection<[u64; 3]>,
+    pub(super) messages: PerDirection<[u64; 4]>,
     pub(super) bytes: PerDirection<u64>,
     pub(super) frames: PerDirection<u64>,
     pub(super) subscriptions: Vec<Subscription>,

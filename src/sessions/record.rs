@@ -58,8 +58,8 @@ pub struct Record {
     pub session_expiry: Option<u32>,
     /// The will of the CONNECT.
     pub will: Option<Will>,
-    /// PUBLISH packets by QoS.
-    pub messages: PerDirection<[u64; 3]>,
+    /// PUBLISH packets by QoS; those of QoS 3, which does not exist, count as well.
+    pub messages: PerDirection<[u64; 4]>,
     /// Bytes of MQTT control packets.
     pub bytes: PerDirection<u64>,
     /// Control packets.

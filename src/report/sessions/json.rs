@@ -304,7 +304,9 @@ impl Object {
             session_expiry: record.session_expiry,
             will: record.will.as_ref().map(WillObject::of),
             messages: both(&record.messages, |by_qos| {
-                (0..).zip(by_qos.iter().copied()).collect()
+                let each = (0..).zip(by_qos.iter().copied());
+                // There is no QoS 3, unless it was sent.
+                each.filter(|(qos, count)| *qos < 3 || *count > 0).collect()
             }),
             bytes: both(&record.bytes, |bytes| *bytes),
             subscriptions: record

@@ -235,8 +235,8 @@ impl Packet<'_> {
             }
             ControlPacket::Connack(connack) => {
                 self.reason(connack.code, object);
-                if let Some(flags) = connack.flags {
-                    object.bool(key!("session_present"), flags & 1 != 0);
+                if let Some(present) = connack.session_present(frame.version) {
+                    object.bool(key!("session_present"), present);
                 }
                 connack.properties
             }

@@ -305,7 +305,7 @@ fn connect() -> Vec<Field> {
             "Session Present",
             |s| match &s.frame.packet {
                 ControlPacket::Connack(connack) => {
-                    connack.flags.map(|flags| Value::Flag(flags & 1 != 0))
+                    connack.session_present(s.frame.version).map(Value::Flag)
                 }
                 _ => None,
             },

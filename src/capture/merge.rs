@@ -33,13 +33,26 @@ pub struct Merge {
     lent: Option<usize>,
     /// Captures before this one have been advanced for the first time.
     begun: usize,
+    /// Captures that are shards of the same files as one before: each shard reports all
+    /// losses.
+    repeats_losses: Vec<bool>,
     errors: VecDeque<Error>,
 }
 
 impl Merge {
     /// Merges captures, in the order in which the user named them.
     pub fn new(captures: Vec<Capture>) -> Self {
+        let repeats = |(index, capture): (usize, &Capture)| {
+            let origin = capture.origin().filter(|it| it.shard.is_some());
+            let same = |other: &Capture| {
+                let other = other.origin().filter(|it| it.shard.is_some());
+                origin.is_some() && other.map(|it| &it.files) == origin.map(|it| &it.files)
+            };
+            captures.iter().take(index).any(same)
+        };
+        let repeats_losses = captures.iter().enumerate().map(repeats).collect();
         Self {
+            repeats_losses,
             captures,
             waiting: BinaryHeap::new(),
             lent: None,
@@ -138,9 +151,11 @@ impl Merge {
 
     /// Frames the next packet of one capture and returns its time.
     fn advance(&mut self, index: usize) -> Option<Timestamp> {
+        let repeats_losses = self.repeats_losses.get(index) == Some(&true);
         let capture = self.captures.get_mut(index)?;
         loop {
             match capture.advance() {
+                Ok(true) if repeats_losses && matches!(capture.item(), Some(Item::Dropped(_))) => {}
                 Ok(true) => return Some(capture.time()),
                 Ok(false) => return None,
                 Err(error) => self.errors.push_back(error),

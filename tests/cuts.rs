@@ -241,6 +241,106 @@ fn one_mishap_accuses_nobody() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
+/// What one mishap may hide, as small as it gets.
+const HIDDEN: [(&str, &str); 4] = [
+    (
+        "one of equal messages, whose delivery looks like a second one of another",
+        "\
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t:1
+< SUBACK id=1 codes=1
+! connection 2
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t payload=on qos=1 id=1
+< PUBACK id=1
+! connection 1
+< PUBLISH topic=t payload=on qos=1 id=1
+> PUBACK id=1
+! connection 2
+> PUBLISH topic=t payload=on qos=1 id=2
+< PUBACK id=2
+! connection 1
+< PUBLISH topic=t payload=on qos=1 id=2
+> PUBACK id=2
+! connection 2
+> PUBLISH topic=t payload=on
+! connection 1
+< PUBLISH topic=t payload=on
+> DISCONNECT
+! connection 2
+> DISCONNECT",
+    ),
+    (
+        "the CONNECT with Clean Session 1 that ended the session",
+        "\
+> CONNECT client=c clean=0
+< CONNACK
+> DISCONNECT
+! fin >
+! fin <
+! connection 2
+> CONNECT client=c clean=1
+< CONNACK
+> DISCONNECT
+! fin >
+! fin <
+! connection 3
+> CONNECT client=c clean=0
+< CONNACK session_present=0
+> DISCONNECT",
+    ),
+    (
+        "the message that cleared a topic",
+        "\
+> CONNECT client=p
+< CONNACK
+> PUBLISH topic=t payload=on retain=1 qos=1 id=1
+< PUBACK id=1
+> PUBLISH topic=t retain=1 qos=1 id=2
+< PUBACK id=2
+! connection 2
+> CONNECT client=s
+< CONNACK
+> SUBSCRIBE id=1 filter=t:1
+< SUBACK id=1 codes=1
+! wait 40s
+> PINGREQ
+< PINGRESP
+> DISCONNECT
+! connection 1
+> DISCONNECT",
+    ),
+    (
+        "the answer, or the reset, after which none came",
+        "\
+> CONNECT client=c
+< CONNACK
+> PINGREQ
+! wait 2s
+! fin >
+! reset <",
+    ),
+];
+
+#[test]
+fn one_mishap_hides_what_makes_it_right() {
+    let mut wrong = String::new();
+    for (what, text) in HIDDEN {
+        let packets = scene(text);
+        let whole = accusations(&packets, b"");
+        assert!(whole.is_empty(), "{what}:\n{}", describe(&whole));
+        for (some, how) in mishaps(&packets) {
+            let found = accusations(&some, b"");
+            if !found.is_empty() {
+                let _ = writeln!(wrong, "{what}, {how}:\n{}", describe(&found));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
 /// Every snap length with which a packet of the conversation is clipped.
 #[test]
 fn snap_lengths_of_conversations_make_no_violation() {

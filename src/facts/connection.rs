@@ -324,8 +324,9 @@ impl ConnectionFacts {
         if direction == Direction::Up {
             self.session.subscriptions.past.get_or_insert(reason);
             // What was before the capture is not missing in it.
-            let is_missing = !matches!(reason, Reason::MidStream | Reason::Crossing);
-            self.missed = is_missing.then_some(reason);
+            if !matches!(reason, Reason::MidStream | Reason::Crossing) {
+                self.missed.get_or_insert(reason);
+            }
         }
         self.requests.taint(reason);
         for (_, doubt) in self.outstanding.iter_mut() {

@@ -94,6 +94,27 @@ struct Place<'a> {
     exchange: Option<ExchangeId>,
 }
 
+impl<'a> Place<'a> {
+    /// A packet of a connection, about which nothing else is known.
+    fn at(connection: &'a ConnectionFacts, packet: PacketRef, time: Timestamp) -> Self {
+        Self {
+            connection,
+            kind: None,
+            field: "",
+            qos: None,
+            by: None,
+            version: version(connection),
+            topic: None,
+            packet,
+            time,
+            so_far: false,
+            reported: false,
+            of: Of::Other,
+            exchange: None,
+        }
+    }
+}
+
 /// What a finding is about.
 #[derive(Clone, Copy)]
 enum Of<'a> {
@@ -524,19 +545,15 @@ impl RuleRunner {
 
     pub(super) fn overdue(&mut self, facts: &Overdue<'_>) {
         let place = Place {
-            connection: facts.connection,
             kind: Some(facts.expected),
-            field: "",
             qos: (facts.qos > 0).then_some(facts.qos),
             by: Some(facts.by.sender()),
-            version: version(facts.connection),
             topic: facts.topic,
-            packet: facts.request.packet,
-            time: facts.time,
             so_far: facts.ending == Ending::Open,
             reported: facts.reported.any(),
             of: Of::Answer(facts.request),
             exchange: facts.exchange_id(),
+            ..Place::at(facts.connection, facts.request.packet, facts.time)
         };
         let budgets = Budgets {
             ack: self.options.budgets.ack,
@@ -553,19 +570,10 @@ impl RuleRunner {
 
     pub(super) fn undelivered(&mut self, facts: &Undelivered<'_>) {
         let place = Place {
-            connection: facts.connection,
             kind: Some(PacketType::Publish),
-            field: "",
-            qos: None,
             by: Some(Side::Server),
-            version: version(facts.connection),
             topic: Some(&facts.publication.topic),
-            packet: facts.of.packet,
-            time: facts.of.time,
-            so_far: false,
-            reported: false,
-            of: Of::Other,
-            exchange: None,
+            ..Place::at(facts.connection, facts.of.packet, facts.of.time)
         };
         self.ask(&place, |check| match check {
             Check::Undelivered(check) => Some(check(facts)),
@@ -600,19 +608,8 @@ impl RuleRunner {
 
     pub(super) fn still_open(&mut self, facts: &StillOpen<'_>) {
         let place = Place {
-            connection: facts.connection,
-            kind: None,
-            field: "",
-            qos: None,
             by: Some(facts.due.by.sender()),
-            version: version(facts.connection),
-            topic: None,
-            packet: facts.packet,
-            time: facts.time,
-            so_far: false,
-            reported: false,
-            of: Of::Other,
-            exchange: None,
+            ..Place::at(facts.connection, facts.packet, facts.time)
         };
         self.ask(&place, |check| match check {
             // Each rule covers one cause.
@@ -626,19 +623,9 @@ impl RuleRunner {
 
     pub(super) fn silence(&mut self, facts: &Silence<'_>) {
         let place = Place {
-            connection: facts.connection,
-            kind: None,
-            field: "",
-            qos: None,
-            by: None,
-            version: version(facts.connection),
-            topic: None,
-            packet: facts.packet,
-            time: facts.time,
             so_far: facts.shown == Shown::Time,
             reported: facts.reported.any(),
-            of: Of::Other,
-            exchange: None,
+            ..Place::at(facts.connection, facts.packet, facts.time)
         };
         self.ask(&place, |check| match check {
             Check::Silence(check) => Some(check(facts)),
@@ -648,19 +635,8 @@ impl RuleRunner {
 
     pub(super) fn stream(&mut self, facts: &Stream<'_>) {
         let place = Place {
-            connection: facts.connection,
-            kind: None,
-            field: "",
-            qos: None,
             by: (!facts.encrypted).then(|| facts.direction.sender()),
-            version: version(facts.connection),
-            topic: None,
-            packet: facts.packet,
-            time: facts.time,
-            so_far: false,
-            reported: false,
-            of: Of::Other,
-            exchange: None,
+            ..Place::at(facts.connection, facts.packet, facts.time)
         };
         self.ask(&place, |check| match check {
             Check::Stream(check) => Some(check(facts)),
@@ -717,19 +693,15 @@ fn is(wrong: &Wrong, frame: &MQTTFrame<'_>, defect: &Defect) -> bool {
 fn of_frame<'a>(facts: &FrameFacts<'a>, field: &'static str, answers_fault: bool) -> Place<'a> {
     let frame = facts.frame;
     Place {
-        connection: facts.connection,
         kind: Some(frame.header.packet_type()),
         field,
         qos: (frame.header.packet_type() == PacketType::Publish).then(|| frame.header.qos()),
         by: Some(frame.direction.sender()),
         version: frame.version,
         topic: topic(frame),
-        packet: frame.last,
-        time: frame.time,
-        so_far: false,
-        reported: false,
         of: Of::Frame(frame, answers_fault),
         exchange: facts.exchange_id(),
+        ..Place::at(facts.connection, frame.last, frame.time)
     }
 }
 

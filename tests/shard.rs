@@ -199,3 +199,63 @@ fn a_lost_shard_is_noticed() {
         );
     }
 }
+
+/// A session line has a key `findings`, as a report of check has, which is refused.
+#[test]
+fn lists_of_sessions_are_merged() {
+    let folder = Folder::new();
+    let save = |name: &str, args: &[&str]| folder.write(name, run(args).out.as_bytes());
+    let list = |capture| {
+        save(
+            capture,
+            &[
+                "sessions",
+                "--format",
+                "ndjson",
+                &format!("fixtures/captures/{capture}"),
+            ],
+        )
+    };
+    let (one, other) = (list("bridge.pcap"), list("aedes-mqttjs-3.1.1.pcap"));
+    let merged = run(&["merge", &one, &other]).clean();
+    let count = |path: &String| {
+        std::fs::read_to_string(path)
+            .expect("a list")
+            .lines()
+            .count()
+    };
+    assert!(count(&one) > 0 && count(&other) > 0);
+    assert_eq!(merged.lines().count(), count(&one) + count(&other));
+    assert_eq!(run(&["merge", &other, &one]).clean(), merged);
+    let report = save(
+        "report.json",
+        &["check", "--format", "json", "fixtures/captures/bridge.pcap"],
+    );
+    let refused = run(&["merge", &report]);
+    assert_eq!(refused.code, Some(2));
+    assert!(
+        refused.err.contains("merge files of check --facts-out"),
+        "{}",
+        refused.err
+    );
+}
+
+/// A format that would have no effect, or that does not exist, is refused.
+#[test]
+fn merge_has_the_formats_of_check_for_its_records() {
+    let folder = Folder::new();
+    let args = [
+        "sessions",
+        "--format",
+        "ndjson",
+        "fixtures/captures/bridge.pcap",
+    ];
+    let list = folder.write("list", run(&args).out.as_bytes());
+    for (format, message) in [("bogus", "possible values: text"), ("json", "--facts-out")] {
+        let refused = run(&["merge", "--format", format, &list]);
+        assert_eq!((refused.code, refused.out.as_str()), (Some(2), ""));
+        assert!(refused.err.contains(message), "{}", refused.err);
+    }
+    let help = run(&["merge", "--help"]).clean();
+    assert!(help.contains("junit"), "{help}");
+}

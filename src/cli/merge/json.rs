@@ -48,12 +48,6 @@ impl Results {
         if first.get("format").and_then(Value::as_str) == Some("mqttdump-plan") {
             return Ok(Some(Kind::Plan));
         }
-        if has("findings") || has("summary") || has("rule") {
-            return Err(Stop::Failed(format!(
-                "{name}: findings may depend on other shards, so reports of check are not merged: \
-                 merge files of check --facts-out"
-            )));
-        }
         if let Some(Value::Array(captures)) = first.get("captures") {
             let accounts = captures.iter().filter_map(Value::as_object);
             self.accounts.extend(accounts.cloned());
@@ -63,6 +57,11 @@ impl Results {
             self.rows.append(&mut objects);
         } else if has("connection_uid") && has("close") {
             self.sessions.append(&mut objects);
+        } else if has("findings") || has("summary") || has("rule") {
+            return Err(Stop::Failed(format!(
+                "{name}: findings may depend on other shards, so reports of check are not merged: \
+                 merge files of check --facts-out"
+            )));
         } else {
             return Ok(None);
         }

@@ -9,8 +9,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, FromArgMatches, ValueHint};
+use mqttdump::report::findings::FINDINGS_REPORTS;
 use mqttdump::shard::Plan;
 
+use super::args::value;
 use super::check::CheckArgs;
 use super::command::{Command, Exit};
 use super::console::complain;
@@ -35,14 +37,10 @@ pub(crate) struct MergeArgs {
           value_hint = ValueHint::DirPath)]
     out: Option<PathBuf>,
 
-    /// Output format, of `check` for files of --facts-out
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        help_heading = "Output",
-        default_value = "text"
-    )]
-    format: String,
+    /// Output format of the report that files of `check --facts-out` become [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output",
+          value_parser = value::formats(FINDINGS_REPORTS.iter().map(|format| (format.name, format.help))))]
+    format: Option<String>,
 }
 
 impl Command for MergeArgs {
@@ -120,11 +118,16 @@ fn run(args: &MergeArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
             out.display()
         )));
     }
+    if let Some(format) = args.format.as_deref().filter(|_| facts.is_empty()) {
+        return Err(Stop::Failed(format!(
+            "--format {format} is for files of check --facts-out: other results keep their format"
+        )));
+    }
     if !folders.is_empty() {
         whole &= merge_tables(&folders, args.out.as_deref())?;
     }
     if !facts.is_empty() {
-        let exit = check(&facts, &args.format, around)?;
+        let exit = check(&facts, args.format.as_deref().unwrap_or("text"), around)?;
         return Ok(if whole { exit } else { Exit::Trouble });
     }
     if !plans.is_empty() {

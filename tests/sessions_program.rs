@@ -134,6 +134,11 @@ fn sessions_deliveries_are_selected() {
     assert_eq!(sent.len(), 30);
     let got = of(&["--client", "exact"]);
     assert_eq!(got.len(), 40);
+    // Other messages may be in the same captured packet.
+    let file = "fixtures/market/aedes-paho-4.pcap";
+    let one = objects(&["--deliveries", "--topic", "market/echo/5", file]);
+    assert_eq!(one.len(), 1, "{one:?}");
+    assert_eq!(one[0]["topic"], "market/echo/5");
 }
 
 /// A range of time ends the view, and not the evidence.
@@ -224,6 +229,16 @@ fn sessions_ladders_show_tcp_on_request() {
     // 80 columns, whatever the names.
     for line in tcp.lines() {
         assert!(line.len() <= 80, "{line}");
+    }
+}
+
+#[test]
+fn sessions_ladders_are_text() {
+    let file = "fixtures/captures/fusesource-qos2.pcap";
+    for format in ["ndjson", "csv"] {
+        let refused = run(&["sessions", "--ladder", "--format", format, file]);
+        assert_eq!((refused.code, refused.out.as_str()), (Some(2), ""));
+        assert!(refused.err.contains("expected text"), "{}", refused.err);
     }
 }
 

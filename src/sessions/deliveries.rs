@@ -277,13 +277,10 @@ impl Deliveries {
         self.publications.iter()
     }
 
-    /// Keeps the publications of which a packet is wanted, their own or that of a
-    /// delivery.
-    pub fn retain(&mut self, wanted: impl Fn(PacketRef) -> bool) {
-        self.publications.retain(|publication| {
-            let deliveries = &publication.deliveries;
-            wanted(publication.packet) || deliveries.iter().any(|delivery| wanted(delivery.packet))
-        });
+    /// Keeps the publications that are selected: [`Self::select`].
+    pub fn retain_selected(&mut self) {
+        self.publications
+            .retain(|publication| publication.is_selected);
     }
 
     /// Deliveries of messages whose publication is not in the capture.
@@ -487,7 +484,7 @@ impl Deliveries {
         let candidates: &VecDeque<u64> = match self.by_key.get(&(server, key)) {
             Some(found) => found,
             None => {
-                self.foreign += 1;
+                self.foreign += u64::from(!self.unselected);
                 self.unpublished(fact, topic, digest);
                 return;
             }

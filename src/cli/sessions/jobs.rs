@@ -1,17 +1,18 @@
 //! What `sessions` does with one capture.
 
-use mqttdump::facts;
+use mqttdump::facts::{self, Fact, Needs, Sink};
 use mqttdump::overhead::Ledger;
-use mqttdump::packet::{CapturedPacket, PacketRef};
+use mqttdump::packet::CapturedPacket;
 use mqttdump::report::sessions::ConnectionsItem;
 use mqttdump::rules;
 use mqttdump::select::Selection;
 use mqttdump::sessions::{Deliveries, Ladder, Record, Sessions};
+use mqttdump::time::Timestamp;
 
 use super::super::driver::Job;
 use super::super::in_order::Turn;
 use super::super::matching::Matching;
-use super::super::messages::Selected;
+use super::super::messages::{Messages, Selected};
 use super::super::state::Rotation;
 use super::super::stop::Stop;
 use super::Printer;
@@ -143,16 +144,52 @@ impl Job for LadderJob {
 }
 
 /// Follows messages.
-pub(super) struct DeliveriesJob(pub(super) (Deliveries, Option<Matching<PacketRef>>));
+pub(super) struct DeliveriesJob(pub(super) Chosen);
 
-impl Job for DeliveriesJob {
-    type Sink = (Deliveries, Option<Matching<PacketRef>>);
+/// Deliveries of the selected messages.
+pub(super) struct Chosen {
+    /// `None` for all.
+    pub(super) messages: Option<Messages>,
+    pub(super) deliveries: Deliveries,
+}
 
-    fn takes_records(&self) -> bool {
-        self.0.1.is_none()
+impl Sink for Chosen {
+    fn needs(&self) -> Needs {
+        let own = self.messages.as_ref().map_or(Needs::NONE, Messages::needs);
+        own | self.deliveries.needs()
     }
 
-    fn sink(&mut self) -> &mut Self::Sink {
+    fn fact(&mut self, fact: Fact<'_>) {
+        if let (Some(messages), Fact::Frame(fact)) = (&mut self.messages, fact) {
+            self.deliveries.select(messages.selects(&fact));
+        }
+        self.deliveries.fact(fact);
+    }
+
+    /// What was published and subscribed before the range of time explains deliveries
+    /// in it.
+    fn earlier(&mut self, fact: Fact<'_>, _: Timestamp) {
+        if let (Some(messages), Fact::Frame(fact)) = (&mut self.messages, fact) {
+            messages.selects(&fact);
+        }
+        self.deliveries.select(false);
+        self.deliveries.fact(fact);
+        self.deliveries.select(true);
+    }
+
+    fn make_room(&mut self) -> bool {
+        self.deliveries.make_room()
+    }
+}
+
+impl Job for DeliveriesJob {
+    type Sink = Chosen;
+
+    fn takes_records(&self) -> bool {
+        self.0.messages.is_none()
+    }
+
+    fn sink(&mut self) -> &mut Chosen {
         &mut self.0
     }
 
@@ -161,8 +198,8 @@ impl Job for DeliveriesJob {
     }
 
     fn before(&mut self, packet: Option<&CapturedPacket<'_>>) {
-        if let (Some(packet), Some(matching)) = (packet, &mut self.0.1) {
-            matching.packet(packet.time);
+        if let (Some(packet), Some(messages)) = (packet, &mut self.0.messages) {
+            messages.packet(packet.time);
         }
     }
 }

@@ -30,7 +30,7 @@ use super::reading::{Reading, Verb};
 use super::source::Source;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
-use jobs::{DeliveriesJob, LadderJob, Live, SessionsJob, Wanted};
+use jobs::{Chosen, DeliveriesJob, LadderJob, Live, SessionsJob, Wanted};
 
 /// Options of `sessions`.
 #[derive(Args, Clone, Debug, Default)]
@@ -171,7 +171,6 @@ Each verdict names the packets that support it and its certainty: proved, likely
             "mqttdump sessions --html a.html a.pcap",
             "a page to send to a colleague",
         ),
-        ("mqttdump sessions --html a.html a.pcap", "an HTML page"),
         (
             "mqttdump sessions --format ndjson a.pcap",
             "one JSON object per connection",
@@ -287,6 +286,12 @@ impl SessionsPlan {
                 format.name
             )));
         }
+        if args.drawing.ladder && format.name != "text" {
+            return Err(Stop::Failed(format!(
+                "--ladder has no --format {}: expected text",
+                format.name
+            )));
+        }
         if args.html.is_some() && reading.captures.len() > 1 {
             return Err(Stop::Failed(
                 "--html takes one capture: give several parts of one with -r".into(),
@@ -339,14 +344,13 @@ impl SessionsPlan {
 
     fn deliveries(&self, place: &mut Place<'_, '_, '_>) -> Result<bool, Stop> {
         let foresight = std::mem::take(&mut place.foresight);
-        let messages = Messages::new(&self.reading.selection, foresight);
-        let matching = messages.map(Matching::packets);
-        let mut job = DeliveriesJob((Deliveries::default(), matching));
+        let mut job = DeliveriesJob(Chosen {
+            messages: Messages::new(&self.reading.selection, foresight),
+            deliveries: Deliveries::default(),
+        });
         let outcome = place.driver.read(place.source, &mut job)?;
-        let (mut deliveries, matching) = job.0;
-        if let Some(matching) = matching {
-            deliveries.retain(|packet| matching.has(&packet));
-        }
+        let mut deliveries = job.0.deliveries;
+        deliveries.retain_selected();
         let carried = Carried {
             name: &place.source.name(),
             deliveries: &deliveries,

@@ -633,6 +633,55 @@ mod with_the_feature {
         );
     }
 
+    /// What came before the range of time has no rows, and what does not belong to the
+    /// selected messages: the other commands count the same.
+    #[test]
+    fn tables_of_a_range_or_a_filter_agree_with_the_other_commands() {
+        let real = "fixtures/market/aedes-paho-4.pcap";
+        for (capture, selection) in [
+            (real, &["--from", "+28.9s"][..]),
+            (real, &["--from", "+10s"]),
+            (real, &["--from", "+10s", "--to", "+20s"]),
+            ("fixtures/captures/lost.pcap", &["--from", "+2s"]),
+            (real, &["-Y", "client_id == \"keeper\""]),
+        ] {
+            let folder = Folder::new();
+            run(&[&["tables", "-o", &folder.name("t"), capture], selection].concat()).clean();
+            let of = |name: &str| batches(&folder.path(&format!("t/{name}.parquet")));
+            let rows = |name: &str| of(name).iter().map(RecordBatch::num_rows).sum::<usize>();
+            let unique = |name: &str, column: &str| {
+                let all = texts(&of(name), column).into_iter().flatten();
+                all.collect::<BTreeSet<_>>()
+            };
+            let lines = |command: &[&str]| lines(&[command, selection, &["-r", capture]].concat());
+
+            let frames = lines(&["--format", "ndjson"]);
+            let frames = frames.iter().filter(|line| line["type"].is_string());
+            assert_eq!(rows("frames"), frames.count(), "{selection:?}");
+            let findings = lines(&["check", "--format", "ndjson", "--fail-on", "never"]);
+            let findings = findings.iter().filter(|line| line["rule"].is_string());
+            assert_eq!(rows("findings"), findings.count(), "{selection:?}");
+            let sessions = lines(&["sessions", "--format", "ndjson"]);
+            let uids = |key: &str| -> BTreeSet<String> {
+                let all = sessions.iter().filter_map(|line| line[key].as_str());
+                all.map(str::to_owned).collect()
+            };
+            let column = "connection_uid";
+            assert_eq!(unique("connections", column), uids(column), "{selection:?}");
+            let column = "session_uid";
+            assert_eq!(unique("sessions", column), uids(column), "{selection:?}");
+            let published = lines(&["sessions", "--deliveries", "--format", "ndjson"]);
+            let found = unique("deliveries", "exchange_uid").len();
+            assert_eq!(found, published.len(), "{selection:?}");
+            if selection[0] == "--from" {
+                let account = &lines(&["overhead", "--format", "json"])[0];
+                let causes = account["causes"].as_object().expect("causes").values();
+                let bytes: u64 = causes.filter_map(Value::as_u64).sum();
+                assert_eq!(sum(&of("overhead"), "bytes"), bytes, "{selection:?}");
+            }
+        }
+    }
+
     /// The exchanges of findings are those of the table; a message that is sent again on
     /// the next connection of its session names the one before.
     #[test]

@@ -47,6 +47,11 @@ impl Range {
         })
     }
 
+    /// Whether it has a start.
+    pub(crate) fn has_start(&self) -> bool {
+        self.from.is_some()
+    }
+
     /// Where a packet of this time lies. The first call is for the
     /// first packet.
     #[inline]

@@ -78,12 +78,15 @@ impl Source {
         }
     }
 
-    /// Whether it can be read twice: regular files.
+    /// Whether it can be read twice: regular files. That there is no such file is
+    /// reported when it is opened.
     pub(crate) fn can_be_read_twice(&self) -> bool {
+        let is_regular = |path: &PathBuf| {
+            path.as_os_str() != "-"
+                && std::fs::metadata(path).map_or(true, |metadata| metadata.is_file())
+        };
         match self {
-            Self::Files(paths) => paths
-                .iter()
-                .all(|path| std::fs::metadata(path).is_ok_and(|it| it.is_file())),
+            Self::Files(paths) => paths.iter().all(is_regular),
             _ => false,
         }
     }

@@ -186,6 +186,28 @@ impl Sessions {
         &self.topics
     }
 
+    /// Takes a fact of a packet before `from`: it counts, but findings that it gives do
+    /// not.
+    pub fn context(&mut self, fact: Fact<'_>, from: Timestamp) {
+        self.judge.earlier(fact, from);
+        self.follow(fact);
+    }
+
+    fn follow(&mut self, fact: Fact<'_>) {
+        match fact {
+            Fact::Frame(fact) => self.frame(&fact),
+            Fact::Event(event) => self.event(event),
+            Fact::Segment(segment) => self.segment(segment),
+            Fact::Tcp(tcp) => self.tcp(tcp),
+            Fact::Evicted(number) => {
+                self.judged.remove(&number);
+                self.syns.remove(&number);
+            }
+            Fact::Session(SessionFact::Closed(facts)) => self.closed(facts),
+            _ => {}
+        }
+    }
+
     /// State of a connection; `None` once it is judged.
     fn open(
         &mut self,
@@ -509,18 +531,7 @@ impl Sink for Sessions {
 
     fn fact(&mut self, fact: Fact<'_>) {
         self.judge.fact(fact);
-        match fact {
-            Fact::Frame(fact) => self.frame(&fact),
-            Fact::Event(event) => self.event(event),
-            Fact::Segment(segment) => self.segment(segment),
-            Fact::Tcp(tcp) => self.tcp(tcp),
-            Fact::Evicted(number) => {
-                self.judged.remove(&number);
-                self.syns.remove(&number);
-            }
-            Fact::Session(SessionFact::Closed(facts)) => self.closed(facts),
-            _ => {}
-        }
+        self.follow(fact);
     }
 
     fn tick(&mut self, now: Timestamp) {

@@ -90,6 +90,8 @@ struct Session {
     bytes: [u64; 2],
     violations: u64,
     warnings: u64,
+    /// A connection of it has a row.
+    is_selected: bool,
 }
 
 impl Sums {
@@ -97,6 +99,7 @@ impl Sums {
     pub(super) fn add(
         &mut self,
         record: &Record,
+        is_selected: bool,
         known: &Known,
         sheet: &mut Sheet,
         to: &mut To<'_>,
@@ -122,7 +125,9 @@ impl Sums {
             bytes: [0; 2],
             violations: 0,
             warnings: 0,
+            is_selected: false,
         });
+        session.is_selected |= is_selected;
         if session.connections == 0 || first < session.first.1 {
             session.first = (record.first, first, record.uid.clone());
             session.began_before = record.session_present == Some(true);
@@ -149,7 +154,7 @@ impl Sums {
     pub(super) fn finish(&mut self, known: &Known, sheet: &mut Sheet, to: &mut To<'_>) {
         let mut all: Vec<_> = std::mem::take(&mut self.sessions).into_iter().collect();
         all.sort_by(|(one, a), (other, b)| (a.first.1, one).cmp(&(b.first.1, other)));
-        for (uid, session) in all {
+        for (uid, session) in all.into_iter().filter(|(_, session)| session.is_selected) {
             let (packet, started, first_uid) = &session.first;
             let rows = sheet.row(*started, Some(session.server));
             rows.shared(known.file(*packet));

@@ -43,7 +43,8 @@ use std::collections::HashSet;
 use crate::event::EventKind;
 use crate::facts::{Fact, Needs, Sink};
 use crate::overhead::{Ledger, Options as OverheadOptions};
-use crate::rules::{self, Judge};
+use crate::packet::PacketRef;
+use crate::rules::{self, Finding, Judge};
 use crate::select::Selection;
 use crate::sessions::{Deliveries, Keep, Sessions};
 use crate::time::Timestamp;
@@ -75,6 +76,10 @@ pub struct Options {
     /// Which messages have rows. What applies to single frames and events is decided by
     /// [`Tables::select`], what applies to findings here.
     pub selection: Selection,
+    /// Earlier facts ([`Sink::earlier`]) are of what is not wanted, as if it had not been
+    /// selected. Otherwise an earlier run has written their rows, except for those of what
+    /// it left open.
+    pub is_cut: bool,
 }
 
 /// Gathers the rows of one capture.
@@ -100,6 +105,10 @@ pub struct Tables {
     selected: Option<HashSet<u64>>,
     /// The next frame or event is selected.
     is_selected: bool,
+    /// Whatever is not earlier is selected, frames or not.
+    selects_segments: bool,
+    /// Earlier facts are not selected: [`Options::is_cut`].
+    is_cut: bool,
 }
 
 /// Where records of connections and findings go.
@@ -108,6 +117,9 @@ struct Records {
     connections: Option<Sheet>,
     sessions: Option<(Sums, Sheet)>,
     findings: Option<Sheet>,
+    /// Packets that completed selected frames, if a display filter selects: findings are
+    /// about them. `None` for all.
+    matched: Option<HashSet<PacketRef>>,
 }
 
 impl Tables {
@@ -124,6 +136,7 @@ impl Tables {
             connections: sheet(&schema::CONNECTIONS),
             sessions: sheet(&schema::SESSIONS).map(|sheet| (Sums::default(), sheet)),
             findings: sheet(&schema::FINDINGS),
+            matched: options.selection.filter.as_ref().map(|_| HashSet::new()),
         };
         let wants_records = records.connections.is_some()
             || records.sessions.is_some()
@@ -135,12 +148,13 @@ impl Tables {
                 ..rules::Options::default()
             })
         };
+        let selects_all = options.selection.is_empty();
         let keep = Keep {
             all_findings: records.findings.is_some(),
             ..Keep::default()
         };
         Self {
-            known: Known::new(options.files.clone(), options.selection.is_empty()),
+            known: Known::new(options.files.clone(), selects_all && !options.is_cut),
             frames: Frames::default(),
             frame_rows: sheet(&schema::FRAMES),
             event_rows: sheet(&schema::EVENTS),
@@ -161,8 +175,10 @@ impl Tables {
             is_muted: false,
             evicted: Vec::new(),
             is_short: false,
-            selected: (!options.selection.is_empty()).then(HashSet::new),
+            selected: (!selects_all || options.is_cut).then(HashSet::new),
             is_selected: true,
+            selects_segments: selects_all && options.is_cut,
+            is_cut: options.is_cut,
         }
     }
 
@@ -312,16 +328,47 @@ impl Tables {
     }
 
     fn gather(&mut self, fact: Fact<'_>) {
-        match &fact {
+        self.follow(&fact);
+        if let Some((deliveries, _)) = &mut self.deliveries {
+            deliveries.fact(fact);
+        }
+        if let Some((sessions, _)) = &mut self.sessions {
+            sessions.fact(fact);
+        }
+        if let Some((ledger, _)) = &mut self.overhead {
+            ledger.fact(fact);
+        }
+    }
+
+    /// A fact that is only context of later ones.
+    fn gather_context(&mut self, fact: Fact<'_>, from: Timestamp) {
+        self.select(false);
+        self.follow(&fact);
+        if let Some((deliveries, _)) = &mut self.deliveries {
+            deliveries.fact(fact);
+        }
+        if let Some((sessions, _)) = &mut self.sessions {
+            sessions.context(fact, from);
+        }
+        self.select(true);
+    }
+
+    /// What rows need to know, and rows of frames, events, exchanges and requests.
+    fn follow(&mut self, fact: &Fact<'_>) {
+        match fact {
             Fact::Frame(fact) => {
                 let frame = fact.frame;
                 let stamp = self
                     .known
                     .update(frame.connection, frame.first, frame.started);
                 let is_selected = self.is_selected;
-                if let Some(selected) = self.selected.as_mut().filter(|_| is_selected) {
-                    self.known.select(frame.connection.number);
-                    selected.insert(frame.connection.number);
+                if is_selected {
+                    self.select_connection(frame.connection.number);
+                    if let Some((_, records)) = &mut self.sessions
+                        && let Some(matched) = &mut records.matched
+                    {
+                        matched.insert(frame.last);
+                    }
                 }
                 let known = &self.known;
                 if let Some(sheet) = self.frame_rows.as_mut().filter(|_| is_selected) {
@@ -348,19 +395,21 @@ impl Tables {
             Fact::Segment(segment) => {
                 let connection = segment.connection;
                 self.known.update(connection, segment.packet, segment.time);
+                if self.selects_segments && self.is_selected {
+                    self.select_connection(connection.number);
+                }
             }
             Fact::Ended(ended) => self.ended(ended.connection.number),
             Fact::Evicted(number) => self.evicted.push(*number),
             _ => {}
         }
-        if let Some((deliveries, _)) = &mut self.deliveries {
-            deliveries.fact(fact);
-        }
-        if let Some((sessions, _)) = &mut self.sessions {
-            sessions.fact(fact);
-        }
-        if let Some((ledger, _)) = &mut self.overhead {
-            ledger.fact(fact);
+    }
+
+    /// A connection has rows.
+    fn select_connection(&mut self, number: u64) {
+        if let Some(selected) = &mut self.selected {
+            self.known.select(number);
+            selected.insert(number);
         }
     }
 
@@ -383,7 +432,12 @@ impl Records {
         to: &mut To<'_>,
     ) {
         if let Some(sheet) = &mut self.findings {
-            for found in sessions.take_findings() {
+            let matched = self.matched.as_ref();
+            let is_about = |found: &Finding| {
+                found.packets.is_empty()
+                    || matched.is_none_or(|all| found.packets.iter().any(|it| all.contains(it)))
+            };
+            for found in sessions.take_findings().into_iter().filter(is_about) {
                 frames::finding(&found, known, sheet);
                 sheet.write(to);
             }
@@ -392,17 +446,15 @@ impl Records {
             return;
         }
         for record in sessions.take_finished() {
-            if let Some(selected) = selected
-                && !selected.remove(&record.connection)
-            {
-                continue;
-            }
-            if let Some(sheet) = &mut self.connections {
+            let is_selected = selected
+                .as_mut()
+                .is_none_or(|selected| selected.remove(&record.connection));
+            if let Some(sheet) = self.connections.as_mut().filter(|_| is_selected) {
                 connections::connection(&record, known, sheet);
                 sheet.write(to);
             }
             if let Some((sums, sheet)) = &mut self.sessions {
-                sums.add(&record, known, sheet, to);
+                sums.add(&record, is_selected, known, sheet, to);
             }
         }
     }
@@ -440,7 +492,10 @@ impl Sink for Tables {
     }
 
     /// What came before the range of time, or in an earlier run: it has no rows.
-    fn earlier(&mut self, fact: Fact<'_>, _: Timestamp) {
+    fn earlier(&mut self, fact: Fact<'_>, from: Timestamp) {
+        if self.is_cut {
+            return self.gather_context(fact, from);
+        }
         if !self.is_muted {
             self.mute(true);
         }

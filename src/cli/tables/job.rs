@@ -95,6 +95,7 @@ pub(super) fn run(args: TablesArgs, around: &Surroundings<'_>) -> Result<Exit, S
                     },
                     files: source.names(),
                     selection: selection.clone(),
+                    is_cut: reading.range.has_start(),
                 }),
                 unkept: 0,
             },

@@ -214,6 +214,14 @@ fn what_does_not_fit_is_refused() {
             "a size such as",
         ),
         (
+            &["check", "--state-out", "/nonexistent/x", early],
+            "--state-out /nonexistent/x",
+        ),
+        (
+            &["--state-out", "/nonexistent/x", "-r", early],
+            "--state-out /nonexistent/x",
+        ),
+        (
             &["shard", "-o", &state, "--state-in", &state, early],
             "all parts of a capture",
         ),
@@ -221,39 +229,47 @@ fn what_does_not_fit_is_refused() {
         let run = run(args);
         assert_eq!(run.code, Some(2), "{args:?} {}", run.err);
         assert!(run.err.contains(message), "{args:?} {}", run.err);
+        assert_eq!(run.out, "", "{args:?}");
     }
 }
 
+/// Reports about all files cannot say that these are in order, and that is so in every
+/// later run.
 #[test]
 fn a_full_state_drops_idle_connections_and_reports_it() {
     let folder = Folder::new();
-    let state = folder.name("state");
-    let file = "fixtures/captures/bridge.pcap";
-    let full = run(&[
-        "check",
-        "--fail-on",
-        "never",
-        "--state-out",
-        &state,
-        "--state-limit",
-        "2K",
-        file,
-    ]);
-    assert!(full.err.contains("--state-limit: dropped"), "{}", full.err);
-    let size = std::fs::metadata(&state).expect("a state").len();
-    assert!(size < 4096, "{size}");
-    let next = run(&[
+    let recorded = Recorded::read(&project("fixtures/captures/bridge.pcap")).expect("a capture");
+    let first = recorded.len() - 8;
+    let parts = recorded.cut(&[first, first + 4], &folder);
+    let (one, two) = (folder.name("one"), folder.name("two"));
+    let check = &[
         "check",
         "--fail-on",
         "never",
         "--allow-empty",
-        "--state-in",
-        &state,
-        file,
-    ]);
-    assert!(
-        next.err.contains("older") || next.err.contains("the state lacks"),
-        "{}",
-        next.err
-    );
+        "--format",
+        "json",
+        "-r",
+    ];
+    let limited = |state| ["--state-out", state, "--state-limit", "100"];
+    let full = run(&[&check[..], &[&parts[0]], &limited(&one)].concat());
+    assert_eq!(full.code, Some(0), "{}", full.err);
+    // Two connections, each dropped many times.
+    let dropped = format!("--state-limit: dropped {first} packets of 2 connections");
+    assert!(full.err.contains(&dropped), "{}", full.err);
+    let size = std::fs::metadata(&one).expect("a state").len();
+    assert!(size < 1024, "{size}");
+    let next = run(&[
+        &check[..],
+        &[&parts[1], "--state-in", &one, "--state-out", &two],
+    ]
+    .concat());
+    let last = run(&[&check[..], &[&parts[2], "--state-in", &two]].concat());
+    for run in [next, last] {
+        assert_eq!(run.code, Some(2), "{}", run.err);
+        let missing = format!("{first} packets are missing");
+        assert!(run.err.contains(&missing), "{}", run.err);
+        let report: serde_json::Value = serde_json::from_str(&run.out).expect("JSON");
+        assert_eq!(report["summary"]["complete"], false);
+    }
 }

@@ -108,6 +108,13 @@ fn a_limit_of_file_sizes_is_reported_by_every_command() {
     ] {
         assert_reported(&Run::from(limited("ulimit -f 1", args)), args);
     }
+    // What is of no use until it is complete is not left behind.
+    let parts = Folder::new();
+    for option in ["--facts-out", "--state-out"] {
+        let args = ["check", option, &parts.name("part"), CAPTURE];
+        assert_reported(&Run::from(limited("ulimit -f 0", &args)), &args);
+        assert!(parts.names().is_empty(), "{option}: {:?}", parts.names());
+    }
 }
 
 /// The reader is gone: that is success, in silence.

@@ -71,8 +71,6 @@ pub struct StateOf {
     pub packets: u64,
     /// TCP connections until then.
     pub connections: u64,
-    /// Connections whose packets were dropped because of the limit.
-    pub dropped_connections: u64,
     /// Packets that were dropped because of the limit.
     pub dropped_packets: u64,
 }

@@ -37,8 +37,7 @@ pub(crate) fn notes(facts: &Facts<'_>) -> (Vec<String>, bool) {
     let mut notes = Vec::new();
     let mut failed = false;
     if let Some(summary) = &facts.summary {
-        failed = undecodable(summary, &mut notes);
-        if !failed && !facts.quiet && !facts.stopped {
+        if !is_undecodable(summary) && !facts.quiet && !facts.stopped {
             nothing_found(facts, summary, &mut notes);
         }
         if !facts.quiet && !facts.selecting && summary.other_connections > 0 {
@@ -103,18 +102,21 @@ pub(crate) fn notes(facts: &Facts<'_>) -> (Vec<String>, bool) {
     (notes, failed)
 }
 
-/// Reports each link type that could not be decoded. It is a failure only if no
-/// packet could be decoded.
-fn undecodable(summary: &Summary, notes: &mut Vec<String>) -> bool {
-    let mut all = 0;
-    for (link_type, count) in &summary.net.undecodable {
-        all += count;
-        notes.push(format!(
+/// One message for each link type that could not be decoded.
+pub(crate) fn undecodable(summary: &Summary) -> impl Iterator<Item = String> {
+    let types = summary.net.undecodable.iter();
+    types.map(|(link_type, count)| {
+        format!(
             "{} of link type {link_type} ({}), which cannot be decoded",
             are(*count, "packet"),
             link_type.0
-        ));
-    }
+        )
+    })
+}
+
+/// Whether no packet could be decoded.
+pub(crate) fn is_undecodable(summary: &Summary) -> bool {
+    let all: u64 = summary.net.undecodable.values().sum();
     all > 0 && all == summary.packets
 }
 
@@ -219,19 +221,21 @@ mod tests {
         let with = |packets| {
             let mut summary = summary(packets, 0).unwrap();
             summary.net.undecodable.insert(LinkType(299), 7);
-            notes(&Facts {
-                summary: Some(summary),
-                ..Facts::default()
-            })
+            summary
         };
-        let (notes, failed) = with(7);
-        assert!(failed);
+        let notes: Vec<_> = undecodable(&with(7)).collect();
         assert_eq!(notes.len(), 1);
         assert!(
             notes[0].starts_with("7 packets are of link type "),
             "{notes:?}"
         );
-        assert!(!with(8).1);
+        assert!(is_undecodable(&with(7)) && !is_undecodable(&with(8)));
+        let facts = |packets| Facts {
+            summary: Some(with(packets)),
+            ..Facts::default()
+        };
+        assert_eq!(text(&facts(7)), "");
+        assert_eq!(text(&facts(8)), "no MQTT messages in 8 packets");
     }
 
     #[test]

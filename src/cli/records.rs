@@ -13,7 +13,7 @@ use mqttdump::shard::Portion;
 use mqttdump::time::Timestamp;
 
 use super::checksum::Checksum;
-use super::save::OutputFile;
+use super::save::WholeFile;
 use super::stop::Stop;
 
 /// Whether a file holds records.
@@ -91,9 +91,7 @@ pub(crate) fn open(path: &Path) -> Result<Input, Stop> {
 /// Writes records to a file.
 pub(crate) struct FactsOut {
     recorder: Recorder,
-    path: PathBuf,
-    output: OutputFile,
-    file: File,
+    file: WholeFile,
     checksum: Checksum,
 }
 
@@ -110,13 +108,9 @@ impl FactsOut {
         let captures = paths.iter().filter(|path| path.is_file());
         let captures = captures.filter_map(|path| Capture::open(path, 0).ok());
         let header = Header::new(names, portion(captures.collect::<Vec<_>>().iter()));
-        let (output, file) = OutputFile::create(path, true)
-            .map_err(|error| format!("--facts-out {}: {error}", path.display()))?;
         Ok(Self {
             recorder: Recorder::new(&header),
-            path: path.to_owned(),
-            output,
-            file,
+            file: WholeFile::create(path).map_err(|error| failed(path, &error))?,
             checksum: Checksum::default(),
         })
     }
@@ -155,17 +149,18 @@ impl FactsOut {
         self.recorder.finish(Counts::new(summary, dropped, whole));
         self.write()?;
         let checksum = self.checksum.value().to_le_bytes();
-        let done = self.file.write_all(&checksum);
-        done.map_err(|error| failed(&self.path, &error))?;
-        let done = self.output.complete(false);
-        done.map_err(|error| failed(&self.path, &error))
+        let done = self.file.file().write_all(&checksum);
+        done.map_err(|error| failed(self.file.path(), &error))?;
+        let path = self.file.path().to_owned();
+        let done = self.file.complete();
+        done.map_err(|error| failed(&path, &error))
     }
 
     fn write(&mut self) -> Result<(), String> {
         let bytes = self.recorder.take();
         self.checksum.add(&bytes);
-        let done = self.file.write_all(&bytes);
-        done.map_err(|error| failed(&self.path, &error))
+        let done = self.file.file().write_all(&bytes);
+        done.map_err(|error| failed(self.file.path(), &error))
     }
 }
 

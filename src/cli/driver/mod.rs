@@ -25,7 +25,8 @@ use mqttdump::engine::Summary;
 use mqttdump::facts::{Facts, GivenUp};
 use mqttdump::select::Unmatched;
 
-use super::console::{complain, were};
+use super::closing;
+use super::console::{complain, counted};
 use super::counts::Counts;
 use super::gate::Gate;
 use super::progress::Progress;
@@ -35,7 +36,7 @@ use super::sandbox::Sandbox;
 use super::save::{Saved, Saver};
 use super::signals::Interrupt;
 use super::source::{Opened, Source};
-use super::state::State;
+use super::state::{Rotation, State};
 use super::stop::Stop;
 use super::watch::Watch;
 
@@ -149,6 +150,19 @@ impl<'a> Driver<'a> {
         let keys = self.reading.keys.open()?;
         let rotation = job.rotation();
         let state = State::begin(&self.reading.state, rotation, source, &opened.captures)?;
+        if let Some(message) = state.as_ref().and_then(State::lacking) {
+            match rotation {
+                Rotation::None => {}
+                Rotation::New => complain(&message),
+                // The report is about all files.
+                Rotation::Whole => {
+                    outcome.whole &= job.trouble(&Trouble {
+                        message,
+                        is_truncation: false,
+                    });
+                }
+            }
+        }
         let may_hold_keys = opened.captures.iter().any(Capture::may_hold_keys);
         let is_shard = |capture: &Capture| capture.origin().is_some_and(|it| it.shard.is_some());
         let is_shard = opened.captures.iter().any(is_shard);
@@ -245,11 +259,18 @@ impl<'a> Driver<'a> {
                 is_truncation: false,
             });
         }
+        if rotation != Rotation::None
+            && let Some(summary) = &outcome.summary
+        {
+            closing::undecodable(summary).for_each(|note| complain(&note));
+            outcome.whole &= !closing::is_undecodable(summary);
+        }
         let limit = self.reading.max_memory >> 20;
         if outcome.evicted.connections > 0 {
+            // One that goes on may be evicted again.
             complain(&format!(
-                "{} evicted: more memory than --max-memory {limit}M was needed",
-                were(outcome.evicted.connections, "connection")
+                "connections were evicted: more memory than --max-memory {limit}M was needed ({})",
+                counted(outcome.evicted.connections, "eviction")
             ));
         }
         if exceeded {

@@ -53,7 +53,7 @@ use schedule::{Rotation, Schedule, Step};
 
 pub(crate) use exchanges::{Exchanges, Span};
 pub(crate) use notes::Notes;
-pub(crate) use output_file::{OutputFile, beside, is_same};
+pub(crate) use output_file::{OutputFile, WholeFile, beside, is_same};
 pub(crate) use permission::to_write as may_write;
 pub(crate) use plan::Save;
 pub(crate) use schedule::now;

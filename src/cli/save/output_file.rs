@@ -74,14 +74,55 @@ impl OutputFile {
     }
 
     /// Nothing was saved: removes the file.
-    pub(crate) fn take_back(self, path: &Path) {
+    pub(crate) fn take_back(&mut self, path: &Path) {
         let is_empty = |metadata: fs::Metadata| metadata.is_file() && metadata.len() == 0;
-        if let Some((name, _)) = self.beside {
+        if let Some((name, _)) = self.beside.take() {
             let _ = fs::remove_file(name);
         } else if self.is_new && path.symlink_metadata().is_ok_and(is_empty) {
             // Errors are ignored: an empty file does no harm.
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+/// A file that is of use only when it is complete: without
+/// [`complete`](WholeFile::complete), nothing is left of it.
+#[derive(Debug)]
+pub(crate) struct WholeFile {
+    path: PathBuf,
+    output: OutputFile,
+    file: File,
+}
+
+impl WholeFile {
+    /// Creates it, so that a file that cannot be written is noticed before the work.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        let (output, file) = OutputFile::create(path, true)?;
+        Ok(Self {
+            path: path.to_owned(),
+            output,
+            file,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is written to it.
+    pub(crate) fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Gives it its name.
+    pub(crate) fn complete(mut self) -> io::Result<()> {
+        self.output.complete(false)
+    }
+}
+
+impl Drop for WholeFile {
+    fn drop(&mut self) {
+        self.output.take_back(&self.path);
     }
 }
 

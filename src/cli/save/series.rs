@@ -239,7 +239,7 @@ impl Series {
 
     /// Nothing was read: removes the file unless it existed before. Errors are
     /// ignored.
-    pub(crate) fn take_back(self) {
+    pub(crate) fn take_back(mut self) {
         if self.created {
             self.output.take_back(&self.path);
         }

@@ -397,7 +397,7 @@ impl Splitting {
 
     /// Removes what was written.
     pub(super) fn take_back(&mut self) {
-        for part in self.parts.parts.drain(..) {
+        for mut part in self.parts.parts.drain(..) {
             part.output.take_back(&part.path);
         }
     }

@@ -3,9 +3,8 @@
 //! Beyond the limit, the connection without packets for longest goes, with all of its
 //! packets; a packet without connection counts as a connection of its own.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
-use std::path::Path;
 
 use mqttdump::capture::{
     Block, ByteOrder, FileFormat, Options, Origin, OwnedPacket, Packet, Plan, StateOf, Writer,
@@ -14,16 +13,17 @@ use mqttdump::capture::{
 use mqttdump::engine::Placed;
 use mqttdump::packet::PacketRef;
 
-use crate::cli::save::OutputFile;
+use crate::cli::save::WholeFile;
 use crate::cli::stop::Stop;
 
 /// Memory per packet besides the packet itself.
 const OVERHEAD: usize = 96;
 
 /// What was dropped because of the limit.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Dropped {
-    pub(super) connections: u64,
+    /// Numbers of connections: some may go on, and be dropped again.
+    pub(super) connections: HashSet<u64>,
     pub(super) packets: u64,
 }
 
@@ -44,6 +44,7 @@ pub(super) struct Keeper {
     blocks: Vec<OwnedBlock>,
     dropped: Dropped,
     until: Option<i64>,
+    file: WholeFile,
 }
 
 /// The packets of a connection, by their arrival.
@@ -61,7 +62,7 @@ enum OwnedBlock {
 }
 
 impl Keeper {
-    pub(super) fn new(limit: u64, origin: Origin) -> Self {
+    pub(super) fn new(limit: u64, origin: Origin, file: WholeFile) -> Self {
         Self {
             origin,
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
@@ -74,6 +75,7 @@ impl Keeper {
             blocks: Vec::new(),
             dropped: Dropped::default(),
             until: None,
+            file,
         }
     }
 
@@ -138,7 +140,7 @@ impl Keeper {
         };
         let arrivals = match connection {
             Some(connection) => {
-                self.dropped.connections += 1;
+                self.dropped.connections.insert(connection);
                 let kept = self.connections.remove(&connection);
                 kept.map_or_else(Vec::new, |kept| kept.packets)
             }
@@ -156,14 +158,14 @@ impl Keeper {
         true
     }
 
-    pub(super) fn dropped(&self) -> Dropped {
-        self.dropped
+    pub(super) fn dropped(&self) -> &Dropped {
+        &self.dropped
     }
 
-    /// Writes the state beside its name, and renames it.
-    pub(super) fn write(self, path: &Path, state: StateOf) -> Result<(), Stop> {
+    /// Writes the state.
+    pub(super) fn write(mut self, state: StateOf) -> Result<(), Stop> {
+        let path = self.file.path().to_owned();
         let at = |error: io::Error| Stop::Failed(format!("{}: {error}", path.display()));
-        let (mut output, file) = OutputFile::create(path, true).map_err(at)?;
         let plan = Plan {
             format: FileFormat::Pcapng,
             link_type: None,
@@ -171,24 +173,21 @@ impl Keeper {
             flush: false,
             carry: false,
         };
-        let mut writer = Writer::to_write(Box::new(file), &path.display().to_string(), plan);
-        match self.put(&mut writer, state) {
-            Ok(()) => output.complete(false).map_err(at),
-            Err(stop) => {
-                output.take_back(path);
-                Err(stop)
-            }
-        }
+        let to = self.file.file().try_clone().map_err(at)?;
+        let mut writer = Writer::to_write(Box::new(to), &path.display().to_string(), plan);
+        self.put(&mut writer, state)?;
+        writer.finish()?;
+        self.file.complete().map_err(at)
     }
 
-    fn put(self, writer: &mut Writer, state: StateOf) -> Result<(), Stop> {
+    fn put(&self, writer: &mut Writer, state: StateOf) -> Result<(), Stop> {
         let origin = Origin {
             state: Some(StateOf {
                 until: self.until,
                 packets: self.arrived,
                 ..state
             }),
-            ..self.origin
+            ..self.origin.clone()
         };
         let options = origin.to_options();
         writer.block(&Block::Section {
@@ -218,7 +217,7 @@ impl Keeper {
                 ..packet
             })?;
         }
-        Ok(writer.finish()?)
+        Ok(())
     }
 }
 

@@ -25,8 +25,8 @@ use mqttdump::packet::CapturedPacket;
 use mqttdump::time::Timestamp;
 
 use super::args::RotationArgs;
-use super::console::complain;
-use super::save::is_same;
+use super::console::{are, complain, counted};
+use super::save::{WholeFile, is_same};
 use super::source::Source;
 use super::stop::Stop;
 
@@ -124,7 +124,7 @@ pub(crate) struct State {
     /// Time of the latest known packet, until the first new one.
     until: Option<Timestamp>,
     before: StateOf,
-    kept: Option<(Keeper, PathBuf)>,
+    kept: Option<Keeper>,
 }
 
 impl State {
@@ -139,20 +139,21 @@ impl State {
             return Ok(None);
         }
         let before = plan.input.as_ref().map(|(_, state)| state.clone());
-        if let Some(state) = &before
-            && state.dropped_packets > 0
-            && rotation != Rotation::None
-        {
-            complain(&format!(
-                "the state lacks {} packets of {} connections: see --state-limit",
-                state.dropped_packets, state.dropped_connections
-            ));
-        }
         let new_from = match plan.input {
             Some(_) => captures.first().map_or(0, Capture::origins),
             None => 0,
         };
-        let output = plan.output.clone().filter(|_| rotation != Rotation::None);
+        let output = plan
+            .output
+            .as_deref()
+            .filter(|_| rotation != Rotation::None);
+        let keeper = |path: &Path| {
+            let may_hold_keys = captures.iter().any(Capture::may_hold_keys);
+            let origin = Origin::new(source.names(), may_hold_keys);
+            let file = WholeFile::create(path)
+                .map_err(|error| format!("--state-out {}: {error}", path.display()))?;
+            Ok::<_, String>(Keeper::new(plan.limit, origin, file))
+        };
         Ok(Some(Self {
             new_from,
             shows_new: rotation == Rotation::New,
@@ -161,12 +162,19 @@ impl State {
                 .and_then(|state| state.until)
                 .map(Timestamp::from_nanos),
             before: before.unwrap_or_default(),
-            kept: output.map(|path| {
-                let may_hold_keys = captures.iter().any(Capture::may_hold_keys);
-                let origin = Origin::new(source.names(), may_hold_keys);
-                (Keeper::new(plan.limit, origin), path)
-            }),
+            kept: output.map(keeper).transpose()?,
         }))
+    }
+
+    /// What the state of the earlier run lacks.
+    pub(crate) fn lacking(&self) -> Option<String> {
+        let dropped = self.before.dropped_packets;
+        (dropped > 0).then(|| {
+            format!(
+                "{} missing: dropped from the state of earlier files, see --state-limit",
+                are(dropped, "packet")
+            )
+        })
     }
 
     /// Whether the packet is context that an earlier run has shown. Fails if the new
@@ -202,21 +210,21 @@ impl State {
     /// A packet was read.
     #[inline]
     pub(crate) fn packet(&mut self, packet: &Packet<'_>, placed: Placed<'_>) {
-        if let Some((keeper, _)) = &mut self.kept {
+        if let Some(keeper) = &mut self.kept {
             keeper.packet(packet, placed);
         }
     }
 
     /// Another block was read.
     pub(crate) fn block(&mut self, block: &Block<'_>) {
-        if let Some((keeper, _)) = &mut self.kept {
+        if let Some(keeper) = &mut self.kept {
             keeper.block(block);
         }
     }
 
     /// Writes the state.
     pub(crate) fn finish(self, summary: Option<&Summary>) -> Result<(), Stop> {
-        let Some((keeper, path)) = self.kept else {
+        let Some(keeper) = self.kept else {
             return Ok(());
         };
         let connections = summary.map_or(0, |summary| {
@@ -225,18 +233,18 @@ impl State {
         let dropped = keeper.dropped();
         if dropped.packets > 0 {
             complain(&format!(
-                "--state-limit: dropped {} packets of {} connections without packets for \
-                 longest; later reports lack them",
-                dropped.packets, dropped.connections
+                "--state-limit: dropped {} of {} without packets for longest: later reports and \
+                 tables lack them",
+                counted(dropped.packets, "packet"),
+                counted(dropped.connections.len() as u64, "connection")
             ));
         }
         let state = StateOf {
             until: None,
             packets: 0,
             connections,
-            dropped_connections: self.before.dropped_connections + dropped.connections,
             dropped_packets: self.before.dropped_packets + dropped.packets,
         };
-        keeper.write(&path, state)
+        keeper.write(state)
     }
 }

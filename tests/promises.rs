@@ -370,3 +370,97 @@ fn frames_are_packets_or_messages() {
         assert_eq!(reported, None, "{args:?}");
     }
 }
+
+/// Commands that read a capture, each with its output in a folder of its own.
+fn commands(folder: &Folder) -> Vec<Vec<String>> {
+    let mut commands = vec![
+        vec!["check", "--fail-on", "never"],
+        vec!["overhead"],
+        vec!["sessions"],
+        vec!["sessions", "--deliveries"],
+        vec!["sessions", "--ladder"],
+        vec!["stats"],
+        vec!["--count"],
+    ];
+    let tables = folder.name("tables");
+    if cfg!(feature = "tables") {
+        commands.push(vec!["tables", "-o", &tables]);
+    }
+    let owned = |args: Vec<&str>| args.into_iter().map(str::to_owned).collect();
+    commands.into_iter().map(owned).collect()
+}
+
+/// A link type that cannot be decoded is named once, with a count, by every command.
+#[test]
+fn link_types_that_cannot_be_decoded_are_named() {
+    for (capture, message) in [
+        (
+            "tcpdump-unsupported-link-type-160.pcap",
+            "1 packet is of link type USER13 (160)",
+        ),
+        (
+            "tcpdump-vsock-1.pcapng",
+            "10 packets are of link type VSOCK (271)",
+        ),
+    ] {
+        let capture = format!("fixtures/third-party/reader/{capture}");
+        for command in commands(&Folder::new()) {
+            let args: Vec<&str> = command.iter().map(String::as_str).collect();
+            let run = run(&[&args[..], &["-r", &capture]].concat());
+            assert_eq!(run.code, Some(2), "{args:?}: {run:?}");
+            assert_eq!(run.err.matches(message).count(), 1, "{args:?}: {run:?}");
+        }
+    }
+}
+
+/// A display filter that selects nothing is an error of `check`, and elsewhere a note: an
+/// empty result does not look like that of a capture without MQTT.
+#[test]
+fn a_filter_that_selects_nothing_is_reported() {
+    for command in commands(&Folder::new()) {
+        let args: Vec<&str> = command.iter().map(String::as_str).collect();
+        let run = run(&[&args[..], &["-Y", "topic ~ \"nope\"", "-r", REAL]].concat());
+        let (code, note) = match args[0] {
+            "check" => (2, "-Y selects none of 347 messages"),
+            "--count" => (0, "none of 347 messages selected"),
+            _ => (0, "-Y selects no message"),
+        };
+        assert_eq!(run.code, Some(code), "{args:?}: {run:?}");
+        assert_eq!(run.err.matches(note).count(), 1, "{args:?}: {run:?}");
+        assert!(!run.out.contains("no connection carried"), "{run:?}");
+        assert!(!run.out.contains("no MQTT connection\n"), "{run:?}");
+    }
+}
+
+/// Types and QoS that are not in the capture, too.
+#[test]
+fn types_and_qos_that_select_nothing_are_errors() {
+    let none = "fixtures/captures/mqttjs-alias-auth-5.0.pcap";
+    for (capture, selection, message) in [
+        (
+            REAL,
+            ["--type", "AUTH"],
+            "no message matches --type AUTH (types: CONNECT",
+        ),
+        (
+            none,
+            ["--qos", "2"],
+            "no message matches --qos 2 (QoS: 0, 1)",
+        ),
+    ] {
+        for command in commands(&Folder::new()) {
+            let args: Vec<&str> = command.iter().map(String::as_str).collect();
+            if args[0] == "overhead" {
+                continue;
+            }
+            let args = [&args[..], &selection, &["-r", capture]].concat();
+            let refused = run(&args);
+            assert_eq!(refused.code, Some(2), "{args:?}: {refused:?}");
+            assert!(refused.err.contains(message), "{args:?}: {refused:?}");
+            let accepted = run(&[&args[..], &["--allow-empty"]].concat());
+            assert_eq!(accepted.code, Some(0), "{args:?}: {accepted:?}");
+        }
+    }
+    // One of several is enough.
+    run(&["-q", "--type", "AUTH,PUBACK", "-r", REAL]).clean();
+}

@@ -594,7 +594,7 @@ impl CheckJob<'_, '_, '_> {
             ))?;
         }
         if let (Some(matching), true) = (&self.sinks.2, frames > 0)
-            && !matching.any()
+            && !matching.messages().any()
             && !plan.reading.allow_empty
         {
             let name = &self.result.name;

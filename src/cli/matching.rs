@@ -46,9 +46,9 @@ impl<K: Eq + Hash> Matching<K> {
         self.messages.packet(time);
     }
 
-    /// Whether anything has a selected message.
-    pub(crate) fn any(&self) -> bool {
-        !self.found.is_empty()
+    /// The messages.
+    pub(crate) fn messages(&self) -> &Messages {
+        &self.messages
     }
 
     /// Whether this has a selected message.
@@ -82,7 +82,7 @@ impl<K: Eq + Hash> Sink for Matching<K> {
 
     fn earlier(&mut self, fact: Fact<'_>, _: Timestamp) {
         if let Fact::Frame(fact) = fact {
-            self.messages.selects(&fact);
+            self.messages.matches(&fact);
         }
     }
 }

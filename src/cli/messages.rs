@@ -6,10 +6,16 @@ use mqttdump::payload::{Decoder, Lazy, Message};
 use mqttdump::select::{Foresight, Selection, Selector};
 use mqttdump::time::Timestamp;
 
+use super::console::complain;
+
 /// Which messages of a capture are wanted.
 pub(crate) struct Messages {
     selector: Selector,
     decoder: Decoder,
+    /// Any was wanted.
+    any: bool,
+    /// A display filter is among the criteria.
+    has_filter: bool,
 }
 
 impl Messages {
@@ -19,6 +25,8 @@ impl Messages {
         (!selection.is_empty()).then(|| Self {
             selector: Selector::new(selection.clone()).with_foresight(foresight),
             decoder: Decoder::default(),
+            any: false,
+            has_filter: selection.filter.is_some(),
         })
     }
 
@@ -32,14 +40,35 @@ impl Messages {
         self.selector.needs()
     }
 
-    /// Whether a message is wanted. Wants every frame of the capture, in order.
+    /// Whether a message is wanted. Every frame of the capture has to be passed, in
+    /// order, to this or to [`Self::matches`].
     pub(crate) fn selects(&mut self, fact: &FrameFact<'_>) -> bool {
+        let is_wanted = self.matches(fact);
+        self.any |= is_wanted;
+        is_wanted
+    }
+
+    /// The same for a message from before the range of time, or of an earlier run, which
+    /// does not count.
+    pub(crate) fn matches(&mut self, fact: &FrameFact<'_>) -> bool {
         let message = Message::of(fact.frame);
         if let Some(message) = &message {
             self.decoder.observe(message);
         }
         let payload = message.map(|message| Lazy::new(&self.decoder, message));
         self.selector.frame(fact, payload.as_ref()).is_shown()
+    }
+
+    /// Whether any message was wanted.
+    pub(crate) fn any(&self) -> bool {
+        self.any
+    }
+
+    /// Notes that a display filter has selected nothing in the capture of this name.
+    pub(crate) fn note_if_none(&self, name: &str) {
+        if self.has_filter && !self.any {
+            complain(&format!("{name}: -Y selects no message"));
+        }
     }
 
     /// Whether an event is wanted.
@@ -75,7 +104,7 @@ impl<S: Sink> Sink for Selected<S> {
 
     fn earlier(&mut self, fact: Fact<'_>, from: Timestamp) {
         if let (Some(messages), Fact::Frame(fact)) = (&mut self.messages, fact) {
-            messages.selects(&fact);
+            messages.matches(&fact);
         }
         self.sink.earlier(fact, from);
     }

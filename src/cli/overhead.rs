@@ -275,6 +275,9 @@ impl OverheadPlan {
         let found = Messages::new(selection, foresight).map(Matching::connections);
         let mut job = FirstReading(found);
         driver.read(source, &mut job)?;
+        if let Some(matching) = &job.0 {
+            matching.messages().note_if_none(&source.name());
+        }
         options.connections = job
             .0
             .map(Matching::into_found)
@@ -282,7 +285,6 @@ impl OverheadPlan {
             .into_iter()
             .collect();
         if options.connections.is_empty() {
-            complain(&format!("{}: -Y selects no message", source.name()));
             // No connection has this number.
             options.connections.push(0);
         }
@@ -467,6 +469,7 @@ impl OverheadJob<'_, '_> {
         let account = self.ledger.finish();
         let item = OverheadItem::Capture(Counted {
             name: &self.name,
+            selecting: !plan.reading.selection.is_empty(),
             figures: &Figures::new(&account, &plan.request),
         });
         let printer = self.turn.take()?;

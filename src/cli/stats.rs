@@ -205,6 +205,9 @@ fn run(args: StatsArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
         };
         let whole = driver.read(source, &mut job)?.whole;
         job.settle()?;
+        if let Some(messages) = &job.counter.messages {
+            messages.note_if_none(&source.name());
+        }
         let rest = job.counter.stats.rest();
         job.printer.put(rest)?;
         turn.take()?.whole &= whole;
@@ -249,7 +252,7 @@ impl Sink for Counter {
 
     fn earlier(&mut self, fact: Fact<'_>, _: Timestamp) {
         if let (Fact::Frame(fact), Some(messages)) = (fact, &mut self.messages) {
-            messages.selects(&fact);
+            messages.matches(&fact);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Messages about a selection that selects nothing.
 
+use mqttdump::mqtt::PacketType;
 use mqttdump::select::{Criterion, There, Unmatched};
 
 use super::console::complain;
@@ -22,23 +23,46 @@ pub(crate) fn report(unmatched: Option<&Unmatched>) -> bool {
     all_selected
 }
 
-fn message(criterion: Criterion<'_>, there: &There) -> String {
-    let numbers = there.connections.iter().map(u64::to_string).collect();
+fn message(criterion: &Criterion, there: &There) -> String {
     let names = |names: &std::collections::BTreeSet<Box<[u8]>>| {
         let names = names.iter().map(|name| text(name));
         names.collect::<Vec<String>>()
     };
     let (option, asked, what, there) = match criterion {
-        Criterion::Topic(filter) => ("--topic", text(filter), "topics", names(&there.topics)),
-        Criterion::Client(id) => ("--client", text(id), "clients", names(&there.clients)),
+        Criterion::Topic(filter) => {
+            let asked = vec![text(filter.bytes())];
+            ("--topic", asked, "topics", names(&there.topics))
+        }
+        Criterion::Client(id) => ("--client", vec![text(id)], "clients", names(&there.clients)),
         Criterion::Connection(number) => {
-            ("--connection", number.to_string(), "connections", numbers)
+            let numbers = there.connections.iter().map(u64::to_string).collect();
+            (
+                "--connection",
+                vec![number.to_string()],
+                "connections",
+                numbers,
+            )
+        }
+        Criterion::Types(types) => {
+            let names = |types: &mut dyn Iterator<Item = &PacketType>| {
+                types.map(|it| it.name().to_owned()).collect()
+            };
+            let there = names(&mut there.types.iter());
+            ("--type", names(&mut types.iter()), "types", there)
+        }
+        Criterion::Qos(asked) => {
+            let there = there.qos.iter().map(u8::to_string).collect();
+            let asked = asked.iter().map(u8::to_string).collect();
+            ("--qos", asked, "QoS", there)
         }
     };
-    let near = match criterion {
-        Criterion::Connection(_) => None,
-        _ => nearest(&asked, there.iter().map(String::as_str)),
+    let near = match (criterion, &asked[..]) {
+        (Criterion::Topic(_) | Criterion::Client(_), [asked]) => {
+            nearest(asked, there.iter().map(String::as_str))
+        }
+        _ => None,
     };
+    let asked = asked.join(",");
     let hint = match (near, &there[..]) {
         (Some(name), _) => format!("did you mean {name}?"),
         (None, []) => format!("no {what}"),

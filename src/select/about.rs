@@ -58,12 +58,21 @@ impl About {
         match (exchange.kind, fact.frame.header.packet_type()) {
             (ExchangeKind::Ping | ExchangeKind::Auth, _) | (_, PacketType::Auth) => NOTHING,
             (kind, packet) => known.copied().unwrap_or(match (kind, packet) {
-                (_, PacketType::Puback) => unknown(Some(1)),
-                (ExchangeKind::Publish, _) => unknown(Some(2)),
+                (ExchangeKind::Publish, _) => unknown(Self::qos(fact.frame)),
                 // A CONNACK without its CONNECT is not marked.
                 (ExchangeKind::Connect, _) => NOTHING,
                 _ => unknown(None),
             }),
+        }
+    }
+
+    /// QoS of the PUBLISH exchange that a frame belongs to, by its own content.
+    pub(super) fn qos(frame: &MQTTFrame<'_>) -> Option<u8> {
+        match frame.header.packet_type() {
+            PacketType::Publish => Some(frame.header.qos()),
+            PacketType::Puback => Some(1),
+            PacketType::Pubrec | PacketType::Pubrel | PacketType::Pubcomp => Some(2),
+            _ => None,
         }
     }
 

@@ -30,8 +30,7 @@ pub(crate) struct Connections {
           value_parser = value::count)]
     pub(crate) connection: Vec<u64>,
 
-    /// Accept a capture without MQTT, and a --client, --topic or --connection that
-    /// selects nothing
+    /// Accept a capture without MQTT, and a selection that selects nothing
     #[arg(long)]
     pub(crate) allow_empty: bool,
 }

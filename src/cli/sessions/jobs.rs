@@ -170,7 +170,7 @@ impl Sink for Chosen {
     /// in it.
     fn earlier(&mut self, fact: Fact<'_>, _: Timestamp) {
         if let (Some(messages), Fact::Frame(fact)) = (&mut self.messages, fact) {
-            messages.selects(&fact);
+            messages.matches(&fact);
         }
         self.deliveries.select(false);
         self.deliveries.fact(fact);

@@ -19,7 +19,6 @@ use mqttdump::sessions::{Deliveries, Keep, Ladder, LadderOptions, Sessions};
 
 use super::args::{Captures, Output as OutputArgs, Selecting, Watching, value};
 use super::command::{Command, Exit};
-use super::console::complain;
 use super::driver::Driver;
 use super::in_order::{Turn, read_all};
 use super::look_ahead::look_ahead;
@@ -339,6 +338,9 @@ impl SessionsPlan {
         let outcome = place.driver.read(place.source, &mut job)?;
         let lines = &mut place.turn.take()?.out.lines;
         put_ladder(&job.0.sink, self.style(), lines);
+        if let Some(messages) = &job.0.messages {
+            messages.note_if_none(&place.source.name());
+        }
         Ok(outcome.whole)
     }
 
@@ -349,8 +351,14 @@ impl SessionsPlan {
             deliveries: Deliveries::default(),
         });
         let outcome = place.driver.read(place.source, &mut job)?;
-        let mut deliveries = job.0.deliveries;
+        let Chosen {
+            messages,
+            mut deliveries,
+        } = job.0;
         deliveries.retain_selected();
+        if let Some(messages) = &messages {
+            messages.note_if_none(&place.source.name());
+        }
         let carried = Carried {
             name: &place.source.name(),
             deliveries: &deliveries,
@@ -407,8 +415,8 @@ impl SessionsPlan {
             return Ok(outcome.whole);
         }
         let (mut sessions, page, matching) = job.sinks;
-        if selection.filter.is_some() && !matching.as_ref().is_some_and(Matching::any) {
-            complain(&format!("{name}: -Y selects no message"));
+        if let Some(matching) = &matching {
+            matching.messages().note_if_none(name);
         }
         let mut records = sessions.take_finished();
         records.retain(|record| wanted.has(record, matching.as_ref()));
@@ -420,6 +428,7 @@ impl SessionsPlan {
             sort: self.args.choosing.sort.into(),
             ladder: self.style(),
             limit: self.limit,
+            selecting: !selection.is_empty(),
         };
         place.turn.take()?.put(&ConnectionsItem::Capture(followed));
         if let (Some(path), Some((ladder, ledger))) = (&self.args.html, page) {

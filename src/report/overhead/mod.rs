@@ -23,6 +23,8 @@ use crate::time::Timestamp;
 pub struct Counted<'a> {
     /// Name of the capture, as given.
     pub name: &'a str,
+    /// Only some connections are wanted.
+    pub selecting: bool,
     /// The account, and figures derived from it.
     pub figures: &'a Figures<'a>,
 }

@@ -70,6 +70,8 @@ pub struct Followed<'a> {
     pub ladder: LadderStyle,
     /// Rows of the table and of each list; all, if `None`.
     pub limit: Option<usize>,
+    /// Only some connections are wanted.
+    pub selecting: bool,
 }
 
 /// The messages of a capture.

@@ -246,6 +246,7 @@ fn summary(capture: &Followed<'_>, left_out: usize) -> String {
         .map(|(cause, n)| format!("{n} {}", cause.name().replace('_', " ")))
         .collect();
     let mut text = match records.len() {
+        0 if capture.selecting => "no connection selected".to_owned(),
         0 => "no connection carried MQTT".to_owned(),
         1 => "1 connection".to_owned(),
         n => format!("{n} connections"),

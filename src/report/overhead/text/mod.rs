@@ -126,7 +126,8 @@ impl Text {
             let _ = writeln!(text, "{}", self.paint(Style::new().bold(), line));
         }
         if account.connection_count == 0 {
-            let _ = writeln!(text, "  no MQTT connection");
+            let selected = if counted.selecting { " selected" } else { "" };
+            let _ = writeln!(text, "  no MQTT connection{selected}");
         } else {
             self.answer(figures, &mut text);
             self.views(figures, &mut text);

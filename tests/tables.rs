@@ -631,6 +631,11 @@ mod with_the_feature {
             "{}",
             wrong.err
         );
+        // The corrected command finds its folder free.
+        run(&["tables", "-o", &folder.name("none"), &capture]).clean();
+        let nothing = run(&["tables", "-o", &folder.name("nothing"), "no-such-file.pcap"]);
+        assert_eq!(nothing.code, Some(2), "{}", nothing.err);
+        assert!(!folder.path("nothing/manifest.json").exists());
     }
 
     /// What came before the range of time has no rows, and what does not belong to the

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter};
 use std::path::Path;
 
-use mqttdump::facts::{self, Fact, Needs, Sink};
+use mqttdump::facts::{self, Fact, FrameFact, Needs, Sink};
 use mqttdump::packet::CapturedPacket;
 use mqttdump::rules::Part;
 use mqttdump::shard::Portion;
@@ -79,7 +79,11 @@ pub(super) fn run(args: TablesArgs, around: &Surroundings<'_>) -> Result<Exit, S
                 .into());
         }
     };
-    let all = Written { to, whole: true };
+    let all = Written {
+        to,
+        whole: true,
+        any: false,
+    };
     let work = |driver: &mut Driver<'_>, source: &Source, turn: &mut Turn<'_, Written>| {
         let selection = &reading.selection;
         let messages = Messages::new(selection, look_ahead(driver, source, selection)?);
@@ -102,16 +106,21 @@ pub(super) fn run(args: TablesArgs, around: &Surroundings<'_>) -> Result<Exit, S
             is_pipe: folder.is_none(),
             turn,
         };
-        let whole = driver.read(source, &mut job)?.whole;
+        let outcome = driver.read(source, &mut job)?;
+        let whole = outcome.whole;
+        if let Some(messages) = &job.chosen.messages {
+            messages.note_if_none(&source.name());
+        }
         job.write(Tables::take_rest)?;
         let whole = memory::report_cut(reading.engine.payload, job.chosen.unkept) && whole;
         let all = turn.take()?;
         all.whole &= whole;
+        all.any |= whole || outcome.frames() > 0;
         all.to.captured(source.names(), whole);
         Ok(())
     };
     let (all, has_selected) = read_all(&reading, all, work)?;
-    all.to.finish()?;
+    all.to.finish(!has_selected || !all.any)?;
     Ok(Exit::success(all.whole && has_selected))
 }
 
@@ -120,6 +129,8 @@ struct Written {
     to: To,
     /// Everything could be read.
     whole: bool,
+    /// Anything could be read.
+    any: bool,
 }
 
 /// Where batches go.
@@ -143,8 +154,11 @@ impl To {
         }
     }
 
-    fn finish(self) -> Result<(), Stop> {
+    /// Completes it. A folder is left free if `nothing` was read or selected, for the
+    /// corrected command.
+    fn finish(self, nothing: bool) -> Result<(), Stop> {
         match self {
+            Self::Files(_) if nothing => Ok(()),
             Self::Files(files) => files.finish().map_err(Stop::Failed),
             Self::Pipe(mut stream) => stream.finish().map_err(stdout),
         }
@@ -169,7 +183,7 @@ struct Chosen {
 }
 
 impl Chosen {
-    fn select(&mut self, fact: Fact<'_>) {
+    fn select(&mut self, fact: Fact<'_>, selects: fn(&mut Messages, &FrameFact<'_>) -> bool) {
         if let Fact::Event(event) = fact {
             self.unkept += u64::from(memory::is_cut(event));
         }
@@ -177,7 +191,7 @@ impl Chosen {
             return;
         };
         match fact {
-            Fact::Frame(fact) => self.tables.select(messages.selects(&fact)),
+            Fact::Frame(fact) => self.tables.select(selects(messages, &fact)),
             Fact::Event(event) => self.tables.select(messages.shows(event)),
             _ => {}
         }
@@ -191,12 +205,12 @@ impl Sink for Chosen {
     }
 
     fn fact(&mut self, fact: Fact<'_>) {
-        self.select(fact);
+        self.select(fact, Messages::selects);
         self.tables.fact(fact);
     }
 
     fn earlier(&mut self, fact: Fact<'_>, from: Timestamp) {
-        self.select(fact);
+        self.select(fact, Messages::matches);
         self.tables.earlier(fact, from);
     }
 

@@ -67,6 +67,13 @@ fn the_manifest_has_counts_and_checksums() {
         assert_eq!(part["bytes"], size);
         assert_eq!(part["xxh64"].as_str().map(str::len), Some(16));
     }
+    let verified = run(&["merge", &folder.name("")]);
+    assert_eq!(verified.code, Some(0), "{}", verified.err);
+    assert!(
+        verified.err.contains(" shards verified"),
+        "{}",
+        verified.err
+    );
     let again = run(&["shard", "-o", &folder.name(""), file]);
     assert_eq!(again.code, Some(2));
     assert!(

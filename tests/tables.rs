@@ -562,6 +562,77 @@ mod with_the_feature {
         assert!(refused.err.contains("need -o DIR"), "{}", refused.err);
     }
 
+    /// Rows that begin at the same time, in files of the same sizes, are ordered by what
+    /// they hold.
+    #[test]
+    fn merged_tables_do_not_depend_on_the_order_of_twins() {
+        let folder = Folder::new();
+        for topic in ["a", "b", "c"] {
+            let packets = scene(&format!(
+                "> CONNECT client={topic}\n> PUBLISH topic={topic}"
+            ));
+            let capture = folder.write(topic, &Format::PCAPNG.write(&packets));
+            run(&[
+                "tables",
+                "-o",
+                &folder.name(&format!("t-{topic}")),
+                &capture,
+            ])
+            .clean();
+        }
+        let of = |order: &str| {
+            let to = folder.name(order);
+            let parts: Vec<_> = order
+                .chars()
+                .map(|it| folder.name(&format!("t-{it}")))
+                .collect();
+            let parts = parts.iter().map(String::as_str);
+            run(&["merge", "-o", &to]
+                .into_iter()
+                .chain(parts)
+                .collect::<Vec<_>>())
+            .clean();
+            let file =
+                |table: &schema::Table| folder.path(order).join(format!("{}.parquet", table.name));
+            let files = TABLES
+                .iter()
+                .map(|table| fs::read(file(table)).expect("a table"));
+            files.collect::<Vec<_>>()
+        };
+        let all = of("abc");
+        for order in ["acb", "bca", "cba"] {
+            assert!(of(order) == all, "{order}");
+        }
+    }
+
+    /// Nothing is left out silently.
+    #[test]
+    fn damaged_or_incomplete_tables_are_not_merged() {
+        let folder = Folder::new();
+        let (a, b, some) = (folder.name("a"), folder.name("b"), folder.name("some"));
+        let capture = "fixtures/captures/fusesource-qos2.pcap";
+        run(&["tables", "-o", &a, capture]).clean();
+        run(&["tables", "-o", &b, capture]).clean();
+        run(&["tables", "-o", &some, "--table", "frames,events", capture]).clean();
+        let refused = |message: &str, of: [&str; 2]| {
+            let run = run(&[&["merge", "-o", &folder.name("x")], &of[..]].concat());
+            assert_eq!(run.code, Some(2), "{}", run.err);
+            assert!(run.err.contains(message), "{}", run.err);
+            assert!(!folder.path("x/manifest.json").exists());
+        };
+        let same = "expected the same tables in all folders, found no ";
+        refused(same, [&a, &some]);
+        refused(same, [&some, &a]);
+        let other = folder.name("other");
+        run(&["tables", "-o", &other, "fixtures/captures/cut.pcap"]);
+        fs::copy(
+            folder.path("other/frames.parquet"),
+            folder.path("b/frames.parquet"),
+        )
+        .expect("a copy");
+        refused("b/frames.parquet: expected ", [&a, &b]);
+    }
+
     #[test]
     fn tables_of_a_selection_have_what_belongs_to_it() {
         let folder = Folder::new();

@@ -10,6 +10,7 @@ use std::io::Write;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{TimestampNanosecondType, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, RecordBatch};
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
@@ -49,6 +50,22 @@ impl<R: ChunkReader + 'static> Input<R> {
             metadata,
         })
     }
+
+    /// How many rows it has.
+    pub fn rows(&self) -> u64 {
+        let rows = self.metadata.file_metadata().num_rows();
+        u64::try_from(rows).unwrap_or_default()
+    }
+
+    /// The bytes of the columns of a row group, one after the other. Those that cannot be
+    /// read are noticed when they are copied.
+    fn content<'a>(&'a self, group: &'a RowGroupMetaData) -> impl Iterator<Item = Option<Bytes>> {
+        group.columns().iter().map(|column| {
+            let (start, length) = column.byte_range();
+            let length = usize::try_from(length).ok()?;
+            self.file.get_bytes(start, length).ok()
+        })
+    }
 }
 
 /// Puts files of a table together.
@@ -67,21 +84,22 @@ pub fn merge<R: ChunkReader + 'static, W: Write + Send>(
     let mut groups: Vec<_> = inputs
         .iter()
         .flat_map(|input| {
-            input
-                .metadata
-                .row_groups()
-                .iter()
-                .map(move |group| (input, group))
+            let groups = input.metadata.row_groups().iter();
+            groups.map(move |group| (key(table, group), input, group))
         })
         .collect();
-    groups.sort_by_cached_key(|(_, group)| key(table, group));
-    for (input, group) in groups {
+    groups.sort_by(|(one, input, group), (other, its_input, its_group)| {
+        let content = || input.content(group).cmp(its_input.content(its_group));
+        one.cmp(other).then_with(content)
+    });
+    for (_, input, group) in groups {
         to.copy(&input.file, group)?;
     }
     Ok(())
 }
 
-/// Orders row groups: by their first time and packet, then by what else is known.
+/// Orders row groups, by their first time and packet, then by what else is known without
+/// reading them.
 fn key(table: &Table, group: &RowGroupMetaData) -> Vec<i64> {
     let least = |name: &str| {
         let at = table
@@ -186,11 +204,22 @@ impl Session {
             *sum += count;
         }
         let last = self.last.clone().max(other.last.clone());
-        if other.first < self.first {
+        if other.begin() < self.begin() {
             let counts = self.counts;
             *self = Self { counts, ..other };
         }
         self.last = last;
+    }
+
+    /// Orders rows of the same session, also of captures with the same name.
+    fn begin(&self) -> impl PartialOrd {
+        (
+            &self.first,
+            &self.first_uid,
+            &self.client_id,
+            &self.username,
+            self.began_before,
+        )
     }
 
     fn put(&self, uid: &str, rows: &mut Rows) {

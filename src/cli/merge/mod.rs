@@ -15,7 +15,7 @@ use mqttdump::shard::Plan;
 use super::args::value;
 use super::check::CheckArgs;
 use super::command::{Command, Exit};
-use super::console::complain;
+use super::console::{complain, counted};
 use super::records;
 use super::sandbox::Sandbox;
 use super::shard::read_plan;
@@ -84,8 +84,12 @@ fn run(args: &MergeArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
         if is_tables(path) {
             folders.push(path.clone());
         } else if path.is_dir() {
-            let problems = shards::verify(path)?;
+            let (count, problems) = shards::verify(path)?;
             problems.iter().for_each(|problem| complain(problem));
+            if problems.is_empty() {
+                let shards = counted(count as u64, "shard");
+                complain(&format!("{}: {shards} verified", path.display()));
+            }
             whole &= problems.is_empty();
         } else if records::is_records(path) {
             facts.push(path.clone());

@@ -8,8 +8,8 @@ use mqttdump::shard::{Manifest, Part, Problem};
 use crate::cli::checksum::Checksum;
 use crate::cli::stop::Stop;
 
-/// What is missing or damaged, one sentence each.
-pub(super) fn verify(folder: &Path) -> Result<Vec<String>, Stop> {
+/// How many shards there are, and what is missing or damaged, one sentence each.
+pub(super) fn verify(folder: &Path) -> Result<(usize, Vec<String>), Stop> {
     let path = folder.join(Manifest::NAME);
     let name = path.display();
     let json = fs::read(&path).map_err(|error| format!("{name}: {error}"))?;
@@ -24,7 +24,7 @@ pub(super) fn verify(folder: &Path) -> Result<Vec<String>, Stop> {
             problems.push(format!("{}: {problem}", file.display()));
         }
     }
-    Ok(problems)
+    Ok((manifest.shards.len(), problems))
 }
 
 fn problem(path: &Path, part: &Part) -> Option<Problem> {

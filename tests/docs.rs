@@ -135,6 +135,55 @@ fn one_jq_expression_separates_messages_and_events() {
     }
 }
 
+/// The line of the document that divides Zeek's logs does so with any awk.
+#[test]
+fn the_logs_of_zeek_are_divided() {
+    let document = std::fs::read_to_string(project("docs/formats.md")).expect("a document");
+    let line = document
+        .lines()
+        .find(|line| line.contains("--format zeek | awk"));
+    let line = line
+        .and_then(|line| line.strip_prefix("mqttdump "))
+        .expect("the line");
+    let folder = Folder::new();
+    let capture = project("fixtures/captures/aedes-mqttjs-3.1.1.pcap");
+    std::fs::copy(capture, folder.path("a.pcap")).expect("a copy");
+    let output = Command::new("sh")
+        .current_dir(folder.path(""))
+        .args(["-c", &format!("\"$0\" {line}")])
+        .arg(mqttdump().get_program())
+        .output()
+        .expect("sh starts");
+    assert!(output.status.success(), "{output:?}");
+    let names = folder.names();
+    let logs = ["mqtt_connect.log", "mqtt_publish.log", "mqtt_subscribe.log"];
+    assert_eq!(names, [&["a.pcap"][..], &logs].concat());
+    for (log, name) in logs
+        .iter()
+        .zip(["mqtt_connect", "mqtt_publish", "mqtt_subscribe"])
+    {
+        let text = std::fs::read_to_string(folder.path(log)).expect("a log");
+        assert!(text.starts_with("#separator"), "{text}");
+        assert_eq!(text.matches(&format!("#path\t{name}")).count(), 1, "{text}");
+        assert!(text.lines().any(|line| !line.starts_with('#')), "{text}");
+    }
+}
+
+/// The document names the columns of CSV.
+#[test]
+fn the_columns_of_csv_are_documented() {
+    let document = std::fs::read_to_string(project("docs/formats.md")).expect("a document");
+    let (_, names) = document
+        .split_once("the first row names the columns: ")
+        .expect("it");
+    let (names, _) = names.split_once(". They are").expect("its end");
+    let names = names.split('`').skip(1).step_by(2).collect::<Vec<_>>();
+    let args = ["-r", "fixtures/captures/cut.pcap", "--format", "csv"];
+    let output = mqttdump().args(args).output().expect("it starts");
+    let output = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.lines().next(), Some(&*names.join(",")));
+}
+
 /// The output that documents show is the command's output: the lines below
 /// it, in order; `…` stands for any.
 #[test]

@@ -36,6 +36,8 @@ mod with_the_feature {
     use crate::support::wire::Wire;
 
     const DOCUMENT: &str = "docs/tables.md";
+    /// The capture of the document.
+    const PLANT: &str = "fixtures/tables/plant.pcapng";
 
     fn document() -> String {
         fs::read_to_string(project(DOCUMENT)).expect("the document")
@@ -492,12 +494,9 @@ mod with_the_feature {
     #[test]
     fn merged_tables_do_not_depend_on_the_order() {
         let folder = Folder::new();
-        let transcript =
-            fs::read_to_string(project("fixtures/tables/plant.mqtt")).expect("a scene");
-        let plant = folder.write("plant.pcapng", &Format::PCAPNG.write(&scene(&transcript)));
         let path = |name: &str| folder.name(name);
         let (a, b, c) = (path("a"), path("b"), path("c"));
-        run(&["tables", "-o", &a, &plant]).clean();
+        run(&["tables", "-o", &a, PLANT]).clean();
         run(&[
             "tables",
             "-o",
@@ -636,11 +635,8 @@ mod with_the_feature {
     #[test]
     fn tables_of_a_selection_have_what_belongs_to_it() {
         let folder = Folder::new();
-        let transcript =
-            fs::read_to_string(project("fixtures/tables/plant.mqtt")).expect("a scene");
-        let capture = folder.write("plant.pcapng", &Format::PCAPNG.write(&scene(&transcript)));
         let all = folder.name("all");
-        run(&["tables", "-o", &all, &capture]).clean();
+        run(&["tables", "-o", &all, PLANT]).clean();
         let of = |name: &str, table: &str, column: &str| -> BTreeSet<String> {
             let path = folder.path(&format!("{name}/{table}.parquet"));
             texts(&batches(&path), column)
@@ -659,8 +655,8 @@ mod with_the_feature {
         {
             let name = format!("some-{turn}");
             let dir = folder.name(&name);
-            run(&[&["tables", "-o", &dir, &capture], selection].concat()).clean();
-            let frames = lines(&[&["--format", "ndjson", "-r", &capture], selection].concat());
+            run(&[&["tables", "-o", &dir, PLANT], selection].concat()).clean();
+            let frames = lines(&[&["--format", "ndjson", "-r", PLANT], selection].concat());
             let frames = frames.iter().filter(|line| line["type"].is_string());
             let exchanges: BTreeSet<String> = frames
                 .clone()
@@ -688,14 +684,7 @@ mod with_the_feature {
             let deliveries = of(&name, "deliveries", "exchange_uid");
             assert!(deliveries.len() < of("all", "deliveries", "exchange_uid").len());
         }
-        let wrong = run(&[
-            "tables",
-            "-o",
-            &folder.name("none"),
-            "--topic",
-            "x",
-            &capture,
-        ]);
+        let wrong = run(&["tables", "-o", &folder.name("none"), "--topic", "x", PLANT]);
         assert_eq!(wrong.code, Some(2), "{}", wrong.err);
         assert!(
             wrong.err.contains("no message matches --topic x"),
@@ -703,7 +692,7 @@ mod with_the_feature {
             wrong.err
         );
         // The corrected command finds its folder free.
-        run(&["tables", "-o", &folder.name("none"), &capture]).clean();
+        run(&["tables", "-o", &folder.name("none"), PLANT]).clean();
         let nothing = run(&["tables", "-o", &folder.name("nothing"), "no-such-file.pcap"]);
         assert_eq!(nothing.code, Some(2), "{}", nothing.err);
         assert!(!folder.path("nothing/manifest.json").exists());
@@ -844,6 +833,18 @@ for row in table:
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
+    /// The capture of the document is that of its transcript; `BLESS=1` writes it.
+    #[test]
+    fn the_capture_of_the_document_is_that_of_its_transcript() {
+        let transcript = project("fixtures/tables/plant.mqtt");
+        let transcript = fs::read_to_string(transcript).expect("a scene");
+        let made = Format::PCAPNG.write(&scene(&transcript));
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(project(PLANT), &made).expect("the capture");
+        }
+        assert!(fs::read(project(PLANT)).expect("the capture") == made);
+    }
+
     /// The answers in the document are those of DuckDB; `BLESS=1` writes them.
     #[test]
     fn tables_answer_questions() {
@@ -851,12 +852,9 @@ for row in table:
             eprintln!("skipped: there is no Python with DuckDB (pip install duckdb)");
             return;
         };
-        let transcript =
-            fs::read_to_string(project("fixtures/tables/plant.mqtt")).expect("a scene");
         let folder = Folder::new();
-        let capture = folder.write("plant.pcapng", &Format::PCAPNG.write(&scene(&transcript)));
         let dir = folder.name("tables");
-        run(&["tables", "-o", &dir, &capture]).clean();
+        run(&["tables", "-o", &dir, PLANT]).clean();
         let (before, questions) = document_parts();
         let mut document = before;
         let mut count = 0;

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::support::program::mqttdump;
+use crate::support::program::{mqttdump, project, run};
 
 /// What a terminal of so many columns shows, with its escape codes.
 fn on_terminal(columns: u16, args: &[&str]) -> String {
@@ -54,6 +54,24 @@ fn split(shown: &str) -> (String, BTreeSet<String>) {
         rest = &after[end + 1..];
     }
     (text + rest, codes)
+}
+
+/// README begins with what a terminal shows of the capture that it reads, and a line of
+/// what a file gets.
+#[test]
+fn the_first_example_of_readme_is_real() {
+    let readme = std::fs::read_to_string(project("README.md")).expect("README");
+    let args = ["-r", "fixtures/captures/seed-3.1.1-qos2.pcap"];
+    let command = format!("cargo run --release -- {}", args.join(" "));
+    let (_, after) = readme.split_once(&command).expect("the command");
+    let mut blocks = after.split("```text\n").skip(1);
+    let mut block = || blocks.next().and_then(|it| it.split("```").next());
+    let shown = block().expect("what a terminal shows");
+    let (text, _) = split(&on_terminal(80, &args));
+    assert!(text.starts_with(shown), "{text}");
+    let line = block().expect("a line");
+    let file = run(&args).clean();
+    assert!(file.contains(line), "{file}");
 }
 
 const CAPTURES: [&str; 6] = [

@@ -286,8 +286,9 @@ fn write(mut span: Span, outcome: Outcome, code: Option<(u8, &str)>, out: &mut V
     out.extend_from_slice(b"]}]}]}\n");
 }
 
+/// Unsigned in OTLP: times before 1970, as of clocks that were not set, are 0.
 fn nanos(time: Timestamp, out: &mut Vec<u8>) {
-    put::decimal(time.nanos(), out);
+    put::decimal(u64::try_from(time.nanos()).unwrap_or(0), out);
 }
 
 fn text(name: &str, text: &str, out: &mut Vec<u8>) {
@@ -312,4 +313,19 @@ fn attribute(name: &str, kind: &str, out: &mut Vec<u8>, value: impl FnOnce(&mut 
     out.extend_from_slice(format!(",{{\"key\":\"{name}\",\"value\":{{\"{kind}\":").as_bytes());
     value(out);
     out.extend_from_slice(b"}}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_unsigned() {
+        let text = |time| {
+            let mut out = Vec::new();
+            nanos(Timestamp::from_nanos(time), &mut out);
+            String::from_utf8_lossy(&out).into_owned()
+        };
+        assert_eq!([-1, 0, 1].map(text), ["0", "0", "1"]);
+    }
 }

@@ -450,9 +450,6 @@ fn types_and_qos_that_select_nothing_are_errors() {
     ] {
         for command in commands(&Folder::new()) {
             let args: Vec<&str> = command.iter().map(String::as_str).collect();
-            if args[0] == "overhead" {
-                continue;
-            }
             let args = [&args[..], &selection, &["-r", capture]].concat();
             let refused = run(&args);
             assert_eq!(refused.code, Some(2), "{args:?}: {refused:?}");

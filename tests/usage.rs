@@ -239,9 +239,6 @@ fn a_selection_that_selects_nothing_is_an_error() {
                 &["did you mean vdm/123/engineOff?"],
             ),
         ] {
-            if command == ["overhead"] && option == "--topic" {
-                continue;
-            }
             let args = [command, &[CAPTURE, option, value]].concat();
             let failed = run(&args);
             assert_eq!(failed.code, Some(2), "{args:?} {failed:?}");

@@ -22,7 +22,7 @@ use mqttdump::report::overhead::{Counted, OVERHEAD_REPORTS, Overhead, OverheadIt
 use mqttdump::report::{Format, Options, Report};
 
 use super::args::value;
-use super::args::{Captures, Connections, Interim, Output as OutputArgs, Selecting, Watching};
+use super::args::{Captures, Interim, Output as OutputArgs, Selecting, Watching};
 use super::bounded;
 use super::closing;
 use super::command::{Command, Exit};
@@ -47,22 +47,7 @@ pub(crate) struct OverheadArgs {
     captures: Captures,
 
     #[command(flatten)]
-    connections: Connections,
-
-    /// Count connections with a control packet that this display filter selects, in
-    /// Wireshark's language
-    ///
-    /// For example `mqtt.topic contains "temp" && mqtt.qos > 0`. `mqttdump fields`
-    /// lists the fields. A connection is counted as a whole: its handshakes and
-    /// acknowledgements belong to the cost of its messages. The captures are read
-    /// twice, so an interface or a pipe is refused.
-    #[arg(
-        short = 'Y',
-        long = "display-filter",
-        value_name = "EXPRESSION",
-        help_heading = "Messages"
-    )]
-    display_filter: Option<String>,
+    selecting: Selecting,
 
     #[command(flatten)]
     counting: Counting,
@@ -146,7 +131,9 @@ impl Command for OverheadArgs {
     const ABOUT: &'static str = "Count where every byte goes and what a message costs";
     const DESCRIPTION: &'static str = "\
 Accounts for every byte of the captures by layer and by cause, and derives the cost of a message, the monthly \
-cost of a device, and the effect of changes. Each FILE is reported separately.";
+cost of a device, and the effect of changes. Each FILE is reported separately. --topic, --type, --qos and -Y select \
+connections that have such a control packet, and count them as a whole: handshakes and acknowledgements belong to the \
+cost of a message. The captures are then read twice, so an interface or a pipe is refused.";
     const USAGE: &'static str = "mqttdump overhead [OPTIONS] FILE...";
     const EXAMPLES: &'static [(&'static str, &'static str)] = &[
         (
@@ -217,11 +204,7 @@ impl OverheadPlan {
         let request = request(&args.counting)?;
         reading.engine.payload = 32 << 10;
         reading.sandbox.confine(args.verbose > 0, []);
-        reading.select(&Selecting {
-            connections: args.connections.clone(),
-            display_filter: args.display_filter.clone(),
-            ..Selecting::default()
-        })?;
+        reading.select(&args.selecting)?;
         Ok(Self {
             options: overhead::Options {
                 level: level(&args.counting, &request.links)?,
@@ -252,8 +235,8 @@ impl OverheadPlan {
 }
 
 impl OverheadPlan {
-    /// The options for one capture: with a display filter, a first reading finds the
-    /// connections with a selected message.
+    /// The options for one capture: if messages are selected, a first reading finds the
+    /// connections that have one.
     fn options_for(
         &self,
         driver: &mut Driver<'_>,
@@ -261,13 +244,13 @@ impl OverheadPlan {
     ) -> Result<overhead::Options, Stop> {
         let mut options = self.options.clone();
         let selection = &self.reading.selection;
-        if selection.filter.is_none() {
+        if !selection.parts_connections() {
             return Ok(options);
         }
         if !source.can_be_read_twice() {
             return Err(Stop::Failed(
-                "-Y: which connections have such a message is known only when the whole \
-                 capture was read: read a file instead of a pipe or an interface"
+                "-Y, --topic, --type, --qos: which connections have such a message is known only \
+                 when the whole capture was read: read a file instead of a pipe or an interface"
                     .into(),
             ));
         }

@@ -33,5 +33,5 @@ pub(crate) use input::{Captures, Input, Live, Packets, RotationArgs};
 pub(crate) use lines::Lines;
 pub(crate) use output::Output;
 pub(crate) use saving::{Saving, What};
-pub(crate) use selecting::{Connections, Selecting};
+pub(crate) use selecting::Selecting;
 pub(crate) use watching::{Interim, Watching};

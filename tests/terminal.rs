@@ -8,7 +8,9 @@ use std::process::Stdio;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::support::program::{mqttdump, project, run};
+use crate::support::files::Format;
+use crate::support::program::{TempFile, mqttdump, project, run};
+use crate::support::scene::scene;
 
 /// What a terminal of so many columns shows, with its escape codes.
 fn on_terminal(columns: u16, args: &[&str]) -> String {
@@ -83,6 +85,9 @@ const CAPTURES: [&str; 6] = [
     "fixtures/captures/unacknowledged.pcap",
 ];
 
+/// More packets around findings than the others, with topics.
+const LONG_TOPICS: [&str; 1] = ["fixtures/market/aedes-paho-4.pcap"];
+
 /// Lines that fit; text that is the same as without a terminal is not split within
 /// numbers, quotes and words. A word alone may be longer than a line.
 #[test]
@@ -101,7 +106,7 @@ fn lines_fit_their_terminal() {
                 }
             }
         };
-        for capture in CAPTURES {
+        for capture in CAPTURES.into_iter().chain(LONG_TOPICS) {
             try_it(&["-r", capture]);
             for command in ["check", "overhead", "sessions", "stats"] {
                 try_it(&[command, capture]);
@@ -131,6 +136,34 @@ fn lines_fit_their_terminal() {
     }
     assert!(lines > 5_000, "{lines}");
     assert!(wrong.is_empty(), "{}\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Names that no line has room for are shortened. In files they are whole.
+#[test]
+fn long_names_are_shortened() {
+    let (client, topic) = ("c-".repeat(90), "plant/".repeat(70) + "end");
+    let packets = scene(&format!(
+        "> CONNECT client={client}\n< CONNACK\n> PUBLISH topic={topic} dup=1\n> DISCONNECT"
+    ));
+    let file = TempFile::new("long.pcapng", &Format::PCAPNG.write(&packets));
+    for columns in [60, 80, 120] {
+        for command in [
+            &["check"][..],
+            &["stats"],
+            &["overhead", "-v"],
+            &["sessions"],
+        ] {
+            let args = [command, &[file.path()]].concat();
+            let (text, _) = split(&on_terminal(columns, &args));
+            let is_long = |line: &&str| {
+                line.chars().count() > usize::from(columns) && !line.contains(file.path())
+            };
+            assert_eq!(text.lines().find(is_long), None, "{columns}, {args:?}");
+        }
+    }
+    let check = run(&["check", file.path()]).out;
+    assert!(check.contains(&client) && check.contains(&topic), "{check}");
+    assert!(run(&["stats", file.path()]).clean().contains(&topic));
 }
 
 /// Numbers, and what is between quotes or parentheses with packets, are on one line.

@@ -68,6 +68,46 @@ pub(super) fn wrap(text: &str, indent: usize, width: usize, out: &mut String) {
     out.push('\n');
 }
 
+/// The text with words of at most `columns`: of longer ones, the middle is left out.
+pub(super) fn shorten_words(text: &str, columns: usize) -> String {
+    let words = words(text).map(|word| shortened(word, columns, columns / 2));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Text in at most `columns`, cut after `head` columns, or the end of it alone.
+pub(super) fn shortened(text: &str, columns: usize, head: usize) -> String {
+    let whole = escape::columns(text.as_bytes());
+    if whole <= columns {
+        return text.to_owned();
+    }
+    let start = take_columns(text.chars(), head);
+    let end = take_columns(text.chars().rev(), columns.saturating_sub(head + 1));
+    let end: String = end.chars().rev().collect();
+    format!("{start}…{end}")
+}
+
+/// Text in at most `columns`, cut at its end.
+pub(super) fn shortened_end(text: &str, columns: usize) -> String {
+    if escape::columns(text.as_bytes()) <= columns {
+        return text.to_owned();
+    }
+    take_columns(text.chars(), columns.saturating_sub(1)) + "…"
+}
+
+fn take_columns(chars: impl Iterator<Item = char>, columns: usize) -> String {
+    let mut left = columns;
+    let mut out = String::new();
+    for char in chars {
+        let width = escape::columns(char.encode_utf8(&mut [0; 4]).as_bytes());
+        if width > left {
+            break;
+        }
+        left -= width;
+        out.push(char);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

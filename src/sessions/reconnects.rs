@@ -65,15 +65,15 @@ pub enum Growth {
 }
 
 impl Growth {
-    /// In words, after "delay".
+    /// In words.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::None => "none",
-            Self::Fixed => "fixed",
-            Self::FixedWithJitter => "fixed, with jitter",
-            Self::Growing { resets: false } => "growing",
-            Self::Growing { resets: true } => "growing, short again after success",
-            Self::Irregular => "irregular",
+            Self::None => "no delay",
+            Self::Fixed => "fixed delay",
+            Self::FixedWithJitter => "fixed delay with jitter",
+            Self::Growing { resets: false } => "growing delay",
+            Self::Growing { resets: true } => "growing delay, short again after success",
+            Self::Irregular => "irregular delay",
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::super::{Format, Report, escape};
 use super::{
-    CaptureResult, CheckSummary, FindingItem, FindingNeeds, Findings, Streaming, counted, often,
-    sentence, statements,
+    CaptureResult, CheckSummary, FindingItem, FindingNeeds, Findings, Streaming, clauses, counted,
+    often, packets, sentence,
 };
 use crate::rules::{Finding, Tally, Verdict};
 
@@ -46,18 +46,11 @@ impl GitHub {
             Verdict::Note | Verdict::CannotTell(_) => "notice",
         };
         let mut text = sentence(finding);
-        text += &format!(" [{}]", statements(finding).join(", "));
+        text += &clauses(finding);
         if let Some(number) = finding.connection {
             text += &format!(", connection {number}");
         }
-        let packets: Vec<_> = finding
-            .packets
-            .iter()
-            .map(|p| p.number.to_string())
-            .collect();
-        if !packets.is_empty() {
-            text += &format!(", packets {}", packets.join(" "));
-        }
+        text += &packets(finding);
         line(level, capture, finding.rule.id, &text, out);
     }
 

@@ -6,7 +6,9 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
 use super::super::{Format, Report, escape};
-use super::{CaptureResult, FindingItem, FindingNeeds, Findings, Streaming, sentence, statements};
+use super::{
+    CaptureResult, FindingItem, FindingNeeds, Findings, Streaming, clauses, packets, sentence,
+};
 use crate::rules::{FailOn, Finding, Rule};
 
 /// `check --format junit`
@@ -121,19 +123,14 @@ fn case(rule: &'static Rule, findings: &[Finding], fail_on: &FailOn) -> Case {
 
 /// A line of the body: message, clauses, connection and packets.
 fn line(finding: &Finding) -> String {
-    let packets: Vec<_> = finding
-        .packets
-        .iter()
-        .map(|p| p.number.to_string())
-        .collect();
     let connection = finding.connection.map(|n| format!(", connection {n}"));
     format!(
-        "{}: {} [{}]{}, packets {}",
+        "{}: {}{}{}{}",
         finding.verdict.name(),
         escape::visible(&sentence(finding)),
-        statements(finding).join(", "),
+        clauses(finding),
         connection.unwrap_or_default(),
-        packets.join(" "),
+        packets(finding),
     )
 }
 

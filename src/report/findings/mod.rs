@@ -188,6 +188,27 @@ fn counted(count: u64, what: &str) -> String {
     }
 }
 
+/// The clauses of a finding, ` [3.1.1 MQTT-2.3.1-2]`; nothing if it has none.
+fn clauses(finding: &Finding) -> String {
+    match &statements(finding)[..] {
+        [] => String::new(),
+        statements => format!(" [{}]", statements.join(", ")),
+    }
+}
+
+/// The packets of a finding, `, packets 4 7`; nothing if it has none.
+fn packets(finding: &Finding) -> String {
+    let packets = finding
+        .packets
+        .iter()
+        .map(|packet| packet.number.to_string());
+    match &packets.collect::<Vec<_>>()[..] {
+        [] => String::new(),
+        [one] => format!(", packet {one}"),
+        all => format!(", packets {}", all.join(" ")),
+    }
+}
+
 /// The message with its topic, the number of occurrences and the reason if
 /// inconclusive.
 fn sentence(finding: &Finding) -> String {

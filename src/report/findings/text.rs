@@ -26,11 +26,11 @@
 use anstyle::{AnsiColor, Style};
 use jiff::tz::TimeZone;
 
-use super::super::wrap::wrap;
+use super::super::wrap::{shorten_words, shortened, wrap};
 use super::super::{Format, Report, escape};
 use super::{
-    CaptureResult, FindingItem, FindingNeeds, Findings, Interval, Streaming, counted, often,
-    sentence, statements,
+    CaptureResult, FindingItem, FindingNeeds, Findings, Interval, Streaming, clauses, counted,
+    often, packets, sentence,
 };
 use crate::frame::Direction;
 use crate::mqtt::{FixedHeader, PacketType};
@@ -86,7 +86,7 @@ impl Text {
         if self.many {
             text += &format!("{}: ", escape::visible(capture));
         }
-        text += &heading(finding);
+        text += &self.fitted(heading(finding));
         text += "\n";
         self.put_finding(finding, &mut text);
         out.extend_from_slice(text.as_bytes());
@@ -127,7 +127,7 @@ impl Text {
             // Findings about the CONNECT itself may lack the client identifier.
             let named = of_connection.iter().find(|it| it.client_id.is_some());
             text += "\n";
-            text += &heading(named.unwrap_or(&of_connection[0]));
+            text += &self.fitted(heading(named.unwrap_or(&of_connection[0])));
             text += "\n";
             for finding in of_connection {
                 self.put_finding(finding, &mut text);
@@ -273,6 +273,14 @@ impl Text {
         }
     }
 
+    /// A line that fits the terminal, and ends as it did.
+    fn fitted(&self, line: String) -> String {
+        match self.terminal {
+            true => shortened(&line, self.width, self.width - 2),
+            false => line,
+        }
+    }
+
     fn put_finding(&self, finding: &Finding, text: &mut String) {
         let name = finding.verdict.name().replace('_', " ").to_uppercase();
         let by = finding.by.map(|side| format!(" by {}", side.name()));
@@ -284,22 +292,12 @@ impl Text {
         let painted = self.paint(style(finding.verdict), &name);
         *text += &title.replacen(&name, &painted, 1);
         let words = sentence(finding);
-        wrap(&escape::visible(&words), 4, self.width, text);
-        let mut reference = finding.rule.id.to_owned();
-        let statements = statements(finding);
-        if !statements.is_empty() {
-            reference += &format!(" [{}]", statements.join(", "));
+        let words = escape::visible(&words);
+        match self.terminal {
+            true => wrap(&shorten_words(&words, self.width - 4), 4, self.width, text),
+            false => wrap(&words, 4, self.width, text),
         }
-        let packets: Vec<_> = finding
-            .packets
-            .iter()
-            .map(|packet| packet.number.to_string())
-            .collect();
-        match packets.len() {
-            0 => {}
-            1 => reference += &format!(", packet {}", packets[0]),
-            _ => reference += &format!(", packets {}", packets.join(" ")),
-        }
+        let reference = finding.rule.id.to_owned() + &clauses(finding) + &packets(finding);
         let mut lines = String::new();
         wrap(&reference, 4, self.width, &mut lines);
         for line in lines.lines() {
@@ -332,17 +330,28 @@ impl Text {
         if let Some(id) = rung.packet_id {
             line += &format!(" id {id}");
         }
+        let mut rest = String::new();
         if header.packet_type() == PacketType::Publish {
             line += &format!(" qos{}", header.qos());
             for (is, word) in [(header.dup(), " dup"), (header.retain(), " retain")] {
                 if is {
-                    line += word;
+                    rest += word;
                 }
             }
         }
+        let least = rung
+            .topic
+            .as_ref()
+            .map_or(0, |topic| topic.len().min(SHORTEST_TOPIC) + 4);
+        if line.len() + rest.len() + least > self.width {
+            line += "\n";
+            line += &" ".repeat(11);
+        }
+        line += &rest;
         if let Some(topic) = &rung.topic {
+            let used = line.lines().last().map_or(0, str::len);
             // Two quotes and the ellipsis.
-            let room = self.width.saturating_sub(line.len() + 4).max(1);
+            let room = self.width.saturating_sub(used + 4).max(1);
             let mut quoted = Vec::new();
             escape::quoted_within(topic, escape::Within::Quotes, room, &mut quoted);
             line.push(' ');
@@ -355,6 +364,9 @@ impl Text {
         *text += "\n";
     }
 }
+
+/// Columns of a topic below which it goes to the next line.
+const SHORTEST_TOPIC: usize = 8;
 
 fn heading(finding: &Finding) -> String {
     let Some(number) = finding.connection else {

@@ -138,8 +138,9 @@ fn deliveries(deliveries: &Deliveries, page: Lines, text: &mut String) {
     }
     live.sort_unstable();
     let mut line = format!(
-        "{published} publications; deliveries: {} live, {queued} queued, {retained} retained, \
+        "{published} {}; deliveries: {} live, {queued} queued, {retained} retained, \
          {ambiguous} of them ambiguous; {} of messages published elsewhere; {} unseen",
+        noun(published, "publication"),
         live.len(),
         deliveries.foreign(),
         unseen.len(),
@@ -285,6 +286,14 @@ pub(super) fn abnormal(records: &[Box<Record>]) -> Vec<String> {
         .collect()
 }
 
+/// The noun for this number of things.
+pub(super) fn noun(count: impl TryInto<u64>, one: &str) -> String {
+    match count.try_into() {
+        Ok(1) => one.to_owned(),
+        _ => format!("{one}s"),
+    }
+}
+
 /// The text without `(packets 1, 2)`.
 fn without_packets(text: &str) -> String {
     let mut parts = text.split(" (packet");
@@ -309,6 +318,7 @@ fn ranges(numbers: &[u64]) -> String {
         .take(8)
         .map(|(first, last)| match first == last {
             true => first.to_string(),
+            false if *last == first + 1 => format!("{first}, {last}"),
             false => format!("{first} to {last}"),
         })
         .collect();
@@ -369,12 +379,17 @@ pub(super) fn coming_back(records: &[Box<Record>]) -> Vec<String> {
     }
     for herd in &found.herds {
         lines.push(format!(
-            "{}: closed {} connections, then accepted {} within {}; {} attempts were refused before",
+            "{}: closed {} {}, then accepted {} within {}; {} {} refused before",
             herd.server,
             herd.closed,
+            noun(herd.closed, "connection"),
             herd.back,
             time(herd.within),
             herd.refused,
+            match herd.refused {
+                1 => "attempt was",
+                _ => "attempts were",
+            },
         ));
     }
     for client in &found.clients {
@@ -387,7 +402,7 @@ pub(super) fn coming_back(records: &[Box<Record>]) -> Vec<String> {
             n => format!("{} ({n} clients)", visible(client.client_id.as_bytes())),
         };
         lines.push(format!(
-            "{who}: delay {}: {}",
+            "{who}: {}: {}",
             client.growth.name(),
             delays.join(", ")
         ));
@@ -420,11 +435,12 @@ pub(super) fn stalls(records: &[Box<Record>]) -> Vec<String> {
         .map(|(record, stall)| {
             let packets: Vec<String> = stall.packets.iter().map(|p| p.number.to_string()).collect();
             format!(
-                "{} {}: {} by {} (packets {})",
+                "{} {}: {} by {} ({} {})",
                 record.connection,
                 name(record),
                 time(stall.time),
                 stall.cause.name().replace('_', " "),
+                noun(packets.len(), "packet"),
                 packets.join(", ")
             )
         })

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::{Counts, StatsTable};
 use crate::report::escape::{self, Within};
 use crate::report::utc::Utc;
+use crate::report::wrap::shortened;
 use crate::report::{Format, Report};
 use crate::stats::{Row, Table};
 use crate::time::Timestamp;
@@ -41,6 +42,9 @@ const HEADINGS: [&str; 11] = [
 const OPTIONAL: [&str; 8] = [
     "LAST", "FIRST", "p99", "p50", "DUP", "RETAINED", "B/s", "PAYLOAD",
 ];
+
+/// Columns of a key, however narrow the terminal.
+const SHORTEST_KEY: usize = 8;
 
 fn table(item: &StatsTable<'_>, many: bool, terminal: Option<usize>, out: &mut Vec<u8>) {
     let table = item.table;
@@ -92,7 +96,14 @@ fn table(item: &StatsTable<'_>, many: bool, terminal: Option<usize>, out: &mut V
                 let _ = write!(line, "{cell:>width$}  ");
             }
         }
-        line += key;
+        match terminal {
+            // Topics differ at their ends.
+            Some(columns) => {
+                let room = columns.saturating_sub(line.len()).max(SHORTEST_KEY);
+                line += &shortened(key, room, 0);
+            }
+            None => line += key,
+        }
         out.extend_from_slice(line.trim_end().as_bytes());
         out.push(b'\n');
     }

@@ -25,7 +25,8 @@ use crate::packet::PacketRef;
 use crate::payload::Decoded;
 use crate::report::escape::{self, Within};
 use crate::report::payload;
-use crate::report::{message, put, wrap};
+use crate::report::wrap::{self, shortened, shortened_end};
+use crate::report::{message, put};
 use crate::time::Timestamp;
 
 /// Columns if the width of the terminal is unknown.
@@ -608,40 +609,6 @@ impl Line<'_> {
             self.painted = false;
         }
     }
-}
-
-/// Text in at most `columns`, cut after `head` columns, or the end of it alone.
-fn shortened(text: &str, columns: usize, head: usize) -> String {
-    let whole = escape::columns(text.as_bytes());
-    if whole <= columns {
-        return text.to_owned();
-    }
-    let start = take_columns(text.chars(), head);
-    let end = take_columns(text.chars().rev(), columns.saturating_sub(head + 1));
-    let end: String = end.chars().rev().collect();
-    format!("{start}…{end}")
-}
-
-/// Text in at most `columns`, cut at its end.
-fn shortened_end(text: &str, columns: usize) -> String {
-    if escape::columns(text.as_bytes()) <= columns {
-        return text.to_owned();
-    }
-    take_columns(text.chars(), columns.saturating_sub(1)) + "…"
-}
-
-fn take_columns(chars: impl Iterator<Item = char>, columns: usize) -> String {
-    let mut left = columns;
-    let mut out = String::new();
-    for char in chars {
-        let width = escape::columns(char.encode_utf8(&mut [0; 4]).as_bytes());
-        if width > left {
-            break;
-        }
-        left -= width;
-        out.push(char);
-    }
-    out
 }
 
 #[cfg(test)]

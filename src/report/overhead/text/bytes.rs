@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 
 use super::layout::{Column, Rows, fill};
-use super::units::{joined, number, percent, plural, rate, ratio, shown};
+use super::units::{joined, number, percent, plural, rate, ratio};
 use super::{Text, is_link};
 use crate::frame::PerDirection;
 use crate::overhead::{
@@ -243,7 +243,10 @@ impl Text {
             let version = connection.version.map(|version| version.to_string());
             vec![
                 connection.number.to_string(),
-                shown(connection.client_id.as_deref().unwrap_or_default()),
+                self.name(
+                    connection.client_id.as_deref().unwrap_or_default(),
+                    self.width / 2,
+                ),
                 version.unwrap_or_default(),
                 number(connection.message_count),
                 number(up + down),

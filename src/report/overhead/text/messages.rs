@@ -6,7 +6,7 @@ use anstyle::Style;
 
 use super::Text;
 use super::layout::{Column, Rows};
-use super::units::{number, shown};
+use super::units::number;
 use crate::frame::Direction;
 use crate::overhead::{Account, Costs, Figures, Group, GroupKey, Mechanism};
 
@@ -67,7 +67,7 @@ impl Text {
             .map(|(key, group)| {
                 let name = match key.topic {
                     0 => "(unknown)".to_owned(),
-                    topic => shown(&account.topics[topic as usize].name),
+                    topic => self.name(&account.topics[topic as usize].name, self.width - 2),
                 };
                 row(name, key.qos, key.direction.name(), &group.costs)
             })

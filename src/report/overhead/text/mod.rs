@@ -19,7 +19,8 @@ use jiff::tz::TimeZone;
 use super::super::{Format, Report, escape};
 use super::{Counted, Overhead, OverheadItem, OverheadNeeds, Passed};
 use crate::overhead::{Figures, Layer};
-use units::{number, period};
+use crate::report::wrap::shortened;
+use units::{number, period, plural};
 
 /// `overhead --format text`
 pub(super) static TEXT: Format<Overhead> = Format {
@@ -68,9 +69,9 @@ impl Text {
         let time = time.to_zoned(self.zone.clone()).strftime("%H:%M:%S");
         let seconds = passed.seconds();
         let mut text = format!(
-            "{time} {} bytes in {} packets in {}",
-            number(bytes),
-            number(totals.all.packets),
+            "{time} {} in {} in {}",
+            plural(bytes, "byte"),
+            plural(totals.all.packets, "packet"),
             period(seconds)
         );
         if seconds > 0.0 {
@@ -116,10 +117,10 @@ impl Text {
         let figures = counted.figures;
         let account = figures.account;
         let title = format!(
-            "{}: {} bytes in {} packets, {}",
+            "{}: {} in {}, {}",
             escape::visible(counted.name),
-            number(account.bytes()),
-            number(account.all.packets),
+            plural(account.bytes(), "byte"),
+            plural(account.all.packets, "packet"),
             period(account.seconds())
         );
         for line in self.filled(&title).lines() {
@@ -182,7 +183,19 @@ impl Text {
     }
 
     fn heading(&self, title: &str, text: &mut String) {
-        let _ = writeln!(text, "\n{}", self.paint(Style::new().bold(), title));
+        text.push('\n');
+        for line in self.filled(title).lines() {
+            let _ = writeln!(text, "{}", self.paint(Style::new().bold(), line));
+        }
+    }
+
+    /// A name; on a terminal, its end in so many columns.
+    fn name(&self, name: &[u8], columns: usize) -> String {
+        let name = units::shown(name);
+        match self.terminal {
+            true => shortened(&name, columns, 0),
+            false => name,
+        }
     }
 
     fn fill(&self, mark: &str, words: &str, text: &mut String) {

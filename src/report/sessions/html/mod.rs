@@ -186,7 +186,7 @@ fn findings(page: &Page<'_>, html: &mut String) -> fmt::Result {
         let packets: Vec<String> = found.packets.iter().map(|p| p.number.to_string()).collect();
         writeln!(
             html,
-            "<li><span class=\"{class}\">{}</span> <b>{} {}</b>: {}{} <span class=\"soft\">({}, packets {})</span></li>",
+            "<li><span class=\"{class}\">{}</span> <b>{} {}</b>: {}{} <span class=\"soft\">({}, {} {})</span></li>",
             found.verdict.name(),
             record.connection,
             Text(&client(record)),
@@ -196,6 +196,7 @@ fn findings(page: &Page<'_>, html: &mut String) -> fmt::Result {
                 n => format!(", {n} times"),
             },
             found.rule.id,
+            super::text::noun(packets.len(), "packet"),
             packets.join(", ")
         )?;
     }

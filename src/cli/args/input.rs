@@ -129,21 +129,23 @@ pub(crate) struct RotationArgs {
     ///
     /// The file was written by --state-out. Connections, half messages, exchanges and
     /// sessions go on as if the files had been one. Reports are about all files so far;
-    /// without a command, and in `tables`, only what is new is shown.
+    /// without a command, only what is new is shown, and `tables` writes rows that are
+    /// new and complete.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) state_in: Option<PathBuf>,
 
     /// Write the state at the end of the capture to this file, for --state-in
     ///
-    /// The file is a capture of the packets that a later run needs, and holds what they
-    /// hold, keys included.
+    /// What is open at the end, and in `tables` all sessions and deliveries, is left to
+    /// the last run, which has no --state-out. The file is a capture of the packets that
+    /// a later run needs, and holds what they hold, keys included.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) state_out: Option<PathBuf>,
 
     /// Maximum size of the state: 64K, 256M, 1G [default: 256M]
     ///
     /// Beyond it, connections without packets for longest are dropped, which is
-    /// reported: later reports lack them.
+    /// reported: later reports and tables lack them, and later reports exit with 2.
     #[arg(long, value_name = "SIZE", value_parser = value::size)]
     pub(crate) state_limit: Option<u64>,
 }

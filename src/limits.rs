@@ -346,6 +346,9 @@ pub const DELIVERED_PUBLICATIONS: usize = 200_000;
 /// Publications that `tables` keeps until they are delivered: a row is written when one
 /// leaves them.
 pub const STREAMED_PUBLICATIONS: usize = 1 << 15;
+/// Messages selected by `-Y` that `tables` remembers: findings that are only about earlier
+/// ones have no rows.
+pub const FILTERED_PACKETS: usize = 1 << 19;
 /// Lines of a ladder that are kept; further ones are counted.
 pub const LADDER_RUNGS: usize = 20_000;
 /// Topics whose messages `sessions` counts individually; further ones are counted

@@ -440,6 +440,7 @@ const TESTS_OF_LIMITS: &[(&str, &str)] = &[
     ("PACKET_KEPT", "the_beginning_of_a_long_packet_is_kept"),
     ("PUBLISH_HEAD_KEPT", "many_properties_keep_the_payload"),
     ("KEPT_TOTAL", "kept_payloads_are_limited"),
+    ("FILTERED_PACKETS", "packets_of_long_ago_are_forgotten"),
     (
         "RESYNC_BYTES",
         "a_boundary_whose_proof_does_not_come_is_dropped",

@@ -26,6 +26,7 @@ mod exchanges;
 mod frames;
 mod hybrid;
 mod known;
+mod latest;
 pub mod merge;
 mod overhead;
 mod rows;
@@ -43,7 +44,6 @@ use std::collections::HashSet;
 use crate::event::EventKind;
 use crate::facts::{Fact, Needs, Sink};
 use crate::overhead::{Ledger, Options as OverheadOptions};
-use crate::packet::PacketRef;
 use crate::rules::{self, Finding, Judge};
 use crate::select::Selection;
 use crate::sessions::{Deliveries, Keep, Sessions};
@@ -53,6 +53,7 @@ use connections::Sums;
 use exchanges::Exchanges;
 use frames::Frames;
 use known::Known;
+use latest::Latest;
 use schema::Table;
 use sheet::{Sheet, To};
 use subscriptions::Subscriptions;
@@ -119,7 +120,7 @@ struct Records {
     findings: Option<Sheet>,
     /// Packets that completed selected frames, if a display filter selects: findings are
     /// about them. `None` for all.
-    matched: Option<HashSet<PacketRef>>,
+    matched: Option<Latest>,
 }
 
 impl Tables {
@@ -136,7 +137,7 @@ impl Tables {
             connections: sheet(&schema::CONNECTIONS),
             sessions: sheet(&schema::SESSIONS).map(|sheet| (Sums::default(), sheet)),
             findings: sheet(&schema::FINDINGS),
-            matched: options.selection.filter.as_ref().map(|_| HashSet::new()),
+            matched: options.selection.filter.as_ref().map(|_| Latest::default()),
         };
         let wants_records = records.connections.is_some()
             || records.sessions.is_some()
@@ -367,7 +368,7 @@ impl Tables {
                     if let Some((_, records)) = &mut self.sessions
                         && let Some(matched) = &mut records.matched
                     {
-                        matched.insert(frame.last);
+                        matched.add(frame.last);
                     }
                 }
                 let known = &self.known;
@@ -435,7 +436,7 @@ impl Records {
             let matched = self.matched.as_ref();
             let is_about = |found: &Finding| {
                 found.packets.is_empty()
-                    || matched.is_none_or(|all| found.packets.iter().any(|it| all.contains(it)))
+                    || matched.is_none_or(|all| found.packets.iter().any(|it| all.has(it)))
             };
             for found in sessions.take_findings().into_iter().filter(is_about) {
                 frames::finding(&found, known, sheet);

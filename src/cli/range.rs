@@ -48,6 +48,7 @@ impl Range {
     }
 
     /// Whether it has a start.
+    #[cfg(feature = "tables")]
     pub(crate) fn has_start(&self) -> bool {
         self.from.is_some()
     }

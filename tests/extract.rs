@@ -140,9 +140,9 @@ fn payload_bytes_alone_go_to_a_pipe() {
 /// A payload for which there is no room is cut short. Its connection goes on.
 #[test]
 fn a_payload_that_needs_too_much_memory_is_cut_short() {
-    let text = "> CONNECT client=c\n< CONNACK\n> PUBLISH topic=a payload_size=6000000\n\
+    let text = "> CONNECT client=c\n< CONNACK\n> PUBLISH topic=a payload_size=12000000\n\
                 > PUBLISH topic=b payload=rest";
-    let segments: Vec<usize> = (1..=100).map(|segment| segment * 60_000).collect();
+    let segments: Vec<usize> = (1..=200).map(|segment| segment * 60_000).collect();
     let wire = Wire::new(&Conversation::new(text)).split(Direction::Up, &segments);
     let packets = merged(&[wire], &Stack::default());
     let format = Format::Pcap {
@@ -151,13 +151,13 @@ fn a_payload_that_needs_too_much_memory_is_cut_short() {
     };
     let folder = Folder::new();
     let capture = folder.write("a.pcap", &format.write(&packets));
-    for (memory, is_whole) in [("16M", false), ("64M", true)] {
+    for (memory, is_whole) in [("32M", false), ("128M", true)] {
         let args = ["--payload-only", "--max-memory", memory];
         let output = mqttdump().args(["-r", &capture]).args(args).output();
         let output = output.expect("the program starts");
         let err = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.success(), is_whole, "{err}");
-        assert_eq!(output.stdout.len() == 6_000_004, is_whole, "{memory}");
+        assert_eq!(output.stdout.len() == 12_000_004, is_whole, "{memory}");
         assert!(output.stdout.len() > 1_000_000 && output.stdout.ends_with(b"rest"));
         assert_eq!(err.contains("1 payload was cut short"), !is_whole, "{err}");
         assert!(!err.contains("evicted"), "{err}");

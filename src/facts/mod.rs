@@ -170,6 +170,8 @@ struct Analysis {
     patience: Duration,
     /// Addresses of one server: each maps to the one that represents it.
     same_server: HashMap<Endpoint, Endpoint>,
+    /// When the latest message was delivered, by any server.
+    delivered: Timestamp,
     /// Packets up to this time may be missing, according to the capture.
     lossy_until: Timestamp,
     /// `None` if deadlines are not tracked.
@@ -190,6 +192,7 @@ impl Analysis {
             patience: options.patience,
             same_server: options.same_server.iter().copied().collect(),
             closed: VecDeque::new(),
+            delivered: Timestamp::MIN,
             lossy_until: Timestamp::MIN,
             deadlines: options
                 .live
@@ -331,11 +334,14 @@ impl Analysis {
             vouched,
             set_back,
         })));
-        if frame.direction == Direction::Up
-            && matches!(frame.packet, ControlPacket::Publish(_))
-            && let Some(missed) = connection.published_late(frame)
-        {
-            sink.fact(Fact::Session(SessionFact::Missed(&missed)));
+        if matches!(frame.packet, ControlPacket::Publish(_)) {
+            if frame.direction == Direction::Down {
+                self.delivered = self.delivered.max(frame.time);
+            } else if self.delivered >= frame.time.before(missed::PRECISION)
+                && let Some(missed) = connection.published_late(frame)
+            {
+                sink.fact(Fact::Session(SessionFact::Missed(&missed)));
+            }
         }
         let is_missing = connection.missed.is_some();
         let successor = connection.successor;

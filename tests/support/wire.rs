@@ -224,8 +224,12 @@ impl Wire {
             while let Some(at) = self.segments.iter().position(inside) {
                 let whole = &mut self.segments[at];
                 let keep = (cut - whole.range().start) as usize;
-                let mut rest = whole.clone();
-                rest.payload = whole.payload.split_off(keep);
+                let payload = whole.payload.split_off(keep);
+                whole.payload.shrink_to_fit();
+                let mut rest = Segment {
+                    payload,
+                    ..whole.clone()
+                };
                 whole.flags &= !FIN;
                 rest.seq = cut + 1;
                 rest.ip_id = self.next_ip_id;

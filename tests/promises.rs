@@ -432,6 +432,18 @@ fn a_filter_that_selects_nothing_is_reported() {
     }
 }
 
+/// Of a file that is not there, nothing else is said.
+#[test]
+fn a_filter_on_a_missing_file_is_not_reported() {
+    for command in commands(&Folder::new()) {
+        let args: Vec<&str> = command.iter().map(String::as_str).collect();
+        let run = run(&[&args[..], &["-Y", "mqtt", "-r", "absent.pcap"]].concat());
+        assert_eq!(run.code, Some(2), "{args:?}: {run:?}");
+        let line = "mqttdump: absent.pcap: cannot open: No such file or directory\n";
+        assert_eq!(run.err, line, "{args:?}");
+    }
+}
+
 /// Types and QoS that are not in the capture, too.
 #[test]
 fn types_and_qos_that_select_nothing_are_errors() {

@@ -7,6 +7,7 @@ use mqttdump::select::{Foresight, Selection, Selector};
 use mqttdump::time::Timestamp;
 
 use super::console::complain;
+use super::driver::Outcome;
 
 /// Which messages of a capture are wanted.
 pub(crate) struct Messages {
@@ -64,9 +65,10 @@ impl Messages {
         self.any
     }
 
-    /// Notes that a display filter has selected nothing in the capture of this name.
-    pub(crate) fn note_if_none(&self, name: &str) {
-        if self.has_filter && !self.any {
+    /// Notes that a display filter has selected nothing in the capture of this name, if it
+    /// could be opened.
+    pub(crate) fn note_if_none(&self, name: &str, outcome: &Outcome) {
+        if self.has_filter && !self.any && outcome.opened {
             complain(&format!("{name}: -Y selects no message"));
         }
     }

@@ -257,9 +257,9 @@ impl OverheadPlan {
         let foresight = look_ahead(driver, source, selection)?;
         let found = Messages::new(selection, foresight).map(Matching::connections);
         let mut job = FirstReading(found);
-        driver.read(source, &mut job)?;
+        let outcome = driver.read(source, &mut job)?;
         if let Some(matching) = &job.0 {
-            matching.messages().note_if_none(&source.name());
+            matching.messages().note_if_none(&source.name(), &outcome);
         }
         options.connections = job
             .0

@@ -203,14 +203,14 @@ fn run(args: StatsArgs, around: &Surroundings<'_>) -> Result<Exit, Stop> {
                 in_place,
             },
         };
-        let whole = driver.read(source, &mut job)?.whole;
+        let outcome = driver.read(source, &mut job)?;
         job.settle()?;
         if let Some(messages) = &job.counter.messages {
-            messages.note_if_none(&source.name());
+            messages.note_if_none(&source.name(), &outcome);
         }
         let rest = job.counter.stats.rest();
         job.printer.put(rest)?;
-        turn.take()?.whole &= whole;
+        turn.take()?.whole &= outcome.whole;
         Ok(())
     };
     let (mut shared, has_selected) = read_all(&reading, shared, work)?;

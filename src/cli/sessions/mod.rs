@@ -339,7 +339,7 @@ impl SessionsPlan {
         let lines = &mut place.turn.take()?.out.lines;
         put_ladder(&job.0.sink, self.style(), lines);
         if let Some(messages) = &job.0.messages {
-            messages.note_if_none(&place.source.name());
+            messages.note_if_none(&place.source.name(), &outcome);
         }
         Ok(outcome.whole)
     }
@@ -357,7 +357,7 @@ impl SessionsPlan {
         } = job.0;
         deliveries.retain_selected();
         if let Some(messages) = &messages {
-            messages.note_if_none(&place.source.name());
+            messages.note_if_none(&place.source.name(), &outcome);
         }
         let carried = Carried {
             name: &place.source.name(),
@@ -416,7 +416,7 @@ impl SessionsPlan {
         }
         let (mut sessions, page, matching) = job.sinks;
         if let Some(matching) = &matching {
-            matching.messages().note_if_none(name);
+            matching.messages().note_if_none(name, &outcome);
         }
         let mut records = sessions.take_finished();
         records.retain(|record| wanted.has(record, matching.as_ref()));

@@ -109,7 +109,7 @@ pub(super) fn run(args: TablesArgs, around: &Surroundings<'_>) -> Result<Exit, S
         let outcome = driver.read(source, &mut job)?;
         let whole = outcome.whole;
         if let Some(messages) = &job.chosen.messages {
-            messages.note_if_none(&source.name());
+            messages.note_if_none(&source.name(), &outcome);
         }
         job.write(Tables::take_rest)?;
         let whole = memory::report_cut(reading.engine.payload, job.chosen.unkept) && whole;

@@ -25,12 +25,13 @@ pub struct Publish<'a> {
 const TOPIC_ALIAS: u8 = 0x23;
 
 impl<'a> Publish<'a> {
-    /// The Topic Name, unless it is empty and a Topic Alias stands for it. An empty one
-    /// without an alias is illegal, and its topic.
+    /// The Topic Name, unless it is empty and a Topic Alias stands for it, or may: its
+    /// properties were not captured. An empty one without an alias is illegal, and its topic.
     #[inline]
     pub fn own_topic(&self) -> Option<Text<'a>> {
+        let is_alone = self.topic_alias.is_none() && self.payload_len.is_some();
         self.topic
-            .filter(|topic| !topic.bytes().is_empty() || self.topic_alias.is_none())
+            .filter(|topic| !topic.bytes().is_empty() || is_alone)
     }
 
     #[inline]

@@ -343,18 +343,21 @@ impl Analysis {
                 sink.fact(Fact::Session(SessionFact::Missed(&missed)));
             }
         }
-        let is_missing = connection.missed.is_some();
+        let connection = match connection.missed {
+            None => connection,
+            Some(_) => {
+                self.missed_bytes(number, sink);
+                let Some(connection) = self.connections.get_mut(number) else {
+                    return;
+                };
+                connection
+            }
+        };
         let successor = connection.successor;
         let opens = connection.opening.is_none();
         let answers = connection.accepted.is_none();
-        if is_missing {
-            self.missed_bytes(number, sink);
-        }
-        let Some(connection) = self.connections.get_mut(number) else {
-            return;
-        };
         connection.absorb(frame, &step);
-        let doubt = connection.any_doubt();
+        let doubt = successor.and_then(|_| connection.any_doubt());
         let subscribed = connection.session.subscriptions.len() > 0;
         match frame.packet {
             ControlPacket::Connect(_) if opens && frame.direction == Direction::Up => {

@@ -281,14 +281,10 @@ mod with_the_feature {
         }
     }
 
-    /// More parts than files may be open, with servers taking turns.
-    #[cfg(unix)]
-    #[test]
-    fn tables_of_a_thousand_servers() {
-        const SERVERS: usize = 1000;
-        let text = "> CONNECT client=c\n< CONNACK\n> PUBLISH topic=a qos=1 id=1\n< PUBACK id=1";
+    /// A capture of one conversation with each of so many servers, which take turns.
+    fn with_servers(servers: usize, text: &str) -> Vec<u8> {
         let conversation = Conversation::new(text);
-        let wires = (0..SERVERS).map(|number| {
+        let wires = (0..servers).map(|number| {
             let server = format!("10.9.{}.{}:1883", number / 250, number % 250 + 1);
             let isn = number as u32 * 0x1000;
             // With the same numbers it would be one connection behind address translation.
@@ -297,12 +293,21 @@ mod with_the_feature {
             wire.after(Duration::from_micros(number as u64 % 97))
         });
         let packets = merged(&wires.collect::<Vec<_>>(), &Stack::default());
-        let folder = Folder::new();
         let format = Format::Pcap {
             nano: true,
             big: false,
         };
-        let capture = folder.write("a.pcap", &format.write(&packets));
+        format.write(&packets)
+    }
+
+    /// More parts than files may be open, with servers taking turns.
+    #[cfg(unix)]
+    #[test]
+    fn tables_of_a_thousand_servers() {
+        const SERVERS: usize = 1000;
+        let text = "> CONNECT client=c\n< CONNACK\n> PUBLISH topic=a qos=1 id=1\n< PUBACK id=1";
+        let folder = Folder::new();
+        let capture = folder.write("a.pcap", &with_servers(SERVERS, text));
         let dir = folder.name("tables");
         let table = "frames,connections";
         let status = Command::new("sh")
@@ -341,21 +346,8 @@ mod with_the_feature {
         const SERVERS: usize = 500;
         let text = "> CONNECT client=c\n< CONNACK\n> SUBSCRIBE id=1 filter=a:1\n< SUBACK id=1\n\
                     > PUBLISH topic=a qos=1 id=2\n< PUBACK id=2\n> PUBLISH topic=b";
-        let conversation = Conversation::new(text);
-        let wires = (0..SERVERS).map(|number| {
-            let server = format!("10.9.{}.{}:1883", number / 250, number % 250 + 1);
-            let isn = number as u32 * 0x1000;
-            let wire = Wire::new(&conversation).starting_at([isn, isn + 0x800]);
-            let wire = wire.between("10.1.1.1:40000", &server);
-            wire.after(Duration::from_micros(number as u64 % 97))
-        });
-        let packets = merged(&wires.collect::<Vec<_>>(), &Stack::default());
         let folder = Folder::new();
-        let format = Format::Pcap {
-            nano: true,
-            big: false,
-        };
-        let capture = folder.write("a.pcap", &format.write(&packets));
+        let capture = folder.write("a.pcap", &with_servers(SERVERS, text));
         let written = |name: &str, more: &[&str]| {
             let dir = folder.name(name);
             let args = ["tables", "-o", &dir, "--max-memory", "160M"];

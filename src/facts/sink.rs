@@ -61,7 +61,16 @@ pub struct FrameFact<'a> {
     pub topic: Option<&'a Topic>,
 }
 
-impl FrameFact<'_> {
+impl<'a> FrameFact<'a> {
+    /// A control packet whose topic is not kept.
+    pub fn without_topic(frame: &'a MQTTFrame<'a>, exchange: Option<&'a ExchangeFact>) -> Self {
+        Self {
+            frame,
+            exchange,
+            topic: None,
+        }
+    }
+
     /// Identity of its exchange on its connection. A PUBLISH without acknowledgement is
     /// an exchange of its own.
     pub fn exchange_id(&self) -> Option<ExchangeId> {

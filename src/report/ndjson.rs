@@ -60,12 +60,7 @@ impl Report<Frames> for Ndjson {
                 topic_unknown,
                 payload,
             } => {
-                let topic = None;
-                let fact = FrameFact {
-                    frame,
-                    exchange,
-                    topic,
-                };
+                let fact = FrameFact::without_topic(frame, exchange);
                 self.frame(fact, topic_unknown, payload, out);
             }
             FrameItem::Event(event) => self.event(event, out),

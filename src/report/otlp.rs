@@ -56,12 +56,7 @@ impl Report<Frames> for Otlp {
             FrameItem::Frame {
                 frame, exchange, ..
             } => {
-                let topic = None;
-                let fact = FrameFact {
-                    frame,
-                    exchange,
-                    topic,
-                };
+                let fact = FrameFact::without_topic(frame, exchange);
                 self.frame(&fact, out);
             }
             FrameItem::Ended(connection) => {

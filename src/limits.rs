@@ -344,8 +344,9 @@ pub const SERVER_ENDS: usize = 4096;
 /// that, the oldest are evicted.
 pub const DELIVERED_PUBLICATIONS: usize = 200_000;
 /// Publications that `tables` keeps until they are delivered: a row is written when one
-/// leaves them.
-pub const STREAMED_PUBLICATIONS: usize = 1 << 15;
+/// leaves them. Somewhat less than a power of two, so that memory for those that have just
+/// left them is not reserved anew.
+pub const STREAMED_PUBLICATIONS: usize = 32_000;
 /// Messages selected by `-Y` that `tables` remembers: findings that are only about earlier
 /// ones have no rows.
 pub const FILTERED_PACKETS: usize = 1 << 19;

@@ -171,6 +171,10 @@ pub struct Deliveries {
     publications: VecDeque<Publication>,
     /// Number of the first in `publications`.
     first: u64,
+    /// How many of them, the oldest, will not change any more and wait to be taken.
+    settled: usize,
+    /// Deliveries without a publication that wait to be taken; `None` if nothing is.
+    unpublished: Option<Vec<Unpublished>>,
     /// Publications by server, topic and payload, oldest first.
     by_key: HashMap<(Endpoint, u64), VecDeque<u64>, RandomState>,
     /// The latest that set a retained message.
@@ -181,16 +185,8 @@ pub struct Deliveries {
     /// Deliveries of messages whose publication is not in the capture.
     foreign: u64,
     evicted: u64,
-    settled: Option<Settled>,
     /// The next frame is not selected.
     unselected: bool,
-}
-
-/// What will not change any more.
-#[derive(Debug, Default)]
-struct Settled {
-    publications: Vec<Publication>,
-    unpublished: Vec<Unpublished>,
 }
 
 /// Publications of one topic and payload that are considered for a delivery.
@@ -236,7 +232,8 @@ impl Deliveries {
             sessions: HashMap::new(),
             foreign: 0,
             evicted: 0,
-            settled: None,
+            settled: 0,
+            unpublished: None,
             unselected: false,
         }
     }
@@ -245,7 +242,7 @@ impl Deliveries {
     /// deliveries without a publication: [`Self::take_settled`].
     pub fn streaming() -> Self {
         Self {
-            settled: Some(Settled::default()),
+            unpublished: Some(Vec::new()),
             ..Self::up_to(limits::STREAMED_PUBLICATIONS)
         }
     }
@@ -256,15 +253,21 @@ impl Deliveries {
     }
 
     /// Takes what will not change any more.
-    pub fn take_settled(&mut self) -> (Vec<Publication>, Vec<Unpublished>) {
-        self.settled
-            .as_mut()
-            .map_or_else(Default::default, |settled| {
-                (
-                    std::mem::take(&mut settled.publications),
-                    std::mem::take(&mut settled.unpublished),
-                )
-            })
+    pub fn take_settled(
+        &mut self,
+    ) -> (
+        impl Iterator<Item = Publication>,
+        impl Iterator<Item = Unpublished>,
+    ) {
+        let settled = std::mem::take(&mut self.settled);
+        self.first += settled as u64;
+        (
+            self.publications.drain(..settled),
+            self.unpublished
+                .as_mut()
+                .into_iter()
+                .flat_map(|all| all.drain(..)),
+        )
     }
 
     /// Takes all publications: the capture has ended.
@@ -393,7 +396,7 @@ impl Deliveries {
         {
             return;
         }
-        if self.publications.len() >= self.most {
+        if self.window() >= self.most {
             self.evict();
         }
         let number = self.first + self.publications.len() as u64;
@@ -569,10 +572,10 @@ impl Deliveries {
     fn unpublished(&mut self, fact: &FrameFact<'_>, topic: &Topic, digest: u64) {
         let frame = fact.frame;
         let client_id = self.client_id(frame);
-        let Some(settled) = self.settled.as_mut().filter(|_| !self.unselected) else {
+        let Some(all) = self.unpublished.as_mut().filter(|_| !self.unselected) else {
             return;
         };
-        settled.unpublished.push(Unpublished {
+        all.push(Unpublished {
             origin: Origin::of(fact),
             server: frame.connection.server,
             packet: frame.last,
@@ -597,16 +600,21 @@ impl Deliveries {
             .clone()
     }
 
-    fn at(&self, number: u64) -> Option<&Publication> {
-        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.publications.get(at)
+    /// How many publications are matched.
+    fn window(&self) -> usize {
+        self.publications.len() - self.settled
     }
 
+    fn at(&self, number: u64) -> Option<&Publication> {
+        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        (at >= self.settled).then(|| self.publications.get(at))?
+    }
+
+    /// The oldest is not matched any more.
     fn evict(&mut self) {
-        let Some(oldest) = self.publications.pop_front() else {
+        let Some(oldest) = self.publications.get(self.settled) else {
             return;
         };
-        self.first += 1;
         let key = (oldest.server, oldest.key);
         if let Some(numbers) = self.by_key.get_mut(&key) {
             numbers.pop_front();
@@ -614,9 +622,12 @@ impl Deliveries {
                 self.by_key.remove(&key);
             }
         }
-        match &mut self.settled {
-            Some(settled) => settled.publications.push(oldest),
-            None => self.evicted += 1,
+        if self.unpublished.is_some() {
+            self.settled += 1;
+        } else {
+            self.publications.pop_front();
+            self.first += 1;
+            self.evicted += 1;
         }
     }
 
@@ -655,7 +666,7 @@ impl Sink for Deliveries {
     /// Evicts the sixteenth part of the publications, the oldest, and forgets what
     /// clients that are away subscribe to.
     fn make_room(&mut self) -> bool {
-        let share = self.publications.len().div_ceil(16);
+        let share = self.window().div_ceil(16);
         (0..share).for_each(|_| self.evict());
         let sessions = std::mem::take(&mut self.sessions).len();
         self.evicted += sessions as u64;

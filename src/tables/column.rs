@@ -15,7 +15,7 @@ use super::chunk::{Chunk, Compressor};
 use super::encode::{PageEncoder, Values};
 use super::runs::Runs;
 use super::schema::{Column as Described, Kind};
-use super::store::Store;
+use super::store::{Store, fill};
 use crate::facts::Topic;
 use crate::identity::ExchangeId;
 
@@ -73,13 +73,23 @@ impl Column {
         }
     }
 
-    /// The number of the last row, which has a value.
-    pub(super) fn last(&self) -> u64 {
-        let last = match &self.dense {
-            Some(dense) => dense.last().copied(),
-            None => self.runs.last(),
+    /// The numbers of rows that follow, in a dense column in which each row has one.
+    #[inline]
+    pub(super) fn push_dense_each(&mut self, numbers: impl Iterator<Item = u64>) {
+        debug_assert!(!self.is_optional);
+        match &mut self.dense {
+            Some(dense) => dense.extend(numbers),
+            None => debug_assert!(false, "no dense column"),
+        }
+    }
+
+    /// The number of a name of the program.
+    pub(super) fn number_of(&mut self, name: &'static str) -> u64 {
+        let Store::Texts(texts, _) = &mut self.store else {
+            debug_assert!(false, "no column of texts");
+            return 0;
         };
-        last.unwrap_or(0)
+        texts.number(name.as_bytes())
     }
 
     /// A value that the column had before, as its [`Runs`] have it.
@@ -94,10 +104,7 @@ impl Column {
     /// `row` has no value.
     #[inline]
     pub(super) fn push_null(&mut self, row: u32) {
-        match &mut self.store {
-            Store::NumberLists(_, nulls) | Store::TextLists(_, nulls) => *nulls += 1,
-            _ => self.runs.set_null(row),
-        }
+        self.runs.set_null(row);
     }
 
     /// The text of `row`.
@@ -194,13 +201,14 @@ impl Column {
         self.runs.set(0, row);
     }
 
-    /// Adds a list of numbers. Returns how many.
-    pub(super) fn push_numbers(&mut self, numbers: impl Iterator<Item = u64>) -> usize {
-        let Store::NumberLists(lists, nulls) = &mut self.store else {
+    /// The list of numbers of a row, counted from the first of all pages. Returns how many
+    /// numbers.
+    pub(super) fn push_numbers(&mut self, numbers: impl Iterator<Item = u64>, row: u32) -> usize {
+        let Store::NumberLists(lists) = &mut self.store else {
             debug_assert!(false, "no column of lists of numbers");
             return 0;
         };
-        (0..std::mem::take(nulls)).for_each(|_| lists.append(false));
+        fill(lists, row as usize);
         let mut count = 0;
         for number in numbers {
             lists.values().append_value(number);
@@ -210,13 +218,17 @@ impl Column {
         count
     }
 
-    /// Adds a list of texts. Returns their bytes.
-    pub(super) fn push_texts<'a>(&mut self, texts: impl Iterator<Item = &'a [u8]>) -> usize {
-        let Store::TextLists(lists, nulls) = &mut self.store else {
+    /// The list of texts of a row, counted from the first of all pages. Returns their bytes.
+    pub(super) fn push_texts<'a>(
+        &mut self,
+        texts: impl Iterator<Item = &'a [u8]>,
+        row: u32,
+    ) -> usize {
+        let Store::TextLists(lists) = &mut self.store else {
             debug_assert!(false, "no column of lists of texts");
             return 0;
         };
-        (0..std::mem::take(nulls)).for_each(|_| lists.append(false));
+        fill(lists, row as usize);
         let mut bytes = 0;
         for text in texts {
             bytes += text.len();

@@ -23,44 +23,69 @@ pub(super) fn put_deltas(values: &[u64], is_narrow: bool, out: &mut Vec<u8>) {
         false => first as i64,
     };
     put_varint(zigzag(first), out);
-    let mut differences = [0; BLOCK];
     let mut last = values.first().copied().unwrap_or(0);
+    let mut above = [0; BLOCK];
     for values in values.get(1..).unwrap_or_default().chunks(BLOCK) {
-        let differences = &mut differences[..values.len()];
-        let mut least = i64::MAX;
-        for (difference, value) in differences.iter_mut().zip(values) {
-            let wide = value.wrapping_sub(last);
-            *difference = match is_narrow {
-                true => (wide as i32).into(),
-                false => wide as i64,
-            };
-            least = least.min(*difference);
-            last = *value;
-        }
-        put_block(differences, least, is_narrow, out);
+        let least = match is_narrow {
+            true => narrow(last, values, &mut above),
+            false => wide(last, values, &mut above),
+        };
+        last = values.last().copied().unwrap_or(0);
+        put_block(least, &above[..values.len()], out);
     }
 }
 
-fn put_block(differences: &[i64], least: i64, is_narrow: bool, out: &mut Vec<u8>) {
+/// The least difference, and what the others are above it.
+fn wide(mut last: u64, values: &[u64], above: &mut [u64; BLOCK]) -> i64 {
+    for (above, value) in above.iter_mut().zip(values) {
+        *above = value.wrapping_sub(last);
+        last = *value;
+    }
+    let above = &mut above[..values.len()];
+    let differences = above.iter().map(|difference| *difference as i64);
+    let least = differences.min().unwrap_or(0);
+    for above in above {
+        *above = above.wrapping_sub(least as u64);
+    }
+    least
+}
+
+/// The same, of 32 bits: the processor compares several at once.
+fn narrow(last: u64, values: &[u64], above: &mut [u64; BLOCK]) -> i64 {
+    let mut last = last as i32;
+    let mut differences = [0; BLOCK];
+    let differences = &mut differences[..values.len()];
+    for (difference, value) in differences.iter_mut().zip(values) {
+        let value = *value as i32;
+        *difference = value.wrapping_sub(last);
+        last = value;
+    }
+    let least = differences
+        .iter()
+        .fold(i32::MAX, |least, it| least.min(*it));
+    for (above, difference) in above.iter_mut().zip(differences) {
+        *above = u64::from(difference.wrapping_sub(least) as u32);
+    }
+    least.into()
+}
+
+/// Appends a block: the least difference, and what the others are above it.
+fn put_block(least: i64, above: &[u64], out: &mut Vec<u8>) {
     put_varint(zigzag(least), out);
     let widths = out.len();
     out.extend_from_slice(&[0; BLOCK / PART]);
-    let mask = match is_narrow {
-        true => u64::from(u32::MAX),
-        false => u64::MAX,
-    };
-    // What is above the least; the last part is filled up with zeros.
-    let mut above = [0; PART];
-    for (at, differences) in differences.chunks(PART).enumerate() {
-        let mut all = 0;
-        for (above, difference) in above.iter_mut().zip(differences) {
-            *above = difference.wrapping_sub(least) as u64 & mask;
-            all |= *above;
-        }
-        above[differences.len()..].fill(0);
+    for (at, above) in above.chunks(PART).enumerate() {
+        let all = above.iter().fold(0, |all, above| all | above);
         let width = (u64::BITS - all.leading_zeros()) as u8;
         out[widths + at] = width;
-        pack(&above, width, out);
+        if above.len() == PART {
+            pack(above, width, out);
+        } else {
+            // The last part is filled up.
+            let mut whole = [0; PART];
+            whole[..above.len()].copy_from_slice(above);
+            pack(&whole, width, out);
+        }
     }
 }
 

@@ -152,14 +152,20 @@ impl PageEncoder {
         bytes.clear();
         let mut text = Text::default();
         runs.each_value(rows, |value, rows| {
-            let shared = text.turn_to(exchanges.get(value));
-            let rest = &text.bytes[shared..];
-            match rest {
-                [digit] => bytes.push(*digit),
-                _ => bytes.extend_from_slice(rest),
-            }
+            let (connection, id) = exchanges.get(value);
+            let shared = match text.next_digit(connection, id) {
+                Some(digit) => {
+                    bytes.push(digit);
+                    text.bytes.len() - 1
+                }
+                None => {
+                    let shared = text.turn_to(exchanges.connection(connection), connection, id);
+                    bytes.extend_from_slice(&text.bytes[shared..]);
+                    shared
+                }
+            };
             common.push(shared as u64);
-            others.push(rest.len() as u64);
+            others.push((text.bytes.len() - shared) as u64);
             if rows > 1 {
                 put_all(text.bytes.len() as u64, rows - 1, common);
                 put_all(0, rows - 1, others);
@@ -298,37 +304,44 @@ struct Text {
 #[derive(Clone, Copy, Debug)]
 struct Last {
     connection: u32,
-    id: ExchangeId,
+    /// The identity whose frame is the next one.
+    next: ExchangeId,
     /// Where the Packet Identifier begins.
     at: usize,
 }
 
 impl Text {
-    /// The next identity: of a connection with a number, and on it. Returns how many bytes
+    /// Turns to the next identity, if its text differs in the last digit only: in this one.
+    #[inline]
+    fn next_digit(&mut self, connection: u32, id: ExchangeId) -> Option<u8> {
+        let last = self.last.as_mut()?;
+        if last.connection != connection || last.next != id {
+            return None;
+        }
+        let digit = self.bytes.last_mut()?;
+        if *digit == b'9' {
+            return None;
+        }
+        *digit += 1;
+        last.next.number += 1;
+        Some(*digit)
+    }
+
+    /// The next identity: of a connection, its number, and on it. Returns how many bytes
     /// it begins with that the one before has.
-    fn turn_to(&mut self, (uid, connection, id): (&str, u32, ExchangeId)) -> usize {
+    #[inline(never)]
+    fn turn_to(&mut self, uid: &str, connection: u32, id: ExchangeId) -> usize {
         let direction = id.direction;
         let last = self
             .last
-            .filter(|last| last.connection == connection && last.id.direction == direction);
+            .filter(|last| last.connection == connection && last.next.direction == direction);
         let (at, shared) = match last {
-            Some(last) => {
-                let follows = ExchangeId {
-                    number: last.id.number + 1,
-                    ..last.id
-                };
-                if follows == id
-                    && let Some(shared) = increment(&mut self.bytes)
-                {
-                    self.last = Some(Last { id, ..last });
-                    return shared;
-                }
+            Some(Last { at, .. }) => {
                 self.before.clear();
-                self.before.extend_from_slice(&self.bytes[last.at..]);
-                self.bytes.truncate(last.at);
+                self.before.extend_from_slice(&self.bytes[at..]);
+                self.bytes.truncate(at);
                 self.put(id);
-                let shared = in_common(&self.before, &self.bytes[last.at..]);
-                (last.at, last.at + shared)
+                (at, at + in_common(&self.before, &self.bytes[at..]))
             }
             None => {
                 std::mem::swap(&mut self.before, &mut self.bytes);
@@ -341,7 +354,15 @@ impl Text {
                 (at, in_common(&self.before, &self.bytes))
             }
         };
-        self.last = Some(Last { connection, id, at });
+        let next = ExchangeId {
+            number: id.number + 1,
+            ..id
+        };
+        self.last = Some(Last {
+            connection,
+            next,
+            at,
+        });
         shared
     }
 
@@ -354,20 +375,6 @@ impl Text {
         self.bytes
             .extend_from_slice(digits.format(id.number).as_bytes());
     }
-}
-
-/// Adds one to the number at the end of a text, unless it gets another digit. Returns where
-/// the text differs.
-fn increment(text: &mut [u8]) -> Option<usize> {
-    let at = text.iter().rposition(|digit| *digit != b'9')?;
-    if !text[at].is_ascii_digit() {
-        return None;
-    }
-    text[at] += 1;
-    if at + 1 < text.len() {
-        text[at + 1..].fill(b'0');
-    }
-    Some(at)
 }
 
 fn in_common(one: &[u8], other: &[u8]) -> usize {

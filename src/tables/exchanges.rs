@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::known::Known;
+use super::rows::Shape;
 use super::sheet::{Sheet, To};
 use crate::facts::{ExchangeKind, FrameFact, OpenExchanges, Reason, Role, Topic};
 use crate::frame::{Direction, MQTTFrame};
@@ -221,11 +222,16 @@ impl Exchanges {
         };
         let rows = sheet.row(open.opened, Some(info.server));
         rows.of(info.stamp);
-        rows.shared(known.file(open.packet));
+        // Messages with QoS 0 have much in common.
+        rows.shape((outcome == SENT).then(|| Shape {
+            file: open.packet.file,
+            kind: (open.id.direction as u64) << 1 | u64::from(open.retain),
+        }));
+        rows.alike::<1>(|rows| rows.shared(known.file(open.packet)));
         rows.number(open.packet.number);
         rows.number(open.last.number);
         rows.time(open.opened);
-        rows.optional_time(open.closed);
+        rows.alike::<1>(|rows| rows.optional_time(open.closed));
         rows.common::<3>(|rows| {
             rows.number(open.connection);
             rows.shared(&info.uid);
@@ -233,14 +239,12 @@ impl Exchanges {
         });
         rows.exchange(&info.uid, Some(open.id));
         rows.dense(open.id.number);
-        rows.name(open.id.direction.name());
+        rows.alike::<1>(|rows| rows.name(open.id.direction.name()));
         rows.common::<3>(|rows| {
             rows.endpoint(info.server);
             rows.text(info.client_id.as_deref());
         });
-        // Messages with QoS 0 have much in common.
-        let is_again = rows.has_same_shape(u64::from(outcome == SENT));
-        rows.group::<3>(is_again, |rows| {
+        rows.alike::<4>(|rows| {
             rows.name(match open.kind {
                 ExchangeKind::Connect => "connect",
                 ExchangeKind::Publish => "publish",
@@ -251,14 +255,14 @@ impl Exchanges {
             });
             rows.optional(Some(open.id.packet_id).filter(|id| *id > 0));
             rows.number(open.qos);
+            rows.flag(open.retain);
         });
-        rows.flag(open.retain);
         rows.topic(topic);
         rows.optional_dense(open.payload_len);
         rows.optional_dense(open.digest);
-        rows.number(open.frames);
+        rows.alike::<1>(|rows| rows.number(open.frames));
         rows.dense(open.bytes);
-        rows.group::<8>(is_again, |rows| {
+        rows.alike::<8>(|rows| {
             rows.number(open.repeats);
             rows.nanos(open.closed.map(|closed| closed.since(open.opened)));
             rows.nanos(open.first_answer);

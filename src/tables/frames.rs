@@ -1,7 +1,7 @@
 //! Rows of `frames`, `events` and `findings`: one for each fact.
 
 use super::known::Known;
-use super::rows::Rows;
+use super::rows::{Rows, Shape};
 use super::sheet::Sheet;
 use crate::event::{Event, EventKind, Side};
 use crate::facts::FrameFact;
@@ -37,7 +37,8 @@ impl Frames {
         };
         // The client identifier of CONNECT may not be that of the connection.
         rows.of(if own.is_some() { 0 } else { stamp });
-        rows.shared(known.file(frame.last));
+        rows.shape(shape(frame));
+        rows.alike::<1>(|rows| rows.shared(known.file(frame.last)));
         rows.number(frame.first.number);
         rows.number(frame.last.number);
         rows.time(frame.time);
@@ -49,42 +50,35 @@ impl Frames {
         });
         rows.exchange(connection.uid(), fact.exchange_id());
         rows.dense(frame.number);
-        rows.name(frame.direction.name());
+        rows.alike::<1>(|rows| rows.name(frame.direction.name()));
         rows.common::<5>(|rows| {
             rows.endpoint(connection.client);
             rows.endpoint(connection.server);
             rows.text(connection.client_id.as_deref().or(own));
         });
-        rows.name(frame.version.name());
+        rows.alike::<1>(|rows| rows.name(frame.version.name()));
         rows.common::<2>(|rows| {
             rows.flag(connection.version_assumed);
             rows.name(connection.transport.name());
         });
-        // Messages have much in common.
-        let is_again = rows.has_same_shape(match frame.packet {
-            ControlPacket::Publish(_) => 1 + u64::from(header.flags()),
-            _ => 0,
-        });
-        rows.group::<4>(is_again, |rows| {
+        rows.alike::<4>(|rows| {
             rows.name(header.packet_type().name());
             rows.number(header.qos());
             rows.flag(header.dup());
             rows.flag(header.retain());
         });
         rows.dense(header.packet_len());
-        rows.number(frame.missing);
-        rows.flag(frame.resynchronised);
+        rows.alike::<2>(|rows| {
+            rows.number(frame.missing);
+            rows.flag(frame.resynchronised);
+        });
         rows.optional(frame.packet.packet_id());
-        self.content(fact, is_again, rows);
-        match frame.defects {
-            [] => rows.null(),
-            defects => rows.texts(defects.iter().map(|defect| defect.code.name().as_bytes())),
-        }
+        self.content(fact, rows);
         rows.end();
     }
 
-    /// The columns from `topic` to `filters`.
-    fn content(&mut self, fact: &FrameFact<'_>, is_again: bool, rows: &mut Rows) {
+    /// The columns from `topic` on.
+    fn content(&mut self, fact: &FrameFact<'_>, rows: &mut Rows) {
         let frame = fact.frame;
         let packet = &frame.packet;
         let publish = match packet {
@@ -95,17 +89,9 @@ impl Frames {
         rows.optional(publish.and_then(|publish| publish.topic_alias));
         payload(publish, rows);
         rows.optional_dense(frame.payload_digest);
-        rows.group::<7>(is_again, |rows| answer(frame, rows));
+        rows.alike::<7>(|rows| answer(frame, rows));
         self.properties(packet.properties(), rows);
-        match packet {
-            ControlPacket::Subscribe(subscribe) => {
-                rows.texts(subscribe.filters().map(|asked| asked.filter.0));
-            }
-            ControlPacket::Unsubscribe(unsubscribe) => {
-                rows.texts(unsubscribe.filters().map(|filter| filter.0));
-            }
-            _ => rows.null(),
-        }
+        rows.alike::<2>(|rows| lists(frame, rows));
     }
 
     fn properties(&mut self, properties: Properties<'_>, rows: &mut Rows) {
@@ -166,6 +152,36 @@ fn answer(frame: &MQTTFrame<'_>, rows: &mut Rows) {
     rows.text(connect.and_then(|connect| Some(connect.username?.0)));
     let will = connect.and_then(|connect| connect.will.as_ref());
     rows.text(will.and_then(|will| Some(will.topic?.0)));
+}
+
+/// What messages have in common that are complete.
+fn shape(frame: &MQTTFrame<'_>) -> Option<Shape> {
+    let is_plain = matches!(frame.packet, ControlPacket::Publish(_))
+        && frame.missing == 0
+        && !frame.resynchronised
+        && frame.defects.is_empty();
+    let kind = frame.header.flags() | (frame.direction as u8) << 4 | (frame.version as u8) << 5;
+    is_plain.then(|| Shape {
+        file: frame.last.file,
+        kind: kind.into(),
+    })
+}
+
+/// The columns `filters` and `defects`.
+fn lists(frame: &MQTTFrame<'_>, rows: &mut Rows) {
+    match &frame.packet {
+        ControlPacket::Subscribe(subscribe) => {
+            rows.texts(subscribe.filters().map(|asked| asked.filter.0));
+        }
+        ControlPacket::Unsubscribe(unsubscribe) => {
+            rows.texts(unsubscribe.filters().map(|filter| filter.0));
+        }
+        _ => rows.null(),
+    }
+    match frame.defects {
+        [] => rows.null(),
+        defects => rows.texts(defects.iter().map(|defect| defect.code.name().as_bytes())),
+    }
 }
 
 /// The columns `payload_length` and `payload`.

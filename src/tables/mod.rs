@@ -43,17 +43,18 @@ use std::collections::HashSet;
 
 use crate::event::EventKind;
 use crate::facts::{Fact, Needs, Sink};
-use crate::overhead::{Ledger, Options as OverheadOptions};
 use crate::rules::{self, Finding, Judge};
 use crate::select::Selection;
 use crate::sessions::{Deliveries, Keep, Sessions};
 use crate::time::Timestamp;
 
 use connections::Sums;
+use deliveries::Publications;
 use exchanges::Exchanges;
 use frames::Frames;
 use known::Known;
 use latest::Latest;
+use overhead::Overhead;
 use schema::Table;
 use sheet::{Sheet, To};
 use subscriptions::Subscriptions;
@@ -92,9 +93,9 @@ pub struct Tables {
     event_rows: Option<Sheet>,
     exchanges: Option<(Exchanges, Sheet)>,
     subscriptions: Option<(Subscriptions, Sheet)>,
-    deliveries: Option<(Deliveries, Sheet)>,
+    deliveries: Option<(Deliveries, Publications, Sheet)>,
     sessions: Option<(Sessions, Records)>,
-    overhead: Option<(Ledger, Sheet)>,
+    overhead: Option<(Overhead, Sheet)>,
     /// The capture has ended, and does not go on in another file.
     finished: bool,
     is_muted: bool,
@@ -162,16 +163,10 @@ impl Tables {
             exchanges: sheet(&schema::EXCHANGES).map(|sheet| (Exchanges::default(), sheet)),
             subscriptions: sheet(&schema::SUBSCRIPTIONS)
                 .map(|sheet| (Subscriptions::default(), sheet)),
-            deliveries: sheet(&schema::DELIVERIES).map(|sheet| (Deliveries::streaming(), sheet)),
+            deliveries: sheet(&schema::DELIVERIES)
+                .map(|sheet| (Deliveries::streaming(), Publications::default(), sheet)),
             sessions: wants_records.then(|| (Sessions::keeping(judge(), keep), records)),
-            overhead: sheet(&schema::OVERHEAD).map(|sheet| {
-                let options = OverheadOptions {
-                    costs: true,
-                    sums_only: true,
-                    ..OverheadOptions::default()
-                };
-                (Ledger::new(options), sheet)
-            }),
+            overhead: sheet(&schema::OVERHEAD).map(|sheet| (Overhead::new(), sheet)),
             finished: false,
             is_muted: false,
             evicted: Vec::new(),
@@ -188,11 +183,11 @@ impl Tables {
     /// are.
     pub fn select(&mut self, selected: bool) {
         self.is_selected = selected;
-        if let Some((deliveries, _)) = &mut self.deliveries {
+        if let Some((deliveries, ..)) = &mut self.deliveries {
             deliveries.select(selected);
         }
-        if let Some((ledger, _)) = &mut self.overhead {
-            ledger.select(selected);
+        if let Some((overhead, _)) = &mut self.overhead {
+            overhead.ledger.select(selected);
         }
     }
 
@@ -244,19 +239,19 @@ impl Tables {
         if let Some((sessions, records)) = &mut self.sessions {
             records.take(sessions, &mut self.selected, known, to);
         }
-        if let Some((deliveries, sheet)) = &mut self.deliveries {
+        if let Some((deliveries, rows, sheet)) = &mut self.deliveries {
             let (publications, unpublished) = deliveries.take_settled();
-            for of in publications.iter().filter(|of| of.is_selected) {
-                deliveries::publication(of, known, sheet);
+            for of in publications.filter(|of| of.is_selected) {
+                rows.publication(&of, known, sheet);
                 sheet.write(to);
             }
-            for of in &unpublished {
-                deliveries::unpublished(of, known, sheet);
+            for of in unpublished {
+                deliveries::unpublished(&of, known, sheet);
                 sheet.write(to);
             }
         }
-        if let Some((ledger, sheet)) = &mut self.overhead {
-            overhead::costs(ledger, known, sheet, to);
+        if let Some((overhead, sheet)) = &mut self.overhead {
+            overhead.write(known, sheet, to);
         }
         for number in self.evicted.drain(..) {
             self.known.remove(number);
@@ -277,8 +272,8 @@ impl Tables {
     /// Writes the rows of what is open.
     fn write_open(&mut self, to: &mut To<'_>) {
         let known = &self.known;
-        if let Some((ledger, sheet)) = &mut self.overhead {
-            ledger.close_all(|ledger| overhead::costs(ledger, known, sheet, to));
+        if let Some((overhead, sheet)) = &mut self.overhead {
+            overhead.finish(known, sheet, to);
         }
         if let Some((exchanges, sheet)) = &mut self.exchanges {
             exchanges.finish(known, sheet, to);
@@ -286,9 +281,9 @@ impl Tables {
         if let Some((subscriptions, sheet)) = &mut self.subscriptions {
             subscriptions.finish(known, sheet, to);
         }
-        if let Some((deliveries, sheet)) = &mut self.deliveries {
+        if let Some((deliveries, rows, sheet)) = &mut self.deliveries {
             for of in deliveries.take_rest().filter(|of| of.is_selected) {
-                deliveries::publication(&of, known, sheet);
+                rows.publication(&of, known, sheet);
                 sheet.write(to);
             }
         }
@@ -315,7 +310,7 @@ impl Tables {
             connections,
             sessions,
             self.subscriptions.as_mut().map(|(_, sheet)| sheet),
-            self.deliveries.as_mut().map(|(_, sheet)| sheet),
+            self.deliveries.as_mut().map(|(.., sheet)| sheet),
             findings,
             self.overhead.as_mut().map(|(_, sheet)| sheet),
             self.event_rows.as_mut(),
@@ -330,14 +325,14 @@ impl Tables {
 
     fn gather(&mut self, fact: Fact<'_>) {
         self.follow(&fact);
-        if let Some((deliveries, _)) = &mut self.deliveries {
+        if let Some((deliveries, ..)) = &mut self.deliveries {
             deliveries.fact(fact);
         }
         if let Some((sessions, _)) = &mut self.sessions {
             sessions.fact(fact);
         }
-        if let Some((ledger, _)) = &mut self.overhead {
-            ledger.fact(fact);
+        if let Some((overhead, _)) = &mut self.overhead {
+            overhead.ledger.fact(fact);
         }
     }
 
@@ -345,7 +340,7 @@ impl Tables {
     fn gather_context(&mut self, fact: Fact<'_>, from: Timestamp) {
         self.select(false);
         self.follow(&fact);
-        if let Some((deliveries, _)) = &mut self.deliveries {
+        if let Some((deliveries, ..)) = &mut self.deliveries {
             deliveries.fact(fact);
         }
         if let Some((sessions, _)) = &mut self.sessions {
@@ -471,14 +466,14 @@ impl Sink for Tables {
         if self.subscriptions.is_some() || self.event_rows.is_some() {
             needs |= Needs::EXCHANGES | Needs::SESSION_UIDS;
         }
-        if let Some((deliveries, _)) = &self.deliveries {
+        if let Some((deliveries, ..)) = &self.deliveries {
             needs |= deliveries.needs();
         }
         if let Some((sessions, _)) = &self.sessions {
             needs |= sessions.needs();
         }
-        if let Some((ledger, _)) = &self.overhead {
-            needs |= ledger.needs() | Needs::SESSION_UIDS;
+        if let Some((overhead, _)) = &self.overhead {
+            needs |= overhead.ledger.needs() | Needs::SESSION_UIDS;
         }
         needs
     }
@@ -519,7 +514,7 @@ impl Sink for Tables {
         if let Some((sessions, _)) = &mut self.sessions {
             sessions.judge_all();
         }
-        if let Some((deliveries, _)) = &mut self.deliveries {
+        if let Some((deliveries, ..)) = &mut self.deliveries {
             any |= deliveries.make_room();
         }
         if let Some((exchanges, _)) = &mut self.exchanges {

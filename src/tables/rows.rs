@@ -14,10 +14,10 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    BinaryBuilder, BooleanBuilder, StringBuilder, TimestampNanosecondBuilder, UInt8Builder,
-    UInt16Builder, UInt32Builder, UInt64Builder,
+    ArrayBuilder, BinaryBuilder, BooleanBuilder, StringBuilder, TimestampNanosecondBuilder,
+    UInt8Builder, UInt16Builder, UInt32Builder, UInt64Builder,
 };
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch, new_null_array};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
 use parquet::errors::ParquetError;
@@ -29,7 +29,7 @@ use super::encode::PageEncoder;
 use super::error::Error;
 use super::same::{Next, Same};
 use super::schema::{Column as Described, Kind, Table, VERSION};
-use super::store::Store;
+use super::store::{Store, fill};
 use crate::facts::Topic;
 use crate::identity::ExchangeId;
 use crate::net::Endpoint;
@@ -46,6 +46,15 @@ const MOST_BYTES: usize = 4 << 20;
 
 /// Columns that rows of a kind have in common.
 const IN_KIND: usize = 3;
+
+/// What rows have in common apart from their connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Shape {
+    /// The file of their packet.
+    pub(super) file: u32,
+    /// A number for whatever else decides the values of [`Rows::alike`].
+    pub(super) kind: u64,
+}
 
 /// What becomes of rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,8 +117,9 @@ pub struct Rows {
     same: Same,
     /// The values of rows of each kind.
     kinds: Vec<Option<[u64; IN_KIND]>>,
-    /// The last shape that a row had, and where the row after it is.
-    shape: (u64, u32),
+    /// The shape of the row, if it has one, and whether it is that of the row before.
+    shape: Option<Shape>,
+    is_alike: bool,
     error: Option<ParquetError>,
 }
 
@@ -129,7 +139,8 @@ impl Rows {
             is_full: false,
             same: Same::default(),
             kinds: Vec::new(),
-            shape: (0, 0),
+            shape: None,
+            is_alike: false,
             error: None,
         }
     }
@@ -140,7 +151,7 @@ impl Rows {
         (self.row, self.before) = (0, 0);
         self.same.clear();
         self.kinds.clear();
-        self.shape = (0, 0);
+        self.shape = None;
         (self.bytes, self.lists) = (0, 0);
         self.is_full = false;
     }
@@ -153,12 +164,6 @@ impl Rows {
     /// How many there are.
     pub(super) const fn len(&self) -> u32 {
         self.before + self.row
-    }
-
-    /// The row that follows has the values of the row before up to this column.
-    #[inline]
-    pub(super) fn same_until(&mut self, column: usize) {
-        self.at = column;
     }
 
     /// The next column, and the row.
@@ -251,12 +256,19 @@ impl Rows {
         }
     }
 
-    /// The values of the next columns: those of the row before if `is_same`, else those
-    /// that `add` adds.
+    /// The row has this shape. In a table that has shapes, each row states its own.
     #[inline]
-    pub(super) fn group<const N: usize>(&mut self, is_same: bool, add: impl FnOnce(&mut Self)) {
+    pub(super) fn shape(&mut self, shape: Option<Shape>) {
+        self.is_alike = shape.is_some() && shape == self.shape;
+        self.shape = shape;
+    }
+
+    /// The values of the next columns, which all rows of the shape have: `add` adds them,
+    /// unless the row before has them.
+    #[inline]
+    pub(super) fn alike<const N: usize>(&mut self, add: impl FnOnce(&mut Self)) {
         let end = self.at + N;
-        if is_same {
+        if self.is_alike {
             self.at = end;
         } else {
             add(self);
@@ -295,35 +307,49 @@ impl Rows {
         }
     }
 
-    /// The numbers of the texts that all rows of this kind have, if they are
-    /// [remembered](Self::remember_kind).
+    /// The numbers of the names that all rows of this kind have, in columns from this one
+    /// on.
     #[inline]
-    pub(super) fn kind(&self, kind: usize) -> Option<[u64; IN_KIND]> {
-        self.kinds.get(kind).copied().flatten()
+    pub(super) fn kind(
+        &mut self,
+        kind: usize,
+        column: usize,
+        names: impl FnOnce() -> [&'static str; IN_KIND],
+    ) -> [u64; IN_KIND] {
+        match self.kinds.get(kind) {
+            Some(Some(numbers)) => *numbers,
+            _ => self.add_kind(kind, column, names()),
+        }
     }
 
-    /// Remembers the texts of the last [`IN_KIND`] columns, which all rows of this kind have.
-    pub(super) fn remember_kind(&mut self, kind: usize) {
+    #[cold]
+    fn add_kind(
+        &mut self,
+        kind: usize,
+        column: usize,
+        names: [&'static str; IN_KIND],
+    ) -> [u64; IN_KIND] {
         if self.kinds.len() <= kind {
             self.kinds.resize(kind + 1, None);
         }
-        let columns = &self.columns[self.at - IN_KIND..self.at];
-        self.kinds[kind] = Some(std::array::from_fn(|at| columns[at].last()));
+        let numbers = std::array::from_fn(|at| self.columns[column + at].number_of(names[at]));
+        self.kinds[kind] = Some(numbers);
+        numbers
     }
 
-    /// The number of a text that was remembered.
+    /// Numbers, each of a row that follows: rows that have all columns before in common.
     #[inline]
-    pub(super) fn known(&mut self, number: u64) {
+    pub(super) fn each(&mut self, numbers: impl Iterator<Item = u64>) {
         let (column, row) = self.next();
-        column.runs.set(number, row);
+        for (row, number) in (row..).zip(numbers) {
+            column.runs.set(number, row);
+        }
     }
 
-    /// Whether the row before has this shape: what its table gives to rows that have some
-    /// values in common. 0 is no shape.
+    /// The same, in a dense column.
     #[inline]
-    pub(super) fn has_same_shape(&mut self, shape: u64) -> bool {
-        let here = self.len();
-        std::mem::replace(&mut self.shape, (shape, here + 1)) == (shape, here) && shape > 0
+    pub(super) fn dense_each(&mut self, numbers: impl Iterator<Item = u64>) {
+        self.next().0.push_dense_each(numbers);
     }
 
     /// A text.
@@ -410,13 +436,15 @@ impl Rows {
 
     /// A list of numbers.
     pub(super) fn numbers(&mut self, numbers: impl Iterator<Item = u64>) {
-        let count = self.next().0.push_numbers(numbers);
+        let row = self.len();
+        let count = self.next().0.push_numbers(numbers, row);
         self.list(8 * count);
     }
 
     /// A list of texts.
     pub(super) fn texts<'a>(&mut self, texts: impl Iterator<Item = &'a [u8]>) {
-        let bytes = self.next().0.push_texts(texts);
+        let row = self.len();
+        let bytes = self.next().0.push_texts(texts, row);
         self.list(bytes);
     }
 
@@ -428,9 +456,15 @@ impl Rows {
     /// The row is complete.
     #[inline]
     pub(super) fn end(&mut self) {
+        self.end_each(1);
+    }
+
+    /// So many rows are complete. They are in one page, which may be a little longer.
+    #[inline]
+    pub(super) fn end_each(&mut self, rows: u32) {
         debug_assert_eq!(self.at, self.columns.len(), "values of a row");
         self.at = 0;
-        self.row += 1;
+        self.row += rows;
         if self.row >= PAGE_ROWS || self.bytes >= PAGE_BYTES {
             self.end_page();
         }
@@ -470,10 +504,11 @@ impl Rows {
             return Err(error.into());
         }
         let schema = arrow_schema(self.table);
+        let rows = self.len();
         let mut writers = writers.into_iter();
         let columns = self.columns.iter_mut().zip(described);
         for ((column, described), field) in columns.zip(schema.fields()) {
-            match (lists(column), writers.next()) {
+            match (lists(column, field, rows), writers.next()) {
                 (None, _) => {
                     let (bytes, close) =
                         column.finish(described.clone(), &mut self.encoder.compressor)?;
@@ -497,7 +532,7 @@ impl Rows {
         self.encoder = PageEncoder::new();
         self.same = Same::default();
         self.kinds = Vec::new();
-        self.shape = (0, 0);
+        self.shape = None;
     }
 
     /// Bytes of memory that they take after [`Self::park`].
@@ -520,32 +555,38 @@ impl Rows {
 
     /// As Arrow has them.
     pub(super) fn record_batch(&mut self) -> Result<RecordBatch, ArrowError> {
+        let schema = arrow_schema(self.table);
         let columns = self.columns.iter_mut().zip(self.table.columns);
-        let columns = columns.map(|(column, described)| array(column, described.kind, self.row));
-        RecordBatch::try_new(arrow_schema(self.table), columns.collect())
+        let columns = columns.zip(schema.fields());
+        let columns = columns.map(|((column, described), field)| {
+            lists(column, field, self.row)
+                .unwrap_or_else(|| array(column, described.kind, self.row))
+        });
+        let columns = columns.collect();
+        RecordBatch::try_new(schema, columns)
     }
 }
 
-/// The lists of a column, if it has any.
-fn lists(column: &mut Column) -> Option<ArrayRef> {
-    match &mut column.store {
-        Store::NumberLists(lists, nulls) => {
-            (0..std::mem::take(nulls)).for_each(|_| lists.append(false));
-            Some(Arc::new(lists.finish()))
+/// The lists of a column of so many rows, if it has any.
+fn lists(column: &mut Column, field: &Field, rows: u32) -> Option<ArrayRef> {
+    let rows = rows as usize;
+    let lists: ArrayRef = match &mut column.store {
+        Store::NumberLists(lists) if !lists.is_empty() => {
+            fill(lists, rows);
+            Arc::new(lists.finish())
         }
-        Store::TextLists(lists, nulls) => {
-            (0..std::mem::take(nulls)).for_each(|_| lists.append(false));
-            Some(Arc::new(lists.finish()))
+        Store::TextLists(lists) if !lists.is_empty() => {
+            fill(lists, rows);
+            Arc::new(lists.finish())
         }
-        _ => None,
-    }
+        Store::NumberLists(_) | Store::TextLists(_) => new_null_array(field.data_type(), rows),
+        _ => return None,
+    };
+    Some(lists)
 }
 
 /// The rows of a column as an array.
-fn array(column: &mut Column, kind: Kind, rows: u32) -> ArrayRef {
-    if let Some(lists) = lists(column) {
-        return lists;
-    }
+fn array(column: &Column, kind: Kind, rows: u32) -> ArrayRef {
     /// Appends each value as often as rows have it.
     macro_rules! fill {
         ($builder:expr, $value:expr) => {{
@@ -562,8 +603,8 @@ fn array(column: &mut Column, kind: Kind, rows: u32) -> ArrayRef {
             String::from_utf8_lossy(texts.get(number))
         }),
         Store::Exchanges(exchanges) => fill!(StringBuilder::new(), |number: u64| {
-            let (uid, _, id) = exchanges.get(number);
-            id.uid(uid)
+            let (connection, id) = exchanges.get(number);
+            id.uid(exchanges.connection(connection))
         }),
         Store::Bytes(bytes) => {
             let mut builder = BinaryBuilder::new();

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use arrow_array::builder::{ListBuilder, StringBuilder, UInt64Builder};
+use arrow_array::builder::{ArrayBuilder, ListBuilder, StringBuilder, UInt64Builder};
 
 use super::schema::Kind;
 use super::texts::Texts;
@@ -23,11 +23,10 @@ pub(super) enum Store {
     /// Nothing, except that there are bytes: those of the page are here, each after their
     /// length. Each row has its own.
     Bytes(Vec<u8>),
-    /// Nothing: lists are rare. Those of all pages, and rows without one that are not in
-    /// the builder yet.
-    NumberLists(ListBuilder<UInt64Builder>, u32),
+    /// Nothing: lists are rare. Those of all pages, up to the last row that has one.
+    NumberLists(ListBuilder<UInt64Builder>),
     /// The same, of texts.
-    TextLists(ListBuilder<StringBuilder>, u32),
+    TextLists(ListBuilder<StringBuilder>),
 }
 
 impl Store {
@@ -44,14 +43,14 @@ impl Store {
             Kind::Text => Self::Texts(Texts::default(), Known::default()),
             Kind::Exchange => Self::Exchanges(Exchanges::default()),
             Kind::Bytes => Self::Bytes(Vec::new()),
-            Kind::U64List => Self::NumberLists(
-                ListBuilder::with_capacity(UInt64Builder::with_capacity(0), 0),
+            Kind::U64List => Self::NumberLists(ListBuilder::with_capacity(
+                UInt64Builder::with_capacity(0),
                 0,
-            ),
-            Kind::TextList => Self::TextLists(
-                ListBuilder::with_capacity(StringBuilder::with_capacity(0, 0), 0),
+            )),
+            Kind::TextList => Self::TextLists(ListBuilder::with_capacity(
+                StringBuilder::with_capacity(0, 0),
                 0,
-            ),
+            )),
         }
     }
 
@@ -95,6 +94,11 @@ impl Store {
             Self::Numbers | Self::NumberLists(..) | Self::TextLists(..) => 0,
         }
     }
+}
+
+/// Appends rows without a list until there are so many rows.
+pub(super) fn fill(lists: &mut ListBuilder<impl ArrayBuilder>, rows: usize) {
+    (lists.len()..rows).for_each(|_| lists.append(false));
 }
 
 /// Texts whose number is known without a look at them: of addresses, texts that are shared,
@@ -168,14 +172,18 @@ impl<K: Clone, const N: usize> Latest<K, N> {
         is: impl Fn(&K) -> bool,
         add: impl FnOnce() -> (K, u64),
     ) -> u64 {
+        match self.0.get(hash % N) {
+            Some(Some((key, number))) if is(key) => *number,
+            _ => self.add(hash, add),
+        }
+    }
+
+    #[cold]
+    fn add(&mut self, hash: usize, add: impl FnOnce() -> (K, u64)) -> u64 {
         if self.0.is_empty() {
             self.0.resize(N, None);
         }
-        let known = &mut self.0[hash % N];
-        match known {
-            Some((key, number)) if is(key) => *number,
-            _ => known.insert(add()).1,
-        }
+        self.0[hash % N].insert(add()).1
     }
 }
 
@@ -198,6 +206,7 @@ impl Topics {
         self.add(place, round, topic, texts)
     }
 
+    #[cold]
     fn add(&mut self, place: usize, round: u64, topic: &Topic, texts: &mut Texts) -> u64 {
         let number = texts.number_of_wire(topic);
         if self.round < round {
@@ -236,11 +245,16 @@ impl Exchanges {
         self.ids.len() as u64 - 1
     }
 
-    /// The identity of the connection, its number, and the identity on it.
+    /// The number of the connection, and the identity on it.
     #[inline]
-    pub(super) fn get(&self, number: u64) -> (&str, u32, ExchangeId) {
-        let (connection, id) = self.ids[number as usize];
-        (&self.connections[connection as usize], connection, id)
+    pub(super) fn get(&self, number: u64) -> (u32, ExchangeId) {
+        self.ids[number as usize]
+    }
+
+    /// The identity of a connection.
+    #[inline]
+    pub(super) fn connection(&self, number: u32) -> &str {
+        &self.connections[number as usize]
     }
 
     /// The next page begins, with the last identity as number 0.

@@ -80,7 +80,7 @@ fn publications_that_leave_the_window_are_settled() {
     }
     facts.finish(&mut deliveries);
     let (settled, unpublished) = deliveries.take_settled();
-    assert_eq!((settled.len(), unpublished.len()), (10, 0));
+    assert_eq!((settled.count(), unpublished.count()), (10, 0));
     assert_eq!(
         (deliveries.take_rest().count(), deliveries.evicted()),
         (most, 0)

@@ -266,15 +266,15 @@ fn sessions_deliveries_are_those_that_the_clients_logged() {
     let mut counts: HashMap<&[u8], usize> = HashMap::new();
     let mut found: HashMap<String, Vec<(u64, &str)>> = HashMap::new();
     for publication in deliveries.publications() {
-        let client = publication.client_id.as_deref().expect("a client");
+        let client = publication.peer.client_id.as_deref().expect("a client");
         let nth = counts.entry(client).or_default();
         let payload = put[std::str::from_utf8(client).expect("a name")][*nth];
         *nth += 1;
         assert!(publication.unseen.is_empty(), "{publication:?}");
         for delivery in &publication.deliveries {
             // The first connection of `offline` kept no log.
-            if delivery.connection != 2 {
-                let id = delivery.client_id.as_deref().expect("a client");
+            if delivery.peer.connection != 2 {
+                let id = delivery.peer.client_id.as_deref().expect("a client");
                 let id = String::from_utf8_lossy(id).into_owned();
                 found
                     .entry(id)

@@ -10,6 +10,7 @@
 //! with the latest publication that set them. A subscriber that matches and got nothing
 //! in this capture is *unseen*: it may have got it elsewhere, or later.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use crate::facts::{Fact, FrameFact, Needs, Sink, Topic};
-use crate::frame::{Direction, MQTTFrame};
+use crate::frame::{Connection, Direction, MQTTFrame};
 use crate::identity::ExchangeId;
 use crate::limits;
 use crate::mqtt::{ControlPacket, Version, topic};
@@ -45,48 +46,60 @@ impl Match {
     }
 }
 
-/// The identities of a PUBLISH.
+/// The client of a connection, as messages name it. Those of one connection share it.
 #[derive(Clone, Debug)]
-pub struct Origin {
-    /// Its connection.
+pub struct Peer {
+    /// Number of the connection.
+    pub connection: u64,
+    /// Identity of the connection.
     pub connection_uid: Arc<str>,
-    /// Its session, where known.
+    /// Identity of its session, where known.
     pub session_uid: Option<Arc<str>>,
-    /// Its exchange on the connection.
-    pub exchange: Option<ExchangeId>,
+    /// Client identifier, where known.
+    pub client_id: Option<Box<[u8]>>,
+    /// The server.
+    pub server: Endpoint,
 }
 
-impl Origin {
-    /// The text of its exchange.
-    pub fn exchange_uid(&self) -> Option<String> {
-        Some(self.exchange?.uid(&self.connection_uid))
-    }
-
-    fn of(fact: &FrameFact<'_>) -> Self {
-        let connection = fact.frame.connection;
+impl Peer {
+    fn of(connection: &Connection) -> Self {
         Self {
+            connection: connection.number,
             connection_uid: connection.uid().clone(),
             session_uid: connection.session_uid.clone(),
-            exchange: fact.exchange_id(),
+            client_id: connection.client_id.clone(),
+            server: connection.server,
         }
+    }
+
+    /// Whether nothing new is known of its connection.
+    fn is(&self, connection: &Connection) -> bool {
+        let is_session = match (&self.session_uid, &connection.session_uid) {
+            (Some(known), Some(now)) => Arc::ptr_eq(known, now) || known == now,
+            (known, now) => known.is_none() && now.is_none(),
+        };
+        is_session && (self.client_id.is_some() || connection.client_id.is_none())
+    }
+
+    /// The text of an exchange on the connection.
+    pub fn exchange_uid(&self, exchange: Option<ExchangeId>) -> Option<String> {
+        Some(exchange?.uid(&self.connection_uid))
     }
 }
 
 /// A PUBLISH that a server received.
 #[derive(Clone, Debug)]
 pub struct Publication {
-    /// Its identities.
-    pub origin: Origin,
-    /// Its connection.
-    pub connection: u64,
+    /// Who published it.
+    pub peer: Arc<Peer>,
+    /// Its exchange.
+    pub exchange: Option<ExchangeId>,
     /// The packet that completed it.
     pub packet: PacketRef,
     /// When.
     pub time: Timestamp,
     /// It or one of its deliveries is selected: [`Deliveries::select`].
     pub is_selected: bool,
-    /// Its client.
-    pub client_id: Option<Arc<[u8]>>,
     /// Topic Name.
     pub topic: Topic,
     /// QoS.
@@ -99,8 +112,6 @@ pub struct Publication {
     pub deliveries: Vec<Delivery>,
     /// Subscribers without a delivery.
     pub unseen: Vec<Unseen>,
-    /// The server.
-    pub server: Endpoint,
     /// Digest of its payload.
     pub digest: u64,
     key: u64,
@@ -109,14 +120,12 @@ pub struct Publication {
 /// A PUBLISH that a server sent.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// Its identities.
-    pub origin: Origin,
-    /// Its connection.
-    pub connection: u64,
+    /// Who got it.
+    pub peer: Arc<Peer>,
+    /// Its exchange.
+    pub exchange: Option<ExchangeId>,
     /// The packet that completed it.
     pub packet: PacketRef,
-    /// Its client.
-    pub client_id: Option<Arc<[u8]>>,
     /// QoS.
     pub qos: u8,
     /// RETAIN: it was sent because of a new subscription.
@@ -132,16 +141,14 @@ pub struct Delivery {
 /// A PUBLISH that a server sent, whose publication is not in the capture.
 #[derive(Clone, Debug)]
 pub struct Unpublished {
-    /// Its identities.
-    pub origin: Origin,
-    /// The server.
-    pub server: Endpoint,
+    /// Who got it.
+    pub peer: Arc<Peer>,
+    /// Its exchange.
+    pub exchange: Option<ExchangeId>,
     /// The packet that completed it.
     pub packet: PacketRef,
     /// When.
     pub time: Timestamp,
-    /// Its client.
-    pub client_id: Option<Arc<[u8]>>,
     /// Topic Name.
     pub topic: Topic,
     /// QoS.
@@ -175,8 +182,8 @@ pub struct Deliveries {
     settled: usize,
     /// Deliveries without a publication that wait to be taken; `None` if nothing is.
     unpublished: Option<Vec<Unpublished>>,
-    /// Publications by server, topic and payload, oldest first.
-    by_key: HashMap<(Endpoint, u64), VecDeque<u64>, RandomState>,
+    /// Publications by server, topic and payload.
+    by_key: HashMap<u64, Equal, RandomState>,
     /// The latest that set a retained message.
     retained: HashMap<(Endpoint, Box<[u8]>), u64>,
     subscribers: BTreeMap<u64, Subscriber>,
@@ -192,10 +199,66 @@ pub struct Deliveries {
 /// Publications of one topic and payload that are considered for a delivery.
 const CANDIDATES: usize = 64;
 
+/// What waits to be taken.
+#[derive(Debug)]
+pub enum Settled<'a> {
+    /// A publication that is not matched any more.
+    Publication(&'a Publication),
+    /// A delivery without a publication.
+    Unpublished(&'a Unpublished),
+}
+
+/// The numbers of publications that have the same key, oldest first: mostly one.
+#[derive(Debug)]
+enum Equal {
+    One(u64),
+    Some(Box<Queue>),
+}
+
+#[derive(Debug)]
+struct Queue {
+    numbers: Vec<u64>,
+    /// How many of them were removed.
+    removed: usize,
+}
+
+impl Equal {
+    fn all(&self) -> &[u64] {
+        match self {
+            Self::One(number) => std::slice::from_ref(number),
+            Self::Some(queue) => &queue.numbers[queue.removed..],
+        }
+    }
+
+    fn push(&mut self, number: u64) {
+        match self {
+            Self::One(first) => {
+                *self = Self::Some(Box::new(Queue {
+                    numbers: vec![*first, number],
+                    removed: 0,
+                }));
+            }
+            Self::Some(queue) => queue.numbers.push(number),
+        }
+    }
+
+    /// Removes the oldest. Returns whether there are others.
+    fn remove_first(&mut self) -> bool {
+        let Self::Some(queue) = self else {
+            return false;
+        };
+        queue.removed += 1;
+        if queue.removed > queue.numbers.len() / 2 {
+            queue.numbers.drain(..queue.removed);
+            queue.removed = 0;
+        }
+        !queue.numbers.is_empty()
+    }
+}
+
 #[derive(Debug)]
 struct Subscriber {
-    server: Endpoint,
-    client_id: Option<Arc<[u8]>>,
+    peer: Arc<Peer>,
     since: Timestamp,
     clean: bool,
     filters: Vec<Filter>,
@@ -252,22 +315,17 @@ impl Deliveries {
         self.unselected = !selected;
     }
 
-    /// Takes what will not change any more.
-    pub fn take_settled(
-        &mut self,
-    ) -> (
-        impl Iterator<Item = Publication>,
-        impl Iterator<Item = Unpublished>,
-    ) {
+    /// Takes what will not change any more: `each` gets it.
+    pub fn take_settled(&mut self, mut each: impl FnMut(Settled<'_>)) {
         let settled = std::mem::take(&mut self.settled);
+        for of in self.publications.range(..settled) {
+            each(Settled::Publication(of));
+        }
+        self.publications.drain(..settled);
         self.first += settled as u64;
-        (
-            self.publications.drain(..settled),
-            self.unpublished
-                .as_mut()
-                .into_iter()
-                .flat_map(|all| all.drain(..)),
-        )
+        for of in self.unpublished.iter_mut().flat_map(|all| all.drain(..)) {
+            each(Settled::Unpublished(&of));
+        }
     }
 
     /// Takes all publications: the capture has ended.
@@ -298,21 +356,23 @@ impl Deliveries {
 
     fn frame(&mut self, fact: &FrameFact<'_>) {
         let frame = fact.frame;
-        let number = frame.connection.number;
+        let connection = frame.connection;
         let subscriber = self
             .subscribers
-            .entry(number)
+            .entry(connection.number)
             .or_insert_with(|| Subscriber {
-                server: frame.connection.server,
-                client_id: None,
+                peer: Arc::new(Peer::of(connection)),
                 since: frame.time,
                 clean: false,
                 filters: Vec::new(),
                 latest: HashMap::new(),
                 asked: Vec::new(),
             });
-        if subscriber.client_id.is_none() {
-            subscriber.client_id = frame.connection.client_id.as_deref().map(Into::into);
+        if !subscriber.peer.is(connection) {
+            let known = subscriber.peer.client_id.clone();
+            let mut peer = Peer::of(connection);
+            peer.client_id = known.or(peer.client_id);
+            subscriber.peer = Arc::new(peer);
         }
         match (&frame.packet, frame.direction) {
             (ControlPacket::Connect(connect), Direction::Up) => {
@@ -320,8 +380,8 @@ impl Deliveries {
             }
             (ControlPacket::Connack(connack), Direction::Down) => {
                 if connack.session_present(frame.version) == Some(true)
-                    && let Some(id) = subscriber.client_id.as_deref()
-                    && let Some(filters) = self.sessions.get(&(subscriber.server, id.into()))
+                    && let Some(id) = &subscriber.peer.client_id
+                    && let Some(filters) = self.sessions.get(&(connection.server, id.clone()))
                 {
                     subscriber.filters.clone_from(filters);
                 }
@@ -368,31 +428,31 @@ impl Deliveries {
                         .retain(|known| *known.filter != *name.bytes());
                 }
             }
-            (ControlPacket::Publish(_), Direction::Up) => self.published(fact),
-            (ControlPacket::Publish(_), Direction::Down) => self.delivered(fact),
+            (ControlPacket::Publish(_), Direction::Up) => {
+                let peer = subscriber.peer.clone();
+                self.published(fact, peer);
+            }
+            (ControlPacket::Publish(_), Direction::Down) => {
+                let peer = subscriber.peer.clone();
+                self.delivered(fact, peer);
+            }
             _ => {}
         }
     }
 
-    fn published(&mut self, fact: &FrameFact<'_>) {
+    fn published(&mut self, fact: &FrameFact<'_>, peer: Arc<Peer>) {
         let frame = fact.frame;
         let (ControlPacket::Publish(publish), Some(topic), Some(digest)) =
             (&frame.packet, fact.topic, frame.payload_digest)
         else {
             return;
         };
-        let server = frame.connection.server;
-        let key = key(topic, digest);
+        let key = key(peer.server, topic, digest);
         // The same packet again is not another message.
         if frame.header.dup()
-            && self.by_key.get(&(server, key)).is_some_and(|known| {
-                known
-                    .back()
-                    .and_then(|at| self.at(*at))
-                    .is_some_and(|known| {
-                        known.client_id.as_deref() == frame.connection.client_id.as_deref()
-                    })
-            })
+            && let Some(latest) = self.by_key.get(&key).and_then(|equal| equal.all().last())
+            && let Some(known) = self.at(*latest)
+            && known.peer.client_id == peer.client_id
         {
             return;
         }
@@ -402,27 +462,25 @@ impl Deliveries {
         let number = self.first + self.publications.len() as u64;
         let unseen = self.expected(frame, topic);
         self.by_key
-            .entry((server, key))
-            .or_default()
-            .push_back(number);
+            .entry(key)
+            .and_modify(|equal| equal.push(number))
+            .or_insert(Equal::One(number));
         if frame.header.retain() && self.retained.len() < limits::PUBLICATIONS {
-            self.retained.insert((server, (**topic).into()), number);
+            self.retained
+                .insert((peer.server, (**topic).into()), number);
         }
-        let client_id = self.client_id(frame);
         self.publications.push_back(Publication {
-            origin: Origin::of(fact),
-            connection: frame.connection.number,
+            peer,
+            exchange: fact.exchange_id(),
             packet: frame.last,
             time: frame.time,
             is_selected: !self.unselected,
-            client_id,
             topic: topic.clone(),
             qos: frame.header.qos(),
             retain: frame.header.retain(),
             payload_len: publish.payload_len.unwrap_or(0),
             deliveries: Vec::new(),
             unseen,
-            server,
             digest,
             key,
         });
@@ -457,9 +515,9 @@ impl Deliveries {
             }
         };
         for (number, subscriber) in &self.subscribers {
-            if subscriber.server == server {
+            if subscriber.peer.server == server {
                 add(
-                    subscriber.client_id.as_deref(),
+                    subscriber.peer.client_id.as_deref(),
                     &subscriber.filters,
                     *number == own,
                 );
@@ -476,29 +534,24 @@ impl Deliveries {
         found
     }
 
-    fn delivered(&mut self, fact: &FrameFact<'_>) {
+    fn delivered(&mut self, fact: &FrameFact<'_>, peer: Arc<Peer>) {
         let frame = fact.frame;
         let (Some(topic), Some(digest)) = (fact.topic, frame.payload_digest) else {
             return;
         };
-        let server = frame.connection.server;
-        let connection = frame.connection.number;
-        let key = key(topic, digest);
-        let candidates: &VecDeque<u64> = match self.by_key.get(&(server, key)) {
-            Some(found) => found,
-            None => {
-                self.foreign += u64::from(!self.unselected);
-                self.unpublished(fact, topic, digest);
-                return;
-            }
+        let key = key(peer.server, topic, digest);
+        let Some(equal) = self.by_key.get(&key) else {
+            self.foreign += u64::from(!self.unselected);
+            self.unpublished(fact, peer, topic, digest);
+            return;
         };
+        let candidates = equal.all();
         let is_retained = frame.header.retain();
-        let retained = self
-            .retained
-            .get(&(server, (**topic).into()))
-            .copied()
-            .filter(|number| is_retained && candidates.contains(number));
-        let subscriber = self.subscribers.get(&connection);
+        let retained = is_retained
+            .then(|| self.retained.get(&(peer.server, (**topic).into())))
+            .flatten()
+            .filter(|number| candidates.contains(number));
+        let subscriber = self.subscribers.get(&peer.connection);
         let since = subscriber.map(|subscriber| subscriber.since);
         // In order after the one before; of a client that comes new, not of long ago.
         let begin = match subscriber.and_then(|subscriber| subscriber.latest.get(&key)) {
@@ -510,40 +563,29 @@ impl Deliveries {
             }),
         };
         // A delivery never has a higher QoS than its publication.
-        let fits = |number: &u64| {
-            self.at(*number)
+        let fits = |number: &&u64| {
+            self.at(**number)
                 .is_some_and(|publication| publication.qos >= frame.header.qos())
         };
-        let next = candidates
-            .range(begin..)
-            .take(CANDIDATES)
-            .copied()
-            .find(fits);
+        let (older, newer) = candidates.split_at(begin);
+        let next = newer.iter().take(CANDIDATES).find(fits);
         // Overlapping subscriptions bring the same again; queued messages are
         // older than the connection.
-        let older = || {
-            candidates
-                .range(..begin)
-                .rev()
-                .take(CANDIDATES)
-                .copied()
-                .find(fits)
-        };
-        let number = retained.or(next).or_else(older);
-        let matched = match candidates.len() {
-            1 => Match::Exact,
+        let before = || older.iter().rev().take(CANDIDATES).find(fits);
+        let number = retained.or(next).or_else(before).copied();
+        let matched = match candidates {
+            [_] => Match::Exact,
             _ => Match::Ambiguous,
         };
         let Some(number) = number else {
-            self.unpublished(fact, topic, digest);
+            self.unpublished(fact, peer, topic, digest);
             return;
         };
-        if let Some(subscriber) = self.subscribers.get_mut(&connection)
+        if let Some(subscriber) = self.subscribers.get_mut(&peer.connection)
             && subscriber.latest.len() < limits::PUBLICATIONS
         {
             subscriber.latest.insert(key, number);
         }
-        let client_id = self.client_id(frame);
         let at = usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);
         let Some(publication) = self.publications.get_mut(at) else {
             return;
@@ -551,16 +593,15 @@ impl Deliveries {
         publication.is_selected |= !self.unselected;
         publication
             .unseen
-            .retain(|unseen| unseen.client_id.as_deref() != client_id.as_deref());
+            .retain(|unseen| unseen.client_id != peer.client_id);
         if publication.deliveries.len() >= limits::DELIVERIES {
             self.evicted += 1;
             return;
         }
         publication.deliveries.push(Delivery {
-            origin: Origin::of(fact),
-            connection,
+            peer,
+            exchange: fact.exchange_id(),
             packet: frame.last,
-            client_id,
             qos: frame.header.qos(),
             retained: is_retained,
             queued: !is_retained && since.is_some_and(|since| since > publication.time),
@@ -569,18 +610,16 @@ impl Deliveries {
         });
     }
 
-    fn unpublished(&mut self, fact: &FrameFact<'_>, topic: &Topic, digest: u64) {
+    fn unpublished(&mut self, fact: &FrameFact<'_>, peer: Arc<Peer>, topic: &Topic, digest: u64) {
         let frame = fact.frame;
-        let client_id = self.client_id(frame);
         let Some(all) = self.unpublished.as_mut().filter(|_| !self.unselected) else {
             return;
         };
         all.push(Unpublished {
-            origin: Origin::of(fact),
-            server: frame.connection.server,
+            peer,
+            exchange: fact.exchange_id(),
             packet: frame.last,
             time: frame.time,
-            client_id,
             topic: topic.clone(),
             qos: frame.header.qos(),
             retained: frame.header.retain(),
@@ -590,14 +629,6 @@ impl Deliveries {
             },
             digest,
         });
-    }
-
-    /// The client of a frame.
-    fn client_id(&self, frame: &MQTTFrame<'_>) -> Option<Arc<[u8]>> {
-        self.subscribers
-            .get(&frame.connection.number)?
-            .client_id
-            .clone()
     }
 
     /// How many publications are matched.
@@ -615,12 +646,10 @@ impl Deliveries {
         let Some(oldest) = self.publications.get(self.settled) else {
             return;
         };
-        let key = (oldest.server, oldest.key);
-        if let Some(numbers) = self.by_key.get_mut(&key) {
-            numbers.pop_front();
-            if numbers.is_empty() {
-                self.by_key.remove(&key);
-            }
+        if let Entry::Occupied(mut equal) = self.by_key.entry(oldest.key)
+            && !equal.get_mut().remove_first()
+        {
+            equal.remove();
         }
         if self.unpublished.is_some() {
             self.settled += 1;
@@ -636,10 +665,10 @@ impl Deliveries {
         let Some(subscriber) = self.subscribers.remove(&number) else {
             return;
         };
-        let Some(client_id) = subscriber.client_id else {
+        let Some(client_id) = subscriber.peer.client_id.clone() else {
             return;
         };
-        let key = (subscriber.server, (*client_id).into());
+        let key = (subscriber.peer.server, client_id);
         match subscriber.clean {
             true => drop(self.sessions.remove(&key)),
             false if self.sessions.len() < limits::SESSIONS => {
@@ -676,9 +705,29 @@ impl Sink for Deliveries {
 }
 
 /// The key that distinguishes messages.
-fn key(topic: &[u8], payload: u64) -> u64 {
+fn key(server: Endpoint, topic: &[u8], payload: u64) -> u64 {
     let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+    server.hash(&mut hasher);
     topic.hash(&mut hasher);
     payload.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_publications_leave_oldest_first() {
+        let mut equal = Equal::One(1);
+        (2..=1000).for_each(|number| equal.push(number));
+        for first in 1..1000 {
+            assert_eq!(equal.all().first(), Some(&first));
+            assert_eq!(equal.all().len() as u64, 1001 - first);
+            assert!(equal.remove_first());
+        }
+        assert_eq!(equal.all(), [1000]);
+        assert!(!equal.remove_first());
+        assert!(!Equal::One(1).remove_first());
+    }
 }

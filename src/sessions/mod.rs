@@ -51,7 +51,9 @@ use open::{Open, mark};
 use servers::Servers;
 
 pub use cause::{By, Cause, Certainty, Close};
-pub use deliveries::{Deliveries, Delivery, Match, Origin, Publication, Unpublished, Unseen};
+pub use deliveries::{
+    Deliveries, Delivery, Match, Peer, Publication, Settled, Unpublished, Unseen,
+};
 pub use ladder::{Ladder, LadderOptions, Participant, Rung, Shown};
 pub use latency::{Distribution, Latency};
 pub use mark::Mark;

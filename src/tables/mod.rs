@@ -45,7 +45,7 @@ use crate::event::EventKind;
 use crate::facts::{Fact, Needs, Sink};
 use crate::rules::{self, Finding, Judge};
 use crate::select::Selection;
-use crate::sessions::{Deliveries, Keep, Sessions};
+use crate::sessions::{Deliveries, Keep, Sessions, Settled};
 use crate::time::Timestamp;
 
 use connections::Sums;
@@ -240,15 +240,14 @@ impl Tables {
             records.take(sessions, &mut self.selected, known, to);
         }
         if let Some((deliveries, rows, sheet)) = &mut self.deliveries {
-            let (publications, unpublished) = deliveries.take_settled();
-            for of in publications.filter(|of| of.is_selected) {
-                rows.publication(&of, known, sheet);
+            deliveries.take_settled(|settled| {
+                match settled {
+                    Settled::Publication(of) if !of.is_selected => {}
+                    Settled::Publication(of) => rows.publication(of, known, sheet),
+                    Settled::Unpublished(of) => deliveries::unpublished(of, known, sheet),
+                }
                 sheet.write(to);
-            }
-            for of in unpublished {
-                deliveries::unpublished(&of, known, sheet);
-                sheet.write(to);
-            }
+            });
         }
         if let Some((overhead, sheet)) = &mut self.overhead {
             overhead.write(known, sheet, to);

@@ -8,6 +8,7 @@ use arrow_array::builder::{ArrayBuilder, ListBuilder, StringBuilder, UInt64Build
 
 use super::schema::Kind;
 use super::texts::Texts;
+use crate::direction::Direction;
 use crate::facts::{SHARED_TOPICS, Topic};
 use crate::identity::ExchangeId;
 
@@ -231,7 +232,16 @@ impl Topics {
 pub(super) struct Exchanges {
     /// The identities of connections, one for each change from row to row.
     connections: Vec<Arc<str>>,
-    ids: Vec<(u32, ExchangeId)>,
+    ids: Vec<Id>,
+}
+
+/// An [`ExchangeId`] and the number of its connection, in 16 bytes.
+#[derive(Clone, Copy, Debug)]
+struct Id {
+    number: u64,
+    connection: u32,
+    packet_id: u16,
+    direction: Direction,
 }
 
 impl Exchanges {
@@ -241,14 +251,31 @@ impl Exchanges {
         if !latest.is_some_and(|uid| Arc::ptr_eq(uid, connection_uid)) {
             self.connections.push(connection_uid.clone());
         }
-        self.ids.push((self.connections.len() as u32 - 1, id));
+        self.ids.push(Id {
+            number: id.number,
+            connection: self.connections.len() as u32 - 1,
+            packet_id: id.packet_id,
+            direction: id.direction,
+        });
         self.ids.len() as u64 - 1
     }
 
     /// The number of the connection, and the identity on it.
     #[inline]
     pub(super) fn get(&self, number: u64) -> (u32, ExchangeId) {
-        self.ids[number as usize]
+        let id = self.ids[number as usize];
+        let Id {
+            number,
+            connection,
+            packet_id,
+            direction,
+        } = id;
+        let id = ExchangeId {
+            direction,
+            packet_id,
+            number,
+        };
+        (connection, id)
     }
 
     /// The identity of a connection.
@@ -262,8 +289,12 @@ impl Exchanges {
         let uid = self.connections.pop();
         let last = self.ids.last().copied();
         self.clear();
-        if let (Some(uid), Some((_, id))) = (uid, last) {
-            self.number(&uid, id);
+        if let (Some(uid), Some(last)) = (uid, last) {
+            self.connections.push(uid);
+            self.ids.push(Id {
+                connection: 0,
+                ..last
+            });
         }
     }
 
@@ -274,11 +305,11 @@ impl Exchanges {
 
     fn memory(&self) -> usize {
         let connections = self.connections.len() * size_of::<Arc<str>>();
-        connections + self.ids.len() * size_of::<(u32, ExchangeId)>()
+        connections + self.ids.len() * size_of::<Id>()
     }
 
     fn footprint(&self) -> usize {
         let connections = self.connections.capacity() * size_of::<Arc<str>>();
-        connections + self.ids.capacity() * size_of::<(u32, ExchangeId)>()
+        connections + self.ids.capacity() * size_of::<Id>()
     }
 }

@@ -100,11 +100,11 @@ impl PublicationObject {
     fn of(publication: &Publication, file: Option<String>) -> Self {
         Self {
             file,
-            connection: publication.connection,
-            connection_uid: publication.origin.connection_uid.to_string(),
-            exchange_uid: publication.origin.exchange_uid(),
+            connection: publication.peer.connection,
+            connection_uid: publication.peer.connection_uid.to_string(),
+            exchange_uid: publication.peer.exchange_uid(publication.exchange),
             packet: publication.packet.number,
-            client_id: publication.client_id.as_deref().map(text),
+            client_id: publication.peer.client_id.as_deref().map(text),
             topic: text(&publication.topic),
             qos: publication.qos,
             payload_length: publication.payload_len,
@@ -113,11 +113,11 @@ impl PublicationObject {
                 .deliveries
                 .iter()
                 .map(|delivery| DeliveryObject {
-                    connection: delivery.connection,
-                    connection_uid: delivery.origin.connection_uid.to_string(),
-                    exchange_uid: delivery.origin.exchange_uid(),
+                    connection: delivery.peer.connection,
+                    connection_uid: delivery.peer.connection_uid.to_string(),
+                    exchange_uid: delivery.peer.exchange_uid(delivery.exchange),
                     packet: delivery.packet.number,
-                    client_id: delivery.client_id.as_deref().map(text),
+                    client_id: delivery.peer.client_id.as_deref().map(text),
                     qos: delivery.qos,
                     ms: ms(delivery.time),
                     r#match: delivery.matched.name(),

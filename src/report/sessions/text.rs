@@ -170,7 +170,7 @@ fn not_captured(publication: &Publication, one: &Unseen) -> String {
     format!(
         "packet {} by {} on {}: no delivery to {}, subscribed to {}",
         publication.packet.number,
-        who(publication.client_id.as_deref()),
+        who(publication.peer.client_id.as_deref()),
         visible(&publication.topic),
         who(one.client_id.as_deref()),
         visible(&one.filter)

@@ -233,6 +233,43 @@ fn what_does_not_fit_is_refused() {
     }
 }
 
+/// A state whose file lost its end, with or without a part of a packet, is no state.
+#[test]
+fn a_state_that_was_cut_off_is_refused() {
+    let folder = Folder::new();
+    let capture = "fixtures/captures/bridge.pcap";
+    let state = folder.name("state");
+    let written = run(&[
+        "check",
+        "--fail-on",
+        "never",
+        "--state-out",
+        &state,
+        capture,
+    ]);
+    assert_eq!(written.code, Some(0), "{}", written.err);
+    let whole = std::fs::read(&state).expect("a state");
+    let mut blocks = vec![0];
+    while let Some(block) = whole
+        .get(blocks[blocks.len() - 1]..)
+        .filter(|it| !it.is_empty())
+    {
+        let length: [u8; 4] = block[4..8].try_into().expect("a length");
+        blocks.push(blocks[blocks.len() - 1] + u32::from_le_bytes(length) as usize);
+    }
+    let last = blocks[blocks.len() - 2];
+    for length in [last, last + 5, whole.len() - 1] {
+        std::fs::write(&state, &whole[..length]).expect("room");
+        let next = run(&["check", "--state-in", &state, capture]);
+        assert_eq!(next.code, Some(2), "{length}: {}", next.err);
+        assert!(next.err.contains("--state-in"), "{length}: {}", next.err);
+        assert_eq!(next.out, "", "{length}");
+    }
+    std::fs::write(&state, &whole).expect("room");
+    let next = run(&["check", "--fail-on", "never", "--state-in", &state, capture]);
+    assert!(!next.err.contains("cut off"), "{}", next.err);
+}
+
 /// Reports about all files cannot say that these are in order, and that is so in every
 /// later run.
 #[test]

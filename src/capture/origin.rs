@@ -67,7 +67,7 @@ pub struct ShardOf {
 pub struct StateOf {
     /// Time of the latest packet, in nanoseconds since 1970; `None` before the first.
     pub until: Option<i64>,
-    /// Packets read until then.
+    /// Packets in the state.
     pub packets: u64,
     /// TCP connections until then.
     pub connections: u64,

@@ -184,7 +184,7 @@ impl Keeper {
         let origin = Origin {
             state: Some(StateOf {
                 until: self.until,
-                packets: self.arrived,
+                packets: self.packets.len() as u64,
                 ..state
             }),
             ..self.origin.clone()

@@ -19,7 +19,7 @@ mod keeper;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mqttdump::capture::{Block, Capture, Origin, Packet, StateOf};
+use mqttdump::capture::{Block, Capture, Item, Origin, Packet, StateOf};
 use mqttdump::engine::{Placed, Summary};
 use mqttdump::packet::CapturedPacket;
 use mqttdump::time::Timestamp;
@@ -95,10 +95,10 @@ impl StatePlan {
     }
 }
 
-/// The description in a state file.
+/// The description in a state file, all packets of which are there.
 fn state_of(path: &Path) -> Result<StateOf, String> {
     let name = path.display();
-    let capture = Capture::open(path, 0).map_err(|error| format!("--state-in {error}"))?;
+    let mut capture = Capture::open(path, 0).map_err(|error| format!("--state-in {error}"))?;
     let origin = capture.origin();
     if let Some(origin) = origin
         && origin.version != Origin::VERSION
@@ -110,9 +110,23 @@ fn state_of(path: &Path) -> Result<StateOf, String> {
             origin.program
         ));
     }
-    origin
+    let state = origin
         .and_then(|origin| origin.state.clone())
-        .ok_or_else(|| format!("--state-in {name}: expected a file that --state-out wrote"))
+        .ok_or_else(|| format!("--state-in {name}: expected a file that --state-out wrote"))?;
+    let mut packets = 0;
+    while let Some(item) = capture
+        .next()
+        .map_err(|error| format!("--state-in {error}"))?
+    {
+        packets += u64::from(matches!(item, Item::Packet(_)));
+    }
+    if packets != state.packets {
+        return Err(format!(
+            "--state-in {name}: expected {}, found {packets}: the file was cut off or changed",
+            counted(state.packets, "packet")
+        ));
+    }
+    Ok(state)
 }
 
 /// Use of a state in one run.

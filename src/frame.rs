@@ -65,6 +65,15 @@ impl Connection {
         }
     }
 
+    /// Whether this is the identity of its session, or both are not known.
+    #[inline]
+    pub fn is_in_session(&self, uid: Option<&Arc<str>>) -> bool {
+        match (uid, &self.session_uid) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+
     /// The text of its identity, made once.
     pub fn uid(&self) -> &Arc<str> {
         self.uid.get_or_init(|| self.id().uid().into())

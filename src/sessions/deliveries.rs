@@ -14,161 +14,17 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
+use super::equal::Equal;
+use super::publication::{Delivery, Match, Peer, Publication, Settled, Unpublished, Unseen};
 use crate::facts::{Fact, FrameFact, Needs, Sink, Topic};
-use crate::frame::{Connection, Direction, MQTTFrame};
-use crate::identity::ExchangeId;
+use crate::frame::{Direction, MQTTFrame};
 use crate::limits;
 use crate::mqtt::{ControlPacket, Version, topic};
 use crate::net::Endpoint;
-use crate::packet::PacketRef;
 use crate::time::Timestamp;
-
-/// How a delivery was matched with its publication.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Match {
-    /// Nothing else with this topic and payload was published.
-    Exact,
-    /// The same was published more than once, and the order decides.
-    Ambiguous,
-}
-
-impl Match {
-    /// The value in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Ambiguous => "ambiguous",
-        }
-    }
-}
-
-/// The client of a connection, as messages name it. Those of one connection share it.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// Number of the connection.
-    pub connection: u64,
-    /// Identity of the connection.
-    pub connection_uid: Arc<str>,
-    /// Identity of its session, where known.
-    pub session_uid: Option<Arc<str>>,
-    /// Client identifier, where known.
-    pub client_id: Option<Box<[u8]>>,
-    /// The server.
-    pub server: Endpoint,
-}
-
-impl Peer {
-    fn of(connection: &Connection) -> Self {
-        Self {
-            connection: connection.number,
-            connection_uid: connection.uid().clone(),
-            session_uid: connection.session_uid.clone(),
-            client_id: connection.client_id.clone(),
-            server: connection.server,
-        }
-    }
-
-    /// Whether nothing new is known of its connection.
-    fn is(&self, connection: &Connection) -> bool {
-        let is_session = match (&self.session_uid, &connection.session_uid) {
-            (Some(known), Some(now)) => Arc::ptr_eq(known, now) || known == now,
-            (known, now) => known.is_none() && now.is_none(),
-        };
-        is_session && (self.client_id.is_some() || connection.client_id.is_none())
-    }
-
-    /// The text of an exchange on the connection.
-    pub fn exchange_uid(&self, exchange: Option<ExchangeId>) -> Option<String> {
-        Some(exchange?.uid(&self.connection_uid))
-    }
-}
-
-/// A PUBLISH that a server received.
-#[derive(Clone, Debug)]
-pub struct Publication {
-    /// Who published it.
-    pub peer: Arc<Peer>,
-    /// Its exchange.
-    pub exchange: Option<ExchangeId>,
-    /// The packet that completed it.
-    pub packet: PacketRef,
-    /// When.
-    pub time: Timestamp,
-    /// It or one of its deliveries is selected: [`Deliveries::select`].
-    pub is_selected: bool,
-    /// Topic Name.
-    pub topic: Topic,
-    /// QoS.
-    pub qos: u8,
-    /// Whether it was to be retained.
-    pub retain: bool,
-    /// Bytes of its payload.
-    pub payload_len: u32,
-    /// Deliveries, in the order of capture.
-    pub deliveries: Vec<Delivery>,
-    /// Subscribers without a delivery.
-    pub unseen: Vec<Unseen>,
-    /// Digest of its payload.
-    pub digest: u64,
-    key: u64,
-}
-
-/// A PUBLISH that a server sent.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// Who got it.
-    pub peer: Arc<Peer>,
-    /// Its exchange.
-    pub exchange: Option<ExchangeId>,
-    /// The packet that completed it.
-    pub packet: PacketRef,
-    /// QoS.
-    pub qos: u8,
-    /// RETAIN: it was sent because of a new subscription.
-    pub retained: bool,
-    /// The client connected after the message was published: it was queued.
-    pub queued: bool,
-    /// Time in the server, from the publication to this.
-    pub time: Duration,
-    /// How it was matched.
-    pub matched: Match,
-}
-
-/// A PUBLISH that a server sent, whose publication is not in the capture.
-#[derive(Clone, Debug)]
-pub struct Unpublished {
-    /// Who got it.
-    pub peer: Arc<Peer>,
-    /// Its exchange.
-    pub exchange: Option<ExchangeId>,
-    /// The packet that completed it.
-    pub packet: PacketRef,
-    /// When.
-    pub time: Timestamp,
-    /// Topic Name.
-    pub topic: Topic,
-    /// QoS.
-    pub qos: u8,
-    /// RETAIN: it was sent because of a new subscription.
-    pub retained: bool,
-    /// Bytes of its payload, where known.
-    pub payload_len: Option<u32>,
-    /// Digest of its payload.
-    pub digest: u64,
-}
-
-/// A subscriber whose filter matches, without a delivery in this capture.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unseen {
-    /// The client.
-    pub client_id: Option<Box<[u8]>>,
-    /// Its filter.
-    pub filter: Box<[u8]>,
-}
 
 /// Matches publications with deliveries.
 #[derive(Debug)]
@@ -198,63 +54,6 @@ pub struct Deliveries {
 
 /// Publications of one topic and payload that are considered for a delivery.
 const CANDIDATES: usize = 64;
-
-/// What waits to be taken.
-#[derive(Debug)]
-pub enum Settled<'a> {
-    /// A publication that is not matched any more.
-    Publication(&'a Publication),
-    /// A delivery without a publication.
-    Unpublished(&'a Unpublished),
-}
-
-/// The numbers of publications that have the same key, oldest first: mostly one.
-#[derive(Debug)]
-enum Equal {
-    One(u64),
-    Some(Box<Queue>),
-}
-
-#[derive(Debug)]
-struct Queue {
-    numbers: Vec<u64>,
-    /// How many of them were removed.
-    removed: usize,
-}
-
-impl Equal {
-    fn all(&self) -> &[u64] {
-        match self {
-            Self::One(number) => std::slice::from_ref(number),
-            Self::Some(queue) => &queue.numbers[queue.removed..],
-        }
-    }
-
-    fn push(&mut self, number: u64) {
-        match self {
-            Self::One(first) => {
-                *self = Self::Some(Box::new(Queue {
-                    numbers: vec![*first, number],
-                    removed: 0,
-                }));
-            }
-            Self::Some(queue) => queue.numbers.push(number),
-        }
-    }
-
-    /// Removes the oldest. Returns whether there are others.
-    fn remove_first(&mut self) -> bool {
-        let Self::Some(queue) = self else {
-            return false;
-        };
-        queue.removed += 1;
-        if queue.removed > queue.numbers.len() / 2 {
-            queue.numbers.drain(..queue.removed);
-            queue.removed = 0;
-        }
-        !queue.numbers.is_empty()
-    }
-}
 
 #[derive(Debug)]
 struct Subscriber {
@@ -368,7 +167,7 @@ impl Deliveries {
                 latest: HashMap::new(),
                 asked: Vec::new(),
             });
-        if !subscriber.peer.is(connection) {
+        if !subscriber.peer.is_current(connection) {
             let known = subscriber.peer.client_id.clone();
             let mut peer = Peer::of(connection);
             peer.client_id = known.or(peer.client_id);
@@ -711,23 +510,4 @@ fn key(server: Endpoint, topic: &[u8], payload: u64) -> u64 {
     topic.hash(&mut hasher);
     payload.hash(&mut hasher);
     hasher.finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn equal_publications_leave_oldest_first() {
-        let mut equal = Equal::One(1);
-        (2..=1000).for_each(|number| equal.push(number));
-        for first in 1..1000 {
-            assert_eq!(equal.all().first(), Some(&first));
-            assert_eq!(equal.all().len() as u64, 1001 - first);
-            assert!(equal.remove_first());
-        }
-        assert_eq!(equal.all(), [1000]);
-        assert!(!equal.remove_first());
-        assert!(!Equal::One(1).remove_first());
-    }
 }

@@ -17,11 +17,13 @@
 mod cause;
 mod close;
 mod deliveries;
+mod equal;
 mod evidence;
 mod ladder;
 mod latency;
 mod mark;
 mod open;
+mod publication;
 mod reconnects;
 mod record;
 mod servers;
@@ -51,12 +53,11 @@ use open::{Open, mark};
 use servers::Servers;
 
 pub use cause::{By, Cause, Certainty, Close};
-pub use deliveries::{
-    Deliveries, Delivery, Match, Peer, Publication, Settled, Unpublished, Unseen,
-};
+pub use deliveries::Deliveries;
 pub use ladder::{Ladder, LadderOptions, Participant, Rung, Shown};
 pub use latency::{Distribution, Latency};
 pub use mark::Mark;
+pub use publication::{Delivery, Match, Peer, Publication, Settled, Unpublished, Unseen};
 pub use reconnects::{ClientDelays, Growth, Herd, Loop, Reconnects};
 pub use record::{Record, Subscription, Will, WillState};
 pub use stall::{Stall, StallCause};

@@ -85,11 +85,7 @@ impl Known {
                 stamp: *stamps,
             }
         });
-        let is_session = match (&info.session_uid, &connection.session_uid) {
-            (Some(known), Some(now)) => Arc::ptr_eq(known, now) || known == now,
-            (known, now) => known.is_none() && now.is_none(),
-        };
-        let is_same = is_session
+        let is_same = connection.is_in_session(info.session_uid.as_ref())
             && info.client_id.as_deref() == connection.client_id.as_deref()
             && info.version_assumed == connection.version_assumed
             && info.transport == connection.transport;

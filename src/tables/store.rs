@@ -8,8 +8,8 @@ use arrow_array::builder::{ArrayBuilder, ListBuilder, StringBuilder, UInt64Build
 
 use super::schema::Kind;
 use super::texts::Texts;
-use crate::direction::Direction;
 use crate::facts::{SHARED_TOPICS, Topic};
+use crate::frame::Direction;
 use crate::identity::ExchangeId;
 
 /// What the numbers in the [`Runs`] of a column stand for.

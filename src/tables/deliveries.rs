@@ -61,7 +61,7 @@ impl Publications {
         }
     }
 
-    /// What publications have in common that were not delivered.
+    /// What publications without a delivery have in common.
     fn shape(&mut self, of: &Publication) -> Shape {
         let is_same = |peer| Arc::ptr_eq(peer, &of.peer);
         if !self.sender.as_ref().is_some_and(is_same) {

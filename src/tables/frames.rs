@@ -154,7 +154,7 @@ fn answer(frame: &MQTTFrame<'_>, rows: &mut Rows) {
     rows.text(will.and_then(|will| Some(will.topic?.0)));
 }
 
-/// What messages have in common that are complete.
+/// What complete messages have in common.
 fn shape(frame: &MQTTFrame<'_>) -> Option<Shape> {
     let is_plain = matches!(frame.packet, ControlPacket::Publish(_))
         && frame.missing == 0

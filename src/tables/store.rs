@@ -264,18 +264,12 @@ impl Exchanges {
     #[inline]
     pub(super) fn get(&self, number: u64) -> (u32, ExchangeId) {
         let id = self.ids[number as usize];
-        let Id {
-            number,
-            connection,
-            packet_id,
-            direction,
-        } = id;
-        let id = ExchangeId {
-            direction,
-            packet_id,
-            number,
+        let exchange = ExchangeId {
+            direction: id.direction,
+            packet_id: id.packet_id,
+            number: id.number,
         };
-        (connection, id)
+        (id.connection, exchange)
     }
 
     /// The identity of a connection.

@@ -295,48 +295,31 @@ impl Engine {
     /// Capture time has reached `now` without a packet: applies time limits,
     /// and keys that have arrived.
     pub fn tick(&mut self, now: Timestamp, out: &mut dyn FnMut(Output<'_>)) {
-        let mut cx = Context {
-            config: &self.config,
-            shared: &mut self.shared,
-            keys: &self.keys,
-            captured: &mut self.captured,
-            out,
-        };
-        if self.keys_seen != self.keys.generation() {
-            self.keys_seen = self.keys.generation();
-            self.flows.each(|flow, state, now| {
+        let have_arrived = self.keys_seen != self.keys.generation();
+        self.keys_seen = self.keys.generation();
+        let (flows, mut cx) = self.parts(out);
+        if have_arrived {
+            flows.each(|flow, state, now| {
                 if let Tracked::Stack(stack) = state {
                     stack.settle(flow, now, &mut cx);
                 }
             });
         }
-        self.flows.tick(now, &mut cx);
+        flows.tick(now, &mut cx);
     }
 
     /// Evicts the sixteenth part of the connections, those silent longest. Returns how
     /// many that were.
     pub fn make_room(&mut self, out: &mut dyn FnMut(Output<'_>)) -> u64 {
-        let mut cx = Context {
-            config: &self.config,
-            shared: &mut self.shared,
-            keys: &self.keys,
-            captured: &mut self.captured,
-            out,
-        };
-        self.flows.make_room(&mut cx)
+        let (flows, mut cx) = self.parts(out);
+        flows.make_room(&mut cx)
     }
 
     /// The clock of the whole capture, in a shard of it: what waits for time to pass is
     /// settled at the same packets as in the capture.
     pub fn clock(&mut self, packet: PacketRef, time: Timestamp, out: &mut dyn FnMut(Output<'_>)) {
-        let mut cx = Context {
-            config: &self.config,
-            shared: &mut self.shared,
-            keys: &self.keys,
-            captured: &mut self.captured,
-            out,
-        };
-        self.flows.tick_at(packet, time, &mut cx);
+        let (flows, mut cx) = self.parts(out);
+        flows.tick_at(packet, time, &mut cx);
     }
 
     /// The capture lost packets, at the latest at `until`: absence proves nothing.
@@ -353,14 +336,23 @@ impl Engine {
 
     /// The capture has ended: outputs everything that is still buffered.
     pub fn finish(&mut self, out: &mut dyn FnMut(Output<'_>)) {
-        let mut cx = Context {
+        let (flows, mut cx) = self.parts(out);
+        flows.finish(&mut cx);
+    }
+
+    /// The connections, and what they need when something happens to them.
+    fn parts<'a, 'o>(
+        &'a mut self,
+        out: &'a mut (dyn FnMut(Output<'_>) + 'o),
+    ) -> (&'a mut FlowTable<Tracked>, Context<'a, 'o>) {
+        let cx = Context {
             config: &self.config,
             shared: &mut self.shared,
             keys: &self.keys,
             captured: &mut self.captured,
             out,
         };
-        self.flows.finish(&mut cx);
+        (&mut self.flows, cx)
     }
 
     /// Counts of what was read so far.

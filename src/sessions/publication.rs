@@ -78,7 +78,8 @@ pub struct Publication {
     pub packet: PacketRef,
     /// When.
     pub time: Timestamp,
-    /// It or one of its deliveries is selected: [`Deliveries::select`].
+    /// It or one of its deliveries is selected:
+    /// [`Deliveries::select`](super::Deliveries::select).
     pub is_selected: bool,
     /// Topic Name.
     pub topic: Topic,

@@ -1,14 +1,14 @@
 //! What CONNACK accepts, refuses and assigns.
 
 use crate::facts::properties as p;
-use crate::facts::{FrameFacts, Reason};
+use crate::facts::{FrameFacts, Opening, Reason};
 use crate::frame::Direction::Up;
 use crate::mqtt::{PacketType as P, Version};
 
 use super::super::clause::{v5, v31, v311};
 use super::super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::super::verdict::{Judged, violation, warning};
-use super::{accepts, empty_and_kept, opening, unsupported};
+use super::{accepts, opening};
 
 pub(super) static RESERVED_FLAG_ACCEPTED: Rule = Rule {
     id: "reserved-flag-accepted",
@@ -356,4 +356,16 @@ fn problem_information(f: &FrameFacts<'_>) -> Judged {
         .at(opening.seen.packet)
         .unless(f.any_doubt())
     })
+}
+
+/// Before 5.0: an empty identifier with a persistent session.
+fn empty_and_kept(opening: &Opening) -> bool {
+    opening.version != Version::V5
+        && opening.whole
+        && opening.client_id.is_empty()
+        && !opening.clean_start
+}
+
+fn unsupported(opening: &Opening) -> bool {
+    Version::from_level(opening.level).is_none()
 }

@@ -6,7 +6,6 @@ mod session;
 
 use crate::facts::{FrameFacts, Opening};
 use crate::frame::Direction::Down;
-use crate::mqtt::{ControlPacket, Version};
 
 use super::rule::Rule;
 
@@ -42,23 +41,4 @@ fn opening<'a>(f: &FrameFacts<'a>) -> Option<&'a Opening> {
 
 fn accepts(f: &FrameFacts<'_>) -> bool {
     f.frame.packet.code() == Some(0)
-}
-
-fn session_present(f: &FrameFacts<'_>) -> Option<bool> {
-    match &f.frame.packet {
-        ControlPacket::Connack(connack) if accepts(f) => connack.session_present(f.frame.version),
-        _ => None,
-    }
-}
-
-/// Before 5.0: an empty identifier with a persistent session.
-fn empty_and_kept(opening: &Opening) -> bool {
-    opening.version != Version::V5
-        && opening.whole
-        && opening.client_id.is_empty()
-        && !opening.clean_start
-}
-
-fn unsupported(opening: &Opening) -> bool {
-    Version::from_level(opening.level).is_none()
 }

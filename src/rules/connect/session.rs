@@ -5,12 +5,12 @@ use std::time::Duration;
 use crate::event::Side;
 use crate::facts::{Cause, ConnectionFacts, FrameFacts, Reason, Step, StillOpen};
 use crate::frame::Direction::{Down, Up};
-use crate::mqtt::{PacketType as P, Version};
+use crate::mqtt::{ControlPacket, PacketType as P, Version};
 
 use super::super::clause::{Case, v5, v31, v311};
 use super::super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::super::verdict::{Judged, violation, warning};
-use super::{accepts, opening, session_present};
+use super::{accepts, opening};
 
 pub(super) static SESSION_PRESENT_CLEAN: Rule = Rule {
     id: "session-present-clean",
@@ -350,4 +350,11 @@ fn takeover(f: &StillOpen<'_>) -> Judged {
         .by(Side::Server)
         .unless(f.connection.any_doubt())
     })
+}
+
+fn session_present(f: &FrameFacts<'_>) -> Option<bool> {
+    match &f.frame.packet {
+        ControlPacket::Connack(connack) if accepts(f) => connack.session_present(f.frame.version),
+        _ => None,
+    }
 }

@@ -5,21 +5,20 @@
 //! the session gives at most a warning.
 
 mod ack;
-mod again;
+mod identifier;
 mod release;
 mod resend;
 
-use crate::facts::{Ending, Overdue, Reason, Subscription};
+use crate::facts::{Ending, Overdue, Reason};
 use crate::frame::Direction::Up;
 
-use super::clause::Case;
 use super::rule::Rule;
 use super::verdict::{Fault, Judged};
 
 pub(super) static RULES: &[&Rule] = &[
-    &again::ID_IN_USE,
-    &again::MISSING_DUP,
-    &again::DUP_ON_FIRST,
+    &identifier::ID_IN_USE,
+    &identifier::MISSING_DUP,
+    &identifier::DUP_ON_FIRST,
     &resend::RESEND_WHILE_CONNECTED,
     &resend::PUBLISH_AFTER_PUBREL,
     &resend::RESEND_AFTER_FAILURE,
@@ -35,29 +34,6 @@ pub(super) static RULES: &[&Rule] = &[
     &release::MISSING_PUBREL,
     &resend::MISSING_RESEND,
 ];
-
-/// What a delivery was for: a subscription that has ended since, or a shared one.
-fn subscribed(f: &Overdue<'_>) -> Option<Case> {
-    let of_topic = |s: &&Subscription| f.topic.is_none_or(|topic| s.matches(topic));
-    let mut all = f
-        .connection
-        .session
-        .subscriptions
-        .all()
-        .filter(of_topic)
-        .peekable();
-    all.peek()?;
-    let (mut ended, mut shared) = (true, true);
-    for subscription in all {
-        ended &= subscription.until.is_some();
-        shared &= subscription.shared;
-    }
-    match (ended, shared) {
-        (true, _) => Some(Case::Unsubscribed),
-        (_, true) => Some(Case::Shared),
-        _ => None,
-    }
-}
 
 /// ` and topic "t"`, where it is known.
 fn of_topic(f: &Overdue<'_>) -> String {

@@ -1,14 +1,16 @@
 //! When packets are sent again, and when not.
 
 use crate::event::Side;
-use crate::facts::{AckStep, ConnectionFacts, Ending, FrameFacts, Overdue, Reason, State, Step};
+use crate::facts::{
+    AckStep, ConnectionFacts, Ending, FrameFacts, Overdue, Reason, State, Step, Subscription,
+};
 use crate::frame::Direction::{Down, Up};
 use crate::mqtt::{PacketType as P, Version};
 
 use super::super::clause::{Case, v5, v31, v311};
 use super::super::rule::{Binds, Check, Examples, Rule, Severity};
 use super::super::verdict::{Judged, note, violation, warning};
-use super::{of_topic, subscribed};
+use super::of_topic;
 
 pub(super) static RESEND_WHILE_CONNECTED: Rule = Rule {
     id: "resend-while-connected",
@@ -364,4 +366,27 @@ fn missing_resend(f: &Overdue<'_>) -> Judged {
                 Reason::Tolerance,
             ),
     )
+}
+
+/// What a delivery was for: a subscription that has ended since, or a shared one.
+fn subscribed(f: &Overdue<'_>) -> Option<Case> {
+    let of_topic = |s: &&Subscription| f.topic.is_none_or(|topic| s.matches(topic));
+    let mut all = f
+        .connection
+        .session
+        .subscriptions
+        .all()
+        .filter(of_topic)
+        .peekable();
+    all.peek()?;
+    let (mut ended, mut shared) = (true, true);
+    for subscription in all {
+        ended &= subscription.until.is_some();
+        shared &= subscription.shared;
+    }
+    match (ended, shared) {
+        (true, _) => Some(Case::Unsubscribed),
+        (_, true) => Some(Case::Shared),
+        _ => None,
+    }
 }

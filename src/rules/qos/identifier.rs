@@ -1,4 +1,4 @@
-//! Packets that are new, and packets that are sent again: Packet Identifiers, DUP.
+//! Whether a packet is new or sent again: Packet Identifiers, DUP.
 
 use crate::event::Side;
 use crate::facts::{ConnectionFacts, FrameFacts, Reason, State, Step};

@@ -11,6 +11,7 @@ use mqttdump::sessions::{Certainty, Deliveries, Reconnects, Record, Sessions, St
 
 use crate::laws::packets_of;
 use crate::support::program::project;
+use crate::support::scene::scene;
 use crate::support::stack::OwnedPacket;
 
 /// Output of a sink for some packets, with their numbers.
@@ -234,6 +235,35 @@ fn bless_sessions() {
                 .expect("a row");
         }
     }
+}
+
+/// Clients that are away and did not get a message are listed in the same order in each run.
+#[test]
+fn subscribers_without_a_delivery_are_in_order() {
+    let mut text = String::new();
+    for client in [3, 1, 4, 0, 2] {
+        let _ = write!(
+            text,
+            "! connection {}\n> CONNECT client=away-{client} clean=0\n< CONNACK\n\
+             > SUBSCRIBE id=1 filter=t/#:1\n< SUBACK id=1 codes=1\n> DISCONNECT\n\
+             ! fin >\n! fin <\n",
+            client + 1
+        );
+    }
+    text += "! connection 9\n> CONNECT client=p\n< CONNACK\n! wait 60s\n\
+             > PUBLISH topic=t/1 qos=1 id=1\n< PUBACK id=1\n> DISCONNECT";
+    let packets = scene(&text);
+    let deliveries = gather((1..).zip(&packets), Deliveries::default());
+    let publications: Vec<_> = deliveries.publications().collect();
+    let [publication] = publications[..] else {
+        panic!("one publication: {publications:?}");
+    };
+    let clients = publication.unseen.iter().map(|it| it.client_id.as_deref());
+    let expected = ["away-0", "away-1", "away-2", "away-3", "away-4"];
+    assert!(
+        clients.eq(expected.iter().map(|it| Some(it.as_bytes()))),
+        "{publication:?}"
+    );
 }
 
 /// Log of the recording clients: who put or got which payload.

@@ -12,7 +12,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -44,7 +44,7 @@ pub struct Deliveries {
     retained: HashMap<(Endpoint, Box<[u8]>), u64>,
     subscribers: BTreeMap<u64, Subscriber>,
     /// Subscriptions of clients that keep their session, by server and client.
-    sessions: HashMap<(Endpoint, Box<[u8]>), Vec<Filter>>,
+    sessions: BTreeMap<(Endpoint, Box<[u8]>), Vec<Filter>>,
     /// Deliveries of messages whose publication is not in the capture.
     foreign: u64,
     evicted: u64,
@@ -91,7 +91,7 @@ impl Deliveries {
             by_key: HashMap::default(),
             retained: HashMap::new(),
             subscribers: BTreeMap::new(),
-            sessions: HashMap::new(),
+            sessions: BTreeMap::new(),
             foreign: 0,
             evicted: 0,
             settled: 0,
@@ -129,6 +129,7 @@ impl Deliveries {
 
     /// Takes all publications: the capture has ended.
     pub fn take_rest(&mut self) -> impl Iterator<Item = Publication> {
+        self.settled = 0;
         std::mem::take(&mut self.publications).into_iter()
     }
 
@@ -139,6 +140,10 @@ impl Deliveries {
 
     /// Keeps the publications that are selected: [`Self::select`].
     pub fn retain_selected(&mut self) {
+        debug_assert!(
+            self.unpublished.is_none(),
+            "what waits to be taken is counted"
+        );
         self.publications
             .retain(|publication| publication.is_selected);
     }
@@ -246,7 +251,7 @@ impl Deliveries {
         else {
             return;
         };
-        let key = key(peer.server, topic, digest);
+        let key = self.key(peer.server, topic, digest);
         // The same packet again is not another message.
         if frame.header.dup()
             && let Some(latest) = self.by_key.get(&key).and_then(|equal| equal.all().last())
@@ -338,7 +343,7 @@ impl Deliveries {
         let (Some(topic), Some(digest)) = (fact.topic, frame.payload_digest) else {
             return;
         };
-        let key = key(peer.server, topic, digest);
+        let key = self.key(peer.server, topic, digest);
         let Some(equal) = self.by_key.get(&key) else {
             self.foreign += u64::from(!self.unselected);
             self.unpublished(fact, peer, topic, digest);
@@ -430,6 +435,11 @@ impl Deliveries {
         });
     }
 
+    /// The key that distinguishes messages.
+    fn key(&self, server: Endpoint, topic: &[u8], payload: u64) -> u64 {
+        self.by_key.hasher().hash_one((server, topic, payload))
+    }
+
     /// How many publications are matched.
     fn window(&self) -> usize {
         self.publications.len() - self.settled
@@ -501,13 +511,4 @@ impl Sink for Deliveries {
         self.retained.clear();
         share + sessions > 0
     }
-}
-
-/// The key that distinguishes messages.
-fn key(server: Endpoint, topic: &[u8], payload: u64) -> u64 {
-    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
-    server.hash(&mut hasher);
-    topic.hash(&mut hasher);
-    payload.hash(&mut hasher);
-    hasher.finish()
 }

@@ -29,7 +29,8 @@ impl Match {
     }
 }
 
-/// The client of a connection, as messages name it. Those of one connection share it.
+/// The client of a connection, as messages name it. Messages share it until more is known of
+/// the connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// Number of the connection.
@@ -95,6 +96,7 @@ pub struct Publication {
     pub unseen: Vec<Unseen>,
     /// Digest of its payload.
     pub digest: u64,
+    /// The key of what is equal to it.
     pub(super) key: u64,
 }
 

@@ -201,8 +201,8 @@ impl Column {
         self.runs.set(0, row);
     }
 
-    /// The list of numbers of a row, counted from the first of all pages. Returns how many
-    /// numbers.
+    /// The list of numbers of `row`, which is the number of rows before it in all pages.
+    /// Returns how many numbers.
     pub(super) fn push_numbers(&mut self, numbers: impl Iterator<Item = u64>, row: u32) -> usize {
         let Store::NumberLists(lists) = &mut self.store else {
             debug_assert!(false, "no column of lists of numbers");
@@ -218,7 +218,8 @@ impl Column {
         count
     }
 
-    /// The list of texts of a row, counted from the first of all pages. Returns their bytes.
+    /// The list of texts of `row`, which is the number of rows before it in all pages.
+    /// Returns their bytes.
     pub(super) fn push_texts<'a>(
         &mut self,
         texts: impl Iterator<Item = &'a [u8]>,

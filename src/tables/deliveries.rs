@@ -11,9 +11,10 @@ use crate::sessions::{Peer, Publication, Unpublished};
 /// Writes rows.
 #[derive(Debug, Default)]
 pub(super) struct Publications {
-    /// Who sent the publication before, and how many senders there were: neighbours are equal.
+    /// Who sent the latest publication without a delivery.
     sender: Option<Arc<Peer>>,
-    senders: u64,
+    /// How often that changed.
+    turns: u64,
 }
 
 impl Publications {
@@ -66,11 +67,11 @@ impl Publications {
         let is_same = |peer| Arc::ptr_eq(peer, &of.peer);
         if !self.sender.as_ref().is_some_and(is_same) {
             self.sender = Some(of.peer.clone());
-            self.senders += 1;
+            self.turns += 1;
         }
         Shape {
             file: of.packet.file,
-            kind: self.senders << 3 | u64::from(of.retain) << 2 | u64::from(of.qos),
+            form: self.turns << 3 | u64::from(of.retain) << 2 | u64::from(of.qos),
         }
     }
 }

@@ -311,7 +311,8 @@ struct Last {
 }
 
 impl Text {
-    /// Turns to the next identity, if its text differs in the last digit only: in this one.
+    /// Turns to this identity on a connection with this number, if only the last digit of
+    /// the text changes. Returns the digit.
     #[inline]
     fn next_digit(&mut self, connection: u32, id: ExchangeId) -> Option<u8> {
         let last = self.last.as_mut()?;
@@ -327,9 +328,9 @@ impl Text {
         Some(*digit)
     }
 
-    /// The next identity: of a connection, its number, and on it. Returns how many bytes
-    /// it begins with that the one before has.
-    #[inline(never)]
+    /// Turns to this identity on the connection with this identity and number. Returns how
+    /// many bytes the text has in common with the one before.
+    #[cold]
     fn turn_to(&mut self, uid: &str, connection: u32, id: ExchangeId) -> usize {
         let direction = id.direction;
         let last = self

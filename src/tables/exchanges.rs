@@ -222,10 +222,10 @@ impl Exchanges {
         };
         let rows = sheet.row(open.opened, Some(info.server));
         rows.of(info.stamp);
-        // Messages with QoS 0 have much in common.
+        // Only messages with QoS 0 are sent without an answer: they have much in common.
         rows.shape((outcome == SENT).then(|| Shape {
             file: open.packet.file,
-            kind: (open.id.direction as u64) << 1 | u64::from(open.retain),
+            form: (open.id.direction as u64) << 1 | u64::from(open.retain),
         }));
         rows.alike::<1>(|rows| rows.shared(known.file(open.packet)));
         rows.number(open.packet.number);

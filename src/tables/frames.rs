@@ -160,10 +160,10 @@ fn shape(frame: &MQTTFrame<'_>) -> Option<Shape> {
         && frame.missing == 0
         && !frame.resynchronised
         && frame.defects.is_empty();
-    let kind = frame.header.flags() | (frame.direction as u8) << 4 | (frame.version as u8) << 5;
+    let form = frame.header.flags() | (frame.direction as u8) << 4 | (frame.version as u8) << 5;
     is_plain.then(|| Shape {
         file: frame.last.file,
-        kind: kind.into(),
+        form: form.into(),
     })
 }
 

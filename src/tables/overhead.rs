@@ -85,10 +85,13 @@ fn cost(cost: &Cost<'_>, parts: &mut Vec<Part>, known: &Known, sheet: &mut Sheet
             }
         }
     }
+    if parts.is_empty() {
+        return;
+    }
     rows.of(info.stamp);
     rows.shape(Some(Shape {
         file: packet.file,
-        kind: message.map_or(0, |message| {
+        form: message.map_or(0, |message| {
             1 | (message.exchange.direction as u64) << 1 | u64::from(message.qos) << 2
         }),
     }));

@@ -35,7 +35,7 @@ use crate::identity::ExchangeId;
 use crate::net::Endpoint;
 use crate::time::Timestamp;
 
-/// Rows of a page.
+/// Rows of a page: one that has so many is encoded.
 const PAGE_ROWS: u32 = 4096;
 /// Bytes of texts and payloads of a page.
 const PAGE_BYTES: usize = 256 << 10;
@@ -53,7 +53,7 @@ pub(super) struct Shape {
     /// The file of their packet.
     pub(super) file: u32,
     /// A number for whatever else decides the values of [`Rows::alike`].
-    pub(super) kind: u64,
+    pub(super) form: u64,
 }
 
 /// What becomes of rows.
@@ -307,7 +307,7 @@ impl Rows {
         }
     }
 
-    /// The numbers of the names that all rows of this kind have, in columns from this one
+    /// The numbers of the names that all rows of this kind have in columns from `column`
     /// on.
     #[inline]
     pub(super) fn kind(
@@ -459,10 +459,12 @@ impl Rows {
         self.end_each(1);
     }
 
-    /// So many rows are complete. They are in one page, which may be a little longer.
+    /// So many rows, one at least, are complete. They are in one page, which may have more
+    /// than [`PAGE_ROWS`] because of them.
     #[inline]
     pub(super) fn end_each(&mut self, rows: u32) {
         debug_assert_eq!(self.at, self.columns.len(), "values of a row");
+        debug_assert!(rows > 0, "values without a row");
         self.at = 0;
         self.row += rows;
         if self.row >= PAGE_ROWS || self.bytes >= PAGE_BYTES {

@@ -24,7 +24,8 @@ pub(super) enum Store {
     /// Nothing, except that there are bytes: those of the page are here, each after their
     /// length. Each row has its own.
     Bytes(Vec<u8>),
-    /// Nothing: lists are rare. Those of all pages, up to the last row that has one.
+    /// Nothing, and the runs say nothing: lists are rare. Those of all pages, up to the last
+    /// row that has one.
     NumberLists(ListBuilder<UInt64Builder>),
     /// The same, of texts.
     TextLists(ListBuilder<StringBuilder>),

@@ -1,4 +1,4 @@
-//! What is told about a publication: who published it, and who got it.
+//! A publication: who published it, and who got it.
 
 use std::sync::Arc;
 use std::time::Duration;
